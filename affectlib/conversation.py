@@ -1,0 +1,231 @@
+"""Conversations between people and AI assistants, and their strict parsing.
+
+A `Conversation` is an immutable list of `Message` objects with an id and what else the source
+knew about it. `parse_conversation` turns the shape that people hold in Python (a list of
+``{"role", "content"}`` dicts) into one, and names the message and the field when it cannot.
+Vendors' file formats are read elsewhere, in `affectlib.formats`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Literal, cast, get_args
+
+from affectlib.errors import ConversationError, NoUserTextError
+
+__all__ = ["Conversation", "Message", "Role", "clean_text", "parse_conversation"]
+
+Role = Literal["user", "assistant", "system", "tool"]
+
+_ROLES: Mapping[str, Role] = MappingProxyType(
+    {
+        **{role: role for role in get_args(Role)},
+        "human": "user",
+        "prompter": "user",
+        "customer": "user",
+        "gpt": "assistant",
+        "chatgpt": "assistant",
+        "ai": "assistant",
+        "bot": "assistant",
+        "model": "assistant",
+        "agent": "assistant",
+        "claude": "assistant",
+        "developer": "system",
+        "function": "tool",
+        "function_call": "tool",
+        "observation": "tool",
+    }
+)
+
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        role: Who wrote it.
+        content: Its text; empty if it had none (an image, a tool call).
+        id: The source's message id.
+        timestamp: When it was sent.
+    """
+
+    role: Role
+    content: str
+    id: str | None = None
+    timestamp: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages in order, with what the source knew about them.
+
+    Attributes:
+        messages: The messages, oldest first.
+        id: The source's conversation id.
+        user_id: Who the user is, as the source names them.
+        title: The conversation's title.
+        model: Which assistant answered.
+        language: Language code, as the source gives it.
+        source: Where it comes from.
+        metadata: Anything else, such as the modality.
+
+    Example:
+        >>> chat = Conversation((Message("user", "hi"), Message("assistant", "Hello!")), id="a1")
+        >>> chat.user_messages
+        (Message(role='user', content='hi', id=None, timestamp=None),)
+    """
+
+    messages: tuple[Message, ...]
+    id: str | None = None
+    user_id: str | None = None
+    title: str | None = None
+    model: str | None = None
+    language: str | None = None
+    source: str | None = None
+    metadata: Mapping[str, Any] = field(default=_NO_METADATA)
+
+    @property
+    def user_messages(self) -> tuple[Message, ...]:
+        """The messages that the user wrote."""
+        return tuple(message for message in self.messages if message.role == "user")
+
+    def require_user_text(self) -> None:
+        """Raise unless a user message has text.
+
+        Raises:
+            NoUserTextError: The conversation is empty, or its user wrote nothing that can be read.
+        """
+        if not self.messages:
+            raise NoUserTextError("the conversation is empty; give at least one user message")
+        if not any(message.content.strip() for message in self.user_messages):
+            raise NoUserTextError(
+                "no message of the user has text, so there is nothing to label; "
+                'give at least one message with role "user" and text in "content"'
+            )
+
+
+def clean_text(text: str) -> str:
+    """Return the text with lone surrogates and NUL characters replaced by U+FFFD.
+
+    Both come from broken exports. They cannot be encoded as UTF-8 or upset readers downstream.
+
+    Example:
+        >>> clean_text("caf\\ud800")
+        'caf�'
+    """
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
+
+
+def parse_conversation(
+    messages: Sequence[Mapping[str, Any] | Message], *, id: str | None = None
+) -> Conversation:
+    """Turn a list of ``{"role", "content"}`` mappings into a `Conversation`.
+
+    Roles have the usual synonyms (human, gpt, bot, developer …). ``content`` is a string or a
+    list of content blocks, of which the text is kept. It may be null only where the user did not
+    write it (an assistant's tool call).
+
+    Args:
+        messages: The messages, oldest first; other keys than role, content, id are ignored.
+        id: An id for the conversation.
+
+    Raises:
+        ConversationError: A message is malformed; the error names its index and field.
+
+    Example:
+        >>> parse_conversation([{"role": "human", "content": "hi"}]).messages[0].role
+        'user'
+        >>> parse_conversation([{"role": "user", "content": None}])
+        Traceback (most recent call last):
+        affectlib.errors.ConversationError: messages[0].content: expected text, got null
+    """
+    return Conversation(
+        tuple(parse_message(message, index) for index, message in enumerate(messages)), id=id
+    )
+
+
+def parse_message(message: Mapping[str, Any] | Message, index: int) -> Message:
+    """Turn one mapping into a `Message`.
+
+    Args:
+        message: A mapping with at least ``role`` and ``content``.
+        index: Its position, for the error message.
+
+    Raises:
+        ConversationError: It is malformed; the error names the index and field.
+    """
+    if isinstance(message, Message):
+        return message
+    if not isinstance(message, Mapping):
+        raise ConversationError(
+            f'expected a mapping with "role" and "content", got {type(message).__name__}',
+            index=index,
+        )
+    for key in ("role", "content"):
+        if key not in message:
+            raise ConversationError(f'the message has no "{key}"', index=index, field=key)
+    role = parse_role(message["role"], index)
+    content = message["content"]
+    if content is None and role != "user":
+        content = ""
+    identifier = message.get("id")
+    return Message(
+        role, _parse_content(content, index), None if identifier is None else str(identifier)
+    )
+
+
+def parse_role(role: Any, index: int | None = None) -> Role:
+    """Map a role or one of its synonyms to user, assistant, system or tool.
+
+    Raises:
+        ConversationError: The role is not text, or unknown.
+    """
+    if not isinstance(role, str):
+        raise ConversationError(f"expected text, got {_kind(role)}", index=index, field="role")
+    try:
+        return _ROLES[role.strip().lower()]
+    except KeyError:
+        raise ConversationError(
+            f"unknown role {role[:40]!r}; use user, assistant, system or tool",
+            index=index,
+            field="role",
+        ) from None
+
+
+def join_text_blocks(blocks: Iterable[Any]) -> str:
+    """Join the text of content blocks (``{"type": "text", "text": …}`` or plain strings)."""
+    texts = []
+    for block in blocks:
+        if isinstance(block, str):
+            texts.append(block)
+        elif isinstance(block, Mapping) and isinstance(block.get("text"), str):
+            texts.append(cast(str, block["text"]))
+    return "\n".join(text for text in texts if text)
+
+
+def _parse_content(content: Any, index: int) -> str:
+    if isinstance(content, str):
+        return clean_text(content)
+    if isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
+        for position, block in enumerate(content):
+            if not isinstance(block, str | Mapping):
+                raise ConversationError(
+                    f"block {position} of the content is {_kind(block)}, expected text or a mapping",
+                    index=index,
+                    field="content",
+                )
+        return clean_text(join_text_blocks(content))
+    raise ConversationError(f"expected text, got {_kind(content)}", index=index, field="content")
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__

@@ -1,0 +1,134 @@
+"""Everything affectlib raises.
+
+Each class also derives from the builtin exception that a caller would expect,
+so ``except ValueError`` keeps working.
+
+```
+AffectlibError
+├── ConversationError        (ValueError)         a conversation or message is malformed
+│   └── NoUserTextError                           nothing that a user wrote can be read
+├── InputTypeError           (TypeError)          an argument has a type that is not accepted
+├── TranscriptFormatError    (ValueError)         a file cannot be read as transcripts
+├── OutputExistsError        (FileExistsError)    the output is there already
+├── ArtifactError            (OSError)            an artifact cannot be used
+│   ├── ArtifactNotFoundError (FileNotFoundError) no artifact of that name or folder
+│   └── ArtifactCorruptError                      files missing, altered or of another format
+└── MissingExtraError        (ImportError)        an optional dependency is not installed
+```
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AffectlibError",
+    "ArtifactCorruptError",
+    "ArtifactError",
+    "ArtifactNotFoundError",
+    "ConversationError",
+    "InputTypeError",
+    "MissingExtraError",
+    "NoUserTextError",
+    "OutputExistsError",
+    "TranscriptFormatError",
+]
+
+
+class AffectlibError(Exception):
+    """Base of every exception that affectlib raises on purpose."""
+
+
+class ConversationError(AffectlibError, ValueError):
+    """A conversation or one of its messages is malformed.
+
+    Attributes:
+        problem: What is wrong, without the place.
+        index: Position of the message in the conversation, None if the conversation as a whole.
+        field: Name of the offending field, None if no single field is to blame.
+        conversation: Id or position of the conversation in the input, None if there is just one.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        index: int | None = None,
+        field: str | None = None,
+        conversation: str | int | None = None,
+    ) -> None:
+        """Compose the message from the place and the problem."""
+        self.problem = problem
+        self.index = index
+        self.field = field
+        self.conversation = conversation
+        super().__init__(f"{place}: {problem}" if (place := self._place()) else problem)
+
+    def _place(self) -> str:
+        place = ""
+        if self.conversation is not None:
+            place = f"conversation {self.conversation!r}"
+        if self.index is not None:
+            place += f"{', ' if place else ''}messages[{self.index}]"
+        if self.field is not None:
+            place += f".{self.field}" if self.index is not None else f"{place and ', '}{self.field}"
+        return place
+
+    def in_conversation(self, conversation: str | int) -> ConversationError:
+        """Return the same error with the conversation named."""
+        return type(self)(
+            self.problem, index=self.index, field=self.field, conversation=conversation
+        )
+
+
+class NoUserTextError(ConversationError):
+    """The conversation holds no text written by a user, so there is nothing to label."""
+
+
+class InputTypeError(AffectlibError, TypeError):
+    """An argument has a type that is not accepted."""
+
+
+class TranscriptFormatError(AffectlibError, ValueError):
+    """A file cannot be read as transcripts.
+
+    Attributes:
+        path: The file.
+        line: One-based line (or record) number, None if the file as a whole.
+    """
+
+    def __init__(self, problem: str, *, path: str | None = None, line: int | None = None) -> None:
+        """Compose the message from the place and the problem."""
+        self.problem = problem
+        self.path = path
+        self.line = line
+        place = path or ""
+        if line is not None:
+            place += f"{', ' if place else ''}line {line}"
+        super().__init__(f"{place}: {problem}" if place else problem)
+
+
+class OutputExistsError(AffectlibError, FileExistsError):
+    """The output file is there already and may not be overwritten."""
+
+
+class ArtifactError(AffectlibError, OSError):
+    """A model artifact cannot be used."""
+
+
+class ArtifactNotFoundError(ArtifactError, FileNotFoundError):
+    """No artifact has this name, and no folder of this path is one."""
+
+
+class ArtifactCorruptError(ArtifactError):
+    """An artifact lacks a file, has an altered one, or has a format this version cannot read."""
+
+
+class MissingExtraError(AffectlibError, ImportError):
+    """An optional dependency is not installed; the message names the pip extra."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        """Name the missing package and the extra that brings it."""
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{package} is not installed; install it with: pip install 'affectlib[{extra}]'"
+        )

@@ -1,0 +1,106 @@
+"""What the classifier returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from affectlib.conversation import Role
+
+__all__ = ["ConversationFailure", "ConversationPrediction", "MessagePrediction"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePrediction:
+    """What was found in one message.
+
+    Attributes:
+        index: Its position in the conversation, 0 if it was given alone.
+        role: Who wrote it.
+        label: "emotional" or "task"; None for an assistant's message, which has no label.
+        probability: Calibrated P(emotional), whatever the label; None where label is.
+        cues: Probability of each cue that this role can show.
+        truncated_tokens: Tokens of the message that the model did not read.
+    """
+
+    index: int
+    role: Role
+    label: str | None
+    probability: float | None
+    cues: Mapping[str, float]
+    truncated_tokens: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, fit for JSON."""
+        return {
+            "index": self.index,
+            "role": self.role,
+            "label": self.label,
+            "probability": self.probability,
+            "cues": dict(self.cues),
+            "truncated_tokens": self.truncated_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPrediction:
+    """What was found in one conversation.
+
+    Attributes:
+        id: The conversation's id, None if it had none.
+        label: "emotional" or "task".
+        probability: Calibrated P(emotional) of the conversation, whatever the label.
+        turns: One prediction for each user and assistant message that has text, in order.
+        cues: Probability of each cue, the highest of the messages.
+        any: Whether any of the user's messages is emotional.
+        adjusted: Chance that at least one of 20 of the user's messages, drawn at random without
+            replacement, is emotional.
+        rate: Share of the user's messages that are emotional.
+        truncated_tokens: Tokens of the messages that the model did not read.
+    """
+
+    id: str | None
+    label: str
+    probability: float
+    turns: tuple[MessagePrediction, ...]
+    cues: Mapping[str, float]
+    any: bool
+    adjusted: float
+    rate: float
+    truncated_tokens: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, fit for JSON."""
+        return {
+            "id": self.id,
+            "label": self.label,
+            "probability": self.probability,
+            "cues": dict(self.cues),
+            "any": self.any,
+            "adjusted": self.adjusted,
+            "rate": self.rate,
+            "truncated_tokens": self.truncated_tokens,
+            "turns": [turn.to_dict() for turn in self.turns],
+        }
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict a message: its conversation's id and what `to_dict` gives of it."""
+        return [
+            {"conversation_id": self.id, **{k: v for k, v in row.items() if k != "cues"}, **cues}
+            for turn in self.turns
+            for row, cues in ((turn.to_dict(), turn.cues),)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationFailure:
+    """A conversation that could not be read or labelled, and why.
+
+    Attributes:
+        id: The conversation's id, None if it had none or could not be read that far.
+        error: The exception's class and message; never holds transcript text.
+    """
+
+    id: str | None
+    error: str

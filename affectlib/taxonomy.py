@@ -1,0 +1,157 @@
+"""The labels and cues: their names, what they mean, and what the studies called them.
+
+The binary label and the cues follow the project's codebook (`training/data/CODEBOOK.md`). Each
+cue regroups classifiers of OpenAI's EmoClassifiers, V1 and V2
+(https://github.com/openai/emoclassifiers), which are named here as that repository names them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["ASSISTANT_CUES", "CUES", "EMOTIONAL", "LABELS", "OUTPUTS", "TASK", "USER_CUES", "Cue"]
+
+EMOTIONAL = "emotional"
+TASK = "task"
+LABELS = (EMOTIONAL, TASK)
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """An affective cue, of which a message can show any number.
+
+    Attributes:
+        name: Its name in the output.
+        code: Its code in the codebook.
+        title: Its name for people.
+        unit: Whose messages can show it.
+        definition: What it means.
+        v1: Names of the equivalent EmoClassifiers V1 classifiers.
+        v2: Names of the equivalent EmoClassifiers V2 classifiers.
+    """
+
+    name: str
+    code: str
+    title: str
+    unit: Literal["user", "assistant"]
+    definition: str
+    v1: tuple[str, ...] = ()
+    v2: tuple[str, ...] = ()
+
+
+_ALL = (
+    Cue(
+        "shares_feelings",
+        "U1",
+        "Shares feelings",
+        "user",
+        "States an emotion or mood of their own of some weight.",
+        ("sharing_problems",),
+        ("share_emotions", "share_sensitive_info", "intense_emotion_language", "confide_secrets"),
+    ),
+    Cue(
+        "seeks_support",
+        "U2",
+        "Seeks support",
+        "user",
+        "Asks to be heard, comforted, reassured or validated.",
+        ("seeking_support", "trust_in_support"),
+        ("seek_emotional_support", "emotional_relief", "seek_validation"),
+    ),
+    Cue(
+        "seeks_personal_advice",
+        "U3",
+        "Seeks personal advice",
+        "user",
+        "Asks advice on their own relationships, wellbeing or life, with emotional stakes.",
+        (),
+        ("seek_personal_advice", "acknowledge_follow_advice"),
+    ),
+    Cue(
+        "seeks_company",
+        "U4",
+        "Seeks company",
+        "user",
+        "Talks for company, out of loneliness or boredom, or wants a friend or partner.",
+        ("alleviating_loneliness", "eagerness_for_future_interactions"),
+        ("frequent_initiation", "enjoy_long_sessions", "attempt_romantic"),
+    ),
+    Cue(
+        "expresses_affection",
+        "U5",
+        "Expresses affection",
+        "user",
+        "Warm, loving or deeply grateful words to the assistant, beyond courtesy.",
+        ("affectionate_language",),
+        ("gratitude_affection", "use_pet_names", "care_for_feelings", "concern_for_wellbeing"),
+    ),
+    Cue(
+        "expresses_hostility",
+        "U6",
+        "Expresses hostility",
+        "user",
+        "Insults, anger or contempt aimed at the assistant.",
+        ("non_normative_language",),
+        (),
+    ),
+    Cue(
+        "humanizes_assistant",
+        "U7",
+        "Humanizes the assistant",
+        "user",
+        "Attributes feelings, consciousness or personhood to the assistant, or asks in earnest.",
+        ("attributing_human_qualities", "desire_for_feelings"),
+        ("attribute_emotions", "refer_as_person", "assign_human_traits", "belief_in_sentience"),
+    ),
+    Cue(
+        "shows_dependence",
+        "U8",
+        "Shows dependence",
+        "user",
+        "Relies on or is attached to the assistant, prefers it to people, is distressed without it.",
+        ("prefer_chatbot", "distress_from_unavailability", "fear_of_addiction"),
+        (
+            "emotional_bond",
+            "emotional_attachment",
+            "prefer_over_humans",
+            "depend_social_interaction",
+            "anxiety_abandonment",
+            "sadness_absence",
+            "dependence_on_chatbot",
+        ),
+    ),
+    Cue(
+        "in_crisis",
+        "U9",
+        "In crisis",
+        "user",
+        "Acute distress, self-harm, abuse, danger to themselves.",
+    ),
+    Cue(
+        "shows_empathy",
+        "A1",
+        "Shows empathy",
+        "assistant",
+        "Empathy, reassurance or validation of the user's feelings.",
+        (),
+        ("express_empathy", "provide_reassurance", "encourage_sharing", "over_validation"),
+    ),
+    Cue(
+        "claims_affection",
+        "A2",
+        "Claims affection",
+        "assistant",
+        "Pet names, love, or claims of feelings or of a bond of its own.",
+        ("expression_of_affection", "expression_of_desire", "pet_name", "sentience"),
+        ("exclusive_relationship", "present_human_emotions", "asst_use_pet_names"),
+    ),
+)
+
+CUES = MappingProxyType({cue.name: cue for cue in _ALL})
+USER_CUES = tuple(cue.name for cue in _ALL if cue.unit == "user")
+ASSISTANT_CUES = tuple(cue.name for cue in _ALL if cue.unit == "assistant")
+
+OUTPUTS = (EMOTIONAL, *USER_CUES, *ASSISTANT_CUES)
+"""What the encoder puts out, in the order of its logits."""

@@ -1,0 +1,203 @@
+"""Windows: what the encoder reads of a conversation.
+
+A window is a target message with a few messages before it. It is planned here in token counts
+alone, so that what is read, and what is not, can be reasoned about without a tokenizer:
+
+```
+<s> <|user|> earlier words <|assistant|> earlier reply <|target|> the message itself </s>
+```
+
+- The target is a user's message (label and user cues) or an assistant's (assistant cues).
+- Context is the newest messages that fit; each is shortened to its beginning and end.
+- A user's message too long for one window is covered by several; of a message too long even for
+  those, the middle is left out and counted.
+- An assistant's message is shortened to its beginning and end, and the rest counted.
+- System and tool messages, and messages without text, are neither targets nor context.
+
+Shortening context is by design and not counted: every message is a target of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from affectlib.conversation import Role
+
+__all__ = ["Segment", "Window", "WindowSettings", "plan_windows"]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSettings:
+    """How windows are laid out; travels with the weights that were trained on it.
+
+    Attributes:
+        max_tokens: Length of a window at most, special and role tokens included.
+        target_tokens: Tokens of the target at most in one window.
+        max_windows: Windows for one user message at most.
+        context_messages: Messages before the target at most.
+        user_context_tokens: Tokens of each user message in the context at most.
+        assistant_context_tokens: Tokens of each assistant message in the context at most.
+        assistant_target_tokens: Tokens of an assistant message as target at most.
+    """
+
+    max_tokens: int = 192
+    target_tokens: int = 128
+    max_windows: int = 4
+    context_messages: int = 3
+    user_context_tokens: int = 40
+    assistant_context_tokens: int = 24
+    assistant_target_tokens: int = 96
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which a target would not fit."""
+        if min(self.max_windows, self.target_tokens, self.assistant_target_tokens) < 1:
+            raise ValueError("max_windows, target_tokens and assistant_target_tokens must be >= 1")
+        if max(self.target_tokens, self.assistant_target_tokens) + 3 > self.max_tokens:
+            raise ValueError("max_tokens must exceed the target's tokens by at least 3")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WindowSettings:
+        """Build settings from a mapping such as `to_dict` returns."""
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the settings as a dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of one message's tokens, ``start`` included, ``stop`` excluded."""
+
+    message: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the encoder reads at once.
+
+    Attributes:
+        message: Position of the target message in the conversation.
+        context: Stretches of earlier messages, oldest first; two of one message if its middle
+            was left out.
+        target: Stretches of the target message, in order.
+        truncated_tokens: Tokens of the target message that no window of it reads; the same in
+            every window of the message.
+    """
+
+    message: int
+    context: tuple[Segment, ...]
+    target: tuple[Segment, ...]
+    truncated_tokens: int
+
+    @property
+    def length(self) -> int:
+        """Tokens in all, with the role token of each message and the two at the ends."""
+        roles = len({segment.message for segment in self.context}) + 1
+        return 2 + roles + sum(len(segment) for segment in (*self.context, *self.target))
+
+
+def plan_windows(
+    roles: Sequence[Role],
+    lengths: Sequence[int],
+    settings: WindowSettings,
+    *,
+    assistant_targets: bool = True,
+) -> Iterator[Window]:
+    """Lay out the windows of one conversation, target by target.
+
+    Args:
+        roles: The role of each message.
+        lengths: The number of tokens of each message.
+        settings: The layout.
+        assistant_targets: Whether the assistant's messages are targets too.
+
+    Yields:
+        The windows in the order of their targets, those of one target in reading order.
+
+    Example:
+        >>> settings = WindowSettings(max_tokens=16, target_tokens=8, assistant_target_tokens=8)
+        >>> for window in plan_windows(["user", "assistant", "user"], [4, 3, 20], settings):
+        ...     print(window.message, window.context, window.target)
+        0 () (Segment(message=0, start=0, stop=4),)
+        1 (Segment(message=0, start=0, stop=4),) (Segment(message=1, start=0, stop=3),)
+        2 (Segment(message=1, start=0, stop=3),) (Segment(message=2, start=0, stop=7),)
+        2 (Segment(message=1, start=0, stop=3),) (Segment(message=2, start=7, stop=14),)
+        2 (Segment(message=1, start=0, stop=3),) (Segment(message=2, start=14, stop=20),)
+    """
+    readable = [
+        index
+        for index, (role, length) in enumerate(zip(roles, lengths, strict=True))
+        if length and role in ("user", "assistant")
+    ]
+    for position, index in enumerate(readable):
+        if roles[index] == "user":
+            pieces, truncated = _cover(index, lengths[index], settings)
+        elif assistant_targets:
+            piece = _shorten(index, lengths[index], settings.assistant_target_tokens)
+            pieces, truncated = [piece], lengths[index] - sum(map(len, piece))
+        else:
+            continue
+        earlier = readable[max(0, position - settings.context_messages) : position]
+        room = settings.max_tokens - 3 - max(sum(map(len, piece)) for piece in pieces)
+        context = _fit_context(earlier, roles, lengths, room, settings)
+        for piece in pieces:
+            yield Window(index, context, piece, truncated)
+
+
+def _cover(
+    index: int, length: int, settings: WindowSettings
+) -> tuple[list[tuple[Segment, ...]], int]:
+    """Cover a message by pieces of about equal length; of too long a one leave out the middle."""
+    size, most = settings.target_tokens, settings.max_windows
+    count = -(-length // size)
+    if count <= most:
+        size = -(-length // count)
+        starts = range(0, length, size)
+        return [(Segment(index, start, min(start + size, length)),) for start in starts], 0
+    if most == 1:
+        piece = _shorten(index, length, size)
+        return [piece], length - size
+    head = [(Segment(index, start, start + size),) for start in range(0, (most - 1) * size, size)]
+    return [*head, (Segment(index, length - size, length),)], length - most * size
+
+
+def _shorten(index: int, length: int, limit: int) -> tuple[Segment, ...]:
+    """Keep the beginning and the end, two thirds to one."""
+    if length <= limit:
+        return (Segment(index, 0, length),)
+    tail = limit // 3
+    segments = (Segment(index, 0, limit - tail), Segment(index, length - tail, length))
+    return tuple(segment for segment in segments if len(segment))
+
+
+def _fit_context(
+    earlier: Sequence[int],
+    roles: Sequence[Role],
+    lengths: Sequence[int],
+    room: int,
+    settings: WindowSettings,
+) -> tuple[Segment, ...]:
+    """Take the newest messages that fit, each shortened, oldest first in the result."""
+    context: tuple[Segment, ...] = ()
+    for index in reversed(earlier):
+        limit = (
+            settings.user_context_tokens
+            if roles[index] == "user"
+            else settings.assistant_context_tokens
+        )
+        limit = min(limit, room - 1)
+        if limit < 1:
+            break
+        segments = _shorten(index, lengths[index], limit)
+        context = (*segments, *context)
+        room -= 1 + sum(map(len, segments))
+    return context
