@@ -42,7 +42,6 @@ _ROLES: Mapping[str, Role] = MappingProxyType(
 )
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
-_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Conversation:
     model: str | None = None
     language: str | None = None
     source: str | None = None
-    metadata: Mapping[str, Any] = field(default=_NO_METADATA)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def user_messages(self) -> tuple[Message, ...]:
@@ -112,12 +111,12 @@ class Conversation:
 
 
 def clean_text(text: str) -> str:
-    """Return the text with lone surrogates and NUL characters replaced by U+FFFD.
+    r"""Return the text with lone surrogates and NUL characters replaced by U+FFFD.
 
     Both come from broken exports. They cannot be encoded as UTF-8 or upset readers downstream.
 
     Example:
-        >>> clean_text("caf\\ud800")
+        >>> clean_text("caf\ud800")
         'caf�'
     """
     if "\x00" in text:
@@ -219,7 +218,7 @@ def _parse_content(content: Any, index: int) -> str:
         for position, block in enumerate(content):
             if not isinstance(block, str | Mapping):
                 raise ConversationError(
-                    f"block {position} of the content is {_kind(block)}, expected text or a mapping",
+                    f"block {position} of the content is {_kind(block)}, want text or a mapping",
                     index=index,
                     field="content",
                 )

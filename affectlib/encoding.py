@@ -100,15 +100,15 @@ class WindowEncoder:
             plan = plan_windows(
                 roles, list(map(len, ids)), self.settings, assistant_targets=assistant_targets
             )
-            for window in plan:
-                windows.append(
-                    EncodedWindow(
-                        position,
-                        window.message,
-                        self._assemble(roles, ids, window.context, window.target),
-                        window.truncated_tokens + unread[window.message],
-                    )
+            windows += [
+                EncodedWindow(
+                    position,
+                    window.message,
+                    self._assemble(roles, ids, window.context, window.target),
+                    window.truncated_tokens + unread[window.message],
                 )
+                for window in plan
+            ]
         return windows
 
     def _assemble(

@@ -110,7 +110,7 @@ _ALL = (
         "U8",
         "Shows dependence",
         "user",
-        "Relies on or is attached to the assistant, prefers it to people, is distressed without it.",
+        "Relies on or is attached to the assistant, prefers it to people, misses it in distress.",
         ("prefer_chatbot", "distress_from_unavailability", "fear_of_addiction"),
         (
             "emotional_bond",
