@@ -8,6 +8,7 @@ AffectlibError
 ├── ConversationError        (ValueError)         a conversation or message is malformed
 │   └── NoUserTextError                           nothing that a user wrote can be read
 ├── InputTypeError           (TypeError)          an argument has a type that is not accepted
+├── OptionError              (ValueError)         an option has a value that is not accepted
 ├── TranscriptFormatError    (ValueError)         a file cannot be read as transcripts
 ├── OutputExistsError        (FileExistsError)    the output is there already
 ├── ArtifactError            (OSError)            an artifact cannot be used
@@ -28,6 +29,7 @@ __all__ = [
     "InputTypeError",
     "MissingExtraError",
     "NoUserTextError",
+    "OptionError",
     "OutputExistsError",
     "TranscriptFormatError",
 ]
@@ -85,6 +87,10 @@ class NoUserTextError(ConversationError):
 
 class InputTypeError(AffectlibError, TypeError):
     """An argument has a type that is not accepted."""
+
+
+class OptionError(AffectlibError, ValueError):
+    """An option has a value that is not accepted, or not here; the message names those that are."""
 
 
 class TranscriptFormatError(AffectlibError, ValueError):

@@ -9,8 +9,9 @@ alone, so that what is read, and what is not, can be reasoned about without a to
 
 - The target is a user's message (label and user cues) or an assistant's (assistant cues).
 - Context is the newest messages that fit; each is shortened to its beginning and end.
-- A user's message too long for one window is covered by several; of a message too long even for
-  those, the middle is left out and counted.
+- A user's message too long for one window is covered by several, of which each after the first
+  is led by the message's beginning, and the last ends where the message ends. What comes before
+  the last of a message too long even for those is left out and counted.
 - An assistant's message is shortened to its beginning and end, and the rest counted.
 - System and tool messages, and messages without text, are neither targets nor context.
 
@@ -35,6 +36,8 @@ class WindowSettings:
     Attributes:
         max_tokens: Length of a window at most, special and role tokens included.
         target_tokens: Tokens of the target at most in one window.
+        lead_tokens: Tokens of a long message's beginning that lead each window after the first,
+            so that "Translate this:" is not lost from sight.
         max_windows: Windows for one user message at most.
         context_messages: Messages before the target at most.
         user_context_tokens: Tokens of each user message in the context at most.
@@ -44,6 +47,7 @@ class WindowSettings:
 
     max_tokens: int = 192
     target_tokens: int = 128
+    lead_tokens: int = 24
     max_windows: int = 4
     context_messages: int = 3
     user_context_tokens: int = 40
@@ -54,6 +58,8 @@ class WindowSettings:
         """Refuse settings under which a target would not fit."""
         if min(self.max_windows, self.target_tokens, self.assistant_target_tokens) < 1:
             raise ValueError("max_windows, target_tokens and assistant_target_tokens must be >= 1")
+        if not 0 <= self.lead_tokens < self.target_tokens:
+            raise ValueError("lead_tokens must be at least 0 and less than target_tokens")
         if max(self.target_tokens, self.assistant_target_tokens) + 3 > self.max_tokens:
             raise ValueError("max_tokens must exceed the target's tokens by at least 3")
 
@@ -124,14 +130,11 @@ def plan_windows(
         The windows in the order of their targets, those of one target in reading order.
 
     Example:
-        >>> settings = WindowSettings(max_tokens=16, target_tokens=8, assistant_target_tokens=8)
-        >>> for window in plan_windows(["user", "assistant", "user"], [4, 3, 20], settings):
+        >>> settings = WindowSettings(max_tokens=16, target_tokens=8, lead_tokens=2, assistant_target_tokens=8)
+        >>> for window in plan_windows(["user", "assistant"], [4, 3], settings):
         ...     print(window.message, window.context, window.target)
         0 () (Segment(message=0, start=0, stop=4),)
         1 (Segment(message=0, start=0, stop=4),) (Segment(message=1, start=0, stop=3),)
-        2 (Segment(message=1, start=0, stop=3),) (Segment(message=2, start=0, stop=7),)
-        2 (Segment(message=1, start=0, stop=3),) (Segment(message=2, start=7, stop=14),)
-        2 (Segment(message=1, start=0, stop=3),) (Segment(message=2, start=14, stop=20),)
     """
     readable = [
         index
@@ -156,18 +159,17 @@ def plan_windows(
 def _cover(
     index: int, length: int, settings: WindowSettings
 ) -> tuple[list[tuple[Segment, ...]], int]:
-    """Cover a message by pieces of about equal length; of too long a one leave out the middle."""
-    size, most = settings.target_tokens, settings.max_windows
-    count = -(-length // size)
-    if count <= most:
-        size = -(-length // count)
-        starts = range(0, length, size)
-        return [(Segment(index, start, min(start + size, length)),) for start in starts], 0
-    if most == 1:
+    """Cover a message by pieces, each after the first led by the message's first tokens."""
+    size, lead, most = settings.target_tokens, settings.lead_tokens, settings.max_windows
+    if length <= size or most == 1:
         piece = _shorten(index, length, size)
-        return [piece], length - size
-    head = [(Segment(index, start, start + size),) for start in range(0, (most - 1) * size, size)]
-    return [*head, (Segment(index, length - size, length),)], length - most * size
+        return [piece], length - sum(map(len, piece))
+    step = size - lead
+    count = min(1 + -(-(length - size) // step), most)
+    starts = [size + step * i for i in range(count - 2)] + [length - step]
+    later = [(Segment(index, 0, lead), Segment(index, start, start + step)) for start in starts]
+    pieces = [(Segment(index, 0, size),), *(tuple(filter(len, piece)) for piece in later)]
+    return pieces, max(0, length - size - step * (count - 1))
 
 
 def _shorten(index: int, length: int, limit: int) -> tuple[Segment, ...]:

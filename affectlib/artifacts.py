@@ -1,0 +1,281 @@
+"""Artifacts: folders that hold a model with all that is needed to use it.
+
+An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
+``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
+(``model.int8.onnx``), a card (``README.md``) and ``affect.json``: names, window layout,
+calibration, thresholds, and the SHA-256 of every file that is used. Nothing in it is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from affectlib.decisions import ConversationCalibration, OperatingPoint
+from affectlib.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    MissingExtraError,
+    OptionError,
+)
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from affectlib.windows import WindowSettings
+
+__all__ = ["DEFAULT_MODEL", "Artifact", "bundled_models", "load_artifact", "save_artifact"]
+
+DEFAULT_MODEL = "affect-small"
+"""The bundled model that is used if none is named."""
+
+_FORMAT = 1
+_MANIFEST = "affect.json"
+_UNHASHED = ("tokenizer_config.json", "README.md")
+_MODELS = Path(__file__).parent / "models"
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A model, where it is, and how to read its outputs.
+
+    Attributes:
+        folder: Where it is.
+        name: Its name.
+        version: Its version.
+        outputs: What its logits stand for, in order.
+        windows: How conversations are laid out for it.
+        conversation: From a conversation's features to its probability.
+        operating_points: Thresholds by name.
+        prevalence: The share of emotional conversations that its probabilities assume; see
+            `affectlib.prior_shift`.
+        description: What else it says of itself, such as languages and base model.
+        fingerprint: SHA-256 of ``affect.json``, which holds those of the other files.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    outputs: tuple[str, ...]
+    windows: WindowSettings
+    conversation: ConversationCalibration
+    operating_points: Mapping[str, OperatingPoint]
+    prevalence: float
+    description: Mapping[str, Any]
+    fingerprint: str
+    _hashes: Mapping[str, str] = field(repr=False)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of its files, after checking that it is unaltered.
+
+        Args:
+            name: The file's name.
+
+        Raises:
+            ArtifactCorruptError: The file is missing or altered.
+        """
+        path = self.folder / name
+        if name not in self._hashes:
+            raise ArtifactCorruptError(f"{self.folder / _MANIFEST}: it lists no file {name!r}")
+        if not path.is_file():
+            raise ArtifactCorruptError(f"{path}: the file is missing; install the model again")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self._hashes[name]:
+            raise ArtifactCorruptError(
+                f"{path}: the file was altered (SHA-256 {found}, should be {self._hashes[name]}); "
+                "install the model again"
+            )
+        return path
+
+    def operating_point(self, name: str) -> OperatingPoint:
+        """Return the thresholds of that name.
+
+        Raises:
+            OptionError: There is no operating point of that name; the error lists those there are.
+        """
+        try:
+            return self.operating_points[name]
+        except (KeyError, TypeError):
+            known = ", ".join(self.operating_points)
+            raise OptionError(f"unknown operating point {name!r}; {self.name} has {known}") from None
+
+
+def bundled_models() -> dict[str, Path]:
+    """Return the artifacts that came with affectlib: name to folder.
+
+    Example:
+        >>> "affect-small" in bundled_models()
+        True
+    """
+    return {manifest.parent.name: manifest.parent for manifest in _MODELS.glob(f"*/{_MANIFEST}")}
+
+
+def load_artifact(
+    model: str | os.PathLike[str] = DEFAULT_MODEL, *, local_files_only: bool = True
+) -> Artifact:
+    """Find an artifact and read its ``affect.json``.
+
+    The other files are checked against their SHA-256 when they are used.
+
+    Args:
+        model: The name of a bundled model, the path of a folder, or, if `local_files_only` is
+            false, an id on the Hugging Face Hub such as ``"user/name"``.
+        local_files_only: Whether to stay off the network.
+
+    Raises:
+        ArtifactNotFoundError: There is no such artifact.
+        ArtifactCorruptError: It is not one that this version can read.
+        MissingExtraError: A model of the hub was asked for, and huggingface_hub is not installed.
+
+    Example:
+        >>> load_artifact("affect-small").outputs[0]
+        'emotional'
+    """
+    name = os.fspath(model)
+    folder = bundled_models().get(name) if isinstance(model, str) else None
+    if folder is None:
+        folder = Path(name)
+        if not folder.is_dir():
+            folder = _download(name, local_files_only)
+    manifest = folder / _MANIFEST
+    if not manifest.is_file():
+        raise ArtifactNotFoundError(f"{folder}: the folder is no artifact, it has no {_MANIFEST}")
+    content = manifest.read_bytes()
+    try:
+        return _parse(json.loads(content), folder, hashlib.sha256(content).hexdigest())
+    except (_ManifestError, ValueError) as error:
+        problem = error if isinstance(error, _ManifestError) else "it is not valid JSON"
+        raise ArtifactCorruptError(f"{manifest}: {problem}") from error
+
+
+def save_artifact(artifact: Artifact, folder: str | os.PathLike[str]) -> None:
+    """Copy an artifact, so that `load_artifact` and transformers can load the copy.
+
+    Args:
+        artifact: The artifact.
+        folder: Where it goes; made if needed, files of the same names are replaced.
+
+    Raises:
+        ArtifactCorruptError: A file is missing or altered.
+        OSError: The folder cannot be written.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    if target.samefile(artifact.folder):
+        return
+    for name in artifact._hashes:
+        shutil.copyfile(artifact.file(name), target / name)
+    for name in _UNHASHED:
+        if (artifact.folder / name).is_file():
+            shutil.copyfile(artifact.folder / name, target / name)
+    # Last, so that a copy that was interrupted is not taken for an artifact.
+    shutil.copyfile(artifact.folder / _MANIFEST, target / _MANIFEST)
+
+
+def _download(name: str, local_files_only: bool) -> Path:
+    bundled = ", ".join(sorted(bundled_models())) or "none"
+    if local_files_only or not _HUB_ID.fullmatch(name):
+        raise ArtifactNotFoundError(
+            f"no model {name!r}: it is neither bundled ({bundled}) nor a folder here; "
+            'for a model of the Hugging Face Hub give its id "user/name" and local_files_only=False'
+        )
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise MissingExtraError("huggingface_hub", "torch") from error
+    wanted = ["*.json", "*.safetensors", "*.onnx", "README.md"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (OSError, ValueError) as error:
+        raise ArtifactNotFoundError(
+            f"no model {name!r} could be had from the Hugging Face Hub ({type(error).__name__}); "
+            f"check the id and the connection, or use a bundled model ({bundled})"
+        ) from error
+
+
+class _ManifestError(Exception):
+    """What is wrong with an ``affect.json``."""
+
+
+def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
+    if not isinstance(values, dict):
+        raise _ManifestError("expected an object")
+    version = _pop(values, "format", int)
+    if version > _FORMAT:
+        raise _ManifestError(
+            f"made by a newer affectlib (format {version}, this one reads {_FORMAT}); "
+            "upgrade with: pip install -U affectlib"
+        )
+    outputs = tuple(_pop(values, "outputs", list))
+    if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
+        raise _ManifestError(f'"outputs" must hold {EMOTIONAL!r}, and labels and cues alone')
+    points = _pop(values, "operating_points", dict)
+    hashes = _pop(values, "files", dict)
+    if any(Path(name).name != name for name in hashes):
+        raise _ManifestError('"files" must name files of the folder itself')
+    prevalence = _number(_pop(values, "prevalence", int | float), "prevalence")
+    if not 0 < prevalence < 1:
+        raise _ManifestError('"prevalence" must be more than 0 and less than 1')
+    return Artifact(
+        folder=folder,
+        name=_pop(values, "name", str),
+        version=_pop(values, "version", str),
+        outputs=outputs,
+        windows=_build(WindowSettings, _pop(values, "windows", dict), "windows"),
+        conversation=_build(
+            ConversationCalibration, _pop(values, "conversation", dict), "conversation"
+        ),
+        operating_points=MappingProxyType(
+            {
+                name: _build(OperatingPoint, point, f"operating_points.{name}")
+                for name, point in points.items()
+            }
+        ),
+        prevalence=prevalence,
+        fingerprint=fingerprint,
+        _hashes=MappingProxyType(hashes),
+        description=MappingProxyType(values),
+    )
+
+
+def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:
+    """Take a required value of the right type out of the manifest."""
+    if key not in values:
+        raise _ManifestError(f'"{key}" is missing')
+    value = values.pop(key)
+    if not isinstance(value, kind):
+        raise _ManifestError(f'"{key}" has the wrong type, {type(value).__name__}')
+    return value
+
+
+def _number(value: Any, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _ManifestError(f'"{key}" must be a number, not {type(value).__name__}')
+    return value
+
+
+def _build(cls: type[_T], values: Any, key: str) -> _T:
+    """Build a dataclass of numbers from a part of the manifest; every field must be there."""
+    if not isinstance(values, dict):
+        raise _ManifestError(f'"{key}" must be an object, not {type(values).__name__}')
+    names = [item.name for item in fields(cls)]  # type: ignore[arg-type]
+    for name in names:
+        if name not in values:
+            raise _ManifestError(f'"{key}.{name}" is missing')
+    for name, value in values.items():
+        if name not in names:
+            raise _ManifestError(f'"{key}.{name}" is unknown to this version of affectlib')
+        _number(value, f"{key}.{name}")
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise _ManifestError(f'"{key}": {error}') from error

@@ -1,0 +1,376 @@
+"""The classifier: texts and conversations in, predictions out."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib.aggregation import adjusted, any_charged, conversation_features, merge_windows, rate
+from affectlib.artifacts import DEFAULT_MODEL, Artifact, load_artifact, save_artifact
+from affectlib.conversation import Conversation, Message, clean_text, parse_conversation
+from affectlib.decisions import OperatingPoint, sigmoid
+from affectlib.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.engines import Engine, load_engine
+from affectlib.errors import (
+    ArtifactCorruptError,
+    ConversationError,
+    InputTypeError,
+    NoUserTextError,
+    OptionError,
+)
+from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
+from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, LABELS, TASK, USER_CUES
+
+__all__ = ["AffectClassifier", "predict"]
+
+Messages: TypeAlias = Sequence[Mapping[str, Any] | Message]
+
+_Kind = Literal["text", "message", "conversation"]
+_Item = Conversation | ConversationFailure | ConversationError
+_Outcome = ConversationPrediction | ConversationFailure | ConversationError
+
+_TOKENIZER = "tokenizer.json"
+_BATCH_TOKENS = 4096
+_BUFFER_CONVERSATIONS = 256
+_BUFFER_CHARACTERS = 400_000
+_CUES = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
+_ACCEPTED = (
+    "a text, a list of texts, a conversation (a Conversation, or a list of messages), "
+    "or a list of conversations"
+)
+
+
+class AffectClassifier:
+    """Labels messages and conversations as emotional or task; safe to share between threads.
+
+    Most people want `from_pretrained`.
+
+    Args:
+        artifact: The model.
+        engine: What runs it.
+        operating_point: Name of the thresholds that `predict` uses if none is named.
+        assistant_cues: Whether the assistant's messages are read for cues too.
+
+    Raises:
+        OptionError: There is no such operating point.
+        ArtifactCorruptError: The tokenizer is missing, altered or cannot be used.
+
+    Example:
+        >>> classifier = AffectClassifier.from_pretrained()
+        >>> classifier.predict("I feel so alone since she left, can we just talk?").label
+        'emotional'
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        engine: Engine,
+        *,
+        operating_point: str = "balanced",
+        assistant_cues: bool = True,
+    ) -> None:
+        """Load the tokenizer."""
+        artifact.operating_point(operating_point)
+        self._artifact = artifact
+        self._engine = engine
+        self._operating_point = operating_point
+        self._assistant_cues = assistant_cues
+        self._column = {name: column for column, name in enumerate(artifact.outputs)}
+        tokenizer = artifact.file(_TOKENIZER)
+        try:
+            self._encoder = WindowEncoder(tokenizer, artifact.windows)
+        except Exception as error:  # tokenizers raises nothing more special
+            raise ArtifactCorruptError(f"{tokenizer}: it cannot be used ({error})") from error
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        engine: str = "auto",
+        operating_point: str = "balanced",
+        assistant_cues: bool = True,
+        local_files_only: bool = True,
+    ) -> AffectClassifier:
+        """Load a classifier.
+
+        Args:
+            model: The name of a bundled model, a folder, or an id on the Hugging Face Hub.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+            engine: ``auto``, ``onnx`` (CPU) or ``torch``.
+            operating_point: ``balanced``, ``high_precision`` or ``high_recall``.
+            assistant_cues: Whether the assistant's messages are read for cues too; without,
+                it is faster.
+            local_files_only: Whether to stay off the network; must be false for the hub.
+
+        Raises:
+            ArtifactNotFoundError: There is no such model.
+            ArtifactCorruptError: The model is damaged, or made by a newer affectlib.
+            MissingExtraError: The torch engine was asked for and torch is not installed.
+            OptionError: Another option has an unknown value, or there is no such device.
+
+        Example:
+            >>> AffectClassifier.from_pretrained(operating_point="high_recall", device="cpu")
+            AffectClassifier('affect-small', engine='onnx', device='cpu')
+        """
+        artifact = load_artifact(model, local_files_only=local_files_only)
+        artifact.operating_point(operating_point)
+        return cls(
+            artifact,
+            load_engine(artifact, engine=engine, device=device),
+            operating_point=operating_point,
+            assistant_cues=assistant_cues,
+        )
+
+    def __repr__(self) -> str:
+        """Name the model and what runs it."""
+        name = self._artifact.name
+        return f"{type(self).__name__}({name!r}, engine={self.engine!r}, device={self.device!r})"
+
+    @property
+    def artifact(self) -> Artifact:
+        """The model."""
+        return self._artifact
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine, ``onnx`` or ``torch``."""
+        return self._engine.name
+
+    @property
+    def device(self) -> str:
+        """Where the engine runs."""
+        return self._engine.device
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """The labels, in the order of the columns of `predict_proba`."""
+        return LABELS
+
+    @property
+    def operating_point(self) -> str:
+        """The name of the thresholds that are used if none is named."""
+        return self._operating_point
+
+    @overload
+    def predict(self, x: str, *, operating_point: str | None = None) -> MessagePrediction: ...
+    @overload
+    def predict(
+        self, x: list[str] | tuple[str, ...], *, operating_point: str | None = None
+    ) -> list[MessagePrediction]: ...
+    @overload
+    def predict(
+        self, x: Conversation | Messages, *, operating_point: str | None = None
+    ) -> ConversationPrediction: ...
+    @overload
+    def predict(
+        self, x: Sequence[Conversation | Messages], *, operating_point: str | None = None
+    ) -> list[ConversationPrediction]: ...
+    def predict(self, x: Any, *, operating_point: str | None = None) -> Any:
+        """Label texts or conversations. What `x` is, its type says, never its content.
+
+        Args:
+            x: A text, read as a lone message of a user; a conversation (a `Conversation`, or a
+                list of `Message` or ``{"role", "content"}`` mappings); or a list (or tuple) of
+                texts or of conversations.
+            operating_point: The name of the thresholds, those of the classifier if None.
+
+        Returns:
+            A `MessagePrediction` for a text, a `ConversationPrediction` for a conversation, and a
+            list of them for a list.
+
+        Raises:
+            InputTypeError: `x`, or something in it, is of another type.
+            ConversationError: A conversation is malformed; the error names the place.
+            NoUserTextError: A text, or all that the user wrote in a conversation, is blank.
+            OptionError: There is no such operating point.
+
+        Example:
+            >>> classifier = AffectClassifier.from_pretrained()
+            >>> classifier.predict("Convert this CSV to JSON in Python").label
+            'task'
+            >>> chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hi!"}]
+            >>> [turn.role for turn in classifier.predict(chat).turns]
+            ['user', 'assistant']
+        """
+        given = _read(x)
+        predictions = self._predict(given, operating_point)
+        return predictions if given.listed else predictions[0]
+
+    def predict_proba(self, x: Any) -> NDArray[np.float32]:
+        """Return the probability of each label.
+
+        Args:
+            x: What `predict` takes.
+
+        Returns:
+            One row for a text or conversation, as many as there are for a list of them; columns
+            are `labels`.
+
+        Raises:
+            InputTypeError: See `predict`, also for the other errors.
+
+        Example:
+            >>> AffectClassifier.from_pretrained().predict_proba(["hello", "thanks"]).shape
+            (2, 2)
+        """
+        predictions = self._predict(_read(x), None)
+        emotional = np.array([prediction.probability for prediction in predictions], dtype=float)
+        return np.stack([emotional, 1 - emotional], axis=1).astype(np.float32)
+
+    def stream(
+        self,
+        conversations: Iterable[Conversation | Messages | ConversationFailure],
+        *,
+        on_error: Literal["raise", "record"] = "raise",
+        operating_point: str | None = None,
+    ) -> Iterator[ConversationPrediction | ConversationFailure]:
+        """Label conversations as they come, in order, with bounded memory.
+
+        Up to 256 conversations are read ahead, so that windows of like length share a batch.
+
+        Args:
+            conversations: The conversations. A `ConversationFailure`, of one that could not be
+                read, is handed through.
+            on_error: ``raise`` to stop at a conversation that cannot be labelled; ``record`` to
+                put out a `ConversationFailure` for it and go on.
+            operating_point: The name of the thresholds, those of the classifier if None.
+
+        Returns:
+            An iterator of one prediction or failure for each conversation.
+
+        Raises:
+            InputTypeError: Something in `conversations` is of another type.
+            ConversationError: A conversation cannot be labelled and `on_error` is ``raise``; the
+                error names its position.
+            OptionError: There is no such operating point, or `on_error` has another value.
+
+        Example:
+            >>> chats = read_conversations("examples/transcripts.jsonl")
+            >>> for prediction in AffectClassifier.from_pretrained().stream(chats):
+            ...     print(prediction.id, prediction.label)
+        """
+        if on_error not in ("raise", "record"):
+            raise OptionError(f"unknown on_error {on_error!r}; use raise or record")
+        point = self._thresholds(operating_point)
+        if isinstance(conversations, str | Mapping | Conversation):
+            raise InputTypeError(
+                f"stream takes conversations, not one {type(conversations).__name__}"
+            )
+        return self._stream(conversations, on_error == "record", point)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Copy the model to a folder, from which this and transformers can load it.
+
+        Args:
+            folder: Where it goes; made if needed, files of the same names are replaced.
+
+        Raises:
+            ArtifactCorruptError: A file of the model is missing or altered.
+            OSError: The folder cannot be written.
+
+        Example:
+            >>> AffectClassifier.from_pretrained().save_pretrained("my-model")
+            >>> AffectClassifier.from_pretrained("my-model").artifact.name
+            'affect-small'
+        """
+        save_artifact(self._artifact, folder)
+
+    def _thresholds(self, operating_point: str | None) -> OperatingPoint:
+        name = self._operating_point if operating_point is None else operating_point
+        return self._artifact.operating_point(name)
+
+    def _predict(self, given: _Input, operating_point: str | None) -> list[Any]:
+        outcomes = self._label(given.conversations, self._thresholds(operating_point))
+        predictions: list[Any] = []
+        for position, outcome in enumerate(outcomes):
+            if isinstance(outcome, ConversationError):
+                raise given.located(outcome, position)
+            predictions.append(outcome.turns[0] if given.kind == "text" else outcome)
+        return predictions
+
+    def _stream(
+        self, items: Iterable[Any], record: bool, point: OperatingPoint
+    ) -> Iterator[ConversationPrediction | ConversationFailure]:
+        ids: deque[str | None] = deque()
+        for position, outcome in enumerate(self._label(_readable(items, ids), point)):
+            identifier = ids.popleft()
+            if not isinstance(outcome, ConversationError):
+                yield outcome
+            elif record:
+                yield ConversationFailure(identifier, f"{type(outcome).__name__}: {outcome}")
+            else:
+                raise outcome.in_conversation(position)
+
+    def _label(self, items: Iterable[_Item], point: OperatingPoint) -> Iterator[_Outcome]:
+        """Label conversations buffer by buffer, and hand on what is none."""
+        for buffer in _buffers(items):
+            conversations = [item for item in buffer if isinstance(item, Conversation)]
+            labelled = iter(self._label_together(conversations, point))
+            for item in buffer:
+                yield next(labelled) if isinstance(item, Conversation) else item
+
+    def _label_together(
+        self, conversations: Sequence[Conversation], point: OperatingPoint
+    ) -> Iterator[ConversationPrediction | ConversationError]:
+        windows = self._encoder.encode(conversations, assistant_targets=self._assistant_cues)
+        keys = [(window.conversation, window.message) for window in windows]
+        truncated = {
+            key: window.truncated_tokens for key, window in zip(keys, windows, strict=True)
+        }
+        logits: dict[int, dict[int, NDArray[Any]]] = defaultdict(dict)
+        for (position, message), row in merge_windows(keys, self._logits(windows)).items():
+            logits[position][message] = row
+        for position, conversation in enumerate(conversations):
+            yield self._conclude(
+                conversation,
+                logits[position],
+                {index: truncated[position, index] for index in logits[position]},
+                point,
+            )
+
+    def _logits(self, windows: Sequence[EncodedWindow]) -> NDArray[np.float32]:
+        """Run the engine, once for windows that are the same."""
+        place: dict[tuple[int, ...], int] = {}
+        distinct = []
+        rows = []
+        for window in windows:
+            key = tuple(window.ids)
+            if key not in place:
+                place[key] = len(distinct)
+                distinct.append(window)
+            rows.append(place[key])
+        logits = np.empty((len(distinct), len(self._artifact.outputs)), dtype=np.float32)
+        batches = token_batches(distinct, max_tokens=_BATCH_TOKENS, pad_id=self._encoder.pad_id)
+        for positions, ids, mask in batches:
+            logits[positions] = self._engine.logits(ids, mask)
+        return logits[rows]
+
+    def _conclude(
+        self,
+        conversation: Conversation,
+        logits: Mapping[int, NDArray[Any]],
+        truncated: Mapping[int, int],
+        point: OperatingPoint,
+    ) -> ConversationPrediction | ConversationError:
+        """Turn the logits of one conversation's messages into its prediction."""
+        turns = tuple(
+            self._turn(index, conversation.messages[index], row, truncated[index], point)
+            for index, row in logits.items()
+        )
+        flags = [turn.label == EMOTIONAL for turn in turns if turn.role == "user"]
+        if not flags:
+            try:
+                conversation.require_user_text()
+            except NoUserTextError as error:
+                return error
+            return NoUserTextError("the tokenizer finds nothing to read in what the user wrote")
+        emotional = [row[self._column[EMOTIONAL]] for row, turn in ...]

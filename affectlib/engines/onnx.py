@@ -1,0 +1,89 @@
+"""The engine for CPUs: int8 weights under ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from affectlib.errors import ArtifactCorruptError
+
+if TYPE_CHECKING:
+    from affectlib.artifacts import Artifact
+
+__all__ = ["OnnxEngine"]
+
+_MODEL = "model.int8.onnx"
+_ERRORS_ONLY = 3
+
+
+class OnnxEngine:
+    """Runs an artifact's int8 weights on the CPU.
+
+    Args:
+        artifact: The artifact.
+
+    Raises:
+        ArtifactCorruptError: Its model is missing, altered, or not one that can be run.
+
+    Example:
+        >>> OnnxEngine(load_artifact("affect-small")).device
+        'cpu'
+    """
+
+    name = "onnx"
+    device = "cpu"
+
+    def __init__(self, artifact: Artifact) -> None:
+        """Load the model."""
+        path = artifact.file(_MODEL)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.inter_op_num_threads = 1
+        # Left to itself, the runtime counts cores that this process may not use, and pins threads.
+        options.intra_op_num_threads = count_cores()
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's exceptions have no common base but this
+            raise ArtifactCorruptError(f"{path}: onnxruntime cannot load it") from error
+        outputs = {output.name: output.shape for output in self._session.get_outputs()}
+        if outputs.get("logits", [0])[-1] != len(artifact.outputs):
+            raise ArtifactCorruptError(
+                f"{path}: it has no output 'logits' of width {len(artifact.outputs)}"
+            )
+
+    def logits(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the logits of a batch; see `affectlib.engines.Engine`."""
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        return cast(NDArray[np.float32], self._session.run(["logits"], feed)[0])
+
+
+def count_cores() -> int:
+    """Count the physical cores that this process may use, at least one.
+
+    Example:
+        >>> count_cores() >= 1
+        True
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    usable = os.sched_getaffinity(0)
+    try:
+        return len({_siblings(cpu) for cpu in usable}) or 1
+    except OSError:
+        return len(usable)
+
+
+def _siblings(cpu: int) -> str:
+    """Name the physical core of a logical one, by the logical ones that share it."""
+    topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+    return (topology / "thread_siblings_list").read_text(encoding="ascii")

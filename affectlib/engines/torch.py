@@ -1,0 +1,120 @@
+"""The engine for GPUs, and the reference: the artifact as transformers loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib.errors import ArtifactCorruptError, MissingExtraError, OptionError
+
+try:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging as transformers_logging
+except ImportError as error:
+    raise MissingExtraError(error.name or "torch", "torch") from error
+
+if TYPE_CHECKING:
+    from affectlib.artifacts import Artifact
+
+__all__ = ["TorchEngine", "find_gpu"]
+
+_MODEL = ("config.json", "model.safetensors")
+
+
+class TorchEngine:
+    """Runs an artifact's weights in fp32 on the CPU, in half precision on a GPU.
+
+    Args:
+        artifact: The artifact.
+        device: ``auto`` for a GPU if there is one, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        OptionError: There is no such device.
+        ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
+
+    Example:
+        >>> TorchEngine(load_artifact("affect-small"), "cpu").device
+        'cpu'
+    """
+
+    name = "torch"
+
+    def __init__(self, artifact: Artifact, device: str = "auto") -> None:
+        """Load the model and move it to the device."""
+        self._device = torch.device(find_gpu() or "cpu" if device == "auto" else device)
+        _require(self._device)
+        folder = {artifact.file(name).parent for name in _MODEL}.pop()
+        with _quiet():
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+            )
+        names = model.config.id2label
+        if tuple(names[i] for i in sorted(names)) != artifact.outputs:
+            raise ArtifactCorruptError(
+                f"{folder}: the outputs named in config.json are not those of affect.json"
+            )
+        self._model: Any = model.eval().to(self._device)
+        self._half = self._device.type != "cpu"
+        self._dtype = _half_precision(self._device) if self._half else torch.bfloat16
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return str(self._device)
+
+    def logits(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the logits of a batch; see `affectlib.engines.Engine`."""
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, dtype=self._dtype, enabled=self._half),
+        ):
+            output = self._model(
+                input_ids=torch.tensor(input_ids, device=self._device),
+                attention_mask=torch.tensor(attention_mask, device=self._device),
+            )
+        return cast(NDArray[np.float32], output.logits.float().cpu().numpy())
+
+
+def find_gpu() -> str | None:
+    """Return the kind of GPU that torch can use here, None if there is none."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+def _require(device: torch.device) -> None:
+    """Refuse a GPU that is not there, with a clearer word than the driver's."""
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) >= there[device.type]:
+        raise OptionError(
+            f"torch finds no device {str(device)!r} on this machine; use device='auto' or 'cpu'"
+        )
+
+
+def _half_precision(device: torch.device) -> torch.dtype:
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Load without a progress bar, and leave the setting as it was."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

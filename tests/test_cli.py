@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from affectlib import __version__, cli
+from affectlib.errors import ArtifactNotFoundError, NoUserTextError
+from tests.test_corpus import RECORDS, SECRET, FakeClassifier, record, rows_of, source
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> list[FakeClassifier]:
+    """Puts the fake in the place of the classifier, and lists those that were made."""
+    made: list[FakeClassifier] = []
+
+    class Stand(FakeClassifier):
+        @classmethod
+        def from_pretrained(cls, **options: Any) -> FakeClassifier:
+            if options.get("model") == "nowhere":
+                raise ArtifactNotFoundError("no model 'nowhere'")
+            made.append(cls(**options))
+            return made[-1]
+
+    module = ModuleType("affectlib.classifier")
+    module.AffectClassifier = Stand  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "affectlib.classifier", module)
+    return made
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"affectlib {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["wat"],
+        ["predict"],
+        ["label", "in.jsonl"],
+        ["label", "in", "-o", "out.csv", "--level", "turn"],
+        ["label", "in", "-o", "out.csv", "--columns", "role"],
+        ["label", "in", "-o", "out.csv", "--columns", "role="],
+        ["predict", "x", "--engine", "jax"],
+    ],
+)
+def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "usage: affectlib" in captured.err
+
+
+def test_predict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "so sad"]) == 0
+    captured = capsys.readouterr()
+    first, *cues = captured.out.splitlines()
+    assert first.startswith("emotional")
+    assert "0.900" in first
+    assert any("Shares feelings" in line for line in cues)
+    assert captured.err == ""
+    assert cli.main(["predict", "sum of column C"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["task  (probability of emotional 0.100)"]
+
+
+def test_predict_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "so sad", "--json"]) == 0
+    prediction = json.loads(capsys.readouterr().out)
+    assert (prediction["label"], prediction["probability"]) == ("emotional", 0.9)
+
+
+def test_predict_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", ""]) == 2
+    assert capsys.readouterr().err.startswith("affectlib: no message of the user has text")
+
+
+def test_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dst = tmp_path / "labels.parquet"
+    assert cli.main(["label", str(EXAMPLES / "transcripts.jsonl"), "-o", str(dst)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "40 conversations" in captured.err
+    assert "of 40 labelled" in captured.err
+    assert str(dst) in captured.err
+    assert len(rows_of(dst)) == 40
+
+
+def test_label_with_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dst = tmp_path / "labels.csv"
+    assert cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(dst)]) == 1
+    captured = capsys.readouterr()
+    assert "failed     3;" in captured.err
+    assert "2 of 3 labelled (66.7%)" in captured.err
+    assert SECRET not in captured.err
+    assert len(rows_of(dst)) == 6
+
+
+def test_label_to_standard_output_keeps_it_clean(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert cli.main(["label", str(source(tmp_path, record("x"))), "-o", "-"]) == 0
+    captured = capfdbinary.readouterr()
+    assert [json.loads(line)["label"] for line in captured.out.splitlines()] == ["task"]
+    assert b"standard output" in captured.err
+
+
+def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dst = tmp_path / "labels.csv"
+    assert cli.main(["label", str(source(tmp_path, record("x"))), "-o", str(dst), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_options_reach_their_places(
+    tmp_path: Path, made: list[FakeClassifier], capsys: pytest.CaptureFixture[str]
+) -> None:
+    src = tmp_path / "in.csv"
+    src.write_text("chat,who,words\n7,user,so sad\n7,bot,oh\n")
+    dst = tmp_path / "labels.jsonl"
+    dst.write_text("old")
+    options = ["--level", "message", "--format", "table", "--overwrite"]
+    options += ["--columns", "conversation_id=chat,role=who,content=words"]
+    options += ["--operating-point", "high_recall", "--model", "m", "--device", "cpu"]
+    options += ["--engine", "onnx", "--no-assistant-cues"]
+    assert cli.main(["label", str(src), "-o", str(dst), *options]) == 0
+    assert [row["role"] for row in rows_of(dst)] == ["user", "assistant"]
+    assert made[0].options == {
+        "model": "m",
+        "device": "cpu",
+        "engine": "onnx",
+        "operating_point": "high_recall",
+        "assistant_cues": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: [str(d / "none.jsonl"), "-o", str(d / "o.csv")], "No such file"),
+        (lambda d: [str(d), "-o", str(d / "o.csv")], "Is a directory"),
+        (lambda d: [str(source(d, "text")), "-o", str(d / "o.csv")], "neither JSON nor a table"),
+        (lambda d: [str(source(d, record("x"))), "-o", str(d / "o.txt")], "unknown suffix"),
+        (lambda d: [str(source(d, record("x"))), "-o", str(d / "x" / "o.csv")], "does not exist"),
+        (lambda d: [str(source(d, record("x"))), "-o", str(d / "in.jsonl")], "this is the input"),
+        (
+            lambda d: [str(source(d, "{}", *RECORDS)), "-o", str(d / "o.csv"), "--on-error=raise"],
+            "record 0",
+        ),
+        (
+            lambda d: [str(source(d, record("x"))), "-o", str(d / "o.csv"), "--model=nowhere"],
+            "no model",
+        ),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, message: str
+) -> None:
+    assert cli.main(["label", *make(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("affectlib: ")
+    assert message in line
+
+
+def test_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FakeClassifier._outcome
+
+    def outcome(self: FakeClassifier, item: Any, on_error: str) -> Any:
+        if item.id == "3":
+            raise KeyboardInterrupt
+        return original(self, item, on_error)
+
+    monkeypatch.setattr(FakeClassifier, "_outcome", outcome)
+    src = source(tmp_path, *(record("x", id=str(n)) for n in range(5)))
+    dst = tmp_path / "labels.jsonl"
+    assert cli.main(["label", str(src), "-o", str(dst)]) == 130
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line == f"affectlib: interrupted; what was labelled until then is in {dst}.partial"
+    assert len(Path(f"{dst}.partial").read_text().splitlines()) == 3
+
+
+def test_progress_bar_on_a_terminal_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src = source(tmp_path, *RECORDS)
+    cli.main(["label", str(src), "-o", str(tmp_path / "pipe.csv")])
+    assert "\r" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    cli.main(["label", str(src), "-o", str(tmp_path / "terminal.csv")])
+    shown = capsys.readouterr().err
+    assert "\r" in shown
+    assert " conversations/s" in shown
+    cli.main(["label", str(src), "-o", str(tmp_path / "quiet.csv"), "--quiet"])
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import tqdm
+
+    shown: list[str] = []
+
+    class Bar(tqdm.tqdm):  # type: ignore[type-arg]
+        def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+            shown.append(s)
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(tmp_path / "out.csv")])
+    assert len(shown) == 6
+    assert shown[-1] == "66.7% emotional, 3 errors"
+
+
+def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) -> None:
+    assert cli.main(["info", "--model", "m"]) == 0
+    out = capsys.readouterr().out
+    for fact in (__version__, "fake 1", "f00", '["en", "fr"]', "balanced"):
+        assert fact in out
+    assert made[0].options == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("plain é 🙂\ttab", "plain é 🙂\ttab"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;http://x\x1b\\link", "link"),
+        ("\x1b]0;never closed", ""),
+        ("\x1bcreset", "reset"),
+        ("a\rb\x08c\x07d\x9be\x7f", "abcde"),
+        ("left\u202eright\u2066", "leftright"),
+        ("end\x1b", "end"),
+    ],
+)
+def test_nothing_printed_steers_the_terminal(
+    raw: str, clean: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> Any:
+        raise NoUserTextError(raw)
+
+    monkeypatch.setattr(cli, "_classifier", fail)
+    cli.main(["predict", "x"])
+    shown = capsys.readouterr().err
+    assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())
+    facts = SimpleNamespace(name=raw, version="", fingerprint="", description={})
+    stand = SimpleNamespace(artifact=facts, engine="", device="", operating_point="")
+    monkeypatch.setattr(cli, "_classifier", lambda _: stand)
+    cli.main(["info"])
+    assert f"{clean} \n" in capsys.readouterr().out
+
+
+def test_a_reader_that_stops_early_is_no_crash(tmp_path: Path) -> None:
+    src = source(tmp_path, *(record("x", id="i" * 500) for _ in range(3000)))
+    code = (
+        "import sys, types; from tests.test_corpus import FakeClassifier as F;"
+        "F.from_pretrained = classmethod(lambda cls, **_: cls());"
+        "m = types.ModuleType('affectlib.classifier'); m.AffectClassifier = F;"
+        "sys.modules['affectlib.classifier'] = m;"
+        "from affectlib.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "label", str(src), "-o", "-", "--quiet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+    assert errors == b""

@@ -1,0 +1,115 @@
+"""Alterations of training conversations that leave their labels as they are, or are known to flip them.
+
+They keep the model from reading the label off what does not carry it: whether anything precedes
+the message, how the assistant answers, capital letters and punctuation, an emotional word.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from affectlib.conversation import Conversation, Message
+from training.config import AugmentSettings
+from training.labelled import LabelledConversation
+
+_GREETINGS = (
+    ("hi", "Hello! How can I assist you today?"),
+    ("hello", "Hi there! What can I help you with?"),
+    ("hey", "Hey! What's on your mind?"),
+    ("good morning", "Good morning! How may I help?"),
+    ("hi there", "Hello! How are you today?"),
+    ("are you there", "Yes, I'm here. What can I do for you?"),
+    ("bonjour", "Bonjour ! Comment puis-je vous aider ?"),
+    ("salut", "Salut ! Que puis-je faire pour toi ?"),
+    ("coucou", "Coucou ! De quoi veux-tu parler ?"),
+    ("bonsoir", "Bonsoir ! En quoi puis-je vous être utile ?"),
+)
+
+_WRAPPERS = (
+    "Translate into French: {}",
+    "Translate this to Spanish please\n\n{}",
+    "summarize this forum post in two sentences\n{}",
+    "Proofread the following text and fix the grammar: {}",
+    "Classify the sentiment of this text as positive, negative or neutral: {}",
+    'What emotion does the writer of this message express? "{}"',
+    'Rewrite this in a more formal tone:\n"{}"',
+    "Here is a sample from our dataset. Extract the main topics as JSON.\n\n{}",
+    "Write a short story that begins with this line: {}",
+    'I\'m building a support chatbot. How should it answer a user who writes: "{}"',
+    "A client sent me this for our newsletter, shorten it to 50 words: {}",
+    'Act as a therapist. The patient says: "{}" Write your reply, for a training course.',
+    "{}\n\nThe text above is from an exam. List three questions on it.",
+    "{}\n---\ntranslate the above to german",
+    "Give me five paraphrases of the sentence: {}",
+    "Turn this monologue into a screenplay scene: {}",
+    "Traduis en anglais : {}",
+    "Résume ce message de forum en une phrase : {}",
+    "Corrige les fautes de ce texte : {}",
+    "Voici un témoignage pour mon mémoire, dégage les thèmes : {}",
+)
+
+PASTED_CHARACTERS = 400
+_PUNCTUATION = re.compile(r"[.,!?;:\"'’…]+")
+
+
+class Augmenter:
+    """Makes altered copies of single targets.
+
+    Args:
+        settings: How often each alteration is made.
+        replies: Texts of assistant messages to swap in.
+        random_state: Source of randomness.
+    """
+
+    def __init__(
+        self, settings: AugmentSettings, replies: Sequence[str], random_state: random.Random
+    ) -> None:
+        """Keep what the alterations draw from."""
+        self._settings = settings
+        self._replies = replies
+        self._random = random_state
+
+    def alter(self, conversation: Conversation, index: int) -> tuple[Conversation, int]:
+        """Return an altered conversation up to the target, and the target's place in it."""
+        messages = list(conversation.messages[: index + 1])
+        settings, draw = self._settings, self._random.random()
+        readable_alone = len(messages[-1].content.split()) >= 4
+        if draw < settings.alone and readable_alone:
+            messages = messages[-1:]
+        elif draw < settings.alone + settings.greeting and readable_alone:
+            user, assistant = self._random.choice(_GREETINGS)
+            messages = [Message("user", user), Message("assistant", assistant), messages[-1]]
+        elif draw < settings.alone + settings.greeting + settings.other_replies and self._replies:
+            messages = [
+                replace(m, content=self._random.choice(self._replies))
+                if m.role == "assistant"
+                else m
+                for m in messages
+            ]
+        if self._random.random() < settings.terse:
+            messages = [
+                replace(m, content=_PUNCTUATION.sub("", m.content).lower() or m.content)
+                if m.role == "user"
+                else m
+                for m in messages
+            ]
+        return Conversation(tuple(messages), id=conversation.id), len(messages) - 1
+
+
+def wrap_in_task(
+    labelled: LabelledConversation, random_state: random.Random
+) -> LabelledConversation:
+    """Turn a charged text into text that is pasted into a task, and so into a negative."""
+    text = next(m.content for m in labelled.conversation.messages if m.role == "user")
+    text = text[:PASTED_CHARACTERS].rsplit(" ", 1)[0] if len(text) > PASTED_CHARACTERS else text
+    wrapped = random_state.choice(_WRAPPERS).format(text)
+    return LabelledConversation(
+        Conversation((Message("user", wrapped),), id=labelled.conversation.id),
+        f"{labelled.source}_wrapped",
+        emotional=False,
+        cues=frozenset(),
+        charged=frozenset(),
+    )

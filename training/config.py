@@ -1,0 +1,209 @@
+"""The recipe: one YAML file, checked against these models, with overrides from the command line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from affectlib.windows import WindowSettings
+
+
+class RecipeError(ValueError):
+    """A recipe or an override of it is wrong; the message names the key."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderSettings(_Section):
+    """Which encoder training starts from.
+
+    Attributes:
+        path: A folder (relative to the data folder), a hub id, the name of a bundled artifact, or
+            "tiny": a small random encoder built on the spot.
+        layers: Layers that are kept, None for all.
+        vocabulary: Pieces that are kept, None for all: those seen in the training texts first,
+            then the commonest of the base encoder.
+        dropout: Dropout of hidden layers and of the head.
+    """
+
+    path: str
+    layers: tuple[int, ...] | None = None
+    vocabulary: int | None = None
+    dropout: float = 0.1
+
+
+class WindowsSection(_Section):
+    """How windows are laid out: see `affectlib.windows.WindowSettings`."""
+
+    max_tokens: int = 192
+    target_tokens: int = 128
+    lead_tokens: int = 24
+    max_windows: int = 4
+    context_messages: int = 3
+    user_context_tokens: int = 40
+    assistant_context_tokens: int = 24
+    assistant_target_tokens: int = 96
+
+    def settings(self) -> WindowSettings:
+        """Return them as the library's own settings."""
+        return WindowSettings(**self.model_dump())
+
+
+class SourceSettings(_Section):
+    """What is taken of one source.
+
+    Attributes:
+        name: "corpus" for our own, "file" for a user's own labelled data, else a name in
+            `training/data/sources.jsonl`.
+        kind: gold (labels by turn), or silver: one label for the whole source.
+        path: The file, for "file".
+        conversations: Conversations at most, drawn at random; None for all.
+        windows: User messages at most of each conversation, drawn at random; None for all.
+        assistant_windows: Assistant messages at most of each conversation; None for all.
+        weight: Weight of its windows in the loss.
+        copies: How often its windows appear, each time altered differently (see `augment`).
+        wrapped: Share of its conversations that are turned into a task on pasted text ("Translate
+            this: …"), so that a source of charged texts brings its own negatives.
+    """
+
+    name: str
+    kind: Literal["gold", "silver_task", "silver_emotional"] = "gold"
+    path: str | None = None
+    conversations: int | None = None
+    windows: int | None = None
+    assistant_windows: int | None = 0
+    weight: float = Field(1.0, gt=0)
+    copies: int = Field(1, ge=1)
+    wrapped: float = Field(0.0, ge=0, le=1)
+
+
+class AugmentSettings(_Section):
+    """How copies of a window are altered; each is the share of copies.
+
+    Attributes:
+        alone: The target without what precedes it.
+        greeting: The target after a greeting and its answer, in place of what precedes it.
+        other_replies: The assistant's messages replaced by others'.
+        terse: Lower case without punctuation.
+    """
+
+    alone: float = 0.2
+    greeting: float = 0.1
+    other_replies: float = 0.15
+    terse: float = 0.1
+
+
+class TrainSettings(_Section):
+    """How the encoder is trained."""
+
+    epochs: float = 1.0
+    learning_rate: float = 1e-4
+    head_learning_rate: float = 5e-4
+    warmup: float = 0.06
+    weight_decay: float = 0.01
+    batch_size: int = 32
+    label_smoothing: float = 0.02
+    cue_weight: float = 0.5
+    save_steps: int = 400
+    max_steps: int = -1
+
+
+class CalibrateSettings(_Section):
+    """How thresholds are chosen.
+
+    Attributes:
+        prevalence: Share of emotional conversations that the probabilities assume.
+        specificity: Least specificity on the dev conversations, by operating point.
+        folds: Folds of the cross-fitting that honest dev figures come from.
+    """
+
+    prevalence: float = 0.1
+    specificity: dict[str, float] = {
+        "balanced": 0.99,
+        "high_precision": 0.998,
+        "high_recall": 0.95,
+    }
+    folds: int = 5
+
+
+class Recipe(_Section):
+    """Everything that decides a run."""
+
+    name: str
+    version: str
+    languages: tuple[str, ...] = ("en", "fr")
+    seed: int = 1
+    output: str = "runs"
+    encoder: EncoderSettings
+    windows: WindowsSection = WindowsSection()
+    sources: tuple[SourceSettings, ...]
+    augment: AugmentSettings = AugmentSettings()
+    train: TrainSettings = TrainSettings()
+    calibrate: CalibrateSettings = CalibrateSettings()
+    real_dev: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Where the run writes."""
+        return Path(self.output) / self.name
+
+    def digest(self) -> str:
+        """Return a hash of all settings."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: The YAML file.
+        overrides: Settings that replace the file's, as ``train.epochs=2``; values are YAML.
+
+    Raises:
+        RecipeError: The file cannot be read, or a key is unknown or has a wrong value.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: expected a mapping of settings")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise RecipeError(f"{path}: {problems}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise RecipeError(f"--set {override}: expected KEY=VALUE, such as train.epochs=2")
+    *parents, last = key.strip().split(".")
+    place: Any = values
+    for parent in parents:
+        if isinstance(place, list) and parent.isdigit() and int(parent) < len(place):
+            place = place[int(parent)]
+        elif isinstance(place, dict):
+            place = place.setdefault(parent, {})
+        else:
+            raise RecipeError(f"--set {override}: {parent!r} is not in the recipe")
+    if not isinstance(place, dict):
+        raise RecipeError(f"--set {override}: {key!r} is not in the recipe")
+    place[last] = yaml.safe_load(text)
+
+
+def _describe(problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}"
+    return f"{key}: {problem['msg']}"

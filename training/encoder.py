@@ -1,0 +1,221 @@
+"""The encoder that training starts from: layers kept, vocabulary cut, role tokens added."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from affectlib.artifacts import bundled_models
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedModel,
+)
+
+from affectlib.encoding import ROLE_TOKENS, TARGET_TOKEN
+from affectlib.taxonomy import OUTPUTS
+from training.config import EncoderSettings
+
+CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
+
+
+def build_encoder(
+    settings: EncoderSettings, texts: Iterable[str], data: Path | None, folder: Path
+) -> None:
+    """Write the encoder and tokenizer that training starts from.
+
+    Args:
+        settings: Which encoder, and what is kept of it.
+        texts: Training texts, from which the vocabulary is chosen.
+        data: The data folder, to which a relative path of the encoder refers.
+        folder: Where ``config.json``, ``model.safetensors`` and ``tokenizer.json`` are written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if settings.path == "tiny":
+        _build_tiny(texts, folder)
+        return
+    source = _locate(settings.path, data)
+    tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
+    config = AutoConfig.from_pretrained(source)
+    config.attention_probs_dropout_prob = 0.0
+    config.hidden_dropout_prob = settings.dropout
+    config.classifier_dropout = settings.dropout
+    _name_outputs(config)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, config=config, dtype=torch.float32, attn_implementation="eager"
+    )
+    if settings.layers is not None:
+        layers = model.base_model.encoder.layer
+        model.base_model.encoder.layer = torch.nn.ModuleList(layers[i] for i in settings.layers)
+        model.config.num_hidden_layers = len(settings.layers)
+    if not {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}:
+        tokenizer, kept = cut_vocabulary(tokenizer, texts, settings.vocabulary)
+        _replace_embeddings(model, kept)
+    (folder / "tokenizer.json").write_text(
+        json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8"
+    )
+    write_tokenizer_config(folder, model.config.max_position_embeddings)
+    model.save_pretrained(folder)
+
+
+def cut_vocabulary(
+    tokenizer: dict[str, Any], texts: Iterable[str], size: int | None
+) -> tuple[dict[str, Any], list[int]]:
+    """Keep the pieces that matter of a Unigram tokenizer and append the control tokens.
+
+    Kept are its special tokens, single characters, every piece that the texts need, and then the
+    likeliest pieces until there are `size` in all, control tokens included.
+
+    Args:
+        tokenizer: The parsed ``tokenizer.json`` of a Unigram model.
+        texts: Texts whose pieces are wanted.
+        size: Pieces in all; None keeps all.
+
+    Returns:
+        The new ``tokenizer.json``, and the old ids of its pieces in their new order. The control
+        tokens come last and have no old id.
+
+    Raises:
+        ValueError: The tokenizer is of another kind.
+    """
+    if tokenizer["model"]["type"] != "Unigram":
+        raise ValueError(f"cannot cut the vocabulary of a {tokenizer['model']['type']} tokenizer")
+    vocabulary = tokenizer["model"]["vocab"]
+    special = {token["id"] for token in tokenizer["added_tokens"]}
+    if size is None:
+        kept = list(range(len(vocabulary)))
+    else:
+        seen = _count_pieces(tokenizer, texts)
+        always = special | {
+            i for i, (piece, _) in enumerate(vocabulary) if len(piece.removeprefix("▁")) <= 1
+        }
+        rest = [i for i in range(len(vocabulary)) if i not in always]
+        rest.sort(key=lambda i: (-min(seen[i], 2), -vocabulary[i][1]))
+        kept = sorted(always | set(rest[: max(0, size - len(CONTROL_TOKENS) - len(always))]))
+    new_id = {old: new for new, old in enumerate(kept)}
+    added = [{**token, "id": new_id[token["id"]]} for token in tokenizer["added_tokens"]]
+    added += [
+        {
+            "id": len(kept) + i,
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": True,
+        }
+        for i, token in enumerate(CONTROL_TOKENS)
+    ]
+    lowest = min(score for _, score in vocabulary)
+    model = {
+        **tokenizer["model"],
+        "unk_id": new_id[tokenizer["model"]["unk_id"]],
+        "vocab": [vocabulary[i] for i in kept] + [[token, lowest] for token in CONTROL_TOKENS],
+    }
+    post = json.loads(json.dumps(tokenizer["post_processor"]))
+    for token in post["special_tokens"].values():
+        token["ids"] = [new_id[i] for i in token["ids"]]
+    return {**tokenizer, "added_tokens": added, "model": model, "post_processor": post}, kept
+
+
+def write_tokenizer_config(folder: Path, max_length: int) -> None:
+    """Write the ``tokenizer_config.json`` with which `AutoTokenizer` loads the folder."""
+    values = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_length,
+        "bos_token": "<s>",
+        "cls_token": "<s>",
+        "eos_token": "</s>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def _locate(path: str, data: Path | None) -> Path | str:
+    if path in bundled_models():
+        return bundled_models()[path]
+    if data is not None and (data / path).is_dir():
+        return data / path
+    if Path(path).is_dir():
+        return Path(path)
+    if path.startswith("."):
+        raise FileNotFoundError(
+            f"base encoder {path!r} is neither a folder under the data folder ({data}) nor here; "
+            "give --data, or set encoder.path to a folder or a hub id"
+        )
+    from huggingface_hub import snapshot_download
+
+    return str(snapshot_download(path, allow_patterns=["*.json", "*.safetensors"]))
+
+
+def _name_outputs(config: Any) -> None:
+    config.num_labels = len(OUTPUTS)
+    config.id2label = dict(enumerate(OUTPUTS))
+    config.label2id = {name: i for i, name in enumerate(OUTPUTS)}
+    config.problem_type = "multi_label_classification"
+
+
+def _count_pieces(tokenizer: dict[str, Any], texts: Iterable[str]) -> Counter[int]:
+    encoder = Tokenizer.from_str(json.dumps(tokenizer))
+    counts: Counter[int] = Counter()
+    chunk: list[str] = []
+    for text in texts:
+        chunk.append(text)
+        if len(chunk) == 2000:
+            counts.update(i for e in encoder.encode_batch_fast(chunk) for i in e.ids)
+            chunk = []
+    counts.update(i for e in encoder.encode_batch_fast(chunk) for i in e.ids)
+    return counts
+
+
+def _replace_embeddings(model: PreTrainedModel, kept: list[int]) -> None:
+    old = model.get_input_embeddings().weight.data
+    new = torch.nn.Embedding(
+        len(kept) + len(CONTROL_TOKENS), old.shape[1], padding_idx=model.config.pad_token_id
+    )
+    new.weight.data[: len(kept)] = old[kept]
+    new.weight.data[len(kept) :] = old[kept].mean(0) + 0.02 * torch.randn(
+        len(CONTROL_TOKENS), old.shape[1]
+    )
+    model.set_input_embeddings(new)
+    model.config.vocab_size = len(new.weight)
+
+
+def _build_tiny(texts: Iterable[str], folder: Path) -> None:
+    """Write a random encoder of two layers, with a vocabulary made from the texts."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>", *CONTROL_TOKENS]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=4000, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B </s>",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")],
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=256,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=tokenizer.token_to_id("<pad>"),
+    )
+    _name_outputs(config)
+    write_tokenizer_config(folder, config.max_position_embeddings)
+    BertForSequenceClassification(config).save_pretrained(folder)

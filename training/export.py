@@ -1,0 +1,169 @@
+"""Fourth step: the artifact. fp16 safetensors, int8 ONNX, tokenizer, ``affect.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from transformers import AutoModelForSequenceClassification
+
+from affectlib.taxonomy import OUTPUTS
+from training.calibrate import Calibration
+from training.config import Recipe
+from training.encoder import write_tokenizer_config
+
+FORMAT = 1
+MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
+
+
+def export(recipe: Recipe, model_folder: Path, calibration: Calibration, folder: Path) -> None:
+    """Write the artifact.
+
+    Args:
+        recipe: The recipe.
+        model_folder: The trained model with its tokenizer.
+        calibration: What is folded into the head, and the thresholds.
+        folder: Where the artifact goes; replaced if it is there.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    model = AutoModelForSequenceClassification.from_pretrained(model_folder, dtype=torch.float32)
+    fold_calibration(model, calibration)
+    model.half().save_pretrained(folder)
+    shutil.copy(model_folder / "tokenizer.json", folder / "tokenizer.json")
+    write_tokenizer_config(folder, model.config.max_position_embeddings)
+    # What the fp16 file holds is what is exported, so that both engines start from one set of weights.
+    export_onnx(model.float().eval(), folder / "model.int8.onnx")
+    description = describe(recipe, calibration)
+    description["files"] = {name: sha256(folder / name) for name in MODEL_FILES}
+    text = json.dumps(description, indent=1, ensure_ascii=False)
+    (folder / "affect.json").write_text(text + "\n", encoding="utf-8")
+
+
+def fold_calibration(model: Any, calibration: Calibration) -> None:
+    """Fold slope and intercept of each output into the head, in place."""
+    slopes = torch.tensor(calibration.slopes, dtype=torch.float32)
+    intercepts = torch.tensor(calibration.intercepts, dtype=torch.float32)
+    with torch.no_grad():
+        model.classifier.weight.mul_(slopes[:, None])
+        model.classifier.bias.mul_(slopes).add_(intercepts)
+
+
+def describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
+    """Return what ``affect.json`` holds, less the hashes of the files."""
+    return {
+        "format": FORMAT,
+        "name": recipe.name,
+        "version": recipe.version,
+        "languages": list(recipe.languages),
+        "base_model": recipe.encoder.path.rsplit("/", 1)[-1],
+        "outputs": list(OUTPUTS),
+        "windows": recipe.windows.settings().to_dict(),
+        "conversation": asdict(calibration.conversation),
+        "prevalence": recipe.calibrate.prevalence,
+        "operating_points": {
+            name: {key: round(value, 6) for key, value in asdict(point).items()}
+            for name, point in calibration.operating_points.items()
+        },
+        "recipe": recipe.digest(),
+    }
+
+
+def export_onnx(model: Any, path: Path) -> None:
+    """Write a model as ONNX with int8 weights.
+
+    Matrix products have one scale per output channel, the word embeddings one per piece.
+
+    Args:
+        model: A sequence classifier in fp32 and in evaluation mode.
+        path: The file to write.
+    """
+    float_file = path.with_suffix(".fp32.onnx")
+    ids = torch.ones(2, 8, dtype=torch.long)
+    names = {"input_ids": {0: "batch", 1: "sequence"}, "attention_mask": {0: "batch", 1: "sequence"}}
+    model.config._attn_implementation = "eager"
+    torch.onnx.export(
+        _Logits(model).eval(),
+        (ids, torch.ones_like(ids)),
+        str(float_file),
+        input_names=["input_ids", "attention_mask"],
+        output_names=["logits"],
+        dynamic_axes={**names, "logits": {0: "batch"}},
+        opset_version=17,
+        dynamo=False,
+    )
+    quantize_dynamic(
+        float_file,
+        path,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["MatMul"],
+        extra_options={"MatMulConstBOnly": True},
+    )
+    graph = onnx.load(path)
+    quantize_embeddings(graph, model.get_input_embeddings().weight.detach().numpy())
+    onnx.save(graph, path)
+    float_file.unlink()
+
+
+def quantize_embeddings(model: onnx.ModelProto, table: np.ndarray[Any, Any]) -> None:
+    """Store the word embeddings as int8 with a scale for each row, in place.
+
+    Args:
+        model: A graph that looks the table up with one ``Gather``.
+        table: The embeddings, shape ``[vocabulary, width]``.
+    """
+    graph = model.graph
+    name = next(i.name for i in graph.initializer if tuple(i.dims) == table.shape)
+    gather = next(node for node in graph.node if node.op_type == "Gather" and name in node.input)
+    position = list(graph.node).index(gather)
+    scales = np.abs(table).max(1, keepdims=True) / 127
+    scales[scales == 0] = 1
+    quantized = np.round(table / scales).astype(np.int8)
+    ids, output = gather.input[1], gather.output[0]
+    nodes = [
+        helper.make_node("Gather", [f"{name}_int8", ids], [f"{name}_rows"]),
+        helper.make_node("Cast", [f"{name}_rows"], [f"{name}_float"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", [f"{name}_scales", ids], [f"{name}_scale"]),
+        helper.make_node("Mul", [f"{name}_float", f"{name}_scale"], [output]),
+    ]
+    graph.node.remove(gather)
+    for offset, node in enumerate(nodes):
+        graph.node.insert(position + offset, node)
+    graph.initializer.remove(next(i for i in graph.initializer if i.name == name))
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(quantized, f"{name}_int8"),
+            numpy_helper.from_array(scales.astype(np.float32), f"{name}_scales"),
+        ]
+    )
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Logits(torch.nn.Module):
+    """Maps two tensors to one, as the exporter wants it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).logits
+        return logits

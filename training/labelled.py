@@ -1,0 +1,209 @@
+"""Labelled conversations: rows of our sources turned into targets for single messages."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from affectlib.conversation import Conversation, parse_conversation
+from affectlib.errors import ConversationError
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, LABELS, OUTPUTS, USER_CUES
+
+UNKNOWN = math.nan
+SEVERAL_TURNS = 0.7
+"""Target of a cue at each charged turn when the conversation has several of them and only the
+conversation is known to show the cue."""
+
+_CODES = {cue.code: cue.name for cue in CUES.values()}
+_POSITION = {name: i for i, name in enumerate(OUTPUTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledConversation:
+    """A conversation with what is known of its messages.
+
+    Attributes:
+        conversation: The conversation.
+        source: Name of its source.
+        emotional: Whether it is emotional as a whole.
+        cues: Names of the cues it shows; None if not annotated.
+        charged: Positions of the charged messages; None if only the conversation is labelled.
+        row: The row it came from, less its messages.
+    """
+
+    conversation: Conversation
+    source: str
+    emotional: bool
+    cues: frozenset[str] | None = None
+    charged: frozenset[int] | None = None
+    row: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def targets(self) -> dict[int, list[float]]:
+        """Return the targets of each user and assistant message, in the order of `OUTPUTS`.
+
+        An output that does not apply to the role, or is not known, is `UNKNOWN` (NaN).
+        """
+        charged = self.charged if self.charged is not None else self._guess_charged()
+        targets: dict[int, list[float]] = {}
+        last_user: int | None = None
+        for index, message in enumerate(self.conversation.messages):
+            if message.role == "user":
+                last_user = index
+                targets[index] = self._user_targets(index in charged, len(charged))
+            elif message.role == "assistant":
+                targets[index] = self._assistant_targets(last_user in charged, len(charged))
+        return targets
+
+    def _guess_charged(self) -> frozenset[int]:
+        """Take the user's longest message for the charged one of an emotional conversation."""
+        if not self.emotional:
+            return frozenset()
+        user = [i for i, m in enumerate(self.conversation.messages) if m.role == "user"]
+        return frozenset(
+            sorted(user, key=lambda i: -len(self.conversation.messages[i].content))[:1]
+        )
+
+    def _user_targets(self, charged: bool, turns: int) -> list[float]:
+        values = [UNKNOWN] * len(OUTPUTS)
+        values[_POSITION[EMOTIONAL]] = float(charged)
+        for cue in USER_CUES if self.cues is not None else ():
+            values[_POSITION[cue]] = self._cue_target(cue, charged, turns)
+        return values
+
+    def _assistant_targets(self, charged: bool, turns: int) -> list[float]:
+        values = [UNKNOWN] * len(OUTPUTS)
+        for cue in ASSISTANT_CUES if self.cues is not None else ():
+            value = self._cue_target(cue, charged, turns)
+            uncertain = cue in (self.cues or ()) and not charged
+            values[_POSITION[cue]] = UNKNOWN if uncertain else value
+        return values
+
+    def _cue_target(self, cue: str, charged: bool, turns: int) -> float:
+        if cue not in (self.cues or ()):
+            return 0.0
+        if turns == 0:
+            return UNKNOWN
+        if not charged:
+            return 0.0
+        return 1.0 if turns == 1 else SEVERAL_TURNS
+
+
+def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
+    """Turn an annotated row (charge, cues, turns) into a labelled conversation."""
+    conversation = parse_conversation(row["messages"], id=row["id"])
+    labels = row["labels"]
+    user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
+    return LabelledConversation(
+        conversation,
+        source,
+        emotional=labels["charge"] >= 2,
+        cues=frozenset(_CODES[code] for code in labels["cues"]),
+        charged=frozenset(user[turn - 1] for turn in labels["turns"]),
+        row={key: value for key, value in row.items() if key != "messages"},
+    )
+
+
+def from_silver(row: Mapping[str, Any], source: str, emotional: bool) -> LabelledConversation:
+    """Give a row of a public set the label of its source; all its user messages share it.
+
+    Cues stay unknown where the source is emotional; a task has none.
+    """
+    messages = [m for m in row["messages"] if isinstance(m.get("content"), str)]
+    messages = [{**m, "role": "user" if m["role"] == "other" else m["role"]} for m in messages]
+    conversation = parse_conversation(messages, id=str(row["id"]))
+    user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
+    return LabelledConversation(
+        conversation,
+        source,
+        emotional=emotional,
+        cues=None if emotional else frozenset(),
+        charged=frozenset(user) if emotional else frozenset(),
+    )
+
+
+def read_labelled_file(path: str | Path) -> Iterator[LabelledConversation]:
+    """Read a user's own labelled conversations.
+
+    JSONL: one conversation a line, ``{"messages": [...], "label": "emotional" | "task"}``, and
+    optionally ``"turns"`` (numbers of the charged user turns, from 1) and ``"cues"`` (names).
+    CSV: one message a row with the columns ``conversation_id, role, content, label``; the label
+    of a user's message is its own, and a conversation is emotional if any of its messages is.
+
+    Raises:
+        ValueError: A row is malformed; the message names file, row and field.
+    """
+    path = Path(path)
+    rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_jsonl(path)
+    for place, row in rows:
+        try:
+            yield _from_user_row(row)
+        except (ConversationError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, {place}: {error}") from error
+
+
+def _from_user_row(row: Any) -> LabelledConversation:
+    if not isinstance(row, Mapping) or not isinstance(row.get("messages"), Sequence):
+        raise ValueError('expected an object with "messages"')
+    conversation = parse_conversation(row["messages"], id=row.get("id"))
+    conversation.require_user_text()
+    if row.get("label") not in LABELS:
+        raise ValueError(f'field "label": expected one of {", ".join(LABELS)}')
+    user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
+    turns, cues = row.get("turns"), row.get("cues")
+    if turns is not None and not all(isinstance(t, int) and 1 <= t <= len(user) for t in turns):
+        raise ValueError(f'field "turns": expected numbers from 1 to {len(user)}')
+    if cues is not None and not set(cues) <= set(CUES):
+        raise ValueError(f'field "cues": expected names of {", ".join(CUES)}')
+    return LabelledConversation(
+        conversation,
+        "file",
+        emotional=row["label"] == EMOTIONAL,
+        cues=None if cues is None else frozenset(cues),
+        charged=None if turns is None else frozenset(user[turn - 1] for turn in turns),
+    )
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield f"line {number}", json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise ValueError(f"{path}, line {number}: not JSON ({error.msg})") from error
+
+
+def _read_csv(path: Path) -> Iterator[tuple[str, Any]]:
+    conversations: dict[str, list[dict[str, str]]] = {}
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        missing = {"conversation_id", "role", "content", "label"} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"{path}: missing columns {', '.join(sorted(missing))}")
+        for row in reader:
+            conversations.setdefault(row["conversation_id"], []).append(row)
+    for identifier, rows in conversations.items():
+        user = [row for row in rows if row["role"] in ("user", "human")]
+        turns = [n for n, row in enumerate(user, 1) if row["label"] == EMOTIONAL]
+        yield (
+            f"conversation {identifier!r}",
+            {
+                "id": identifier,
+                "messages": rows,
+                "label": _merge_labels(row["label"] for row in user),
+                "turns": turns,
+            },
+        )
+
+
+def _merge_labels(labels: Iterable[str]) -> str:
+    known = set(labels)
+    wrong = known - set(LABELS) - {""}
+    if wrong:
+        raise ValueError(f'field "label": expected one of {", ".join(LABELS)}')
+    return EMOTIONAL if EMOTIONAL in known else LABELS[1]

@@ -1,0 +1,155 @@
+"""Metrics as `evaluate.Metric` modules, and the bootstrap intervals beside them.
+
+`evaluate.load` fetches its modules from a hub by name; these are defined here, so that training
+and evaluation work offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+BINS = 15
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % bootstrap interval and the number of examples."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """Format as ``0.912 [0.885, 0.934]``."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class _ScoreMetric(evaluate.Metric):  # type: ignore[misc]
+    """A metric of scores against binary references."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=self.__class__.__doc__ or "",
+            citation="",
+            features=datasets.Features(
+                {
+                    "predictions": datasets.Value("float64"),
+                    "references": datasets.Value("int64"),
+                }
+            ),
+        )
+
+
+class AveragePrecision(_ScoreMetric):
+    """Area under the precision-recall curve, by steps."""
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return {"average_precision": average_precision(np.array(references), np.array(predictions))}
+
+
+class Auroc(_ScoreMetric):
+    """Area under the receiver operating characteristic."""
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return {"auroc": auroc(np.array(references), np.array(predictions))}
+
+
+class CalibrationError(_ScoreMetric):
+    """Expected calibration error of probabilities."""
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return {"ece": calibration_error(np.array(references), np.array(predictions))}
+
+
+def average_precision(truth: NDArray[Any], scores: NDArray[Any]) -> float:
+    """Return the average precision; NaN without a positive."""
+    return float(average_precision_score(truth, scores)) if truth.any() else float("nan")
+
+
+def auroc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
+    """Return the area under the ROC curve; NaN with one class alone."""
+    return float(roc_auc_score(truth, scores)) if 0 < truth.sum() < len(truth) else float("nan")
+
+
+def calibration_error(
+    truth: NDArray[Any], probabilities: NDArray[Any], weights: NDArray[Any] | None = None
+) -> float:
+    """Return the expected calibration error over `BINS` bins of equal width.
+
+    Method: Naeini, Cooper and Hauskrecht, AAAI 2015, for the positive class.
+
+    Args:
+        truth: Binary labels, shape ``[n]``.
+        probabilities: Probabilities of the positive class, shape ``[n]``.
+        weights: Weight of each example; None for equal weights.
+    """
+    weights = np.ones(len(truth)) if weights is None else weights
+    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    total = np.bincount(bins, weights, BINS)
+    gap = np.abs(np.bincount(bins, weights * (truth - probabilities), BINS))
+    return float(gap[total > 0].sum() / weights.sum())
+
+
+def recall(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
+    """Return the share of positives that are found; NaN without a positive."""
+    return float(decisions[truth == 1].mean()) if truth.any() else float("nan")
+
+
+def specificity(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
+    """Return the share of negatives that are left alone; NaN without a negative."""
+    return (
+        float((~decisions[truth == 0].astype(bool)).mean()) if (truth == 0).any() else float("nan")
+    )
+
+
+def precision(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
+    """Return the share of decisions that are right; NaN without a decision."""
+    chosen = decisions.astype(bool)
+    return float(truth[chosen].mean()) if chosen.any() else float("nan")
+
+
+def accuracy(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
+    """Return the share of labels that are right."""
+    return float((truth.astype(bool) == decisions.astype(bool)).mean())
+
+
+def f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
+    """Return the harmonic mean of precision and recall; 0 if nothing is right."""
+    hits = float((truth.astype(bool) & decisions.astype(bool)).sum())
+    total = float(truth.astype(bool).sum() + decisions.astype(bool).sum())
+    return 2 * hits / total if total else float("nan")
+
+
+def bootstrap(
+    metric: Callable[..., float],
+    *columns: Sequence[Any] | NDArray[Any],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """Return a metric with its 95 % percentile bootstrap interval.
+
+    Args:
+        metric: A function of the columns.
+        *columns: Arrays of one length, resampled together by rows.
+        seed: Seed of the resampling.
+        resamples: Number of resamples; those in which the metric is NaN are left out.
+    """
+    arrays = [np.asarray(column) for column in columns]
+    n = len(arrays[0])
+    generator = np.random.default_rng(seed)
+    values = []
+    for _ in range(resamples):
+        rows = generator.integers(0, n, n)
+        values.append(metric(*(array[rows] for array in arrays)))
+    low, high = np.nanpercentile(values, [2.5, 97.5]) if n else (np.nan, np.nan)
+    return Estimate(metric(*arrays), float(low), float(high), n)

@@ -1,0 +1,213 @@
+"""First step: sources -> labelled windows, less near-duplicates of evaluation data."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from affectlib.conversation import Conversation
+from affectlib.encoding import WindowEncoder
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from training.augment import Augmenter, wrap_in_task
+from training.config import Recipe, SourceSettings
+from training.duplicates import EvaluationIndex
+from training.encoder import build_encoder
+from training.labelled import (
+    LabelledConversation,
+    from_gold,
+    from_silver,
+    read_labelled_file,
+)
+from training.sources import load_manifest, read_corpus, read_source, require_use
+
+VOCABULARY_CHARACTERS = 2000
+REPLY_CHARACTERS = 400
+LONG_MESSAGE_WINDOWS = 2
+
+
+def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
+    """Write the training and dev windows, the encoder to start from, and the mixture report.
+
+    Args:
+        recipe: The recipe.
+        data: Folder of the public sets; may be None if the recipe takes none of them.
+
+    Returns:
+        The report: for each source its conversations, windows, emotional windows, total weight
+        and removed near-duplicates.
+    """
+    folder = recipe.folder / "prepare"
+    random_state = random.Random(recipe.seed)
+    report: dict[str, Counter[str]] = defaultdict(Counter)
+    taken = _take(recipe, data, random_state, report)
+    build_encoder(recipe.encoder, _texts(taken), data, folder / "encoder")
+    encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows.settings())
+    replies = [
+        message.content[:REPLY_CHARACTERS]
+        for _, conversations in taken
+        for labelled in conversations
+        for message in labelled.conversation.messages
+        if message.role == "assistant" and message.content
+    ]
+    augmenter = Augmenter(recipe.augment, replies, random_state)
+    rows: list[dict[str, Any]] = []
+    for source, conversations in taken:
+        for labelled in conversations:
+            report[labelled.source]["conversations"] += 1
+            rows += _windows(labelled, source, encoder, augmenter, random_state)
+    for row in rows:
+        report[row["source"]]["windows"] += 1
+        report[row["source"]]["emotional"] += row["targets"][0] >= 0.5
+        report[row["source"]]["weight"] += row["weight"]
+    random_state.shuffle(rows)
+    Dataset.from_list(rows).save_to_disk(str(folder / "train"))
+    Dataset.from_list(list(_dev_rows(encoder))).save_to_disk(str(folder / "dev"))
+    result = {name: dict(counts) for name, counts in sorted(report.items())}
+    (folder / "report.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return result
+
+
+def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledConversation]:
+    """Return the conversations that the recipe trains on."""
+    taken = _take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
+    return [labelled for _, conversations in taken for labelled in conversations]
+
+
+def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conversation]:
+    """Yield every conversation that may not be trained on, as far as it is there.
+
+    The corpus's dev split always; the real dev transcripts and the public evaluation sets if the
+    recipe takes anything from the data folder.
+    """
+    for row in read_corpus("dev"):
+        yield from_gold(row, "corpus").conversation
+    if not recipe.real_dev:
+        return
+    for source in load_manifest().values():
+        if source.use != "train":
+            for row in read_source(source.name, data):
+                yield from_silver(row, source.name, emotional=False).conversation
+
+
+def _take(
+    recipe: Recipe,
+    data: Path | None,
+    random_state: random.Random,
+    report: dict[str, Counter[str]],
+) -> list[tuple[SourceSettings, list[LabelledConversation]]]:
+    """Read each source, less near-duplicates of evaluation data, which the report counts."""
+    index = EvaluationIndex(evaluation_conversations(recipe, data))
+    taken = []
+    for source in recipe.sources:
+        kept = []
+        for labelled in _read(source, recipe.languages, data, random_state):
+            if index.contains(labelled.conversation):
+                report[labelled.source]["near_duplicates"] += 1
+            else:
+                kept.append(labelled)
+        taken.append((source, kept))
+    return taken
+
+
+def _read(
+    source: SourceSettings,
+    languages: Sequence[str],
+    data: Path | None,
+    random_state: random.Random,
+) -> Iterator[LabelledConversation]:
+    if source.name == "corpus":
+        conversations = [from_gold(row, "corpus") for row in read_corpus("train")]
+    elif source.name == "file":
+        if source.path is None:
+            raise ValueError('source "file" needs a path: set sources.N.path=FILE')
+        conversations = list(read_labelled_file(source.path))
+    else:
+        require_use(source.name, "train")
+        emotional = source.kind == "silver_emotional"
+        conversations = [
+            from_silver(row, source.name, emotional)
+            for row in read_source(source.name, data)
+            if row.get("lang", languages[0]) in languages
+        ]
+    if source.conversations is not None and len(conversations) > source.conversations:
+        conversations = random_state.sample(conversations, source.conversations)
+    for labelled in conversations:
+        if not any(message.content.strip() for message in labelled.conversation.user_messages):
+            continue
+        wrap = labelled.emotional and random_state.random() < source.wrapped
+        yield wrap_in_task(labelled, random_state) if wrap else labelled
+
+
+def _texts(taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]]) -> Iterator[str]:
+    for _, conversations in taken:
+        for labelled in conversations:
+            for message in labelled.conversation.messages:
+                yield message.content[:VOCABULARY_CHARACTERS]
+
+
+def _windows(
+    labelled: LabelledConversation,
+    source: SourceSettings,
+    encoder: WindowEncoder,
+    augmenter: Augmenter,
+    random_state: random.Random,
+) -> Iterator[dict[str, Any]]:
+    conversation = labelled.conversation
+    targets = labelled.targets()
+    wanted = {
+        *_choose(conversation, "user", source.windows, random_state),
+        *_choose(conversation, "assistant", source.assistant_windows, random_state),
+    }
+    for index in sorted(wanted):
+        if all(math.isnan(value) for value in targets[index]):
+            continue
+        user = conversation.messages[index].role == "user"
+        for copy in range(source.copies if user else 1):
+            altered, place = augmenter.alter(conversation, index) if copy else (conversation, index)
+            windows = [
+                window
+                for window in encoder.encode([altered], assistant_targets=not user)
+                if window.message == place
+            ]
+            if len(windows) > LONG_MESSAGE_WINDOWS and not labelled.emotional:
+                windows = random_state.sample(windows, LONG_MESSAGE_WINDOWS)
+            for window in windows:
+                yield _row(window.ids, targets[index], source.weight, labelled.source)
+
+
+def _choose(
+    conversation: Conversation, role: str, most: int | None, random_state: random.Random
+) -> list[int]:
+    places = [
+        i for i, m in enumerate(conversation.messages) if m.role == role and m.content.strip()
+    ]
+    if most is None or len(places) <= most:
+        return places
+    return random_state.sample(places, most)
+
+
+def _dev_rows(encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
+    for row in read_corpus("dev"):
+        labelled = from_gold(row, "corpus")
+        targets = labelled.targets()
+        for window in encoder.encode([labelled.conversation]):
+            yield _row(window.ids, targets[window.message], 1.0, "corpus")
+
+
+def _row(ids: Sequence[int], targets: list[float], weight: float, source: str) -> dict[str, Any]:
+    assert len(targets) == len(OUTPUTS)
+    assert OUTPUTS[0] == EMOTIONAL
+    return {
+        "input_ids": ids,
+        "targets": targets,
+        "weight": weight,
+        "source": source,
+        "length": len(ids),
+    }

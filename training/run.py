@@ -1,0 +1,120 @@
+"""The chain: prepare -> train -> calibrate and export -> evaluate -> card.
+
+    python -m training.run --config configs/NAME.yaml [--data DIR] [--start STEP] [--set a.b=c]
+
+Each step writes under the recipe's output folder and leaves a mark with the recipe's digest; a
+second call goes on where the first stopped, training from its last checkpoint included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.config import Recipe, RecipeError, load_recipe
+
+
+def _prepare(recipe: Recipe, data: Path | None) -> Any:
+    from training.prepare import prepare
+
+    return prepare(recipe, data)
+
+
+def _train(recipe: Recipe, data: Path | None) -> Any:
+    from training.train import train
+
+    return train(recipe)
+
+
+def _export(recipe: Recipe, data: Path | None) -> Any:
+    from affectlib.encoding import WindowEncoder
+    from training.calibrate import fit
+    from training.export import describe, export
+    from training.scoring import TrainedModel, dev_conversations, score
+
+    folder = recipe.folder / "train" / "model"
+    encoder = WindowEncoder(folder / "tokenizer.json", recipe.windows.settings())
+    conversations = list(dev_conversations(recipe.real_dev, data))
+    calibration = fit(score(conversations, encoder, TrainedModel(folder)), recipe.calibrate)
+    export(recipe, folder, calibration, recipe.folder / "artifact")
+    return describe(recipe, calibration)["operating_points"]
+
+
+def _evaluate(recipe: Recipe, data: Path | None) -> Any:
+    from training.evaluate import evaluate, print_results
+
+    results = evaluate(recipe, data, recipe.folder / "artifact")
+    print_results(results)
+    (recipe.folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return {"results": str(recipe.folder / "results.json")}
+
+
+def _card(recipe: Recipe, data: Path | None) -> Any:
+    from training.card import write_card
+
+    return {"card": str(write_card(recipe))}
+
+
+STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
+    "prepare": _prepare,
+    "train": _train,
+    "export": _export,
+    "evaluate": _evaluate,
+    "card": _card,
+}
+
+
+def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
+    """Run the steps that are not done yet.
+
+    Args:
+        recipe: The recipe.
+        data: Folder of the public sets.
+        start: First step to run, whether it is done or not; those after it run too.
+    """
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    forced = False
+    for name, step in STEPS.items():
+        mark = recipe.folder / f"{name}.done"
+        forced = forced or name == start
+        if not forced and mark.exists() and mark.read_text() == recipe.digest():
+            print(f"{name}: done before")
+            continue
+        if mark.exists() and name != start:
+            forced = True
+        mark.unlink(missing_ok=True)
+        began = time.monotonic()
+        result = step(recipe, data)
+        mark.write_text(recipe.digest())
+        print(f"{name}: {time.monotonic() - began:.0f} s")
+        print(json.dumps(result, indent=1, ensure_ascii=False), flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the chain from the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.run", description=__doc__)
+    parser.add_argument("--config", required=True, help="the recipe, a YAML file")
+    parser.add_argument("--data", type=Path, help="folder of the public sets")
+    parser.add_argument("--start", choices=STEPS, help="first step to run, done before or not")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=C", help="replace a setting"
+    )
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        recipe = load_recipe(options.config, options.set)
+        run(recipe, options.data, options.start)
+    except (RecipeError, FileNotFoundError, ValueError) as error:
+        print(f"training.run: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,183 @@
+"""Second step: fine-tune the encoder on the windows, for the label and the cues at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import load_from_disk
+from torch.nn.functional import binary_cross_entropy_with_logits
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from training.config import Recipe, TrainSettings
+from training.metrics import Auroc, AveragePrecision
+
+
+class WindowCollator:
+    """Pads windows to the longest of their batch.
+
+    Args:
+        pad_id: The padding token.
+    """
+
+    def __init__(self, pad_id: int) -> None:
+        """Keep the padding token."""
+        self._pad_id = pad_id
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return ``input_ids``, ``attention_mask`` (``[batch, length]``), targets and weights."""
+        length = max(len(row["input_ids"]) for row in rows)
+        ids = torch.full((len(rows), length), self._pad_id)
+        mask = torch.zeros_like(ids)
+        for i, row in enumerate(rows):
+            ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+            mask[i, : len(row["input_ids"])] = 1
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "labels": torch.tensor([row["targets"] for row in rows], dtype=torch.float32),
+            "weight": torch.tensor([row["weight"] for row in rows], dtype=torch.float32),
+        }
+
+
+def multi_task_loss(
+    logits: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, settings: TrainSettings
+) -> torch.Tensor:
+    """Return the weighted cross entropy of the outputs whose target is known.
+
+    Args:
+        logits: Shape ``[batch, outputs]``.
+        targets: Shape ``[batch, outputs]``; NaN where unknown.
+        weight: Weight of each window, shape ``[batch]``.
+        settings: Label smoothing and the weight of the cues against the label.
+    """
+    known = ~torch.isnan(targets)
+    smooth = targets.nan_to_num(0.5) * (1 - settings.label_smoothing)
+    smooth = smooth + settings.label_smoothing / 2
+    losses = binary_cross_entropy_with_logits(logits.float(), smooth, reduction="none")
+    scale = torch.full((len(OUTPUTS),), settings.cue_weight, device=logits.device)
+    scale[OUTPUTS.index(EMOTIONAL)] = 1.0
+    return (losses * known * scale * weight[:, None]).sum() / len(logits)
+
+
+class MultiTaskTrainer(Trainer):  # type: ignore[misc]
+    """A `transformers.Trainer` with the multi-task loss and a faster head.
+
+    Args:
+        recipe_settings: The recipe's training settings.
+        **kwargs: As for `transformers.Trainer`.
+    """
+
+    def __init__(self, recipe_settings: TrainSettings, **kwargs: Any) -> None:
+        """Keep the settings of the loss."""
+        super().__init__(**kwargs)
+        self._settings = recipe_settings
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        """Return the loss of a batch, and the model's output if it is asked for."""
+        targets, weight = inputs["labels"], inputs["weight"]
+        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        loss = multi_task_loss(output.logits, targets, weight, self._settings)
+        return (loss, {"logits": output.logits}) if return_outputs else loss
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Build AdamW with a learning rate of its own for the head."""
+        head, body = [], []
+        for name, parameter in self.model.named_parameters():
+            (head if "classifier" in name or "pooler" in name else body).append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": body, "lr": self._settings.learning_rate},
+                {"params": head, "lr": self._settings.head_learning_rate},
+            ],
+            weight_decay=self._settings.weight_decay,
+        )
+        return self.optimizer
+
+
+def train(recipe: Recipe) -> dict[str, float]:
+    """Train; goes on from the last checkpoint if an earlier run was stopped.
+
+    Returns:
+        Metrics on the dev windows of the corpus.
+    """
+    set_seed(recipe.seed)
+    prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
+    settings = recipe.train
+    model = AutoModelForSequenceClassification.from_pretrained(
+        prepared / "encoder", attn_implementation="eager", dtype=torch.float32
+    )
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=64,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        bf16=True,
+        use_cpu=not torch.cuda.is_available(),
+        max_grad_norm=1.0,
+        logging_steps=50,
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        eval_strategy="no",
+        seed=recipe.seed,
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        disable_tqdm=True,
+        label_names=["labels"],
+    )
+    tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
+    trainer = MultiTaskTrainer(
+        settings,
+        model=model,
+        args=arguments,
+        processing_class=tokenizer,
+        train_dataset=load_from_disk(str(prepared / "train")),
+        eval_dataset=load_from_disk(str(prepared / "dev")),
+        data_collator=WindowCollator(tokenizer.pad_token_id),
+        compute_metrics=_window_metrics,
+    )
+    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=checkpoint)
+    metrics: dict[str, float] = trainer.evaluate()
+    trainer.save_model(str(folder / "model"))
+    write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _window_metrics(prediction: Any) -> dict[str, float]:
+    logits = prediction.predictions
+    logits = logits["logits"] if isinstance(logits, dict) else logits
+    emotional = OUTPUTS.index(EMOTIONAL)
+    truth = np.asarray(prediction.label_ids)[:, emotional]
+    known = ~np.isnan(truth)
+    columns = {
+        "predictions": np.asarray(logits)[known, emotional].astype(float),
+        "references": truth[known].astype(int),
+    }
+    return {**AveragePrecision().compute(**columns), **Auroc().compute(**columns)}
