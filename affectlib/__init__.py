@@ -1,3 +1,97 @@
-"""affectlib labels chat transcripts as emotionally charged or task-oriented."""
+"""affectlib labels chat transcripts as emotionally charged or task-oriented.
+
+Everything public is here; what is heavy is imported when it is first used.
+
+Example:
+    >>> import affectlib
+    >>> affectlib.predict("I feel so alone since she left, can we just talk?").label
+    'emotional'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affectlib.classifier import AffectClassifier, predict
+    from affectlib.conversation import Conversation, Message, parse_conversation
+    from affectlib.corpus import LabelSummary, label_file
+    from affectlib.decisions import prior_shift
+    from affectlib.errors import (
+        AffectlibError,
+        ArtifactCorruptError,
+        ArtifactError,
+        ArtifactNotFoundError,
+        ConversationError,
+        InputTypeError,
+        MissingExtraError,
+        NoUserTextError,
+        OptionError,
+        OutputExistsError,
+        TranscriptFormatError,
+    )
+    from affectlib.formats import read_conversations
+    from affectlib.predictions import (
+        ConversationFailure,
+        ConversationPrediction,
+        MessagePrediction,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AffectClassifier",
+    "AffectlibError",
+    "ArtifactCorruptError",
+    "ArtifactError",
+    "ArtifactNotFoundError",
+    "Conversation",
+    "ConversationError",
+    "ConversationFailure",
+    "ConversationPrediction",
+    "InputTypeError",
+    "LabelSummary",
+    "Message",
+    "MessagePrediction",
+    "MissingExtraError",
+    "NoUserTextError",
+    "OptionError",
+    "OutputExistsError",
+    "TranscriptFormatError",
+    "__version__",
+    "label_file",
+    "parse_conversation",
+    "predict",
+    "prior_shift",
+    "read_conversations",
+]
+
+_MODULES = {
+    "AffectClassifier": "classifier",
+    "Conversation": "conversation",
+    "ConversationFailure": "predictions",
+    "ConversationPrediction": "predictions",
+    "LabelSummary": "corpus",
+    "Message": "conversation",
+    "MessagePrediction": "predictions",
+    "label_file": "corpus",
+    "parse_conversation": "conversation",
+    "predict": "classifier",
+    "prior_shift": "decisions",
+    "read_conversations": "formats",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what was asked for (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

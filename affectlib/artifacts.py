@@ -106,7 +106,9 @@ class Artifact:
             return self.operating_points[name]
         except (KeyError, TypeError):
             known = ", ".join(self.operating_points)
-            raise OptionError(f"unknown operating point {name!r}; {self.name} has {known}") from None
+            raise OptionError(
+                f"unknown operating point {name!r}; {self.name} has {known}"
+            ) from None
 
 
 def bundled_models() -> dict[str, Path]:

@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
 from threading import Lock
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib.aggregation import adjusted, any_charged, conversation_features, merge_windows, rate
+from affectlib._inputs import Input, Messages, Unlabelled, in_buffers, readable
+from affectlib.aggregation import adjusted, any_charged, conversation_features, rate
 from affectlib.artifacts import DEFAULT_MODEL, Artifact, load_artifact, save_artifact
-from affectlib.conversation import Conversation, Message, clean_text, parse_conversation
+from affectlib.conversation import Conversation, Role
 from affectlib.decisions import OperatingPoint, sigmoid
-from affectlib.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.encoding import WindowEncoder
 from affectlib.engines import Engine, load_engine
 from affectlib.errors import (
     ArtifactCorruptError,
-    ConversationError,
-    InputTypeError,
     NoUserTextError,
     OptionError,
 )
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
+from affectlib.scoring import MessageScore, score_messages
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, LABELS, TASK, USER_CUES
 
 __all__ = ["AffectClassifier", "predict"]
 
-Messages: TypeAlias = Sequence[Mapping[str, Any] | Message]
-
-_Kind = Literal["text", "message", "conversation"]
-_Item = Conversation | ConversationFailure | ConversationError
-_Outcome = ConversationPrediction | ConversationFailure | ConversationError
-
 _TOKENIZER = "tokenizer.json"
-_BATCH_TOKENS = 4096
-_BUFFER_CONVERSATIONS = 256
-_BUFFER_CHARACTERS = 400_000
-_CUES = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
-_ACCEPTED = (
-    "a text, a list of texts, a conversation (a Conversation, or a list of messages), "
-    "or a list of conversations"
-)
+_CUES: Mapping[Role, tuple[str, ...]] = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
 
 
 class AffectClassifier:
@@ -82,7 +68,7 @@ class AffectClassifier:
         self._engine = engine
         self._operating_point = operating_point
         self._assistant_cues = assistant_cues
-        self._column = {name: column for column, name in enumerate(artifact.outputs)}
+        self._emotional = artifact.outputs.index(EMOTIONAL)
         tokenizer = artifact.file(_TOKENIZER)
         try:
             self._encoder = WindowEncoder(tokenizer, artifact.windows)
@@ -201,7 +187,7 @@ class AffectClassifier:
             >>> [turn.role for turn in classifier.predict(chat).turns]
             ['user', 'assistant']
         """
-        given = _read(x)
+        given = Input.read(x)
         predictions = self._predict(given, operating_point)
         return predictions if given.listed else predictions[0]
 
@@ -222,7 +208,7 @@ class AffectClassifier:
             >>> AffectClassifier.from_pretrained().predict_proba(["hello", "thanks"]).shape
             (2, 2)
         """
-        predictions = self._predict(_read(x), None)
+        predictions = self._predict(Input.read(x), None)
         emotional = np.array([prediction.probability for prediction in predictions], dtype=float)
         return np.stack([emotional, 1 - emotional], axis=1).astype(np.float32)
 
@@ -261,10 +247,6 @@ class AffectClassifier:
         if on_error not in ("raise", "record"):
             raise OptionError(f"unknown on_error {on_error!r}; use raise or record")
         point = self._thresholds(operating_point)
-        if isinstance(conversations, str | Mapping | Conversation):
-            raise InputTypeError(
-                f"stream takes conversations, not one {type(conversations).__name__}"
-            )
         return self._stream(conversations, on_error == "record", point)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
@@ -288,89 +270,134 @@ class AffectClassifier:
         name = self._operating_point if operating_point is None else operating_point
         return self._artifact.operating_point(name)
 
-    def _predict(self, given: _Input, operating_point: str | None) -> list[Any]:
-        outcomes = self._label(given.conversations, self._thresholds(operating_point))
+    def _predict(self, given: Input, operating_point: str | None) -> list[Any]:
         predictions: list[Any] = []
+        outcomes = self._label(given.conversations, self._thresholds(operating_point))
         for position, outcome in enumerate(outcomes):
-            if isinstance(outcome, ConversationError):
-                raise given.located(outcome, position)
-            predictions.append(outcome.turns[0] if given.kind == "text" else outcome)
+            if isinstance(outcome, ConversationPrediction):
+                predictions.append(outcome.turns[0] if given.texts else outcome)
+            elif isinstance(outcome, Unlabelled):
+                raise outcome.error.in_conversation(position) if given.listed else outcome.error
         return predictions
 
     def _stream(
-        self, items: Iterable[Any], record: bool, point: OperatingPoint
+        self, items: Any, record: bool, point: OperatingPoint
     ) -> Iterator[ConversationPrediction | ConversationFailure]:
-        ids: deque[str | None] = deque()
-        for position, outcome in enumerate(self._label(_readable(items, ids), point)):
-            identifier = ids.popleft()
-            if not isinstance(outcome, ConversationError):
+        for position, outcome in enumerate(self._label(readable(items), point)):
+            if not isinstance(outcome, Unlabelled):
                 yield outcome
             elif record:
-                yield ConversationFailure(identifier, f"{type(outcome).__name__}: {outcome}")
+                yield outcome.failure()
             else:
-                raise outcome.in_conversation(position)
+                raise outcome.error.in_conversation(position)
 
-    def _label(self, items: Iterable[_Item], point: OperatingPoint) -> Iterator[_Outcome]:
+    def _label(
+        self,
+        items: Iterable[Conversation | ConversationFailure | Unlabelled],
+        point: OperatingPoint,
+    ) -> Iterator[ConversationPrediction | ConversationFailure | Unlabelled]:
         """Label conversations buffer by buffer, and hand on what is none."""
-        for buffer in _buffers(items):
-            conversations = [item for item in buffer if isinstance(item, Conversation)]
-            labelled = iter(self._label_together(conversations, point))
-            for item in buffer:
-                yield next(labelled) if isinstance(item, Conversation) else item
-
-    def _label_together(
-        self, conversations: Sequence[Conversation], point: OperatingPoint
-    ) -> Iterator[ConversationPrediction | ConversationError]:
-        windows = self._encoder.encode(conversations, assistant_targets=self._assistant_cues)
-        keys = [(window.conversation, window.message) for window in windows]
-        truncated = {
-            key: window.truncated_tokens for key, window in zip(keys, windows, strict=True)
-        }
-        logits: dict[int, dict[int, NDArray[Any]]] = defaultdict(dict)
-        for (position, message), row in merge_windows(keys, self._logits(windows)).items():
-            logits[position][message] = row
-        for position, conversation in enumerate(conversations):
-            yield self._conclude(
-                conversation,
-                logits[position],
-                {index: truncated[position, index] for index in logits[position]},
-                point,
+        for buffer in in_buffers(items):
+            scored = iter(
+                score_messages(
+                    [item for item in buffer if isinstance(item, Conversation)],
+                    self._encoder,
+                    self._engine,
+                    assistant_targets=self._assistant_cues,
+                )
             )
-
-    def _logits(self, windows: Sequence[EncodedWindow]) -> NDArray[np.float32]:
-        """Run the engine, once for windows that are the same."""
-        place: dict[tuple[int, ...], int] = {}
-        distinct = []
-        rows = []
-        for window in windows:
-            key = tuple(window.ids)
-            if key not in place:
-                place[key] = len(distinct)
-                distinct.append(window)
-            rows.append(place[key])
-        logits = np.empty((len(distinct), len(self._artifact.outputs)), dtype=np.float32)
-        batches = token_batches(distinct, max_tokens=_BATCH_TOKENS, pad_id=self._encoder.pad_id)
-        for positions, ids, mask in batches:
-            logits[positions] = self._engine.logits(ids, mask)
-        return logits[rows]
+            for item in buffer:
+                if isinstance(item, Conversation):
+                    yield self._conclude(item, next(scored), point)
+                else:
+                    yield item
 
     def _conclude(
         self,
         conversation: Conversation,
-        logits: Mapping[int, NDArray[Any]],
-        truncated: Mapping[int, int],
+        scores: Mapping[int, MessageScore],
         point: OperatingPoint,
-    ) -> ConversationPrediction | ConversationError:
-        """Turn the logits of one conversation's messages into its prediction."""
-        turns = tuple(
-            self._turn(index, conversation.messages[index], row, truncated[index], point)
-            for index, row in logits.items()
-        )
+    ) -> ConversationPrediction | Unlabelled:
+        roles = {index: conversation.messages[index].role for index in scores}
+        emotional = [
+            float(score.logits[self._emotional])
+            for index, score in scores.items()
+            if roles[index] == "user"
+        ]
+        if not emotional:
+            problem = "the tokenizer finds nothing to read in what the user wrote"
+            return Unlabelled(NoUserTextError(problem), conversation.id)
+        turns = tuple(self._turn(i, roles[i], score, point) for i, score in scores.items())
         flags = [turn.label == EMOTIONAL for turn in turns if turn.role == "user"]
-        if not flags:
-            try:
-                conversation.require_user_text()
-            except NoUserTextError as error:
-                return error
-            return NoUserTextError("the tokenizer finds nothing to read in what the user wrote")
-        emotional = [row[self._column[EMOTIONAL]] for row, turn in ...]
+        probability = self._artifact.conversation.probability(conversation_features(emotional))
+        cues: dict[str, float] = {}
+        for turn in turns:
+            for name, value in turn.cues.items():
+                cues[name] = max(value, cues.get(name, value))
+        return ConversationPrediction(
+            id=conversation.id,
+            label=EMOTIONAL if probability >= point.conversation else TASK,
+            probability=probability,
+            turns=turns,
+            cues=cues,
+            any=any_charged(flags),
+            adjusted=adjusted(flags),
+            rate=rate(flags),
+            truncated_tokens=sum(turn.truncated_tokens for turn in turns),
+        )
+
+    def _turn(
+        self, index: int, role: Role, score: MessageScore, point: OperatingPoint
+    ) -> MessagePrediction:
+        found = dict(zip(self._artifact.outputs, sigmoid(score.logits).tolist(), strict=True))
+        cues = {name: found[name] for name in _CUES[role] if name in found}
+        if role != "user":
+            return MessagePrediction(index, role, None, None, cues, score.truncated_tokens)
+        probability = found[EMOTIONAL]
+        label = EMOTIONAL if probability >= point.message else TASK
+        return MessagePrediction(index, role, label, probability, cues, score.truncated_tokens)
+
+
+@overload
+def predict(x: str, *, operating_point: str | None = None) -> MessagePrediction: ...
+@overload
+def predict(
+    x: list[str] | tuple[str, ...], *, operating_point: str | None = None
+) -> list[MessagePrediction]: ...
+@overload
+def predict(
+    x: Conversation | Messages, *, operating_point: str | None = None
+) -> ConversationPrediction: ...
+@overload
+def predict(
+    x: Sequence[Conversation | Messages], *, operating_point: str | None = None
+) -> list[ConversationPrediction]: ...
+def predict(x: Any, *, operating_point: str | None = None) -> Any:
+    """Label texts or conversations with the bundled model, which is loaded once.
+
+    Args:
+        x: See `AffectClassifier.predict`.
+        operating_point: The name of the thresholds, ``balanced`` if None.
+
+    Returns:
+        See `AffectClassifier.predict`, also for the errors.
+
+    Raises:
+        InputTypeError: `x`, or something in it, is of another type.
+
+    Example:
+        >>> import affectlib
+        >>> affectlib.predict("Convert this CSV to JSON in Python").label
+        'task'
+    """
+    with _loading:
+        classifier = _default()
+    return classifier.predict(x, operating_point=operating_point)
+
+
+_loading = Lock()
+
+
+@cache
+def _default() -> AffectClassifier:
+    return AffectClassifier.from_pretrained()

@@ -60,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else _USAGE
     try:
         command: Callable[[argparse.Namespace], int] = arguments.command
-        return command(arguments)
+        status = command(arguments)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt as error:
         _complain("interrupted", error)
         return _INTERRUPTED
@@ -95,8 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--operating-point",
         default="balanced",
-        choices=["balanced", "high_precision", "high_recall"],
-        help="where the threshold lies",
+        help="where the threshold lies: balanced, high_precision or high_recall",
     )
     running.add_argument(
         "--no-assistant-cues",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._output import SUFFIXES, Output
 from affectlib.conversation import Conversation, clean_text
-from affectlib.errors import OutputExistsError, TranscriptFormatError
+from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
 from affectlib.formats import read_conversations
 from affectlib.predictions import ConversationFailure, ConversationPrediction
 from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, USER_CUES
@@ -115,7 +115,7 @@ def output_schema(level: Level = "conversation") -> pyarrow.Schema:
         level: What a row is.
 
     Raises:
-        ValueError: `level` is unknown.
+        OptionError: `level` is unknown.
 
     Example:
         >>> output_schema("message").names[:4]
@@ -124,7 +124,7 @@ def output_schema(level: Level = "conversation") -> pyarrow.Schema:
     import pyarrow
 
     if level not in _COLUMNS:
-        raise ValueError(f"unknown level {level!r}; use {' or '.join(_COLUMNS)}")
+        raise OptionError(f"unknown level {level!r}; use {' or '.join(_COLUMNS)}")
     types = {"timestamp": pyarrow.timestamp("us", tz="UTC")}
     return pyarrow.schema(
         [
@@ -171,10 +171,10 @@ def label_file(
 
     Raises:
         OutputExistsError: `dst` is there and `overwrite` is false, or it is `src` itself.
-        TranscriptFormatError: `src` has no known format, the suffix of `dst` is unknown, or a
-            record failed and `on_error` is ``raise``.
+        TranscriptFormatError: `src` has no known format, or a record failed and `on_error` is
+            ``raise``.
         OSError: A file cannot be opened or written.
-        ValueError: An option has an unknown value.
+        OptionError: An option has an unknown value, such as the suffix of `dst`.
 
     Example:
         >>> summary = label_file("examples/transcripts.jsonl", "labels.parquet")
@@ -182,7 +182,7 @@ def label_file(
         (40, 0)
     """
     if on_error not in ("record", "raise"):
-        raise ValueError(f"unknown on_error {on_error!r}; use record or raise")
+        raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
     schema = output_schema(level)
     source, target = os.fspath(src), os.fspath(dst)
     _check_paths(source, target, overwrite)
@@ -216,7 +216,7 @@ def label_file(
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """What is kept of a record until its labels are there: everything but the text."""
+    """What is kept of a record until its labels are there."""
 
     record: int
     conversation: Conversation | None
@@ -241,11 +241,7 @@ def _remembered(
 ) -> Iterator[Conversation | ConversationFailure]:
     """Hand conversations on, keeping of each what its row will need."""
     for record, item in enumerate(conversations):
-        if isinstance(item, ConversationFailure):
-            pending.append(_Origin(record, None))
-        else:
-            messages = tuple(replace(message, content="") for message in item.messages)
-            pending.append(_Origin(record, replace(item, messages=messages)))
+        pending.append(_Origin(record, item if isinstance(item, Conversation) else None))
         yield item
 
 
@@ -357,8 +353,8 @@ def _check_paths(source: str, target: str, overwrite: bool) -> None:
         return
     path = Path(target)
     if path.suffix not in SUFFIXES:
-        raise TranscriptFormatError(
-            f"unknown suffix {path.suffix!r} of the output; use {', '.join(SUFFIXES)}", path=target
+        raise OptionError(
+            f"{target}: unknown suffix {path.suffix!r} of the output; use {', '.join(SUFFIXES)}"
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(

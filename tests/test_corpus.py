@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from collections import deque
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,90 +16,19 @@ import pytest
 
 from affectlib.conversation import Conversation
 from affectlib.corpus import LabelSummary, label_file, output_schema
-from affectlib.errors import NoUserTextError, OutputExistsError, TranscriptFormatError
+from affectlib.errors import (
+    OptionError,
+    OutputExistsError,
+    TranscriptFormatError,
+)
 from affectlib.predictions import (
     ConversationFailure,
     ConversationPrediction,
-    MessagePrediction,
 )
 from affectlib.taxonomy import ASSISTANT_CUES, CUES, USER_CUES
+from tests.fake_classifier import FakeClassifier
 
 SECRET = "my secret words"
-
-
-class FakeClassifier:
-    """Finds a message emotional if it says "sad"; looks ahead as the real one does."""
-
-    operating_point = "balanced"
-    device = "cpu"
-    engine = "fake"
-    ahead = 5
-
-    def __init__(self, **options: Any) -> None:
-        self.options = options
-        self.artifact = SimpleNamespace(
-            name="fake", version="1", fingerprint="f00", description={"languages": ["en", "fr"]}
-        )
-
-    def predict(self, text: str) -> MessagePrediction:
-        chat = Conversation((SimpleNamespace(role="user", content=text),))  # type: ignore[arg-type]
-        return self._label(chat).turns[0]
-
-    def stream(
-        self,
-        conversations: Iterable[Conversation | ConversationFailure],
-        *,
-        on_error: str = "raise",
-    ) -> Iterator[ConversationPrediction | ConversationFailure]:
-        waiting: deque[Conversation | ConversationFailure] = deque()
-        for conversation in conversations:
-            waiting.append(conversation)
-            if len(waiting) > self.ahead:
-                yield self._outcome(waiting.popleft(), on_error)
-        while waiting:
-            yield self._outcome(waiting.popleft(), on_error)
-
-    def _outcome(
-        self, item: Conversation | ConversationFailure, on_error: str
-    ) -> ConversationPrediction | ConversationFailure:
-        if isinstance(item, ConversationFailure):
-            return item
-        try:
-            return self._label(item)
-        except NoUserTextError as error:
-            if on_error == "raise":
-                raise
-            return ConversationFailure(item.id, f"NoUserTextError: {error}")
-
-    def _label(self, chat: Conversation) -> ConversationPrediction:
-        chat.require_user_text()
-        turns = []
-        for index, message in enumerate(chat.messages):
-            if not message.content or message.role not in ("user", "assistant"):
-                continue
-            sad = "sad" in message.content
-            if message.role == "user":
-                label, probability = ("emotional", 0.9) if sad else ("task", 0.1)
-                turn = MessagePrediction(
-                    index, "user", label, probability, dict.fromkeys(USER_CUES, probability), 2
-                )
-            else:
-                turn = MessagePrediction(
-                    index, "assistant", None, None, dict.fromkeys(ASSISTANT_CUES, 0.25)
-                )
-            turns.append(turn)
-        any_sad = any(turn.label == "emotional" for turn in turns)
-        return ConversationPrediction(
-            chat.id,
-            "emotional" if any_sad else "task",
-            0.9 if any_sad else 0.1,
-            tuple(turns),
-            dict.fromkeys(CUES, 0.5),
-            any_sad,
-            0.75,
-            0.5,
-            7,
-        )
 
 
 def record(*texts: str, **fields: Any) -> dict[str, Any]:
@@ -314,15 +241,15 @@ def test_the_input_is_never_overwritten(tmp_path: Path, how: str) -> None:
 def test_wrong_arguments_fail_before_anything_is_labelled(tmp_path: Path) -> None:
     src = source(tmp_path, record("x"))
     unused: Any = object()  # would fail if it were asked to label
-    with pytest.raises(TranscriptFormatError, match=r"unknown suffix '\.txt'"):
+    with pytest.raises(OptionError, match=r"unknown suffix '\.txt'"):
         label(src, tmp_path / "out.txt", classifier=unused)
     with pytest.raises(FileNotFoundError, match="none"):
         label(src, tmp_path / "none" / "out.csv", classifier=unused)
-    with pytest.raises(ValueError, match="unknown level 'turn'"):
+    with pytest.raises(OptionError, match="unknown level 'turn'"):
         label(src, tmp_path / "out.csv", level="turn", classifier=unused)
-    with pytest.raises(ValueError, match="unknown on_error 'skip'"):
+    with pytest.raises(OptionError, match="unknown on_error 'skip'"):
         label(src, tmp_path / "out.csv", on_error="skip", classifier=unused)
-    with pytest.raises(ValueError, match="unknown format 'xml'"):
+    with pytest.raises(OptionError, match="unknown format 'xml'"):
         label(src, tmp_path / "out.csv", format="xml", classifier=unused)
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
@@ -449,3 +376,25 @@ def test_importing_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("level", ["conversation", "message"])
+def test_the_real_classifier(tmp_path: Path, tiny_folder: Path, level: Any) -> None:
+    from affectlib.classifier import AffectClassifier
+
+    dst = tmp_path / "out.parquet"
+    classifier = AffectClassifier.from_pretrained(tiny_folder, engine="onnx")
+    label(source(tmp_path, *RECORDS), dst, classifier=classifier, level=level)
+    rows = rows_of(dst)
+    assert {row["record"]: row["status"] for row in rows} == {
+        0: "ok",
+        1: "error",
+        2: "ok",
+        3: "error",
+        4: "error",
+        5: "ok",
+    }
+    first = classifier.predict(RECORDS[0]["messages"])
+    labelled = first if level == "conversation" else first.turns[0]
+    assert (rows[0]["label"], rows[0]["probability"]) == (labelled.label, labelled.probability)
+    assert all(SECRET not in str(row) for row in rows)

@@ -1,4 +1,4 @@
-"""Alterations of training conversations that leave their labels as they are, or are known to flip them.
+"""Alterations of training conversations that keep their labels, or are known to flip them.
 
 They keep the model from reading the label off what does not carry it: whether anything precedes
 the message, how the assistant answers, capital letters and punctuation, an emotional word.

@@ -122,14 +122,16 @@ def cross_fit(
 
     Folds keep contrast pairs together and spread emotional and real conversations evenly.
     """
-    groups = [s.labelled.row.get("pair") or s.labelled.conversation.id or i
-              for i, s in enumerate(scored)]
+    groups = [
+        s.labelled.row.get("pair") or s.labelled.conversation.id or i for i, s in enumerate(scored)
+    ]
     generator = np.random.default_rng(seed)
     fold_of: dict[Any, int] = {}
     for stratum in sorted({(s.real, s.labelled.emotional) for s in scored}):
         members = list(
             dict.fromkeys(
-                g for g, s in zip(groups, scored, strict=True)
+                g
+                for g, s in zip(groups, scored, strict=True)
                 if (s.real, s.labelled.emotional) == stratum and g not in fold_of
             )
         )
@@ -143,9 +145,7 @@ def cross_fit(
     return [fitted[fold] for fold in folds]
 
 
-def _fit_outputs(
-    scored: Sequence[ScoredConversation], prevalence: float
-) -> tuple[Floats, Floats]:
+def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tuple[Floats, Floats]:
     targets, logits, real = [], [], []
     for s in scored:
         by_message = s.labelled.targets()
@@ -172,9 +172,11 @@ def _weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -> Float
     """Weigh examples so that both sets count the same and the classes have the prevalence."""
     weights = np.zeros(len(truth))
     for positive, share in ((True, prevalence), (False, 1 - prevalence)):
-        pools = [(truth >= 0.5) == positive] if not real.any() or real.all() else [
-            ((truth >= 0.5) == positive) & (real == pool) for pool in (True, False)
-        ]
+        pools = (
+            [(truth >= 0.5) == positive]
+            if not real.any() or real.all()
+            else [((truth >= 0.5) == positive) & (real == pool) for pool in (True, False)]
+        )
         pools = [pool for pool in pools if pool.any()]
         for pool in pools:
             weights[pool] = share / len(pools) / pool.sum()
@@ -213,8 +215,9 @@ def _choose_operating_points(
     points = {}
     for name, wanted in settings.specificity.items():
         threshold = _threshold(whole, wanted)
-        found = [fitted.conversation_probability(s) >= threshold for s in real
-                 if s.labelled.emotional]
+        found = [
+            fitted.conversation_probability(s) >= threshold for s in real if s.labelled.emotional
+        ]
         points[name] = OperatingPoint(
             message=_threshold(highest, wanted),
             conversation=threshold,

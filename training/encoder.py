@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from affectlib.artifacts import bundled_models
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
@@ -19,6 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from affectlib.artifacts import bundled_models
 from affectlib.encoding import ROLE_TOKENS, TARGET_TOKEN
 from affectlib.taxonomy import OUTPUTS
 from training.config import EncoderSettings
@@ -178,7 +178,7 @@ def _count_pieces(tokenizer: dict[str, Any], texts: Iterable[str]) -> Counter[in
 
 
 def _replace_embeddings(model: PreTrainedModel, kept: list[int]) -> None:
-    old = model.get_input_embeddings().weight.data
+    old: torch.Tensor = model.get_input_embeddings().weight.data
     new = torch.nn.Embedding(
         len(kept) + len(CONTROL_TOKENS), old.shape[1], padding_idx=model.config.pad_token_id
     )

@@ -120,14 +120,20 @@ def evaluate(
     ]
     points = list(recipe.calibrate.specificity)
     results: dict[str, Any] = {
-        "artifact": {"name": artifact.name, "version": artifact.version,
-                     "fingerprint": artifact.fingerprint},
+        "artifact": {
+            "name": artifact.name,
+            "version": artifact.version,
+            "fingerprint": artifact.fingerprint,
+        },
         "groups": {name: _group(list(filter(f, judged)), points) for name, f in GROUPS.items()},
         "corpus": _corpus([j for j in judged if not j.scored.real]),
         "cues": _cues(judged),
         "calibration": _calibration(judged),
-        "engines": _compare_engines(artifact, encoder, [j.scored.labelled for j in judged
-                                                        if j.scored.real or not recipe.real_dev]),
+        "engines": _compare_engines(
+            artifact,
+            encoder,
+            [j.scored.labelled for j in judged if j.scored.real or not recipe.real_dev],
+        ),
         "probes": probe_table(AffectClassifier.from_pretrained(str(model), engine="onnx")),
     }
     if baselines:
@@ -231,9 +237,7 @@ def _compare_engines(
     windows = encoder.encode([c.conversation for c in conversations], assistant_targets=False)
     emotional = OUTPUTS.index(EMOTIONAL)
     probabilities = np.zeros((2, len(windows)))
-    for places, ids, mask in token_batches(
-        windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id
-    ):
+    for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id):
         for row, engine in enumerate(engines):
             logits = engine.logits(ids, mask)[:, emotional]
             probabilities[row, places] = [sigmoid(float(z)) for z in logits]
@@ -290,15 +294,17 @@ def _public(artifact: Artifact, data: Path | None) -> dict[str, Any]:
 
     These sets have no labels of ours; the share shows what the model makes of other genres.
     """
-    classifier = AffectClassifier.from_pretrained(str(artifact.folder), engine="onnx",
-                                                  assistant_cues=False)
+    classifier = AffectClassifier.from_pretrained(
+        str(artifact.folder), engine="onnx", assistant_cues=False
+    )
     result = {}
     for source in load_manifest().values():
         if source.use != "eval":
             continue
         rows = islice(read_source(source.name, data), 0, None, 1)
         conversations = [
-            c for c in (from_silver(row, source.name, False).conversation for row in rows)
+            c
+            for c in (from_silver(row, source.name, False).conversation for row in rows)
             if any(m.content.strip() for m in c.user_messages)
         ]
         step = max(1, len(conversations) // PUBLIC_SAMPLE)
@@ -314,24 +320,34 @@ def print_results(results: dict[str, Any]) -> None:
     print("\nConversations (value [95 % interval]); thresholds cross-fitted")
     print(f"{'':26}{'n':>5}{'pos':>5}  {'AUROC':22}{'avg. precision':22}")
     for name, group in results["groups"].items():
-        print(f"{name:26}{group['n']:>5}{group['emotional']:>5}  "
-              f"{_show(group.get('auroc')):22}{_show(group.get('average_precision')):22}")
+        print(
+            f"{name:26}{group['n']:>5}{group['emotional']:>5}  "
+            f"{_show(group.get('auroc')):22}{_show(group.get('average_precision')):22}"
+        )
     for point in ("balanced", "high_precision", "high_recall"):
         print(f"\n{point:26}{'recall':22}{'specificity':22}{'precision':22}{'accuracy':22}")
         for name, group in results["groups"].items():
             if point in group:
-                print(f"{name:26}" + "".join(
-                    f"{_show(group[point][m]):22}"
-                    for m in ("recall", "specificity", "precision", "accuracy")))
+                print(
+                    f"{name:26}"
+                    + "".join(
+                        f"{_show(group[point][m]):22}"
+                        for m in ("recall", "specificity", "precision", "accuracy")
+                    )
+                )
     print("\nCorpus dev, balanced")
     for name, value in results["corpus"].items():
         print(f"{name:26}{_show(value)}  n={value['n']}")
     print(f"\n{'Cues (conversation)':26}{'pos':>5}  {'avg. precision':22}{'F1 at 0.5':22}")
     for name, cue in results["cues"]["by_cue"].items():
-        print(f"{name:26}{cue['positives']:>5}  {_show(cue['average_precision']):22}"
-              f"{_show(cue['f1']):22}")
-    print(f"macro F1 of cues with at least {FEWEST_CUE_POSITIVES} positives: "
-          f"{results['cues']['macro_f1']}")
+        print(
+            f"{name:26}{cue['positives']:>5}  {_show(cue['average_precision']):22}"
+            f"{_show(cue['f1']):22}"
+        )
+    print(
+        f"macro F1 of cues with at least {FEWEST_CUE_POSITIVES} positives: "
+        f"{results['cues']['macro_f1']}"
+    )
     print("\nCalibration error (ECE)")
     for name, value in results["calibration"].items():
         print(f"{name:26}{_show(value)}  n={value['n']}")
@@ -366,9 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         recipe = load_recipe(options.config)
-        results = evaluate(
-            recipe, options.data, options.model, baselines=not options.no_baselines
-        )
+        results = evaluate(recipe, options.data, options.model, baselines=not options.no_baselines)
     except (RecipeError, FileNotFoundError, ValueError) as error:
         print(f"training.evaluate: {error}", file=sys.stderr)
         return 2

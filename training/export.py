@@ -42,7 +42,7 @@ def export(recipe: Recipe, model_folder: Path, calibration: Calibration, folder:
     model.half().save_pretrained(folder)
     shutil.copy(model_folder / "tokenizer.json", folder / "tokenizer.json")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
-    # What the fp16 file holds is what is exported, so that both engines start from one set of weights.
+    # Exported is what the fp16 file holds, so that both engines start from one set of weights.
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
     description = describe(recipe, calibration)
     description["files"] = {name: sha256(folder / name) for name in MODEL_FILES}
@@ -90,7 +90,7 @@ def export_onnx(model: Any, path: Path) -> None:
     """
     float_file = path.with_suffix(".fp32.onnx")
     ids = torch.ones(2, 8, dtype=torch.long)
-    names = {"input_ids": {0: "batch", 1: "sequence"}, "attention_mask": {0: "batch", 1: "sequence"}}
+    axes = {0: "batch", 1: "sequence"}
     model.config._attn_implementation = "eager"
     torch.onnx.export(
         _Logits(model).eval(),
@@ -98,7 +98,7 @@ def export_onnx(model: Any, path: Path) -> None:
         str(float_file),
         input_names=["input_ids", "attention_mask"],
         output_names=["logits"],
-        dynamic_axes={**names, "logits": {0: "batch"}},
+        dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
         opset_version=17,
         dynamo=False,
     )
@@ -163,7 +163,5 @@ class _Logits(torch.nn.Module):
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(
-            input_ids=input_ids, attention_mask=attention_mask
-        ).logits
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits

@@ -95,7 +95,8 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Build AdamW with a learning rate of its own for the head."""
-        head, body = [], []
+        head: list[torch.nn.Parameter] = []
+        body: list[torch.nn.Parameter] = []
         for name, parameter in self.model.named_parameters():
             (head if "classifier" in name or "pooler" in name else body).append(parameter)
         self.optimizer = torch.optim.AdamW(

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import IO, Any, BinaryIO, TextIO, cast
 
 from affectlib.conversation import Conversation
-from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats import chatgpt, openai, sharegpt, table
 from affectlib.formats._fields import kind_of, name_list, record_id
 from affectlib.formats._json import Record, iter_records
@@ -70,14 +70,14 @@ def read_conversations(
     Raises:
         TranscriptFormatError: The file as a whole has no known format.
         OSError: It cannot be opened.
-        ValueError: `format` is unknown.
+        OptionError: `format` is unknown, or `columns` do not fit the file.
 
     Example:
         >>> next(read_conversations("examples/transcripts.jsonl")).id
         'ex-001'
     """
     if format not in ("auto", *FORMATS):
-        raise ValueError(f"unknown format {format!r}; use auto, {', '.join(FORMATS)}")
+        raise OptionError(f"unknown format {format!r}; use auto, {', '.join(FORMATS)}")
     return _read(path, format, columns)
 
 
@@ -134,7 +134,9 @@ def _open(
             _require_header(head, beginning, columns)
         return table.read_csv(_text(stream, encoding, stack), columns=columns)
     if columns:
-        raise TranscriptFormatError("columns were named, but the file is no table")
+        raise OptionError(
+            "columns were named, but the file is JSON and has none; leave columns out"
+        )
     records = iter_records(_text(stream, encoding, stack))
     parse = None if format == "auto" else _JSON[format].parse
     return _parsed(records, parse)

@@ -70,7 +70,7 @@ class _Buffer:
         while True:
             while self.position < len(self.text):
                 character = self.text[self.position]
-                if not (character.isspace() or character == "\ufeff" or character in ignore):
+                if not (character.isspace() or character in ignore):
                     return character
                 self.position += 1
             if not self.grow():
@@ -92,8 +92,7 @@ class _Buffer:
                 if not (cut and self.grow()):
                     raise
             else:
-                if end < len(self.text) or self.text[end - 1] in ']}"' or not self.grow():
-                    return value, end - self.position
+                return value, end - self.position
 
     def rest(self) -> Iterator[str]:
         """Return the lines that are left."""

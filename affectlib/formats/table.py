@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, TextIO
 
 from affectlib.conversation import Conversation
-from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats._fields import name_list, to_conversation, to_message, to_text, to_time
 from affectlib.predictions import ConversationFailure
 
@@ -80,7 +80,7 @@ def find_columns(
         Column names by field, None if one that is needed cannot be found.
 
     Raises:
-        TranscriptFormatError: The caller named an unknown field or a column that is not there.
+        OptionError: The caller named an unknown field or a column that is not there.
 
     Example:
         >>> find_columns(["Chat ID", "sender", "body"])
@@ -88,15 +88,13 @@ def find_columns(
     """
     given = given or {}
     if unknown := given.keys() - FIELDS.keys():
-        raise TranscriptFormatError(
-            f"columns cannot say where {min(unknown)!r} is; use {', '.join(FIELDS)}"
-        )
+        raise OptionError(f"columns cannot say where {min(unknown)!r} is; use {', '.join(FIELDS)}")
     by_name = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(names)}
     found = {}
     for field, synonyms in FIELDS.items():
         if field in given:
             if given[field] not in names:
-                raise TranscriptFormatError(
+                raise OptionError(
                     f"there is no column {given[field]!r}; the table has {name_list(names)}"
                 )
             found[field] = given[field]
@@ -120,7 +118,7 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
         try:
             if find_columns(next(csv.reader([header], delimiter=delimiter), []), given):
                 return delimiter
-        except TranscriptFormatError as error:
+        except OptionError as error:
             problem = problem or error
         except csv.Error:
             continue
@@ -143,6 +141,7 @@ def read_csv(
 
     Raises:
         TranscriptFormatError: The header does not name the columns needed.
+        OptionError: `columns` names one that is not there.
     """
     # The csv module has one limit for the whole process; 128 KiB is less than some messages.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
@@ -189,6 +188,7 @@ def read_parquet(
 
     Raises:
         TranscriptFormatError: The file is damaged or lacks a column.
+        OptionError: `columns` names one that is not there.
     """
     import pyarrow
     from pyarrow.parquet import ParquetFile

@@ -1,0 +1,222 @@
+"""What every test gets: no network, and tiny artifacts to classify with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so before any test
+
+from affectlib.artifacts import Artifact, load_artifact
+from affectlib.classifier import AffectClassifier
+from affectlib.encoding import ROLE_TOKENS, TARGET_TOKEN
+from affectlib.engines import load_engine
+from affectlib.taxonomy import OUTPUTS
+
+WORD_LOGITS: Mapping[str, Mapping[str, float]] = {
+    "alone": {"emotional": 6.0, "shares_feelings": 5.0, "seeks_company": 3.0},
+    "sad": {"emotional": 2.0, "shares_feelings": 4.0},
+    "csv": {"emotional": -4.0},
+    "sorry": {"shows_empathy": 6.0},
+}
+"""What each word of a window adds to the logits of the tiny artifact."""
+
+BIAS = -3.0
+"""What the logits of the tiny artifact start from."""
+
+WORDS = (*WORD_LOGITS, "i", "am", "so", "a", "the", "file", "hello", "word")
+
+WINDOWS = {
+    "max_tokens": 24,
+    "target_tokens": 12,
+    "lead_tokens": 2,
+    "max_windows": 3,
+    "context_messages": 0,
+    "user_context_tokens": 4,
+    "assistant_context_tokens": 4,
+    "assistant_target_tokens": 12,
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    """Make every attempt to reach another machine an error."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a test tried to use the network")
+
+    def guard(name: str) -> Any:
+        original = getattr(socket.socket, name)
+
+        def connect(self: socket.socket, *address: Any) -> Any:
+            local = self.family == getattr(socket, "AF_UNIX", None)
+            return (original if local else refuse)(self, *address)
+
+        return connect
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guard(name))
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
+
+
+def build_tokenizer() -> Tokenizer:
+    """Build a tokenizer of whole lower-case words with the role tokens."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", *ROLE_TOKENS.values(), TARGET_TOKEN]
+    vocabulary = {word: index for index, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(special)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+def describe(folder: Path, **changes: Any) -> dict[str, Any]:
+    """Return what ``affect.json`` says of the files in a folder."""
+    names = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
+    files = [folder / name for name in names if (folder / name).exists()]
+    point = {"sensitivity": 0.8, "specificity": 0.99}
+    return {
+        "format": 1,
+        "name": "tiny",
+        "version": "0.0.1",
+        "languages": ["en"],
+        "base_model": "none",
+        "outputs": [*OUTPUTS],
+        "windows": WINDOWS,
+        "conversation": {"intercept": 0.0, "max": 0.75, "top": 0.25, "log_turns": -0.1},
+        "prevalence": 0.1,
+        "operating_points": {
+            "balanced": {"message": 0.5, "conversation": 0.5, **point},
+            "high_precision": {"message": 0.97, "conversation": 0.97, **point},
+            "high_recall": {"message": 0.2, "conversation": 0.2, **point},
+        },
+        "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
+    } | changes
+
+
+def write_manifest(folder: Path, **changes: Any) -> Path:
+    """Write ``affect.json`` for the files that are in a folder, with some values changed."""
+    (folder / "affect.json").write_text(json.dumps(describe(folder, **changes)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of an artifact whose logits are the bias plus what each word adds."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = build_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    table = np.zeros((tokenizer.get_vocab_size(), len(OUTPUTS)), dtype=np.float32)
+    for word, logits in WORD_LOGITS.items():
+        for name, value in logits.items():
+            table[tokenizer.token_to_id(word), OUTPUTS.index(name)] = value
+    shape = ["batch", "sequence"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["words"]),
+            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+            helper.make_node("Mul", ["words", "column"], ["read"]),
+            helper.make_node("ReduceSum", ["read", "middle"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["sum", "bias"], ["logits"]),
+        ],
+        "tiny",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+            for name in ("input_ids", "attention_mask")
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(OUTPUTS)])],
+        [
+            numpy_helper.from_array(table, "table"),
+            numpy_helper.from_array(np.array([2]), "last"),
+            numpy_helper.from_array(np.array([1]), "middle"),
+            numpy_helper.from_array(np.full(len(OUTPUTS), BIAS, np.float32), "bias"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=9), folder / "model.int8.onnx")
+    (folder / "README.md").write_text("# tiny\n", encoding="utf-8")
+    return write_manifest(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tiny_folder: Path) -> Artifact:
+    """The artifact in `tiny_folder`."""
+    return load_artifact(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tiny_artifact: Artifact) -> AffectClassifier:
+    """A classifier on the CPU with the tiny artifact."""
+    return AffectClassifier(tiny_artifact, load_engine(tiny_artifact, device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of an artifact with one random BERT, as safetensors and as ONNX in fp32."""
+    torch = pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
+    from transformers import BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("bert")
+    tokenizer = build_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertForSequenceClassification(
+            BertConfig(
+                vocab_size=tokenizer.get_vocab_size(),
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                max_position_embeddings=32,
+                initializer_range=0.5,
+                pad_token_id=1,
+                num_labels=len(OUTPUTS),
+                id2label=dict(enumerate(OUTPUTS)),
+                label2id={name: index for index, name in enumerate(OUTPUTS)},
+                problem_type="multi_label_classification",
+            )
+        ).eval()
+    model.half().save_pretrained(folder)
+    model.float().config._attn_implementation = "eager"
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+
+    ids = torch.ones(2, 8, dtype=torch.long)
+    axes = {0: "batch", 1: "sequence"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter speaks of its own future
+        torch.onnx.export(
+            Logits(),
+            (ids, torch.ones_like(ids)),
+            str(folder / "model.int8.onnx"),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    return write_manifest(folder, name="tiny-bert")

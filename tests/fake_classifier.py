@@ -1,0 +1,92 @@
+"""A stand-in for the classifier, for tests of what is around it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from affectlib.conversation import Conversation
+from affectlib.errors import NoUserTextError
+from affectlib.predictions import (
+    ConversationFailure,
+    ConversationPrediction,
+    MessagePrediction,
+)
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, USER_CUES
+
+
+class FakeClassifier:
+    """Finds a message emotional if it says "sad"; looks ahead as the real one does."""
+
+    operating_point = "balanced"
+    device = "cpu"
+    engine = "fake"
+    ahead = 5
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.artifact = SimpleNamespace(
+            name="fake", version="1", fingerprint="f00", description={"languages": ["en", "fr"]}
+        )
+
+    def predict(self, text: str) -> MessagePrediction:
+        chat = Conversation((SimpleNamespace(role="user", content=text),))  # type: ignore[arg-type]
+        return self._label(chat).turns[0]
+
+    def stream(
+        self,
+        conversations: Iterable[Conversation | ConversationFailure],
+        *,
+        on_error: str = "raise",
+    ) -> Iterator[ConversationPrediction | ConversationFailure]:
+        waiting: deque[Conversation | ConversationFailure] = deque()
+        for conversation in conversations:
+            waiting.append(conversation)
+            if len(waiting) > self.ahead:
+                yield self._outcome(waiting.popleft(), on_error)
+        while waiting:
+            yield self._outcome(waiting.popleft(), on_error)
+
+    def _outcome(
+        self, item: Conversation | ConversationFailure, on_error: str
+    ) -> ConversationPrediction | ConversationFailure:
+        if isinstance(item, ConversationFailure):
+            return item
+        try:
+            return self._label(item)
+        except NoUserTextError as error:
+            if on_error == "raise":
+                raise
+            return ConversationFailure(item.id, f"NoUserTextError: {error}")
+
+    def _label(self, chat: Conversation) -> ConversationPrediction:
+        chat.require_user_text()
+        turns = []
+        for index, message in enumerate(chat.messages):
+            if not message.content or message.role not in ("user", "assistant"):
+                continue
+            sad = "sad" in message.content
+            if message.role == "user":
+                label, probability = ("emotional", 0.9) if sad else ("task", 0.1)
+                turn = MessagePrediction(
+                    index, "user", label, probability, dict.fromkeys(USER_CUES, probability), 2
+                )
+            else:
+                turn = MessagePrediction(
+                    index, "assistant", None, None, dict.fromkeys(ASSISTANT_CUES, 0.25)
+                )
+            turns.append(turn)
+        any_sad = any(turn.label == "emotional" for turn in turns)
+        return ConversationPrediction(
+            chat.id,
+            "emotional" if any_sad else "task",
+            0.9 if any_sad else 0.1,
+            tuple(turns),
+            dict.fromkeys(CUES, 0.5),
+            any_sad,
+            0.75,
+            0.5,
+            7,
+        )

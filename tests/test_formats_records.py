@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from affectlib.conversation import Conversation
+from tests.transcript_files import (
+    LAYOUTS,
+    SECRET,
+    chat,
+    error_of,
+    lines,
+    read,
+    texts,
+    write,
+)
+
+# --- fields of openai records --------------------------------------------------------------------
+
+
+def test_openai_fields(tmp_path: Path) -> None:
+    record = chat(
+        "hi",
+        conversation_id=12,
+        user_id="u1",
+        model="gpt-4o",
+        lang="en",
+        title="T",
+        source="s",
+        timestamp=1700000000,
+    )
+    record["messages"][0]["timestamp"] = "2024-02-03T04:05:06+02:00"
+    (found,) = read(write(tmp_path, lines(record)))
+    assert isinstance(found, Conversation)
+    assert (found.id, found.user_id, found.model) == ("12", "u1", "gpt-4o")
+    assert (found.language, found.title, found.source) == ("en", "T", "s")
+    assert found.metadata["started_at"] == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert found.messages[0].timestamp == datetime(2024, 2, 3, 2, 5, 6, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1700000000.0, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        (1700000000000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("1700000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-14 22:13:20", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("2023-11-14T22:13:20Z", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("yesterday", None),
+        (float("inf"), None),
+        (float("nan"), None),
+        (10**400, None),
+        (True, None),
+        ({"seconds": 1}, None),
+        (None, None),
+    ],
+)
+def test_times(tmp_path: Path, value: Any, expected: datetime | None) -> None:
+    record = chat("hi")
+    record["messages"][0]["timestamp"] = value
+    (found,) = read(write(tmp_path, lines(record)))
+    assert isinstance(found, Conversation)
+    assert found.messages[0].timestamp == expected
+
+
+def test_ids_that_are_no_text(tmp_path: Path) -> None:
+    ids = [None, "", 7, 7.0, float("nan"), ["x"], "a\ud800b"]
+    found = read(write(tmp_path, lines(*(chat("hi", id=value) for value in ids))))
+    assert [item.id for item in found] == [None, None, "7", "7", None, None, "a\ufffdb"]
+
+
+def test_multimodal_content_tool_calls_and_assistant_nulls(tmp_path: Path) -> None:
+    messages = [
+        {"role": "developer", "content": "be brief"},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {}}],
+        },
+        {"role": "assistant", "tool_calls": []},
+        {"role": "assistant", "content": None},
+        {"role": "tool", "content": "42"},
+    ]
+    (found,) = read(write(tmp_path, lines({"messages": messages})))
+    assert texts(found) == ["be brief", "see", "", "", "42"]
+
+
+BAD = {
+    "null content": ({"role": "user", "content": None}, "messages[0].content"),
+    "number content": ({"role": "user", "content": 5}, "messages[0].content"),
+    "no content": ({"role": "user"}, "messages[0].content"),
+    "no role": ({"content": SECRET}, "messages[0].role"),
+    "null role": ({"role": None, "content": SECRET}, "messages[0].role"),
+    "unknown role": ({"role": "narrator", "content": SECRET}, "messages[0].role"),
+    "no mapping": (SECRET, "messages[0]"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_message_costs_its_record_only(tmp_path: Path, name: str) -> None:
+    message, place = BAD[name]
+    records = [chat("a"), {"id": "bad", "messages": [message]}, chat("b")]
+    first, bad, last = read(write(tmp_path, lines(*records)))
+    assert (texts(first), texts(last)) == (["a"], ["b"])
+    assert bad.id == "bad"
+    assert error_of(bad).startswith("ConversationError: line 2: ")
+    assert place in error_of(bad)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (f'{{"messages": [{{"role": "user", "content": "{SECRET}', "not valid JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5000, "number"),
+        ("7", "expected an object, got a number"),
+        ("null", "expected an object, got null"),
+        ('{"text": "a"}', 'the record has no "messages"'),
+        ('{"messages": "a"}', "messages: expected a list, got text"),
+    ],
+)
+def test_a_bad_line_costs_itself_only(tmp_path: Path, line: str, what: str) -> None:
+    good = lines(chat("good"))
+    first, bad, last = read(write(tmp_path, good + line + "\n" + good))
+    assert (texts(first), texts(last)) == (["good"], ["good"])
+    assert "line 2: " in error_of(bad)
+    assert what in error_of(bad)
+
+
+def test_a_bad_first_line_does_not_hide_the_format(tmp_path: Path) -> None:
+    bad, good = read(write(tmp_path, '{"messages": [{"role": "us\n' + lines(chat("good"))))
+    assert "line 1: not valid JSON" in error_of(bad)
+    assert texts(good) == ["good"]
+
+
+def test_files_that_were_joined_with_their_marks(tmp_path: Path) -> None:
+    path = write(tmp_path, f"\ufeff{lines(chat('a'))}\ufeff{lines(chat('b'))}")
+    assert [texts(item) for item in read(path)] == [["a"], ["b"]]
+
+
+def test_half_a_line_at_the_end(tmp_path: Path) -> None:
+    content = lines(chat("a"), chat("b"))
+    good, bad = read(write(tmp_path, content[:-20]))
+    assert texts(good) == ["a"]
+    assert "line 2" in error_of(bad)
+
+
+@pytest.mark.parametrize("cut", [3, 25])
+def test_half_an_array_keeps_what_came_before(tmp_path: Path, cut: int) -> None:
+    content = json.dumps([chat("a", id="1"), chat("b", id="2")])
+    found = read(write(tmp_path, content[:-cut]))
+    assert texts(found[0]) == ["a"]
+    assert "record 1: not valid JSON" in error_of(found[-1])
+    (good, end) = read(write(tmp_path, json.dumps([chat("a")])[:-1]))
+    assert texts(good) == ["a"]
+    assert "cut short" in error_of(end)
+
+
+def test_control_characters_nul_and_surrogates(tmp_path: Path) -> None:
+    raw = b'{"messages": [{"role": "user", "content": "a\x00b\x07\\u0000 \\ud83d c"}]}\n'
+    (found,) = read(write(tmp_path, raw))
+    assert texts(found) == ["a\ufffdb\x07\ufffd \ufffd c"]
+
+
+# --- sharegpt ------------------------------------------------------------------------------------
+
+
+def test_sharegpt_and_its_variants(tmp_path: Path) -> None:
+    records = [
+        {"id": "x_7", "conversations": [{"from": "gpt", "value": "…and so on"}]},
+        {
+            "id": "y",
+            "conversations": [
+                {"from": "system", "value": "s"},
+                {"from": "human", "value": "h"},
+                {"from": "gpt", "value": None},
+                {"from": "observation", "value": "o"},
+            ],
+        },
+        {"conversations": [{"role": "user", "content": "r"}, {"from": "user", "text": "t"}]},
+        {"id": "z", "conversations": [{"from": "human", "value": None}]},
+        {"id": "e", "conversations": []},
+    ]
+    for layout in ("lines", "array"):
+        found = read(write(tmp_path, LAYOUTS[layout](records)))
+        assert [item.id for item in found] == ["x_7", "y", None, "z", "e"]
+        assert [texts(item) for item in found[:3]] == [
+            ["…and so on"],
+            ["s", "h", "", "o"],
+            ["r", "t"],
+        ]
+        assert isinstance(found[1], Conversation)
+        assert [m.role for m in found[1].messages] == ["system", "user", "assistant", "tool"]
+        assert "messages[0].content" in error_of(found[3])
+        assert texts(found[4]) == []
+    (unnamed,) = read(write(tmp_path, lines({"conversations": records[1]["conversations"]})))
+    assert texts(unnamed) == ["s", "h", "", "o"]
+    empty, after = read(write(tmp_path, "[]\n" + lines(records[0])))
+    assert (texts(empty), texts(after)) == ([], ["…and so on"])
+    (bare,) = read(write(tmp_path, lines(records[1]["conversations"])))
+    assert texts(bare) == ["s", "h", "", "o"]
+
+
+# --- ChatGPT export ------------------------------------------------------------------------------
+
+
+def node(
+    parent: str | None, role: Any = "user", parts: Any = ("text",), **message: Any
+) -> dict[str, Any]:
+    content = message.pop("content", {"content_type": "text", "parts": parts})
+    return {
+        "parent": parent,
+        "message": {"author": {"role": role}, "content": content, **message},
+    }
+
+
+def export(mapping: Any, current: Any = None, **fields: Any) -> str:
+    return json.dumps([{"mapping": mapping, "current_node": current, **fields}])
+
+
+def test_chatgpt_reads_the_branch_last_seen_in_tree_order(tmp_path: Path) -> None:
+    mapping = {
+        "c": node("b", parts=["third"], create_time=1.0),
+        "b": node("a", "assistant", ["second"], create_time=None),
+        "b2": node("a", "assistant", ["regenerated"], create_time=9.0),
+        "d2": node("b2", parts=["other branch"]),
+        "e2": node("d2", "assistant", ["other branch, deeper"]),
+        "a": node("root", parts=["first"], create_time=5.0),
+        "root": {"parent": None, "message": None},
+    }
+    current, lost = (
+        read(write(tmp_path, export(mapping, where)))[0] for where in ("c", "no such node")
+    )
+    assert texts(current) == ["first", "second", "third"]
+    assert texts(lost) == ["first", "regenerated", "other branch", "other branch, deeper"]
+    equal = {"a": node(None, parts=["a"]), "b": node("a", parts=["b"]), "c": node("a", parts=["c"])}
+    assert texts(read(write(tmp_path, export(equal)))[0]) == ["a", "c"]
+
+
+def test_chatgpt_hides_what_the_interface_hides(tmp_path: Path) -> None:
+    shown = node(None, parts=["shown"])
+    hidden = [
+        node("", "system", ["x"]),
+        node("", "tool", ["x"]),
+        node("", weight=0.0),
+        node("", metadata={"is_visually_hidden_from_conversation": True}),
+        node("", metadata={"is_user_system_message": True}, parts=[""]),
+        node("", "assistant", recipient="browser"),
+        node("", "assistant", channel="analysis"),
+        node("", "assistant", content={"content_type": "thoughts", "thoughts": [{"content": "x"}]}),
+        node("", "assistant", content={"content_type": "tether_quote", "text": "x"}),
+        node("", content={"content_type": "user_editable_context", "user_profile": "x"}),
+        {"message": None},
+        {"message": "text"},
+        {},
+    ]
+    mapping: dict[str, Any] = {"n": shown}
+    parent = "n"
+    for number, item in enumerate(hidden):
+        mapping[f"h{number}"] = item | {"parent": parent}
+        parent = f"h{number}"
+    mapping["last"] = node(parent, "assistant", ["answer"], recipient="all")
+    (found,) = read(write(tmp_path, export(mapping, "last")))
+    assert texts(found) == ["shown", "answer"]
+
+
+def test_chatgpt_parts(tmp_path: Path) -> None:
+    voice = {"content_type": "audio_transcription", "text": "spoken"}
+    mapping = {
+        "a": node(None, parts=["one", {"content_type": "image_asset_pointer"}, voice, None]),
+        "b": node("a", parts=[""]),
+        "c": node("b", parts=None),
+        "d": node("c", "assistant", content={"content_type": "code", "text": "x = 1"}),
+        "e": node("d", "assistant", parts=["so\ue200cite\ue202turn0\ue201 it【3†source】 is"]),
+        "f": node("e", content=None),
+    }
+    (found,) = read(write(tmp_path, export(mapping, "f")))
+    assert texts(found) == ["one\nspoken", "", "", "x = 1", "so it is", ""]
+
+
+@pytest.mark.parametrize("current", ["a", None])
+def test_chatgpt_cycles_and_dangling_parents_end(tmp_path: Path, current: str | None) -> None:
+    cycle = {"a": node("b", parts=["a"]), "b": node("a", "assistant", ["b"]), "c": node("c")}
+    (found,) = read(write(tmp_path, export(cycle, current)))
+    assert sorted(texts(found)) == ["a", "b"]
+    dangling = {"a": node("gone", parts=["a"]), "b": "no object", "c": node(7, parts=["c"])}
+    (found,) = read(write(tmp_path, export(dangling, current)))
+    assert texts(found) in (["a"], ["c"])
+
+
+def test_a_chatgpt_conversation_of_many_messages(tmp_path: Path) -> None:
+    mapping = {str(n): node(str(n - 1), parts=[str(n)]) for n in range(20_000)}
+    (found,) = read(write(tmp_path, export(mapping)))
+    assert texts(found) == [str(n) for n in range(20_000)]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "field"),
+    [
+        (None, "mapping: expected an object, got null"),
+        ([], "mapping: expected an object, got a list"),
+        ({"n1": node(None, "narrator")}, "mapping.n1.author.role: unknown role"),
+        ({"n1": node(None, None)}, "mapping.n1.author.role: expected text"),
+        ({"n1": node(None, content=SECRET)}, "mapping.n1.content: expected an object"),
+        ({"n1": node(None, parts=5)}, "mapping.n1.content.parts: expected a list"),
+    ],
+)
+def test_bad_chatgpt_nodes_are_named(tmp_path: Path, mapping: Any, field: str) -> None:
+    (found,) = read(write(tmp_path, export(mapping, "n1", id="k")))
+    assert found.id == "k"
+    assert f"record 0: {field}" in error_of(found)
+
+
+def test_chatgpt_fields_and_wrapping(tmp_path: Path) -> None:
+    record = {
+        "mapping": {"a": node(None, "assistant", metadata={"model_slug": "gpt-5"}, id="m")},
+        "current_node": "a",
+        "conversation_id": "k",
+        "title": None,
+        "create_time": 1700000000.5,
+    }
+    wrapped = [
+        json.dumps([record, record]),
+        json.dumps({"conversations": [record, record]}),
+        json.dumps({"conversations": [record, record]}, indent=1),
+        json.dumps({"version": 1, "conversations": [record, record]}),
+        json.dumps({"version": 1, "conversations": [record, record]}, indent=1),
+        lines(record, record),
+    ]
+    for content in wrapped:
+        first, second = read(write(tmp_path, content))
+        assert first == second
+        assert isinstance(first, Conversation)
+        assert (first.id, first.model, first.source) == ("k", "gpt-5", "chatgpt")
+        assert first.metadata["started_at"].year == 2023
+    assert read(write(tmp_path, export({}, None))) == [Conversation((), source="chatgpt")]

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affectlib.conversation import Conversation
+from affectlib.errors import OptionError, TranscriptFormatError
+from tests.transcript_files import (
+    SECRET,
+    error_of,
+    read,
+    texts,
+    write,
+)
+
+
+def rows_of(content: str, tmp_path: Path, **options: Any) -> list[Any]:
+    return read(write(tmp_path, content), **options)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_delimiters_quotes_and_line_ends(tmp_path: Path, delimiter: str, ending: str) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter=delimiter, lineterminator=ending)
+    words = 'several\nlines, "quoted"; and\t|'
+    writer.writerows([["Chat ID", "Sender", "Body"], ["1", "human", words], ["1", "bot", "ok"]])
+    (found,) = rows_of("\n" + buffer.getvalue() + ending, tmp_path)
+    assert texts(found) == [words, "ok"]
+    assert found.id == "1"
+
+
+def test_column_names_and_precedence(tmp_path: Path) -> None:
+    content = "author,thread-id,role,text,user_id,lang\nAnn,t,user,hi,u1,fr\n"
+    (found,) = rows_of(content, tmp_path)
+    assert (found.id, found.user_id, found.language) == ("t", "u1", "fr")
+    content = "chat,who,words,role\n9,human,hi,x\n"
+    given = {"conversation_id": "chat", "role": "who", "content": "words"}
+    (found,) = rows_of(content, tmp_path, columns=given)
+    assert (found.id, texts(found)) == ("9", ["hi"])
+    with pytest.raises(OptionError, match="no column 'nope'"):
+        rows_of(content, tmp_path, columns=given | {"role": "nope"})
+    with pytest.raises(OptionError, match="cannot say where 'wat' is"):
+        rows_of(content, tmp_path, columns=given | {"wat": "chat"})
+
+
+def test_unsorted_rows_are_brought_together(tmp_path: Path) -> None:
+    content = (
+        "conversation_id,role,content\n"
+        "a,user,a1\nb,user,b1\na,assistant,a2\nc,user,c1\nb,assistant,b2\na,user,a3\n"
+    )
+    found = {item.id: texts(item) for item in rows_of(content, tmp_path)}
+    assert found == {"a": ["a1", "a2", "a3"], "b": ["b1", "b2"], "c": ["c1"]}
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations([(c, t) for c in "abc" for t in range(4)]))
+def test_any_order_of_rows_gives_the_same_conversations(
+    tmp_path_factory: pytest.TempPathFactory, order: list[tuple[str, int]]
+) -> None:
+    content = "conversation_id,turn,role,content\n" + "".join(
+        f"{c},{t},user,{c}{t}\n" for c, t in order
+    )
+    found = read(write(tmp_path_factory.getbasetemp(), content, "order.csv"))
+    assert {item.id: texts(item) for item in found} == {
+        c: [f"{c}{t}" for t in range(4)] for c in "abc"
+    }
+
+
+def test_order_within_a_conversation(tmp_path: Path) -> None:
+    head = "conversation_id,role,content,turn,created_at\n"
+    by_turn = head + "1,user,ten,10,\n1,user,two,2,\n1,assistant,two too,2,\n"
+    assert texts(rows_of(by_turn, tmp_path)[0]) == ["two", "two too", "ten"]
+    by_time = head + "1,user,late,,2024-01-02\n1,user,early,,2024-01-01\n"
+    assert texts(rows_of(by_time, tmp_path)[0]) == ["early", "late"]
+    neither = head + "1,user,late,x,\n1,user,early,2,2024-01-01\n"
+    assert texts(rows_of(neither, tmp_path)[0]) == ["late", "early"]
+
+
+def test_numeric_ids_and_gaps(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "conversation_id": [12.0, 12.0, 13.0],
+            "user_id": [1.0, None, None],
+            "role": ["user", "assistant", "user"],
+            "content": ["hi", None, None],
+            "turn": [1, 2, 1],
+            "timestamp": pd.to_datetime(["2024-01-01", None, None]),
+        }
+    )
+    for content in (frame.to_csv(index=False).encode(), frame.to_parquet()):
+        first, second = read(write(tmp_path, content))
+        assert isinstance(first, Conversation)
+        assert (first.id, first.user_id, texts(first)) == ("12", "1", ["hi", ""])
+        assert first.messages[0].timestamp == datetime(2024, 1, 1, tzinfo=UTC)
+        assert (second.id, texts(second)) == ("13", [""])
+    numbers = pa.table(
+        {
+            "conversation_id": [1, 1, 2],
+            "role": ["user"] * 3,
+            "content": [float("nan"), 2.5, float("nan")],
+        }
+    )
+    pq.write_table(numbers, tmp_path / "numbers.parquet")
+    bad, empty = read(tmp_path / "numbers.parquet")
+    assert "ConversationError: row 1: messages[1].content: expected text" in error_of(bad)
+    assert texts(empty) == [""]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("1,narrator,hi", "messages[1].role: unknown role"),
+        ("1", "the row has 1 cells, the header 3"),
+        (f"1,user,unquoted, {SECRET}", "the row has 4 cells, the header 3"),
+        (f'1,user,"{SECRET}', "the file ends inside a quoted cell"),
+    ],
+)
+def test_bad_rows_cost_their_conversation_only(tmp_path: Path, row: str, problem: str) -> None:
+    content = f"conversation_id,role,content\n1,user,a\n2,user,b\n{row}\n"
+    good, bad = rows_of(content, tmp_path)
+    assert texts(good) == ["b"]
+    assert bad.id == "1"
+    assert error_of(bad).startswith("ConversationError: line ")
+    assert problem in error_of(bad)
+
+
+def test_rows_without_an_id(tmp_path: Path) -> None:
+    content = "conversation_id,role,content\n,user,a\n2,user,b\n,,\n"
+    bad, good = sorted(rows_of(content, tmp_path), key=lambda item: item.id or "")
+    assert "line 2: conversation_id: the cell is empty" in error_of(bad)
+    assert texts(good) == ["b"]
+
+
+def test_huge_cells_nul_bytes_and_an_empty_table(tmp_path: Path) -> None:
+    huge = "x" * 200_000
+    content = f"conversation_id,role,content\n1,user,{huge}\n1,assistant,a\x00b\n"
+    (found,) = rows_of(content, tmp_path)
+    assert texts(found) == [huge, "a\ufffdb"]
+    assert rows_of("conversation_id,role,content\n", tmp_path) == []
+
+
+def test_parquet_lacking_columns_or_cut_short(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"conversation_id": ["a"], "text": ["hi"]})
+    with pytest.raises(TranscriptFormatError, match="columns conversation_id, text"):
+        read(write(tmp_path, frame.to_parquet()))
+    frame = pd.DataFrame({"chat": ["a"], "who": ["user"], "text": ["hi"]}).astype("category")
+    given = {"conversation_id": "chat", "role": "who"}
+    (found,) = read(write(tmp_path, frame.to_parquet()), columns=given)
+    assert texts(found) == ["hi"]
+    with pytest.raises(TranscriptFormatError, match="damaged"):
+        read(write(tmp_path, frame.to_parquet()[:-30]))
