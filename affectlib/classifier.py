@@ -18,11 +18,7 @@ from affectlib.conversation import Conversation, Role
 from affectlib.decisions import OperatingPoint, sigmoid
 from affectlib.encoding import WindowEncoder
 from affectlib.engines import Engine, load_engine
-from affectlib.errors import (
-    ArtifactCorruptError,
-    NoUserTextError,
-    OptionError,
-)
+from affectlib.errors import ArtifactCorruptError, NoUserTextError, OptionError
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
 from affectlib.scoring import MessageScore, score_messages
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, LABELS, TASK, USER_CUES

@@ -48,6 +48,30 @@ WINDOWS = {
 }
 
 
+ALONE = "i am so alone"
+TASK = "the csv file"
+
+
+def user(text: Any) -> dict[str, Any]:
+    """Return a message of a user."""
+    return {"role": "user", "content": text}
+
+
+def assistant(text: Any) -> dict[str, Any]:
+    """Return a message of an assistant."""
+    return {"role": "assistant", "content": text}
+
+
+CHAT = [
+    {"role": "system", "content": "a word"},
+    user(TASK),
+    assistant("sorry"),
+    user(ALONE),
+    assistant("hello"),
+    user(""),
+]
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_network() -> Iterator[None]:
     """Make every attempt to reach another machine an error."""
@@ -165,6 +189,29 @@ def tiny_artifact(tiny_folder: Path) -> Artifact:
 def tiny_classifier(tiny_artifact: Artifact) -> AffectClassifier:
     """A classifier on the CPU with the tiny artifact."""
     return AffectClassifier(tiny_artifact, load_engine(tiny_artifact, device="cpu"))
+
+
+class CountingEngine:
+    """An engine that keeps what it was asked."""
+
+    name = "counting"
+    device = "cpu"
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.windows = []
+
+    def logits(self, input_ids, attention_mask):
+        lengths = attention_mask.sum(1)
+        self.windows += [tuple(row[:n].tolist()) for row, n in zip(input_ids, lengths, strict=True)]
+        return self.engine.logits(input_ids, attention_mask)
+
+
+@pytest.fixture
+def counting(tiny_classifier):
+    """The tiny classifier on an engine that keeps what it was asked."""
+    engine = CountingEngine(tiny_classifier._engine)
+    return AffectClassifier(tiny_classifier.artifact, engine), engine
 
 
 @pytest.fixture(scope="session")

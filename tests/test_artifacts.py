@@ -1,0 +1,216 @@
+"""Finding, checking and copying artifacts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from types import ModuleType
+
+import pytest
+
+from affectlib import artifacts
+from affectlib.artifacts import load_artifact, save_artifact
+from affectlib.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    MissingExtraError,
+    OptionError,
+)
+from affectlib.taxonomy import OUTPUTS
+from tests.conftest import WINDOWS, describe, write_manifest
+
+
+@pytest.fixture
+def folder(tiny_folder, tmp_path):
+    """A copy of the tiny artifact that a test may change."""
+    return shutil.copytree(tiny_folder, tmp_path / "copy")
+
+
+def test_what_is_read(tiny_folder):
+    artifact = load_artifact(tiny_folder)
+    assert (artifact.folder, artifact.name, artifact.version) == (tiny_folder, "tiny", "0.0.1")
+    assert artifact.outputs == OUTPUTS
+    assert artifact.windows.to_dict() == WINDOWS
+    assert artifact.conversation.max == 0.75
+    assert artifact.prevalence == 0.1
+    assert artifact.operating_point("high_recall").message == 0.2
+    assert artifact.description["languages"] == ["en"]
+    assert load_artifact(str(tiny_folder)) == artifact
+
+
+def test_fingerprint_changes_with_any_file(folder):
+    before = load_artifact(folder).fingerprint
+    assert load_artifact(folder).fingerprint == before
+    with (folder / "tokenizer.json").open("a") as file:
+        file.write(" ")
+    write_manifest(folder)
+    assert load_artifact(folder).fingerprint != before
+
+
+def test_bundled_name_goes_before_a_folder_of_that_name(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(artifacts, "_MODELS", tiny_folder.parent)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / tiny_folder.name).mkdir()
+    assert artifacts.bundled_models()[tiny_folder.name] == tiny_folder
+    assert load_artifact(tiny_folder.name).folder == tiny_folder
+
+
+def test_unknown_name_lists_the_bundled_models_and_says_how(tiny_folder, monkeypatch):
+    monkeypatch.setattr(artifacts, "_MODELS", tiny_folder.parent)
+    with pytest.raises(ArtifactNotFoundError) as caught:
+        load_artifact("user/no-such-model")
+    for part in ("user/no-such-model", tiny_folder.name, "local_files_only=False"):
+        assert part in str(caught.value)
+    assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_folder_that_is_no_artifact(tmp_path):
+    with pytest.raises(ArtifactNotFoundError, match=r"affect\.json"):
+        load_artifact(tmp_path)
+
+
+def test_what_cannot_be_a_hub_id_is_not_looked_up_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ArtifactNotFoundError):
+        load_artifact("./no/such/folder", local_files_only=False)
+
+
+def test_hub_needs_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtraError, match="huggingface_hub"):
+        load_artifact("user/model", local_files_only=False)
+
+
+def test_hub_model_is_downloaded_without_code_or_pickles(tiny_folder, monkeypatch):
+    asked = {}
+
+    def snapshot_download(name, *, allow_patterns):
+        asked.update(name=name, patterns=allow_patterns)
+        return str(tiny_folder)
+
+    hub = ModuleType("huggingface_hub")
+    hub.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert load_artifact("user/model", local_files_only=False).name == "tiny"
+    assert asked["name"] == "user/model"
+    assert not any(pattern.endswith(("py", "bin", "*")) for pattern in asked["patterns"])
+
+
+def test_hub_model_that_cannot_be_had(monkeypatch):
+    def snapshot_download(name, *, allow_patterns):
+        raise OSError("offline")
+
+    hub = ModuleType("huggingface_hub")
+    hub.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    with pytest.raises(ArtifactNotFoundError, match="connection"):
+        load_artifact("user/model", local_files_only=False)
+
+
+def test_the_real_hub_client_is_off_line_in_tests():
+    pytest.importorskip("huggingface_hub", reason="comes with affectlib[torch]")
+    with pytest.raises(ArtifactNotFoundError, match="connection"):
+        load_artifact("user/model", local_files_only=False)
+
+
+def test_newer_format_says_upgrade(folder):
+    write_manifest(folder, format=2)
+    with pytest.raises(ArtifactCorruptError, match=r"newer affectlib.*upgrade"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in describe(artifacts._MODELS) if key not in ("languages", "base_model")]
+)
+def test_missing_key_is_named(folder, key):
+    values = describe(folder)
+    del values[key]
+    (folder / "affect.json").write_text(json.dumps(values))
+    with pytest.raises(ArtifactCorruptError, match=f'affect.json: "{key}" is missing'):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"windows": {**WINDOWS, "stride": 3}}, r'"windows\.stride" is unknown'),
+        ({"windows": {**WINDOWS, "lead_tokens": "2"}}, r'"windows\.lead_tokens" must be a number'),
+        ({"windows": {**WINDOWS, "max_tokens": 3}}, '"windows": max_tokens'),
+        ({"windows": {k: v for k, v in WINDOWS.items() if k != "lead_tokens"}},
+         r'"windows\.lead_tokens" is missing'),
+        ({"conversation": {"intercept": 0.0, "max": 1.0, "top": 0.0}},
+         r'"conversation\.log_turns" is missing'),
+        ({"operating_points": {"balanced": {"message": 2.0, "conversation": 0.5,
+                                            "sensitivity": 1, "specificity": 1}}},
+         r'"operating_points\.balanced": the message threshold'),
+        ({"operating_points": {"balanced": 0.5}}, r'"operating_points\.balanced" must be an obj'),
+        ({"outputs": ["shares_feelings"]}, '"outputs"'),
+        ({"outputs": ["emotional", "joy"]}, '"outputs"'),
+        ({"outputs": ["emotional", {}]}, '"outputs"'),
+        ({"prevalence": 1.0}, '"prevalence"'),
+        ({"prevalence": True}, '"prevalence"'),
+        ({"name": 3}, '"name" has the wrong type, int'),
+        ({"files": {"../../secret": "0" * 64}}, '"files"'),
+    ],
+)  # fmt: skip
+def test_wrong_value_is_named(folder, changes, named):
+    write_manifest(folder, **changes)
+    with pytest.raises(ArtifactCorruptError, match=named):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe\xff", b"null"])
+def test_manifest_that_is_no_json_object(folder, content):
+    (folder / "affect.json").write_bytes(content)
+    with pytest.raises(ArtifactCorruptError, match=r"affect\.json"):
+        load_artifact(folder)
+
+
+def test_altered_file_is_found_when_it_is_used_not_before(folder):
+    with (folder / "model.int8.onnx").open("ab") as file:
+        file.write(b"\0")
+    artifact = load_artifact(folder)
+    assert artifact.file("tokenizer.json") == folder / "tokenizer.json"
+    with pytest.raises(ArtifactCorruptError, match=r"model\.int8\.onnx: the file was altered"):
+        artifact.file("model.int8.onnx")
+
+
+def test_missing_and_unlisted_files(folder):
+    (folder / "tokenizer.json").unlink()
+    artifact = load_artifact(folder)
+    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json: the file is missing"):
+        artifact.file("tokenizer.json")
+    with pytest.raises(ArtifactCorruptError, match=r"lists no file 'model\.safetensors'"):
+        artifact.file("model.safetensors")
+
+
+def test_unknown_operating_point_lists_those_there_are(tiny_artifact):
+    with pytest.raises(OptionError, match="balanced, high_precision, high_recall"):
+        tiny_artifact.operating_point("best")
+
+
+def test_saved_copy_is_the_same_artifact(tiny_artifact, tmp_path):
+    target = tmp_path / "new" / "folder"
+    save_artifact(tiny_artifact, target)
+    copy = load_artifact(target)
+    assert copy.fingerprint == tiny_artifact.fingerprint
+    for name in ("model.int8.onnx", "tokenizer.json"):
+        assert copy.file(name).read_bytes() == tiny_artifact.file(name).read_bytes()
+    assert (target / "README.md").read_text() == "# tiny\n"
+
+
+def test_saving_over_itself_leaves_it_whole(folder):
+    artifact = load_artifact(folder)
+    save_artifact(artifact, folder)
+    assert load_artifact(folder) == artifact
+    assert artifact.file("model.int8.onnx").exists()
+
+
+def test_altered_file_is_not_copied_into_an_artifact(folder, tmp_path):
+    artifact = load_artifact(folder)
+    with (folder / "tokenizer.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json"):
+        save_artifact(artifact, tmp_path / "new")
+    assert not (tmp_path / "new" / "affect.json").exists()

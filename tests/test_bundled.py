@@ -1,0 +1,166 @@
+"""The model that comes with affectlib."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import affectlib
+from affectlib.artifacts import DEFAULT_MODEL, bundled_models, load_artifact
+from affectlib.classifier import AffectClassifier
+from affectlib.conversation import Conversation, Message
+from affectlib.decisions import sigmoid
+from affectlib.encoding import WindowEncoder
+from affectlib.engines import load_engine
+from affectlib.taxonomy import OUTPUTS
+
+EMOTIONAL = (
+    "I feel so alone since she left, can we just talk?",
+    "Je me sens tellement seule depuis qu'il est parti, on peut juste parler ?",
+)
+TASK = (
+    "Convert this CSV to JSON in Python",
+    "Convertis ce fichier CSV en JSON avec Python",
+)
+CHAT = [
+    {"role": "user", "content": TASK[0]},
+    {"role": "assistant", "content": "Sure, here is a script that reads it with the csv module."},
+    {"role": "user", "content": EMOTIONAL[0]},
+]
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """The bundled model's folder; that it is there is part of what is tested."""
+    if DEFAULT_MODEL not in bundled_models():
+        pytest.fail(f"the bundled model {DEFAULT_MODEL} is missing from affectlib/models")
+    return bundled_models()[DEFAULT_MODEL]
+
+
+@pytest.fixture(scope="module")
+def classifier(folder):
+    return AffectClassifier.from_pretrained(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def reference(folder):
+    pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
+    return AffectClassifier.from_pretrained(device="cpu", engine="torch")
+
+
+def example_conversations() -> Iterator[Conversation]:
+    """Yield the conversations that lie in the repository as examples."""
+    for item in affectlib.read_conversations("examples/transcripts.jsonl"):
+        assert isinstance(item, Conversation), item
+        yield item
+
+
+@pytest.mark.parametrize("text", EMOTIONAL)
+def test_emotional(classifier, text):
+    assert classifier.predict(text).label == "emotional"
+    assert classifier.predict([{"role": "user", "content": text}]).label == "emotional"
+
+
+@pytest.mark.parametrize("text", TASK)
+def test_task(classifier, text):
+    assert classifier.predict(text).label == "task"
+    assert classifier.predict([{"role": "user", "content": text}]).label == "task"
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_liner():
+    assert [turn.label for turn in affectlib.predict([*EMOTIONAL, *TASK])] == [
+        *["emotional"] * 2,
+        *["task"] * 2,
+    ]
+
+
+def test_emotional_turn_is_the_one_that_is_found(classifier):
+    prediction = classifier.predict(CHAT)
+    assert [turn.label for turn in prediction.turns] == ["task", None, "emotional"]
+
+
+def test_every_file_is_unaltered_and_listed(folder):
+    artifact = load_artifact()
+    listed = json.loads((folder / "affect.json").read_text(encoding="utf-8"))["files"]
+    assert {*listed} == {"config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json"}
+    for name in listed:
+        assert artifact.file(name).is_file()
+    assert artifact.name == DEFAULT_MODEL
+    assert artifact.outputs == OUTPUTS
+    assert {*artifact.operating_points} == {"balanced", "high_precision", "high_recall"}
+    assert {"en", "fr"} <= {*artifact.description["languages"]}
+    assert (folder / "README.md").stat().st_size > 1000
+
+
+def test_entry_points_agree(classifier):
+    chats = [*example_conversations()]
+    together = classifier.predict(chats)
+    streamed = [*classifier.stream(iter(chats))]
+    alone = [classifier.predict(chat) for chat in chats]
+    assert streamed == together
+    # The int8 engine rounds activations by the range of their batch, so neighbours matter a bit.
+    gaps = [abs(a.probability - b.probability) for a, b in zip(alone, together, strict=True)]
+    assert max(gaps) < 0.1
+    assert np.mean(gaps) < 0.01
+
+
+def test_engines_give_the_same_label(classifier, reference):
+    chats = [*example_conversations()]
+    labels = [
+        [turn.label for prediction in c.predict(chats) for turn in prediction.turns if turn.label]
+        for c in (classifier, reference)
+    ]
+    agreement = np.mean([a == b for a, b in zip(*labels, strict=True)])
+    assert len(labels[0]) >= 50
+    assert agreement >= 0.99
+
+
+def test_transformers_loads_it_and_gives_the_same_probabilities(folder, reference):
+    torch = pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    assert model.config.problem_type == "multi_label_classification"
+    assert tuple(model.config.id2label[i] for i in range(len(OUTPUTS))) == OUTPUTS
+    artifact = load_artifact()
+    encoder = WindowEncoder(folder / "tokenizer.json", artifact.windows)
+    for text in (*EMOTIONAL, *TASK):
+        (window,) = encoder.encode([Conversation((Message("user", text),))])
+        with torch.inference_mode():
+            logits = model(torch.tensor([window.ids])).logits[0].numpy()
+        expected = dict(zip(OUTPUTS, sigmoid(logits), strict=True))
+        prediction = reference.predict(text)
+        assert prediction.probability == pytest.approx(expected["emotional"], abs=1e-3)
+        for name, probability in prediction.cues.items():
+            assert probability == pytest.approx(expected[name], abs=1e-3)
+
+
+def test_pipeline_loads_it_and_reads_a_window_as_we_do(folder, reference):
+    pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
+    from transformers import AutoTokenizer, pipeline
+
+    classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoder = WindowEncoder(folder / "tokenizer.json", load_artifact().windows)
+    for text in (*EMOTIONAL, *TASK):
+        rendered = f"<|target|>{text}"
+        (window,) = encoder.encode([Conversation((Message("user", text),))])
+        assert tokenizer(rendered)["input_ids"] == window.ids
+        scores = {row["label"]: row["score"] for row in classify([rendered])[0]}
+        assert {*scores} == {*OUTPUTS}
+        expected = reference.predict(text).probability
+        assert scores["emotional"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_loads_without_the_torch_weights(folder, tmp_path):
+    """The 50 MB of fp16 weights are not read by the CPU engine."""
+    artifact = load_artifact()
+    for name in ("model.int8.onnx", "tokenizer.json", "affect.json"):
+        (tmp_path / name).symlink_to(folder / name)
+    other = load_artifact(tmp_path)
+    assert other.fingerprint == artifact.fingerprint
+    assert load_engine(other, device="cpu").name == "onnx"

@@ -1,0 +1,347 @@
+"""The classifier, with the tiny artifact: logits are the bias plus what each word adds."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from affectlib import classifier as classifier_module
+from affectlib.classifier import AffectClassifier, predict
+from affectlib.conversation import Conversation, Message
+from affectlib.errors import (
+    ArtifactCorruptError,
+    ConversationError,
+    InputTypeError,
+    NoUserTextError,
+    OptionError,
+)
+from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
+from affectlib.taxonomy import ASSISTANT_CUES, USER_CUES
+from tests.conftest import ALONE, BIAS, CHAT, TASK, WORDS, assistant, user, write_manifest
+
+
+def sigmoid(z):
+    return 1 / (1 + math.exp(-z))
+
+
+# One kind of input has one kind of result.
+
+
+def test_text(tiny_classifier):
+    prediction = tiny_classifier.predict(ALONE)
+    assert isinstance(prediction, MessagePrediction)
+    assert (prediction.index, prediction.role, prediction.label) == (0, "user", "emotional")
+    assert prediction.probability == pytest.approx(sigmoid(BIAS + 6))
+    assert tuple(prediction.cues) == USER_CUES
+    assert prediction.cues["shares_feelings"] == pytest.approx(sigmoid(BIAS + 5))
+    assert tiny_classifier.predict(TASK).label == "task"
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_texts(tiny_classifier, kind):
+    predictions = tiny_classifier.predict(kind([ALONE, TASK]))
+    assert predictions == [tiny_classifier.predict(ALONE), tiny_classifier.predict(TASK)]
+
+
+def test_conversation(tiny_classifier):
+    prediction = tiny_classifier.predict(CHAT)
+    assert isinstance(prediction, ConversationPrediction)
+    assert [(turn.index, turn.role, turn.label) for turn in prediction.turns] == [
+        (1, "user", "task"),
+        (2, "assistant", None),
+        (3, "user", "emotional"),
+        (4, "assistant", None),
+    ]
+    assert prediction.turns[1].probability is None
+    high, low = BIAS + 6, BIAS - 4
+    z = 0.75 * high + 0.25 * (high + low) / 2 - 0.1 * math.log(2)
+    assert prediction.probability == pytest.approx(sigmoid(z), rel=1e-6)
+    assert prediction.label == ("emotional" if prediction.probability >= 0.5 else "task")
+    assert (prediction.any, prediction.adjusted, prediction.rate) == (True, 1.0, 0.5)
+
+
+def test_cues_belong_to_their_role_and_the_highest_counts(tiny_classifier):
+    prediction = tiny_classifier.predict(CHAT)
+    for turn in prediction.turns:
+        assert tuple(turn.cues) == (USER_CUES if turn.role == "user" else ASSISTANT_CUES)
+    assert {*prediction.cues} == {*USER_CUES, *ASSISTANT_CUES}
+    for name, probability in prediction.cues.items():
+        assert probability == max(turn.cues[name] for turn in prediction.turns if name in turn.cues)
+    assert prediction.cues["shows_empathy"] == pytest.approx(sigmoid(BIAS + 6))
+    assert {*tiny_classifier.predict([user(ALONE)]).cues} == {*USER_CUES}
+
+
+def test_conversation_as_objects_mappings_and_mixed(tiny_classifier):
+    objects = tuple(Message(message["role"], message["content"]) for message in CHAT)
+    expected = tiny_classifier.predict(CHAT)
+    assert tiny_classifier.predict(objects) == expected
+    assert tiny_classifier.predict([*CHAT[:2], *objects[2:]]) == expected
+    assert tiny_classifier.predict(Conversation(objects, id="a")) == replace(expected, id="a")
+
+
+def test_conversations(tiny_classifier):
+    other = Conversation((Message("user", TASK),), id="b")
+    predictions = tiny_classifier.predict([CHAT, other, [Message("user", ALONE)]])
+    assert [prediction.id for prediction in predictions] == [None, "b", None]
+    assert predictions[0] == tiny_classifier.predict(CHAT)
+    assert predictions[1].label == "task"
+
+
+def test_nothing(tiny_classifier):
+    assert tiny_classifier.predict([]) == tiny_classifier.predict(()) == []
+    assert tiny_classifier.predict_proba([]).shape == (0, 2)
+    assert list(tiny_classifier.stream([])) == []
+
+
+@pytest.mark.parametrize(
+    ("x", "rows"), [(ALONE, 1), ([ALONE, TASK, ALONE], 3), (CHAT, 1), ([CHAT, [user(TASK)]], 2)]
+)
+def test_predict_proba(tiny_classifier, x, rows):
+    table = tiny_classifier.predict_proba(x)
+    assert (table.shape, table.dtype) == ((rows, 2), np.float32)
+    assert tiny_classifier.labels == ("emotional", "task")
+    predictions = tiny_classifier.predict(x)
+    if rows == 1:
+        predictions = [predictions]
+    expected = [[p.probability, 1 - p.probability] for p in predictions]
+    np.testing.assert_allclose(table, expected, atol=1e-6)
+
+
+# Wrong input is refused with its place.
+
+
+@pytest.mark.parametrize(
+    ("x", "named"),
+    [
+        (None, "got NoneType"),
+        (3.5, "got float"),
+        (b"text", "got bytes"),
+        ({"messages": CHAT}, "got dict$"),
+        (np.array(["a"]), "got ndarray; make it a list"),
+        ((text for text in "ab"), "got generator; make it a list"),
+        ([None], r"x\[0\] is NoneType"),
+        ([ALONE, None], r"x\[1\] is NoneType and x\[0\] is str"),
+        ([ALONE, user(ALONE)], r"x\[1\] is dict and x\[0\] is str"),
+        ([user(ALONE), ALONE], r"x\[1\] is str and x\[0\] is dict"),
+        ([CHAT, user(ALONE)], r"x\[1\] is dict and x\[0\] is list"),
+    ],
+)
+def test_wrong_types(tiny_classifier, x, named):
+    with pytest.raises(InputTypeError, match=named) as caught:
+        tiny_classifier.predict(x)
+    assert "a list of conversations" in str(caught.value)
+    with pytest.raises(TypeError):
+        tiny_classifier.predict_proba(x)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "place"),
+    [
+        ("", NoUserTextError, "^the text is blank"),
+        (" \n\t", NoUserTextError, "^the text is blank"),
+        ([ALONE, " "], NoUserTextError, "^conversation 1: the text is blank"),
+        ([user(" ")], NoUserTextError, "^no message of the user has text"),
+        ([assistant("hello")], NoUserTextError, "^no message of the user has text"),
+        (Conversation(()), NoUserTextError, "^the conversation is empty"),
+        ([CHAT, []], NoUserTextError, "^conversation 1: the conversation is empty"),
+        ([user(None)], ConversationError, r"^messages\[0\]\.content: expected text, got null"),
+        ([CHAT, [user(1)]], ConversationError, r"^conversation 1, messages\[0\]\.content:"),
+        ([["a", "b"]], ConversationError, r"^conversation 0, messages\[0\]: expected a mapping"),
+        (
+            [Message("user", ALONE), Message("robot", "x")],
+            ConversationError,
+            r"^messages\[1\]\.role: unknown role",
+        ),
+        (Conversation((Message("user", None),)), ConversationError, r"^messages\[0\]\.content"),
+    ],
+)
+def test_malformed_conversations(tiny_classifier, x, error, place):
+    with pytest.raises(error, match=place):
+        tiny_classifier.predict(x)
+
+
+def test_errors_in_a_long_list_come_before_any_work(counting):
+    classifier, engine = counting
+    with pytest.raises(ConversationError, match="conversation 600"):
+        classifier.predict([[user(TASK)]] * 600 + [[user(None)]])
+    assert engine.windows == []
+
+
+def test_text_of_which_the_tokenizer_leaves_nothing(tiny_classifier, tmp_path, tiny_folder):
+    from tokenizers import Tokenizer, normalizers
+
+    tokenizer = Tokenizer.from_file(str(tiny_folder / "tokenizer.json"))
+    tokenizer.normalizer = normalizers.Replace("zz", "")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    artifact = replace(tiny_classifier.artifact, folder=tmp_path, _hashes=_hashes_of(tmp_path))
+    classifier = AffectClassifier(artifact, tiny_classifier._engine)
+    assert classifier.predict("zz hello").label == "task"
+    with pytest.raises(NoUserTextError, match=r"^the tokenizer finds nothing"):
+        classifier.predict("zz")
+    with pytest.raises(NoUserTextError, match=r"^conversation 1: the tokenizer finds nothing"):
+        classifier.predict([CHAT, [user("zz"), assistant("hello")]])
+    chats = [Conversation((Message("user", text),), id=text) for text in ("hello", "zz", "csv")]
+    outcomes = list(classifier.stream(chats, on_error="record"))
+    assert [outcome.id for outcome in outcomes] == ["hello", "zz", "csv"]
+    assert isinstance(outcomes[1], ConversationFailure)
+    assert outcomes[1].error.startswith("NoUserTextError: the tokenizer finds nothing")
+
+
+def _hashes_of(folder):
+    from affectlib.artifacts import load_artifact
+
+    return load_artifact(write_manifest(folder))._hashes
+
+
+# Hard text.
+
+
+@pytest.mark.parametrize(
+    "text", ["\ud800 alone", "alone\x00", "<|target|> alone </s>", "🙂 alone", "\u202ealone \u200b"]
+)
+def test_odd_characters(tiny_classifier, text):
+    prediction = tiny_classifier.predict(text)
+    assert 0 < prediction.probability < 1
+    hand_made = Conversation((Message("user", text),))
+    assert tiny_classifier.predict(hand_made).turns == (prediction,)
+
+
+def test_very_long_message_is_read_and_what_is_cut_is_counted(tiny_classifier):
+    prediction = tiny_classifier.predict([user("word " * 40_000), user(ALONE)])
+    long, short = prediction.turns
+    assert long.truncated_tokens == pytest.approx(40_000, rel=0.01)
+    assert short.truncated_tokens == 0
+    assert prediction.truncated_tokens == long.truncated_tokens
+
+
+def test_long_message_counts_at_its_strongest_window(tiny_classifier):
+    text = "word " * 20 + ALONE + " word" * 5
+    prediction = tiny_classifier.predict(text)
+    assert prediction.truncated_tokens == 0
+    assert prediction.probability == pytest.approx(sigmoid(BIAS + 6))
+
+
+# Options.
+
+
+def test_operating_points(tiny_classifier):
+    probability = tiny_classifier.predict("sad").probability
+    assert 0.2 < probability < 0.5
+    assert tiny_classifier.predict("sad").label == "task"
+    careful = tiny_classifier.predict("sad", operating_point="high_recall")
+    assert (careful.label, careful.probability) == ("emotional", probability)
+    chat = tiny_classifier.predict([user("sad"), user(TASK)], operating_point="high_recall")
+    assert (chat.any, chat.rate, chat.turns[0].label) == (True, 0.5, "emotional")
+    strict = tiny_classifier.predict([user(ALONE)], operating_point="high_precision")
+    assert (strict.label, strict.any, strict.turns[0].label) == ("task", False, "task")
+    default = AffectClassifier(
+        tiny_classifier.artifact, tiny_classifier._engine, operating_point="high_recall"
+    )
+    assert default.operating_point == "high_recall"
+    assert default.predict("sad").label == "emotional"
+
+
+def test_threshold_itself_is_emotional(tiny_classifier):
+    artifact = tiny_classifier.artifact
+    probability = tiny_classifier.predict([user("sad")])
+    point = replace(
+        artifact.operating_point("balanced"),
+        message=probability.turns[0].probability,
+        conversation=probability.probability,
+    )
+    exact = replace(artifact, operating_points={"balanced": point})
+    prediction = AffectClassifier(exact, tiny_classifier._engine).predict([user("sad")])
+    assert (prediction.label, prediction.turns[0].label) == ("emotional", "emotional")
+
+
+@pytest.mark.parametrize("name", ["best", "", 0.5])
+def test_unknown_operating_point(tiny_classifier, tiny_folder, name):
+    with pytest.raises(OptionError, match="balanced, high_precision, high_recall"):
+        tiny_classifier.predict(ALONE, operating_point=name)
+    with pytest.raises(ValueError, match="balanced"):
+        tiny_classifier.stream([], operating_point=name)
+    with pytest.raises(OptionError, match="balanced"):
+        AffectClassifier.from_pretrained(tiny_folder, operating_point=name)
+
+
+def test_without_assistant_cues(tiny_classifier):
+    classifier = AffectClassifier(
+        tiny_classifier.artifact, tiny_classifier._engine, assistant_cues=False
+    )
+    prediction, full = classifier.predict(CHAT), tiny_classifier.predict(CHAT)
+    assert prediction.turns == tuple(turn for turn in full.turns if turn.role == "user")
+    assert {*prediction.cues} == {*USER_CUES}
+    assert prediction.probability == full.probability
+
+
+def test_from_pretrained_and_save_pretrained(tiny_folder, tmp_path, tiny_classifier):
+    classifier = AffectClassifier.from_pretrained(tiny_folder, device="cpu")
+    assert repr(classifier) == "AffectClassifier('tiny', engine='onnx', device='cpu')"
+    assert (classifier.engine, classifier.device) == ("onnx", "cpu")
+    assert classifier.artifact.folder == tiny_folder
+    classifier.save_pretrained(tmp_path / "copy")
+    copy = AffectClassifier.from_pretrained(tmp_path / "copy", device="cpu")
+    assert copy.predict(CHAT) == tiny_classifier.predict(CHAT)
+
+
+def test_unusable_tokenizer(tiny_classifier, tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    artifact = replace(tiny_classifier.artifact, folder=tmp_path, _hashes=_hashes_of(tmp_path))
+    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json"):
+        AffectClassifier(artifact, tiny_classifier._engine)
+
+
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    chats=st.lists(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["user", "assistant", "system"]),
+                st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join),
+            ),
+            max_size=6,
+        ).map(lambda messages: tuple(Message(role, text) for role, text in messages)),
+        max_size=8,
+    ),
+    data=st.data(),
+)
+def test_neighbours_and_order_do_not_matter(tiny_classifier, chats, data):
+    chats = [(*messages, Message("user", "hello")) for messages in chats]
+    alone = [tiny_classifier.predict(Conversation(chat)) for chat in chats]
+    order = data.draw(st.permutations(range(len(chats))))
+    together = tiny_classifier.predict([chats[i] for i in order])
+    for i, prediction in zip(order, together, strict=True):
+        assert prediction.label == alone[i].label
+        assert prediction.probability == pytest.approx(alone[i].probability, abs=1e-6)
+        assert [turn.index for turn in prediction.turns] == [turn.index for turn in alone[i].turns]
+        assert prediction.truncated_tokens == alone[i].truncated_tokens
+
+
+# The one-liner.
+
+
+def test_default_classifier_is_loaded_once_by_many_threads(tiny_classifier, monkeypatch):
+    loaded = []
+
+    def load():
+        loaded.append(1)
+        return tiny_classifier
+
+    monkeypatch.setattr(AffectClassifier, "from_pretrained", staticmethod(load))
+    classifier_module._default.cache_clear()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            predictions = list(pool.map(predict, [ALONE] * 32))
+        assert predictions == [tiny_classifier.predict(ALONE)] * 32
+        assert predict("sad", operating_point="high_recall").label == "emotional"
+        assert len(loaded) == 1
+    finally:
+        classifier_module._default.cache_clear()

@@ -1,0 +1,101 @@
+"""The public names, and what they promise."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import affectlib
+from affectlib import errors
+
+NAMES = {
+    "AffectClassifier",
+    "AffectlibError",
+    "ArtifactCorruptError",
+    "ArtifactError",
+    "ArtifactNotFoundError",
+    "Conversation",
+    "ConversationError",
+    "ConversationFailure",
+    "ConversationPrediction",
+    "InputTypeError",
+    "LabelSummary",
+    "Message",
+    "MessagePrediction",
+    "MissingExtraError",
+    "NoUserTextError",
+    "OptionError",
+    "OutputExistsError",
+    "TranscriptFormatError",
+    "__version__",
+    "label_file",
+    "parse_conversation",
+    "predict",
+    "prior_shift",
+    "read_conversations",
+}
+
+
+def test_names_are_those_promised():
+    assert {*affectlib.__all__} == NAMES
+    assert len(affectlib.__all__) == len(NAMES)
+    assert {*dir(affectlib)} >= NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"__version__"}))
+def test_every_name_is_there_and_documented(name):
+    value = getattr(affectlib, name)
+    assert value.__name__ == name
+    assert inspect.getdoc(value)
+    assert name in getattr(__import__(value.__module__, fromlist=["_"]), "__all__", ())
+
+
+def test_every_exception_is_exported():
+    assert {*errors.__all__} <= NAMES
+
+
+def test_other_names_are_refused():
+    with pytest.raises(AttributeError, match="'affectlib' has no attribute 'nonsense'"):
+        _ = affectlib.nonsense
+    with pytest.raises(ImportError):
+        from affectlib import nonsense  # noqa: F401
+
+
+def test_star_import_gives_the_public_names():
+    space: dict[str, object] = {}
+    exec("from affectlib import *", space)
+    assert {*space} - {"__builtins__"} == NAMES
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        (affectlib.predict, ["x", "operating_point"]),
+        (
+            affectlib.AffectClassifier.from_pretrained,
+            ["model", "device", "engine", "operating_point", "assistant_cues", "local_files_only"],
+        ),
+        (affectlib.AffectClassifier.predict, ["self", "x", "operating_point"]),
+        (affectlib.AffectClassifier.predict_proba, ["self", "x"]),
+        (
+            affectlib.AffectClassifier.stream,
+            ["self", "conversations", "on_error", "operating_point"],
+        ),
+        (affectlib.AffectClassifier.save_pretrained, ["self", "folder"]),
+        (affectlib.prior_shift, ["probability", "trained", "deployed"]),
+    ],
+)
+def test_signatures(function, parameters):
+    signature = inspect.signature(function).parameters
+    assert [*signature] == parameters
+    options = [
+        p for p in signature.values() if p.name not in ("self", parameters[0], "x", "folder")
+    ]
+    positional = [p.name for p in options if p.kind is not p.KEYWORD_ONLY]
+    assert positional in ([], ["conversations"])
+
+
+def test_unknown_argument_is_refused_by_name():
+    with pytest.raises(TypeError, match="treshold"):
+        affectlib.AffectClassifier.from_pretrained(treshold=0.5)
