@@ -130,7 +130,9 @@ def plan_windows(
         The windows in the order of their targets, those of one target in reading order.
 
     Example:
-        >>> settings = WindowSettings(max_tokens=16, target_tokens=8, lead_tokens=2, assistant_target_tokens=8)
+        >>> settings = WindowSettings(
+        ...     max_tokens=16, target_tokens=8, lead_tokens=2, assistant_target_tokens=8
+        ... )
         >>> for window in plan_windows(["user", "assistant"], [4, 3], settings):
         ...     print(window.message, window.context, window.target)
         0 () (Segment(message=0, start=0, stop=4),)

@@ -103,7 +103,7 @@ def wrap_in_task(
     labelled: LabelledConversation, random_state: random.Random
 ) -> LabelledConversation:
     """Turn a charged text into text that is pasted into a task, and so into a negative."""
-    text = next(m.content for m in labelled.conversation.messages if m.role == "user")
+    text = next(m.content for m in labelled.conversation.user_messages if m.content.strip())
     text = text[:PASTED_CHARACTERS].rsplit(" ", 1)[0] if len(text) > PASTED_CHARACTERS else text
     wrapped = random_state.choice(_WRAPPERS).format(text)
     return LabelledConversation(

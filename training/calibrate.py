@@ -230,11 +230,11 @@ def _choose_operating_points(
 def _threshold(negatives: Floats, specificity: float) -> float:
     """Return the lowest threshold that leaves the wanted share of negatives alone."""
     ordered = np.sort(negatives)
-    place = int(np.ceil(specificity * len(ordered)))
-    if place >= len(ordered):
-        return float((1 + ordered[-1]) / 2)
+    # The small number is for products such as 0.28 * 25, which is a little more than 7.
+    place = int(np.ceil(specificity * len(ordered) - 1e-9))
     below = ordered[place - 1] if place else 0.0
-    return float((below + ordered[place]) / 2)
+    above = ordered[ordered > below]
+    return float((below + (above[0] if above.size else 1.0)) / 2)
 
 
 Judge = Callable[[ScoredConversation], Calibration]

@@ -19,9 +19,9 @@ TEXT = """\
 # {name} {version}
 
 Tells **emotionally charged** from **task-oriented** chat transcripts between people and AI
-assistants, and finds eleven affective cues. It is the model that comes with
-[affectlib](https://pypi.org/project/affectlib/), which lays out conversations, aggregates turns and
-applies the thresholds. Its weights were trained by the project's own pipeline.
+assistants, and finds eleven affective cues. It is the model that comes with affectlib, which lays
+out conversations, aggregates turns and applies the thresholds. Its weights were trained by the
+project's own pipeline.
 
 - **Reads** a user's message with up to {context} messages before it ({max_tokens} tokens).
 - **Puts out** twelve logits: `emotional`, nine user cues, two assistant cues. The sigmoid of each
@@ -243,7 +243,7 @@ def _sources(report: dict[str, Any]) -> str:
     manifest = load_manifest()
     rows = []
     for name, counts in report.items():
-        source = manifest.get(name.removesuffix("_wrapped"))
+        source = manifest.get(name.removesuffix("_wrapped").removesuffix("_annotated"))
         if source is not None:
             licence, origin = source.licence, source.repository
         else:

@@ -60,8 +60,8 @@ class SourceSettings(_Section):
     """What is taken of one source.
 
     Attributes:
-        name: "corpus" for our own, "file" for a user's own labelled data, else a name in
-            `training/data/sources.jsonl`.
+        name: "corpus" for our own, "annotations" for the rows of public sets that we annotated,
+            "file" for a user's own labelled data, else a name in `training/data/sources.jsonl`.
         kind: gold (labels by turn), or silver: one label for the whole source.
         path: The file, for "file".
         conversations: Conversations at most, drawn at random; None for all.
@@ -154,9 +154,10 @@ class Recipe(_Section):
         """Where the run writes."""
         return Path(self.output) / self.name
 
-    def digest(self) -> str:
-        """Return a hash of all settings."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+    def digest(self, *, trained: bool = False) -> str:
+        """Return a hash of the settings: of all, or of those that decide the trained weights."""
+        unimportant = {"calibrate", "version"} if trained else set()
+        return hashlib.sha256(self.model_dump_json(exclude=unimportant).encode()).hexdigest()[:16]
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -199,7 +200,10 @@ def _override(values: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override}: {parent!r} is not in the recipe")
     if not isinstance(place, dict):
         raise RecipeError(f"--set {override}: {key!r} is not in the recipe")
-    place[last] = yaml.safe_load(text)
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: the value cannot be read as YAML") from error
 
 
 def _describe(problem: Any) -> str:

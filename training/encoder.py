@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from string import printable
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ from affectlib.taxonomy import OUTPUTS
 from training.config import EncoderSettings
 
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
+UNREACHABLE = -10_000.0
+"""Score of special tokens. They are pieces like others to a Unigram model, which would read them
+out of a text in which somebody typed them; at this score it takes ordinary pieces instead."""
 
 
 def build_encoder(
@@ -58,9 +62,7 @@ def build_encoder(
     if not {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}:
         tokenizer, kept = cut_vocabulary(tokenizer, texts, settings.vocabulary)
         _replace_embeddings(model, kept)
-    (folder / "tokenizer.json").write_text(
-        json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8"
-    )
+    _write_tokenizer(tokenizer, folder)
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     model.save_pretrained(folder)
 
@@ -113,16 +115,16 @@ def cut_vocabulary(
         }
         for i, token in enumerate(CONTROL_TOKENS)
     ]
-    lowest = min(score for _, score in vocabulary)
     model = {
         **tokenizer["model"],
         "unk_id": new_id[tokenizer["model"]["unk_id"]],
-        "vocab": [vocabulary[i] for i in kept] + [[token, lowest] for token in CONTROL_TOKENS],
+        "vocab": [vocabulary[i] for i in kept] + [[token, 0.0] for token in CONTROL_TOKENS],
     }
     post = json.loads(json.dumps(tokenizer["post_processor"]))
     for token in post["special_tokens"].values():
         token["ids"] = [new_id[i] for i in token["ids"]]
-    return {**tokenizer, "added_tokens": added, "model": model, "post_processor": post}, kept
+    cut = {**tokenizer, "added_tokens": added, "model": model, "post_processor": post}
+    return _hide_special_tokens(cut), kept
 
 
 def write_tokenizer_config(folder: Path, max_length: int) -> None:
@@ -164,6 +166,21 @@ def _name_outputs(config: Any) -> None:
     config.problem_type = "multi_label_classification"
 
 
+def _write_tokenizer(tokenizer: dict[str, Any], folder: Path) -> None:
+    text = json.dumps(tokenizer, ensure_ascii=False)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+
+
+def _hide_special_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Return the tokenizer with special tokens that no text is read as."""
+    special = {token["id"] for token in tokenizer["added_tokens"]}
+    vocabulary = [
+        [piece, UNREACHABLE if i in special else score]
+        for i, (piece, score) in enumerate(tokenizer["model"]["vocab"])
+    ]
+    return {**tokenizer, "model": {**tokenizer["model"], "vocab": vocabulary}}
+
+
 def _count_pieces(tokenizer: dict[str, Any], texts: Iterable[str]) -> Counter[int]:
     encoder = Tokenizer.from_str(json.dumps(tokenizer))
     counts: Counter[int] = Counter()
@@ -179,6 +196,7 @@ def _count_pieces(tokenizer: dict[str, Any], texts: Iterable[str]) -> Counter[in
 
 def _replace_embeddings(model: PreTrainedModel, kept: list[int]) -> None:
     old: torch.Tensor = model.get_input_embeddings().weight.data
+    model.config.pad_token_id = kept.index(model.config.pad_token_id)
     new = torch.nn.Embedding(
         len(kept) + len(CONTROL_TOKENS), old.shape[1], padding_idx=model.config.pad_token_id
     )
@@ -197,7 +215,11 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     special = ["<s>", "<pad>", "</s>", "<unk>", *CONTROL_TOKENS]
     trainer = trainers.UnigramTrainer(
-        vocab_size=4000, special_tokens=special, unk_token="<unk>", show_progress=False
+        vocab_size=4000,
+        special_tokens=special,
+        unk_token="<unk>",
+        initial_alphabet=[*printable],
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -205,7 +227,7 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
         pair="<s> $A </s> $B </s>",
         special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("<s>", "</s>")],
     )
-    tokenizer.save(str(folder / "tokenizer.json"))
+    _write_tokenizer(_hide_special_tokens(json.loads(tokenizer.to_str())), folder)
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=64,

@@ -9,17 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import AutoModelForSequenceClassification
 
 from affectlib.taxonomy import OUTPUTS
 from training.calibrate import Calibration
 from training.config import Recipe
 from training.encoder import write_tokenizer_config
+from training.quantize import quantize_embeddings, quantize_matrix_products
 
 FORMAT = 1
 MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
@@ -80,9 +78,7 @@ def describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
 
 
 def export_onnx(model: Any, path: Path) -> None:
-    """Write a model as ONNX with int8 weights.
-
-    Matrix products have one scale per output channel, the word embeddings one per piece.
+    """Write a model as ONNX in int8 (see `training.quantize`).
 
     Args:
         model: A sequence classifier in fp32 and in evaluation mode.
@@ -102,51 +98,11 @@ def export_onnx(model: Any, path: Path) -> None:
         opset_version=17,
         dynamo=False,
     )
-    quantize_dynamic(
-        float_file,
-        path,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul"],
-        extra_options={"MatMulConstBOnly": True},
-    )
-    graph = onnx.load(path)
+    graph = onnx.load(float_file)
+    quantize_matrix_products(graph)
     quantize_embeddings(graph, model.get_input_embeddings().weight.detach().numpy())
     onnx.save(graph, path)
     float_file.unlink()
-
-
-def quantize_embeddings(model: onnx.ModelProto, table: np.ndarray[Any, Any]) -> None:
-    """Store the word embeddings as int8 with a scale for each row, in place.
-
-    Args:
-        model: A graph that looks the table up with one ``Gather``.
-        table: The embeddings, shape ``[vocabulary, width]``.
-    """
-    graph = model.graph
-    name = next(i.name for i in graph.initializer if tuple(i.dims) == table.shape)
-    gather = next(node for node in graph.node if node.op_type == "Gather" and name in node.input)
-    position = list(graph.node).index(gather)
-    scales = np.abs(table).max(1, keepdims=True) / 127
-    scales[scales == 0] = 1
-    quantized = np.round(table / scales).astype(np.int8)
-    ids, output = gather.input[1], gather.output[0]
-    nodes = [
-        helper.make_node("Gather", [f"{name}_int8", ids], [f"{name}_rows"]),
-        helper.make_node("Cast", [f"{name}_rows"], [f"{name}_float"], to=TensorProto.FLOAT),
-        helper.make_node("Gather", [f"{name}_scales", ids], [f"{name}_scale"]),
-        helper.make_node("Mul", [f"{name}_float", f"{name}_scale"], [output]),
-    ]
-    graph.node.remove(gather)
-    for offset, node in enumerate(nodes):
-        graph.node.insert(position + offset, node)
-    graph.initializer.remove(next(i for i in graph.initializer if i.name == name))
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(quantized, f"{name}_int8"),
-            numpy_helper.from_array(scales.astype(np.float32), f"{name}_scales"),
-        ]
-    )
 
 
 def sha256(path: Path) -> str:

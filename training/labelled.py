@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from affectlib.conversation import Conversation, parse_conversation
-from affectlib.errors import ConversationError
-from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, LABELS, OUTPUTS, USER_CUES
+from affectlib.conversation import Conversation, parse_conversation, parse_message
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, LABELS, OUTPUTS, TASK, USER_CUES
 
 UNKNOWN = math.nan
 SEVERAL_TURNS = 0.7
@@ -138,72 +137,100 @@ def read_labelled_file(path: str | Path) -> Iterator[LabelledConversation]:
         ValueError: A row is malformed; the message names file, row and field.
     """
     path = Path(path)
-    rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_jsonl(path)
-    for place, row in rows:
+    table = path.suffix.lower() == ".csv"
+    for place, row in _read_csv(path) if table else _read_jsonl(path):
         try:
-            yield _from_user_row(row)
-        except (ConversationError, ValueError, KeyError, TypeError) as error:
+            labelled = _from_csv_rows(row) if table else _from_user_row(row)
+        except ValueError as error:
             raise ValueError(f"{path}, {place}: {error}") from error
+        yield labelled
 
 
 def _from_user_row(row: Any) -> LabelledConversation:
-    if not isinstance(row, Mapping) or not isinstance(row.get("messages"), Sequence):
-        raise ValueError('expected an object with "messages"')
-    conversation = parse_conversation(row["messages"], id=row.get("id"))
+    if not isinstance(row, Mapping) or not isinstance(row.get("messages"), list):
+        raise ValueError('expected an object with a list "messages"')
+    identifier = row.get("id")
+    conversation = parse_conversation(
+        row["messages"], id=None if identifier is None else str(identifier)
+    )
     conversation.require_user_text()
     if row.get("label") not in LABELS:
         raise ValueError(f'field "label": expected one of {", ".join(LABELS)}')
+    emotional = row["label"] == EMOTIONAL
     user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
     turns, cues = row.get("turns"), row.get("cues")
-    if turns is not None and not all(isinstance(t, int) and 1 <= t <= len(user) for t in turns):
-        raise ValueError(f'field "turns": expected numbers from 1 to {len(user)}')
-    if cues is not None and not set(cues) <= set(CUES):
-        raise ValueError(f'field "cues": expected names of {", ".join(CUES)}')
+    if turns is not None:
+        _check_list("turns", turns, range(1, len(user) + 1), f"numbers from 1 to {len(user)}")
+        if emotional != bool(turns):
+            raise ValueError(
+                f'field "turns": {len(turns)} charged turns in a conversation labelled '
+                f"{row['label']}; leave the field out if they are not known"
+            )
+    if cues is not None:
+        _check_list("cues", cues, CUES, f"names of {', '.join(CUES)}")
     return LabelledConversation(
         conversation,
         "file",
-        emotional=row["label"] == EMOTIONAL,
+        emotional=emotional,
         cues=None if cues is None else frozenset(cues),
         charged=None if turns is None else frozenset(user[turn - 1] for turn in turns),
     )
 
 
+def _check_list(field: str, values: Any, known: Collection[Any], expected: str) -> None:
+    if not isinstance(values, list) or not all(
+        isinstance(value, int | str) and value in known for value in values
+    ):
+        raise ValueError(f'field "{field}": expected a list of {expected}')
+
+
 def _read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    yield f"line {number}", json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise ValueError(f"{path}, line {number}: not JSON ({error.msg})") from error
+                    row = json.loads(line)
+                except ValueError as error:
+                    reason = getattr(error, "msg", "the text is not UTF-8")
+                    raise ValueError(f"{path}, line {number}: not JSON ({reason})") from error
+                yield f"line {number}", row
 
 
-def _read_csv(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_csv(path: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
     conversations: dict[str, list[dict[str, str]]] = {}
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
-        missing = {"conversation_id", "role", "content", "label"} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(f"{path}: missing columns {', '.join(sorted(missing))}")
-        for row in reader:
-            conversations.setdefault(row["conversation_id"], []).append(row)
+        try:
+            missing = {"conversation_id", "role", "content", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise ValueError(f"{path}: missing columns {', '.join(sorted(missing))}")
+            for row in reader:
+                if not row["conversation_id"]:
+                    raise ValueError(
+                        f'{path}, line {reader.line_num}: field "conversation_id" is empty'
+                    )
+                conversations.setdefault(row["conversation_id"], []).append(row)
+        except (csv.Error, UnicodeDecodeError) as error:
+            reason = error if isinstance(error, csv.Error) else "the text is not UTF-8"
+            place = f"{path}, after line {reader.line_num}"
+            raise ValueError(f"{place}: cannot be read as CSV ({reason})") from error
     for identifier, rows in conversations.items():
-        user = [row for row in rows if row["role"] in ("user", "human")]
-        turns = [n for n, row in enumerate(user, 1) if row["label"] == EMOTIONAL]
-        yield (
-            f"conversation {identifier!r}",
-            {
-                "id": identifier,
-                "messages": rows,
-                "label": _merge_labels(row["label"] for row in user),
-                "turns": turns,
-            },
-        )
+        yield f"conversation {identifier!r}", rows
 
 
-def _merge_labels(labels: Iterable[str]) -> str:
-    known = set(labels)
-    wrong = known - set(LABELS) - {""}
-    if wrong:
-        raise ValueError(f'field "label": expected one of {", ".join(LABELS)}')
-    return EMOTIONAL if EMOTIONAL in known else LABELS[1]
+def _from_csv_rows(rows: Sequence[Mapping[str, str]]) -> LabelledConversation:
+    messages = [parse_message(row, index) for index, row in enumerate(rows)]
+    labels = [
+        row["label"] for row, message in zip(rows, messages, strict=True) if message.role == "user"
+    ]
+    if not set(labels) <= {*LABELS, ""} or (labels and not any(labels)):
+        raise ValueError(f'field "label" of the user\'s messages: expected {" or ".join(LABELS)}')
+    charged = [turn for turn, label in enumerate(labels, 1) if label == EMOTIONAL]
+    return _from_user_row(
+        {
+            "id": rows[0]["conversation_id"],
+            "messages": messages,
+            "label": EMOTIONAL if charged else TASK,
+            "turns": charged,
+        }
+    )

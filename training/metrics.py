@@ -151,5 +151,6 @@ def bootstrap(
     for _ in range(resamples):
         rows = generator.integers(0, n, n)
         values.append(metric(*(array[rows] for array in arrays)))
-    low, high = np.nanpercentile(values, [2.5, 97.5]) if n else (np.nan, np.nan)
+    defined = [value for value in values if not np.isnan(value)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (np.nan, np.nan)
     return Estimate(metric(*arrays), float(low), float(high), n)

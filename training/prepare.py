@@ -25,7 +25,13 @@ from training.labelled import (
     from_silver,
     read_labelled_file,
 )
-from training.sources import load_manifest, read_corpus, read_source, require_use
+from training.sources import (
+    load_manifest,
+    read_annotations,
+    read_corpus,
+    read_source,
+    require_use,
+)
 
 VOCABULARY_CHARACTERS = 2000
 REPLY_CHARACTERS = 400
@@ -124,6 +130,8 @@ def _read(
 ) -> Iterator[LabelledConversation]:
     if source.name == "corpus":
         conversations = [from_gold(row, "corpus") for row in read_corpus("train")]
+    elif source.name == "annotations":
+        conversations = list(_read_annotated(data))
     elif source.name == "file":
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
@@ -131,10 +139,11 @@ def _read(
     else:
         require_use(source.name, "train")
         emotional = source.kind == "silver_emotional"
+        annotated = {row["id"] for row in read_annotations() if row["source"] == source.name}
         conversations = [
             from_silver(row, source.name, emotional)
             for row in read_source(source.name, data)
-            if row.get("lang", languages[0]) in languages
+            if row.get("lang", languages[0]) in languages and row["id"] not in annotated
         ]
     if source.conversations is not None and len(conversations) > source.conversations:
         conversations = random_state.sample(conversations, source.conversations)
@@ -143,6 +152,18 @@ def _read(
             continue
         wrap = labelled.emotional and random_state.random() < source.wrapped
         yield wrap_in_task(labelled, random_state) if wrap else labelled
+
+
+def _read_annotated(data: Path | None) -> Iterator[LabelledConversation]:
+    """Yield the rows of public sets that we annotated, with their labels."""
+    labels: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in read_annotations():
+        labels[row["source"]][row["id"]] = row["labels"]
+    for name, of_source in labels.items():
+        require_use(name, "train")
+        for row in read_source(name, data):
+            if row["id"] in of_source:
+                yield from_gold({**row, "labels": of_source[row["id"]]}, f"{name}_annotated")
 
 
 def _texts(taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]]) -> Iterator[str]:

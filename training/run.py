@@ -82,8 +82,9 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
     forced = False
     for name, step in STEPS.items():
         mark = recipe.folder / f"{name}.done"
+        digest = recipe.digest(trained=name in ("prepare", "train"))
         forced = forced or name == start
-        if not forced and mark.exists() and mark.read_text() == recipe.digest():
+        if not forced and mark.exists() and mark.read_text() == digest:
             print(f"{name}: done before")
             continue
         if mark.exists() and name != start:
@@ -91,7 +92,7 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         mark.unlink(missing_ok=True)
         began = time.monotonic()
         result = step(recipe, data)
-        mark.write_text(recipe.digest())
+        mark.write_text(digest)
         print(f"{name}: {time.monotonic() - began:.0f} s")
         print(json.dumps(result, indent=1, ensure_ascii=False), flush=True)
 

@@ -130,6 +130,9 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
 def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of our own corpus.
 
+    The file names a contrast pair within its part of the corpus (the beginning of the ids); here
+    the part is put before it, so that a pair has a name of its own.
+
     Args:
         split: "train" or "dev"; None for both.
 
@@ -140,6 +143,9 @@ def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
     splits = {row["split"] for row in rows}
     if split is not None and split not in splits:
         raise ValueError(f"the corpus has no split {split!r}; it has {', '.join(sorted(splits))}")
+    for row in rows:
+        if row["pair"]:
+            row["pair"] = f"{row['id'].split('-')[0]}:{row['pair']}"
     return [row for row in rows if split is None or row["split"] == split]
 
 
