@@ -31,6 +31,12 @@ class MessagePrediction:
     cues: Mapping[str, float]
     truncated_tokens: int = 0
 
+    def __str__(self) -> str:
+        """Say label and probability; an assistant's message has its role in place of them."""
+        if self.probability is None:
+            return self.role
+        return f"{self.label} (probability of emotional {self.probability:.3f})"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
         return {
@@ -69,6 +75,10 @@ class ConversationPrediction:
     adjusted: float
     rate: float
     truncated_tokens: int = 0
+
+    def __str__(self) -> str:
+        """Say label and probability."""
+        return f"{self.label} (probability of emotional {self.probability:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""

@@ -274,8 +274,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[ScoredConversation]]:
     """What each fit was given; its result is its position in this list."""
     calls: list[list[ScoredConversation]] = []
 
-    def record(given: list[ScoredConversation], _: CalibrateSettings) -> int:
-        calls.append(given)
+    def record(rest: list[ScoredConversation], _: CalibrateSettings) -> int:
+        calls.append(rest)
         return len(calls) - 1
 
     monkeypatch.setattr(calibrate, "fit", record)
@@ -289,19 +289,19 @@ def test_no_conversation_is_judged_by_a_fit_that_saw_it_or_its_partner(
     fits = cross_fit(conversations, CalibrateSettings(folds=5))
     assert len(fits) == len(conversations)
     for one, call in zip(conversations, fits, strict=True):
-        given = seen[call]  # type: ignore[call-overload]
-        assert all(other is not one for other in given)
+        rest = seen[call]
+        assert all(other is not one for other in rest)
         pair = one.labelled.row["pair"]
-        assert pair is None or all(other.labelled.row["pair"] != pair for other in given)
+        assert pair is None or all(other.labelled.row["pair"] != pair for other in rest)
 
 
 def test_folds_are_even_and_each_has_all_kinds(seen: list[list[ScoredConversation]]) -> None:
     conversations = judged()
     fits = cross_fit(conversations, CalibrateSettings(folds=5))
     assert len(seen) == len(set(fits)) == 5
-    for call, given in enumerate(seen):
+    for call, rest in enumerate(seen):
         held_out = [s for s, f in zip(conversations, fits, strict=True) if f == call]
-        assert len(held_out) + len(given) == len(conversations)
+        assert len(held_out) + len(rest) == len(conversations)
         assert len(held_out) == pytest.approx(len(conversations) / 5, rel=0.2)
         kinds = {(s.real, s.labelled.emotional) for s in held_out}
         assert len(kinds) == 4
@@ -311,7 +311,7 @@ def test_folds_depend_on_the_seed_alone(seen: list[list[ScoredConversation]]) ->
     def held_out(seed: int) -> set[frozenset[int]]:
         first = len(seen)
         cross_fit(conversations, CalibrateSettings(folds=4), seed=seed)
-        return {frozenset(map(id, given)) for given in seen[first:]}
+        return {frozenset(map(id, rest)) for rest in seen[first:]}
 
     conversations = judged()
     assert held_out(0) == held_out(0)

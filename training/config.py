@@ -115,6 +115,23 @@ class TrainSettings(_Section):
     max_steps: int = -1
 
 
+class TeacherSettings(_Section):
+    """A deeper model that is trained first, and that the shipped one learns from.
+
+    The teacher is the whole base encoder. The student starts from some of the teacher's layers,
+    and its targets are a mixture of the labels and the teacher's probabilities.
+
+    Attributes:
+        train: How the teacher is trained.
+        student_layers: Layers of the teacher that the student starts from.
+        weight: Share of the teacher's probabilities in the student's targets.
+    """
+
+    train: TrainSettings
+    student_layers: tuple[int, ...]
+    weight: float = Field(0.5, ge=0, le=1)
+
+
 class CalibrateSettings(_Section):
     """How thresholds are chosen.
 
@@ -145,6 +162,7 @@ class Recipe(_Section):
     windows: WindowsSection = WindowsSection()
     sources: tuple[SourceSettings, ...]
     augment: AugmentSettings = AugmentSettings()
+    teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
@@ -154,10 +172,17 @@ class Recipe(_Section):
         """Where the run writes."""
         return Path(self.output) / self.name
 
-    def digest(self, *, trained: bool = False) -> str:
-        """Return a hash of the settings: of all, or of those that decide the trained weights."""
-        unimportant = {"calibrate", "version"} if trained else set()
-        return hashlib.sha256(self.model_dump_json(exclude=unimportant).encode()).hexdigest()[:16]
+    def digest(self, step: str | None = None) -> str:
+        """Return a hash of the settings that decide the result of a step; of all if None."""
+        values = self.model_dump_json(exclude=_IRRELEVANT.get(step or "", set()))
+        return hashlib.sha256(values.encode()).hexdigest()[:16]
+
+
+_IRRELEVANT: dict[str, set[str]] = {
+    "prepare": {"version", "calibrate", "train", "teacher"},
+    "teacher": {"version", "calibrate", "train"},
+    "train": {"version", "calibrate"},
+}
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

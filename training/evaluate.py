@@ -14,7 +14,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from training.config import Recipe, RecipeError, load_recipe
 from training.labelled import LabelledConversation, from_silver
 from training.prepare import training_conversations
 from training.probes import probe_table
-from training.scoring import BATCH_TOKENS, dev_conversations, score
+from training.scoring import dev_conversations, score
 from training.sources import load_manifest, read_source
 
 PLAIN_PART = ("pl1", "pl2", "pl3", "pl4")
@@ -237,7 +236,7 @@ def _compare_engines(
     windows = encoder.encode([c.conversation for c in conversations], assistant_targets=False)
     emotional = OUTPUTS.index(EMOTIONAL)
     probabilities = np.zeros((2, len(windows)))
-    for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id):
+    for places, ids, mask in token_batches(windows, max_tokens=4096, pad_id=encoder.pad_id):
         for row, engine in enumerate(engines):
             logits = engine.logits(ids, mask)[:, emotional]
             probabilities[row, places] = [sigmoid(float(z)) for z in logits]
@@ -301,7 +300,7 @@ def _public(artifact: Artifact, data: Path | None) -> dict[str, Any]:
     for source in load_manifest().values():
         if source.use != "eval":
             continue
-        rows = islice(read_source(source.name, data), 0, None, 1)
+        rows = read_source(source.name, data)
         conversations = [
             c
             for c in (from_silver(row, source.name, False).conversation for row in rows)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 
 from affectlib.conversation import Conversation
@@ -51,6 +52,7 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     """
     folder = recipe.folder / "prepare"
     random_state = random.Random(recipe.seed)
+    torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
     report: dict[str, Counter[str]] = defaultdict(Counter)
     taken = _take(recipe, data, random_state, report)
     build_encoder(recipe.encoder, _texts(taken), data, folder / "encoder")

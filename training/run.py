@@ -1,4 +1,4 @@
-"""The chain: prepare -> train -> calibrate and export -> evaluate -> card.
+"""The chain: prepare -> teacher -> train -> calibrate and export -> evaluate -> card.
 
     python -m training.run --config configs/NAME.yaml [--data DIR] [--start STEP] [--set a.b=c]
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +24,16 @@ from training.config import Recipe, RecipeError, load_recipe
 def _prepare(recipe: Recipe, data: Path | None) -> Any:
     from training.prepare import prepare
 
+    # Checkpoints belong to the windows that they were trained on.
+    for step in ("teacher", "train"):
+        shutil.rmtree(recipe.folder / step, ignore_errors=True)
     return prepare(recipe, data)
+
+
+def _teacher(recipe: Recipe, data: Path | None) -> Any:
+    from training.distil import distil
+
+    return distil(recipe)
 
 
 def _train(recipe: Recipe, data: Path | None) -> Any:
@@ -63,6 +73,7 @@ def _card(recipe: Recipe, data: Path | None) -> Any:
 
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
     "prepare": _prepare,
+    "teacher": _teacher,
     "train": _train,
     "export": _export,
     "evaluate": _evaluate,
@@ -79,17 +90,16 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         start: First step to run, whether it is done or not; those after it run too.
     """
     recipe.folder.mkdir(parents=True, exist_ok=True)
-    forced = False
-    for name, step in STEPS.items():
-        mark = recipe.folder / f"{name}.done"
-        digest = recipe.digest(trained=name in ("prepare", "train"))
-        forced = forced or name == start
-        if not forced and mark.exists() and mark.read_text() == digest:
+    marks = {name: recipe.folder / f"{name}.done" for name in STEPS}
+    for position, (name, step) in enumerate(STEPS.items()):
+        digest = recipe.digest(name)
+        mark = marks[name]
+        if name != start and mark.exists() and mark.read_text() == digest:
             print(f"{name}: done before")
             continue
-        if mark.exists() and name != start:
-            forced = True
-        mark.unlink(missing_ok=True)
+        # What comes after it is out of date from now on, even if the run is stopped.
+        for outdated in [*marks.values()][position:]:
+            outdated.unlink(missing_ok=True)
         began = time.monotonic()
         result = step(recipe, data)
         mark.write_text(digest)

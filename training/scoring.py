@@ -10,16 +10,14 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
-from affectlib.aggregation import merge_windows
-from affectlib.encoding import WindowEncoder, token_batches
+from affectlib.encoding import WindowEncoder
 from affectlib.engines import Engine
-from affectlib.taxonomy import OUTPUTS
+from affectlib.scoring import score_messages
 from training.calibrate import ScoredConversation
 from training.labelled import LabelledConversation, from_gold
 from training.sources import read_corpus, read_source
 
 REAL_DEV = ("sharegpt_dev", "arena_wildchat_dev")
-BATCH_TOKENS = 4096
 
 
 class TrainedModel:
@@ -64,17 +62,13 @@ def score(
     conversations: Sequence[LabelledConversation], encoder: WindowEncoder, engine: Engine
 ) -> list[ScoredConversation]:
     """Score every message of the conversations; of several windows the highest logit counts."""
-    windows = encoder.encode([labelled.conversation for labelled in conversations])
-    logits = np.empty((len(windows), len(OUTPUTS)), dtype=np.float32)
-    batches = token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id)
-    for places, ids, mask in batches:
-        logits[places] = engine.logits(ids, mask)
-    keys = [(window.conversation, window.message) for window in windows]
-    by_conversation: list[dict[int, NDArray[np.float32]]] = [{} for _ in conversations]
-    for (conversation, message), values in merge_windows(keys, logits).items():
-        by_conversation[conversation][message] = values
+    scores = score_messages([labelled.conversation for labelled in conversations], encoder, engine)
     return [
-        ScoredConversation(labelled, by_message, labelled.source in REAL_DEV)
-        for labelled, by_message in zip(conversations, by_conversation, strict=True)
+        ScoredConversation(
+            labelled,
+            {index: found.logits for index, found in by_message.items()},
+            labelled.source in REAL_DEV,
+        )
+        for labelled, by_message in zip(conversations, scores, strict=True)
         if by_message
     ]

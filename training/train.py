@@ -52,7 +52,10 @@ class WindowCollator:
 
 
 def multi_task_loss(
-    logits: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, settings: TrainSettings
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    weight: torch.Tensor,
+    settings: TrainSettings,
 ) -> torch.Tensor:
     """Return the weighted cross entropy of the outputs whose target is known.
 
@@ -110,16 +113,38 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
 
 
 def train(recipe: Recipe) -> dict[str, float]:
-    """Train; goes on from the last checkpoint if an earlier run was stopped.
+    """Train the model that is shipped, as a student if the recipe has a teacher.
 
     Returns:
         Metrics on the dev windows of the corpus.
     """
-    set_seed(recipe.seed)
     prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
-    settings = recipe.train
+    if recipe.teacher is None:
+        start, windows = prepared / "encoder", prepared / "train"
+    else:
+        start, windows = (recipe.folder / "teacher" / name for name in ("student", "windows"))
+    return fit_encoder(start, windows, prepared / "dev", recipe.train, folder, recipe.seed)
+
+
+def fit_encoder(
+    start: Path, windows: Path, dev: Path, settings: TrainSettings, folder: Path, seed: int
+) -> dict[str, float]:
+    """Fine-tune an encoder; goes on from the last checkpoint if an earlier run was stopped.
+
+    Args:
+        start: Folder of the encoder and its tokenizer.
+        windows: The training windows.
+        dev: The dev windows.
+        settings: How it is trained.
+        folder: Where checkpoints go, and the trained model as ``model``.
+        seed: Seed of everything random.
+
+    Returns:
+        Metrics on the dev windows.
+    """
+    set_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(
-        prepared / "encoder", attn_implementation="eager", dtype=torch.float32
+        start, attn_implementation="eager", dtype=torch.float32
     )
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -139,21 +164,21 @@ def train(recipe: Recipe) -> dict[str, float]:
         save_steps=settings.save_steps,
         save_total_limit=2,
         eval_strategy="no",
-        seed=recipe.seed,
+        seed=seed,
         report_to="none",
         remove_unused_columns=False,
         dataloader_num_workers=0,
         disable_tqdm=True,
         label_names=["labels"],
     )
-    tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
+    tokenizer = AutoTokenizer.from_pretrained(start)
     trainer = MultiTaskTrainer(
         settings,
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        train_dataset=load_from_disk(str(prepared / "train")),
-        eval_dataset=load_from_disk(str(prepared / "dev")),
+        train_dataset=load_from_disk(str(windows)),
+        eval_dataset=load_from_disk(str(dev)),
         data_collator=WindowCollator(tokenizer.pad_token_id),
         compute_metrics=_window_metrics,
     )
