@@ -20,7 +20,8 @@ Shortening context is by design and not counted: every message is a target of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,9 +40,11 @@ class WindowSettings:
         lead_tokens: Tokens of a long message's beginning that lead each window after the first,
             so that "Translate this:" is not lost from sight.
         max_windows: Windows for one user message at most.
-        context_messages: Messages before the target at most.
-        user_context_tokens: Tokens of each user message in the context at most.
-        assistant_context_tokens: Tokens of each assistant message in the context at most.
+        context_messages: Messages before the target at most, of the roles that are not left out.
+        user_context_tokens: Tokens of each user message in the context at most; 0 to leave them
+            out.
+        assistant_context_tokens: Tokens of each assistant message in the context at most; 0 to
+            leave them out.
         assistant_target_tokens: Tokens of an assistant message as target at most.
     """
 
@@ -143,19 +146,25 @@ def plan_windows(
         for index, (role, length) in enumerate(zip(roles, lengths, strict=True))
         if length and role in ("user", "assistant")
     ]
-    for position, index in enumerate(readable):
+    limits = {
+        "user": settings.user_context_tokens,
+        "assistant": settings.assistant_context_tokens,
+    }
+    earlier: deque[int] = deque(maxlen=settings.context_messages)
+    for index in readable:
         if roles[index] == "user":
             pieces, truncated = _cover(index, lengths[index], settings)
         elif assistant_targets:
             piece = _shorten(index, lengths[index], settings.assistant_target_tokens)
             pieces, truncated = [piece], lengths[index] - sum(map(len, piece))
         else:
-            continue
-        earlier = readable[max(0, position - settings.context_messages) : position]
-        room = settings.max_tokens - 3 - max(sum(map(len, piece)) for piece in pieces)
-        context = _fit_context(earlier, roles, lengths, room, settings)
+            pieces, truncated = [], 0
+        room = settings.max_tokens - 3 - max((sum(map(len, piece)) for piece in pieces), default=0)
+        context = _fit_context(earlier, roles, lengths, room, limits)
         for piece in pieces:
             yield Window(index, context, piece, truncated)
+        if limits[roles[index]]:
+            earlier.append(index)
 
 
 def _cover(
@@ -184,21 +193,16 @@ def _shorten(index: int, length: int, limit: int) -> tuple[Segment, ...]:
 
 
 def _fit_context(
-    earlier: Sequence[int],
+    earlier: Iterable[int],
     roles: Sequence[Role],
     lengths: Sequence[int],
     room: int,
-    settings: WindowSettings,
+    limits: Mapping[str, int],
 ) -> tuple[Segment, ...]:
     """Take the newest messages that fit, each shortened, oldest first in the result."""
     context: tuple[Segment, ...] = ()
-    for index in reversed(earlier):
-        limit = (
-            settings.user_context_tokens
-            if roles[index] == "user"
-            else settings.assistant_context_tokens
-        )
-        limit = min(limit, room - 1)
+    for index in reversed([*earlier]):
+        limit = min(limits[roles[index]], room - 1)
         if limit < 1:
             break
         segments = _shorten(index, lengths[index], limit)

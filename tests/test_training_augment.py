@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 pytest.importorskip("pydantic", reason="training needs affectlib[train]")
@@ -15,8 +16,8 @@ from training.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
 from training.config import AugmentSettings
 from training.labelled import from_silver
 
-NOTHING = {"alone": 0.0, "greeting": 0.0, "other_replies": 0.0, "terse": 0.0}
-REPLIES = ["Another answer.", "Yet another."]
+NOTHING = {"alone": 0.0, "greeting": 0.0, "other_context": 0.0, "terse": 0.0}
+OTHERS = ["Another question.", "Yet another.", "And a third."]
 CHAT = parse_conversation(
     [
         user("Can you sort this list?"),
@@ -35,7 +36,7 @@ def contents(conversation: Conversation) -> list[str]:
 
 
 def alter(seed: int = 0, **settings: float) -> tuple[Conversation, int]:
-    augmenter = Augmenter(AugmentSettings(**{**NOTHING, **settings}), REPLIES, random.Random(seed))
+    augmenter = Augmenter(AugmentSettings(**{**NOTHING, **settings}), OTHERS, random.Random(seed))
     return augmenter.alter(CHAT, TARGET)
 
 
@@ -59,12 +60,15 @@ def test_greeting_takes_the_place_of_what_precedes_the_target() -> None:
     assert not {*contents(CHAT)} & {*contents(altered)[:2]}
 
 
-def test_other_replies_change_the_assistant_alone() -> None:
-    altered, place = alter(other_replies=1.0)
-    before = contents(CHAT)
-    assert contents(altered) == [before[0], altered.messages[1].content, before[2]]
-    assert altered.messages[1].content in REPLIES
-    assert place == TARGET
+def test_other_context_is_what_other_users_wrote() -> None:
+    for seed in range(10):
+        altered, place = alter(seed, other_context=1.0)
+        *before, target = altered.messages
+        assert target == CHAT.messages[TARGET]
+        assert 1 <= len(before) <= 3
+        assert {message.role for message in before} == {"user"}
+        assert {message.content for message in before} <= {*OTHERS}
+        assert place == len(before)
 
 
 def test_terse_is_lower_case_without_punctuation_and_only_the_users() -> None:
@@ -83,7 +87,7 @@ def test_terse_leaves_a_message_of_punctuation_alone() -> None:
     assert contents(altered) == ["..."]
 
 
-@pytest.mark.parametrize("alteration", ["alone", "greeting"])
+@pytest.mark.parametrize("alteration", ["alone", "greeting", "other_context"])
 def test_message_too_short_to_be_read_alone_keeps_its_context(alteration: str) -> None:
     augmenter = Augmenter(AugmentSettings(**{**NOTHING, alteration: 1.0}), [], random.Random(0))
     altered, place = augmenter.alter(CHAT, 4)
@@ -94,8 +98,9 @@ def test_message_too_short_to_be_read_alone_keeps_its_context(alteration: str) -
 shares = st.floats(0, 0.33)
 
 
+@hypothesis_settings(deadline=None)
 @given(
-    st.fixed_dictionaries({"alone": shares, "greeting": shares, "other_replies": shares}),
+    st.fixed_dictionaries({"alone": shares, "greeting": shares, "other_context": shares}),
     st.sampled_from([0, 2, 4]),
     st.integers(0, 2**32),
 )
@@ -103,24 +108,24 @@ def test_target_keeps_its_words_and_comes_last(
     settings: dict[str, float], index: int, seed: int
 ) -> None:
     wanted = AugmentSettings(**settings, terse=0.0)
-    altered, place = Augmenter(wanted, REPLIES, random.Random(seed)).alter(CHAT, index)
+    altered, place = Augmenter(wanted, OTHERS, random.Random(seed)).alter(CHAT, index)
     assert place == len(altered.messages) - 1
     assert altered.messages[place] == CHAT.messages[index]
 
 
 def test_alterations_come_as_often_as_wanted() -> None:
-    settings = AugmentSettings(alone=0.2, greeting=0.3, other_replies=0.1, terse=0.0)
-    augmenter = Augmenter(settings, REPLIES, random.Random(0))
-    lengths = [len(augmenter.alter(CHAT, TARGET)[0].messages) for _ in range(2000)]
-    assert lengths.count(1) / 2000 == pytest.approx(0.2, abs=0.04)
+    settings = AugmentSettings(alone=0.2, greeting=0.3, other_context=0.1, terse=0.0)
+    augmenter = Augmenter(settings, OTHERS, random.Random(0))
+    alone = [len(augmenter.alter(CHAT, TARGET)[0].messages) == 1 for _ in range(2000)]
+    assert sum(alone) / 2000 == pytest.approx(0.2, abs=0.04)
     replaced = [contents(augmenter.alter(CHAT, TARGET)[0])[0] for _ in range(2000)]
     kept = sum(text == CHAT.messages[0].content for text in replaced)
-    assert kept / 2000 == pytest.approx(0.5, abs=0.04)
+    assert kept / 2000 == pytest.approx(0.4, abs=0.04)
 
 
 def test_same_seed_same_alterations() -> None:
     def draw(seed: int) -> list[list[str]]:
-        augmenter = Augmenter(AugmentSettings(), REPLIES, random.Random(seed))
+        augmenter = Augmenter(AugmentSettings(), OTHERS, random.Random(seed))
         return [contents(augmenter.alter(CHAT, TARGET)[0]) for _ in range(50)]
 
     assert draw(3) == draw(3)

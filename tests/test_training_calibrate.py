@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 pytest.importorskip("scipy", reason="training needs affectlib[train]")
@@ -243,6 +244,7 @@ def test_corpus_chooses_thresholds_only_where_nothing_real_is_given() -> None:
         assert shares == pytest.approx([0.9, 0.9], abs=1 / len(negatives))
 
 
+@hypothesis_settings(deadline=None)
 @given(
     st.lists(st.integers(0, 20), min_size=1, max_size=40),
     st.floats(0.01, 1),

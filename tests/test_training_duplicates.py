@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message, parse_conversation
@@ -75,6 +75,7 @@ def test_empty_index_finds_nothing() -> None:
 words = st.lists(st.sampled_from("abcdefghij"), min_size=SHINGLE_WORDS, max_size=30)
 
 
+@settings(deadline=None)
 @given(words, st.randoms())
 def test_a_message_is_found_in_any_case_and_punctuation(text: list[str], state: object) -> None:
     index = EvaluationIndex([chat(" ".join(text))])

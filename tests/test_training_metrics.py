@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("evaluate", reason="training needs affectlib[train]")
@@ -66,6 +66,7 @@ def test_probabilities_that_come_true_have_little_calibration_error() -> None:
 rows = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=4, max_size=40)
 
 
+@settings(deadline=None)
 @given(rows)
 def test_agrees_with_scikit_learn(pairs: list[tuple[bool, int]]) -> None:
     truth = np.array([label for label, _ in [*pairs, (True, 3), (False, 4)]], int)

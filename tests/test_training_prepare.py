@@ -24,7 +24,7 @@ from training.sources import load_manifest, read_corpus
 
 CHARGED = "Since the funeral I have felt so alone that I can hardly leave the house."
 PLAIN = "Please convert this table of prices to JSON and round each number to two digits."
-NOTHING = AugmentSettings(alone=0, greeting=0, other_replies=0, terse=0)
+NOTHING = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0)
 
 
 def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
@@ -274,7 +274,7 @@ def test_long_uncharged_message_does_not_flood_the_mixture(tmp_path: Path) -> No
 
 def test_copies_are_altered_and_the_first_is_not(tmp_path: Path) -> None:
     source = labelled_file(tmp_path / "mine.jsonl", ([user(CHARGED)], "emotional"))
-    terse = AugmentSettings(alone=0, greeting=0, other_replies=0, terse=1)
+    terse = AugmentSettings(alone=0, greeting=0, other_context=0, terse=1)
     chosen = recipe(tmp_path, {**source, "copies": 3}, augment=terse)
     prepare(chosen, None)
     assert sorted("." in text for text in texts(chosen, "file")) == [False, False, True]

@@ -124,7 +124,11 @@ def test_no_window_is_too_long(messages: Messages, settings: WindowSettings) -> 
 def test_context_is_the_newest_readable_messages_before_the_target(
     messages: Messages, settings: WindowSettings
 ) -> None:
-    readable = [i for i, (role, n) in enumerate(messages) if n and role in ("user", "assistant")]
+    limits = {
+        "user": settings.user_context_tokens,
+        "assistant": settings.assistant_context_tokens,
+    }
+    readable = [i for i, (role, n) in enumerate(messages) if n and limits.get(role)]
     for window in plan(messages, settings):
         earlier = [index for index in readable if index < window.message]
         used = list(dict.fromkeys(segment.message for segment in window.context))

@@ -1,7 +1,7 @@
 """Alterations of training conversations that keep their labels, or are known to flip them.
 
 They keep the model from reading the label off what does not carry it: whether anything precedes
-the message, how the assistant answers, capital letters and punctuation, an emotional word.
+the message, what does, capital letters and punctuation, an emotional word.
 """
 
 from __future__ import annotations
@@ -60,35 +60,32 @@ class Augmenter:
 
     Args:
         settings: How often each alteration is made.
-        replies: Texts of assistant messages to swap in.
+        others: Texts of user messages that may come before a target.
         random_state: Source of randomness.
     """
 
     def __init__(
-        self, settings: AugmentSettings, replies: Sequence[str], random_state: random.Random
+        self, settings: AugmentSettings, others: Sequence[str], random_state: random.Random
     ) -> None:
         """Keep what the alterations draw from."""
         self._settings = settings
-        self._replies = replies
+        self._others = others
         self._random = random_state
 
     def alter(self, conversation: Conversation, index: int) -> tuple[Conversation, int]:
         """Return an altered conversation up to the target, and the target's place in it."""
         messages = list(conversation.messages[: index + 1])
         settings, draw = self._settings, self._random.random()
-        readable_alone = len(messages[-1].content.split()) >= 4
+        readable_alone = len(messages[-1].content.split()) >= 3
         if draw < settings.alone and readable_alone:
             messages = messages[-1:]
         elif draw < settings.alone + settings.greeting and readable_alone:
             user, assistant = self._random.choice(_GREETINGS)
             messages = [Message("user", user), Message("assistant", assistant), messages[-1]]
-        elif draw < settings.alone + settings.greeting + settings.other_replies and self._replies:
-            messages = [
-                replace(m, content=self._random.choice(self._replies))
-                if m.role == "assistant"
-                else m
-                for m in messages
-            ]
+        elif draw < settings.alone + settings.greeting + settings.other_context and readable_alone:
+            count = min(self._random.choice((1, 1, 2, 3)), len(self._others))
+            others = self._random.sample(self._others, count)
+            messages = [*(Message("user", text) for text in others), messages[-1]]
         if self._random.random() < settings.terse:
             messages = [
                 replace(m, content=_PUNCTUATION.sub("", m.content).lower() or m.content)

@@ -14,6 +14,9 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from affectlib.conversation import Conversation
 
+CHARACTERS = 500
+"""Characters of each message that are read, as a transformer's windows are bounded too."""
+
 
 class Baseline(Protocol):
     """Scores conversations; the higher, the more emotional."""
@@ -71,7 +74,10 @@ class VaderBaseline:
         """Return the highest absolute compound of each conversation, 0 if the user is silent."""
         return np.array(
             [
-                max((self._strength(m.content) for m in conversation.user_messages), default=0.0)
+                max(
+                    (self._strength(m.content[:CHARACTERS]) for m in conversation.user_messages),
+                    default=0.0,
+                )
                 for conversation in conversations
             ],
             dtype=np.float64,
@@ -82,5 +88,5 @@ class VaderBaseline:
 
 
 def user_text(conversation: Conversation) -> str:
-    """Return what the user wrote, message after message."""
-    return "\n".join(message.content for message in conversation.user_messages)
+    """Return what the user wrote, message after message, each cut to `CHARACTERS`."""
+    return "\n".join(message.content[:CHARACTERS] for message in conversation.user_messages)

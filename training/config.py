@@ -68,7 +68,8 @@ class SourceSettings(_Section):
         windows: User messages at most of each conversation, drawn at random; None for all.
         assistant_windows: Assistant messages at most of each conversation; None for all.
         weight: Weight of its windows in the loss.
-        copies: How often its windows appear, each time altered differently (see `augment`).
+        copies: How often its user windows appear. They are altered at random (see `augment`), but
+            for the first copy of gold.
         wrapped: Share of its conversations that are turned into a task on pasted text ("Translate
             this: …"), so that a source of charged texts brings its own negatives.
     """
@@ -90,13 +91,13 @@ class AugmentSettings(_Section):
     Attributes:
         alone: The target without what precedes it.
         greeting: The target after a greeting and its answer, in place of what precedes it.
-        other_replies: The assistant's messages replaced by others'.
+        other_context: The target after messages of users of other conversations.
         terse: Lower case without punctuation.
     """
 
     alone: float = 0.2
     greeting: float = 0.1
-    other_replies: float = 0.15
+    other_context: float = 0.25
     terse: float = 0.1
 
 

@@ -235,6 +235,7 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
         num_attention_heads=2,
         intermediate_size=128,
         max_position_embeddings=256,
+        initializer_range=0.1,  # wide enough for so small a model to learn in a few steps
         attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.token_to_id("<pad>"),
     )

@@ -38,7 +38,7 @@ from training.sources import load_manifest, read_source
 
 PLAIN_PART = ("pl1", "pl2", "pl3", "pl4")
 FEWEST_CUE_POSITIVES = 20
-PUBLIC_SAMPLE = 300
+PUBLIC_SAMPLE = 200
 Floats = NDArray[np.float64]
 
 

@@ -35,7 +35,7 @@ from training.sources import (
 )
 
 VOCABULARY_CHARACTERS = 2000
-REPLY_CHARACTERS = 400
+OTHER_CHARACTERS = 400
 LONG_MESSAGE_WINDOWS = 2
 
 
@@ -57,14 +57,14 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     taken = _take(recipe, data, random_state, report)
     build_encoder(recipe.encoder, _texts(taken), data, folder / "encoder")
     encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows.settings())
-    replies = [
-        message.content[:REPLY_CHARACTERS]
+    others = [
+        message.content[:OTHER_CHARACTERS]
         for _, conversations in taken
         for labelled in conversations
         for message in labelled.conversation.messages
-        if message.role == "assistant" and message.content
+        if message.role == "user" and message.content.strip()
     ]
-    augmenter = Augmenter(recipe.augment, replies, random_state)
+    augmenter = Augmenter(recipe.augment, others, random_state)
     rows: list[dict[str, Any]] = []
     for source, conversations in taken:
         for labelled in conversations:
@@ -193,7 +193,9 @@ def _windows(
             continue
         user = conversation.messages[index].role == "user"
         for copy in range(source.copies if user else 1):
-            altered, place = augmenter.alter(conversation, index) if copy else (conversation, index)
+            altered, place = conversation, index
+            if user and (copy or source.kind != "gold"):
+                altered, place = augmenter.alter(conversation, index)
             windows = [
                 window
                 for window in encoder.encode([altered], assistant_targets=not user)

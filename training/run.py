@@ -24,9 +24,6 @@ from training.config import Recipe, RecipeError, load_recipe
 def _prepare(recipe: Recipe, data: Path | None) -> Any:
     from training.prepare import prepare
 
-    # Checkpoints belong to the windows that they were trained on.
-    for step in ("teacher", "train"):
-        shutil.rmtree(recipe.folder / step, ignore_errors=True)
     return prepare(recipe, data)
 
 
@@ -90,21 +87,33 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         start: First step to run, whether it is done or not; those after it run too.
     """
     recipe.folder.mkdir(parents=True, exist_ok=True)
-    marks = {name: recipe.folder / f"{name}.done" for name in STEPS}
-    for position, (name, step) in enumerate(STEPS.items()):
+    for name, step in STEPS.items():
         digest = recipe.digest(name)
-        mark = marks[name]
+        mark = recipe.folder / f"{name}.done"
         if name != start and mark.exists() and mark.read_text() == digest:
             print(f"{name}: done before")
             continue
-        # What comes after it is out of date from now on, even if the run is stopped.
-        for outdated in [*marks.values()][position:]:
-            outdated.unlink(missing_ok=True)
+        _begin(recipe.folder, name, digest)
         began = time.monotonic()
         result = step(recipe, data)
         mark.write_text(digest)
         print(f"{name}: {time.monotonic() - began:.0f} s")
         print(json.dumps(result, indent=1, ensure_ascii=False), flush=True)
+
+
+def _begin(folder: Path, name: str, digest: str) -> None:
+    """Mark a step as begun and those after it as not done.
+
+    What an earlier run left of the step, such as checkpoints, stays only if that run was stopped
+    in it and had the same settings.
+    """
+    begun = folder / f"{name}.begun"
+    if (folder / f"{name}.done").exists() or not begun.exists() or begun.read_text() != digest:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for later in [*STEPS][[*STEPS].index(name) :]:
+        for state in ("begun", "done"):
+            (folder / f"{later}.{state}").unlink(missing_ok=True)
+    begun.write_text(digest)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
