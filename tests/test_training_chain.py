@@ -138,7 +138,6 @@ def test_what_comes_after_a_stopped_step_is_not_taken_for_done(steps: Chain) -> 
         ({"calibrate__prevalence": 0.2}, "export"),
         ({"version": "'2'"}, "export"),
         ({"train__learning_rate": 0.1}, "train"),
-        ({"teacher": "{train: {epochs: 1}, student_layers: [0]}"}, "teacher"),
         ({"seed": 2}, "prepare"),
         ({"windows__max_tokens": 90}, "prepare"),
         ({"sources.0.copies": 2}, "prepare"),

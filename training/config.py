@@ -116,23 +116,6 @@ class TrainSettings(_Section):
     max_steps: int = -1
 
 
-class TeacherSettings(_Section):
-    """A deeper model that is trained first, and that the shipped one learns from.
-
-    The teacher is the whole base encoder. The student starts from some of the teacher's layers,
-    and its targets are a mixture of the labels and the teacher's probabilities.
-
-    Attributes:
-        train: How the teacher is trained.
-        student_layers: Layers of the teacher that the student starts from.
-        weight: Share of the teacher's probabilities in the student's targets.
-    """
-
-    train: TrainSettings
-    student_layers: tuple[int, ...]
-    weight: float = Field(0.5, ge=0, le=1)
-
-
 class CalibrateSettings(_Section):
     """How thresholds are chosen.
 
@@ -163,7 +146,6 @@ class Recipe(_Section):
     windows: WindowsSection = WindowsSection()
     sources: tuple[SourceSettings, ...]
     augment: AugmentSettings = AugmentSettings()
-    teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
@@ -180,8 +162,7 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, set[str]] = {
-    "prepare": {"version", "calibrate", "train", "teacher"},
-    "teacher": {"version", "calibrate", "train"},
+    "prepare": {"version", "calibrate", "train"},
     "train": {"version", "calibrate"},
 }
 

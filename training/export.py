@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,16 +89,19 @@ def export_onnx(model: Any, path: Path) -> None:
     ids = torch.ones(2, 8, dtype=torch.long)
     axes = {0: "batch", 1: "sequence"}
     model.config._attn_implementation = "eager"
-    torch.onnx.export(
-        _Logits(model).eval(),
-        (ids, torch.ones_like(ids)),
-        str(float_file),
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
-        opset_version=17,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # The exporter warns of its own successor, and of constants that are meant to be constant.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Logits(model).eval(),
+            (ids, torch.ones_like(ids)),
+            str(float_file),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )
     graph = onnx.load(float_file)
     quantize_matrix_products(graph)
     quantize_embeddings(graph, model.get_input_embeddings().weight.detach().numpy())

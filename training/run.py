@@ -1,4 +1,4 @@
-"""The chain: prepare -> teacher -> train -> calibrate and export -> evaluate -> card.
+"""The chain: prepare -> train -> calibrate and export -> evaluate -> card.
 
     python -m training.run --config configs/NAME.yaml [--data DIR] [--start STEP] [--set a.b=c]
 
@@ -25,12 +25,6 @@ def _prepare(recipe: Recipe, data: Path | None) -> Any:
     from training.prepare import prepare
 
     return prepare(recipe, data)
-
-
-def _teacher(recipe: Recipe, data: Path | None) -> Any:
-    from training.distil import distil
-
-    return distil(recipe)
 
 
 def _train(recipe: Recipe, data: Path | None) -> Any:
@@ -70,7 +64,6 @@ def _card(recipe: Recipe, data: Path | None) -> Any:
 
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
     "prepare": _prepare,
-    "teacher": _teacher,
     "train": _train,
     "export": _export,
     "evaluate": _evaluate,

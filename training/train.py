@@ -113,17 +113,14 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
 
 
 def train(recipe: Recipe) -> dict[str, float]:
-    """Train the model that is shipped, as a student if the recipe has a teacher.
+    """Train the encoder on the prepared windows.
 
     Returns:
         Metrics on the dev windows of the corpus.
     """
     prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
-    if recipe.teacher is None:
-        start, windows = prepared / "encoder", prepared / "train"
-    else:
-        start, windows = (recipe.folder / "teacher" / name for name in ("student", "windows"))
-    return fit_encoder(start, windows, prepared / "dev", recipe.train, folder, recipe.seed)
+    start, windows, dev = (prepared / name for name in ("encoder", "train", "dev"))
+    return fit_encoder(start, windows, dev, recipe.train, folder, recipe.seed)
 
 
 def fit_encoder(
