@@ -102,10 +102,8 @@ def test_entry_points_agree(classifier):
     streamed = [*classifier.stream(iter(chats))]
     alone = [classifier.predict(chat) for chat in chats]
     assert streamed == together
-    # The int8 engine rounds activations by the range of their batch, so neighbours matter a bit.
     gaps = [abs(a.probability - b.probability) for a, b in zip(alone, together, strict=True)]
-    assert max(gaps) < 0.1
-    assert np.mean(gaps) < 0.01
+    assert max(gaps) < 1e-4
 
 
 def test_engines_give_the_same_label(classifier, reference):
@@ -157,7 +155,7 @@ def test_pipeline_loads_it_and_reads_a_window_as_we_do(folder, reference):
 
 
 def test_loads_without_the_torch_weights(folder, tmp_path):
-    """The 50 MB of fp16 weights are not read by the CPU engine."""
+    """The fp16 weights are not read by the CPU engine."""
     artifact = load_artifact()
     for name in ("model.int8.onnx", "tokenizer.json", "affect.json"):
         (tmp_path / name).symlink_to(folder / name)
