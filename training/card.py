@@ -92,6 +92,7 @@ Share labelled emotional (`balanced`) in public sets that have no labels of ours
   between the lines of many turns is missed.
 - Of a very long message at most four windows are read; what is not read is counted in
   `truncated_tokens`.
+- Cues are rarer than the label; look at their figures above before you use one.
 - Registers that the corpus lacks (other languages, dialects, teenagers' slang) are untested.
 
 ## Reproduce
