@@ -1,6 +1,6 @@
 """The golden file: what the bundled model makes of the example transcripts.
 
-    python -m tests.golden      writes it anew, after the model was changed on purpose
+python -m tests.golden      writes it anew, after the model was changed on purpose
 """
 
 from __future__ import annotations

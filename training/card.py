@@ -13,6 +13,13 @@ from training.metrics import Estimate
 from training.sources import load_manifest
 
 POINTS = ("balanced", "high_precision", "high_recall")
+POINT_GROUPS = (
+    "real transcripts",
+    "real: random pool",
+    "corpus dev",
+    "corpus dev: English",
+    "corpus dev: French",
+)
 
 TEXT = """\
 {header}
@@ -156,7 +163,7 @@ def render(
                     for metric in ("recall", "specificity", "precision", "accuracy")
                 ]
                 for point in POINTS
-                for name in ("real transcripts", "real: random pool", "corpus dev")
+                for name in POINT_GROUPS
                 if point in groups[name]
             ],
         ),
