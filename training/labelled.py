@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlib.conversation import Conversation, parse_conversation, parse_message
+from affectlib.formats.table import allow_long_cells
 from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, LABELS, OUTPUTS, TASK, USER_CUES
 
 UNKNOWN = math.nan
@@ -197,6 +198,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    allow_long_cells()
     conversations: dict[str, list[dict[str, str]]] = {}
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)

@@ -127,6 +127,14 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
     return None
 
 
+def allow_long_cells() -> None:
+    """Raise the csv module's limit, which is one for the whole process.
+
+    By default it is 128 KiB, which is less than some messages.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+
+
 def read_csv(
     stream: TextIO, *, columns: Mapping[str, str] | None = None
 ) -> Iterator[Conversation | ConversationFailure]:
@@ -143,8 +151,7 @@ def read_csv(
         TranscriptFormatError: The header does not name the columns needed.
         OptionError: `columns` names one that is not there.
     """
-    # The csv module has one limit for the whole process; 128 KiB is less than some messages.
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+    allow_long_cells()
     header = next((line for line in stream if line.strip()), None)
     if header is None:
         return
