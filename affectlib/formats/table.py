@@ -26,6 +26,7 @@ from affectlib.predictions import ConversationFailure
 
 __all__ = [
     "FIELDS",
+    "allow_long_cells",
     "find_columns",
     "find_delimiter",
     "missing_columns",
