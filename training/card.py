@@ -30,7 +30,7 @@ assistants, and finds eleven affective cues. It is the model that comes with aff
 out conversations, aggregates turns and applies the thresholds. Its weights were trained by the
 project's own pipeline.
 
-- **Reads** a user's message with up to {context} messages before it ({max_tokens} tokens).
+- **Reads** a user's message after up to {context} ({max_tokens} tokens in all).
 - **Puts out** twelve logits: `emotional`, nine user cues, two assistant cues. The sigmoid of each
   is its calibrated probability.
 - **Size**: {layers} layers, {hidden} wide, {vocabulary:,} pieces; started from {base}.
@@ -136,7 +136,7 @@ def render(
         header=_header(recipe, main),
         name=recipe.name,
         version=recipe.version,
-        context=recipe.windows.context_messages,
+        context=_context(recipe),
         max_tokens=recipe.windows.max_tokens,
         layers=config["num_hidden_layers"],
         hidden=config["hidden_size"],
@@ -213,6 +213,12 @@ def render(
             ],
         ),
     )
+
+
+def _context(recipe: Recipe) -> str:
+    users_alone = recipe.windows.assistant_context_tokens == 0
+    whose = "earlier ones of the same user" if users_alone else "earlier messages"
+    return f"{recipe.windows.context_messages} {whose}"
 
 
 def _header(recipe: Recipe, main: dict[str, Any]) -> str:
