@@ -16,7 +16,7 @@ calibration that was fitted on the other folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,6 +235,3 @@ def _threshold(negatives: Floats, specificity: float) -> float:
     below = ordered[place - 1] if place else 0.0
     above = ordered[ordered > below]
     return float((below + (above[0] if above.size else 1.0)) / 2)
-
-
-Judge = Callable[[ScoredConversation], Calibration]

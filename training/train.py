@@ -113,35 +113,17 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
 
 
 def train(recipe: Recipe) -> dict[str, float]:
-    """Train the encoder on the prepared windows.
+    """Train the prepared encoder on the prepared windows.
+
+    Goes on from the last checkpoint if an earlier run was stopped.
 
     Returns:
         Metrics on the dev windows of the corpus.
     """
-    prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
-    start, windows, dev = (prepared / name for name in ("encoder", "train", "dev"))
-    return fit_encoder(start, windows, dev, recipe.train, folder, recipe.seed)
-
-
-def fit_encoder(
-    start: Path, windows: Path, dev: Path, settings: TrainSettings, folder: Path, seed: int
-) -> dict[str, float]:
-    """Fine-tune an encoder; goes on from the last checkpoint if an earlier run was stopped.
-
-    Args:
-        start: Folder of the encoder and its tokenizer.
-        windows: The training windows.
-        dev: The dev windows.
-        settings: How it is trained.
-        folder: Where checkpoints go, and the trained model as ``model``.
-        seed: Seed of everything random.
-
-    Returns:
-        Metrics on the dev windows.
-    """
-    set_seed(seed)
+    prepared, folder, settings = recipe.folder / "prepare", recipe.folder / "train", recipe.train
+    set_seed(recipe.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
-        start, attn_implementation="eager", dtype=torch.float32
+        prepared / "encoder", attn_implementation="eager", dtype=torch.float32
     )
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -161,21 +143,21 @@ def fit_encoder(
         save_steps=settings.save_steps,
         save_total_limit=2,
         eval_strategy="no",
-        seed=seed,
+        seed=recipe.seed,
         report_to="none",
         remove_unused_columns=False,
         dataloader_num_workers=0,
         disable_tqdm=True,
         label_names=["labels"],
     )
-    tokenizer = AutoTokenizer.from_pretrained(start)
+    tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
     trainer = MultiTaskTrainer(
         settings,
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        train_dataset=load_from_disk(str(windows)),
-        eval_dataset=load_from_disk(str(dev)),
+        train_dataset=load_from_disk(str(prepared / "train")),
+        eval_dataset=load_from_disk(str(prepared / "dev")),
         data_collator=WindowCollator(tokenizer.pad_token_id),
         compute_metrics=_window_metrics,
     )
