@@ -253,7 +253,7 @@ def test_nothing_printed_steers_the_terminal(
     def fail(_: Any) -> Any:
         raise NoUserTextError(raw)
 
-    monkeypatch.setattr(cli, "_classifier", fail)
+    monkeypatch.setattr("affectlib.cli.predict.load_classifier", fail)
     cli.main(["predict", "x"])
     shown = capsys.readouterr().err
     assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())

@@ -1,0 +1,78 @@
+"""The command line, one module a command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from affectlib import __version__
+from affectlib.cli import info, label, predict
+from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, complain
+from affectlib.errors import AffectlibError
+
+__all__ = ["main"]
+
+_EPILOG = """\
+exit status: 0 done, 1 some records failed, 2 usage or unreadable input, 130 interrupted
+
+examples:
+  affectlib predict "I feel so alone, can we just talk?"
+  affectlib label conversations.json -o labels.parquet
+  affectlib label chats.csv --columns role=who,content=words -o labels.csv --level message
+  zcat chats.jsonl.gz | affectlib label - -o - > labels.jsonl
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments, those of the process if None.
+
+    Returns:
+        The exit status: 0 done, 1 some records failed, 2 usage or unreadable input, 130
+        interrupted.
+
+    Example:
+        >>> main(["--version"])
+        affectlib 0.1.0
+        0
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else USAGE
+    try:
+        command: Callable[[argparse.Namespace], int] = arguments.command
+        status = command(arguments)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt as error:
+        complain("interrupted", error)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read standard output has had enough; keep Python from flushing into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
+    except AffectlibError as error:
+        complain(str(error), error)
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        complain(f"{place}{error.strerror or error}", error)
+    return USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "affectlib",
+        description="Label chat transcripts as emotionally charged or task-oriented.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"affectlib {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (predict, label, info):
+        command.add(commands)
+    return parser

@@ -1,0 +1,61 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from affectlib.classifier import AffectClassifier
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""Where a command adds its parser."""
+
+
+def model_options() -> argparse.ArgumentParser:
+    """Return a parent parser: which model."""
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", help="a model's name or folder; the bundled one if left out")
+    return model
+
+
+def running_options() -> argparse.ArgumentParser:
+    """Return a parent parser: which model, and how it runs."""
+    running = argparse.ArgumentParser(add_help=False, parents=[model_options()])
+    running.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    running.add_argument("--engine", default="auto", choices=["auto", "onnx", "torch"])
+    running.add_argument(
+        "--operating-point",
+        default="balanced",
+        help="where the threshold lies: balanced, high_precision or high_recall",
+    )
+    running.add_argument(
+        "--no-assistant-cues",
+        action="store_true",
+        help="leave the assistant's messages out, which is faster",
+    )
+    return running
+
+
+def columns(text: str) -> dict[str, str]:
+    """Read ``FIELD=COLUMN,FIELD=COLUMN``."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(field and column for field, _, column in pairs):
+        raise argparse.ArgumentTypeError("expected FIELD=COLUMN, several separated by commas")
+    return {field.strip(): column for field, _, column in pairs}
+
+
+def load_classifier(arguments: argparse.Namespace) -> AffectClassifier:
+    """Load the classifier that the options ask for."""
+    from affectlib.classifier import AffectClassifier
+
+    options: dict[str, Any] = {} if arguments.model is None else {"model": arguments.model}
+    if "device" in arguments:
+        options |= {
+            "device": arguments.device,
+            "engine": arguments.engine,
+            "operating_point": arguments.operating_point,
+            "assistant_cues": not arguments.no_assistant_cues,
+        }
+    return AffectClassifier.from_pretrained(**options)

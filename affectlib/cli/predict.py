@@ -1,0 +1,32 @@
+"""``affectlib predict``: label one message."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from affectlib.cli._options import Commands, load_classifier, running_options
+from affectlib.cli._terminal import DONE, say
+from affectlib.taxonomy import CUES
+
+_CUE_SHOWN_FROM = 0.5
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    predict = commands.add_parser("predict", parents=[running_options()], help="label one message")
+    predict.add_argument("text", metavar="TEXT")
+    predict.add_argument("--json", action="store_true", help="print JSON")
+    predict.set_defaults(command=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    prediction = load_classifier(arguments).predict(arguments.text)
+    if arguments.json:
+        say(json.dumps(prediction.to_dict()))
+        return DONE
+    say(f"{prediction.label}  (probability of emotional {prediction.probability:.3f})")
+    for name, probability in sorted(prediction.cues.items(), key=lambda cue: -cue[1]):
+        if probability >= _CUE_SHOWN_FROM:
+            say(f"  {CUES[name].title:<24} {probability:.3f}")
+    return DONE
