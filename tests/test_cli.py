@@ -259,7 +259,7 @@ def test_nothing_printed_steers_the_terminal(
     assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())
     facts = SimpleNamespace(name=raw, version="", fingerprint="", description={})
     stand = SimpleNamespace(artifact=facts, engine="", device="", operating_point="")
-    monkeypatch.setattr(cli, "_classifier", lambda _: stand)
+    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
     cli.main(["info"])
     out = capsys.readouterr().out
     assert clean in out
