@@ -17,9 +17,10 @@ from typing import Any, Literal, cast, get_args
 
 from affectlib.errors import ConversationError, NoUserTextError
 
-__all__ = ["Conversation", "Message", "Role", "clean_text", "parse_conversation"]
+__all__ = ["Conversation", "Message", "Modality", "Role", "clean_text", "parse_conversation"]
 
 Role = Literal["user", "assistant", "system", "tool"]
+Modality = Literal["text", "voice"]
 
 _ROLES: Mapping[str, Role] = MappingProxyType(
     {
@@ -53,12 +54,14 @@ class Message:
         content: Its text; empty if it had none (an image, a tool call).
         id: The source's message id.
         timestamp: When it was sent.
+        modality: ``text`` or ``voice`` (its content is a transcription), None if it is not known.
     """
 
     role: Role
     content: str
     id: str | None = None
     timestamp: datetime | None = None
+    modality: Modality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,12 @@ class Conversation:
         model: Which assistant answered.
         language: Language code, as the source gives it.
         source: Where it comes from.
-        metadata: Anything else, such as the modality.
+        metadata: Anything else, such as ``started_at``.
 
     Example:
         >>> chat = Conversation((Message("user", "hi"), Message("assistant", "Hello!")), id="a1")
-        >>> chat.user_messages
-        (Message(role='user', content='hi', id=None, timestamp=None),)
+        >>> [message.content for message in chat.user_messages]
+        ['hi']
     """
 
     messages: tuple[Message, ...]
@@ -94,6 +97,17 @@ class Conversation:
     def user_messages(self) -> tuple[Message, ...]:
         """The messages that the user wrote."""
         return tuple(message for message in self.messages if message.role == "user")
+
+    @property
+    def modality(self) -> str | None:
+        """``text``, ``voice``, or ``mixed`` if the user did both; None if it is not known.
+
+        Example:
+            >>> Conversation((Message("user", "hi", modality="voice"),)).modality
+            'voice'
+        """
+        kinds = {message.modality for message in self.user_messages} - {None}
+        return kinds.pop() if len(kinds) == 1 else ("mixed" if kinds else None)
 
     def require_user_text(self) -> None:
         """Raise unless a user message has text.

@@ -214,8 +214,12 @@ def test_wrong_arguments(tmp_path: Path) -> None:
     path = write(tmp_path, lines(chat("a")))
     with pytest.raises(OptionError, match="unknown format 'xml'"):
         read_conversations(path, format="xml")
-    with pytest.raises(OptionError, match="file is JSON"):
+    with pytest.raises(OptionError, match="no column 'who'; the table has messages"):
         read(path, columns={"role": "who"})
+    with pytest.raises(OptionError, match="file is JSON of the format openai"):
+        read(path, columns={"role": "who"}, format="openai")
+    with pytest.raises(OptionError, match="unknown branches 'some'"):
+        read_conversations(path, branches="some")  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.jsonl")
 

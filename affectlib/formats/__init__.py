@@ -1,49 +1,80 @@
 """Transcript files of every supported format as conversations, one at a time.
 
-Formats are told apart by what is in the file, never by its name: ``openai``, ``sharegpt`` and
-``chatgpt`` (JSON, as lines, array or document) and ``table`` (CSV, TSV, Parquet).
+`read_conversations` takes a file, a folder, a pattern such as ``chats/*.jsonl``, a ZIP archive, or
+``-`` for standard input; files may be compressed (gzip, Zstandard). The format is told by what is
+in a file, never by its name. See `FORMATS` for the formats; each has a module of its name, which
+says what of the format is kept and what is not.
+
+To add a format, write one module here that ends with ``READERS``, a tuple of one or more of
+
+- `RecordReader`: for JSON (lines, an array, documents, rows of Parquet). Most need only a
+  ``recognizes(record)`` that returns what tells the format, or None, and a
+  ``parse(record, reading)`` that yields conversations or raises `ConversationError`;
+  ``each(parse)`` makes the rest.
+- `TextReader`: for text that is no JSON (logs, HTML, CSV), told by its first 64 KiB.
+- `FolderReader`: for files of a folder or archive that belong together, told by their names and
+  contents; files are opened through `Files`, which holds for folders and archives alike.
+
+and list the module in `_MODULES` below, before those that would also take its files. Every reader
+gets a `Reading`: the caller's options, ``reading.drop(reason)`` to count what is left out (reasons
+are in `report.DROPS`), and ``reading.failure(error, id)`` for what cannot be read. Rows that
+belong together and need not stand together go through `_grouping.grouped`. If all records of a
+file lie in an object, under a key, its key belongs into ``_json._WRAPPERS``. Then add a fixture and
+tests, the reader's strategy in ``tests/fuzz``, and a row in the README.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
-import re
-import shutil
-import sys
-import tempfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
-from types import MappingProxyType
-from typing import IO, Any, BinaryIO, TextIO, cast
+from typing import BinaryIO, TextIO, get_args
 
 from affectlib.conversation import Conversation
-from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
+from affectlib.errors import OptionError, TranscriptFormatError
 from affectlib.formats import chatgpt, openai, sharegpt, table
-from affectlib.formats._fields import kind_of, name_list, record_id
+from affectlib.formats._fields import kind_of, name_list
 from affectlib.formats._json import Record, iter_records
+from affectlib.formats._parquet import MAGIC, iter_rows
+from affectlib.formats._reader import (
+    Branches,
+    Files,
+    FolderReader,
+    Item,
+    Reading,
+    RecordReader,
+    TextReader,
+)
+from affectlib.formats._sources import (
+    CUT_SHORT,
+    DAMAGED,
+    Archive,
+    Source,
+    encoding_of,
+    find_files,
+    is_archive,
+    open_input,
+)
+from affectlib.formats.report import Limits, ReadReport
 from affectlib.predictions import ConversationFailure
 
-__all__ = ["FORMATS", "read_conversations"]
+__all__ = ["FORMATS", "Limits", "ReadReport", "read_conversations"]
 
-_JSON = MappingProxyType({"chatgpt": chatgpt, "openai": openai, "sharegpt": sharegpt})
-FORMATS = ("openai", "sharegpt", "chatgpt", "table")
+_MODULES = (chatgpt, openai, sharegpt, table)
+_READERS = tuple(reader for module in _MODULES for reader in module.READERS)
+FORMATS = tuple(dict.fromkeys(reader.name for reader in _READERS))
 """The formats that can be named."""
 
-_KNOWN = (
-    'known are JSON records with "messages" (openai), "conversations" (sharegpt) or "mapping" '
-    "(chatgpt), and CSV, TSV or Parquet tables with one row a message (table)"
-)
-_HEAD = 1 << 16
+_KNOWN = f"known formats are {', '.join(FORMATS)}; name one with format= if this is one of them"
 _TRIES = 100
-_GZIP = b"\x1f\x8b"
-_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+_SAMPLE = 1 << 24
+_EMPTY_LIST = "empty lists"
 
-_Item = Conversation | ConversationFailure
+
+class _UnknownFormatError(TranscriptFormatError):
+    """A file has none of the formats."""
 
 
 def read_conversations(
@@ -51,26 +82,40 @@ def read_conversations(
     *,
     format: str = "auto",
     columns: Mapping[str, str] | None = None,
+    branches: Branches = "active",
+    users: Iterable[str] = (),
+    assistants: Iterable[str] = (),
+    limits: Limits | None = None,
+    report: ReadReport | None = None,
 ) -> Iterator[Conversation | ConversationFailure]:
-    """Read the conversations of a file, one at a time.
+    """Read the conversations of a file or of many, one at a time.
 
-    Text is UTF-8, or UTF-16 with a byte order mark; bytes that are neither are read as U+FFFD.
-    Files compressed with gzip are read as they are.
+    Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark; bytes that are none of these are
+    read as U+FFFD. Files of a folder, pattern or archive are read in the order of their names;
+    those that have no known format are skipped and counted.
 
     Args:
-        path: The file, or ``-`` for standard input.
-        format: One of `FORMATS`, or ``auto`` to tell it from the first records.
+        path: A file, folder, pattern (glob), ZIP archive, or ``-`` for standard input.
+        format: One of `FORMATS`, or ``auto`` to tell it from the contents of each file.
         columns: Which column holds what, for tables with unusual names, for example
             ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
+        branches: Which paths are read of conversations that are trees because messages were
+            edited or answered again: ``active``, the one that was last seen or is ranked first;
+            ``longest``; or ``all``, each as a conversation of its own.
+        users: Names of people whose messages are the user's, for chats without roles.
+        assistants: Names of those whose messages are the assistant's.
+        limits: How much is too much; see `Limits`.
+        report: Filled in while reading: formats, drops by reason, problems and their places.
 
     Yields:
-        A `Conversation` for each record, or a `ConversationFailure` that names the line or record
-        and the field that is wrong. Conversations without an id in the file have none.
+        A `Conversation` for each record, or a `ConversationFailure` that names the file, the line
+        or record, and the field that is wrong. Conversations without an id in the file have none.
 
     Raises:
-        TranscriptFormatError: The file as a whole has no known format.
-        OSError: It cannot be opened.
-        OptionError: `format` is unknown, or `columns` do not fit the file.
+        TranscriptFormatError: No file has a known format.
+        OSError: A file cannot be opened.
+        OptionError: `format` or `branches` is unknown, or `columns` do not fit the file.
+        MissingExtraError: A library that the file needs is not installed.
 
     Example:
         >>> next(read_conversations("examples/transcripts.jsonl")).id
@@ -78,170 +123,188 @@ def read_conversations(
     """
     if format not in ("auto", *FORMATS):
         raise OptionError(f"unknown format {format!r}; use auto, {', '.join(FORMATS)}")
-    return _read(path, format, columns)
+    if branches not in get_args(Branches):
+        raise OptionError(f"unknown branches {branches!r}; use {', '.join(get_args(Branches))}")
+    reading = Reading(
+        dict(columns or {}),
+        branches,
+        frozenset(users),
+        frozenset(assistants),
+        limits or Limits(),
+        ReadReport() if report is None else report,
+    )
+    return _counted(path, format, reading)
 
 
-def _read(
-    path: str | os.PathLike[str], format: str, columns: Mapping[str, str] | None
-) -> Iterator[_Item]:
-    begun = False
+def _counted(path: str | os.PathLike[str], format: str, reading: Reading) -> Iterator[Item]:
+    report = reading.report
     with ExitStack() as stack:
         try:
-            for item in _open(path, format, columns, stack):
-                begun = True
+            for item in _read_input(path, format, reading, stack):
+                if isinstance(item, Conversation):
+                    report.conversations += 1
+                else:
+                    report.failures += 1
                 yield item
         except TranscriptFormatError as error:
-            raise TranscriptFormatError(
-                error.problem, path=_name(path), line=error.line
-            ) from error.__cause__
-        except _DAMAGED:
-            problem = "the compressed data is damaged or cut short"
-            if not begun:
-                raise TranscriptFormatError(problem, path=_name(path)) from None
-            yield ConversationFailure(
-                None, f"{TranscriptFormatError.__name__}: {problem}; the rest was not read"
-            )
+            problem = ": ".join(filter(None, (reading.file, error.problem)))
+            raise TranscriptFormatError(problem, path=os.fspath(path), line=error.line) from None
 
 
-def _open(
-    path: str | os.PathLike[str],
-    format: str,
-    columns: Mapping[str, str] | None,
-    stack: ExitStack,
-) -> Iterator[_Item]:
-    """Open the file and return the reader that its beginning calls for."""
-    if _name(path) == "-":
-        raw: BinaryIO = sys.stdin.buffer
-    else:
-        raw = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115
-    seekable = raw.seekable()
-    magic, stream = _look(raw, len(_GZIP), seekable)
-    if magic == _GZIP:
-        stream = cast(BinaryIO, stack.enter_context(gzip.GzipFile(fileobj=stream)))
-    head, stream = _look(stream, _HEAD, seekable)
-    if not head and format == "auto":
-        raise TranscriptFormatError(f"the file is empty; {_KNOWN}")
-    is_parquet = head.startswith(b"PAR1")
-    encoding = _encoding(head)
-    beginning = head.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
-    is_table = is_parquet or not beginning.startswith(("{", "["))
-    if format == "table" or (format == "auto" and is_table):
-        if not seekable or (is_parquet and magic == _GZIP):
-            stream = _spooled(stream, stack)
-        if is_parquet:
-            return table.read_parquet(stream, columns=columns)
-        if format == "auto":
-            _require_header(head, beginning, columns)
-        return table.read_csv(_text(stream, encoding, stack), columns=columns)
-    if columns:
-        raise OptionError(
-            "columns were named, but the file is JSON and has none; leave columns out"
-        )
-    records = iter_records(_text(stream, encoding, stack))
-    parse = None if format == "auto" else _JSON[format].parse
-    return _parsed(records, parse)
+def _read_input(
+    path: str | os.PathLike[str], format: str, reading: Reading, stack: ExitStack
+) -> Iterator[Item]:
+    files = find_files(path, reading)
+    if files is not None:
+        return _read_files(files, format, reading)
+    source = Source(open_input(path, stack), reading.limits)
+    if is_archive(source.head):
+        return _read_files(Archive(source.seekable(stack), reading), format, reading)
+    return _guarded(_read_source(source, format, reading, stack), reading)
 
 
-def _parsed(
-    records: Iterator[Record], parse: Callable[[Any], Conversation] | None
-) -> Iterator[_Item]:
-    if parse is None:
-        parse, records = _recognized(records)
-    for place, value, problem in records:
-        if problem is not None:
-            name = TranscriptFormatError.__name__
-            yield ConversationFailure(None, f"{name}: {place}: {problem}")
-            continue
+def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
+    """Read files that belong together, or else each of them."""
+    for reader in _READERS:
+        if isinstance(reader, FolderReader) and format in ("auto", reader.name):
+            why = reader.recognizes(files)
+            if why is None and format == reader.name:
+                raise TranscriptFormatError(f"the files are not those of the format {format}")
+            if why is not None:
+                reading.report.formats.setdefault(reader.name, why)
+                yield from _guarded(reader.read(files, reading), reading)
+                return
+    known = False
+    for name in files.names:
+        reading.file, reading.place = name, ""
         try:
-            yield parse(value)
-        except ConversationError as error:
-            name = type(error).__name__
-            yield ConversationFailure(record_id(value), f"{name}: {place}: {error}")
+            with ExitStack() as stack:
+                source = Source(stack.enter_context(files.open(name)), reading.limits)
+                if is_archive(source.head):
+                    raise _UnknownFormatError("it is an archive within another or in a folder")
+                items = _read_source(source, format, reading, stack)
+                yield from _guarded(items, reading)
+                known = True
+        except _UnknownFormatError as error:
+            reading.report.skip("it has no known format", name)
+            problem = error.problem
+        except TranscriptFormatError as error:
+            known = True
+            yield reading.failure(error)
+        except OSError as error:
+            known = True
+            yield reading.failure(TranscriptFormatError(f"cannot be read: {error.strerror}"))
+    reading.file = ""
+    if not known:
+        count = len(files.names)
+        one = f"; {files.names[0]}: {problem}" if count else ""
+        raise TranscriptFormatError(f"none of the {count:,} files has a known format{one}")
+
+
+def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
+    """Turn an error amid the items into a failure; it stays an error before the first of them."""
+    begun = False
+    try:
+        for item in items:
+            begun = True
+            yield item
+    except DAMAGED:
+        error = TranscriptFormatError(CUT_SHORT)
+        if not begun:
+            raise error from None
+    except TranscriptFormatError as caught:
+        if not begun:
+            raise
+        error = caught
+    else:
+        return
+    yield reading.failure(TranscriptFormatError(f"{error}; the rest was not read"))
+
+
+def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:
+    """Find the reader that the beginning of a file calls for, and read."""
+    if not source.head and format == "auto":
+        raise _UnknownFormatError(f"the file is empty; {_KNOWN}")
+    if source.head.startswith(MAGIC):
+        return _read_records(iter_rows(source.seekable(stack)), format, reading)
+    encoding = encoding_of(source.head)
+    beginning = source.head.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
+    stream = _text(source.stream, encoding, stack)
+    like_json = beginning.startswith(("{", "[", '"'))
+    for reader in _READERS:
+        if isinstance(reader, TextReader) and format in ("auto", reader.name):
+            why = reader.recognizes(beginning, reading)
+            if why is None and format == reader.name and not like_json:
+                why = "it was named"
+            if why is not None:
+                reading.report.formats.setdefault(reader.name, why)
+                return reader.read(stream, reading)
+    if not like_json and (format == "auto" or not _record_readers(format)):
+        raise _UnknownFormatError(f"found {table.describe_header(beginning)}; {_KNOWN}")
+    records = iter_records(stream, limit=reading.limits.record_characters)
+    return _read_records(records, format, reading)
+
+
+def _record_readers(format: str) -> list[RecordReader]:
+    return [
+        reader
+        for reader in _READERS
+        if isinstance(reader, RecordReader) and format in ("auto", reader.name)
+    ]
+
+
+def _read_records(records: Iterator[Record], format: str, reading: Reading) -> Iterator[Item]:
+    """Find the reader that the first records call for, and read."""
+    format = table.NAME if reading.columns and format == "auto" else format
+    readers = _record_readers(format)
+    if format != "auto":
+        if not readers:
+            raise TranscriptFormatError(f"found JSON or a table; the format {format} is neither")
+        reader, why = readers[0], "it was named"
+    else:
+        reader, why, records = _recognized(readers, records)
+    if reading.columns and reader.name != table.NAME:
+        raise OptionError(
+            f"columns were named, but the file is JSON of the format {reader.name}; "
+            "leave columns out"
+        )
+    reading.report.formats.setdefault(reader.name, why)
+    return reader.read(records, reading)
 
 
 def _recognized(
-    records: Iterator[Record],
-) -> tuple[Callable[[Any], Conversation], Iterator[Record]]:
+    readers: list[RecordReader], records: Iterator[Record]
+) -> tuple[RecordReader, str, Iterator[Record]]:
     """Find the format by the first record that has a known one; it holds for the whole file."""
     seen = []
+    size = 0
     for record in records:
         seen.append(record)
-        for reader in _JSON.values():
-            if record.problem is None and record.value != [] and reader.recognizes(record.value):
-                return reader.parse, chain(seen, records)
-        if len(seen) == _TRIES:
+        size += record.size
+        if record.problem is None and record.value != []:
+            for reader in readers:
+                why = reader.recognizes(record.value)
+                if why is not None:
+                    return reader, why, chain(seen, records)
+        if len(seen) == _TRIES or size > _SAMPLE:
             break
     if all(record.value == [] and record.problem is None for record in seen):
-        return openai.parse, iter(seen)
-    raise TranscriptFormatError(f"found {_describe(seen[0])}; {_KNOWN}")
+        return openai.READERS[0], _EMPTY_LIST, iter(seen)
+    raise _UnknownFormatError(f"found {_describe(seen[0])}; {_KNOWN}")
 
 
 def _describe(record: Record) -> str:
     if record.problem is not None:
         return f"{record.place}: {record.problem}"
     if isinstance(record.value, dict):
-        return f"JSON objects with the keys {name_list([*record.value])}"
+        what = (
+            "a table with the columns" if record.place.startswith("row") else "JSON with the keys"
+        )
+        return f"{what} {name_list([*record.value])}"
     return f"JSON, but {record.place} is {kind_of(record.value)}"
 
 
-def _require_header(head: bytes, beginning: str, columns: Mapping[str, str] | None) -> None:
-    if head.startswith(b"PK\x03\x04"):
-        raise TranscriptFormatError(
-            "found a ZIP archive; unpack it and give a file that it holds, "
-            "of a ChatGPT export conversations.json"
-        )
-    header = re.split("[\r\n]", beginning, maxsplit=1)[0]
-    if table.find_delimiter(header, columns) is None:
-        raise TranscriptFormatError(f"{table.missing_columns(header)}; {_KNOWN}")
-
-
-class _Whole(io.RawIOBase):
-    """A stream that cannot seek, made whole again after its head was read."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head = head
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        size = len(buffer)
-        if self._head:
-            data, self._head = self._head[:size], self._head[size:]
-        else:
-            data = self._rest.read(size)
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _look(stream: BinaryIO, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
-    head = stream.read(size)
-    if seekable:
-        stream.seek(0)
-        return head, stream
-    return head, cast(BinaryIO, io.BufferedReader(_Whole(head, stream)))
-
-
-def _spooled(stream: BinaryIO, stack: ExitStack) -> BinaryIO:
-    """Copy a pipe to a temporary file, for what must be read twice or from its end."""
-    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-    shutil.copyfileobj(stream, file)
-    file.seek(0)
-    return cast(BinaryIO, file)
-
-
-def _encoding(head: bytes) -> str:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    return "utf-8-sig" if head.startswith(b"\xef\xbb\xbf") else "utf-8"
-
-
 def _text(stream: BinaryIO, encoding: str, stack: ExitStack) -> TextIO:
-    text = io.TextIOWrapper(cast(IO[bytes], stream), encoding, errors="replace", newline="")
+    text = io.TextIOWrapper(stream, encoding, errors="replace", newline="")
     stack.callback(text.detach)
     return text
-
-
-def _name(path: str | os.PathLike[str]) -> str:
-    return os.fspath(path)

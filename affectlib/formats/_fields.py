@@ -14,6 +14,15 @@ from affectlib.errors import ConversationError
 
 _IDS = ("id", "conversation_id", "chat_id", "thread_id")
 _TIMES = ("timestamp", "created_at", "create_time", "created", "started_at")
+_NAMES = {
+    "from": "role",
+    "speaker": "role",
+    "sender": "role",
+    "author": "role",
+    "value": "content",
+    "text": "content",
+    "message": "content",
+}
 _NUMBER = re.compile(r"-?\d{9,}(\.\d+)?")
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
 
@@ -69,6 +78,19 @@ def to_message(message: Any, index: int) -> Message:
     """
     parsed = parse_message(message, index)
     return replace(parsed, timestamp=to_time(first_of(message, _TIMES)))
+
+
+def named_message(message: Any) -> Any:
+    """Give a message's role and content these names, whatever their usual others.
+
+    Example:
+        >>> named_message({"from": "human", "value": "hi"})
+        {'role': 'human', 'content': 'hi'}
+    """
+    if not isinstance(message, Mapping):
+        return message
+    renamed = {_NAMES.get(key, key): value for key, value in message.items()}
+    return renamed | {key: message[key] for key in ("role", "content") if key in message}
 
 
 def to_conversation(record: Mapping[str, Any], messages: Sequence[Message]) -> Conversation:

@@ -3,9 +3,12 @@
 Three layouts are told apart by their beginning:
 
 - lines: one record a line (JSON Lines); a damaged line costs that record only;
-- array: ``[record, record, …]``, or the same under ``{"conversations": …}`` as in a ChatGPT
-  export; decoded record by record, so that an export of any size needs the memory of one record;
+- array: ``[record, record, …]``, or the same in an object, such as ``{"conversations": […]}``;
+  decoded record by record, so that an export of any size needs the memory of one record;
 - documents: one pretty-printed record, or several one after the other.
+
+A record that is too long or nested too deeply is skipped, and the next one is read. Where an
+object has a key twice, the last one counts.
 """
 
 from __future__ import annotations
@@ -19,38 +22,78 @@ from typing import Any, NamedTuple, TextIO
 
 _CHUNK = 1 << 16
 _DECODER = json.JSONDecoder(strict=False)
-_WRAPPED = re.compile(r'\{\s*"conversations"\s*:\s*\[(?=\s*\{)')
-_CONTAINERS = frozenset({"messages", "conversations", "mapping"})
+_WRAPPERS = frozenset({"conversations", "data", "rows", "items", "tickets", "results"})
+"""Keys of objects that hold all records of a file."""
+_CONTAINERS = frozenset(
+    {
+        "messages",
+        "conversations",
+        "conversation",
+        "mapping",
+        "chat_messages",
+        "conversation_parts",
+        "comments",
+        "replies",
+        "prompt",
+    }
+)
+"""Keys by which a record is a conversation, whatever other keys it has."""
 _MESSAGE_FIELDS = frozenset({"role", "content", "from", "value"})
+_RECORD_KEYS = _CONTAINERS - _WRAPPERS
+_STRUCTURE = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
+_SPACE = re.compile(r"\s*")
+_SPACE_OR_COMMA = re.compile(r"[\s,]*")
 _LONGEST_LITERAL = len("-Infinity")
 
 
 class Record(NamedTuple):
-    """A record and its place, or why there is none."""
+    """A record and its place, or why there is none.
+
+    Attributes:
+        place: The line, or the position in the array.
+        value: The record.
+        problem: Why there is none.
+        size: Its length in characters.
+        stop: Whether the rest of the file cannot be read.
+    """
 
     place: str
     value: Any
     problem: str | None = None
+    size: int = 0
+    stop: bool = False
 
 
-def iter_records(stream: TextIO) -> Iterator[Record]:
-    """Yield the records of a JSON file; its layout is found out from its beginning."""
-    buffer = _Buffer(stream)
+class _TooLongError(Exception):
+    """A value is longer than allowed."""
+
+
+_UNREADABLE = (ValueError, RecursionError, _TooLongError)
+
+
+def iter_records(stream: TextIO, *, limit: int) -> Iterator[Record]:
+    """Yield the records of a JSON file; its layout is found out from its beginning.
+
+    Args:
+        stream: The text.
+        limit: Characters that a record may have.
+    """
+    buffer = _Buffer(stream, limit)
     start = _array_start(buffer)
     if start is not None:
         buffer.skip(start)
         yield from _iter_array(buffer)
         return
     pretty = _is_pretty_printed(buffer)
-    for record in _iter_documents(buffer) if pretty else _iter_lines(buffer.rest()):
-        yield from _unwrapped(record)
+    yield from _iter_documents(buffer) if pretty else _iter_lines(buffer)
 
 
 class _Buffer:
     """A text stream of which values are decoded as soon as they are complete."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, limit: int) -> None:
         self._stream = stream
+        self._limit = limit
         self.text = ""
         self.position = 0
         self.grow()
@@ -65,14 +108,22 @@ class _Buffer:
     def skip(self, count: int) -> None:
         self.position += count
 
-    def peek(self, ignore: str = "") -> str:
-        """Return the next character that is no white space, the empty string at the end."""
+    def at(self, offset: int) -> str:
+        """Return the character after `offset` others, the empty string if that is the end."""
+        while len(self.text) <= self.position + offset:
+            if offset > self._limit:
+                raise _TooLongError
+            if not self.grow():
+                return ""
+        return self.text[self.position + offset]
+
+    def peek(self, ignore: re.Pattern[str] = _SPACE) -> str:
+        """Return the next character that is not to be ignored, the empty string at the end."""
         while True:
-            while self.position < len(self.text):
-                character = self.text[self.position]
-                if not (character.isspace() or character in ignore):
-                    return character
-                self.position += 1
+            match = ignore.match(self.text, self.position)
+            self.position = match.end() if match else self.position
+            if self.position < len(self.text):
+                return self.text[self.position]
             if not self.grow():
                 return ""
 
@@ -81,6 +132,8 @@ class _Buffer:
 
         Raises:
             ValueError: It is not valid JSON, or the stream ends in the middle of it.
+            RecursionError: It is nested too deeply.
+            _TooLongError: It is longer than allowed.
         """
         while True:
             try:
@@ -89,27 +142,52 @@ class _Buffer:
                 cut = error.msg.startswith("Unterminated") or (
                     error.pos + _LONGEST_LITERAL >= len(self.text)
                 )
+                if cut and len(self.text) - self.position - offset > self._limit:
+                    raise _TooLongError from None
                 if not (cut and self.grow()):
                     raise
             else:
+                if end - self.position - offset > self._limit:
+                    raise _TooLongError
                 return value, end - self.position
 
-    def rest(self) -> Iterator[str]:
-        """Return the lines that are left."""
-        begun = self.text[self.position :] + self._stream.readline()
-        return chain(io.StringIO(begun, newline=""), self._stream)
+    def skip_value(self) -> bool:
+        """Go on to the end of an object or array without decoding it; say whether there is one."""
+        depth = 0
+        quoted = False
+        while True:
+            for token in _STRUCTURE.finditer(self.text, self.position):
+                mark = token[0]
+                if mark == '"':
+                    quoted = not quoted
+                elif not quoted and len(mark) == 1:
+                    depth += 1 if mark in "[{" else -1
+                    if depth <= 0:
+                        self.position = token.end()
+                        return True
+            tail = self.text[self.position :]
+            cut = (len(tail) - len(tail.rstrip("\\"))) % 2
+            self.position = len(self.text) - cut
+            if not self.grow():
+                return False
+
+    def lines(self) -> Iterator[str | None]:
+        """Return the lines that are left, None for one that is too long."""
+        begun = self.text[self.position :] + self._stream.readline(self._limit + 1)
+        rest = iter(lambda: self._stream.readline(self._limit + 1), "")
+        skipping = False
+        for line in chain(io.StringIO(begun, newline=""), rest):
+            whole = line.endswith(("\n", "\r"))
+            if not skipping:
+                yield None if len(line) > self._limit else line
+            skipping = len(line) > self._limit and not whole
 
 
 def _array_start(buffer: _Buffer) -> int | None:
     """Return where the first record of an array begins, None if the layout is another."""
     first = buffer.peek()
     if first == "{":
-        match = _WRAPPED.match(buffer.text, buffer.position)
-        if match is None:
-            return None
-        start = match.end() - buffer.position
-        element = _first_element(buffer, start)
-        return start if isinstance(element, dict) and "mapping" in element else None
+        return _wrapped_start(buffer)
     if first != "[":
         return None
     element = _first_element(buffer, 1)
@@ -123,12 +201,45 @@ def _array_start(buffer: _Buffer) -> int | None:
     return 1 if tail.startswith("]") and not tail[1:].strip() else None
 
 
-def _first_element(buffer: _Buffer, offset: int) -> Any:
-    text = buffer.text[buffer.position + offset :]
+def _wrapped_start(buffer: _Buffer) -> int | None:
+    """Return where the records begin that an object holds, None if it holds none."""
+    offset = 1
     try:
-        return buffer.decode(offset + len(text) - len(text.lstrip()))[0]
-    except (ValueError, RecursionError):
+        while True:
+            key, end = buffer.decode(_space(buffer, offset))
+            offset = _space(buffer, end)
+            if not isinstance(key, str) or buffer.at(offset) != ":" or key in _RECORD_KEYS:
+                return None
+            offset = _space(buffer, offset + 1)
+            if key in _WRAPPERS and buffer.at(offset) == "[":
+                element = _first_element(buffer, offset + 1)
+                if isinstance(element, dict) and (not element or _CONTAINERS & element.keys()):
+                    return offset + 1
+            _, end = buffer.decode(offset)
+            offset = _space(buffer, end)
+            if buffer.at(offset) != ",":
+                return None
+            offset += 1
+    except _UNREADABLE:
         return None
+
+
+def _space(buffer: _Buffer, offset: int) -> int:
+    """Return the offset of the next character that is no white space."""
+    while buffer.at(offset).isspace():
+        offset += 1
+    return offset
+
+
+def _first_element(buffer: _Buffer, offset: int) -> Any:
+    """Return the first record of an array, an empty object in the place of one out of bounds."""
+    offset = _space(buffer, offset)
+    try:
+        return buffer.decode(offset)[0]
+    except ValueError:
+        return None
+    except (RecursionError, _TooLongError):
+        return {} if buffer.at(offset) == "{" else None
 
 
 def _is_pretty_printed(buffer: _Buffer) -> bool:
@@ -136,66 +247,61 @@ def _is_pretty_printed(buffer: _Buffer) -> bool:
         return False
     try:
         _, length = buffer.decode()
-    except (ValueError, RecursionError):
+    except _UNREADABLE:
         return False
     return "\n" in buffer.text[buffer.position : buffer.position + length]
 
 
-def _iter_lines(lines: Iterator[str]) -> Iterator[Record]:
-    for number, line in enumerate(lines, 1):
-        text = line.strip("\ufeff \t\r\n")
-        if not text:
+def _iter_lines(buffer: _Buffer) -> Iterator[Record]:
+    for number, line in enumerate(buffer.lines(), 1):
+        place = f"line {number}"
+        text = None if line is None else line.strip("\ufeff \t\r\n")
+        if text == "":
             continue
         try:
-            yield Record(f"line {number}", _DECODER.decode(text))
-        except (ValueError, RecursionError) as error:
-            yield Record(f"line {number}", None, _describe(error))
+            if text is None:
+                raise _TooLongError
+            yield Record(place, _DECODER.decode(text), size=len(text))
+        except _UNREADABLE as error:
+            yield Record(place, None, _describe(error))
 
 
 def _iter_array(buffer: _Buffer) -> Iterator[Record]:
     number = 0
-    while (character := buffer.peek(ignore=",")) != "]":
+    while (character := buffer.peek(_SPACE_OR_COMMA)) != "]":
         place = f"record {number}"
         if not character:
             yield Record(place, None, "the file ends before the array does; it was cut short")
             return
-        try:
-            value, length = buffer.decode()
-        except (ValueError, RecursionError) as error:
-            yield Record(
-                place,
-                None,
-                f"{_describe(error, buffer.position)}; the rest of the array was not read",
-            )
+        record = _next(buffer, place, "array")
+        yield record
+        if record.stop:
             return
-        buffer.skip(length)
-        yield Record(place, value)
         number += 1
 
 
 def _iter_documents(buffer: _Buffer) -> Iterator[Record]:
     number = 0
     while buffer.peek():
-        try:
-            value, length = buffer.decode()
-        except (ValueError, RecursionError) as error:
-            problem = f"{_describe(error, buffer.position)}; the rest of the file was not read"
-            yield Record(f"record {number}", None, problem)
+        record = _next(buffer, f"record {number}", "file")
+        yield record
+        if record.stop:
             return
-        buffer.skip(length)
-        yield Record(f"record {number}", value)
         number += 1
 
 
-def _unwrapped(record: Record) -> Iterator[Record]:
-    """Yield the conversations of an export that has other keys before them, else the record."""
-    value = record.value
-    inner = value.get("conversations") if isinstance(value, dict) else None
-    if isinstance(inner, list) and inner and isinstance(inner[0], dict) and "mapping" in inner[0]:
-        for number, conversation in enumerate(inner):
-            yield Record(f"record {number}", conversation)
-    else:
-        yield record
+def _next(buffer: _Buffer, place: str, whole: str) -> Record:
+    """Read a record, or go on to its end if it is out of bounds."""
+    try:
+        value, length = buffer.decode()
+    except _UNREADABLE as error:
+        problem = _describe(error, buffer.position)
+        skippable = not isinstance(error, ValueError) and buffer.peek() in ("{", "[")
+        if skippable and buffer.skip_value():
+            return Record(place, None, problem)
+        return Record(place, None, f"{problem}; the rest of the {whole} was not read", stop=True)
+    buffer.skip(length)
+    return Record(place, value, size=length)
 
 
 def _describe(error: Exception, start: int = 0) -> str:
@@ -205,4 +311,6 @@ def _describe(error: Exception, start: int = 0) -> str:
         return f"not valid JSON ({place}); it may have been cut short"
     if isinstance(error, RecursionError):
         return "not valid JSON (nested too deeply)"
+    if isinstance(error, _TooLongError):
+        return "the record is longer than the limit (record_characters)"
     return "not valid JSON (a number is too long)"

@@ -1,143 +1,203 @@
 """ChatGPT's export, ``conversations.json``: a tree of nodes for each conversation.
 
-Edits and regenerations are branches of the tree. What the user last saw is the path from
-``current_node`` up to the root, so that path is read; where ``current_node`` is missing, the
-deepest one. Nodes that the interface does not show are left out: system and tool messages,
-messages to tools, thoughts, browsing, custom instructions, and what is hidden or has no weight.
+The file is read as it is, or in the ZIP archive as downloaded. Edits and regenerations are branches
+of the tree. What the user last saw is the path from ``current_node`` up to the root, so that path
+is read; where ``current_node`` is missing, the longest one. With ``branches="all"`` every path is a
+conversation of its own: the active one keeps its id, the others have a number added to it.
+
+Nodes that the interface does not show are left out and counted: system and tool messages, messages
+to tools, thoughts, browsing, custom instructions, and what is hidden or has no weight. Of parts the
+text is kept; what was spoken is kept as its transcription, with the modality ``voice``. Citation
+marks are taken out of answers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from affectlib.conversation import (
     Conversation,
     Message,
+    Modality,
     clean_text,
     join_text_blocks,
     parse_role,
 )
 from affectlib.errors import ConversationError
 from affectlib.formats._fields import kind_of, to_conversation, to_text, to_time
+from affectlib.formats._reader import Reading, RecordReader, each
 
-__all__ = ["parse", "recognizes"]
+__all__ = ["READERS", "parse", "recognizes"]
 
-_HIDDEN_CONTENT = frozenset(
+_HIDDEN_CONTENT: Mapping[str, str] = MappingProxyType(
     {
-        "app_pairing_content",
-        "computer_output",
-        "execution_output",
-        "model_editable_context",
-        "reasoning_recap",
-        "sonic_webpage",
-        "super_widget",
-        "system_error",
-        "tether_browsing_code",
-        "tether_browsing_display",
-        "tether_quote",
-        "thoughts",
-        "user_editable_context",
+        "app_pairing_content": "tool",
+        "computer_output": "tool",
+        "execution_output": "tool",
+        "model_editable_context": "context",
+        "reasoning_recap": "reasoning",
+        "sonic_webpage": "tool",
+        "super_widget": "tool",
+        "system_error": "tool",
+        "tether_browsing_code": "tool",
+        "tether_browsing_display": "tool",
+        "tether_quote": "tool",
+        "thoughts": "reasoning",
+        "user_editable_context": "context",
     }
 )
+"""Why content of a type is left out."""
 _CITATION = re.compile("\ue200.*?\ue201|【\\d+(?::\\d+)?†[^】]*】", re.DOTALL)
 
 
-def recognizes(record: Any) -> bool:
-    """Whether the record has this format, by its keys.
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
 
     Example:
         >>> recognizes({"mapping": {}}), recognizes({"messages": []})
-        (True, False)
+        ('records with "mapping"', None)
     """
-    return isinstance(record, Mapping) and "mapping" in record
+    is_tree = isinstance(record, Mapping) and "mapping" in record
+    return 'records with "mapping"' if is_tree else None
 
 
-def parse(record: Any) -> Conversation:
-    """Turn one conversation of the export into a `Conversation`.
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn one conversation of the export into a `Conversation`, or one for each branch.
 
     Raises:
         ConversationError: It is malformed; the error names the node and the field.
 
     Example:
         >>> node = {"author": {"role": "user"}, "content": {"parts": ["hi"]}}
-        >>> parse({"mapping": {"a": {"message": node}}, "current_node": "a"}).messages[0].content
-        'hi'
+        >>> record = {"mapping": {"a": {"message": node}}, "current_node": "a"}
+        >>> [conversation.messages[0].content for conversation in parse(record, Reading())]
+        ['hi']
     """
     if not isinstance(record, Mapping):
         raise ConversationError(f"expected an object, got {kind_of(record)}")
     mapping = record.get("mapping")
     if not isinstance(mapping, Mapping):
         raise ConversationError(f"expected an object, got {kind_of(mapping)}", field="mapping")
-    shown = [
-        (node, message)
-        for node in _path(mapping, record.get("current_node"))
-        if (message := _shown_message(mapping[node])) is not None
-    ]
-    messages = [_parse(message, node) for node, message in shown]
-    models = (to_text(_mapping(message.get("metadata")).get("model_slug")) for _, message in shown)
-    model = to_text(record.get("default_model_slug")) or next(filter(None, models), None)
+    tree = _Tree.of(mapping, reading)
+    kept: set[str] = set()
+    for number, last in enumerate(tree.ends(record.get("current_node"), reading)):
+        path = tree.path(last)
+        kept.update(path)
+        conversation = _conversation(record, [(node, tree.shown[node]) for node in path], reading)
+        if number and conversation.id is not None:
+            conversation = replace(conversation, id=f"{conversation.id}#{number}")
+        yield conversation
+    reading.drop("branch", len(tree.shown) - len(kept))
+
+
+READERS = (RecordReader("chatgpt", recognizes, each(parse)),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The messages of a conversation that the user wrote or saw.
+
+    Attributes:
+        shown: The messages, by node.
+        above: For every node, the next one above it that is shown.
+        depths: For every node, how many shown ones the path to it has.
+    """
+
+    shown: Mapping[str, Mapping[str, Any]]
+    above: Mapping[str, str | None]
+    depths: Mapping[str, int]
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any], reading: Reading) -> _Tree:
+        """Build the tree, and count the messages that are not shown.
+
+        It ends upwards at a missing parent, or where a cycle closes.
+        """
+        shown = {}
+        for name, value in mapping.items():
+            message = _mapping(value).get("message")
+            if isinstance(message, Mapping):
+                reason = _hidden(message)
+                if reason is None:
+                    shown[name] = message
+                else:
+                    reading.drop(reason)
+        above: dict[str, str | None] = {}
+        depths: dict[str, int] = {}
+        for start in mapping:
+            way: dict[str, None] = {}
+            parent: Any = start
+            while isinstance(parent, str) and parent in mapping:
+                if parent in depths or parent in way:
+                    break
+                way[parent] = None
+                parent = _mapping(mapping[parent]).get("parent")
+            upper = parent if isinstance(parent, str) and parent in depths else None
+            for step in reversed(way):
+                shown_above = upper if upper is None or upper in shown else above[upper]
+                above[step] = shown_above
+                depths[step] = (step in shown) + (
+                    depths[shown_above] if shown_above is not None else 0
+                )
+                upper = step
+        return cls(shown, above, depths)
+
+    def ends(self, current: Any, reading: Reading) -> Iterator[str | None]:
+        """Yield where the paths that are asked for end, the active one first."""
+        longest = max(reversed([*self.shown]), key=self.depths.__getitem__, default=None)
+        active = current if isinstance(current, str) and current in self.above else longest
+        if active is not None and active not in self.shown:
+            active = self.above[active]
+        yield longest if reading.branches == "longest" else active
+        if reading.branches == "all":
+            inner = {self.above[node] for node in self.shown}
+            ends = [node for node in self.shown if node not in inner and node != active]
+            yield from ends[: reading.limits.branches - 1]
+
+    def path(self, last: str | None) -> list[str]:
+        """Return the nodes from the first one to the last."""
+        path = []
+        while last is not None:
+            path.append(last)
+            last = self.above[last]
+        return path[::-1]
+
+
+def _hidden(message: Mapping[str, Any]) -> str | None:
+    """Return why the interface does not show a message, None if it does."""
+    metadata = _mapping(message.get("metadata"))
+    role = _mapping(message.get("author")).get("role")
+    kind = _mapping(message.get("content")).get("content_type")
+    if metadata.get("is_user_system_message"):
+        return "context"
+    if metadata.get("is_visually_hidden_from_conversation") or message.get("weight") == 0:
+        return "system" if role == "system" else "hidden"
+    if role in ("system", "tool"):
+        return str(role)
+    if role == "assistant" and message.get("recipient") not in (None, "all"):
+        return "tool_call"
+    if role == "assistant" and message.get("channel") == "analysis":
+        return "reasoning"
+    return _HIDDEN_CONTENT.get(kind) if isinstance(kind, str) else None
+
+
+def _conversation(
+    record: Mapping[str, Any], path: list[tuple[str, Mapping[str, Any]]], reading: Reading
+) -> Conversation:
+    messages = [_parse(message, node, reading) for node, message in path]
+    models = (to_text(_mapping(message.get("metadata")).get("model_slug")) for _, message in path)
     return replace(
         to_conversation(record, messages),
-        model=model,
+        model=to_text(record.get("default_model_slug")) or next(filter(None, models), None),
         source=to_text(record.get("source")) or "chatgpt",
     )
 
 
-def _path(mapping: Mapping[str, Any], current: Any) -> list[str]:
-    """Return the nodes from the root to the current one, or else to the deepest one."""
-    if not (isinstance(current, str) and current in mapping):
-        current = _deepest(mapping)
-    return [*_ancestry(mapping, current)][::-1]
-
-
-def _ancestry(mapping: Mapping[str, Any], node: Any) -> Iterator[str]:
-    """Yield a node, its parent and so on; ends at a missing parent or where a cycle closes."""
-    seen = set()
-    while isinstance(node, str) and node in mapping and node not in seen:
-        seen.add(node)
-        yield node
-        node = _mapping(mapping[node]).get("parent")
-
-
-def _deepest(mapping: Mapping[str, Any]) -> str | None:
-    """Return the node farthest from its root, of several the one that was written last."""
-    depths: dict[str, int] = {}
-    for node in mapping:
-        way: list[str] = []
-        depth = 0
-        for ancestor in _ancestry(mapping, node):
-            if ancestor in depths:
-                depth = depths[ancestor]
-                break
-            way.append(ancestor)
-        for step in reversed(way):
-            depths[step] = depth = depth + 1
-    return max(reversed(list(mapping)), key=depths.__getitem__, default=None)
-
-
-def _shown_message(node: Any) -> Mapping[str, Any] | None:
-    """Return the node's message if the user wrote or saw it."""
-    message = _mapping(node).get("message")
-    if not isinstance(message, Mapping):
-        return None
-    metadata = _mapping(message.get("metadata"))
-    role = _mapping(message.get("author")).get("role")
-    hidden = (
-        metadata.get("is_visually_hidden_from_conversation")
-        or metadata.get("is_user_system_message")
-        or message.get("weight") == 0
-        or role in ("system", "tool")
-        or (role == "assistant" and message.get("recipient") not in (None, "all"))
-        or (role == "assistant" and message.get("channel") == "analysis")
-        or _mapping(message.get("content")).get("content_type") in _HIDDEN_CONTENT
-    )
-    return None if hidden else message
-
-
-def _parse(message: Mapping[str, Any], node: str) -> Message:
+def _parse(message: Mapping[str, Any], node: str, reading: Reading) -> Message:
     place = f"mapping.{clean_text(node)[:40]}"
     role = _mapping(message.get("author")).get("role")
     try:
@@ -149,7 +209,9 @@ def _parse(message: Mapping[str, Any], node: str) -> Message:
         raise ConversationError(
             f"expected an object, got {kind_of(content)}", field=f"{place}.content"
         )
-    text = _text_of(_mapping(content), place)
+    text, modality = _text_of(_mapping(content), place, reading)
+    if _mapping(message.get("metadata")).get("voice_mode_message"):
+        modality = "voice"
     if parsed_role == "assistant":
         text = _CITATION.sub("", text)
     return Message(
@@ -157,21 +219,30 @@ def _parse(message: Mapping[str, Any], node: str) -> Message:
         clean_text(text),
         id=to_text(message.get("id")),
         timestamp=to_time(message.get("create_time")),
+        modality=modality,
     )
 
 
-def _text_of(content: Mapping[str, Any], place: str) -> str:
+def _text_of(content: Mapping[str, Any], place: str, reading: Reading) -> tuple[str, Modality]:
     """Join the text of the parts; some kinds of content have ``text`` instead of parts."""
     parts = content.get("parts")
     if parts is None:
         parts = content.get("text")
     if parts is None or isinstance(parts, str):
-        return parts or ""
+        return parts or "", "text"
     if not isinstance(parts, list):
         raise ConversationError(
             f"expected a list, got {kind_of(parts)}", field=f"{place}.content.parts"
         )
-    return join_text_blocks(parts)
+    kinds = [str(part.get("content_type")) for part in parts if isinstance(part, Mapping)]
+    spoken = "audio_transcription" in kinds
+    reading.drop("not_text", sum(not _is_text(kind, spoken) for kind in kinds))
+    return join_text_blocks(parts), "voice" if spoken else "text"
+
+
+def _is_text(kind: str, spoken: bool) -> bool:
+    """Whether a part has text; the sound of what was transcribed does not count as left out."""
+    return kind == "audio_transcription" or "text" in kind or (spoken and "audio" in kind)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,55 +1,183 @@
 """OpenAI-style records: ``{"messages": [{"role", "content"}, …]}``, or that list alone.
 
 A record may also have ``id`` (or ``conversation_id``), ``user_id``, ``model``, ``language``,
-``title``, ``source`` and ``timestamp``; a message may have ``id`` and ``timestamp``.
+``title``, ``source`` and ``timestamp``; a message may have ``id`` and ``timestamp``. Read as well:
+
+- fine-tuning files, also those with preferences (the preferred answer is kept);
+- Batch files: requests (``body``), and results (``response``), which hold the answers alone;
+- logs with a ``request`` and its ``response``, and the Responses interface (``input``, ``output``);
+- lists of a thread's messages, which stand there newest first.
+
+Of content blocks the text is kept, refusals and transcriptions included. Images, files and sound
+without a transcription are left out and counted, as are messages that only carry a tool's result
+under the role ``user``. A message that only calls tools stays, without text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from affectlib.conversation import Conversation
-from affectlib.formats._fields import require_list, to_conversation, to_message
+from affectlib.conversation import Conversation, Message
+from affectlib.errors import ConversationError
+from affectlib.formats._blocks import split_blocks
+from affectlib.formats._fields import (
+    first_of,
+    require_list,
+    to_conversation,
+    to_message,
+    to_text,
+    to_time,
+)
+from affectlib.formats._reader import Reading, RecordReader, each
 
-__all__ = ["parse", "recognizes"]
+__all__ = ["READERS", "parse", "recognizes"]
+
+_TOOL_TYPES = {
+    "function_call": "tool_call",
+    "function_call_output": "tool",
+    "reasoning": "reasoning",
+}
 
 
-def recognizes(record: Any) -> bool:
-    """Whether the record has this format, by its keys.
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
 
     Example:
         >>> recognizes({"messages": []}), recognizes({"mapping": {}})
-        (True, False)
+        ('records with "messages"', None)
     """
-    if isinstance(record, Mapping):
-        return "messages" in record
-    return isinstance(record, list) and all(
-        isinstance(message, Mapping) and "role" in message for message in record
-    )
+    if isinstance(record, list):
+        is_messages = record and all(
+            isinstance(message, Mapping) and "role" in message for message in record
+        )
+        return 'lists of messages with "role"' if is_messages else None
+    if not isinstance(record, Mapping):
+        return None
+    if isinstance(record.get("messages"), list):
+        return 'records with "messages"'
+    if _is_thread(record):
+        return "a list of thread messages"
+    for part in ("body", "request", "response", "input"):
+        inner = record.get(part)
+        if isinstance(inner, Mapping) and (part != "input" or "messages" in inner):
+            inner = inner.get("body", inner)
+            if isinstance(inner, Mapping) and {"messages", "input", "choices"} & inner.keys():
+                return f'records with "{part}"'
+    if "custom_id" in record and "response" in record:
+        return "results of a batch"
+    is_response = "input" in record and isinstance(record.get("output"), list)
+    return 'records with "input" and "output"' if is_response else None
 
 
-def parse(record: Any) -> Conversation:
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a record into a conversation.
 
     Raises:
         ConversationError: It is malformed; the error names the message and the field.
 
     Example:
-        >>> parse({"id": 7, "messages": [{"role": "user", "content": "hi"}]}).id
-        '7'
+        >>> record = {"id": 7, "messages": [{"role": "user", "content": "hi"}]}
+        >>> [conversation.id for conversation in parse(record, Reading())]
+        ['7']
     """
+    about, messages = _unwrapped(record)
+    parsed = [
+        found
+        for index, message in enumerate(messages)
+        if (found := _message(message, index, reading)) is not None
+    ]
+    yield to_conversation(about, parsed)
+
+
+READERS = (RecordReader("openai", recognizes, each(parse)),)
+
+
+def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
+    """Return what the record says of the conversation as a whole, and the messages."""
     if isinstance(record, list):
-        record = {"messages": record}
-    messages = require_list(record, "messages")
-    return to_conversation(
-        record,
-        [to_message(_with_content(message), index) for index, message in enumerate(messages)],
+        return {}, record
+    if not isinstance(record, Mapping) or isinstance(record.get("messages"), list):
+        return record, require_list(record, "messages")
+    if _is_thread(record):
+        return record, sorted(require_list(record, "data"), key=_created)
+    request = _inner(record, "body") or _inner(record, "request") or _inner(record, "input")
+    response = _inner(record, "response")
+    if record.get("error"):
+        raise ConversationError("the request failed", field="error")
+    if not request and not response and "input" not in record:
+        return record, require_list(record, "messages")
+    request = request or (record if "input" in record else {})
+    messages = _asked(request) + _answered(record, response)
+    about = {
+        "id": first_of(record, ("custom_id", "id")) or request.get("id"),
+        "model": first_of(request, ("model",)) or response.get("model"),
+        "user_id": first_of(request, ("user", "user_id")) or record.get("user_id"),
+        "timestamp": first_of(record, ("timestamp", "created_at"))
+        or first_of(response, ("created", "created_at")),
+    }
+    return about, messages
+
+
+def _inner(record: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    inner = record.get(field)
+    if isinstance(inner, Mapping) and isinstance(inner.get("body"), Mapping):
+        inner = inner["body"]
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _asked(request: Mapping[str, Any]) -> list[Any]:
+    given = request.get("input")
+    if isinstance(request.get("messages"), list):
+        return [*request["messages"]]
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
+    return [*given] if isinstance(given, list) else []
+
+
+def _answered(record: Mapping[str, Any], response: Mapping[str, Any]) -> list[Any]:
+    preferred = record.get("preferred_output")
+    if isinstance(preferred, list):
+        return preferred
+    choices = response.get("choices")
+    if isinstance(choices, list):
+        return [choice.get("message") for choice in choices[:1] if isinstance(choice, Mapping)]
+    output = response.get("output", record.get("output"))
+    return output if isinstance(output, list) else []
+
+
+def _is_thread(record: Mapping[str, Any]) -> bool:
+    data = record.get("data")
+    return (
+        isinstance(data, list)
+        and bool(data)
+        and all(isinstance(item, Mapping) and {"role", "content"} <= item.keys() for item in data)
     )
 
 
-def _with_content(message: Any) -> Any:
-    """Give a message that only calls tools the null content that some clients leave out."""
-    if isinstance(message, Mapping) and ("tool_calls" in message or "function_call" in message):
-        return {"content": None, **message}
-    return message
+def _created(message: Mapping[str, Any]) -> float:
+    time = to_time(message.get("created_at"))
+    return time.timestamp() if time is not None else 0.0
+
+
+def _message(message: Any, index: int, reading: Reading) -> Message | None:
+    """Turn a message into one of ours, None if it is none of the user's or assistant's."""
+    if not isinstance(message, Mapping):
+        return to_message(message, index)
+    kind = message.get("type")
+    if "role" not in message and isinstance(kind, str) and kind in _TOOL_TYPES:
+        reading.drop(_TOOL_TYPES[kind])
+        return None
+    content = message.get("content")
+    if isinstance(content, list):
+        content, reason = split_blocks(content, reading)
+        if reason == "tool" and message.get("role") == "user":
+            return None
+    audio = message.get("audio")
+    transcript = to_text(audio.get("transcript")) if isinstance(audio, Mapping) else None
+    if "content" in message or {"tool_calls", "function_call", "refusal", "audio"} & message.keys():
+        content = content or transcript or to_text(message.get("refusal")) or content
+        message = {**message, "content": content}
+    parsed = to_message(message, index)
+    return replace(parsed, modality="voice") if transcript else parsed

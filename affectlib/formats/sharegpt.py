@@ -2,55 +2,54 @@
 
 Converters have left variants: ``role`` and ``content`` in the place of ``from`` and ``value``, and
 chunks of long conversations that begin with the assistant. A bare list of messages is read too.
+All roles are kept: the system's, and calls and results of functions as those of tools.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlib.conversation import Conversation
-from affectlib.formats._fields import require_list, to_conversation, to_message
+from affectlib.formats._fields import named_message, require_list, to_conversation, to_message
+from affectlib.formats._reader import Reading, RecordReader, each
 
-__all__ = ["parse", "recognizes"]
-
-_NAMES = {"from": "role", "value": "content", "text": "content"}
+__all__ = ["READERS", "parse", "recognizes"]
 
 
-def recognizes(record: Any) -> bool:
-    """Whether the record has this format, by its keys.
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
 
     Example:
         >>> recognizes({"conversations": []}), recognizes({"messages": []})
-        (True, False)
+        ('records with "conversations"', None)
     """
     if isinstance(record, Mapping):
-        return "conversations" in record
-    return isinstance(record, list) and all(
+        return 'records with "conversations"' if "conversations" in record else None
+    is_messages = isinstance(record, list) and all(
         isinstance(message, Mapping) and "from" in message for message in record
     )
+    return 'lists of messages with "from"' if record and is_messages else None
 
 
-def parse(record: Any) -> Conversation:
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a record into a conversation.
 
     Raises:
         ConversationError: It is malformed; the error names the message and the field.
 
     Example:
-        >>> parse({"conversations": [{"from": "human", "value": "hi"}]}).messages[0].role
-        'user'
+        >>> record = {"conversations": [{"from": "human", "value": "hi"}]}
+        >>> [conversation.messages[0].role for conversation in parse(record, Reading())]
+        ['user']
     """
     if isinstance(record, list):
         record = {"conversations": record}
     messages = require_list(record, "conversations")
-    return to_conversation(
-        record, [to_message(_renamed(message), index) for index, message in enumerate(messages)]
+    yield to_conversation(
+        record,
+        [to_message(named_message(message), index) for index, message in enumerate(messages)],
     )
 
 
-def _renamed(message: Any) -> Any:
-    if not isinstance(message, Mapping):
-        return message
-    renamed = {_NAMES.get(key, key): value for key, value in message.items()}
-    return renamed | {key: message[key] for key in ("role", "content") if key in message}
+READERS = (RecordReader("sharegpt", recognizes, each(parse)),)

@@ -1,300 +1,310 @@
-"""Tables in long format, one row a message: CSV, TSV and Parquet.
+"""Tables: CSV, TSV, Parquet and JSON rows, long or nested.
 
-A table has columns for the conversation's id, the role and the content; it may have others (see
-`FIELDS`). They are found by their usual names, or named by the caller.
+A long table has one row a message: columns for the conversation's id, the role and the content,
+perhaps others (see `FIELDS`). A nested table has one row a conversation, with its messages as a
+list, or as JSON or Python text in a cell. Columns are found by their usual names, or named by the
+caller.
 
-The rows of a conversation need not stand together. A table is read twice: first the ids alone, to
-learn where each conversation ends, then its rows, and each conversation is handed out at its last
-row. In memory are the ids, and the rows of those conversations that are open at the time: one
-where the table is sorted, in the worst case all.
+The rows of a conversation need not stand together. They go to a temporary file first, and each
+conversation is handed out in the order of its last row, its messages in the order of their turns,
+else of their times, if each has one. A row that stands there twice counts once.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
+import json
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from types import MappingProxyType
-from typing import Any, BinaryIO, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, TextIO
 
-from affectlib.conversation import Conversation
-from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
-from affectlib.formats._fields import name_list, to_conversation, to_message, to_text, to_time
+from affectlib.conversation import Message
+from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.formats._columns import (
+    FIELDS,
+    describe_columns,
+    describe_header,
+    find_columns,
+    find_delimiter,
+)
+from affectlib.formats._fields import (
+    kind_of,
+    name_list,
+    named_message,
+    to_conversation,
+    to_message,
+    to_text,
+    to_time,
+)
+from affectlib.formats._grouping import Group, Row, grouped
+from affectlib.formats._json import Record
+from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, good
 from affectlib.predictions import ConversationFailure
 
-__all__ = [
-    "FIELDS",
-    "allow_long_cells",
-    "find_columns",
-    "find_delimiter",
-    "missing_columns",
-    "read_csv",
-    "read_parquet",
-]
+__all__ = ["FIELDS", "NAME", "READERS", "allow_long_cells", "describe_columns", "describe_header"]
 
-FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "conversation_id": (
-            "conversation_id",
-            "conversation",
-            "chat_id",
-            "thread_id",
-            "conv_id",
-            "session_id",
-            "dialogue_id",
-        ),
-        "role": ("role", "sender", "speaker", "author", "from"),
-        "content": ("content", "text", "message", "body"),
-        "turn": ("turn", "index", "turn_index", "message_index", "position"),
-        "timestamp": ("timestamp", "created_at", "create_time", "date"),
-        "message_id": ("message_id",),
-        "user_id": ("user_id", "user"),
-        "model": ("model",),
-        "language": ("language", "lang"),
-        "title": ("title",),
-        "source": ("source",),
-    }
-)
-"""What a row can say, and the column names that are taken for it, the likeliest first."""
+NAME = "table"
 
-_REQUIRED = ("conversation_id", "role", "content")
-_DELIMITERS = ",\t;|"
-_LONGEST_CELL = 2**31 - 1
 _FLOAT_ID = re.compile(r"(\d+)\.0+")
-
-_Row = Mapping[str, Any]
-_Rows = Iterator[tuple[int, _Row]]
-
-
-def find_columns(
-    names: Sequence[str], given: Mapping[str, str] | None = None
-) -> dict[str, str] | None:
-    """Find out which column holds what.
-
-    Args:
-        names: The table's columns.
-        given: Columns that the caller named, by field.
-
-    Returns:
-        Column names by field, None if one that is needed cannot be found.
-
-    Raises:
-        OptionError: The caller named an unknown field or a column that is not there.
-
-    Example:
-        >>> find_columns(["Chat ID", "sender", "body"])
-        {'conversation_id': 'Chat ID', 'role': 'sender', 'content': 'body'}
-    """
-    given = given or {}
-    if unknown := given.keys() - FIELDS.keys():
-        raise OptionError(f"columns cannot say where {min(unknown)!r} is; use {', '.join(FIELDS)}")
-    by_name = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(names)}
-    found = {}
-    for field, synonyms in FIELDS.items():
-        if field in given:
-            if given[field] not in names:
-                raise OptionError(
-                    f"there is no column {given[field]!r}; the table has {name_list(names)}"
-                )
-            found[field] = given[field]
-        else:
-            free = (by_name[name] for name in synonyms if name in by_name)
-            column = next((name for name in free if name not in given.values()), None)
-            if column is not None:
-                found[field] = column
-    return found if all(field in found for field in _REQUIRED) else None
+_PROBLEM = "\x00problem"
+_ABOUT = ("user_id", "model", "language", "title", "source")
+_LONGEST_CELL = 2**31 - 1
 
 
-def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str | None:
-    r"""Return the delimiter under which the header names the columns needed, None if none does.
-
-    Example:
-        >>> find_delimiter("conversation_id;role;content\n")
-        ';'
-    """
-    problem = None
-    for delimiter in _DELIMITERS:
-        try:
-            if find_columns(next(csv.reader([header], delimiter=delimiter), []), given):
-                return delimiter
-        except OptionError as error:
-            problem = problem or error
-        except csv.Error:
-            continue
-    if problem is not None:
-        raise problem
-    return None
-
-
-def allow_long_cells() -> None:
+def allow_long_cells(limit: int = _LONGEST_CELL) -> None:
     """Raise the csv module's limit, which is one for the whole process.
 
     By default it is 128 KiB, which is less than some messages.
+
+    Args:
+        limit: Characters that a cell may have.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+    csv.field_size_limit(max(csv.field_size_limit(), limit))
 
 
-def read_csv(
-    stream: TextIO, *, columns: Mapping[str, str] | None = None
-) -> Iterator[Conversation | ConversationFailure]:
+def recognizes_text(beginning: str, reading: Reading) -> str | None:
+    r"""Return what in a text tells that it is a table, None if it is none.
+
+    Example:
+        >>> recognizes_text("conversation_id,role,content\n1,user,hi\n", Reading())
+        'the columns conversation_id, role, content'
+    """
+    if beginning.startswith(("{", "[")):
+        return None
+    header = re.split("[\r\n]", beginning, maxsplit=1)[0]
+    delimiter = find_delimiter(header, reading.columns)
+    if delimiter is None:
+        return None
+    return _evidence(next(csv.reader([header], delimiter=delimiter)), reading)
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells that it is a row of a table, None if it is none.
+
+    Example:
+        >>> recognizes({"conversation_id": 1, "role": "user", "content": "hi"})
+        'the columns conversation_id, role, content'
+    """
+    if not isinstance(record, Mapping):
+        return None
+    names = [name for name in record if isinstance(name, str)]
+    return _evidence(names, Reading()) if find_columns(names) else None
+
+
+def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
     """Read conversations from a CSV or TSV table.
 
     Args:
-        stream: A seekable text stream, opened with ``newline=""``.
-        columns: Column names by field, where the usual names do not do.
-
-    Yields:
-        A conversation for each id, in the order of their last rows, or why there is none.
+        stream: A text stream, opened with ``newline=""``.
+        reading: What the caller asked for.
 
     Raises:
         TranscriptFormatError: The header does not name the columns needed.
-        OptionError: `columns` names one that is not there.
+        OptionError: The caller named a column that is not there.
     """
-    allow_long_cells()
-    header = next((line for line in stream if line.strip()), None)
+    allow_long_cells(reading.limits.record_characters)
+    lines = _Lines(stream, reading.limits.record_characters)
+    header = next((line for line in lines if line.strip("\ufeff \r\n")), None)
     if header is None:
         return
-    delimiter = find_delimiter(header, columns)
+    delimiter = find_delimiter(header.lstrip("\ufeff"), reading.columns)
     if delimiter is None:
-        raise TranscriptFormatError(missing_columns(header))
-
-    def rows() -> _Rows:
-        stream.seek(0)
-        lines = _Lines(stream)
-        reader = csv.reader(lines, delimiter=delimiter)
-        filled = (cells for cells in reader if any(cells))
-        names = next(filled)
-        found = find_columns(names, columns) or {}
-        places = {field: names.index(column) for field, column in found.items()}
-        width = len(names)
-        for cells in filled:
-            row: dict[str, Any] = {
-                field: cells[place] for field, place in places.items() if place < len(cells)
-            }
-            if lines.ended:
-                row["problem"] = "the file ends inside a quoted cell"
-            elif len(cells) < width or any(cells[width:]):
-                row["problem"] = f"the row has {len(cells)} cells, the header {width}"
-            yield reader.line_num, row
-
-    yield from _conversations(rows, "line")
+        raise TranscriptFormatError(f"found {describe_header(header)}")
+    rows = csv.reader(chain([header.lstrip("\ufeff")], lines), delimiter=delimiter)
+    yield from _read(_csv_rows(rows, lines), reading)
 
 
-def read_parquet(
-    stream: BinaryIO, *, columns: Mapping[str, str] | None = None
-) -> Iterator[Conversation | ConversationFailure]:
-    """Read conversations from a Parquet table.
-
-    Args:
-        stream: A seekable binary stream.
-        columns: Column names by field, where the usual names do not do.
-
-    Yields:
-        A conversation for each id, in the order of their last rows, or why there is none.
+def read_rows(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read conversations from rows of JSON or Parquet.
 
     Raises:
-        TranscriptFormatError: The file is damaged or lacks a column.
-        OptionError: `columns` names one that is not there.
+        TranscriptFormatError: The first row lacks the columns needed.
+        OptionError: The caller named a column that is not there.
     """
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
+    damaged: list[ConversationFailure] = []
 
-    try:
-        file = ParquetFile(stream)
-    except (pyarrow.ArrowException, OSError):
-        raise TranscriptFormatError("the Parquet file is damaged or cut short") from None
-    names = file.schema_arrow.names
-    found = find_columns(names, columns)
-    if found is None:
-        raise TranscriptFormatError(_missing_columns(names))
-    fields = {column: field for field, column in found.items()}
+    def rows() -> Iterator[Row]:
+        for record in good(records, reading):
+            if isinstance(record, ConversationFailure):
+                damaged.append(record)
+            elif isinstance(record.value, Mapping):
+                yield Row(record.place, dict(record.value))
+            else:
+                error = ConversationError(f"expected an object, got {kind_of(record.value)}")
+                damaged.append(reading.failure(error))
 
-    def rows() -> _Rows:
-        number = 0
-        try:
-            for batch in file.iter_batches(batch_size=1024, columns=list(fields)):
-                for row in batch.to_pylist():
-                    yield number, {fields[column]: value for column, value in row.items()}
-                    number += 1
-        except (pyarrow.ArrowException, OSError):
-            raise TranscriptFormatError("the Parquet file is damaged", line=number) from None
-
-    yield from _conversations(rows, "row")
+    yield from _read(rows(), reading)
+    yield from damaged
 
 
-def missing_columns(header: str) -> str:
-    """Say that a text file's first line is not the header of a table of messages."""
-    delimiter = max(_DELIMITERS, key=header.count)
-    if delimiter not in header or "\x00" in header:
-        return "found neither JSON nor a table"
-    return _missing_columns(header.strip().split(delimiter))
+READERS = (
+    TextReader(NAME, recognizes_text, read_csv),
+    RecordReader(NAME, recognizes, read_rows),
+)
 
 
-def _missing_columns(names: Sequence[str]) -> str:
-    return (
-        f"found a table with the columns {name_list(names)}, but none of its columns has a usual "
-        "name for the conversation's id, the role or the content; name them, "
-        "for example columns={'conversation_id': 'chat', 'role': 'who', 'content': 'words'}"
-    )
+def _evidence(names: Sequence[str], reading: Reading) -> str:
+    found = find_columns(names, reading.columns) or {}
+    return f"the columns {name_list([*found.values()])}"
 
 
 class _Lines:
     """The lines of a file, and whether they have all been read."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, limit: int) -> None:
         self._stream = stream
+        self._limit = limit
         self.ended = False
+        self.number = 0
+        self.cut: list[int] = []
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._stream.readline()
+        line = self._stream.readline(self._limit)
         if not line:
             self.ended = True
             raise StopIteration
+        self.number += 1
+        if len(line) == self._limit and not line.endswith(("\n", "\r")):
+            self.cut.append(self.number)
+            while len(self._stream.readline(self._limit)) == self._limit:
+                pass
+            return "\n"
         return line
 
 
-def _conversations(
-    rows: Callable[[], _Rows], unit: str
-) -> Iterator[Conversation | ConversationFailure]:
-    last = {_conversation_id(row): number for number, row in rows()}
-    waiting: defaultdict[str | None, list[tuple[str, _Row]]] = defaultdict(list)
-    for number, row in rows():
-        identifier = _conversation_id(row)
-        waiting[identifier].append((f"{unit} {number}", row))
-        if last[identifier] == number:
-            yield _conversation(identifier, _in_order(waiting.pop(identifier)))
-
-
-def _conversation(
-    identifier: str | None, rows: Sequence[tuple[str, _Row]]
-) -> Conversation | ConversationFailure:
-    messages = []
-    for index, (place, row) in enumerate(rows):
+def _csv_rows(rows: Iterator[list[str]], lines: _Lines) -> Iterator[Row]:
+    """Yield the rows under a header; what is wrong with one stands in the column ``problem``."""
+    names: list[str] | None = None
+    while True:
+        problem = None
         try:
-            if "problem" in row:
-                raise ConversationError(f"{row['problem']}; a quote may be missing")
-            if identifier is None:
-                raise ConversationError("the cell is empty", field="conversation_id")
-            message = {
-                "role": row.get("role"),
-                "content": _content(row.get("content")),
-                "id": to_text(row.get("message_id")),
-                "timestamp": row.get("timestamp"),
-            }
-            messages.append(to_message(message, index))
-        except ConversationError as error:
-            return ConversationFailure(identifier, f"{type(error).__name__}: {place}: {error}")
-    about = {
-        field: next((row[field] for _, row in rows if row.get(field) not in (None, "")), None)
-        for field in ("user_id", "model", "language", "title", "source")
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error:
+            cells = [""]
+            problem = "a cell is longer than the limit (record_characters)"
+        if lines.cut:
+            problem = "the line is longer than the limit (record_characters)"
+            lines.cut.clear()
+        if problem is None and not any(cells):
+            continue
+        if names is None:
+            names = cells
+            continue
+        if problem is None and lines.ended:
+            problem = "the file ends inside a quoted cell; a quote may be missing"
+        elif problem is None and (len(cells) < len(names) or any(cells[len(names) :])):
+            problem = (
+                f"the row has {len(cells)} cells, the header {len(names)}; a quote may be missing"
+            )
+        fields: dict[str, Any] = {}
+        for name, cell in zip(names, cells, strict=False):
+            fields.setdefault(name, cell)
+        if problem is not None:
+            fields[_PROBLEM] = problem
+        yield Row(f"line {lines.number}", fields)
+
+
+def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
+    first = next(rows, None)
+    if first is None:
+        return
+    names = [name for name in first.fields if isinstance(name, str) and name != _PROBLEM]
+    columns = find_columns(names, reading.columns)
+    if columns is None:
+        raise TranscriptFormatError(f"found {describe_columns(names)}")
+    known = (Row(row.place, _by_field(row.fields, columns)) for row in chain([first], rows))
+    if "messages" in columns:
+        for row in known:
+            reading.place = row.place
+            yield _nested(row.fields, reading)
+        return
+    keyed = ((_conversation_id(row.fields), row) for row in known)
+    for group in grouped(keyed, limit=reading.limits.record_characters):
+        yield _long(group, reading)
+
+
+def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    found = {field: row.get(column) for field, column in columns.items()}
+    return found | {_PROBLEM: row[_PROBLEM]} if _PROBLEM in row else found
+
+
+def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
+    identifier = _conversation_id(row)
+    try:
+        if _PROBLEM in row:
+            raise ConversationError(row[_PROBLEM])
+        cell = row["messages"]
+        messages = _parse_cell(cell) if isinstance(cell, str) else cell
+        if not isinstance(messages, list):
+            raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
+        parsed = [
+            to_message(named_message(message), index) for index, message in enumerate(messages)
+        ]
+        return to_conversation({**_about([row]), "id": identifier}, parsed)
+    except ConversationError as error:
+        return reading.failure(error, identifier)
+
+
+def _parse_cell(text: str) -> Any:
+    """Read a list from JSON, or from the text that Python makes of it (as pandas writes it)."""
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        raise ConversationError(
+            "expected a list as JSON or Python text, got other text", field="messages"
+        ) from None
+
+
+def _long(group: Group, reading: Reading) -> Item:
+    messages: list[Any] = []
+    reading.place = group.rows[0].place
+    try:
+        if not group.complete:
+            raise ConversationError("it is longer than the limit (record_characters)")
+        for row in _without_repeats(_in_order(group.rows), reading):
+            reading.place = row.place
+            messages.append(_message(row.fields, group.key, len(messages), reading))
+    except ConversationError as error:
+        return reading.failure(error, group.key)
+    return to_conversation(
+        {**_about([row.fields for row in group.rows]), "id": group.key}, messages
+    )
+
+
+def _message(
+    row: Mapping[str, Any], identifier: str | None, index: int, reading: Reading
+) -> Message:
+    if _PROBLEM in row:
+        raise ConversationError(row[_PROBLEM])
+    if identifier is None:
+        raise ConversationError("the cell is empty", field="conversation_id")
+    role = row.get("role")
+    message = {
+        "role": reading.role_of(role) or role,
+        "content": _content(row.get("content")),
+        "id": to_text(row.get("message_id")),
+        "timestamp": row.get("timestamp"),
     }
-    about["user_id"] = _whole(to_text(about["user_id"]))
-    return to_conversation({**about, "id": identifier}, messages)
+    return to_message(message, index)
+
+
+def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    about = {
+        field: next((row[field] for row in rows if row.get(field) not in (None, "")), None)
+        for field in _ABOUT
+    }
+    return about | {"user_id": _whole(to_text(about["user_id"]))}
 
 
 def _content(value: Any) -> Any:
@@ -302,25 +312,39 @@ def _content(value: Any) -> Any:
     return "" if value is None or value != value else value
 
 
-def _in_order(rows: list[tuple[str, _Row]]) -> list[tuple[str, _Row]]:
+def _in_order(rows: list[Row]) -> list[Row]:
     """Sort rows by their turn, else by their time, if every row has one."""
-    for key in (lambda row: _number(row.get("turn")), lambda row: to_time(row.get("timestamp"))):
-        keys: list[float | datetime | None] = [key(row) for _, row in rows]
+    for field, read in (("turn", _number), ("timestamp", to_time)):
+        keys: list[Any] = [read(row.fields.get(field)) for row in rows]
         if None not in keys:
-            order = sorted(range(len(rows)), key=keys.__getitem__)  # type: ignore[arg-type]
-            return [rows[position] for position in order]
+            return [rows[position] for position in sorted(range(len(rows)), key=keys.__getitem__)]
     return rows
+
+
+def _without_repeats(rows: Sequence[Row], reading: Reading) -> Iterator[Row]:
+    """Leave out rows that repeat another one's turn or message id, role and content."""
+    seen = set()
+    for row in rows:
+        fields = row.fields
+        turn = fields.get("message_id") or fields.get("turn")
+        key = json.dumps([turn, fields.get("role"), fields.get("content")], default=str)
+        if turn not in (None, "") and key in seen:
+            reading.place = row.place
+            reading.drop("duplicate")
+            continue
+        seen.add(key)
+        yield row
 
 
 def _number(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if number == number else None
 
 
-def _conversation_id(row: _Row) -> str | None:
+def _conversation_id(row: Mapping[str, Any]) -> str | None:
     return _whole(to_text(row.get("conversation_id")))
 
 

@@ -1,0 +1,39 @@
+"""Rows of a Parquet file as records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from affectlib.errors import TranscriptFormatError
+from affectlib.formats._json import Record
+
+MAGIC = b"PAR1"
+_BATCH = 128
+
+
+def iter_rows(stream: BinaryIO) -> Iterator[Record]:
+    """Yield the rows of a Parquet file.
+
+    Args:
+        stream: A seekable binary stream.
+
+    Raises:
+        TranscriptFormatError: The file is damaged.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    unreadable = (pyarrow.ArrowException, OSError, ValueError, OverflowError)
+    try:
+        file = ParquetFile(stream)
+    except unreadable:
+        raise TranscriptFormatError("the Parquet file is damaged or cut short") from None
+    number = 0
+    try:
+        for batch in file.iter_batches(batch_size=_BATCH):
+            for row in batch.to_pylist():
+                yield Record(f"row {number}", row)
+                number += 1
+    except unreadable:
+        raise TranscriptFormatError("the Parquet file is damaged", line=number) from None

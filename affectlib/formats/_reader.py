@@ -1,0 +1,189 @@
+"""What a reader is, and what it gets.
+
+A reader is one of three things, by what it reads:
+
+- `RecordReader`: JSON records (lines, arrays, documents), rows of Parquet;
+- `TextReader`: text that is no JSON, such as CSV, HTML or a log;
+- `FolderReader`: the files of a folder or a ZIP archive that belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Literal, Protocol, TextIO, TypeAlias
+
+from affectlib.conversation import Conversation, Role
+from affectlib.errors import AffectlibError, ConversationError, TranscriptFormatError
+from affectlib.formats._fields import record_id
+from affectlib.formats._json import Record
+from affectlib.formats.report import Limits, ReadReport
+from affectlib.predictions import ConversationFailure
+
+Item: TypeAlias = Conversation | ConversationFailure
+Branches: TypeAlias = Literal["active", "all", "longest"]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the caller asked for, and where the reading is.
+
+    Attributes:
+        columns: Column names by field, for tables.
+        branches: Which paths of a conversation that is a tree are read.
+        users: Names of people who are the user, for chats without roles.
+        assistants: Names of those who are the assistant.
+        limits: How much is too much.
+        report: Where drops, failures and formats are counted.
+        file: The file within a folder or archive, the empty string if there is just one.
+        place: The record that is being read, within the file.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    branches: Branches = "active"
+    users: frozenset[str] = frozenset()
+    assistants: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    report: ReadReport = field(default_factory=ReadReport)
+    file: str = ""
+    place: str = ""
+
+    def role_of(self, name: Any) -> Role | None:
+        """Return the role that the caller gave to a person, None if none.
+
+        Where only users were named, everyone else is the assistant, and the other way round.
+
+        Example:
+            >>> Reading(assistants=frozenset({"Bot"})).role_of("Ana")
+            'user'
+        """
+        if not isinstance(name, str):
+            return None
+        if name in self.users:
+            return "user"
+        if name in self.assistants:
+            return "assistant"
+        if self.users and not self.assistants:
+            return "assistant"
+        return "user" if self.assistants and not self.users else None
+
+    def where(self) -> str:
+        """Return the file, if there are several, and the place in it."""
+        return ": ".join(filter(None, (self.file, self.place)))
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count what is left out here; the reasons are those in `report.DROPS`."""
+        if count:
+            self.report.drop(reason, self.where(), count)
+
+    def failure(self, error: AffectlibError, id: str | None = None) -> ConversationFailure:
+        """Count a record that cannot be read, and return what is put out in its place."""
+        self.report.fail(_kind(error), self.where())
+        message = ": ".join(filter(None, (type(error).__name__, self.where(), str(error))))
+        return ConversationFailure(id, message)
+
+
+class Files(Protocol):
+    """The files of a folder or archive.
+
+    Attributes:
+        names: Their paths in it, with ``/`` between folders, in order. A folder that holds all
+            the others, as in many archives, is left out.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their paths, in order."""
+
+    def open(self, name: str) -> BinaryIO:
+        """Open one of them, decompressed; close it after use."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReader:
+    """A format of JSON records.
+
+    Attributes:
+        name: The format.
+        recognizes: Returns what in a record tells the format, None if it has another.
+        read: Makes conversations of all records of a file; see `each`.
+    """
+
+    name: str
+    recognizes: Callable[[Any], str | None]
+    read: Callable[[Iterator[Record], Reading], Iterator[Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class TextReader:
+    """A format of text that is no JSON.
+
+    Attributes:
+        name: The format.
+        recognizes: Returns what in the first 64 KiB tells the format, None if it has another.
+        read: Makes conversations of the text, with line ends as they are.
+    """
+
+    name: str
+    recognizes: Callable[[str, Reading], str | None]
+    read: Callable[[TextIO, Reading], Iterator[Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderReader:
+    """A format of several files.
+
+    Attributes:
+        name: The format.
+        recognizes: Returns which files tell the format, None if it has another.
+        read: Makes conversations of the files.
+    """
+
+    name: str
+    recognizes: Callable[[Files], str | None]
+    read: Callable[[Files, Reading], Iterator[Item]]
+
+
+Reader: TypeAlias = RecordReader | TextReader | FolderReader
+
+
+def each(
+    parse: Callable[[Any, Reading], Iterable[Conversation]],
+) -> Callable[[Iterator[Record], Reading], Iterator[Item]]:
+    """Make the `read` of a format of which each record is a conversation, or several.
+
+    Args:
+        parse: Turns a record into conversations; raises `ConversationError` if it is malformed.
+    """
+
+    def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+        for record in good(records, reading):
+            if isinstance(record, ConversationFailure):
+                yield record
+                continue
+            try:
+                yield from parse(record.value, reading)
+            except ConversationError as error:
+                yield reading.failure(error, record_id(record.value))
+
+    return read
+
+
+def good(records: Iterator[Record], reading: Reading) -> Iterator[Record | ConversationFailure]:
+    """Yield the records, and failures in the place of those that are no valid JSON.
+
+    Each record's place becomes that of the reading.
+    """
+    for record in records:
+        reading.place = record.place
+        if record.problem is None:
+            yield record
+        else:
+            yield reading.failure(TranscriptFormatError(record.problem))
+
+
+def _kind(error: AffectlibError) -> str:
+    """Say what is wrong without the place, so that the same problems are counted together."""
+    problem = getattr(error, "problem", str(error))
+    name = getattr(error, "field", None)
+    return f"{name.rpartition('.')[2]}: {problem}" if isinstance(name, str) else str(problem)

@@ -1,0 +1,364 @@
+"""Where transcripts lie: files, folders, globs, archives and pipes, opened within limits."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import io
+import lzma
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, TypeVar, cast
+
+from affectlib.errors import MissingExtraError, TranscriptFormatError
+from affectlib.formats._reader import Reading
+from affectlib.formats.report import Limits
+
+HEAD = 1 << 16
+"""Bytes from which the format of a file is told."""
+
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
+"""What reading compressed data raises if it is damaged or cut short."""
+
+CUT_SHORT = "the compressed data is damaged or cut short"
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_UNPACKED_FREELY = 1 << 26
+_WINDOW = 1 << 27
+_PIECE = 2048  # no more than 64 MiB, whatever is in it
+_RUBBISH = ("__MACOSX", "Thumbs.db")
+
+_FileT = TypeVar("_FileT")
+
+
+class Source:
+    """A file on its way to a reader, decompressed.
+
+    Attributes:
+        head: Up to 64 KiB from the beginning.
+        stream: All bytes.
+    """
+
+    def __init__(self, raw: BinaryIO, limits: Limits) -> None:
+        """Look at the beginning of a stream, and decompress it if need be.
+
+        Raises:
+            TranscriptFormatError: The compressed data is damaged, or a bomb.
+        """
+        seekable = raw.seekable()
+        try:
+            magic, stream = _look(raw, len(_ZSTD), seekable)
+            unpacked = _unpacked(stream, magic, limits)
+            self._seekable = seekable and unpacked is None
+            self.head, self.stream = _look(unpacked or stream, HEAD, self._seekable)
+        except DAMAGED:
+            raise TranscriptFormatError(CUT_SHORT) from None
+
+    def seekable(self, stack: ExitStack) -> BinaryIO:
+        """Return the stream, by way of a temporary file if it is a pipe or was compressed."""
+        if self._seekable:
+            return self.stream
+        file = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115
+        shutil.copyfileobj(self.stream, file)
+        file.seek(0)
+        return file
+
+
+def open_input(path: str | os.PathLike[str], stack: ExitStack) -> BinaryIO:
+    """Open a file, or standard input for ``-``."""
+    if os.fspath(path) == "-":
+        return cast(BinaryIO, sys.stdin.buffer)
+    return stack.enter_context(Path(path).open("rb"))
+
+
+def find_files(path: str | os.PathLike[str], reading: Reading) -> Folder | None:
+    """Return the files that a folder or a pattern such as ``chats/*.jsonl`` stands for.
+
+    Returns:
+        The files; None if the path is no folder, and a file or no pattern.
+    """
+    text = os.fspath(path)
+    if text != "-" and os.path.isdir(text):
+        return Folder.of(Path(text), reading)
+    if text == "-" or os.path.exists(text) or not glob.has_magic(text):
+        return None
+    found = {name: Path(name) for name in sorted(glob.glob(text, recursive=True))}
+    if not found:
+        raise FileNotFoundError(2, "no file has such a name", text)
+    return Folder({name: path for name, path in found.items() if path.is_file()}, reading)
+
+
+class Folder:
+    """Files on disk."""
+
+    def __init__(self, paths: dict[str, Path], reading: Reading) -> None:
+        """Take files by their names."""
+        self._paths = _bounded(paths, reading)
+        self._reading = reading
+
+    @classmethod
+    def of(cls, folder: Path, reading: Reading) -> Folder:
+        """Find the files below a folder; those that begin with a dot are left out."""
+        paths = {}
+        for place, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not _is_rubbish(name))
+            for name in names:
+                path = Path(place, name)
+                if not _is_rubbish(name) and path.is_file():
+                    paths[path.relative_to(folder).as_posix()] = path
+        return cls(paths, reading)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their paths, in order."""
+        return tuple(self._paths)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open one of them."""
+        return self._paths[name].open("rb")
+
+
+class Archive:
+    """The files of a ZIP archive, read where they lie: nothing is unpacked to the disk."""
+
+    def __init__(self, stream: BinaryIO, reading: Reading) -> None:
+        """List the files.
+
+        Raises:
+            TranscriptFormatError: The archive is damaged, or holds too many files.
+        """
+        try:
+            self._archive = zipfile.ZipFile(stream)
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+            raise TranscriptFormatError("the ZIP archive is damaged or cut short") from None
+        self._reading = reading
+        entries: dict[str, zipfile.ZipInfo] = {}
+        for entry in self._archive.infolist():
+            problem = _entry_problem(entry)
+            if problem is not None:
+                reading.report.skip(problem, entry.filename)
+            elif not entry.is_dir() and not any(map(_is_rubbish, entry.filename.split("/"))):
+                if entry.filename in entries:
+                    reading.report.skip(
+                        "the archive has two files of that name; the last one was read",
+                        entry.filename,
+                    )
+                entries[entry.filename] = entry
+        prefix = _common_folder(entries)
+        self._entries = _bounded(
+            {name[len(prefix) :]: entry for name, entry in entries.items()}, reading
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their paths, in order."""
+        return tuple(self._entries)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open one of them."""
+        entry = self._entries[name]
+        try:
+            member = cast(BinaryIO, self._archive.open(entry))
+        except (RuntimeError, NotImplementedError, zipfile.BadZipFile):
+            raise TranscriptFormatError(
+                "the file is encrypted, damaged or packed in an unknown way"
+            ) from None
+        return cast(
+            BinaryIO,
+            io.BufferedReader(
+                _Bounded(member, lambda: entry.compress_size, self._reading.limits), HEAD
+            ),
+        )
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a file begins as a ZIP archive does."""
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def encoding_of(head: bytes) -> str:
+    """Return the encoding that a byte order mark tells, UTF-8 if there is none."""
+    if head.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
+        return "utf-32"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    return "utf-8-sig" if head.startswith(b"\xef\xbb\xbf") else "utf-8"
+
+
+def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
+    """Say why an entry of an archive is not read, None if it is."""
+    name = entry.filename
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
+        return "its path leads out of the archive"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "it is a link"
+    if entry.flag_bits & 1:
+        return "it is encrypted"
+    return None
+
+
+def _is_rubbish(name: str) -> bool:
+    return name in _RUBBISH or (name.startswith(".") and name not in (".", ".."))
+
+
+def _common_folder(names: Iterable[str]) -> str:
+    """Return the folder that holds all of the files, with its slash; empty if there is none."""
+    firsts = {name.partition("/")[:2] for name in names}
+    first, slash = firsts.pop() if len(firsts) == 1 else ("", "")
+    return first + slash if slash else ""
+
+
+def _bounded(files: dict[str, _FileT], reading: Reading) -> dict[str, _FileT]:
+    """Return the files in the order of their names.
+
+    Raises:
+        TranscriptFormatError: They are too many.
+    """
+    if len(files) > reading.limits.files:
+        limit = reading.limits.files
+        raise TranscriptFormatError(
+            f"it holds {len(files):,} files, more than the limit of {limit:,} (files)"
+        )
+    return {name: files[name] for name in sorted(files)}
+
+
+def _look(stream: BinaryIO, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
+    """Read the beginning of a stream, and return it and the whole."""
+    head = stream.read(size)
+    if seekable:
+        stream.seek(0)
+        return head, stream
+    return head, cast(BinaryIO, io.BufferedReader(_Whole(head, stream)))
+
+
+def _unpacked(stream: BinaryIO, magic: bytes, limits: Limits) -> BinaryIO | None:
+    """Return the stream decompressed, None if it is not compressed."""
+    if not magic.startswith((_GZIP, _ZSTD)):
+        return None
+    packed = _Counted(stream)
+    buffered = cast(BinaryIO, io.BufferedReader(packed))
+    unpacked: Any = (
+        gzip.GzipFile(fileobj=buffered) if magic.startswith(_GZIP) else _Unzstd(buffered)
+    )
+    return cast(BinaryIO, io.BufferedReader(_Bounded(unpacked, lambda: packed.count, limits), HEAD))
+
+
+class _Raw(io.RawIOBase):
+    """A stream that can only be read."""
+
+    def readable(self) -> bool:
+        return True
+
+
+class _Whole(_Raw):
+    """A stream that cannot seek, made whole again after its head was read."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readinto(self, buffer: Any) -> int:
+        size = len(buffer)
+        if self._head:
+            data, self._head = self._head[:size], self._head[size:]
+        else:
+            data = self._rest.read(size)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Counted(_Raw):
+    """A stream, and how many bytes were read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self.count += len(data)
+        return len(data)
+
+
+class _Unzstd:
+    """Data compressed with Zstandard; an error where it is damaged or cut short."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise MissingExtraError("zstandard", "formats") from None
+        self._error = zstandard.ZstdError
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+        self._frame = self._decompressor.decompressobj()
+        self._stream = stream
+        self._ready = memoryview(b"")
+        self._within = False
+
+    def read(self, size: int) -> bytes:
+        """Return at most so many bytes, none at the end."""
+        try:
+            while not self._ready:
+                packed = self._stream.read(_PIECE)
+                if not packed:
+                    if self._within:
+                        raise EOFError
+                    break
+                self._ready = memoryview(self._unpacked(packed))
+        except self._error:
+            raise EOFError from None
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return bytes(data)
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        unpacked = b""
+        while packed:
+            unpacked += self._frame.decompress(packed)
+            packed = self._frame.unused_data
+            self._within = not self._frame.eof
+            if self._frame.eof:
+                self._frame = self._decompressor.decompressobj()
+        return unpacked
+
+    def close(self) -> None:
+        """Do nothing; the stream is its owner's."""
+
+
+class _Bounded(_Raw):
+    """Decompressed data; an error where it becomes far larger than what it came from."""
+
+    def __init__(self, stream: Any, packed: Callable[[], int], limits: Limits) -> None:
+        self._stream = stream
+        self._packed = packed
+        self._limits = limits
+        self._count = 0
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        self._count += len(data)
+        if self._count > self._limits.unpacked_bytes:
+            raise TranscriptFormatError(
+                f"it unpacks to more than {self._limits.unpacked_bytes:,} bytes (unpacked_bytes)"
+            )
+        if self._count > _UNPACKED_FREELY + self._limits.ratio * self._packed():
+            raise TranscriptFormatError(
+                f"it unpacks to more than {self._limits.ratio} times its size (ratio); "
+                "it may be a decompression bomb"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
