@@ -148,7 +148,7 @@ def test_options_reach_their_places(
     ("make", "message"),
     [
         (lambda d: [str(d / "none.jsonl"), "-o", str(d / "o.csv")], "No such file"),
-        (lambda d: [str(d), "-o", str(d / "o.csv")], "Is a directory"),
+        (lambda d: [str(d), "-o", str(d / "o.csv")], "it holds no files"),
         (lambda d: [str(source(d, "text")), "-o", str(d / "o.csv")], "neither JSON nor a table"),
         (lambda d: [str(source(d, record("x"))), "-o", str(d / "o.txt")], "unknown suffix"),
         (lambda d: [str(source(d, record("x"))), "-o", str(d / "x" / "o.csv")], "does not exist"),

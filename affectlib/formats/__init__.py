@@ -18,7 +18,7 @@ To add a format, write one module here that ends with ``READERS``, a tuple of on
 and list the module in `_MODULES` below, before those that would also take its files. Every reader
 gets a `Reading`: the caller's options, ``reading.drop(reason)`` to count what is left out (reasons
 are in `report.DROPS`), and ``reading.failure(error, id)`` for what cannot be read. Rows that
-belong together and need not stand together go through `_grouping.grouped`. If all records of a
+belong together and need not stand together go through `read_groups`. If all records of a
 file lie in an object, under a key, its key belongs into ``_json._WRAPPERS``. Then add a fixture and
 tests, the reader's strategy in ``tests/fuzz``, and a row in the README.
 """
@@ -34,7 +34,19 @@ from typing import BinaryIO, TextIO, get_args
 
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, TranscriptFormatError
-from affectlib.formats import chatgpt, openai, sharegpt, table
+from affectlib.formats import (
+    anthropic_hh,
+    canonical,
+    chatgpt,
+    claude,
+    claude_code,
+    convokit,
+    oasst,
+    openai,
+    sharegpt,
+    table,
+    wildchat,
+)
 from affectlib.formats._fields import kind_of, name_list
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._parquet import MAGIC, iter_rows
@@ -62,7 +74,19 @@ from affectlib.predictions import ConversationFailure
 
 __all__ = ["FORMATS", "Limits", "ReadReport", "read_conversations"]
 
-_MODULES = (chatgpt, openai, sharegpt, table)
+_MODULES = (
+    canonical,
+    chatgpt,
+    claude,
+    claude_code,
+    wildchat,
+    oasst,
+    convokit,
+    anthropic_hh,
+    openai,
+    sharegpt,
+    table,
+)
 _READERS = tuple(reader for module in _MODULES for reader in module.READERS)
 FORMATS = tuple(dict.fromkeys(reader.name for reader in _READERS))
 """The formats that can be named."""
@@ -197,8 +221,11 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
     reading.file = ""
     if not known:
         count = len(files.names)
-        one = f"; {files.names[0]}: {problem}" if count else ""
-        raise TranscriptFormatError(f"none of the {count:,} files has a known format{one}")
+        if not count:
+            raise TranscriptFormatError("it holds no files")
+        raise TranscriptFormatError(
+            f"none of the {count:,} files has a known format; {files.names[0]}: {problem}"
+        )
 
 
 def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:

@@ -22,7 +22,6 @@ _NOT_FOR_THE_USER: Mapping[str, str] = MappingProxyType(
         "thinking": "reasoning",
         "redacted_thinking": "reasoning",
         "reasoning": "reasoning",
-        "voice_note": "not_text",
     }
 )
 """Why blocks of a type are left out."""

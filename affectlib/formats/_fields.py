@@ -12,8 +12,8 @@ from typing import Any
 from affectlib.conversation import Conversation, Message, clean_text, parse_message
 from affectlib.errors import ConversationError
 
-_IDS = ("id", "conversation_id", "chat_id", "thread_id")
-_TIMES = ("timestamp", "created_at", "create_time", "created", "started_at")
+_IDS = ("id", "conversation_id", "chat_id", "thread_id", "uuid", "conversation_hash")
+_TIMES = ("timestamp", "created_at", "create_time", "created", "created_date", "started_at")
 _NAMES = {
     "from": "role",
     "speaker": "role",
@@ -106,6 +106,13 @@ def to_conversation(record: Mapping[str, Any], messages: Sequence[Message]) -> C
         source=to_text(record.get("source")),
         metadata={} if started_at is None else {"started_at": started_at},
     )
+
+
+def numbered(conversation: Conversation, suffix: str) -> Conversation:
+    """Add to the id of a conversation, if it has one, what tells its branch from the others."""
+    if not suffix or conversation.id is None:
+        return conversation
+    return replace(conversation, id=conversation.id + suffix)
 
 
 def record_id(record: Any) -> str | None:

@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from affectlib.errors import ConversationError
+
 
 class Row(NamedTuple):
     """A row, and its place in the file."""
@@ -31,6 +33,15 @@ class Group(NamedTuple):
     key: str | None
     rows: list[Row]
     complete: bool
+
+    def require_all(self) -> None:
+        """Raise unless all rows are there.
+
+        Raises:
+            ConversationError: They are too many.
+        """
+        if not self.complete:
+            raise ConversationError("it is longer than the limit (record_characters)")
 
 
 def grouped(rows: Iterable[tuple[str | None, Row]], *, limit: int) -> Iterator[Group]:

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, Literal, Protocol, TextIO, TypeAlias
 
 from affectlib.conversation import Conversation, Role
 from affectlib.errors import AffectlibError, ConversationError, TranscriptFormatError
-from affectlib.formats._fields import record_id
+from affectlib.formats._fields import kind_of, record_id
+from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
 from affectlib.formats.report import Limits, ReadReport
 from affectlib.predictions import ConversationFailure
@@ -180,6 +181,47 @@ def good(records: Iterator[Record], reading: Reading) -> Iterator[Record | Conve
             yield record
         else:
             yield reading.failure(TranscriptFormatError(record.problem))
+
+
+def good_rows(
+    records: Iterator[Record], reading: Reading, failed: list[ConversationFailure]
+) -> Iterator[Row]:
+    """Yield the records that are objects, and put failures for the others into a list."""
+    for record in good(records, reading):
+        if isinstance(record, ConversationFailure):
+            failed.append(record)
+        elif isinstance(record.value, Mapping):
+            yield Row(record.place, dict(record.value))
+        else:
+            error = ConversationError(f"expected an object, got {kind_of(record.value)}")
+            failed.append(reading.failure(error))
+
+
+def read_groups(
+    records: Iterator[Record],
+    reading: Reading,
+    key: Callable[[Mapping[str, Any]], str | None],
+    parse: Callable[[Group, Reading], Iterable[Conversation]],
+) -> Iterator[Item]:
+    """Read a format of which several records make a conversation, wherever they stand.
+
+    Args:
+        records: The records of a file.
+        reading: What the caller asked for.
+        key: Returns which conversation a record belongs to.
+        parse: Turns the records of one into conversations; raises `ConversationError` if they are
+            malformed.
+    """
+    failed: list[ConversationFailure] = []
+    rows = ((key(row.fields), row) for row in good_rows(records, reading, failed))
+    for group in grouped(rows, limit=reading.limits.record_characters):
+        reading.place = group.rows[0].place
+        try:
+            group.require_all()
+            yield from parse(group, reading)
+        except ConversationError as error:
+            yield reading.failure(error, group.key)
+    yield from failed
 
 
 def _kind(error: AffectlibError) -> str:

@@ -13,13 +13,14 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar, cast
 
 from affectlib.errors import MissingExtraError, TranscriptFormatError
-from affectlib.formats._reader import Reading
+from affectlib.formats._json import Record, iter_records
+from affectlib.formats._reader import Files, Reading
 from affectlib.formats.report import Limits
 
 HEAD = 1 << 16
@@ -178,6 +179,15 @@ class Archive:
                 _Bounded(member, lambda: entry.compress_size, self._reading.limits), HEAD
             ),
         )
+
+
+def file_records(files: Files, name: str, reading: Reading) -> Iterator[Record]:
+    """Yield the JSON records of one of the files that a `FolderReader` reads."""
+    with files.open(name) as raw:
+        source = Source(raw, reading.limits)
+        encoding = encoding_of(source.head)
+        text = io.TextIOWrapper(source.stream, encoding, errors="replace", newline="")
+        yield from iter_records(text, limit=reading.limits.record_characters)
 
 
 def is_archive(head: bytes) -> bool:

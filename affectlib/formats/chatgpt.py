@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -28,8 +28,9 @@ from affectlib.conversation import (
     parse_role,
 )
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import kind_of, to_conversation, to_text, to_time
+from affectlib.formats._fields import kind_of, numbered, to_conversation, to_text, to_time
 from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats._tree import Tree
 
 __all__ = ["READERS", "parse", "recognizes"]
 
@@ -82,89 +83,22 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     mapping = record.get("mapping")
     if not isinstance(mapping, Mapping):
         raise ConversationError(f"expected an object, got {kind_of(mapping)}", field="mapping")
-    tree = _Tree.of(mapping, reading)
-    kept: set[str] = set()
-    for number, last in enumerate(tree.ends(record.get("current_node"), reading)):
-        path = tree.path(last)
-        kept.update(path)
-        conversation = _conversation(record, [(node, tree.shown[node]) for node in path], reading)
-        if number and conversation.id is not None:
-            conversation = replace(conversation, id=f"{conversation.id}#{number}")
-        yield conversation
-    reading.drop("branch", len(tree.shown) - len(kept))
+    shown = {}
+    for node, value in mapping.items():
+        message = _mapping(value).get("message")
+        if isinstance(message, Mapping):
+            reason = _hidden(message)
+            if reason is None:
+                shown[node] = message
+            else:
+                reading.drop(reason)
+    parents = {node: _mapping(value).get("parent") for node, value in mapping.items()}
+    tree = Tree.of(parents, shown.keys())
+    for suffix, path in tree.paths(record.get("current_node"), reading):
+        yield numbered(_conversation(record, [(n, shown[n]) for n in path], reading), suffix)
 
 
 READERS = (RecordReader("chatgpt", recognizes, each(parse)),)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """The messages of a conversation that the user wrote or saw.
-
-    Attributes:
-        shown: The messages, by node.
-        above: For every node, the next one above it that is shown.
-        depths: For every node, how many shown ones the path to it has.
-    """
-
-    shown: Mapping[str, Mapping[str, Any]]
-    above: Mapping[str, str | None]
-    depths: Mapping[str, int]
-
-    @classmethod
-    def of(cls, mapping: Mapping[str, Any], reading: Reading) -> _Tree:
-        """Build the tree, and count the messages that are not shown.
-
-        It ends upwards at a missing parent, or where a cycle closes.
-        """
-        shown = {}
-        for name, value in mapping.items():
-            message = _mapping(value).get("message")
-            if isinstance(message, Mapping):
-                reason = _hidden(message)
-                if reason is None:
-                    shown[name] = message
-                else:
-                    reading.drop(reason)
-        above: dict[str, str | None] = {}
-        depths: dict[str, int] = {}
-        for start in mapping:
-            way: dict[str, None] = {}
-            parent: Any = start
-            while isinstance(parent, str) and parent in mapping:
-                if parent in depths or parent in way:
-                    break
-                way[parent] = None
-                parent = _mapping(mapping[parent]).get("parent")
-            upper = parent if isinstance(parent, str) and parent in depths else None
-            for step in reversed(way):
-                shown_above = upper if upper is None or upper in shown else above[upper]
-                above[step] = shown_above
-                depths[step] = (step in shown) + (
-                    depths[shown_above] if shown_above is not None else 0
-                )
-                upper = step
-        return cls(shown, above, depths)
-
-    def ends(self, current: Any, reading: Reading) -> Iterator[str | None]:
-        """Yield where the paths that are asked for end, the active one first."""
-        longest = max(reversed([*self.shown]), key=self.depths.__getitem__, default=None)
-        active = current if isinstance(current, str) and current in self.above else longest
-        if active is not None and active not in self.shown:
-            active = self.above[active]
-        yield longest if reading.branches == "longest" else active
-        if reading.branches == "all":
-            inner = {self.above[node] for node in self.shown}
-            ends = [node for node in self.shown if node not in inner and node != active]
-            yield from ends[: reading.limits.branches - 1]
-
-    def path(self, last: str | None) -> list[str]:
-        """Return the nodes from the first one to the last."""
-        path = []
-        while last is not None:
-            path.append(last)
-            last = self.above[last]
-        return path[::-1]
 
 
 def _hidden(message: Mapping[str, Any]) -> str | None:

@@ -40,7 +40,7 @@ from affectlib.formats._fields import (
 )
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
-from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, good
+from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, good_rows
 from affectlib.predictions import ConversationFailure
 
 __all__ = ["FIELDS", "NAME", "READERS", "allow_long_cells", "describe_columns", "describe_header"]
@@ -123,20 +123,9 @@ def read_rows(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
         TranscriptFormatError: The first row lacks the columns needed.
         OptionError: The caller named a column that is not there.
     """
-    damaged: list[ConversationFailure] = []
-
-    def rows() -> Iterator[Row]:
-        for record in good(records, reading):
-            if isinstance(record, ConversationFailure):
-                damaged.append(record)
-            elif isinstance(record.value, Mapping):
-                yield Row(record.place, dict(record.value))
-            else:
-                error = ConversationError(f"expected an object, got {kind_of(record.value)}")
-                damaged.append(reading.failure(error))
-
-    yield from _read(rows(), reading)
-    yield from damaged
+    failed: list[ConversationFailure] = []
+    yield from _read(good_rows(records, reading, failed), reading)
+    yield from failed
 
 
 READERS = (
@@ -270,8 +259,7 @@ def _long(group: Group, reading: Reading) -> Item:
     messages: list[Any] = []
     reading.place = group.rows[0].place
     try:
-        if not group.complete:
-            raise ConversationError("it is longer than the limit (record_characters)")
+        group.require_all()
         for row in _without_repeats(_in_order(group.rows), reading):
             reading.place = row.place
             messages.append(_message(row.fields, group.key, len(messages), reading))

@@ -1,0 +1,90 @@
+"""Conversations that are trees: each message answers another, and some have several answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from affectlib.formats._reader import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The messages that are read of a conversation.
+
+    Attributes:
+        shown: Their ids, in the order of the file.
+        above: For every node, the next one above it that is shown.
+        depths: For every node, how many shown ones the path to it has.
+    """
+
+    shown: Mapping[str, None]
+    above: Mapping[str, str | None]
+    depths: Mapping[str, int]
+
+    @classmethod
+    def of(cls, parents: Mapping[str, Any], shown: Set[str]) -> Tree:
+        """Build a tree; a missing parent ends it upwards, and so does a cycle.
+
+        Args:
+            parents: The parent of every node, as the file has it.
+            shown: The nodes that are read.
+
+        Example:
+            >>> Tree.of({"a": None, "b": "a", "c": "b"}, {"a", "c"}).path("c")
+            ['a', 'c']
+        """
+        above: dict[str, str | None] = {}
+        depths: dict[str, int] = {}
+        for start in parents:
+            way: dict[str, None] = {}
+            node: Any = start
+            while isinstance(node, str) and node in parents:
+                if node in depths or node in way:
+                    break
+                way[node] = None
+                node = parents[node]
+            upper = node if isinstance(node, str) and node in depths else None
+            for step in reversed(way):
+                above[step] = upper if upper is None or upper in shown else above[upper]
+                depths[step] = (step in shown) + (0 if upper is None else depths[upper])
+                upper = step
+        return cls({node: None for node in parents if node in shown}, above, depths)
+
+    def paths(self, current: Any, reading: Reading) -> Iterator[tuple[str, list[str]]]:
+        """Yield the paths that are asked for, and count the messages that are on none of them.
+
+        Args:
+            current: The node where the active path ends; where there is no such node, the longest
+                path is the active one.
+            reading: What is asked for.
+
+        Yields:
+            What to add to the conversation's id, nothing for the first path; and the path.
+        """
+        kept: set[str] = set()
+        for number, last in enumerate(self._ends(current, reading)):
+            path = self.path(last)
+            kept.update(path)
+            yield f"#{number}" if number else "", path
+        reading.drop("branch", len(self.shown) - len(kept))
+
+    def path(self, last: str | None) -> list[str]:
+        """Return the shown nodes from the first one to `last`, which is shown itself."""
+        path = []
+        while last is not None:
+            path.append(last)
+            last = self.above[last]
+        return path[::-1]
+
+    def _ends(self, current: Any, reading: Reading) -> Iterator[str | None]:
+        longest = max(reversed([*self.shown]), key=self.depths.__getitem__, default=None)
+        active = current if isinstance(current, str) and current in self.above else longest
+        if active is not None and active not in self.shown:
+            active = self.above[active]
+        yield longest if reading.branches == "longest" else active
+        if reading.branches == "all":
+            inner = {self.above[node] for node in self.shown}
+            ends = [node for node in self.shown if node not in inner and node != active]
+            yield from ends[: reading.limits.branches - 1]

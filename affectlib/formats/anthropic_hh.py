@@ -1,0 +1,105 @@
+r"""Anthropic's HH-RLHF: a conversation is one text, with ``\n\nHuman:`` and ``\n\nAssistant:``.
+
+Such texts are read from ``chosen`` (``rejected`` is a branch that was not taken: it is counted, and
+read with ``branches="all"``), from ``transcript`` or ``prompt``, from bare JSON strings, and from a
+text file, which is one conversation. What stands before the first mark is the system's message. A
+mark within what somebody wrote cannot be told from a real one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from affectlib.conversation import Conversation, Message, clean_text
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import kind_of, numbered, to_conversation
+from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, each
+
+__all__ = ["READERS", "parse", "read_text", "recognizes", "recognizes_text"]
+
+_FIELDS = ("chosen", "transcript", "prompt", "text")
+_MARK = re.compile(r"(?:^|\n\n|\r\n\r\n)[ \t]*(Human|Assistant):[ \t]?")
+_STARTS = re.compile(r"\s*Human:")
+
+
+def recognizes(record: Any) -> str | None:
+    r"""Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"chosen": "\n\nHuman: hi\n\nAssistant: Hello!", "rejected": "…"})
+        '"Human:" at the beginning of "chosen"'
+    """
+    if isinstance(record, str):
+        return '"Human:" at the beginning of texts' if _STARTS.match(record) else None
+    field = _field(record)
+    if field is None or not _STARTS.match(record[field]):
+        return None
+    return f'"Human:" at the beginning of "{field}"'
+
+
+def recognizes_text(beginning: str, reading: Reading) -> str | None:
+    """Return what in a text tells the format, None if it has another."""
+    return '"Human:" at the beginning' if _STARTS.match(beginning) else None
+
+
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    r"""Turn a record into a conversation, or into two: what was chosen, and what was rejected.
+
+    Raises:
+        ConversationError: It is malformed.
+
+    Example:
+        >>> record = {"chosen": "\n\nHuman: hi\n\nAssistant: Hello!"}
+        >>> [message.content for c in parse(record, Reading()) for message in c.messages]
+        ['hi', 'Hello!']
+    """
+    if isinstance(record, str):
+        yield Conversation(_messages(record, reading), source="anthropic_hh")
+        return
+    field = _field(record)
+    if field is None:
+        raise ConversationError(f"expected a text or an object with one, got {kind_of(record)}")
+    about = {**record, "source": record.get("source") or "anthropic_hh"}
+    yield to_conversation(about, _messages(record[field], reading))
+    rejected = record.get("rejected")
+    if field == "chosen" and isinstance(rejected, str):
+        if reading.branches == "all":
+            yield numbered(to_conversation(about, _messages(rejected, reading)), "#1")
+        else:
+            reading.drop("branch")
+
+
+def read_text(stream: TextIO, reading: Reading) -> Iterator[Item]:
+    """Read a text that is one conversation."""
+    limit = reading.limits.record_characters
+    text = stream.read(limit + 1)
+    if len(text) > limit:
+        error = ConversationError("it is longer than the limit (record_characters)")
+        yield reading.failure(error)
+    elif text.strip("\ufeff \t\r\n"):
+        yield Conversation(_messages(text.lstrip("\ufeff"), reading), source="anthropic_hh")
+
+
+READERS = (
+    RecordReader("anthropic_hh", recognizes, each(parse)),
+    TextReader("anthropic_hh", recognizes_text, read_text),
+)
+
+
+def _field(record: Any) -> str | None:
+    if not isinstance(record, Mapping):
+        return None
+    return next((name for name in _FIELDS if isinstance(record.get(name), str)), None)
+
+
+def _messages(text: str, reading: Reading) -> tuple[Message, ...]:
+    before, *pieces = _MARK.split(clean_text(text))
+    messages = [Message("system", before.strip())] if before.strip() else []
+    for who, words in zip(pieces[::2], pieces[1::2], strict=True):
+        if words.strip():
+            messages.append(Message("user" if who == "Human" else "assistant", words.strip()))
+        else:
+            reading.drop("empty")
+    return tuple(messages)

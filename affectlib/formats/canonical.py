@@ -1,0 +1,203 @@
+"""affectlib's own format: JSON Lines, one conversation a line, which keeps all that was read.
+
+``conversation.schema.json`` beside this module is its JSON Schema. Each line has ``affectlib``, the
+version of the format, and ``messages``; what is not known is left out. Times are in UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO, get_args
+
+from affectlib.conversation import Conversation, Message, Modality, Role
+from affectlib.errors import ConversationError, OptionError, OutputExistsError
+from affectlib.formats._fields import kind_of, require_list
+from affectlib.formats._reader import Reading, RecordReader, each
+
+__all__ = ["READERS", "VERSION", "parse", "recognizes", "to_record", "write_conversations"]
+
+VERSION = 1
+"""Version of the format."""
+
+_SCHEMA = "conversation.schema.json"
+_ABOUT = ("id", "user_id", "title", "model", "language", "source")
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"affectlib": 1, "messages": []})
+        'records with "affectlib"'
+    """
+    is_ours = isinstance(record, Mapping) and "affectlib" in record and "messages" in record
+    return 'records with "affectlib"' if is_ours else None
+
+
+def to_record(conversation: Conversation) -> dict[str, Any]:
+    """Return a conversation as a record of the format.
+
+    Raises:
+        ConversationError: Its metadata hold what JSON cannot.
+
+    Example:
+        >>> to_record(Conversation((Message("user", "hi"),), id="a1"))
+        {'affectlib': 1, 'id': 'a1', 'messages': [{'role': 'user', 'content': 'hi'}]}
+    """
+    record: dict[str, Any] = {"affectlib": VERSION}
+    record |= {name: v for name in _ABOUT if (v := getattr(conversation, name)) is not None}
+    metadata = dict(conversation.metadata)
+    if isinstance(metadata.get("started_at"), datetime):
+        record["started_at"] = _time_text(metadata.pop("started_at"))
+    if metadata:
+        try:
+            json.dumps(metadata, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise ConversationError("it holds what JSON cannot", field="metadata") from None
+        record["metadata"] = metadata
+    return record | {"messages": [_message_record(message) for message in conversation.messages]}
+
+
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn a record into the conversation that it was written from.
+
+    Raises:
+        ConversationError: It does not follow the schema; the error names the message and field.
+    """
+    if not isinstance(record, Mapping) or record.get("affectlib") != VERSION:
+        raise ConversationError(f"only version {VERSION} can be read", field="affectlib")
+    about = {name: _text(record, name) for name in _ABOUT}
+    metadata = record.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise ConversationError(f"expected an object, got {kind_of(metadata)}", field="metadata")
+    started_at = _time(record, "started_at")
+    if started_at is not None:
+        metadata = {**metadata, "started_at": started_at}
+    messages = require_list(record, "messages")
+    parsed = tuple(_parse_message(message, index) for index, message in enumerate(messages))
+    yield Conversation(parsed, metadata=metadata, **about)
+
+
+READERS = (RecordReader("affectlib", recognizes, each(parse)),)
+
+
+def write_conversations(
+    conversations: Iterable[Conversation],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> int:
+    """Write conversations to a file of the format, which gets its name when it is complete.
+
+    Args:
+        conversations: What to write.
+        path: The file, a ``.jsonl``; ``-`` for standard output.
+        overwrite: Whether it may be there already.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        OutputExistsError: The file is there and `overwrite` is false.
+        OptionError: Its name does not end in ``.jsonl``.
+        OSError: It cannot be written.
+
+    Example:
+        >>> from affectlib.formats import read_conversations
+        >>> write_conversations(read_conversations("examples/conversations.json"), "chats.jsonl")
+        3
+    """
+    if os.fspath(path) == "-":
+        return _write(conversations, sys.stdout)
+    target = Path(path)
+    if target.suffix != ".jsonl":
+        raise OptionError(f"{target}: unknown suffix {target.suffix!r} of the output; use .jsonl")
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target}: it exists; name another output or allow to overwrite")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            count = _write(conversations, file)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line.
+
+    Example:
+        >>> schema()["required"]
+        ['affectlib', 'messages']
+    """
+    text = Path(__file__).with_name(_SCHEMA).read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _write(conversations: Iterable[Conversation], file: TextIO) -> int:
+    count = 0
+    for conversation in conversations:
+        line = json.dumps(to_record(conversation), ensure_ascii=False)
+        file.write(line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029") + "\n")
+        count += 1
+    return count
+
+
+def _message_record(message: Message) -> dict[str, Any]:
+    record = {field.name: getattr(message, field.name) for field in fields(message)}
+    record["timestamp"] = None if message.timestamp is None else _time_text(message.timestamp)
+    return {name: value for name, value in record.items() if value is not None}
+
+
+def _parse_message(message: Any, index: int) -> Message:
+    if not isinstance(message, Mapping):
+        raise ConversationError(f"expected an object, got {kind_of(message)}", index=index)
+    role = _one_of(message, "role", get_args(Role), index)
+    content = _text(message, "content", index)
+    if role is None or content is None:
+        field = "role" if role is None else "content"
+        raise ConversationError("the message has none", index=index, field=field)
+    return Message(
+        role,
+        content,
+        id=_text(message, "id", index),
+        timestamp=_time(message, "timestamp", index),
+        modality=_one_of(message, "modality", get_args(Modality), index),
+    )
+
+
+def _text(record: Mapping[str, Any], field: str, index: int | None = None) -> str | None:
+    value = record.get(field)
+    if value is not None and not isinstance(value, str):
+        raise ConversationError(f"expected text, got {kind_of(value)}", index=index, field=field)
+    return value
+
+
+def _one_of(record: Mapping[str, Any], field: str, known: tuple[str, ...], index: int) -> Any:
+    value = record.get(field)
+    if value is not None and value not in known:
+        raise ConversationError(f"expected {' or '.join(known)}", index=index, field=field)
+    return value
+
+
+def _time(record: Mapping[str, Any], field: str, index: int | None = None) -> datetime | None:
+    text = _text(record, field, index)
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ConversationError("expected a time", index=index, field=field) from None
+
+
+def _time_text(moment: datetime) -> str:
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,115 @@
+"""Claude's export, ``conversations.json``: ``chat_messages`` from ``human`` and ``assistant``.
+
+The file is read as it is, or in the ZIP archive as downloaded. The text is that of the content
+blocks; ``text``, which repeats it, is used where there are none. A long paste lies in an attachment
+without a file name of its own, and is part of the message. Other attachments and files, calls and
+results of tools, and thoughts are left out and counted. Where messages name their parents, edits
+and regenerations are branches, as in ChatGPT's export.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from affectlib.conversation import Conversation, Message
+from affectlib.errors import ConversationError
+from affectlib.formats._blocks import split_blocks
+from affectlib.formats._fields import (
+    numbered,
+    require_list,
+    to_conversation,
+    to_message,
+    to_text,
+)
+from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats._tree import Tree
+
+__all__ = ["READERS", "parse", "recognizes"]
+
+_PASTED = re.compile(r"(pasted?([ _-]?text)?[ _-]?\d*(\.txt)?)?", re.IGNORECASE)
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"chat_messages": []}), recognizes({"messages": []})
+        ('records with "chat_messages"', None)
+    """
+    is_chat = isinstance(record, Mapping) and "chat_messages" in record
+    return 'records with "chat_messages"' if is_chat else None
+
+
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn one conversation of the export into a `Conversation`, or one for each branch.
+
+    Raises:
+        ConversationError: It is malformed; the error names the message and the field.
+
+    Example:
+        >>> record = {"uuid": "c1", "chat_messages": [{"sender": "human", "text": "hi"}]}
+        >>> [conversation.messages[0].content for conversation in parse(record, Reading())]
+        ['hi']
+    """
+    given = require_list(record, "chat_messages")
+    messages = [_message(message, index, reading) for index, message in enumerate(given)]
+    account = record.get("account")
+    about = {
+        **record,
+        "title": record.get("name"),
+        "user_id": account.get("uuid") if isinstance(account, Mapping) else None,
+        "source": record.get("source") or "claude",
+    }
+    current = record.get("current_leaf_message_uuid")
+    for suffix, path in _paths(given, current, reading):
+        yield numbered(to_conversation(about, [messages[index] for index in path]), suffix)
+
+
+READERS = (RecordReader("claude", recognizes, each(parse)),)
+
+
+def _paths(
+    messages: Sequence[Mapping[str, Any]], current: Any, reading: Reading
+) -> Iterator[tuple[str, Sequence[int]]]:
+    """Yield the positions of the messages on each path; one path if there are no parents."""
+    places = {to_text(message.get("uuid")): index for index, message in enumerate(messages)}
+    linked = sum(message.get("parent_message_uuid") in places for message in messages)
+    if None in places or len(places) < len(messages) or not linked:
+        yield "", range(len(messages))
+        return
+    parents = {
+        str(uuid): messages[index].get("parent_message_uuid") for uuid, index in places.items()
+    }
+    for suffix, path in Tree.of(parents, parents.keys()).paths(current, reading):
+        yield suffix, [places[uuid] for uuid in path]
+
+
+def _message(message: Any, index: int, reading: Reading) -> Message:
+    if not isinstance(message, Mapping):
+        return to_message(message, index)
+    if "sender" not in message:
+        raise ConversationError('the message has no "sender"', index=index, field="sender")
+    content, _ = split_blocks(_list(message, "content"), reading)
+    content = content or [message.get("text") or ""]
+    for attachment in _list(message, "attachments"):
+        text = attachment.get("extracted_content") if isinstance(attachment, Mapping) else None
+        if isinstance(text, str) and _is_pasted(attachment):
+            content.append(text)
+        else:
+            reading.drop("not_text")
+    reading.drop("not_text", len(_list(message, "files")))
+    parsed = to_message({**message, "role": message["sender"], "content": content}, index)
+    return replace(parsed, id=to_text(message.get("uuid")))
+
+
+def _is_pasted(attachment: Mapping[str, Any]) -> bool:
+    name = attachment.get("file_name") or ""
+    return isinstance(name, str) and _PASTED.fullmatch(name) is not None
+
+
+def _list(message: Mapping[str, Any], field: str) -> list[Any]:
+    value = message.get(field)
+    return value if isinstance(value, list) else []

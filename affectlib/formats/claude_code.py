@@ -1,0 +1,141 @@
+"""Claude Code's session files: JSON Lines, one event a line.
+
+Sessions lie one a file; lines of several in one file are told apart by ``sessionId``. The user's
+and the assistant's words are kept. Left out and counted are calls and results of tools (a result
+stands there as type ``user``), thoughts, what the program itself put in (``isMeta``, summaries of
+what came before, output of commands), the talk of sub-agents (``isSidechain``), and other events.
+The pieces of one answer are put together. After a rewind the branch that was written last is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlib.conversation import Conversation, Message, join_text_blocks
+from affectlib.formats._blocks import split_blocks
+from affectlib.formats._fields import numbered, to_conversation, to_message, to_text
+from affectlib.formats._grouping import Group, Row
+from affectlib.formats._json import Record
+from affectlib.formats._reader import Item, Reading, RecordReader, read_groups
+from affectlib.formats._tree import Tree
+
+__all__ = ["READERS", "read", "recognizes"]
+
+_TYPES = frozenset(
+    {"user", "assistant", "system", "summary", "file-history-snapshot", "progress", "attachment"}
+)
+_TRACES = frozenset({"sessionId", "parentUuid", "leafUuid", "snapshot"})
+_COMMAND = re.compile(r"\s*<(command-|local-command-|bash-|system-reminder)")
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"type": "summary", "summary": "…", "leafUuid": "u1"})
+        'events with "type" and "leafUuid"'
+    """
+    if not isinstance(record, Mapping):
+        return None
+    kind = record.get("type")
+    traces = sorted(_TRACES & record.keys())
+    is_event = isinstance(kind, str) and kind in _TYPES and traces
+    return f'events with "type" and "{traces[0]}"' if is_event else None
+
+
+def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read the sessions of a file."""
+    session: str | None = None
+
+    def key(event: Mapping[str, Any]) -> str | None:
+        nonlocal session
+        session = to_text(event.get("sessionId")) or session
+        return session
+
+    return read_groups(records, reading, key, _parse)
+
+
+READERS = (RecordReader("claude_code", recognizes, read),)
+
+
+def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
+    shown: dict[str, tuple[str, Message]] = {}
+    parents: dict[str, Any] = {}
+    last = None
+    for number, row in enumerate(group.rows):
+        event = row.fields
+        reading.place = row.place
+        name = to_text(event.get("uuid")) or f"event {number}"
+        parents[name] = event.get("parentUuid") or event.get("logicalParentUuid")
+        message = _message(event, len(shown), reading)
+        if message is not None:
+            shown[name] = message
+        if event.get("type") in ("user", "assistant") and not event.get("isSidechain"):
+            last = name
+    if last is None:
+        return
+    if not any(isinstance(parent, str) and parent in parents for parent in parents.values()):
+        parents = dict(zip(parents, [None, *parents], strict=False))
+    reading.place = group.rows[0].place
+    model = next(filter(None, map(_model, group.rows)), None)
+    for suffix, path in Tree.of(parents, shown.keys()).paths(last, reading):
+        messages = _joined([shown[name] for name in path])
+        about = {
+            "id": group.key,
+            "model": model,
+            "timestamp": messages[0].timestamp if messages else None,
+            "source": "claude_code",
+        }
+        yield numbered(to_conversation(about, messages), suffix)
+
+
+def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[str, Message] | None:
+    """Return an answer's id and the message in an event, None if it has none to keep."""
+    message = event.get("message")
+    if event.get("type") not in ("user", "assistant") or not isinstance(message, Mapping):
+        reading.drop("event")
+        return None
+    if event.get("isSidechain") or event.get("isMeta") or event.get("isCompactSummary"):
+        reading.drop("hidden")
+        return None
+    content = message.get("content")
+    if isinstance(content, list):
+        content, reason = split_blocks(content, reading)
+        if reason is not None and reason != "not_text":
+            return None
+    if event["type"] == "user" and _COMMAND.match(_text(content)):
+        reading.drop("hidden")
+        return None
+    fields = {
+        "role": event["type"],
+        "content": content,
+        "id": to_text(event.get("uuid")),
+        "timestamp": event.get("timestamp"),
+    }
+    return to_text(message.get("id")) or "", to_message(fields, index)
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else join_text_blocks(content or ())
+
+
+def _joined(messages: list[tuple[str, Message]]) -> list[Message]:
+    """Put the pieces of one answer together."""
+    joined: list[Message] = []
+    before = None
+    for answer, message in messages:
+        if joined and answer and (answer, message.role) == before:
+            first = joined[-1]
+            text = "\n".join(filter(None, (first.content, message.content)))
+            joined[-1] = Message(first.role, text, first.id, first.timestamp)
+        else:
+            joined.append(message)
+        before = (answer, message.role)
+    return joined
+
+
+def _model(row: Row) -> str | None:
+    message = row.fields.get("message")
+    return to_text(message.get("model")) if isinstance(message, Mapping) else None

@@ -1,0 +1,175 @@
+"""ConvoKit corpora: a folder with ``utterances.jsonl`` and what else there is, or that file alone.
+
+Older dumps, with ``user``, ``root`` and ``reply-to``, are read too. ConvoKit knows speakers, not
+roles: a speaker's role is the one that the caller gave (``users``, ``assistants``), else what the
+speaker's meta says under ``role`` or ``type``, else the speaker's name if that is a role (user,
+bot …). Where utterances reply to several others, a conversation is a tree, and the longest path is
+the active one. Meta of utterances and conversations, vectors and the index are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlib.conversation import Conversation, Message, Role, clean_text, parse_role
+from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.formats._fields import (
+    first_of,
+    kind_of,
+    numbered,
+    to_conversation,
+    to_text,
+    to_time,
+)
+from affectlib.formats._grouping import Group
+from affectlib.formats._json import Record
+from affectlib.formats._reader import (
+    Files,
+    FolderReader,
+    Item,
+    Reading,
+    RecordReader,
+    read_groups,
+)
+from affectlib.formats._sources import file_records
+from affectlib.formats._tree import Tree
+
+__all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
+
+_UTTERANCES = ("utterances.jsonl", "utterances.json")
+_SPEAKERS = ("speakers.json", "users.json")
+_SPEAKER = ("speaker", "user")
+_CONVERSATION = ("conversation_id", "root")
+_REPLY = ("reply_to", "reply-to")
+
+_Roles = Mapping[str, Any]
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"id": "1", "speaker": "s", "conversation_id": "1", "reply_to": None})
+        'utterances with "speaker", "conversation_id" and "reply_to"'
+    """
+    if not isinstance(record, Mapping):
+        return None
+    groups = (_SPEAKER, _CONVERSATION, _REPLY)
+    found = [next((name for name in names if name in record), None) for names in groups]
+    if None in found or "id" not in record:
+        return None
+    return 'utterances with "{}", "{}" and "{}"'.format(*found)
+
+
+def recognizes_folder(files: Files) -> str | None:
+    """Return which files tell the format, None if it has another."""
+    names = [name for name in (*_UTTERANCES, "corpus.json", "index.json") if name in files.names]
+    return " and ".join(names) if len(names) > 1 and names[0] in _UTTERANCES else None
+
+
+def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read conversations from utterances."""
+    return _read(records, {}, reading)
+
+
+def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
+    """Read conversations from a corpus's folder.
+
+    Raises:
+        TranscriptFormatError: It has no utterances.
+    """
+    utterances = next((name for name in _UTTERANCES if name in files.names), None)
+    if utterances is None:
+        raise TranscriptFormatError("the folder has no utterances.jsonl")
+    roles: dict[str, Any] = {}
+    for name in _SPEAKERS:
+        if name in files.names:
+            for record in file_records(files, name, reading):
+                if isinstance(record.value, Mapping):
+                    roles |= {speaker: _told(about) for speaker, about in record.value.items()}
+    reading.file = utterances
+    yield from _read(file_records(files, utterances, reading), roles, reading)
+
+
+READERS = (
+    FolderReader("convokit", recognizes_folder, read_folder),
+    RecordReader("convokit", recognizes, read),
+)
+
+
+def _told(about: Any) -> Any:
+    """Return what a speaker's meta says of the role."""
+    meta = about.get("meta", about) if isinstance(about, Mapping) else None
+    return first_of(meta, ("role", "type")) if isinstance(meta, Mapping) else None
+
+
+def _read(records: Iterator[Record], roles: _Roles, reading: Reading) -> Iterator[Item]:
+    return read_groups(
+        records,
+        reading,
+        lambda utterance: to_text(first_of(utterance, _CONVERSATION)),
+        lambda group, _: _conversations(group, roles, reading),
+    )
+
+
+def _conversations(group: Group, roles: _Roles, reading: Reading) -> Iterator[Conversation]:
+    messages: dict[str, Message] = {}
+    parents: dict[str, str | None] = {}
+    speakers: dict[str, str | None] = {}
+    for index, row in enumerate(group.rows):
+        reading.place = row.place
+        name = to_text(row.fields.get("id")) or f"utterance {index}"
+        if name in messages:
+            reading.drop("duplicate")
+            continue
+        messages[name] = _message(row.fields, index, roles, reading)
+        parents[name] = to_text(first_of(row.fields, _REPLY))
+        speakers[name] = to_text(first_of(row.fields, _SPEAKER))
+    if not any(parent in parents for parent in parents.values()):
+        order = _by_time(messages)
+        parents = dict(zip(order, [None, *order], strict=False))
+    for suffix, path in Tree.of(parents, parents.keys()).paths(None, reading):
+        users = [speakers[name] for name in path if messages[name].role == "user"]
+        about = {
+            "id": group.key,
+            "user_id": users[0] if users else None,
+            "timestamp": messages[path[0]].timestamp if path else None,
+            "source": "convokit",
+        }
+        yield numbered(to_conversation(about, [messages[name] for name in path]), suffix)
+
+
+def _by_time(messages: Mapping[str, Message]) -> list[str]:
+    times = [message.timestamp for message in messages.values()]
+    if None in times:
+        return [*messages]
+    return sorted(messages, key=lambda name: messages[name].timestamp or times[0])  # type: ignore[arg-type,return-value]
+
+
+def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Message:
+    text = utterance.get("text")
+    if text is not None and not isinstance(text, str):
+        raise ConversationError(f"expected text, got {kind_of(text)}", index=index, field="text")
+    return Message(
+        _role(first_of(utterance, _SPEAKER), index, roles, reading),
+        clean_text(text or ""),
+        id=to_text(utterance.get("id")),
+        timestamp=to_time(utterance.get("timestamp")),
+    )
+
+
+def _role(speaker: Any, index: int, roles: _Roles, reading: Reading) -> Role:
+    named = reading.role_of(speaker)
+    if named is not None:
+        return named
+    for word in (roles.get(speaker) if isinstance(speaker, str) else None, speaker):
+        try:
+            return parse_role(word)
+        except ConversationError:
+            continue
+    raise ConversationError(
+        "the speaker has no role; name the users or the assistants (users, assistants)",
+        index=index,
+        field="speaker",
+    )

@@ -1,0 +1,169 @@
+"""OpenAssistant Conversations (OASST1, OASST2): trees of messages, nested or flat.
+
+A tree is a prompt and the replies to it, and to them, and so on. By default the best path is read:
+at each message the reply with the lowest rank, and where none has a rank, the one that goes on the
+longest. With ``branches="all"`` every path from the prompt to a last reply is a conversation. Flat
+files, with one row a message, need not be sorted. Deleted messages are left out and counted.
+Reviews, labels and toxicity scores are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlib.conversation import Conversation
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import kind_of, numbered, to_conversation, to_message, to_text
+from affectlib.formats._grouping import Group
+from affectlib.formats._json import Record
+from affectlib.formats._reader import Item, Reading, RecordReader, good, read_groups
+from affectlib.formats._tree import Tree
+from affectlib.predictions import ConversationFailure
+
+__all__ = ["READERS", "read_flat", "read_trees", "recognizes_flat", "recognizes_trees"]
+
+_Nodes = Mapping[str, Mapping[str, Any]]
+
+
+def recognizes_trees(record: Any) -> str | None:
+    """Return what in a record tells a nested tree, None if it has another format.
+
+    Example:
+        >>> recognizes_trees({"message_tree_id": "t", "prompt": {"replies": []}})
+        'records with "message_tree_id" and "prompt"'
+    """
+    is_tree = (
+        isinstance(record, Mapping)
+        and "message_tree_id" in record
+        and isinstance(record.get("prompt"), Mapping)
+    )
+    return 'records with "message_tree_id" and "prompt"' if is_tree else None
+
+
+def recognizes_flat(record: Any) -> str | None:
+    """Return what in a record tells a message of a tree, None if it has another format.
+
+    Example:
+        >>> recognizes_flat({"message_tree_id": "t", "message_id": "t", "text": "hi"})
+        'records with "message_tree_id" and "message_id"'
+    """
+    is_message = isinstance(record, Mapping) and {"message_tree_id", "message_id"} <= record.keys()
+    return 'records with "message_tree_id" and "message_id"' if is_message else None
+
+
+def read_trees(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read nested trees, one a record."""
+    for record in good(records, reading):
+        if isinstance(record, ConversationFailure):
+            yield record
+            continue
+        tree = record.value
+        identifier = to_text(tree.get("message_tree_id")) if isinstance(tree, Mapping) else None
+        try:
+            if not isinstance(tree, Mapping) or not isinstance(tree.get("prompt"), Mapping):
+                raise ConversationError('the record has no "prompt" that is an object')
+            yield from _conversations(identifier, _flattened(tree["prompt"]), reading)
+        except ConversationError as error:
+            yield reading.failure(error, identifier)
+
+
+def read_flat(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read trees of which each message is a record."""
+    return read_groups(
+        records, reading, lambda message: to_text(message.get("message_tree_id")), _parse_flat
+    )
+
+
+READERS = (
+    RecordReader("oasst", recognizes_trees, read_trees),
+    RecordReader("oasst_flat", recognizes_flat, read_flat),
+)
+
+
+def _flattened(prompt: Mapping[str, Any]) -> _Nodes:
+    """Lay a nested tree out flat, in the order in which it is written."""
+    nodes: dict[str, Mapping[str, Any]] = {}
+    waiting: list[tuple[Any, str | None]] = [(prompt, None)]
+    while waiting:
+        message, parent = waiting.pop()
+        if not isinstance(message, Mapping):
+            raise ConversationError(f"expected an object, got {kind_of(message)}", field="replies")
+        name = to_text(message.get("message_id")) or f"message {len(nodes)}"
+        while name in nodes:
+            name += "'"
+        replies = message.get("replies") or []
+        if not isinstance(replies, list):
+            raise ConversationError(f"expected a list, got {kind_of(replies)}", field="replies")
+        nodes[name] = {**message, "parent_id": parent, "replies": None}
+        waiting.extend((reply, name) for reply in reversed(replies))
+    return nodes
+
+
+def _parse_flat(group: Group, reading: Reading) -> Iterator[Conversation]:
+    nodes: dict[str, Mapping[str, Any]] = {}
+    for row in group.rows:
+        reading.place = row.place
+        name = to_text(row.fields.get("message_id"))
+        if name is None:
+            raise ConversationError("the message has none", field="message_id")
+        if name in nodes:
+            reading.drop("duplicate")
+        else:
+            nodes[name] = {**row.fields, "parent_id": to_text(row.fields.get("parent_id"))}
+    reading.place = group.rows[0].place
+    yield from _conversations(group.key, nodes, reading)
+
+
+def _conversations(
+    identifier: str | None, nodes: _Nodes, reading: Reading
+) -> Iterator[Conversation]:
+    shown = {name for name, message in nodes.items() if not message.get("deleted")}
+    reading.drop("deleted", len(nodes) - len(shown))
+    tree = Tree.of({name: message.get("parent_id") for name, message in nodes.items()}, shown)
+    for suffix, path in tree.paths(_best_end(nodes, tree), reading):
+        on_path = [nodes[name] for name in path]
+        messages = [
+            to_message(
+                {
+                    "role": message.get("role"),
+                    "content": message.get("text"),
+                    "id": to_text(message.get("message_id")),
+                    "created_date": message.get("created_date"),
+                },
+                index,
+            )
+            for index, message in enumerate(on_path)
+        ]
+        first = on_path[0] if on_path else {}
+        models = (to_text(message.get("model_name")) for message in on_path)
+        about = {
+            "id": identifier,
+            "user_id": first.get("user_id"),
+            "lang": first.get("lang"),
+            "created_date": first.get("created_date"),
+            "model": next(filter(None, models), None),
+            "source": "oasst",
+        }
+        yield numbered(to_conversation(about, messages), suffix)
+
+
+def _best_end(nodes: _Nodes, tree: Tree) -> str | None:
+    """Follow the best-ranked replies from the first prompt to the end."""
+    replies: dict[str | None, list[str]] = {}
+    for name in tree.shown:
+        replies.setdefault(tree.above[name], []).append(name)
+    reach = dict(tree.depths)
+    for name in sorted(tree.shown, key=tree.depths.__getitem__, reverse=True):
+        above = tree.above[name]
+        if above is not None:
+            reach[above] = max(reach[above], reach[name])
+    end = None
+    while end in replies:
+        end = min(replies[end], key=lambda name: (_rank(nodes[name]), -reach[name]))
+    return end
+
+
+def _rank(message: Mapping[str, Any]) -> float:
+    rank = message.get("rank")
+    return float(rank) if isinstance(rank, int | float) and abs(rank) < 1e9 else float("inf")
