@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from affectlib.cli._options import Commands, columns, load_classifier, running_options
+from affectlib.cli._options import Commands, load_classifier, running_options
+from affectlib.cli._reading import input_options
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     label = commands.add_parser(
-        "label", parents=[running_options()], help="label a file of transcripts"
+        "label",
+        parents=[running_options(), input_options()],
+        help="label a file of transcripts",
     )
-    label.add_argument("input", metavar="IN", help="the transcripts; - for standard input")
     label.add_argument(
         "-o",
         "--output",
@@ -29,15 +31,6 @@ def add(commands: Commands) -> None:
         help="a .parquet, .jsonl or .csv file; - for JSON Lines on standard output",
     )
     label.add_argument("--level", default="conversation", choices=["conversation", "message"])
-    label.add_argument(
-        "--format", default="auto", choices=["auto", "openai", "sharegpt", "chatgpt", "table"]
-    )
-    label.add_argument(
-        "--columns",
-        type=columns,
-        metavar="FIELD=COLUMN,…",
-        help="columns of a table with unusual names, such as role=who,content=words",
-    )
     label.add_argument("--on-error", default="record", choices=["record", "raise"])
     label.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     label.add_argument("--quiet", action="store_true", help="no progress bar and no summary")

@@ -69,10 +69,18 @@ from affectlib.formats._sources import (
     is_archive,
     open_input,
 )
-from affectlib.formats.report import Limits, ReadReport
+from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
 from affectlib.predictions import ConversationFailure
 
-__all__ = ["FORMATS", "Limits", "ReadReport", "read_conversations"]
+__all__ = [
+    "DROPS",
+    "FORMATS",
+    "Branches",
+    "Limits",
+    "ReadReport",
+    "Tally",
+    "read_conversations",
+]
 
 _MODULES = (
     canonical,

@@ -12,7 +12,15 @@ from typing import Any
 from affectlib.conversation import Conversation, Message, clean_text, parse_message
 from affectlib.errors import ConversationError
 
-_IDS = ("id", "conversation_id", "chat_id", "thread_id", "uuid", "conversation_hash")
+_IDS = (
+    "id",
+    "conversation_id",
+    "chat_id",
+    "thread_id",
+    "uuid",
+    "conversation_hash",
+    "message_tree_id",
+)
 _TIMES = ("timestamp", "created_at", "create_time", "created", "created_date", "started_at")
 _NAMES = {
     "from": "role",

@@ -17,11 +17,10 @@ from affectlib.errors import ConversationError
 from affectlib.formats._fields import kind_of, numbered, to_conversation, to_message, to_text
 from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
-from affectlib.formats._reader import Item, Reading, RecordReader, good, read_groups
+from affectlib.formats._reader import Item, Reading, RecordReader, each, read_groups
 from affectlib.formats._tree import Tree
-from affectlib.predictions import ConversationFailure
 
-__all__ = ["READERS", "read_flat", "read_trees", "recognizes_flat", "recognizes_trees"]
+__all__ = ["READERS", "parse_tree", "read_flat", "recognizes_flat", "recognizes_trees"]
 
 _Nodes = Mapping[str, Mapping[str, Any]]
 
@@ -52,20 +51,23 @@ def recognizes_flat(record: Any) -> str | None:
     return 'records with "message_tree_id" and "message_id"' if is_message else None
 
 
-def read_trees(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
-    """Read nested trees, one a record."""
-    for record in good(records, reading):
-        if isinstance(record, ConversationFailure):
-            yield record
-            continue
-        tree = record.value
-        identifier = to_text(tree.get("message_tree_id")) if isinstance(tree, Mapping) else None
-        try:
-            if not isinstance(tree, Mapping) or not isinstance(tree.get("prompt"), Mapping):
-                raise ConversationError('the record has no "prompt" that is an object')
-            yield from _conversations(identifier, _flattened(tree["prompt"]), reading)
-        except ConversationError as error:
-            yield reading.failure(error, identifier)
+def parse_tree(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn a nested tree into a conversation, or into one for each branch.
+
+    Raises:
+        ConversationError: It is malformed; the error names the field.
+
+    Example:
+        >>> reply = {"message_id": "b", "role": "assistant", "text": "Hello!"}
+        >>> prompt = {"message_id": "a", "role": "prompter", "text": "hi", "replies": [reply]}
+        >>> for conversation in parse_tree({"prompt": prompt}, Reading()):
+        ...     print([message.content for message in conversation.messages])
+        ['hi', 'Hello!']
+    """
+    if not isinstance(record, Mapping) or not isinstance(record.get("prompt"), Mapping):
+        raise ConversationError("expected an object", field="prompt")
+    identifier = to_text(record.get("message_tree_id"))
+    yield from _conversations(identifier, _flattened(record["prompt"]), reading)
 
 
 def read_flat(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
@@ -76,7 +78,7 @@ def read_flat(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
 
 
 READERS = (
-    RecordReader("oasst", recognizes_trees, read_trees),
+    RecordReader("oasst", recognizes_trees, each(parse_tree)),
     RecordReader("oasst_flat", recognizes_flat, read_flat),
 )
 

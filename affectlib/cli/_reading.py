@@ -1,0 +1,99 @@
+"""Options of the commands that read transcripts, and what they say of the reading."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from affectlib.cli._options import columns
+from affectlib.formats import DROPS, FORMATS, ReadReport, Tally
+from affectlib.formats import Branches as _Branches
+
+_SHOWN = 8
+
+
+def input_options() -> argparse.ArgumentParser:
+    """Return a parent parser: what is read, and which format it has."""
+    reading = argparse.ArgumentParser(add_help=False)
+    reading.add_argument(
+        "input",
+        metavar="IN",
+        help="a file, a folder, a pattern in quotes, a ZIP archive, or - for standard input",
+    )
+    reading.add_argument(
+        "--format",
+        default="auto",
+        choices=["auto", *FORMATS],
+        metavar="FORMAT",
+        help=f"auto, or one of {', '.join(FORMATS)}",
+    )
+    reading.add_argument(
+        "--columns",
+        type=columns,
+        metavar="FIELD=COLUMN,…",
+        help="columns of a table with unusual names, such as role=who,content=words",
+    )
+    return reading
+
+
+def reading_options() -> argparse.ArgumentParser:
+    """Return a parent parser: what is read, and how."""
+    reading = argparse.ArgumentParser(add_help=False, parents=[input_options()])
+    reading.add_argument(
+        "--branches",
+        default="active",
+        choices=get_args(_Branches),
+        help="of edited and regenerated conversations: the branch last seen, all, or the longest",
+    )
+    for role in ("user", "assistant"):
+        reading.add_argument(
+            f"--{role}",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help=f"who is the {role} in chats without roles; may be given several times",
+        )
+    return reading
+
+
+def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options ask `read_conversations` for."""
+    return {
+        "format": arguments.format,
+        "columns": arguments.columns,
+        "branches": arguments.branches,
+        "users": arguments.user,
+        "assistants": arguments.assistant,
+    }
+
+
+def report_lines(report: ReadReport) -> Iterator[str]:
+    """Say what was left out, what could not be read, and where that first occurred."""
+    if report.dropped:
+        yield "left out"
+        for reason, tally in _most(report.dropped):
+            yield f"  {tally.count:>9,}  {DROPS[reason]}{_places(tally)}"
+    if report.problems:
+        yield "not read"
+        for problem, tally in _most(report.problems):
+            yield f"  {tally.count:>9,}  {problem}{_places(tally)}"
+    if report.skipped:
+        yield "files skipped"
+        for reason, tally in _most(report.skipped):
+            yield f"  {tally.count:>9,}  {reason}{_places(tally)}"
+
+
+def _most(tallies: dict[str, Tally]) -> Iterator[tuple[str, Tally]]:
+    ranked = sorted(tallies.items(), key=lambda item: -item[1].count)
+    yield from ranked[:_SHOWN]
+    rest = [tally for _, tally in ranked[_SHOWN:]]
+    if rest:
+        yield f"of {len(rest)} other kinds", Tally(sum(tally.count for tally in rest))
+
+
+def _places(tally: Tally) -> str:
+    if not any(tally.places):
+        return ""
+    more = ", …" if tally.count > len(tally.places) else ""
+    return f" ({', '.join(filter(None, tally.places))}{more})"

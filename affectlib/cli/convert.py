@@ -1,0 +1,55 @@
+"""``affectlib convert``: bring transcripts of any format into affectlib's own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from affectlib.cli._options import Commands
+from affectlib.cli._reading import read_options, reading_options, report_lines
+from affectlib.cli._terminal import DONE, SOME_FAILED, say
+from affectlib.conversation import Conversation
+
+if TYPE_CHECKING:
+    from affectlib.predictions import ConversationFailure
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    convert = commands.add_parser(
+        "convert",
+        parents=[reading_options()],
+        help="bring transcripts of any format into JSON Lines of one format",
+    )
+    convert.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="a .jsonl file; - for standard output",
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    convert.add_argument("--quiet", action="store_true", help="no summary")
+    convert.set_defaults(command=_convert)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from affectlib.formats import ReadReport, read_conversations
+    from affectlib.formats.canonical import write_conversations
+
+    report = ReadReport()
+    items = read_conversations(arguments.input, report=report, **read_options(arguments))
+    count = write_conversations(_read(items), arguments.output, overwrite=arguments.overwrite)
+    if not arguments.quiet:
+        target = "standard output" if arguments.output == "-" else arguments.output
+        formats = ", ".join(report.formats) or "no format"
+        say(f"{count:,} conversations ({formats}) -> {target}", sys.stderr)
+        for line in report_lines(report):
+            say(line, sys.stderr)
+    return SOME_FAILED if report.failures else DONE
+
+
+def _read(items: Iterable[Conversation | ConversationFailure]) -> Iterator[Conversation]:
+    return (item for item in items if isinstance(item, Conversation))

@@ -1,0 +1,114 @@
+"""``affectlib inspect``: say what is in a collection of transcripts, without its text."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from affectlib.cli._options import Commands
+from affectlib.cli._reading import read_options, reading_options, report_lines
+from affectlib.cli._terminal import DONE, SOME_FAILED, say
+from affectlib.conversation import Conversation
+from affectlib.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from affectlib.formats import ReadReport
+    from affectlib.formats.inspection import Inspection
+    from affectlib.predictions import ConversationFailure
+
+_LISTED = 8
+_TEXT_SHOWN = 200
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    inspect = commands.add_parser(
+        "inspect",
+        parents=[reading_options()],
+        help="say what is in a collection of transcripts, without its text",
+    )
+    inspect.add_argument(
+        "--no-languages", action="store_true", help="do not detect languages, which is faster"
+    )
+    inspect.add_argument(
+        "--show-text",
+        type=int,
+        nargs="?",
+        const=3,
+        default=0,
+        metavar="N",
+        help="also show the text of the first conversations (3 if no number is given)",
+    )
+    inspect.add_argument("--json", action="store_true", help="print JSON")
+    inspect.set_defaults(command=_inspect)
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from affectlib.formats import ReadReport, read_conversations
+    from affectlib.formats.inspection import inspect_conversations, language_detector
+
+    detect = None
+    if not arguments.no_languages:
+        try:
+            detect = language_detector()
+        except MissingExtraError as error:
+            say(f"affectlib: languages are left out: {error}", sys.stderr)
+    report = ReadReport()
+    items = read_conversations(arguments.input, report=report, **read_options(arguments))
+    found = inspect_conversations(_shown(items, arguments.show_text), detect=detect)
+    if arguments.json:
+        say(json.dumps(report.to_dict() | found.to_dict(), ensure_ascii=False))
+    else:
+        for line in filter(None, _lines(found, report)):
+            say(line)
+    return SOME_FAILED if found.failures else DONE
+
+
+def _shown(
+    items: Iterable[Conversation | ConversationFailure], count: int
+) -> Iterator[Conversation | ConversationFailure]:
+    """Hand conversations on, and print the text of the first ones."""
+    for item in items:
+        if count > 0 and isinstance(item, Conversation):
+            count -= 1
+            say(f"--- {item.id or 'without an id'}")
+            for message in item.messages:
+                text = " ".join(message.content.split())
+                say(f"{message.role}: {text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}")
+        yield item
+
+
+def _lines(found: Inspection, report: ReadReport) -> Iterator[str]:
+    for name, why in report.formats.items():
+        yield _line("format", f"{name} ({why})")
+    yield _line("conversations", f"{found.conversations:,}")
+    yield _line("not read", f"{found.failures:,}" if found.failures else "")
+    yield _line("messages", _tally(found.messages))
+    yield _line("no user text", f"{found.without_user_text:,}" if found.without_user_text else "")
+    yield _line("empty messages", f"{found.empty_messages:,}" if found.empty_messages else "")
+    if found.first is not None and found.last is not None:
+        undated = f"; {found.undated:,} conversations without" if found.undated else ""
+        yield _line("dates", f"{found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}{undated}")
+    yield _line("languages", _tally(found.languages))
+    yield _line("as stated", _tally(found.stated_languages))
+    yield _line("modality", _tally(found.modalities))
+    yield _line("models", _tally(found.models))
+    unknown = f"; {found.without_user:,} conversations without" if found.without_user else ""
+    yield _line("users", f"{found.users:,}{unknown}")
+    yield _line("no id", f"{found.without_id:,}" if found.without_id else "")
+    yield _line("repeated ids", f"{found.repeated_ids:,}" if found.repeated_ids else "")
+    yield from report_lines(report)
+
+
+def _line(name: str, value: str) -> str:
+    return f"{name:<15} {value}" if value else ""
+
+
+def _tally(counts: Counter[str]) -> str:
+    listed = [f"{name} {count:,}" for name, count in counts.most_common(_LISTED)]
+    rest = sum(counts.values()) - sum(count for _, count in counts.most_common(_LISTED))
+    return ", ".join([*listed, *([f"others {rest:,}"] if rest else [])])

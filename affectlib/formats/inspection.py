@@ -1,0 +1,212 @@
+"""What is in a collection of transcripts, without its text: counts, dates, languages, users."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from affectlib.conversation import Conversation
+from affectlib.errors import MissingExtraError
+from affectlib.predictions import ConversationFailure
+
+__all__ = ["Inspection", "inspect_conversations", "language_detector"]
+
+UNKNOWN = "unknown"
+
+_LETTERS_NEEDED = 20
+_LETTERS_READ = 1000
+_PROBABILITY_NEEDED = 0.5
+_MODELS = 1000
+_OTHERS = "others"
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What is in a collection of transcripts.
+
+    Attributes:
+        conversations: Conversations read.
+        failures: Records that could not be read.
+        messages: Messages by role.
+        empty_messages: Messages without text (images, calls of tools).
+        without_user_text: Conversations in which the user wrote nothing that can be read.
+        first: The earliest time of a message or conversation, None if there are no times.
+        last: The latest.
+        undated: Conversations without any time.
+        languages: Conversations by the language that the user wrote, detected; empty if it was not
+            asked for, or the detector is not installed.
+        stated_languages: Conversations by the language that the file states.
+        modalities: Conversations by modality: text, voice, mixed.
+        models: Conversations by model.
+        sources: Conversations by source.
+        users: Different user ids.
+        without_user: Conversations that do not say who the user is.
+        without_id: Conversations without an id.
+        repeated_ids: Conversations whose id another one before them has.
+    """
+
+    conversations: int = 0
+    failures: int = 0
+    messages: Counter[str] = field(default_factory=Counter)
+    empty_messages: int = 0
+    without_user_text: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    undated: int = 0
+    languages: Counter[str] = field(default_factory=Counter)
+    stated_languages: Counter[str] = field(default_factory=Counter)
+    modalities: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    users: int = 0
+    without_user: int = 0
+    without_id: int = 0
+    repeated_ids: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, fit for JSON."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            name: dict(value.most_common())
+            if isinstance(value, Counter)
+            else value.isoformat()
+            if isinstance(value, datetime)
+            else value
+            for name, value in found.items()
+        }
+
+
+def inspect_conversations(
+    items: Iterable[Conversation | ConversationFailure],
+    *,
+    detect: Callable[[str], str] | None = None,
+) -> Inspection:
+    """Count what is in a collection of transcripts.
+
+    Memory grows only by eight bytes (as Python keeps them) for each id and user.
+
+    Args:
+        items: What `read_conversations` yields.
+        detect: Returns the language of a text; see `language_detector`. None to leave it out.
+
+    Example:
+        >>> from affectlib.formats import read_conversations
+        >>> found = inspect_conversations(read_conversations("examples/conversations.json"))
+        >>> found.conversations, found.messages["user"], found.modalities
+        (3, 7, Counter({'text': 3}))
+    """
+    found = Inspection()
+    ids: set[bytes] = set()
+    users: set[bytes] = set()
+    for item in items:
+        if isinstance(item, ConversationFailure):
+            found.failures += 1
+            continue
+        found.conversations += 1
+        _count_messages(found, item)
+        _count_times(found, item)
+        _count_about(found, item)
+        if detect is not None:
+            found.languages[detect(user_text(item, _LETTERS_READ))] += 1
+        if item.id is None:
+            found.without_id += 1
+        else:
+            known = len(ids)
+            ids.add(_digest(item.id))
+            found.repeated_ids += len(ids) == known
+        if item.user_id is None:
+            found.without_user += 1
+        else:
+            users.add(_digest(item.user_id))
+    found.users = len(users)
+    return found
+
+
+def language_detector() -> Callable[[str], str]:
+    """Return a function that tells the language of a text by its ISO 639-1 code.
+
+    It is ``unknown`` where a text has fewer than 20 letters, or no language reaches a probability
+    of one half. The detector is langid.py's (Lui and Baldwin 2012) as py3langid carries it on; it
+    knows 97 languages and works offline.
+
+    Raises:
+        MissingExtraError: The library is not installed.
+
+    Example:
+        >>> language_detector()("Je ne sais plus quoi faire depuis qu'il est parti.")
+        'fr'
+    """
+    try:
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    except ImportError:
+        raise MissingExtraError("py3langid", "formats") from None
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+    def detect(text: str) -> str:
+        if sum(map(str.isalpha, text[:_LETTERS_READ])) < _LETTERS_NEEDED and text.isascii():
+            return UNKNOWN
+        language, probability = identifier.classify(text)
+        return str(language) if probability >= _PROBABILITY_NEEDED else UNKNOWN
+
+    return detect
+
+
+def user_text(conversation: Conversation, length: int) -> str:
+    """Return the beginning of what the user wrote.
+
+    Args:
+        conversation: The conversation.
+        length: Characters to return at most.
+    """
+    texts: list[str] = []
+    size = 0
+    for message in conversation.user_messages:
+        texts.append(message.content[: length - size])
+        size += len(texts[-1]) + 1
+        if size >= length:
+            break
+    return "\n".join(texts)
+
+
+def _count_messages(found: Inspection, conversation: Conversation) -> None:
+    for message in conversation.messages:
+        found.messages[message.role] += 1
+        found.empty_messages += not message.content.strip()
+    found.without_user_text += not any(m.content.strip() for m in conversation.user_messages)
+
+
+def _count_times(found: Inspection, conversation: Conversation) -> None:
+    times = [*_times(conversation)]
+    if not times:
+        found.undated += 1
+        return
+    found.first = min([*times, *filter(None, [found.first])])
+    found.last = max([*times, *filter(None, [found.last])])
+
+
+def _times(conversation: Conversation) -> Iterator[datetime]:
+    started_at = conversation.metadata.get("started_at")
+    if isinstance(started_at, datetime):
+        yield started_at
+    for message in conversation.messages:
+        if message.timestamp is not None:
+            yield message.timestamp
+
+
+def _count_about(found: Inspection, conversation: Conversation) -> None:
+    for tally, value in (
+        (found.stated_languages, conversation.language),
+        (found.modalities, conversation.modality),
+        (found.models, conversation.model),
+        (found.sources, conversation.source),
+    ):
+        if value is not None:
+            tally[value if value in tally or len(tally) < _MODELS else _OTHERS] += 1
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
