@@ -39,6 +39,19 @@ _CONTAINERS = frozenset(
 )
 """Keys by which a record is a conversation, whatever other keys it has."""
 _MESSAGE_FIELDS = frozenset({"role", "content", "from", "value"})
+"""Keys by which a record is a message, and a list of them a conversation …"""
+_ROW_KEYS = frozenset(
+    {
+        "conversation_id",
+        "conv_id",
+        "chat_id",
+        "session_id",
+        "dialogue_id",
+        "dialog_id",
+        "message_tree_id",
+    }
+)
+"""… unless it says which conversation it belongs to."""
 _RECORD_KEYS = _CONTAINERS - _WRAPPERS
 _STRUCTURE = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _SPACE = re.compile(r"\s*")
@@ -192,7 +205,8 @@ def _array_start(buffer: _Buffer) -> int | None:
         return None
     element = _first_element(buffer, 1)
     if isinstance(element, dict):
-        is_message = _MESSAGE_FIELDS & element.keys() and not _CONTAINERS & element.keys()
+        keys = element.keys()
+        is_message = _MESSAGE_FIELDS & keys and not (_CONTAINERS | _ROW_KEYS) & keys
         return None if is_message else 1
     if element is not None:
         return 1
@@ -213,7 +227,8 @@ def _wrapped_start(buffer: _Buffer) -> int | None:
             offset = _space(buffer, offset + 1)
             if key in _WRAPPERS and buffer.at(offset) == "[":
                 element = _first_element(buffer, offset + 1)
-                if isinstance(element, dict) and (not element or _CONTAINERS & element.keys()):
+                keys = element.keys() if isinstance(element, dict) else ()
+                if element == {} or (_CONTAINERS | _ROW_KEYS).intersection(keys):
                     return offset + 1
             _, end = buffer.decode(offset)
             offset = _space(buffer, end)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, get_args
 
-from affectlib.conversation import Conversation, Message, Modality, Role
+from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
 from affectlib.formats._fields import kind_of, require_list
 from affectlib.formats._reader import Reading, RecordReader, each
@@ -145,7 +145,7 @@ def schema() -> dict[str, Any]:
 def _write(conversations: Iterable[Conversation], file: TextIO) -> int:
     count = 0
     for conversation in conversations:
-        line = json.dumps(to_record(conversation), ensure_ascii=False)
+        line = clean_text(json.dumps(to_record(conversation), ensure_ascii=False))
         file.write(line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029") + "\n")
         count += 1
     return count
@@ -178,7 +178,7 @@ def _text(record: Mapping[str, Any], field: str, index: int | None = None) -> st
     value = record.get(field)
     if value is not None and not isinstance(value, str):
         raise ConversationError(f"expected text, got {kind_of(value)}", index=index, field=field)
-    return value
+    return None if value is None else clean_text(value)
 
 
 def _one_of(record: Mapping[str, Any], field: str, known: tuple[str, ...], index: int) -> Any:
