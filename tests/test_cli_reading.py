@@ -63,7 +63,7 @@ def test_inspect_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert found["conversations"] == found["modalities"]["text"] + found["modalities"]["mixed"] + 1
     assert found["formats"] == {"chatgpt": 'records with "mapping"'}
     assert found["dropped"]["reasoning"] == {"count": 3, "places": ["hidden.json: record 0"]}
-    assert found["first"].startswith("2024-05-01")
+    assert found["last"].startswith("2024-05-01")
     assert found["messages"].keys() == {"user", "assistant"}
 
 

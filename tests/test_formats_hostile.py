@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from affectlib.conversation import Conversation
+from affectlib.errors import TranscriptFormatError
 from affectlib.formats import Limits, read_conversations
 from tests.fuzz.exports import _chatgpt
 from tests.transcript_files import chat, error_of, lines, read, texts, write
@@ -52,8 +53,14 @@ def test_a_huge_field_costs_its_record_only(tmp_path: Path, layout: str) -> None
 
 def test_a_huge_quoted_cell(tmp_path: Path) -> None:
     found = read(write(tmp_path, huge_field("quoted table", 500_000)), limits=SMALL)
-    assert isinstance(found[0], Conversation) or isinstance(found[-1], Conversation)
-    assert any(not isinstance(item, Conversation) for item in found)
+    assert texts(found[0]) == ["good"]
+    assert any(TOO_LONG in error_of(item) for item in found if not isinstance(item, Conversation))
+
+
+def test_a_huge_header(tmp_path: Path) -> None:
+    path = write(tmp_path, f"conversation_id,role,content,{'x' * 200_000}\n1,user,a,b\n")
+    with pytest.raises(TranscriptFormatError, match="the first line is longer than the limit"):
+        read(path, limits=SMALL)
 
 
 def test_a_conversation_of_too_many_rows(tmp_path: Path) -> None:
