@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import zstandard
 
-from affectlib.errors import MissingExtraError, TranscriptFormatError
+from affectlib.errors import MissingExtraError, OptionError, TranscriptFormatError
 from affectlib.formats import Limits, ReadReport, read_conversations
 from tests.test_formats_fixtures import FIXTURES
 from tests.transcript_files import chat, error_of, lines, read, texts, write
@@ -107,8 +107,6 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     write(tmp_path, "notes\n", "a.txt")
     with pytest.raises(TranscriptFormatError, match=r"none of the 1 .* a\.txt: found neither"):
         read(tmp_path)
-    with pytest.raises(TranscriptFormatError, match="files are not those of the format convokit"):
-        read(tmp_path, format="convokit")
 
 
 @pytest.mark.parametrize("frames", [1, 3])
@@ -142,6 +140,18 @@ def test_what_is_left_out_is_counted_by_place() -> None:
         "no_current_node.json: record 0",
     ]
     assert json.loads(json.dumps(report.to_dict()))["dropped"]["branch"]["count"] > 3
+
+
+def test_columns_of_some_of_the_files(tmp_path: Path) -> None:
+    write(tmp_path, "chat,who,words\n1,user,hi\n", "a.csv")
+    write(tmp_path, "name,age\nAna,30\n", "b.csv")
+    columns = {"conversation": "chat", "role": "who", "content": "words"}
+    report = ReadReport()
+    (found,) = read(tmp_path, columns=columns, report=report)
+    assert texts(found) == ["hi"]
+    assert skipped(report) == {"it has not the columns that were named": ["b.csv"]}
+    with pytest.raises(OptionError, match="no column 'what'"):
+        read(tmp_path, columns={"role": "what"})
 
 
 # --- hostile archives ----------------------------------------------------------------------------
