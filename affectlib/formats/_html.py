@@ -15,7 +15,7 @@ _CELLS = frozenset({"td", "th"})
 _LINES = frozenset({"div", "li", "ul", "ol", "tr", "hr", "section", "article", "header"})
 _UNSEEN = frozenset({"script", "style", "head", "title", "template"})
 _SPACE = re.compile(r"[ \t\r\n\f]+")
-_GAPS = re.compile(r"[ \t]*\n(?:[ \t]*\n)+")
+_GAPS = re.compile(r"\n[ \t\n]*\n")
 _PIECE = 1 << 16
 
 
@@ -73,7 +73,8 @@ class TextTarget:
         self._size = 0
         text = "".join(self._pieces).replace("\xa0", " ")
         self._pieces.clear()
-        return clean_text(_GAPS.sub("\n\n", text)).strip()
+        lines = "\n".join(line.rstrip() for line in text.split("\n"))
+        return clean_text(_GAPS.sub("\n\n", lines)).strip()
 
     def close(self) -> str:
         """Return the text."""

@@ -8,9 +8,9 @@ Within a conversation messages are in the order of their times; both of an activ
 The verb before a prompt ("Prompted", "Asked", …) is cut off, as is "Attached 1 file". Other
 activities (canvases, feedback, settings), recognised by their English verbs, or in other languages
 by having no answer, are events and left out, as are activities of other products. HTML becomes
-text; images and files are left out. Drafts that were not chosen are not in the export. Followed is the
-shape of 2024 to 2026. In HTML, times have an English or numeric date; where zones are
-abbreviations, only the usual ones of America and Europe are known, others are taken as UTC.
+text; images and files are left out. Drafts that were not chosen are not in the export. Followed is
+the shape of 2024 to 2026. In HTML, times have an English or numeric date; of zones that are called
+by abbreviations only the usual ones are known, others are taken as UTC.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _EVENT = re.compile(
     r"\s*(?:Created|Used|Added|Gave|Selected|Shared|Deleted|Viewed|Visited|Searched|Edited|Pinned|"
     r"Renamed|Exported|Updated|Listened|Turned)\s"
 )
-_ATTACHED = re.compile(r"\s*(?:^|\s)Attached \d+ files?\.?(?:\s+-\s+\S[^\n]*)*\s*$")
-_GENERATED = re.compile(r"\s*\b\d+ generated images?\.?\s*$")
+_ATTACHED = re.compile(r"\bAttached \d{1,9} files?\.?(?:\n *-[^\n]*)*\s*$")
+_GENERATED = re.compile(r"\b\d{1,9} generated images?\.?\s*$")
 _CELL = "outer-cell"
 _PIECE = 1 << 16
 

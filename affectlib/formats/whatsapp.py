@@ -57,7 +57,7 @@ _ATTACHED = re.compile(
     re.IGNORECASE,
 )
 _EDITED = re.compile(
-    r"[\s\u200e]*<(?:This message was edited|Diese Nachricht wurde bearbeitet"
+    r"<(?:This message was edited|Diese Nachricht wurde bearbeitet"
     r"|Se editó este mensaje\.?|Mensagem editada|Ce message a été modifié)>\s*$"
 )
 _DELETED = re.compile(
