@@ -232,8 +232,6 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
     for reader in _READERS:
         if isinstance(reader, FolderReader) and format in ("auto", reader.name):
             why = reader.recognizes(files)
-            if why is None and format == reader.name:
-                raise TranscriptFormatError(f"the files are not those of the format {format}")
             if why is not None:
                 reading.report.formats.setdefault(reader.name, why)
                 yield from _guarded(reader.read(files, reading), reading)
@@ -243,6 +241,7 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
         yield from _read_splits(splits, format, reading)
         return
     known = False
+    without_columns = None
     for name in files.names:
         reading.file, reading.place = name, ""
         try:
@@ -256,6 +255,9 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
         except _UnknownFormatError as error:
             reading.report.skip("it has no known format", name)
             problem = error.problem
+        except OptionError as error:
+            reading.report.skip("it has not the columns that were named", name)
+            without_columns = error
         except TranscriptFormatError as error:
             known = True
             yield reading.failure(error)
@@ -265,6 +267,8 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
     reading.file = ""
     if not known:
         count = len(files.names)
+        if without_columns is not None:
+            raise without_columns
         if not count:
             raise TranscriptFormatError("it holds no files")
         raise TranscriptFormatError(

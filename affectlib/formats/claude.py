@@ -76,13 +76,11 @@ def _paths(
 ) -> Iterator[tuple[str, Sequence[int]]]:
     """Yield the positions of the messages on each path; one path if there are no parents."""
     places = {to_text(message.get("uuid")): index for index, message in enumerate(messages)}
-    linked = sum(message.get("parent_message_uuid") in places for message in messages)
-    if None in places or len(places) < len(messages) or not linked:
+    above = [to_text(message.get("parent_message_uuid")) for message in messages]
+    if None in places or len(places) < len(messages) or not any(name in places for name in above):
         yield "", range(len(messages))
         return
-    parents = {
-        str(uuid): messages[index].get("parent_message_uuid") for uuid, index in places.items()
-    }
+    parents = {str(uuid): above[index] for uuid, index in places.items()}
     for suffix, path in Tree.of(parents, parents.keys()).paths(current, reading):
         yield suffix, [places[uuid] for uuid in path]
 

@@ -118,7 +118,9 @@ def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[st
 
 
 def _text(content: Any) -> str:
-    return content if isinstance(content, str) else join_text_blocks(content or ())
+    if isinstance(content, list):
+        return join_text_blocks(content)
+    return content if isinstance(content, str) else ""
 
 
 def _joined(messages: list[tuple[str, Message]]) -> list[Message]:

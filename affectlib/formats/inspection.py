@@ -69,15 +69,7 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
-        found = {name: getattr(self, name) for name in self.__slots__}
-        return {
-            name: dict(value.most_common())
-            if isinstance(value, Counter)
-            else value.isoformat()
-            if isinstance(value, datetime)
-            else value
-            for name, value in found.items()
-        }
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
 
 
 def inspect_conversations(
@@ -206,6 +198,12 @@ def _count_about(found: Inspection, conversation: Conversation) -> None:
     ):
         if value is not None:
             tally[value if value in tally or len(tally) < _MODELS else _OTHERS] += 1
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Counter):
+        return dict(value.most_common())
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _digest(text: str) -> bytes:

@@ -52,7 +52,7 @@ class Limits:
         10
     """
 
-    record_characters: int = 1 << 27
+    record_characters: int = 1 << 26
     branches: int = 1000
     files: int = 1_000_000
     ratio: int = 250

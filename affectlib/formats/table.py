@@ -53,15 +53,12 @@ _ABOUT = ("user_id", "model", "language", "title", "source")
 _LONGEST_CELL = 2**31 - 1
 
 
-def allow_long_cells(limit: int = _LONGEST_CELL) -> None:
+def allow_long_cells() -> None:
     """Raise the csv module's limit, which is one for the whole process.
 
     By default it is 128 KiB, which is less than some messages.
-
-    Args:
-        limit: Characters that a cell may have.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), limit))
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
 
 
 def recognizes_text(beginning: str, reading: Reading) -> str | None:
@@ -104,9 +101,14 @@ def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
         TranscriptFormatError: The header does not name the columns needed.
         OptionError: The caller named a column that is not there.
     """
-    allow_long_cells(reading.limits.record_characters)
+    allow_long_cells()
     lines = _Lines(stream, reading.limits.record_characters)
-    header = next((line for line in lines if line.strip("\ufeff \r\n")), None)
+    try:
+        header = next((line for line in lines if line.strip("\ufeff \r\n")), None)
+    except csv.Error:
+        raise TranscriptFormatError(
+            "the first line is longer than the limit (record_characters)"
+        ) from None
     if header is None:
         return
     delimiter = find_delimiter(header.lstrip("\ufeff"), reading.columns)
@@ -140,14 +142,20 @@ def _evidence(names: Sequence[str], reading: Reading) -> str:
 
 
 class _Lines:
-    """The lines of a file, and whether they have all been read."""
+    """The lines of a file.
+
+    Attributes:
+        number: How many were read.
+        ended: Whether that is all of them.
+        row: Characters read since the row that is being read began; reset by who reads rows.
+    """
 
     def __init__(self, stream: TextIO, limit: int) -> None:
         self._stream = stream
         self._limit = limit
-        self.ended = False
         self.number = 0
-        self.cut: list[int] = []
+        self.ended = False
+        self.row = 0
 
     def __iter__(self) -> _Lines:
         return self
@@ -158,11 +166,11 @@ class _Lines:
             self.ended = True
             raise StopIteration
         self.number += 1
-        if len(line) == self._limit and not line.endswith(("\n", "\r")):
-            self.cut.append(self.number)
-            while len(self._stream.readline(self._limit)) == self._limit:
-                pass
-            return "\n"
+        self.row += len(line)
+        if self.row >= self._limit:
+            while line and not line.endswith(("\n", "\r")):
+                line = self._stream.readline(self._limit)
+            raise csv.Error
         return line
 
 
@@ -177,10 +185,8 @@ def _csv_rows(rows: Iterator[list[str]], lines: _Lines) -> Iterator[Row]:
             return
         except csv.Error:
             cells = [""]
-            problem = "a cell is longer than the limit (record_characters)"
-        if lines.cut:
-            problem = "the line is longer than the limit (record_characters)"
-            lines.cut.clear()
+            problem = "the row is longer than the limit (record_characters)"
+        lines.row = 0
         if problem is None and not any(cells):
             continue
         if names is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import json
@@ -68,7 +69,7 @@ def mutate_records(value: Any, rng: random.Random) -> Any:
 def _mutate(container: Any, key: Any, strings: list[str], rng: random.Random) -> None:
     choice = rng.randrange(8)
     if choice <= 1:
-        container[key] = rng.choice(JUNK)
+        container[key] = copy.deepcopy(rng.choice(JUNK))
     elif choice == 2:
         del container[key]
     elif choice == 3 and strings:
@@ -76,7 +77,7 @@ def _mutate(container: Any, key: Any, strings: list[str], rng: random.Random) ->
     elif choice == 4:
         container[key] = [container[key]]
     elif choice == 5 and isinstance(container, list):
-        container.insert(rng.randrange(len(container) + 1), container[key])
+        container.insert(rng.randrange(len(container) + 1), copy.deepcopy(container[key]))
     elif choice == 5:
         container[rng.choice(strings or ["x"])] = container.pop(key)
     elif choice == 6 and isinstance(container, list):
