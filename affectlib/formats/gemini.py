@@ -2,7 +2,8 @@
 
 Takeout has activities, each a prompt and its answer, newest first, and mostly no conversations.
 They are made here: one ends where nothing happened for 30 minutes (``gap`` says how many), or where
-activities link to another chat (``gemini.google.com/app/…``), whose id is then the conversation's.
+activities link to another chat (``gemini.google.com/app/…``), whose id is then the conversation's;
+a chat that was taken up again after another one is there twice, with the same id.
 Within a conversation messages are in the order of their times; both of an activity have its time.
 
 The verb before a prompt ("Prompted", "Asked", …) is cut off, as is "Attached 1 file". Other
@@ -114,19 +115,28 @@ def _sessions(
     gap = _GAP if reading.gap is None else reading.gap
     session: list[_Activity] = []
     size = 0
+    limit = reading.limits.record_characters
     for activity in activities:
         if isinstance(activity, ConversationFailure):
             yield activity
             continue
-        if session and (
-            _is_another(session[-1], activity, gap) or size > reading.limits.record_characters
-        ):
-            yield _conversation(session)
+        if session and _is_another(session[-1], activity, gap):
+            yield _finished(session, size, reading)
             session, size = [], 0
-        session.append(activity)
         size += activity.size
+        if size > limit:
+            session.clear()
+        session.append(activity)
     if session:
-        yield _conversation(session)
+        yield _finished(session, size, reading)
+
+
+def _finished(session: list[_Activity], size: int, reading: Reading) -> Item:
+    """Make a conversation, or a failure if it is so long that only its last activity is there."""
+    if size > reading.limits.record_characters:
+        error = ConversationError("it is longer than the limit (record_characters)")
+        return reading.failure(error, session[-1].chat)
+    return _conversation(session)
 
 
 def _is_another(one: _Activity, other: _Activity, gap: float) -> bool:

@@ -171,7 +171,7 @@ def _conversations(workspace: _Workspace, group: Group, reading: Reading) -> Ite
             sent.append(found)
     reading.place = group.rows[0].place
     title = to_text(group.rows[0].fields.get(_CHANNEL))
-    if sent or all(row.fields.get("subtype") is None for row in group.rows):
+    if sent:
         about = {"id": group.key, "title": title, "source": "slack"}
         yield from chat_conversations(sent, workspace.people, about, reading)
 
