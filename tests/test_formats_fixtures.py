@@ -39,7 +39,9 @@ def line(message: Message) -> str:
 @pytest.mark.parametrize(("path", "case", "expected", "branches"), [*cases()])
 def test_fixture(path: Path, case: dict[str, Any], expected: dict[str, Any], branches: Any) -> None:
     report = ReadReport()
-    options = {name: case[name] for name in ("columns", "users", "assistants") if name in case}
+    options = {
+        name: case[name] for name in ("columns", "users", "assistants", "gap") if name in case
+    }
     items = list(read_conversations(path, branches=branches, report=report, **options))
     assert [*report.formats] == [path.parent.name]
     conversations = [item for item in items if isinstance(item, Conversation)]

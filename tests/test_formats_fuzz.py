@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation
 from affectlib.formats import FORMATS, ReadReport, read_conversations
-from tests.fuzz.exports import EXPORTS, Export
+from tests.fuzz.chat_exports import ALL_EXPORTS as EXPORTS
+from tests.fuzz.exports import Export
 from tests.fuzz.run import MUTATIONS, fuzz, write
 
 

@@ -54,6 +54,17 @@ def reading_options() -> argparse.ArgumentParser:
             metavar="NAME",
             help=f"who is the {role} in chats without roles; may be given several times",
         )
+    reading.add_argument(
+        "--gap",
+        type=float,
+        metavar="MINUTES",
+        help="silence after which a chat without conversations is another one (Gemini: 30)",
+    )
+    reading.add_argument(
+        "--network",
+        action="store_true",
+        help="allow IN to be a data set on the Hub: hf://datasets/OWNER/NAME",
+    )
     return reading
 
 
@@ -65,6 +76,8 @@ def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "branches": arguments.branches,
         "users": arguments.user,
         "assistants": arguments.assistant,
+        "gap": arguments.gap,
+        "local_files_only": not arguments.network,
     }
 
 

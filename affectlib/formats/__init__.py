@@ -3,7 +3,8 @@
 `read_conversations` takes a file, a folder, a pattern such as ``chats/*.jsonl``, a ZIP archive, or
 ``-`` for standard input; files may be compressed (gzip, Zstandard). The format is told by what is
 in a file, never by its name. See `FORMATS` for the formats; each has a module of its name, which
-says what of the format is kept and what is not.
+says what of the format is kept and what is not. Data sets of the library ``datasets`` are read
+from disk, or from the Hub if the network is allowed; their rows have one of the formats.
 
 To add a format, write one module here that ends with ``READERS``, a tuple of one or more of
 
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
 from typing import BinaryIO, TextIO, get_args
@@ -41,12 +42,20 @@ from affectlib.formats import (
     claude,
     claude_code,
     convokit,
+    discord,
+    gemini,
+    intercom,
     oasst,
     openai,
     sharegpt,
+    slack,
     table,
+    telegram,
+    whatsapp,
     wildchat,
+    zendesk,
 )
+from affectlib.formats._datasets import HUB, MAGICS, hub_splits, iter_arrow_rows, saved_splits
 from affectlib.formats._fields import kind_of, name_list
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._parquet import MAGIC, iter_rows
@@ -89,6 +98,13 @@ _MODULES = (
     oasst,
     convokit,
     anthropic_hh,
+    discord,
+    slack,
+    telegram,
+    intercom,
+    zendesk,
+    gemini,
+    whatsapp,
     openai,
     sharegpt,
     table,
@@ -115,6 +131,8 @@ def read_conversations(
     branches: Branches = "active",
     users: Iterable[str] = (),
     assistants: Iterable[str] = (),
+    gap: float | None = None,
+    local_files_only: bool = True,
     limits: Limits | None = None,
     report: ReadReport | None = None,
 ) -> Iterator[Conversation | ConversationFailure]:
@@ -125,7 +143,9 @@ def read_conversations(
     those that have no known format are skipped and counted.
 
     Args:
-        path: A file, folder, pattern (glob), ZIP archive, or ``-`` for standard input.
+        path: A file, folder, pattern (glob), ZIP archive, a data set saved by the library
+            ``datasets``, or its name on the Hub (``hf://datasets/OWNER/NAME``); or ``-`` for
+            standard input.
         format: One of `FORMATS`, or ``auto`` to tell it from the contents of each file.
         columns: Which column holds what, for tables with unusual names, for example
             ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
@@ -134,6 +154,9 @@ def read_conversations(
             ``longest``; or ``all``, each as a conversation of its own.
         users: Names of people whose messages are the user's, for chats without roles.
         assistants: Names of those whose messages are the assistant's.
+        gap: Minutes of silence after which a chat without conversations is another one. Without
+            it, it is 30 for Gemini, and a chat among people is one conversation.
+        local_files_only: Whether data sets on the Hub may not be read, which needs the network.
         limits: How much is too much; see `Limits`.
         report: Filled in while reading: formats, drops by reason, problems and their places.
 
@@ -144,7 +167,8 @@ def read_conversations(
     Raises:
         TranscriptFormatError: No file has a known format.
         OSError: A file cannot be opened.
-        OptionError: `format` or `branches` is unknown, or `columns` do not fit the file.
+        OptionError: `format` or `branches` is unknown, `gap` is not positive, or `columns` do not
+            fit the file.
         MissingExtraError: A library that the file needs is not installed.
 
     Example:
@@ -155,22 +179,30 @@ def read_conversations(
         raise OptionError(f"unknown format {format!r}; use auto, {', '.join(FORMATS)}")
     if branches not in get_args(Branches):
         raise OptionError(f"unknown branches {branches!r}; use {', '.join(get_args(Branches))}")
+    if gap is not None and not gap > 0:
+        raise OptionError(f"gap must be a positive number of minutes, got {gap!r}")
     reading = Reading(
         dict(columns or {}),
         branches,
         frozenset(users),
         frozenset(assistants),
+        gap,
         limits or Limits(),
         ReadReport() if report is None else report,
     )
-    return _counted(path, format, reading)
+    if os.fspath(path).startswith(HUB):
+        splits = hub_splits(os.fspath(path), local_files_only=local_files_only)
+        return _counted(path, reading, lambda _: _read_splits(splits, format, reading))
+    return _counted(path, reading, lambda stack: _read_input(path, format, reading, stack))
 
 
-def _counted(path: str | os.PathLike[str], format: str, reading: Reading) -> Iterator[Item]:
+def _counted(
+    path: str | os.PathLike[str], reading: Reading, read: Callable[[ExitStack], Iterator[Item]]
+) -> Iterator[Item]:
     report = reading.report
     with ExitStack() as stack:
         try:
-            for item in _read_input(path, format, reading, stack):
+            for item in read(stack):
                 if isinstance(item, Conversation):
                     report.conversations += 1
                 else:
@@ -202,6 +234,10 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
                 reading.report.formats.setdefault(reader.name, why)
                 yield from _guarded(reader.read(files, reading), reading)
                 return
+    splits = saved_splits(files, reading)
+    if splits:
+        yield from _read_splits(splits, format, reading)
+        return
     known = False
     without_columns = None
     for name in files.names:
@@ -238,6 +274,23 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
         )
 
 
+def _read_splits(
+    splits: Mapping[str, Iterator[Record]], format: str, reading: Reading
+) -> Iterator[Item]:
+    """Read the splits of a data set; those that have no known format are skipped and counted."""
+    skipped = 0
+    for name, rows in splits.items():
+        reading.file, reading.place = name, ""
+        try:
+            yield from _guarded(_read_records(rows, format, reading), reading)
+        except _UnknownFormatError:
+            skipped += 1
+            if skipped == len(splits):
+                raise
+            reading.report.skip("it has no known format", name)
+    reading.file = ""
+
+
 def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
     """Turn an error amid the items into a failure; it stays an error before the first of them."""
     begun = False
@@ -257,6 +310,8 @@ def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack
         raise _UnknownFormatError(f"the file is empty; {_KNOWN}")
     if source.head.startswith(MAGIC):
         return _read_records(iter_rows(source.seekable(stack)), format, reading)
+    if source.head.startswith(MAGICS):
+        return _read_records(iter_arrow_rows(source.seekable(stack)), format, reading)
     encoding = encoding_of(source.head)
     beginning = source.head.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
     stream = _text(source.stream, encoding, stack)

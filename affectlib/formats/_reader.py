@@ -34,6 +34,8 @@ class Reading:
         branches: Which paths of a conversation that is a tree are read.
         users: Names of people who are the user, for chats without roles.
         assistants: Names of those who are the assistant.
+        gap: Minutes of silence after which a chat is another conversation, None for the format's
+            own default.
         limits: How much is too much.
         report: Where drops, failures and formats are counted.
         file: The file within a folder or archive, the empty string if there is just one.
@@ -44,6 +46,7 @@ class Reading:
     branches: Branches = "active"
     users: frozenset[str] = frozenset()
     assistants: frozenset[str] = frozenset()
+    gap: float | None = None
     limits: Limits = field(default_factory=Limits)
     report: ReadReport = field(default_factory=ReadReport)
     file: str = ""

@@ -20,7 +20,8 @@ from affectlib.formats import Branches, Limits, ReadReport, read_conversations
 from affectlib.formats._reader import Reading
 from affectlib.formats.canonical import parse, to_record
 from affectlib.predictions import ConversationFailure
-from tests.fuzz.exports import EXPORTS, SECRET, Export
+from tests.fuzz.chat_exports import ALL_EXPORTS as EXPORTS
+from tests.fuzz.exports import SECRET, Export
 from tests.fuzz.mutations import mutate
 
 MUTATIONS = 50
@@ -46,6 +47,7 @@ class Outcome:
 def write(files: Mapping[str, bytes], folder: Path) -> Path:
     """Write files, and return the file, or their folder if they are several."""
     for name, data in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
     return folder / next(iter(files)) if len(files) == 1 else folder
 

@@ -1,0 +1,144 @@
+"""Data sets of the Hugging Face library ``datasets``: saved on disk, or on the Hub.
+
+What ``save_to_disk`` writes is read with pyarrow alone: a folder with ``state.json`` and Arrow
+files, or one such folder for each split. Its rows are then told by their structure, like those of
+any other file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any, BinaryIO
+
+from affectlib.errors import MissingExtraError, OptionError, TranscriptFormatError
+from affectlib.formats._json import Record
+from affectlib.formats._reader import Files, Reading
+from affectlib.formats._sources import Source
+
+MAGICS = (b"ARROW1", b"\xff\xff\xff\xff")
+"""What Arrow files and Arrow streams begin with."""
+
+HUB = "hf://datasets/"
+"""What names of data sets on the Hub begin with."""
+
+_STATE = "state.json"
+_INFO = "dataset_info.json"
+_ARROW = re.compile(r"[^/]+\.arrow")
+_ROWS = 128
+_PAIRS = ({"role", "content"}, {"from", "value"})
+_HUB_NAME = re.compile(rf"{HUB}([\w.-]+/[\w.-]+)(?:/([\w.-]+))?(?::([\w.+-]+))?", re.ASCII)
+
+
+def saved_splits(files: Files, reading: Reading) -> Mapping[str, Iterator[Record]]:
+    """Return the rows of each split of a saved data set, nothing if the files are none."""
+    splits = {}
+    for name in files.names:
+        folder, slash, last = name.rpartition("/")
+        if last != _STATE or folder + slash + _INFO not in files.names:
+            continue
+        arrows = [other for other in files.names if _in_folder(other, folder + slash)]
+        if arrows:
+            splits[folder] = _saved_rows(files, arrows, reading)
+    return splits
+
+
+def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Record]]:
+    """Return the rows of each split of a data set on the Hub, read while they are downloaded.
+
+    Args:
+        name: ``hf://datasets/OWNER/NAME``, with ``/CONFIGURATION`` and ``:SPLIT`` if need be.
+        local_files_only: Whether the network may not be used.
+
+    Raises:
+        OptionError: The name is malformed, or the network may not be used.
+        MissingExtraError: datasets is not installed.
+        TranscriptFormatError: The data set cannot be loaded.
+    """
+    match = _HUB_NAME.fullmatch(name)
+    if match is None:
+        raise OptionError(f"expected {HUB}OWNER/NAME[/CONFIGURATION][:SPLIT]")
+    if local_files_only:
+        raise OptionError(
+            f"{name} is on the Hub; allow the network with local_files_only=False (--network), or "
+            "save the data set to disk"
+        )
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise MissingExtraError("datasets", "hub") from None
+    repository, configuration, split = match.groups()
+    try:
+        found = load_dataset(repository, configuration, split=split, streaming=True)
+    except Exception as error:
+        kind = type(error).__name__
+        raise TranscriptFormatError(f"the data set cannot be loaded ({kind})") from error
+    splits = {split: found} if split is not None else found
+    return {name: _numbered(map(_unpacked, rows)) for name, rows in splits.items()}
+
+
+def iter_arrow_rows(stream: BinaryIO) -> Iterator[Record]:
+    """Yield the rows of an Arrow file or stream.
+
+    Args:
+        stream: A seekable binary stream.
+
+    Raises:
+        TranscriptFormatError: The file is damaged.
+    """
+    return _numbered(_arrow_rows(stream))
+
+
+def _arrow_rows(stream: BinaryIO) -> Iterator[Any]:
+    import pyarrow
+    from pyarrow import ipc
+
+    unreadable = (pyarrow.ArrowException, OSError, ValueError, OverflowError)
+    try:
+        is_file = stream.read(len(MAGICS[0])) == MAGICS[0]
+        stream.seek(0)
+        for batch in _batches(ipc.open_file(stream) if is_file else ipc.open_stream(stream)):
+            for start in range(0, batch.num_rows, _ROWS):
+                yield from map(_unpacked, batch.slice(start, _ROWS).to_pylist())
+    except unreadable:
+        raise TranscriptFormatError("the Arrow file is damaged or cut short") from None
+
+
+def _in_folder(name: str, folder: str) -> bool:
+    """Whether a file is an Arrow file directly in a folder."""
+    return name.startswith(folder) and _ARROW.fullmatch(name, len(folder)) is not None
+
+
+def _batches(reader: Any) -> Iterator[Any]:
+    if hasattr(reader, "num_record_batches"):
+        return (reader.get_batch(index) for index in range(reader.num_record_batches))
+    return iter(reader)
+
+
+def _saved_rows(files: Files, names: list[str], reading: Reading) -> Iterator[Record]:
+    def rows() -> Iterator[Any]:
+        for name in names:
+            with ExitStack() as stack:
+                source = Source(stack.enter_context(files.open(name)), reading.limits)
+                yield from _arrow_rows(source.seekable(stack))
+
+    return _numbered(rows())
+
+
+def _numbered(rows: Iterator[Any]) -> Iterator[Record]:
+    return (Record(f"row {number}", row) for number, row in enumerate(rows))
+
+
+def _unpacked(row: Any) -> Any:
+    """Turn objects of lists, as the library saves lists of objects, back into lists of objects."""
+    return {name: _list_of(value) for name, value in row.items()}
+
+
+def _list_of(value: Any) -> Any:
+    if not isinstance(value, Mapping) or not any(pair <= value.keys() for pair in _PAIRS):
+        return value
+    lists = [*value.values()]
+    if not all(isinstance(one, list) and len(one) == len(lists[0]) for one in lists):
+        return value
+    return [dict(zip(value, cells, strict=True)) for cells in zip(*lists, strict=True)]

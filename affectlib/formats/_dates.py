@@ -1,0 +1,122 @@
+"""Dates as people's devices write them, in the languages of the exports that have no others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
+
+_MONTHS: Mapping[str, int] = MappingProxyType(
+    {
+        name: number
+        for number, names in enumerate(
+            (
+                "jan ene gen",
+                "feb fev fév",
+                "mar mär mrt",
+                "apr abr avr",
+                "may mai mei mag",
+                "jun giu juin",
+                "jul lug juil",
+                "aug ago aoû",
+                "sep set",
+                "oct okt out ott",
+                "nov",
+                "dec dez dic déc",
+            ),
+            1,
+        )
+        for name in names.split()
+    }
+)
+"""Beginnings of the months' names in English and the larger languages of Western Europe."""
+
+_ZONES: Mapping[str, float] = MappingProxyType(
+    {
+        "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+        "AKST": -9, "AKDT": -8, "HST": -10, "BRT": -3, "WEST": 1, "BST": 1, "CET": 1, "CEST": 2,
+        "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3, "IST": 5.5, "JST": 9, "KST": 9,
+        "AEST": 10, "AEDT": 11,
+    }
+)  # fmt: skip
+"""Hours from UTC of zones that are called by abbreviations; CST is America's."""
+
+_TIME = (
+    r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2}))?"
+    r"(?:\s?(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
+)
+_ZONE = r"(?:\s+(?P<zone>[A-Za-z]{1,5})?(?P<offset>[+-]\d{1,2}(?::?\d{2})?)?)?"
+_DATES = (
+    r"(?P<name>[^\W\d]{3,10})\.? (?P<day>\d{1,2}), (?P<year>\d{4})",
+    r"(?P<day>\d{1,2})\.? (?:de )?(?P<name>[^\W\d]{3,10})\.? (?:de )?(?P<year>\d{4})",
+    r"(?P<day>\d{1,2})[./-](?P<month>\d{1,2})[./-](?P<year>\d{4})",
+    r"(?P<year>\d{4})[年./-] ?(?P<month>\d{1,2})[月./-] ?(?P<day>\d{1,2})(?P<han>日)?\.?",
+)
+_LINES = tuple(re.compile(rf"\s*{date}(?:,|T|\s)\s*{_TIME}{_ZONE}\s*") for date in _DATES)
+_LONGEST = 80
+
+
+def find_date_line(text: str) -> tuple[str, datetime, str] | None:
+    r"""Find the first line that is a date and time and nothing else.
+
+    Numeric dates have the day before the month. A zone that is not known is taken as UTC.
+
+    Returns:
+        What stands before it, the time, and what stands after it; None if there is no such line.
+
+    Example:
+        >>> before, time, after = find_date_line("hi\nApr 12, 2026, 3:34:31 PM EDT\nHello!")
+        >>> before, time.isoformat(), after
+        ('hi', '2026-04-12T19:34:31+00:00', 'Hello!')
+    """
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        time = _parse(line) if len(line) <= _LONGEST else None
+        if time is not None:
+            return "\n".join(lines[:number]), time, "\n".join(lines[number + 1 :]).strip()
+    return None
+
+
+def _parse(line: str) -> datetime | None:
+    line = line.replace("\u202f", " ").replace("\xa0", " ")
+    for pattern in _LINES:
+        match = pattern.fullmatch(line)
+        if match is not None:
+            return _time(match.groupdict())
+    try:
+        time = datetime.fromisoformat(line.strip())
+        return time.astimezone(UTC) if time.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _time(found: Mapping[str, str | None]) -> datetime | None:
+    name = found.get("name")
+    month = _month(name) if name is not None else int(found["month"] or 0)
+    half = found["half"]
+    hour = int(found["hour"] or 0)
+    hour = hour % 12 + 12 * (half in "Pp") if half is not None else hour
+    minute, second = int(found["minute"] or 0), int(found["second"] or 0)
+    try:
+        year, day = int(found["year"] or 0), int(found["day"] or 0)
+        zone = timezone(timedelta(hours=_offset(found)))
+        return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _month(name: str) -> int:
+    name = name.lower()
+    return next((_MONTHS[name[:size]] for size in (4, 3) if name[:size] in _MONTHS), 0)
+
+
+def _offset(found: Mapping[str, str | None]) -> float:
+    offset = found["offset"]
+    if offset is not None:
+        sign = -1 if offset[0] == "-" else 1
+        digits = offset[1:].replace(":", "")
+        hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
+        return sign * (int(hours) + int(minutes) / 60)
+    zone = (found["zone"] or "").upper()
+    return 8 if zone == "CST" and found.get("han") else _ZONES.get(zone, 0)

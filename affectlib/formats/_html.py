@@ -1,0 +1,130 @@
+"""HTML as the text that a reader sees, with libxml2's forgiving parser."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from affectlib.conversation import clean_text
+from affectlib.errors import MissingExtraError
+
+_PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "table"})
+_CELLS = frozenset({"td", "th"})
+_LINES = frozenset({"div", "li", "ul", "ol", "tr", "hr", "section", "article", "header"})
+_UNSEEN = frozenset({"script", "style", "head", "title", "template"})
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+_GAPS = re.compile(r"\n[ \t\n]*\n")
+_PIECE = 1 << 16
+
+
+class TextTarget:
+    """What a parser tells of HTML, gathered as text.
+
+    Paragraphs are a line apart, and rows, items and other blocks have lines of their own.
+    """
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        """Begin without text; at most so many characters are gathered, a few more at once."""
+        self._limit = limit
+        self._size = 0
+        self._pieces: list[str] = []
+        self._unseen = 0
+        self._verbatim = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Take the beginning of an element."""
+        self._unseen += tag in _UNSEEN
+        self._verbatim += tag == "pre"
+        self._break(tag)
+
+    def end(self, tag: str) -> None:
+        """Take the end of an element."""
+        self._unseen -= tag in _UNSEEN
+        self._verbatim -= tag == "pre"
+        if tag in _CELLS:
+            self._pieces.append(" ")
+        elif tag != "br":
+            self._break(tag)
+
+    def data(self, text: str) -> None:
+        """Take text."""
+        if self._unseen > 0:
+            return
+        if self._verbatim <= 0:
+            text = _SPACE.sub(" ", text)
+            if not self._pieces or self._pieces[-1].endswith(("\n", " ")):
+                text = text.removeprefix(" ")
+        if text and self._size <= self._limit:
+            self._pieces.append(text)
+            self._size += len(text)
+
+    def comment(self, text: str) -> None:
+        """Leave comments out."""
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether there was more text than allowed."""
+        return self._size > self._limit
+
+    def take(self) -> str:
+        """Return the text, and begin again without."""
+        self._size = 0
+        text = "".join(self._pieces).replace("\xa0", " ")
+        self._pieces.clear()
+        lines = "\n".join(line.rstrip() for line in text.split("\n"))
+        return clean_text(_GAPS.sub("\n\n", lines)).strip()
+
+    def close(self) -> str:
+        """Return the text."""
+        return self.take()
+
+    def _break(self, tag: str) -> None:
+        if not self._pieces:
+            return
+        if tag in _PARAGRAPHS:
+            if self._pieces[-1] != "\n\n":
+                self._pieces.append("\n\n")
+        elif tag == "br":
+            if self._pieces[-2:] != ["\n", "\n"]:
+                self._pieces.append("\n")
+        elif tag in _LINES and not self._pieces[-1].endswith("\n"):
+            self._pieces.append("\n")
+
+
+def html_parser(target: Any) -> Any:
+    """Return a parser that tells a target what it reads, piece by piece, whatever its size.
+
+    Raises:
+        MissingExtraError: lxml is not installed.
+    """
+    try:
+        from lxml import etree
+    except ImportError:
+        raise MissingExtraError("lxml", "formats") from None
+    return etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
+
+
+def feed(parser: Any, text: str) -> None:
+    """Give text to a parser."""
+    parser.feed(clean_text(text).encode())
+
+
+def html_to_text(html: str) -> str:
+    r"""Return HTML as the text that a reader sees; text without any mark-up stays as it is.
+
+    Raises:
+        MissingExtraError: lxml is not installed.
+
+    Example:
+        >>> html_to_text("<p>Hello &amp; <b>good</b>\n morning</p><p>Ana<br>Bo</p>")
+        'Hello & good morning\n\nAna\nBo'
+    """
+    if "<" not in html and "&" not in html:
+        return clean_text(html).strip()
+    target = TextTarget()
+    parser = html_parser(target)
+    for start in range(0, len(html), _PIECE):
+        feed(parser, html[start : start + _PIECE])
+    return str(parser.close())

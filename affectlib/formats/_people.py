@@ -1,0 +1,231 @@
+"""Chats among people: who is the user, who the assistant, and where a conversation ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from affectlib.conversation import Conversation, Message, Modality, Role, clean_text, parse_role
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import kind_of, numbered, to_conversation
+from affectlib.formats._reader import Reading
+
+_LISTED = 5
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+_ItemT = TypeVar("_ItemT")
+
+
+class Sent(NamedTuple):
+    """A message of somebody whose role is not known yet.
+
+    Attributes:
+        person: Who wrote it: a key of `People`.
+        text: What was written.
+        id: The message's id.
+        timestamp: When it was sent.
+        modality: Text or voice, None if it is not known.
+    """
+
+    person: str
+    text: str
+    id: str | None = None
+    timestamp: datetime | None = None
+    modality: Modality | None = None
+
+
+@dataclass(slots=True)
+class People:
+    """Who writes in a chat.
+
+    Attributes:
+        names: The names of each person, by what the messages call them.
+        bots: Those of whom the export says that they are programs.
+    """
+
+    names: dict[str, set[str]] = field(default_factory=dict)
+    bots: set[str] = field(default_factory=set)
+
+    def add(self, person: str, names: Iterable[str | None] = (), *, bot: bool = False) -> None:
+        """Take a person's names; what is known already stays."""
+        self.names.setdefault(person, {person}).update(filter(None, names))
+        if bot:
+            self.bots.add(person)
+
+    def roles(self, sent: Sequence[Sent], reading: Reading) -> Mapping[str, Role | None]:
+        """Return the roles of those who wrote.
+
+        They are those that the caller gave (`Reading.role_of`), by any of a person's names. If
+        the caller gave none, bots are the assistant, as is who has the name of a role such as
+        "assistant" or "ChatGPT", and everyone else is the user.
+
+        Raises:
+            ConversationError: Nobody who wrote was named, or none of them is known as a bot.
+
+        Example:
+            >>> people = People()
+            >>> people.add("7", ["Ana"])
+            >>> people.add("8", ["Helper"], bot=True)
+            >>> people.roles([Sent("7", "hi"), Sent("8", "Hello!")], Reading())
+            {'7': 'user', '8': 'assistant'}
+        """
+        counts = Counter(message.person for message in sent)
+        if not counts:
+            return {}
+        if reading.users or reading.assistants:
+            given = reading.users | reading.assistants
+            known = {person: sorted(self._names(person) & given) for person in counts}
+            if not any(known.values()):
+                raise ConversationError(
+                    f"nobody of {_describe(counts)} has a name that was given "
+                    "(users=, assistants=; --user, --assistant)"
+                )
+            return {
+                person: reading.role_of(names[0] if names else person)
+                for person, names in known.items()
+            }
+        roles = {person: self._role(person) for person in counts}
+        if "assistant" not in roles.values():
+            raise ConversationError(
+                f"the roles of {_describe(counts)} are not known; name the users or the "
+                "assistants (users=, assistants=; --user NAME, --assistant NAME)"
+            )
+        return {person: role or "user" for person, role in roles.items()}
+
+    def _names(self, person: str) -> set[str]:
+        return self.names.get(person, {person})
+
+    def _role(self, person: str) -> Role | None:
+        if person in self.bots:
+            return "assistant"
+        for name in sorted(self._names(person)):
+            try:
+                return parse_role(name)
+            except ConversationError:
+                continue
+        return None
+
+
+def chat_conversations(
+    sent: Sequence[Sent], people: People, about: Mapping[str, Any], reading: Reading
+) -> Iterator[Conversation]:
+    """Make a conversation of a chat, or several if the caller said how long a silence ends one.
+
+    Messages are put in the order of their times, if each has one. Those of people without a role
+    are left out and counted.
+
+    Args:
+        sent: The messages.
+        people: Who writes in the chat.
+        about: What the export says of the chat as a whole.
+        reading: What the caller asked for.
+
+    Raises:
+        ConversationError: The roles are not known.
+    """
+    sent = _without_repeats(sent, reading)
+    roles = people.roles(sent, reading)
+    kept: list[tuple[Sent, Role]] = []
+    for message in _in_order(sent):
+        role = roles[message.person]
+        if role is None:
+            reading.drop("not_a_person")
+        else:
+            kept.append((message, role))
+    pieces = split_at_gaps(kept, [message.timestamp for message, _ in kept], reading.gap)
+    for number, piece in enumerate(pieces):
+        users = [message.person for message, role in piece if role == "user"]
+        conversation = to_conversation(
+            {
+                **about,
+                "user_id": users[0] if users else None,
+                "timestamp": piece[0][0].timestamp if piece else None,
+            },
+            [
+                Message(role, clean_text(text), id, timestamp, modality)
+                for (_, text, id, timestamp, modality), role in piece
+            ],
+        )
+        yield numbered(conversation, f"#{number}" if number else "")
+
+
+def optional_text(value: Any, index: int, field: str) -> str:
+    """Return a message's text without white space around it, the empty string for null.
+
+    Raises:
+        ConversationError: It is neither text nor null.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ConversationError(f"expected text, got {kind_of(value)}", index=index, field=field)
+    return value.strip()
+
+
+def count_of(value: Any) -> int:
+    """Return how many attachments a list has, none if it is no list."""
+    return len(value) if isinstance(value, list) else 0
+
+
+def require_message(message: Any, index: int) -> Mapping[str, Any]:
+    """Return a message if it is an object.
+
+    Raises:
+        ConversationError: It is not.
+    """
+    if not isinstance(message, Mapping):
+        raise ConversationError(f"expected an object, got {kind_of(message)}", index=index)
+    return message
+
+
+def split_at_gaps(
+    items: Sequence[_ItemT], times: Sequence[datetime | None], gap: float | None
+) -> Iterator[Sequence[_ItemT]]:
+    """Split items where the time from one to the next is longer than so many minutes.
+
+    Where a time is not known there is no split. Without items, there is one empty piece.
+
+    Example:
+        >>> day = datetime(2024, 1, 1, tzinfo=UTC)
+        >>> times = [day, day + timedelta(minutes=5), day + timedelta(hours=2)]
+        >>> [*split_at_gaps("abc", times, 30)]
+        ['ab', 'c']
+    """
+    begin = 0
+    for index in range(1, len(items)):
+        if is_apart(times[index - 1], times[index], gap):
+            yield items[begin:index]
+            begin = index
+    yield items[begin:]
+
+
+def is_apart(one: datetime | None, other: datetime | None, gap: float | None) -> bool:
+    """Whether two times lie further apart than so many minutes."""
+    if one is None or other is None or gap is None:
+        return False
+    return abs(other - one) > timedelta(minutes=min(gap, 1e9))
+
+
+def _without_repeats(sent: Sequence[Sent], reading: Reading) -> Sequence[Sent]:
+    """Keep one message of each id."""
+    kept = {message.id or index: message for index, message in enumerate(sent)}
+    reading.drop("duplicate", len(sent) - len(kept))
+    return [*kept.values()]
+
+
+def _in_order(sent: Sequence[Sent]) -> Sequence[Sent]:
+    """Sort messages by their times, if each has one."""
+    if any(message.timestamp is None for message in sent):
+        return sent
+    return sorted(sent, key=lambda message: message.timestamp or _FIRST)
+
+
+def _describe(counts: Counter[str]) -> str:
+    """Count those who wrote, and their messages, without their names."""
+    listed = [f"{count:,}" for _, count in counts.most_common(_LISTED)]
+    more = " …" if len(counts) > _LISTED else ""
+    people = f"{len(counts):,} {'person' if len(counts) == 1 else 'people'}"
+    return f"{people} who wrote ({', '.join(listed)}{more} messages)"

@@ -1,0 +1,112 @@
+"""Discord channels as DiscordChatExporter writes them in JSON (versions 2.30 to 2.46).
+
+A file is a channel, a direct message or a thread, and a conversation of its own; ``gap`` splits it.
+People are called by their id, name or nickname. Bots are the assistant unless the caller gives the
+roles. What a bot put into an embed is its text if it has no other. Joins, pins, calls and the like
+are events and left out; so are attachments and stickers. Edits, reactions, mentions and what a
+message replies to are not kept. Discord's own data package has only what its owner wrote, and is
+not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlib.conversation import Conversation
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import require_list, to_text, to_time
+from affectlib.formats._people import (
+    People,
+    Sent,
+    chat_conversations,
+    count_of,
+    optional_text,
+    require_message,
+)
+from affectlib.formats._reader import Reading, RecordReader, each
+
+__all__ = ["READERS", "parse", "recognizes"]
+
+_MESSAGES = frozenset({"default", "reply", "chatinputcommand", "contextmenucommand"})
+_MESSAGE_NUMBERS = frozenset({"0", "19", "20", "23"})
+"""Types without a name in DiscordChatExporter: what a bot answers to a command."""
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"guild": {}, "channel": {}, "messages": []})
+        'an object with "guild", "channel" and "messages"'
+    """
+    if not isinstance(record, Mapping):
+        return None
+    objects = all(isinstance(record.get(name), Mapping) for name in ("guild", "channel"))
+    if not objects or not isinstance(record.get("messages"), list):
+        return None
+    return 'an object with "guild", "channel" and "messages"'
+
+
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn a channel into a conversation, or into several.
+
+    Raises:
+        ConversationError: It is malformed, or the roles are not known.
+
+    Example:
+        >>> def said(name, bot, text):
+        ...     return {"content": text, "author": {"id": name, "name": name, "isBot": bot}}
+        >>> messages = [said("Ana", False, "hi"), said("Helper", True, "Hello!")]
+        >>> for conversation in parse({"channel": {"id": "1"}, "messages": messages}, Reading()):
+        ...     print([(message.role, message.content) for message in conversation.messages])
+        [('user', 'hi'), ('assistant', 'Hello!')]
+    """
+    people = People()
+    messages = require_list(record, "messages")
+    found = (_sent(message, index, people, reading) for index, message in enumerate(messages))
+    sent = [message for message in found if message is not None]
+    channel = record.get("channel")
+    channel = channel if isinstance(channel, Mapping) else {}
+    about = {"id": channel.get("id"), "title": channel.get("name"), "source": "discord"}
+    yield from chat_conversations(sent, people, about, reading)
+
+
+READERS = (RecordReader("discord", recognizes, each(parse)),)
+
+
+def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | None:
+    message = require_message(message, index)
+    kind = (to_text(message.get("type")) or "default").lower()
+    if kind not in _MESSAGES and kind not in _MESSAGE_NUMBERS:
+        reading.drop("event")
+        return None
+    author = message.get("author")
+    author = author if isinstance(author, Mapping) else {}
+    names = [to_text(author.get(field)) for field in ("id", "name", "nickname")]
+    person = next(filter(None, names), None)
+    if person is None:
+        raise ConversationError("the message has no author", index=index, field="author")
+    bot = author.get("isBot") is True
+    text = optional_text(message.get("content"), index, "content")
+    text = text or (_embedded(message.get("embeds")) if bot else "")
+    attached = count_of(message.get("attachments")) + count_of(message.get("stickers"))
+    reading.drop("not_text", attached)
+    if not text:
+        reading.drop("empty", not attached)
+        return None
+    people.add(person, names, bot=bot)
+    return Sent(person, text, to_text(message.get("id")), to_time(message.get("timestamp")))
+
+
+def _embedded(embeds: Any) -> str:
+    """Return the text of embeds: titles, descriptions and fields."""
+    texts: list[Any] = []
+    for embed in embeds if isinstance(embeds, list) else []:
+        if isinstance(embed, Mapping):
+            texts += [embed.get("title"), embed.get("description")]
+            fields = embed.get("fields")
+            for field in fields if isinstance(fields, list) else []:
+                if isinstance(field, Mapping):
+                    texts += [field.get("name"), field.get("value")]
+    return "\n".join(text.strip() for text in texts if isinstance(text, str) and text.strip())

@@ -1,0 +1,347 @@
+"""Gemini (once Bard) from Google Takeout: ``MyActivity.json`` or ``MyActivity.html``.
+
+Takeout has activities, each a prompt and its answer, newest first, and mostly no conversations.
+They are made here: one ends where nothing happened for 30 minutes (``gap`` says how many), or where
+activities link to another chat (``gemini.google.com/app/…``), whose id is then the conversation's;
+a chat that was taken up again after another one is there twice, with the same id.
+Within a conversation messages are in the order of their times; both of an activity have its time.
+
+The verb before a prompt ("Prompted", "Asked", …) is cut off, as is "Attached 1 file". Other
+activities (canvases, feedback, settings), recognised by their English verbs, or in other languages
+by having no answer, are events and left out, as are activities of other products. HTML becomes
+text; images and files are left out. Drafts that were not chosen are not in the export. Followed is
+the shape of 2024 to 2026. In HTML, times have an English or numeric date; of zones that are called
+by abbreviations only the usual ones are known, others are taken as UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, TextIO
+
+from affectlib.conversation import Conversation, Message, clean_text
+from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.formats._dates import find_date_line
+from affectlib.formats._fields import kind_of, to_conversation, to_time
+from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
+from affectlib.formats._json import Record
+from affectlib.formats._people import count_of, is_apart
+from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, good
+from affectlib.predictions import ConversationFailure
+
+__all__ = ["READERS", "read_html", "read_json", "recognizes", "recognizes_html"]
+
+_GAP = 30.0
+_CHAT = re.compile(r"gemini\.google\.com/(?:u/\d+/)?(?:app|gem/[\w-]+)/([\w-]{6,64})", re.ASCII)
+_PRODUCT = re.compile("gemini|bard", re.IGNORECASE)
+_PROMPT = re.compile(
+    r"\s*(?:Prompted with:|Asked (?:Gemini|Bard):|Prompted|Asked|Said|Branched|Answered)\s+",
+)
+_EVENT = re.compile(
+    r"\s*(?:Created|Used|Added|Gave|Selected|Shared|Deleted|Viewed|Visited|Searched|Edited|Pinned|"
+    r"Renamed|Exported|Updated|Listened|Turned)\s"
+)
+_ATTACHED = re.compile(r"\bAttached \d{1,9} files?\.?(?:\n *-[^\n]*)*\s*$")
+_GENERATED = re.compile(r"\b\d{1,9} generated images?\.?\s*$")
+_CELL = "outer-cell"
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Activity:
+    """A prompt and its answer."""
+
+    prompt: str
+    answer: str
+    time: datetime
+    chat: str | None
+    size: int
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"header": "Gemini Apps", "title": "Prompted hi", "time": "2025-01-01"})
+        'activities of Gemini'
+    """
+    if not isinstance(record, Mapping) or not {"title", "time"} <= record.keys():
+        return None
+    return "activities of Gemini" if _is_gemini(record) else None
+
+
+def recognizes_html(beginning: str, reading: Reading) -> str | None:
+    """Return what in a text tells the format, None if it has another.
+
+    Example:
+        >>> recognizes_html('<html><div class="outer-cell mdl-cell">', Reading())
+        'HTML of My Activity'
+    """
+    start = beginning[:200].lower()
+    is_html = start.startswith(("<html", "<!doctype html", '<div class="outer-cell'))
+    is_activity = _CELL in beginning or ".mdl-" in beginning
+    return "HTML of My Activity" if is_html and is_activity else None
+
+
+def read_json(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read conversations from the activities of ``MyActivity.json``."""
+    return _sessions(_json_activities(records, reading), reading)
+
+
+def read_html(stream: TextIO, reading: Reading) -> Iterator[Item]:
+    """Read conversations from the activities of ``MyActivity.html``."""
+    return _sessions(_html_activities(stream, reading), reading)
+
+
+READERS = (
+    RecordReader("gemini", recognizes, read_json),
+    TextReader("gemini", recognizes_html, read_html),
+)
+
+
+def _is_gemini(record: Mapping[str, Any]) -> bool:
+    products = record.get("products")
+    names = [record.get("header"), *(products if isinstance(products, list) else [])]
+    return any(isinstance(name, str) and _PRODUCT.search(name) for name in names)
+
+
+def _sessions(
+    activities: Iterable[_Activity | ConversationFailure], reading: Reading
+) -> Iterator[Item]:
+    """Put activities that are near each other into conversations."""
+    gap = _GAP if reading.gap is None else reading.gap
+    session: list[_Activity] = []
+    size = 0
+    limit = reading.limits.record_characters
+    for activity in activities:
+        if isinstance(activity, ConversationFailure):
+            yield activity
+            continue
+        if session and _is_another(session[-1], activity, gap):
+            yield _finished(session, size, reading)
+            session, size = [], 0
+        size += activity.size
+        if size > limit:
+            session.clear()
+        session.append(activity)
+    if session:
+        yield _finished(session, size, reading)
+
+
+def _finished(session: list[_Activity], size: int, reading: Reading) -> Item:
+    """Make a conversation, or a failure if it is so long that only its last activity is there."""
+    if size > reading.limits.record_characters:
+        error = ConversationError("it is longer than the limit (record_characters)")
+        return reading.failure(error, session[-1].chat)
+    return _conversation(session)
+
+
+def _is_another(one: _Activity, other: _Activity, gap: float) -> bool:
+    if one.chat is not None and one.chat == other.chat:
+        return False
+    if one.chat is not None and other.chat is not None:
+        return True
+    return is_apart(one.time, other.time, gap)
+
+
+def _conversation(session: list[_Activity]) -> Conversation:
+    if session[0].time > session[-1].time:
+        session = session[::-1]
+    session = sorted(session, key=lambda activity: activity.time)
+    messages = []
+    for activity in session:
+        messages.append(Message("user", activity.prompt, timestamp=activity.time))
+        if activity.answer:
+            messages.append(Message("assistant", activity.answer, timestamp=activity.time))
+    about = {
+        "id": next((activity.chat for activity in session if activity.chat), None),
+        "timestamp": session[0].time,
+        "source": "gemini",
+    }
+    return to_conversation(about, messages)
+
+
+def _json_activities(
+    records: Iterator[Record], reading: Reading
+) -> Iterator[_Activity | ConversationFailure]:
+    for record in good(records, reading):
+        if isinstance(record, ConversationFailure):
+            yield record
+            continue
+        try:
+            found = _activity(record.value, reading)
+        except ConversationError as error:
+            yield reading.failure(error)
+            continue
+        if found is not None:
+            yield found
+
+
+def _activity(record: Any, reading: Reading) -> _Activity | None:
+    if not isinstance(record, Mapping):
+        raise ConversationError(f"expected an object, got {kind_of(record)}")
+    if not _is_gemini(record):
+        reading.drop("event")
+        return None
+    title = record.get("title")
+    if not isinstance(title, str):
+        raise ConversationError(f"expected text, got {kind_of(title)}", field="title")
+    time = to_time(record.get("time"))
+    if time is None:
+        raise ConversationError("it is no time that can be read", field="time")
+    media = sum(count_of(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
+    link = record.get("titleUrl")
+    answer = _joined(record.get("safeHtmlItem"), "html") or _joined(record.get("subtitles"), "name")
+    return _made(title, answer, time, link if isinstance(link, str) else "", media, reading)
+
+
+def _joined(items: Any, field: str) -> str:
+    texts = [
+        html_to_text(item[field])
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, Mapping) and isinstance(item.get(field), str)
+    ]
+    return "\n\n".join(filter(None, texts))
+
+
+def _made(
+    title: str, answer: str, time: datetime, links: str, media: int, reading: Reading
+) -> _Activity | None:
+    """Make an activity, None if it is no prompt."""
+    verb = _PROMPT.match(title)
+    if _EVENT.match(title) or (verb is None and not answer):
+        reading.drop("event")
+        return None
+    prompt = title[verb.end() :] if verb is not None else title
+    bare = _ATTACHED.sub("", _GENERATED.sub("", prompt))
+    reading.drop("not_text", media or int(bare != prompt))
+    chat = _CHAT.search(links)
+    prompt = clean_text(bare).strip()
+    return _Activity(prompt, answer, time, chat[1] if chat else None, len(prompt) + len(answer))
+
+
+class _Cell(NamedTuple):
+    """An activity of the page."""
+
+    header: str
+    content: str
+    links: str
+    is_too_long: bool
+
+
+class _CellTarget:
+    """What a parser tells of the page, gathered as cells: header, content and links."""
+
+    def __init__(self, limit: int) -> None:
+        self.cells: list[_Cell] = []
+        self._depth = 0
+        self._cell = 0
+        self._part = ""
+        self._part_depth = 0
+        self._text = TextTarget(limit)
+        self._is_too_long = False
+        self._header = ""
+        self._content = ""
+        self._links: list[str] = []
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        classes = (attributes.get("class") or "").split()
+        if tag == "div":
+            self._depth += 1
+            if _CELL in classes:
+                self._finish()
+                self._cell = self._depth
+            part = self._part_of(classes)
+            if self._cell and not self._part and part:
+                self._part, self._part_depth = part, self._depth
+        if self._cell and tag == "a" and len(self._links) < 100:
+            self._links.append((attributes.get("href") or "")[:500])
+        if self._part:
+            self._text.start(tag, attributes)
+
+    def end(self, tag: str) -> None:
+        if self._part:
+            self._text.end(tag)
+        if tag != "div":
+            return
+        if self._part and self._depth == self._part_depth:
+            self._keep()
+        if self._cell and self._depth == self._cell:
+            self._finish()
+        self._depth -= 1
+
+    def data(self, text: str) -> None:
+        if self._part:
+            self._text.data(text)
+
+    def comment(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        self._keep()
+        self._finish()
+
+    def _part_of(self, classes: list[str]) -> str:
+        if "header-cell" in classes:
+            return "header"
+        right = "mdl-typography--text-right" in classes
+        is_content = "content-cell" in classes and "mdl-typography--body-1" in classes
+        return "content" if is_content and not right else ""
+
+    def _keep(self) -> None:
+        self._is_too_long |= self._text.is_too_long
+        text = self._text.take()
+        if self._part == "header":
+            self._header = self._header or text
+        elif self._part == "content":
+            self._content = self._content or text
+        self._part = ""
+
+    def _finish(self) -> None:
+        if self._cell:
+            links = " ".join(self._links)
+            self.cells.append(_Cell(self._header, self._content, links, self._is_too_long))
+        self._cell, self._header, self._content, self._links = 0, "", "", []
+        self._is_too_long = False
+
+
+def _html_activities(stream: TextIO, reading: Reading) -> Iterator[_Activity | ConversationFailure]:
+    target = _CellTarget(reading.limits.record_characters)
+    parser = html_parser(target)
+    number = 0
+    ended = False
+    while not ended:
+        piece = stream.read(_PIECE)
+        ended = not piece
+        feed(parser, piece)
+        if ended:
+            parser.close()
+        for cell in target.cells:
+            reading.place = f"activity {number}"
+            number += 1
+            try:
+                found = _from_cell(cell, reading)
+            except ConversationError as error:
+                yield reading.failure(error)
+                continue
+            if found is not None:
+                yield found
+        target.cells.clear()
+    if not number:
+        raise TranscriptFormatError("the page has no activities")
+
+
+def _from_cell(cell: _Cell, reading: Reading) -> _Activity | None:
+    if cell.is_too_long:
+        raise ConversationError("it is longer than the limit (record_characters)")
+    if cell.header and not _PRODUCT.search(cell.header):
+        reading.drop("event")
+        return None
+    found = find_date_line(cell.content)
+    if found is None:
+        raise ConversationError("it has no time that can be read", field="time")
+    prompt, time, answer = found
+    return _made(prompt, answer, time, cell.links, 0, reading)

@@ -1,0 +1,175 @@
+"""Intercom conversations, as its interface (versions 1.x to 2.15) and exports by it give them.
+
+The first message stands in ``source``, the others in ``conversation_parts``. Contacts (users,
+leads) are the user; teammates, bots and Fin are the assistant. Bodies are HTML, or text, and become
+text. Notes are internal and left out; so are redacted parts, attachments, and parts that are no
+message (assignments, closings … without a body; summaries for the team). Ratings, tags, custom
+attributes and whether Fin or a person answered are not kept. Lists of conversations lack their
+parts: only the first messages are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlib.conversation import Conversation, Message, Role
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import to_conversation, to_text, to_time
+from affectlib.formats._html import html_to_text
+from affectlib.formats._people import count_of, optional_text, require_message
+from affectlib.formats._reader import Reading, RecordReader, each
+
+__all__ = ["READERS", "parse", "recognizes"]
+
+_LIST = "conversation.list"
+_ROLES: Mapping[str, Role] = {
+    "user": "user",
+    "lead": "user",
+    "contact": "user",
+    "visitor": "user",
+    "admin": "assistant",
+    "bot": "assistant",
+    "team": "assistant",
+    "operator": "assistant",
+}
+_WITH_BODY = frozenset(
+    {"comment", "quick_reply", "open", "close", "assignment", "assign_and_reopen", "snoozed"}
+)
+"""Types of parts of which the body, if there is one, is shown to the user."""
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"type": "conversation", "source": {}, "conversation_parts": {}})
+        'records with "conversation_parts"'
+    """
+    if not isinstance(record, Mapping):
+        return None
+    if "conversation_parts" in record:
+        return 'records with "conversation_parts"'
+    if record.get("type") == _LIST and isinstance(record.get("conversations"), list):
+        return f"a {_LIST}"
+    is_conversation = record.get("type") == "conversation"
+    return 'records with "source"' if is_conversation and "source" in record else None
+
+
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn a conversation of Intercom's, or a list of them, into conversations.
+
+    Raises:
+        ConversationError: It is malformed; the error names the message and the field.
+
+    Example:
+        >>> source = {"body": "<p>My order is <b>late</b></p>", "author": {"type": "user"}}
+        >>> part = {"part_type": "comment", "body": "<p>Sorry!</p>", "author": {"type": "admin"}}
+        >>> record = {"source": source, "conversation_parts": {"conversation_parts": [part]}}
+        >>> for conversation in parse(record, Reading()):
+        ...     print([message.content for message in conversation.messages])
+        ['My order is late', 'Sorry!']
+    """
+    if not isinstance(record, Mapping):
+        raise ConversationError("expected an object")
+    if record.get("type") == _LIST and isinstance(record.get("conversations"), list):
+        for index, one in enumerate(record["conversations"]):
+            yield from parse(require_message(one, index), reading)
+        return
+    source = record.get("source")
+    if source is not None and not isinstance(source, Mapping):
+        raise ConversationError("expected an object", field="source")
+    parts = [] if source is None else [{**source, "part_type": "comment"}]
+    parts += _parts(record)
+    messages = [
+        found
+        for index, part in enumerate(parts)
+        if (found := _message(part, index, record, reading)) is not None
+    ]
+    about = {
+        "id": record.get("id"),
+        "title": record.get("title") or html_to_text(_words((source or {}).get("subject"))),
+        "user_id": _user(record, parts),
+        "created_at": record.get("created_at"),
+        "source": "intercom",
+    }
+    yield to_conversation(about, messages)
+
+
+READERS = (RecordReader("intercom", recognizes, each(parse)),)
+
+
+def _parts(record: Mapping[str, Any]) -> list[Any]:
+    parts = record.get("conversation_parts")
+    if isinstance(parts, Mapping):
+        parts = parts.get("conversation_parts")
+    if parts is not None and not isinstance(parts, list):
+        raise ConversationError("expected a list", field="conversation_parts")
+    return parts or []
+
+
+def _message(part: Any, index: int, record: Mapping[str, Any], reading: Reading) -> Message | None:
+    part = require_message(part, index)
+    kind = part.get("part_type")
+    body = optional_text(part.get("body"), index, "body")
+    attached = count_of(part.get("attachments"))
+    reason = _reason(part, kind, body, attached)
+    if reason is not None:
+        reading.drop(reason)
+        return None
+    reading.drop("not_text", attached)
+    text = html_to_text(body)
+    if not text:
+        reading.drop("not_text")
+        return None
+    created = part.get("created_at", record.get("created_at") if index == 0 else None)
+    return Message(
+        _role(part.get("author"), index), text, to_text(part.get("id")), to_time(created)
+    )
+
+
+def _reason(part: Mapping[str, Any], kind: Any, body: str, attached: int) -> str | None:
+    """Say why a part is left out, None if it is a message."""
+    if isinstance(kind, str) and kind.startswith("note"):
+        return "internal"
+    if part.get("redacted") is True:
+        return "deleted"
+    if not isinstance(kind, str) or kind not in _WITH_BODY:
+        return "event"
+    if body:
+        return None
+    if attached:
+        return "not_text"
+    return "empty" if kind == "comment" else "event"
+
+
+def _role(author: Any, index: int) -> Role:
+    kind = author.get("type") if isinstance(author, Mapping) else None
+    role = _ROLES.get(kind) if isinstance(kind, str) else None
+    if role is None:
+        raise ConversationError(
+            "the author is neither a contact, a teammate nor a bot",
+            index=index,
+            field="author.type",
+        )
+    return role
+
+
+def _user(record: Mapping[str, Any], parts: list[Any]) -> Any:
+    """Return the id of the contact: of those named, or who wrote first."""
+    contacts = record.get("contacts")
+    if isinstance(contacts, Mapping):
+        contacts = contacts.get("contacts")
+    named = contacts if isinstance(contacts, list) else []
+    authors = [part.get("author") for part in parts if isinstance(part, Mapping)]
+    people = [*named, *(a for a in authors if isinstance(a, Mapping) and _is_user(a))]
+    return next((person.get("id") for person in people if isinstance(person, Mapping)), None)
+
+
+def _is_user(author: Mapping[str, Any]) -> bool:
+    kind = author.get("type")
+    return isinstance(kind, str) and _ROLES.get(kind) == "user"
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else ""

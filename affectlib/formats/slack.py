@@ -1,0 +1,242 @@
+"""Slack workspace exports: the ZIP archive as downloaded, its folder, or files of single days.
+
+Each channel, group or direct message has a folder with a file for each day, beside ``users.json``
+(``org_users.json`` on Enterprise Grid) and ``channels.json``, ``groups.json``, ``dms.json``,
+``mpims.json``. A thread is a conversation, and so is what a channel has outside of threads; ``gap``
+splits them. People are called by their id, name, real name or display name. Apps and bots are the
+assistant unless the caller gives the roles. Mentions, links and entities in the text become plain
+words; what an app put into attachments is its text if it has no other. Joins, topics, reminders and
+the like are events and left out, as are files, and messages that were deleted. Edits, reactions and
+blocks are not kept. Followed is the shape of 2024.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from affectlib.conversation import Conversation
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import first_of, to_text, to_time
+from affectlib.formats._grouping import Group
+from affectlib.formats._json import Record
+from affectlib.formats._people import People, Sent, chat_conversations, count_of, optional_text
+from affectlib.formats._reader import (
+    Files,
+    FolderReader,
+    Item,
+    Reading,
+    RecordReader,
+    read_groups,
+)
+from affectlib.formats._sources import file_records
+
+__all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
+
+_USERS = ("users.json", "org_users.json")
+_CHANNELS = ("channels.json", "groups.json", "dms.json", "mpims.json")
+_DAY = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
+_TIMESTAMP = re.compile(r"\d{9,11}\.\d{1,7}")
+_MESSAGES = frozenset(
+    {"", "bot_message", "me_message", "file_share", "thread_broadcast", "reply_broadcast"}
+)
+_DELETED = frozenset({"tombstone", "message_deleted"})
+_MARK_UP = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
+_CHANNEL = "\x00channel"
+
+
+@dataclass(slots=True)
+class _Workspace:
+    """What an export says of its people and channels.
+
+    Attributes:
+        people: Users and bots, by id.
+        shown: What mentions of them are replaced with.
+        channels: Ids of channels, by their folders.
+    """
+
+    people: People = field(default_factory=People)
+    shown: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, str] = field(default_factory=dict)
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"type": "message", "user": "U1", "text": "hi", "ts": "1714564800.000100"})
+        'messages with "ts"'
+    """
+    if not isinstance(record, Mapping) or record.get("type") != "message":
+        return None
+    time = record.get("ts")
+    return 'messages with "ts"' if isinstance(time, str) and _TIMESTAMP.fullmatch(time) else None
+
+
+def recognizes_folder(files: Files) -> str | None:
+    """Return which files tell the format, None if it has another."""
+    days = [name for name in files.names if _DAY.fullmatch(name)]
+    named = [name for name in (*_USERS, *_CHANNELS) if name in files.names]
+    if not named:
+        return None
+    return f"{named[0]} and files of days" if days else None
+
+
+def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read conversations from the messages of a day, or of several."""
+    return _read(records, _Workspace(), reading)
+
+
+def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
+    """Read conversations from an export's folder or archive."""
+    workspace = _Workspace()
+    for name in _USERS:
+        for user in _rows(files, name, reading):
+            _add_user(user, workspace)
+    for name in _CHANNELS:
+        for channel in _rows(files, name, reading):
+            identifier = to_text(channel.get("id"))
+            folder = to_text(channel.get("name")) or identifier
+            if identifier is not None and folder is not None:
+                workspace.channels[folder] = identifier
+    yield from _read(_messages(files, reading), workspace, reading)
+
+
+READERS = (
+    FolderReader("slack", recognizes_folder, read_folder),
+    RecordReader("slack", recognizes, read),
+)
+
+
+def _rows(files: Files, name: str, reading: Reading) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects in one of the lists of users or channels."""
+    if name in files.names:
+        for record in file_records(files, name, reading):
+            if isinstance(record.value, Mapping):
+                yield record.value
+
+
+def _add_user(user: Mapping[str, Any], workspace: _Workspace) -> None:
+    identifier = to_text(user.get("id"))
+    if identifier is None:
+        return
+    profile = user.get("profile")
+    profile = profile if isinstance(profile, Mapping) else {}
+    names = [
+        to_text(about.get(key))
+        for about in (profile, user)
+        for key in ("display_name", "real_name", "name")
+    ]
+    workspace.people.add(identifier, names, bot=user.get("is_bot") is True)
+    workspace.shown[identifier] = next(filter(None, names), identifier)
+    if (bot := to_text(profile.get("bot_id"))) is not None:
+        workspace.people.add(bot, names, bot=True)
+
+
+def _messages(files: Files, reading: Reading) -> Iterator[Record]:
+    """Yield the messages of all days, each with the folder of its channel."""
+    for name in files.names:
+        day = _DAY.fullmatch(name)
+        if day is None:
+            continue
+        for record in file_records(files, name, reading):
+            value = record.value
+            if isinstance(value, Mapping):
+                value = {**value, _CHANNEL: day[1]}
+            yield record._replace(place=f"{name}: {record.place}", value=value)
+
+
+def _read(records: Iterator[Record], workspace: _Workspace, reading: Reading) -> Iterator[Item]:
+    key = partial(_conversation_id, workspace)
+    return read_groups(records, reading, key, partial(_conversations, workspace))
+
+
+def _conversation_id(workspace: _Workspace, message: Mapping[str, Any]) -> str | None:
+    folder = to_text(message.get(_CHANNEL))
+    channel = workspace.channels.get(folder, folder) if folder is not None else None
+    parts = (channel, to_text(message.get("thread_ts")))
+    return ":".join(filter(None, parts)) or None
+
+
+def _conversations(workspace: _Workspace, group: Group, reading: Reading) -> Iterator[Conversation]:
+    sent = []
+    for index, row in enumerate(group.rows):
+        reading.place = row.place
+        found = _sent(row.fields, index, workspace, reading)
+        if found is not None:
+            sent.append(found)
+    reading.place = group.rows[0].place
+    title = to_text(group.rows[0].fields.get(_CHANNEL))
+    if sent:
+        about = {"id": group.key, "title": title, "source": "slack"}
+        yield from chat_conversations(sent, workspace.people, about, reading)
+
+
+def _sent(
+    message: Mapping[str, Any], index: int, workspace: _Workspace, reading: Reading
+) -> Sent | None:
+    subtype = first_of(message, ("subtype",)) or ""
+    if message.get("type", "message") != "message" or not isinstance(subtype, str):
+        reading.drop("event")
+        return None
+    if subtype not in _MESSAGES:
+        reading.drop("deleted" if subtype in _DELETED else "event")
+        return None
+    text = _plain(optional_text(message.get("text"), index, "text"), workspace)
+    is_bot = subtype == "bot_message" or to_text(message.get("bot_id")) is not None
+    text = text or (_attached(message.get("attachments"), workspace) if is_bot else "")
+    files = count_of(message.get("files")) or int(isinstance(message.get("file"), Mapping))
+    reading.drop("not_text", files)
+    if not text:
+        reading.drop("empty", not files)
+        return None
+    person = _person(message, is_bot, index, workspace)
+    time = to_text(message.get("ts"))
+    return Sent(person, text, time, to_time(message.get("ts")))
+
+
+def _person(message: Mapping[str, Any], is_bot: bool, index: int, workspace: _Workspace) -> str:
+    profile = first_of(message, ("user_profile", "bot_profile"))
+    profile = profile if isinstance(profile, Mapping) else {}
+    names = [
+        to_text(about.get(key))
+        for about in (message, profile)
+        for key in ("username", "display_name", "real_name", "name")
+    ]
+    known = (to_text(message.get(key)) for key in ("user", "bot_id", "username"))
+    person = next(filter(None, known), None)
+    if person is None:
+        raise ConversationError("the message has no sender", index=index, field="user")
+    workspace.people.add(person, names, bot=is_bot)
+    return person
+
+
+def _attached(attachments: Any, workspace: _Workspace) -> str:
+    """Return the text of an app's attachments."""
+    texts = [
+        first_of(attachment, ("text", "fallback"))
+        for attachment in (attachments if isinstance(attachments, list) else ())
+        if isinstance(attachment, Mapping)
+    ]
+    found = [_plain(text, workspace) for text in texts if isinstance(text, str)]
+    return "\n".join(filter(None, found))
+
+
+def _plain(text: str, workspace: _Workspace) -> str:
+    """Replace Slack's mark-up of mentions and links, and entities, with what a reader sees."""
+
+    def seen(match: re.Match[str]) -> str:
+        kind, target, label = match[1], match[2], match[3]
+        if kind == "@":
+            return "@" + (workspace.shown.get(target) or label or target)
+        if kind == "#":
+            return "#" + (label or target)
+        if kind == "!":
+            return label or "@" + target.partition("^")[0]
+        return label or target
+
+    return html.unescape(_MARK_UP.sub(seen, text)).strip()

@@ -1,0 +1,159 @@
+"""Telegram Desktop's JSON export, ``result.json``: of one chat, or of an account with all chats.
+
+A chat is a conversation; ``gap`` splits it. People are called by their name or id ("user123"). In
+a chat with a bot, the bot is the assistant unless the caller gives the roles. Text is joined from
+its parts (links, bold words, mentions …). Service messages are events and left out; so are photos,
+stickers, files and voice messages, of which the export has no transcription. Edits, reactions and
+what a message replies to are not kept; forwarded messages count as those of who forwarded them.
+Followed is the shape of 2021 and later, with ``from_id`` as "user123"; older ids are read too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlib.conversation import Conversation
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import first_of, record_id, require_list, to_text, to_time
+from affectlib.formats._json import Record
+from affectlib.formats._people import (
+    People,
+    Sent,
+    chat_conversations,
+    optional_text,
+    require_message,
+)
+from affectlib.formats._reader import Item, Reading, RecordReader, good
+from affectlib.predictions import ConversationFailure
+
+__all__ = ["READERS", "parse", "read", "recognizes"]
+
+_LISTS = ("chats", "left_chats")
+_CHATS = frozenset(
+    {
+        "bot_chat",
+        "personal_chat",
+        "private_channel",
+        "private_group",
+        "private_supergroup",
+        "public_channel",
+        "public_group",
+        "public_supergroup",
+        "replies",
+        "saved_messages",
+        "verify_codes",
+    }
+)
+_MEDIA = ("photo", "file", "media_type", "sticker_emoji", "location_information", "poll", "contact")
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"name": "Helper", "type": "bot_chat", "id": 7, "messages": []})
+        'a chat of the type bot_chat'
+        >>> recognizes({"about": "…", "chats": {"list": []}})
+        'an object with lists of "chats"'
+    """
+    if not isinstance(record, Mapping):
+        return None
+    if any(_listed(record, name) is not None for name in _LISTS):
+        return 'an object with lists of "chats"'
+    kind, messages = record.get("type"), record.get("messages")
+    if not isinstance(kind, str) or not isinstance(messages, list):
+        return None
+    if kind in _CHATS:
+        return f"a chat of the type {kind}"
+    first = messages[0] if messages else None
+    is_message = isinstance(first, Mapping) and {"type", "date", "text"} <= first.keys()
+    return 'messages with "type", "date" and "text"' if is_message else None
+
+
+def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
+    """Read the chats of an export."""
+    for record in good(records, reading):
+        if isinstance(record, ConversationFailure):
+            yield record
+            continue
+        for place, chat in _chats(record):
+            reading.place = place
+            try:
+                yield from parse(chat, reading)
+            except ConversationError as error:
+                yield reading.failure(error, record_id(chat))
+
+
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn a chat into a conversation, or into several.
+
+    Raises:
+        ConversationError: It is malformed, or the roles are not known.
+
+    Example:
+        >>> said = [("user1", "hi"), ("user2", [{"type": "bold", "text": "Hello"}, "!"])]
+        >>> messages = [{"type": "message", "from_id": who, "text": text} for who, text in said]
+        >>> chat = {"type": "bot_chat", "id": 2, "messages": messages}
+        >>> for conversation in parse(chat, Reading()):
+        ...     print([(message.role, message.content) for message in conversation.messages])
+        [('user', 'hi'), ('assistant', 'Hello!')]
+    """
+    people = People()
+    messages = require_list(record, "messages")
+    chat = to_text(record.get("id"))
+    if record.get("type") == "bot_chat" and chat is not None:
+        for person in (f"user{chat}", chat):
+            people.add(person, bot=True)
+    found = (_sent(message, index, people, reading) for index, message in enumerate(messages))
+    sent = [message for message in found if message is not None]
+    about = {"id": chat, "title": record.get("name"), "source": "telegram"}
+    yield from chat_conversations(sent, people, about, reading)
+
+
+READERS = (RecordReader("telegram", recognizes, read),)
+
+
+def _listed(record: Mapping[str, Any], name: str) -> list[Any] | None:
+    chats = record.get(name)
+    listed = chats.get("list") if isinstance(chats, Mapping) else None
+    return listed if isinstance(listed, list) else None
+
+
+def _chats(record: Record) -> Iterator[tuple[str, Any]]:
+    """Yield the chats of an account, or the one chat, and their places."""
+    whole = record.value
+    lists = [_listed(whole, name) for name in _LISTS] if isinstance(whole, Mapping) else []
+    chats = [chat for listed in lists if listed is not None for chat in listed]
+    if not chats and not any(listed is not None for listed in lists):
+        yield record.place, whole
+    for number, chat in enumerate(chats):
+        yield f"{record.place}, chat {number}", chat
+
+
+def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | None:
+    message = require_message(message, index)
+    if message.get("type", "message") != "message":
+        reading.drop("event")
+        return None
+    names = [to_text(message.get(field)) for field in ("from_id", "from")]
+    person = next(filter(None, names), None)
+    if person is None:
+        raise ConversationError("the message has no sender", index=index, field="from_id")
+    is_media = any(message.get(field) is not None for field in _MEDIA)
+    reading.drop("not_text", is_media)
+    text = _text(message, index)
+    if not text:
+        reading.drop("empty", not is_media)
+        return None
+    people.add(person, names)
+    time = to_time(first_of(message, ("date_unixtime", "date")))
+    return Sent(person, text, to_text(message.get("id")), time)
+
+
+def _text(message: Mapping[str, Any], index: int) -> str:
+    text = first_of(message, ("text", "text_entities"))
+    if not isinstance(text, list):
+        return optional_text(text, index, "text")
+    parts = (part.get("text") if isinstance(part, Mapping) else part for part in text)
+    return "".join(part for part in parts if isinstance(part, str)).strip()

@@ -1,0 +1,173 @@
+"""Zendesk tickets with their comments, as JSON exports and the interface (version 2) give them.
+
+A record is a ticket with ``comments``; a ticket under ``ticket`` with ``comments`` (and perhaps
+``users``) beside it; or a conversation log, whose authors are user, agent or bot. Comments that are
+not public are internal notes and left out. Who opened the ticket (``requester_id``) is the user, as
+are those whom ``users`` calls end-users; everyone else is the assistant. HTML becomes text. Voice
+comments are kept if they have a transcription; attachments are left out. Tags, fields, ratings and
+changes of the ticket are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from affectlib.conversation import Conversation, Message, Role, clean_text
+from affectlib.errors import ConversationError
+from affectlib.formats._fields import first_of, require_list, to_conversation, to_text, to_time
+from affectlib.formats._html import html_to_text
+from affectlib.formats._people import count_of, optional_text, require_message
+from affectlib.formats._reader import Reading, RecordReader, each
+
+__all__ = ["READERS", "parse", "recognizes"]
+
+_COMMENT = frozenset({"html_body", "plain_body", "body", "author_id", "public", "author"})
+_ROLES: Mapping[str, Role] = {
+    "user": "user",
+    "end-user": "user",
+    "agent": "assistant",
+    "admin": "assistant",
+    "bot": "assistant",
+    "business": "assistant",
+    "system": "assistant",
+}
+
+_Roles = Mapping[str | None, Role]
+
+
+def recognizes(record: Any) -> str | None:
+    """Return what in a record tells the format, None if it has another.
+
+    Example:
+        >>> recognizes({"id": 7, "requester_id": 1, "comments": []})
+        'tickets with "comments"'
+    """
+    if not isinstance(record, Mapping) or not isinstance(record.get("comments"), list):
+        return None
+    comments = record["comments"]
+    is_comment = (
+        comments and isinstance(comments[0], Mapping) and len(_COMMENT & comments[0].keys()) > 1
+    )
+    is_ticket = "ticket" in record or {"requester_id", "requester"} & record.keys()
+    return 'tickets with "comments"' if is_comment or is_ticket else None
+
+
+def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
+    """Turn a ticket into a conversation.
+
+    Raises:
+        ConversationError: It is malformed, or does not say who the authors are.
+
+    Example:
+        >>> comments = [
+        ...     {"author_id": 1, "html_body": "<p>My order is late</p>", "public": True},
+        ...     {"author_id": 2, "body": "Angry customer!", "public": False},
+        ...     {"author_id": 2, "html_body": "<p>Sorry!</p>", "public": True},
+        ... ]
+        >>> record = {"id": 7, "requester_id": 1, "comments": comments}
+        >>> for conversation in parse(record, Reading()):
+        ...     print([message.content for message in conversation.messages])
+        ['My order is late', 'Sorry!']
+    """
+    comments = require_list(record, "comments")
+    ticket = record.get("ticket")
+    ticket = ticket if isinstance(ticket, Mapping) else record
+    requester = _requester(ticket)
+    roles = _known_roles(record, requester)
+    messages = [
+        found
+        for index, comment in enumerate(comments)
+        if (found := _message(comment, index, roles, reading)) is not None
+    ]
+    about = {
+        "id": first_of(ticket, ("id", "ticket_id")),
+        "title": first_of(ticket, ("subject", "raw_subject")),
+        "user_id": requester,
+        "created_at": ticket.get("created_at"),
+        "source": "zendesk",
+    }
+    yield to_conversation(about, messages)
+
+
+READERS = (RecordReader("zendesk", recognizes, each(parse)),)
+
+
+def _requester(ticket: Mapping[str, Any]) -> str | None:
+    requester = ticket.get("requester")
+    nested = requester.get("id") if isinstance(requester, Mapping) else None
+    return to_text(ticket.get("requester_id")) or to_text(nested)
+
+
+def _known_roles(record: Mapping[str, Any], requester: str | None) -> _Roles:
+    users = record.get("users")
+    found: dict[str | None, Role] = {}
+    for user in users if isinstance(users, list) else []:
+        role = user.get("role") if isinstance(user, Mapping) else None
+        if isinstance(role, str) and role in _ROLES:
+            found[to_text(user.get("id"))] = _ROLES[role]
+    return found | {requester: "user"} if requester is not None else found
+
+
+def _message(comment: Any, index: int, roles: _Roles, reading: Reading) -> Message | None:
+    comment = require_message(comment, index)
+    if comment.get("public", True) is not True:
+        reading.drop("internal")
+        return None
+    voice = comment.get("type") == "VoiceComment"
+    text = _spoken(comment) if voice else _text(comment, index)
+    attached = count_of(comment.get("attachments"))
+    reading.drop("not_text", attached)
+    if not text:
+        reading.drop("event" if voice else "empty", voice or not attached)
+        return None
+    return Message(
+        _role(comment, index, roles, reading),
+        text,
+        to_text(comment.get("id")),
+        to_time(comment.get("created_at")),
+        "voice" if voice else None,
+    )
+
+
+def _text(comment: Mapping[str, Any], index: int) -> str:
+    html = optional_text(comment.get("html_body"), index, "html_body")
+    if html:
+        return html_to_text(html)
+    for field in ("plain_body", "body"):
+        text = optional_text(comment.get(field), index, field)
+        if text:
+            return clean_text(text.replace("&nbsp;", " "))
+    content = comment.get("content")
+    return _cleaned(content.get("text") if isinstance(content, Mapping) else content)
+
+
+def _spoken(comment: Mapping[str, Any]) -> str:
+    data = comment.get("data")
+    return _cleaned(data.get("transcription_text") if isinstance(data, Mapping) else None)
+
+
+def _cleaned(text: Any) -> str:
+    return clean_text(text.strip()) if isinstance(text, str) else ""
+
+
+def _role(comment: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Role:
+    author = comment.get("author")
+    author = author if isinstance(author, Mapping) else {}
+    person = to_text(comment.get("author_id")) or to_text(author.get("id"))
+    named = reading.role_of(person)
+    if named is not None:
+        return named
+    kind = first_of(author, ("type", "role"))
+    if isinstance(kind, str) and kind in _ROLES:
+        return _ROLES[kind]
+    if person in roles:
+        return roles[person]
+    if person is not None and "user" in roles.values():
+        return "assistant"
+    raise ConversationError(
+        "the author has no role: there is neither a requester_id nor a table of users; name the "
+        "ids of the users or of the assistants (users=, assistants=; --user, --assistant)",
+        index=index,
+        field="author_id",
+    )
