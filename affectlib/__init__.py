@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         NoUserTextError,
         OptionError,
         OutputExistsError,
+        ResumeError,
         TranscriptFormatError,
+        WorkerError,
     )
     from affectlib.formats import read_conversations
     from affectlib.predictions import (
@@ -58,7 +60,9 @@ __all__ = [
     "NoUserTextError",
     "OptionError",
     "OutputExistsError",
+    "ResumeError",
     "TranscriptFormatError",
+    "WorkerError",
     "__version__",
     "label_file",
     "parse_conversation",

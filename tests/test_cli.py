@@ -148,7 +148,7 @@ def test_options_reach_their_places(
     ("make", "message"),
     [
         (lambda d: [str(d / "none.jsonl"), "-o", str(d / "o.csv")], "No such file"),
-        (lambda d: [str(d), "-o", str(d / "o.csv")], "Is a directory"),
+        (lambda d: [str(d), "-o", str(d / "o.csv")], "lies in the input"),
         (lambda d: [str(source(d, "text")), "-o", str(d / "o.csv")], "neither JSON nor a table"),
         (lambda d: [str(source(d, record("x"))), "-o", str(d / "o.txt")], "unknown suffix"),
         (lambda d: [str(source(d, record("x"))), "-o", str(d / "x" / "o.csv")], "does not exist"),
@@ -190,8 +190,12 @@ def test_interruption(
     assert cli.main(["label", str(src), "-o", str(dst)]) == 130
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line == f"affectlib: interrupted; what was labelled until then is in {dst}.partial"
-    assert len(Path(f"{dst}.partial").read_text().splitlines()) == 3
+    kept = Path(f"{dst}.partial")
+    assert line == (
+        f"affectlib: interrupted; what was labelled until then is in {kept}, and can be resumed"
+    )
+    (part,) = (kept / "conversations").iterdir()
+    assert len(rows_of(part)) == 3
 
 
 def test_progress_bar_on_a_terminal_only(
@@ -222,7 +226,7 @@ def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(tmp_path / "out.csv")])
     assert len(shown) == 6
-    assert shown[-1] == "66.7% emotional, 3 errors"
+    assert re.fullmatch(r"[\d,]+ messages/s, 66\.7% emotional, 3 errors", shown[-1])
 
 
 def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from affectlib import engines
 from affectlib.artifacts import load_artifact
-from affectlib.engines import load_engine
-from affectlib.engines.onnx import count_cores
+from affectlib.engines import count_cores, load_engine
 from affectlib.errors import ArtifactCorruptError, OptionError
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import BIAS, WORD_LOGITS, build_tokenizer, write_manifest

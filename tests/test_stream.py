@@ -78,8 +78,8 @@ def test_stream_refuses_options_before_it_reads(tiny_classifier):
 @pytest.mark.parametrize(
     ("chat", "most"),
     [
-        ([user("hello")], _BUFFER_CONVERSATIONS),
-        ([user("word " * (_BUFFER_CHARACTERS // 10))], 2),
+        ([user("hello")], 2 * _BUFFER_CONVERSATIONS),
+        ([user("word " * (_BUFFER_CHARACTERS // 10))], 4),
     ],
 )
 def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, most):
@@ -95,6 +95,7 @@ def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, most):
     assert taken == 0, "nothing is read before it is asked for"
     next(stream)
     assert taken == most
+    stream.close()
 
 
 def test_same_windows_are_computed_once(counting):
