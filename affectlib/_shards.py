@@ -8,7 +8,7 @@ A folder (``labels/``) keeps its shards; for a single file (``labels.parquet``) 
         conversations/part-000000000000.parquet       by the first record it holds
         messages/part-000000000000.parquet            at level message or both
 
-A finished single file keeps its manifest beside it (``labels.parquet.manifest.jsonl``), by which a
+A finished single file keeps its manifest beside it (``labels.parquet.manifest``), by which a
 second run sees that there is nothing to do.
 """
 
@@ -104,7 +104,7 @@ class Layout:
         """The manifest of the finished output."""
         if self.files is None:
             return self.working_manifest
-        return _beside(self.target, ".manifest.jsonl")
+        return _beside(self.target, ".manifest")
 
     def subfolder(self, level: RowLevel) -> Path:
         """Return the folder of the shards of a table."""
@@ -176,6 +176,8 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
             return None
         remedy = _REMEDY if layout.files is None else "name another output or allow to overwrite"
         raise OutputExistsError(f"{'; '.join(problems)}; {remedy}")
+    if layout.files is not None:
+        discard_unfinished(layout)  # shards of a run that was killed after all was done
     return finished
 
 
