@@ -39,11 +39,13 @@ if TYPE_CHECKING:
         ConversationPrediction,
         MessagePrediction,
     )
+    from affectlib.tables import AffectMapper, label_table
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AffectClassifier",
+    "AffectMapper",
     "AffectlibError",
     "ArtifactCorruptError",
     "ArtifactError",
@@ -65,6 +67,7 @@ __all__ = [
     "WorkerError",
     "__version__",
     "label_file",
+    "label_table",
     "parse_conversation",
     "predict",
     "prior_shift",
@@ -73,6 +76,7 @@ __all__ = [
 
 _MODULES = {
     "AffectClassifier": "classifier",
+    "AffectMapper": "tables",
     "Conversation": "conversation",
     "ConversationFailure": "predictions",
     "ConversationPrediction": "predictions",
@@ -80,6 +84,7 @@ _MODULES = {
     "Message": "conversation",
     "MessagePrediction": "predictions",
     "label_file": "corpus",
+    "label_table": "tables",
     "parse_conversation": "conversation",
     "predict": "classifier",
     "prior_shift": "decisions",

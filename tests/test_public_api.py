@@ -11,6 +11,7 @@ from affectlib import errors
 
 NAMES = {
     "AffectClassifier",
+    "AffectMapper",
     "AffectlibError",
     "ArtifactCorruptError",
     "ArtifactError",
@@ -32,6 +33,7 @@ NAMES = {
     "WorkerError",
     "__version__",
     "label_file",
+    "label_table",
     "parse_conversation",
     "predict",
     "prior_shift",
