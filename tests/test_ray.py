@@ -36,7 +36,7 @@ def cluster() -> Iterator[None]:
         warnings.simplefilter("ignore")
         ray.init(
             address="local",
-            num_cpus=2,
+            num_cpus=4,  # Ray Data needs some beside its actors
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
@@ -88,7 +88,7 @@ def test_ray_data_takes_the_mapper(tiny_folder: Path, batch_format: str) -> None
     table = pa.table({"key": [*range(40)], "messages": chats})
     mapper = AffectMapper(str(tiny_folder), device="cpu", threads=1)
     expected = mapper(table).to_pylist()
-    data = ray.data.from_arrow(table).repartition(4)
+    data = ray.data.from_arrow(table).repartition(2)
     mapped = data.map_batches(
         AffectMapper,
         fn_constructor_args=(str(tiny_folder),),
