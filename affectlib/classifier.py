@@ -96,7 +96,7 @@ class AffectClassifier:
         Args:
             model: The name of a bundled model, a folder, or an id on the Hugging Face Hub.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-            engine: ``auto``, ``onnx`` (CPU) or ``torch``.
+            engine: ``auto``, ``onnx`` (CPU), ``openvino`` (CPU with bf16) or ``torch``.
             operating_point: ``balanced``, ``high_precision`` or ``high_recall``.
             assistant_cues: Whether the assistant's messages are read for cues too; without,
                 it is faster.
@@ -107,7 +107,7 @@ class AffectClassifier:
         Raises:
             ArtifactNotFoundError: There is no such model.
             ArtifactCorruptError: The model is damaged, or made by a newer affectlib.
-            MissingExtraError: The torch engine was asked for and torch is not installed.
+            MissingExtraError: What the engine needs is not installed.
             OptionError: Another option has an unknown value, or there is no such device.
 
         Example:
@@ -139,7 +139,7 @@ class AffectClassifier:
 
     @property
     def engine(self) -> str:
-        """The name of the engine, ``onnx`` or ``torch``."""
+        """The name of the engine, such as ``onnx``."""
         return self._engine.name
 
     @property

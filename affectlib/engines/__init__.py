@@ -1,6 +1,6 @@
 """Engines run the encoder: token ids in, logits out.
 
-They alone know of onnxruntime and torch, which are imported only when an engine is loaded.
+They alone know of onnxruntime, openvino and torch, which are imported when an engine is loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "Engine", "count_cores", "load_engine"]
 
-ENGINES = ("auto", "onnx", "torch")
+ENGINES = ("auto", "onnx", "openvino", "torch")
 """The engines that can be named."""
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -40,7 +40,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, ``onnx`` or ``torch``."""
+        """Its name, such as ``onnx``."""
 
     @property
     def device(self) -> str:
@@ -76,7 +76,7 @@ def load_engine(
 
     Raises:
         OptionError: The engine or device is unknown, not there, or they do not go together.
-        MissingExtraError: The torch engine was asked for and torch is not installed.
+        MissingExtraError: What the engine needs is not installed.
         ArtifactCorruptError: A file of the artifact is missing, altered or cannot be loaded.
 
     Example:
@@ -89,9 +89,9 @@ def load_engine(
         raise OptionError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:N or mps")
     if threads is not None and threads < 1:
         raise OptionError(f"threads must be at least 1, got {threads}")
-    if engine == "onnx" and device not in ("auto", "cpu"):
+    if engine in ("onnx", "openvino") and device not in ("auto", "cpu"):
         raise OptionError(
-            f"the onnx engine runs on the CPU alone, not on {device!r}; "
+            f"the {engine} engine runs on the CPU alone, not on {device!r}; "
             "use engine='torch' for a GPU, or device='cpu'"
         )
     if engine == "auto":
@@ -100,6 +100,10 @@ def load_engine(
         from affectlib.engines.onnx import OnnxEngine
 
         return OnnxEngine(artifact, threads)
+    if engine == "openvino":
+        from affectlib.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(artifact, threads)
     from affectlib.engines.torch import TorchEngine
 
     return TorchEngine(artifact, device)

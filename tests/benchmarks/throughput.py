@@ -2,8 +2,7 @@
 
 Run as ``python -m tests.benchmarks.throughput [--data FILE] [--only NAME …] [--json FILE]`` on a
 machine with nothing else to do. Everything is measured in one run, so that ratios hold; it prints
-a table and writes the same as JSON. Transcripts are those of ``--data``, or the sample of the
-repository.
+a table and writes the same as JSON. Transcripts are those of ``--data``, or those in examples.
 """
 
 from __future__ import annotations
