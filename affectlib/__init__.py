@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         NoUserTextError,
         OptionError,
         OutputExistsError,
+        ResumeError,
         TranscriptFormatError,
+        WorkerError,
     )
     from affectlib.formats import read_conversations
     from affectlib.predictions import (
@@ -37,11 +39,13 @@ if TYPE_CHECKING:
         ConversationPrediction,
         MessagePrediction,
     )
+    from affectlib.tables import AffectMapper, label_table
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AffectClassifier",
+    "AffectMapper",
     "AffectlibError",
     "ArtifactCorruptError",
     "ArtifactError",
@@ -58,9 +62,12 @@ __all__ = [
     "NoUserTextError",
     "OptionError",
     "OutputExistsError",
+    "ResumeError",
     "TranscriptFormatError",
+    "WorkerError",
     "__version__",
     "label_file",
+    "label_table",
     "parse_conversation",
     "predict",
     "prior_shift",
@@ -69,6 +76,7 @@ __all__ = [
 
 _MODULES = {
     "AffectClassifier": "classifier",
+    "AffectMapper": "tables",
     "Conversation": "conversation",
     "ConversationFailure": "predictions",
     "ConversationPrediction": "predictions",
@@ -76,6 +84,7 @@ _MODULES = {
     "Message": "conversation",
     "MessagePrediction": "predictions",
     "label_file": "corpus",
+    "label_table": "tables",
     "parse_conversation": "conversation",
     "predict": "classifier",
     "prior_shift": "decisions",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -127,16 +127,33 @@ def readable(items: Any) -> Iterator[Conversation | ConversationFailure | Unlabe
                 yield Unlabelled(error, getattr(item, "id", None))
 
 
-def in_buffers(items: Iterable[_ItemT]) -> Iterator[list[_ItemT]]:
-    """Cut a stream into lists that are bounded in number and, but for the last item, in size."""
+def text_size(item: Any) -> int:
+    """Return the number of characters in a conversation, 0 of anything else."""
+    if not isinstance(item, Conversation):
+        return 0
+    return sum(len(message.content) for message in item.messages)
+
+
+def in_buffers(
+    items: Iterable[_ItemT], size: Callable[[_ItemT], int] = text_size
+) -> Generator[list[_ItemT]]:
+    """Cut a stream into lists that are bounded in number and, but for the last item, in size.
+
+    What `items` raises is raised after the items before.
+    """
     buffer: list[_ItemT] = []
     characters = 0
-    for item in items:
-        buffer.append(item)
-        if isinstance(item, Conversation):
-            characters += sum(len(message.content) for message in item.messages)
-        if len(buffer) >= _BUFFER_CONVERSATIONS or characters >= _BUFFER_CHARACTERS:
-            yield buffer
-            buffer, characters = [], 0
+    problem: Exception | None = None
+    try:
+        for item in items:
+            buffer.append(item)
+            characters += size(item)
+            if len(buffer) >= _BUFFER_CONVERSATIONS or characters >= _BUFFER_CHARACTERS:
+                yield buffer
+                buffer, characters = [], 0
+    except Exception as error:
+        problem = error
     if buffer:
         yield buffer
+    if problem is not None:
+        raise problem

@@ -12,15 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib._inputs import Input, Messages, Unlabelled, in_buffers, readable
+from affectlib._pipeline import map_ahead
 from affectlib.aggregation import adjusted, any_charged, conversation_features, rate
-from affectlib.artifacts import DEFAULT_MODEL, Artifact, load_artifact, save_artifact
+from affectlib.artifacts import (
+    DEFAULT_MODEL,
+    Artifact,
+    bundled_models,
+    load_artifact,
+    save_artifact,
+)
 from affectlib.conversation import Conversation, Role
 from affectlib.decisions import OperatingPoint, sigmoid
-from affectlib.encoding import WindowEncoder
+from affectlib.encoding import EncodedWindow, WindowEncoder
 from affectlib.engines import Engine, load_engine
 from affectlib.errors import ArtifactCorruptError, NoUserTextError, OptionError
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
-from affectlib.scoring import MessageScore, score_messages
+from affectlib.scoring import MessageScore, WindowCache, encode_windows, score_windows
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, LABELS, TASK, USER_CUES
 
 __all__ = ["AffectClassifier", "predict"]
@@ -65,6 +72,7 @@ class AffectClassifier:
         self._operating_point = operating_point
         self._assistant_cues = assistant_cues
         self._emotional = artifact.outputs.index(EMOTIONAL)
+        self._known = WindowCache()
         tokenizer = artifact.file(_TOKENIZER)
         try:
             self._encoder = WindowEncoder(tokenizer, artifact.windows)
@@ -80,6 +88,7 @@ class AffectClassifier:
         engine: str = "auto",
         operating_point: str = "balanced",
         assistant_cues: bool = True,
+        threads: int | None = None,
         local_files_only: bool = True,
     ) -> AffectClassifier:
         """Load a classifier.
@@ -87,16 +96,18 @@ class AffectClassifier:
         Args:
             model: The name of a bundled model, a folder, or an id on the Hugging Face Hub.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-            engine: ``auto``, ``onnx`` (CPU) or ``torch``.
+            engine: ``auto``, ``onnx`` (CPU), ``openvino`` (CPU with bf16) or ``torch``.
             operating_point: ``balanced``, ``high_precision`` or ``high_recall``.
             assistant_cues: Whether the assistant's messages are read for cues too; without,
                 it is faster.
+            threads: Threads that the engine computes with on the CPU; one for each core that this
+                process may use if None.
             local_files_only: Whether to stay off the network; must be false for the hub.
 
         Raises:
             ArtifactNotFoundError: There is no such model.
             ArtifactCorruptError: The model is damaged, or made by a newer affectlib.
-            MissingExtraError: The torch engine was asked for and torch is not installed.
+            MissingExtraError: What the engine needs is not installed.
             OptionError: Another option has an unknown value, or there is no such device.
 
         Example:
@@ -107,7 +118,7 @@ class AffectClassifier:
         artifact.operating_point(operating_point)
         return cls(
             artifact,
-            load_engine(artifact, engine=engine, device=device),
+            load_engine(artifact, engine=engine, device=device, threads=threads),
             operating_point=operating_point,
             assistant_cues=assistant_cues,
         )
@@ -117,6 +128,10 @@ class AffectClassifier:
         name = self._artifact.name
         return f"{type(self).__name__}({name!r}, engine={self.engine!r}, device={self.device!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle how it is loaded, not the weights: another process loads it anew."""
+        return _load, (self.options,)
+
     @property
     def artifact(self) -> Artifact:
         """The model."""
@@ -124,13 +139,30 @@ class AffectClassifier:
 
     @property
     def engine(self) -> str:
-        """The name of the engine, ``onnx`` or ``torch``."""
+        """The name of the engine, such as ``onnx``."""
         return self._engine.name
 
     @property
     def device(self) -> str:
         """Where the engine runs."""
         return self._engine.device
+
+    @property
+    def assistant_cues(self) -> bool:
+        """Whether the assistant's messages are read for cues too."""
+        return self._assistant_cues
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of `from_pretrained` that load this classifier in another process."""
+        bundled = bundled_models().get(self._artifact.name) == self._artifact.folder
+        return {
+            "model": self._artifact.name if bundled else str(self._artifact.folder.resolve()),
+            "device": self.device,
+            "engine": self.engine,
+            "operating_point": self.operating_point,
+            "assistant_cues": self.assistant_cues,
+        }
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -217,7 +249,8 @@ class AffectClassifier:
     ) -> Iterator[ConversationPrediction | ConversationFailure]:
         """Label conversations as they come, in order, with bounded memory.
 
-        Up to 256 conversations are read ahead, so that windows of like length share a batch.
+        Up to 512 conversations are read ahead, so that windows of like length share a batch, and
+        the next ones are tokenized while the engine runs.
 
         Args:
             conversations: The conversations. A `ConversationFailure`, of one that could not be
@@ -293,20 +326,19 @@ class AffectClassifier:
         point: OperatingPoint,
     ) -> Iterator[ConversationPrediction | ConversationFailure | Unlabelled]:
         """Label conversations buffer by buffer, and hand on what is none."""
-        for buffer in in_buffers(items):
-            scored = iter(
-                score_messages(
-                    [item for item in buffer if isinstance(item, Conversation)],
-                    self._encoder,
-                    self._engine,
-                    assistant_targets=self._assistant_cues,
-                )
-            )
+        for buffer, windows in map_ahead(self._encode, in_buffers(items)):
+            scored = iter(score_windows(windows, self._engine, self._encoder.pad_id, self._known))
             for item in buffer:
                 if isinstance(item, Conversation):
                     yield self._conclude(item, next(scored), point)
                 else:
                     yield item
+
+    def _encode(
+        self, buffer: Sequence[Conversation | ConversationFailure | Unlabelled]
+    ) -> list[list[EncodedWindow]]:
+        conversations = [item for item in buffer if isinstance(item, Conversation)]
+        return encode_windows(conversations, self._encoder, assistant_targets=self._assistant_cues)
 
     def _conclude(
         self,
@@ -389,6 +421,10 @@ def predict(x: Any, *, operating_point: str | None = None) -> Any:
     with _loading:
         classifier = _default()
     return classifier.predict(x, operating_point=operating_point)
+
+
+def _load(options: Mapping[str, Any]) -> AffectClassifier:
+    return AffectClassifier.from_pretrained(**options)
 
 
 _loading = Lock()

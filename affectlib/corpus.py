@@ -1,75 +1,43 @@
-"""Label a whole file of transcripts, conversation by conversation.
+"""Label whole collections of transcripts, conversation by conversation.
 
-Memory use does not grow with the file, the output appears under its name only when it is complete,
-and it never holds transcript text. See `label_file`.
+Memory use does not grow with the input, reading, labelling and writing overlap, and whatever
+stops a run, what was labelled until then is kept and can be resumed. See `label_file`.
 """
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from affectlib._output import SUFFIXES, Output
-from affectlib.conversation import Conversation, clean_text
+from affectlib._inputs import in_buffers, text_size
+from affectlib._manifest import Header
+from affectlib._output import StandardOutput
+from affectlib._pipeline import Background, ahead
+from affectlib._rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
+from affectlib._shards import Layout, Shards, discard_unfinished, find_finished
+from affectlib._source import SourceFacts, inspect_source
+from affectlib._workers import Item, Label, label_here, label_on_ray, label_with_processes
+from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
 from affectlib.formats import read_conversations
-from affectlib.predictions import ConversationFailure, ConversationPrediction
-from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, USER_CUES
+from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from affectlib.classifier import AffectClassifier
 
 __all__ = ["LabelSummary", "label_file", "output_schema"]
 
-Level = Literal["conversation", "message"]
-
-_CUES = dict.fromkeys(CUES, "double")
-_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "conversation": {
-        "conversation_id": "string",
-        "record": "int64",
-        "user_id": "string",
-        "model": "string",
-        "language": "string",
-        "source": "string",
-        "started_at": "timestamp",
-        "status": "string",
-        "error": "string",
-        "label": "string",
-        "probability": "double",
-        "any": "bool",
-        "adjusted": "double",
-        "rate": "double",
-        "user_messages": "int64",
-        "assistant_messages": "int64",
-        "truncated_tokens": "int64",
-        **_CUES,
-    },
-    "message": {
-        "conversation_id": "string",
-        "record": "int64",
-        "user_id": "string",
-        "message": "int64",
-        "role": "string",
-        "timestamp": "timestamp",
-        "status": "string",
-        "error": "string",
-        "label": "string",
-        "probability": "double",
-        "truncated_tokens": "int64",
-        **_CUES,
-    },
-}
+_SHARD = 2000
+_BUFFERS_AHEAD = 2
+_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +49,28 @@ class LabelSummary:
         emotional: Conversations labelled emotional.
         failed: Records that could not be read or labelled.
         user_messages: Messages of users in the conversations labelled.
+        messages: Messages of users and assistants in them.
         truncated_tokens: Tokens that the model did not read.
         seconds: How long it took.
         path: The output, ``-`` for standard output.
+        resumed: Conversations, of those above, that an earlier run had labelled.
+        expected: Records of the input, where counting lines tells; else None.
+        finished_before: Whether the output was there, complete, so that nothing was done.
+        repaired: Files of an earlier run that were lost or altered, and made again.
     """
 
     conversations: int
     emotional: int
     failed: int
     user_messages: int
+    messages: int
     truncated_tokens: int
     seconds: float
     path: str
+    resumed: int = 0
+    expected: int | None = None
+    finished_before: bool = False
+    repaired: tuple[str, ...] = ()
 
     @property
     def emotional_share(self) -> float:
@@ -101,37 +79,9 @@ class LabelSummary:
         return self.emotional / labelled if labelled else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as a dict."""
-        return asdict(self)
-
-
-def output_schema(level: Level = "conversation") -> pyarrow.Schema:
-    """Return the columns of an output, their order and types.
-
-    Times are UTC. ``record`` is the position in the input from 0, and ``message`` that in the
-    conversation. A cue is null where it does not apply to the role, or was not asked for.
-
-    Args:
-        level: What a row is.
-
-    Raises:
-        OptionError: `level` is unknown.
-
-    Example:
-        >>> output_schema("message").names[:4]
-        ['conversation_id', 'record', 'user_id', 'message']
-    """
-    import pyarrow
-
-    if level not in _COLUMNS:
-        raise OptionError(f"unknown level {level!r}; use {' or '.join(_COLUMNS)}")
-    types = {"timestamp": pyarrow.timestamp("us", tz="UTC")}
-    return pyarrow.schema(
-        [
-            (name, types.get(kind) or pyarrow.type_for_alias(kind))
-            for name, kind in _COLUMNS[level].items()
-        ]
-    )
+        """Return the figures as a dict that fits JSON, with ``emotional_share``."""
+        figures = asdict(self) | {"repaired": list(self.repaired)}
+        return figures | {"emotional_share": self.emotional_share}
 
 
 def label_file(
@@ -143,224 +93,247 @@ def label_file(
     format: str = "auto",
     columns: Mapping[str, str] | None = None,
     on_error: Literal["record", "raise"] = "record",
+    output_format: Literal["parquet", "jsonl", "csv"] | None = None,
+    resume: bool = False,
     overwrite: bool = False,
+    workers: int = 1,
+    ray: str | None = None,
     progress: Callable[[LabelSummary], None] | None = None,
 ) -> LabelSummary:
-    """Label every conversation of a file and write the labels to another.
+    """Label every conversation of a file, or of several, and write the labels to another.
 
-    The output has the columns of `output_schema`, in Parquet, JSON Lines or CSV by the suffix of
-    `dst`. A row is a conversation or, at level ``message``, a message of the user or assistant;
-    one without text has no label. A record that cannot be read or labelled has one row with
-    status ``error`` and the reason. In CSV, text that a spreadsheet would take for a formula
-    (it begins with ``= + - @``, a tab or a carriage return) gets an apostrophe before it.
+    The output has the columns of `output_schema`, in Parquet, JSON Lines or CSV. A row is a
+    conversation or, at level ``message``, a message of the user or assistant; one without text
+    has no label. A record that cannot be read or labelled has one row with status ``error`` and
+    the reason. In CSV, text that a spreadsheet would take for a formula (it begins with
+    ``= + - @``, a tab or a carriage return) gets an apostrophe before it.
 
-    The output is written beside `dst` and renamed when it is complete. If labelling is
-    interrupted, what was labelled until then is kept in ``<dst>.partial``. Parquet also says, in
-    its metadata under ``affectlib``, which model made the labels.
+    If `dst` has a suffix (``labels.parquet``) it becomes one file, which appears when it is
+    complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).
+    Without (``labels/``) it becomes a folder of files of 2,000 conversations each, in
+    ``conversations`` and ``messages``. Either way these are written one after the other, so that
+    a run that is stopped, killed or out of disk loses little: the same call with `resume` goes
+    on after the last. A manifest says what the labels are made from; on an output that is
+    finished and made from the same input, model and options, nothing is done. The rows do not
+    depend on the number of workers, nor on whether it was resumed.
 
     Args:
         src: The transcripts, ``-`` for standard input; see `affectlib.formats`.
         dst: The output; ``-`` writes JSON Lines to standard output.
         classifier: What labels them; the bundled one if None.
-        level: What a row is, ``conversation`` or ``message``.
+        level: What a row is, ``conversation`` or ``message``, or ``both`` for two tables.
         format: The format of `src`, ``auto`` to find it out.
         columns: Column names by field, for tables with unusual ones.
         on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it.
-        overwrite: Whether `dst` may be there already.
+        output_format: The kind of files in a folder, ``parquet`` if None.
+        resume: Whether to go on with an output that is unfinished, or has files that were lost or
+            altered; of those the records are labelled again.
+        overwrite: Whether to begin anew, whatever of the output is there.
+        workers: Processes that label, each with its share of the cores. With more than one, a
+            script needs the usual ``if __name__ == "__main__":``. Gains where there are many
+            cores; on few, one process uses them all.
+        ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
         progress: Called after each record with the figures so far.
 
     Raises:
-        OutputExistsError: `dst` is there and `overwrite` is false, or it is `src` itself.
+        OutputExistsError: `dst` is there, and neither finished nor to be resumed or overwritten,
+            or it is `src` itself, or another process is writing it.
+        ResumeError: `dst` is made from another input, model or options.
         TranscriptFormatError: `src` has no known format, or a record failed and `on_error` is
             ``raise``.
         OSError: A file cannot be opened or written.
         OptionError: An option has an unknown value, such as the suffix of `dst`.
+        WorkerError: A worker process was killed.
+        MissingExtraError: `ray` was asked for and is not installed.
 
     Example:
         >>> summary = label_file("examples/transcripts.jsonl", "labels.parquet")
         >>> summary.conversations, summary.failed
         (40, 0)
+        >>> label_file("examples/transcripts.jsonl", "labels.parquet").finished_before
+        True
     """
     if on_error not in ("record", "raise"):
         raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
-    schema = output_schema(level)
+    if workers < 1:
+        raise OptionError(f"workers must be at least 1, got {workers}")
+    if resume and overwrite:
+        raise OptionError("resume and overwrite contradict each other; choose one")
     source, target = os.fspath(src), os.fspath(dst)
-    _check_paths(source, target, overwrite)
-    started = time.monotonic()
-    conversations = read_conversations(source, format=format, columns=columns)
+    levels = row_levels(level)
+    layout = None if target == "-" else Layout.of(target, levels, output_format)
+    if layout is None and (len(levels) > 1 or resume or output_format not in (None, "jsonl")):
+        raise OptionError(
+            "standard output takes one table of JSON Lines and cannot be resumed; name a file"
+        )
+    _refuse_source(source, layout)
+    items = read_conversations(source, format=format, columns=columns)
     if classifier is None:
         from affectlib.classifier import AffectClassifier
 
         classifier = AffectClassifier.from_pretrained()
-    pending: deque[_Origin] = deque()
-    summary = LabelSummary(0, 0, 0, 0, 0, 0.0, target)
-    output = Output(target, schema.with_metadata(_provenance(classifier)))
-    try:
-        outcomes = classifier.stream(_remembered(conversations, pending), on_error="record")
-        for outcome in outcomes:
-            origin = pending.popleft()
-            if on_error == "raise" and isinstance(outcome, ConversationFailure):
-                raise TranscriptFormatError(f"record {origin.record}: {outcome.error}", path=source)
-            rows = _conversation_rows if level == "conversation" else _message_rows
-            output.add(rows(origin, outcome))
-            summary = _counted(summary, origin, outcome, time.monotonic() - started)
-            if progress is not None:
-                progress(summary)
-        output.commit()
-    except BaseException as error:
-        if (kept := output.abandon()) is not None:
-            error.add_note(f"what was labelled until then is in {kept}")
-        raise
-    return replace(summary, seconds=time.monotonic() - started)
+    facts = inspect_source(source)
+    if resume and facts.is_stream:
+        raise OptionError(f"{source}: a stream cannot be read again to resume; give a file")
+    if ray is not None:
+        label = label_on_ray(classifier, workers, ray)
+    elif workers > 1:
+        label = label_with_processes(classifier, workers)
+    else:
+        label = label_here(classifier)
+    run = _Run(source, target, items, facts, label, on_error, progress)
+    if layout is None:
+        return run.to_standard_output(StandardOutput(output_schema(levels[0])), levels[0])
+    options: dict[str, Any] = {
+        "level": level,
+        "format": format,
+        "columns": dict(columns or {}),
+        "operating_point": classifier.operating_point,
+        "assistant_cues": classifier.assistant_cues,
+        "engine": classifier.engine,
+        "output_format": layout.suffix.removeprefix("."),
+    }
+    header: Header = {"input": facts.to_dict(), "model": _model(classifier), "options": options}
+    with layout.locked():
+        if overwrite:
+            discard_unfinished(layout)
+        elif (finished := find_finished(layout, header, resume=resume)) is not None:
+            return run.summary(finished.counts(), finished_before=True)
+        made_with = {**header["model"], "operating_point": classifier.operating_point}
+        metadata = {"affectlib": dumps(made_with)}
+        return run.to_shards(Shards(layout, header, metadata, size=_SHARD))
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """What is kept of a record until its labels are there."""
+@dataclass(slots=True)
+class _Run:
+    """A run of `label_file`, after its options were checked."""
 
-    record: int
-    conversation: Conversation | None
+    source: str
+    target: str
+    items: Iterator[Item]
+    facts: SourceFacts
+    label: Label
+    on_error: Literal["record", "raise"]
+    progress: Callable[[LabelSummary], None] | None
+    started: float = field(default_factory=time.monotonic)
+    resumed: int = 0
+    repaired: tuple[str, ...] = ()
 
-    @property
-    def started_at(self) -> datetime | None:
-        if self.conversation is None:
-            return None
-        given = self.conversation.metadata.get("started_at")
-        times = (message.timestamp for message in self.conversation.messages)
-        started = given if isinstance(given, datetime) else next(filter(None, times), None)
-        return _utc(started)
+    def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:
+        counts = Counts()
+        try:
+            for labelled in self._labelled([]):
+                output.add(labelled.rows(level))
+                counts = self._count(counts, labelled)
+        finally:
+            output.flush()
+        return self.summary(counts)
 
-    def count(self, role: str) -> int | None:
-        if self.conversation is None:
-            return None
-        return sum(message.role == role for message in self.conversation.messages)
+    def to_shards(self, shards: Shards) -> LabelSummary:
+        counts = shards.counts
+        self.resumed, self.repaired = counts.conversations, shards.repaired
+        writer = Background(shards.add, _WAITING)
+        try:
+            with closing(self._labelled(shards.done())) as stream:
+                for labelled in stream:
+                    writer.put(labelled)
+                    counts = self._count(counts, labelled)
+            writer.close()
+            shards.finish()
+        except BaseException as error:
+            with suppress(Exception):
+                writer.close()
+            if (kept := shards.abandon()) is not None:
+                error.add_note(f"what was labelled until then is in {kept}, and can be resumed")
+            raise
+        return self.summary(counts)
+
+    def summary(self, counts: Counts, *, finished_before: bool = False) -> LabelSummary:
+        return LabelSummary(
+            counts.conversations,
+            counts.emotional,
+            counts.failed,
+            counts.user_messages,
+            counts.messages,
+            counts.truncated_tokens,
+            time.monotonic() - self.started,
+            self.target,
+            counts.conversations if finished_before else self.resumed,
+            self.facts.lines,
+            finished_before,
+            self.repaired,
+        )
+
+    def _count(self, counts: Counts, labelled: Labelled) -> Counts:
+        counts += labelled.counts()
+        if self.progress is not None:
+            self.progress(self.summary(counts))
+        return counts
+
+    def _labelled(self, done: Sequence[tuple[int, int]]) -> Generator[Labelled]:
+        """Label the records that are not done, in order."""
+        waiting: deque[tuple[int, Conversation | None]] = deque()
+        buffers = in_buffers(_undone(self.items, done), size=_size)
+        if not self.facts.is_stream:  # a thread that waits for a pipe could not be stopped
+            buffers = ahead(buffers, _BUFFERS_AHEAD)
+        with closing(buffers):
+            records = _remembered(chain.from_iterable(buffers), waiting)
+            with closing(self.label(records)) as outcomes:
+                for outcome in outcomes:
+                    record, conversation = waiting.popleft()
+                    if self.on_error == "raise" and isinstance(outcome, ConversationFailure):
+                        raise TranscriptFormatError(_place(record, outcome), path=self.source)
+                    yield Labelled(record, conversation, outcome)
+
+
+def _undone(items: Iterable[Item], done: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Item]]:
+    """Number the records and leave out those that are done."""
+    ranges = deque(done)
+    for record, item in enumerate(items):
+        while ranges and ranges[0][1] <= record:
+            ranges.popleft()
+        if not ranges or record < ranges[0][0]:
+            yield record, item
 
 
 def _remembered(
-    conversations: Iterable[Conversation | ConversationFailure], pending: deque[_Origin]
-) -> Iterator[Conversation | ConversationFailure]:
+    records: Iterable[tuple[int, Item]], waiting: deque[tuple[int, Conversation | None]]
+) -> Iterator[Item]:
     """Hand conversations on, keeping of each what its row will need."""
-    for record, item in enumerate(conversations):
-        pending.append(_Origin(record, item if isinstance(item, Conversation) else None))
+    for record, item in records:
+        waiting.append((record, item if isinstance(item, Conversation) else None))
         yield item
 
 
-def _counted(
-    summary: LabelSummary,
-    origin: _Origin,
-    outcome: ConversationPrediction | ConversationFailure,
-    seconds: float,
-) -> LabelSummary:
-    if isinstance(outcome, ConversationFailure):
-        return replace(
-            summary,
-            conversations=summary.conversations + 1,
-            failed=summary.failed + 1,
-            seconds=seconds,
-        )
-    return replace(
-        summary,
-        conversations=summary.conversations + 1,
-        emotional=summary.emotional + (outcome.label == EMOTIONAL),
-        user_messages=summary.user_messages + (origin.count("user") or 0),
-        truncated_tokens=summary.truncated_tokens + outcome.truncated_tokens,
-        seconds=seconds,
-    )
+def _size(record: tuple[int, Item]) -> int:
+    return text_size(record[1])
 
 
-def _common(
-    origin: _Origin, outcome: ConversationPrediction | ConversationFailure
-) -> dict[str, Any]:
-    conversation = origin.conversation
-    failed = isinstance(outcome, ConversationFailure)
-    return {
-        "conversation_id": outcome.id,
-        "record": origin.record,
-        "user_id": None if conversation is None else conversation.user_id,
-        "status": "error" if failed else "ok",
-        "error": clean_text(outcome.error) if isinstance(outcome, ConversationFailure) else None,
-    }
+def _place(record: int, failure: ConversationFailure) -> str:
+    name = "" if failure.id is None else f" (id {failure.id!r})"
+    return f"record {record}{name}: {failure.error}"
 
 
-def _conversation_rows(
-    origin: _Origin, outcome: ConversationPrediction | ConversationFailure
-) -> list[dict[str, Any]]:
-    row = _common(origin, outcome) | {
-        "started_at": origin.started_at,
-        "user_messages": origin.count("user"),
-        "assistant_messages": origin.count("assistant"),
-    }
-    if origin.conversation is not None:
-        row |= {
-            name: getattr(origin.conversation, name) for name in ("model", "language", "source")
-        }
-    if isinstance(outcome, ConversationPrediction):
-        found = outcome.to_dict()
-        names = ("label", "probability", "any", "adjusted", "rate", "truncated_tokens")
-        row |= {name: found[name] for name in names} | dict(outcome.cues)
-    return [row]
-
-
-def _message_rows(
-    origin: _Origin, outcome: ConversationPrediction | ConversationFailure
-) -> list[dict[str, Any]]:
-    common = _common(origin, outcome)
-    if isinstance(outcome, ConversationFailure) or origin.conversation is None:
-        return [common]
-    turns = {turn.index: turn for turn in outcome.turns}
-    rows = []
-    for index, message in enumerate(origin.conversation.messages):
-        if message.role not in ("user", "assistant"):
-            continue
-        row = common | {"message": index, "role": message.role}
-        row["timestamp"] = _utc(message.timestamp)
-        if (turn := turns.get(index)) is not None:
-            applicable = USER_CUES if message.role == "user" else ASSISTANT_CUES
-            row |= {name: turn.cues[name] for name in applicable if name in turn.cues}
-            row |= {
-                "label": turn.label,
-                "probability": turn.probability,
-                "truncated_tokens": turn.truncated_tokens,
-            }
-        rows.append(row)
-    return rows
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _provenance(classifier: AffectClassifier) -> dict[str, str]:
-    """Say in the output, where the format has a place for it, what the labels were made with."""
+def _model(classifier: AffectClassifier) -> dict[str, str]:
+    """Say what the labels are made with."""
     from affectlib import __version__
 
     artifact = classifier.artifact
-    made_with = {
+    return {
         "version": __version__,
         "model": artifact.name,
         "model_version": artifact.version,
         "fingerprint": artifact.fingerprint,
-        "operating_point": classifier.operating_point,
     }
-    return {"affectlib": json.dumps(made_with)}
 
 
-def _check_paths(source: str, target: str, overwrite: bool) -> None:
-    """Refuse, before anything is labelled, an output that could not be written in the end."""
-    if target == "-":
+def _refuse_source(source: str, layout: Layout | None) -> None:
+    """Refuse an output that would replace its own input, or that would be read as one."""
+    if layout is None or source == "-":
         return
-    path = Path(target)
-    if path.suffix not in SUFFIXES:
-        raise OptionError(
-            f"{target}: unknown suffix {path.suffix!r} of the output; use {', '.join(SUFFIXES)}"
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(
-            errno.ENOENT, "the folder of the output does not exist", str(path.parent)
-        )
-    if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
-        raise OutputExistsError(f"{target}: this is the input; name another output")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{target}: it exists; name another output or allow to overwrite")
+    path = Path(source)
+    for target in (layout.folder, *(layout.files or {}).values()):
+        if path.is_file() and target.exists() and target.samefile(path):
+            raise OutputExistsError(f"{target}: this is the input; name another output")
+        if path.is_dir() and target.resolve().is_relative_to(path.resolve()):
+            raise OutputExistsError(f"{target}: it lies in the input; name an output elsewhere")

@@ -11,6 +11,8 @@ AffectlibError
 ├── OptionError              (ValueError)         an option has a value that is not accepted
 ├── TranscriptFormatError    (ValueError)         a file cannot be read as transcripts
 ├── OutputExistsError        (FileExistsError)    the output is there already
+│   └── ResumeError                               it was made from another input, model or options
+├── WorkerError              (RuntimeError)       a worker process ended before its work
 ├── ArtifactError            (OSError)            an artifact cannot be used
 │   ├── ArtifactNotFoundError (FileNotFoundError) no artifact of that name or folder
 │   └── ArtifactCorruptError                      files missing, altered or of another format
@@ -31,7 +33,9 @@ __all__ = [
     "NoUserTextError",
     "OptionError",
     "OutputExistsError",
+    "ResumeError",
     "TranscriptFormatError",
+    "WorkerError",
 ]
 
 
@@ -114,6 +118,14 @@ class TranscriptFormatError(AffectlibError, ValueError):
 
 class OutputExistsError(AffectlibError, FileExistsError):
     """The output file is there already and may not be overwritten."""
+
+
+class ResumeError(OutputExistsError):
+    """The output that is there cannot be continued; the message says what has changed."""
+
+
+class WorkerError(AffectlibError, RuntimeError):
+    """A worker process ended before its work, killed or for want of memory."""
 
 
 class ArtifactError(AffectlibError, OSError):

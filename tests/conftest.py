@@ -72,9 +72,13 @@ CHAT = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _no_network() -> Iterator[None]:
-    """Make every attempt to reach another machine an error."""
+@pytest.fixture(autouse=True)
+def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Make every attempt to reach another machine an error; with `loopback`, reach this one."""
+    loopback = request.node.get_closest_marker("loopback") is not None
+
+    def is_local(host: Any) -> bool:
+        return loopback and str(host) in {"localhost", "127.0.0.1", "::1", socket.gethostname()}
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise RuntimeError("a test tried to use the network")
@@ -82,16 +86,21 @@ def _no_network() -> Iterator[None]:
     def guard(name: str) -> Any:
         original = getattr(socket.socket, name)
 
-        def connect(self: socket.socket, *address: Any) -> Any:
-            local = self.family == getattr(socket, "AF_UNIX", None)
-            return (original if local else refuse)(self, *address)
+        def connect(self: socket.socket, address: Any) -> Any:
+            local = self.family == getattr(socket, "AF_UNIX", None) or is_local(address[0])
+            return (original if local else refuse)(self, address)
 
         return connect
+
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+        return (resolve if is_local(host) else refuse)(host, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, guard(name))
-        patch.setattr(socket, "getaddrinfo", refuse)
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
         yield
 
 

@@ -23,6 +23,7 @@ class FakeClassifier:
     operating_point = "balanced"
     device = "cpu"
     engine = "fake"
+    assistant_cues = True
     ahead = 5
 
     def __init__(self, **options: Any) -> None:

@@ -122,6 +122,41 @@ def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_summary_as_json(tmp_path: Path) -> None:
+    src, dst, summary = source(tmp_path, *RECORDS), tmp_path / "labels.csv", tmp_path / "s.json"
+    assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(summary)]) == 1
+    figures = json.loads(summary.read_text())
+    assert (figures["conversations"], figures["failed"], figures["emotional"]) == (6, 3, 2)
+    assert figures["emotional_share"] == pytest.approx(2 / 3)
+
+
+def test_a_second_run_says_that_there_is_nothing_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["label", str(source(tmp_path, record("x"))), "-o", str(tmp_path / "labels/")]
+    assert cli.main(command) == 0
+    capsys.readouterr()
+    assert cli.main(command) == 0
+    assert capsys.readouterr().err.startswith("nothing to do: ")
+
+
+def test_damage_is_told_even_if_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels"
+    command = ["label", str(source(tmp_path, record("x"))), "-o", str(labels), "--quiet"]
+    assert cli.main(command) == 0
+    (part,) = (labels / "conversations").iterdir()
+    part.unlink()
+    assert cli.main(command) == 2
+    assert "part-000000000000.parquet: it is missing" in capsys.readouterr().err
+    assert cli.main([*command, "--resume"]) == 0
+    assert "it is missing; its records were labelled again" in capsys.readouterr().err
+
+
+def test_resume_and_overwrite_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["label", "in", "-o", "out.csv", "--resume", "--overwrite"]) == 2
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_options_reach_their_places(
     tmp_path: Path, made: list[FakeClassifier], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,7 +183,7 @@ def test_options_reach_their_places(
     ("make", "message"),
     [
         (lambda d: [str(d / "none.jsonl"), "-o", str(d / "o.csv")], "No such file"),
-        (lambda d: [str(d), "-o", str(d / "o.csv")], "it holds no files"),
+        (lambda d: [str(d), "-o", str(d / "o.csv")], "lies in the input"),
         (lambda d: [str(source(d, "text")), "-o", str(d / "o.csv")], "neither JSON nor a table"),
         (lambda d: [str(source(d, record("x"))), "-o", str(d / "o.txt")], "unknown suffix"),
         (lambda d: [str(source(d, record("x"))), "-o", str(d / "x" / "o.csv")], "does not exist"),
@@ -190,8 +225,12 @@ def test_interruption(
     assert cli.main(["label", str(src), "-o", str(dst)]) == 130
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line == f"affectlib: interrupted; what was labelled until then is in {dst}.partial"
-    assert len(Path(f"{dst}.partial").read_text().splitlines()) == 3
+    kept = Path(f"{dst}.partial")
+    assert line == (
+        f"affectlib: interrupted; what was labelled until then is in {kept}, and can be resumed"
+    )
+    (part,) = (kept / "conversations").iterdir()
+    assert len(rows_of(part)) == 3
 
 
 def test_progress_bar_on_a_terminal_only(
@@ -222,7 +261,7 @@ def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(tmp_path / "out.csv")])
     assert len(shown) == 6
-    assert shown[-1] == "66.7% emotional, 3 errors"
+    assert re.fullmatch(r"[\d,]+ messages/s, 66\.7% emotional, 3 errors", shown[-1])
 
 
 def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) -> None:

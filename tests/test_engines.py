@@ -12,8 +12,7 @@ import pytest
 
 from affectlib import engines
 from affectlib.artifacts import load_artifact
-from affectlib.engines import load_engine
-from affectlib.engines.onnx import count_cores
+from affectlib.engines import count_cores, load_engine
 from affectlib.errors import ArtifactCorruptError, OptionError
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import BIAS, WORD_LOGITS, build_tokenizer, write_manifest
@@ -119,10 +118,12 @@ def test_torch_on_auto_without_a_gpu_runs_on_the_cpu(bert, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"engine": "jax"}, "auto, onnx, torch"),
+        ({"engine": "jax"}, "auto, onnx, openvino, torch"),
         ({"device": "tpu"}, "auto, cpu, cuda"),
         ({"device": "cuda:x"}, "auto, cpu, cuda"),
         ({"engine": "onnx", "device": "cuda"}, "engine='torch'"),
+        ({"engine": "openvino", "device": "cuda"}, "openvino engine runs on the CPU"),
+        ({"threads": 0}, "at least 1"),
         ({"engine": "torch", "device": "cuda:99"}, "finds no device 'cuda:99'"),
         ({"device": "cuda:99"}, "finds no device 'cuda:99'"),
     ],
@@ -130,6 +131,36 @@ def test_torch_on_auto_without_a_gpu_runs_on_the_cpu(bert, monkeypatch):
 def test_options_that_cannot_be(bert, options, named):
     with pytest.raises(OptionError, match=named):
         load_engine(bert, **options)
+
+
+def test_openvino_agrees(bert):
+    pytest.importorskip("openvino", reason="needs affectlib[openvino]")
+    exact = load_engine(bert, engine="torch", device="cpu").logits(IDS, MASK)
+    engine = load_engine(bert, engine="openvino", threads=1)
+    assert (engine.name, engine.device) == ("openvino", "cpu")
+    # It computes in bf16 where the processor can.
+    np.testing.assert_allclose(engine.logits(IDS, MASK), exact, atol=0.05 * np.ptp(exact))
+    with ThreadPoolExecutor(4) as pool:
+        for logits in pool.map(lambda _: engine.logits(IDS, MASK), range(16)):
+            np.testing.assert_allclose(logits, engine.logits(IDS, MASK), atol=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["openvino", "torch"])
+def test_openvino_engine_names_its_extra(tiny_folder, missing):
+    code = f"""
+import sys
+sys.modules[{missing!r}] = None
+from affectlib import MissingExtraError
+from affectlib.artifacts import load_artifact
+from affectlib.engines import load_engine
+try:
+    load_engine(load_artifact({str(tiny_folder)!r}), engine="openvino")
+except MissingExtraError as error:
+    assert "affectlib[openvino]" in str(error), error
+else:
+    raise SystemExit("no error")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("missing", ["torch", "transformers"])

@@ -11,6 +11,7 @@ from affectlib import errors
 
 NAMES = {
     "AffectClassifier",
+    "AffectMapper",
     "AffectlibError",
     "ArtifactCorruptError",
     "ArtifactError",
@@ -27,9 +28,12 @@ NAMES = {
     "NoUserTextError",
     "OptionError",
     "OutputExistsError",
+    "ResumeError",
     "TranscriptFormatError",
+    "WorkerError",
     "__version__",
     "label_file",
+    "label_table",
     "parse_conversation",
     "predict",
     "prior_shift",
@@ -74,7 +78,15 @@ def test_star_import_gives_the_public_names():
         (affectlib.predict, ["x", "operating_point"]),
         (
             affectlib.AffectClassifier.from_pretrained,
-            ["model", "device", "engine", "operating_point", "assistant_cues", "local_files_only"],
+            [
+                "model",
+                "device",
+                "engine",
+                "operating_point",
+                "assistant_cues",
+                "threads",
+                "local_files_only",
+            ],
         ),
         (affectlib.AffectClassifier.predict, ["self", "x", "operating_point"]),
         (affectlib.AffectClassifier.predict_proba, ["self", "x"]),

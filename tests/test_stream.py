@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from affectlib import _inputs
 from affectlib._inputs import _BUFFER_CHARACTERS, _BUFFER_CONVERSATIONS
+from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import InputTypeError, NoUserTextError, OptionError
 from affectlib.predictions import ConversationFailure, ConversationPrediction
-from tests.conftest import ALONE, CHAT, TASK, user
+from affectlib.scoring import WindowCache
+from tests.conftest import ALONE, CHAT, TASK, WORDS, user
 
 
 def test_stream_keeps_order_and_number(tiny_classifier):
@@ -78,8 +84,8 @@ def test_stream_refuses_options_before_it_reads(tiny_classifier):
 @pytest.mark.parametrize(
     ("chat", "most"),
     [
-        ([user("hello")], _BUFFER_CONVERSATIONS),
-        ([user("word " * (_BUFFER_CHARACTERS // 10))], 2),
+        ([user("hello")], 2 * _BUFFER_CONVERSATIONS),
+        ([user("word " * (_BUFFER_CHARACTERS // 10))], 4),
     ],
 )
 def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, most):
@@ -95,6 +101,7 @@ def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, most):
     assert taken == 0, "nothing is read before it is asked for"
     next(stream)
     assert taken == most
+    stream.close()
 
 
 def test_same_windows_are_computed_once(counting):
@@ -103,3 +110,56 @@ def test_same_windows_are_computed_once(counting):
     assert len(engine.windows) == len(set(engine.windows)) == 2
     assert len(predictions) == 30
     assert predictions[0] == predictions[2] == predictions[27]
+
+
+def test_same_windows_are_computed_once_across_buffers(counting):
+    classifier, engine = counting
+    chats = [[user(ALONE)], [user(TASK)]] * _BUFFER_CONVERSATIONS
+    assert len(list(classifier.stream(chats))) == len(chats)
+    assert len(engine.windows) == 2
+
+
+def test_the_cache_drops_what_was_not_used_for_longest():
+    cache = WindowCache(size=2)
+    for key in (b"a", b"b"):
+        cache.put({key: np.zeros(1, np.float32)})
+    assert [*cache.take([b"a", b"x"])] == [b"a"]
+    cache.put({b"c": np.ones(1, np.float32)})
+    assert [*cache.take([b"a", b"b", b"c"])] == [b"a", b"c"]
+
+
+def test_what_was_read_before_an_exception_is_labelled(tiny_classifier):
+    def broken():
+        yield from ([user(ALONE)] for _ in range(_BUFFER_CONVERSATIONS + 3))
+        raise OSError("the disk is gone")
+
+    stream = tiny_classifier.stream(broken())
+    for _ in range(_BUFFER_CONVERSATIONS + 3):
+        assert next(stream).label == "emotional"
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(stream)
+
+
+@pytest.fixture(scope="module")
+def bert(bert_folder):
+    return lambda: AffectClassifier.from_pretrained(bert_folder, device="cpu", engine="onnx")
+
+
+sentences = st.lists(st.sampled_from(WORDS), min_size=1, max_size=15).map(" ".join)
+
+
+@given(texts=st.lists(sentences, min_size=2, max_size=12), data=st.data())
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_results_depend_on_neither_order_nor_buffer_nor_mates(bert, texts, data):
+    chats = [[user(text)] for text in texts]
+    alone = bert()
+    expected = {text: alone.predict(text) for text in texts}
+    order = data.draw(st.permutations(range(len(chats))))
+    size = data.draw(st.integers(1, 5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_inputs, "_BUFFER_CONVERSATIONS", size)
+        found = [*bert().stream([chats[place] for place in order])]
+    for place, prediction in zip(order, found, strict=True):
+        (turn,) = prediction.turns
+        assert turn.label == expected[texts[place]].label
+        assert turn.probability == pytest.approx(expected[texts[place]].probability, abs=1e-5)

@@ -2,12 +2,14 @@
 
 The runtime's own dynamic quantization has one scale for all activations of a batch: what is
 computed of a window then varies with its neighbours and their padding. Here every token has its
-own scale and offset, which costs some speed and is about three times as exact. Weights have a
-scale for each output channel, word embeddings one for each piece.
+own scale. Weights have a scale for each output channel, word embeddings one for each piece.
 
-With a token's activations ``x ~ scale * q + low`` (q in 0..255) and a weight column
-``w ~ step * v`` (v in -127..127), the product is ``scale * step * (q @ v) + low * step * sum(v)``,
-where ``q @ v`` is a product of integers.
+With a token's activations ``x ~ scale * (q - 128)`` (q in 1..255) and a weight column
+``w ~ step * v`` (v in -127..127), the product is ``scale * step * ((q - 128) @ v)``. The runtime
+has one kernel for the product of integers with ``step`` and the offset of 128
+(``MatMulIntegerToFloat``); left is one multiplication by ``scale``. Against a scale and an offset
+for each token, which needs nine further passes over the activations and not four, it is 1.4 times
+as fast and about as exact.
 """
 
 from __future__ import annotations
@@ -19,21 +21,39 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-_LEVELS, _TINY, _ONE, _ZERO = "int8_levels", "int8_tiny", "int8_one", "int8_zero"
+_RUNTIME = "com.microsoft"
+_INPUT = "input_ids"
+_MIDDLE = 128
+_STEPS, _TINY, _ONE, _ZERO = "int8_steps", "int8_tiny", "int8_one", "int8_zero"
+_OFFSET, _COLUMN, _REST, _SHAPE, _OFFSETS = (
+    "int8_offset",
+    "int8_column",
+    "int8_rest",
+    "int8_shape",
+    "int8_offsets",
+)
 
 
 def quantize_matrix_products(model: onnx.ModelProto) -> None:
-    """Turn every product with a constant matrix into one of integers, in place."""
+    """Turn every product of tokens with a constant matrix into one of integers, in place.
+
+    Args:
+        model: A graph whose input ``input_ids`` has the shape ``[batch, length]``, and in which
+            what is multiplied has the shape ``[batch, length, width]``.
+    """
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for name, value in (
-        (_LEVELS, np.float32(255)),
+        (_STEPS, np.float32(1 / 127)),
         (_TINY, np.float32(1e-8)),
         (_ONE, np.float32(1)),
-        (_ZERO, np.uint8(0)),
+        (_ZERO, np.int8(0)),
+        (_OFFSET, np.uint8(_MIDDLE)),
+        (_COLUMN, np.array([1])),
+        (_REST, np.array([-1])),
     ):
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-    nodes: list[NodeProto] = []
+    nodes = _count_tokens()
     quantized: set[str] = set()
     for node in graph.node:
         tensor = tensors.get(node.input[1]) if node.op_type == "MatMul" else None
@@ -42,6 +62,8 @@ def quantize_matrix_products(model: onnx.ModelProto) -> None:
             continue
         activations, weights = node.input
         if activations not in quantized:
+            rows = np.array([-1, tensor.dims[0]])
+            graph.initializer.append(numpy_helper.from_array(rows, f"{activations}_rows"))
             nodes += _quantize_tokens(activations)
             quantized.add(activations)
         graph.initializer.extend(_quantize_columns(weights, numpy_helper.to_array(tensor)))
@@ -49,6 +71,7 @@ def quantize_matrix_products(model: onnx.ModelProto) -> None:
         nodes += _multiply(activations, weights, node.output[0])
     del graph.node[:]
     graph.node.extend(nodes)
+    model.opset_import.append(helper.make_opsetid(_RUNTIME, 1))
 
 
 def quantize_embeddings(model: onnx.ModelProto, table: NDArray[Any]) -> None:
@@ -84,37 +107,45 @@ def quantize_embeddings(model: onnx.ModelProto, table: NDArray[Any]) -> None:
     )
 
 
+def _count_tokens() -> list[NodeProto]:
+    """Return what all products share: the shape of their results, and an offset for each token."""
+    offset = helper.make_tensor("offset", TensorProto.UINT8, [1], [_MIDDLE])
+    return [
+        helper.make_node("Shape", [_INPUT], [f"{_INPUT}_shape"]),
+        helper.make_node("Concat", [f"{_INPUT}_shape", _REST], [_SHAPE], axis=0),
+        helper.make_node("ReduceProd", [f"{_INPUT}_shape"], [f"{_INPUT}_tokens"], keepdims=1),
+        helper.make_node("ConstantOfShape", [f"{_INPUT}_tokens"], [_OFFSETS], value=offset),
+    ]
+
+
 def _quantize_tokens(x: str) -> list[NodeProto]:
     return [
-        helper.make_node("ReduceMin", [x], [f"{x}_low"], axes=[-1], keepdims=1),
-        helper.make_node("ReduceMax", [x], [f"{x}_high"], axes=[-1], keepdims=1),
-        helper.make_node("Sub", [f"{x}_high", f"{x}_low"], [f"{x}_range"]),
-        helper.make_node("Add", [f"{x}_range", _TINY], [f"{x}_width"]),
-        helper.make_node("Div", [f"{x}_width", _LEVELS], [f"{x}_scale"]),
-        helper.make_node("Sub", [x, f"{x}_low"], [f"{x}_raised"]),
-        helper.make_node("Div", [f"{x}_raised", f"{x}_scale"], [f"{x}_steps"]),
-        helper.make_node("QuantizeLinear", [f"{x}_steps", _ONE, _ZERO], [f"{x}_q"]),
+        helper.make_node("Reshape", [x, f"{x}_rows"], [f"{x}_flat"]),
+        helper.make_node("ReduceMax", [f"{x}_flat"], [f"{x}_high"], axes=[-1], keepdims=0),
+        helper.make_node("ReduceMin", [f"{x}_flat"], [f"{x}_low"], axes=[-1], keepdims=0),
+        helper.make_node("Neg", [f"{x}_low"], [f"{x}_depth"]),
+        helper.make_node("Max", [f"{x}_high", f"{x}_depth", _TINY], [f"{x}_range"]),
+        helper.make_node("Mul", [f"{x}_range", _STEPS], [f"{x}_scales"]),
+        helper.make_node(
+            "QuantizeLinear", [f"{x}_flat", f"{x}_scales", _OFFSETS], [f"{x}_q"], axis=0
+        ),
+        helper.make_node("Unsqueeze", [f"{x}_scales", _COLUMN], [f"{x}_scale"]),
     ]
 
 
 def _quantize_columns(name: str, weights: NDArray[Any]) -> list[TensorProto]:
     steps = (np.abs(weights).max(0) / 127).astype(np.float32)
     steps[steps == 0] = 1
-    values = np.round(weights / steps).astype(np.int8)
-    sums = (values.astype(np.float32).sum(0) * steps).astype(np.float32)
     return [
-        numpy_helper.from_array(values, f"{name}_v"),
+        numpy_helper.from_array(np.round(weights / steps).astype(np.int8), f"{name}_v"),
         numpy_helper.from_array(steps, f"{name}_steps"),
-        numpy_helper.from_array(sums, f"{name}_sums"),
     ]
 
 
 def _multiply(x: str, w: str, output: str) -> list[NodeProto]:
+    factors = [f"{x}_q", f"{w}_v", _ONE, f"{w}_steps", _OFFSET, _ZERO]
     return [
-        helper.make_node("MatMulInteger", [f"{x}_q", f"{w}_v"], [f"{output}_integer"]),
-        helper.make_node("Cast", [f"{output}_integer"], [f"{output}_float"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{x}_scale", f"{w}_steps"], [f"{output}_scale"]),
-        helper.make_node("Mul", [f"{output}_float", f"{output}_scale"], [f"{output}_product"]),
-        helper.make_node("Mul", [f"{x}_low", f"{w}_sums"], [f"{output}_offset"]),
-        helper.make_node("Add", [f"{output}_product", f"{output}_offset"], [output]),
+        helper.make_node("MatMulIntegerToFloat", factors, [f"{output}_flat"], domain=_RUNTIME),
+        helper.make_node("Mul", [f"{output}_flat", f"{x}_scale"], [f"{output}_scaled"]),
+        helper.make_node("Reshape", [f"{output}_scaled", _SHAPE], [output]),
     ]

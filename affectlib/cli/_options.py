@@ -24,7 +24,7 @@ def running_options() -> argparse.ArgumentParser:
     """Return a parent parser: which model, and how it runs."""
     running = argparse.ArgumentParser(add_help=False, parents=[model_options()])
     running.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    running.add_argument("--engine", default="auto", choices=["auto", "onnx", "torch"])
+    running.add_argument("--engine", default="auto", choices=["auto", "onnx", "openvino", "torch"])
     running.add_argument(
         "--operating-point",
         default="balanced",

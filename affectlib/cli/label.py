@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affectlib._output import write_atomically
 from affectlib.cli._options import Commands, load_classifier, running_options
 from affectlib.cli._reading import input_options
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
@@ -28,11 +31,29 @@ def add(commands: Commands) -> None:
         "--output",
         metavar="OUT",
         required=True,
-        help="a .parquet, .jsonl or .csv file; - for JSON Lines on standard output",
+        help="a .parquet, .jsonl or .csv file, or a folder; - for JSON Lines on standard output",
     )
-    label.add_argument("--level", default="conversation", choices=["conversation", "message"])
+    label.add_argument(
+        "--level", default="conversation", choices=["conversation", "message", "both"]
+    )
+    label.add_argument(
+        "--output-format",
+        choices=["parquet", "jsonl", "csv"],
+        help="the kind of the files in a folder; parquet if left out",
+    )
     label.add_argument("--on-error", default="record", choices=["record", "raise"])
-    label.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    begun = label.add_mutually_exclusive_group()
+    begun.add_argument(
+        "--resume", action="store_true", help="go on with an OUT that is unfinished or damaged"
+    )
+    begun.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    label.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes, or actors on Ray; default 1"
+    )
+    label.add_argument(
+        "--ray", metavar="ADDRESS", help="label on a Ray cluster; local for one on this machine"
+    )
+    label.add_argument("--summary", metavar="FILE", help="write the summary as JSON to FILE")
     label.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     label.set_defaults(command=_label)
 
@@ -49,9 +70,17 @@ def _label(arguments: argparse.Namespace) -> int:
             format=arguments.format,
             columns=arguments.columns,
             on_error=arguments.on_error,
+            output_format=arguments.output_format,
+            resume=arguments.resume,
             overwrite=arguments.overwrite,
+            workers=arguments.workers,
+            ray=arguments.ray,
             progress=progress,
         )
+    if arguments.summary is not None:
+        write_atomically(Path(arguments.summary), json.dumps(summary.to_dict(), indent=1) + "\n")
+    for problem in summary.repaired:
+        say(f"affectlib: {problem}; its records were labelled again", sys.stderr)
     if not arguments.quiet:
         for line in _report(summary):
             say(line, sys.stderr)
@@ -67,10 +96,19 @@ def _progress(quiet: bool) -> Iterator[Callable[[LabelSummary], None] | None]:
     from tqdm import tqdm
 
     with tqdm(unit=" conversations", file=sys.stderr, dynamic_ncols=True, leave=False) as bar:
+        begun: list[LabelSummary] = []
 
         def show(summary: LabelSummary) -> None:
+            if not begun:
+                begun.append(summary)
+                bar.initial = bar.n = summary.resumed
+                bar.total = summary.expected
+            seconds = summary.seconds - begun[0].seconds
+            rate = (summary.messages - begun[0].messages) / seconds if seconds else 0.0
             bar.set_postfix_str(
-                f"{summary.emotional_share:.1%} emotional, {summary.failed} errors", refresh=False
+                f"{rate:,.0f} messages/s, {summary.emotional_share:.1%} emotional, "
+                f"{summary.failed} errors",
+                refresh=False,
             )
             bar.update()
 
@@ -80,6 +118,9 @@ def _progress(quiet: bool) -> Iterator[Callable[[LabelSummary], None] | None]:
 def _report(summary: LabelSummary) -> Iterator[str]:
     labelled = summary.conversations - summary.failed
     target = "standard output" if summary.path == "-" else summary.path
+    if summary.finished_before:
+        yield f"nothing to do: {target} is finished, with {summary.conversations:,} conversations"
+        return
     yield f"{summary.conversations:,} conversations in {summary.seconds:.1f} s -> {target}"
     yield (
         f"  emotional  {summary.emotional:,} of {labelled:,} labelled "
@@ -89,5 +130,7 @@ def _report(summary: LabelSummary) -> Iterator[str]:
         f"  read       {summary.user_messages:,} user messages; "
         f"{summary.truncated_tokens:,} tokens were too many and left out"
     )
+    if summary.resumed:
+        yield f"  resumed    after {summary.resumed:,} that were labelled before"
     if summary.failed:
         yield f'  failed     {summary.failed:,}; their rows have status "error" and the reason'

@@ -1,6 +1,6 @@
 """Engines run the encoder: token ids in, logits out.
 
-They alone know of onnxruntime and torch, which are imported only when an engine is loaded.
+They alone know of onnxruntime, openvino and torch, which are imported when an engine is loaded.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from affectlib.errors import OptionError
 if TYPE_CHECKING:
     from affectlib.artifacts import Artifact
 
-__all__ = ["ENGINES", "Engine", "load_engine"]
+__all__ = ["ENGINES", "Engine", "count_cores", "load_engine"]
 
-ENGINES = ("auto", "onnx", "torch")
+ENGINES = ("auto", "onnx", "openvino", "torch")
 """The engines that can be named."""
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -40,7 +40,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, ``onnx`` or ``torch``."""
+        """Its name, such as ``onnx``."""
 
     @property
     def device(self) -> str:
@@ -60,7 +60,9 @@ class Engine(Protocol):
         """
 
 
-def load_engine(artifact: Artifact, *, engine: str = "auto", device: str = "auto") -> Engine:
+def load_engine(
+    artifact: Artifact, *, engine: str = "auto", device: str = "auto", threads: int | None = None
+) -> Engine:
     """Load an artifact into the engine that suits the device.
 
     ``auto`` takes torch on a GPU where there is one that torch can use, else onnx on the CPU.
@@ -69,10 +71,12 @@ def load_engine(artifact: Artifact, *, engine: str = "auto", device: str = "auto
         artifact: The artifact.
         engine: One of `ENGINES`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        threads: Threads on the CPU, one for each core that this process may use if None. The
+            torch engine has none of its own: there, torch's setting for the process holds.
 
     Raises:
         OptionError: The engine or device is unknown, not there, or they do not go together.
-        MissingExtraError: The torch engine was asked for and torch is not installed.
+        MissingExtraError: What the engine needs is not installed.
         ArtifactCorruptError: A file of the artifact is missing, altered or cannot be loaded.
 
     Example:
@@ -83,9 +87,11 @@ def load_engine(artifact: Artifact, *, engine: str = "auto", device: str = "auto
         raise OptionError(f"unknown engine {engine!r}; use {', '.join(ENGINES)}")
     if not _DEVICE.fullmatch(device):
         raise OptionError(f"unknown device {device!r}; use auto, cpu, cuda, cuda:N or mps")
-    if engine == "onnx" and device not in ("auto", "cpu"):
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads must be at least 1, got {threads}")
+    if engine in ("onnx", "openvino") and device not in ("auto", "cpu"):
         raise OptionError(
-            f"the onnx engine runs on the CPU alone, not on {device!r}; "
+            f"the {engine} engine runs on the CPU alone, not on {device!r}; "
             "use engine='torch' for a GPU, or device='cpu'"
         )
     if engine == "auto":
@@ -93,10 +99,28 @@ def load_engine(artifact: Artifact, *, engine: str = "auto", device: str = "auto
     if engine == "onnx":
         from affectlib.engines.onnx import OnnxEngine
 
-        return OnnxEngine(artifact)
+        return OnnxEngine(artifact, threads)
+    if engine == "openvino":
+        from affectlib.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(artifact, threads)
     from affectlib.engines.torch import TorchEngine
 
     return TorchEngine(artifact, device)
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use, at least one.
+
+    Logical ones: where two share a physical core, a thread on each was 1.8 times as fast as one.
+
+    Example:
+        >>> count_cores() >= 1
+        True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
 
 
 def _wants_torch(device: str) -> bool:

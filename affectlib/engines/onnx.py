@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from affectlib.engines import count_cores
 from affectlib.errors import ArtifactCorruptError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class OnnxEngine:
 
     Args:
         artifact: The artifact.
+        threads: Threads of a computation; one for each core that this process may use if None.
 
     Raises:
         ArtifactCorruptError: Its model is missing, altered, or not one that can be run.
@@ -37,7 +38,7 @@ class OnnxEngine:
     name = "onnx"
     device = "cpu"
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
         """Load the model."""
         path = artifact.file(_MODEL)
         options = onnxruntime.SessionOptions()
@@ -45,7 +46,7 @@ class OnnxEngine:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.inter_op_num_threads = 1
         # Left to itself, the runtime counts cores that this process may not use, and pins threads.
-        options.intra_op_num_threads = count_cores()
+        options.intra_op_num_threads = threads or count_cores()
         try:
             self._session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
@@ -64,17 +65,3 @@ class OnnxEngine:
         """Return the logits of a batch; see `affectlib.engines.Engine`."""
         feed = {"input_ids": input_ids, "attention_mask": attention_mask}
         return cast(NDArray[np.float32], self._session.run(["logits"], feed)[0])
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use, at least one.
-
-    Logical ones: where two share a physical core, a thread on each was 1.8 times as fast as one.
-
-    Example:
-        >>> count_cores() >= 1
-        True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

@@ -21,7 +21,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from affectlib.artifacts import Artifact
 
-__all__ = ["TorchEngine", "find_gpu"]
+__all__ = ["TorchEngine", "find_gpu", "load_model"]
 
 _MODEL = ("config.json", "model.safetensors")
 
@@ -48,17 +48,7 @@ class TorchEngine:
         """Load the model and move it to the device."""
         self._device = torch.device(find_gpu() or "cpu" if device == "auto" else device)
         _require(self._device)
-        folder = {artifact.file(name).parent for name in _MODEL}.pop()
-        with _quiet():
-            model = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-            )
-        names = model.config.id2label
-        if tuple(names[i] for i in sorted(names)) != artifact.outputs:
-            raise ArtifactCorruptError(
-                f"{folder}: the outputs named in config.json are not those of affect.json"
-            )
-        self._model: Any = model.eval().to(self._device)
+        self._model: Any = load_model(artifact).to(self._device)
         self._half = self._device.type != "cpu"
         self._dtype = _half_precision(self._device) if self._half else torch.bfloat16
 
@@ -76,10 +66,35 @@ class TorchEngine:
             torch.autocast(self._device.type, dtype=self._dtype, enabled=self._half),
         ):
             output = self._model(
-                input_ids=torch.tensor(input_ids, device=self._device),
-                attention_mask=torch.tensor(attention_mask, device=self._device),
+                input_ids=self._send(input_ids), attention_mask=self._send(attention_mask)
             )
         return cast(NDArray[np.float32], output.logits.float().cpu().numpy())
+
+    def _send(self, values: NDArray[np.int64]) -> torch.Tensor:
+        """Move a batch to the device; to CUDA from pinned memory, which it need not wait for."""
+        tensor = torch.from_numpy(values)
+        if self._device.type != "cuda":
+            return tensor.to(self._device)
+        return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def load_model(artifact: Artifact) -> Any:
+    """Load an artifact's weights as a transformers model in fp32, for inference.
+
+    Raises:
+        ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
+    """
+    folder = {artifact.file(name).parent for name in _MODEL}.pop()
+    with _quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+    names = model.config.id2label
+    if tuple(names[i] for i in sorted(names)) != artifact.outputs:
+        raise ArtifactCorruptError(
+            f"{folder}: the outputs named in config.json are not those of affect.json"
+        )
+    return model.eval()
 
 
 def find_gpu() -> str | None:

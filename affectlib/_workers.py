@@ -1,0 +1,201 @@
+"""Labelling in several processes, or on a Ray cluster, with the results in order.
+
+Every worker loads its own classifier, with its share of the cores, and gets one buffer of
+conversations after the other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from affectlib._inputs import in_buffers
+from affectlib._rows import Outcome
+from affectlib.conversation import Conversation
+from affectlib.engines import count_cores
+from affectlib.errors import MissingExtraError, OptionError, WorkerError
+from affectlib.predictions import ConversationFailure
+
+if TYPE_CHECKING:
+    from affectlib.classifier import AffectClassifier
+
+Item: TypeAlias = Conversation | ConversationFailure
+Label: TypeAlias = Callable[[Iterable[Item]], Generator[Outcome]]
+"""Labels conversations as they come, in order."""
+
+_WAITING = 2
+
+
+class _Result(Protocol):
+    def result(self) -> list[Outcome]: ...
+
+
+class Labeller:
+    """What a worker holds: a classifier of its own.
+
+    Args:
+        options: Arguments of `AffectClassifier.from_pretrained`.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Load the classifier."""
+        from affectlib.classifier import AffectClassifier
+
+        self._classifier = AffectClassifier.from_pretrained(**options)
+
+    def label(self, buffer: list[Item]) -> list[Outcome]:
+        """Label a buffer of conversations."""
+        return [*self._classifier.stream(buffer, on_error="record")]
+
+
+def label_here(classifier: AffectClassifier) -> Label:
+    """Return what labels in this process."""
+
+    def label(items: Iterable[Item]) -> Generator[Outcome]:
+        yield from classifier.stream(items, on_error="record")
+
+    return label
+
+
+def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
+    """Return what labels in processes of this machine.
+
+    Args:
+        classifier: What each of them loads.
+        workers: How many.
+
+    Returns:
+        A function that raises `WorkerError` if one of them dies.
+    """
+    options = {**classifier.options, "threads": max(1, count_cores() // workers)}
+
+    def label(items: Iterable[Item]) -> Generator[Outcome]:
+        pool = ProcessPoolExecutor(
+            workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin_worker,
+            initargs=(options,),
+        )
+        try:
+            yield from _in_order(items, lambda buffer: pool.submit(_label, buffer), workers)
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "a worker process ended before its work, killed or for want of memory; "
+                "resume, if need be with fewer workers"
+            ) from error
+        except BaseException:
+            _stop(pool)
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    return label
+
+
+def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> Label:
+    """Return what labels with actors on a Ray cluster.
+
+    Args:
+        classifier: What each of them loads; a model's folder must be there on every node.
+        workers: How many.
+        address: ``local`` for one on this machine alone, or that of a cluster.
+
+    Returns:
+        A function that raises `WorkerError` if an actor dies.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray") from error
+
+    threads = max(1, count_cores() // workers)
+    options = {**classifier.options, "threads": threads}
+
+    def label(items: Iterable[Item]) -> Generator[Outcome]:
+        with _connected(ray, address):
+            on_gpu = str(classifier.device).startswith("cuda")
+            needs = {"num_cpus": threads, "num_gpus": 1 if on_gpu else 0}
+            actor = ray.remote(**needs)(Labeller)
+            actors = deque(actor.remote(options) for _ in range(workers))
+
+            def submit(buffer: list[Item]) -> _Result:
+                actors.rotate()
+                result: _Result = actors[0].label.remote(buffer).future()
+                return result
+
+            try:
+                yield from _in_order(items, submit, workers)
+            except ray.exceptions.RayActorError as error:
+                raise WorkerError("an actor on Ray ended before its work; resume") from error
+
+    return label
+
+
+def _in_order(
+    items: Iterable[Item], submit: Callable[[list[Item]], _Result], workers: int
+) -> Iterator[Outcome]:
+    """Submit buffers, a bounded number ahead, and yield their results in order."""
+    waiting: deque[_Result] = deque()
+    for buffer in in_buffers(items):
+        waiting.append(submit(buffer))
+        if len(waiting) > workers * _WAITING:
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+@contextmanager
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    """Connect to a cluster unless this process is connected already."""
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(
+            address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False
+        ) if address == "local" else ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, ValueError) as error:
+        raise OptionError(f"no Ray cluster answers at {address!r} ({error})") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers in the middle of their work; there is a public way from Python 3.14 on."""
+    for process in (pool._processes or {}).values():
+        process.terminate()
+
+
+def _begin_worker(options: Mapping[str, Any]) -> None:
+    """Load the classifier of this process, and end with the process that began it."""
+    global _labeller
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _labeller = Labeller(options)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _label(buffer: list[Item]) -> list[Outcome]:
+    return _labeller.label(buffer)
+
+
+_labeller: Labeller

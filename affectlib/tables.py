@@ -1,0 +1,397 @@
+"""Label tables: data frames in memory, and batches of them on other engines.
+
+`label_table` takes a pandas, Polars or PyArrow table or a ``datasets.Dataset`` and returns one of
+the same kind. `AffectMapper` is the same as a plain callable, for Ray Data, Spark and
+``datasets.map``. Neither writes anything anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from affectlib._rows import Labelled, Row, RowLevel, output_schema
+from affectlib.conversation import Conversation
+from affectlib.errors import ConversationError, InputTypeError, OptionError
+from affectlib.formats._fields import kind_of, to_conversation, to_message, to_text
+from affectlib.formats.table import find_columns
+from affectlib.predictions import ConversationFailure
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from affectlib.classifier import AffectClassifier
+
+__all__ = ["AffectMapper", "label_table"]
+
+_NESTED = ("messages", "conversations", "conversation")
+_MESSAGE_KEYS = {"from": "role", "value": "content", "text": "content"}
+_ADDED: Mapping[RowLevel, tuple[str, ...]] = {
+    "conversation": ("status", "error", "label", "probability", "any", "adjusted", "rate"),
+    "message": ("status", "error", "label", "probability"),
+}
+_SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int64": "long"}
+
+_Item = Conversation | ConversationFailure
+
+
+def label_table(
+    frame: Any,
+    *,
+    classifier: AffectClassifier | None = None,
+    level: RowLevel = "conversation",
+    columns: Mapping[str, str] | None = None,
+    on_error: Literal["record", "raise"] = "record",
+    prefix: str = "",
+) -> Any:
+    """Label the conversations of a table in memory.
+
+    A table is nested, with a conversation a row and its messages in a column (``messages``,
+    ``conversations`` or ``conversation``: a list of mappings with role and content, or the same as
+    JSON text), or long, with a message a row (columns for the conversation's id, role, content).
+    Where a row is what `level` says, the labels are added to it; else the result has the columns
+    of `affectlib.corpus.output_schema`.
+
+    Args:
+        frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.
+        classifier: What labels it; the bundled one if None.
+        level: What is labelled, ``conversation`` or ``message``.
+        columns: Column names by field, for unusual ones: ``{"messages": "chat"}``, or
+            ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
+        on_error: ``record`` to give a conversation that cannot be labelled the status ``error``,
+            ``raise`` to stop at it.
+        prefix: Put before the names of the columns that are added.
+
+    Returns:
+        A table of the same kind.
+
+    Raises:
+        InputTypeError: `frame` is no such table, or one that is not in memory.
+        OptionError: The columns needed are not there, or one to be added is there already.
+        ConversationError: A conversation cannot be labelled and `on_error` is ``raise``.
+
+    Example:
+        >>> import pyarrow
+        >>> chats = [[{"role": "user", "content": "I feel so alone, can we just talk?"}]]
+        >>> label_table(pyarrow.table({"messages": chats}))["label"].to_pylist()
+        ['emotional']
+    """
+    import narwhals as nw
+
+    if level not in _ADDED:
+        raise OptionError(f"unknown level {level!r}; use {' or '.join(_ADDED)}")
+    if on_error not in ("record", "raise"):
+        raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
+    if _is_dataset(frame):
+        table = frame.with_format("arrow")[:]
+        options: dict[str, Any] = {"level": level, "columns": columns, "on_error": on_error}
+        labelled = label_table(table, classifier=classifier, prefix=prefix, **options)
+        return _to_dataset(frame, labelled)
+    try:
+        data = nw.from_native(frame, eager_only=True)
+    except TypeError:
+        raise InputTypeError(
+            f"expected a pandas, Polars or PyArrow table or a datasets.Dataset in memory; "
+            f"got {type(frame).__name__} (a lazy frame must be collected first)"
+        ) from None
+    labels, whole = _labels(
+        {name: _Column(data[name]) for name in data.columns},
+        _default(classifier),
+        level,
+        columns,
+        on_error,
+        prefix,
+    )
+    added = nw.from_arrow(labels, backend=data.implementation)
+    if whole:
+        return added.to_native()
+    return data.with_columns(*added.iter_columns()).to_native()
+
+
+class AffectMapper:
+    """Labels batches of conversations, as a plain callable that other engines take as it is.
+
+    A batch is a table that `label_table` takes, a mapping of columns, or, for Spark, an iterator of
+    tables; the result is of the same kind, with the labels added. Each row of a batch must be a
+    whole conversation, or the batch hold whole conversations (a group). A mapper pickles as its
+    arguments, and loads its classifier once a process, at the first batch.
+
+    Args:
+        model: See `affectlib.AffectClassifier.from_pretrained`, also for the other options.
+        level: See `label_table`, also for ``columns`` and ``prefix``.
+        columns: Column names by field, for unusual ones.
+        prefix: Put before the names of the columns that are added.
+        options: Further arguments of `AffectClassifier.from_pretrained`.
+
+    Example:
+        Ray Data, with two actors::
+
+            ray.data.read_parquet("chats/").map_batches(
+                AffectMapper, concurrency=2, batch_format="pyarrow"
+            )
+
+        Spark::
+
+            mapper = AffectMapper(threads=1)
+            frame.mapInPandas(mapper, mapper.spark_schema(frame.schema))
+
+        datasets::
+
+            dataset.map(AffectMapper(), batched=True)
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        level: RowLevel = "conversation",
+        columns: Mapping[str, str] | None = None,
+        prefix: str = "",
+        **options: Any,
+    ) -> None:
+        """Keep the arguments."""
+        if level not in _ADDED:
+            raise OptionError(f"unknown level {level!r}; use {' or '.join(_ADDED)}")
+        self._options = {**options, **({} if model is None else {"model": model})}
+        self._level: RowLevel = level
+        self._columns = dict(columns or {})
+        self._prefix = prefix
+
+    def __call__(self, batch: Any) -> Any:
+        """Label a batch, or each of an iterator of batches.
+
+        Raises:
+            InputTypeError: See `label_table`, also for the other errors.
+        """
+        if isinstance(batch, Iterator):
+            return map(self, batch)
+        if isinstance(batch, Mapping):
+            return self._label_columns(batch)
+        return label_table(
+            batch,
+            classifier=self._classifier(),
+            level=self._level,
+            columns=self._columns,
+            prefix=self._prefix,
+        )
+
+    def spark_schema(self, schema: Any) -> Any:
+        """Return the schema of what ``mapInPandas`` gives for a frame of this schema.
+
+        Args:
+            schema: The schema of the Spark data frame that is labelled.
+
+        Example:
+            >>> AffectMapper().spark_schema(frame.schema).names[:3]
+            ['messages', 'status', 'error']
+        """
+        extended = type(schema)([*schema.fields])
+        for field in _added_schema(self._level, self._prefix):
+            extended.add(field.name, _SPARK_TYPES[str(field.type)])
+        return extended
+
+    def _label_columns(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        given = {name: _Column(batch[name]) for name in batch}
+        labels, whole = _labels(
+            given, self._classifier(), self._level, self._columns, "record", self._prefix
+        )
+        kept: dict[str, Any] = {} if whole else dict(batch)
+        added: dict[str, Any] = labels.to_pydict()
+        if any(type(column).__module__ == "numpy" for column in batch.values()):
+            added = {name: labels[name].to_numpy(zero_copy_only=False) for name in added}
+        return kept | added
+
+    def _classifier(self) -> AffectClassifier:
+        return _loaded(json.dumps(self._options, sort_keys=True))
+
+
+class _Column:
+    """A column of any table, as Python values when they are asked for."""
+
+    def __init__(self, column: Any) -> None:
+        self._column = column
+
+    def values(self) -> list[Any]:
+        """Return the values, with None for what is missing."""
+        column = self._column
+        if hasattr(column, "to_arrow") and str(column.implementation) == "Implementation.PYARROW":
+            column = column.to_arrow()
+        for method in ("to_pylist", "to_list", "tolist"):
+            if hasattr(column, method):
+                return [None if _is_gap(value) else value for value in getattr(column, method)()]
+        return [None if _is_gap(value) else value for value in column]
+
+
+def _labels(
+    given: Mapping[str, _Column],
+    classifier: AffectClassifier,
+    level: RowLevel,
+    columns: Mapping[str, str] | None,
+    on_error: Literal["record", "raise"],
+    prefix: str,
+) -> tuple[pyarrow.Table, bool]:
+    """Return the labels, and whether they are a table of their own."""
+    import pyarrow
+
+    fields = dict(columns or {})
+    nested = fields.pop("messages", None) or next((n for n in _NESTED if n in given), None)
+    added = _added_schema(level, prefix)
+    if taken := [name for name in added.names if name in given]:
+        raise OptionError(
+            f"the table has a column {taken[0]!r} already; rename it, or give a prefix"
+        )
+    if nested is not None:
+        if nested not in given:
+            raise OptionError(f"there is no column {nested!r}; the table has {', '.join(given)}")
+        items = [_read_nested(value) for value in given[nested].values()]
+        places: list[list[int]] = [[row] for row in range(len(items))]
+        whole = level == "message"
+    else:
+        items, places = _read_long(given, fields)
+        whole = level == "conversation"
+    rows: list[Row] = []
+    total = sum(map(len, places))
+    by_row: list[Row] = [{} for _ in range(total)]
+    for record, outcome in enumerate(classifier.stream(items, on_error="record")):
+        item = items[record]
+        if on_error == "raise" and isinstance(outcome, ConversationFailure):
+            raise ConversationError(outcome.error, conversation=outcome.id or record)
+        labelled = Labelled(record, item if isinstance(item, Conversation) else None, outcome)
+        found = labelled.rows(level)
+        if whole:
+            rows += found
+        elif nested is not None:
+            by_row[record] = found[0]
+        else:
+            for place in places[record]:
+                by_row[place] = {"status": found[0]["status"], "error": found[0]["error"]}
+            if labelled.conversation is not None:
+                messages = labelled.conversation.messages
+                for row in found:
+                    if (index := row.get("message")) is not None:
+                        by_row[int(messages[index].id or 0)] = row
+    if whole:
+        return pyarrow.Table.from_pylist(rows, schema=output_schema(level)), True
+    named = [{f"{prefix}{name}": value for name, value in row.items()} for row in by_row]
+    return pyarrow.Table.from_pylist(named, schema=added), False
+
+
+def _added_schema(level: RowLevel, prefix: str) -> pyarrow.Schema:
+    """Return the columns that are added to a table: those of an output that labels fill."""
+    import pyarrow
+
+    from affectlib.taxonomy import CUES
+
+    schema = output_schema(level)
+    names = (*_ADDED[level], "truncated_tokens", *CUES)
+    return pyarrow.schema([schema.field(name).with_name(f"{prefix}{name}") for name in names])
+
+
+def _read_nested(value: Any) -> _Item:
+    """Make a conversation of the messages in a cell."""
+    try:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise ConversationError("expected a list of messages, got other text") from None
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if not isinstance(value, Sequence):
+            raise ConversationError(f"expected a list of messages, got {kind_of(value)}")
+        messages = [to_message(_named(message), index) for index, message in enumerate(value)]
+        return to_conversation({}, messages)
+    except ConversationError as error:
+        return ConversationFailure(None, f"{type(error).__name__}: {error}")
+
+
+def _named(message: Any) -> Any:
+    """Give a message's role and content these names, whatever their usual others."""
+    if hasattr(message, "asDict"):  # a row of Spark
+        message = message.asDict()
+    if not isinstance(message, Mapping):
+        return message
+    renamed = {_MESSAGE_KEYS.get(key, key): value for key, value in message.items()}
+    return renamed | {key: message[key] for key in ("role", "content") if key in message}
+
+
+def _read_long(
+    given: Mapping[str, _Column], fields: Mapping[str, str]
+) -> tuple[list[_Item], list[list[int]]]:
+    """Make conversations of rows that are messages, in the order of their first rows.
+
+    Returns:
+        The conversations, whose messages have the number of their row for an id, and the rows of
+        each.
+    """
+    found = find_columns([*given], fields)
+    if found is None:
+        raise OptionError(
+            f"the table has the columns {', '.join(given)}, but none with a usual name for the "
+            "messages of a conversation, or for its id, role and content; name them, for example "
+            "columns={'messages': 'chat'}"
+        )
+    values = {field: given[column].values() for field, column in found.items()}
+    groups: dict[str | None, list[int]] = {}
+    for row, identifier in enumerate(values["conversation_id"]):
+        groups.setdefault(to_text(identifier), []).append(row)
+    items = [_read_group(identifier, rows, values) for identifier, rows in groups.items()]
+    return items, [*groups.values()]
+
+
+def _read_group(
+    identifier: str | None, rows: list[int], values: Mapping[str, Sequence[Any]]
+) -> _Item:
+    """Make a conversation of its rows, in the order of their turn if every row has one."""
+    turns = values.get("turn")
+    if turns is not None and all(isinstance(turns[row], int | float) for row in rows):
+        rows = sorted(rows, key=turns.__getitem__)
+    try:
+        if identifier is None:
+            raise ConversationError("the cell is empty", field="conversation_id")
+        messages = []
+        for index, row in enumerate(rows):
+            content = values["content"][row]
+            message = {
+                "role": values["role"][row],
+                "content": "" if content is None else content,
+                "id": row,
+                "timestamp": values["timestamp"][row] if "timestamp" in values else None,
+            }
+            messages.append(to_message(message, index))
+    except ConversationError as error:
+        return ConversationFailure(identifier, f"{type(error).__name__}: {error}")
+    about = {
+        field: next((v[row] for row in rows if v[row] is not None), None)
+        for field, v in values.items()
+        if field in ("user_id", "model", "language", "title", "source")
+    }
+    return to_conversation({**about, "id": identifier}, messages)
+
+
+def _is_gap(value: Any) -> bool:
+    """Whether a value is the NaN or NaT that pandas puts where there is none."""
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _is_dataset(frame: Any) -> bool:
+    return type(frame).__module__.startswith("datasets.") and hasattr(frame, "with_format")
+
+
+def _to_dataset(like: Any, table: pyarrow.Table) -> Any:
+    from datasets.table import InMemoryTable
+
+    return type(like)(InMemoryTable(table.replace_schema_metadata(None)))
+
+
+def _default(classifier: AffectClassifier | None) -> AffectClassifier:
+    return _loaded("{}") if classifier is None else classifier
+
+
+@lru_cache(maxsize=2)
+def _loaded(options: str) -> AffectClassifier:
+    from affectlib.classifier import AffectClassifier
+
+    return AffectClassifier.from_pretrained(**json.loads(options))

@@ -1,0 +1,303 @@
+"""How fast a corpus is labelled, how much memory it takes, and what others need for the same.
+
+Run as ``python -m tests.benchmarks.throughput [--data FILE] [--only NAME …] [--json FILE]`` on a
+machine with nothing else to do. Everything is measured in one run, so that ratios hold; it prints
+a table and writes the same as JSON. Transcripts are those of ``--data``, or those in examples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from affectlib.artifacts import load_artifact
+from affectlib.classifier import AffectClassifier
+from affectlib.conversation import Conversation
+from affectlib.corpus import label_file
+from affectlib.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.engines import Engine, count_cores, load_engine
+from affectlib.formats import read_conversations
+
+ROOT = Path(__file__).parents[2]
+_SAMPLE = ROOT / "examples" / "transcripts.jsonl"
+_BATCH_TOKENS = 4096
+_PEAK_SIZE = 2048
+
+
+def timed(work: Callable[[], Any], repeats: int = 3) -> float:
+    """Return the shortest of several durations in seconds, after one to warm up."""
+    work()
+    durations = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        durations.append(time.perf_counter() - begun)
+    return min(durations)
+
+
+class Bench:
+    """What the measurements share: the transcripts, their windows, the engine."""
+
+    def __init__(self, data: Path, conversations: int) -> None:
+        """Read the transcripts."""
+        found = [item for item in read_conversations(data) if isinstance(item, Conversation)]
+        found = found[:conversations]
+        self.artifact = load_artifact()
+        self.encoder = WindowEncoder(self.artifact.file("tokenizer.json"), self.artifact.windows)
+        self.engine: Engine = load_engine(self.artifact, device="cpu")
+        self.conversations = found
+        self.windows = distinct(self.encoder.encode(found))
+        self.file = Path(tempfile.mkdtemp()) / "transcripts.jsonl"
+        write_copies(found, self.file, len(found))
+
+    def run_engine(self) -> None:
+        """Run the engine on ready batches."""
+        for ids, mask in self.batches():
+            self.engine.logits(ids, mask)
+
+    def batches(self) -> list[tuple[Any, Any]]:
+        """Return the windows as batches of token ids and masks."""
+        pad = self.encoder.pad_id
+        ready = token_batches(self.windows, max_tokens=_BATCH_TOKENS, pad_id=pad)
+        return [(ids, mask) for _, ids, mask in ready]
+
+
+def distinct(windows: list[EncodedWindow]) -> list[EncodedWindow]:
+    """Return the windows without repetitions, as no competitor skips those."""
+    return [*{tuple(window.ids): window for window in windows}.values()]
+
+
+def write_copies(conversations: list[Conversation], path: Path, records: int) -> None:
+    """Write conversations as JSON Lines, repeated until there are as many records."""
+    with path.open("w", encoding="utf-8") as file:
+        for number, chat in zip(range(records), itertools.cycle(conversations), strict=False):
+            messages = [{"role": m.role, "content": m.content} for m in chat.messages]
+            file.write(json.dumps({"id": f"{number}", "messages": messages}) + "\n")
+
+
+def against_others(bench: Bench) -> dict[str, float]:
+    """The same windows and weights in transformers' pipeline, and in a loop of torch."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+    folder = str(bench.artifact.folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    texts = [tokenizer.decode(window.ids[1:-1]) for window in bench.windows]
+    result = {"affectlib": bench_rate(bench, timed(bench.run_engine))}
+    for size in (1, 8, 32):
+        classify = pipeline(
+            "text-classification", model=folder, device="cpu", top_k=None, batch_size=size
+        )
+        seconds = timed(lambda run=classify: run(texts, truncation=True), 1)
+        result[f"pipeline, batch_size={size}"] = bench_rate(bench, seconds)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    batches = [(torch.from_numpy(ids), torch.from_numpy(mask)) for ids, mask in bench.batches()]
+
+    def loop() -> None:
+        with torch.inference_mode():
+            for ids, mask in batches:
+                model(input_ids=ids, attention_mask=mask)
+
+    result["torch, sorted batches"] = bench_rate(bench, timed(loop, 1))
+    best = max(rate for name, rate in result.items() if name.startswith("pipeline"))
+    result["ratio to the best pipeline"] = result["affectlib"] / best
+    result["ratio to torch"] = result["affectlib"] / result["torch, sorted batches"]
+    return result
+
+
+def bench_rate(bench: Bench, seconds: float) -> float:
+    """Return conversations a second."""
+    return len(bench.conversations) / seconds
+
+
+def whole_command(bench: Bench) -> dict[str, float]:
+    """Reading, tokenising and writing included, against the engine alone on ready batches."""
+    target = bench.file.with_name("labels.parquet")
+
+    def label() -> None:
+        # A new classifier each time: it remembers windows that it has seen.
+        classifier = AffectClassifier(bench.artifact, bench.engine)
+        label_file(bench.file, target, classifier=classifier, level="both", overwrite=True)
+
+    engine, whole = timed(bench.run_engine), timed(label)
+    return {
+        "engine alone": bench_rate(bench, engine),
+        "label_file": bench_rate(bench, whole),
+        "share of the engine": engine / whole,
+    }
+
+
+def machine_limit(bench: Bench) -> dict[str, float]:
+    """The engine's share of what the machine can multiply, in billions of operations a second."""
+    rng = np.random.default_rng(0)
+    result = {"engine": 2 * products(bench) / timed(bench.run_engine) / 1e9}
+    for name, seconds in (("int8", int8_peak(rng)), ("bf16", bf16_peak(rng))):
+        result[f"{name} peak"] = 2 * _PEAK_SIZE**3 / seconds / 1e9
+        result[f"share of {name}"] = result["engine"] / result[f"{name} peak"]
+    return result
+
+
+def products(bench: Bench) -> float:
+    """Count the multiplications of the encoder on the windows: those with weights."""
+    config = json.loads(bench.artifact.file("config.json").read_text(encoding="utf-8"))
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    each = config["num_hidden_layers"] * (4 * width * width + 2 * width * inner)
+    return each * sum(len(window.ids) for window in bench.windows)
+
+
+def int8_peak(rng: np.random.Generator) -> float:
+    """Time one product of two integer matrices under ONNX Runtime, in seconds."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    size = _PEAK_SIZE
+    weights = rng.integers(-127, 127, (size, size)).astype(np.int8)
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["x", "w"], ["y"])],
+        "peak",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [size, size])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [size, size])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = count_cores()
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    feed = {"x": rng.integers(0, 255, (size, size)).astype(np.uint8)}
+    return timed(lambda: session.run(None, feed))
+
+
+def bf16_peak(rng: np.random.Generator) -> float:
+    """Time one product of two bf16 matrices under torch, in seconds."""
+    import torch
+
+    size = (_PEAK_SIZE, _PEAK_SIZE)
+    a = torch.from_numpy(rng.standard_normal(size, dtype=np.float32)).bfloat16()
+    return timed(lambda: a @ a)
+
+
+def memory(bench: Bench, sizes: tuple[int, ...]) -> dict[str, float]:
+    """Peak memory in MB and time a conversation, in processes of their own."""
+    result = {}
+    for size in sizes:
+        source = bench.file.with_name(f"{size}.jsonl")
+        write_copies(bench.conversations, source, size)
+        code = (
+            "import sys, time, resource; from affectlib import label_file;"
+            "begun = time.perf_counter();"
+            "label_file(sys.argv[1], sys.argv[1] + '.parquet');"
+            "print(time.perf_counter() - begun,"
+            " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        )
+        seconds, peak = map(float, python("-c", code, str(source)).split())
+        result[f"{size:,} conversations: MB"] = peak
+        result[f"{size:,} conversations: ms each"] = 1000 * seconds / size
+    return result
+
+
+def start(_: Bench) -> dict[str, float]:
+    """Seconds from nothing to an answer, and of the import alone."""
+    idle = timed(lambda: python("-c", "pass"))
+    cold = timed(lambda: python("-m", "affectlib.cli", "predict", "hi"))
+    return {
+        "affectlib predict": cold,
+        "import affectlib": timed(lambda: python("-c", "import affectlib")) - idle,
+    }
+
+
+def scaling(bench: Bench) -> dict[str, float]:
+    """One process against two, and against two actors of Ray, start included."""
+    source = bench.file.with_name("scaling.jsonl")
+    write_copies(bench.conversations, source, 4 * len(bench.conversations))
+    target = str(source.with_suffix(".parquet"))
+    command = ("-m", "affectlib.cli", "label", str(source), "-o", target, "--overwrite", "--quiet")
+    result = {"1 process": timed(lambda: python(*command), 1)}
+    result["2 workers"] = timed(lambda: python(*command, "--workers", "2"), 1)
+    result["ratio of 2 workers"] = result["1 process"] / result["2 workers"]
+    if importlib.util.find_spec("ray") is not None:
+        on_ray = (*command, "--ray", "local", "--workers", "2")
+        result["Ray, 2 actors"] = timed(lambda: python(*on_ray), 1)
+        result["ratio of 2 actors"] = result["1 process"] / result["Ray, 2 actors"]
+    return result
+
+
+def python(*arguments: str) -> str:
+    """Run Python and return what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed: {done.stderr}")
+    return done.stdout
+
+
+def describe_machine() -> dict[str, Any]:
+    """Say what was measured on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": count_cores(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def show(results: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the table."""
+    for section, figures in results.items():
+        yield f"\n{section}"
+        for name, figure in figures.items():
+            text = f"{figure:>12,.3f}" if isinstance(figure, float) else f"  {figure}"
+            yield f"  {name:<36}{text}"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, default=_SAMPLE)
+    parser.add_argument("--conversations", type=int, default=400, help="of --data, at most")
+    parser.add_argument("--sizes", default="1000,10000,100000", help="of the memory measurement")
+    sections: dict[str, Callable[[Bench], dict[str, float]]] = {
+        "others": against_others,
+        "command": whole_command,
+        "limit": machine_limit,
+        "memory": lambda bench: memory(bench, sizes),
+        "start": start,
+        "scaling": scaling,
+    }
+    parser.add_argument("--only", nargs="+", choices=[*sections])
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args()
+    sizes = tuple(map(int, arguments.sizes.split(",")))
+    bench = Bench(arguments.data, arguments.conversations)
+    results: dict[str, dict[str, Any]] = {"machine": describe_machine()}
+    for name in arguments.only or sections:
+        results[name] = sections[name](bench)
+    results["machine"]["conversations"] = len(bench.conversations)
+    results["machine"]["windows"] = len(bench.windows)
+    for line in show(results):
+        print(line)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Labelling on Spark, really: a local session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from affectlib.tables import AffectMapper
+from tests.conftest import ALONE, TASK, assistant, user
+
+sql = pytest.importorskip("pyspark.sql", reason="needs affectlib[spark]")
+if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+    pytest.skip("Spark needs Java", allow_module_level=True)
+
+pytestmark = [
+    pytest.mark.loopback,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+CHATS = [[user(ALONE if n % 3 else TASK), assistant("sorry")] for n in range(40)]
+SCHEMA = "key bigint, messages array<struct<role:string,content:string>>"
+
+
+@pytest.fixture
+def spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    session = (
+        sql.SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.sql.warehouse.dir", str(tmp_path))
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+def test_map_in_pandas_takes_the_mapper(spark: Any, tiny_folder: Path) -> None:
+    mapper = AffectMapper(str(tiny_folder), device="cpu", threads=1)
+    expected = mapper(pa.table({"key": [*range(40)], "messages": CHATS})).to_pylist()
+    frame = spark.createDataFrame([*enumerate(CHATS)], SCHEMA).repartition(2)
+    labelled = frame.mapInPandas(mapper, mapper.spark_schema(frame.schema))
+    rows = [row.asDict() for row in labelled.orderBy("key").collect()]
+    for name in ("key", "status", "label", "probability", "any", "truncated_tokens", "in_crisis"):
+        assert [row[name] for row in rows] == [row[name] for row in expected], name
+    assert [row["shows_empathy"] for row in rows] == [row["shows_empathy"] for row in expected]

@@ -1,0 +1,209 @@
+"""Labelling tables, and batches on other engines' terms."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from affectlib import ConversationError, InputTypeError, OptionError
+from affectlib.corpus import output_schema
+from affectlib.tables import AffectMapper, label_table
+from tests.conftest import ALONE, TASK, assistant, user
+
+CHATS: list[Any] = [
+    [user(TASK), assistant("sorry"), user(ALONE)],
+    [user(TASK)],
+    [assistant("hello")],
+    [user(ALONE)],
+]
+NESTED = {"messages": CHATS, "key": [10, 11, 12, 13]}
+LONG = {
+    "conversation_id": [7, 5, 7, 7, 5, 9],
+    "role": ["user", "user", "assistant", "user", "tool", "user"],
+    "content": [TASK, ALONE, "sorry", ALONE, "word", ""],
+    "key": [0, 1, 2, 3, 4, 5],
+}
+KINDS: dict[str, Any] = {
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "pyarrow": pa.table,
+}
+
+
+def dataset(columns: Any) -> Any:
+    datasets = pytest.importorskip("datasets", reason="needs the datasets library")
+    return datasets.Dataset.from_dict(columns)
+
+
+@pytest.fixture(params=[*KINDS, "datasets"])
+def make(request: pytest.FixtureRequest) -> Any:
+    return KINDS.get(request.param, dataset)
+
+
+def column(frame: Any, name: str) -> list[Any]:
+    values = frame[name]
+    values = values.to_pylist() if hasattr(values, "to_pylist") else list(values)
+    return [None if value is None or value != value else value for value in values]
+
+
+def names(frame: Any) -> list[str]:
+    return list(getattr(frame, "column_names", None) or frame.columns)
+
+
+def label(frame: Any, classifier: Any, **options: Any) -> Any:
+    result = label_table(frame, classifier=classifier, **options)
+    assert type(result) is type(frame)
+    return result
+
+
+def test_nested_conversations(make: Any, tiny_classifier: Any) -> None:
+    result = label(make(NESTED), tiny_classifier)
+    expected = [tiny_classifier.predict(chat) for chat in (CHATS[0], CHATS[1], CHATS[3])]
+    expected.insert(2, None)
+    assert names(result)[:4] == ["messages", "key", "status", "error"]
+    assert column(result, "key") == NESTED["key"]
+    assert column(result, "status") == ["ok", "ok", "error", "ok"]
+    for name in ("label", "probability", "any", "adjusted", "rate", "truncated_tokens"):
+        assert column(result, name) == [p and getattr(p, name) for p in expected], name
+    assert column(result, "shares_feelings") == [p and p.cues["shares_feelings"] for p in expected]
+    assert "NoUserTextError" in column(result, "error")[2]
+
+
+def test_nested_messages(make: Any, tiny_classifier: Any) -> None:
+    result = label(make(NESTED), tiny_classifier, level="message")
+    assert names(result) == output_schema("message").names
+    places = zip(column(result, "record"), column(result, "message"), strict=True)
+    assert [*places] == [(0, 0), (0, 1), (0, 2), (1, 0), (2, None), (3, 0)]
+    assert column(result, "label") == ["task", None, "emotional", "task", None, "emotional"]
+
+
+def test_long_messages(make: Any, tiny_classifier: Any) -> None:
+    result = label(make(LONG), tiny_classifier, level="message")
+    assert column(result, "key") == LONG["key"]
+    assert column(result, "label") == ["task", "emotional", None, "emotional", None, None]
+    assert column(result, "status") == ["ok", "ok", "ok", "ok", "ok", "error"]
+    assert column(result, "shows_empathy")[2] > 0.5
+    assert column(result, "shares_feelings")[2] is None
+
+
+def test_long_conversations(make: Any, tiny_classifier: Any) -> None:
+    result = label(make(LONG), tiny_classifier)
+    assert names(result) == output_schema().names
+    assert column(result, "conversation_id") == ["7", "5", "9"]
+    assert column(result, "label") == ["emotional", "emotional", None]
+    assert column(result, "user_messages") == [2, 1, 1]
+
+
+def test_long_rows_are_ordered_by_their_turn(tiny_classifier: Any) -> None:
+    frame = pd.DataFrame(
+        {
+            "conversation_id": ["a", "a"],
+            "role": ["user", "user"],
+            "content": [ALONE, TASK],
+            "turn": [2, 1],
+        },
+        index=[7, 7],
+    )
+    result = label(frame, tiny_classifier, level="message")
+    assert column(result, "label") == ["emotional", "task"]
+    assert result.index.tolist() == [7, 7]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        [user(ALONE)],
+        [{"from": "human", "value": ALONE}],
+        json.dumps([user(ALONE)]),
+        [{"role": "user", "content": [{"type": "text", "text": ALONE}]}],
+    ],
+)
+def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
+    frame = pd.DataFrame({"chat": [cell]})
+    result = label(frame, tiny_classifier, columns={"messages": "chat"})
+    assert column(result, "label") == ["emotional"]
+
+
+@pytest.mark.parametrize("cell", [None, float("nan"), 3, "words", [3], [{"role": "user"}], []])
+def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> None:
+    frame = pd.DataFrame({"messages": [[user(ALONE)], cell]})
+    result = label(frame, tiny_classifier)
+    assert column(result, "status") == ["ok", "error"]
+    assert "words" not in column(result, "error")[1]
+    with pytest.raises(ConversationError, match="conversation 1"):
+        label(frame, tiny_classifier, on_error="raise")
+
+
+def test_what_is_there_is_not_replaced(tiny_classifier: Any) -> None:
+    frame = pl.DataFrame({**NESTED, "label": ["a", "b", "c", "d"]})
+    with pytest.raises(OptionError, match=r"a column 'label' already.*prefix"):
+        label(frame, tiny_classifier)
+    result = label(frame, tiny_classifier, prefix="affect_")
+    assert column(result, "label") == ["a", "b", "c", "d"]
+    assert column(result, "affect_label") == ["emotional", "task", None, "emotional"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "error", "named"),
+    [
+        ({"a": [1]}, {}, OptionError, "the columns a, but none"),
+        (NESTED, {"columns": {"messages": "chat"}}, OptionError, "no column 'chat'"),
+        (NESTED, {"level": "turn"}, OptionError, "conversation or message"),
+        (NESTED, {"on_error": "skip"}, OptionError, "record or raise"),
+    ],
+)
+def test_options_that_cannot_be(
+    tiny_classifier: Any, frame: Any, options: Any, error: Any, named: str
+) -> None:
+    with pytest.raises(error, match=named):
+        label_table(pa.table(frame), classifier=tiny_classifier, **options)
+
+
+@pytest.mark.parametrize("frame", [[user(ALONE)], "text", None, pl.LazyFrame(NESTED)])
+def test_other_things_are_refused(tiny_classifier: Any, frame: Any) -> None:
+    with pytest.raises(InputTypeError, match="expected a pandas, Polars or PyArrow table"):
+        label_table(frame, classifier=tiny_classifier)
+
+
+def test_an_empty_table(make: Any, tiny_classifier: Any) -> None:
+    result = label(make({"messages": CHATS[:0]}), tiny_classifier)
+    assert column(result, "label") == []
+
+
+@pytest.fixture
+def mapper(tiny_folder: Path) -> AffectMapper:
+    return AffectMapper(str(tiny_folder), device="cpu")
+
+
+def test_mapper_pickles_as_its_arguments(mapper: AffectMapper) -> None:
+    mapper(pa.table(NESTED))
+    pickled = pickle.dumps(mapper)
+    assert len(pickled) < 1000
+    copy = pickle.loads(pickled)
+    assert copy(pa.table(NESTED)).equals(mapper(pa.table(NESTED)))
+
+
+def test_mapper_takes_what_the_engines_give(mapper: AffectMapper) -> None:
+    expected = mapper(pa.table(NESTED)).to_pydict()
+    assert mapper(NESTED) == expected
+    frame = pd.DataFrame(NESTED)
+    arrays = mapper({name: frame[name].to_numpy() for name in frame})
+    assert arrays["label"].tolist() == expected["label"]
+    (batch,) = mapper(iter([frame]))
+    assert batch["label"].tolist()[0] == "emotional"
+    with pytest.raises(OptionError, match="conversation or message"):
+        AffectMapper(level="both")  # type: ignore[arg-type]
+
+
+def test_datasets_map(mapper: AffectMapper, tmp_path: Path) -> None:
+    data = dataset({"messages": [CHATS[0], CHATS[1]] * 5})
+    mapped = data.map(mapper, batched=True, batch_size=3, load_from_cache_file=False)
+    assert mapped["label"][:] == ["emotional", "task"] * 5
+    assert mapped.column_names[0] == "messages"
