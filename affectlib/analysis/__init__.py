@@ -1,0 +1,85 @@
+"""From labels to findings: how common, whose, growing or not, and what goes with it.
+
+Needs the extra ``analysis`` (``pip install 'affectlib[analysis]'``).
+
+**What goes in.** A frame of labels as `affectlib.label_file` writes it (see
+`affectlib.corpus.output_schema`): a pandas or polars frame, a polars lazy frame or a pyarrow
+table. `read_labels` opens the file; a Parquet file stays on disk and is read column by column.
+Only the columns that a function names below must be there, and others (a country, a model) can be
+named in ``by=``. Frames of both levels are taken where it makes sense: a frame with a column
+``message`` has one row a message, any other one row a conversation. Rows with status ``error`` and
+rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
+
+**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
+figure, with ``estimate``, ``low``, ``high`` (a 95 % interval unless `level` says otherwise), the
+counts behind it (``units``, ``users``) and ``suppressed``. Where fewer than ``min_users`` users
+(10 unless you say otherwise; 0 turns it off) stand behind a figure, it is null and ``suppressed``
+is true.
+
+| function | takes | gives a row for each |
+|---|---|---|
+| `prevalence` | labels, gold, measured | group, method |
+| `calibration` | labels, gold | bin of probability |
+| `agreement` | two filled sheets | measure |
+| `users` | labels | user |
+| `concentration`, `lorenz` | users | share of users |
+| `compare` | users, with a column of groups | outcome, group against the reference |
+| `associate` | users, with survey columns | outcome, term of the regression |
+| `score_survey` | answers, one row a person | person |
+| `trajectory` | labels of messages | part of the conversation, measure |
+| `onset` | labels of messages | measure |
+| `cue_pairs` | labels | pair of cues |
+
+Every relation found here is an association, not a cause: see `NOT_A_CAUSE`.
+
+Example:
+    >>> from affectlib.analysis import prevalence, read_labels
+    >>> labels = read_labels("labels.parquet")
+    >>> prevalence(labels, by="model")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from affectlib.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from affectlib.analysis._frames import TableError, read_labels
+    from affectlib.analysis.simulate import Population, simulate
+
+__all__ = [
+    "NOT_A_CAUSE",
+    "Population",
+    "TableError",
+    "read_labels",
+    "simulate",
+]
+
+NOT_A_CAUSE = (
+    "These figures describe associations. They do not show that one thing causes the other: "
+    "who uses an assistant how, and how they fare, may share causes that were not measured."
+)
+"""What every text about relations between figures must say."""
+
+for _package in ("polars", "scipy", "statsmodels", "krippendorff"):
+    if find_spec(_package) is None:
+        raise MissingExtraError(_package, "analysis")
+
+_MODULES = {
+    "Population": "simulate",
+    "TableError": "_frames",
+    "read_labels": "_frames",
+    "simulate": "simulate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what was asked for (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
