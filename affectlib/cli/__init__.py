@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from affectlib import __version__
-from affectlib.cli import info, label, predict
+from affectlib.cli import info, label, predict, sample
 from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, complain
 from affectlib.errors import AffectlibError
 
@@ -73,6 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"affectlib {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (predict, label, info):
+    for command in (predict, label, info, sample):
         command.add(commands)
     return parser
