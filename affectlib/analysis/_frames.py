@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
 from affectlib.taxonomy import EMOTIONAL, LABELS
 
-__all__ = ["TableError", "read_labels"]
+__all__ = ["AnalysisWarning", "TableError", "read_labels"]
 
 _TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
@@ -25,6 +26,10 @@ _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 class TableError(AffectlibError, ValueError):
     """A table lacks a column, or a column holds what it cannot."""
+
+
+class AnalysisWarning(UserWarning):
+    """A result rests on less than it seems: a fallback, a shift, rows left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,11 @@ class Labels(Table):
         if found.is_empty():
             raise TableError(f"{self.name}: no row has a label")
         rows = self.rows.filter(pl.col("label").is_not_null())
-        return replace(self, rows=rows.with_columns(charged=pl.col("label") == EMOTIONAL))
+        return self.having(rows.with_columns(charged=pl.col("label") == EMOTIONAL))
+
+    def having(self, rows: pl.LazyFrame) -> Labels:
+        """Return the table with other rows."""
+        return replace(self, rows=rows)
 
 
 def table(frame: Any, name: str) -> Table:
@@ -293,3 +302,37 @@ def decile(values: pl.Expr) -> pl.Expr:
     """Return the tenth of the rows that each belongs to, 1 (lowest) to 10; ties are together."""
     rank = values.rank("average")
     return (rank * 10 / values.count()).ceil().clip(1, 10).cast(pl.Int8)
+
+
+def user_keys(labels: Labels) -> Labels:
+    """Add ``_user``, a number for each user; a row without a user id is a user of its own.
+
+    Warns:
+        AnalysisWarning: There are such rows.
+    """
+    rows = labels.rows.with_row_index("_row")
+    alone = pl.col("_row").cast(pl.UInt64)
+    if "user_id" not in labels.columns:
+        missing = 1.0
+        rows = rows.with_columns(alone.alias("_user"))
+    else:
+        missing = rows.select(pl.col("user_id").is_null().mean()).collect().item() or 0.0
+        rows = rows.with_columns(pl.coalesce(pl.col("user_id").hash(), alone).alias("_user"))
+    if missing:
+        warnings.warn(
+            f"{labels.name}: {missing:.0%} of the rows have no user id and count as users of "
+            "their own; if users have several rows, the intervals are too narrow",
+            AnalysisWarning,
+            stacklevel=3,
+        )
+    return labels.having(rows.drop("_row"))
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence that is none.
+
+    Raises:
+        OptionError: It is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence must be more than 0 and less than 1, got {confidence}")
