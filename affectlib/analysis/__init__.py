@@ -46,6 +46,7 @@ try:
     from affectlib.analysis._frames import AnalysisWarning, TableError, read_labels
     from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
     from affectlib.analysis.simulate import Population, simulate
+    from affectlib.analysis.users import users
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "polars", "analysis") from error
 
@@ -60,6 +61,7 @@ __all__ = [
     "prevalence",
     "read_labels",
     "simulate",
+    "users",
 ]
 
 NOT_A_CAUSE = (

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import polars as pl
 
@@ -51,7 +51,7 @@ class Table:
         """Names of the columns."""
         return self.rows.collect_schema().names()
 
-    def require(self, names: Iterable[str]) -> Table:
+    def require(self, names: Iterable[str]) -> Self:
         """Return the table itself if it has these columns.
 
         Raises:
