@@ -44,6 +44,9 @@ from affectlib.errors import MissingExtraError
 
 try:
     from affectlib.analysis._frames import AnalysisWarning, TableError, read_labels
+    from affectlib.analysis.association import associate
+    from affectlib.analysis.concentration import concentration, lorenz
+    from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
     from affectlib.analysis.simulate import Population, simulate
     from affectlib.analysis.users import users
@@ -56,7 +59,11 @@ __all__ = [
     "AnalysisWarning",
     "Population",
     "TableError",
+    "associate",
     "calibration",
+    "compare",
+    "concentration",
+    "lorenz",
     "measured_accuracy",
     "prevalence",
     "read_labels",

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from affectlib.corpus import Level, output_schema
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
@@ -336,3 +338,28 @@ def check_confidence(confidence: float) -> None:
     """
     if not 0 < confidence < 1:
         raise OptionError(f"confidence must be more than 0 and less than 1, got {confidence}")
+
+
+def numbers(rows: pl.DataFrame, name: str, frame: str) -> NDArray[np.float64]:
+    """Return a column of numbers without its gaps.
+
+    Raises:
+        TableError: It holds something else.
+    """
+    values = rows[name]
+    if not values.dtype.is_numeric() and values.dtype != pl.Boolean:
+        raise TableError(f"{frame}, {name}: expected numbers, got {values.dtype}")
+    return values.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
+
+
+def require_options(source: Table, names: Iterable[str]) -> None:
+    """Refuse options that name columns which are not there.
+
+    Raises:
+        OptionError: One is not; the error lists those there are.
+    """
+    for name in names:
+        if name not in source.columns:
+            raise OptionError(
+                f"{source.name}: no column {name!r}; there are {name_list(source.columns)}"
+            )

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from math import nan, sqrt
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
 __all__ = [
     "NONE",
     "Estimate",
+    "adjusted_p",
     "clustered_mean",
     "exact_share",
     "prediction_powered_share",
@@ -252,3 +254,12 @@ def prediction_powered_share(
     influence = tuning * (sums - mean * counts) / units
     np.add.at(influence, gold.cluster, gold.weight * (error - mean_error) / weight)
     return wilson_share(share, spread(influence), gold.size, confidence)
+
+
+def adjusted_p(p: pl.Series) -> pl.Series:
+    """Return p-values adjusted for how many there are (Benjamini and Hochberg 1995), as ``q``."""
+    known = p.is_not_null()
+    adjusted = np.full(len(p), np.nan)
+    if known.any():
+        adjusted[known.to_numpy()] = stats.false_discovery_control(p.drop_nulls().to_numpy())
+    return pl.Series("q", adjusted).fill_nan(None)
