@@ -11,10 +11,10 @@ named in ``by=``. Frames of both levels are taken where it makes sense: a frame 
 rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
 
 **What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
-figure, with ``estimate``, ``low``, ``high`` (a 95 % interval unless `level` says otherwise), the
+figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
 counts behind it (``units``, ``users``) and ``suppressed``. Where fewer than ``min_users`` users
 (10 unless you say otherwise; 0 turns it off) stand behind a figure, it is null and ``suppressed``
-is true.
+is true. An `AnalysisWarning` says where a result rests on less than it seems.
 
 | function | takes | gives a row for each |
 |---|---|---|
@@ -40,22 +40,35 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
-
 from affectlib.errors import MissingExtraError
 
-if TYPE_CHECKING:
-    from affectlib.analysis._frames import TableError, read_labels
+try:
+    from affectlib.analysis._frames import AnalysisWarning, TableError, read_labels
+    from affectlib.analysis.association import associate
+    from affectlib.analysis.concentration import concentration, lorenz
+    from affectlib.analysis.groups import compare
+    from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
     from affectlib.analysis.simulate import Population, simulate
+    from affectlib.analysis.users import users
+except ModuleNotFoundError as error:
+    raise MissingExtraError(error.name or "polars", "analysis") from error
 
 __all__ = [
     "NOT_A_CAUSE",
+    "Accuracy",
+    "AnalysisWarning",
     "Population",
     "TableError",
+    "associate",
+    "calibration",
+    "compare",
+    "concentration",
+    "lorenz",
+    "measured_accuracy",
+    "prevalence",
     "read_labels",
     "simulate",
+    "users",
 ]
 
 NOT_A_CAUSE = (
@@ -63,23 +76,3 @@ NOT_A_CAUSE = (
     "who uses an assistant how, and how they fare, may share causes that were not measured."
 )
 """What every text about relations between figures must say."""
-
-for _package in ("polars", "scipy", "statsmodels", "krippendorff"):
-    if find_spec(_package) is None:
-        raise MissingExtraError(_package, "analysis")
-
-_MODULES = {
-    "Population": "simulate",
-    "TableError": "_frames",
-    "read_labels": "_frames",
-    "simulate": "simulate",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what was asked for (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value

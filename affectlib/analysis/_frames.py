@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from affectlib.corpus import Level, output_schema
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
 from affectlib.taxonomy import EMOTIONAL, LABELS
 
-__all__ = ["TableError", "read_labels"]
+__all__ = ["AnalysisWarning", "TableError", "read_labels"]
 
 _TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
@@ -25,6 +28,10 @@ _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 class TableError(AffectlibError, ValueError):
     """A table lacks a column, or a column holds what it cannot."""
+
+
+class AnalysisWarning(UserWarning):
+    """A result rests on less than it seems: a fallback, a shift, rows left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Table:
         """Names of the columns."""
         return self.rows.collect_schema().names()
 
-    def require(self, names: Iterable[str]) -> Table:
+    def require(self, names: Iterable[str]) -> Self:
         """Return the table itself if it has these columns.
 
         Raises:
@@ -99,7 +106,11 @@ class Labels(Table):
         if found.is_empty():
             raise TableError(f"{self.name}: no row has a label")
         rows = self.rows.filter(pl.col("label").is_not_null())
-        return replace(self, rows=rows.with_columns(charged=pl.col("label") == EMOTIONAL))
+        return self.having(rows.with_columns(charged=pl.col("label") == EMOTIONAL))
+
+    def having(self, rows: pl.LazyFrame) -> Labels:
+        """Return the table with other rows."""
+        return replace(self, rows=rows)
 
 
 def table(frame: Any, name: str) -> Table:
@@ -293,3 +304,62 @@ def decile(values: pl.Expr) -> pl.Expr:
     """Return the tenth of the rows that each belongs to, 1 (lowest) to 10; ties are together."""
     rank = values.rank("average")
     return (rank * 10 / values.count()).ceil().clip(1, 10).cast(pl.Int8)
+
+
+def user_keys(labels: Labels) -> Labels:
+    """Add ``_user``, a number for each user; a row without a user id is a user of its own.
+
+    Warns:
+        AnalysisWarning: There are such rows.
+    """
+    rows = labels.rows.with_row_index("_row")
+    alone = pl.col("_row").cast(pl.UInt64)
+    if "user_id" not in labels.columns:
+        missing = 1.0
+        rows = rows.with_columns(alone.alias("_user"))
+    else:
+        missing = rows.select(pl.col("user_id").is_null().mean()).collect().item() or 0.0
+        rows = rows.with_columns(pl.coalesce(pl.col("user_id").hash(), alone).alias("_user"))
+    if missing:
+        warnings.warn(
+            f"{labels.name}: {missing:.0%} of the rows have no user id and count as users of "
+            "their own; if users have several rows, the intervals are too narrow",
+            AnalysisWarning,
+            stacklevel=3,
+        )
+    return labels.having(rows.drop("_row"))
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence that is none.
+
+    Raises:
+        OptionError: It is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence must be more than 0 and less than 1, got {confidence}")
+
+
+def numbers(rows: pl.DataFrame, name: str, frame: str) -> NDArray[np.float64]:
+    """Return a column of numbers without its gaps.
+
+    Raises:
+        TableError: It holds something else.
+    """
+    values = rows[name]
+    if not values.dtype.is_numeric() and values.dtype != pl.Boolean:
+        raise TableError(f"{frame}, {name}: expected numbers, got {values.dtype}")
+    return values.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
+
+
+def require_options(source: Table, names: Iterable[str]) -> None:
+    """Refuse options that name columns which are not there.
+
+    Raises:
+        OptionError: One is not; the error lists those there are.
+    """
+    for name in names:
+        if name not in source.columns:
+            raise OptionError(
+                f"{source.name}: no column {name!r}; there are {name_list(source.columns)}"
+            )
