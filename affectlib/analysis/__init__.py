@@ -10,6 +10,11 @@ named in ``by=``. Frames of both levels are taken where it makes sense: a frame 
 ``message`` has one row a message, any other one row a conversation. Rows with status ``error`` and
 rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
 
+**Gold labels** are a sheet that a person filled in: ``record`` (or ``conversation_id``), for
+messages also ``message``, ``gold`` (``emotional`` or ``task``, empty or ``unsure`` if there is no
+answer) and ``weight``: how many rows of the corpus the row stands for, the inverse of the chance
+that it had to be drawn. Without ``weight`` all rows count the same. Other columns are ignored.
+
 **What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
 figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
 counts behind it (``units``, ``users``) and ``suppressed``. Where fewer than ``min_users`` users
@@ -26,6 +31,7 @@ is true. An `AnalysisWarning` says where a result rests on less than it seems.
 | `compare` | users, with a column of groups | outcome, group against the reference |
 | `associate` | users, with survey columns | outcome, term of the regression |
 | `score_survey` | answers, one row a person | person |
+| `join_users` | users, and frames with `user_id` | user |
 | `trajectory` | labels of messages | part of the conversation, measure |
 | `onset` | labels of messages | measure |
 | `cue_pairs` | labels | pair of cues |
@@ -33,9 +39,10 @@ is true. An `AnalysisWarning` says where a result rests on less than it seems.
 Every relation found here is an association, not a cause: see `NOT_A_CAUSE`.
 
 Example:
-    >>> from affectlib.analysis import prevalence, read_labels
-    >>> labels = read_labels("labels.parquet")
-    >>> prevalence(labels, by="model")  # doctest: +SKIP
+    >>> from affectlib.analysis import concentration, simulate, users
+    >>> people = users(simulate(200, seed=1).messages)
+    >>> people.height
+    200
 """
 
 from __future__ import annotations
@@ -44,30 +51,41 @@ from affectlib.errors import MissingExtraError
 
 try:
     from affectlib.analysis._frames import AnalysisWarning, TableError, read_labels
+    from affectlib.analysis.agreement import agreement
     from affectlib.analysis.association import associate
     from affectlib.analysis.concentration import concentration, lorenz
     from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
     from affectlib.analysis.simulate import Population, simulate
+    from affectlib.analysis.surveys import INSTRUMENTS, Instrument, join_users, score_survey
+    from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
     from affectlib.analysis.users import users
 except ModuleNotFoundError as error:
     raise MissingExtraError(error.name or "polars", "analysis") from error
 
 __all__ = [
+    "INSTRUMENTS",
     "NOT_A_CAUSE",
     "Accuracy",
     "AnalysisWarning",
+    "Instrument",
     "Population",
     "TableError",
+    "agreement",
     "associate",
     "calibration",
     "compare",
     "concentration",
+    "cue_pairs",
+    "join_users",
     "lorenz",
     "measured_accuracy",
+    "onset",
     "prevalence",
     "read_labels",
+    "score_survey",
     "simulate",
+    "trajectory",
     "users",
 ]
 

@@ -20,6 +20,7 @@ from affectlib.taxonomy import EMOTIONAL, LABELS
 
 __all__ = ["AnalysisWarning", "TableError", "read_labels"]
 
+_KEYS = ("conversation_id", "record")
 _TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
 _INFERRED = 10_000
@@ -90,6 +91,16 @@ class Labels(Table):
     def time(self) -> str:
         """Name of the column of times."""
         return "timestamp" if self.level == "message" else "started_at"
+
+    def conversation_keys(self) -> list[str]:
+        """Return the columns that tell conversations apart.
+
+        Raises:
+            TableError: There is none.
+        """
+        keys = [name for name in _KEYS if name in self.columns]
+        self.require(keys or _KEYS)
+        return keys
 
     def labelled(self) -> Labels:
         """Return the rows that have a label, with it as the flag ``charged``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -58,6 +59,19 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     return known.filter(pl.col(column).is_not_null())
 
 
+def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
+    """Return the columns that tell rows apart, in the types that those of labels have.
+
+    Raises:
+        TableError: One is missing.
+    """
+    kinds = sheet.require(names).rows.collect_schema()
+    return [
+        as_text(name, kinds[name]) if name == "conversation_id" else pl.col(name).cast(pl.Int64)
+        for name in names
+    ]
+
+
 def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     """Join gold labels to the rows that they belong to.
 
@@ -86,20 +100,8 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     schema = sheet.rows.collect_schema()
     weight = pl.col("weight").cast(pl.Float64, strict=False) if "weight" in schema else pl.lit(1.0)
     ids = [name for name in ("record", "conversation_id", "message") if name in {*shared, *key}]
-    gold = (
-        gold_flags(sheet)
-        .select(
-            *(
-                as_text(name, schema[name])
-                if name == "conversation_id"
-                else pl.col(name).cast(pl.Int64)
-                for name in ids
-            ),
-            "gold",
-            weight.alias("weight"),
-        )
-        .collect()
-    )
+    columns = [*key_columns(sheet, ids), "gold", weight.alias("weight")]
+    gold = gold_flags(sheet).select(columns).collect()
     weights = gold["weight"]
     if not (weights.is_not_null() & weights.is_finite() & (weights > 0)).all():
         raise TableError("gold, weight: every weight must be a number above 0")

@@ -155,15 +155,12 @@ def _from_messages(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a row a user, and a row a conversation with ``user_id, week, turns, charged``."""
     source.require(["role"])
-    keys = [name for name in ("record", "conversation_id") if name in source.columns]
-    if not keys:
-        source.require(["conversation_id"])
     time = _time_of(source)
     base = rows.with_columns(time, charged=pl.col("label") == EMOTIONAL)
     is_user = pl.col("role") == "user"
     gaps = pl.col("timestamp").sort().diff().dt.total_microseconds()
     conversations = (
-        base.group_by("user_id", *keys)
+        base.group_by("user_id", *source.conversation_keys())
         .agg(
             pl.len().alias("messages"),
             is_user.sum().alias("user_messages"),
