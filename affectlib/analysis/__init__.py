@@ -18,8 +18,8 @@ that it had to be drawn. Without ``weight`` all rows count the same. Other colum
 **What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
 figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
 counts behind it (``units``, ``users``) and ``suppressed``. Where fewer than ``min_users`` users
-(10 unless you say otherwise; 0 turns it off) stand behind a figure, it is null and ``suppressed``
-is true. An `AnalysisWarning` says where a result rests on less than it seems.
+(10 unless you say otherwise; 0 turns it off) stand behind a figure, it and its counts are null
+and ``suppressed`` is true. An `AnalysisWarning` says where a result rests on less than it seems.
 
 | function | takes | gives a row for each |
 |---|---|---|

@@ -330,7 +330,8 @@ def user_keys(labels: Labels) -> Labels:
         rows = rows.with_columns(alone.alias("_user"))
     else:
         missing = rows.select(pl.col("user_id").is_null().mean()).collect().item() or 0.0
-        rows = rows.with_columns(pl.coalesce(pl.col("user_id").hash(), alone).alias("_user"))
+        known = pl.when(pl.col("user_id").is_not_null()).then(pl.col("user_id").hash())
+        rows = rows.with_columns(pl.coalesce(known, alone).alias("_user"))
     if missing:
         warnings.warn(
             f"{labels.name}: {missing:.0%} of the rows have no user id and count as users of "

@@ -106,9 +106,7 @@ def effective_size(share: float, found: Spread, otherwise: float, confidence: fl
     return max(1.0, size)
 
 
-def wilson_share(
-    share: float, found: Spread, units: float, confidence: float, *, known: float | None = None
-) -> Estimate:
+def wilson_share(share: float, found: Spread, units: float, confidence: float) -> Estimate:
     """Return a share with Wilson's interval (1927) at its effective sample size.
 
     Args:
@@ -116,15 +114,15 @@ def wilson_share(
         found: Its spread.
         units: The sample size where the share is 0 or 1.
         confidence: Of the interval.
-        known: What to give as the estimate, `share` if None.
     """
     inside = min(max(share, 0.0), 1.0)
     z = Spread(0.0, np.inf).quantile(confidence)
     size = effective_size(inside, found, units, confidence)
     centre = (inside + z**2 / (2 * size)) / (1 + z**2 / size)
     reach = z * sqrt(inside * (1 - inside) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
-    low, high = max(0.0, centre - reach), min(1.0, centre + reach)
-    return Estimate(inside if known is None else known, low, high)
+    low = 0.0 if inside == 0 else max(0.0, centre - reach)
+    high = 1.0 if inside == 1 else min(1.0, centre + reach)
+    return Estimate(inside, low, high)
 
 
 def exact_share(share: float, found: Spread, units: float, confidence: float) -> Estimate:

@@ -90,7 +90,11 @@ def compare(
                     if hidden
                     else _difference(other, base, confidence)
                 )
-                | {"users": len(other), "reference_users": len(base), "suppressed": hidden}
+                | {
+                    "users": len(other) if len(other) >= min_users else None,
+                    "reference_users": len(base) if len(base) >= min_users else None,
+                    "suppressed": hidden,
+                }
             )
     floats = dict.fromkeys(("mean", "reference_mean", *_COMPARED), pl.Float64)
     result = pl.DataFrame(found, schema_overrides=floats)

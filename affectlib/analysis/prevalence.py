@@ -33,6 +33,7 @@ from affectlib.analysis._intervals import (
 )
 from affectlib.analysis.gold import gold_rows
 from affectlib.errors import OptionError
+from affectlib.formats._fields import name_list
 
 if TYPE_CHECKING:
     from affectlib.artifacts import Artifact
@@ -117,9 +118,11 @@ def prevalence(
     - ``naive``: the share labelled emotional, uncorrected.
     - ``rogan_gladen``: corrected by sensitivity and specificity, those of the gold sample or
       `measured`, with their uncertainty. In a group, they are taken to be the same as overall.
-    - ``gold``: the share in the gold sample, weighted; exact, if wide.
-    - ``ppi``: prediction-powered inference, the best use of a gold sample. It needs at least 5
-      gold labels that are emotional.
+      Where the gold sample was drawn by score, the interval is wider than it need be.
+    - ``gold``: the share in the gold sample, weighted. Its interval is never too narrow.
+    - ``ppi``: prediction-powered inference, the best use of a gold sample.
+
+    A gold sample corrects only with at least 5 labels that are emotional.
 
     The intervals allow for users who have many rows. Sources of the methods are named in
     `affectlib.analysis._intervals`.
@@ -173,14 +176,16 @@ def prevalence(
             stacklevel=2,
         )
     if sample is not None:
-        measured = _accuracy_of(sample)
-        if sample["gold"].sum() < _FEWEST_POSITIVES:
+        positives = int(sample["gold"].sum())
+        if positives < _FEWEST_POSITIVES or positives == len(sample):
             warnings.warn(
-                f"only {sample['gold'].sum()} gold labels are emotional, which is too few for "
-                "prediction-powered inference; label more, drawn by score",
+                f"{positives} of {len(sample):,} gold labels are emotional, which is too few (or "
+                "too many) to correct by; label more, drawn by score",
                 AnalysisWarning,
                 stacklevel=2,
             )
+        else:
+            measured = _accuracy_of(sample, confidence)
     clusters = (
         source.rows.group_by([*names, "_user"])
         .agg(
@@ -202,9 +207,9 @@ def prevalence(
                 | {"method": method}
                 | asdict(shown)
                 | {
-                    "units": int(group["units"].sum()),
-                    "users": len(group),
-                    "gold": None if chosen is None else len(chosen),
+                    "units": None if small else int(group["units"].sum()),
+                    "users": None if small else len(group),
+                    "gold": None if small or chosen is None else len(chosen),
                     "suppressed": small,
                 }
             )
@@ -277,8 +282,8 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
             continue
         if name not in _PERIODS or labels.time not in labels.columns:
             raise OptionError(
-                f"by: no column {name!r}; there are {', '.join(labels.columns[:20])}"
-                + (f", and {', '.join(_PERIODS)} of {labels.time}" if labels.time else "")
+                f"by: no column {name!r}; there are {name_list(labels.columns)}; "
+                f"{', '.join(_PERIODS)} are made from {labels.time}"
             )
         if not rows.select(pl.col(labels.time).count()).collect().item():
             raise TableError(f"{labels.name}, {labels.time}: no row has a time to make {name} from")
@@ -363,15 +368,16 @@ def _powered_share(
     return prediction_powered_share(group["predicted"].to_numpy(), counts, units, confidence)
 
 
-def _accuracy_of(sample: pl.DataFrame) -> Accuracy | None:
-    """Return the counts in a gold sample, at its effective size; None if all are of one kind."""
+def _accuracy_of(sample: pl.DataFrame, confidence: float) -> Accuracy:
+    """Return the counts in a gold sample of both kinds, at its effective size."""
     counts = []
     for truth in (True, False):
-        of_kind = sample.filter(pl.col("gold") == truth)
-        weight = of_kind["weight"].to_numpy()
-        if not len(weight):
-            return None
-        right = (of_kind["charged"] == truth).to_numpy()
-        share, size = float(weight[right].sum() / weight.sum()), kish(weight)
+        of_kind = sample.filter(pl.col("gold") == truth).with_columns(
+            right=(pl.col("charged") == truth) * pl.col("weight")
+        )
+        by_user = of_kind.group_by("_user").agg(pl.col("right", "weight").sum())
+        share, spread = clustered_mean(by_user["right"].to_numpy(), by_user["weight"].to_numpy())
+        otherwise = kish(of_kind["weight"].to_numpy())
+        size = effective_size(share, spread, otherwise, confidence)
         counts += [share * size, (1 - share) * size]
     return Accuracy(*counts)

@@ -264,14 +264,14 @@ def _share(
         mean, spread = clustered_mean(known[name].to_numpy(), counts)
         estimate = wilson_share(mean, spread, kish(counts), confidence)
     return asdict(estimate) | {
-        "units": int(counts.sum()),
-        "users": len(known),
+        "units": None if hidden else int(counts.sum()),
+        "users": None if hidden else len(known),
         "suppressed": hidden,
     }
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    floats = dict.fromkeys(("estimate", "low", "high"), pl.Float64)
-    if rows and "lift" in rows[0]:
-        floats["lift"] = pl.Float64
-    return pl.DataFrame(rows, schema_overrides=floats).fill_nan(None)
+    kinds: dict[str, Any] = dict.fromkeys(("estimate", "low", "high", "lift"), pl.Float64)
+    kinds |= dict.fromkeys(("units", "users"), pl.Int64)
+    present = {name: kind for name, kind in kinds.items() if rows and name in rows[0]}
+    return pl.DataFrame(rows, schema_overrides=present).fill_nan(None)

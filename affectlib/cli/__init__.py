@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from affectlib import __version__
-from affectlib.cli import info, label, predict, sample
+from affectlib.cli import agreement, info, label, predict, prevalence, report, sample
 from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, complain
 from affectlib.errors import AffectlibError
 
@@ -21,6 +21,7 @@ examples:
   affectlib predict "I feel so alone, can we just talk?"
   affectlib label conversations.json -o labels.parquet
   affectlib label chats.csv --columns role=who,content=words -o labels.csv --level message
+  affectlib prevalence labels.parquet --gold filled.csv
   zcat chats.jsonl.gz | affectlib label - -o - > labels.jsonl
 """
 
@@ -73,6 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"affectlib {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (predict, label, info, sample):
+    for command in (predict, label, sample, prevalence, agreement, report, info):
         command.add(commands)
     return parser

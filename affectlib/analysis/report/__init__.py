@@ -176,9 +176,7 @@ def _study(
         for name in chosen:
             if name not in there:
                 raise OptionError(f"{option}: no column {name!r} in the labels or participants")
-    return Study(
-        rows, level, within, people, gold, measured, groups, *survey, min_users, words
-    )
+    return Study(rows, level, within, people, gold, measured, groups, *survey, min_users, words)
 
 
 def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
@@ -190,9 +188,10 @@ def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
             words("card.share", units=study.units),
             words("card.interval", interval=words.interval(best)),
         ),
-        (words.number(best["units"]), study.units, words("card.labelled")),
     ]
-    if study.people is not None:
+    if best["units"] is not None:
+        cards.append((words.number(best["units"]), study.units, words("card.labelled")))
+    if study.people is not None and len(study.people) >= study.min_users:
         cards.append((words.number(len(study.people)), words("card.users"), words("card.people")))
     return cards
 
@@ -244,5 +243,3 @@ def _missing(study: Study, there: set[str]) -> list[str]:
     if study.people is None:
         names.append("people")
     return [study.words(f"missing.{name}") for name in names if name not in there]
-
-

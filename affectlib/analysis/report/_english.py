@@ -16,6 +16,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "made": "Made on {date} with affectlib {version}",
         "made_with": "labels by {model}",
         "to": "{low} to {high}",
+        "points": "{value} points",
         "hidden": "not shown",
         "fewer": "fewer than {users}",
         "control": "held constant",
@@ -34,20 +35,22 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "card.interval": "95% interval {interval}",
         "card.labelled": "labelled by the program",
         "card.users": "users",
-        "card.people": "with their use described below",
+        "card.people": "who had them",
         "overall.title": "How common is it?",
         "overall.text": "The best estimate is the one furthest down that could be made. Intervals "
-        "say how far the true share may be from the estimate: of 100 such intervals, about 95 hold "
-        "it. They allow for users who have many {units}.",
-        "overall.corrected": "The program alone labelled {naive} of {units} as charged. Where charged "
-        "ones are rare, its few mistakes on the many others add up; corrected for them, the share "
-        "is {best}.",
-        "overall.naive_only": "This is the share that the program labelled, mistakes included. Where "
-        "charged ones are rare, it is often too high. Label a sample by hand (affectlib sample) to "
-        "correct it.",
+        "say how far the true share may be from the estimate: of 100 such intervals, about 95 hold"
+        " it. They allow for users who have many {units}.",
+        "overall.corrected": "The program alone labelled {naive} of {units} as charged. Where "
+        "charged ones are rare, its few mistakes on the many others add up; corrected for them, "
+        "the share is {best}.",
+        "overall.naive_only": "This is the share that the program labelled, mistakes included. "
+        "Where charged ones are rare, it is often too high. Label a sample by hand (affectlib "
+        "sample) to correct it.",
         "overall.shift": "The correction uses how often the program erred on other transcripts. "
-        "Where yours differ from those, the corrected share is off by more than its interval says. "
-        "A sample labelled by hand removes that doubt.",
+        "Where yours differ from those, the corrected share is off by more than its interval says."
+        " A sample labelled by hand removes that doubt.",
+        "overall.labels": "Where plots and tables below say “labelled charged”, they count the "
+        "program’s labels, its errors included: trust differences more than levels.",
         "overall.caption": "Share of {units} that is charged, by method, with 95% intervals.",
         "overall.grid": "Share that is charged, by method",
         "overall.finding": "About {share} of {units} are emotionally charged (95% interval "
@@ -57,19 +60,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "method.rogan_gladen": "Corrected for known errors",
         "method.ppi": "Labels and hand labels",
         "time.title": "Is it growing?",
-        "time.text": "Each point is one {period}.",
+        "time.text": "Each point is one {period}. The first and last may be incomplete.",
         "time.finding": "The share labelled charged was {first} ({first_interval}) in the first "
         "{period} and {last} ({last_interval}) in the last.",
-        "time.caption": "Share of {units} labelled charged by {period}; the band is the 95% interval.",
+        "time.caption": "Share of {units} labelled charged by {period}; the band is the 95% "
+        "interval.",
         "time.grid": "The numbers behind the plot",
         "period.day": "day",
         "period.week": "week",
         "period.month": "month",
-        "groups.title": "By {column}",
+        "groups.title": "By “{column}”",
         "groups.text": "The share labelled charged in each group of “{column}”.",
         "groups.compared": "The second table compares users: each counts once, however much they "
         "write. The effect is the difference in standard deviations (Hedges’ g; 0.2 is often "
-        "called small, 0.8 large). q is the p-value adjusted for the number of comparisons.",
+        "called small, 0.8 large). Differences of shares are in percentage points; q is the "
+        "p-value adjusted for the number of comparisons.",
         "groups.caption": "Share of {units} labelled charged by “{column}”, with 95% intervals.",
         "groups.grid": "Share labelled charged",
         "groups.differences": "Differences between users",
@@ -90,10 +95,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "users.note": "Mistakes of the program fall on all users alike, so charged use is more "
         "concentrated than it looks here.",
         "deciles.title": "Heavy use",
-        "deciles.text": "Users are sorted by how many messages they have and cut into ten groups of "
-        "the same size.",
-        "deciles.finding": "In the tenth that uses it most, {high} of {units} were labelled charged "
-        "({high_interval}); in the tenth that uses it least, {low} ({low_interval}).",
+        "deciles.text": "Users are sorted by how many messages they have and cut into ten groups of"
+        " the same size.",
+        "deciles.finding": "In the tenth that uses it most, {high} of {units} were labelled charged"
+        " ({high_interval}); in the tenth that uses it least, {low} ({low_interval}).",
         "deciles.caption": "Share of {units} labelled charged, from the tenth of users who use it "
         "least (1) to the tenth who use it most (10), with 95% intervals.",
         "deciles.grid": "The numbers behind the plot",
@@ -105,13 +110,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "trend.rising": "Rising",
         "trend.flat": "No clear change",
         "trend.falling": "Falling",
-        "trend.note": "Most users have too few charged turns to tell a trend from chance; “no clear "
-        "change” is not proof of none.",
-        "associated.title": "What goes with {outcome}",
+        "trend.note": "Most users have too few charged turns to tell a trend from chance; “no clear"
+        " change” is not proof of none.",
+        "associated.title": "What goes with “{outcome}”",
         "associated.text": "Linear regression over {users} users of “{outcome}” on the tenth of "
-        "usage, the rate of charged turns and the groups of this report. A coefficient says by how "
-        "much “{outcome}” differs between users who differ by one in that row and are alike in the "
-        "others; intervals hold under unequal spread (HC3).",
+        "usage, the rate of charged turns and the groups of this report. A coefficient says by how"
+        " much “{outcome}” differs between users who differ by one in that row and are alike in "
+        "the others; intervals hold under unequal spread (HC3).",
         "associated.finding": "A tenth of usage more goes with a difference of {value} in "
         "“{outcome}” ({interval}), other rows held equal. This is an association, not an effect.",
         "associated.grid": "Coefficients",
@@ -120,8 +125,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "within.title": "Within conversations",
         "within.text": "Every conversation with at least three messages is cut into three parts of "
         "equal length. What the assistant does stands beside what the user does.",
-        "within.finding": "Of the conversations that begin with a task, {share} turn personal later "
-        "({interval}).",
+        "within.finding": "Of the conversations that begin with a task, {share} turn personal later"
+        " ({interval}).",
         "within.caption": "Share of messages that are labelled charged (users) or show a cue "
         "(assistant) at the start, middle and end of conversations, with 95% intervals.",
         "within.grid": "The numbers behind the plot",
@@ -149,8 +154,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "calibration.title": "Can the probabilities be trusted?",
         "calibration.text": "Where the program says 30%, about 30% of the hand labels should be "
         "charged: points on the dashed line.",
-        "calibration.caption": "Share of hand labels that is charged against the probability given, "
-        "with 95% intervals.",
+        "calibration.caption": "Share of hand labels that is charged against the probability given,"
+        " with 95% intervals.",
         "calibration.grid": "Probabilities against hand labels",
         "excerpts.title": "Examples",
         "excerpts.text": "The messages that the program is surest of. They are the most charged, "
@@ -169,8 +174,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.cut": "tokens that were too long to be read",
         "data.gold": "rows in the sheet of hand labels",
         "missing.title": "What this report cannot say",
-        "missing.time": "Whether charged use grows: there are no times, or they span less than "
-        "two days.",
+        "missing.time": "Whether charged use grows: there are no times, or they span less than two "
+        "days.",
         "missing.within": "What happens within conversations: that needs labels of messages "
         "(affectlib label --level message).",
         "missing.calibration": "How good the labels are on these transcripts: that needs a sample "
@@ -184,28 +189,27 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sensitivity and specificity gets wrong (Rogan and Gladen 1978; interval of Lang and "
         "Reiczigel 2014). “Labels and hand labels” is prediction-powered inference (Angelopoulos "
         "and others 2023): the labels’ mean, corrected by the errors that hand labels show.",
-        "methods.clusters": "Messages of one person are alike. All intervals of shares are computed "
-        "over users, not over messages, and those of concentration by drawing users again and "
+        "methods.clusters": "Messages of one person are alike. All intervals of shares are computed"
+        " over users, not over messages, and those of concentration by drawing users again and "
         "again (bootstrap).",
-        "methods.hidden": "Figures of fewer than {users} users are not shown, so that no person can "
-        "be made out.",
+        "methods.hidden": "Figures of fewer than {users} users are not shown, so that no person can"
+        " be made out.",
         "methods.all": "Figures are shown however few users stand behind them. Think of who could "
         "be made out before you pass this page on.",
         "limits.title": "What to keep in mind",
-        "limits.labels": "The labels are a program’s. It misses some charged chats and takes others "
-        "for charged; what is not corrected above carries these errors.",
-        "limits.who": "These transcripts stand for themselves. Whoever shared, exported or kept them "
-        "may differ from other users.",
-        "limits.cause": "Nothing here shows that one thing causes another. Who uses an assistant how, "
-        "and how they fare, may share causes that were not measured.",
-        "limits.person": "This page describes many people together. It is no diagnosis, and nothing "
-        "to judge a single person by.",
-        "note.labels": "These are shares of labels, with the program’s errors in them: trust "
-        "differences more than levels.",
+        "limits.labels": "The labels are a program’s. It misses some charged chats and takes others"
+        " for charged; what is not corrected above carries these errors.",
+        "limits.who": "These transcripts stand for themselves. Whoever shared, exported or kept "
+        "them may differ from other users.",
+        "limits.cause": "Nothing here shows that one thing causes another. Who uses an assistant "
+        "how, and how they fare, may share causes that were not measured.",
+        "limits.person": "This page describes many people together. It is no diagnosis, and nothing"
+        " to judge a single person by.",
         "note.association": "An association, not a cause: groups may differ in much that was not "
         "measured.",
         "axis.share": "Share of {units} that is charged",
         "axis.labelled": "Labelled charged",
+        "axis.messages": "Share of messages",
         "axis.of_users": "Users, the least charged first",
         "axis.of_charge": "Their share of all charged turns",
         "axis.decile": "Tenth of users by usage",

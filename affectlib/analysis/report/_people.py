@@ -121,7 +121,7 @@ def by_usage(study: Study) -> Section | None:
         [words("deciles.text"), *([finding] if finding else [])],
         [figure],
         [grid],
-        [words("note.labels"), words("note.association")],
+        [words("note.association")],
         finding,
     )
 
@@ -199,7 +199,9 @@ def associated(study: Study) -> list[Section]:
                 f"outcome-{place}",
                 words("associated.title", outcome=outcome),
                 [
-                    words("associated.text", outcome=outcome, users=words.number(found[0]["users"])),
+                    words(
+                        "associated.text", outcome=outcome, users=words.number(found[0]["users"])
+                    ),
                     *([finding] if finding else []),
                 ],
                 [],

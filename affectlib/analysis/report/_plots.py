@@ -17,7 +17,7 @@ _BLUE, _ORANGE, _GREY, _INK = "#0b5cad", "#b3541e", "#8c959f", "#24292f"
 _COLOURS = (_BLUE, _ORANGE, "#3f7d20", "#6f42a5")
 _MARKS = ("o", "s", "^", "D")
 _WIDTH = 4.7
-_STYLE: Mapping[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9.5,
@@ -225,7 +225,7 @@ def _svg(name: str, draw: Callable[[Axes], None], height: float) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({**_STYLE, "svg.hashsalt": name}):
+    with rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure.add_subplot())
         file = io.StringIO()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -16,7 +16,7 @@ _BEST = ("ppi", "rogan_gladen", "gold", "naive")
 _FEW_DAYS, _FEW_WEEKS = timedelta(days=28), timedelta(weeks=40)
 
 
-def headline(found: list[Row]) -> Row:
+def headline(found: Sequence[Row]) -> Row:
     """Return the row of the best method that gave an estimate."""
     rows = (one_of(found, method=method) for method in _BEST)
     return next((row for row in rows if row and row["estimate"] is not None), found[0])
@@ -42,12 +42,17 @@ def overall(study: Study) -> tuple[Section, Row]:
             )
         )
     notes = [words("overall.naive_only")] if not corrected else []
+    notes.append(words("overall.labels"))
     if study.measured is not None:
         notes.append(words("overall.shift"))
     labels = [words(f"method.{row['method']}") for row in found]
     figure = Figure(
         _plots.dots(
-            "overall", labels, _plots.Points.of(found), words, words("axis.share", units=study.units)
+            "overall",
+            labels,
+            _plots.Points.of(found),
+            words,
+            words("axis.share", units=study.units),
         ),
         words("overall.caption", units=study.units),
     )
@@ -115,7 +120,7 @@ def over_time(study: Study) -> Section | None:
         )
     text = [words("time.text", period=words(f"period.{period}"))]
     text += [finding] if finding else []
-    return Section("time", words("time.title"), text, [figure], [grid], [words("note.labels")])
+    return Section("time", words("time.title"), text, [figure], [grid], finding=finding)
 
 
 def by_groups(study: Study) -> Iterator[Section]:
@@ -132,7 +137,10 @@ def by_groups(study: Study) -> Iterator[Section]:
             Grid(
                 words("groups.grid"),
                 [column, *_share_head(study)],
-                [(label, *_share_cells(row, study)) for label, row in zip(labels, found, strict=True)],
+                [
+                    (label, *_share_cells(row, study))
+                    for label, row in zip(labels, found, strict=True)
+                ],
             )
         ]
         text = [words("groups.text", column=column)]
@@ -155,7 +163,7 @@ def by_groups(study: Study) -> Iterator[Section]:
             text,
             [figure],
             grids,
-            [words("note.labels"), words("note.association")],
+            [words("note.association")],
         )
 
 
@@ -220,8 +228,7 @@ def _compared(study: Study, column: str) -> Grid | None:
                     group=row["group"],
                     reference=row["reference"],
                 ),
-                words.share(row) if rate else words.value(row, 1),
-                words.interval(row) if rate else words.reach(row, 1),
+                *(words.difference(row) if rate else (words.value(row, 1), words.reach(row, 1))),
                 "–" if row["effect"] is None else words.number(row["effect"], 2),
                 words.p(row["q"]),
             )

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._frames import Level
 from affectlib.analysis.prevalence import Accuracy
 from affectlib.analysis.report._words import Words
+from affectlib.corpus import Level
 
 Row = Mapping[str, Any]
 

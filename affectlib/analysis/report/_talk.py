@@ -59,7 +59,7 @@ def within(study: Study) -> Section | None:
             lines,
             words,
             words("axis.part"),
-            words("axis.labelled", units=words("units.message")),
+            words("axis.messages"),
         ),
         words("within.caption"),
     )
@@ -68,7 +68,9 @@ def within(study: Study) -> Section | None:
     text = [words("within.text")]
     finding = None
     if turned is not None and turned["estimate"] is not None:
-        finding = words("within.finding", share=words.share(turned), interval=words.interval(turned))
+        finding = words(
+            "within.finding", share=words.share(turned), interval=words.interval(turned)
+        )
         text.append(finding)
     begun = [
         (words(f"onset.{name}"), words.share(row), words.interval(row))
@@ -77,9 +79,7 @@ def within(study: Study) -> Section | None:
     ]
     grids = [Grid(words("within.grid"), head, rows, folded=True)]
     grids += [Grid(words("within.onset"), head, begun)] if begun else []
-    return Section(
-        "within", words("within.title"), text, [figure], grids, [words("note.labels")], finding
-    )
+    return Section("within", words("within.title"), text, [figure], grids, finding=finding)
 
 
 def cues(study: Study, threshold: float = 0.5) -> Section | None:
@@ -125,7 +125,6 @@ def cues(study: Study, threshold: float = 0.5) -> Section | None:
         [words("cues.text", units=study.units)],
         figures,
         [Grid(words("cues.grid", units=study.units), head, rows)],
-        [words("note.labels")],
     )
 
 
@@ -174,5 +173,3 @@ def _measure(name: str) -> str:
 
 def _title(name: str, words: Words) -> str:
     return words.maybe(f"cue.{name}", CUES[name].title)
-
-

@@ -11,7 +11,7 @@ from typing import Any
 from affectlib.analysis._pages import in_language
 from affectlib.analysis.report import _english, _french
 
-_THIN = "\u202f"
+_THIN, _NO_BREAK = "\u202f", "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Language:
         percent: Its percent sign, with the space before it.
         months: Names of the months.
         day: How a date is written.
+        tied: Signs that stay on the line of the word before them, past a space.
     """
 
     texts: Mapping[str, str]
@@ -33,11 +34,14 @@ class Language:
     percent: str
     months: tuple[str, ...]
     day: str
+    tied: str = ""
 
 
 LANGUAGES: Mapping[str, Language] = {
     "en": Language(_english.TEXTS, ".", ",", "%", _english.MONTHS, "{day} {month} {year}"),
-    "fr": Language(_french.TEXTS, ",", _THIN, f"{_THIN}%", _french.MONTHS, "{day} {month} {year}"),
+    "fr": Language(
+        _french.TEXTS, ",", _THIN, f"{_THIN}%", _french.MONTHS, "{day} {month} {year}", ":;?!»%"
+    ),
 }
 
 
@@ -58,7 +62,10 @@ class Words:
 
     def __call__(self, name: str, **values: Any) -> str:
         """Return a sentence with values filled in."""
-        return self._language.texts[name].format(**values)
+        text = self._language.texts[name].format(**values)
+        for sign in self._language.tied:
+            text = text.replace(f" {sign}", f"{_NO_BREAK}{sign}")
+        return text.replace("« ", f"«{_NO_BREAK}")
 
     def maybe(self, name: str, otherwise: str) -> str:
         """Return a sentence, or the other text if the language has none of that name."""
@@ -75,6 +82,10 @@ class Words:
         digits = 1 if size >= 1 or size == 0 else 2 if size >= 0.1 else 3
         return f"{self.number(share * 100, digits)}{self._language.percent}"
 
+    def points(self, share: float) -> str:
+        """Write a difference of shares in percentage points."""
+        return self.number(share * 100, 1 if abs(share) >= 0.01 or share == 0 else 2)
+
     def tick(self, share: float) -> str:
         """Write a share on an axis, as short as it goes."""
         value = round(share * 100, 3)
@@ -84,6 +95,11 @@ class Words:
     def share(self, row: Mapping[str, Any]) -> str:
         """Write the estimate of a row in percent, or that it is not shown."""
         return self._estimate(row, self.percent)
+
+    def difference(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """Write a difference of shares and its interval, in percentage points."""
+        middle = self._estimate(row, lambda share: self("points", value=self.points(share)))
+        return middle, self._interval(row, self.points)
 
     def interval(self, row: Mapping[str, Any]) -> str:
         """Write the interval of a row in percent."""
