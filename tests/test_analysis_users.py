@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlib.aggregation import adjusted
@@ -63,7 +63,7 @@ def test_figures_of_a_user_counted_by_hand():
 
 def test_days_begin_where_the_users_are():
     rows = [message("a", "x", place, 60 * 13 + 60 * place) for place in range(2)]  # 22 and 23 h UTC
-    rows += [message("b", "y", 0, 0)]
+    rows += [message("b", "y", 0, 0, "emotional")]
     assert users(pl.DataFrame(rows))["active_days"][0] == 1
     assert users(pl.DataFrame(rows), time_zone="Europe/Paris")["active_days"][0] == 2
 
@@ -79,6 +79,7 @@ def test_labels_of_both_levels_agree():
     assert by_message.columns == by_conversation.columns
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=45))
 def test_adjusted_is_that_of_the_library(flags):
     rows = [
@@ -206,6 +207,7 @@ def test_deciles_are_tenths():
     assert sizes.is_between(20, 40).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=60).filter(any))
 def test_gini_and_top_shares_by_their_definitions(values):
     frame = pl.DataFrame({"charged_turns": values})

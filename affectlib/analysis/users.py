@@ -26,6 +26,7 @@ __all__ = ["users"]
 _SAMPLE = 20
 _GAP_MINUTES = 10
 _FEWEST_WEEKS = 4
+_WEEK_SECONDS = 604_800
 _RATES = ("any_rate", "mean_rate")
 
 
@@ -303,12 +304,10 @@ def _shrunken(people: pl.DataFrame, name: str) -> pl.Series:
 
 def _trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
     """Fit a line through each user's weekly turn rates, weighted by turns."""
-    first = conversations["first"].min()
+    age = (pl.col("first") - pl.col("first").min()).dt.total_seconds()
     weeks = (
         conversations.filter(pl.col("first").is_not_null() & (pl.col("turns") > 0))
-        .with_columns(
-            week=((pl.col("first") - first).dt.total_seconds() // 604_800).cast(pl.Float64)
-        )
+        .with_columns(week=(age // _WEEK_SECONDS).cast(pl.Float64))
         .group_by("user_id", "week")
         .agg(pl.col("turns").sum().cast(pl.Float64), pl.col("charged").sum())
         .with_columns(rate=pl.col("charged") / pl.col("turns"))
