@@ -23,6 +23,7 @@ from affectlib.analysis.report._words import Words
 from affectlib.analysis.surveys import join_users
 from affectlib.analysis.users import users
 from affectlib.errors import OptionError
+from affectlib.taxonomy import EMOTIONAL
 
 __all__ = ["report_page"]
 
@@ -214,7 +215,7 @@ def _data(labels: Any, study: Study) -> Grid:
     is_user = pl.col("role") == "user" if "role" in there else pl.lit(True)
     more = study.labels.select(
         labelled=labelled.sum(),
-        emotional=(pl.col("label") == "emotional").sum(),
+        emotional=(pl.col("label") == EMOTIONAL).sum(),
         unread=(~labelled & is_user).sum(),
         strangers=(labelled & user.is_null()).sum(),
         undated=(labelled & time.is_null()).sum(),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from affectlib.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -222,9 +224,11 @@ def _svg(name: str, draw: Callable[[Axes], None], height: float) -> str:
 
     Ids begin with `name`, so that those of several plots in a page differ.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "analysis") from error
     with rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure.add_subplot())

@@ -13,7 +13,7 @@ from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import Figure, Grid, Section, Study, one_of, rows_of
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
-from affectlib.taxonomy import CUES
+from affectlib.taxonomy import CUES, EMOTIONAL
 
 _PARTS = ("start", "middle", "end")
 _FOLLOWED = (("user", "charged"), ("assistant", "shows_empathy"), ("assistant", "claims_affection"))
@@ -145,7 +145,7 @@ def excerpts(
         if name in labels.collect_schema().names()
     ]
     rows = (
-        labels.filter(pl.col("label") == "emotional")
+        labels.filter(pl.col("label") == EMOTIONAL)
         .select(*keys, "probability")
         .sort("probability", descending=True, nulls_last=True)
         .head(count)
