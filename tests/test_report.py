@@ -130,6 +130,8 @@ def test_what_cannot_be_said_is_said():
     for name in ("time", "within", "calibration", "people"):
         assert Words("en")(f"missing.{name}") in page
     assert Words("en")("overall.naive_only") in page
+    assert "labelled charged, not corrected" in page
+    assert "if a user has several, the intervals are too narrow" in page
     assert not {"time", "users", "deciles", "trends"} & {*sections(bare())}
 
 

@@ -137,6 +137,7 @@ def report_page(
         excerpts=texts,
         data=_data(labels, study),
         missing=_missing(study, {section.name for section in sections}),
+        by_user=study.people is not None,
         min_users=min_users,
     )
 
@@ -183,13 +184,11 @@ def _study(
 def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
     """Return the figures at the top: the value, what it is, and its interval."""
     words = study.words
-    cards = [
-        (
-            words.share(best),
-            words("card.share", units=study.units),
-            words("card.interval", interval=words.interval(best)),
-        ),
-    ]
+    cards = []
+    if best["estimate"] is not None:
+        name = "card.labelled_share" if best["method"] == "naive" else "card.share"
+        interval = words("card.interval", interval=words.interval(best))
+        cards.append((words.share(best), words(name, units=study.units), interval))
     if best["units"] is not None:
         cards.append((words.number(best["units"]), study.units, words("card.labelled")))
     if study.people is not None and len(study.people) >= study.min_users:

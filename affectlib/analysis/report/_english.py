@@ -32,6 +32,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "did, except where this page speaks of hand labels.",
         "short.title": "In short",
         "card.share": "of {units} are charged",
+        "card.labelled_share": "of {units} labelled charged, not corrected",
         "card.interval": "95% interval {interval}",
         "card.labelled": "labelled by the program",
         "card.users": "users",
@@ -39,7 +40,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.title": "How common is it?",
         "overall.text": "The best estimate is the one furthest down that could be made. Intervals "
         "say how far the true share may be from the estimate: of 100 such intervals, about 95 hold"
-        " it. They allow for users who have many {units}.",
+        " it.",
+        "overall.users": "They allow for users who have many {units}.",
+        "overall.no_users": "There are no user ids, so each of the {units} counts as one of its "
+        "own; if a user has several, the intervals are too narrow.",
         "overall.corrected": "The program alone labelled {naive} of {units} as charged. Where "
         "charged ones are rare, its few mistakes on the many others add up; corrected for them, "
         "the share is {best}.",
@@ -55,6 +59,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.grid": "Share that is charged, by method",
         "overall.finding": "About {share} of {units} are emotionally charged (95% interval "
         "{interval}; method: {method}).",
+        "overall.finding_naive": "The program labelled {share} of {units} as emotionally charged "
+        "({interval}). This is not corrected for its mistakes, and often too high.",
         "method.naive": "Labels counted",
         "method.gold": "Hand labels alone",
         "method.rogan_gladen": "Corrected for known errors",

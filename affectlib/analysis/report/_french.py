@@ -33,6 +33,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "Personne d’autre ne l’a fait, sauf là où cette page parle d’annotations à la main.",
         "short.title": "En bref",
         "card.share": "des {units} : charge affective",
+        "card.labelled_share": "des {units} : étiquette de charge, non corrigé",
         "card.interval": "intervalle à 95 % : {interval}",
         "card.labelled": "avec une étiquette du programme",
         "card.users": "utilisateurs",
@@ -40,8 +41,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.title": "Est-ce fréquent ?",
         "overall.text": "La meilleure estimation est la plus basse du tableau qui ait pu être "
         "faite. L’intervalle dit à quelle distance la vraie part peut se trouver : sur 100 "
-        "intervalles ainsi faits, environ 95 la contiennent. Il tient compte des utilisateurs qui "
-        "ont beaucoup de {units}.",
+        "intervalles ainsi faits, environ 95 la contiennent.",
+        "overall.users": "Il tient compte des utilisateurs qui ont beaucoup de {units}.",
+        "overall.no_users": "Sans identifiants d’utilisateurs, chaque élément ({units}) compte pour"
+        " lui seul ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
         "overall.corrected": "Le programme seul a trouvé une charge dans {naive} des {units}. Là où"
         " la charge est rare, ses quelques erreurs sur tout le reste s’additionnent ; une fois "
         "corrigées, la part est de {best}.",
@@ -58,6 +61,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.grid": "Part avec charge affective, par méthode",
         "overall.finding": "Environ {share} des {units} ont une charge affective (intervalle à 95 %"
         " : {interval} ; méthode : {method}).",
+        "overall.finding_naive": "Le programme a donné une étiquette de charge à {share} des "
+        "{units} ({interval}). Ce n’est pas corrigé de ses erreurs, et souvent trop haut.",
         "method.naive": "Étiquettes comptées",
         "method.gold": "Annotations seules",
         "method.rogan_gladen": "Corrigé des erreurs connues",

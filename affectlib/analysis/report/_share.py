@@ -31,7 +31,8 @@ def overall(study: Study) -> tuple[Section, Row]:
     best = headline(found)
     corrected = best["method"] != "naive"
     naive = one_of(found, method="naive") or best
-    text = [words("overall.text", units=study.units)]
+    users = "overall.users" if study.people is not None else "overall.no_users"
+    text = [" ".join([words("overall.text"), words(users, units=study.units)])]
     if corrected:
         text.append(
             words(
@@ -69,13 +70,15 @@ def overall(study: Study) -> tuple[Section, Row]:
             for label, row in zip(labels, found, strict=True)
         ],
     )
-    finding = words(
-        "overall.finding",
-        units=study.units,
-        share=words.share(best),
-        interval=words.interval(best),
-        method=words(f"method.{best['method']}"),
-    )
+    finding = None
+    if best["estimate"] is not None:
+        finding = words(
+            "overall.finding" if corrected else "overall.finding_naive",
+            units=study.units,
+            share=words.share(best),
+            interval=words.interval(best),
+            method=words(f"method.{best['method']}"),
+        )
     shown = [] if all(row["estimate"] is None for row in found) else [figure]
     return Section("overall", words("overall.title"), text, shown, [grid], notes, finding), best
 
