@@ -63,6 +63,19 @@ def test_a_sheet_without_a_page(folder: Path, capsys: pytest.CaptureFixture[str]
     assert not (folder / "to_label.html").exists()
 
 
+def test_a_filled_sheet_estimates_prevalence(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(folder, "-n", "30")
+    sheet = read_labels(folder / "to_label.csv").collect()
+    answers = ["emotional" if record % 3 == 0 else "task" for record in sheet["record"]]
+    sheet.with_columns(gold=pl.Series(answers)).write_csv(folder / "filled.csv")
+    options = ["--gold", str(folder / "filled.csv"), "--min-users", "0"]
+    assert cli.main(["prevalence", str(folder / "labels.parquet"), *options]) == 0
+    gold = next(line for line in capsys.readouterr().out.splitlines() if "alone" in line)
+    assert " 33.33%" in gold  # ten of thirty, with the weights of the draw
+
+
 def test_a_page_beside_the_sheet_has_the_same_rows(folder: Path) -> None:
     assert run(folder, "-n", "30", "--transcripts", str(folder / "chats.jsonl")) == 0
     page = (folder / "to_label.html").read_text(encoding="utf-8")

@@ -118,11 +118,20 @@ def test_nobody_can_be_made_out():
     few = population().participants.with_columns(
         team=pl.when(pl.int_range(pl.len()) < 4).then(pl.lit("tiny")).otherwise(pl.lit("large"))
     )
-    page = text_of(
-        report_page(population().conversations, participants=few, by="team", min_users=10)
-    )
+    page = text_of(report_page(population().conversations, participants=few, by="team"))
     assert "tiny not shown – – fewer than 10" in page
     assert "Figures of fewer than 10 users are not shown" in page
+
+
+def test_a_cue_of_few_users_is_hidden():
+    labels = population().conversations
+    few = labels["user_id"].unique().sort().head(3).to_list()
+    rare = labels.with_columns(in_crisis=pl.col("user_id").is_in(few).cast(pl.Float64))
+    page = report_page(rare)
+    assert "In crisis fewer than 10 user" in text_of(page)
+    plot = page.split('aria-label="How many times')[1].split("</svg>")[0]
+    assert "Seeks company" in plot
+    assert "In crisis" not in plot
 
 
 def test_what_cannot_be_said_is_said():

@@ -18,6 +18,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "to": "{low} to {high}",
         "points": "{value} points",
         "hidden": "not shown",
+        "unknown": "not known",
         "fewer": "fewer than {users}",
         "control": "held constant",
         "contents": "Contents",

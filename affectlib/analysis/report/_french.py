@@ -18,6 +18,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "to": "{low} à {high}",
         "points": "{value} points",
         "hidden": "non montré",
+        "unknown": "inconnu",
         "fewer": "moins de {users}",
         "control": "maintenu constant",
         "contents": "Sommaire",

@@ -10,7 +10,7 @@ from affectlib.analysis.prevalence import prevalence
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import Figure, Grid, Section, Study, one_of, rows_of
 
-_FEWEST_FOR_DECILES = 20
+_FEWEST_FOR_DECILES = 100
 
 
 def concentrated(study: Study) -> Section | None:
@@ -104,16 +104,16 @@ def by_usage(study: Study) -> Section | None:
         ],
         folded=True,
     )
-    shown = [row for row in found if row["estimate"] is not None]
+    first, last = (one_of(found, usage_decile=tenth) for tenth in (1, 10))
     finding = None
-    if len(shown) > 1:
+    if first and last and first["estimate"] is not None and last["estimate"] is not None:
         finding = words(
             "deciles.finding",
             units=study.units,
-            high=words.share(shown[-1]),
-            high_interval=words.interval(shown[-1]),
-            low=words.share(shown[0]),
-            low_interval=words.interval(shown[0]),
+            high=words.share(last),
+            high_interval=words.interval(last),
+            low=words.share(first),
+            low_interval=words.interval(first),
         )
     return Section(
         "deciles",

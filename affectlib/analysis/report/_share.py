@@ -130,12 +130,8 @@ def by_groups(study: Study) -> Iterator[Section]:
     """Compare the groups of every column to group by."""
     words = study.words
     for place, column in enumerate(study.groups):
-        found = [
-            row
-            for row in rows_of(prevalence(study.labels, by=column, min_users=study.min_users))
-            if row[column] is not None
-        ]
-        labels = [str(row[column]) for row in found]
+        found = rows_of(prevalence(study.labels, by=column, min_users=study.min_users))
+        labels = [words("unknown") if row[column] is None else str(row[column]) for row in found]
         grids = [
             Grid(
                 words("groups.grid"),

@@ -97,12 +97,21 @@ def cues(study: Study, threshold: float = 0.5) -> Section | None:
         ),
     ).collect()
     counts = counted.row(0, named=True)
-    shown = [name for name in names if counts[f"{name} n"]]
-    rows = []
-    for name in sorted(shown, key=lambda name: -counts[name]):
-        few = study.people is not None and 0 < counts[f"{name} users"] < study.min_users
-        share = words("fewer", users=study.min_users) if few else words.percent(counts[name])
-        rows.append((_title(name, words), share, words(f"role.{CUES[name].unit}")))
+    known = [name for name in names if counts[f"{name} n"]]
+    few = {
+        name
+        for name in known
+        if study.people is not None and 0 < counts[f"{name} users"] < study.min_users
+    }
+    rows = [
+        (
+            _title(name, words),
+            words("fewer", users=study.min_users) if name in few else words.percent(counts[name]),
+            words(f"role.{CUES[name].unit}"),
+        )
+        for name in sorted(known, key=lambda name: -counts[name])
+    ]
+    shown = [name for name in known if name not in few]
     pairs = rows_of(cue_pairs(study.labels, min_users=study.min_users))
     order = {name: place for place, name in enumerate(shown)}
     cells: list[list[float | None]] = [[None] * len(shown) for _ in shown]
