@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -283,9 +282,3 @@ def test_nothing_is_estimated_from_a_classifier_no_better_than_chance():
     with pytest.warns(AnalysisWarning):
         found = figures(prevalence(PEOPLE.conversations, measured=Accuracy(1, 9, 5, 5)))
     assert found["rogan_gladen"]["estimate"] is None
-
-
-def test_module_has_sources():
-    text = Path(__file__).parents[1] / "affectlib" / "analysis" / "_intervals.py"
-    for source in ("Rogan and Gladen", "Lang and Reiczigel", "Angelopoulos", "Korn and Graubard"):
-        assert source in text.read_text(encoding="utf-8")

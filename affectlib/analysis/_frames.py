@@ -261,9 +261,7 @@ def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
             frame[column] = frame[column].map(str, na_action="ignore")
     try:
         return pl.from_pandas(frame)
-    except (TypeError, ValueError, pl.exceptions.PolarsError, ImportError) as error:
-        raise TableError(f"{name}: a column mixes types; make each of one type") from error
-    except Exception as error:  # pyarrow's own errors
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{name}: a column mixes types; make each of one type") from error
 
 
