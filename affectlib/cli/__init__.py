@@ -8,7 +8,17 @@ import sys
 from collections.abc import Callable, Sequence
 
 from affectlib import __version__
-from affectlib.cli import convert, info, inspect, label, predict
+from affectlib.cli import (
+    agreement,
+    convert,
+    info,
+    inspect,
+    label,
+    predict,
+    prevalence,
+    report,
+    sample,
+)
 from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, complain
 from affectlib.errors import AffectlibError
 
@@ -23,6 +33,7 @@ examples:
   affectlib label chats.csv --columns role=who,content=words -o labels.csv --level message
   affectlib inspect chatgpt-export.zip
   affectlib convert "exports/*.zip" --branches all -o chats.jsonl
+  affectlib prevalence labels.parquet --gold filled.csv
   zcat chats.jsonl.gz | affectlib label - -o - > labels.jsonl
 """
 
@@ -75,6 +86,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"affectlib {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (predict, label, inspect, convert, info):
+    for command in (
+        predict,
+        label,
+        inspect,
+        convert,
+        sample,
+        prevalence,
+        agreement,
+        report,
+        info,
+    ):
         command.add(commands)
     return parser

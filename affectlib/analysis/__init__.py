@@ -1,0 +1,96 @@
+"""From labels to findings: how common, whose, growing or not, and what goes with it.
+
+Needs the extra ``analysis`` (``pip install 'affectlib[analysis]'``).
+
+**What goes in.** A frame of labels as `affectlib.label_file` writes it (see
+`affectlib.corpus.output_schema`): a pandas or polars frame, a polars lazy frame or a pyarrow
+table. `read_labels` opens the file; a Parquet file stays on disk and is read column by column.
+Only the columns that a function names below must be there, and others (a country, a model) can be
+named in ``by=``. Frames of both levels are taken where it makes sense: a frame with a column
+``message`` has one row a message, any other one row a conversation. Rows with status ``error`` and
+rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
+
+**Gold labels** are a sheet that a person filled in: ``record`` (or ``conversation_id``), for
+messages also ``message``, ``gold`` (``emotional`` or ``task``, empty or ``unsure`` if there is no
+answer) and ``weight``: how many rows of the corpus the row stands for, the inverse of the chance
+that it had to be drawn. Without ``weight`` all rows count the same. Other columns are ignored.
+
+**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
+figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
+counts behind it (``units``, ``users``) and ``suppressed``. Where fewer than ``min_users`` users
+(10 unless you say otherwise; 0 turns it off) stand behind a figure, it and its counts are null
+and ``suppressed`` is true. An `AnalysisWarning` says where a result rests on less than it seems.
+
+| function | takes | gives a row for each |
+|---|---|---|
+| `prevalence` | labels, gold, measured | group, method |
+| `calibration` | labels, gold | bin of probability |
+| `agreement` | two filled sheets | measure |
+| `users` | labels | user |
+| `concentration`, `lorenz` | users | share of users |
+| `compare` | users, with a column of groups | outcome, group against the reference |
+| `associate` | users, with survey columns | outcome, term of the regression |
+| `score_survey` | answers, one row a person | person |
+| `join_users` | users, and frames with `user_id` | user |
+| `trajectory` | labels of messages | part of the conversation, measure |
+| `onset` | labels of messages | measure |
+| `cue_pairs` | labels | pair of cues |
+
+Every relation found here is an association, not a cause: see `NOT_A_CAUSE`.
+
+Example:
+    >>> from affectlib.analysis import concentration, simulate, users
+    >>> people = users(simulate(200, seed=1).messages)
+    >>> people.height
+    200
+"""
+
+from __future__ import annotations
+
+from affectlib.errors import MissingExtraError
+
+try:
+    from affectlib.analysis._frames import AnalysisWarning, TableError, read_labels
+    from affectlib.analysis.agreement import agreement
+    from affectlib.analysis.association import associate
+    from affectlib.analysis.concentration import concentration, lorenz
+    from affectlib.analysis.groups import compare
+    from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
+    from affectlib.analysis.simulate import Population, simulate
+    from affectlib.analysis.surveys import INSTRUMENTS, Instrument, join_users, score_survey
+    from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
+    from affectlib.analysis.users import users
+except ModuleNotFoundError as error:
+    raise MissingExtraError(error.name or "polars", "analysis") from error
+
+__all__ = [
+    "INSTRUMENTS",
+    "NOT_A_CAUSE",
+    "Accuracy",
+    "AnalysisWarning",
+    "Instrument",
+    "Population",
+    "TableError",
+    "agreement",
+    "associate",
+    "calibration",
+    "compare",
+    "concentration",
+    "cue_pairs",
+    "join_users",
+    "lorenz",
+    "measured_accuracy",
+    "onset",
+    "prevalence",
+    "read_labels",
+    "score_survey",
+    "simulate",
+    "trajectory",
+    "users",
+]
+
+NOT_A_CAUSE = (
+    "These figures describe associations. They do not show that one thing causes the other: "
+    "who uses an assistant how, and how they fare, may share causes that were not measured."
+)
+"""What every text about relations between figures must say."""

@@ -1,0 +1,103 @@
+"""HTML pages that stand alone: one file, no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from affectlib.errors import MissingExtraError, OptionError, OutputExistsError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_T = TypeVar("_T")
+
+LANGUAGES = ("en", "fr")
+"""The languages that pages are written in."""
+
+
+def in_language(texts: Mapping[str, _T], lang: str) -> _T:
+    """Return the texts in a language.
+
+    Raises:
+        OptionError: There are none in it.
+    """
+    if lang not in texts:
+        raise OptionError(f"unknown language {lang!r}; use {' or '.join(texts)}")
+    return texts[lang]
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page from a template in the folder ``templates``; values in it are escaped.
+
+    The template can call ``source(name)`` for a file of that folder, and ``digest(text)`` for what
+    a content security policy knows an inline script by.
+    """
+    return _environment().get_template(template).render(values)
+
+
+def write_page(path: str | os.PathLike[str], page: str, *, overwrite: bool = False) -> None:
+    """Write a page, whole or not at all.
+
+    Args:
+        path: An .html file.
+        page: What is in it.
+        overwrite: Whether it may be there already.
+
+    Raises:
+        OptionError: It has another suffix.
+        OutputExistsError: It is there already, and `overwrite` is false.
+        OSError: It cannot be written.
+    """
+    file = Path(path)
+    check_output(file, ".html", overwrite)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_output(file: Path, suffix: str, overwrite: bool) -> None:
+    """Refuse an output before the work for it is done.
+
+    Raises:
+        OptionError: It has another suffix.
+        OutputExistsError: It is there already, and `overwrite` is false.
+        FileNotFoundError: Its folder is not there.
+    """
+    if file.suffix != suffix:
+        raise OptionError(f"{file}: unknown suffix {file.suffix!r} of the output; use {suffix}")
+    if file.exists() and not overwrite:
+        raise OutputExistsError(f"{file}: it exists; name another output or allow to overwrite")
+    if not file.parent.is_dir():
+        raise FileNotFoundError(2, "the folder of the output does not exist", str(file.parent))
+
+
+@cache
+def _environment() -> Environment:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("jinja2", "analysis") from error
+    loader = jinja2.PackageLoader("affectlib.analysis")
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["digest"] = _digest
+    environment.globals["source"] = lambda name: loader.get_source(environment, name)[0]
+    return environment
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,156 @@
+"""How unevenly affective use is spread over users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from affectlib.analysis._frames import Table, TableError, check_confidence, table
+from affectlib.errors import OptionError
+
+__all__ = ["concentration", "lorenz"]
+
+_RESAMPLES = 500
+
+_Floats = NDArray[np.float64]
+
+
+def concentration(
+    users: Any,
+    *,
+    of: str = "charged_turns",
+    top: Sequence[float] = (0.01, 0.05, 0.1),
+    confidence: float = 0.95,
+    min_users: int = 10,
+    seed: int = 0,
+) -> Any:
+    """Measure how much of something comes from few users.
+
+    Intervals are percentiles of 500 bootstrap samples of users. False positives of the classifier
+    fall on users as their turns do, so that labels make affective use look more even than it is.
+
+    Args:
+        users: A frame of `affectlib.analysis.users`, or any with one row a user.
+        of: The column of counts.
+        top: Shares of users, the heaviest first.
+        confidence: Of the intervals.
+        min_users: A top share of fewer users is suppressed; 0 shows all.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        A frame with a row for ``gini`` (0 if all users have as much, towards 1 if one has all)
+        and for each ``top 1%``: ``measure, estimate, low, high, users`` (how many are in the
+        top, all for the Gini), ``suppressed``.
+
+    Raises:
+        InputTypeError: `users` is no frame.
+        OptionError: A share of `top`, or `confidence`, is not between 0 and 1.
+        TableError: The column is missing, has negative values, or nothing in it.
+
+    Example:
+        >>> from affectlib.analysis import concentration, simulate, users
+        >>> concentration(users(simulate(1000).messages))["measure"].to_list()
+        ['gini', 'top 1%', 'top 5%', 'top 10%']
+    """
+    check_confidence(confidence)
+    if not all(0 < share < 1 for share in top):
+        raise OptionError("top: every share of users must be more than 0 and less than 1")
+    source = table(users, "users")
+    values = _counts(source, of)
+    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
+    levels, people = np.unique(values, return_counts=True)
+    found = _measures(levels, people.astype(np.float64), top)
+    resampled = _resampled(levels, people, top, np.random.default_rng(seed))
+    rows = []
+    for place, share in enumerate((None, *top)):
+        inside = len(values) if share is None else round(share * len(values))
+        hidden = inside < min_users
+        low, high = np.percentile(resampled[:, place], tails)
+        rows.append(
+            {
+                "measure": "gini" if share is None else f"top {share * 100:g}%",
+                "estimate": None if hidden else float(found[place]),
+                "low": None if hidden else float(low),
+                "high": None if hidden else float(high),
+                "users": inside,
+                "suppressed": hidden,
+            }
+        )
+    floats = dict.fromkeys(("estimate", "low", "high"), pl.Float64)
+    return source.restore(pl.DataFrame(rows, schema_overrides=floats))
+
+
+def lorenz(users: Any, *, of: str = "charged_turns", points: int = 101, min_users: int = 10) -> Any:
+    """Return the Lorenz curve: what share the users with the least have, together.
+
+    Args:
+        users: A frame of `affectlib.analysis.users`, or any with one row a user.
+        of: The column of counts.
+        points: How many points, evenly spaced over the users.
+        min_users: Points with fewer users on either side are left out; 0 shows all.
+
+    Returns:
+        A frame: ``share_of_users``, ``share``, both from 0 to 1.
+
+    Raises:
+        InputTypeError: `users` is no frame.
+        OptionError: `points` is below 2.
+        TableError: The column is missing, has negative values, or nothing in it.
+    """
+    if points < 2:
+        raise OptionError(f"points must be at least 2, got {points}")
+    source = table(users, "users")
+    values = np.sort(_counts(source, of))
+    sums = np.concatenate([[0.0], values.cumsum()]) / values.sum()
+    at = np.linspace(0, 1, points)
+    below = at * len(values)
+    beyond = np.minimum(below, len(values) - below)
+    kept = (beyond >= min_users) | (at == 0) | (at == 1)
+    curve = np.interp(below, np.arange(len(sums)), sums)
+    return source.restore(pl.DataFrame({"share_of_users": at[kept], "share": curve[kept]}))
+
+
+def _counts(source: Table, name: str) -> _Floats:
+    values = source.collect(name)[name].drop_nulls()
+    if not values.dtype.is_numeric():
+        raise TableError(f"{source.name}, {name}: expected numbers, got {values.dtype}")
+    counts = values.cast(pl.Float64).to_numpy()
+    if (counts < 0).any():
+        raise TableError(f"{source.name}, {name}: there are negative values")
+    if not counts.sum():
+        raise TableError(f"{source.name}, {name}: all values are 0, so nothing can be shared out")
+    return counts
+
+
+def _resampled(
+    levels: _Floats, people: NDArray[np.int64], top: Sequence[float], chance: np.random.Generator
+) -> _Floats:
+    """Return the measures of bootstrap samples of the users.
+
+    Args:
+        levels: The values that there are, from the lowest.
+        people: How many users have each.
+        top: Shares of users.
+        chance: The source of chance.
+    """
+    size = int(people.sum())
+    drawn = (chance.multinomial(size, people / size) for _ in range(_RESAMPLES))
+    found = np.stack([_measures(levels, each.astype(np.float64), top) for each in drawn])
+    return found[np.isfinite(found).all(axis=1)]
+
+
+def _measures(levels: _Floats, people: _Floats, top: Sequence[float]) -> _Floats:
+    """Return the Gini coefficient and the shares of the top, NaN if nobody has any."""
+    levels, people = levels[::-1], people[::-1]
+    size, total = people.sum(), (people * levels).sum()
+    if not total:
+        return np.full(1 + len(top), np.nan)
+    users = np.append(0.0, people.cumsum() / size)
+    held = np.append(0.0, (people * levels).cumsum() / total)
+    # Twice the area between the curve, here from the heaviest user on, and the diagonal.
+    gini = np.diff(users) @ (held[1:] + held[:-1]) - 1
+    return np.array([gini, *np.interp(top, users, held)])

@@ -1,0 +1,132 @@
+"""Groups of users side by side. Differences are associations, not causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from affectlib.analysis._frames import check_confidence, numbers, require_options, table
+from affectlib.analysis._intervals import adjusted_p
+from affectlib.errors import OptionError
+
+__all__ = ["compare"]
+
+_OUTCOMES = ("turn_rate", "any_rate", "mean_rate", "messages", "active_days")
+_COMPARED = ("estimate", "low", "high", "effect", "effect_low", "effect_high", "p")
+
+
+def compare(
+    users: Any,
+    by: str,
+    *,
+    outcomes: Sequence[str] | None = None,
+    reference: str | None = None,
+    confidence: float = 0.95,
+    min_users: int = 10,
+) -> Any:
+    """Compare the means of groups of users with that of a reference group.
+
+    The difference has Welch's interval and p-value, which allow for unequal spread. The effect
+    size is Hedges' g (Journal of Educational Statistics 6, 1981), with the interval of its normal
+    approximation. A difference between groups is an association, not an effect of the group.
+
+    Args:
+        users: A frame of `affectlib.analysis.users` joined with what is known of the users.
+        by: The column of groups; users without one are left out.
+        outcomes: Columns of numbers to compare; the rates and the usage that there are, if None.
+        reference: The group to compare with; the largest if None.
+        confidence: Of the intervals.
+        min_users: A comparison with a group of fewer users is suppressed; 0 shows all.
+
+    Returns:
+        A frame: ``outcome, group, reference, mean, reference_mean, estimate`` (the difference),
+        ``low, high, effect, effect_low, effect_high, p, q`` (adjusted for all rows, Benjamini and
+        Hochberg 1995), ``users, reference_users, suppressed``.
+
+    Raises:
+        InputTypeError: `users` is no frame.
+        OptionError: `by`, `reference` or an outcome is not there, or there is one group only.
+        TableError: An outcome holds no numbers.
+
+    Example:
+        >>> from affectlib.analysis import compare, simulate
+        >>> people = simulate(500).participants
+        >>> found = compare(people, "modality", outcomes=["dependence"], reference="text")
+        >>> found.select("outcome", "group", "reference").row(0)
+        ('dependence', 'voice', 'text')
+    """
+    check_confidence(confidence)
+    source = table(users, "users")
+    names = [name for name in _OUTCOMES if name in source.columns] if outcomes is None else outcomes
+    require_options(source, [by, *names])
+    rows = source.collect(*dict.fromkeys([by, *names])).filter(pl.col(by).is_not_null())
+    rows = rows.with_columns(pl.col(by).cast(pl.String))
+    sizes = rows[by].value_counts().sort(["count", by], descending=[True, False])
+    groups = sizes[by].to_list()
+    if len(groups) < 2:
+        raise OptionError(f"by: {by!r} has {len(groups)} groups; at least 2 are needed to compare")
+    if reference is None:
+        reference = groups[0]
+    elif reference not in groups:
+        raise OptionError(f"reference: no group {reference!r} in {by!r}")
+    found = []
+    for name in names:
+        base = numbers(rows.filter(pl.col(by) == reference), name, source.name)
+        for group in sorted(groups):
+            if group == reference:
+                continue
+            other = numbers(rows.filter(pl.col(by) == group), name, source.name)
+            hidden = min(len(base), len(other)) < max(min_users, 2)
+            found.append(
+                {"outcome": name, "group": group, "reference": reference}
+                | (
+                    dict.fromkeys(("mean", "reference_mean", *_COMPARED))
+                    if hidden
+                    else _difference(other, base, confidence)
+                )
+                | {
+                    "users": len(other) if len(other) >= min_users else None,
+                    "reference_users": len(base) if len(base) >= min_users else None,
+                    "suppressed": hidden,
+                }
+            )
+    floats = dict.fromkeys(("mean", "reference_mean", *_COMPARED), pl.Float64)
+    result = pl.DataFrame(found, schema_overrides=floats)
+    result = result.insert_column(result.columns.index("p") + 1, adjusted_p(result["p"]))
+    return source.restore(result)
+
+
+def _difference(
+    values: NDArray[np.float64], base: NDArray[np.float64], confidence: float
+) -> dict[str, float | None]:
+    count, base_count = len(values), len(base)
+    share, base_share = values.var(ddof=1) / count, base.var(ddof=1) / base_count
+    gap, error = float(values.mean() - base.mean()), sqrt(share + base_share)
+    found: dict[str, float | None] = {
+        "mean": float(values.mean()),
+        "reference_mean": float(base.mean()),
+        "estimate": gap,
+    }
+    if error == 0:
+        return found | dict.fromkeys(_COMPARED[1:])
+    freedom = error**4 / (share**2 / (count - 1) + base_share**2 / (base_count - 1))
+    reach = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+    both = count + base_count - 2
+    pooled = sqrt(((count - 1) * values.var(ddof=1) + (base_count - 1) * base.var(ddof=1)) / both)
+    g = (1 - 3 / (4 * both - 1)) * gap / pooled
+    spread = sqrt((count + base_count) / (count * base_count) + g**2 / (2 * (both + 2)))
+    around = float(stats.norm.ppf((1 + confidence) / 2)) * spread
+    return found | {
+        "low": gap - reach,
+        "high": gap + reach,
+        "effect": g,
+        "effect_low": g - around,
+        "effect_high": g + around,
+        "p": float(2 * stats.t.sf(abs(gap) / error, freedom)),
+    }

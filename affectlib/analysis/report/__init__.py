@@ -1,0 +1,245 @@
+"""One page on how common charged use is, whose it is, and what goes with it.
+
+`report_page` puts the analyses of `affectlib.analysis` on a page that stands alone and can be read
+by somebody who did not run them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+
+from affectlib import __version__
+from affectlib.analysis._frames import TableError, group_columns, labels_table, table
+from affectlib.analysis._pages import render
+from affectlib.analysis.prevalence import Accuracy
+from affectlib.analysis.report import _people, _share, _talk
+from affectlib.analysis.report._study import Grid, Row, Study
+from affectlib.analysis.report._words import Words
+from affectlib.analysis.surveys import join_users
+from affectlib.analysis.users import users
+from affectlib.errors import OptionError
+from affectlib.taxonomy import EMOTIONAL
+
+__all__ = ["report_page"]
+
+
+def report_page(
+    labels: Any,
+    *,
+    messages: Any = None,
+    participants: Any = None,
+    gold: Any = None,
+    measured: Accuracy | None = None,
+    by: str | Sequence[str] | None = None,
+    outcomes: Sequence[str] = (),
+    controls: Sequence[str] = (),
+    title: str | None = None,
+    made_with: str | None = None,
+    made_on: date | None = None,
+    show_text: str | os.PathLike[str] | None = None,
+    format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    lang: str = "en",
+    min_users: int = 10,
+) -> str:
+    """Return a report as one HTML page that needs no network and runs no script.
+
+    It has what the labels allow: without user ids nothing on users, without times nothing on
+    change, and so on, and it says what is missing. It holds no transcript text and no user id,
+    unless `show_text` asks for text.
+
+    Args:
+        labels: Labels of conversations or messages.
+        messages: Labels of the messages, for what happens within conversations, where `labels` are
+            of conversations.
+        participants: What is known of the users, such as groups and survey scores: ``user_id``, one
+            row a user.
+        gold: Labels that people gave, as for `affectlib.analysis.prevalence`.
+        measured: What the classifier did elsewhere, as for `affectlib.analysis.prevalence`.
+        by: Columns of `labels` or `participants` to compare groups by.
+        outcomes: Columns of `participants` to explain by usage and the rate of charged turns.
+        controls: Columns of `participants` to hold constant in that.
+        title: Title of the page.
+        made_with: Which model made the labels.
+        made_on: Date of the report, today if None.
+        show_text: The transcripts that were labelled; the messages with the highest probabilities
+            are then shown, as text.
+        format: Format of these transcripts, see `affectlib.read_conversations`.
+        columns: Their columns, if they have unusual names.
+        lang: Language, ``en`` or ``fr``.
+        min_users: Figures of fewer users are suppressed; 0 shows all.
+
+    Raises:
+        InputTypeError: A frame is none.
+        OptionError: `lang` is unknown, or a column named is not there.
+        TableError: A frame lacks a column or holds what it cannot.
+        TranscriptFormatError: The transcripts cannot be read.
+        MissingExtraError: jinja2 or matplotlib is not installed.
+
+    Warns:
+        AnalysisWarning: A figure rests on less than it seems.
+
+    Example:
+        >>> from affectlib.analysis.simulate import simulate
+        >>> people = simulate(200)
+        >>> page = report_page(people.conversations, participants=people.participants, by="gender")
+        >>> page.splitlines()[0]
+        '<!doctype html>'
+    """
+    words = Words(lang)
+    source = labels_table(labels)
+    source.labelled()
+    study = _study(
+        source.rows,
+        messages,
+        participants,
+        gold,
+        measured,
+        group_columns(by),
+        (outcomes, controls),
+        min_users,
+        words,
+    )
+    overall, best = _share.overall(study)
+    found = [
+        overall,
+        _share.over_time(study),
+        *_share.by_groups(study),
+        _people.concentrated(study),
+        _people.by_usage(study),
+        _people.changing(study),
+        *_people.associated(study),
+        _talk.within(study),
+        _talk.cues(study),
+        _share.calibrated(study),
+    ]
+    sections = [section for section in found if section is not None]
+    texts = (
+        []
+        if show_text is None
+        else _talk.excerpts(study, show_text, format=format, columns=columns)
+    )
+    return render(
+        "report.html",
+        words=words,
+        title=title or words("title"),
+        version=__version__,
+        made_on=words.day(made_on or datetime.now(UTC).date()),
+        made_with=made_with,
+        cards=_cards(study, best),
+        sections=sections,
+        findings=[section.finding for section in sections if section.finding],
+        excerpts=texts,
+        data=_data(labels, study),
+        missing=_missing(study, {section.name for section in sections}),
+        by_user=study.people is not None,
+        min_users=min_users,
+    )
+
+
+def _study(
+    rows: pl.LazyFrame,
+    messages: Any,
+    participants: Any,
+    gold: Any,
+    measured: Accuracy | None,
+    groups: list[str],
+    survey: tuple[Sequence[str], Sequence[str]],
+    min_users: int,
+    words: Words,
+) -> Study:
+    """Check and join the frames."""
+    level = labels_table(rows).level
+    within = rows if level == "message" else None
+    if messages is not None:
+        within = labels_table(messages, "messages").rows
+    names = rows.collect_schema().names()
+    people = None
+    if "user_id" in names and rows.select(pl.col("user_id").count()).collect().item():
+        people = users(within if within is not None else rows)
+    if participants is not None:
+        if people is None:
+            raise TableError("labels, user_id: no row has one, so participants cannot be joined")
+        known = table(participants, "participants").require(["user_id"]).rows.collect()
+        people = join_users(people, known)
+        shared = [name for name in groups if name in known.columns and name not in names]
+        rows = rows.join(people.select("user_id", *shared).lazy(), on="user_id", how="left")
+        names = [*names, *shared]
+    for option, chosen, there in (
+        ("by", groups, names),
+        ("outcomes", survey[0], people.columns if people is not None else []),
+        ("controls", survey[1], people.columns if people is not None else []),
+    ):
+        for name in chosen:
+            if name not in there:
+                raise OptionError(f"{option}: no column {name!r} in the labels or participants")
+    return Study(rows, level, within, people, gold, measured, groups, *survey, min_users, words)
+
+
+def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
+    """Return the figures at the top: the value, what it is, and its interval."""
+    words = study.words
+    cards = []
+    if best["estimate"] is not None:
+        name = "card.labelled_share" if best["method"] == "naive" else "card.share"
+        interval = words("card.interval", interval=words.interval(best))
+        cards.append((words.share(best), words(name, units=study.units), interval))
+    if best["units"] is not None:
+        cards.append((words.number(best["units"]), study.units, words("card.labelled")))
+    if study.people is not None and len(study.people) >= study.min_users:
+        cards.append((words.number(len(study.people)), words("card.users"), words("card.people")))
+    return cards
+
+
+def _data(labels: Any, study: Study) -> Grid:
+    """Tell what the figures rest on, and what was left out."""
+    words = study.words
+    raw = table(labels, "labels").rows
+    names = raw.collect_schema().names()
+    there = study.labels.collect_schema().names()
+    facts = {
+        "rows": pl.len(),
+        "failed": (pl.col("status") == "error").sum() if "status" in names else pl.lit(0),
+    }
+    counts = raw.select(**facts).collect().row(0, named=True)
+    time = pl.col(study.time) if study.time in there else pl.lit(None)
+    user = pl.col("user_id") if "user_id" in there else pl.lit(None)
+    cut = pl.col("truncated_tokens") if "truncated_tokens" in there else pl.lit(0)
+    labelled = pl.col("label").is_not_null()
+    is_user = pl.col("role") == "user" if "role" in there else pl.lit(True)
+    more = study.labels.select(
+        labelled=labelled.sum(),
+        emotional=(pl.col("label") == EMOTIONAL).sum(),
+        unread=(~labelled & is_user).sum(),
+        strangers=(labelled & user.is_null()).sum(),
+        undated=(labelled & time.is_null()).sum(),
+        users=user.n_unique() - user.is_null().any().cast(pl.Int64),
+        first=time.min(),
+        last=time.max(),
+        cut=cut.sum(),
+    ).collect()
+    counts |= more.row(0, named=True)
+    shown = ("labelled", "emotional", "users", "failed", "unread", "strangers", "undated", "cut")
+    rows = [
+        (words(f"data.{name}", units=study.units), words.number(counts[name])) for name in shown
+    ]
+    if counts["first"] is not None:
+        dates = words("to", low=words.day(counts["first"]), high=words.day(counts["last"]))
+        rows.insert(0, (words("data.dates"), dates))
+    if study.gold is not None:
+        size = table(study.gold, "gold").rows.select(pl.len()).collect().item()
+        rows.append((words("data.gold"), words.number(size)))
+    return Grid(words("data.grid"), [words("head.fact"), words("head.number")], rows)
+
+
+def _missing(study: Study, there: set[str]) -> list[str]:
+    """Say which parts the report lacks, and why."""
+    names = ["time", "within", "calibration"]
+    if study.people is None:
+        names.append("people")
+    return [study.words(f"missing.{name}") for name in names if name not in there]

@@ -1,0 +1,254 @@
+"""The report in English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        "title": "Emotionally charged use of an AI assistant",
+        "made": "Made on {date} with affectlib {version}",
+        "made_with": "labels by {model}",
+        "to": "{low} to {high}",
+        "points": "{value} points",
+        "hidden": "not shown",
+        "unknown": "not known",
+        "fewer": "fewer than {users}",
+        "control": "held constant",
+        "contents": "Contents",
+        "units.conversation": "conversations",
+        "units.message": "messages of users",
+        "question.title": "The question",
+        "question.text": "How much of the use behind these transcripts is emotionally charged, "
+        "whose is it, and is it growing? A conversation or message is charged when the user’s own "
+        "feelings, relationships, wellbeing or bond with the assistant are a real part of it. "
+        "Fiction, translations and essays about feelings are tasks, however sad their words.",
+        "question.labels": "A program read the transcripts and gave each one a label. No person "
+        "did, except where this page speaks of hand labels.",
+        "short.title": "In short",
+        "card.share": "of {units} are charged",
+        "card.labelled_share": "of {units} labelled charged, not corrected",
+        "card.interval": "95% interval {interval}",
+        "card.labelled": "labelled by the program",
+        "card.users": "users",
+        "card.people": "who had them",
+        "overall.title": "How common is it?",
+        "overall.text": "The best estimate is the one furthest down that could be made. Intervals "
+        "say how far the true share may be from the estimate: of 100 such intervals, about 95 hold"
+        " it.",
+        "overall.users": "They allow for users who have many {units}.",
+        "overall.no_users": "There are no user ids, so each of the {units} counts as one of its "
+        "own; if a user has several, the intervals are too narrow.",
+        "overall.corrected": "The program alone labelled {naive} of {units} as charged. Where "
+        "charged ones are rare, its few mistakes on the many others add up; corrected for them, "
+        "the share is {best}.",
+        "overall.naive_only": "This is the share that the program labelled, mistakes included. "
+        "Where charged ones are rare, it is often too high. Label a sample by hand (affectlib "
+        "sample) to correct it.",
+        "overall.shift": "The correction uses how often the program erred on other transcripts. "
+        "Where yours differ from those, the corrected share is off by more than its interval says."
+        " A sample labelled by hand removes that doubt.",
+        "overall.labels": "Where plots and tables below say “labelled charged”, they count the "
+        "program’s labels, its errors included: trust differences more than levels.",
+        "overall.caption": "Share of {units} that is charged, by method, with 95% intervals.",
+        "overall.grid": "Share that is charged, by method",
+        "overall.finding": "About {share} of {units} are emotionally charged (95% interval "
+        "{interval}; method: {method}).",
+        "overall.finding_naive": "The program labelled {share} of {units} as emotionally charged "
+        "({interval}). This is not corrected for its mistakes, and often too high.",
+        "method.naive": "Labels counted",
+        "method.gold": "Hand labels alone",
+        "method.rogan_gladen": "Corrected for known errors",
+        "method.ppi": "Labels and hand labels",
+        "time.title": "Is it growing?",
+        "time.text": "Each point is one {period}. The first and last may be incomplete.",
+        "time.finding": "The share labelled charged was {first} ({first_interval}) in the first "
+        "{period} and {last} ({last_interval}) in the last.",
+        "time.caption": "Share of {units} labelled charged by {period}; the band is the 95% "
+        "interval.",
+        "time.grid": "The numbers behind the plot",
+        "period.day": "day",
+        "period.week": "week",
+        "period.month": "month",
+        "groups.title": "By “{column}”",
+        "groups.text": "The share labelled charged in each group of “{column}”.",
+        "groups.compared": "The second table compares users: each counts once, however much they "
+        "write. The effect is the difference in standard deviations (Hedges’ g; 0.2 is often "
+        "called small, 0.8 large). Differences of shares are in percentage points; q is the "
+        "p-value adjusted for the number of comparisons.",
+        "groups.caption": "Share of {units} labelled charged by “{column}”, with 95% intervals.",
+        "groups.grid": "Share labelled charged",
+        "groups.differences": "Differences between users",
+        "groups.against": "{outcome}: {group} against {reference}",
+        "outcome.any_rate": "Conversations with any charged turn",
+        "outcome.turn_rate": "Charged turns",
+        "outcome.messages": "Messages",
+        "users.title": "Whose is it?",
+        "users.text": "If all users had the same number of charged turns, the curve would be the "
+        "dashed line. The further below it, the fewer users produce most of them.",
+        "users.finding": "The {top} of users with the most charged turns have {share} of all of "
+        "them ({interval}).",
+        "users.lorenz": "Users from the fewest charged turns to the most, and the share of all "
+        "charged turns that they have together (Lorenz curve).",
+        "users.grid": "How concentrated charged turns are",
+        "users.top": "Share of the top {share} of users",
+        "users.gini": "Gini coefficient (0 even, 1 all with one user)",
+        "users.note": "Mistakes of the program fall on all users alike, so charged use is more "
+        "concentrated than it looks here.",
+        "deciles.title": "Heavy use",
+        "deciles.text": "Users are sorted by how many messages they have and cut into ten groups of"
+        " the same size.",
+        "deciles.finding": "In the tenth that uses it most, {high} of {units} were labelled charged"
+        " ({high_interval}); in the tenth that uses it least, {low} ({low_interval}).",
+        "deciles.caption": "Share of {units} labelled charged, from the tenth of users who use it "
+        "least (1) to the tenth who use it most (10), with 95% intervals.",
+        "deciles.grid": "The numbers behind the plot",
+        "trend.title": "Do users change?",
+        "trend.text": "For the {users} users who were active in at least four weeks, a line was "
+        "fitted through their weekly share of charged turns. It counts as rising or falling where "
+        "chance is an unlikely explanation, at a false discovery rate of 5%.",
+        "trend.grid": "Users by direction",
+        "trend.rising": "Rising",
+        "trend.flat": "No clear change",
+        "trend.falling": "Falling",
+        "trend.note": "Most users have too few charged turns to tell a trend from chance; “no clear"
+        " change” is not proof of none.",
+        "associated.title": "What goes with “{outcome}”",
+        "associated.text": "Linear regression over {users} users of “{outcome}” on the tenth of "
+        "usage, the rate of charged turns and the groups of this report. A coefficient says by how"
+        " much “{outcome}” differs between users who differ by one in that row and are alike in "
+        "the others; intervals hold under unequal spread (HC3).",
+        "associated.finding": "A tenth of usage more goes with a difference of {value} in "
+        "“{outcome}” ({interval}), other rows held equal. This is an association, not an effect.",
+        "associated.grid": "Coefficients",
+        "term.usage_decile": "Tenth of usage (1 to 10)",
+        "term.turn_rate": "Rate of charged turns (0 to 1)",
+        "within.title": "Within conversations",
+        "within.text": "Every conversation with at least three messages is cut into three parts of "
+        "equal length. What the assistant does stands beside what the user does.",
+        "within.finding": "Of the conversations that begin with a task, {share} turn personal later"
+        " ({interval}).",
+        "within.caption": "Share of messages that are labelled charged (users) or show a cue "
+        "(assistant) at the start, middle and end of conversations, with 95% intervals.",
+        "within.grid": "The numbers behind the plot",
+        "within.onset": "Where charge first appears, among conversations with any",
+        "followed.charged": "User: charged",
+        "followed.shows_empathy": "Assistant: shows empathy",
+        "followed.claims_affection": "Assistant: claims affection",
+        "part.start": "start",
+        "part.middle": "middle",
+        "part.end": "end",
+        "onset.turn 1": "Turn 1",
+        "onset.turn 2": "Turn 2",
+        "onset.turns 3 to 5": "Turns 3 to 5",
+        "onset.turns 6 to 10": "Turns 6 to 10",
+        "onset.after turn 10": "After turn 10",
+        "cues.title": "Which cues, and which together",
+        "cues.text": "A cue counts as shown where the program gives it a probability of at least "
+        "0.5. How far each can be trusted is in the model card.",
+        "cues.caption": "How many times more often two cues are shown together in {units} than if "
+        "they had nothing to do with each other: 1 as expected, above 1 (blue) more often, below "
+        "(orange) less often. Empty cells were never together or are of too few users.",
+        "cues.grid": "Share of {units} that show each cue",
+        "role.user": "user",
+        "role.assistant": "assistant",
+        "calibration.title": "Can the probabilities be trusted?",
+        "calibration.text": "Where the program says 30%, about 30% of the hand labels should be "
+        "charged: points on the dashed line.",
+        "calibration.caption": "Share of hand labels that is charged against the probability given,"
+        " with 95% intervals.",
+        "calibration.grid": "Probabilities against hand labels",
+        "excerpts.title": "Examples",
+        "excerpts.text": "The messages that the program is surest of. They are the most charged, "
+        "not typical ones.",
+        "excerpts.place": "Conversation {conversation}, probability {probability}",
+        "data.title": "The data",
+        "data.grid": "What the figures rest on, and what was left out",
+        "data.dates": "Dates",
+        "data.labelled": "{units} with a label",
+        "data.emotional": "of these labelled charged",
+        "data.users": "users",
+        "data.failed": "records that could not be read (left out)",
+        "data.unread": "{units} without text (left out)",
+        "data.strangers": "{units} without a user id (left out of all on users)",
+        "data.undated": "{units} without a time (left out of all on change)",
+        "data.cut": "tokens that were too long to be read",
+        "data.gold": "rows in the sheet of hand labels",
+        "missing.title": "What this report cannot say",
+        "missing.time": "Whether charged use grows: there are no times, or they span less than two "
+        "days.",
+        "missing.within": "What happens within conversations: that needs labels of messages "
+        "(affectlib label --level message).",
+        "missing.calibration": "How good the labels are on these transcripts: that needs a sample "
+        "labelled by hand (affectlib sample).",
+        "missing.people": "Whose use it is: there are no user ids.",
+        "methods.title": "How it was measured",
+        "methods.label": "A transformer reads each message of the user with a little of what came "
+        "before, and gives a probability that it is charged; a threshold makes it a label. A "
+        "conversation’s label comes from the scores of its messages.",
+        "methods.corrected": "“Corrected for known errors” takes out what a program with that "
+        "sensitivity and specificity gets wrong (Rogan and Gladen 1978; interval of Lang and "
+        "Reiczigel 2014). “Labels and hand labels” is prediction-powered inference (Angelopoulos "
+        "and others 2023): the labels’ mean, corrected by the errors that hand labels show.",
+        "methods.clusters": "Messages of one person are alike. All intervals of shares are computed"
+        " over users, not over messages, and those of concentration by drawing users again and "
+        "again (bootstrap).",
+        "methods.hidden": "Figures of fewer than {users} users are not shown, so that no person can"
+        " be made out.",
+        "methods.all": "Figures are shown however few users stand behind them. Think of who could "
+        "be made out before you pass this page on.",
+        "limits.title": "What to keep in mind",
+        "limits.labels": "The labels are a program’s. It misses some charged chats and takes others"
+        " for charged; what is not corrected above carries these errors.",
+        "limits.who": "These transcripts stand for themselves. Whoever shared, exported or kept "
+        "them may differ from other users.",
+        "limits.cause": "Nothing here shows that one thing causes another. Who uses an assistant "
+        "how, and how they fare, may share causes that were not measured.",
+        "limits.person": "This page describes many people together. It is no diagnosis, and nothing"
+        " to judge a single person by.",
+        "note.association": "An association, not a cause: groups may differ in much that was not "
+        "measured.",
+        "axis.share": "Share of {units} that is charged",
+        "axis.labelled": "Labelled charged",
+        "axis.messages": "Share of messages",
+        "axis.of_users": "Users, the least charged first",
+        "axis.of_charge": "Their share of all charged turns",
+        "axis.decile": "Tenth of users by usage",
+        "axis.part": "Part of the conversation",
+        "axis.probability": "Probability given",
+        "axis.hand": "Charged by hand labels",
+        "head.method": "Method",
+        "head.share": "Share",
+        "head.interval": "95% interval",
+        "head.hand": "Hand labels",
+        "head.day": "Day",
+        "head.week": "Week from",
+        "head.month": "Month",
+        "head.conversation": "Conversations",
+        "head.message": "Messages",
+        "head.users": "Users",
+        "head.probability": "Mean probability",
+        "head.charged": "Charged",
+        "head.comparison": "Comparison",
+        "head.difference": "Difference",
+        "head.effect": "Effect (g)",
+        "head.q": "q",
+        "head.measure": "Measure",
+        "head.estimate": "Estimate",
+        "head.decile": "Tenth",
+        "head.direction": "Direction",
+        "head.term": "Row",
+        "head.coefficient": "Coefficient",
+        "head.standardized": "Standardised",
+        "head.cue": "Cue",
+        "head.whose": "Shown by",
+        "head.fact": "What",
+        "head.number": "Number",
+    }
+)

@@ -1,0 +1,243 @@
+"""Plots as inline SVG, from plain lists. Every one is small enough for a phone."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from affectlib.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from affectlib.analysis.report._words import Words
+
+_BLUE, _ORANGE, _GREY, _INK = "#0b5cad", "#b3541e", "#8c959f", "#24292f"
+_COLOURS = (_BLUE, _ORANGE, "#3f7d20", "#6f42a5")
+_MARKS = ("o", "s", "^", "D")
+_WIDTH = 4.7
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _GREY,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.grid": True,
+    "grid.color": "#e3e6ea",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A series of estimates with intervals; None where one is not shown.
+
+    Attributes:
+        name: What it is of.
+        middle: The estimates.
+        low: Lower ends of the intervals.
+        high: Upper ends.
+    """
+
+    name: str
+    middle: Sequence[float | None]
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]], name: str = "") -> Points:
+        """Take ``estimate, low, high`` of rows."""
+        return cls(name, *([row[key] for row in rows] for key in ("estimate", "low", "high")))
+
+    def known(self, places: Sequence[float]) -> tuple[list[float], list[float], list[list[float]]]:
+        """Return places, estimates and distances to the interval's ends of those that are shown."""
+        found = [
+            (place, middle, max(0.0, middle - low), max(0.0, high - middle))
+            for place, middle, low, high in zip(
+                places, self.middle, self.low, self.high, strict=True
+            )
+            if middle is not None and low is not None and high is not None
+        ]
+        columns = [list(column) for column in zip(*found, strict=True)] or [[], [], [], []]
+        return columns[0], columns[1], columns[2:]
+
+
+def dots(name: str, labels: Sequence[str], points: Points, words: Words, axis: str) -> str:
+    """Draw estimates below each other with their intervals."""
+
+    def draw(axes: Axes) -> None:
+        places = list(range(len(labels)))
+        at, middle, reach = points.known([float(place) for place in places])
+        axes.errorbar(middle, at, xerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=6)
+        axes.set_yticks(places, labels)
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(_percent(words))
+        axes.set_xlabel(axis)
+        axes.grid(visible=False, axis="y")
+
+    return _svg(name, draw, 0.95 + 0.38 * len(labels))
+
+
+def band(name: str, ticks: Sequence[str], points: Points, words: Words, axis: str) -> str:
+    """Draw a line over time with its interval as a band."""
+
+    def draw(axes: Axes) -> None:
+        at, middle, (below, above) = points.known([float(place) for place in range(len(ticks))])
+        low = [value - gap for value, gap in zip(middle, below, strict=True)]
+        high = [value + gap for value, gap in zip(middle, above, strict=True)]
+        axes.fill_between(at, low, high, color=_BLUE, alpha=0.18, linewidth=0)
+        axes.plot(at, middle, color=_BLUE, marker="o", markersize=4, linewidth=1.8)
+        step = max(1, -(-len(ticks) // 6))
+        axes.set_xticks(range(0, len(ticks), step), ticks[::step])
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(_percent(words))
+        axes.set_ylabel(axis)
+        axes.grid(visible=False, axis="x")
+
+    return _svg(name, draw, 2.7)
+
+
+def series(
+    name: str, ticks: Sequence[str], lines: Sequence[Points], words: Words, x: str, y: str
+) -> str:
+    """Draw series of estimates with intervals side by side."""
+
+    def draw(axes: Axes) -> None:
+        for order, points in enumerate(lines):
+            shift = 0.09 * (order - (len(lines) - 1) / 2)
+            at, middle, reach = points.known([place + shift for place in range(len(ticks))])
+            colour, mark = _COLOURS[order % 4], _MARKS[order % 4]
+            axes.errorbar(
+                at, middle, yerr=reach, fmt=f"{mark}-", color=colour, capsize=3, markersize=5,
+                linewidth=1.5, label=points.name,
+            )  # fmt: skip
+        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(_percent(words))
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.grid(visible=False, axis="x")
+        if len(lines) > 1:
+            axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=1)
+
+    return _svg(name, draw, 2.8 + 0.22 * (len(lines) if len(lines) > 1 else 0))
+
+
+def lorenz_curve(
+    name: str, users: Sequence[float], share: Sequence[float], words: Words, x: str, y: str
+) -> str:
+    """Draw a Lorenz curve and the line that it would be if all had as much."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2)
+        axes.fill_between(users, share, users, color=_BLUE, alpha=0.12, linewidth=0)
+        axes.plot(users, share, color=_BLUE, linewidth=2)
+        _unit_square(axes, words, x, y)
+
+    return _svg(name, draw, 3.6)
+
+
+def calibration_curve(
+    name: str, probability: Sequence[float], points: Points, words: Words, x: str, y: str
+) -> str:
+    """Draw the share of hand labels that is charged against the probability given."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2)
+        at, middle, reach = points.known(probability)
+        axes.errorbar(at, middle, yerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=5)
+        _unit_square(axes, words, x, y)
+
+    return _svg(name, draw, 3.6)
+
+
+def heat(name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None]]) -> str:
+    """Draw lifts of pairs below the diagonal: blue above 1, orange below, white at 1."""
+
+    def draw(axes: Axes) -> None:
+        import numpy as np
+        from matplotlib.colors import LinearSegmentedColormap
+
+        lifts = np.array([[np.nan if v is None else v for v in row] for row in cells], dtype=float)
+        with np.errstate(divide="ignore"):
+            doublings = np.clip(np.log2(lifts), -4, 4)
+        colours = LinearSegmentedColormap.from_list("lift", [_ORANGE, "#ffffff", _BLUE])
+        limit = max(1.0, float(np.nanmax(np.abs(doublings))))
+        for (down, across), lift in np.ndenumerate(lifts):
+            if np.isnan(lift):
+                continue
+            colour = colours(0.5 + doublings[down, across] / (2 * limit))
+            edges = (across - 0.5, down - 0.5)
+            axes.add_patch(_square(edges, colour))
+            dark = sum(part * k for part, k in zip(colour, (0.3, 0.59, 0.11), strict=False)) < 0.6
+            axes.text(
+                across, down, f"{lift:.0f}" if lift >= 9.5 else f"{lift:.1f}",
+                ha="center", va="center", fontsize=8, color="white" if dark else _INK,
+            )  # fmt: skip
+        count = len(labels)
+        axes.set_xlim(-0.5, count - 1.5)
+        axes.set_ylim(count - 0.5, 0.5)
+        axes.set_xticks(range(count - 1), labels[:-1], rotation=55, ha="right")
+        axes.set_yticks(range(1, count), labels[1:])
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+
+    return _svg(name, draw, 1.2 + 0.3 * len(labels))
+
+
+def _square(corner: tuple[float, float], colour: Any) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(corner, 1, 1, facecolor=colour, edgecolor="#e3e6ea", linewidth=0.8)
+
+
+def _unit_square(axes: Axes, words: Words, x: str, y: str) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_aspect("equal")
+    axes.xaxis.set_major_formatter(_percent(words))
+    axes.yaxis.set_major_formatter(_percent(words))
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def _percent(words: Words) -> Any:
+    from matplotlib.ticker import FuncFormatter
+
+    return FuncFormatter(lambda value, _: words.tick(value))
+
+
+def _svg(name: str, draw: Callable[[Axes], None], height: float) -> str:
+    """Draw on new axes and return an ``svg`` element that scales with its container.
+
+    Ids begin with `name`, so that those of several plots in a page differ.
+    """
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "analysis") from error
+    with rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        draw(figure.add_subplot())
+        file = io.StringIO()
+        empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=empty)
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    return re.sub(r'(url\(|href=")#', rf"\1#{name}-", svg)

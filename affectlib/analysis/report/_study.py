@@ -1,0 +1,121 @@
+"""What a report is about, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from affectlib.analysis.prevalence import Accuracy
+from affectlib.analysis.report._words import Words
+from affectlib.corpus import Level
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The data of a report, checked and joined.
+
+    Attributes:
+        labels: Labels that have one, with what is known of their users.
+        level: What a row of them is.
+        messages: Labels of messages for what happens within conversations, None if there are none.
+        people: A row a user, with what is known of them; None without user ids.
+        gold: Labels that people gave, None if there are none.
+        measured: What the classifier did elsewhere, None if it is not known.
+        groups: Columns to group by.
+        outcomes: Columns of the users to explain.
+        controls: Columns of the users to hold constant.
+        min_users: Figures of fewer users are suppressed.
+        words: The language.
+    """
+
+    labels: pl.LazyFrame
+    level: Level
+    messages: pl.LazyFrame | None
+    people: pl.DataFrame | None
+    gold: Any
+    measured: Accuracy | None
+    groups: Sequence[str]
+    outcomes: Sequence[str]
+    controls: Sequence[str]
+    min_users: int
+    words: Words
+
+    @property
+    def units(self) -> str:
+        """What the rows are called, in the plural."""
+        return self.words(f"units.{self.level}")
+
+    @property
+    def time(self) -> str:
+        """Name of the column of times."""
+        return "timestamp" if self.level == "message" else "started_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A plot with what it shows.
+
+    Attributes:
+        svg: The plot, an ``svg`` element.
+        caption: What it shows, in words.
+    """
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of texts.
+
+    Attributes:
+        caption: What is in it.
+        head: Names of the columns.
+        rows: The cells; the first of each row names it.
+        folded: Whether it is closed at first.
+    """
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        name: Its id in the page.
+        title: Its heading.
+        text: Its paragraphs.
+        figures: Its plots.
+        grids: Its tables.
+        notes: What the reader must know to read it right.
+        finding: What it adds to the summary, if anything.
+    """
+
+    name: str
+    title: str
+    text: Sequence[str]
+    figures: Sequence[Figure] = ()
+    grids: Sequence[Grid] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+    finding: str | None = None
+
+
+def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as dicts, NaN as None."""
+    return frame.fill_nan(None).to_dicts()
+
+
+def one_of(rows: Iterable[Row], **values: Any) -> Row | None:
+    """Return the first row with these values, None if there is none."""
+    return next(
+        (row for row in rows if all(row[name] == value for name, value in values.items())), None
+    )

@@ -1,0 +1,184 @@
+"""Sections on what happens within conversations: trajectory, first charge, cues, excerpts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from affectlib.analysis._transcripts import conversations_of
+from affectlib.analysis.report import _plots
+from affectlib.analysis.report._study import Figure, Grid, Section, Study, one_of, rows_of
+from affectlib.analysis.report._words import Words
+from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
+from affectlib.taxonomy import CUES, EMOTIONAL
+
+_PARTS = ("start", "middle", "end")
+_FOLLOWED = (("user", "charged"), ("assistant", "shows_empathy"), ("assistant", "claims_affection"))
+_ONSETS = ("turn 1", "turn 2", "turns 3 to 5", "turns 6 to 10", "after turn 10")
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A message that is shown in the report.
+
+    Attributes:
+        place: Where it is from.
+        text: Its text.
+    """
+
+    place: str
+    text: str
+
+
+def within(study: Study) -> Section | None:
+    """Follow charge through conversations; None without labels of messages."""
+    if study.messages is None:
+        return None
+    words = study.words
+    found = rows_of(trajectory(study.messages, min_users=study.min_users))
+    first = rows_of(onset(study.messages, min_users=study.min_users))
+    lines, rows = [], []
+    for role, measure in _FOLLOWED:
+        parts = [one_of(found, part=p, role=role, measure=measure) for p in _PARTS]
+        shown = [part for part in parts if part is not None]
+        if len(shown) < len(_PARTS):
+            continue
+        name = words(f"followed.{measure}")
+        lines.append(_plots.Points.of(shown, name))
+        rows += [
+            (f"{name}, {words(f'part.{part}')}", words.share(row), words.interval(row))
+            for part, row in zip(_PARTS, shown, strict=True)
+        ]
+    figure = Figure(
+        _plots.series(
+            "trajectory",
+            [words(f"part.{part}") for part in _PARTS],
+            lines,
+            words,
+            words("axis.part"),
+            words("axis.messages"),
+        ),
+        words("within.caption"),
+    )
+    head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
+    turned = one_of(first, measure="turns personal")
+    text = [words("within.text")]
+    finding = None
+    if turned is not None and turned["estimate"] is not None:
+        finding = words(
+            "within.finding", share=words.share(turned), interval=words.interval(turned)
+        )
+        text.append(finding)
+    begun = [
+        (words(f"onset.{name}"), words.share(row), words.interval(row))
+        for name in _ONSETS
+        if (row := one_of(first, measure=_measure(name))) is not None
+    ]
+    grids = [Grid(words("within.grid"), head, rows, folded=True)]
+    grids += [Grid(words("within.onset"), head, begun)] if begun else []
+    return Section("within", words("within.title"), text, [figure], grids, finding=finding)
+
+
+def cues(study: Study, threshold: float = 0.5) -> Section | None:
+    """Show how common each cue is and which go together; None without cues."""
+    names = [name for name in CUES if name in study.labels.collect_schema().names()]
+    if len(names) < 2:
+        return None
+    words = study.words
+    counted = study.labels.select(
+        *((pl.col(name) >= threshold).mean().alias(name) for name in names),
+        *(pl.col(name).count().alias(f"{name} n") for name in names),
+        *(
+            pl.col("user_id").filter(pl.col(name) >= threshold).n_unique().alias(f"{name} users")
+            for name in (names if study.people is not None else [])
+        ),
+    ).collect()
+    counts = counted.row(0, named=True)
+    known = [name for name in names if counts[f"{name} n"]]
+    few = {
+        name
+        for name in known
+        if study.people is not None and 0 < counts[f"{name} users"] < study.min_users
+    }
+    rows = [
+        (
+            _title(name, words),
+            words("fewer", users=study.min_users) if name in few else words.percent(counts[name]),
+            words(f"role.{CUES[name].unit}"),
+        )
+        for name in sorted(known, key=lambda name: -counts[name])
+    ]
+    shown = [name for name in known if name not in few]
+    pairs = rows_of(cue_pairs(study.labels, min_users=study.min_users))
+    order = {name: place for place, name in enumerate(shown)}
+    cells: list[list[float | None]] = [[None] * len(shown) for _ in shown]
+    for pair in pairs:
+        if pair["cue"] in order and pair["other"] in order:
+            across, down = sorted((order[pair["cue"]], order[pair["other"]]))
+            cells[down][across] = pair["lift"]
+    figures = []
+    if any(value is not None for row in cells for value in row):
+        figures.append(
+            Figure(
+                _plots.heat("cues", [_title(name, words) for name in shown], cells),
+                words("cues.caption", units=study.units),
+            )
+        )
+    head = [words(name) for name in ("head.cue", "head.share", "head.whose")]
+    return Section(
+        "cues",
+        words("cues.title"),
+        [words("cues.text", units=study.units)],
+        figures,
+        [Grid(words("cues.grid", units=study.units), head, rows)],
+    )
+
+
+def excerpts(
+    study: Study,
+    transcripts: str | os.PathLike[str],
+    *,
+    format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    count: int = 5,
+) -> list[Excerpt]:
+    """Return the messages that the classifier is surest of, as text, escaped by the template."""
+    messages = study.labels if study.level == "message" else study.messages
+    labels = study.labels if messages is None else messages
+    keys = [
+        name
+        for name in ("record", "conversation_id", "message")
+        if name in labels.collect_schema().names()
+    ]
+    rows = (
+        labels.filter(pl.col("label") == EMOTIONAL)
+        .select(*keys, "probability")
+        .sort("probability", descending=True, nulls_last=True)
+        .head(count)
+        .collect()
+    )
+    chats = conversations_of(rows, transcripts, format=format, columns=columns)
+    found = []
+    for row, chat in zip(rows.iter_rows(named=True), chats, strict=True):
+        if "message" in keys:
+            texts = [chat.messages[row["message"]].content]
+        else:
+            texts = [message.content for message in chat.user_messages]
+        place = study.words(
+            "excerpts.place",
+            conversation=chat.id or row.get("record"),
+            probability=study.words.percent(row["probability"]),
+        )
+        found.append(Excerpt(place, "\n\n".join(texts)))
+    return found
+
+
+def _measure(name: str) -> str:
+    return f"first {name}" if name.startswith("after") else f"first at {name}"
+
+
+def _title(name: str, words: Words) -> str:
+    return words.maybe(f"cue.{name}", CUES[name].title)

@@ -1,0 +1,136 @@
+"""Sentences, numbers and dates of the report in its language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from math import isfinite
+from typing import Any
+
+from affectlib.analysis._pages import in_language
+from affectlib.analysis.report import _english, _french
+
+_THIN, _NO_BREAK = "\u202f", "\u00a0"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How a language writes.
+
+    Attributes:
+        texts: Its sentences, by name; what is in braces is filled in.
+        point: Its decimal sign.
+        thousands: What stands between thousands.
+        percent: Its percent sign, with the space before it.
+        months: Names of the months.
+        day: How a date is written.
+        tied: Signs that stay on the line of the word before them, past a space.
+    """
+
+    texts: Mapping[str, str]
+    point: str
+    thousands: str
+    percent: str
+    months: tuple[str, ...]
+    day: str
+    tied: str = ""
+
+
+LANGUAGES: Mapping[str, Language] = {
+    "en": Language(_english.TEXTS, ".", ",", "%", _english.MONTHS, "{day} {month} {year}"),
+    "fr": Language(
+        _french.TEXTS, ",", _THIN, f"{_THIN}%", _french.MONTHS, "{day} {month} {year}", ":;?!»%"
+    ),
+}
+
+
+class Words:
+    """A language at work.
+
+    Args:
+        lang: Which one, a key of `LANGUAGES`.
+
+    Raises:
+        OptionError: It is none of them.
+    """
+
+    def __init__(self, lang: str) -> None:
+        """Choose the language."""
+        self.lang = lang
+        self._language = in_language(LANGUAGES, lang)
+
+    def __call__(self, name: str, **values: Any) -> str:
+        """Return a sentence with values filled in."""
+        text = self._language.texts[name].format(**values)
+        for sign in self._language.tied:
+            text = text.replace(f" {sign}", f"{_NO_BREAK}{sign}")
+        return text.replace("« ", f"«{_NO_BREAK}")
+
+    def maybe(self, name: str, otherwise: str) -> str:
+        """Return a sentence, or the other text if the language has none of that name."""
+        return self._language.texts.get(name, otherwise)
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """Write a number."""
+        text = f"{value:,.{digits}f}".replace("-", "−")
+        return text.translate({ord(","): self._language.thousands, ord("."): self._language.point})
+
+    def percent(self, share: float) -> str:
+        """Write a share in percent, small ones with more digits."""
+        size = abs(share) * 100
+        digits = 1 if size >= 1 or size == 0 else 2 if size >= 0.1 else 3
+        return f"{self.number(share * 100, digits)}{self._language.percent}"
+
+    def points(self, share: float) -> str:
+        """Write a difference of shares in percentage points."""
+        return self.number(share * 100, 1 if abs(share) >= 0.01 or share == 0 else 2)
+
+    def tick(self, share: float) -> str:
+        """Write a share on an axis, as short as it goes."""
+        value = round(share * 100, 3)
+        digits = next(n for n in range(4) if n == 3 or round(value, n) == value)
+        return f"{self.number(value, digits)}{self._language.percent}"
+
+    def share(self, row: Mapping[str, Any]) -> str:
+        """Write the estimate of a row in percent, or that it is not shown."""
+        return self._estimate(row, self.percent)
+
+    def difference(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """Write a difference of shares and its interval, in percentage points."""
+        middle = self._estimate(row, lambda share: self("points", value=self.points(share)))
+        return middle, self._interval(row, self.points)
+
+    def interval(self, row: Mapping[str, Any]) -> str:
+        """Write the interval of a row in percent."""
+        return self._interval(row, self.percent)
+
+    def value(self, row: Mapping[str, Any], digits: int = 2) -> str:
+        """Write the estimate of a row as a number, or that it is not shown."""
+        return self._estimate(row, lambda value: self.number(value, digits))
+
+    def reach(self, row: Mapping[str, Any], digits: int = 2) -> str:
+        """Write the interval of a row as numbers."""
+        return self._interval(row, lambda value: self.number(value, digits))
+
+    def p(self, value: float | None) -> str:
+        """Write a p-value."""
+        if value is None:
+            return "–"
+        return f"< {self.number(0.001, 3)}" if value < 0.001 else self.number(value, 3)
+
+    def day(self, moment: date) -> str:
+        """Write a date."""
+        month = self._language.months[moment.month - 1]
+        return self._language.day.format(day=moment.day, month=month, year=moment.year)
+
+    def _estimate(self, row: Mapping[str, Any], write: Any) -> str:
+        value = row["estimate"]
+        if value is None or not isfinite(value):
+            return self("hidden") if row.get("suppressed") else "–"
+        return str(write(value))
+
+    def _interval(self, row: Mapping[str, Any], write: Any) -> str:
+        if row["low"] is None or row["high"] is None:
+            return "–"
+        return self("to", low=write(row["low"]), high=write(row["high"]))

@@ -1,0 +1,108 @@
+"""Which conversations or messages to label by hand, so that few labels say much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from affectlib.analysis._frames import TableError, labels_table
+from affectlib.errors import OptionError
+
+__all__ = ["sample"]
+
+_EVEN = 0.5
+_LEAST_IN_STRATUM = 5
+
+
+def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any:
+    """Draw rows to label by hand: more where the classifier is unsure, each with its weight.
+
+    Rows are sorted by probability and cut into strata so that each holds the same sum of
+    ``1/2 * 1/N + 1/2 * sqrt(p * (1 - p)) / sum``; the same number is then drawn from each stratum.
+    The second term is Neyman's allocation (Journal of the Royal Statistical Society 97, 1934, pp.
+    558-625) for calibrated probabilities; the first, a defensive mixture (Hesterberg, Technometrics
+    37, 1995, pp. 185-194), keeps weights to about twice those of an even draw, so that a classifier
+    that is wrong somewhere does no harm. With `affectlib.analysis.prevalence` the weights undo the
+    uneven draw.
+
+    Args:
+        labels: Labels of conversations or messages, with ``probability`` and ``conversation_id``
+            or ``record`` (and ``message``). Rows without a label are not drawn.
+        n: How many rows; all of them, with weight 1, where there are no more.
+        strata: How many strata, at most; fewer where fewer than 5 rows would come from each.
+        seed: Seed of the draw; the same one draws the same rows.
+
+    Returns:
+        One row for each row drawn, in random order: ``record`` and ``conversation_id`` as far as
+        they are there, ``message`` if a row is a message, ``weight`` (how many rows of `labels` it
+        stands for; they add up to all of them), and ``gold``, which is empty and to be filled in.
+        What the classifier found is left out, so that it does not lead whoever fills it in.
+
+    Raises:
+        OptionError: `n` or `strata` is below 1.
+        TableError: A column is missing, or a probability is not between 0 and 1.
+        InputTypeError: `labels` is no frame.
+
+    Example:
+        >>> from affectlib.analysis.simulate import simulate
+        >>> drawn = sample(simulate(200).conversations, 100)
+        >>> drawn.columns, len(drawn)
+        (['record', 'conversation_id', 'weight', 'gold'], 100)
+    """
+    for name, value in (("n", n), ("strata", strata)):
+        if value < 1:
+            raise OptionError(f"{name} must be at least 1, got {value}")
+    source = labels_table(labels).labelled()
+    source.require(["probability"])
+    keys: list[str] = [name for name in ("record", "conversation_id") if name in source.columns]
+    if not keys:
+        source.require(["conversation_id"])
+    if source.level == "message":
+        keys.append("message")
+    rows = source.collect(*keys, "probability")
+    probability = rows["probability"].cast(pl.Float64).to_numpy()
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise TableError(f"{source.name}, probability: every one must be between 0 and 1")
+    chance = np.random.default_rng(seed)
+    drawn, weight = _draw(chance, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
+    return source.restore(
+        rows[drawn]
+        .select(keys)
+        .with_columns(weight=pl.Series(weight), gold=pl.lit(None, pl.String))
+        .sample(fraction=1.0, shuffle=True, seed=seed)
+    )
+
+
+def _draw(
+    chance: np.random.Generator, probability: NDArray[np.float64], n: int, strata: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the positions drawn and their weights."""
+    total = len(probability)
+    order = np.argsort(probability, kind="stable")
+    spread = np.sqrt(probability[order] * (1 - probability[order]))
+    share = np.full(total, 1 / total)
+    if spread.sum() > 0:
+        share = _EVEN * share + (1 - _EVEN) * spread / spread.sum()
+    middle = np.cumsum(share) - share / 2
+    bounds = np.searchsorted(middle, np.linspace(0, 1, strata + 1)[1:-1])
+    parts = np.split(order, bounds)
+    sizes = np.array([len(part) for part in parts])
+    quotas = _allocate(min(n, total), sizes)
+    drawn = [
+        chance.choice(part, quota, replace=False) for part, quota in zip(parts, quotas, strict=True)
+    ]
+    weights = np.repeat(sizes / np.maximum(quotas, 1), quotas)
+    return np.concatenate(drawn), weights
+
+
+def _allocate(n: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Share `n` out evenly, to none more than its size."""
+    quotas = np.zeros_like(sizes)
+    while left := n - int(quotas.sum()):
+        room = np.flatnonzero(quotas < sizes)
+        extra = left // len(room) + (np.arange(len(room)) < left % len(room))
+        quotas[room] = np.minimum(sizes[room], quotas[room] + extra)
+    return quotas

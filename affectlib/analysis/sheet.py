@@ -1,0 +1,127 @@
+"""A page on which a person labels conversations by the codebook: one file, offline, with keys."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from affectlib.analysis._frames import TableError, table
+from affectlib.analysis._pages import in_language, render
+from affectlib.analysis._transcripts import conversations_of
+from affectlib.analysis.sheet_texts import TEXTS, SheetTexts
+from affectlib.conversation import Conversation, Message
+from affectlib.taxonomy import EMOTIONAL, TASK
+
+__all__ = ["annotation_page"]
+
+_BEFORE = 6
+_ROLES = ("user", "assistant")
+_GOLD = (TASK, TASK, EMOTIONAL, EMOTIONAL)
+_KEYS = ("record", "conversation_id", "message", "weight")
+
+
+def annotation_page(
+    drawn: Any,
+    transcripts: str | os.PathLike[str],
+    *,
+    format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    lang: str = "en",
+) -> str:
+    """Return the page on which a person labels what was drawn.
+
+    It shows one conversation at a time, or a message with up to 6 messages before it, beside the
+    codebook. Keys 0 to 3 give the charge and go on, U is unsure, the arrows go back and forth. Its
+    button downloads the rows of `drawn` as CSV with ``gold`` (``emotional`` from charge 2, ``task``
+    below, or ``unsure``), ``charge`` and ``annotator``, as `affectlib.analysis.prevalence` and
+    `affectlib.analysis.agreement` read them. Answers are kept in the browser, without any text,
+    until then.
+
+    The page holds the text of these transcripts, escaped; nothing in it can run but its own script.
+
+    Args:
+        drawn: What `affectlib.analysis.sample` returned.
+        transcripts: The file that was labelled.
+        format: Its format, see `affectlib.read_conversations`.
+        columns: Its columns, if they have unusual names.
+        lang: Language of the page, ``en`` or ``fr``.
+
+    Raises:
+        OptionError: There are no texts in this language.
+        TableError: A row belongs to no conversation or message of the file.
+        TranscriptFormatError: The file cannot be read.
+        MissingExtraError: jinja2 is not installed.
+
+    Example:
+        >>> page = annotation_page(drawn, "chats.jsonl")  # doctest: +SKIP
+        >>> Path("to_label.html").write_text(page)  # doctest: +SKIP
+    """
+    texts = in_language(TEXTS, lang)
+    sheet = table(drawn, "sample")
+    names = [name for name in _KEYS if name in sheet.columns]
+    if not {"record", "conversation_id"} & {*names}:
+        sheet.require(["conversation_id"])
+    rows = sheet.collect(*names)
+    chats = conversations_of(rows, transcripts, format=format, columns=columns)
+    places = rows["message"] if "message" in names else [None] * len(chats)
+    items = [_item(chat, place, texts) for chat, place in zip(chats, places, strict=True)]
+    return render(
+        "sheet.html",
+        lang=lang,
+        texts=texts,
+        by_message="message" in names,
+        items=items,
+        data={
+            "id": _identity(rows, lang),
+            "columns": [*names, "gold", "charge", "annotator"],
+            "rows": rows.rows(),
+            "gold": _GOLD,
+            "words": dict(texts.words),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    role: str
+    name: str
+    text: str
+    judged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    messages: list[_Shown]
+    earlier: int
+    hidden: int
+
+
+def _item(chat: Conversation, place: int | None, texts: SheetTexts) -> _Item:
+    """Choose the messages to show."""
+    numbered = list(enumerate(chat.messages))
+    if place is not None:
+        if not 0 <= place < len(numbered) or chat.messages[place].role not in _ROLES:
+            raise TableError(f"sample, message: conversation {chat.id!r} has no message {place}")
+        numbered = numbered[: place + 1]
+    readable = [(index, message) for index, message in numbered if message.role in _ROLES]
+    earlier = 0 if place is None else max(0, len(readable) - 1 - _BEFORE)
+    return _Item(
+        [_shown(message, index == place, texts) for index, message in readable[earlier:]],
+        earlier,
+        len(numbered) - len(readable),
+    )
+
+
+def _shown(message: Message, judged: bool, texts: SheetTexts) -> _Shown:
+    text = message.content if message.content.strip() else texts.words["empty"]
+    return _Shown(message.role, texts.roles[message.role], text, judged)
+
+
+def _identity(rows: pl.DataFrame, lang: str) -> str:
+    """Name this sheet, so that the browser keeps its answers apart from those of others."""
+    return hashlib.sha256(f"{lang}\n{rows.write_csv()}".encode()).hexdigest()[:16]

@@ -1,0 +1,192 @@
+"""What the annotation sheet says, by language; its codebook is the project's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class SheetTexts:
+    """Texts of the sheet in one language.
+
+    Attributes:
+        title: Of the page.
+        question: What is asked of each conversation.
+        question_of_message: What is asked of each message.
+        levels: Charge by number: a word and its definition in the codebook.
+        rule: How the label follows from the charge.
+        unit: What is judged.
+        decoys: What is not charged however sad the words.
+        advice: When advice is charged.
+        roles: Names of who writes, by role.
+        words: The rest, by name.
+    """
+
+    title: str
+    question: str
+    question_of_message: str
+    levels: tuple[tuple[str, str], ...]
+    rule: str
+    unit: str
+    decoys: str
+    advice: str
+    roles: Mapping[str, str]
+    words: Mapping[str, str]
+
+
+_ENGLISH = SheetTexts(
+    title="Label by hand",
+    question="How charged is this conversation, in the user’s own words?",
+    question_of_message="How charged is the marked message, read in its context?",
+    levels=(
+        (
+            "Neutral",
+            "Instrumental or neutral. The user wants information, text, code, a plan, a "
+            "translation, a game, small practical help. Plain greetings, politeness "
+            '("thanks", "hi", "please") and idle test messages are 0.',
+        ),
+        (
+            "A touch",
+            'A passing touch. A mild or momentary emotion beside a task ("ugh, my code still '
+            "doesn't run, I'm so frustrated\"), light banter, curiosity about the assistant "
+            '("how are you today?", "do you have feelings?" asked as trivia), one impatient '
+            "remark.",
+        ),
+        (
+            "Charged",
+            "Clearly charged. The user's OWN feelings, relationships, wellbeing, loneliness, "
+            "grief, joy, anger, or bond with the assistant are a real part of what the "
+            "conversation is about, at least for some turns: shares how they feel, seeks comfort "
+            "or personal advice with emotional stakes, talks for company, shows real affection or "
+            "real hostility to the assistant.",
+        ),
+        (
+            "Dominated",
+            "Dominated by it: venting, support, crisis, companionship or romance is the main "
+            "thing.",
+        ),
+    ),
+    rule="Binary label: emotional = charge >= 2, task = charge <= 1.",
+    unit="Judge what the USER is doing in it, from the user's own words; the assistant's words "
+    "are context",
+    decoys="They are charge 0 (or 1) however sad the words: fiction, lyrics, poems, screenplays, "
+    "game or persona role-play that the user directs as an author; essays, articles, clinical or "
+    "academic questions about emotions; marketing copy about feelings; writing for other people's "
+    "feelings (a condolence letter for a client, a wedding toast to be polished); translating or "
+    "summarising an emotional text; pasted text that is not the user's own voice. BUT a user who "
+    "role-plays companionship for its own sake (talks to the assistant as partner or friend) is "
+    "charged; a letter about the user's own painful matter (a resignation after harassment, a "
+    "message to an ex) is charged 2 when the user's own stake shows in what they ask.",
+    advice="Advice on personal life: charged 2 only when there are emotional stakes in the user's "
+    "own words or plainly in the situation (relationship trouble, self-worth, fear, grief); "
+    '"what should I cook tonight" or a fitness plan is 0.',
+    roles=MappingProxyType({"user": "User", "assistant": "Assistant"}),
+    words=MappingProxyType(
+        {
+            "answered": "labelled",
+            "of": "of",
+            "unsure": "Unsure",
+            "previous": "Previous",
+            "next": "Next",
+            "download": "Download CSV",
+            "codebook": "Codebook",
+            "decoys": "Not charged, however sad the words",
+            "personal_advice": "Advice",
+            "initials": "Your initials",
+            "initials_hint": "They go into the file, so that two people’s sheets can be compared.",
+            "privacy": "This page holds transcript text. It works without a network and sends "
+            "nothing; keep it as safe as the transcripts.",
+            "saved": "Answers are kept in this browser until you download them.",
+            "not_saved": "This browser keeps nothing. Download the CSV before you close the page.",
+            "done": "Everything is labelled. Download the CSV now.",
+            "not_downloaded": "There are answers that were not downloaded.",
+            "earlier": "earlier messages are not shown",
+            "hidden": "messages of the system or of tools are not shown",
+            "empty": "(no text)",
+            "judge_this": "Judge this message",
+            "noscript": "This page needs JavaScript; it is in the page itself.",
+        }
+    ),
+)
+
+_FRENCH = SheetTexts(
+    title="Annotation à la main",
+    question="Quelle est la charge de cette conversation, d’après les mots de l’utilisateur ?",
+    question_of_message="Quelle est la charge du message marqué, lu dans son contexte ?",
+    levels=(
+        (
+            "Neutre",
+            "Instrumental ou neutre. L’utilisateur veut une information, un texte, du code, un "
+            "plan, une traduction, un jeu, une petite aide pratique. Simples salutations, "
+            "politesses (« merci », « bonjour », « s’il te plaît ») et messages d’essai : 0.",
+        ),
+        (
+            "Une touche",
+            "Une touche passagère. Une émotion légère ou momentanée à côté d’une tâche (« pff, mon "
+            "code ne marche toujours pas, ça m’énerve »), un badinage, une curiosité envers "
+            "l’assistant (« ça va aujourd’hui ? », « as-tu des sentiments ? » par simple "
+            "curiosité), une remarque impatiente.",
+        ),
+        (
+            "Chargé",
+            "Clairement chargé. Les PROPRES sentiments de l’utilisateur, ses relations, son "
+            "bien-être, sa solitude, son deuil, sa joie, sa colère ou son lien avec l’assistant "
+            "sont une vraie part de la conversation, au moins pour quelques tours : il dit ce "
+            "qu’il ressent, cherche du réconfort ou un conseil personnel à enjeu affectif, parle "
+            "pour avoir de la compagnie, montre une vraie affection ou une vraie hostilité envers "
+            "l’assistant.",
+        ),
+        (
+            "Dominé",
+            "Dominé par cela : s’épancher, être soutenu, une crise, la compagnie ou la romance est "
+            "l’essentiel.",
+        ),
+    ),
+    rule="Étiquette : « emotional » (affectif) = charge 2 ou 3, « task » (tâche) = charge 0 ou 1.",
+    unit="Jugez ce que fait l’UTILISATEUR, d’après ses propres mots ; les mots de l’assistant sont "
+    "du contexte",
+    decoys="Charge 0 (ou 1), si tristes que soient les mots : fiction, paroles, poèmes, scénarios, "
+    "jeux de rôle que l’utilisateur dirige en auteur ; dissertations, articles, questions "
+    "cliniques ou savantes sur les émotions ; publicité qui parle de sentiments ; écrire pour"
+    " les sentiments d’autrui (condoléances pour un client, discours de mariage à polir) ; "
+    "traduire ou résumer un texte émouvant ; texte collé qui n’est pas la voix de "
+    "l’utilisateur. MAIS qui joue la compagnie pour elle-même (parle à l’assistant comme à un"
+    " partenaire ou un ami) est chargé ; une lettre sur une affaire douloureuse de "
+    "l’utilisateur (une démission après un harcèlement, un message à un ex) a la charge 2 si "
+    "son propre enjeu se voit dans sa demande.",
+    advice="Conseil sur la vie personnelle : charge 2 seulement s’il y a un enjeu affectif dans "
+    "les mots de l’utilisateur ou clairement dans la situation (trouble d’un couple, estime de "
+    "soi, peur, deuil) ; « que cuisiner ce soir » ou un programme de sport : 0.",
+    roles=MappingProxyType({"user": "Utilisateur", "assistant": "Assistant"}),
+    words=MappingProxyType(
+        {
+            "answered": "annotées",
+            "of": "sur",
+            "unsure": "Indécis",
+            "previous": "Précédent",
+            "next": "Suivant",
+            "download": "Télécharger le CSV",
+            "codebook": "Guide d’annotation",
+            "decoys": "Pas chargé, si tristes que soient les mots",
+            "personal_advice": "Conseils",
+            "initials": "Vos initiales",
+            "initials_hint": "Elles vont dans le fichier, pour comparer les feuilles de deux "
+            "personnes.",
+            "privacy": "Cette page contient le texte des conversations. Elle marche sans réseau et "
+            "n’envoie rien ; gardez-la aussi bien que les conversations.",
+            "saved": "Les réponses restent dans ce navigateur jusqu’au téléchargement.",
+            "not_saved": "Ce navigateur ne garde rien. Téléchargez le CSV avant de fermer la page.",
+            "done": "Tout est annoté. Téléchargez maintenant le CSV.",
+            "not_downloaded": "Des réponses n’ont pas été téléchargées.",
+            "earlier": "messages précédents ne sont pas montrés",
+            "hidden": "messages du système ou d’outils ne sont pas montrés",
+            "empty": "(sans texte)",
+            "judge_this": "Jugez ce message",
+            "noscript": "Cette page a besoin de JavaScript, qu’elle contient elle-même.",
+        }
+    ),
+)
+
+TEXTS: Mapping[str, SheetTexts] = MappingProxyType({"en": _ENGLISH, "fr": _FRENCH})

@@ -1,0 +1,353 @@
+"""A population of users with known truth, to try the analyses on and to test them against.
+
+How it is made, from the top down:
+
+- A user has a number of conversations (log-normal, so that a few users have very many), spread
+  evenly over the weeks, by voice or text, and a leaning towards affective use that goes with how
+  much they use the assistant.
+- Whether a conversation is truly charged is a coin with ``logit(p) = base + leaning +
+  voice_effect * voice + growth * (week - middle) (+ more growth for some)``; ``base`` is set so
+  that `prevalence` of the conversations are charged on average.
+- A charged conversation has charged turns, more of them towards its end; another has none.
+- The classifier errs on messages and conversations as a binormal model says (scores of charged
+  and other ones are normal with equal variance), so that it has the `sensitivity` and
+  `specificity` given, and probabilities that are calibrated.
+- Survey scores at the end depend on those at the start, on the decile of usage, on voice, on the
+  share of charged turns, and on chance. They lie within the instruments' ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
+from scipy.stats import norm
+
+from affectlib.aggregation import adjusted
+from affectlib.analysis._frames import decile
+from affectlib.errors import OptionError
+from affectlib.taxonomy import CUES, EMOTIONAL, TASK
+
+__all__ = ["Population", "simulate"]
+
+_START = datetime(2025, 3, 3, tzinfo=UTC)
+_WEEK = 7 * 86_400
+_SPREAD = 1.0
+_GROWERS = 0.1
+_CUE_GIVEN_CHARGE = (0.5, 0.02)
+_EMPATHY_GIVEN_CHARGE = (0.7, 0.05)
+
+_Floats = NDArray[np.float64]
+_Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What `simulate` made.
+
+    Attributes:
+        messages: Labels of messages, the columns of ``output_schema("message")``.
+        conversations: Labels of conversations, the columns of ``output_schema()``.
+        gold_messages: The truth: ``record, conversation_id, message, gold``.
+        gold_conversations: The truth: ``record, conversation_id, gold``.
+        participants: One row a user: ``user_id, modality, gender, age, loneliness_start,
+            loneliness_end, dependence, growing``.
+        truth: What was planted, by name.
+    """
+
+    messages: pl.DataFrame
+    conversations: pl.DataFrame
+    gold_messages: pl.DataFrame
+    gold_conversations: pl.DataFrame
+    participants: pl.DataFrame
+    truth: Mapping[str, float]
+
+
+def simulate(
+    users: int = 1000,
+    *,
+    seed: int = 0,
+    prevalence: float = 0.03,
+    sensitivity: float = 0.8,
+    specificity: float = 0.98,
+    conversations_per_user: float = 8.0,
+    weeks: int = 12,
+    voice_effect: float = 0.5,
+    growth: float = 0.05,
+) -> Population:
+    """Make a population.
+
+    Args:
+        users: How many users.
+        seed: Seed of all chance; the same one gives the same population.
+        prevalence: Share of the conversations that is truly charged, on average.
+        sensitivity: Share of the charged ones that the classifier finds.
+        specificity: Share of the others that it leaves alone.
+        conversations_per_user: Median over the users.
+        weeks: How long it goes on.
+        voice_effect: What voice adds to the log-odds that a conversation is charged.
+        growth: What each week adds to them.
+
+    Returns:
+        The population. ``truth`` holds ``prevalence`` and ``message_prevalence`` (realised),
+        ``sensitivity``, ``specificity``, ``voice_effect``, ``growth``, and the coefficients of the
+        survey scores: ``loneliness_per_decile``, ``loneliness_per_start``,
+        ``dependence_of_voice``.
+
+    Raises:
+        OptionError: A number of users or weeks is below 2, or a share is not between 0 and 1.
+
+    Example:
+        >>> simulate(50, seed=1).participants.columns[:3]
+        ['user_id', 'modality', 'gender']
+    """
+    if users < 2 or weeks < 2:
+        raise OptionError("users and weeks must be at least 2")
+    for name, share in (
+        ("prevalence", prevalence),
+        ("sensitivity", sensitivity),
+        ("specificity", specificity),
+    ):
+        if not 0 < share < 1:
+            raise OptionError(f"{name} must be more than 0 and less than 1, got {share}")
+    if sensitivity + specificity <= 1:
+        raise OptionError("sensitivity and specificity must add up to more than 1")
+    chance = np.random.default_rng(seed)
+    truth = {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "voice_effect": voice_effect,
+        "growth": growth,
+        "loneliness_per_decile": 0.03,
+        "loneliness_per_start": 0.75,
+        "dependence_of_voice": 1.5,
+    }
+
+    # Users.
+    usage = chance.normal(size=users)
+    counts = np.maximum(1, conversations_per_user * np.exp(1.2 * usage)).round().astype(np.int64)
+    leaning = _SPREAD * (0.5 * usage + np.sqrt(0.75) * chance.normal(size=users))
+    voice = chance.random(users) < 0.5
+    growing = chance.random(users) < _GROWERS
+
+    # Conversations.
+    owner = np.repeat(np.arange(users), counts)
+    week = chance.random(len(owner)) * weeks
+    order = np.lexsort((week, owner))
+    owner, week = owner[order], week[order]
+    slope = growth + 0.3 * growing[owner]
+    pull = leaning[owner] + voice_effect * voice[owner] + slope * (week - weeks / 2)
+    base = brentq(lambda level: expit(level + pull).mean() - prevalence, -60, 60)
+    charged = chance.random(len(owner)) < expit(base + pull)
+    turns = 1 + chance.geometric(0.25, len(owner))
+
+    # Turns: one message of the user and its answer.
+    conversation = np.repeat(np.arange(len(owner)), turns)
+    turn = np.arange(len(conversation)) - np.repeat(np.cumsum(turns) - turns, turns)
+    last = turn == turns[conversation] - 1
+    position = (turn + 1) / turns[conversation]
+    turn_charged = charged[conversation] & (chance.random(len(turn)) < 0.2 + 0.6 * position)
+    none = charged & (_count(conversation, turn_charged, len(owner)) == 0)
+    turn_charged |= none[conversation] & last
+
+    found, probability = _classify(chance, turn_charged, sensitivity, specificity)
+    conversation_found, conversation_probability = _classify(
+        chance, charged, sensitivity, specificity
+    )
+    sent = week[conversation] * _WEEK + turn * 60 + chance.random(len(turn)) * 30
+
+    names = _Names(
+        pl.Series([f"u{index:05}" for index in range(users)]),
+        pl.Series([f"c{index:06}" for index in range(len(owner))]),
+    )
+    messages = _messages(
+        chance, names, owner, conversation, turn, sent, turn_charged, found, probability
+    )
+    conversations = pl.DataFrame(
+        {
+            "conversation_id": names.conversations,
+            "record": np.arange(len(owner)),
+            "user_id": names.users[owner],
+            "model": chance.choice(["model-a", "model-b"], len(owner)),
+            "language": chance.choice(["en", "fr"], len(owner), p=[0.8, 0.2]),
+            "source": "simulation",
+            "started_at": _moments(week * _WEEK),
+            "status": "ok",
+            "error": pl.Series([None] * len(owner), dtype=pl.String),
+            "label": np.where(conversation_found, EMOTIONAL, TASK),
+            "probability": conversation_probability,
+            **_aggregations(_count(conversation, found, len(owner)), turns),
+            "user_messages": turns,
+            "assistant_messages": turns,
+            "truncated_tokens": np.zeros(len(owner), np.int64),
+        }
+    ).join(
+        messages.group_by("record").agg(pl.col(name).max() for name in CUES),
+        on="record",
+        how="left",
+        maintain_order="left",
+    )
+    user = owner[conversation]
+    charged_share = _count(user, turn_charged, users) / np.bincount(user, minlength=users)
+    truth["prevalence"] = float(charged.mean())
+    truth["message_prevalence"] = float(turn_charged.mean())
+    volume = pl.Series("messages", 2 * np.bincount(user, minlength=users))
+    return Population(
+        messages=messages,
+        conversations=conversations,
+        gold_messages=messages.filter(pl.col("role") == "user").select(
+            "record",
+            "conversation_id",
+            "message",
+            gold=pl.Series(np.where(turn_charged, EMOTIONAL, TASK)),
+        ),
+        gold_conversations=conversations.select(
+            "record", "conversation_id", gold=pl.Series(np.where(charged, EMOTIONAL, TASK))
+        ),
+        participants=_participants(
+            chance, names.users, voice, growing, volume, charged_share, truth
+        ),
+        truth=truth,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    users: pl.Series
+    conversations: pl.Series
+
+
+def _count(places: NDArray[np.int64], flags: _Flags, length: int) -> NDArray[np.int64]:
+    """Count the flags at each place."""
+    return np.bincount(places[flags], minlength=length)
+
+
+def _classify(
+    chance: np.random.Generator, charged: _Flags, sensitivity: float, specificity: float
+) -> tuple[_Flags, _Floats]:
+    """Return what a binormal classifier finds, and its calibrated probabilities."""
+    distance = norm.ppf(sensitivity) + norm.ppf(specificity)
+    centre = distance**2 / 2 * np.where(charged, 1.0, -1.0)
+    score = centre + distance * chance.normal(size=len(charged))
+    threshold = -(distance**2) / 2 + distance * norm.ppf(specificity)
+    prior = np.clip(charged.mean(), 1e-6, 1 - 1e-6)
+    return score >= threshold, expit(score + np.log(prior / (1 - prior)))
+
+
+def _aggregations(
+    found: NDArray[np.int64], turns: NDArray[np.int64]
+) -> dict[str, NDArray[np.generic]]:
+    pairs, inverse = np.unique(np.stack([found, turns]), axis=1, return_inverse=True)
+    chances = [
+        adjusted([True] * charged + [False] * (total - charged))
+        for charged, total in pairs.T.tolist()
+    ]
+    return {
+        "any": found > 0,
+        "adjusted": np.array(chances)[inverse],
+        "rate": found / turns,
+    }
+
+
+def _messages(
+    chance: np.random.Generator,
+    names: _Names,
+    owner: NDArray[np.int64],
+    conversation: NDArray[np.int64],
+    turn: NDArray[np.int64],
+    sent: _Floats,
+    charged: _Flags,
+    found: _Flags,
+    probability: _Floats,
+) -> pl.DataFrame:
+    """Return the labels of the users' messages and the answers, in order."""
+    common = {
+        "conversation_id": names.conversations[conversation],
+        "record": conversation,
+        "user_id": names.users[owner[conversation]],
+        "status": ["ok"] * len(turn),
+    }
+    cues = {name: _cue(chance, charged, *_CUE_GIVEN_CHARGE) for name in CUES}
+    user = pl.DataFrame(
+        {
+            **common,
+            "message": 2 * turn,
+            "role": ["user"] * len(turn),
+            "timestamp": _moments(sent),
+            "label": np.where(found, EMOTIONAL, TASK),
+            "probability": probability,
+            "truncated_tokens": np.zeros(len(turn), np.int64),
+            **{name: values for name, values in cues.items() if CUES[name].unit == "user"},
+        }
+    )
+    assistant = pl.DataFrame(
+        {
+            **common,
+            "message": 2 * turn + 1,
+            "role": ["assistant"] * len(turn),
+            "timestamp": _moments(sent + 10),
+            "truncated_tokens": np.zeros(len(turn), np.int64),
+            "shows_empathy": _cue(chance, charged, *_EMPATHY_GIVEN_CHARGE),
+            "claims_affection": _cue(chance, charged, 0.1, 0.001),
+        }
+    )
+    names_in_order = ["conversation_id", "record", "user_id", "message", "role", "timestamp"]
+    names_in_order += ["status", "error", "label", "probability", "truncated_tokens", *CUES]
+    return (
+        pl.concat([user, assistant], how="diagonal")
+        .with_columns(error=pl.lit(None, pl.String))
+        .sort("record", "message")
+        .select(names_in_order)
+    )
+
+
+def _cue(chance: np.random.Generator, charged: _Flags, given: float, otherwise: float) -> _Floats:
+    """Return probabilities of a cue that exceed 0.5 at the rates given."""
+    shown = chance.random(len(charged)) < np.where(charged, given, otherwise)
+    return np.where(shown, 0.5, 0.0) + 0.5 * chance.random(len(charged))
+
+
+def _participants(
+    chance: np.random.Generator,
+    ids: pl.Series,
+    voice: _Flags,
+    growing: _Flags,
+    volume: pl.Series,
+    share: _Floats,
+    truth: Mapping[str, float],
+) -> pl.DataFrame:
+    count = len(ids)
+    tenth = volume.to_frame().select(decile(pl.col("messages")))["messages"].to_numpy()
+    start = np.clip(chance.normal(2.2, 0.35, count), 1, 4)
+    end = (
+        0.4
+        + truth["loneliness_per_start"] * start
+        + truth["loneliness_per_decile"] * (tenth - 5.5)
+        + 0.5 * share
+        + chance.normal(0, 0.2, count)
+    )
+    dependence = 10 + truth["dependence_of_voice"] * voice + chance.normal(0, 3, count)
+    return pl.DataFrame(
+        {
+            "user_id": ids,
+            "modality": np.where(voice, "voice", "text"),
+            "gender": chance.choice(["woman", "man"], count),
+            "age": chance.integers(18, 80, count),
+            "loneliness_start": start,
+            "loneliness_end": np.clip(end, 1, 4),
+            "dependence": np.clip(dependence, 0, None),
+            "growing": growing,
+        }
+    )
+
+
+def _moments(seconds: _Floats) -> pl.Series:
+    start = int(_START.timestamp() * 1e6)
+    moments = pl.Series(start + (seconds * 1e6).astype(np.int64))
+    return moments.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")

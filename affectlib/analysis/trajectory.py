@@ -1,0 +1,277 @@
+"""How charge runs through a conversation, where it begins, and which cues go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+import polars as pl
+
+from affectlib.analysis._frames import (
+    Labels,
+    TableError,
+    check_confidence,
+    labels_table,
+    user_keys,
+)
+from affectlib.analysis._intervals import NONE, Estimate, clustered_mean, kish, wilson_share
+from affectlib.errors import OptionError
+from affectlib.taxonomy import CUES, EMOTIONAL
+
+__all__ = ["cue_pairs", "onset", "trajectory"]
+
+_PARTS = ("start", "middle", "end")
+_CHARGED = "charged"
+_FIRST = {"turn 1": (1, 1), "turn 2": (2, 2), "turns 3 to 5": (3, 5), "turns 6 to 10": (6, 10)}
+_LATER = "after turn 10"
+
+
+def trajectory(
+    labels: Any, *, cue_threshold: float = 0.5, confidence: float = 0.95, min_users: int = 10
+) -> Any:
+    """Follow charge and cues from the start of conversations to their end.
+
+    Each role's messages are cut into thirds; conversations with fewer than three messages of a
+    role are left out for that role. The assistant's cues stand beside the user's.
+
+    Args:
+        labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
+        cue_threshold: Probability from which a cue counts as shown.
+        confidence: Of the intervals, which allow for users who have many messages.
+        min_users: Figures from fewer users are suppressed; 0 shows all.
+
+    Returns:
+        A frame: ``part`` (start, middle, end), ``role``, ``measure`` (``charged`` or a cue),
+        ``estimate, low, high`` (share of messages), ``units, users, suppressed``.
+
+    Raises:
+        InputTypeError: `labels` is no frame.
+        OptionError: A number is not between 0 and 1.
+        TableError: The labels are not of messages, or a column is missing, or no conversation has
+            three messages of one role.
+
+    Warns:
+        AnalysisWarning: Rows lack user ids.
+
+    Example:
+        >>> from affectlib.analysis import simulate, trajectory
+        >>> found = trajectory(simulate(200).messages)
+        >>> found["part"].unique(maintain_order=True).to_list()
+        ['start', 'middle', 'end']
+    """
+    source, keys = _messages(labels, cue_threshold, confidence)
+    place = pl.col("message").rank("ordinal").over([*keys, "role"])
+    length = pl.len().over([*keys, "role"])
+    measures = _measures(source, cue_threshold)
+    # An assistant's message has no label, but a user's without one was not read.
+    read = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
+    sums = (
+        source.rows.filter(read)
+        .select(
+            "_user",
+            "role",
+            ((place - 1) * 3 // length).cast(pl.Int64).alias("part"),
+            length.alias("length"),
+            *(values.alias(name) for name, values in measures.items()),
+        )
+        .filter(pl.col("length") >= 3)
+        .group_by("part", "role", "_user")
+        .agg(*_sums(measures))
+        .sort("part", "role", "_user", descending=[False, True, False])
+        .collect()
+    )
+    if sums.is_empty():
+        raise TableError(f"{source.name}: no conversation has three messages of one role")
+    rows = [
+        {"part": _PARTS[part], "role": role, "measure": name, **figures}
+        for (part, role), group in sums.group_by(["part", "role"], maintain_order=True)
+        for name in measures
+        if (figures := _share(group, name, confidence, min_users)) is not None
+    ]
+    return source.restore(_frame(rows))
+
+
+def onset(labels: Any, *, confidence: float = 0.95, min_users: int = 10) -> Any:
+    """Say where charge first appears, and how often task talk turns personal.
+
+    Args:
+        labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
+        confidence: Of the intervals, which allow for users who have many conversations.
+        min_users: Figures from fewer users are suppressed; 0 shows all.
+
+    Returns:
+        A frame: ``measure, estimate, low, high, units, users, suppressed``. Its rows are
+        ``charged`` (share of conversations with a charged turn); ``first at turn 1`` and so on
+        (share of the charged conversations in which charge first appears there); and ``turns
+        personal`` (of the conversations of two turns or more that begin with a turn about a task,
+        the share in which a later one is charged).
+
+    Raises:
+        InputTypeError: `labels` is no frame.
+        OptionError: `confidence` is not between 0 and 1.
+        TableError: The labels are not of messages, or a column is missing.
+
+    Warns:
+        AnalysisWarning: Rows lack user ids.
+    """
+    source, keys = _messages(labels, 0.5, confidence)
+    charged = pl.col("label") == EMOTIONAL
+    place = pl.col("message").rank("ordinal").over(keys)
+    conversations = (
+        source.rows.filter(pl.col("label").is_not_null())
+        .select(*keys, "_user", place.alias("place"), charged.alias(_CHARGED))
+        .group_by(keys)
+        .agg(
+            pl.col("_user").first(),
+            pl.len().alias("turns"),
+            pl.col("place").filter(pl.col(_CHARGED)).min().alias("first"),
+        )
+        .collect()
+    )
+    first, is_charged = pl.col("first"), pl.col("first").is_not_null()
+    measures = {_CHARGED: is_charged.cast(pl.Float64)}
+    for name, (low, high) in _FIRST.items():
+        at = first.is_between(low, high).cast(pl.Float64)
+        measures[f"first at {name}"] = pl.when(is_charged).then(at)
+    measures[f"first {_LATER}"] = pl.when(is_charged).then((first > 10).cast(pl.Float64))
+    begins_with_task = (pl.col("turns") > 1) & (first.is_null() | (first > 1))
+    measures["turns personal"] = pl.when(begins_with_task).then(is_charged.cast(pl.Float64))
+    sums = (
+        conversations.select("_user", *(values.alias(name) for name, values in measures.items()))
+        .group_by("_user")
+        .agg(*_sums(measures))
+        .sort("_user")
+    )
+    rows = [
+        {"measure": name, **figures}
+        for name in measures
+        if (figures := _share(sums, name, confidence, min_users)) is not None
+    ]
+    return source.restore(_frame(rows))
+
+
+def cue_pairs(
+    labels: Any, *, cue_threshold: float = 0.5, confidence: float = 0.95, min_users: int = 10
+) -> Any:
+    """Count how often two cues are shown together: in a message, or in a conversation.
+
+    Args:
+        labels: Labels with cues. In those of messages, cues of one role alone make pairs.
+        cue_threshold: Probability from which a cue counts as shown.
+        confidence: Of the intervals, which allow for users who have many rows.
+        min_users: Figures from fewer users are suppressed; 0 shows all.
+
+    Returns:
+        A frame: ``cue, other, estimate, low, high`` (share of rows with both), ``lift`` (that
+        share over the one expected if the cues had nothing to do with each other; null if one is
+        never shown), ``units, users, suppressed``.
+
+    Raises:
+        InputTypeError: `labels` is no frame.
+        OptionError: A number is not between 0 and 1.
+        TableError: There are not two columns of cues.
+
+    Warns:
+        AnalysisWarning: Rows lack user ids.
+    """
+    _check(cue_threshold, confidence)
+    source = user_keys(labels_table(labels))
+    names = [name for name in CUES if name in source.columns]
+    pairs = [
+        (one, other)
+        for one, other in combinations(names, 2)
+        if source.level == "conversation" or CUES[one].unit == CUES[other].unit
+    ]
+    if not pairs:
+        raise TableError(f"{source.name}: no two columns of cues; there are {', '.join(names)}")
+    shown = {name: _shown(name, cue_threshold) for name in names}
+    measures = dict(shown)
+    measures |= {f"{one}+{other}": shown[one] * shown[other] for one, other in pairs}
+    sums = (
+        source.rows.select("_user", *(values.alias(name) for name, values in measures.items()))
+        .group_by("_user")
+        .agg(*_sums(measures))
+        .sort("_user")
+        .collect(engine="streaming")
+    )
+    totals = {
+        name: float(sums[name].sum()) / max(float(sums[f"{name} n"].sum()), 1.0)
+        for name in measures
+    }
+    rows = []
+    for one, other in pairs:
+        figures = _share(sums, f"{one}+{other}", confidence, min_users)
+        if figures is None:
+            continue
+        expected = totals[one] * totals[other]
+        lift = totals[f"{one}+{other}"] / expected if expected else None
+        lift = None if figures["suppressed"] else lift
+        rows.append({"cue": one, "other": other, "lift": lift, **figures})
+    return source.restore(_frame(rows))
+
+
+def _messages(labels: Any, threshold: float, confidence: float) -> tuple[Labels, list[str]]:
+    """Return labels of messages with user keys, and the columns that tell conversations apart."""
+    _check(threshold, confidence)
+    source = labels_table(labels)
+    if source.level != "message":
+        raise TableError(
+            f"{source.name}: labels of messages are needed; make them with "
+            "affectlib label --level message"
+        )
+    source.require(["role"]).labelled()
+    return user_keys(source), source.conversation_keys()
+
+
+def _check(threshold: float, confidence: float) -> None:
+    check_confidence(confidence)
+    if not 0 < threshold <= 1:
+        raise OptionError(f"cue_threshold must be more than 0 and at most 1, got {threshold}")
+
+
+def _measures(source: Labels, threshold: float) -> dict[str, pl.Expr]:
+    """Return what is followed: 1.0 where shown, null where it does not apply."""
+    charged = pl.when(pl.col("label").is_not_null()).then(
+        (pl.col("label") == EMOTIONAL).cast(pl.Float64)
+    )
+    cues = {name: _shown(name, threshold) for name in CUES if name in source.columns}
+    return {_CHARGED: charged, **cues}
+
+
+def _shown(name: str, threshold: float) -> pl.Expr:
+    return (pl.col(name) >= threshold).cast(pl.Float64)
+
+
+def _sums(measures: Mapping[str, pl.Expr]) -> Iterator[pl.Expr]:
+    for name in measures:
+        yield pl.col(name).sum()
+        yield pl.col(name).count().alias(f"{name} n")
+
+
+def _share(
+    sums: pl.DataFrame, name: str, confidence: float, min_users: int
+) -> dict[str, Any] | None:
+    """Return a share over users' sums, None if it applies to nothing."""
+    known = sums.filter(pl.col(f"{name} n") > 0)
+    if known.is_empty():
+        return None
+    counts = known[f"{name} n"].cast(pl.Float64).to_numpy()
+    hidden = len(known) < min_users
+    estimate: Estimate = NONE
+    if not hidden:
+        mean, spread = clustered_mean(known[name].to_numpy(), counts)
+        estimate = wilson_share(mean, spread, kish(counts), confidence)
+    return asdict(estimate) | {
+        "units": None if hidden else int(counts.sum()),
+        "users": None if hidden else len(known),
+        "suppressed": hidden,
+    }
+
+
+def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    kinds: dict[str, Any] = dict.fromkeys(("estimate", "low", "high", "lift"), pl.Float64)
+    kinds |= dict.fromkeys(("units", "users"), pl.Int64)
+    present = {name: kind for name, kind in kinds.items() if rows and name in rows[0]}
+    return pl.DataFrame(rows, schema_overrides=present).fill_nan(None)

@@ -1,0 +1,370 @@
+"""One row a user: how much they use the assistant, how affectively, and whether that changes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from affectlib.aggregation import adjusted
+from affectlib.analysis._frames import (
+    AnalysisWarning,
+    Labels,
+    TableError,
+    decile,
+    labels_table,
+)
+from affectlib.errors import OptionError
+from affectlib.taxonomy import CUES, EMOTIONAL
+
+__all__ = ["users"]
+
+_SAMPLE = 20
+_GAP_MINUTES = 10
+_FEWEST_WEEKS = 4
+_WEEK_SECONDS = 604_800
+_RATES = ("any_rate", "mean_rate")
+
+
+def users(
+    labels: Any,
+    *,
+    usage: Literal["messages", "conversations", "hours"] = "messages",
+    cue_threshold: float = 0.5,
+    time_zone: str = "UTC",
+    false_discovery_rate: float = 0.05,
+) -> Any:
+    """Summarise labels by user.
+
+    Labels of messages give all columns. Labels of conversations lack ``hours``, count active days
+    by the days on which conversations began, and take cues by conversation.
+
+    - ``user_id, conversations, messages, user_messages``
+    - ``active_days``: days, in `time_zone`, with a message
+    - ``hours``: time in chat, the gaps between messages, each of 10 minutes at most
+    - ``first, last``: times of the first and last message, or start of a conversation
+    - ``turns, charged_turns``: the user's messages that have a label, and those emotional
+    - ``turn_rate``: share of the turns that are charged
+    - ``any_rate, adjusted_rate, mean_rate``: means of `any`, `adjusted`, `rate` of conversations
+    - ``emotional_rate``: share of conversations labelled so; null from labels of messages
+    - ``any_rate_shrunken, mean_rate_shrunken``: drawn towards the mean of all users, the more the
+      fewer conversations there are, by linear empirical Bayes (Buhlmann, ASTIN Bulletin 4, 1967)
+    - one a cue: share of messages of its role, or of conversations, that show it
+    - ``trend``: change of the turn rate a week, by weighted least squares over active weeks
+    - ``trend_p, trend_q``: p-value of its t-test, and that adjusted for the number of users
+      (Benjamini and Hochberg 1995); null with fewer than 4 active weeks
+    - ``direction``: ``rising``, ``falling`` or ``flat``, by ``trend_q``
+    - ``usage_decile``: tenth by `usage`, 10 the heaviest
+
+    Rates are of labels, as the classifier gave them: its errors are in them. Rows without a user
+    id are left out, with a warning.
+
+    Args:
+        labels: Labels with ``user_id`` and ``label``. Of messages also ``conversation_id`` or
+            ``record``, ``message``, ``role`` and ``timestamp``; of conversations ``rate``, ``any``,
+            ``adjusted``, ``user_messages``, ``assistant_messages`` and ``started_at``.
+        usage: What the deciles are of.
+        cue_threshold: Probability from which a cue counts as shown.
+        time_zone: Where a day begins.
+        false_discovery_rate: The ``trend_q`` below which a trend counts.
+
+    Returns:
+        A frame, one row a user, in the order of their ids.
+
+    Raises:
+        InputTypeError: `labels` is no frame.
+        OptionError: `usage`, `time_zone` or a number has a value that is not accepted.
+        TableError: A column is missing, or no row has a user id.
+
+    Warns:
+        AnalysisWarning: Rows lack user ids or times, there is one user only, or all labels are
+            the same.
+
+    Example:
+        >>> from affectlib.analysis import simulate, users
+        >>> people = users(simulate(100).messages)
+        >>> people.height, people["usage_decile"].max()
+        (100, 10)
+    """
+    _check_options(usage, cue_threshold, time_zone, false_discovery_rate)
+    source = labels_table(labels)
+    rows = _of_known_users(source)
+    if source.level == "message":
+        if usage == "hours":
+            source.require(["timestamp"])
+        people, conversations = _from_messages(source, rows, cue_threshold, time_zone)
+    else:
+        if usage == "hours":
+            raise OptionError("usage='hours' needs labels of messages (affectlib label --level)")
+        people, conversations = _from_conversations(source, rows, cue_threshold, time_zone)
+    people = people.join(_by_conversation(conversations), on="user_id", how="left")
+    people = people.with_columns(
+        turn_rate=pl.when(pl.col("turns") > 0).then(pl.col("charged_turns") / pl.col("turns"))
+    )
+    _warn_of_sameness(people)
+    for name in _RATES:
+        people = people.with_columns(_shrunken(people, name).alias(f"{name}_shrunken"))
+    people = people.join(
+        _trends(conversations, false_discovery_rate), on="user_id", how="left"
+    ).with_columns(decile(pl.col(usage)).alias("usage_decile"))
+    people = people.select(_columns(people)).with_columns(pl.col(pl.UInt32).cast(pl.Int64))
+    return source.restore(people.sort("user_id"))
+
+
+def _check_options(usage: str, threshold: float, zone: str, rate: float) -> None:
+    if usage not in ("messages", "conversations", "hours"):
+        raise OptionError(f"unknown usage {usage!r}; use messages, conversations or hours")
+    if not 0 < threshold <= 1 or not 0 < rate < 1:
+        raise OptionError("cue_threshold and false_discovery_rate must lie between 0 and 1")
+    try:
+        pl.Series([0]).cast(pl.Datetime("us", zone))
+    except pl.exceptions.PolarsError:
+        raise OptionError(f"unknown time_zone {zone!r}; use one such as Europe/Paris") from None
+
+
+def _of_known_users(source: Labels) -> pl.LazyFrame:
+    source.require(["user_id", "label"]).labelled()
+    known = source.rows.select(pl.col("user_id").is_not_null().mean()).collect().item() or 0.0
+    if not known:
+        raise TableError(
+            f"{source.name}, user_id: no row has one, so nothing can be said of users; give each "
+            "conversation its user's id"
+        )
+    if known < 1:
+        warnings.warn(
+            f"{source.name}: {1 - known:.1%} of the rows have no user id and are left out",
+            AnalysisWarning,
+            stacklevel=3,
+        )
+    timed = source.time in source.columns
+    if not timed or not source.rows.select(pl.col(source.time).count()).collect().item():
+        warnings.warn(
+            f"{source.name}, {source.time}: no row has a time, so there are no active days, time "
+            "in chat and trends",
+            AnalysisWarning,
+            stacklevel=3,
+        )
+    return source.rows.filter(pl.col("user_id").is_not_null())
+
+
+def _from_messages(
+    source: Labels, rows: pl.LazyFrame, threshold: float, zone: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a row a user, and a row a conversation with ``user_id, week, turns, charged``."""
+    source.require(["role"])
+    time = _time_of(source)
+    base = rows.with_columns(time, charged=pl.col("label") == EMOTIONAL)
+    is_user = pl.col("role") == "user"
+    gaps = pl.col("timestamp").sort().diff().dt.total_microseconds()
+    conversations = (
+        base.group_by("user_id", *source.conversation_keys())
+        .agg(
+            pl.len().alias("messages"),
+            is_user.sum().alias("user_messages"),
+            pl.col("label").count().alias("turns"),
+            pl.col("charged").sum(),
+            pl.col("timestamp").min().alias("first"),
+            pl.col("timestamp").max().alias("last"),
+            (gaps.clip(upper_bound=_GAP_MINUTES * 60_000_000).sum() / 3.6e9).alias("hours"),
+        )
+        .collect(engine="streaming")
+    )
+    conversations = _aggregated(conversations)
+    per_message = (
+        base.group_by("user_id")
+        .agg(_days(zone, "timestamp"), *_cue_shares(source, threshold))
+        .collect(engine="streaming")
+    )
+    people = conversations.group_by("user_id").agg(
+        pl.len().alias("conversations"),
+        *(pl.col(name).sum() for name in ("messages", "user_messages", "turns")),
+        pl.col("charged").sum().alias("charged_turns"),
+        pl.when(pl.col("first").count() > 0).then(pl.col("hours").sum()).alias("hours"),
+        pl.col("first").min(),
+        pl.col("last").max(),
+        pl.lit(None, pl.Float64).alias("emotional_rate"),
+    )
+    return people.join(per_message, on="user_id", how="left"), conversations
+
+
+def _from_conversations(
+    source: Labels, rows: pl.LazyFrame, threshold: float, zone: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    source.require(["any", "adjusted", "rate", "user_messages", "assistant_messages"])
+    base = rows.filter(pl.col("label").is_not_null()).with_columns(_time_of(source))
+    turns = pl.col("user_messages").cast(pl.Int64)
+    conversations = base.select(
+        "user_id",
+        turns.alias("turns"),
+        (pl.col("rate") * turns).round().cast(pl.Int64).alias("charged"),
+        pl.col("started_at").alias("first"),
+        pl.col("any").cast(pl.Float64),
+        pl.col("adjusted").cast(pl.Float64),
+        pl.col("rate").cast(pl.Float64),
+    ).collect()
+    people = (
+        base.group_by("user_id")
+        .agg(
+            pl.len().alias("conversations"),
+            (turns + pl.col("assistant_messages")).sum().cast(pl.Int64).alias("messages"),
+            turns.sum().alias("user_messages"),
+            turns.sum().alias("turns"),
+            (pl.col("rate") * turns).round().sum().cast(pl.Int64).alias("charged_turns"),
+            pl.lit(None, pl.Float64).alias("hours"),
+            pl.col("started_at").min().alias("first"),
+            pl.col("started_at").max().alias("last"),
+            (pl.col("label") == EMOTIONAL).mean().alias("emotional_rate"),
+            _days(zone, "started_at"),
+            *_cue_shares(source, threshold),
+        )
+        .collect(engine="streaming")
+    )
+    return people, conversations
+
+
+def _time_of(source: Labels) -> pl.Expr:
+    """Return the times, null if there is no such column."""
+    if source.time in source.columns:
+        return pl.col(source.time)
+    return pl.lit(None, pl.Datetime("us", "UTC")).alias(source.time)
+
+
+def _days(zone: str, time: str) -> pl.Expr:
+    days = pl.col(time).dt.convert_time_zone(zone).dt.date().drop_nulls().n_unique()
+    return pl.when(pl.col(time).count() > 0).then(days).cast(pl.Int64).alias("active_days")
+
+
+def _cue_shares(source: Labels, threshold: float) -> list[pl.Expr]:
+    """Return the share of rows that show each cue, of those to which it applies."""
+    return [(pl.col(name) >= threshold).mean() for name in CUES if name in source.columns]
+
+
+def _aggregated(conversations: pl.DataFrame) -> pl.DataFrame:
+    """Add `any`, `adjusted` and `rate`, null for conversations without a labelled turn."""
+    has_turns = pl.col("turns") > 0
+    with_rate = conversations.with_columns(
+        pl.when(has_turns).then((pl.col("charged") > 0).cast(pl.Float64)).alias("any"),
+        pl.when(has_turns).then(pl.col("charged") / pl.col("turns")).alias("rate"),
+    )
+    pairs = with_rate.filter((pl.col("turns") > _SAMPLE) & (pl.col("charged") > 0))
+    pairs = pairs.select("charged", "turns").unique()
+    chances = pairs.with_columns(
+        pl.Series(
+            "adjusted",
+            [
+                adjusted([True] * charged + [False] * (turns - charged), _SAMPLE)
+                for charged, turns in pairs.iter_rows()
+            ],
+            dtype=pl.Float64,
+        )
+    )
+    return with_rate.join(chances, on=["charged", "turns"], how="left").with_columns(
+        pl.coalesce("adjusted", "any").alias("adjusted")
+    )
+
+
+def _by_conversation(conversations: pl.DataFrame) -> pl.DataFrame:
+    return conversations.group_by("user_id").agg(
+        pl.col("any").mean().alias("any_rate"),
+        pl.col("adjusted").mean().alias("adjusted_rate"),
+        pl.col("rate").mean().alias("mean_rate"),
+        pl.col("rate").count().alias("_counted"),
+        pl.col("any").pow(2).sum().alias("any_rate_squares"),
+        pl.col("rate").pow(2).sum().alias("mean_rate_squares"),
+    )
+
+
+def _shrunken(people: pl.DataFrame, name: str) -> pl.Series:
+    """Return the means of users drawn towards that of all (Buhlmann's credibility)."""
+    known = people.filter(pl.col("_counted") > 0)
+    counts = known["_counted"].to_numpy().astype(float)
+    means = known[name].to_numpy()
+    squares = known[f"{name}_squares"].to_numpy()
+    total, groups = counts.sum(), len(counts)
+    if groups < 2 or total <= groups:
+        return people[name]  # nothing tells the users' spread from chance
+    within = float((squares - counts * means**2).sum() / (total - groups))
+    overall = float((counts * means).sum() / total)
+    between = (float((counts * (means - overall) ** 2).sum()) - (groups - 1) * within) / (
+        total - float((counts**2).sum()) / total
+    )
+    if within <= 0:
+        return people[name]
+    own = max(between, 0.0) / within
+    # The mean of users, each counted as far as its own mean can be believed.
+    belief = counts * own / (1 + counts * own)
+    centre = float((belief * means).sum() / belief.sum()) if belief.sum() > 0 else overall
+    trust = pl.col("_counted") * own / (1 + pl.col("_counted") * own)
+    return people.select(centre + trust * (pl.col(name) - centre)).to_series()
+
+
+def _trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
+    """Fit a line through each user's weekly turn rates, weighted by turns."""
+    age = (pl.col("first") - pl.col("first").min()).dt.total_seconds()
+    weeks = (
+        conversations.filter(pl.col("first").is_not_null() & (pl.col("turns") > 0))
+        .with_columns(week=(age // _WEEK_SECONDS).cast(pl.Float64))
+        .group_by("user_id", "week")
+        .agg(pl.col("turns").sum().cast(pl.Float64), pl.col("charged").sum())
+        .with_columns(rate=pl.col("charged") / pl.col("turns"))
+    )
+    weight, x, y = pl.col("turns"), pl.col("week"), pl.col("rate")
+    centred_x = x - (weight * x).sum() / weight.sum()
+    centred_y = y - (weight * y).sum() / weight.sum()
+    sums = weeks.group_by("user_id").agg(
+        pl.len().alias("weeks"),
+        (weight * centred_x**2).sum().alias("xx"),
+        (weight * centred_x * centred_y).sum().alias("xy"),
+        (weight * centred_y**2).sum().alias("yy"),
+    )
+    fitted = sums.filter((pl.col("weeks") >= _FEWEST_WEEKS) & (pl.col("xx") > 0))
+    trend = (fitted["xy"] / fitted["xx"]).to_numpy()
+    p = _slope_p(trend, *(fitted[name].to_numpy() for name in ("xx", "xy", "yy", "weeks")))
+    q = stats.false_discovery_control(p) if len(p) else p
+    direction = np.where(q >= rate, "flat", np.where(trend > 0, "rising", "falling"))
+    return fitted.select(
+        "user_id",
+        trend=pl.Series(trend, dtype=pl.Float64),
+        trend_p=pl.Series(p, dtype=pl.Float64),
+        trend_q=pl.Series(q, dtype=pl.Float64),
+        direction=pl.Series(direction.tolist(), dtype=pl.String),
+    )
+
+
+def _slope_p(
+    slope: NDArray[np.float64],
+    xx: NDArray[np.float64],
+    xy: NDArray[np.float64],
+    yy: NDArray[np.float64],
+    weeks: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return two-sided p-values of slopes; 1 where nothing changes."""
+    freedom = weeks - 2.0
+    residual = np.maximum(yy - slope * xy, 0.0) / freedom
+    flat = yy <= 1e-15
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(slope) / np.sqrt(residual / xx)
+    p: NDArray[np.float64] = np.where(flat, 1.0, 2 * stats.t.sf(np.where(flat, 0.0, t), freedom))
+    return p
+
+
+def _warn_of_sameness(people: pl.DataFrame) -> None:
+    if len(people) == 1:
+        problem = "there is one user only: no comparison between users means anything"
+    elif people["charged_turns"].sum() in (0, people["turns"].sum()):
+        problem = "all turns have the same label: rates tell users apart no more"
+    else:
+        return
+    warnings.warn(f"labels: {problem}", AnalysisWarning, stacklevel=3)
+
+
+def _columns(people: pl.DataFrame) -> list[str]:
+    order = ["user_id", "conversations", "messages", "user_messages", "active_days", "hours"]
+    order += ["first", "last", "turns", "charged_turns", "turn_rate", "any_rate", "adjusted_rate"]
+    order += ["mean_rate", "emotional_rate", *(f"{name}_shrunken" for name in _RATES)]
+    order += [name for name in CUES if name in people.columns]
+    return [*order, "trend", "trend_p", "trend_q", "direction", "usage_decile"]

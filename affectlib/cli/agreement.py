@@ -1,0 +1,52 @@
+"""``affectlib agreement``: compare the answers of two people who labelled the same rows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+
+from affectlib.cli._options import Commands
+from affectlib.cli._terminal import DONE, say
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    agreement = commands.add_parser(
+        "agreement", help="compare the answers of two people who labelled the same rows"
+    )
+    agreement.add_argument("first", metavar="A", help="a filled sheet: .csv, .jsonl or .parquet")
+    agreement.add_argument("second", metavar="B", help="the other one")
+    agreement.add_argument("--column", default="gold", help="the column of answers")
+    agreement.add_argument("--confidence", type=float, default=0.95)
+    agreement.add_argument("--json", action="store_true", help="print JSON, one line a measure")
+    agreement.set_defaults(command=_agreement)
+
+
+def _agreement(arguments: argparse.Namespace) -> int:
+    from affectlib.analysis import AnalysisWarning, agreement, read_labels
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AnalysisWarning)
+        rows = agreement(
+            read_labels(arguments.first),
+            read_labels(arguments.second),
+            column=arguments.column,
+            confidence=arguments.confidence,
+        ).to_dicts()
+    if arguments.json:
+        for row in rows:
+            say(json.dumps(row))
+        return DONE
+    say(f"{rows[0]['units']:,} rows answered by both")
+    for row in rows:
+        figure = "not defined" if row["estimate"] is None else f"{row['estimate']:.3f}"
+        if row["low"] is not None:
+            figure += (
+                f"  ({arguments.confidence * 100:g} % interval {row['low']:.3f} to "
+                f"{row['high']:.3f})"
+            )
+        say(f"  {row['measure']:<24} {figure}")
+    for warning in caught:
+        say(f"note: {warning.message}")
+    return DONE

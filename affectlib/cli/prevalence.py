@@ -1,0 +1,145 @@
+"""``affectlib prevalence``: estimate how common emotional conversations or messages are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from affectlib.cli._options import Commands
+from affectlib.cli._terminal import DONE, say
+
+if TYPE_CHECKING:
+    from affectlib.analysis import Accuracy
+
+_METHODS = {
+    "naive": "labelled emotional, uncorrected",
+    "rogan_gladen": "corrected by sensitivity and specificity",
+    "gold": "gold sample alone",
+    "ppi": "gold sample and all labels (prediction-powered)",
+}
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    prevalence = commands.add_parser(
+        "prevalence", help="estimate how common emotional conversations or messages are"
+    )
+    prevalence.add_argument(
+        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+    )
+    prevalence.add_argument(
+        "--gold",
+        metavar="SHEET",
+        help="labels that people gave: record or conversation_id, gold and, if drawn so, weight",
+    )
+    prevalence.add_argument(
+        "--measured",
+        type=_counts,
+        metavar="TP,FN,TN,FP",
+        help="what the model did elsewhere, in place of what it says of itself: true positives, "
+        "false negatives, true negatives, false positives",
+    )
+    prevalence.add_argument(
+        "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
+    )
+    prevalence.add_argument("--confidence", type=float, default=0.95)
+    prevalence.add_argument(
+        "--min-users", type=int, default=10, help="groups of fewer users are not shown"
+    )
+    prevalence.add_argument("--json", action="store_true", help="print JSON, one line a figure")
+    prevalence.set_defaults(command=_prevalence)
+
+
+def _prevalence(arguments: argparse.Namespace) -> int:
+    from affectlib.analysis import NOT_A_CAUSE, AnalysisWarning, prevalence, read_labels
+
+    labels = read_labels(arguments.labels)
+    measured = arguments.measured
+    if arguments.gold is None and measured is None:
+        measured = _of_model(arguments.labels, labels.collect_schema().names())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AnalysisWarning)
+        found = prevalence(
+            labels,
+            None if arguments.gold is None else read_labels(arguments.gold),
+            measured=measured,
+            by=arguments.by,
+            confidence=arguments.confidence,
+            min_users=arguments.min_users,
+        )
+    rows = found.to_dicts()
+    if arguments.json:
+        for row in rows:
+            say(json.dumps(row, default=str))
+        return DONE
+    groups = arguments.by or []
+    shown = None
+    for row in rows:
+        group = ", ".join(f"{name} {_plain(row[name])}" for name in groups) or "all"
+        if group != shown:
+            shown = group
+            size = (
+                "" if row["suppressed"] else f": {row['units']:,} labelled, {row['users']:,} users"
+            )
+            say(f"{group}{size}")
+        say(f"  {_METHODS[row['method']]:<48} {_figure(row, arguments.confidence)}")
+    for warning in caught:
+        say(f"note: {warning.message}")
+    if arguments.gold is None and measured is None:
+        say(
+            "note: counting labels is biased where emotional ones are rare; give --gold, a sample "
+            "labelled by hand, or --measured"
+        )
+    if groups:
+        say(f"note: {NOT_A_CAUSE}")
+    return DONE
+
+
+def _counts(text: str) -> Accuracy:
+    from affectlib.analysis import Accuracy
+
+    try:
+        return Accuracy(*(int(count) for count in text.split(",")))
+    except (ValueError, TypeError):
+        raise argparse.ArgumentTypeError(
+            "expected four counts TP,FN,TN,FP, with emotional conversations and others among them"
+        ) from None
+
+
+def _of_model(path: str, columns: list[str]) -> Accuracy | None:
+    """Return what the model that made the labels says of its accuracy, None if it is not known."""
+    from affectlib.analysis import measured_accuracy
+    from affectlib.artifacts import bundled_models, load_artifact
+
+    if Path(path).suffix != ".parquet":
+        return None
+    from pyarrow.parquet import read_schema
+
+    made_with: dict[str, Any] = json.loads(
+        (read_schema(path).metadata or {}).get(b"affectlib", "{}")
+    )
+    if made_with.get("model") not in bundled_models():
+        return None
+    artifact = load_artifact(made_with["model"])
+    if artifact.fingerprint != made_with["fingerprint"]:
+        return None
+    level = "message" if "message" in columns else "conversation"
+    return measured_accuracy(artifact, made_with["operating_point"], level)
+
+
+def _figure(row: dict[str, Any], confidence: float) -> str:
+    if row["suppressed"]:
+        return "not shown, too few users"
+    if row["estimate"] is None:
+        return "cannot be estimated"
+    return (
+        f"{row['estimate']:.2%}  ({confidence * 100:g} % interval {row['low']:.2%} to "
+        f"{row['high']:.2%})"
+    )
+
+
+def _plain(value: Any) -> str:
+    return value.date().isoformat() if hasattr(value, "date") else str(value)

@@ -1,0 +1,111 @@
+"""``affectlib report``: put the findings on a page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from affectlib.cli._options import Commands, transcript_options
+from affectlib.cli._terminal import DONE, say
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    report = commands.add_parser(
+        "report",
+        parents=[transcript_options()],
+        help="put the findings on a page",
+        description="Write one HTML page, for people who did not run this: how common charged use "
+        "is, whose it is, whether it grows and what goes with it, with intervals, methods and "
+        "limits. It needs no network and holds no transcript text unless --show-text asks for it.",
+    )
+    report.add_argument(
+        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+    )
+    report.add_argument("-o", "--output", metavar="OUT", required=True, help="an .html file")
+    report.add_argument(
+        "--messages", metavar="FILE", help="labels of the same transcripts by --level message"
+    )
+    report.add_argument(
+        "--users", metavar="FILE", help="what is known of the users: user_id and other columns"
+    )
+    report.add_argument("--gold", metavar="SHEET", help="a sample labelled by hand")
+    for name, about in (
+        ("by", "columns to compare groups by"),
+        ("outcome", "columns of the users, such as survey scores, to set against usage"),
+        ("control", "columns of the users to hold constant in that"),
+    ):
+        report.add_argument(
+            f"--{name}",
+            type=lambda text: text.split(","),
+            default=[],
+            metavar="COLUMN,…",
+            help=about,
+        )
+    report.add_argument("--title", help="title of the page")
+    report.add_argument("--lang", default="en", help="language of the page, en or fr")
+    report.add_argument(
+        "--show-text",
+        metavar="IN",
+        help="the transcripts that were labelled: show the messages with the highest probabilities",
+    )
+    report.add_argument(
+        "--min-users", type=int, default=10, help="figures of fewer users are not shown"
+    )
+    report.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    report.set_defaults(command=_report)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from affectlib.analysis import AnalysisWarning, read_labels
+    from affectlib.analysis._pages import check_output, write_page
+    from affectlib.analysis.report import report_page
+    from affectlib.cli.prevalence import _of_model
+
+    target = Path(arguments.output)
+    check_output(target, ".html", arguments.overwrite)
+    labels, messages, participants, gold = (
+        None if path is None else read_labels(path)
+        for path in (arguments.labels, arguments.messages, arguments.users, arguments.gold)
+    )
+    measured = None
+    if labels is not None and gold is None:
+        measured = _of_model(arguments.labels, labels.collect_schema().names())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AnalysisWarning)
+        page = report_page(
+            labels,
+            messages=messages,
+            participants=participants,
+            gold=gold,
+            measured=measured,
+            by=arguments.by,
+            outcomes=arguments.outcome,
+            controls=arguments.control,
+            title=arguments.title,
+            made_with=_made_with(arguments.labels),
+            show_text=arguments.show_text,
+            format=arguments.format,
+            columns=arguments.columns,
+            lang=arguments.lang,
+            min_users=arguments.min_users,
+        )
+    write_page(target, page, overwrite=arguments.overwrite)
+    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        say(f"note: {note}", sys.stderr)
+    say(f"report -> {target}", sys.stderr)
+    return DONE
+
+
+def _made_with(path: str) -> str | None:
+    """Return which model made the labels, None if the file does not say."""
+    if Path(path).suffix != ".parquet":
+        return None
+    from pyarrow.parquet import read_schema
+
+    made: dict[str, Any] = json.loads((read_schema(path).metadata or {}).get(b"affectlib", "{}"))
+    return f"{made['model']} {made['model_version']}, {made['operating_point']}" if made else None

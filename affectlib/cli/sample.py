@@ -1,0 +1,73 @@
+"""``affectlib sample``: choose what to label by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from affectlib.cli._options import Commands, transcript_options
+from affectlib.cli._terminal import DONE, say
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    sample = commands.add_parser(
+        "sample",
+        parents=[transcript_options()],
+        help="choose what to label by hand",
+        description="Draw conversations (or messages) to label by hand: more where the classifier "
+        "is unsure, each with its weight. Fill in the column gold with emotional or task, by the "
+        "codebook, or on the page that --transcripts makes beside the sheet.",
+    )
+    sample.add_argument("labels", metavar="LABELS", help="what affectlib label wrote")
+    sample.add_argument("-n", type=int, default=200, metavar="ROWS", help="how many; 200")
+    sample.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="the sheet, a .csv file"
+    )
+    sample.add_argument(
+        "--transcripts",
+        metavar="IN",
+        help="the file that was labelled: also write a page (OUT with .html) that shows each "
+        "conversation and is filled in by keys, offline; it holds their text",
+    )
+    sample.add_argument("--strata", type=int, default=10, help="parts of equal size; at most 10")
+    sample.add_argument("--seed", type=int, default=0, help="the same one draws the same rows; 0")
+    sample.add_argument("--lang", default="en", help="language of the page, en or fr")
+    sample.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    sample.set_defaults(command=_sample)
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from affectlib._output import Output
+    from affectlib.analysis._frames import read_labels
+    from affectlib.analysis._pages import check_output, in_language, write_page
+    from affectlib.analysis.sampling import sample
+    from affectlib.analysis.sheet import annotation_page
+    from affectlib.analysis.sheet_texts import TEXTS
+
+    target = Path(arguments.output)
+    page = target.with_suffix(".html")
+    check_output(target, ".csv", arguments.overwrite)
+    in_language(TEXTS, arguments.lang)
+    if arguments.transcripts is not None:
+        check_output(page, ".html", arguments.overwrite)
+    drawn = sample(
+        read_labels(arguments.labels), arguments.n, strata=arguments.strata, seed=arguments.seed
+    )
+    if arguments.transcripts is not None:
+        text = annotation_page(
+            drawn,
+            arguments.transcripts,
+            format=arguments.format,
+            columns=arguments.columns,
+            lang=arguments.lang,
+        )
+        write_page(page, text, overwrite=arguments.overwrite)
+    output = Output(str(target), drawn.to_arrow().schema)
+    output.add(drawn.to_dicts())
+    output.commit()
+    say(f"{len(drawn):,} rows to label -> {target}", sys.stderr)
+    if arguments.transcripts is not None:
+        say(f"page to label them on, with their text -> {page}", sys.stderr)
+    return DONE

@@ -1,0 +1,112 @@
+"""How long it takes to summarise many labelled messages by user, and how much memory.
+
+``python -m tests.benchmarks.analysis`` writes 10 million labels of messages of 200,000 users to a
+temporary Parquet file and summarises them; the aim is under 60 s and under 4 GB on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from pyarrow.parquet import ParquetWriter
+
+from affectlib.corpus import output_schema
+from affectlib.taxonomy import CUES
+
+MESSAGES_A_CONVERSATION = 10
+CONVERSATIONS_A_PART = 50_000
+SECONDS, GIGABYTES = 60, 4
+
+
+def main() -> int:
+    """Write, measure, print; the exit status says whether the aim was met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000_000)
+    parser.add_argument("--users", type=int, default=200_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "labels.parquet"
+        write_labels(path, arguments.messages, arguments.users)
+        from affectlib.analysis import read_labels, users
+
+        start = time.monotonic()
+        people = users(read_labels(path))
+        seconds = time.monotonic() - start
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(
+        f"{people['messages'].sum():,} messages of {people.height:,} users in {seconds:.1f} s, "
+        f"peak memory {memory:.2f} GB"
+    )
+    return 0 if seconds < SECONDS and memory < GIGABYTES else 1
+
+
+def write_labels(path: Path, messages: int, users: int) -> None:
+    """Write labels of messages of users of very unequal activity, part by part."""
+    chance = np.random.default_rng(0)
+    conversations = messages // MESSAGES_A_CONVERSATION
+    owners = np.sort((users * chance.random(conversations) ** 2).astype(np.int64))
+    schema = output_schema("message")
+    with ParquetWriter(path, schema) as writer:
+        for start in range(0, conversations, CONVERSATIONS_A_PART):
+            part = _part(chance, start, owners[start : start + CONVERSATIONS_A_PART])
+            writer.write_table(part.select(schema.names).to_arrow().cast(schema))
+
+
+def _part(chance: np.random.Generator, start: int, owners: np.ndarray) -> pl.DataFrame:
+    size = len(owners) * MESSAGES_A_CONVERSATION
+    conversation = np.repeat(np.arange(start, start + len(owners)), MESSAGES_A_CONVERSATION)
+    place = np.tile(np.arange(MESSAGES_A_CONVERSATION), len(owners))
+    begun = np.repeat(chance.integers(0, 84 * 86_400, len(owners)), MESSAGES_A_CONVERSATION)
+    is_user = pl.col("role") == "user"
+    return (
+        pl.DataFrame(
+            {
+                "record": conversation,
+                "user": np.repeat(owners, MESSAGES_A_CONVERSATION),
+                "message": place,
+                "seconds": 1_740_000_000 + begun + 20 * place,
+                "probability": chance.random(size) ** 4,
+                **{name: chance.random(size) for name in CUES},
+            }
+        )
+        .select(
+            pl.col("record").cast(pl.String).alias("conversation_id"),
+            "record",
+            pl.col("user").cast(pl.String).alias("user_id"),
+            "message",
+            role=pl.when(pl.col("message") % 2 == 0)
+            .then(pl.lit("user"))
+            .otherwise(pl.lit("assistant")),
+            timestamp=(pl.col("seconds") * 1_000_000)
+            .cast(pl.Datetime("us"))
+            .dt.replace_time_zone("UTC"),
+            status=pl.lit("ok"),
+            error=pl.lit(None, pl.String),
+            probability="probability",
+            truncated_tokens=pl.lit(0, pl.Int64),
+            **{name: pl.col(name) for name in CUES},
+        )
+        .with_columns(
+            label=pl.when(is_user).then(
+                pl.when(pl.col("probability") > 0.6)
+                .then(pl.lit("emotional"))
+                .otherwise(pl.lit("task"))
+            ),
+            probability=pl.when(is_user).then("probability"),
+            **{
+                name: pl.when(is_user == (cue.unit == "user")).then(name)
+                for name, cue in CUES.items()
+            },
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from affectlib.analysis import (
+    Accuracy,
+    AnalysisWarning,
+    TableError,
+    calibration,
+    measured_accuracy,
+    prevalence,
+    simulate,
+)
+from affectlib.analysis._intervals import (
+    GoldUnits,
+    clustered_mean,
+    exact_share,
+    prediction_powered_share,
+    rogan_gladen_share,
+    wilson_share,
+)
+from affectlib.artifacts import load_artifact
+from affectlib.errors import OptionError
+
+PEOPLE = simulate(600, seed=5, prevalence=0.03)
+MEASURED = Accuracy(80, 20, 980, 20)
+
+
+def figures(frame: pl.DataFrame) -> dict[str, dict[str, object]]:
+    return {row["method"]: row for row in frame.to_dicts()}
+
+
+def test_gold_sample_finds_what_counting_misses():
+    gold = PEOPLE.gold_conversations.sample(800, seed=1)
+    found = figures(prevalence(PEOPLE.conversations, gold))
+    truth = PEOPLE.truth["prevalence"]
+    assert list(found) == ["naive", "gold", "rogan_gladen", "ppi"]
+    for method in ("gold", "rogan_gladen", "ppi"):
+        assert found[method]["low"] <= truth <= found[method]["high"]
+    assert found["naive"]["low"] > truth
+    width = {name: row["high"] - row["low"] for name, row in found.items()}
+    assert width["ppi"] < width["gold"]
+    assert found["ppi"]["units"] == PEOPLE.conversations.height
+    assert found["ppi"]["users"] == 600
+    assert found["ppi"]["gold"] == 800
+
+
+def test_measured_accuracy_corrects_with_a_warning():
+    with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
+        found = figures(prevalence(PEOPLE.conversations, measured=MEASURED))
+    truth = PEOPLE.truth["prevalence"]
+    assert found["rogan_gladen"]["low"] <= truth <= found["rogan_gladen"]["high"]
+    with pytest.warns(AnalysisWarning):
+        wide = figures(prevalence(PEOPLE.conversations, measured=Accuracy(8, 2, 98, 2)))
+    for name in ("low", "high"):
+        away = abs(wide["rogan_gladen"][name] - truth)
+        assert away >= abs(found["rogan_gladen"][name] - truth)
+    assert found["naive"]["gold"] is None
+
+
+def test_weights_make_an_uneven_draw_even():
+    likely = PEOPLE.conversations.with_columns(
+        chance=pl.when(pl.col("probability") > 0.2).then(1.0).otherwise(0.05)
+    )
+    rng = np.random.default_rng(0)
+    drawn = likely.filter(pl.Series(rng.random(likely.height)) < pl.col("chance"))
+    gold = drawn.select("record", weight=1 / pl.col("chance")).join(
+        PEOPLE.gold_conversations, on="record"
+    )
+    truth = PEOPLE.truth["prevalence"]
+    found = figures(prevalence(PEOPLE.conversations, gold))["ppi"]
+    assert found["low"] <= truth <= found["high"]
+    unweighted = figures(prevalence(PEOPLE.conversations, gold.drop("weight")))["gold"]
+    assert unweighted["low"] > truth
+
+
+def test_labels_of_messages_join_by_message():
+    gold = PEOPLE.gold_messages.sample(2000, seed=1).drop("record")
+    found = figures(prevalence(PEOPLE.messages, gold))
+    truth = PEOPLE.truth["message_prevalence"]
+    assert found["ppi"]["low"] <= truth <= found["ppi"]["high"]
+    assert found["ppi"]["units"] == PEOPLE.gold_messages.height
+
+
+def test_groups_and_periods():
+    found = prevalence(PEOPLE.conversations, by=["model", "month"])
+    assert found.columns[:3] == ["model", "month", "method"]
+    assert found.height == 6
+    assert found["units"].sum() == PEOPLE.conversations.height
+    weeks = prevalence(PEOPLE.conversations, by="week")
+    assert weeks["week"].is_sorted()
+    assert weeks["estimate"].tail(3).mean() > weeks["estimate"].head(3).mean()
+
+
+def test_small_groups_are_suppressed_unless_asked_for():
+    few = PEOPLE.conversations.with_columns(
+        group=pl.when(pl.col("user_id") < "u00005").then(pl.lit("few")).otherwise(pl.lit("many"))
+    )
+    found = prevalence(few, by="group")
+    hidden, shown = found.rows(named=True)
+    assert hidden["suppressed"]
+    assert [hidden[name] for name in ("estimate", "low", "high", "units", "users")] == [None] * 5
+    assert not shown["suppressed"]
+    assert not prevalence(few, by="group", min_users=0)["suppressed"].any()
+
+
+def test_clusters_widen_the_interval():
+    alone = PEOPLE.conversations.with_columns(user_id=pl.col("conversation_id"))
+    narrow, wide = (prevalence(frame).row(0, named=True) for frame in (alone, PEOPLE.conversations))
+    assert wide["estimate"] == narrow["estimate"]
+    assert wide["high"] - wide["low"] > 1.2 * (narrow["high"] - narrow["low"])
+
+
+def test_missing_user_ids_are_a_stated_fallback():
+    expected = prevalence(PEOPLE.conversations.with_columns(user_id=pl.col("conversation_id")))
+    for frame in (
+        PEOPLE.conversations.drop("user_id"),
+        PEOPLE.conversations.with_columns(user_id=pl.lit(None, pl.String)),
+    ):
+        with pytest.warns(AnalysisWarning, match="100% of the rows have no user id"):
+            found = prevalence(frame)
+        assert found["high"][0] == pytest.approx(expected["high"][0])
+
+
+def test_too_few_positives_are_said_and_not_corrected_by():
+    gold = PEOPLE.gold_conversations.filter(pl.col("gold") == "task").head(100)
+    with pytest.warns(AnalysisWarning, match="0 of 100 gold labels are emotional"):
+        found = figures(prevalence(PEOPLE.conversations, gold))
+    assert found["ppi"]["estimate"] is None
+    assert found["rogan_gladen"]["estimate"] is None
+    assert found["gold"]["estimate"] == 0
+    assert 0.03 < found["gold"]["high"] < 0.05  # the rule of three
+
+
+def test_all_labels_equal_is_no_error():
+    same = PEOPLE.conversations.with_columns(label=pl.lit("task"))
+    found = prevalence(same).row(0, named=True)
+    assert found["estimate"] == found["low"] == 0
+    assert 0 < found["high"] < 0.05
+
+
+def test_one_user_alone():
+    alone = PEOPLE.conversations.with_columns(user_id=pl.lit("me"))
+    assert prevalence(alone)["suppressed"].to_list() == [True]
+    found = prevalence(alone, min_users=0).row(0, named=True)
+    assert found["low"] < 0.01
+    assert found["high"] > 0.5  # one user says next to nothing of others
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda gold: gold.drop("gold"), "gold: no column 'gold'"),
+        (lambda gold: gold.drop("record", "conversation_id"), "no column 'conversation_id'"),
+        (lambda gold: gold.with_columns(gold=pl.lit("sad")), "gold, gold: 1 unknown answers"),
+        (lambda gold: gold.with_columns(gold=pl.lit(2)), "a charge of 2 or 3 is emotional"),
+        (lambda gold: gold.with_columns(gold=pl.lit("")), "no row has an answer yet"),
+        (lambda gold: gold.with_columns(weight=pl.lit(0)), "gold, weight: every weight"),
+        (lambda gold: gold.with_columns(weight=pl.lit("x")), "gold, weight: every weight"),
+        (lambda gold: pl.concat([gold, gold]), "rows with the same record; keep one"),
+        (lambda gold: gold.with_columns(pl.col("record") + 10**6), "50 of 50 rows belong to no"),
+        (lambda gold: gold.with_columns(pl.col("record").reverse()), "belong to no row"),
+    ],
+)
+def test_bad_gold_is_named(change, problem):
+    gold = PEOPLE.gold_conversations.head(50)
+    with pytest.raises(TableError, match=problem):
+        prevalence(PEOPLE.conversations, change(gold))
+
+
+def test_ids_that_are_there_twice_cannot_be_joined():
+    twice = pl.concat([PEOPLE.conversations, PEOPLE.conversations]).drop("record")
+    with pytest.raises(TableError, match="give each conversation its own id"):
+        prevalence(twice, PEOPLE.gold_conversations.head(50))
+
+
+@pytest.mark.parametrize("answers", [["yes", "no"], ["TRUE", "false"], [1, 0], [True, False]])
+def test_answers_have_synonyms_and_gaps(answers):
+    sheet = pl.DataFrame({"record": [*range(40)], "gold": answers * 20}, strict=False)
+    first = prevalence(PEOPLE.conversations, sheet)
+    assert figures(first)["gold"]["estimate"] == 0.5
+    gaps = sheet.with_columns(pl.col("gold").cast(pl.String)).vstack(
+        pl.DataFrame({"record": [90, 91, 92], "gold": ["unsure", "", None]})
+    )
+    with pytest.warns(AnalysisWarning, match="3 of 43 rows have no answer"):
+        assert figures(prevalence(PEOPLE.conversations, gaps))["gold"]["gold"] == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"by": "country"}, "by: no column 'country'; there are conversation_id"),
+        ({"confidence": 95}, "confidence must be more than 0 and less than 1"),
+        ({"gold": PEOPLE.gold_conversations, "measured": MEASURED}, "not both"),
+    ],
+)
+def test_bad_options_are_named(options, problem):
+    with pytest.raises(OptionError, match=problem):
+        prevalence(PEOPLE.conversations, **options)
+
+
+def test_period_without_times_is_named():
+    with pytest.raises(TableError, match="no row has a time to make week from"):
+        prevalence(PEOPLE.conversations.with_columns(started_at=None), by="week")
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 5, 5), (5, 5, 0, 0), (-1, 5, 5, 5)])
+def test_accuracy_refuses_what_cannot_be(counts):
+    with pytest.raises(OptionError):
+        Accuracy(*counts)
+
+
+def test_artifact_says_what_it_was_measured_to_do():
+    artifact = load_artifact()
+    counts = {
+        "true_positives": 15,
+        "false_negatives": 7,
+        "true_negatives": 739,
+        "false_positives": 15,
+    }
+    described = SimpleNamespace(
+        operating_point=artifact.operating_point,
+        description={"measured": {"balanced": {"conversation": counts}}},
+    )
+    assert measured_accuracy(described) == Accuracy(15, 7, 739, 15)
+    assert measured_accuracy(described, level="message") is None
+    assert measured_accuracy(described, "high_recall") is None
+    with pytest.raises(OptionError, match="unknown operating point"):
+        measured_accuracy(described, "best")
+
+
+def test_calibration_follows_calibrated_probabilities():
+    found = calibration(PEOPLE.conversations, PEOPLE.gold_conversations, bins=5)
+    assert found["gold"].sum() == PEOPLE.conversations.height
+    inside = found.filter(pl.col("probability").is_between(pl.col("low"), pl.col("high")))
+    assert inside.height >= 4
+    with pytest.raises(OptionError, match="bins"):
+        calibration(PEOPLE.conversations, PEOPLE.gold_conversations, bins=0)
+
+
+def test_intervals_agree_with_published_formulas():
+    ones = np.ones(1000)
+    hits = np.zeros(1000)
+    hits[:30] = 1
+    mean, spread = clustered_mean(hits, ones)
+    assert mean == 0.03
+    assert spread.variance == pytest.approx(0.03 * 0.97 / 999)
+    exact = exact_share(mean, spread, 1000, 0.95)
+    # Clopper and Pearson for 30 of 1,000, a little wider for the estimated variance
+    assert exact.low == pytest.approx(0.02034, abs=0.002)
+    assert exact.high == pytest.approx(0.04255, abs=0.003)
+    wilson = wilson_share(mean, spread, 1000, 0.95)
+    assert wilson.low == pytest.approx(0.0211, abs=0.002)
+    assert wilson.high == pytest.approx(0.0425, abs=0.003)
+    # With a perfect classifier nothing is left to correct.
+    perfect = rogan_gladen_share(0.1, 1000, (10**6, 10**6), (10**6, 10**6), 0.95)
+    assert perfect.estimate == pytest.approx(0.1)
+    assert perfect.low == pytest.approx(0.0829, abs=0.001)
+    assert perfect.high == pytest.approx(0.1202, abs=0.001)
+
+
+def test_prediction_powered_mean_without_weights_is_that_of_the_paper():
+    rng = np.random.default_rng(0)
+    truth = (rng.random(300) < 0.3).astype(float)
+    predicted = np.clip(truth * 0.5 + rng.random(300) * 0.5, 0, 1)
+    rest = rng.random(5000) * 0.7
+    gold = GoldUnits(np.arange(300), truth, predicted, np.ones(300))
+    every = np.concatenate([predicted, rest])
+    found = prediction_powered_share(every, np.ones(5300), gold, 0.95)
+    # lambda of PPI++ where the labels are few: cov(truth, predicted) / var(predicted)
+    tuning = np.cov(truth, predicted)[0, 1] / predicted.var(ddof=1)
+    tuning = min(tuning, 1.0)
+    expected = tuning * every.mean() + (truth - tuning * predicted).mean()
+    assert found.estimate == pytest.approx(expected)
+
+
+def test_nothing_is_estimated_from_a_classifier_no_better_than_chance():
+    with pytest.warns(AnalysisWarning):
+        found = figures(prevalence(PEOPLE.conversations, measured=Accuracy(1, 9, 5, 5)))
+    assert found["rogan_gladen"]["estimate"] is None

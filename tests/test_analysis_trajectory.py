@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import krippendorff
+import numpy as np
+import polars as pl
+import pytest
+from statsmodels.stats.inter_rater import cohens_kappa
+
+from affectlib.analysis import (
+    AnalysisWarning,
+    TableError,
+    agreement,
+    cue_pairs,
+    onset,
+    simulate,
+    trajectory,
+)
+from affectlib.errors import OptionError
+
+PEOPLE = simulate(300, seed=3, prevalence=0.2)
+
+
+def chat(user: str, name: str, labels: str) -> list[dict[str, object]]:
+    """A conversation from a word: an ``e`` is a charged turn, another letter a task."""
+    rows: list[dict[str, object]] = []
+    for place, letter in enumerate(labels):
+        label = "emotional" if letter == "e" else "task"
+        rows.append({"message": 2 * place, "role": "user", "label": label, "in_crisis": 0.1})
+        empathy = 0.9 if letter == "e" else 0.1
+        rows.append({"message": 2 * place + 1, "role": "assistant", "shows_empathy": empathy})
+    return [{"user_id": user, "conversation_id": name, **row} for row in rows]
+
+
+def test_parts_are_thirds_counted_by_hand():
+    rows = chat("a", "x", "ttteee") + chat("b", "y", "ttttte") + chat("c", "z", "ee")
+    found = trajectory(pl.DataFrame(rows), min_users=0)
+    charged = found.filter(pl.col("measure") == "charged")
+    assert charged["part"].to_list() == ["start", "middle", "end"]
+    assert charged["estimate"].to_list() == [0, 0.25, 0.75]
+    assert charged["units"].to_list() == [4, 4, 4]  # the chat of two turns has no thirds
+    empathy = found.filter(pl.col("measure") == "shows_empathy")
+    assert empathy["role"].unique().to_list() == ["assistant"]
+    assert empathy["estimate"].to_list() == [0, 0.25, 0.75]
+    assert found.filter(
+        (pl.col("role") == "assistant") & (pl.col("measure") == "charged")
+    ).is_empty()
+
+
+def test_order_of_rows_does_not_matter():
+    shuffled = PEOPLE.messages.sample(fraction=1, shuffle=True, seed=0)
+    assert trajectory(shuffled).equals(trajectory(PEOPLE.messages))
+    assert onset(shuffled).equals(onset(PEOPLE.messages))
+
+
+def test_planted_rise_is_found():
+    charged = trajectory(PEOPLE.messages).filter(pl.col("measure") == "charged")
+    assert charged["low"][2] > charged["high"][0]
+
+
+def test_onset_counted_by_hand():
+    rows = chat("a", "v", "et") + chat("a", "w", "te") + chat("b", "x", "tt") + chat("b", "y", "t")
+    rows += chat("c", "z", "t" * 11 + "e")
+    found = dict(onset(pl.DataFrame(rows), min_users=0).select("measure", "estimate").iter_rows())
+    assert found["charged"] == pytest.approx(3 / 5)
+    assert found["first at turn 1"] == found["first at turn 2"] == pytest.approx(1 / 3)
+    assert found["first after turn 10"] == pytest.approx(1 / 3)
+    assert found["turns personal"] == pytest.approx(2 / 3)
+
+
+def test_places_of_onset_add_up():
+    found = onset(PEOPLE.messages)
+    first = found.filter(pl.col("measure").str.starts_with("first"))
+    assert first["estimate"].sum() == pytest.approx(1)
+
+
+def test_few_users_are_suppressed():
+    few = pl.DataFrame(chat("a", "x", "tte") + chat("b", "y", "tee"))
+    for found in (trajectory(few), onset(few)):
+        assert found["suppressed"].all()
+        assert found["estimate"].null_count() == found["users"].null_count() == found.height
+
+
+def test_pairs_of_cues_that_go_together_stand_out():
+    found = cue_pairs(PEOPLE.conversations)
+    assert found.height == 55
+    assert found["lift"].min() > 1
+    by_message = cue_pairs(PEOPLE.messages)
+    assert by_message.height == 36 + 1  # nine of the user, two of the assistant
+    row = by_message.row(0, named=True)
+    both = PEOPLE.messages.filter(pl.col("role") == "user").select(
+        (pl.col(row["cue"]) >= 0.5) & (pl.col(row["other"]) >= 0.5)
+    )
+    assert row["estimate"] == pytest.approx(both.to_series().mean())
+
+
+def test_what_is_needed_is_named():
+    with pytest.raises(TableError, match="labels of messages are needed"):
+        trajectory(PEOPLE.conversations)
+    with pytest.raises(TableError, match="no conversation has three messages"):
+        trajectory(pl.DataFrame(chat("a", "x", "te")))
+    with pytest.raises(TableError, match="no two columns of cues"):
+        cue_pairs(PEOPLE.conversations.select("user_id", "label", "in_crisis"))
+    with pytest.raises(OptionError, match="cue_threshold"):
+        trajectory(PEOPLE.messages, cue_threshold=2)
+    with pytest.raises(TableError, match="no column 'role'"):
+        onset(PEOPLE.messages.drop("role"))
+
+
+def sheets(both: int, first: int, second: int, neither: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    one = ["emotional"] * (both + first) + ["task"] * (second + neither)
+    other = ["emotional"] * both + ["task"] * first + ["emotional"] * second + ["task"] * neither
+    ids = [f"c{place}" for place in range(len(one))]
+    return tuple(pl.DataFrame({"conversation_id": ids, "gold": gold}) for gold in (one, other))
+
+
+def measures(frame: pl.DataFrame) -> dict[str, float]:
+    return dict(frame.select("measure", "estimate").iter_rows())
+
+
+def test_agreement_is_that_of_the_libraries():
+    one, other = sheets(12, 5, 3, 80)
+    found = agreement(one, other)
+    values = measures(found)
+    assert values["observed agreement"] == 0.92
+    assert values["agreement on emotional"] == pytest.approx(24 / 32)
+    kappa = cohens_kappa(np.array([[12, 5], [3, 80]]))
+    assert values["Cohen's kappa"] == pytest.approx(kappa.kappa)
+    coded = [(sheet["gold"] == "emotional").cast(int).to_list() for sheet in (one, other)]
+    alpha = krippendorff.alpha(coded, level_of_measurement="nominal")
+    assert values["Krippendorff's alpha"] == pytest.approx(alpha)
+    row = found.row(by_predicate=pl.col("measure") == "Cohen's kappa", named=True)
+    assert row["low"] == pytest.approx(kappa.kappa_low, abs=0.05)
+    assert row["high"] == pytest.approx(kappa.kappa_upp, abs=0.05)
+
+
+def test_agreement_does_not_depend_on_order_or_kind():
+    one, other = sheets(12, 5, 3, 30)
+    mixed = other.sample(fraction=1, shuffle=True, seed=1).to_pandas()
+    assert measures(agreement(one, mixed)) == pytest.approx(measures(agreement(other, one)))
+
+
+def test_agreement_where_nobody_finds_anything_is_not_defined():
+    found = measures(agreement(*sheets(0, 0, 0, 40)))
+    assert found["observed agreement"] == 1
+    assert found["Cohen's kappa"] is found["Krippendorff's alpha"] is None
+
+
+def test_rows_of_one_sheet_alone_are_said():
+    one, other = sheets(10, 2, 2, 20)
+    with pytest.warns(AnalysisWarning, match="4 rows have an answer in one sheet only"):
+        assert agreement(one.head(30), other)["units"][0] == 30
+    with pytest.raises(TableError, match="no row with an answer is in both"):
+        agreement(one, other.with_columns(pl.col("conversation_id") + "x"))
+    with pytest.raises(TableError, match="second sheet: rows with the same conversation_id"):
+        agreement(one, pl.concat([other, other]))
+    with pytest.raises(TableError, match="second sheet: no column 'gold'"):
+        agreement(one, other.drop("gold"))
