@@ -55,6 +55,8 @@ class Artifact:
         windows: How conversations are laid out for it.
         conversation: From a conversation's features to its probability.
         operating_points: Thresholds by name.
+        cue_thresholds: Probability from which a conversation is taken to show a cue, by the
+            cue's name.
         prevalence: The share of emotional conversations that its probabilities assume; see
             `affectlib.prior_shift`.
         description: What else it says of itself, such as languages and base model.
@@ -68,6 +70,7 @@ class Artifact:
     windows: WindowSettings
     conversation: ConversationCalibration
     operating_points: Mapping[str, OperatingPoint]
+    cue_thresholds: Mapping[str, float]
     prevalence: float
     description: Mapping[str, Any]
     fingerprint: str
@@ -242,11 +245,23 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
                 for name, point in points.items()
             }
         ),
+        cue_thresholds=MappingProxyType(_cue_thresholds(values, outputs)),
         prevalence=prevalence,
         fingerprint=fingerprint,
         _hashes=MappingProxyType(hashes),
         description=MappingProxyType(values),
     )
+
+
+def _cue_thresholds(values: dict[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:
+    thresholds = _pop(values, "cue_thresholds", dict)
+    for name in outputs:
+        if (
+            name != EMOTIONAL
+            and not 0 <= _number(thresholds.get(name), f"cue_thresholds.{name}") <= 1
+        ):
+            raise _ManifestError(f'"cue_thresholds.{name}" must lie between 0 and 1')
+    return {name: float(thresholds[name]) for name in outputs if name != EMOTIONAL}
 
 
 def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:

@@ -137,6 +137,7 @@ def describe(folder: Path, **changes: Any) -> dict[str, Any]:
             "high_precision": {"message": 0.97, "conversation": 0.97, **point},
             "high_recall": {"message": 0.2, "conversation": 0.2, **point},
         },
+        "cue_thresholds": dict.fromkeys(OUTPUTS[1:], 0.5),
         "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
     } | changes
 

@@ -150,6 +150,8 @@ def test_missing_key_is_named(folder, key):
         ({"outputs": ["emotional", {}]}, '"outputs"'),
         ({"prevalence": 1.0}, '"prevalence"'),
         ({"prevalence": True}, '"prevalence"'),
+        ({"cue_thresholds": {"shows_empathy": 0.5}}, r'"cue_thresholds\.shares_feelings"'),
+        ({"cue_thresholds": dict.fromkeys(OUTPUTS[1:], 1.5)}, '"cue_thresholds.* between 0 and 1'),
         ({"name": 3}, '"name" has the wrong type, int'),
         ({"files": {"../../secret": "0" * 64}}, '"files"'),
     ],

@@ -200,6 +200,39 @@ def test_extreme_logits_are_fitted_without_overflow() -> None:
 WANTED = {"balanced": 0.99, "high_precision": 0.998, "high_recall": 0.9}
 
 
+def with_cue(logits: list[float], shown: bool) -> ScoredConversation:
+    """A conversation of a user's word and the assistant's answers with these empathy logits."""
+    messages = (Message("user", "word"), *(Message("assistant", "word") for _ in logits))
+    cues = frozenset({"shows_empathy"} if shown else ())
+    labelled = LabelledConversation(
+        Conversation(messages), "toy", emotional=shown, cues=cues, charged=frozenset()
+    )
+    found = {0: outputs(0.0, 9.0)} | {i: outputs(0.0, z) for i, z in enumerate(logits, 1)}
+    return ScoredConversation(labelled, found, real=True)
+
+
+def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
+    shown = [with_cue([-5.0, z], True) for z in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)]
+    others = [with_cue([z, -5.0], False) for z in (-3.0, -2.0, -1.0, 0.3, -4.0, -5.0)]
+    fitted = fit([*shown, *others], settings())
+    threshold = fitted.cue_thresholds["shows_empathy"]
+    flagged = [fitted.cue_probability(s, "shows_empathy") >= threshold for s in (*shown, *others)]
+    assert flagged == [True] * 6 + [False] * 3 + [True] + [False] * 2
+    assert set(fitted.cue_thresholds) == set(OUTPUTS[1:])
+
+
+def test_cue_with_few_examples_keeps_one_half() -> None:
+    scored = [with_cue([2.0], True)] * 4 + [with_cue([0.0], False)] * 20
+    assert fit(scored, settings()).cue_thresholds["shows_empathy"] == 0.5
+
+
+def test_cue_without_a_message_of_its_role_has_no_probability() -> None:
+    scored = with_cue([], False)
+    fitted = fit([scored] * 10, settings())
+    assert fitted.cue_probability(scored, "shows_empathy") is None
+    assert fitted.cue_thresholds["shows_empathy"] == 0.5
+
+
 def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) -> list[float]:
     """Shares of negatives left alone: as conversations, and in all their messages."""
     thresholds = fitted.operating_points[point]

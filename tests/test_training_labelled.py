@@ -87,6 +87,34 @@ def test_assistant_that_speaks_first_answers_no_charged_turn() -> None:
     assert found[0] == {"shows_empathy": 0.0}
 
 
+def test_cues_labelled_by_turn_hold_for_that_turn_and_its_answer_alone() -> None:
+    row = gold(["A1", "U1", "U7"], [2], 2)
+    row["labels"]["turn_cues"] = {"1": ["U7"], "2": ["U1", "A1"]}
+    found = targets(row)
+    assert shown(found[0]) == {"humanizes_assistant": 1.0}
+    assert shown(found[1]) == {}
+    assert shown(found[2]) == {"emotional": 1.0, "shares_feelings": 1.0}
+    assert shown(found[3]) == {"shows_empathy": 1.0}
+    assert [len(found[index]) for index in range(4)] == [10, 2, 10, 2]
+
+
+def test_cues_of_a_turn_hold_for_every_answer_up_to_the_next_one() -> None:
+    messages = [assistant("Hello."), user("I feel lost"), assistant("Oh."), assistant("I am here.")]
+    row = gold(["A1", "U1"], [1], 2, messages)
+    row["labels"]["turn_cues"] = {"1": ["U1", "A1"]}
+    found = targets(row)
+    assert shown(found[0]) == {}
+    assert shown(found[2]) == shown(found[3]) == {"shows_empathy": 1.0}
+
+
+def test_cues_by_turn_add_up_to_those_of_the_conversation() -> None:
+    rows = [row for row in read_corpus() if "turn_cues" in row["labels"]]
+    assert len(rows) > 500
+    for row in rows:
+        codes = {code for of_turn in row["labels"]["turn_cues"].values() for code in of_turn}
+        assert codes == set(row["labels"]["cues"]), row["id"]
+
+
 def test_system_and_tool_messages_have_no_targets_and_do_not_count_as_turns() -> None:
     messages = [{"role": "system", "content": "Be kind."}, user("hi"), user("I feel lost")]
     found = targets(gold(["U1"], [2], 2, messages))

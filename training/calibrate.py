@@ -4,7 +4,8 @@
    folds into the weights of the head.
 2. The conversation's probability is a logistic function of three features of its user messages'
    logits (`affectlib.aggregation.conversation_features`).
-3. Each operating point's thresholds are the lowest at which the wanted share of the real dev
+3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
+4. Each operating point's thresholds are the lowest at which the wanted share of the real dev
    conversations without charge is left alone.
 
 The two dev sets, real transcripts and corpus, weigh the same, and so that the share of emotional
@@ -17,7 +18,7 @@ calibration that was fitted on the other folds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from scipy.optimize import minimize
 
 from affectlib.aggregation import conversation_features
 from affectlib.decisions import ConversationCalibration, OperatingPoint, sigmoid
-from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from training.config import CalibrateSettings
 from training.labelled import LabelledConversation
 
@@ -68,12 +69,14 @@ class Calibration:
         intercepts: Intercept of each output, shape ``[outputs]``.
         conversation: From a conversation's features to its probability.
         operating_points: Thresholds by name.
+        cue_thresholds: Probability from which a conversation shows a cue, by the cue's name.
     """
 
     slopes: Floats
     intercepts: Floats
     conversation: ConversationCalibration
-    operating_points: dict[str, OperatingPoint]
+    operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
+    cue_thresholds: dict[str, float] = field(default_factory=dict)
 
     def message_logits(self, logits: NDArray[Any]) -> Floats:
         """Return calibrated logits, shape as given (last axis: outputs)."""
@@ -88,6 +91,16 @@ class Calibration:
         """Return P(emotional) of the conversation."""
         return self.conversation.probability(self._features(scored))
 
+    def cue_probability(self, scored: ScoredConversation, cue: str) -> float | None:
+        """Return the highest probability of a cue; None without a message of its role."""
+        messages = scored.labelled.conversation.messages
+        logits = [
+            self.message_logits(z)[OUTPUTS.index(cue)]
+            for i, z in scored.logits.items()
+            if messages[i].role == CUES[cue].unit
+        ]
+        return sigmoid(max(logits)) if logits else None
+
     def _features(self, scored: ScoredConversation) -> tuple[float, float, float]:
         slope, intercept = self.slopes[_EMOTIONAL], self.intercepts[_EMOTIONAL]
         return conversation_features(scored.user_logits() * slope + intercept)
@@ -101,7 +114,7 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
         settings: Prevalence, and specificity of each operating point.
     """
     slopes, intercepts = _fit_outputs(scored, settings.prevalence)
-    partial = Calibration(slopes, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0), {})
+    partial = Calibration(slopes, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
     features = np.array([partial._features(s) for s in scored])
     truth = np.array([s.labelled.emotional for s in scored], float)
     weights = _weights(truth, np.array([s.real for s in scored]), settings.prevalence)
@@ -110,9 +123,12 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
         features, truth, weights, [(0, None), (0, None), (None, 0)]
     )
     conversation = ConversationCalibration(intercept, *coefficients)
-    fitted = Calibration(slopes, intercepts, conversation, {})
-    points = _choose_operating_points(fitted, scored, settings)
-    return Calibration(slopes, intercepts, conversation, points)
+    fitted = Calibration(slopes, intercepts, conversation)
+    return replace(
+        fitted,
+        operating_points=_choose_operating_points(fitted, scored, settings),
+        cue_thresholds={name: _choose_cue_threshold(fitted, scored, name) for name in CUES},
+    )
 
 
 def cross_fit(
@@ -225,6 +241,22 @@ def _choose_operating_points(
             specificity=float((whole < threshold).mean()),
         )
     return points
+
+
+def _choose_cue_threshold(
+    fitted: Calibration, scored: Sequence[ScoredConversation], cue: str
+) -> float:
+    """Return the probability at which the cue's F1 is highest; 0.5 with too few examples."""
+    found = [(fitted.cue_probability(s, cue), cue in (s.labelled.cues or ())) for s in scored]
+    known = sorted(((p, shown) for p, shown in found if p is not None), reverse=True)
+    positives = sum(shown for _, shown in known)
+    if positives < FEWEST_POSITIVES:
+        return 0.5
+    hits = np.cumsum([shown for _, shown in known])
+    f1 = 2 * hits / (np.arange(1, len(known) + 1) + positives)
+    best = int(f1.argmax())
+    below = known[best + 1][0] if best + 1 < len(known) else 0.0
+    return float((known[best][0] + below) / 2)
 
 
 def _threshold(negatives: Floats, specificity: float) -> float:

@@ -62,7 +62,8 @@ class SourceSettings(_Section):
     Attributes:
         name: "corpus" for our own, "annotations" for the rows of public sets that we annotated,
             "file" for a user's own labelled data, else a name in `training/data/sources.jsonl`.
-        kind: gold (labels by turn), or silver: one label for the whole source.
+        kind: gold (labels by turn), silver: one label for the whole source, or unlabelled:
+            windows that the teachers alone label.
         path: The file, for "file".
         conversations: Conversations at most, drawn at random; None for all.
         windows: User messages at most of each conversation, drawn at random; None for all.
@@ -75,14 +76,14 @@ class SourceSettings(_Section):
     """
 
     name: str
-    kind: Literal["gold", "silver_task", "silver_emotional"] = "gold"
+    kind: Literal["gold", "silver_task", "silver_emotional", "unlabelled"] = "gold"
     path: str | None = None
     conversations: int | None = None
     windows: int | None = None
     assistant_windows: int | None = 0
-    weight: float = Field(1.0, gt=0)
-    copies: int = Field(1, ge=1)
-    wrapped: float = Field(0.0, ge=0, le=1)
+    weight: float = Field(default=1.0, gt=0)
+    copies: int = Field(default=1, ge=1)
+    wrapped: float = Field(default=0.0, ge=0, le=1)
 
 
 class AugmentSettings(_Section):
@@ -102,7 +103,21 @@ class AugmentSettings(_Section):
 
 
 class TrainSettings(_Section):
-    """How the encoder is trained."""
+    """How the encoder is trained.
+
+    Attributes:
+        epochs: Passes over the windows.
+        learning_rate: Peak learning rate of the encoder.
+        head_learning_rate: Peak learning rate of the head.
+        warmup: Share of the steps over which the rates rise.
+        weight_decay: Weight decay.
+        batch_size: Windows of a step.
+        label_smoothing: How much of each target is spread over both classes.
+        cue_weight: Weight of a cue's loss; that of the label has weight 1.
+        cue_positive_weight: Weight of a cue that is shown, against one that is not.
+        save_steps: Steps between checkpoints.
+        max_steps: Steps at most; -1 for as many as the epochs take.
+    """
 
     epochs: float = 1.0
     learning_rate: float = 1e-4
@@ -112,8 +127,44 @@ class TrainSettings(_Section):
     batch_size: int = 32
     label_smoothing: float = 0.02
     cue_weight: float = 0.5
+    cue_positive_weight: float = Field(default=1.0, gt=0)
     save_steps: int = 400
     max_steps: int = -1
+
+
+class TeacherSettings(_Section):
+    """A model that learns the windows first, and whose scores the shipped model learns from.
+
+    Attributes:
+        name: Its name.
+        path: A base encoder (see `EncoderSettings`) with a tokenizer of its own; None for the
+            recipe's encoder.
+        learning_rate: Its peak learning rate; None for that of the recipe.
+        epochs: Its passes over the windows; None for those of the recipe.
+        weight: Its weight in the average of the teachers.
+        english: Whether it reads English alone, so that other windows are left to the others.
+    """
+
+    name: str = Field(pattern="^[a-z0-9-]+$")
+    path: str | None = None
+    learning_rate: float | None = None
+    epochs: float | None = None
+    weight: float = Field(default=1.0, gt=0)
+    english: bool = False
+
+
+class StudentSettings(_Section):
+    """How the shipped model learns from its teachers.
+
+    Attributes:
+        layers: Layers of the first teacher that it starts from, None for all.
+        soft: Share of the teachers in the target of a window that has a gold label.
+        soft_silver: The same where the label is silver.
+    """
+
+    layers: tuple[int, ...] | None = None
+    soft: float = Field(default=0.5, ge=0, le=1)
+    soft_silver: float = Field(default=0.9, ge=0, le=1)
 
 
 class CalibrateSettings(_Section):
@@ -147,6 +198,8 @@ class Recipe(_Section):
     sources: tuple[SourceSettings, ...]
     augment: AugmentSettings = AugmentSettings()
     train: TrainSettings = TrainSettings()
+    teachers: tuple[TeacherSettings, ...] = ()
+    student: StudentSettings = StudentSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
 
@@ -162,7 +215,8 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, set[str]] = {
-    "prepare": {"version", "calibrate", "train"},
+    "prepare": {"version", "calibrate", "train", "teachers", "student"},
+    "teach": {"version", "calibrate", "student"},
     "train": {"version", "calibrate"},
 }
 

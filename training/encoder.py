@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from string import printable
 from typing import Any
@@ -25,6 +26,8 @@ from affectlib.taxonomy import OUTPUTS
 from training.config import EncoderSettings
 
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
+PACKAGE = "package:"
+"""Begins the path of an encoder that an installed Python package carries."""
 UNREACHABLE = -10_000.0
 """Score of special tokens. They are pieces like others to a Unigram model, which would read them
 out of a text in which somebody typed them; at this score it takes ordinary pieces instead."""
@@ -47,24 +50,55 @@ def build_encoder(
         return
     source = _locate(settings.path, data)
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
-    config = AutoConfig.from_pretrained(source)
-    config.attention_probs_dropout_prob = 0.0
-    config.hidden_dropout_prob = settings.dropout
-    config.classifier_dropout = settings.dropout
-    _name_outputs(config)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, config=config, dtype=torch.float32, attn_implementation="eager"
-    )
+    model = _load(source, settings.dropout)
     if settings.layers is not None:
-        layers = model.base_model.encoder.layer
-        model.base_model.encoder.layer = torch.nn.ModuleList(layers[i] for i in settings.layers)
-        model.config.num_hidden_layers = len(settings.layers)
+        keep_layers(model, settings.layers)
     if not {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}:
         tokenizer, kept = cut_vocabulary(tokenizer, texts, settings.vocabulary)
         _replace_embeddings(model, kept)
     _write_tokenizer(tokenizer, folder)
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     model.save_pretrained(folder)
+
+
+def build_foreign_encoder(path: str, data: Path | None, dropout: float, folder: Path) -> None:
+    """Write an encoder that keeps its own tokenizer, of any kind, with the control tokens added.
+
+    Args:
+        path: The encoder, as `EncoderSettings.path`.
+        data: The data folder.
+        dropout: Dropout of hidden layers and of the head.
+        folder: Where it is written.
+    """
+    source = _locate(path, data)
+    tokenizer = Tokenizer.from_file(str(Path(source) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.add_special_tokens([*CONTROL_TOKENS])
+    model = _load(source, dropout)
+    model.resize_token_embeddings(tokenizer.get_vocab_size(), mean_resizing=False)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
+    """Keep some of a model's layers, in place."""
+    stack = model.base_model.encoder.layer
+    model.base_model.encoder.layer = torch.nn.ModuleList(stack[i] for i in layers)
+    model.config.num_hidden_layers = len(layers)
+
+
+def _load(source: str | Path, dropout: float) -> PreTrainedModel:
+    """Load an encoder with a head of ours, in fp32."""
+    config = AutoConfig.from_pretrained(source)
+    config.attention_probs_dropout_prob = 0.0
+    config.hidden_dropout_prob = dropout
+    config.classifier_dropout = dropout
+    _name_outputs(config)
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        source, config=config, dtype=torch.float32, attn_implementation="eager"
+    )
+    return model
 
 
 def cut_vocabulary(
@@ -145,6 +179,8 @@ def write_tokenizer_config(folder: Path, max_length: int) -> None:
 def _locate(path: str, data: Path | None) -> Path | str:
     if path in bundled_models():
         return bundled_models()[path]
+    if path.startswith(PACKAGE):
+        return _locate_in_package(path.removeprefix(PACKAGE))
     if data is not None and (data / path).is_dir():
         return data / path
     if Path(path).is_dir():
@@ -157,6 +193,17 @@ def _locate(path: str, data: Path | None) -> Path | str:
     from huggingface_hub import snapshot_download
 
     return str(snapshot_download(path, allow_patterns=["*.json", "*.safetensors"]))
+
+
+def _locate_in_package(path: str) -> Path:
+    package, _, inside = path.partition("/")
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(
+            f"base encoder {PACKAGE}{path}: the package {package} is not installed; "
+            "install affectlib[train]"
+        )
+    return Path(spec.origin).parent / inside
 
 
 def _name_outputs(config: Any) -> None:

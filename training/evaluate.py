@@ -191,22 +191,14 @@ def _corpus(judged: Sequence[Judged]) -> dict[str, Any]:
 def _cues(judged: Sequence[Judged]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     scores: list[float] = []
-    for name, cue in CUES.items():
-        truth, highest = [], []
-        for j in judged:
-            messages = j.scored.labelled.conversation.messages
-            of_role = [
-                j.calibration.message_logits(z)[OUTPUTS.index(name)]
-                for i, z in j.scored.logits.items()
-                if messages[i].role == cue.unit
-            ]
-            if of_role:
-                truth.append(name in (j.scored.labelled.cues or ()))
-                highest.append(sigmoid(max(of_role)))
-        labels, probabilities = np.array(truth, int), np.array(highest)
+    for name in CUES:
+        found = [(j, j.calibration.cue_probability(j.scored, name)) for j in judged]
+        known = [(j, p) for j, p in found if p is not None]
+        labels = np.array([name in (j.scored.labelled.cues or ()) for j, _ in known], int)
         if not labels.any():
             continue
-        decisions = (probabilities >= 0.5).astype(int)
+        probabilities = np.array([p for _, p in known])
+        decisions = np.array([p >= j.calibration.cue_thresholds[name] for j, p in known], int)
         result[name] = {
             "positives": int(labels.sum()),
             "average_precision": _estimate(metrics.average_precision, labels, probabilities),
@@ -337,7 +329,7 @@ def print_results(results: dict[str, Any]) -> None:
     print("\nCorpus dev, balanced")
     for name, value in results["corpus"].items():
         print(f"{name:26}{_show(value)}  n={value['n']}")
-    print(f"\n{'Cues (conversation)':26}{'pos':>5}  {'avg. precision':22}{'F1 at 0.5':22}")
+    print(f"\n{'Cues (conversation)':26}{'pos':>5}  {'avg. precision':22}{'F1':22}")
     for name, cue in results["cues"]["by_cue"].items():
         print(
             f"{name:26}{cue['positives']:>5}  {_show(cue['average_precision']):22}"

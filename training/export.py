@@ -74,6 +74,9 @@ def describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
             name: {key: round(value, 6) for key, value in asdict(point).items()}
             for name, point in calibration.operating_points.items()
         },
+        "cue_thresholds": {
+            name: round(value, 6) for name, value in calibration.cue_thresholds.items()
+        },
         "recipe": recipe.digest(),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class LabelledConversation:
         emotional: Whether it is emotional as a whole.
         cues: Names of the cues it shows; None if not annotated.
         charged: Positions of the charged messages; None if only the conversation is labelled.
+        turn_cues: Cues of each message that shows any, by its position; None if only those of the
+            whole conversation are known.
         row: The row it came from, less its messages.
     """
 
@@ -41,6 +43,7 @@ class LabelledConversation:
     emotional: bool
     cues: frozenset[str] | None = None
     charged: frozenset[int] | None = None
+    turn_cues: Mapping[int, frozenset[str]] | None = field(default=None, hash=False)
     row: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def targets(self) -> dict[int, list[float]]:
@@ -55,9 +58,16 @@ class LabelledConversation:
             if message.role == "user":
                 last_user = index
                 targets[index] = self._user_targets(index in charged, len(charged))
+                self._set_known_cues(targets[index], index, USER_CUES)
             elif message.role == "assistant":
                 targets[index] = self._assistant_targets(last_user in charged, len(charged))
+                self._set_known_cues(targets[index], index, ASSISTANT_CUES)
         return targets
+
+    def _set_known_cues(self, values: list[float], index: int, cues: Iterable[str]) -> None:
+        if self.turn_cues is not None:
+            for cue in cues:
+                values[_POSITION[cue]] = float(cue in self.turn_cues.get(index, ()))
 
     def _guess_charged(self) -> frozenset[int]:
         """Take the user's longest message for the charged one of an emotional conversation."""
@@ -104,8 +114,29 @@ def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
         emotional=labels["charge"] >= 2,
         cues=frozenset(_CODES[code] for code in labels["cues"]),
         charged=frozenset(user[turn - 1] for turn in labels["turns"]),
+        turn_cues=_turn_cues(conversation, user, labels["turn_cues"])
+        if "turn_cues" in labels
+        else None,
         row={key: value for key, value in row.items() if key != "messages"},
     )
+
+
+def _turn_cues(
+    conversation: Conversation, user: Sequence[int], codes: Mapping[str, Sequence[str]]
+) -> dict[int, frozenset[str]]:
+    """Return the cues of each message, from their codes by the number of the user's turn.
+
+    A turn's assistant cues are those of the answer, the messages up to the user's next one.
+    """
+    ends = [*user[1:], len(conversation.messages)]
+    cues: dict[int, frozenset[str]] = {}
+    for turn, of_turn in codes.items():
+        names = {_CODES[code] for code in of_turn}
+        start, end = user[int(turn) - 1], ends[int(turn) - 1]
+        for index in range(start, end):
+            role = conversation.messages[index].role
+            cues[index] = frozenset(n for n in names if CUES[n].unit == role)
+    return cues
 
 
 def from_silver(row: Mapping[str, Any], source: str, emotional: bool) -> LabelledConversation:
@@ -123,6 +154,7 @@ def from_silver(row: Mapping[str, Any], source: str, emotional: bool) -> Labelle
         emotional=emotional,
         cues=None if emotional else frozenset(),
         charged=frozenset(user) if emotional else frozenset(),
+        row={"lang": row["lang"]} if "lang" in row else {},
     )
 
 

@@ -189,7 +189,9 @@ def _windows(
         *_choose(conversation, "assistant", source.assistant_windows, random_state),
     }
     for index in sorted(wanted):
-        if all(math.isnan(value) for value in targets[index]):
+        if source.kind == "unlabelled":
+            targets[index] = [math.nan] * len(OUTPUTS)
+        elif all(math.isnan(value) for value in targets[index]):
             continue
         user = conversation.messages[index].role == "user"
         for copy in range(source.copies if user else 1):
@@ -204,7 +206,7 @@ def _windows(
             if len(windows) > LONG_MESSAGE_WINDOWS and not labelled.emotional:
                 windows = random_state.sample(windows, LONG_MESSAGE_WINDOWS)
             for window in windows:
-                yield _row(window.ids, targets[index], source.weight, labelled.source)
+                yield _row(window.ids, targets[index], source, labelled, user=user)
 
 
 def _choose(
@@ -219,20 +221,32 @@ def _choose(
 
 
 def _dev_rows(encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
+    gold = SourceSettings(name="corpus")
     for row in read_corpus("dev"):
         labelled = from_gold(row, "corpus")
         targets = labelled.targets()
         for window in encoder.encode([labelled.conversation]):
-            yield _row(window.ids, targets[window.message], 1.0, "corpus")
+            user = labelled.conversation.messages[window.message].role == "user"
+            yield _row(window.ids, targets[window.message], gold, labelled, user=user)
 
 
-def _row(ids: Sequence[int], targets: list[float], weight: float, source: str) -> dict[str, Any]:
+def _row(
+    ids: Sequence[int],
+    targets: list[float],
+    settings: SourceSettings,
+    labelled: LabelledConversation,
+    *,
+    user: bool,
+) -> dict[str, Any]:
     assert len(targets) == len(OUTPUTS)
     assert OUTPUTS[0] == EMOTIONAL
     return {
         "input_ids": ids,
         "targets": targets,
-        "weight": weight,
-        "source": source,
+        "weight": settings.weight,
+        "source": labelled.source,
+        "silver": settings.kind != "gold",
+        "language": labelled.row.get("lang", "en"),
+        "user": user,
         "length": len(ids),
     }

@@ -1,4 +1,4 @@
-"""The chain: prepare -> train -> calibrate and export -> evaluate -> card.
+"""The chain: prepare -> teach -> train -> calibrate and export -> evaluate -> card.
 
     python -m training.run --config configs/NAME.yaml [--data DIR] [--start STEP] [--set a.b=c]
 
@@ -25,6 +25,12 @@ def _prepare(recipe: Recipe, data: Path | None) -> Any:
     from training.prepare import prepare
 
     return prepare(recipe, data)
+
+
+def _teach(recipe: Recipe, data: Path | None) -> Any:
+    from training.teach import teach
+
+    return teach(recipe, data)
 
 
 def _train(recipe: Recipe, data: Path | None) -> Any:
@@ -64,6 +70,7 @@ def _card(recipe: Recipe, data: Path | None) -> Any:
 
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
     "prepare": _prepare,
+    "teach": _teach,
     "train": _train,
     "export": _export,
     "evaluate": _evaluate,

@@ -154,6 +154,11 @@ def read_annotations() -> list[dict[str, Any]]:
     return list(_read_lines(DATA / "annotations.jsonl"))
 
 
+def read_real_dev_labels() -> list[dict[str, Any]]:
+    """Return our annotations of the real dev transcripts: ``id``, ``source`` and ``labels``."""
+    return list(_read_lines(DATA / "real_dev_labels.jsonl"))
+
+
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:

@@ -1,4 +1,4 @@
-"""Second step: fine-tune the encoder on the windows, for the label and the cues at once."""
+"""Third step: fine-tune the encoder on the windows, for the label and the cues at once."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
+from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
     set_seed,
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, TrainSettings
+from training.encoder import keep_layers
 from training.metrics import Auroc, AveragePrecision
 
 
@@ -63,12 +67,17 @@ def multi_task_loss(
         logits: Shape ``[batch, outputs]``.
         targets: Shape ``[batch, outputs]``; NaN where unknown.
         weight: Weight of each window, shape ``[batch]``.
-        settings: Label smoothing and the weight of the cues against the label.
+        settings: Label smoothing, the weight of the cues against the label, and that of a cue
+            that is shown against one that is not.
     """
     known = ~torch.isnan(targets)
     smooth = targets.nan_to_num(0.5) * (1 - settings.label_smoothing)
     smooth = smooth + settings.label_smoothing / 2
-    losses = binary_cross_entropy_with_logits(logits.float(), smooth, reduction="none")
+    positive = torch.full((len(OUTPUTS),), settings.cue_positive_weight, device=logits.device)
+    positive[OUTPUTS.index(EMOTIONAL)] = 1.0
+    losses = binary_cross_entropy_with_logits(
+        logits.float(), smooth, reduction="none", pos_weight=positive
+    )
     scale = torch.full((len(OUTPUTS),), settings.cue_weight, device=logits.device)
     scale[OUTPUTS.index(EMOTIONAL)] = 1.0
     return (losses * known * scale * weight[:, None]).sum() / len(logits)
@@ -113,18 +122,59 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
 
 
 def train(recipe: Recipe) -> dict[str, float]:
-    """Train the prepared encoder on the prepared windows.
+    """Train the prepared encoder, or a student of the recipe's teachers, on the prepared windows.
 
     Goes on from the last checkpoint if an earlier run was stopped.
 
     Returns:
         Metrics on the dev windows of the corpus.
     """
-    prepared, folder, settings = recipe.folder / "prepare", recipe.folder / "train", recipe.train
+    prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
     set_seed(recipe.seed)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        prepared / "encoder", attn_implementation="eager", dtype=torch.float32
+    windows = load_from_disk(str(prepared / "train"))
+    if recipe.teachers:
+        windows = with_soft_targets(windows, np.load(recipe.folder / "teach/soft.npy"), recipe)
+        model = load_model(recipe.folder / "teach" / recipe.teachers[0].name / "model")
+        if recipe.student.layers is not None:
+            keep_layers(model, recipe.student.layers)
+    else:
+        model = load_model(prepared / "encoder")
+    tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
+    trainer = fit(recipe, model, tokenizer, windows, folder)
+    metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
+    trainer.save_model(str(folder / "model"))
+    write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def load_model(folder: Path) -> PreTrainedModel:
+    """Load a model for training."""
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32
     )
+    return model
+
+
+def fit(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    windows: Dataset,
+    folder: Path,
+) -> MultiTaskTrainer:
+    """Train a model on windows, from the last checkpoint in the folder if there is one.
+
+    Args:
+        recipe: The recipe, for its seed and its training settings.
+        model: The model.
+        tokenizer: Its tokenizer, which is saved with it.
+        windows: Columns ``input_ids, targets, weight, length``.
+        folder: Where checkpoints go.
+
+    Returns:
+        The trainer, when it is done.
+    """
+    settings = recipe.train
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -150,23 +200,38 @@ def train(recipe: Recipe) -> dict[str, float]:
         disable_tqdm=True,
         label_names=["labels"],
     )
-    tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
     trainer = MultiTaskTrainer(
         settings,
         model=model,
         args=arguments,
         processing_class=tokenizer,
-        train_dataset=load_from_disk(str(prepared / "train")),
-        eval_dataset=load_from_disk(str(prepared / "dev")),
+        train_dataset=windows,
         data_collator=WindowCollator(tokenizer.pad_token_id),
         compute_metrics=_window_metrics,
     )
     checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     trainer.train(resume_from_checkpoint=checkpoint)
-    metrics: dict[str, float] = trainer.evaluate()
-    trainer.save_model(str(folder / "model"))
-    write_json(folder / "metrics.json", metrics)
-    return metrics
+    return trainer
+
+
+def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], recipe: Recipe) -> Dataset:
+    """Mix what the teachers say into the windows' targets.
+
+    Args:
+        windows: The prepared windows.
+        soft: Probabilities of the teachers, shape ``[windows, outputs]``.
+        recipe: The recipe, for how much the teachers count.
+    """
+    targets = np.array(windows["targets"], dtype=np.float32)
+    share = np.where(windows["silver"], recipe.student.soft_silver, recipe.student.soft)[:, None]
+    mixed = np.where(np.isnan(targets), soft, (1 - share) * targets + share * soft)
+    roles = np.array(windows["user"])[:, None] == np.array([_is_of_user(o) for o in OUTPUTS])
+    mixed = np.where(roles, mixed, np.nan)
+    return windows.remove_columns("targets").add_column("targets", mixed.tolist())
+
+
+def _is_of_user(output: str) -> bool:
+    return output == EMOTIONAL or CUES[output].unit == "user"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,8 +9,6 @@ from affectlib.cli._options import Commands, load_classifier, running_options
 from affectlib.cli._terminal import DONE, say
 from affectlib.taxonomy import CUES
 
-_CUE_SHOWN_FROM = 0.5
-
 
 def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
@@ -21,12 +19,13 @@ def add(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    prediction = load_classifier(arguments).predict(arguments.text)
+    classifier = load_classifier(arguments)
+    prediction = classifier.predict(arguments.text)
     if arguments.json:
         say(json.dumps(prediction.to_dict()))
         return DONE
     say(f"{prediction.label}  (probability of emotional {prediction.probability:.3f})")
     for name, probability in sorted(prediction.cues.items(), key=lambda cue: -cue[1]):
-        if probability >= _CUE_SHOWN_FROM:
+        if probability >= classifier.artifact.cue_thresholds[name]:
             say(f"  {CUES[name].title:<24} {probability:.3f}")
     return DONE

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sklearn", reason="training needs affectlib[train]")
+pytest.importorskip("evaluate", reason="training needs affectlib[train]")
+
+from training.agreement import agreement, main
+
+
+def row(charge: int, second: int | None) -> dict[str, Any]:
+    return {"labels": {"charge": charge, "second_charge": second}}
+
+
+def test_rows_that_were_annotated_once_do_not_count() -> None:
+    found = agreement([row(3, 2), row(0, 0), row(2, 0), row(1, 0), row(0, None)])
+    assert found["label"].n == 4
+    # Three of four agree (0.75); by chance two would (0.5).
+    assert found["label"].value == pytest.approx(0.5)
+
+
+def test_our_annotations_are_stable(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["annotations"] * 2 + ["real"] * 2
+    assert "n=170" in lines[0]
+    assert all(float(line.split("label")[1].split()[0]) > 0.8 for line in (lines[0], lines[2]))

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs affectlib[train]")
+pytest.importorskip("datasets", reason="training needs affectlib[train]")
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+from affectlib.taxonomy import CUES, OUTPUTS
+from tests.conftest import assistant, user
+from training import teach as module
+from training.config import (
+    AugmentSettings,
+    EncoderSettings,
+    Recipe,
+    SourceSettings,
+    StudentSettings,
+    TeacherSettings,
+    TrainSettings,
+    WindowsSection,
+)
+from training.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
+from training.prepare import prepare
+from training.teach import teach
+from training.train import train, with_soft_targets
+
+WORDS = ["i", "feel", "alone", "fix", "my", "code", "please", "today"]
+CHATS = [
+    ([user("fix my code please"), assistant("today"), user("i feel alone")], "emotional"),
+    ([user("please fix my code today")], "task"),
+] * 6
+
+
+def write_foreign(folder: Path) -> str:
+    """A small WordLevel BERT, as a package or folder of another project would hold it."""
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=16,
+        pad_token_id=0,
+    )
+    BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+def recipe(tmp_path: Path, *teachers: TeacherSettings, **student: Any) -> Recipe:
+    import json
+
+    lines = (json.dumps({"messages": m, "label": label}) for m, label in CHATS)
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return Recipe(
+        name="toy",
+        version="0",
+        output=str(tmp_path / "runs"),
+        encoder=EncoderSettings(path="tiny"),
+        windows=WindowsSection(
+            max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
+        ),
+        sources=(SourceSettings(name="file", path=str(tmp_path / "mine.jsonl")),),
+        augment=AugmentSettings(alone=0, greeting=0, other_context=0, terse=0),
+        train=TrainSettings(max_steps=2, batch_size=4),
+        teachers=teachers,
+        student=StudentSettings(**student),
+        real_dev=False,
+    )
+
+
+def test_foreign_encoder_gets_the_control_tokens_and_our_head(tmp_path: Path) -> None:
+    build_foreign_encoder(write_foreign(tmp_path / "base"), None, 0.0, tmp_path / "start")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "start" / "tokenizer.json"))
+    ids = [tokenizer.token_to_id(token) for token in CONTROL_TOKENS]
+    assert ids == [len(WORDS) + 4 + i for i in range(len(CONTROL_TOKENS))]
+    model = BertForSequenceClassification.from_pretrained(tmp_path / "start")
+    assert model.config.vocab_size == len(WORDS) + 4 + len(CONTROL_TOKENS)
+    assert [model.config.id2label[i] for i in range(len(OUTPUTS))] == list(OUTPUTS)
+
+
+def test_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere_to_be_found is not installed"):
+        build_foreign_encoder(f"{PACKAGE}nowhere_to_be_found/model", None, 0.0, tmp_path)
+
+
+def test_windows_are_translated_piece_by_piece(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    build_foreign_encoder(write_foreign(tmp_path / "base"), None, 0.0, tmp_path / "start")
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    translated = module._translated(windows, made, tmp_path / "start")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "start" / "tokenizer.json"))
+    said = {
+        " ".join(map(tokenizer.id_to_token, row["input_ids"])) for row in translated if row["user"]
+    }
+    assert said == {
+        "[CLS] <|target|> fix my code please [SEP]",
+        "[CLS] <|target|> please fix my code today [SEP]",
+        "[CLS] <|user|> fix my code please <|assistant|> today <|target|> i feel alone [SEP]",
+    }
+    assert translated["length"][:] == [len(ids) for ids in translated["input_ids"]]
+    assert translated["targets"][0] == windows["targets"][0]
+
+
+def test_teachers_are_averaged_where_they_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(
+        tmp_path,
+        TeacherSettings(name="own"),
+        TeacherSettings(name="english", path=base, english=True, weight=3.0),
+        layers=(1,),
+    )
+    prepare(made, None)
+    place = made.folder / "prepare" / "train"
+    windows = module.load_from_disk(str(place))
+    french = [number % 3 == 0 for number in range(len(windows))]
+    windows = windows.remove_columns("language").add_column(
+        "language", ["fr" if is_french else "en" for is_french in french]
+    )
+    monkeypatch.setattr(module, "load_from_disk", lambda _: windows)
+    says = {"own": 0.2, "english": 0.6}
+    monkeypatch.setattr(
+        module,
+        "_probabilities",
+        lambda folder, rows: np.full((len(rows), len(OUTPUTS)), says[folder.parent.name]),
+    )
+    assert teach(made, None) == {"own": len(windows), "english": len(windows) - sum(french)}
+    soft = np.load(made.folder / "teach" / "soft.npy")
+    assert soft == pytest.approx(np.where(french, 0.2, 0.5)[:, None].repeat(len(OUTPUTS), 1))
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a teacher that has learnt learns no second time")
+
+    monkeypatch.setattr(module, "_learn", never)
+    teach(made, None)
+
+
+def test_student_starts_from_layers_of_the_first_teacher(tmp_path: Path) -> None:
+    made = recipe(tmp_path, TeacherSettings(name="own"), layers=(1,))
+    prepare(made, None)
+    teach(made, None)
+    train(made)
+    student = BertForSequenceClassification.from_pretrained(made.folder / "train" / "model")
+    assert student.config.num_hidden_layers == 1
+
+
+def test_recipe_without_teachers_has_nothing_to_teach(tmp_path: Path) -> None:
+    assert teach(recipe(tmp_path), None) == {}
+    assert not (tmp_path / "runs").exists()
+
+
+def test_targets_are_mixed_with_what_the_teachers_say(tmp_path: Path) -> None:
+    made = recipe(tmp_path, TeacherSettings(name="own"), soft=0.25, soft_silver=0.75)
+    unknown = [np.nan] * len(OUTPUTS)
+    windows = Dataset.from_dict(
+        {
+            "targets": [[1.0] * len(OUTPUTS), [1.0] * len(OUTPUTS), unknown, unknown],
+            "silver": [False, True, True, True],
+            "user": [True, True, True, False],
+        }
+    )
+    soft = np.full((4, len(OUTPUTS)), 0.2, np.float32)
+    mixed = np.array(with_soft_targets(windows, soft, made)["targets"][:])
+    of_user = np.array([name not in CUES or CUES[name].unit == "user" for name in OUTPUTS])
+    assert mixed[0, of_user] == pytest.approx(0.8)
+    assert mixed[1, of_user] == pytest.approx(0.4)
+    assert mixed[2, of_user] == pytest.approx(0.2)
+    assert np.isnan(mixed[:3, ~of_user]).all()
+    assert mixed[3, ~of_user] == pytest.approx(0.2)
+    assert np.isnan(mixed[3, of_user]).all()

@@ -1,0 +1,152 @@
+"""Second step, for recipes with teachers: they learn the windows, and say what they think of each.
+
+The shipped model then learns from the labels and from the teachers' probabilities (Hinton, Vinyals
+and Dean 2015, "Distilling the knowledge in a neural network"). A teacher with a tokenizer of its
+own reads the same windows, translated piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, load_from_disk
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast, set_seed
+
+from affectlib.decisions import sigmoid
+from affectlib.encoding import EncodedWindow, token_batches
+from affectlib.taxonomy import OUTPUTS
+from training.config import Recipe, TeacherSettings
+from training.encoder import CONTROL_TOKENS, build_foreign_encoder
+from training.train import fit, load_model
+
+BATCH_TOKENS = 8192
+MAX_TOKENS = 256
+
+
+def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
+    """Train the teachers and write the average of their probabilities of every window.
+
+    Args:
+        recipe: The recipe.
+        data: The data folder, where base encoders may lie.
+
+    Returns:
+        For each teacher the number of windows that it read.
+    """
+    if not recipe.teachers:
+        return {}
+    folder = recipe.folder / "teach"
+    windows = load_from_disk(str(recipe.folder / "prepare" / "train"))
+    total = np.zeros((len(windows), len(OUTPUTS)))
+    weights = np.zeros(len(windows))
+    counts = {}
+    for number, teacher in enumerate(recipe.teachers):
+        home = folder / teacher.name
+        start = _start(teacher, recipe, data, home)
+        # What a teacher cannot read, and what nobody labelled, it does not learn.
+        known = ~np.isnan(np.array(windows["targets"])).all(1)
+        readable = np.array([not teacher.english or x == "en" for x in windows["language"]])
+        own = windows if teacher.path is None else _translated(windows, recipe, start)
+        if not (home / "model").is_dir():
+            _learn(recipe, number, own.select(np.flatnonzero(known & readable)), start, home)
+        own = own.select(np.flatnonzero(readable))
+        total[readable] += teacher.weight * _probabilities(home / "model", own["input_ids"])
+        weights[readable] += teacher.weight
+        counts[teacher.name] = len(own)
+    np.save(folder / "soft.npy", (total / weights[:, None]).astype(np.float32))
+    return counts
+
+
+def _start(teacher: TeacherSettings, recipe: Recipe, data: Path | None, home: Path) -> Path:
+    """Return the folder of the encoder that the teacher starts from."""
+    if teacher.path is None:
+        return recipe.folder / "prepare" / "encoder"
+    if not (home / "start" / "tokenizer.json").is_file():
+        build_foreign_encoder(teacher.path, data, recipe.encoder.dropout, home / "start")
+    return home / "start"
+
+
+def _learn(recipe: Recipe, number: int, windows: Dataset, start: Path, home: Path) -> None:
+    teacher = recipe.teachers[number]
+    changes = {
+        "learning_rate": teacher.learning_rate or recipe.train.learning_rate,
+        "epochs": teacher.epochs or recipe.train.epochs,
+    }
+    own = recipe.model_copy(
+        update={
+            "seed": recipe.seed + number,
+            "train": recipe.train.model_copy(update=changes),
+        }
+    )
+    set_seed(own.seed)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(start / "tokenizer.json"), pad_token=_pad_token(start)
+    )
+    trainer = fit(own, load_model(start), tokenizer, windows, home)
+    trainer.save_model(str(home / "model"))
+
+
+def _pad_token(folder: Path) -> str:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return next(t for t in ("<pad>", "[PAD]") if tokenizer.token_to_id(t) is not None)
+
+
+def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
+    """Return the windows in the teacher's own tokens.
+
+    What lies between two control tokens is turned to text and tokenized anew.
+    """
+    from_file = str(recipe.folder / "prepare" / "encoder" / "tokenizer.json")
+    source, target = (
+        Tokenizer.from_file(from_file),
+        Tokenizer.from_file(str(start / "tokenizer.json")),
+    )
+    control = {
+        before: after
+        for token in CONTROL_TOKENS
+        if (before := source.token_to_id(token)) is not None
+        and (after := target.token_to_id(token)) is not None
+    }
+    first, last = target.encode("").ids
+    pieces: list[list[int]] = []
+    markers: list[list[int]] = []
+    for ids in windows["input_ids"]:
+        of_window: list[int] = []
+        for token in ids[1:-1]:
+            if token in control:
+                of_window.append(control[token])
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        markers.append(of_window)
+    texts = source.decode_batch(pieces)
+    encoded = iter(target.encode_batch_fast(texts, add_special_tokens=False))
+    rows = []
+    for of_window in markers:
+        row = [first]
+        for marker in of_window:
+            row += [marker, *next(encoded).ids]
+        rows.append([*row[: MAX_TOKENS - 1], last])
+    lengths = [len(row) for row in rows]
+    kept = windows.remove_columns(["input_ids", "length"])
+    return kept.add_column("input_ids", rows).add_column("length", lengths)
+
+
+def _probabilities(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Return a model's probabilities of windows, shape ``[windows, outputs]``."""
+    model = load_model(folder).eval()
+    windows = [EncodedWindow(0, 0, [*row], 0) for row in rows]
+    result = np.zeros((len(windows), len(OUTPUTS)))
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for places, ids, mask in token_batches(
+            windows, max_tokens=BATCH_TOKENS, pad_id=model.config.pad_token_id
+        ):
+            output = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
+            result[places] = sigmoid(output.logits.float().numpy())
+    return result
