@@ -107,6 +107,18 @@ class OutputFile:
             self._rows = []
 
 
+def write_rows(path: Path, rows: Iterable[Row], schema: pyarrow.Schema) -> None:
+    """Write rows to a file of a suffix in `SUFFIXES`, all or nothing."""
+    file = OutputFile(path, schema)
+    try:
+        file.add(rows)
+        file.finish()
+        file.publish()
+    except BaseException:
+        file.discard()
+        raise
+
+
 class StandardOutput:
     """Rows as JSON Lines on standard output.
 

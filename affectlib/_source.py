@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from affectlib.formats._datasets import HUB
+
 _BLOCK = 1 << 20
 _LINES = (b"{", b"[")
 
@@ -45,13 +47,18 @@ def inspect_source(source: str) -> SourceFacts:
     """Read an input once, at the speed of the disk.
 
     Args:
-        source: A file, a folder (its files, hidden ones aside), a glob, or ``-``.
+        source: A file, a folder (its files, hidden ones aside), a glob, ``-``, or a data set on
+            the Hub.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
     """
     path = Path(source)
-    if source == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+    if (
+        source == "-"
+        or source.startswith(HUB)
+        or (path.exists() and not path.is_file() and not path.is_dir())
+    ):
         return SourceFacts(1, 0, None, None)
     files = source_files(source)
     digest = hashlib.sha256()

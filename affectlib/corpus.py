@@ -27,7 +27,7 @@ from affectlib._source import SourceFacts, inspect_source
 from affectlib._workers import Item, Label, label_here, label_on_ray, label_with_processes
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
-from affectlib.formats import read_conversations
+from affectlib.formats import Branches, ReadReport, read_conversations
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class LabelSummary:
         expected: Records of the input, where counting lines tells; else None.
         finished_before: Whether the output was there, complete, so that nothing was done.
         repaired: Files of an earlier run that were lost or altered, and made again.
+        dropped: Messages and parts of messages that were left out in reading, by the reason; see
+            `affectlib.formats.DROPS`.
     """
 
     conversations: int
@@ -71,6 +73,7 @@ class LabelSummary:
     expected: int | None = None
     finished_before: bool = False
     repaired: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def emotional_share(self) -> float:
@@ -92,6 +95,12 @@ def label_file(
     level: Level = "conversation",
     format: str = "auto",
     columns: Mapping[str, str] | None = None,
+    branches: Branches = "active",
+    users: Iterable[str] = (),
+    assistants: Iterable[str] = (),
+    gap: float | None = None,
+    local_files_only: bool = True,
+    report: ReadReport | None = None,
     on_error: Literal["record", "raise"] = "record",
     output_format: Literal["parquet", "jsonl", "csv"] | None = None,
     resume: bool = False,
@@ -124,6 +133,13 @@ def label_file(
         level: What a row is, ``conversation`` or ``message``, or ``both`` for two tables.
         format: The format of `src`, ``auto`` to find it out.
         columns: Column names by field, for tables with unusual ones.
+        branches: Which branches are read of conversations that were edited; this and the next
+            ones as for `affectlib.formats.read_conversations`.
+        users: Names of people whose messages are the user's, for chats without roles.
+        assistants: Names of those whose messages are the assistant's.
+        gap: Minutes of silence after which a chat without conversations is another one.
+        local_files_only: Whether data sets on the Hub may not be read, which needs the network.
+        report: Filled in while reading: what was left out, what could not be read, and where.
         on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it.
         output_format: The kind of files in a folder, ``parquet`` if None.
         resume: Whether to go on with an output that is unfinished, or has files that were lost or
@@ -167,7 +183,19 @@ def label_file(
             "standard output takes one table of JSON Lines and cannot be resumed; name a file"
         )
     _refuse_source(source, layout)
-    items = read_conversations(source, format=format, columns=columns)
+    users, assistants = sorted(users), sorted(assistants)
+    report = ReadReport() if report is None else report
+    items = read_conversations(
+        source,
+        format=format,
+        columns=columns,
+        branches=branches,
+        users=users,
+        assistants=assistants,
+        gap=gap,
+        local_files_only=local_files_only,
+        report=report,
+    )
     if classifier is None:
         from affectlib.classifier import AffectClassifier
 
@@ -181,13 +209,17 @@ def label_file(
         label = label_with_processes(classifier, workers)
     else:
         label = label_here(classifier)
-    run = _Run(source, target, items, facts, label, on_error, progress)
+    run = _Run(source, target, items, facts, label, on_error, progress, report)
     if layout is None:
         return run.to_standard_output(StandardOutput(output_schema(levels[0])), levels[0])
     options: dict[str, Any] = {
         "level": level,
         "format": format,
         "columns": dict(columns or {}),
+        "branches": branches,
+        "users": users,
+        "assistants": assistants,
+        "gap": gap,
         "operating_point": classifier.operating_point,
         "assistant_cues": classifier.assistant_cues,
         "engine": classifier.engine,
@@ -215,6 +247,7 @@ class _Run:
     label: Label
     on_error: Literal["record", "raise"]
     progress: Callable[[LabelSummary], None] | None
+    report: ReadReport
     started: float = field(default_factory=time.monotonic)
     resumed: int = 0
     repaired: tuple[str, ...] = ()
@@ -262,6 +295,7 @@ class _Run:
             self.facts.lines,
             finished_before,
             self.repaired,
+            {reason: tally.count for reason, tally in self.report.dropped.items()},
         )
 
     def _count(self, counts: Counts, labelled: Labelled) -> Counts:

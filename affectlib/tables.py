@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from affectlib._rows import Labelled, Row, RowLevel, output_schema
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError, InputTypeError, OptionError
+from affectlib.formats._columns import find_columns
 from affectlib.formats._fields import kind_of, to_conversation, to_message, to_text
-from affectlib.formats.table import find_columns
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:

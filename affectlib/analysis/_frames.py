@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from affectlib.corpus import Level, output_schema
+from affectlib._rows import RowLevel, output_schema
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
 from affectlib.taxonomy import EMOTIONAL, LABELS
@@ -85,7 +85,7 @@ class Labels(Table):
         level: What a row is.
     """
 
-    level: Level
+    level: RowLevel
 
     @property
     def time(self) -> str:
@@ -223,7 +223,7 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
 
 def _known_types(names: Iterable[str]) -> dict[str, Any]:
     """Return the types of the label columns among these; times are text until they are parsed."""
-    levels: tuple[Level, ...] = ("message", "conversation")
+    levels: tuple[RowLevel, ...] = ("message", "conversation")
     known: dict[str, Any] = {}
     for level in levels:
         known |= cast(pl.DataFrame, pl.from_arrow(output_schema(level).empty_table())).schema

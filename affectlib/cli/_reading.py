@@ -13,8 +13,8 @@ from affectlib.formats import Branches as _Branches
 _SHOWN = 8
 
 
-def input_options() -> argparse.ArgumentParser:
-    """Return a parent parser: what is read, and which format it has."""
+def reading_options() -> argparse.ArgumentParser:
+    """Return a parent parser: what is read, and how."""
     reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument(
         "input",
@@ -34,12 +34,6 @@ def input_options() -> argparse.ArgumentParser:
         metavar="FIELD=COLUMN,…",
         help="columns of a table with unusual names, such as role=who,content=words",
     )
-    return reading
-
-
-def reading_options() -> argparse.ArgumentParser:
-    """Return a parent parser: what is read, and how."""
-    reading = argparse.ArgumentParser(add_help=False, parents=[input_options()])
     reading.add_argument(
         "--branches",
         default="active",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from affectlib._output import write_atomically
 from affectlib.cli._options import Commands, load_classifier, running_options
-from affectlib.cli._reading import input_options
+from affectlib.cli._reading import read_options, reading_options, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     label = commands.add_parser(
         "label",
-        parents=[running_options(), input_options()],
+        parents=[running_options(), reading_options()],
         help="label a file of transcripts",
     )
     label.add_argument(
@@ -60,15 +60,17 @@ def add(commands: Commands) -> None:
 
 def _label(arguments: argparse.Namespace) -> int:
     from affectlib.corpus import label_file
+    from affectlib.formats import ReadReport
 
+    report = ReadReport()
     with _progress(arguments.quiet) as progress:
         summary = label_file(
             arguments.input,
             arguments.output,
             classifier=load_classifier(arguments),
             level=arguments.level,
-            format=arguments.format,
-            columns=arguments.columns,
+            **read_options(arguments),
+            report=report,
             on_error=arguments.on_error,
             output_format=arguments.output_format,
             resume=arguments.resume,
@@ -82,7 +84,7 @@ def _label(arguments: argparse.Namespace) -> int:
     for problem in summary.repaired:
         say(f"affectlib: {problem}; its records were labelled again", sys.stderr)
     if not arguments.quiet:
-        for line in _report(summary):
+        for line in (*_report(summary), *report_lines(report)):
             say(line, sys.stderr)
     return SOME_FAILED if summary.failed else DONE
 

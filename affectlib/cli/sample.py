@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    from affectlib._output import Output
+    from affectlib._output import write_rows
     from affectlib.analysis._frames import read_labels
     from affectlib.analysis._pages import check_output, in_language, write_page
     from affectlib.analysis.sampling import sample
@@ -64,9 +64,7 @@ def _sample(arguments: argparse.Namespace) -> int:
             lang=arguments.lang,
         )
         write_page(page, text, overwrite=arguments.overwrite)
-    output = Output(str(target), drawn.to_arrow().schema)
-    output.add(drawn.to_dicts())
-    output.commit()
+    write_rows(target, drawn.to_dicts(), drawn.to_arrow().schema)
     say(f"{len(drawn):,} rows to label -> {target}", sys.stderr)
     if arguments.transcripts is not None:
         say(f"page to label them on, with their text -> {page}", sys.stderr)

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from affectlib._rows import RowLevel
 from affectlib.analysis.prevalence import Accuracy
 from affectlib.analysis.report._words import Words
-from affectlib.corpus import Level
 
 Row = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class Study:
     """
 
     labels: pl.LazyFrame
-    level: Level
+    level: RowLevel
     messages: pl.LazyFrame | None
     people: pl.DataFrame | None
     gold: Any
