@@ -17,6 +17,7 @@ from affectlib.analysis._pages import write_page
 from affectlib.analysis.sheet import annotation_page
 from affectlib.analysis.sheet_texts import TEXTS
 from affectlib.errors import OptionError
+from affectlib.formats import read_conversations
 from tests.chromium import Page, chromium, needs_chromium
 
 CODEBOOK = Path(__file__).parents[1] / "training" / "data" / "CODEBOOK.md"
@@ -74,7 +75,7 @@ def test_every_language_says_everything():
 
 def test_a_message_is_shown_with_those_before_it(transcripts):
     drawn = DRAWN.with_columns(message=pl.Series([19, 0, 3]))
-    page = annotation_page(drawn, transcripts)
+    page = annotation_page(drawn, read_conversations(transcripts))
     item = page.split('<article class="item"')[1].split("</article>")[0]
     assert re.findall(r"(?:turn|answer) \d", item) == [
         "turn 5", "answer 6", "turn 6", "answer 7", "turn 7", "answer 8", "turn 8"
@@ -88,23 +89,25 @@ def test_a_message_is_shown_with_those_before_it(transcripts):
 @pytest.mark.parametrize("place", [1, 22, -1])
 def test_a_message_that_is_not_there(transcripts, place):
     with pytest.raises(TableError, match=f"conversation 'c2' has no message {place}"):
-        annotation_page(DRAWN.with_columns(message=pl.Series([place, 0, 0])), transcripts)
+        annotation_page(
+            DRAWN.with_columns(message=pl.Series([place, 0, 0])), read_conversations(transcripts)
+        )
 
 
 def test_other_transcripts_are_refused(transcripts):
     drawn = DRAWN.with_columns(conversation_id=pl.Series(["c2", "=c0", "other"]))
     with pytest.raises(TableError, match="no conversation for record 1, or one with another id"):
-        annotation_page(drawn, transcripts)
+        annotation_page(drawn, read_conversations(transcripts))
     with pytest.raises(TableError, match="no column 'conversation_id'"):
-        annotation_page(DRAWN.select("weight"), transcripts)
+        annotation_page(DRAWN.select("weight"), read_conversations(transcripts))
     with pytest.raises(OptionError, match="unknown language 'xx'"):
-        annotation_page(DRAWN, transcripts, lang="xx")
+        annotation_page(DRAWN, read_conversations(transcripts), lang="xx")
 
 
 @needs_chromium
 def test_it_is_filled_in_by_keys(transcripts, browser, tmp_path):
     path = tmp_path / "sheet.html"
-    write_page(path, annotation_page(DRAWN, transcripts))
+    write_page(path, annotation_page(DRAWN, read_conversations(transcripts)))
     browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     browser.open(path)
     shown = "[...document.querySelectorAll('.item')].findIndex((item) => !item.hidden)"
@@ -149,7 +152,7 @@ def test_it_is_filled_in_by_keys(transcripts, browser, tmp_path):
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_it_fits_a_phone(transcripts, browser, tmp_path, lang):
     path = tmp_path / "sheet.html"
-    write_page(path, annotation_page(DRAWN, transcripts, lang=lang))
+    write_page(path, annotation_page(DRAWN, read_conversations(transcripts), lang=lang))
     browser.open(path, width=360, height=740)
     assert browser.value("document.documentElement.scrollWidth") <= 360
     assert browser.value("document.documentElement.lang") == lang

@@ -1,40 +1,38 @@
-"""Text of the conversations that a page shows, from the file that was labelled."""
+"""Text of the conversations that a page shows, from the transcripts that were labelled."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import polars as pl
 
 from affectlib.analysis._frames import TableError
 from affectlib.conversation import Conversation
-from affectlib.formats import read_conversations
+from affectlib.predictions import ConversationFailure
+
+Transcripts: TypeAlias = Iterable[Conversation | ConversationFailure]
+"""What `affectlib.read_conversations` gives, read in the way in which it was labelled."""
 
 
 def conversations_of(
     rows: pl.DataFrame,
-    transcripts: str | os.PathLike[str],
-    *,
-    format: str = "auto",
-    columns: Mapping[str, str] | None = None,
+    transcripts: Transcripts,
 ) -> list[Conversation]:
     """Read the conversations that rows of labels belong to, in the order of the rows.
 
     Args:
         rows: Rows with ``record``, the position in the file, or else ``conversation_id``.
-        transcripts: The file that was labelled.
-        format: Its format, see `affectlib.read_conversations`.
-        columns: Its columns, if they have unusual names.
+        transcripts: The transcripts that were labelled, in the same order.
 
     Raises:
-        TableError: A row belongs to no conversation of the file, or to one with another id.
-        TranscriptFormatError: The file cannot be read.
+        TableError: A row belongs to no conversation of them, or to one with another id.
+        TranscriptFormatError: They cannot be read.
     """
     key = "record" if "record" in rows.columns else "conversation_id"
     wanted = {*rows[key]}
     found: dict[int | str, Conversation] = {}
-    for record, item in enumerate(read_conversations(transcripts, format=format, columns=columns)):
+    for record, item in enumerate(transcripts):
         place = record if key == "record" else item.id
         if isinstance(item, Conversation) and place is not None and place in wanted:
             found[place] = item
@@ -45,7 +43,7 @@ def conversations_of(
         known = row.get("conversation_id")
         if chat is None or (known is not None and chat.id is not None and chat.id != known):
             raise TableError(
-                f"{os.fspath(transcripts)}: no conversation for {key} {row[key]!r}, or one with "
-                "another id; give the file that was labelled, unchanged"
+                f"the transcripts have no conversation for {key} {row[key]!r}, or one with another "
+                "id; give those that were labelled, unchanged and read with the same options"
             )
     return [found[value] for value in rows[key]]

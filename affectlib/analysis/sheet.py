@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +10,7 @@ import polars as pl
 
 from affectlib.analysis._frames import TableError, table
 from affectlib.analysis._pages import in_language, render
-from affectlib.analysis._transcripts import conversations_of
+from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.sheet_texts import TEXTS, SheetTexts
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL, TASK
@@ -27,10 +25,8 @@ _KEYS = ("record", "conversation_id", "message", "weight")
 
 def annotation_page(
     drawn: Any,
-    transcripts: str | os.PathLike[str],
+    transcripts: Transcripts,
     *,
-    format: str = "auto",
-    columns: Mapping[str, str] | None = None,
     lang: str = "en",
 ) -> str:
     """Return the page on which a person labels what was drawn.
@@ -46,19 +42,18 @@ def annotation_page(
 
     Args:
         drawn: What `affectlib.analysis.sample` returned.
-        transcripts: The file that was labelled.
-        format: Its format, see `affectlib.read_conversations`.
-        columns: Its columns, if they have unusual names.
+        transcripts: The conversations that were labelled, from `affectlib.read_conversations`
+            with the same options.
         lang: Language of the page, ``en`` or ``fr``.
 
     Raises:
         OptionError: There are no texts in this language.
-        TableError: A row belongs to no conversation or message of the file.
-        TranscriptFormatError: The file cannot be read.
+        TableError: A row belongs to no conversation or message of them.
+        TranscriptFormatError: They cannot be read.
         MissingExtraError: jinja2 is not installed.
 
     Example:
-        >>> page = annotation_page(drawn, "chats.jsonl")  # doctest: +SKIP
+        >>> page = annotation_page(drawn, read_conversations("chats.jsonl"))  # doctest: +SKIP
         >>> Path("to_label.html").write_text(page)  # doctest: +SKIP
     """
     texts = in_language(TEXTS, lang)
@@ -67,7 +62,7 @@ def annotation_page(
     if not {"record", "conversation_id"} & {*names}:
         sheet.require(["conversation_id"])
     rows = sheet.collect(*names)
-    chats = conversations_of(rows, transcripts, format=format, columns=columns)
+    chats = conversations_of(rows, transcripts)
     places = rows["message"] if "message" in names else [None] * len(chats)
     items = [_item(chat, place, texts) for chat, place in zip(chats, places, strict=True)]
     return render(

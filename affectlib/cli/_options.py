@@ -38,21 +38,6 @@ def running_options() -> argparse.ArgumentParser:
     return running
 
 
-def transcript_options() -> argparse.ArgumentParser:
-    """Return a parent parser: how a file of transcripts is read."""
-    reading = argparse.ArgumentParser(add_help=False)
-    reading.add_argument(
-        "--format", default="auto", help="format of the transcripts, if it is not found out"
-    )
-    reading.add_argument(
-        "--columns",
-        type=columns,
-        metavar="FIELD=COLUMN,…",
-        help="columns of a table with unusual names, such as role=who,content=words",
-    )
-    return reading
-
-
 def columns(text: str) -> dict[str, str]:
     """Read ``FIELD=COLUMN,FIELD=COLUMN``."""
     pairs = [pair.partition("=") for pair in text.split(",")]

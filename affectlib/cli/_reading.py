@@ -7,20 +7,28 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from affectlib.cli._options import columns
-from affectlib.formats import DROPS, FORMATS, ReadReport, Tally
+from affectlib.conversation import Conversation
+from affectlib.formats import DROPS, FORMATS, ReadReport, Tally, read_conversations
 from affectlib.formats import Branches as _Branches
+from affectlib.predictions import ConversationFailure
 
 _SHOWN = 8
 
 
-def reading_options() -> argparse.ArgumentParser:
-    """Return a parent parser: what is read, and how."""
-    reading = argparse.ArgumentParser(add_help=False)
+def input_options() -> argparse.ArgumentParser:
+    """Return a parent parser: which transcripts are read, and how."""
+    reading = argparse.ArgumentParser(add_help=False, parents=[reading_options()])
     reading.add_argument(
         "input",
         metavar="IN",
         help="a file, a folder, a pattern in quotes, a ZIP archive, or - for standard input",
     )
+    return reading
+
+
+def reading_options() -> argparse.ArgumentParser:
+    """Return a parent parser: how transcripts are read."""
+    reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument(
         "--format",
         default="auto",
@@ -73,6 +81,13 @@ def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "gap": arguments.gap,
         "local_files_only": not arguments.network,
     }
+
+
+def transcripts(
+    path: str, arguments: argparse.Namespace
+) -> Iterator[Conversation | ConversationFailure]:
+    """Read transcripts as the options say."""
+    return read_conversations(path, **read_options(arguments))
 
 
 def report_lines(report: ReadReport) -> Iterator[str]:

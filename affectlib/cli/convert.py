@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import read_options, reading_options, report_lines
+from affectlib.cli._reading import input_options, read_options, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 from affectlib.conversation import Conversation
 
@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     convert = commands.add_parser(
         "convert",
-        parents=[reading_options()],
+        parents=[input_options()],
         help="bring transcripts of any format into JSON Lines of one format",
     )
     convert.add_argument(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import read_options, reading_options, report_lines
+from affectlib.cli._reading import input_options, read_options, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 from affectlib.conversation import Conversation
 from affectlib.errors import MissingExtraError
@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     inspect = commands.add_parser(
         "inspect",
-        parents=[reading_options()],
+        parents=[input_options()],
         help="say what is in a collection of transcripts, without its text",
     )
     inspect.add_argument(

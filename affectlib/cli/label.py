@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from affectlib._output import write_atomically
 from affectlib.cli._options import Commands, load_classifier, running_options
-from affectlib.cli._reading import read_options, reading_options, report_lines
+from affectlib.cli._reading import input_options, read_options, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     label = commands.add_parser(
         "label",
-        parents=[running_options(), reading_options()],
+        parents=[running_options(), input_options()],
         help="label a file of transcripts",
     )
     label.add_argument(

@@ -9,7 +9,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from affectlib.cli._options import Commands, transcript_options
+from affectlib.cli._options import Commands
+from affectlib.cli._reading import reading_options, transcripts
 from affectlib.cli._terminal import DONE, say
 
 
@@ -17,7 +18,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     report = commands.add_parser(
         "report",
-        parents=[transcript_options()],
+        parents=[reading_options()],
         help="put the findings on a page",
         description="Write one HTML page, for people who did not run this: how common charged use "
         "is, whose it is, whether it grows and what goes with it, with intervals, methods and "
@@ -88,9 +89,9 @@ def _report(arguments: argparse.Namespace) -> int:
             controls=arguments.control,
             title=arguments.title,
             made_with=_made_with(arguments.labels),
-            show_text=arguments.show_text,
-            format=arguments.format,
-            columns=arguments.columns,
+            show_text=(
+                None if arguments.show_text is None else transcripts(arguments.show_text, arguments)
+            ),
             lang=arguments.lang,
             min_users=arguments.min_users,
         )

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from affectlib.cli._options import Commands, transcript_options
+from affectlib.cli._options import Commands
+from affectlib.cli._reading import reading_options, transcripts
 from affectlib.cli._terminal import DONE, say
 
 
@@ -14,7 +15,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     sample = commands.add_parser(
         "sample",
-        parents=[transcript_options()],
+        parents=[reading_options()],
         help="choose what to label by hand",
         description="Draw conversations (or messages) to label by hand: more where the classifier "
         "is unsure, each with its weight. Fill in the column gold with emotional or task, by the "
@@ -58,9 +59,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     if arguments.transcripts is not None:
         text = annotation_page(
             drawn,
-            arguments.transcripts,
-            format=arguments.format,
-            columns=arguments.columns,
+            transcripts(arguments.transcripts, arguments),
             lang=arguments.lang,
         )
         write_page(page, text, overwrite=arguments.overwrite)

@@ -6,8 +6,7 @@ by somebody who did not run them.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ import polars as pl
 from affectlib import __version__
 from affectlib.analysis._frames import TableError, group_columns, labels_table, table
 from affectlib.analysis._pages import render
+from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.prevalence import Accuracy
 from affectlib.analysis.report import _people, _share, _talk
 from affectlib.analysis.report._study import Grid, Row, Study
@@ -41,9 +41,7 @@ def report_page(
     title: str | None = None,
     made_with: str | None = None,
     made_on: date | None = None,
-    show_text: str | os.PathLike[str] | None = None,
-    format: str = "auto",
-    columns: Mapping[str, str] | None = None,
+    show_text: Transcripts | None = None,
     lang: str = "en",
     min_users: int = 10,
 ) -> str:
@@ -67,10 +65,8 @@ def report_page(
         title: Title of the page.
         made_with: Which model made the labels.
         made_on: Date of the report, today if None.
-        show_text: The transcripts that were labelled; the messages with the highest probabilities
-            are then shown, as text.
-        format: Format of these transcripts, see `affectlib.read_conversations`.
-        columns: Their columns, if they have unusual names.
+        show_text: The conversations that were labelled, from `affectlib.read_conversations` with
+            the same options; the messages with the highest probabilities are then shown, as text.
         lang: Language, ``en`` or ``fr``.
         min_users: Figures of fewer users are suppressed; 0 shows all.
 
@@ -119,11 +115,7 @@ def report_page(
         _share.calibrated(study),
     ]
     sections = [section for section in found if section is not None]
-    texts = (
-        []
-        if show_text is None
-        else _talk.excerpts(study, show_text, format=format, columns=columns)
-    )
+    texts = [] if show_text is None else _talk.excerpts(study, show_text)
     return render(
         "report.html",
         words=words,

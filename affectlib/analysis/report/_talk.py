@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-from affectlib.analysis._transcripts import conversations_of
+from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import Figure, Grid, Section, Study, one_of, rows_of
 from affectlib.analysis.report._words import Words
@@ -139,10 +137,8 @@ def cues(study: Study, threshold: float = 0.5) -> Section | None:
 
 def excerpts(
     study: Study,
-    transcripts: str | os.PathLike[str],
+    transcripts: Transcripts,
     *,
-    format: str = "auto",
-    columns: Mapping[str, str] | None = None,
     count: int = 5,
 ) -> list[Excerpt]:
     """Return the messages that the classifier is surest of, as text, escaped by the template."""
@@ -160,7 +156,7 @@ def excerpts(
         .head(count)
         .collect()
     )
-    chats = conversations_of(rows, transcripts, format=format, columns=columns)
+    chats = conversations_of(rows, transcripts)
     found = []
     for row, chat in zip(rows.iter_rows(named=True), chats, strict=True):
         if "message" in keys:
