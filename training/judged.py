@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib.conversation import Conversation
+from affectlib.encoding import WindowEncoder
+from affectlib.engines import Engine
+from affectlib.scoring import score_messages
 from training import metrics
 from training.calibrate import Calibration, ScoredConversation, cross_fit
 from training.config import CalibrateSettings
@@ -108,6 +112,39 @@ def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> 
         Judged(s, c, c.conversation_probability(s), c.turn_probabilities(s))
         for s, c in zip(scored, cross_fit(scored, settings), strict=True)
     ]
+
+
+def judge_again(
+    judged: Sequence[Judged],
+    conversations: Sequence[Conversation],
+    encoder: WindowEncoder,
+    engine: Engine,
+) -> list[Judged]:
+    """Judge altered conversations, each by the calibration of the one it was made from.
+
+    Args:
+        judged: The conversations as they were.
+        conversations: What became of each; the labels of the result are those of the original.
+        encoder: Lays out and tokenizes them.
+        engine: Runs the windows; the user's alone.
+    """
+    scores = score_messages(conversations, encoder, engine, assistant_targets=False)
+    result = []
+    for j, conversation, by_message in zip(judged, conversations, scores, strict=True):
+        changed = replace(
+            j.scored,
+            labelled=replace(j.scored.labelled, conversation=conversation),
+            logits={index: found.logits for index, found in by_message.items()},
+        )
+        result.append(
+            Judged(
+                changed,
+                j.calibration,
+                j.calibration.conversation_probability(changed),
+                j.calibration.turn_probabilities(changed),
+            )
+        )
+    return result
 
 
 def measured(
