@@ -184,14 +184,14 @@ def write_card(recipe: Recipe) -> Path:
     """
     folder = recipe.folder / "artifact"
     results = json.loads((recipe.folder / "results.json").read_text(encoding="utf-8"))
-    report = json.loads((recipe.folder / "prepare" / "report.json").read_text(encoding="utf-8"))
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     measured, found = results["artifact"]["fingerprint"], load_artifact(folder).fingerprint
     if measured != found:
         raise ValueError(
             f"{recipe.folder / 'results.json'}: results of the artifact {measured[:8]}, but "
             f"{folder} is {found[:8]}; measure it with --start evaluate"
         )
+    report = json.loads((recipe.folder / "prepare" / "report.json").read_text(encoding="utf-8"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     draw(results["calibration"]["bins"], folder / DIAGRAM)
     path = folder / "README.md"
     path.write_text(render(recipe, results, report, config), encoding="utf-8")

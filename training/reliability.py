@@ -120,6 +120,7 @@ def draw(bins: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
                 )
             axes.set_title(name.replace(", ", ",\n"), fontsize=8)
             axes.set(xlabel="probability", xlim=(0, 1), ylim=(0, 1))
+            axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.set_aspect("equal")
             if place == 1:
                 axes.set_ylabel("share emotional")

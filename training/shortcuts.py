@@ -55,8 +55,8 @@ REPLIES: dict[str, dict[str, tuple[str, ...]]] = {
 MASK = "_"
 _PRONOUNS = {
     "en": re.compile(
-        r"\b(?:[Ii](?:'?m|'?ve)?|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|us|Us|[Oo]urs?|[Oo]urselves"
-        r"|MY|ME|WE|OUR|I'M|IM)\b"
+        r"\b(?:[Ii](?:m|ve)?|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|us|Us|[Oo]urs?|[Oo]urselves"
+        r"|MY|ME|WE|OUR|IM)\b"
     ),
     "fr": re.compile(
         r"\b(?:[jm](?=['’])|je|me|moi|mon|ma|mes|mien(?:ne)?s?|nous|notre|nos|nôtres?)\b",
@@ -176,7 +176,7 @@ def mask_pronouns(text: str, language: str) -> str:
 
     Example:
         >>> mask_pronouns("I'm sure my code is fine", "en")
-        '_ sure _ code is fine'
+        "_'m sure _ code is fine"
         >>> mask_pronouns("J'ai perdu mon chat", "fr")
         "_'ai perdu _ chat"
     """
