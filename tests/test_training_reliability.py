@@ -92,6 +92,6 @@ def test_diagram_is_an_image_and_the_same_each_time(truthful: list[Judged], tmp_
     assert all(name.split(", ")[1] in text for name in bins)
     assert len(text) < 60_000
     for points in bins.values():
-        points[0]["share"] = 0.9
+        points[0]["probability"] = 0.9
     reliability.draw(bins, paths[1])
     assert paths[0].read_bytes() != paths[1].read_bytes()
