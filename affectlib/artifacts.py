@@ -2,8 +2,9 @@
 
 An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
 ``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
-(``model.int8.onnx``), a card (``README.md``) and ``affect.json``: names, window layout,
-calibration, thresholds, and the SHA-256 of every file that is used. Nothing in it is pickled.
+(``model.int8.onnx``), a card (``README.md``, with its diagram ``reliability.svg``) and
+``affect.json``: names, window layout, calibration, thresholds, and the SHA-256 of every file that
+is used. Nothing in it is pickled.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ DEFAULT_MODEL = "affect-small"
 
 _FORMAT = 1
 _MANIFEST = "affect.json"
-_UNHASHED = ("tokenizer_config.json", "README.md")
+_UNHASHED = ("tokenizer_config.json", "README.md", "reliability.svg")
+_USUAL_CUE_THRESHOLD = 0.5
 _MODELS = Path(__file__).parent / "models"
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -56,7 +58,7 @@ class Artifact:
         conversation: From a conversation's features to its probability.
         operating_points: Thresholds by name.
         cue_thresholds: Probability from which a conversation is taken to show a cue, by the
-            cue's name.
+            cue's name; 0.5 for each in an artifact of an older version, which has none of its own.
         prevalence: The share of emotional conversations that its probabilities assume; see
             `affectlib.prior_shift`.
         description: What else it says of itself, such as languages and base model.
@@ -197,7 +199,7 @@ def _download(name: str, local_files_only: bool) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise MissingExtraError("huggingface_hub", "torch") from error
-    wanted = ["*.json", "*.safetensors", "*.onnx", "README.md"]
+    wanted = ["*.json", "*.safetensors", "*.onnx", "README.md", "reliability.svg"]
     try:
         return Path(snapshot_download(name, allow_patterns=wanted))
     except (OSError, ValueError) as error:
@@ -254,6 +256,8 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
 
 
 def _cue_thresholds(values: dict[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:
+    if "cue_thresholds" not in values:
+        return {name: _USUAL_CUE_THRESHOLD for name in outputs if name != EMOTIONAL}
     thresholds = _pop(values, "cue_thresholds", dict)
     for name in outputs:
         if (

@@ -39,6 +39,14 @@ def test_what_is_read(tiny_folder):
     assert load_artifact(str(tiny_folder)) == artifact
 
 
+def test_cue_thresholds_are_those_given_or_of_older_artifacts_the_usual_one(folder):
+    assert set(load_artifact(folder).cue_thresholds) == {*OUTPUTS} - {"emotional"}
+    assert set(load_artifact(folder).cue_thresholds.values()) == {0.5}
+    given = {name: 0.3 for name in OUTPUTS if name != "emotional"}
+    write_manifest(folder, cue_thresholds=given)
+    assert load_artifact(folder).cue_thresholds == given
+
+
 def test_fingerprint_changes_with_any_file(folder):
     before = load_artifact(folder).fingerprint
     assert load_artifact(folder).fingerprint == before
@@ -153,6 +161,8 @@ def test_missing_key_is_named(folder, key):
         ({"cue_thresholds": {"shows_empathy": 0.5}}, r'"cue_thresholds\.shares_feelings"'),
         ({"cue_thresholds": dict.fromkeys(OUTPUTS[1:], 1.5)}, '"cue_thresholds.* between 0 and 1'),
         ({"name": 3}, '"name" has the wrong type, int'),
+        ({"cue_thresholds": {"seeks_support": 0.4}}, '"cue_thresholds.shares_feelings"'),
+        ({"cue_thresholds": 0.5}, '"cue_thresholds" has the wrong type, float'),
         ({"files": {"../../secret": "0" * 64}}, '"files"'),
     ],
 )  # fmt: skip
@@ -200,6 +210,16 @@ def test_saved_copy_is_the_same_artifact(tiny_artifact, tmp_path):
     for name in ("model.int8.onnx", "tokenizer.json"):
         assert copy.file(name).read_bytes() == tiny_artifact.file(name).read_bytes()
     assert (target / "README.md").read_text() == "# tiny\n"
+    assert not (target / "reliability.svg").exists()
+
+
+def test_diagram_of_the_card_is_copied_and_is_no_part_of_the_fingerprint(folder, tmp_path):
+    before = load_artifact(folder).fingerprint
+    (folder / "reliability.svg").write_text("<svg/>\n")
+    artifact = load_artifact(folder)
+    assert artifact.fingerprint == before
+    save_artifact(artifact, tmp_path / "new")
+    assert (tmp_path / "new" / "reliability.svg").read_text() == "<svg/>\n"
 
 
 def test_saving_over_itself_leaves_it_whole(folder):

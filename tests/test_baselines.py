@@ -7,7 +7,7 @@ pytest.importorskip("sklearn", reason="baselines need affectlib[train]")
 pytest.importorskip("vaderSentiment", reason="baselines need affectlib[train]")
 
 from affectlib.conversation import Conversation, Message
-from training.baselines import Baseline, TfidfBaseline, VaderBaseline
+from training.baselines import MINILM, Baseline, TfidfBaseline, VaderBaseline, ZeroShotBaseline
 
 CHARGED = ["I feel so alone tonight", "I feel sad and so alone", "so alone and sad, I cry tonight"]
 PLAIN = ["sort this list in Python", "write a Python list of files", "sort these files by name"]
@@ -72,3 +72,27 @@ def test_assistant_does_not_count(name: str, tfidf: TfidfBaseline) -> None:
 
 def test_vader_scores_a_silent_user_zero() -> None:
     assert VaderBaseline().score([Conversation((Message("assistant", "I hate it"),))]) == [0.0]
+
+
+@pytest.fixture(scope="module")
+def zero_shot() -> ZeroShotBaseline:
+    pytest.importorskip(MINILM, reason="baselines need affectlib[train]")
+    return ZeroShotBaseline()
+
+
+def test_zero_shot_tells_plain_cases_apart(zero_shot: ZeroShotBaseline) -> None:
+    charged = zero_shot.score([chat(text) for text in CHARGED])
+    plain = zero_shot.score([chat(text) for text in PLAIN])
+    assert min(charged) > max(plain)
+
+
+def test_zero_shot_takes_the_highest_message_and_no_reply(zero_shot: ZeroShotBaseline) -> None:
+    alone, among, silent = zero_shot.score(
+        [
+            chat(CHARGED[0]),
+            chat(PLAIN[0], CHARGED[0], reply="I hate to be so alone, I cry!"),
+            Conversation((Message("assistant", CHARGED[0]),)),
+        ]
+    )
+    assert among == pytest.approx(alone, abs=1e-5)
+    assert silent == -2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -94,6 +95,14 @@ def test_every_file_is_unaltered_and_listed(folder):
     assert {*artifact.operating_points} == {"balanced", "high_precision", "high_recall"}
     assert {"en", "fr"} <= {*artifact.description["languages"]}
     assert (folder / "README.md").stat().st_size > 1000
+
+
+def test_card_is_that_of_these_weights(folder):
+    """A card whose figures were measured on other weights, thresholds or windows is an error."""
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^`([0-9a-f]{64})`$", card, re.MULTILINE) == [load_artifact().fingerprint]
+    for image in re.findall(r"!\[[^]]*\]\(([^)]+)\)", card):
+        assert (folder / image).stat().st_size > 1000
 
 
 def test_entry_points_agree(classifier):

@@ -232,10 +232,22 @@ def test_smoke_recipe_leaves_an_artifact_results_and_a_card(smoke: Path) -> None
     groups = results["groups"]
     assert groups["corpus dev"]["n"] == len(read_corpus("dev"))
     assert results["engines"]["same_label"]["value"] >= 0.995
+    assert {*results["baselines"]["corpus dev"]} == {
+        "this artifact",
+        "TF-IDF + logistic regression",
+        "all-MiniLM-L6-v2, zero-shot",
+        "VADER",
+    }
     # It learnt something, which a chain that mixes up targets or windows would not.
     assert results["corpus"]["turn_auroc"]["value"] > 0.6
     card = (smoke / "artifact" / "README.md").read_text(encoding="utf-8")
     assert "smoke 0.0.1" in card
+    assert f"\n`{artifact.fingerprint}`\n" in card
+    # Without real transcripts there is nothing that tells how the thresholds do on them.
+    assert artifact.description["measured"] == {}
+    assert "None" not in card
+    assert results["speed"]["times_as_fast"]["value"] > 1
+    assert results["late"]["4 turns"]["message"]["n"] > 0
     assert f"{groups['corpus dev']['auroc']['value']:.3f}" in card
 
 
@@ -248,6 +260,7 @@ def test_artifact_has_no_pickle_and_half_precision(smoke: Path) -> None:
         "config.json",
         "model.int8.onnx",
         "model.safetensors",
+        "reliability.svg",
         "tokenizer.json",
         "tokenizer_config.json",
     }

@@ -117,7 +117,7 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
     partial = Calibration(slopes, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
     features = np.array([partial._features(s) for s in scored])
     truth = np.array([s.labelled.emotional for s in scored], float)
-    weights = _weights(truth, np.array([s.real for s in scored]), settings.prevalence)
+    weights = example_weights(truth, np.array([s.real for s in scored]), settings.prevalence)
     # More turns are more chances of a false alarm, so their number may only lower the probability.
     intercept, *coefficients = _fit_logistic(
         features, truth, weights, [(0, None), (0, None), (None, 0)]
@@ -177,15 +177,24 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
         if y.sum() < FEWEST_POSITIVES:
             continue
         if output == _EMOTIONAL:
-            weights = _weights(y, is_real[known], prevalence)
+            weights = example_weights(y, is_real[known], prevalence)
         else:
             weights = np.full(len(y), 1 / len(y))
         intercepts[output], slopes[output] = _fit_logistic(x[:, None], y, weights, [(0.05, None)])
     return slopes, intercepts
 
 
-def _weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -> Floats:
-    """Weigh examples so that both sets count the same and the classes have the prevalence."""
+def example_weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -> Floats:
+    """Weigh examples so that both sets count the same and the classes have the prevalence.
+
+    Args:
+        truth: Labels, 0 or 1, shape ``[n]``.
+        real: Whether each is of a real transcript, shape ``[n]``.
+        prevalence: Share of the positives in the sum of the weights.
+
+    Returns:
+        The weights, shape ``[n]``; their sum is 1 if there are examples of both classes.
+    """
     weights = np.zeros(len(truth))
     for positive, share in ((True, prevalence), (False, 1 - prevalence)):
         pools = (

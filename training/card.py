@@ -8,18 +8,12 @@ from typing import Any
 
 import yaml
 
+from affectlib.artifacts import load_artifact
+from training.ablations import read_ablations
 from training.config import Recipe
-from training.metrics import Estimate
+from training.reliability import DIAGRAM, draw
 from training.sources import load_manifest
-
-POINTS = ("balanced", "high_precision", "high_recall")
-POINT_GROUPS = (
-    "real transcripts",
-    "real: random pool",
-    "corpus dev",
-    "corpus dev: English",
-    "corpus dev: French",
-)
+from training.tables import Table, tables
 
 TEXT = """\
 {header}
@@ -53,11 +47,19 @@ were not checked by people. Near-duplicates of evaluation data were removed from
 
 ## Results
 
+Measured on the artifact with the fingerprint
+`{fingerprint}`
+(the SHA-256 of its `affect.json`, which holds those of its weights).
+
 The dev conversations were never trained on. They do choose thresholds and calibration, so the
 figures come from cross-fitting: each conversation is judged by a calibration fitted on the others.
 Their labels were given by a large language model too, about half of them twice and blind, so they
 are a consistent reading, not human gold. Values are followed by 95 % bootstrap intervals. There are
 {positives} emotional conversations among the {n} real ones: read the intervals.
+
+{targets}
+
+### By source, language and length
 
 {groups}
 
@@ -69,21 +71,81 @@ On the corpus's dev split, `balanced`:
 
 {corpus}
 
-Beside other systems, on the same conversations (TF-IDF was trained on the same training
-conversations; the threshold for the last column is set on the same negatives for every system):
+{languages}
+
+### Beside other systems
+
+On the same conversations. TF-IDF was trained on the same training conversations; MiniLM compares
+each user message with descriptions of both labels and knows English alone; the thresholds for the
+last columns are set on the same negatives for every system.
 
 {baselines}
 
 ### Cues
 
-Of whole conversations, all dev conversations together; F1 at probability 0.5. Macro F1 over cues
-with at least 20 positives: {macro}.
+Of whole conversations, all dev conversations together. AP is the average precision; F1 is that at
+the cue's threshold, cross-fitted.
 
 {cues}
 
-### Calibration and engines
+### Calibration
+
+![Reliability: the share of emotional conversations against their probability](reliability.svg)
+
+Probabilities assume that {prevalence:.0%} of conversations are emotional. "Shifted" ones were moved
+to the set's own share by `affectlib.prior_shift`. "Weighted" figures are of all dev conversations,
+shifted to that share and with weights on the conversations: the emotional ones sum to the share,
+the others to the rest, and within each class the real transcripts and the corpus weigh the same.
+In the diagram, bars are 95 % Wilson intervals, and numbers are those of conversations.
 
 {calibration}
+
+### What else moves the probability
+
+The assistant's replies swapped for warm and for cold ones, mean absolute change of the
+conversation's probability:
+
+{replies}
+
+The source guessed from the probability alone, within one class, AUROC (0.5 is chance):
+
+{source}
+
+The user's first-person pronouns masked, accuracy on the corpus's dev split (`balanced`):
+
+{pronouns}
+
+Rank correlation of the probability and the number of user turns, on uncharged conversations:
+
+{drift}
+
+A charged turn of the corpus as the last but one of a chat whose other turns are tasks, share found
+(`balanced`); the last column has a task turn in its place:
+
+{late}
+
+### Weights
+
+{engines}
+
+Time on the windows of the dev transcripts, beside a random encoder of six layers, 384 wide, that
+was made int8 in the same way:
+
+{speed}
+
+{sizes}
+
+### Measured variants
+
+Decisions are those at `balanced`.
+
+{ablations}
+
+### Probes
+
+A fixed list of messages on which models of this kind are known to go wrong.
+
+{probes}
 
 ### Other genres
 
@@ -112,15 +174,25 @@ python -m training.evaluate --config configs/{name}.yaml --data DIR
 
 
 def write_card(recipe: Recipe) -> Path:
-    """Render the card from ``results.json`` and write it into the artifact.
+    """Render the card from ``results.json`` and write it into the artifact, with its diagram.
 
     Returns:
         Its path.
+
+    Raises:
+        ValueError: The results are those of another artifact.
     """
     folder = recipe.folder / "artifact"
     results = json.loads((recipe.folder / "results.json").read_text(encoding="utf-8"))
+    measured, found = results["artifact"]["fingerprint"], load_artifact(folder).fingerprint
+    if measured != found:
+        raise ValueError(
+            f"{recipe.folder / 'results.json'}: results of the artifact {measured[:8]}, but "
+            f"{folder} is {found[:8]}; measure it with --start evaluate"
+        )
     report = json.loads((recipe.folder / "prepare" / "report.json").read_text(encoding="utf-8"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    draw(results["calibration"]["bins"], folder / DIAGRAM)
     path = folder / "README.md"
     path.write_text(render(recipe, results, report, config), encoding="utf-8")
     return path
@@ -136,6 +208,7 @@ def render(
         header=_header(recipe, main),
         name=recipe.name,
         version=recipe.version,
+        fingerprint=results["artifact"]["fingerprint"],
         context=_context(recipe),
         max_tokens=recipe.windows.max_tokens,
         layers=config["num_hidden_layers"],
@@ -146,72 +219,7 @@ def render(
         sources=_sources(report),
         positives=main["emotional"],
         n=main["n"],
-        groups=_table(
-            ["", "n", "emotional", "AUROC", "average precision"],
-            [
-                [name, g["n"], g["emotional"], _show(g, "auroc"), _show(g, "average_precision")]
-                for name, g in groups.items()
-                if g["n"]
-            ],
-        ),
-        points=_table(
-            ["operating point", "on", "recall", "specificity", "precision", "accuracy"],
-            [
-                [point, name]
-                + [
-                    _show(groups[name][point], metric)
-                    for metric in ("recall", "specificity", "precision", "accuracy")
-                ]
-                for point in POINTS
-                for name in POINT_GROUPS
-                if point in groups[name]
-            ],
-        ),
-        corpus=_table(
-            ["", "value", "n"],
-            [
-                [name, _show(results["corpus"], name), v["n"]]
-                for name, v in results["corpus"].items()
-            ],
-        ),
-        baselines=_table(
-            ["on", "system", "AUROC", "average precision", "recall at specificity 0.98"],
-            [
-                [group, name, *(_show(values, metric) for metric in values)]
-                for group, systems in results.get("baselines", {}).items()
-                for name, values in systems.items()
-            ],
-        ),
-        macro="-" if results["cues"]["macro_f1"] is None else f"{results['cues']['macro_f1']:.3f}",
-        cues=_table(
-            ["cue", "positives", "average precision", "F1"],
-            [
-                [name, cue["positives"], _show(cue, "average_precision"), _show(cue, "f1")]
-                for name, cue in results["cues"]["by_cue"].items()
-            ],
-        ),
-        calibration=_table(
-            ["", "value", "n"],
-            [
-                [f"expected calibration error, {name}", _show(results["calibration"], name), v["n"]]
-                for name, v in results["calibration"].items()
-            ]
-            + [
-                [
-                    f"int8 against fp32: {name.replace('_', ' ')}",
-                    _show(results["engines"], name),
-                    v["n"],
-                ]
-                for name, v in results["engines"].items()
-            ],
-        ),
-        public=_table(
-            ["set", "share", "n"],
-            [
-                [name, _show(results["public"], name), v["n"]]
-                for name, v in results.get("public", {}).items()
-            ],
-        ),
+        **{name: t.markdown() for name, t in tables(results, read_ablations()).items()},
     )
 
 
@@ -282,13 +290,4 @@ def _sources(report: dict[str, Any]) -> str:
         "origin",
         "licence",
     ]
-    return _table(head, rows)
-
-
-def _show(values: dict[str, Any], key: str) -> str:
-    return str(Estimate(**values[key])) if key in values else "-"
-
-
-def _table(head: list[str], rows: list[list[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return Table("Training data", head, rows).markdown()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,20 @@ FORMAT = 1
 MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
 
 
-def export(recipe: Recipe, model_folder: Path, calibration: Calibration, folder: Path) -> None:
+def export(
+    recipe: Recipe,
+    model_folder: Path,
+    calibration: Calibration,
+    measured: Mapping[str, Any],
+    folder: Path,
+) -> None:
     """Write the artifact.
 
     Args:
         recipe: The recipe.
         model_folder: The trained model with its tokenizer.
         calibration: What is folded into the head, and the thresholds.
+        measured: What the thresholds gave (`training.judged.measured`).
         folder: Where the artifact goes; replaced if it is there.
     """
     if folder.exists():
@@ -43,7 +51,7 @@ def export(recipe: Recipe, model_folder: Path, calibration: Calibration, folder:
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     # Exported is what the fp16 file holds, so that both engines start from one set of weights.
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
-    description = describe(recipe, calibration)
+    description = describe(recipe, calibration, measured)
     description["files"] = {name: sha256(folder / name) for name in MODEL_FILES}
     text = json.dumps(description, indent=1, ensure_ascii=False)
     (folder / "affect.json").write_text(text + "\n", encoding="utf-8")
@@ -58,7 +66,9 @@ def fold_calibration(model: Any, calibration: Calibration) -> None:
         model.classifier.bias.mul_(slopes).add_(intercepts)
 
 
-def describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
+def describe(
+    recipe: Recipe, calibration: Calibration, measured: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what ``affect.json`` holds, less the hashes of the files."""
     return {
         "format": FORMAT,
@@ -77,6 +87,7 @@ def describe(recipe: Recipe, calibration: Calibration) -> dict[str, Any]:
         "cue_thresholds": {
             name: round(value, 6) for name, value in calibration.cue_thresholds.items()
         },
+        "measured": dict(measured),
         "recipe": recipe.digest(),
     }
 

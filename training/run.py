@@ -43,14 +43,17 @@ def _export(recipe: Recipe, data: Path | None) -> Any:
     from affectlib.encoding import WindowEncoder
     from training.calibrate import fit
     from training.export import describe, export
+    from training.judged import judge, measured
     from training.scoring import TrainedModel, dev_conversations, score
 
     folder = recipe.folder / "train" / "model"
     encoder = WindowEncoder(folder / "tokenizer.json", recipe.windows.settings())
     conversations = list(dev_conversations(recipe.real_dev, data))
-    calibration = fit(score(conversations, encoder, TrainedModel(folder)), recipe.calibrate)
-    export(recipe, folder, calibration, recipe.folder / "artifact")
-    return describe(recipe, calibration)["operating_points"]
+    scored = score(conversations, encoder, TrainedModel(folder))
+    calibration = fit(scored, recipe.calibrate)
+    counts = measured(judge(scored, recipe.calibrate), recipe.calibrate.specificity)
+    export(recipe, folder, calibration, counts, recipe.folder / "artifact")
+    return describe(recipe, calibration, counts)["operating_points"]
 
 
 def _evaluate(recipe: Recipe, data: Path | None) -> Any:

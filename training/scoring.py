@@ -49,6 +49,36 @@ class TrainedModel:
         return logits
 
 
+class CachedEngine:
+    """An engine that runs no window twice, however often it is asked.
+
+    Altered conversations share most of their windows with those they were made from.
+
+    Args:
+        engine: The engine that runs the windows; what it says of one must not depend on the
+            others of its batch.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Begin with nothing remembered."""
+        self._engine = engine
+        self._known: dict[bytes, NDArray[np.float32]] = {}
+        self.name, self.device = engine.name, engine.device
+
+    def logits(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return logits, shape ``[batch, outputs]``."""
+        keys = [
+            ids[mask == 1].tobytes() for ids, mask in zip(input_ids, attention_mask, strict=True)
+        ]
+        new = [row for row, key in enumerate(keys) if key not in self._known]
+        if new:
+            found = self._engine.logits(input_ids[new], attention_mask[new])
+            self._known.update(zip((keys[row] for row in new), found, strict=True))
+        return np.array([self._known[key] for key in keys])
+
+
 def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledConversation]:
     """Yield the dev conversations: the corpus's, and the real transcripts if wanted."""
     for row in read_corpus("dev"):
