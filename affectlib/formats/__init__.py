@@ -69,8 +69,6 @@ from affectlib.formats._reader import (
     TextReader,
 )
 from affectlib.formats._sources import (
-    CUT_SHORT,
-    DAMAGED,
     Archive,
     Source,
     encoding_of,
@@ -300,17 +298,10 @@ def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
         for item in items:
             begun = True
             yield item
-    except DAMAGED:
-        error = TranscriptFormatError(CUT_SHORT)
-        if not begun:
-            raise error from None
-    except TranscriptFormatError as caught:
+    except TranscriptFormatError as error:
         if not begun:
             raise
-        error = caught
-    else:
-        return
-    yield reading.failure(TranscriptFormatError(f"{error}; the rest was not read"))
+        yield reading.failure(TranscriptFormatError(f"{error}; the rest was not read"))
 
 
 def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:

@@ -26,11 +26,8 @@ from affectlib.formats.report import Limits
 HEAD = 1 << 16
 """Bytes from which the format of a file is told."""
 
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
+_DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
 """What reading compressed data raises if it is damaged or cut short."""
-
-CUT_SHORT = "the compressed data is damaged or cut short"
-
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _UNPACKED_FREELY = 1 << 26
@@ -56,13 +53,10 @@ class Source:
             TranscriptFormatError: The compressed data is damaged, or a bomb.
         """
         seekable = raw.seekable()
-        try:
-            magic, stream = _look(raw, len(_ZSTD), seekable)
-            unpacked = _unpacked(stream, magic, limits)
-            self._seekable = seekable and unpacked is None
-            self.head, self.stream = _look(unpacked or stream, HEAD, self._seekable)
-        except DAMAGED:
-            raise TranscriptFormatError(CUT_SHORT) from None
+        magic, stream = _look(raw, len(_ZSTD), seekable)
+        unpacked = _unpacked(stream, magic, limits)
+        self._seekable = seekable and unpacked is None
+        self.head, self.stream = _look(unpacked or stream, HEAD, self._seekable)
 
     def seekable(self, stack: ExitStack) -> BinaryIO:
         """Return the stream, by way of a temporary file if it is a pipe or was compressed."""
@@ -346,7 +340,7 @@ class _Unzstd:
 
 
 class _Bounded(_Raw):
-    """Decompressed data; an error where it becomes far larger than what it came from."""
+    """Decompressed data; an error where it is damaged, or far larger than what it came from."""
 
     def __init__(self, stream: Any, packed: Callable[[], int], limits: Limits) -> None:
         self._stream = stream
@@ -355,7 +349,10 @@ class _Bounded(_Raw):
         self._count = 0
 
     def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
+        try:
+            data = self._stream.read(len(buffer))
+        except _DAMAGED:
+            raise TranscriptFormatError("the compressed data is damaged or cut short") from None
         self._count += len(data)
         if self._count > self._limits.unpacked_bytes:
             raise TranscriptFormatError(
