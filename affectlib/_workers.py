@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ Label: TypeAlias = Callable[[Iterable[Item]], Generator[Outcome]]
 """Labels conversations as they come, in order."""
 
 _WAITING = 2
+_PATIENCE = 10.0
 
 
 class _Result(Protocol):
@@ -161,16 +163,28 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    try:
+    if address == "local":
         ray.init(
-            address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False
-        ) if address == "local" else ray.init(address=address, log_to_driver=False)
-    except (ConnectionError, ValueError) as error:
-        raise OptionError(f"no Ray cluster answers at {address!r} ({error})") from error
+            address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+        )
+    else:
+        _require_answer(address)
+        ray.init(address=address, log_to_driver=False)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise OptionError(f"no Ray cluster answers at {address!r} ({error})") from error
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -103,8 +103,7 @@ def test_ray_data_takes_the_mapper(tiny_folder: Path, batch_format: str) -> None
 
 
 def test_a_cluster_that_does_not_answer(tmp_path: Path, tiny: AffectClassifier) -> None:
-    if ray.is_initialized():
-        ray.shutdown()
+    ray.shutdown()  # the fixture's, if it is there
     src = source(tmp_path, record(ALONE))
     with pytest.raises(OptionError, match="no Ray cluster answers"):
         label_file(src, tmp_path / "o.csv", classifier=tiny, ray="127.0.0.1:1")
