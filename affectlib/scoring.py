@@ -70,7 +70,11 @@ class WindowCache:
 
 
 def score_messages(
-    conversations: Sequence[Conversation], encoder: WindowEncoder, engine: Engine
+    conversations: Sequence[Conversation],
+    encoder: WindowEncoder,
+    engine: Engine,
+    *,
+    assistant_targets: bool = True,
 ) -> list[dict[int, MessageScore]]:
     """Score the messages of several conversations.
 
@@ -78,6 +82,7 @@ def score_messages(
         conversations: The conversations.
         encoder: Lays out and tokenizes them.
         engine: Runs the windows.
+        assistant_targets: Whether the assistant's messages are scored too.
 
     Returns:
         For each conversation the scores of the messages that were read, by their position.
@@ -87,7 +92,7 @@ def score_messages(
         >>> [[*scores] for scores in score_messages([chat], encoder, engine)]
         [[0]]
     """
-    windows = encode_windows(conversations, encoder)
+    windows = encode_windows(conversations, encoder, assistant_targets=assistant_targets)
     return score_windows(windows, engine, encoder.pad_id, WindowCache())
 
 
