@@ -76,6 +76,7 @@ def test_killed_at_25_random_moments_no_row_is_lost_and_none_is_there_twice(
     assert tables(dst) == tables(tmp_path / "whole.parquet")
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_to_the_disk(tmp_path: Path) -> None:
     src = corpus_of(tmp_path, 90)
     dst = tmp_path / "out.jsonl"

@@ -139,10 +139,12 @@ def test_white_space_without_end(tmp_path: Path) -> None:
 # --- sizes that people have ----------------------------------------------------------------------
 
 _MEASURE = """
-import resource, sys
+import sys
+from pathlib import Path
 from affectlib.formats import read_conversations
 kinds = [type(item).__name__ for item in read_conversations(sys.argv[1])]
-print(len(kinds), kinds.count("Conversation"), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(len(kinds), kinds.count("Conversation"), status["VmHWM"].removesuffix("kB"))
 """
 
 

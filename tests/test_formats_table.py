@@ -135,6 +135,21 @@ def test_bad_rows_cost_their_conversation_only(tmp_path: Path, row: str, problem
     assert problem in error_of(bad)
 
 
+def test_a_bad_first_row_costs_itself_only(tmp_path: Path) -> None:
+    bad, good = rows_of("conversation_id,role,content\n1\n2,user,b\n", tmp_path)
+    assert "line 2: the row has 1 cells, the header 3" in error_of(bad)
+    assert texts(good) == ["b"]
+    good_row = '{"conversation_id": 2, "role": "user", "content": "b"}\n'
+    bad, good = rows_of('{"conversation_id": 1}\n' + good_row, tmp_path)
+    assert "line 1: messages[0].role: expected text, got null" in error_of(bad).replace(
+        "None", "null"
+    )
+    assert texts(good) == ["b"]
+    columns = {"conversation": "chat", "role": "who", "content": "words"}
+    given = '{"chat": 1}\n{"chat": 2, "who": "user", "words": "b"}\n'
+    assert texts(rows_of(given, tmp_path, columns=columns)[1]) == ["b"]
+
+
 def test_rows_without_an_id(tmp_path: Path) -> None:
     content = "conversation_id,role,content\n,user,a\n2,user,b\n,,\n"
     bad, good = sorted(rows_of(content, tmp_path), key=lambda item: item.id or "")

@@ -20,11 +20,16 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from affectlib.artifacts import load_artifact
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
+from affectlib.encoding import WindowEncoder
+from affectlib.engines import load_engine
 from affectlib.taxonomy import LABELS, OUTPUTS
 from tests.conftest import assistant, user
-from training import metrics, run, sources, train
+from training import evaluate, metrics, run, sources, train
 from training.config import load_recipe
+from training.evaluate import earlier_artifact
+from training.judged import judge
 from training.labelled import from_gold
+from training.scoring import dev_conversations, score
 from training.sources import read_corpus
 
 SMOKE, FINETUNE = (
@@ -302,6 +307,31 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
     for scores, expected in zip(classify(texts), torch.sigmoid(logits).tolist(), strict=True):
         found = {score["label"]: score["score"] for score in scores}
         assert [found[name] for name in OUTPUTS] == pytest.approx(expected, abs=0.01)
+
+
+@real_run
+def test_artifact_does_as_well_as_itself(smoke: Path) -> None:
+    recipe = load_recipe(SMOKE, overrides(smoke.parent))
+    artifact = load_artifact(smoke / "artifact")
+    conversations = list(dev_conversations(False, None))
+    encoder = WindowEncoder(artifact.folder / "tokenizer.json", artifact.windows)
+    engine = load_engine(artifact, engine="onnx", device="cpu")
+    judged = judge(score(conversations, encoder, engine), recipe.calibrate)
+    found = earlier_artifact(artifact.folder, recipe, conversations, judged)
+    assert [*found] == [f"smoke 0.0.1 ({artifact.fingerprint[:8]})"]
+    (probabilities,) = found.values()
+    assert probabilities == pytest.approx([j.probability for j in judged])
+
+
+@pytest.mark.parametrize("option", ["--model", "--against"])
+def test_artifact_that_is_not_there_is_one_line_and_code_2(
+    option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "score", lambda *_: [])
+    assert evaluate.main(["--config", SMOKE, option, "./none"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("training.evaluate: no model './none'")
+    assert error.count("\n") == 1
 
 
 @real_run

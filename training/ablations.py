@@ -14,9 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.sources import DATA
-
-ABLATIONS = DATA / "ablations.jsonl"
+ABLATIONS = Path(__file__).parent / "data" / "ablations.jsonl"
 FIGURES: dict[str, tuple[str, ...]] = {
     "real: average precision": ("groups", "real transcripts", "average_precision"),
     "real: recall": ("groups", "real transcripts", "balanced", "recall"),

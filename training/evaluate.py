@@ -95,7 +95,7 @@ def evaluate(
     }
     systems = {"this artifact": probabilities(judged)}
     for other in against:
-        systems.update(_earlier(other, recipe, conversations, judged))
+        systems.update(earlier_artifact(other, recipe, conversations, judged))
     if baselines:
         systems.update(_baselines(recipe, data, judged))
     if len(systems) > 1:
@@ -113,13 +113,23 @@ def _identity(artifact: Artifact) -> dict[str, str]:
     }
 
 
-def _earlier(
+def earlier_artifact(
     other: str | Path,
     recipe: Recipe,
     conversations: Sequence[LabelledConversation],
     judged: Sequence[Judged],
 ) -> dict[str, Floats]:
-    """Return another artifact's probabilities of the same conversations, cross-fitted too."""
+    """Return another artifact's probabilities of the same conversations, cross-fitted too.
+
+    Args:
+        other: The artifact, by name or folder.
+        recipe: The recipe, for how calibration is chosen.
+        conversations: The dev conversations.
+        judged: What the artifact that it is compared with makes of them.
+
+    Returns:
+        Its name and version, with one probability for each of `judged`.
+    """
     artifact = load_artifact(str(other))
     encoder = WindowEncoder(artifact.folder / "tokenizer.json", artifact.windows)
     engine = load_engine(artifact, engine="onnx", device="cpu")

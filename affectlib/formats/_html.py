@@ -14,7 +14,7 @@ _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockq
 _CELLS = frozenset({"td", "th"})
 _LINES = frozenset({"div", "li", "ul", "ol", "tr", "hr", "section", "article", "header"})
 _UNSEEN = frozenset({"script", "style", "head", "title", "template"})
-_SPACE = re.compile(r"[ \t\r\n\f]+")
+_SPACE = re.compile(r"[ \t\r\n\f]{2,}|[\t\r\n\f]")
 _GAPS = re.compile(r"\n[ \t\n]*\n")
 _PIECE = 1 << 16
 

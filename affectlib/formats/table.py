@@ -17,11 +17,11 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TextIO
 
 from affectlib.conversation import Message
-from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats._columns import (
     FIELDS,
     describe_columns,
@@ -50,6 +50,7 @@ NAME = "table"
 _FLOAT_ID = re.compile(r"(\d+)\.0+")
 _PROBLEM = "\x00problem"
 _ABOUT = ("user_id", "model", "language", "title", "source")
+_TRIES = 100
 _LONGEST_CELL = 2**31 - 1
 
 
@@ -198,23 +199,16 @@ def _csv_rows(rows: Iterator[list[str]], lines: _Lines) -> Iterator[Row]:
             problem = (
                 f"the row has {len(cells)} cells, the header {len(names)}; a quote may be missing"
             )
-        fields: dict[str, Any] = {}
-        for name, cell in zip(names, cells, strict=False):
-            fields.setdefault(name, cell)
+        fields: dict[str, Any] = dict.fromkeys(names)
+        fields |= reversed([*zip(names, cells, strict=False)])  # of two columns the first counts
         if problem is not None:
             fields[_PROBLEM] = problem
         yield Row(f"line {lines.number}", fields)
 
 
 def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
-    first = next(rows, None)
-    if first is None:
-        return
-    names = [name for name in first.fields if isinstance(name, str) and name != _PROBLEM]
-    columns = find_columns(names, reading.columns)
-    if columns is None:
-        raise TranscriptFormatError(f"found {describe_columns(names)}")
-    known = (Row(row.place, _by_field(row.fields, columns)) for row in chain([first], rows))
+    columns, seen = _columns(rows, reading)
+    known = (Row(row.place, _by_field(row.fields, columns)) for row in chain(seen, rows))
     if "messages" in columns:
         for row in known:
             reading.place = row.place
@@ -223,6 +217,26 @@ def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
     keyed = ((_conversation_id(row.fields), row) for row in known)
     for group in grouped(keyed, limit=reading.limits.record_characters):
         yield _long(group, reading)
+
+
+def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], list[Row]]:
+    """Find the columns in the first row that has those needed; return them and the rows read."""
+    seen = []
+    error: OptionError | TranscriptFormatError | None = None
+    for row in islice(rows, _TRIES):
+        seen.append(row)
+        names = [name for name in row.fields if isinstance(name, str) and name != _PROBLEM]
+        try:
+            columns = find_columns(names, reading.columns)
+        except OptionError as caught:
+            error = error or caught
+            continue
+        if columns is not None:
+            return columns, seen
+        error = error or TranscriptFormatError(f"found {describe_columns(names)}")
+    if error is not None:
+        raise error
+    return {}, seen
 
 
 def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -11,8 +11,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-SECRET = "zqxsecret"
-"""A word that stands in every text, and may be in no error and no report."""
+SECRET = "zqx secret"
+"""Words that stand in every text, and may be in no error and no report.
+
+They are two: an error may quote a single word in the place of a column's name or of a role.
+"""
 
 Turns = list[tuple[str, str]]
 
