@@ -138,19 +138,21 @@ def test_white_space_without_end(tmp_path: Path) -> None:
 
 # --- sizes that people have ----------------------------------------------------------------------
 
-_MEASURE = """
+_STATUS = Path("/proc/self/status")
+_MEASURE = f"""
 import sys
-from pathlib import Path
 from affectlib.formats import read_conversations
 kinds = [type(item).__name__ for item in read_conversations(sys.argv[1])]
-status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(len(kinds), kinds.count("Conversation"), status["VmHWM"].removesuffix("kB"))
+peak = next(line.split()[1] for line in open("{_STATUS}") if line.startswith("VmHWM"))
+print(len(kinds), kinds.count("Conversation"), peak)
 """
 
 
 def measure(path: Path) -> tuple[int, int, float]:
     """Return how many items and conversations there are, and the memory taken, in MB."""
-    command = [sys.executable, "-W", "error", "-c", _MEASURE, str(path)]
+    if not _STATUS.exists():
+        pytest.skip("the system does not say how much memory a process took")
+    command = [sys.executable, "-c", _MEASURE, str(path)]
     found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return int(found[0]), int(found[1]), int(found[2]) / 1000
 
@@ -168,7 +170,7 @@ def test_an_export_of_200_mb_on_one_line(tmp_path: Path) -> None:
         file.write("]")
     items, conversations, memory = measure(path)
     assert items == conversations == count
-    assert memory < 200
+    assert memory < 150
 
 
 @pytest.mark.slow
@@ -184,4 +186,4 @@ def test_a_gigabyte_in_one_field(tmp_path: Path, layout: str) -> None:
         file.write('"}]}' + between + json.dumps(chat("good")) + end)
     items, conversations, memory = measure(path)
     assert (items, conversations) == (3, 2)
-    assert memory < 1000
+    assert memory < 800
