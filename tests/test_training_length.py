@@ -53,6 +53,7 @@ def test_late_turn_is_found_unless_length_hides_it(
     judged = model.judge(
         labelled(TASK, ALONE, charged=[1]),
         labelled(ALONE, charged=[0], lang="fr"),
+        *(labelled(ALONE, charged=[0], lang="es"), labelled(TASK, lang="es")),
         labelled("the csv", TASK, "csv file"),
         labelled(ALONE, decoy="D1"),
         calibration=calibration,

@@ -47,6 +47,7 @@ def test_target_is_met_within_its_bounds(bounds: dict[str, float], value: float,
 def test_bounds_read_as_words() -> None:
     assert Target("what", (), least=-0.1, most=0.1).bounds == "≥ -0.1 and ≤ 0.1"
     assert Target("what", (), most=0.03).bounds == "≤ 0.03"
+    assert Target("what", (), most=75e6).bounds == "≤ 75,000,000"
 
 
 def test_every_target_has_a_bound_and_a_place_of_its_own() -> None:

@@ -55,7 +55,7 @@ The dev conversations were never trained on. They do choose thresholds and calib
 figures come from cross-fitting: each conversation is judged by a calibration fitted on the others.
 Their labels were given by a large language model too, about half of them twice and blind, so they
 are a consistent reading, not human gold. Values are followed by 95 % bootstrap intervals. There are
-{positives} emotional conversations among the {n} real ones: read the intervals.
+{positives} emotional conversations among the {n} {which}: read the intervals.
 
 {targets}
 
@@ -96,7 +96,8 @@ Probabilities assume that {prevalence:.0%} of conversations are emotional. "Shif
 to the set's own share by `affectlib.prior_shift`. "Weighted" figures are of all dev conversations,
 shifted to that share and with weights on the conversations: the emotional ones sum to the share,
 the others to the rest, and within each class the real transcripts and the corpus weigh the same.
-In the diagram, bars are 95 % Wilson intervals, and numbers are those of conversations.
+Resampling itself adds to this error, so the intervals lie high. In the diagram, bars are 95 %
+Wilson intervals, and numbers are those of conversations.
 
 {calibration}
 
@@ -219,6 +220,7 @@ def render(
         sources=_sources(report),
         positives=main["emotional"],
         n=main["n"],
+        which="real ones" if recipe.real_dev else "of the corpus",
         **{name: t.markdown() for name, t in tables(results, read_ablations()).items()},
     )
 

@@ -16,6 +16,8 @@ from training.judged import Judged, estimate, judge_again, probabilities, share
 
 TURNS = (4, 20)
 """User turns of the conversations that a charged turn is put into, as the last but one."""
+LANGUAGES = ("en", "fr")
+"""Those of which the dev split has turns enough to fill a chat."""
 
 Turn = tuple[Message, ...]
 
@@ -50,8 +52,9 @@ def late_turn(
 
     The first charged turn of each charged conversation of the corpus becomes the last but one of
     4 and of 20 turns; the others are drawn from the corpus's dev conversations of charge 0
-    without decoys, in the same language. The two turns before it and the one after it are the
-    same in both lengths. Thresholds are those of the conversation that the charged turn is from.
+    without decoys, in the same language, English or French. The two turns before it and the one
+    after it are the same in both lengths. Thresholds are those of the conversation that the
+    charged turn is from.
 
     Args:
         judged: Dev conversations.
@@ -67,7 +70,7 @@ def late_turn(
     generator = np.random.default_rng(seed)
     tasks = _task_turns(judged)
     charged = [j for j in judged if not j.real and j.emotional and j.charged_turns().any()]
-    charged = [j for j in charged if tasks.get(j.language)]
+    charged = [j for j in charged if j.language in LANGUAGES and tasks.get(j.language)]
     chats: dict[int, list[Conversation]] = {turns: [] for turns in TURNS}
     without: dict[int, list[Conversation]] = {turns: [] for turns in TURNS}
     for j in charged:

@@ -41,8 +41,8 @@ class Target:
     @property
     def bounds(self) -> str:
         """The bounds in words."""
-        parts = [f"≥ {self.least:g}"] if self.least is not None else []
-        return " and ".join([*parts, *([f"≤ {self.most:g}"] if self.most is not None else [])])
+        signs = (("≥", self.least), ("≤", self.most))
+        return " and ".join(f"{sign} {bound:,.12g}" for sign, bound in signs if bound is not None)
 
 
 def _real(point: str, metric: str, least: float) -> Target:
