@@ -23,7 +23,7 @@ from affectlib.encoding import EncodedWindow, token_batches
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, TeacherSettings
 from training.encoder import CONTROL_TOKENS, build_foreign_encoder
-from training.train import fit, load_model
+from training.train import fit, labelled_windows, load_model
 
 BATCH_TOKENS = 8192
 MAX_TOKENS = 256
@@ -49,13 +49,11 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     for number, teacher in enumerate(recipe.teachers):
         home = folder / teacher.name
         start = _start(teacher, recipe, data, home)
-        # What a teacher cannot read, and what nobody labelled, it does not learn.
-        known = ~np.isnan(np.array(windows["targets"])).all(1)
         readable = np.array([not teacher.english or x == "en" for x in windows["language"]])
         own = windows if teacher.path is None else _translated(windows, recipe, start)
-        if not (home / "model").is_dir():
-            _learn(recipe, number, own.select(np.flatnonzero(known & readable)), start, home)
         own = own.select(np.flatnonzero(readable))
+        if not (home / "model").is_dir():
+            _learn(recipe, number, labelled_windows(own), start, home)
         total[readable] += teacher.weight * _probabilities(home / "model", own["input_ids"])
         weights[readable] += teacher.weight
         counts[teacher.name] = len(own)

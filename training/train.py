@@ -138,6 +138,7 @@ def train(recipe: Recipe) -> dict[str, float]:
         if recipe.student.layers is not None:
             keep_layers(model, recipe.student.layers)
     else:
+        windows = labelled_windows(windows)
         model = load_model(prepared / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
     trainer = fit(recipe, model, tokenizer, windows, folder)
@@ -145,6 +146,12 @@ def train(recipe: Recipe) -> dict[str, float]:
     trainer.save_model(str(folder / "model"))
     write_json(folder / "metrics.json", metrics)
     return metrics
+
+
+def labelled_windows(windows: Dataset) -> Dataset:
+    """Return the windows that have any label; the others are for the students of teachers."""
+    unknown = np.isnan(np.array(windows["targets"])).all(1)
+    return windows.select(np.flatnonzero(~unknown))
 
 
 def load_model(folder: Path) -> PreTrainedModel:
