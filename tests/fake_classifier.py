@@ -29,7 +29,11 @@ class FakeClassifier:
     def __init__(self, **options: Any) -> None:
         self.options = options
         self.artifact = SimpleNamespace(
-            name="fake", version="1", fingerprint="f00", description={"languages": ["en", "fr"]}
+            name="fake",
+            version="1",
+            fingerprint="f00",
+            cue_thresholds=dict.fromkeys(CUES, 0.5),
+            description={"languages": ["en", "fr"]},
         )
 
     def predict(self, text: str) -> MessagePrediction:

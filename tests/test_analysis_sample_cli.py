@@ -105,7 +105,6 @@ def test_text_of_transcripts_is_escaped(folder: Path) -> None:
         (["-n", "0"], "n must be at least 1"),
         (["--lang", "de"], "unknown language 'de'; use en or fr"),
         (["--transcripts", "other.jsonl"], "no conversation for record"),
-        (["--transcripts", "chats.jsonl", "--format", "xml"], "unknown format 'xml'"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(

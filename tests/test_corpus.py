@@ -100,7 +100,9 @@ def test_conversation_rows(tmp_path: Path) -> None:
     for failed in (rows[1], rows[3], rows[4]):
         assert {failed[name] for name in ("label", "probability", "any", *CUES)} == {None}
     seconds = summary.seconds
-    assert summary == LabelSummary(6, 2, 3, 4, 6, 21, seconds, str(dst), expected=6)
+    assert summary == LabelSummary(
+        6, 2, 3, 4, 6, 21, seconds, str(dst), expected=6, dropped={"not_text": 1}
+    )
     assert summary.emotional_share == pytest.approx(2 / 3)
     assert json.loads(json.dumps(summary.to_dict())) == {
         "conversations": 6,
@@ -115,6 +117,7 @@ def test_conversation_rows(tmp_path: Path) -> None:
         "expected": 6,
         "finished_before": False,
         "repaired": [],
+        "dropped": {"not_text": 1},
         "emotional_share": summary.emotional_share,
     }
 

@@ -158,7 +158,8 @@ class Pipe(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece, self.data = self.data[:7], self.data[7:]
+        size = min(7, len(buffer))
+        piece, self.data = self.data[:size], self.data[size:]
         buffer[: len(piece)] = piece
         return len(piece)
 

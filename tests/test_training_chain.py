@@ -142,7 +142,8 @@ def test_what_comes_after_a_stopped_step_is_not_taken_for_done(steps: Chain) -> 
     [
         ({"calibrate__prevalence": 0.2}, "export"),
         ({"version": "'2'"}, "export"),
-        ({"train__learning_rate": 0.1}, "train"),
+        ({"train__learning_rate": 0.1}, "teach"),
+        ({"student__soft": 0.1}, "train"),
         ({"seed": 2}, "prepare"),
         ({"windows__max_tokens": 90}, "prepare"),
         ({"sources.0.copies": 2}, "prepare"),

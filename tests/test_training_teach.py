@@ -113,7 +113,7 @@ def test_windows_are_translated_piece_by_piece(tmp_path: Path) -> None:
         "[CLS] <|user|> fix my code please <|assistant|> today <|target|> i feel alone [SEP]",
     }
     assert translated["length"][:] == [len(ids) for ids in translated["input_ids"]]
-    assert translated["targets"][0] == windows["targets"][0]
+    assert translated["source"][:] == windows["source"][:]
 
 
 def test_teachers_are_averaged_where_they_can_read(

@@ -67,6 +67,7 @@ def evaluate(
         The results, fit for JSON.
     """
     artifact = load_artifact(str(model))
+    others = [load_artifact(str(other)).folder for other in against]
     encoder = WindowEncoder(artifact.folder / "tokenizer.json", artifact.windows)
     engine = CachedEngine(load_engine(artifact, engine="onnx", device="cpu"))
     conversations = list(dev_conversations(recipe.real_dev, data))
@@ -94,7 +95,7 @@ def evaluate(
         "probes": probe_table(AffectClassifier.from_pretrained(str(model), engine="onnx")),
     }
     systems = {"this artifact": probabilities(judged)}
-    for other in against:
+    for other in others:
         systems.update(earlier_artifact(other, recipe, conversations, judged))
     if baselines:
         systems.update(_baselines(recipe, data, judged))

@@ -238,11 +238,28 @@ def _bounded(files: dict[str, _FileT], reading: Reading) -> dict[str, _FileT]:
 
 def _look(stream: BinaryIO, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
     """Read the beginning of a stream, and return it and the whole."""
-    head = stream.read(size)
     if seekable:
+        head = stream.read(size)
         stream.seek(0)
         return head, stream
+    head = _beginning(stream, size)
     return head, cast(BinaryIO, io.BufferedReader(_Whole(head, stream)))
+
+
+def _beginning(stream: Any, size: int) -> bytes:
+    """Read up to `size` bytes; an error after the first of them is left to the next read."""
+    head = b""
+    while len(head) < size:
+        try:
+            data = stream.read1(size - len(head))
+        except TranscriptFormatError:
+            if not head:
+                raise
+            break
+        if not data:
+            break
+        head += data
+    return head
 
 
 def _unpacked(stream: BinaryIO, magic: bytes, limits: Limits) -> BinaryIO | None:
@@ -267,7 +284,7 @@ class _Raw(io.RawIOBase):
 class _Whole(_Raw):
     """A stream that cannot seek, made whole again after its head was read."""
 
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+    def __init__(self, head: bytes, rest: Any) -> None:
         self._head = head
         self._rest = rest
 
@@ -276,7 +293,7 @@ class _Whole(_Raw):
         if self._head:
             data, self._head = self._head[:size], self._head[size:]
         else:
-            data = self._rest.read(size)
+            data = self._rest.read1(size)
         buffer[: len(data)] = data
         return len(data)
 
@@ -310,7 +327,7 @@ class _Unzstd:
         self._ready = memoryview(b"")
         self._within = False
 
-    def read(self, size: int) -> bytes:
+    def read1(self, size: int) -> bytes:
         """Return at most so many bytes, none at the end."""
         try:
             while not self._ready:
@@ -350,7 +367,7 @@ class _Bounded(_Raw):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._stream.read(len(buffer))
+            data = self._stream.read1(len(buffer))
         except _DAMAGED:
             raise TranscriptFormatError("the compressed data is damaged or cut short") from None
         self._count += len(data)
