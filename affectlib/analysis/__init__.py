@@ -35,6 +35,9 @@ and ``suppressed`` is true. An `AnalysisWarning` says where a result rests on le
 | `trajectory` | labels of messages | part of the conversation, measure |
 | `onset` | labels of messages | measure |
 | `cue_pairs` | labels | pair of cues |
+| `sample` | labels | row to label by hand |
+
+`annotation_page` and `report_page` return pages: one to label a sample on, one with the findings.
 
 Every relation found here is an association, not a cause: see `NOT_A_CAUSE`.
 
@@ -56,6 +59,9 @@ try:
     from affectlib.analysis.concentration import concentration, lorenz
     from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
+    from affectlib.analysis.report import report_page
+    from affectlib.analysis.sampling import sample
+    from affectlib.analysis.sheet import annotation_page
     from affectlib.analysis.simulate import Population, simulate
     from affectlib.analysis.surveys import INSTRUMENTS, Instrument, join_users, score_survey
     from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
@@ -72,6 +78,7 @@ __all__ = [
     "Population",
     "TableError",
     "agreement",
+    "annotation_page",
     "associate",
     "calibration",
     "compare",
@@ -83,6 +90,8 @@ __all__ = [
     "onset",
     "prevalence",
     "read_labels",
+    "report_page",
+    "sample",
     "score_survey",
     "simulate",
     "trajectory",
