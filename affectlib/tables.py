@@ -16,7 +16,7 @@ from affectlib._rows import Labelled, Row, RowLevel, output_schema
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError, InputTypeError, OptionError
 from affectlib.formats._columns import find_columns
-from affectlib.formats._fields import kind_of, to_conversation, to_message, to_text
+from affectlib.formats._fields import kind_of, named_message, to_conversation, to_message, to_text
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["AffectMapper", "label_table"]
 
 _NESTED = ("messages", "conversations", "conversation")
-_MESSAGE_KEYS = {"from": "role", "value": "content", "text": "content"}
 _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
     "conversation": ("status", "error", "label", "probability", "any", "adjusted", "rate"),
     "message": ("status", "error", "label", "probability"),
@@ -301,20 +300,18 @@ def _read_nested(value: Any) -> _Item:
             value = value.tolist()
         if not isinstance(value, Sequence):
             raise ConversationError(f"expected a list of messages, got {kind_of(value)}")
-        messages = [to_message(_named(message), index) for index, message in enumerate(value)]
+        messages = [
+            to_message(named_message(_plain_row(message)), index)
+            for index, message in enumerate(value)
+        ]
         return to_conversation({}, messages)
     except ConversationError as error:
         return ConversationFailure(None, f"{type(error).__name__}: {error}")
 
 
-def _named(message: Any) -> Any:
-    """Give a message's role and content these names, whatever their usual others."""
-    if hasattr(message, "asDict"):  # a row of Spark
-        message = message.asDict()
-    if not isinstance(message, Mapping):
-        return message
-    renamed = {_MESSAGE_KEYS.get(key, key): value for key, value in message.items()}
-    return renamed | {key: message[key] for key in ("role", "content") if key in message}
+def _plain_row(message: Any) -> Any:
+    """Return a row of Spark as a dict, anything else as it is."""
+    return message.asDict() if hasattr(message, "asDict") else message
 
 
 def _read_long(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlib.cli._labels import measured_accuracy_of
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -59,7 +59,7 @@ def _prevalence(arguments: argparse.Namespace) -> int:
     labels = read_labels(arguments.labels)
     measured = arguments.measured
     if arguments.gold is None and measured is None:
-        measured = _of_model(arguments.labels, labels.collect_schema().names())
+        measured = measured_accuracy_of(arguments.labels, labels.collect_schema().names())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AnalysisWarning)
         found = prevalence(
@@ -107,27 +107,6 @@ def _counts(text: str) -> Accuracy:
         raise argparse.ArgumentTypeError(
             "expected four counts TP,FN,TN,FP, with emotional conversations and others among them"
         ) from None
-
-
-def _of_model(path: str, columns: list[str]) -> Accuracy | None:
-    """Return what the model that made the labels says of its accuracy, None if it is not known."""
-    from affectlib.analysis import measured_accuracy
-    from affectlib.artifacts import bundled_models, load_artifact
-
-    if Path(path).suffix != ".parquet":
-        return None
-    from pyarrow.parquet import read_schema
-
-    made_with: dict[str, Any] = json.loads(
-        (read_schema(path).metadata or {}).get(b"affectlib", "{}")
-    )
-    if made_with.get("model") not in bundled_models():
-        return None
-    artifact = load_artifact(made_with["model"])
-    if artifact.fingerprint != made_with["fingerprint"]:
-        return None
-    level = "message" if "message" in columns else "conversation"
-    return measured_accuracy(artifact, made_with["operating_point"], level)
 
 
 def _figure(row: dict[str, Any], confidence: float) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
+from affectlib.cli._labels import measured_accuracy_of, model_of
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, transcripts
 from affectlib.cli._terminal import DONE, say
@@ -65,7 +64,6 @@ def _report(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import AnalysisWarning, read_labels
     from affectlib.analysis._pages import check_output, write_page
     from affectlib.analysis.report import report_page
-    from affectlib.cli.prevalence import _of_model
 
     target = Path(arguments.output)
     check_output(target, ".html", arguments.overwrite)
@@ -75,7 +73,7 @@ def _report(arguments: argparse.Namespace) -> int:
     )
     measured = None
     if labels is not None and gold is None:
-        measured = _of_model(arguments.labels, labels.collect_schema().names())
+        measured = measured_accuracy_of(arguments.labels, labels.collect_schema().names())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AnalysisWarning)
         page = report_page(
@@ -88,7 +86,7 @@ def _report(arguments: argparse.Namespace) -> int:
             outcomes=arguments.outcome,
             controls=arguments.control,
             title=arguments.title,
-            made_with=_made_with(arguments.labels),
+            made_with=model_of(arguments.labels),
             show_text=(
                 None if arguments.show_text is None else transcripts(arguments.show_text, arguments)
             ),
@@ -100,13 +98,3 @@ def _report(arguments: argparse.Namespace) -> int:
         say(f"note: {note}", sys.stderr)
     say(f"report -> {target}", sys.stderr)
     return DONE
-
-
-def _made_with(path: str) -> str | None:
-    """Return which model made the labels, None if the file does not say."""
-    if Path(path).suffix != ".parquet":
-        return None
-    from pyarrow.parquet import read_schema
-
-    made: dict[str, Any] = json.loads((read_schema(path).metadata or {}).get(b"affectlib", "{}"))
-    return f"{made['model']} {made['model_version']}, {made['operating_point']}" if made else None

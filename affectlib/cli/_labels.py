@@ -1,0 +1,47 @@
+"""What a file of labels says of the model that made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affectlib.analysis import Accuracy
+
+
+def model_of(path: str) -> str | None:
+    """Return which model made the labels, None if the file does not say."""
+    made = _made_with(path)
+    return f"{made['model']} {made['model_version']}, {made['operating_point']}" if made else None
+
+
+def measured_accuracy_of(path: str, columns: Sequence[str]) -> Accuracy | None:
+    """Return what the model that made the labels says of its accuracy, None if it is not known.
+
+    Args:
+        path: The file of labels.
+        columns: Its columns, which tell what a row is.
+    """
+    from affectlib.analysis import measured_accuracy
+    from affectlib.artifacts import bundled_models, load_artifact
+
+    made = _made_with(path)
+    if made.get("model") not in bundled_models():
+        return None
+    artifact = load_artifact(made["model"])
+    if artifact.fingerprint != made["fingerprint"]:
+        return None
+    level = "message" if "message" in columns else "conversation"
+    return measured_accuracy(artifact, made["operating_point"], level)
+
+
+def _made_with(path: str) -> dict[str, Any]:
+    """Return what Parquet labels say of their making, nothing for other files."""
+    if Path(path).suffix != ".parquet":
+        return {}
+    from pyarrow.parquet import read_schema
+
+    made: dict[str, Any] = json.loads((read_schema(path).metadata or {}).get(b"affectlib", "{}"))
+    return made
