@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         TranscriptFormatError,
         WorkerError,
     )
+    from affectlib.explanations import Explanation, WordExplanation
     from affectlib.formats import read_conversations
     from affectlib.predictions import (
         ConversationFailure,
@@ -54,6 +55,7 @@ __all__ = [
     "ConversationError",
     "ConversationFailure",
     "ConversationPrediction",
+    "Explanation",
     "InputTypeError",
     "LabelSummary",
     "Message",
@@ -64,6 +66,7 @@ __all__ = [
     "OutputExistsError",
     "ResumeError",
     "TranscriptFormatError",
+    "WordExplanation",
     "WorkerError",
     "__version__",
     "label_file",
@@ -80,9 +83,11 @@ _MODULES = {
     "Conversation": "conversation",
     "ConversationFailure": "predictions",
     "ConversationPrediction": "predictions",
+    "Explanation": "explanations",
     "LabelSummary": "corpus",
     "Message": "conversation",
     "MessagePrediction": "predictions",
+    "WordExplanation": "explanations",
     "label_file": "corpus",
     "label_table": "tables",
     "parse_conversation": "conversation",

@@ -75,6 +75,20 @@ class Input:
         return cls(accepts is _is_text, True, conversations)
 
 
+def read_one(x: Any) -> Conversation:
+    """Read one text or one conversation.
+
+    Raises:
+        InputTypeError: `x` is a list of them, or of another type.
+        ConversationError: The conversation is malformed.
+        NoUserTextError: There is no text of a user in it.
+    """
+    given = Input.read(x)
+    if given.listed:
+        raise InputTypeError("expected one text or one conversation; got a list of them")
+    return given.conversations[0]
+
+
 def _is_text(item: Any) -> bool:
     return isinstance(item, str)
 

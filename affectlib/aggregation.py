@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["adjusted", "any_charged", "conversation_features", "merge_windows", "rate"]
+__all__ = ["TOP", "adjusted", "any_charged", "conversation_features", "merge_windows", "rate"]
 
-_TOP = 3
+TOP = 3
+"""Logits of a conversation that count by themselves, the highest."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -40,7 +41,7 @@ def conversation_features(logits: ArrayLike) -> tuple[float, float, float]:
     values = np.sort(np.asarray(logits, dtype=np.float64))[::-1]
     if not values.size:
         raise ValueError("a conversation has features only if a user message was read")
-    return float(values[0]), float(values[:_TOP].mean()), log(values.size)
+    return float(values[0]), float(values[:TOP].mean()), log(values.size)
 
 
 def merge_windows(keys: Sequence[_Key], logits: NDArray[Any]) -> dict[_Key, NDArray[Any]]:

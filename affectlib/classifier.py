@@ -11,9 +11,9 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib._inputs import Input, Messages, Unlabelled, in_buffers, readable
+from affectlib._conclusions import conclude
+from affectlib._inputs import Input, Messages, Unlabelled, in_buffers, read_one, readable
 from affectlib._pipeline import map_ahead
-from affectlib.aggregation import adjusted, any_charged, conversation_features, rate
 from affectlib.artifacts import (
     DEFAULT_MODEL,
     Artifact,
@@ -21,19 +21,19 @@ from affectlib.artifacts import (
     load_artifact,
     save_artifact,
 )
-from affectlib.conversation import Conversation, Role
-from affectlib.decisions import OperatingPoint, sigmoid
+from affectlib.conversation import Conversation
+from affectlib.decisions import OperatingPoint
 from affectlib.encoding import EncodedWindow, WindowEncoder
 from affectlib.engines import Engine, load_engine
 from affectlib.errors import ArtifactCorruptError, NoUserTextError, OptionError
+from affectlib.explanations import Explanation, WordExplanation, explain_turns, explain_words
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
 from affectlib.scoring import MessageScore, WindowCache, encode_windows, score_windows
-from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, LABELS, TASK, USER_CUES
+from affectlib.taxonomy import EMOTIONAL, LABELS
 
 __all__ = ["AffectClassifier", "predict"]
 
 _TOKENIZER = "tokenizer.json"
-_CUES: Mapping[Role, tuple[str, ...]] = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
 
 
 class AffectClassifier:
@@ -71,7 +71,6 @@ class AffectClassifier:
         self._engine = engine
         self._operating_point = operating_point
         self._assistant_cues = assistant_cues
-        self._emotional = artifact.outputs.index(EMOTIONAL)
         self._known = WindowCache()
         tokenizer = artifact.file(_TOKENIZER)
         try:
@@ -278,6 +277,67 @@ class AffectClassifier:
         point = self._thresholds(operating_point)
         return self._stream(conversations, on_error == "record", point)
 
+    def explain(
+        self, x: str | Conversation | Messages, *, operating_point: str | None = None
+    ) -> Explanation:
+        """Tell each turn's share of a conversation's decision.
+
+        The share of a user's message is the conversation's probability less what it would be if
+        that message had no logit (leave one out). The other messages keep theirs, also where they
+        were read with this one as context. Without its only message, a conversation has the
+        model's prevalence (`Artifact.prevalence`). Shares do not add up to the probability:
+        messages that say the same cover for each other, and each may have a share of almost 0.
+
+        Args:
+            x: A text or a conversation, as `predict` takes them.
+            operating_point: The name of the thresholds, those of the classifier if None.
+
+        Raises:
+            InputTypeError: `x` is of another type, or a list of texts or conversations; see
+                `predict` for the other errors.
+
+        Example:
+            >>> chat = [{"role": "user", "content": "Convert this CSV to JSON in Python"},
+            ...         {"role": "user", "content": "I feel so alone since she left"}]
+            >>> [turn.share > 0 for turn in AffectClassifier.from_pretrained().explain(chat).turns]
+            [False, True]
+        """
+        return explain_turns(
+            read_one(x), self._score, self._artifact, self._thresholds(operating_point)
+        )
+
+    def explain_words(
+        self,
+        x: str | Conversation | Messages,
+        message: int | None = None,
+        *,
+        output: str = EMOTIONAL,
+    ) -> WordExplanation:
+        """Tell what each word adds to the logit of one of the user's messages.
+
+        Each word is left out in turn, with the space after it, and the message read again in its
+        context. If nothing that can be read would be left, the message is taken to be "…". A word
+        is what lies between spaces, in pieces of 24 characters at most. A message of more than 128
+        words is explained by 128 stretches of them. In one too long to be read whole, what is left
+        out makes room for other words.
+
+        Args:
+            x: A text or a conversation, as `predict` takes them.
+            message: The position of a user's message; that of the highest logit if None.
+            output: What is explained: ``emotional``, or the name of one of the user's cues.
+
+        Raises:
+            InputTypeError: `x` is of another type, or a list of texts or conversations; see
+                `predict` for the other errors.
+            OptionError: `output` is unknown, or `message` is none of the user's with text.
+
+        Example:
+            >>> classifier = AffectClassifier.from_pretrained()
+            >>> classifier.explain_words("Python question: I feel so lonely").top(1)[0][0]
+            'lonely'
+        """
+        return explain_words(read_one(x), message, self._score, self._artifact, output)
+
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Copy the model to a folder, from which this and transformers can load it.
 
@@ -346,44 +406,14 @@ class AffectClassifier:
         scores: Mapping[int, MessageScore],
         point: OperatingPoint,
     ) -> ConversationPrediction | Unlabelled:
-        roles = {index: conversation.messages[index].role for index in scores}
-        emotional = [
-            float(score.logits[self._emotional])
-            for index, score in scores.items()
-            if roles[index] == "user"
-        ]
-        if not emotional:
-            problem = "the tokenizer finds nothing to read in what the user wrote"
-            return Unlabelled(NoUserTextError(problem), conversation.id)
-        turns = tuple(self._turn(i, roles[i], score, point) for i, score in scores.items())
-        flags = [turn.label == EMOTIONAL for turn in turns if turn.role == "user"]
-        probability = self._artifact.conversation.probability(conversation_features(emotional))
-        cues: dict[str, float] = {}
-        for turn in turns:
-            for name, value in turn.cues.items():
-                cues[name] = max(value, cues.get(name, value))
-        return ConversationPrediction(
-            id=conversation.id,
-            label=EMOTIONAL if probability >= point.conversation else TASK,
-            probability=probability,
-            turns=turns,
-            cues=cues,
-            any=any_charged(flags),
-            adjusted=adjusted(flags),
-            rate=rate(flags),
-            truncated_tokens=sum(turn.truncated_tokens for turn in turns),
-        )
+        try:
+            return conclude(self._artifact, conversation, scores, point)
+        except NoUserTextError as error:
+            return Unlabelled(error, conversation.id)
 
-    def _turn(
-        self, index: int, role: Role, score: MessageScore, point: OperatingPoint
-    ) -> MessagePrediction:
-        found = dict(zip(self._artifact.outputs, sigmoid(score.logits).tolist(), strict=True))
-        cues = {name: found[name] for name in _CUES[role] if name in found}
-        if role != "user":
-            return MessagePrediction(index, role, None, None, cues, score.truncated_tokens)
-        probability = found[EMOTIONAL]
-        label = EMOTIONAL if probability >= point.message else TASK
-        return MessagePrediction(index, role, label, probability, cues, score.truncated_tokens)
+    def _score(self, conversations: Sequence[Conversation]) -> list[dict[int, MessageScore]]:
+        windows = self._encode(conversations)
+        return score_windows(windows, self._engine, self._encoder.pad_id, self._known)
 
 
 @overload

@@ -102,6 +102,34 @@ class ConversationPrediction:
             for row, cues in ((turn.to_dict(), turn.cues),)
         ]
 
+    def plot(self, *, threshold: float | None = None, ax: Any | None = None) -> Any:
+        """Plot the probabilities of the user's messages, in order.
+
+        Args:
+            threshold: A line to draw; what messages were labelled by is
+                ``classifier.artifact.operating_point(classifier.operating_point).message``.
+            ax: The matplotlib axes to draw on; new ones if None.
+
+        Returns:
+            The matplotlib axes.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+
+        Example:
+            >>> affectlib.predict(messages).plot(threshold=0.5).get_ylabel()
+            'P(emotional)'
+        """
+        from affectlib._views import plot_turns
+
+        return plot_turns(self, threshold, ax)
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook which turns were charged; there is no text in it."""
+        from affectlib._views import prediction_html
+
+        return prediction_html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class ConversationFailure:

@@ -20,6 +20,7 @@ NAMES = {
     "ConversationError",
     "ConversationFailure",
     "ConversationPrediction",
+    "Explanation",
     "InputTypeError",
     "LabelSummary",
     "Message",
@@ -30,6 +31,7 @@ NAMES = {
     "OutputExistsError",
     "ResumeError",
     "TranscriptFormatError",
+    "WordExplanation",
     "WorkerError",
     "__version__",
     "label_file",
@@ -94,6 +96,8 @@ def test_star_import_gives_the_public_names():
             affectlib.AffectClassifier.stream,
             ["self", "conversations", "on_error", "operating_point"],
         ),
+        (affectlib.AffectClassifier.explain, ["self", "x", "operating_point"]),
+        (affectlib.AffectClassifier.explain_words, ["self", "x", "message", "output"]),
         (affectlib.AffectClassifier.save_pretrained, ["self", "folder"]),
         (affectlib.prior_shift, ["probability", "trained", "deployed"]),
     ],
@@ -105,7 +109,7 @@ def test_signatures(function, parameters):
         p for p in signature.values() if p.name not in ("self", parameters[0], "x", "folder")
     ]
     positional = [p.name for p in options if p.kind is not p.KEYWORD_ONLY]
-    assert positional in ([], ["conversations"])
+    assert positional in ([], ["conversations"], ["message"])
 
 
 def test_unknown_argument_is_refused_by_name():
