@@ -33,6 +33,8 @@ _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
 }
 _SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int64": "long"}
 
+_PYARROW = "Implementation.PYARROW"
+
 _Item = Conversation | ConversationFailure
 
 
@@ -96,7 +98,7 @@ def label_table(
             f"got {type(frame).__name__} (a lazy frame must be collected first)"
         ) from None
     labels, whole = _labels(
-        {name: _Column(data[name]) for name in data.columns},
+        {name: data[name] for name in data.columns},
         _default(classifier),
         level,
         columns,
@@ -192,9 +194,8 @@ class AffectMapper:
         return extended
 
     def _label_columns(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        given = {name: _Column(batch[name]) for name in batch}
         labels, whole = _labels(
-            given, self._classifier(), self._level, self._columns, "record", self._prefix
+            batch, self._classifier(), self._level, self._columns, "record", self._prefix
         )
         kept: dict[str, Any] = {} if whole else dict(batch)
         added: dict[str, Any] = labels.to_pydict()
@@ -203,28 +204,26 @@ class AffectMapper:
         return kept | added
 
     def _classifier(self) -> AffectClassifier:
-        return _loaded(json.dumps(self._options, sort_keys=True))
+        return load_once(**self._options)
 
 
-class _Column:
-    """A column of any table, as Python values when they are asked for."""
+def column_values(column: Any) -> list[Any]:
+    """Return a column of any table as Python values, with None for what is missing.
 
-    def __init__(self, column: Any) -> None:
-        self._column = column
-
-    def values(self) -> list[Any]:
-        """Return the values, with None for what is missing."""
-        column = self._column
-        if hasattr(column, "to_arrow") and str(column.implementation) == "Implementation.PYARROW":
-            column = column.to_arrow()
-        for method in ("to_pylist", "to_list", "tolist"):
-            if hasattr(column, method):
-                return [None if _is_gap(value) else value for value in getattr(column, method)()]
-        return [None if _is_gap(value) else value for value in column]
+    Args:
+        column: A column of pandas, Polars, PyArrow or narwhals, an array or any iterable.
+    """
+    if hasattr(column, "to_arrow") and str(getattr(column, "implementation", "")) == _PYARROW:
+        column = column.to_arrow()
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(column, method):
+            column = getattr(column, method)()
+            break
+    return [None if _is_gap(value) else value for value in column]
 
 
 def _labels(
-    given: Mapping[str, _Column],
+    given: Mapping[str, Any],
     classifier: AffectClassifier,
     level: RowLevel,
     columns: Mapping[str, str] | None,
@@ -244,7 +243,7 @@ def _labels(
     if nested is not None:
         if nested not in given:
             raise OptionError(f"there is no column {nested!r}; the table has {', '.join(given)}")
-        items = [_read_nested(value) for value in given[nested].values()]
+        items = [_read_nested(value) for value in column_values(given[nested])]
         places: list[list[int]] = [[row] for row in range(len(items))]
         whole = level == "message"
     else:
@@ -315,7 +314,7 @@ def _plain_row(message: Any) -> Any:
 
 
 def _read_long(
-    given: Mapping[str, _Column], fields: Mapping[str, str]
+    given: Mapping[str, Any], fields: Mapping[str, str]
 ) -> tuple[list[_Item], list[list[int]]]:
     """Make conversations of rows that are messages, in the order of their first rows.
 
@@ -330,7 +329,7 @@ def _read_long(
             "messages of a conversation, or for its id, role and content; name them, for example "
             "columns={'messages': 'chat'}"
         )
-    values = {field: given[column].values() for field, column in found.items()}
+    values = {field: column_values(given[column]) for field, column in found.items()}
     groups: dict[str | None, list[int]] = {}
     for row, identifier in enumerate(values["conversation_id"]):
         groups.setdefault(to_text(identifier), []).append(row)
@@ -384,7 +383,16 @@ def _to_dataset(like: Any, table: pyarrow.Table) -> Any:
 
 
 def _default(classifier: AffectClassifier | None) -> AffectClassifier:
-    return _loaded("{}") if classifier is None else classifier
+    return load_once() if classifier is None else classifier
+
+
+def load_once(**options: Any) -> AffectClassifier:
+    """Load a classifier once a process; the two last used are kept.
+
+    Args:
+        options: Arguments of `AffectClassifier.from_pretrained`, as plain values.
+    """
+    return _loaded(json.dumps(options, sort_keys=True))
 
 
 @lru_cache(maxsize=2)

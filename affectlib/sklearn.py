@@ -1,0 +1,168 @@
+"""Affect scores as features of scikit-learn; needs the extra ``sklearn``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib.artifacts import DEFAULT_MODEL
+from affectlib.conversation import Conversation, Message
+from affectlib.errors import InputTypeError, MissingExtraError
+from affectlib.predictions import ConversationFailure
+from affectlib.tables import column_values, load_once
+from affectlib.taxonomy import CUES
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.utils import Tags
+except ImportError as error:
+    raise MissingExtraError("scikit-learn", "sklearn") from error
+
+__all__ = ["AffectTransformer"]
+
+_COLUMNS = ("probability", "rate", "adjusted", *CUES)
+
+
+class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turns texts or conversations into affect scores, for a Pipeline.
+
+    The columns are the calibrated P(emotional), ``rate`` and ``adjusted`` (see
+    `affectlib.ConversationPrediction`), and the probability of each cue. There is nothing to fit.
+    The classifier is loaded at the first `transform`, once a process for all transformers with the
+    same parameters, and never pickled or cloned.
+
+    Args:
+        model: See `affectlib.AffectClassifier.from_pretrained`, also for the five that follow.
+        device: Where it runs.
+        engine: What runs it.
+        operating_point: The thresholds; they matter to ``rate`` and ``adjusted`` alone.
+        assistant_cues: Whether the assistant's messages are read for cues too.
+        threads: Threads that the engine computes with.
+        missing: What stands for a cue of which there is no probability, as in a conversation
+            without an assistant's message.
+
+    Example:
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> chats = ["I feel so alone", "Sort this list", "She left me and I cry", "Fix this bug"]
+        >>> model = make_pipeline(AffectTransformer(), LogisticRegression())
+        >>> model.fit(chats, [1, 0, 1, 0]).predict(["nobody talks to me any more"]).tolist()
+        [1]
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = DEFAULT_MODEL,
+        device: str = "auto",
+        engine: str = "auto",
+        operating_point: str = "balanced",
+        assistant_cues: bool = True,
+        threads: int | None = None,
+        missing: float = 0.0,
+    ) -> None:
+        """Keep the parameters; they are checked when the classifier is loaded."""
+        self.model = model
+        self.device = device
+        self.engine = engine
+        self.operating_point = operating_point
+        self.assistant_cues = assistant_cues
+        self.threads = threads
+        self.missing = missing
+
+    def fit(self, X: Any, y: Any = None) -> AffectTransformer:
+        """Do nothing: the scores come from a model that is trained already.
+
+        Args:
+            X: What `transform` takes; it is not looked at.
+            y: Not used.
+        """
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """Score texts or conversations.
+
+        Args:
+            X: Texts (each read as a lone message of a user), or conversations (each a
+                `affectlib.Conversation` or a list of messages): a list, an array or a column of a
+                table, of shape ``[samples]`` or ``[samples, 1]``.
+
+        Returns:
+            The scores, shape ``[samples, columns]``.
+
+        Raises:
+            InputTypeError: `X` is something else.
+            ConversationError: A conversation is malformed, or has no text of a user; the error
+                names its position.
+            ArtifactNotFoundError: There is no such model; see
+                `affectlib.AffectClassifier.from_pretrained` for the other errors of loading.
+        """
+        items = _samples(X)
+        texts = all(isinstance(item, str) for item in items)
+        classifier = load_once(
+            model=self.model,
+            device=self.device,
+            engine=self.engine,
+            operating_point=self.operating_point,
+            assistant_cues=self.assistant_cues,
+            threads=self.threads,
+        )
+        chats = (Conversation((Message("user", item),)) for item in items) if texts else items
+        scores = np.full((len(items), len(_COLUMNS)), self.missing, dtype=np.float64)
+        for row, found in enumerate(classifier.stream(chats)):
+            assert not isinstance(found, ConversationFailure)
+            probability = found.turns[0].probability if texts else found.probability
+            values = {"probability": probability, "rate": found.rate, "adjusted": found.adjusted}
+            for name, value in (values | dict(found.cues)).items():
+                scores[row, _COLUMNS.index(name)] = value
+        return scores
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Return the names of the columns, ``affect_probability`` and so on.
+
+        Args:
+            input_features: Not used.
+
+        Example:
+            >>> AffectTransformer().get_feature_names_out()[:3].tolist()
+            ['affect_probability', 'affect_rate', 'affect_adjusted']
+        """
+        return np.array([f"affect_{name}" for name in _COLUMNS], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """It always is."""
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        """Take texts, and need no fit."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.requires_fit = False
+        return tags
+
+
+def _samples(X: Any) -> list[Any]:
+    """Return the samples of a list, an array, or a table of one column."""
+    shape = getattr(X, "shape", ())
+    if len(shape) > 1:
+        if shape[1:] != (1,):
+            raise InputTypeError(f"expected one column of texts or conversations; got {shape}")
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+        X = frame[:, 0] if isinstance(frame, nw.DataFrame) else np.asarray(X)[:, 0]
+    if isinstance(X, str | bytes) or not isinstance(X, Iterable):
+        raise InputTypeError(f"expected texts or conversations; got {type(X).__name__}")
+    items = [x.tolist() if isinstance(x, np.ndarray) else x for x in column_values(X)]
+    texts = [isinstance(item, str) for item in items]
+    if any(texts) and not all(texts):
+        place = texts.index(not texts[0])
+        raise InputTypeError(
+            f"expected only texts or only conversations; X[{place}] is "
+            f"{type(items[place]).__name__} and X[0] is {type(items[0]).__name__}"
+        )
+    return items
