@@ -2,7 +2,8 @@
 
 `label_table` takes a pandas, Polars or PyArrow table or a ``datasets.Dataset`` and returns one of
 the same kind. `AffectMapper` is the same as a plain callable, for Ray Data, Spark and
-``datasets.map``. Neither writes anything anywhere.
+``datasets.map`` (also of streamed data sets). `register_duckdb` makes it a function of SQL. None of
+them writes anything anywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from affectlib.classifier import AffectClassifier
 
-__all__ = ["AffectMapper", "label_table"]
+__all__ = ["AffectMapper", "label_table", "register_duckdb"]
 
 _NESTED = ("messages", "conversations", "conversation")
 _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
@@ -33,6 +34,7 @@ _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
 }
 _SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int64": "long"}
 
+_DUCKDB_TYPES = {"string": "VARCHAR", "double": "DOUBLE", "bool": "BOOLEAN", "int64": "BIGINT"}
 _PYARROW = "Implementation.PYARROW"
 
 _Item = Conversation | ConversationFailure
@@ -205,6 +207,49 @@ class AffectMapper:
 
     def _classifier(self) -> AffectClassifier:
         return load_once(**self._options)
+
+
+def register_duckdb(
+    connection: Any, name: str = "affect", *, classifier: AffectClassifier | None = None
+) -> None:
+    """Make a function of SQL that labels conversations, for one connection to DuckDB.
+
+    It takes the messages of a conversation as JSON text (``to_json(messages)`` if they are a list
+    of structs, ``json_array(json_object('role', 'user', 'content', words))`` if there is just a
+    text), and returns a struct with the columns that `label_table` adds. DuckDB hands it some 2,000
+    rows at a time as Arrow. A row that cannot be labelled, also a null, has the status ``error``.
+
+    Args:
+        connection: What ``duckdb.connect`` returns.
+        name: The function's name.
+        classifier: What labels; the bundled one, loaded at the first row, if None.
+
+    Example:
+        >>> import duckdb
+        >>> connection = duckdb.connect()
+        >>> register_duckdb(connection)
+        >>> connection.sql(
+        ...     "SELECT found.label, count(*) FROM (SELECT affect(to_json(messages)) AS found "
+        ...     "FROM 'examples/transcripts.jsonl') GROUP BY ALL"
+        ... )
+    """
+    import pyarrow
+
+    def label(messages: Any) -> Any:
+        table = label_table(pyarrow.table({"messages": messages}), classifier=classifier)
+        return pyarrow.array(table.drop_columns("messages").to_pylist(), type=struct)
+
+    added = _added_schema("conversation", "")
+    struct = pyarrow.struct(list(added))
+    fields = {field.name: _DUCKDB_TYPES[str(field.type)] for field in added}
+    connection.create_function(
+        name,
+        label,
+        ["VARCHAR"],
+        connection.struct_type(fields),
+        type="arrow",
+        null_handling="special",
+    )
 
 
 def column_values(column: Any) -> list[Any]:

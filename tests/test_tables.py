@@ -14,7 +14,7 @@ import pytest
 
 from affectlib import ConversationError, InputTypeError, OptionError
 from affectlib.corpus import output_schema
-from affectlib.tables import AffectMapper, label_table
+from affectlib.tables import AffectMapper, label_table, register_duckdb
 from tests.conftest import ALONE, TASK, assistant, user
 
 CHATS: list[Any] = [
@@ -207,3 +207,66 @@ def test_datasets_map(mapper: AffectMapper, tmp_path: Path) -> None:
     mapped = data.map(mapper, batched=True, batch_size=3, load_from_cache_file=False)
     assert mapped["label"][:] == ["emotional", "task"] * 5
     assert mapped.column_names[0] == "messages"
+
+
+def test_datasets_map_of_a_stream(mapper: AffectMapper) -> None:
+    read: list[int] = []
+
+    def rows() -> Any:
+        for number, chat in enumerate([CHATS[0], CHATS[1], CHATS[2]] * 20):
+            read.append(number)
+            yield {"messages": chat}
+
+    datasets = pytest.importorskip("datasets", reason="needs the datasets library")
+    stream = datasets.IterableDataset.from_generator(rows).map(mapper, batched=True, batch_size=3)
+    found = [row["label"] for row in stream.take(4)]
+    assert found == ["emotional", "task", None, "emotional"]
+    assert len({*read}) < 20
+
+
+@pytest.fixture
+def duckdb(tiny_classifier: Any) -> Any:
+    connection = pytest.importorskip("duckdb", reason="needs duckdb").connect()
+    register_duckdb(connection, classifier=tiny_classifier)
+    return connection
+
+
+def test_duckdb_labels_structs(duckdb: Any, tiny_classifier: Any) -> None:
+    chats = pa.table(NESTED)
+    duckdb.register("chats", chats)
+    found = duckdb.sql(
+        "SELECT key, unnest(found) FROM "
+        "(SELECT key, affect(to_json(messages)) AS found FROM chats) ORDER BY key"
+    )
+    expected = label(chats, tiny_classifier).drop_columns(["messages"])
+    assert found.fetchall() == [tuple(row.values()) for row in expected.to_pylist()]
+    assert found.columns == expected.column_names
+
+
+def test_duckdb_labels_json_in_a_query(duckdb: Any, tmp_path: Path) -> None:
+    rows = [{"id": n, "messages": CHATS[n % 2]} for n in range(5000)]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    query = (
+        "SELECT label, count(*) FROM (SELECT affect(to_json(messages)).label AS label "
+        f"FROM '{path}') GROUP BY label ORDER BY label"
+    )
+    assert duckdb.sql(query).fetchall() == [("emotional", 2500), ("task", 2500)]
+
+
+def test_duckdb_rows_that_cannot_be_labelled(duckdb: Any) -> None:
+    query = (
+        "SELECT affect(x).status, affect(x).error, affect(x).label "
+        "FROM (VALUES (1, NULL), (2, 'secret words'), (3, $1)) t(n, x) ORDER BY n"
+    )
+    found = duckdb.execute(query, [json.dumps([user(ALONE)])]).fetchall()
+    assert [row[0] for row in found] == ["error", "error", "ok"]
+    assert [row[2] for row in found] == [None, None, "emotional"]
+    assert "secret" not in found[1][1]
+
+
+def test_duckdb_has_it_under_another_name(tiny_classifier: Any) -> None:
+    connection = pytest.importorskip("duckdb", reason="needs duckdb").connect()
+    register_duckdb(connection, "feelings", classifier=tiny_classifier)
+    text = "json_array(json_object('role', 'user', 'content', 'alone'))"
+    assert connection.sql(f"SELECT feelings({text}).label").fetchall() == [("emotional",)]
