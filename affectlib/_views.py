@@ -91,11 +91,12 @@ def words_html(explanation: WordExplanation) -> str:
 def plot_turns(prediction: ConversationPrediction, threshold: float | None, ax: Any | None) -> Any:
     """Plot the probabilities of the user's messages; see `ConversationPrediction.plot`."""
     try:
-        from matplotlib import pyplot
         from matplotlib.ticker import MaxNLocator
     except ImportError as error:
         raise MissingExtraError("matplotlib", "analysis") from error
     if ax is None:
+        from matplotlib import pyplot
+
         _, ax = pyplot.subplots(figsize=(6, 2.5), layout="constrained")
     turns = [turn for turn in prediction.turns if turn.probability is not None]
     ax.plot([t.index for t in turns], [t.probability for t in turns], color="#8c959f", zorder=1)

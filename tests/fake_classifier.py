@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
@@ -9,12 +10,15 @@ from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.errors import NoUserTextError
+from affectlib.explanations import WordExplanation, WordShare
 from affectlib.predictions import (
     ConversationFailure,
     ConversationPrediction,
     MessagePrediction,
 )
 from affectlib.taxonomy import ASSISTANT_CUES, CUES, USER_CUES
+
+WORD = re.compile(r"\S+")
 
 
 class FakeClassifier:
@@ -39,6 +43,10 @@ class FakeClassifier:
     def predict(self, text: str) -> MessagePrediction:
         chat = Conversation((SimpleNamespace(role="user", content=text),))  # type: ignore[arg-type]
         return self._label(chat).turns[0]
+
+    def explain_words(self, text: str) -> WordExplanation:
+        words = (WordShare(m.start(), m.end(), 2.0 * (m[0] == "sad")) for m in WORD.finditer(text))
+        return WordExplanation(0, "emotional", 0.9, tuple(words), text)
 
     def stream(
         self,

@@ -81,6 +81,16 @@ def test_predict_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (prediction["label"], prediction["probability"]) == ("emotional", 0.9)
 
 
+def test_predict_explains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "\x1b[31mso sad", "--explain"]) == 0
+    *_, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["sad", "+2.000"]
+    assert second.split() == ["so", "+0.000"]
+    assert cli.main(["predict", "so sad", "--explain", "--json"]) == 0
+    words = json.loads(capsys.readouterr().out)["words"]
+    assert words[1] == {"word": "sad", "start": 3, "stop": 6, "share": 2.0}
+
+
 def test_predict_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", ""]) == 2
     assert capsys.readouterr().err.startswith("affectlib: no message of the user has text")

@@ -15,17 +15,26 @@ def add(commands: Commands) -> None:
     predict = commands.add_parser("predict", parents=[running_options()], help="label one message")
     predict.add_argument("text", metavar="TEXT")
     predict.add_argument("--json", action="store_true", help="print JSON")
+    predict.add_argument(
+        "--explain", action="store_true", help="also print the words that speak most for or against"
+    )
     predict.set_defaults(command=_predict)
 
 
 def _predict(arguments: argparse.Namespace) -> int:
     classifier = load_classifier(arguments)
     prediction = classifier.predict(arguments.text)
+    words = classifier.explain_words(arguments.text) if arguments.explain else None
     if arguments.json:
-        say(json.dumps(prediction.to_dict()))
+        found = prediction.to_dict()
+        say(json.dumps(found if words is None else found | {"words": words.to_dict()["words"]}))
         return DONE
     say(f"{prediction.label}  (probability of emotional {prediction.probability:.3f})")
     for name, probability in sorted(prediction.cues.items(), key=lambda cue: -cue[1]):
         if probability >= classifier.artifact.cue_thresholds[name]:
             say(f"  {CUES[name].title:<24} {probability:.3f}")
+    if words is not None:
+        say("words, by what they add to the logit of emotional:")
+        for word, share in words.top():
+            say(f"  {word:<24} {share:+.3f}")
     return DONE
