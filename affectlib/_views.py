@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from affectlib.errors import MissingExtraError
 from affectlib.predictions import ConversationPrediction, MessagePrediction
-from affectlib.taxonomy import CUES, EMOTIONAL
+from affectlib.taxonomy import CUES, EMOTIONAL, TASK
 
 if TYPE_CHECKING:
     from affectlib.explanations import Explanation, WordExplanation
@@ -98,10 +98,12 @@ def plot_turns(prediction: ConversationPrediction, threshold: float | None, ax: 
         from matplotlib import pyplot
 
         _, ax = pyplot.subplots(figsize=(6, 2.5), layout="constrained")
-    turns = [turn for turn in prediction.turns if turn.probability is not None]
-    ax.plot([t.index for t in turns], [t.probability for t in turns], color="#8c959f", zorder=1)
-    for label, colour, mark in ((EMOTIONAL, "#e07020", "o"), ("task", "#3080e0", "s")):
-        points = [(turn.index, turn.probability) for turn in turns if turn.label == label]
+    turns = [
+        (t.index, t.probability, t.label) for t in prediction.turns if t.probability is not None
+    ]
+    ax.plot([t[0] for t in turns], [t[1] for t in turns], color="#8c959f", zorder=1)
+    for label, colour, mark in ((EMOTIONAL, "#e07020", "o"), (TASK, "#3080e0", "s")):
+        points = [turn[:2] for turn in turns if turn[2] == label]
         if points:
             ax.scatter(*zip(*points, strict=True), color=colour, marker=mark, label=label, zorder=2)
     if threshold is not None:
