@@ -57,7 +57,7 @@ def explanation_html(explanation: Explanation) -> str:
         )
         for turn in turns
     ]
-    header = ["message", "probability", "share of the conversation's", "text"]
+    header = ["message", "probability", "share of P(emotional)", "text"]
     left_out = len(explanation.turns) - len(rows)
     return _page(_title(explanation.prediction), _table(header, rows), left_out)
 
@@ -65,15 +65,19 @@ def explanation_html(explanation: Explanation) -> str:
 def words_html(explanation: WordExplanation) -> str:
     """Return a message with its words tinted, orange for and blue against.
 
+    The tint is full at the largest share, but never at less than 1: shares that hardly matter
+    should not look as if they did.
+
     Args:
         explanation: What is shown.
     """
-    most = max((abs(word.share) for word in explanation.words), default=0.0) or 1.0
+    most = max((abs(word.share) for word in explanation.words), default=0.0)
     parts = []
     done = 0
     for word in explanation.words:
         colour = _ORANGE if word.share > 0 else _BLUE
-        style = f"background:rgba({colour},{0.6 * abs(word.share) / most:.2f});border-radius:.2em"
+        strength = 0.6 * abs(word.share) / max(most, 1.0)
+        style = f"background:rgba({colour},{strength:.2f});border-radius:.2em"
         text = escape(explanation.text[word.start : word.stop])
         parts.append(escape(explanation.text[done : word.start]))
         parts.append(f'<span style="{style}" title="{word.share:+.2f}">{text}</span>')

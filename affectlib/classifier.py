@@ -333,8 +333,8 @@ class AffectClassifier:
 
         Example:
             >>> classifier = AffectClassifier.from_pretrained()
-            >>> classifier.explain_words("Python question: I feel so lonely").top(1)[0][0]
-            'lonely'
+            >>> [word for word, _ in classifier.explain_words("i miss you").top(1)]
+            ['miss']
         """
         return explain_words(read_one(x), message, self._score, self._artifact, output)
 

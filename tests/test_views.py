@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
+from affectlib.explanations import WordExplanation, WordShare
 from affectlib.predictions import ConversationPrediction, MessagePrediction
 from tests.chromium import chromium, needs_chromium
 from tests.conftest import ALONE, CHAT, TASK, assistant, user
@@ -145,6 +146,13 @@ def test_words_are_tinted_by_their_shares(tiny_classifier: AffectClassifier) -> 
     assert tints["so"].endswith(",0.00")
 
 
+def test_words_that_hardly_matter_do_not_look_as_if_they_did() -> None:
+    words = (WordShare(0, 2, 0.01), WordShare(3, 5, -0.05))
+    html = WordExplanation(0, "emotional", 0.5, words, "so it").to_html()
+    assert "rgba(224,112,32,0.01)" in html
+    assert "rgba(48,128,224,0.03)" in html
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text(tiny_classifier: AffectClassifier, text: str) -> None:
     words = read(tiny_classifier.explain_words(text).to_html())
@@ -214,6 +222,7 @@ def test_without_matplotlib_the_extra_is_named() -> None:
     code = """
 import sys
 sys.modules["matplotlib"] = None
+from affectlib.explanations import WordExplanation, WordShare
 from affectlib.predictions import ConversationPrediction
 ConversationPrediction(None, "task", 0.1, (), {}, False, 0.0, 0.0).plot()
 """
