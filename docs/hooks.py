@@ -59,7 +59,9 @@ def include(name: str) -> str:
     if heading:
         start = re.search(rf"^(#+) {re.escape(heading)}\n", text, re.MULTILINE)
         if start is None:
-            raise PluginError(f"{path}: a page includes its section {heading!r}, which is not there")
+            raise PluginError(
+                f"{path}: a page includes its section {heading!r}, which is not there"
+            )
         text = re.split(rf"^#{{1,{len(start[1])}}} ", text[start.end() :], flags=re.MULTILINE)[0]
     # Lines that begin with one space are items; the site's Markdown would join them.
     return _STAND_ALONE.sub(lambda lines: re.sub("^ ", "- ", f"\n{lines[0]}\n", flags=re.M), text)
@@ -74,10 +76,12 @@ def help_of(command: str) -> str:
 
 
 class Examples(griffe.Extension):
-    """Makes examples in docstrings blocks of code: griffe knows the heading in the plural alone."""
+    """Prepares docstrings: griffe knows the heading of examples in the plural alone."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Put the heading of the examples of one object into the plural."""
+        if obj.name == "__init__":
+            obj.docstring = None  # the class says what it takes
         if obj.docstring is not None:
             text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.M)
             obj.docstring.value = re.sub("::$", ":", text, flags=re.M)
