@@ -22,6 +22,20 @@ PAGES = sorted(DOCS.rglob("*.md"))
 ON_CLUSTERS = {"ray.md": "test_ray.py", "spark.md": "test_spark.py"}
 """Pages that are run where there is a cluster, by name, and the tests that do it."""
 
+BUILD = """
+import socket
+import sys
+
+def refuse(*_, **__):
+    raise OSError("the site is built without a network")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+from mkdocs.__main__ import cli
+
+cli(["build", "--strict", "--site-dir", sys.argv[1]])
+"""
+"""Builds the site."""
+
 ELSEWHERE = {*errors.__all__, "read_conversations", "__version__"}
 """Names that several modules export, and the reference explains once."""
 
@@ -117,11 +131,11 @@ class Html(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built from the pages; warnings, such as of dead links, are errors."""
+    """The site, built offline; warnings, such as of dead links, are errors."""
     pytest.importorskip("mkdocs", reason="building the site needs affectlib[docs]")
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        [sys.executable, "-c", BUILD, str(folder)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
