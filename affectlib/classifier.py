@@ -268,9 +268,11 @@ class AffectClassifier:
             OptionError: There is no such operating point, or `on_error` has another value.
 
         Example:
+            >>> from affectlib import read_conversations
             >>> chats = read_conversations("examples/transcripts.jsonl")
-            >>> for prediction in AffectClassifier.from_pretrained().stream(chats):
-            ...     print(prediction.id, prediction.label)
+            >>> first, *others = AffectClassifier.from_pretrained().stream(chats)
+            >>> first.id, first.label, len(others)
+            ('ex-001', 'task', 39)
         """
         if on_error not in ("raise", "record"):
             raise OptionError(f"unknown on_error {on_error!r}; use raise or record")

@@ -88,6 +88,13 @@ def score_messages(
         For each conversation the scores of the messages that were read, by their position.
 
     Example:
+        >>> from affectlib.artifacts import load_artifact
+        >>> from affectlib.conversation import Message
+        >>> from affectlib.encoding import WindowEncoder
+        >>> from affectlib.engines import load_engine
+        >>> artifact = load_artifact("affect-small")
+        >>> encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
+        >>> engine = load_engine(artifact, device="cpu")
         >>> chat = Conversation((Message("user", "hi"), Message("system", "Be brief.")))
         >>> [[*scores] for scores in score_messages([chat], encoder, engine)]
         [[0]]

@@ -187,7 +187,8 @@ class AffectMapper:
             schema: The schema of the Spark data frame that is labelled.
 
         Example:
-            >>> AffectMapper().spark_schema(frame.schema).names[:3]
+            >>> from pyspark.sql.types import StructType
+            >>> AffectMapper().spark_schema(StructType().add("messages", "string")).names[:3]
             ['messages', 'status', 'error']
         """
         extended = type(schema)([*schema.fields])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 import warnings
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,14 @@ def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
             patch.setattr(socket.socket, name, guard(name))
         patch.setattr(socket, "getaddrinfo", getaddrinfo)
         yield
+
+
+@pytest.fixture
+def beside_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own to work in, where `examples` is at hand."""
+    shutil.copytree(Path(__file__).parents[1] / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def build_tokenizer() -> Tokenizer:

@@ -16,6 +16,7 @@ from affectlib.corpus import label_file
 from affectlib.errors import OptionError, WorkerError
 from affectlib.tables import AffectMapper
 from tests.conftest import ALONE, TASK, assistant, user
+from tests.pages import DOCS, run_page
 from tests.test_corpus import record, rows_of, source
 
 ray = pytest.importorskip("ray", reason="needs affectlib[ray]")
@@ -100,6 +101,11 @@ def test_ray_data_takes_the_mapper(tiny_folder: Path, batch_format: str) -> None
     rows = sorted(mapped.take_all(), key=lambda row: row["key"])
     for name in ("key", "label", "probability", "any", "shares_feelings"):
         assert [row[name] for row in rows] == [row[name] for row in expected]
+
+
+@pytest.mark.usefixtures("cluster", "beside_examples")
+def test_the_page_on_ray_shows_what_happens() -> None:
+    run_page(DOCS / "how-to" / "ray.md")
 
 
 def test_a_cluster_that_does_not_answer(tmp_path: Path, tiny: AffectClassifier) -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
-from pathlib import Path
 
 from affectlib.artifacts import DEFAULT_MODEL, bundled_models
+from tests.pages import ROOT, blocks_of, check_command, commands, run_page
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_example_prints_what_it_says():
-    code, expected = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, re.S).groups()
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    assert printed.getvalue() == expected
+    assert [block.language for block in blocks_of(ROOT / "README.md") if block.output] == ["python"]
+    run_page(ROOT / "README.md")
+
+
+def test_commands_it_shows_are_there():
+    shown = [
+        (words, block.place)
+        for block in blocks_of(ROOT / "README.md")
+        if not block.language and block.text.startswith(("affectlib ", "python ", "pip "))
+        for words in commands(block.text)
+        if "|" not in words  # of which one is to be chosen
+    ]
+    assert len(shown) > 20
+    for words, place in shown:
+        check_command(words, place)
 
 
 def test_figures_are_those_of_the_card():

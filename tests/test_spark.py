@@ -14,6 +14,7 @@ import pytest
 
 from affectlib.tables import AffectMapper
 from tests.conftest import ALONE, TASK, assistant, user
+from tests.pages import DOCS, run_page
 
 sql = pytest.importorskip("pyspark.sql", reason="needs affectlib[spark]")
 if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
@@ -58,3 +59,8 @@ def test_map_in_pandas_takes_the_mapper(spark: Any, tiny_folder: Path) -> None:
     for name in ("key", "status", "label", "probability", "any", "truncated_tokens", "in_crisis"):
         assert [row[name] for row in rows] == [row[name] for row in expected], name
     assert [row["shows_empathy"] for row in rows] == [row["shows_empathy"] for row in expected]
+
+
+@pytest.mark.usefixtures("spark")
+def test_the_page_on_spark_shows_what_happens() -> None:
+    run_page(DOCS / "how-to" / "spark.md")

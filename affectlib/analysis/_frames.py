@@ -200,6 +200,8 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
         FileNotFoundError: There is no such file.
 
     Example:
+        >>> from affectlib.analysis import simulate
+        >>> simulate(50).conversations.write_parquet("labels.parquet")
         >>> read_labels("labels.parquet").collect_schema().names()[:2]
         ['conversation_id', 'record']
     """

@@ -80,6 +80,7 @@ def load_engine(
         ArtifactCorruptError: A file of the artifact is missing, altered or cannot be loaded.
 
     Example:
+        >>> from affectlib.artifacts import load_artifact
         >>> load_engine(load_artifact("affect-small"), device="cpu").name
         'onnx'
     """

@@ -31,6 +31,7 @@ class OnnxEngine:
         ArtifactCorruptError: Its model is missing, altered, or not one that can be run.
 
     Example:
+        >>> from affectlib.artifacts import load_artifact
         >>> OnnxEngine(load_artifact("affect-small")).device
         'cpu'
     """

@@ -43,6 +43,7 @@ class OpenVinoEngine:
         ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
 
     Example:
+        >>> from affectlib.artifacts import load_artifact
         >>> OpenVinoEngine(load_artifact("affect-small")).name
         'openvino'
     """

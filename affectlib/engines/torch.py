@@ -38,6 +38,7 @@ class TorchEngine:
         ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
 
     Example:
+        >>> from affectlib.artifacts import load_artifact
         >>> TorchEngine(load_artifact("affect-small"), "cpu").device
         'cpu'
     """

@@ -1,0 +1,45 @@
+"""The examples in docstrings, which the reference shows, give what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import affectlib
+from affectlib.errors import MissingExtraError
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(affectlib.__path__, "affectlib.")
+    if not module.name.endswith("__main__")
+)
+
+
+def examples_in(name: str) -> list[doctest.DocTest]:
+    try:
+        module = importlib.import_module(name)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    return [test for test in doctest.DocTestFinder().find(module, name) if test.examples]
+
+
+@pytest.mark.parametrize("name", ["affectlib", *MODULES])
+def test_examples_give_what_they_say(name: str, beside_examples: Path) -> None:
+    runner = doctest.DocTestRunner(verbose=False)
+    for test in examples_in(name):
+        report: list[str] = []
+        failed, _ = runner.run(test, out=report.append)
+        assert not failed, "".join(report)
+
+
+def test_examples_are_found() -> None:
+    assert len(examples_in("affectlib.aggregation")) >= 4
+
+
+def test_an_example_that_is_wrong_is_found() -> None:
+    test = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(test, out=lambda _: None).failed == 1
