@@ -6,19 +6,15 @@ conversations after the other.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import socket
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from affectlib._inputs import in_buffers
+from affectlib._processes import running
 from affectlib._rows import Outcome
 from affectlib.conversation import Conversation
 from affectlib.engines import count_cores
@@ -80,24 +76,8 @@ def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
     options = {**classifier.options, "threads": max(1, count_cores() // workers)}
 
     def label(items: Iterable[Item]) -> Generator[Outcome]:
-        pool = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin_worker,
-            initargs=(options,),
-        )
-        try:
-            yield from _in_order(items, lambda buffer: pool.submit(_label, buffer), workers)
-        except BrokenProcessPool as error:
-            raise WorkerError(
-                "a worker process ended before its work, killed or for want of memory; "
-                "resume, if need be with fewer workers"
-            ) from error
-        except BaseException:
-            _stop(pool)
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with running(partial(_load, options), workers) as processes:
+            yield from _in_order(items, processes.submit, workers)
 
     return label
 
@@ -187,29 +167,6 @@ def _require_answer(address: str) -> None:
         raise OptionError(f"no Ray cluster answers at {address!r} ({error})") from error
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers in the middle of their work; there is a public way from Python 3.14 on."""
-    for process in (pool._processes or {}).values():
-        process.terminate()
-
-
-def _begin_worker(options: Mapping[str, Any]) -> None:
-    """Load the classifier of this process, and end with the process that began it."""
-    global _labeller
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _labeller = Labeller(options)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _label(buffer: list[Item]) -> list[Outcome]:
-    return _labeller.label(buffer)
-
-
-_labeller: Labeller
+def _load(options: Mapping[str, Any]) -> Callable[[list[Item]], list[Outcome]]:
+    """Load the classifier of a process."""
+    return Labeller(options).label

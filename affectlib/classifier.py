@@ -100,7 +100,7 @@ class AffectClassifier:
             assistant_cues: Whether the assistant's messages are read for cues too; without,
                 it is faster.
             threads: Threads that the engine computes with on the CPU; one for each core that this
-                process may use if None.
+                process may use if None, with torch as many as torch is set to.
             local_files_only: Whether to stay off the network; must be false for the hub.
 
         Raises:

@@ -54,7 +54,8 @@ class LabelSummary:
         seconds: How long it took.
         path: The output, ``-`` for standard output.
         resumed: Conversations, of those above, that an earlier run had labelled.
-        expected: Records of the input, where counting lines tells; else None.
+        expected: Records of the input: an estimate, by how much of it was read, as long as the
+            run goes on; None where that is unknown, as of a pipe.
         finished_before: Whether the output was there, complete, so that nothing was done.
         repaired: Files of an earlier run that were lost or altered, and made again.
         dropped: Messages and parts of messages that were left out in reading, by the reason; see
@@ -225,7 +226,7 @@ def label_file(
         "engine": classifier.engine,
         "output_format": layout.suffix.removeprefix("."),
     }
-    header: Header = {"input": facts.to_dict(), "model": _model(classifier), "options": options}
+    header: Header = {"input": asdict(facts), "model": _model(classifier), "options": options}
     with layout.locked():
         if overwrite:
             discard_unfinished(layout)
@@ -292,11 +293,15 @@ class _Run:
             time.monotonic() - self.started,
             self.target,
             counts.conversations if finished_before else self.resumed,
-            self.facts.lines,
+            self._expected(),
             finished_before,
             self.repaired,
             {reason: tally.count for reason, tally in self.report.dropped.items()},
         )
+
+    def _expected(self) -> int | None:
+        share = self.report.share
+        return round((self.report.conversations + self.report.failures) / share) if share else None
 
     def _count(self, counts: Counts, labelled: Labelled) -> Counts:
         counts += labelled.counts()

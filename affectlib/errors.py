@@ -150,3 +150,7 @@ class MissingExtraError(AffectlibError, ImportError):
         super().__init__(
             f"{package} is not installed; install it with: pip install 'affectlib[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Pickle what it is made from, so that it comes out of a worker process."""
+        return type(self), (self.package, self.extra)

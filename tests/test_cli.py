@@ -262,15 +262,18 @@ def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_pat
     import tqdm
 
     shown: list[str] = []
+    totals: list[float | None] = []
 
     class Bar(tqdm.tqdm):  # type: ignore[type-arg]
         def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
             shown.append(s)
+            totals.append(self.total)
 
     monkeypatch.setattr(tqdm, "tqdm", Bar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(tmp_path / "out.csv")])
     assert len(shown) == 6
+    assert totals[-1] == 6
     assert re.fullmatch(r"[\d,]+ messages/s, 66\.7% emotional, 3 errors", shown[-1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -79,6 +80,31 @@ def test_loading_torch_has_no_global_side_effects(bert, capfd):
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.is_grad_enabled()
     assert capfd.readouterr() == ("", "")
+
+
+def test_torch_computes_with_the_threads_that_were_asked_for_and_leaves_its_setting(bert):
+    import torch
+
+    def of_a_new_thread():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    def spied(**arguments):
+        seen.append((torch.get_num_threads(), of_a_new_thread()))
+        return model(**arguments)
+
+    seen = []
+    before = torch.get_num_threads()
+    engine = load_engine(bert, engine="torch", device="cpu", threads=before + 2)
+    model, engine._model = engine._model, spied
+    engine.logits(IDS, MASK)
+    assert (torch.get_num_threads(), of_a_new_thread()) == (before, before)
+    with ThreadPoolExecutor(4) as pool:
+        deque(pool.map(lambda _: engine.logits(IDS, MASK), range(12)))
+        left = {*pool.map(lambda _: torch.get_num_threads(), range(12))}
+    assert seen == [(before + 2, before)] * 13
+    assert left == {before}
+    assert (torch.get_num_threads(), of_a_new_thread()) == (before, before)
 
 
 def test_auto_without_a_gpu_is_onnx_and_leaves_torch_alone(tiny_folder):

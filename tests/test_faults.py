@@ -21,7 +21,7 @@ import pytest
 from affectlib import corpus
 from affectlib.classifier import AffectClassifier
 from affectlib.corpus import label_file
-from affectlib.errors import WorkerError
+from affectlib.errors import OutputExistsError, WorkerError
 from tests.conftest import ALONE, TASK
 from tests.test_corpus import label, record, rows_of, source
 
@@ -178,6 +178,33 @@ def test_a_full_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert len(rows_of(small / "out.jsonl")) == 6000
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+def test_an_output_that_another_process_is_writing_is_refused(tmp_path: Path, name: str) -> None:
+    src, dst = corpus_of(tmp_path, 3000), tmp_path / name
+    with slowly(src, dst, "0.1") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline(), process.communicate()[1]
+        for options in ({}, {"resume": True}, {"overwrite": True}):
+            with pytest.raises(OutputExistsError, match="another process is writing it"):
+                label(src, dst, level="both", **options)
+        with slowly(src, dst, "0") as second:
+            assert "another process is writing it" in second.communicate()[1]
+        assert process.poll() is None, process.communicate()[1]
+        process.kill()
+    assert label(src, dst, level="both", resume=True).conversations == 3000
+
+
+def test_an_output_that_this_process_is_writing_is_refused(tmp_path: Path) -> None:
+    src, dst = corpus_of(tmp_path, 3), tmp_path / "out.csv"
+
+    def progress(summary: corpus.LabelSummary) -> None:
+        with pytest.raises(OutputExistsError, match="is writing it"):
+            label(src, dst, overwrite=True)
+
+    assert label(src, dst, progress=progress).conversations == 3
+    assert len(rows_of(dst)) == 3
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[LabelSummary], None] | None]:
             if not begun:
                 begun.append(summary)
                 bar.initial = bar.n = summary.resumed
-                bar.total = summary.expected
+            bar.total = summary.expected
             seconds = summary.seconds - begun[0].seconds
             rate = (summary.messages - begun[0].messages) / seconds if seconds else 0.0
             bar.set_postfix_str(

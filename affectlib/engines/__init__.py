@@ -71,8 +71,8 @@ def load_engine(
         artifact: The artifact.
         engine: One of `ENGINES`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        threads: Threads on the CPU, one for each core that this process may use if None. The
-            torch engine has none of its own: there, torch's setting for the process holds.
+        threads: Threads on the CPU, one for each core that this process may use if None; with the
+            torch engine, as many as torch is set to.
 
     Raises:
         OptionError: The engine or device is unknown, not there, or they do not go together.
@@ -107,7 +107,7 @@ def load_engine(
         return OpenVinoEngine(artifact, threads)
     from affectlib.engines.torch import TorchEngine
 
-    return TorchEngine(artifact, device)
+    return TorchEngine(artifact, device, threads)
 
 
 def count_cores() -> int:

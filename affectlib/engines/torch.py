@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["TorchEngine", "find_gpu", "load_model"]
 
 _MODEL = ("config.json", "model.safetensors")
+_SETTING_THREADS = Lock()
 
 
 class TorchEngine:
@@ -32,6 +34,10 @@ class TorchEngine:
     Args:
         artifact: The artifact.
         device: ``auto`` for a GPU if there is one, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        threads: Threads of a computation on the CPU; as many as torch is set to if None.
+            Torch's own setting is changed only while this engine computes, and only in the thread
+            that calls it; but a thread whose first use of torch falls into the moment of that
+            change may keep the number.
 
     Raises:
         OptionError: There is no such device.
@@ -45,12 +51,15 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, artifact: Artifact, device: str = "auto") -> None:
+    def __init__(
+        self, artifact: Artifact, device: str = "auto", threads: int | None = None
+    ) -> None:
         """Load the model and move it to the device."""
         self._device = torch.device(find_gpu() or "cpu" if device == "auto" else device)
         _require(self._device)
         self._model: Any = load_model(artifact).to(self._device)
         self._half = self._device.type != "cpu"
+        self._threads = None if self._half else threads
         self._dtype = _half_precision(self._device) if self._half else torch.bfloat16
 
     @property
@@ -63,6 +72,7 @@ class TorchEngine:
     ) -> NDArray[np.float32]:
         """Return the logits of a batch; see `affectlib.engines.Engine`."""
         with (
+            _computing_with(self._threads),
             torch.inference_mode(),
             torch.autocast(self._device.type, dtype=self._dtype, enabled=self._half),
         ):
@@ -96,6 +106,30 @@ def load_model(artifact: Artifact) -> Any:
             f"{folder}: the outputs named in config.json are not those of affect.json"
         )
     return model.eval()
+
+
+@contextmanager
+def _computing_with(threads: int | None) -> Iterator[None]:
+    """Let torch compute with so many threads here, and then as before.
+
+    Torch keeps the number for each thread apart, and new threads begin with the one that any
+    thread set last. So that they do not begin with ours, the one before is set again at once, in
+    another thread, where it changes nothing else.
+    """
+    if threads is None:
+        yield
+        return
+    with _SETTING_THREADS:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        other = Thread(target=torch.set_num_threads, args=(before,))
+        other.start()
+        other.join()
+    try:
+        yield
+    finally:
+        with _SETTING_THREADS:
+            torch.set_num_threads(before)
 
 
 def find_gpu() -> str | None:

@@ -70,10 +70,11 @@ from affectlib.formats._reader import (
 )
 from affectlib.formats._sources import (
     Archive,
+    Folder,
     Source,
     encoding_of,
-    find_files,
     is_archive,
+    list_files,
     open_input,
 )
 from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
@@ -207,7 +208,9 @@ def _counted(
                     report.conversations += 1
                 else:
                     report.failures += 1
+                report.share = reading.progress.share()
                 yield item
+            report.share = 1.0
         except TranscriptFormatError as error:
             problem = ": ".join(filter(None, (reading.file, error.problem)))
             raise TranscriptFormatError(problem, path=os.fspath(path), line=error.line) from None
@@ -216,22 +219,30 @@ def _counted(
 def _read_input(
     path: str | os.PathLike[str], format: str, reading: Reading, stack: ExitStack
 ) -> Iterator[Item]:
-    files = find_files(path, reading)
+    files = list_files(path)
     if files is not None:
-        return _read_files(files, format, reading)
-    source = Source(open_input(path, stack), reading.limits)
+        return _read_files(Folder(files, reading), format, reading)
+    raw = open_input(path, stack)
+    size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
+    source = Source(raw, reading.limits)
     if is_archive(source.head):
         return _read_files(Archive(source.seekable(stack), reading), format, reading)
+    if size:
+        reading.progress.total = size
+        stack.enter_context(reading.progress.file(raw, size))
     return _guarded(_read_source(source, format, reading, stack), reading)
 
 
 def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
     """Read files that belong together, or else each of them."""
+    progress = reading.progress
+    progress.total = sum(map(files.size, files.names))
     for reader in _READERS:
         if isinstance(reader, FolderReader) and format in ("auto", reader.name):
             why = reader.recognizes(files)
             if why is not None:
                 reading.report.formats.setdefault(reader.name, why)
+                progress.size = progress.total
                 yield from _guarded(reader.read(files, reading), reading)
                 return
     splits = saved_splits(files, reading)
@@ -244,7 +255,9 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
         reading.file, reading.place = name, ""
         try:
             with ExitStack() as stack:
-                source = Source(stack.enter_context(files.open(name)), reading.limits)
+                raw = stack.enter_context(files.open(name))
+                stack.enter_context(progress.file(raw, files.size(name)))
+                source = Source(raw, reading.limits)
                 if is_archive(source.head):
                     raise _UnknownFormatError("it is an archive within another or in a folder")
                 items = _read_source(source, format, reading, stack)
@@ -309,7 +322,7 @@ def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack
     if not source.head and format == "auto":
         raise _UnknownFormatError(f"the file is empty; {_KNOWN}")
     if source.head.startswith(MAGIC):
-        return _read_records(iter_rows(source.seekable(stack)), format, reading)
+        return _read_records(iter_rows(source.seekable(stack), reading.progress), format, reading)
     if source.head.startswith(MAGICS):
         return _read_records(iter_arrow_rows(source.seekable(stack)), format, reading)
     encoding = encoding_of(source.head)

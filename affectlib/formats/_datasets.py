@@ -120,7 +120,9 @@ def _saved_rows(files: Files, names: list[str], reading: Reading) -> Iterator[Re
     def rows() -> Iterator[Any]:
         for name in names:
             with ExitStack() as stack:
-                source = Source(stack.enter_context(files.open(name)), reading.limits)
+                raw = stack.enter_context(files.open(name))
+                stack.enter_context(reading.progress.file(raw, files.size(name)))
+                source = Source(raw, reading.limits)
                 yield from _arrow_rows(source.seekable(stack))
 
     return _numbered(rows())

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from affectlib.errors import ConversationError
+from affectlib.formats._progress import Progress
 
 
 class Row(NamedTuple):
@@ -44,19 +45,23 @@ class Group(NamedTuple):
             raise ConversationError("it is longer than the limit (record_characters)")
 
 
-def grouped(rows: Iterable[tuple[str | None, Row]], *, limit: int) -> Iterator[Group]:
+def grouped(
+    rows: Iterable[tuple[str | None, Row]], *, limit: int, progress: Progress
+) -> Iterator[Group]:
     """Bring rows with the same key together.
 
     Args:
         rows: Keys and rows.
         limit: Bytes that the rows of a group may have as JSON.
+        progress: Told how many of the groups were brought together.
 
     Yields:
         A group for each key, in the order of their last rows.
 
     Example:
         >>> rows = [("a", Row("line 1", {"x": 1})), ("b", Row("line 2", {"x": 2}))]
-        >>> [(group.key, len(group.rows)) for group in grouped([*rows, rows[0]], limit=1000)]
+        >>> groups = grouped([*rows, rows[0]], limit=1000, progress=Progress())
+        >>> [(group.key, len(group.rows)) for group in groups]
         [('b', 1), ('a', 2)]
     """
     starts: dict[str | None, array[int]] = {}
@@ -67,6 +72,8 @@ def grouped(rows: Iterable[tuple[str | None, Row]], *, limit: int) -> Iterator[G
             starts[key] = array("Q") if found is None else found
             starts[key].append(end)
             end += file.write(json.dumps(row, default=str).encode() + b"\n")
+        done = 0
+        progress.within = lambda: done / len(starts)
         for key, begins in starts.items():
             group: list[Row] = []
             size = 0
@@ -77,4 +84,5 @@ def grouped(rows: Iterable[tuple[str | None, Row]], *, limit: int) -> Iterator[G
                 if size > limit and group:
                     break
                 group.append(Row(*json.loads(line)))
+            done += 1
             yield Group(key, group, len(group) == len(begins))

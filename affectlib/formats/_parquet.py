@@ -7,16 +7,18 @@ from typing import BinaryIO
 
 from affectlib.errors import TranscriptFormatError
 from affectlib.formats._json import Record
+from affectlib.formats._progress import Progress
 
 MAGIC = b"PAR1"
 _BATCH = 128
 
 
-def iter_rows(stream: BinaryIO) -> Iterator[Record]:
+def iter_rows(stream: BinaryIO, progress: Progress) -> Iterator[Record]:
     """Yield the rows of a Parquet file.
 
     Args:
         stream: A seekable binary stream.
+        progress: Told how many of the rows were read.
 
     Raises:
         TranscriptFormatError: The file is damaged.
@@ -29,11 +31,12 @@ def iter_rows(stream: BinaryIO) -> Iterator[Record]:
         file = ParquetFile(stream)
     except unreadable:
         raise TranscriptFormatError("the Parquet file is damaged or cut short") from None
-    number = 0
+    number, rows = 0, file.metadata.num_rows
+    progress.within = lambda: number / rows if rows else 0.0
     try:
         for batch in file.iter_batches(batch_size=_BATCH):
             for row in batch.to_pylist():
-                yield Record(f"row {number}", row)
                 number += 1
+                yield Record(f"row {number - 1}", row)
     except unreadable:
         raise TranscriptFormatError("the Parquet file is damaged", line=number) from None

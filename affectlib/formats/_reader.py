@@ -18,6 +18,7 @@ from affectlib.errors import AffectlibError, ConversationError, TranscriptFormat
 from affectlib.formats._fields import kind_of, record_id
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
+from affectlib.formats._progress import Progress
 from affectlib.formats.report import Limits, ReadReport
 from affectlib.predictions import ConversationFailure
 
@@ -38,6 +39,7 @@ class Reading:
             own default.
         limits: How much is too much.
         report: Where drops, failures and formats are counted.
+        progress: How much was read.
         file: The file within a folder or archive, the empty string if there is just one.
         place: The record that is being read, within the file.
     """
@@ -49,6 +51,7 @@ class Reading:
     gap: float | None = None
     limits: Limits = field(default_factory=Limits)
     report: ReadReport = field(default_factory=ReadReport)
+    progress: Progress = field(default_factory=Progress)
     file: str = ""
     place: str = ""
 
@@ -98,6 +101,9 @@ class Files(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Their paths, in order."""
+
+    def size(self, name: str) -> int:
+        """Return the bytes of one of them, as they are read."""
 
     def open(self, name: str) -> BinaryIO:
         """Open one of them, decompressed; close it after use."""
@@ -217,7 +223,8 @@ def read_groups(
     """
     failed: list[ConversationFailure] = []
     rows = ((key(row.fields), row) for row in good_rows(records, reading, failed))
-    for group in grouped(rows, limit=reading.limits.record_characters):
+    limit = reading.limits.record_characters
+    for group in grouped(rows, limit=limit, progress=reading.progress):
         reading.place = group.rows[0].place
         try:
             group.require_all()

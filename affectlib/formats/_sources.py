@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import gzip
 import io
@@ -53,6 +54,8 @@ class Source:
             TranscriptFormatError: The compressed data is damaged, or a bomb.
         """
         seekable = raw.seekable()
+        if seekable:
+            raw.seek(0)
         magic, stream = _look(raw, len(_ZSTD), seekable)
         unpacked = _unpacked(stream, magic, limits)
         self._seekable = seekable and unpacked is None
@@ -75,21 +78,38 @@ def open_input(path: str | os.PathLike[str], stack: ExitStack) -> BinaryIO:
     return stack.enter_context(Path(path).open("rb"))
 
 
-def find_files(path: str | os.PathLike[str], reading: Reading) -> Folder | None:
-    """Return the files that a folder or a pattern such as ``chats/*.jsonl`` stands for.
+def list_files(path: str | os.PathLike[str]) -> dict[str, Path] | None:
+    """List the files that a folder or a pattern such as ``chats/*.jsonl`` stands for.
+
+    Files and folders that begin with a dot are left out.
 
     Returns:
-        The files; None if the path is no folder, and a file or no pattern.
+        The files by their names, in order: in a folder their paths in it, else as the pattern has
+        found them. None if the path is that of a lone file, a pipe or nothing at all.
+
+    Raises:
+        FileNotFoundError: No file has a name that fits the pattern.
     """
     text = os.fspath(path)
     if text != "-" and os.path.isdir(text):
-        return Folder.of(Path(text), reading)
+        return _files_below(Path(text))
     if text == "-" or os.path.exists(text) or not glob.has_magic(text):
         return None
     found = {name: Path(name) for name in sorted(glob.glob(text, recursive=True))}
     if not found:
-        raise FileNotFoundError(2, "no file has such a name", text)
-    return Folder({name: path for name, path in found.items() if path.is_file()}, reading)
+        raise FileNotFoundError(errno.ENOENT, "no file has such a name", text)
+    return {name: path for name, path in found.items() if path.is_file()}
+
+
+def _files_below(folder: Path) -> dict[str, Path]:
+    paths = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_rubbish(name)]
+        for name in names:
+            path = Path(place, name)
+            if not _is_rubbish(name) and path.is_file():
+                paths[path.relative_to(folder).as_posix()] = path
+    return {name: paths[name] for name in sorted(paths)}
 
 
 class Folder:
@@ -100,22 +120,14 @@ class Folder:
         self._paths = _bounded(paths, reading)
         self._reading = reading
 
-    @classmethod
-    def of(cls, folder: Path, reading: Reading) -> Folder:
-        """Find the files below a folder; those that begin with a dot are left out."""
-        paths = {}
-        for place, folders, names in os.walk(folder):
-            folders[:] = sorted(name for name in folders if not _is_rubbish(name))
-            for name in names:
-                path = Path(place, name)
-                if not _is_rubbish(name) and path.is_file():
-                    paths[path.relative_to(folder).as_posix()] = path
-        return cls(paths, reading)
-
     @property
     def names(self) -> tuple[str, ...]:
         """Their paths, in order."""
         return tuple(self._paths)
+
+    def size(self, name: str) -> int:
+        """Return the bytes of one of them."""
+        return self._paths[name].stat().st_size
 
     def open(self, name: str) -> BinaryIO:
         """Open one of them."""
@@ -157,6 +169,10 @@ class Archive:
     def names(self) -> tuple[str, ...]:
         """Their paths, in order."""
         return tuple(self._entries)
+
+    def size(self, name: str) -> int:
+        """Return the bytes of one of them, unpacked."""
+        return self._entries[name].file_size
 
     def open(self, name: str) -> BinaryIO:
         """Open one of them."""
@@ -382,6 +398,9 @@ class _Bounded(_Raw):
             )
         buffer[: len(data)] = data
         return len(data)
+
+    def tell(self) -> int:
+        return self._count
 
     def close(self) -> None:
         self._stream.close()

@@ -91,6 +91,8 @@ class ReadReport:
         dropped: What was left out, by reason; the reasons are the keys of `DROPS`.
         problems: What was wrong with the failures, by problem.
         skipped: Files of a folder or archive that were not read, by reason.
+        share: How much of the input was read, from 0 to 1; None where that is unknown, as of a
+            pipe.
 
     Example:
         >>> from affectlib.formats import read_conversations
@@ -107,6 +109,7 @@ class ReadReport:
     dropped: dict[str, Tally] = field(default_factory=dict)
     problems: dict[str, Tally] = field(default_factory=dict)
     skipped: dict[str, Tally] = field(default_factory=dict)
+    share: float | None = None
 
     def drop(self, reason: str, place: str, count: int = 1) -> None:
         """Count something that was left out.

@@ -215,7 +215,8 @@ def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
             yield _nested(row.fields, reading)
         return
     keyed = ((_conversation_id(row.fields), row) for row in known)
-    for group in grouped(keyed, limit=reading.limits.record_characters):
+    limit = reading.limits.record_characters
+    for group in grouped(keyed, limit=limit, progress=reading.progress):
         yield _long(group, reading)
 
 

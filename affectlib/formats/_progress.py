@@ -1,0 +1,51 @@
+"""How much of an input was read, as far as that can be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+
+def _nothing() -> float:
+    return 0.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a reading is in its files, which weigh as much as they have bytes.
+
+    Attributes:
+        total: Bytes of all files, 0 if unknown, as of a pipe.
+        before: Bytes of the files that were read.
+        size: Bytes of the one that is being read.
+        within: Returns how much of that one was read, from 0 to 1. A reader that does not go
+            through its file from beginning to end, but reads it twice, puts a better one here.
+    """
+
+    total: int = 0
+    before: int = 0
+    size: int = 0
+    within: Callable[[], float] = field(default=_nothing)
+
+    @contextmanager
+    def file(self, stream: BinaryIO, size: int) -> Iterator[None]:
+        """Follow a file while the block lasts, by the bytes that are taken from it."""
+        self.size = size
+        self.within = lambda: stream.tell() / size if size else 0.0
+        try:
+            yield
+        finally:
+            self.before += size
+            self.size, self.within = 0, _nothing
+
+    def share(self) -> float | None:
+        """Return how much of all was read, more than 0 and at most 1; None if it is unknown.
+
+        Example:
+            >>> Progress(total=300, before=100, size=200, within=lambda: 0.25).share()
+            0.5
+        """
+        read = self.before + self.size * self.within()
+        return min(read / self.total, 1.0) if self.total and read else None
