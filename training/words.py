@@ -101,7 +101,8 @@ def add_words(
     old = tokenizer["model"]["vocab"]
     known = embeddings[[old[word] for word in of_anchors]].numpy()
     new = dict(zip(meanings, _gloss(meanings, of_anchors, known), strict=True))
-    tokens = [*kept, *(word for word in new if word not in {*kept})]
+    before = {*kept}
+    tokens = [*kept, *(word for word in new if word not in before)]
     rows = [
         torch.from_numpy(new[token]) if token in new else embeddings[old[token]] for token in tokens
     ]
@@ -195,6 +196,8 @@ class _Reader:
             word = self._normalize(match.group())
             while token < last and encoding.offsets[token][1] <= match.start():
                 token += 1
+            if token == last:
+                break
             end = token
             while end < last and encoding.offsets[end][0] < match.end():
                 end += 1
