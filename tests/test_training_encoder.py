@@ -219,7 +219,7 @@ def test_encoder_keeps_layers_and_embeddings_of_its_base(
     base_folder: Path, texts: list[str], tmp_path: Path
 ) -> None:
     settings = EncoderSettings(path="models/base", layers=(0, 2), vocabulary=SIZE, dropout=0.3)
-    build_encoder(settings, texts[:20], base_folder.parent.parent, tmp_path)
+    build_encoder(settings, texts[:20], [], base_folder.parent.parent, tmp_path)
     old = BertModel.from_pretrained(base_folder)
     new = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     names = pieces(json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8")))
@@ -243,7 +243,7 @@ def test_padding_is_that_of_the_cut_tokenizer(
     base_folder: Path, texts: list[str], tmp_path: Path
 ) -> None:
     settings = EncoderSettings(path=str(base_folder), vocabulary=SIZE)
-    build_encoder(settings, texts[:20], None, tmp_path)
+    build_encoder(settings, texts[:20], [], None, tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert model.config.pad_token_id == tokenizer.pad_token_id
@@ -259,8 +259,8 @@ def test_encoder_that_has_the_control_tokens_keeps_its_tokenizer(
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     settings = EncoderSettings(path=str(base_folder), vocabulary=SIZE)
-    build_encoder(settings, texts[:20], None, first)
-    build_encoder(EncoderSettings(path=str(first)), texts, None, second)
+    build_encoder(settings, texts[:20], [], None, first)
+    build_encoder(EncoderSettings(path=str(first)), texts, [], None, second)
     assert json.loads((first / "tokenizer.json").read_text(encoding="utf-8")) == json.loads(
         (second / "tokenizer.json").read_text(encoding="utf-8")
     )
@@ -295,7 +295,7 @@ def test_same_seed_gives_the_same_start(base_folder: Path, tmp_path: Path) -> No
 
 
 def test_tiny_encoder_is_small_and_loads(texts: list[str], tmp_path: Path) -> None:
-    build_encoder(EncoderSettings(path="tiny"), texts, None, tmp_path)
+    build_encoder(EncoderSettings(path="tiny"), texts, [], None, tmp_path)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert model.num_parameters() < 1_000_000
@@ -309,4 +309,4 @@ def test_tiny_encoder_is_small_and_loads(texts: list[str], tmp_path: Path) -> No
 def test_absent_base_is_named_with_what_to_do(tmp_path: Path) -> None:
     settings = EncoderSettings(path="../models/none")
     with pytest.raises(FileNotFoundError, match=r"models/none.*--data"):
-        build_encoder(settings, [], tmp_path, tmp_path / "encoder")
+        build_encoder(settings, [], [], tmp_path, tmp_path / "encoder")

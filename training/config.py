@@ -30,12 +30,15 @@ class EncoderSettings(_Section):
         layers: Layers that are kept, None for all.
         vocabulary: Pieces that are kept, None for all: those seen in the training texts first,
             then the commonest of the base encoder.
+        words_from: A multilingual encoder, as `path`, by which an English one gets the words of
+            the training texts in other languages (see `training.words`).
         dropout: Dropout of hidden layers and of the head.
     """
 
     path: str
     layers: tuple[int, ...] | None = None
     vocabulary: int | None = None
+    words_from: str | None = None
     dropout: float = 0.1
 
 

@@ -34,6 +34,8 @@ from affectlib.taxonomy import OUTPUTS
 from training.config import EncoderSettings
 
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
+SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
+"""Before and after a text, padding, unknown: of Unigram encoders and of WordPiece ones."""
 PACKAGE = "package:"
 """Begins the path of an encoder that an installed Python package carries."""
 UNREACHABLE = -10_000.0
@@ -42,28 +44,42 @@ out of a text in which somebody typed them; at this score it takes ordinary piec
 
 
 def build_encoder(
-    settings: EncoderSettings, texts: Iterable[str], data: Path | None, folder: Path
+    settings: EncoderSettings,
+    english: Sequence[str],
+    foreign: Sequence[str],
+    data: Path | None,
+    folder: Path,
 ) -> None:
     """Write the encoder and tokenizer that training starts from.
 
     Args:
         settings: Which encoder, and what is kept of it.
-        texts: Training texts, from which the vocabulary is chosen.
+        english: English training texts; from both, the vocabulary is chosen.
+        foreign: Training texts in other languages.
         data: The data folder, to which a relative path of the encoder refers.
         folder: Where ``config.json``, ``model.safetensors`` and ``tokenizer.json`` are written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if settings.path == "tiny":
-        _build_tiny(texts, folder)
+        _build_tiny([*english, *foreign], folder)
         return
     source = _locate(settings.path, data)
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
     model = _load(source, settings.dropout)
     if settings.layers is not None:
         keep_layers(model, settings.layers)
-    if not {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}:
-        tokenizer, kept = cut_vocabulary(tokenizer, texts, settings.vocabulary)
-        _replace_embeddings(model, kept)
+    if settings.words_from is not None:
+        from training.words import add_words
+
+        multilingual = Path(_locate(settings.words_from, data))
+        old = model.get_input_embeddings().weight.data
+        tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual)
+        tokenizer = _append_control_tokens(tokenizer)
+        _set_embeddings(model, rows, tokenizer["model"]["vocab"]["[PAD]"])
+    elif not {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}:
+        tokenizer, kept = cut_vocabulary(tokenizer, [*english, *foreign], settings.vocabulary)
+        old = model.get_input_embeddings().weight.data
+        _set_embeddings(model, old[kept], kept.index(model.config.pad_token_id))
     _write_tokenizer(tokenizer, folder)
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     model.save_pretrained(folder)
@@ -145,18 +161,7 @@ def cut_vocabulary(
         kept = sorted(always | set(rest[: max(0, size - len(CONTROL_TOKENS) - len(always))]))
     new_id = {old: new for new, old in enumerate(kept)}
     added = [{**token, "id": new_id[token["id"]]} for token in tokenizer["added_tokens"]]
-    added += [
-        {
-            "id": len(kept) + i,
-            "content": token,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": True,
-        }
-        for i, token in enumerate(CONTROL_TOKENS)
-    ]
+    added += _control_tokens(len(kept))
     model = {
         **tokenizer["model"],
         "unk_id": new_id[tokenizer["model"]["unk_id"]],
@@ -171,15 +176,19 @@ def cut_vocabulary(
 
 def write_tokenizer_config(folder: Path, max_length: int) -> None:
     """Write the ``tokenizer_config.json`` with which `AutoTokenizer` loads the folder."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    start, end, pad, unknown = next(
+        names for names in SPECIAL_TOKENS if tokenizer.token_to_id(names[0]) is not None
+    )
     values = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,
-        "bos_token": "<s>",
-        "cls_token": "<s>",
-        "eos_token": "</s>",
-        "sep_token": "</s>",
-        "pad_token": "<pad>",
-        "unk_token": "<unk>",
+        "bos_token": start,
+        "cls_token": start,
+        "eos_token": end,
+        "sep_token": end,
+        "pad_token": pad,
+        "unk_token": unknown,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
 
@@ -249,15 +258,40 @@ def _count_pieces(tokenizer: dict[str, Any], texts: Iterable[str]) -> Counter[in
     return counts
 
 
-def _replace_embeddings(model: PreTrainedModel, kept: list[int]) -> None:
-    old: torch.Tensor = model.get_input_embeddings().weight.data
-    model.config.pad_token_id = kept.index(model.config.pad_token_id)
-    new = torch.nn.Embedding(
-        len(kept) + len(CONTROL_TOKENS), old.shape[1], padding_idx=model.config.pad_token_id
-    )
-    new.weight.data[: len(kept)] = old[kept]
-    new.weight.data[len(kept) :] = old[kept].mean(0) + 0.02 * torch.randn(
-        len(CONTROL_TOKENS), old.shape[1]
+def _append_control_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Return a WordPiece tokenizer with the control tokens at its end."""
+    vocabulary = dict(tokenizer["model"]["vocab"])
+    added = _control_tokens(len(vocabulary))
+    vocabulary.update((token["content"], token["id"]) for token in added)
+    return {
+        **tokenizer,
+        "added_tokens": tokenizer["added_tokens"] + added,
+        "model": {**tokenizer["model"], "vocab": vocabulary},
+    }
+
+
+def _control_tokens(first: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": first + i,
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": True,
+        }
+        for i, token in enumerate(CONTROL_TOKENS)
+    ]
+
+
+def _set_embeddings(model: PreTrainedModel, rows: torch.Tensor, pad_id: int) -> None:
+    """Give the model these embeddings, followed by those of the control tokens."""
+    model.config.pad_token_id = pad_id
+    new = torch.nn.Embedding(len(rows) + len(CONTROL_TOKENS), rows.shape[1], padding_idx=pad_id)
+    new.weight.data[: len(rows)] = rows
+    new.weight.data[len(rows) :] = rows.mean(0) + 0.02 * torch.randn(
+        len(CONTROL_TOKENS), rows.shape[1]
     )
     model.set_input_embeddings(new)
     model.config.vocab_size = len(new.weight)

@@ -55,7 +55,13 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
     report: dict[str, Counter[str]] = defaultdict(Counter)
     taken = _take(recipe, data, random_state, report)
-    build_encoder(recipe.encoder, _texts(taken), data, folder / "encoder")
+    build_encoder(
+        recipe.encoder,
+        [*_texts(taken, foreign=False)],
+        [*_texts(taken, foreign=True)],
+        data,
+        folder / "encoder",
+    )
     encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows.settings())
     others = [
         message.content[:OTHER_CHARACTERS]
@@ -168,9 +174,14 @@ def _read_annotated(data: Path | None) -> Iterator[LabelledConversation]:
                 yield from_gold({**row, "labels": of_source[row["id"]]}, f"{name}_annotated")
 
 
-def _texts(taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]]) -> Iterator[str]:
+def _texts(
+    taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]], *, foreign: bool
+) -> Iterator[str]:
+    """Yield the messages that are in English, or those that are in another language."""
     for _, conversations in taken:
         for labelled in conversations:
+            if (labelled.row.get("lang", "en") != "en") != foreign:
+                continue
             for message in labelled.conversation.messages:
                 yield message.content[:VOCABULARY_CHARACTERS]
 

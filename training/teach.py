@@ -23,7 +23,7 @@ from affectlib.encoding import EncodedWindow, token_batches
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, TeacherSettings
 from training.encoder import CONTROL_TOKENS, build_foreign_encoder
-from training.train import fit, labelled_windows, load_model
+from training.train import fit, has_bf16, labelled_windows, load_model
 
 BATCH_TOKENS = 8192
 MAX_TOKENS = 256
@@ -141,7 +141,7 @@ def _probabilities(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.fl
     model = load_model(folder).eval()
     windows = [EncodedWindow(0, 0, [*row], 0) for row in rows]
     result = np.zeros((len(windows), len(OUTPUTS)))
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16()):
         for places, ids, mask in token_batches(
             windows, max_tokens=BATCH_TOKENS, pad_id=model.config.pad_token_id
         ):

@@ -193,7 +193,7 @@ def fit(
         per_device_eval_batch_size=64,
         train_sampling_strategy="group_by_length",
         length_column_name="length",
-        bf16=True,
+        bf16=has_bf16(),
         use_cpu=not torch.cuda.is_available(),
         max_grad_norm=1.0,
         logging_steps=50,
@@ -219,6 +219,13 @@ def fit(
     checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     trainer.train(resume_from_checkpoint=checkpoint)
     return trainer
+
+
+def has_bf16() -> bool:
+    """Return whether the device computes in bf16; where it does not, bf16 is emulated and slow."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], recipe: Recipe) -> Dataset:
