@@ -224,7 +224,7 @@ def fit(
 def has_bf16() -> bool:
     """Return whether the device computes in bf16; where it does not, bf16 is emulated and slow."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

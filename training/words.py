@@ -15,7 +15,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 from transformers import AutoModel
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
 
 SYMBOLS = {
     "type": "Split",
@@ -144,7 +144,7 @@ def _count_pieces(reader: Tokenizer, texts: Sequence[str]) -> Counter[str]:
     for start in range(0, len(texts), CHUNK):
         for encoding in reader.encode_batch_fast([*texts[start : start + CHUNK]]):
             counts.update(encoding.ids)
-    return Counter({reader.id_to_token(piece): count for piece, count in counts.items()})
+    return Counter({str(reader.id_to_token(piece)): count for piece, count in counts.items()})
 
 
 def _symbols(text: str) -> list[str]:
