@@ -232,7 +232,8 @@ def _gloss(meanings: dict[str, Floats], of_anchors: dict[str, Floats], known: Fl
     weights = np.exp(SHARPNESS * np.take_along_axis(near, best, 1))
     weights /= weights.sum(1, keepdims=True)
     average = (weights[:, :, None] * known[best]).sum(1)
-    return _unit(average) * np.linalg.norm(known, axis=1).mean()
+    gloss: Floats = _unit(average) * np.linalg.norm(known, axis=1).mean()
+    return gloss
 
 
 def _unit(rows: Floats) -> Floats:
