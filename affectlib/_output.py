@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from affectlib._rows import Row
 
 _GROUP = 1000
-_MERGED_GROUP = 50_000
+_MERGED_GROUP = 10_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
