@@ -160,7 +160,8 @@ class StudentSettings(_Section):
     """How the shipped model learns from its teachers.
 
     Attributes:
-        layers: Layers of the first teacher that it starts from, None for all.
+        layers: Layers of the first teacher that it starts from; if None, it starts from the
+            recipe's encoder.
         soft: Share of the teachers in the target of a window that has a gold label.
         soft_silver: The same where the label is silver.
     """

@@ -134,11 +134,12 @@ def train(recipe: Recipe) -> dict[str, float]:
     windows = load_from_disk(str(prepared / "train"))
     if recipe.teachers:
         windows = with_soft_targets(windows, np.load(recipe.folder / "teach/soft.npy"), recipe)
-        model = load_model(recipe.folder / "teach" / recipe.teachers[0].name / "model")
-        if recipe.student.layers is not None:
-            keep_layers(model, recipe.student.layers)
     else:
         windows = labelled_windows(windows)
+    if recipe.teachers and recipe.student.layers is not None:
+        model = load_model(recipe.folder / "teach" / recipe.teachers[0].name / "model")
+        keep_layers(model, recipe.student.layers)
+    else:
         model = load_model(prepared / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
     trainer = fit(recipe, model, tokenizer, windows, folder)
