@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     )
     from affectlib.tables import AffectMapper, label_table
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "AffectClassifier",
