@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
 from training.metrics import Estimate, bootstrap
-from training.sources import read_annotations, read_real_dev_labels
+from training.sources import read_annotations, read_corpus, read_real_dev_labels
 
 
 def agreement(rows: Iterable[dict[str, Any]]) -> dict[str, Estimate]:
@@ -51,7 +51,11 @@ def _kappa(first: NDArray[Any], second: NDArray[Any], weights: str | None = None
 
 def main() -> None:
     """Print the agreement."""
-    for name, rows in (("annotations", read_annotations()), ("real dev", read_real_dev_labels())):
+    for name, rows in (
+        ("corpus", read_corpus()),
+        ("annotations", read_annotations()),
+        ("real dev", read_real_dev_labels()),
+    ):
         for what, estimate in agreement(rows).items():
             print(f"{name:14}kappa of the {what:8}{estimate}  n={estimate.n}")
 
