@@ -75,13 +75,16 @@ def upload(folder: Path, name: str, *, private: bool, message: str, token: str |
     if not HUB_ID.fullmatch(name):
         raise OptionError(f"expected an id of the Hugging Face Hub, user/name, not {name!r}")
     with requires_extra("hub"):
-        from huggingface_hub import HfApi
+        from huggingface_hub import CommitOperationAdd, HfApi
     api = HfApi(token=token)
+    files = [
+        CommitOperationAdd(path.name, path)
+        for path in sorted(folder.iterdir())
+        if any(path.match(pattern) for pattern in _FILES)
+    ]
     try:
         api.create_repo(name, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=name, folder_path=folder, allow_patterns=_FILES, commit_message=message
-        )
+        commit = api.create_commit(name, files, commit_message=message)
     except Exception as error:  # see above
         raise ArtifactError(
             f"{name}: the Hugging Face Hub did not take the model ({type(error).__name__}); check "
