@@ -12,7 +12,6 @@ from affectlib.encoding import ROLE_TOKENS, TARGET_TOKEN, EncodedWindow
 
 __all__ = ["WindowRenderer", "WindowText"]
 
-_UNKNOWN = ("<unk>", "[UNK]")
 _FULL_WIDTH = 0xFEE0
 """From an ASCII character to the full-width one that normal form KC makes the same of."""
 
@@ -57,7 +56,9 @@ class WindowRenderer:
         marks = {*ROLE_TOKENS.values(), TARGET_TOKEN}
         self._marks = {i: token.content for i, token in special.items() if token.content in marks}
         self._spelled = {
-            token.content: self._spell(token) for token in special.values() if token.special
+            identifier: (token.content, self._spell(token))
+            for identifier, token in special.items()
+            if token.special
         }
 
     def render(self, window: EncodedWindow) -> WindowText:
@@ -94,24 +95,25 @@ class WindowRenderer:
         return ids
 
     def _decode(self, ids: list[int]) -> str:
-        return f" {self._tokenizer.decode(ids, skip_special_tokens=False).strip()}"
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
+        return text if text[:1].isspace() else f" {text}"
 
     def _decode_spelled(self, ids: list[int]) -> str:
         """Decode what a user may have written: special tokens in it are none."""
         text = self._decode(ids)
-        for token, spelled in self._spelled.items():
-            text = text.replace(token, spelled)
+        for identifier, (content, spelled) in self._spelled.items():
+            # The unknown token stands for characters that the tokenizer does not know.
+            if identifier not in ids:
+                text = text.replace(content, spelled)
         return text
 
     def _spell(self, token: AddedToken) -> str:
         """Spell a special token so that it is read as the text that a user typed."""
         content = token.content
-        if content in _UNKNOWN:
-            return content  # it stands for characters that the tokenizer does not know
         first, rest = content[0], content[1:]
         spellings = [f"{chr(ord(first) + _FULL_WIDTH)}{rest}", f"{first} {rest}"]
-        plain = Tokenizer.from_str(self._tokenizer.to_str())
-        plain.encode_special_tokens = True
-        wanted = plain.encode(content).ids
+        self._tokenizer.encode_special_tokens = True
+        wanted = self._encode(content)
+        self._tokenizer.encode_special_tokens = False
         same = (s for s in spellings if self._encode(s) == wanted)
         return next(same, spellings[-1])
