@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affectlib.classifier import AffectClassifier, predict
+    from affectlib.classifier import AffectClassifier
     from affectlib.conversation import Conversation, Message, parse_conversation
     from affectlib.corpus import LabelSummary, label_file
     from affectlib.decisions import prior_shift
@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     )
     from affectlib.explanations import Explanation, WordExplanation
     from affectlib.formats import read_conversations
+    from affectlib.one_liner import predict
     from affectlib.predictions import (
         ConversationFailure,
         ConversationPrediction,
         MessagePrediction,
     )
+    from affectlib.rendering import WindowText
     from affectlib.tables import AffectMapper, label_table
 
 __version__ = "0.3.0"
@@ -66,6 +68,7 @@ __all__ = [
     "OutputExistsError",
     "ResumeError",
     "TranscriptFormatError",
+    "WindowText",
     "WordExplanation",
     "WorkerError",
     "__version__",
@@ -87,11 +90,12 @@ _MODULES = {
     "LabelSummary": "corpus",
     "Message": "conversation",
     "MessagePrediction": "predictions",
+    "WindowText": "rendering",
     "WordExplanation": "explanations",
     "label_file": "corpus",
     "label_table": "tables",
     "parse_conversation": "conversation",
-    "predict": "classifier",
+    "predict": "one_liner",
     "prior_shift": "decisions",
     "read_conversations": "formats",
 }

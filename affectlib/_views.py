@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from affectlib.errors import MissingExtraError
+from affectlib._extras import requires_extra
 from affectlib.predictions import ConversationPrediction, MessagePrediction
 from affectlib.taxonomy import CUES, EMOTIONAL, TASK
 
@@ -94,10 +94,8 @@ def words_html(explanation: WordExplanation) -> str:
 
 def plot_turns(prediction: ConversationPrediction, threshold: float | None, ax: Any | None) -> Any:
     """Plot the probabilities of the user's messages; see `ConversationPrediction.plot`."""
-    try:
+    with requires_extra("analysis"):
         from matplotlib.ticker import MaxNLocator
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "analysis") from error
     if ax is None:
         from matplotlib import pyplot
 

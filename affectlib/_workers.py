@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from affectlib._extras import requires_extra
 from affectlib._inputs import in_buffers
 from affectlib._processes import running
 from affectlib._rows import Outcome
 from affectlib.conversation import Conversation
 from affectlib.engines import count_cores
-from affectlib.errors import MissingExtraError, OptionError, WorkerError
+from affectlib.errors import OptionError, WorkerError
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -96,10 +97,8 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
     Raises:
         MissingExtraError: Ray is not installed.
     """
-    try:
+    with requires_extra("ray"):
         import ray
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray") from error
 
     threads = max(1, count_cores() // workers)
     options = {**classifier.options, "threads": threads}

@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from affectlib.errors import (
     MissingExtraError,
     OptionError,
 )
+from affectlib.hub import HUB_ID, download
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from affectlib.windows import WindowSettings
 
@@ -40,7 +42,8 @@ _MANIFEST = "affect.json"
 _UNHASHED = ("tokenizer_config.json", "README.md", "reliability.svg")
 _USUAL_CUE_THRESHOLD = 0.5
 _MODELS = Path(__file__).parent / "models"
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_REMEDY = "install affectlib, or download the model, again"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _T = TypeVar("_T")
 
@@ -91,13 +94,13 @@ class Artifact:
         if name not in self._hashes:
             raise ArtifactCorruptError(f"{self.folder / _MANIFEST}: it lists no file {name!r}")
         if not path.is_file():
-            raise ArtifactCorruptError(f"{path}: the file is missing; install the model again")
+            raise ArtifactCorruptError(f"{path}: the file is missing; {_REMEDY}")
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self._hashes[name]:
             raise ArtifactCorruptError(
-                f"{path}: the file was altered (SHA-256 {found}, should be {self._hashes[name]}); "
-                "install the model again"
+                f"{path}: the file is damaged, or that of another model (SHA-256 {found}, should "
+                f"be {self._hashes[name]}); {_REMEDY}"
             )
         return path
 
@@ -127,32 +130,33 @@ def bundled_models() -> dict[str, Path]:
 
 
 def load_artifact(
-    model: str | os.PathLike[str] = DEFAULT_MODEL, *, local_files_only: bool = True
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    local_files_only: bool = True,
+    revision: str | None = None,
 ) -> Artifact:
     """Find an artifact and read its ``affect.json``.
 
     The other files are checked against their SHA-256 when they are used.
 
     Args:
-        model: The name of a bundled model, the path of a folder, or, if `local_files_only` is
-            false, an id on the Hugging Face Hub such as ``"user/name"``.
-        local_files_only: Whether to stay off the network.
+        model: The name of a bundled model, the path of a folder, or an id on the Hugging Face
+            Hub such as ``"user/name"``.
+        local_files_only: Whether to stay off the network; a model of the Hub is then found only
+            if it was downloaded before.
+        revision: The branch, tag or commit of a model of the Hub; ``main`` if None.
 
     Raises:
         ArtifactNotFoundError: There is no such artifact.
         ArtifactCorruptError: It is not one that this version can read.
-        MissingExtraError: A model of the hub was asked for, and huggingface_hub is not installed.
+        MissingExtraError: A model of the Hub was asked for, and huggingface_hub is not installed.
+        OptionError: A revision was given for what is no model of the Hub.
 
     Example:
         >>> load_artifact("affect-small").outputs[0]
         'emotional'
     """
-    name = os.fspath(model)
-    folder = bundled_models().get(name) if isinstance(model, str) else None
-    if folder is None:
-        folder = Path(name)
-        if not folder.is_dir():
-            folder = _download(name, local_files_only)
+    folder = _find(model, local_files_only, revision)
     manifest = folder / _MANIFEST
     if not manifest.is_file():
         raise ArtifactNotFoundError(f"{folder}: the folder is no artifact, it has no {_MANIFEST}")
@@ -160,8 +164,8 @@ def load_artifact(
     try:
         return _parse(json.loads(content), folder, hashlib.sha256(content).hexdigest())
     except (_ManifestError, ValueError) as error:
-        problem = error if isinstance(error, _ManifestError) else "it is not valid JSON"
-        raise ArtifactCorruptError(f"{manifest}: {problem}") from error
+        problem = error if isinstance(error, _ManifestError) else "it is no valid JSON"
+        raise ArtifactCorruptError(f"{manifest}: {problem}; {_REMEDY}") from error
 
 
 def save_artifact(artifact: Artifact, folder: str | os.PathLike[str]) -> None:
@@ -188,25 +192,28 @@ def save_artifact(artifact: Artifact, folder: str | os.PathLike[str]) -> None:
     shutil.copyfile(artifact.folder / _MANIFEST, target / _MANIFEST)
 
 
-def _download(name: str, local_files_only: bool) -> Path:
-    bundled = ", ".join(sorted(bundled_models())) or "none"
-    if local_files_only or not _HUB_ID.fullmatch(name):
-        raise ArtifactNotFoundError(
-            f"no model {name!r}: it is neither bundled ({bundled}) nor a folder here; "
-            'for a model of the Hugging Face Hub give its id "user/name" and local_files_only=False'
-        )
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise MissingExtraError("huggingface_hub", "torch") from error
-    wanted = ["*.json", "*.safetensors", "*.onnx", "README.md", "reliability.svg"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except (OSError, ValueError) as error:
-        raise ArtifactNotFoundError(
-            f"no model {name!r} could be had from the Hugging Face Hub ({type(error).__name__}); "
-            f"check the id and the connection, or use a bundled model ({bundled})"
-        ) from error
+def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str | None) -> Path:
+    name = os.fspath(model)
+    bundled = bundled_models()
+    here = bundled.get(name) if isinstance(model, str) else None
+    if here is None and Path(name).is_dir():
+        here = Path(name)
+    if here is not None:
+        if revision is not None:
+            raise OptionError(
+                f"revision: {name!r} lies here; only models of the Hub have revisions"
+            )
+        return here
+    if HUB_ID.fullmatch(name) and not local_files_only:
+        return download(name, revision, local_files_only=False)
+    if HUB_ID.fullmatch(name):
+        with suppress(ArtifactNotFoundError, MissingExtraError):
+            return download(name, revision, local_files_only=True)
+    raise ArtifactNotFoundError(
+        f"no model {name!r}: it is neither bundled ({', '.join(sorted(bundled)) or 'none'}), nor "
+        "a folder here, nor a model of the Hugging Face Hub that was downloaded before; for one "
+        'that was not, give its id "user/name" and local_files_only=False'
+    )
 
 
 class _ManifestError(Exception):
@@ -222,13 +229,18 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
             f"made by a newer affectlib (format {version}, this one reads {_FORMAT}); "
             "upgrade with: pip install -U affectlib"
         )
+    if version < 1 or isinstance(version, bool):
+        raise _ManifestError(f'"format" must be a number from 1 to {_FORMAT}, not {version}')
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
         raise _ManifestError(f'"outputs" must hold {EMOTIONAL!r}, and labels and cues alone')
     points = _pop(values, "operating_points", dict)
     hashes = _pop(values, "files", dict)
-    if any(Path(name).name != name for name in hashes):
-        raise _ManifestError('"files" must name files of the folder itself')
+    for name, sha256 in hashes.items():
+        if Path(name).name != name:
+            raise _ManifestError('"files" must name files of the folder itself')
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise _ManifestError(f'"files.{name}" must be a SHA-256 in lower-case hexadecimal')
     prevalence = _number(_pop(values, "prevalence", int | float), "prevalence")
     if not 0 < prevalence < 1:
         raise _ManifestError('"prevalence" must be more than 0 and less than 1')

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from threading import Lock
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -27,11 +28,13 @@ from affectlib.encoding import EncodedWindow, WindowEncoder
 from affectlib.engines import Engine, load_engine
 from affectlib.errors import ArtifactCorruptError, NoUserTextError, OptionError
 from affectlib.explanations import Explanation, WordExplanation, explain_turns, explain_words
+from affectlib.hub import upload
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
+from affectlib.rendering import WindowRenderer, WindowText
 from affectlib.scoring import MessageScore, WindowCache, encode_windows, score_windows
 from affectlib.taxonomy import EMOTIONAL, LABELS
 
-__all__ = ["AffectClassifier", "predict"]
+__all__ = ["AffectClassifier"]
 
 _TOKENIZER = "tokenizer.json"
 
@@ -89,6 +92,7 @@ class AffectClassifier:
         assistant_cues: bool = True,
         threads: int | None = None,
         local_files_only: bool = True,
+        revision: str | None = None,
     ) -> AffectClassifier:
         """Load a classifier.
 
@@ -101,19 +105,21 @@ class AffectClassifier:
                 it is faster.
             threads: Threads that the engine computes with on the CPU; one for each core that this
                 process may use if None, with torch as many as torch is set to.
-            local_files_only: Whether to stay off the network; must be false for the hub.
+            local_files_only: Whether to stay off the network; a model of the Hub is then found
+                only if it was downloaded before.
+            revision: The branch, tag or commit of a model of the Hub; ``main`` if None.
 
         Raises:
             ArtifactNotFoundError: There is no such model.
             ArtifactCorruptError: The model is damaged, or made by a newer affectlib.
-            MissingExtraError: What the engine needs is not installed.
+            MissingExtraError: What the engine or the Hub needs is not installed.
             OptionError: Another option has an unknown value, or there is no such device.
 
         Example:
             >>> AffectClassifier.from_pretrained(operating_point="high_recall", device="cpu")
             AffectClassifier('affect-small', engine='onnx', device='cpu')
         """
-        artifact = load_artifact(model, local_files_only=local_files_only)
+        artifact = load_artifact(model, local_files_only=local_files_only, revision=revision)
         artifact.operating_point(operating_point)
         return cls(
             artifact,
@@ -357,6 +363,62 @@ class AffectClassifier:
         """
         save_artifact(self._artifact, folder)
 
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool = True,
+        message: str = "Upload an affectlib model",
+        token: str | None = None,
+    ) -> str:
+        """Put the model on the Hugging Face Hub, from which this and transformers can load it.
+
+        Args:
+            name: Its id there, ``user/name``; the repository is made if it is not there.
+            private: Whether a repository that is made is private.
+            message: The message of the commit.
+            token: An access token; the one that huggingface_hub knows if None.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            ArtifactCorruptError: A file of the model is missing or altered.
+            ArtifactError: The Hub refused it, or cannot be reached.
+            MissingExtraError: huggingface_hub is not installed.
+            OptionError: `name` is no id of the Hub.
+
+        Example:
+            >>> classifier = AffectClassifier.from_pretrained("my-model")  # doctest: +SKIP
+            >>> classifier.push_to_hub("user/my-model")  # doctest: +SKIP
+            'https://.../user/my-model/commit/0f3c5b1d'
+        """
+        with TemporaryDirectory() as folder:  # a copy holds what was checked, and nothing else
+            save_artifact(self._artifact, folder)
+            return upload(Path(folder), name, private=private, message=message, token=token)
+
+    def windows(self, x: str | Conversation | Messages) -> list[WindowText]:
+        """Return what the encoder reads of a conversation, as text for other libraries.
+
+        Args:
+            x: A text or a conversation, as `predict` takes them.
+
+        Returns:
+            The windows in the order of their target messages, which are `WindowText.message`.
+
+        Raises:
+            InputTypeError: See `explain`, also for the other errors.
+
+        Example:
+            >>> [window.text for window in AffectClassifier.from_pretrained().windows("thanks")]
+            ['<|target|> thanks']
+        """
+        return [self._renderer.render(window) for window in self._encode([read_one(x)])[0]]
+
+    @cached_property
+    def _renderer(self) -> WindowRenderer:
+        return WindowRenderer(self._artifact.file(_TOKENIZER))
+
     def _thresholds(self, operating_point: str | None) -> OperatingPoint:
         name = self._operating_point if operating_point is None else operating_point
         return self._artifact.operating_point(name)
@@ -418,50 +480,5 @@ class AffectClassifier:
         return score_windows(windows, self._engine, self._encoder.pad_id, self._known)
 
 
-@overload
-def predict(x: str, *, operating_point: str | None = None) -> MessagePrediction: ...
-@overload
-def predict(
-    x: list[str] | tuple[str, ...], *, operating_point: str | None = None
-) -> list[MessagePrediction]: ...
-@overload
-def predict(
-    x: Conversation | Messages, *, operating_point: str | None = None
-) -> ConversationPrediction: ...
-@overload
-def predict(
-    x: Sequence[Conversation | Messages], *, operating_point: str | None = None
-) -> list[ConversationPrediction]: ...
-def predict(x: Any, *, operating_point: str | None = None) -> Any:
-    """Label texts or conversations with the bundled model, which is loaded once.
-
-    Args:
-        x: See `AffectClassifier.predict`.
-        operating_point: The name of the thresholds, ``balanced`` if None.
-
-    Returns:
-        See `AffectClassifier.predict`, also for the errors.
-
-    Raises:
-        InputTypeError: `x`, or something in it, is of another type.
-
-    Example:
-        >>> import affectlib
-        >>> affectlib.predict("Convert this CSV to JSON in Python").label
-        'task'
-    """
-    with _loading:
-        classifier = _default()
-    return classifier.predict(x, operating_point=operating_point)
-
-
 def _load(options: Mapping[str, Any]) -> AffectClassifier:
     return AffectClassifier.from_pretrained(**options)
-
-
-_loading = Lock()
-
-
-@cache
-def _default() -> AffectClassifier:
-    return AffectClassifier.from_pretrained()

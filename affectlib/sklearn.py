@@ -9,18 +9,17 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib._extras import requires_extra
 from affectlib.artifacts import DEFAULT_MODEL
 from affectlib.conversation import Conversation, Message
-from affectlib.errors import InputTypeError, MissingExtraError
+from affectlib.errors import InputTypeError
 from affectlib.predictions import ConversationFailure
 from affectlib.tables import column_values, load_once
 from affectlib.taxonomy import CUES
 
-try:
+with requires_extra("sklearn"):
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils import Tags
-except ImportError as error:
-    raise MissingExtraError("scikit-learn", "sklearn") from error
 
 __all__ = ["AffectTransformer"]
 

@@ -12,9 +12,7 @@ import pytest
 import affectlib
 from affectlib.artifacts import DEFAULT_MODEL, bundled_models, load_artifact
 from affectlib.classifier import AffectClassifier
-from affectlib.conversation import Conversation, Message
-from affectlib.decisions import sigmoid
-from affectlib.encoding import WindowEncoder
+from affectlib.conversation import Conversation
 from affectlib.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
 
@@ -124,43 +122,6 @@ def test_engines_give_the_same_label(classifier, reference):
     agreement = np.mean([a == b for a, b in zip(*labels, strict=True)])
     assert len(labels[0]) >= 50
     assert agreement >= 0.99
-
-
-def test_transformers_loads_it_and_gives_the_same_probabilities(folder, reference):
-    torch = pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
-    from transformers import AutoModelForSequenceClassification
-
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
-    assert model.config.problem_type == "multi_label_classification"
-    assert tuple(model.config.id2label[i] for i in range(len(OUTPUTS))) == OUTPUTS
-    artifact = load_artifact()
-    encoder = WindowEncoder(folder / "tokenizer.json", artifact.windows)
-    for text in (*EMOTIONAL, *TASK):
-        (window,) = encoder.encode([Conversation((Message("user", text),))])
-        with torch.inference_mode():
-            logits = model(torch.tensor([window.ids])).logits[0].numpy()
-        expected = dict(zip(OUTPUTS, sigmoid(logits), strict=True))
-        prediction = reference.predict(text)
-        assert prediction.probability == pytest.approx(expected["emotional"], abs=1e-3)
-        for name, probability in prediction.cues.items():
-            assert probability == pytest.approx(expected[name], abs=1e-3)
-
-
-def test_pipeline_loads_it_and_reads_a_window_as_we_do(folder, reference):
-    pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
-    from transformers import AutoTokenizer, pipeline
-
-    classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    encoder = WindowEncoder(folder / "tokenizer.json", load_artifact().windows)
-    for text in (*EMOTIONAL, *TASK):
-        rendered = f"<|target|>{text}"
-        (window,) = encoder.encode([Conversation((Message("user", text),))])
-        assert tokenizer(rendered)["input_ids"] == window.ids
-        scores = {row["label"]: row["score"] for row in classify([rendered])[0]}
-        assert {*scores} == {*OUTPUTS}
-        expected = reference.predict(text).probability
-        assert scores["emotional"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_loads_without_the_torch_weights(folder, tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib import classifier as classifier_module
-from affectlib.classifier import AffectClassifier, predict
+from affectlib import one_liner
+from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import (
     ArtifactCorruptError,
@@ -21,6 +21,7 @@ from affectlib.errors import (
     NoUserTextError,
     OptionError,
 )
+from affectlib.one_liner import predict
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
 from affectlib.taxonomy import ASSISTANT_CUES, USER_CUES
 from tests.conftest import ALONE, BIAS, CHAT, TASK, WORDS, assistant, user, write_manifest
@@ -336,7 +337,7 @@ def test_default_classifier_is_loaded_once_by_many_threads(tiny_classifier, monk
         return tiny_classifier
 
     monkeypatch.setattr(AffectClassifier, "from_pretrained", staticmethod(load))
-    classifier_module._default.cache_clear()
+    one_liner._default.cache_clear()
     try:
         with ThreadPoolExecutor(8) as pool:
             predictions = list(pool.map(predict, [ALONE] * 32))
@@ -344,4 +345,4 @@ def test_default_classifier_is_loaded_once_by_many_threads(tiny_classifier, monk
         assert predict("sad", operating_point="high_recall").label == "emotional"
         assert len(loaded) == 1
     finally:
-        classifier_module._default.cache_clear()
+        one_liner._default.cache_clear()

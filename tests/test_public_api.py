@@ -31,6 +31,7 @@ NAMES = {
     "OutputExistsError",
     "ResumeError",
     "TranscriptFormatError",
+    "WindowText",
     "WordExplanation",
     "WorkerError",
     "__version__",
@@ -88,6 +89,7 @@ def test_star_import_gives_the_public_names():
                 "assistant_cues",
                 "threads",
                 "local_files_only",
+                "revision",
             ],
         ),
         (affectlib.AffectClassifier.predict, ["self", "x", "operating_point"]),
@@ -99,6 +101,11 @@ def test_star_import_gives_the_public_names():
         (affectlib.AffectClassifier.explain, ["self", "x", "operating_point"]),
         (affectlib.AffectClassifier.explain_words, ["self", "x", "message", "output"]),
         (affectlib.AffectClassifier.save_pretrained, ["self", "folder"]),
+        (
+            affectlib.AffectClassifier.push_to_hub,
+            ["self", "name", "private", "message", "token"],
+        ),
+        (affectlib.AffectClassifier.windows, ["self", "x"]),
         (affectlib.prior_shift, ["probability", "trained", "deployed"]),
     ],
 )
@@ -106,7 +113,9 @@ def test_signatures(function, parameters):
     signature = inspect.signature(function).parameters
     assert [*signature] == parameters
     options = [
-        p for p in signature.values() if p.name not in ("self", parameters[0], "x", "folder")
+        p
+        for p in signature.values()
+        if p.name not in ("self", parameters[0], "x", "folder", "name")
     ]
     positional = [p.name for p in options if p.kind is not p.KEYWORD_ONLY]
     assert positional in ([], ["conversations"], ["message"])

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from affectlib.artifacts import load_artifact
 from training.ablations import read_ablations
+from training.card_metadata import header
 from training.config import Recipe
 from training.reliability import DIAGRAM, draw
 from training.sources import load_manifest
@@ -206,7 +205,7 @@ def render(
     groups = results["groups"]
     main = groups["real transcripts"] if recipe.real_dev else groups["corpus dev"]
     return TEXT.format(
-        header=_header(recipe, main),
+        header=header(recipe, groups),
         name=recipe.name,
         version=recipe.version,
         fingerprint=results["artifact"]["fingerprint"],
@@ -229,38 +228,6 @@ def _context(recipe: Recipe) -> str:
     users_alone = recipe.windows.assistant_context_tokens == 0
     whose = "earlier ones of the same user" if users_alone else "earlier messages"
     return f"{recipe.windows.context_messages} {whose}"
-
-
-def _header(recipe: Recipe, main: dict[str, Any]) -> str:
-    values = {
-        "license": "apache-2.0",
-        "language": list(recipe.languages),
-        "library_name": "transformers",
-        "pipeline_tag": "text-classification",
-        "tags": ["affective-computing", "chat-transcripts", "multi-label", "affectlib"],
-        "base_model": "intfloat/multilingual-e5-small",
-        "metrics": ["roc_auc", "average_precision"],
-        "model-index": [
-            {
-                "name": recipe.name,
-                "results": [
-                    {
-                        "task": {"type": "text-classification"},
-                        "dataset": {"name": "affectlib dev transcripts", "type": "affectlib-dev"},
-                        "metrics": [
-                            {"type": metric, "value": round(main[key]["value"], 4)}
-                            for metric, key in (
-                                ("roc_auc", "auroc"),
-                                ("average_precision", "average_precision"),
-                            )
-                            if key in main
-                        ],
-                    }
-                ],
-            }
-        ],
-    }
-    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
 
 
 def _sources(report: dict[str, Any]) -> str:

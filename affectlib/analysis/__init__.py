@@ -50,9 +50,9 @@ Example:
 
 from __future__ import annotations
 
-from affectlib.errors import MissingExtraError
+from affectlib._extras import requires_extra
 
-try:
+with requires_extra("analysis"):
     from affectlib.analysis._frames import AnalysisWarning, TableError, read_labels
     from affectlib.analysis.agreement import agreement
     from affectlib.analysis.association import associate
@@ -66,8 +66,6 @@ try:
     from affectlib.analysis.surveys import INSTRUMENTS, Instrument, join_users, score_survey
     from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
     from affectlib.analysis.users import users
-except ModuleNotFoundError as error:
-    raise MissingExtraError(error.name or "polars", "analysis") from error
 
 __all__ = [
     "INSTRUMENTS",

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from affectlib._extras import requires_extra
 from affectlib._rows import RowLevel, output_schema
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
@@ -249,8 +250,8 @@ def _read_csv(file: Path) -> pl.LazyFrame:
 
 
 def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
-    import pandas as pd
-
+    with requires_extra("analysis"):
+        import pandas as pd
     frame = frame.copy(deep=False)
     for column in _TIMES:
         if column in frame.columns and frame[column].dtype == object:

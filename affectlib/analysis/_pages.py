@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from affectlib.errors import MissingExtraError, OptionError, OutputExistsError
+from affectlib._extras import requires_extra
+from affectlib.errors import OptionError, OutputExistsError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -82,10 +83,8 @@ def check_output(file: Path, suffix: str, overwrite: bool) -> None:
 
 @cache
 def _environment() -> Environment:
-    try:
+    with requires_extra("analysis"):
         import jinja2
-    except ImportError as error:
-        raise MissingExtraError("jinja2", "analysis") from error
     loader = jinja2.PackageLoader("affectlib.analysis")
     environment = jinja2.Environment(
         loader=loader,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from affectlib._extras import requires_extra
 from affectlib.analysis._frames import (
     AnalysisWarning,
     Table,
@@ -133,9 +134,9 @@ def _answers(sheet: Table, keys: list[str], column: str) -> pl.DataFrame:
 
 def _measures(counts: _Counts) -> NDArray[np.float64]:
     """Return the measures of a two by two table: both, first only, second only, neither."""
-    import krippendorff
-    from statsmodels.stats.inter_rater import cohens_kappa
-
+    with requires_extra("analysis"):
+        import krippendorff
+        from statsmodels.stats.inter_rater import cohens_kappa
     both, first, second, neither = counts.tolist()
     total, split = both + first + second + neither, first + second
     emotional = 2 * both + split

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from affectlib._extras import requires_extra
 from affectlib.analysis._frames import (
     AnalysisWarning,
     Table,
@@ -84,8 +85,8 @@ def associate(
         >>> found["term"].to_list()
         ['modality: voice', 'loneliness_start']
     """
-    import statsmodels.api as sm
-
+    with requires_extra("analysis"):
+        import statsmodels.api as sm
     check_confidence(confidence)
     source = table(users, "users")
     terms = [*predictors, *controls]

@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib._extras import requires_extra
 from affectlib.engines import count_cores
-from affectlib.errors import MissingExtraError
 
-try:
+with requires_extra("openvino"):
     import openvino
     import torch
 
     from affectlib.engines.torch import load_model
-except MissingExtraError as error:
-    raise MissingExtraError(error.package, "openvino") from error
-except ImportError as error:
-    raise MissingExtraError(error.name or "openvino", "openvino") from error
 
 if TYPE_CHECKING:
     from affectlib.artifacts import Artifact

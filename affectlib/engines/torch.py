@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib.errors import ArtifactCorruptError, MissingExtraError, OptionError
+from affectlib._extras import requires_extra
+from affectlib.errors import ArtifactCorruptError, OptionError
 
-try:
+with requires_extra("torch"):
     import torch
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging as transformers_logging
-except ImportError as error:
-    raise MissingExtraError(error.name or "torch", "torch") from error
 
 if TYPE_CHECKING:
     from affectlib.artifacts import Artifact
@@ -96,9 +95,25 @@ def load_model(artifact: Artifact) -> Any:
         ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
     """
     folder = {artifact.file(name).parent for name in _MODEL}.pop()
-    with _quiet():
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+    try:
+        with _quiet():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+            )
+    except Exception as error:  # safetensors and transformers have many
+        raise ArtifactCorruptError(
+            f"{folder}: transformers cannot load it ({type(error).__name__}); install or download "
+            "the model again"
+        ) from error
+    if missing := sorted(info["missing_keys"]):  # transformers would make them up
+        raise ArtifactCorruptError(
+            f"{folder / _MODEL[1]}: it lacks weights that config.json asks for, such as "
+            f"{missing[0]!r}; install or download the model again"
         )
     names = model.config.id2label
     if tuple(names[i] for i in sorted(names)) != artifact.outputs:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO
 
-from affectlib.errors import MissingExtraError, OptionError, TranscriptFormatError
+from affectlib._extras import requires_extra
+from affectlib.errors import OptionError, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._reader import Files, Reading
 from affectlib.formats._sources import Source
@@ -64,10 +65,8 @@ def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Re
             f"{name} is on the Hub; allow the network with local_files_only=False (--network), or "
             "save the data set to disk"
         )
-    try:
+    with requires_extra("hub"):
         from datasets import load_dataset
-    except ImportError:
-        raise MissingExtraError("datasets", "hub") from None
     repository, configuration, split = match.groups()
     try:
         found = load_dataset(repository, configuration, split=split, streaming=True)

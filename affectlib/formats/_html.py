@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from affectlib._extras import requires_extra
 from affectlib.conversation import clean_text
-from affectlib.errors import MissingExtraError
 
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "table"})
 _CELLS = frozenset({"td", "th"})
@@ -99,10 +99,8 @@ def html_parser(target: Any) -> Any:
     Raises:
         MissingExtraError: lxml is not installed.
     """
-    try:
+    with requires_extra("formats"):
         from lxml import etree
-    except ImportError:
-        raise MissingExtraError("lxml", "formats") from None
     return etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
 
 

@@ -19,7 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar, cast
 
-from affectlib.errors import MissingExtraError, TranscriptFormatError
+from affectlib._extras import requires_extra
+from affectlib.errors import TranscriptFormatError
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._reader import Files, Reading
 from affectlib.formats.report import Limits
@@ -332,10 +333,8 @@ class _Unzstd:
     """Data compressed with Zstandard; an error where it is damaged or cut short."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        try:
+        with requires_extra("formats"):
             import zstandard
-        except ImportError:
-            raise MissingExtraError("zstandard", "formats") from None
         self._error = zstandard.ZstdError
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
         self._frame = self._decompressor.decompressobj()

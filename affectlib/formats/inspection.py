@@ -9,8 +9,8 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+from affectlib._extras import requires_extra
 from affectlib.conversation import Conversation
-from affectlib.errors import MissingExtraError
 from affectlib.predictions import ConversationFailure
 
 __all__ = ["Inspection", "inspect_conversations", "language_detector"]
@@ -132,10 +132,8 @@ def language_detector() -> Callable[[str], str]:
         >>> language_detector()("Je ne sais plus quoi faire depuis qu'il est parti.")
         'fr'
     """
-    try:
+    with requires_extra("formats"):
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError:
-        raise MissingExtraError("py3langid", "formats") from None
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
     def detect(text: str) -> str:

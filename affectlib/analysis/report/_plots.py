@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from affectlib.errors import MissingExtraError
+from affectlib._extras import requires_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -224,11 +224,9 @@ def _svg(name: str, draw: Callable[[Axes], None], height: float) -> str:
 
     Ids begin with `name`, so that those of several plots in a page differ.
     """
-    try:
+    with requires_extra("analysis"):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "analysis") from error
     with rc_context(_STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         draw(figure.add_subplot())

@@ -1,0 +1,5 @@
+"""Write the snapshots anew: ``python -m tests.snapshots``."""
+
+from tests.snapshots import main
+
+raise SystemExit(main())
