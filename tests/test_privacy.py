@@ -191,7 +191,7 @@ def test_what_errors_and_logs_say(
             lambda: tiny_classifier.explain(messages),
             lambda: list(tiny_classifier.stream([messages])),
             lambda: [
-                outcome.error for outcome in tiny_classifier.stream([messages], on_error="record")
+                repr(outcome) for outcome in tiny_classifier.stream([messages], on_error="record")
             ],
             lambda: label_table({"messages": [messages]}, classifier=tiny_classifier),
         ):
