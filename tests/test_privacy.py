@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 GOOD = [
     chat(SAID, f"sorry {CANARY}", id="good", title=CANARY, metadata={"note": CANARY}),
     chat(SAID, id="named", user_name=CANARY, system=CANARY),
+    chat(SAID, CANARY, SAID, CANARY, SAID, id="long"),
     {"id": "blocks", "messages": [{"role": "user", "content": [{"type": "text", "text": SAID}]}]},
     {
         "id": "tools",

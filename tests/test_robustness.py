@@ -27,7 +27,7 @@ def test_every_alteration_alters():
     assert [*texts] == ["original", *PERTURBATIONS, "paraphrase"]
     for name, group in texts.items():
         same = sum(a == b for a, b in zip(group, texts["original"], strict=True))
-        assert (same == len(group)) if name == "original" else (same < len(group) / 2), name
+        assert (same == len(group)) if name == "original" else (same < len(group)), name
     assert texts == altered(read_rows())
 
 
