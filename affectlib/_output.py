@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _GROUP = 1000
 _MERGED_GROUP = 10_000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,11 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for CSV that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    """Return a value for CSV that no spreadsheet takes for a formula.
+
+    Text that has apostrophes before what looks like a formula gets one too, so that taking one
+    away gives back what was there.
+    """
+    if isinstance(value, str) and _FORMULA.match(value):
         return f"'{value}"
     return str(value).lower() if isinstance(value, bool) else _plain(value)

@@ -208,7 +208,7 @@ def parse_role(role: Any, index: int | None = None) -> Role:
         return _ROLES[role.strip().lower()]
     except KeyError:
         raise ConversationError(
-            f"unknown role{_quote_word(role)}; use user, assistant, system or tool",
+            "unknown role; use user, assistant, system or tool",
             index=index,
             field="role",
         ) from None
@@ -238,11 +238,6 @@ def _parse_content(content: Any, index: int) -> str:
                 )
         return clean_text(join_text_blocks(content))
     raise ConversationError(f"expected text, got {_kind(content)}", index=index, field="content")
-
-
-def _quote_word(text: str) -> str:
-    """Quote a word; leave out what may be transcript text in the wrong place."""
-    return f" {text!r}" if re.fullmatch(r"\w{1,20}", text) else ""
 
 
 def _kind(value: Any) -> str:

@@ -116,7 +116,8 @@ def label_file(
     conversation or, at level ``message``, a message of the user or assistant; one without text
     has no label. A record that cannot be read or labelled has one row with status ``error`` and
     the reason. In CSV, text that a spreadsheet would take for a formula (it begins with
-    ``= + - @``, a tab or a carriage return) gets an apostrophe before it.
+    ``= + - @``, a tab or a carriage return) gets an apostrophe before it, which
+    `affectlib.analysis.read_labels` takes away.
 
     If `dst` has a suffix (``labels.parquet``) it becomes one file, which appears when it is
     complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).

@@ -1,8 +1,9 @@
 """From conversations to batches of token ids, with the Rust tokenizers and numpy alone.
 
 Every message is tokenized once, however many windows it appears in, and always as plain text: a
-user who types ``<|target|>`` or ``</s>`` gets ordinary pieces, not control tokens. Batches are
-cut by a budget of tokens from windows sorted by length, so that little is padding.
+user who types ``<|target|>`` or ``</s>`` gets ordinary pieces, not control tokens. It is read as
+it looks (`affectlib._legible`). Batches are cut by a budget of tokens from windows sorted by
+length, so that little is padding.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from affectlib._legible import legible
 from affectlib.conversation import Conversation
 from affectlib.windows import Segment, WindowSettings, plan_windows
 
@@ -76,11 +78,11 @@ class WindowEncoder:
             The windows, conversation by conversation, target by target.
         """
         texts = [
-            message.content if message.role in ROLE_TOKENS and message.content.strip() else ""
+            legible(message.content) if message.role in ROLE_TOKENS else ""
             for conversation in conversations
             for message in conversation.messages
         ]
-        shortened = [_shorten_text(text) for text in texts]
+        shortened = [_shorten_text(text if text.strip() else "") for text in texts]
         encodings = self._tokenizer.encode_batch_fast(
             [text for text, _ in shortened], add_special_tokens=False
         )

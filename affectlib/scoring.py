@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib._forks import renew_in_children
 from affectlib.aggregation import merge_windows
 from affectlib.conversation import Conversation
 from affectlib.encoding import EncodedWindow, WindowEncoder, token_batches
@@ -49,6 +50,11 @@ class WindowCache:
         """Begin with none."""
         self._size = size
         self._logits: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Take a lock that no thread of a parent process holds."""
         self._lock = Lock()
 
     def take(self, keys: Iterable[bytes]) -> dict[bytes, NDArray[np.float32]]:

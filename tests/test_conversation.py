@@ -99,7 +99,7 @@ def test_roles_have_synonyms(role: str, meant: str) -> None:
         (None, None, "got NoneType"),
         ({"content": "hi"}, "role", 'no "role"'),
         ({"role": "user"}, "content", 'no "content"'),
-        ({"role": "wizard", "content": "hi"}, "role", "unknown role 'wizard'; use user, assistant"),
+        ({"role": "wizard", "content": "hi"}, "role", "unknown role; use user, assistant"),
         ({"role": 3, "content": "hi"}, "role", "got int"),
         ({"role": None, "content": "hi"}, "role", "got null"),
         ({"role": ["user"], "content": "hi"}, "role", "got list"),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from affectlib._legible import legible
 from affectlib.conversation import Conversation, Message, clean_text
 from affectlib.encoding import (
     MAX_CHARACTERS,
@@ -166,7 +167,7 @@ def test_every_message_with_something_to_read_is_a_target(
         (position, index)
         for position, chat in enumerate(chats)
         for index, message in enumerate(chat.messages)
-        if message.role in ROLE_TOKENS and message.content.strip()
+        if message.role in ROLE_TOKENS and legible(message.content).strip()
     }
     users = [w for w in windows if chats[w.conversation].messages[w.message].role == "user"]
     assert encoder.encode(chats, assistant_targets=False) == users

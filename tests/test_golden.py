@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 
+import pyarrow
 import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.cli import main
 from affectlib.corpus import label_file
 from affectlib.formats import read_conversations
+from affectlib.tables import AffectMapper, label_table
 from tests.golden import EXAMPLES, GOLDEN, summarize
 
 TOLERANCE = 0.005
@@ -74,3 +76,39 @@ def test_files_are_the_same(classifier, streamed, tmp_path, way):
         assert row["probability"] == pytest.approx(expected["probability"], abs=SAME)
         for cue, value in expected["cues"].items():
             assert row[cue] == pytest.approx(value, abs=SAME)
+
+
+def check(rows, streamed):
+    """Compare labels and probabilities, in order, with those of the stream."""
+    assert len(rows) == len(streamed)
+    for (label, probability), expected in zip(rows, streamed.values(), strict=True):
+        assert label == expected["label"]
+        assert probability == pytest.approx(expected["probability"], abs=SAME)
+
+
+def test_lists_are_the_same(classifier, streamed):
+    chats = [*read_conversations(EXAMPLES)]
+    messages = [[{"role": m.role, "content": m.content} for m in chat.messages] for chat in chats]
+    for listed in (chats, messages):
+        check([(p.label, p.probability) for p in classifier.predict(listed)], streamed)
+
+
+def test_texts_are_as_first_messages(classifier, streamed):
+    chats = [chat for chat in read_conversations(EXAMPLES) if chat.messages[0].role == "user"]
+    texts = [chat.messages[0].content for chat in chats]
+    assert len(texts) >= 20
+    for text, found, chat in zip(texts, classifier.predict(texts), chats, strict=True):
+        expected = pytest.approx(streamed[chat.id]["turns"][0], abs=SAME)
+        assert found.probability == expected
+        assert classifier.predict(text).probability == expected
+
+
+def test_tables_are_the_same(classifier, streamed):
+    chats = [
+        [{"role": m.role, "content": m.content} for m in chat.messages]
+        for chat in read_conversations(EXAMPLES)
+    ]
+    table = pyarrow.table({"messages": chats})
+    mapper = AffectMapper(device="cpu", engine="onnx")
+    for labelled in (label_table(table, classifier=classifier), mapper(table)):
+        check([(row["label"], row["probability"]) for row in labelled.to_pylist()], streamed)

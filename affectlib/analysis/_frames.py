@@ -24,6 +24,7 @@ __all__ = ["AnalysisWarning", "TableError", "read_labels"]
 _KEYS = ("conversation_id", "record")
 _TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
+_GUARDED = ("conversation_id", "user_id", "model", "language", "source", "error")
 _INFERRED = 10_000
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
@@ -192,8 +193,8 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
 
     Returns:
         A lazy frame. Columns of `affectlib.corpus.output_schema` have its types in every format,
-        so that ids stay text, and ids that `affectlib.label_file` guarded against spreadsheets
-        by an apostrophe have lost it.
+        so that ids stay text, and text that `affectlib.label_file` guarded against spreadsheets
+        by an apostrophe has lost it.
 
     Raises:
         OptionError: The suffix is another one.
@@ -243,9 +244,7 @@ def _read_csv(file: Path) -> pl.LazyFrame:
     names = pl.scan_csv(file, infer_schema=False).collect_schema().names()
     rows = pl.scan_csv(file, schema_overrides=_known_types(names), infer_schema_length=_INFERRED)
     return rows.with_columns(
-        pl.col(name).str.replace(r"^'([=+\-@\t\r])", "$1")
-        for name in ("conversation_id", "user_id")
-        if name in names
+        pl.col(name).str.replace(r"^'('*[=+\-@\t\r])", "$1") for name in _GUARDED if name in names
     )
 
 

@@ -19,7 +19,7 @@ from affectlib.cli import (
     report,
     sample,
 )
-from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, complain
+from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, Parser, complain
 from affectlib.errors import AffectlibError
 
 __all__ = ["main"]
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "affectlib",
         description="Label chat transcripts as emotionally charged or task-oriented.",
         epilog=_EPILOG,

@@ -73,7 +73,7 @@ def grouped(
             starts[key].append(end)
             end += file.write(json.dumps(row, default=str).encode() + b"\n")
         done = 0
-        progress.within = lambda: done / len(starts)
+        progress.within = lambda: done / len(starts) if starts else 1.0
         for key, begins in starts.items():
             group: list[Row] = []
             size = 0

@@ -64,7 +64,7 @@ function cell(value) {
   if (value === null) return "";
   let text = String(value);
   // As in the files of labels: no spreadsheet may take a cell for a formula.
-  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+  if (typeof value === "string" && /^'*[=+\-@\t\r]/.test(text)) text = `'${text}`;
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

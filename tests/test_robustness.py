@@ -1,0 +1,55 @@
+"""The robustness table can be made, and what a reader does not see changes no label."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from affectlib._legible import legible
+from affectlib.classifier import AffectClassifier
+from tests.robustness import PERTURBATIONS, altered, main, read_rows
+
+
+def test_messages_are_balanced_and_distinct():
+    rows = read_rows()
+    kinds = Counter((row["language"], row["label"]) for row in rows)
+    assert kinds == dict.fromkeys(
+        [(language, label) for language in ("en", "fr") for label in ("emotional", "task")], 30
+    )
+    texts = [row[name].lower() for row in rows for name in ("text", "paraphrase")]
+    assert len({*texts}) == len({row["id"] for row in rows}) * 2 == 240
+
+
+def test_every_alteration_alters():
+    texts = altered(read_rows())
+    assert [*texts] == ["original", *PERTURBATIONS, "paraphrase"]
+    for name, group in texts.items():
+        same = sum(a == b for a, b in zip(group, texts["original"], strict=True))
+        assert (same == len(group)) if name == "original" else (same < len(group)), name
+    assert texts == altered(read_rows())
+
+
+@pytest.mark.parametrize("name", ["lookalike letters", "invisible characters"])
+def test_disguised_messages_are_read_as_they_look(name):
+    texts = altered(read_rows())
+    assert [legible(text) for text in texts[name]] == texts["original"]
+
+
+def test_disguises_flip_no_label():
+    rows = read_rows()[::8]
+    texts = altered(rows)
+    classifier = AffectClassifier.from_pretrained(device="cpu", engine="onnx")
+    plain = classifier.predict(texts["original"])
+    for name in ("lookalike letters", "invisible characters"):
+        assert classifier.predict(texts[name]) == plain
+
+
+def test_the_command_prints_a_table(capsys):
+    main(["--rows", "2", "--json"])
+    figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [figure["name"] for figure in figures][1:] == [*PERTURBATIONS, "paraphrase"]
+    assert all(0 <= f["low"] <= f["share"] <= f["high"] <= 1 and f["n"] == 4 for f in figures)
+    main(["--rows", "1"])
+    assert "label flips (target: at most 3%)" in capsys.readouterr().out
