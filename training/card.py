@@ -9,7 +9,7 @@ from typing import Any
 from affectlib.artifacts import load_artifact
 from training.ablations import read_ablations
 from training.card_metadata import header
-from training.config import Recipe
+from training.config import Recipe, base_model
 from training.reliability import DIAGRAM, draw
 from training.sources import load_manifest
 from training.tables import Table, tables
@@ -214,7 +214,7 @@ def render(
         layers=config["num_hidden_layers"],
         hidden=config["hidden_size"],
         vocabulary=config["vocab_size"],
-        base=recipe.encoder.path.rsplit("/", 1)[-1],
+        base=_bases(recipe),
         prevalence=recipe.calibrate.prevalence,
         sources=_sources(report),
         positives=main["emotional"],
@@ -228,6 +228,15 @@ def _context(recipe: Recipe) -> str:
     users_alone = recipe.windows.assistant_context_tokens == 0
     whose = "earlier ones of the same user" if users_alone else "earlier messages"
     return f"{recipe.windows.context_messages} {whose}"
+
+
+def _bases(recipe: Recipe) -> str:
+    base = base_model(recipe.encoder.path) or recipe.encoder.path
+    learnt = [
+        f"`{base_model(teacher.path) or teacher.path}`" if teacher.path else "itself"
+        for teacher in recipe.teachers
+    ]
+    return f"`{base}`" + (f", taught by {' and '.join(learnt)}" if learnt else "")
 
 
 def _sources(report: dict[str, Any]) -> str:

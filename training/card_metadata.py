@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from training.config import Recipe
-
-_BASES = {
-    "all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2",
-    "multilingual-e5-small": "intfloat/multilingual-e5-small",
-    "e5-small-latin": "intfloat/multilingual-e5-small",
-}
-"""By a part of the encoder's path, the id of the model that it was made from."""
-_HUB_ID = re.compile(r"[\w-]+/[\w.-]+")
+from training.config import Recipe, base_model
 
 _DATASETS = {
     "real transcripts": "Real transcripts (ShareGPT, Chatbot Arena, WildChat), dev",
@@ -48,13 +39,14 @@ def header(recipe: Recipe, groups: dict[str, Any]) -> str:
         for group, name in _DATASETS.items()
         if (metrics := [*_metrics(groups.get(group, {}))])
     ]
+    base = base_model(recipe.encoder.path)
     values = {
         "license": "apache-2.0",
         "language": list(recipe.languages),
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
         "tags": ["affective-computing", "chat-transcripts", "multi-label", "onnx", "affectlib"],
-        **_base(recipe.encoder.path),
+        **({"base_model": base} if base is not None else {}),
         "metrics": sorted({m["type"] for result in results for m in result["metrics"]}),
         "model-index": [{"name": recipe.name, "results": results}],
     }
@@ -70,11 +62,3 @@ def _metrics(figures: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for kind, name, estimate in found:
         if estimate is not None and math.isfinite(estimate["value"]):
             yield {"type": kind, "name": name, "value": round(estimate["value"], 3)}
-
-
-def _base(path: str) -> dict[str, str]:
-    """Name the model of the Hub that the encoder was made from, if it is known."""
-    for part, base in _BASES.items():
-        if part in path:
-            return {"base_model": base}
-    return {"base_model": path} if _HUB_ID.fullmatch(path) else {}

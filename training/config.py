@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,14 @@ class RecipeError(ValueError):
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_HUB_ID = re.compile(r"[\w-]+/[\w.-]+")
+_BASE_MODELS = {
+    "all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2",
+    "e5-small": "intfloat/multilingual-e5-small",
+}
+"""By a part of an encoder's path, the id of the model that it was made from."""
 
 
 class EncoderSettings(_Section):
@@ -133,6 +142,19 @@ class TrainSettings(_Section):
     cue_positive_weight: float = Field(default=1.0, gt=0)
     save_steps: int = 400
     max_steps: int = -1
+
+
+def base_model(path: str) -> str | None:
+    """Return the hub id of the model that an encoder was made from; None if unknown.
+
+    Example:
+        >>> base_model("../models/e5-small-latin")
+        'intfloat/multilingual-e5-small'
+    """
+    for part, base in _BASE_MODELS.items():
+        if part in path:
+            return base
+    return path if _HUB_ID.fullmatch(path) else None
 
 
 class TeacherSettings(_Section):

@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification
 
 from affectlib.taxonomy import OUTPUTS
 from training.calibrate import Calibration
-from training.config import Recipe
+from training.config import Recipe, base_model
 from training.encoder import write_tokenizer_config
 from training.quantize import quantize_embeddings, quantize_matrix_products
 
@@ -75,7 +75,7 @@ def describe(
         "name": recipe.name,
         "version": recipe.version,
         "languages": list(recipe.languages),
-        "base_model": recipe.encoder.path.rsplit("/", 1)[-1],
+        "base_model": base_model(recipe.encoder.path) or recipe.encoder.path,
         "outputs": list(OUTPUTS),
         "windows": recipe.windows.settings().to_dict(),
         "conversation": asdict(calibration.conversation),
