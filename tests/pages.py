@@ -162,7 +162,9 @@ def check_command(words: list[str], place: str) -> None:
             load_recipe(ROOT / dict(options)["--config"], settings)
         case ["python", "-m", module, *arguments] if module.startswith(("training.", "tests.")):
             _options(module, arguments, place)
-        case ["python", "-m", "pytest" | "http.server", *_] | ["mkdocs", "build", "--strict"]:
+        case ["python", "-m", "pytest" | "http.server", *_] | ["pip-audit", *_]:
+            pass
+        case ["mkdocs", "build", "--strict"]:
             pass
         case ["pip", "install", *targets]:
             project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -179,4 +181,4 @@ def _options(module: str, arguments: list[str], place: str) -> list[tuple[str, s
         importlib.import_module(module).main(["--help"])
     for name in arguments:
         assert not name.startswith("--") or name in shown.getvalue(), f"{place}: {module} {name}"
-    return [*zip(arguments, [*arguments[1:], ""], strict=True)]
+    return [*zip_longest(arguments, arguments[1:], fillvalue="")]
