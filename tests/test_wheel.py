@@ -106,7 +106,6 @@ def test_wheel_holds_the_model_and_no_training_data(wheel):
     assert not [name for name in names if name.endswith((".pkl", ".bin", ".pt", ".parquet"))]
 
 
-@pytest.mark.xfail(reason="the model that is bundled now is too large", strict=False)
 def test_wheel_is_small_enough_to_be_published(wheel):
     assert wheel.stat().st_size <= MOST_BYTES
 
