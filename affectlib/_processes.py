@@ -133,9 +133,11 @@ def running(load: Callable[[], Callable[[_T], _R]], count: int) -> Iterator[Proc
         count: How many processes.
 
     Example:
-        >>> with running(load, 2) as processes:
-        ...     answers = [processes.submit(piece) for piece in pieces]
-        ...     results = [answer.result() for answer in answers]
+        >>> from functools import partial
+        >>> with running(partial(partial, pow, 2), 2) as processes:
+        ...     answers = [processes.submit(exponent) for exponent in (3, 4)]
+        ...     [answer.result() for answer in answers]
+        [8, 16]
     """
     with ExitStack() as stack:
         members = [stack.enter_context(closing(_Member(load))) for _ in range(count)]

@@ -117,6 +117,8 @@ class ConversationPrediction:
             MissingExtraError: matplotlib is not installed.
 
         Example:
+            >>> import affectlib
+            >>> messages = [{"role": "user", "content": "she left me and I cry all day"}]
             >>> affectlib.predict(messages).plot(threshold=0.5).get_ylabel()
             'P(emotional)'
         """

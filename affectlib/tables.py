@@ -229,10 +229,11 @@ def register_duckdb(
         >>> import duckdb
         >>> connection = duckdb.connect()
         >>> register_duckdb(connection)
-        >>> connection.sql(
-        ...     "SELECT found.label, count(*) FROM (SELECT affect(to_json(messages)) AS found "
-        ...     "FROM 'examples/transcripts.jsonl') GROUP BY ALL"
-        ... )
+        >>> connection.execute(
+        ...     "SELECT count(*) FROM (SELECT affect(to_json(messages)) AS found "
+        ...     "FROM 'examples/transcripts.jsonl') WHERE found.status = 'ok'"
+        ... ).fetchone()
+        (40,)
     """
     import pyarrow
 
