@@ -112,7 +112,12 @@ def test_corpus_rows_are_well_formed() -> None:
 def test_corpus_labels_agree_with_the_codebook_and_with_each_other() -> None:
     for row in read_rows("corpus.jsonl"):
         labels = row["labels"]
-        assert labels.keys() - {"turn_cues", "second_charge"} == {"charge", "cues", "decoy", "turns"}
+        assert labels.keys() - {"turn_cues", "second_charge"} == {
+            "charge",
+            "cues",
+            "decoy",
+            "turns",
+        }
         check_labels(labels)
         assert all(turn <= user_turns(row) for turn in labels["turns"])
 
