@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _GROUP = 1000
 _MERGED_GROUP = 10_000
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""Begins text that a spreadsheet would take for a formula, or that is guarded against that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +283,6 @@ def _cell(value: Any) -> Any:
     Text that has apostrophes before what looks like a formula gets one too, so that taking one
     away gives back what was there.
     """
-    if isinstance(value, str) and _FORMULA.match(value):
+    if isinstance(value, str) and FORMULA.match(value):
         return f"'{value}"
     return str(value).lower() if isinstance(value, bool) else _plain(value)

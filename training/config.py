@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from affectlib.hub import HUB_ID
 from affectlib.windows import WindowSettings
 
 
@@ -22,7 +22,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_HUB_ID = re.compile(r"[\w-]+/[\w.-]+")
 _BASE_MODELS = {
     "all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2",
     "e5-small": "intfloat/multilingual-e5-small",
@@ -154,7 +153,7 @@ def base_model(path: str) -> str | None:
     for part, base in _BASE_MODELS.items():
         if part in path:
             return base
-    return path if _HUB_ID.fullmatch(path) else None
+    return path if HUB_ID.fullmatch(path) else None
 
 
 class TeacherSettings(_Section):

@@ -177,9 +177,7 @@ def cut_vocabulary(
 def write_tokenizer_config(folder: Path, max_length: int) -> None:
     """Write the ``tokenizer_config.json`` with which `AutoTokenizer` loads the folder."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    start, end, pad, unknown = next(
-        names for names in SPECIAL_TOKENS if tokenizer.token_to_id(names[0]) is not None
-    )
+    start, end, pad, unknown = special_tokens(tokenizer)
     values = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,
@@ -191,6 +189,11 @@ def write_tokenizer_config(folder: Path, max_length: int) -> None:
         "unk_token": unknown,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
+
+
+def special_tokens(tokenizer: Tokenizer) -> tuple[str, str, str, str]:
+    """Return a tokenizer's tokens before and after a text, for padding, and for the unknown."""
+    return next(names for names in SPECIAL_TOKENS if tokenizer.token_to_id(names[0]) is not None)
 
 
 def _locate(path: str, data: Path | None) -> Path | str:

@@ -22,7 +22,7 @@ from affectlib.decisions import sigmoid
 from affectlib.encoding import EncodedWindow, token_batches
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, TeacherSettings
-from training.encoder import CONTROL_TOKENS, build_foreign_encoder
+from training.encoder import CONTROL_TOKENS, build_foreign_encoder, special_tokens
 from training.train import fit, has_bf16, labelled_windows, load_model
 
 BATCH_TOKENS = 8192
@@ -83,16 +83,12 @@ def _learn(recipe: Recipe, number: int, windows: Dataset, start: Path, home: Pat
         }
     )
     set_seed(own.seed)
+    file = str(start / "tokenizer.json")
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(start / "tokenizer.json"), pad_token=_pad_token(start)
+        tokenizer_file=file, pad_token=special_tokens(Tokenizer.from_file(file))[2]
     )
     trainer = fit(own, load_model(start), tokenizer, windows, home)
     trainer.save_model(str(home / "model"))
-
-
-def _pad_token(folder: Path) -> str:
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return next(t for t in ("<pad>", "[PAD]") if tokenizer.token_to_id(t) is not None)
 
 
 def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
+from affectlib._output import FORMULA
 from affectlib._rows import RowLevel, output_schema
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
@@ -244,7 +245,9 @@ def _read_csv(file: Path) -> pl.LazyFrame:
     names = pl.scan_csv(file, infer_schema=False).collect_schema().names()
     rows = pl.scan_csv(file, schema_overrides=_known_types(names), infer_schema_length=_INFERRED)
     return rows.with_columns(
-        pl.col(name).str.replace(r"^'('*[=+\-@\t\r])", "$1") for name in _GUARDED if name in names
+        pl.col(name).str.replace(f"^'({FORMULA.pattern})", "$1")
+        for name in _GUARDED
+        if name in names
     )
 
 
