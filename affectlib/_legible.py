@@ -15,16 +15,18 @@ Before text is tokenized, in training and in prediction alike,
   none that is certainly of another script.
 
 Letters that are spaced out (``s a d``) stay: ``a b c`` and the French ``y a à`` are, too.
-Everything is linear in the length of the text, and other text is returned as it is.
+Words with drawn-out letters (``soooo``), which no vocabulary holds, are written in the usual way
+(`drawn_in`). Everything is linear in the length of the text, and other text is returned as it is.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import product
 
-__all__ = ["legible"]
+__all__ = ["drawn_in", "legible"]
 
 _CONTROLS = r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
 _BLANKS = r"\x1c-\x1f\x85\u115f\u1160\u2800\u3164\uffa0"
@@ -58,6 +60,10 @@ _TRICKED = 3
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ]")
 _NOT_LATIN = re.compile("[^\x00-\u024fḀ-ỿ]")
+
+_DRAWN_OUT = re.compile(r"([A-Za-zé])\1\1")
+_RUN = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
+_MOST_RUNS = 4
 
 _EMOJI = "\U0001f170\U0001f171\U0001f17e\U0001f17f"  # blood types and the parking sign
 
@@ -113,6 +119,45 @@ def legible(text: str) -> str:
     text = _STRAY_JOINER.sub("", _STRAY_SELECTOR.sub("", text))
     text = _MARKED.sub(_compose, _STACK.sub("", text))
     return _in_one_script(text)
+
+
+def drawn_in(text: str, rank: Callable[[str], int | None]) -> str:
+    """Return text in which drawn-out letters are written once or twice, as the word wants it.
+
+    Of the words that a word with three and more of a letter in a row may stand for, the commonest
+    is taken; if none of them is known, that with single letters. Known words stay (``www``).
+
+    Args:
+        text: Any text.
+        rank: Returns the place of a word in small letters in a vocabulary, common words first;
+            None if it is not there.
+
+    Example:
+        >>> vocabulary = ["so", "feel", "alone", "www"]
+        >>> places = {word: place for place, word in enumerate(vocabulary)}
+        >>> drawn_in("Sooooo aloooone, I feeeel www.example.com", places.get)
+        'So alone, I feel www.example.com'
+    """
+    if _DRAWN_OUT.search(text) is None:
+        return text
+
+    def usual(found: re.Match[str]) -> str:
+        word = found[0]
+        parts = _RUN.split(word)  # what lies between runs, and the letter of each run
+        runs = len(parts) // 2
+        if not runs or rank(word.lower()) is not None:
+            return word
+        written = []
+        for counts in product((1, 2), repeat=runs) if runs <= _MOST_RUNS else [(1,) * runs]:
+            letters = (letter * count for letter, count in zip(parts[1::2], counts, strict=True))
+            pieces = zip(parts[::2], [*letters, ""], strict=True)
+            written.append("".join(piece for pair in pieces for piece in pair))
+        ranks = [
+            (place, option) for option in written if (place := rank(option.lower())) is not None
+        ]
+        return min(ranks)[1] if ranks else written[0]
+
+    return _WORD.sub(usual, text)
 
 
 def _compose(found: re.Match[str]) -> str:

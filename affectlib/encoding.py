@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from affectlib._legible import legible
+from affectlib._legible import drawn_in, legible
 from affectlib.conversation import Conversation
 from affectlib.windows import Segment, WindowSettings, plan_windows
 
@@ -26,6 +26,8 @@ ROLE_TOKENS = {"user": "<|user|>", "assistant": "<|assistant|>"}
 TARGET_TOKEN = "<|target|>"
 MAX_CHARACTERS = 20_000
 """Characters of one message that are tokenized: its beginning and end if it is longer."""
+_BEGINS_WORD = "▁"
+"""Before the pieces of Unigram vocabularies that words begin with; WordPiece has no such sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class WindowEncoder:
             The windows, conversation by conversation, target by target.
         """
         texts = [
-            legible(message.content) if message.role in ROLE_TOKENS else ""
+            self._readable(message.content) if message.role in ROLE_TOKENS else ""
             for conversation in conversations
             for message in conversation.messages
         ]
@@ -112,6 +114,17 @@ class WindowEncoder:
                 for window in plan
             ]
         return windows
+
+    def _readable(self, text: str) -> str:
+        return drawn_in(legible(text), self._rank)
+
+    def _rank(self, word: str) -> int | None:
+        """Return a word's place in the vocabulary, whose first words are the commonest."""
+        for piece in (f"{_BEGINS_WORD}{word}", word):
+            identifier: int | None = self._tokenizer.token_to_id(piece)
+            if identifier is not None:
+                return identifier
+        return None
 
     def _assemble(
         self,

@@ -16,7 +16,8 @@ from training.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
 from training.config import AugmentSettings
 from training.labelled import from_silver
 
-NOTHING = {"alone": 0.0, "greeting": 0.0, "other_context": 0.0, "terse": 0.0}
+NOTHING = dict.fromkeys(AugmentSettings.model_fields, 0.0)
+REWRITINGS = ("terse", "typos", "impersonal")
 OTHERS = ["Another question.", "Yet another.", "And a third."]
 CHAT = parse_conversation(
     [
@@ -71,20 +72,55 @@ def test_other_context_is_what_other_users_wrote() -> None:
         assert place == len(before)
 
 
-def test_terse_is_lower_case_without_punctuation_and_only_the_users() -> None:
-    altered, place = alter(terse=1.0)
-    assert contents(altered) == [
-        "can you sort this list",
-        "Sure, here it is.",
-        "thanks im so lonely tonight honestly",
-    ]
-    assert place == TARGET
+def rewrite(text: str, seed: int = 0, language: str = "en", **settings: float) -> str:
+    augmenter = Augmenter(AugmentSettings(**{**NOTHING, **settings}), OTHERS, random.Random(seed))
+    return augmenter.rewrite(parse_conversation([user(text)]), language).messages[0].content
 
 
-def test_terse_leaves_a_message_of_punctuation_alone() -> None:
-    augmenter = Augmenter(AugmentSettings(**{**NOTHING, "terse": 1.0}), [], random.Random(0))
-    altered, _ = augmenter.alter(parse_conversation([user("...")]), 0)
-    assert contents(altered) == ["..."]
+def test_terse_is_lower_case_without_punctuation() -> None:
+    text = "Thanks! I'm so lonely tonight, honestly."
+    assert rewrite(text, terse=1.0) == "thanks im so lonely tonight honestly"
+
+
+@pytest.mark.parametrize("rewriting", REWRITINGS)
+def test_only_the_users_messages_are_rewritten(rewriting: str) -> None:
+    settings = AugmentSettings(**{**NOTHING, rewriting: 1.0})
+    rewritten = Augmenter(settings, [], random.Random(1)).rewrite(CHAT, "en")
+    answers = [1, 3]
+    assert [rewritten.messages[i] for i in answers] == [CHAT.messages[i] for i in answers]
+    assert contents(rewritten) != contents(CHAT)
+    assert rewritten.id == CHAT.id
+
+
+@pytest.mark.parametrize("rewriting", REWRITINGS)
+@pytest.mark.parametrize("text", ["...", "I", "moi", " ", "6"])
+def test_what_would_leave_nothing_leaves_the_message_alone(rewriting: str, text: str) -> None:
+    assert rewrite(text, language="fr", **{rewriting: 1.0}).strip() or not text.strip()
+
+
+def test_typing_errors_leave_most_words_as_they_are_and_their_first_letters() -> None:
+    text = "my sister stopped speaking to me after a funeral " * 4
+    for seed in range(20):
+        rewritten = rewrite(text, seed, typos=1.0)
+        before, after = text.split(), rewritten.split()
+        assert [word[0] for word in after] == [word[0] for word in before]
+        changed = sum(one != other for one, other in zip(before, after, strict=True))
+        assert 0 < changed < len(before) / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "results"),
+    [
+        ("I'm sure my cat hates me", "en", {"_'m sure _ cat hates _", "sure cat hates"}),
+        ("J'ai perdu mon chat", "fr", {"_'ai perdu _ chat", "perdu chat"}),
+        ("Ich vermisse meine Katze", "de", {"Ich vermisse meine Katze"}),
+    ],
+)
+def test_impersonal_blanks_pronouns_or_leaves_them_out(
+    text: str, language: str, results: set[str]
+) -> None:
+    found = {rewrite(text, seed, language, impersonal=1.0) for seed in range(20)}
+    assert found == results
 
 
 @pytest.mark.parametrize("alteration", ["alone", "greeting", "other_context"])
@@ -107,14 +143,14 @@ shares = st.floats(0, 0.33)
 def test_target_keeps_its_words_and_comes_last(
     settings: dict[str, float], index: int, seed: int
 ) -> None:
-    wanted = AugmentSettings(**settings, terse=0.0)
+    wanted = AugmentSettings(**{**NOTHING, **settings})
     altered, place = Augmenter(wanted, OTHERS, random.Random(seed)).alter(CHAT, index)
     assert place == len(altered.messages) - 1
     assert altered.messages[place] == CHAT.messages[index]
 
 
 def test_alterations_come_as_often_as_wanted() -> None:
-    settings = AugmentSettings(alone=0.2, greeting=0.3, other_context=0.1, terse=0.0)
+    settings = AugmentSettings(alone=0.2, greeting=0.3, other_context=0.1)
     augmenter = Augmenter(settings, OTHERS, random.Random(0))
     alone = [len(augmenter.alter(CHAT, TARGET)[0].messages) == 1 for _ in range(2000)]
     assert sum(alone) / 2000 == pytest.approx(0.2, abs=0.04)

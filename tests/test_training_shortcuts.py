@@ -9,24 +9,7 @@ from affectlib.artifacts import Artifact
 from tests.conftest import ALONE, TASK
 from tests.judged_chats import TinyModel, labelled
 from training import shortcuts
-from training.shortcuts import mask_pronouns, masked_pronouns, source_probe, swapped_replies
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "masked"),
-    [
-        ("en", "I lost my keys, help me", "_ lost _ keys, help _"),
-        ("en", "i'm here and I’ve seen ours", "_'m here and _’ve seen _"),
-        ("en", "im tired", "_ tired"),
-        ("en", "the US is big, tell us more", "the US is big, tell _ more"),
-        ("en", "mint, meme, army, I-beam", "mint, meme, army, _-beam"),
-        ("fr", "Je t'aime, j'ai peur, m’entends-tu ?", "_ t'aime, _'ai peur, _’entends-tu ?"),
-        ("fr", "Mon père et notre fils", "_ père et _ fils"),
-        ("fr", "la maison de Jean", "la maison de Jean"),
-    ],
-)
-def test_first_person_pronouns_alone_are_masked(language: str, text: str, masked: str) -> None:
-    assert mask_pronouns(text, language) == masked
+from training.shortcuts import masked_pronouns, source_probe, swapped_replies
 
 
 def test_masking_tells_a_model_that_reads_pronouns_from_one_that_does_not(

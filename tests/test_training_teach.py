@@ -151,6 +151,29 @@ def test_teachers_are_averaged_where_they_can_read(
     teach(made, None)
 
 
+def test_teachers_judge_the_text_before_it_was_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0, impersonal=1)
+    made = recipe(tmp_path, TeacherSettings(name="own"))
+    source = made.sources[0].model_copy(update={"copies": 2})
+    made = made.model_copy(update={"augment": changes, "sources": (source,)})
+    prepare(made, None)
+    learnt: list[Any] = []
+    judged: list[Any] = []
+    monkeypatch.setattr(module, "_learn", lambda *given: learnt.extend(given[2]["input_ids"]))
+    monkeypatch.setattr(
+        module,
+        "_probabilities",
+        lambda _, rows: judged.extend(rows) or np.full((len(rows), len(OUTPUTS)), 0.5),
+    )
+    teach(made, None)
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    assert windows["input_ids"][:] != windows["plain_ids"][:]
+    assert learnt == windows["input_ids"][:]
+    assert judged == windows["plain_ids"][:]
+
+
 def test_student_starts_from_layers_of_the_first_teacher(tmp_path: Path) -> None:
     made = recipe(tmp_path, TeacherSettings(name="own"), layers=(1,))
     prepare(made, None)

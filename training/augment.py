@@ -1,7 +1,7 @@
 """Alterations of training conversations that keep their labels, or are known to flip them.
 
 They keep the model from reading the label off what does not carry it: whether anything precedes
-the message, what does, capital letters and punctuation, an emotional word.
+the message, what does, how it is spelt and punctuated, a pronoun, an emotional word.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from affectlib.conversation import Conversation, Message
 from training.config import AugmentSettings
 from training.labelled import LabelledConversation
+from training.pronouns import MASK, mask_pronouns
 
 _GREETINGS = (
     ("hi", "Hello! How can I assist you today?"),
@@ -53,6 +55,12 @@ _WRAPPERS = (
 
 PASTED_CHARACTERS = 400
 _PUNCTUATION = re.compile(r"[.,!?;:\"'’…]+")
+_KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_NEIGHBOURS = {
+    letter: row[max(0, place - 1) : place] + row[place + 1 : place + 2]
+    for row in _KEYBOARD
+    for place, letter in enumerate(row)
+}
 
 
 class Augmenter:
@@ -86,14 +94,63 @@ class Augmenter:
             count = min(self._random.choice((1, 1, 2, 3)), len(self._others))
             others = self._random.sample(self._others, count)
             messages = [*(Message("user", text) for text in others), messages[-1]]
-        if self._random.random() < settings.terse:
-            messages = [
-                replace(m, content=_PUNCTUATION.sub("", m.content).lower() or m.content)
-                if m.role == "user"
-                else m
-                for m in messages
-            ]
         return Conversation(tuple(messages), id=conversation.id), len(messages) - 1
+
+    def rewrite(self, conversation: Conversation, language: str) -> Conversation:
+        """Return the conversation with the user's messages written otherwise.
+
+        Args:
+            conversation: The conversation.
+            language: Language of its pronouns; those of others than ``en`` and ``fr`` are kept.
+        """
+        chosen = [
+            change
+            for change, share in (
+                (_terse, self._settings.terse),
+                (partial(_impersonal, language=language), self._settings.impersonal),
+                (_typos, self._settings.typos),
+            )
+            if self._random.random() < share
+        ]
+        messages = []
+        for message in conversation.messages:
+            content = message.content
+            for change in chosen if message.role == "user" else ():
+                content = change(content, self._random) or content
+            messages.append(replace(message, content=content))
+        return Conversation(tuple(messages), id=conversation.id)
+
+
+def _terse(text: str, _: random.Random) -> str:
+    return _PUNCTUATION.sub("", text).lower()
+
+
+def _impersonal(text: str, random_state: random.Random, language: str) -> str:
+    """Blank the first-person pronouns, or leave them out."""
+    masked = mask_pronouns(text, language)
+    if random_state.random() < 0.5:
+        return masked
+    return re.sub(rf"(?<!\w){MASK}(?:['’]\w+)?\s*", "", masked).strip()
+
+
+def _typos(text: str, random_state: random.Random) -> str:
+    """Swap, leave out, double or miss letters, as hasty fingers do, but for a word's first."""
+    share = random_state.uniform(0.02, 0.08)
+    letters = [*text]
+    for place in range(1, len(letters) - 1):
+        inside = letters[place - 1].isalpha() and letters[place].isalpha()
+        if not inside or random_state.random() >= share:
+            continue
+        kind = random_state.randrange(4)
+        if kind == 0 and letters[place + 1].isalpha():
+            letters[place], letters[place + 1] = letters[place + 1], letters[place]
+        elif kind == 1:
+            letters[place] = ""
+        elif kind == 2:
+            letters[place] *= 2
+        elif neighbours := _NEIGHBOURS.get(letters[place].lower()):
+            letters[place] = random_state.choice(neighbours)
+    return "".join(letters)
 
 
 def wrap_in_task(

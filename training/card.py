@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +169,7 @@ Share labelled emotional (`balanced`) in public sets that have no labels of ours
 ## Reproduce
 
 ```
-python -m training.run --config configs/{name}.yaml --data DIR
-python -m training.evaluate --config configs/{name}.yaml --data DIR
+{commands}
 ```
 """
 
@@ -215,6 +216,7 @@ def render(
         hidden=config["hidden_size"],
         vocabulary=config["vocab_size"],
         base=_bases(recipe),
+        commands="\n".join(_commands(recipe)),
         prevalence=recipe.calibrate.prevalence,
         sources=_sources(report),
         positives=main["emotional"],
@@ -236,7 +238,25 @@ def _bases(recipe: Recipe) -> str:
         f"`{base_model(teacher.path) or teacher.path}`" if teacher.path else "itself"
         for teacher in recipe.teachers
     ]
-    return f"`{base}`" + (f", taught by {' and '.join(learnt)}" if learnt else "")
+    first = _first_half(recipe)
+    return (
+        f"`{base}`"
+        + (f" by way of the recipe `{first}`" if first else "")
+        + (f", taught by {' and '.join(learnt)}" if learnt else "")
+    )
+
+
+def _first_half(recipe: Recipe) -> str | None:
+    """Return the name of the recipe whose artifact this one goes on from, if there is one."""
+    match = re.fullmatch(r"runs/([\w-]+)/artifact", recipe.encoder.path)
+    return match and match[1]
+
+
+def _commands(recipe: Recipe) -> Iterator[str]:
+    for name in (_first_half(recipe), recipe.name):
+        if name is not None:
+            yield f"python -m training.run --config configs/{name}.yaml --data DIR"
+    yield f"python -m training.evaluate --config configs/{recipe.name}.yaml --data DIR"
 
 
 def _sources(report: dict[str, Any]) -> str:

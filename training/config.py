@@ -25,6 +25,7 @@ class _Section(BaseModel):
 _BASE_MODELS = {
     "all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2",
     "e5-small": "intfloat/multilingual-e5-small",
+    "affect-small": "sentence-transformers/all-MiniLM-L6-v2",
 }
 """By a part of an encoder's path, the id of the model that it was made from."""
 
@@ -105,12 +106,16 @@ class AugmentSettings(_Section):
         greeting: The target after a greeting and its answer, in place of what precedes it.
         other_context: The target after messages of users of other conversations.
         terse: Lower case without punctuation.
+        typos: Letters swapped, left out, doubled or missed on the keyboard.
+        impersonal: First-person pronouns left out or blanked.
     """
 
     alone: float = 0.2
     greeting: float = 0.1
     other_context: float = 0.25
     terse: float = 0.1
+    typos: float = 0.0
+    impersonal: float = 0.0
 
 
 class TrainSettings(_Section):

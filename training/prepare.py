@@ -209,15 +209,28 @@ def _windows(
             altered, place = conversation, index
             if user and (copy or source.kind != "gold"):
                 altered, place = augmenter.alter(conversation, index)
+            rewritten = altered
+            if altered is not conversation:
+                rewritten = augmenter.rewrite(altered, labelled.row.get("lang", "en"))
+            # Typing errors can make a window more or less of a long message.
             windows = [
-                window
-                for window in encoder.encode([altered], assistant_targets=not user)
-                if window.message == place
+                *zip(
+                    _windows_of(place, rewritten, encoder, user=user),
+                    _windows_of(place, altered, encoder, user=user),
+                    strict=False,
+                )
             ]
             if len(windows) > LONG_MESSAGE_WINDOWS and not labelled.emotional:
                 windows = random_state.sample(windows, LONG_MESSAGE_WINDOWS)
-            for window in windows:
-                yield _row(window.ids, targets[index], source, labelled, user=user)
+            for ids, plain_ids in windows:
+                yield _row(ids, plain_ids, targets[index], source, labelled, user=user)
+
+
+def _windows_of(
+    place: int, conversation: Conversation, encoder: WindowEncoder, *, user: bool
+) -> list[Sequence[int]]:
+    windows = encoder.encode([conversation], assistant_targets=not user)
+    return [window.ids for window in windows if window.message == place]
 
 
 def _choose(
@@ -238,11 +251,12 @@ def _dev_rows(encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
         targets = labelled.targets()
         for window in encoder.encode([labelled.conversation]):
             user = labelled.conversation.messages[window.message].role == "user"
-            yield _row(window.ids, targets[window.message], gold, labelled, user=user)
+            yield _row(window.ids, window.ids, targets[window.message], gold, labelled, user=user)
 
 
 def _row(
     ids: Sequence[int],
+    plain_ids: Sequence[int],
     targets: list[float],
     settings: SourceSettings,
     labelled: LabelledConversation,
@@ -253,6 +267,7 @@ def _row(
     assert OUTPUTS[0] == EMOTIONAL
     return {
         "input_ids": ids,
+        "plain_ids": plain_ids,  # of the text before it was rewritten: what teachers judge
         "targets": targets,
         "weight": settings.weight,
         "source": labelled.source,

@@ -6,7 +6,6 @@ the source is guessed from the score.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from affectlib.encoding import WindowEncoder
 from affectlib.engines import Engine
 from training import metrics
 from training.judged import PLAIN_PART, Judged, estimate, judge_again, labels, probabilities, share
+from training.pronouns import PRONOUNS, mask_pronouns
 
 REPLIES: dict[str, dict[str, tuple[str, ...]]] = {
     "warm": {
@@ -51,19 +51,6 @@ REPLIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """What the assistant's replies are swapped for; conversations in other languages get English."""
-
-MASK = "_"
-_PRONOUNS = {
-    "en": re.compile(
-        r"\b(?:[Ii](?:m|ve)?|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|us|Us|[Oo]urs?|[Oo]urselves"
-        r"|MY|ME|WE|OUR|IM)\b"
-    ),
-    "fr": re.compile(
-        r"\b(?:[jm](?=['’])|je|me|moi|mon|ma|mes|mien(?:ne)?s?|nous|notre|nos|nôtres?)\b",
-        re.IGNORECASE,
-    ),
-}
-"""First-person pronouns and possessives, singular and plural; "US" may be a country."""
 
 SOURCE_PAIRS: dict[str, tuple[bool, Callable[[Judged], bool], Callable[[Judged], bool]]] = {
     "uncharged: real or corpus": (False, lambda j: j.real, lambda j: not j.real),
@@ -132,7 +119,7 @@ def masked_pronouns(
 ) -> dict[str, dict[str, Any]]:
     """Measure the accuracy on the corpus with the user's first-person pronouns masked.
 
-    Each is replaced by `MASK`, in all the user's messages, context included.
+    Each is replaced by `training.pronouns.MASK`, in all the user's messages, context included.
 
     Args:
         judged: Dev conversations; those of the corpus in English and French count.
@@ -143,7 +130,7 @@ def masked_pronouns(
         For each language and for both: the accuracy at ``balanced`` as written and masked, and
         its fall.
     """
-    chosen = [j for j in judged if not j.real and j.language in _PRONOUNS]
+    chosen = [j for j in judged if not j.real and j.language in PRONOUNS]
     changed = [_without_pronouns(j.scored.labelled.conversation, j.language) for j in chosen]
     truth = labels(chosen)
     before, after = (
@@ -165,22 +152,6 @@ def masked_pronouns(
         for name, rows in groups.items()
         if rows.any()
     }
-
-
-def mask_pronouns(text: str, language: str) -> str:
-    """Replace the first-person pronouns of a text.
-
-    Args:
-        text: The text.
-        language: ``en`` or ``fr``.
-
-    Example:
-        >>> mask_pronouns("I'm sure my code is fine", "en")
-        "_'m sure _ code is fine"
-        >>> mask_pronouns("J'ai perdu mon chat", "fr")
-        "_'ai perdu _ chat"
-    """
-    return _PRONOUNS[language].sub(MASK, text)
 
 
 def _without_pronouns(conversation: Conversation, language: str) -> Conversation:

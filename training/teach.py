@@ -50,15 +50,27 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         home = folder / teacher.name
         start = _start(teacher, recipe, data, home)
         readable = np.array([not teacher.english or x == "en" for x in windows["language"]])
-        own = windows if teacher.path is None else _translated(windows, recipe, start)
-        own = own.select(np.flatnonzero(readable))
+        own = windows.select(np.flatnonzero(readable))
+        plain = _plain(own)
+        if teacher.path is not None:
+            own, plain = (_translated(rows, recipe, start) for rows in (own, plain))
         if not (home / "model").is_dir():
             _learn(recipe, number, labelled_windows(own), start, home)
-        total[readable] += teacher.weight * _probabilities(home / "model", own["input_ids"])
+        total[readable] += teacher.weight * _probabilities(home / "model", plain["input_ids"])
         weights[readable] += teacher.weight
         counts[teacher.name] = len(own)
     np.save(folder / "soft.npy", (total / weights[:, None]).astype(np.float32))
     return counts
+
+
+def _plain(windows: Dataset) -> Dataset:
+    """Return the windows as they were before their text was rewritten.
+
+    So a student learns to see in a text full of typing errors what a teacher sees without them.
+    """
+    kept = windows.remove_columns(["input_ids", "length"])
+    lengths = [len(ids) for ids in kept["plain_ids"]]
+    return kept.rename_column("plain_ids", "input_ids").add_column("length", lengths)
 
 
 def _start(teacher: TeacherSettings, recipe: Recipe, data: Path | None, home: Path) -> Path:
