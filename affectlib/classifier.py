@@ -42,10 +42,12 @@ _TOKENIZER = "tokenizer.json"
 class AffectClassifier:
     """Labels messages and conversations as emotional or task; safe to share between threads.
 
-    Most people want `from_pretrained`. Pickled, it holds how it is loaded and no weights. In a
-    forked child the onnx engine is loaded anew at its first use; use other engines in processes
-    that are spawned. A forked child must end as those of `multiprocessing` do (``os._exit``):
-    with ``sys.exit`` it would wait in ONNX Runtime for threads that only its parent has.
+    Most people want `from_pretrained`, then `predict` or `stream`.
+
+    Pickled, it holds how it is loaded and no weights. In a forked child the onnx engine is loaded
+    anew at its first use; use other engines in processes that are spawned. A forked child must end
+    as those of `multiprocessing` do (``os._exit``): with ``sys.exit`` it would wait in ONNX Runtime
+    for threads that only its parent has.
 
     Args:
         artifact: The model.

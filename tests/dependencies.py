@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("analysis", "torch")
+EXTRAS = ("analysis", "formats", "hub", "sklearn", "torch")
 TOOLS = ("duckdb", "hypothesis", "jsonschema", "onnx", "psutil", "pytest")
 """What the tests need besides; always the newest."""
 OTHERS = ("test_training*", "test_docs*", "test_notebook*", "test_ray*", "test_spark*")

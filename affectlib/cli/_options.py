@@ -24,7 +24,12 @@ def running_options() -> argparse.ArgumentParser:
     """Return a parent parser: which model, and how it runs."""
     running = argparse.ArgumentParser(add_help=False, parents=[model_options()])
     running.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    running.add_argument("--engine", default="auto", choices=["auto", "onnx", "openvino", "torch"])
+    running.add_argument(
+        "--engine",
+        default="auto",
+        choices=["auto", "onnx", "openvino", "torch"],
+        help="what runs the model: onnx and openvino on a CPU, torch on a GPU or a CPU",
+    )
     running.add_argument(
         "--operating-point",
         default="balanced",

@@ -18,7 +18,9 @@ def add(commands: Commands) -> None:
     agreement.add_argument("first", metavar="A", help="a filled sheet: .csv, .jsonl or .parquet")
     agreement.add_argument("second", metavar="B", help="the other one")
     agreement.add_argument("--column", default="gold", help="the column of answers")
-    agreement.add_argument("--confidence", type=float, default=0.95)
+    agreement.add_argument(
+        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+    )
     agreement.add_argument("--json", action="store_true", help="print JSON, one line a measure")
     agreement.set_defaults(command=_agreement)
 

@@ -34,14 +34,22 @@ def add(commands: Commands) -> None:
         help="a .parquet, .jsonl or .csv file, or a folder; - for JSON Lines on standard output",
     )
     label.add_argument(
-        "--level", default="conversation", choices=["conversation", "message", "both"]
+        "--level",
+        default="conversation",
+        choices=["conversation", "message", "both"],
+        help="what a row is; both: two tables",
     )
     label.add_argument(
         "--output-format",
         choices=["parquet", "jsonl", "csv"],
         help="the kind of the files in a folder; parquet if left out",
     )
-    label.add_argument("--on-error", default="record", choices=["record", "raise"])
+    label.add_argument(
+        "--on-error",
+        default="record",
+        choices=["record", "raise"],
+        help="a record that fails gets a row that says why (default), or ends the run",
+    )
     begun = label.add_mutually_exclusive_group()
     begun.add_argument(
         "--resume", action="store_true", help="go on with an OUT that is unfinished or damaged"

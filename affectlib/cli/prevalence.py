@@ -45,7 +45,9 @@ def add(commands: Commands) -> None:
     prevalence.add_argument(
         "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
     )
-    prevalence.add_argument("--confidence", type=float, default=0.95)
+    prevalence.add_argument(
+        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+    )
     prevalence.add_argument(
         "--min-users", type=int, default=10, help="groups of fewer users are not shown"
     )
