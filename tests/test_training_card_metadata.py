@@ -97,7 +97,10 @@ def test_card_of_the_bundled_model():
     assert {"en"} <= {*data.language}
     assert re.fullmatch(r"[\w-]+/[\w.-]+", data.base_model)
     assert data.model_name == DEFAULT_MODEL
-    recipes = [load_recipe(path) for path in re.findall(r"run --config (\S+)", card.text)]
+    recipes = [
+        load_recipe(path)
+        for path in re.findall(r"run --config (\S+)", card.text.split("## Reproduce")[1])
+    ]
     assert recipes[-1].name == DEFAULT_MODEL
     for first, second in pairwise(recipes):
         assert second.encoder.path == f"{first.folder}/artifact"

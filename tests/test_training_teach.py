@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs affectlib[train]")
 pytest.importorskip("datasets", reason="training needs affectlib[train]")
+import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
@@ -159,6 +161,7 @@ def test_teachers_judge_the_text_before_it_was_rewritten(
     source = made.sources[0].model_copy(update={"copies": 2})
     made = made.model_copy(update={"augment": changes, "sources": (source,)})
     prepare(made, None)
+    (made.folder / "teach").mkdir()
     learnt: list[Any] = []
     judged: list[Any] = []
     monkeypatch.setattr(module, "_learn", lambda *given: learnt.extend(given[2]["input_ids"]))
@@ -207,3 +210,24 @@ def test_targets_are_mixed_with_what_the_teachers_say(tmp_path: Path) -> None:
     assert np.isnan(mixed[:3, ~of_user]).all()
     assert mixed[3, ~of_user] == pytest.approx(0.2)
     assert np.isnan(mixed[3, of_user]).all()
+
+
+def test_trained_weights_are_averaged_with_those_they_started_from(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    folder = made.folder / "train" / "model"
+    found = {}
+    for share in (1.0, 0.25):
+        changed = made.model_copy(
+            update={"train": made.train.model_copy(update={"average": share})}
+        )
+        train(changed)
+        found[share] = BertForSequenceClassification.from_pretrained(folder).state_dict()
+        shutil.rmtree(made.folder / "train")
+    start = BertForSequenceClassification.from_pretrained(made.folder / "prepare" / "encoder")
+    moved = 0.0
+    for name, before in start.state_dict().items():
+        alone, averaged = found[1.0][name], found[0.25][name]
+        moved += (alone - before).abs().sum().item()
+        torch.testing.assert_close(averaged - before, 0.25 * (alone - before), atol=1e-6, rtol=0)
+    assert moved > 0

@@ -131,6 +131,9 @@ class TrainSettings(_Section):
         label_smoothing: How much of each target is spread over both classes.
         cue_weight: Weight of a cue's loss; that of the label has weight 1.
         cue_positive_weight: Weight of a cue that is shown, against one that is not.
+        average: Share of the trained weights in their average with those that training started
+            from, which keeps some of what these knew; 1 for the trained ones alone (Wortsman et
+            al. 2022, "Robust fine-tuning of zero-shot models").
         save_steps: Steps between checkpoints.
         max_steps: Steps at most; -1 for as many as the epochs take.
     """
@@ -144,6 +147,7 @@ class TrainSettings(_Section):
     label_smoothing: float = 0.02
     cue_weight: float = 0.5
     cue_positive_weight: float = Field(default=1.0, gt=0)
+    average: float = Field(default=1.0, gt=0, le=1)
     save_steps: int = 400
     max_steps: int = -1
 

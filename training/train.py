@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +144,29 @@ def train(recipe: Recipe) -> dict[str, float]:
     else:
         model = load_model(prepared / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
+    start = deepcopy(model.state_dict())
     trainer = fit(recipe, model, tokenizer, windows, folder)
+    average_weights(model, start, recipe.train.average)
     metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
     trainer.save_model(str(folder / "model"))
     write_json(folder / "metrics.json", metrics)
     return metrics
+
+
+def average_weights(
+    model: PreTrainedModel, start: Mapping[str, torch.Tensor], share: float
+) -> None:
+    """Average a model's weights with those that it started from, in place.
+
+    Args:
+        model: The trained model.
+        start: The weights that it started from.
+        share: Share of the trained weights.
+    """
+    with torch.no_grad():
+        for name, weights in model.state_dict().items():
+            if weights.is_floating_point():
+                weights.lerp_(start[name].to(weights.device), 1 - share)
 
 
 def labelled_windows(windows: Dataset) -> Dataset:
