@@ -64,6 +64,7 @@ _NOT_LATIN = re.compile("[^\x00-\u024fḀ-ỿ]")
 _DRAWN_OUT = re.compile(r"([A-Za-zé])\1\1")
 _RUN = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _MOST_RUNS = 4
+_LONGEST_WORD = 100
 
 _EMOJI = "\U0001f170\U0001f171\U0001f17e\U0001f17f"  # blood types and the parking sign
 
@@ -125,7 +126,8 @@ def drawn_in(text: str, rank: Callable[[str], int | None]) -> str:
     """Return text in which drawn-out letters are written once or twice, as the word wants it.
 
     Of the words that a word with three and more of a letter in a row may stand for, the commonest
-    is taken; if none of them is known, that with single letters. Known words stay (``www``).
+    is taken; if none of them is known, that with single letters. Known words stay (``www``), and so
+    does what is too long for a word.
 
     Args:
         text: Any text.
@@ -143,6 +145,8 @@ def drawn_in(text: str, rank: Callable[[str], int | None]) -> str:
 
     def usual(found: re.Match[str]) -> str:
         word = found[0]
+        if len(word) > _LONGEST_WORD:
+            return word
         parts = _RUN.split(word)  # what lies between runs, and the letter of each run
         runs = len(parts) // 2
         if not runs or rank(word.lower()) is not None:
