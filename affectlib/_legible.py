@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
 __all__ = ["drawn_in", "legible"]
@@ -147,21 +147,22 @@ def drawn_in(text: str, rank: Callable[[str], int | None]) -> str:
         word = found[0]
         if len(word) > _LONGEST_WORD:
             return word
-        parts = _RUN.split(word)  # what lies between runs, and the letter of each run
-        runs = len(parts) // 2
+        runs = len(_RUN.findall(word))
         if not runs or rank(word.lower()) is not None:
             return word
-        written = []
-        for counts in product((1, 2), repeat=runs) if runs <= _MOST_RUNS else [(1,) * runs]:
-            letters = (letter * count for letter, count in zip(parts[1::2], counts, strict=True))
-            pieces = zip(parts[::2], [*letters, ""], strict=True)
-            written.append("".join(piece for pair in pieces for piece in pair))
+        counts = product((1, 2), repeat=runs) if runs <= _MOST_RUNS else [(1,) * runs]
+        written = [_write_runs(word, iter(times)) for times in counts]
         ranks = [
             (place, option) for option in written if (place := rank(option.lower())) is not None
         ]
         return min(ranks)[1] if ranks else written[0]
 
     return _WORD.sub(usual, text)
+
+
+def _write_runs(word: str, times: Iterator[int]) -> str:
+    """Write the letter of each run in a word as often as is said."""
+    return _RUN.sub(lambda run: run[1] * next(times), word)
 
 
 def _compose(found: re.Match[str]) -> str:

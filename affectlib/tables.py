@@ -120,8 +120,8 @@ class AffectMapper:
     tables; the result is of the same kind, with the labels added. Each row of a batch must be a
     whole conversation, or the batch hold whole conversations (a group). Where rows are not what
     `level` says, the result is a table of its own, as that of `label_table`, which `spark_schema`
-    does not describe. A mapper pickles as its
-    arguments, and loads its classifier once a process, at the first batch.
+    does not describe. A mapper pickles as its arguments, and loads its classifier once a process,
+    at the first batch.
 
     Args:
         model: See `affectlib.AffectClassifier.from_pretrained`, also for the other options.

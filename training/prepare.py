@@ -213,13 +213,11 @@ def _windows(
             if altered is not conversation:
                 rewritten = augmenter.rewrite(altered, labelled.row.get("lang", "en"))
             # Typing errors can make a window more or less of a long message.
-            windows = [
-                *zip(
-                    _windows_of(place, rewritten, encoder, user=user),
-                    _windows_of(place, altered, encoder, user=user),
-                    strict=False,
-                )
-            ]
+            plain = _windows_of(place, altered, encoder, user=user)
+            read = plain
+            if rewritten != altered:
+                read = _windows_of(place, rewritten, encoder, user=user)
+            windows = [*zip(read, plain, strict=False)]
             if len(windows) > LONG_MESSAGE_WINDOWS and not labelled.emotional:
                 windows = random_state.sample(windows, LONG_MESSAGE_WINDOWS)
             for ids, plain_ids in windows:
