@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from affectlib.artifacts import DEFAULT_MODEL, bundled_models
 from tests.pages import ROOT, blocks_of, check_command, commands, run_page
 
@@ -16,6 +18,7 @@ def test_example_prints_what_it_says():
 
 
 def test_commands_it_shows_are_there():
+    pytest.importorskip("accelerate", reason="training needs affectlib[train]")
     shown = [
         (words, block.place)
         for block in blocks_of(ROOT / "README.md")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from affectlib._legible import legible
 from affectlib.classifier import AffectClassifier
 from tests.robustness import PERTURBATIONS, altered, main, read_rows
+
+CORPUS = Path(__file__).parents[1] / "training/data/corpus.jsonl"
 
 
 def test_messages_are_balanced_and_distinct():
@@ -20,6 +24,18 @@ def test_messages_are_balanced_and_distinct():
     )
     texts = [row[name].lower() for row in rows for name in ("text", "paraphrase")]
     assert len({*texts}) == len({row["id"] for row in rows}) * 2 == 240
+
+
+def test_no_message_is_in_the_corpus():
+    def bare(text):
+        return " ".join(re.findall(r"\w+", text.lower()))
+
+    with CORPUS.open(encoding="utf-8") as file:
+        known = {
+            bare(message["content"]) for line in file for message in json.loads(line)["messages"]
+        }
+    ours = {bare(row[name]) for row in read_rows() for name in ("text", "paraphrase")}
+    assert ours & known == set()
 
 
 def test_every_alteration_alters():
