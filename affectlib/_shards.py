@@ -106,6 +106,12 @@ class Layout:
             return self.working_manifest
         return _beside(self.target, ".manifest")
 
+    @property
+    def written(self) -> list[Path]:
+        """What a run writes, of the shards of each table the first."""
+        shards = [_part(self, level, 0) for level in self.levels]
+        return [*(self.files or {}).values(), self.final_manifest, self.working_manifest, *shards]
+
     def subfolder(self, level: RowLevel) -> Path:
         """Return the folder of the shards of a table."""
         return self.folder / _SUBFOLDERS[level]
@@ -181,6 +187,21 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
     return finished
 
 
+def require_new(layout: Layout) -> None:
+    """Refuse whatever is there already, for an input that cannot be compared with an earlier one.
+
+    Raises:
+        OutputExistsError: An output is there, finished or not, or something else.
+    """
+    there = (layout.working_manifest, *(layout.files or {}).values())
+    if any(path.exists() for path in there):
+        raise OutputExistsError(
+            f"{layout.target}: it exists, and whether it was made from this input cannot be told, "
+            "as that is a stream; name another output or allow to overwrite"
+        )
+    _refuse_foreign(layout)
+
+
 class Shards:
     """An output that is being made.
 
@@ -228,7 +249,12 @@ class Shards:
             shard = None
         if shard is None:
             shard = self._open = _OpenShard(labelled.record, self._layout, self._schemas)
-        shard.add(labelled)
+        try:
+            shard.add(labelled)
+        except BaseException:  # part of the record may be written, so it can never be completed
+            self._open = None
+            shard.discard()
+            raise
 
     def finish(self) -> None:
         """Complete the output."""

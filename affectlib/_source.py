@@ -1,9 +1,12 @@
-"""What tells whether an input is still the same."""
+"""What tells whether an input is still the same, and what belongs to it."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from affectlib.formats._datasets import HUB
@@ -19,8 +22,8 @@ class SourceFacts:
     Attributes:
         files: Number of its files.
         bytes: Their size.
-        sha256: SHA-256 over the names and contents of the files, None for a stream, which can be
-            read only once.
+        sha256: SHA-256 over the names and contents of the files, None for a stream: a pipe, or a
+            data set on the Hub.
     """
 
     files: int
@@ -29,7 +32,7 @@ class SourceFacts:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it can be read only once."""
+        """Whether it cannot be read before it is labelled, nor compared with an earlier one."""
         return self.sha256 is None
 
 
@@ -42,12 +45,9 @@ def inspect_source(source: str) -> SourceFacts:
     Raises:
         OSError: There is no such file, or it cannot be read.
     """
-    files = None if source.startswith(HUB) else list_files(source)
-    path = Path(source)
+    files = _files_of(source)
     if files is None:
-        if source == "-" or source.startswith(HUB) or (path.exists() and not path.is_file()):
-            return SourceFacts(1, 0, None)
-        files = {path.name: path}
+        return SourceFacts(1, 0, None)
     digest = hashlib.sha256()
     size = 0
     for name, file in files.items():
@@ -57,3 +57,60 @@ def inspect_source(source: str) -> SourceFacts:
             while block := stream.read(_BLOCK):
                 digest.update(block)
     return SourceFacts(len(files), size, digest.hexdigest())
+
+
+def file_among(source: str, paths: Iterable[Path]) -> Path | None:
+    """Return the first of some paths that is a file of an input, by whatever name, None if none is.
+
+    Raises:
+        FileNotFoundError: The input is a pattern that no file fits.
+    """
+    there = [path for path in paths if path.exists()]
+    files = (_files_of(source) or {}) if there else {}
+    read = {_identity(file) for file in files.values() if file.exists()}
+    return next((path for path in there if _identity(path) in read), None)
+
+
+def takes_up(source: str, path: Path) -> bool:
+    """Whether an input that is a folder or a pattern would hold a file of this path."""
+    if source == "-" or source.startswith(HUB):
+        return False
+    place = path.parent.resolve() / path.name
+    if Path(source).is_dir():
+        return place.is_relative_to(Path(source).resolve())
+    if Path(source).exists() or not glob.has_magic(source):
+        return False
+    parts = Path(source).parts
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    folder = Path(*parts[:first]).resolve()
+    return place.is_relative_to(folder) and _fits(place.relative_to(folder).parts, parts[first:])
+
+
+def _files_of(source: str) -> dict[str, Path] | None:
+    """Return the files of an input by their names, None for a stream."""
+    if source == "-" or source.startswith(HUB):
+        return None
+    files = list_files(source)
+    path = Path(source)
+    if files is None and (path.is_file() or not path.exists()):
+        return {path.name: path}
+    return files
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what is the same for all names of a file."""
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino
+
+
+def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path fit those of a pattern, by the rules of `glob`."""
+    if not pattern:
+        return not names
+    if pattern[0] == "**" and _fits(names, pattern[1:]):
+        return True
+    if not names or (names[0].startswith(".") and not pattern[0].startswith(".")):
+        return False
+    if pattern[0] == "**":
+        return _fits(names[1:], pattern)
+    return fnmatch(names[0], pattern[0]) and _fits(names[1:], pattern[1:])

@@ -79,6 +79,7 @@ class AffectClassifier:
         self._engine = engine
         self._operating_point = operating_point
         self._assistant_cues = assistant_cues
+        self._threads: int | None = None
         self._known = WindowCache()
         tokenizer = artifact.file(_TOKENIZER)
         try:
@@ -126,12 +127,14 @@ class AffectClassifier:
         """
         artifact = load_artifact(model, local_files_only=local_files_only, revision=revision)
         artifact.operating_point(operating_point)
-        return cls(
+        classifier = cls(
             artifact,
             load_engine(artifact, engine=engine, device=device, threads=threads),
             operating_point=operating_point,
             assistant_cues=assistant_cues,
         )
+        classifier._threads = threads
+        return classifier
 
     def __repr__(self) -> str:
         """Name the model and what runs it."""
@@ -172,6 +175,7 @@ class AffectClassifier:
             "engine": self.engine,
             "operating_point": self.operating_point,
             "assistant_cues": self.assistant_cues,
+            "threads": self._threads,
         }
 
     @property

@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._inputs import in_buffers, text_size
@@ -22,12 +21,14 @@ from affectlib._manifest import Header
 from affectlib._output import StandardOutput
 from affectlib._pipeline import Background, ahead
 from affectlib._rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
-from affectlib._shards import Layout, Shards, discard_unfinished, find_finished
-from affectlib._source import SourceFacts, inspect_source
+from affectlib._shards import Layout, Shards, discard_unfinished, find_finished, require_new
+from affectlib._source import SourceFacts, file_among, inspect_source, takes_up
 from affectlib._workers import Item, Label, label_here, label_on_ray, label_with_processes
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
 from affectlib.formats import Branches, ReadReport, read_conversations
+from affectlib.formats._reader import people_named
+from affectlib.one_liner import load_once
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -125,8 +126,10 @@ def label_file(
     ``conversations`` and ``messages``. Either way these are written one after the other, so that
     a run that is stopped, killed or out of disk loses little: the same call with `resume` goes
     on after the last. A manifest says what the labels are made from; on an output that is
-    finished and made from the same input, model and options, nothing is done. The rows do not
-    depend on the number of workers, nor on whether it was resumed.
+    finished and made from the same input, model and options, nothing is done. Of a pipe or a data
+    set on the Hub none can tell whether it is the same, so that an output of it is never resumed,
+    and refused if it is there. The rows do not depend on the number of workers, nor on whether it
+    was resumed.
 
     Args:
         src: The transcripts, ``-`` for standard input; see `affectlib.formats`.
@@ -155,12 +158,14 @@ def label_file(
 
     Raises:
         OutputExistsError: `dst` is there, and neither finished nor to be resumed or overwritten,
-            or it is `src` itself, or another process is writing it.
+            or it belongs to `src`, or it is there and `src` is a pipe or on the Hub, or another
+            process is writing it.
         ResumeError: `dst` is made from another input, model or options.
         TranscriptFormatError: `src` has no known format, or a record failed and `on_error` is
             ``raise``.
         OSError: A file cannot be opened or written.
         OptionError: An option has an unknown value, such as the suffix of `dst`.
+        InputTypeError: `users` or `assistants` is a str instead of a list of names.
         WorkerError: A worker process was killed.
         MissingExtraError: `ray` was asked for and is not installed.
 
@@ -185,7 +190,8 @@ def label_file(
             "standard output takes one table of JSON Lines and cannot be resumed; name a file"
         )
     _refuse_source(source, layout)
-    users, assistants = sorted(users), sorted(assistants)
+    users = sorted(people_named(users, "users"))
+    assistants = sorted(people_named(assistants, "assistants"))
     report = ReadReport() if report is None else report
     items = read_conversations(
         source,
@@ -199,9 +205,7 @@ def label_file(
         report=report,
     )
     if classifier is None:
-        from affectlib.classifier import AffectClassifier
-
-        classifier = AffectClassifier.from_pretrained()
+        classifier = load_once()
     facts = inspect_source(source)
     if resume and facts.is_stream:
         raise OptionError(f"{source}: a stream cannot be read again to resume; give a file")
@@ -231,6 +235,8 @@ def label_file(
     with layout.locked():
         if overwrite:
             discard_unfinished(layout)
+        elif facts.is_stream:
+            require_new(layout)
         elif (finished := find_finished(layout, header, resume=resume)) is not None:
             return run.summary(finished.counts(), finished_before=True)
         made_with = {**header["model"], "operating_point": classifier.operating_point}
@@ -279,11 +285,13 @@ class _Run:
             with suppress(Exception):
                 writer.close()
             if (kept := shards.abandon()) is not None:
-                error.add_note(f"what was labelled until then is in {kept}, and can be resumed")
+                remedy = "" if self.facts.is_stream else ", and can be resumed"
+                error.add_note(f"what was labelled until then is in {kept}{remedy}")
             raise
         return self.summary(counts)
 
     def summary(self, counts: Counts, *, finished_before: bool = False) -> LabelSummary:
+        dropped = self.report.dropped.copy()  # the thread that reads may add a reason meanwhile
         return LabelSummary(
             counts.conversations,
             counts.emotional,
@@ -297,7 +305,7 @@ class _Run:
             self._expected(),
             finished_before,
             self.repaired,
-            {reason: tally.count for reason, tally in self.report.dropped.items()},
+            {reason: tally.count for reason, tally in dropped.items()},
         )
 
     def _expected(self) -> int | None:
@@ -369,11 +377,12 @@ def _model(classifier: AffectClassifier) -> dict[str, str]:
 
 def _refuse_source(source: str, layout: Layout | None) -> None:
     """Refuse an output that would replace its own input, or that would be read as one."""
-    if layout is None or source == "-":
+    if layout is None:
         return
-    path = Path(source)
-    for target in (layout.folder, *(layout.files or {}).values()):
-        if path.is_file() and target.exists() and target.samefile(path):
-            raise OutputExistsError(f"{target}: this is the input; name another output")
-        if path.is_dir() and target.resolve().is_relative_to(path.resolve()):
-            raise OutputExistsError(f"{target}: it lies in the input; name an output elsewhere")
+    if (target := file_among(source, layout.written)) is not None:
+        raise OutputExistsError(f"{target}: this is the input; name another output")
+    if any(takes_up(source, path) for path in layout.written):
+        raise OutputExistsError(
+            f"{layout.target}: it lies in the input, or what is written there fits its pattern; "
+            "name an output elsewhere"
+        )

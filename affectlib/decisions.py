@@ -9,6 +9,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib.errors import OptionError
+
 __all__ = ["ConversationCalibration", "OperatingPoint", "prior_shift", "sigmoid"]
 
 
@@ -17,7 +19,8 @@ class OperatingPoint:
     """Thresholds, and what they were found to give on conversations kept for choosing them.
 
     Attributes:
-        message: Probability from which a message is emotional.
+        message: Probability from which a message is emotional. It leaves the same share of messages
+            alone as the other does of conversations.
         conversation: Probability from which a conversation is emotional.
         sensitivity: Share of the emotional conversations found (recall).
         specificity: Share of the other conversations left alone.
@@ -113,7 +116,7 @@ def prior_shift(
         The probability at the new prevalence, of the same shape.
 
     Raises:
-        ValueError: A probability lies outside 0 to 1, or a prevalence is not between them.
+        OptionError: A probability lies outside 0 to 1, or a prevalence is not between them.
 
     Example:
         >>> round(prior_shift(0.5, trained=0.1, deployed=0.01), 4)
@@ -121,10 +124,10 @@ def prior_shift(
     """
     for name, prevalence in (("trained", trained), ("deployed", deployed)):
         if not 0 < prevalence < 1:
-            raise ValueError(f"{name} must be more than 0 and less than 1, got {prevalence}")
+            raise OptionError(f"{name} must be more than 0 and less than 1, got {prevalence}")
     values = np.asarray(probability, dtype=np.float64)
     if not np.all((values >= 0) & (values <= 1)):
-        raise ValueError("probabilities must lie between 0 and 1")
+        raise OptionError("probabilities must lie between 0 and 1")
     emotional = values * (deployed / trained)
     task = (1 - values) * ((1 - deployed) / (1 - trained))
     shifted = np.asarray(emotional / (emotional + task))

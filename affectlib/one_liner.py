@@ -1,16 +1,20 @@
-"""The one-liner: `affectlib.predict`, with the bundled model."""
+"""The one-liner, `affectlib.predict`, and the classifiers that are loaded once a process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from inspect import signature
 from threading import Lock
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from affectlib._inputs import Messages
-from affectlib.classifier import AffectClassifier
+from affectlib._forks import renew_in_children
 from affectlib.conversation import Conversation
 from affectlib.predictions import ConversationPrediction, MessagePrediction
+
+if TYPE_CHECKING:
+    from affectlib._inputs import Messages
+    from affectlib.classifier import AffectClassifier
 
 __all__ = ["predict"]
 
@@ -47,14 +51,49 @@ def predict(x: Any, *, operating_point: str | None = None) -> Any:
         >>> affectlib.predict("Convert this CSV to JSON in Python").label
         'task'
     """
-    with _loading:
-        classifier = _default()
-    return classifier.predict(x, operating_point=operating_point)
+    return load_once().predict(x, operating_point=operating_point)
 
 
-_loading = Lock()
+def load_once(**options: Any) -> AffectClassifier:
+    """Load a classifier once a process, whoever asks for it; the three last used are kept.
+
+    Args:
+        options: Arguments of `AffectClassifier.from_pretrained`, whose errors it raises. Those
+            that are left out are the same as its defaults.
+
+    Example:
+        >>> load_once() is load_once(model="affect-small", threads=None)
+        True
+    """
+    return _loader.load(options)
 
 
-@cache
-def _default() -> AffectClassifier:
-    return AffectClassifier.from_pretrained()
+class _Loader:
+    """Loads classifiers, one at a time."""
+
+    def __init__(self) -> None:
+        """Take a lock."""
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Take a lock that no thread of a parent process holds."""
+        self._lock = Lock()
+
+    def load(self, options: Mapping[str, Any]) -> AffectClassifier:
+        from affectlib.classifier import AffectClassifier
+
+        arguments = signature(AffectClassifier.from_pretrained).bind(**options)
+        arguments.apply_defaults()
+        with self._lock:
+            return _load(**arguments.arguments)
+
+
+@lru_cache(maxsize=3)
+def _load(**options: Any) -> AffectClassifier:
+    from affectlib.classifier import AffectClassifier
+
+    return AffectClassifier.from_pretrained(**options)
+
+
+_loader = _Loader()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,8 +14,9 @@ from affectlib._extras import requires_extra
 from affectlib.artifacts import DEFAULT_MODEL
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import InputTypeError
+from affectlib.one_liner import load_once
 from affectlib.predictions import ConversationFailure
-from affectlib.tables import column_values, load_once
+from affectlib.tables import column_values
 from affectlib.taxonomy import CUES
 
 with requires_extra("sklearn"):
@@ -56,7 +58,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        model: str = DEFAULT_MODEL,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
         device: str = "auto",
         engine: str = "auto",
         operating_point: str = "balanced",

@@ -9,15 +9,24 @@ them writes anything anywhere.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._rows import Labelled, Row, RowLevel, output_schema
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError, InputTypeError, OptionError
 from affectlib.formats._columns import find_columns
-from affectlib.formats._fields import kind_of, named_message, to_conversation, to_message, to_text
+from affectlib.formats._fields import (
+    is_missing,
+    kind_of,
+    name_list,
+    named_message,
+    to_conversation,
+    to_message,
+    to_text,
+)
+from affectlib.one_liner import load_once
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -27,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AffectMapper", "label_table", "register_duckdb"]
 
-_NESTED = ("messages", "conversations", "conversation")
 _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
     "conversation": ("status", "error", "label", "probability", "any", "adjusted", "rate"),
     "message": ("status", "error", "label", "probability"),
@@ -51,11 +59,11 @@ def label_table(
 ) -> Any:
     """Label the conversations of a table in memory.
 
-    A table is nested, with a conversation a row and its messages in a column (``messages``,
-    ``conversations`` or ``conversation``: a list of mappings with role and content, or the same as
-    JSON text), or long, with a message a row (columns for the conversation's id, role, content).
-    Where a row is what `level` says, the labels are added to it; else the result has the columns
-    of `affectlib.corpus.output_schema`.
+    A table is long, with a message a row, if it has columns for the conversation's id, role and
+    content. Else it is nested, with a conversation a row and its messages in a column (such as
+    ``messages``, ``conversation`` or ``chat``: a list of mappings with role and content, or the
+    same as JSON text). Where a row is what `level` says, the labels are added to it; else the
+    result has the columns of `affectlib.corpus.output_schema`.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.
@@ -149,7 +157,7 @@ class AffectMapper:
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | os.PathLike[str] | None = None,
         *,
         level: RowLevel = "conversation",
         columns: Mapping[str, str] | None = None,
@@ -268,7 +276,7 @@ def column_values(column: Any) -> list[Any]:
         if hasattr(column, method):
             column = getattr(column, method)()
             break
-    return [None if _is_gap(value) else value for value in column]
+    return [None if is_missing(value) else value for value in column]
 
 
 def _labels(
@@ -282,22 +290,26 @@ def _labels(
     """Return the labels, and whether they are a table of their own."""
     import pyarrow
 
-    fields = dict(columns or {})
-    nested = fields.pop("messages", None) or next((n for n in _NESTED if n in given), None)
+    fields = find_columns([*given], columns)
+    if fields is None:
+        raise OptionError(
+            f"the table has the columns {name_list([*given])}, but none with a usual name for the "
+            "messages of a conversation, or for its id, role and content; name them, for example "
+            "columns={'messages': 'chat'}"
+        )
+    nested = fields.get("messages")
+    whole = level == ("conversation" if nested is None else "message")
     added = _added_schema(level, prefix)
-    if taken := [name for name in added.names if name in given]:
+    if not whole and (taken := [name for name in added.names if name in given]):
         raise OptionError(
             f"the table has a column {taken[0]!r} already; rename it, or give a prefix"
         )
-    if nested is not None:
-        if nested not in given:
-            raise OptionError(f"there is no column {nested!r}; the table has {', '.join(given)}")
-        items = [_read_nested(value) for value in column_values(given[nested])]
-        places: list[list[int]] = [[row] for row in range(len(items))]
-        whole = level == "message"
+    if nested is None:
+        values = {field: column_values(given[column]) for field, column in fields.items()}
+        items, places = _read_long(values)
     else:
-        items, places = _read_long(given, fields)
-        whole = level == "conversation"
+        items = [_read_nested(value) for value in column_values(given[nested])]
+        places = [[row] for row in range(len(items))]
     rows: list[Row] = []
     total = sum(map(len, places))
     by_row: list[Row] = [{} for _ in range(total)]
@@ -342,7 +354,7 @@ def _read_nested(value: Any) -> _Item:
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise ConversationError("expected a list of messages, got other text") from None
         if hasattr(value, "tolist"):
             value = value.tolist()
@@ -362,23 +374,16 @@ def _plain_row(message: Any) -> Any:
     return message.asDict() if hasattr(message, "asDict") else message
 
 
-def _read_long(
-    given: Mapping[str, Any], fields: Mapping[str, str]
-) -> tuple[list[_Item], list[list[int]]]:
+def _read_long(values: Mapping[str, Sequence[Any]]) -> tuple[list[_Item], list[list[int]]]:
     """Make conversations of rows that are messages, in the order of their first rows.
+
+    Args:
+        values: The columns, by field.
 
     Returns:
         The conversations, whose messages have the number of their row for an id, and the rows of
         each.
     """
-    found = find_columns([*given], fields)
-    if found is None:
-        raise OptionError(
-            f"the table has the columns {', '.join(given)}, but none with a usual name for the "
-            "messages of a conversation, or for its id, role and content; name them, for example "
-            "columns={'messages': 'chat'}"
-        )
-    values = {field: column_values(given[column]) for field, column in found.items()}
     groups: dict[str | None, list[int]] = {}
     for row, identifier in enumerate(values["conversation_id"]):
         groups.setdefault(to_text(identifier), []).append(row)
@@ -416,11 +421,6 @@ def _read_group(
     return to_conversation({**about, "id": identifier}, messages)
 
 
-def _is_gap(value: Any) -> bool:
-    """Whether a value is the NaN or NaT that pandas puts where there is none."""
-    return value is None or (isinstance(value, float) and value != value)
-
-
 def _is_dataset(frame: Any) -> bool:
     return type(frame).__module__.startswith("datasets.") and hasattr(frame, "with_format")
 
@@ -433,19 +433,3 @@ def _to_dataset(like: Any, table: pyarrow.Table) -> Any:
 
 def _default(classifier: AffectClassifier | None) -> AffectClassifier:
     return load_once() if classifier is None else classifier
-
-
-def load_once(**options: Any) -> AffectClassifier:
-    """Load a classifier once a process; the two last used are kept.
-
-    Args:
-        options: Arguments of `AffectClassifier.from_pretrained`, as plain values.
-    """
-    return _loaded(json.dumps(options, sort_keys=True))
-
-
-@lru_cache(maxsize=2)
-def _loaded(options: str) -> AffectClassifier:
-    from affectlib.classifier import AffectClassifier
-
-    return AffectClassifier.from_pretrained(**json.loads(options))

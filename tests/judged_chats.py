@@ -40,6 +40,7 @@ def labelled(
     pair: str | None = None,
     decoy: str | None = None,
     cues: Sequence[str] = (),
+    pool: str = "random",
 ) -> LabelledConversation:
     """A conversation of user messages, of which those at the given places are charged."""
     messages: list[Message] = []
@@ -56,7 +57,7 @@ def labelled(
         emotional=bool(charged),
         cues=frozenset(cues),
         charged=frozenset(places[i] for i in charged),
-        row={"lang": lang, "pair": pair, "pool": "random", "labels": labels},
+        row={"lang": lang, "pair": pair, "pool": pool, "labels": labels},
     )
 
 

@@ -185,9 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def _info(self, body: bytes, name: str, revision: str | None = None) -> None:
+        if self.hub.commits.get(name) == {}:  # made a moment ago: some clients ask about it first
+            return self._send(200, {"id": name, "siblings": [], "tags": []})
         if (found := self._revision(name, revision)) is not None:
             siblings = [{"rfilename": file} for file in self.hub.commits[name][found]]
-            self._send(200, {"id": name, "sha": found, "siblings": siblings, "tags": []})
+            return self._send(200, {"id": name, "sha": found, "siblings": siblings, "tags": []})
+        return None
 
     def _tree(self, body: bytes, name: str, revision: str) -> None:
         if (found := self._revision(name, revision)) is None:

@@ -84,6 +84,8 @@ def test_a_difference_without_spread_has_no_interval():
 def test_bad_comparisons_are_named(options, problem):
     with pytest.raises(OptionError, match=problem):
         compare(JOINED.with_columns(constant=pl.lit("x")), **options)
+    with pytest.raises(OptionError, match=r"outcomes: name .* one of turn_rate, any_rate"):
+        compare(JOINED.select("user_id", "modality", "age"), "modality")
     with pytest.raises(TableError, match="users, gender: expected numbers"):
         compare(JOINED, "modality", outcomes=["gender"])
 

@@ -108,6 +108,29 @@ def test_small_groups_are_suppressed_unless_asked_for():
     assert not prevalence(few, by="group", min_users=0)["suppressed"].any()
 
 
+def test_gold_labels_of_few_users_are_suppressed_where_all_labels_are_not():
+    labels = PEOPLE.conversations.with_columns(
+        half=pl.when(pl.col("record") % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
+    )
+    few = pl.col("user_id").is_in(sorted({*labels["user_id"]})[:5])
+    mine = labels.filter((pl.col("half") == "b") | few).select("record")
+    gold = PEOPLE.gold_conversations.join(mine, on="record")
+    found = prevalence(labels, gold, by="half")
+    hidden, shown = (figures(found.filter(half=half)) for half in "ab")
+    assert [name for name, row in hidden.items() if row["suppressed"]] == ["gold", "ppi"]
+    assert hidden["gold"]["estimate"] is hidden["gold"]["users"] is None
+    assert hidden["naive"]["users"] > 10
+    assert {row["gold"] for row in hidden.values()} == {None}
+    assert not any(row["suppressed"] for row in shown.values())
+    of_few = PEOPLE.gold_conversations.join(labels.filter(few).select("record"), on="record")
+    of_few = of_few.with_columns(
+        gold=pl.when(pl.int_range(pl.len()) < 5).then(pl.lit("emotional")).otherwise(pl.lit("task"))
+    )
+    every = prevalence(labels, of_few)
+    assert every["suppressed"].to_list() == [False, True, True, True]
+    assert not prevalence(labels, of_few, min_users=0)["suppressed"].any()
+
+
 def test_clusters_widen_the_interval():
     alone = PEOPLE.conversations.with_columns(user_id=pl.col("conversation_id"))
     narrow, wide = (prevalence(frame).row(0, named=True) for frame in (alone, PEOPLE.conversations))
@@ -181,13 +204,13 @@ def test_ids_that_are_there_twice_cannot_be_joined():
 @pytest.mark.parametrize("answers", [["yes", "no"], ["TRUE", "false"], [1, 0], [True, False]])
 def test_answers_have_synonyms_and_gaps(answers):
     sheet = pl.DataFrame({"record": [*range(40)], "gold": answers * 20}, strict=False)
-    first = prevalence(PEOPLE.conversations, sheet)
+    first = prevalence(PEOPLE.conversations, sheet, min_users=0)
     assert figures(first)["gold"]["estimate"] == 0.5
     gaps = sheet.with_columns(pl.col("gold").cast(pl.String)).vstack(
         pl.DataFrame({"record": [90, 91, 92], "gold": ["unsure", "", None]})
     )
     with pytest.warns(AnalysisWarning, match="3 of 43 rows have no answer"):
-        assert figures(prevalence(PEOPLE.conversations, gaps))["gold"]["gold"] == 40
+        assert figures(prevalence(PEOPLE.conversations, gaps, min_users=0))["gold"]["gold"] == 40
 
 
 @pytest.mark.parametrize(
@@ -240,6 +263,20 @@ def test_calibration_follows_calibrated_probabilities():
     assert inside.height >= 4
     with pytest.raises(OptionError, match="bins"):
         calibration(PEOPLE.conversations, PEOPLE.gold_conversations, bins=0)
+
+
+def test_calibration_hides_bins_of_few_users():
+    one = PEOPLE.conversations.group_by("user_id").len().sort("len")["user_id"][-1]
+    mine = PEOPLE.conversations.filter(user_id=one).select("record")
+    gold = PEOPLE.gold_conversations.join(mine, on="record")
+    found = calibration(PEOPLE.conversations, gold, bins=1)
+    assert found.height == 1
+    hidden = found.row(0, named=True)
+    assert hidden["suppressed"]
+    assert [hidden[name] for name in ("probability", "estimate", "low", "gold")] == [None] * 4
+    shown = calibration(PEOPLE.conversations, gold, bins=1, min_users=0).row(0, named=True)
+    assert shown["gold"] == gold.height > 10
+    assert shown["estimate"] is not None
 
 
 def test_intervals_agree_with_published_formulas():

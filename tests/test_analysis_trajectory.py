@@ -93,6 +93,18 @@ def test_pairs_of_cues_that_go_together_stand_out():
     assert row["estimate"] == pytest.approx(both.to_series().mean())
 
 
+def test_each_cue_has_its_threshold():
+    rows = pl.DataFrame(chat("a", "x", "tte"))
+    found = trajectory(rows, cue_threshold={"in_crisis": 0.1}, min_users=0)
+    shares = dict(found.filter(part="start").select("measure", "estimate").iter_rows())
+    assert shares == {"charged": 0, "in_crisis": 1, "shows_empathy": 0}
+    labels = PEOPLE.conversations.with_columns(in_crisis=0.2, seeks_support=0.2, seeks_company=0.2)
+    pairs = cue_pairs(labels, cue_threshold={"in_crisis": 0.1, "seeks_support": 0.1})
+    both = {(row["cue"], row["other"]): row["estimate"] for row in pairs.to_dicts()}
+    assert both["seeks_support", "in_crisis"] == 1
+    assert both["seeks_support", "seeks_company"] == 0
+
+
 def test_what_is_needed_is_named():
     with pytest.raises(TableError, match="labels of messages are needed"):
         trajectory(PEOPLE.conversations)

@@ -181,12 +181,27 @@ def test_one_user_and_equal_labels_are_said():
         )
 
 
+def test_each_cue_has_its_threshold():
+    rows = [
+        message("a", "x", 0, 0, "emotional", in_crisis=0.3, seeks_support=0.3),
+        message("a", "x", 1, 1, in_crisis=0.1, seeks_support=0.1),
+        message("b", "y", 0, 0, in_crisis=0.6, seeks_support=0.6),
+    ]
+    by_message = pl.DataFrame(rows)
+    by_conversation = PEOPLE.conversations.with_columns(in_crisis=0.3, seeks_support=0.3)
+    for frame, shares in ((by_message, (0.5, 0)), (by_conversation, (1, 0))):
+        found = users(frame, cue_threshold={"in_crisis": 0.25})
+        assert (found["in_crisis"][0], found["seeks_support"][0]) == shares
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
         ({"usage": "words"}, "unknown usage 'words'"),
         ({"time_zone": "Mars/Base"}, "unknown time_zone 'Mars/Base'"),
-        ({"cue_threshold": 0}, "cue_threshold"),
+        ({"cue_threshold": 0}, "cue_threshold must be more than 0 and at most 1, got 0"),
+        ({"cue_threshold": {"in_crisis": 2}}, "cue_threshold, in_crisis: must be more than 0"),
+        ({"cue_threshold": {"sad": 0.5}}, "cue_threshold: no cue 'sad'; there are shares_feelings"),
         ({"false_discovery_rate": 1}, "false_discovery_rate"),
     ],
 )
@@ -225,6 +240,7 @@ def test_concentration_has_intervals_and_hides_few_users():
     people = users(PEOPLE.messages)
     found = concentration(people)
     assert found["suppressed"].to_list() == [False, True, False, False]  # 1 % of 300 are 3
+    assert found["users"].to_list() == [300, None, 15, 30]
     shown = found.filter(~pl.col("suppressed"))
     assert (shown["low"] < shown["estimate"]).all()
     assert (shown["estimate"] < shown["high"]).all()

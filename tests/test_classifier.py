@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
+import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib import one_liner
+from affectlib import _workers, one_liner
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import (
@@ -23,8 +30,10 @@ from affectlib.errors import (
 )
 from affectlib.one_liner import predict
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
+from affectlib.tables import AffectMapper, label_table
 from affectlib.taxonomy import ASSISTANT_CUES, USER_CUES
 from tests.conftest import ALONE, BIAS, CHAT, TASK, WORDS, assistant, user, write_manifest
+from tests.test_concurrency import in_a_fork
 
 
 def sigmoid(z):
@@ -326,23 +335,74 @@ def test_neighbours_and_order_do_not_matter(tiny_classifier, chats, data):
         assert prediction.truncated_tokens == alone[i].truncated_tokens
 
 
-# The one-liner.
+# Loading, once a process and in others.
 
 
-def test_default_classifier_is_loaded_once_by_many_threads(tiny_classifier, monkeypatch):
-    loaded = []
+@pytest.fixture
+def loaded(tiny_classifier, monkeypatch):
+    """The arguments of every loading, each of which takes a while and gives the tiny classifier."""
+    calls = []
 
-    def load():
-        loaded.append(1)
+    @wraps(AffectClassifier.from_pretrained)
+    def load(**options):
+        calls.append(options)
+        time.sleep(0.02)
         return tiny_classifier
 
     monkeypatch.setattr(AffectClassifier, "from_pretrained", staticmethod(load))
-    one_liner._default.cache_clear()
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            predictions = list(pool.map(predict, [ALONE] * 32))
-        assert predictions == [tiny_classifier.predict(ALONE)] * 32
-        assert predict("sad", operating_point="high_recall").label == "emotional"
-        assert len(loaded) == 1
-    finally:
-        one_liner._default.cache_clear()
+    one_liner._load.cache_clear()
+    yield calls
+    one_liner._load.cache_clear()
+
+
+def test_default_classifier_is_loaded_once_by_many_threads(tiny_classifier, loaded):
+    with ThreadPoolExecutor(8) as pool:
+        predictions = list(pool.map(predict, [ALONE] * 32))
+    assert predictions == [tiny_classifier.predict(ALONE)] * 32
+    assert predict("sad", operating_point="high_recall").label == "emotional"
+    assert len(loaded) == 1
+
+
+def test_all_that_need_the_default_classifier_share_one(loaded):
+    transformer = pytest.importorskip("affectlib.sklearn").AffectTransformer()
+    chats = {"messages": [CHAT]}
+    calls = [
+        lambda: predict(ALONE),
+        lambda: label_table(pa.table(chats)),
+        lambda: AffectMapper()(chats),
+        lambda: AffectMapper("affect-small")(chats),
+        lambda: transformer.transform([ALONE]),
+    ]
+    with ThreadPoolExecutor(10) as pool:
+        for found in [pool.submit(call) for call in calls * 2]:
+            found.result()
+    assert len(loaded) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_does_not_wait_for_a_thread_that_loads(tiny_classifier, loaded):
+    with one_liner._loader._lock:  # as if another thread were loading at this moment
+        assert in_a_fork(lambda: predict(ALONE).label) == "emotional"
+
+
+def test_a_copy_in_another_process_computes_with_as_many_threads(tiny_folder):
+    classifier = AffectClassifier.from_pretrained(tiny_folder, device="cpu", threads=1)
+    copy = pickle.loads(pickle.dumps(classifier))
+    assert copy.options == classifier.options
+    assert copy.options["threads"] == copy._engine._options.intra_op_num_threads == 1
+    assert AffectClassifier.from_pretrained(**copy.options).options == classifier.options
+
+
+def test_workers_share_the_cores_whatever_the_threads_of_the_classifier(tiny_folder, monkeypatch):
+    @contextmanager
+    def running(load, count):
+        loads.append(load)
+        yield SimpleNamespace(submit=None)
+
+    loads = []
+    monkeypatch.setattr(_workers, "running", running)
+    monkeypatch.setattr(_workers, "count_cores", lambda: 6)
+    classifier = AffectClassifier.from_pretrained(tiny_folder, device="cpu", threads=1)
+    assert [*_workers.label_with_processes(classifier, 2)([])] == []
+    label = loads[0]()
+    assert label.__self__._classifier.options == classifier.options | {"threads": 3}

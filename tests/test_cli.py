@@ -132,6 +132,16 @@ def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_summary_does_not_replace_the_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    src = source(tmp_path, *RECORDS)
+    before = src.read_bytes()
+    assert cli.main(["label", str(src), "-o", str(tmp_path / "l.csv"), "--summary", str(src)]) == 2
+    assert "this is the input" in capsys.readouterr().err
+    assert src.read_bytes() == before
+
+
 def test_summary_as_json(tmp_path: Path) -> None:
     src, dst, summary = source(tmp_path, *RECORDS), tmp_path / "labels.csv", tmp_path / "s.json"
     assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(summary)]) == 1

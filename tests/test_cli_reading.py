@@ -80,6 +80,15 @@ def test_inspect_shows_text_only_if_asked(
     assert len(out) < 800
 
 
+def test_text_does_not_stand_among_the_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, lines(chat(SECRET)))
+    _, out, err = run(capsys, "inspect", path, "--json", "--show-text")
+    assert json.loads(out)["conversations"] == 1
+    assert f"user: {SECRET}\n" in err
+
+
 def test_inspect_without_the_detector(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,10 +16,12 @@ import pytest
 from affectlib.conversation import Conversation
 from affectlib.corpus import LabelSummary, label_file, output_schema
 from affectlib.errors import (
+    InputTypeError,
     OptionError,
     OutputExistsError,
     TranscriptFormatError,
 )
+from affectlib.formats import ReadReport, Tally
 from affectlib.predictions import (
     ConversationFailure,
     ConversationPrediction,
@@ -247,6 +249,22 @@ def test_the_input_is_never_overwritten(tmp_path: Path, how: str) -> None:
     assert src.read_bytes() == before
 
 
+@pytest.mark.parametrize("how", ["pattern", "folder"])
+def test_a_file_among_the_inputs_is_never_overwritten(tmp_path: Path, how: str) -> None:
+    chats = tmp_path / "chats"
+    chats.mkdir()
+    src = source(chats, record("x"))
+    other = chats / "other.jsonl"
+    other.write_bytes(src.read_bytes())
+    outside = tmp_path / "outside.jsonl"
+    outside.hardlink_to(src)
+    before = src.read_bytes()
+    for dst in (src, outside):
+        with pytest.raises(OutputExistsError, match="this is the input"):
+            label(chats / "*.jsonl" if how == "pattern" else chats, dst, overwrite=True)
+    assert src.read_bytes() == outside.read_bytes() == before
+
+
 def test_wrong_arguments_fail_before_anything_is_labelled(tmp_path: Path) -> None:
     src = source(tmp_path, record("x"))
     unused: Any = object()  # would fail if it were asked to label
@@ -260,6 +278,10 @@ def test_wrong_arguments_fail_before_anything_is_labelled(tmp_path: Path) -> Non
         label(src, tmp_path / "out.csv", on_error="skip", classifier=unused)
     with pytest.raises(OptionError, match="unknown format 'xml'"):
         label(src, tmp_path / "out.csv", format="xml", classifier=unused)
+    for argument in ("users", "assistants"):
+        with pytest.raises(InputTypeError, match=f"{argument} must be a list of names") as error:
+            label(src, tmp_path / "out.csv", classifier=unused, **{argument: "Ana"})
+        assert "Ana" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
@@ -325,6 +347,28 @@ def test_progress_counts_every_record(tmp_path: Path) -> None:
     assert [summary.conversations for summary in seen] == [1, 2, 3, 4, 5, 6]
     assert [summary.failed for summary in seen] == [0, 1, 1, 2, 3, 3]
     assert last.seconds >= seen[-1].seconds
+
+
+def test_progress_while_the_reading_finds_more_to_leave_out(tmp_path: Path) -> None:
+    report = ReadReport()
+
+    class Growing(Tally):
+        """Another reason turns up whenever this one is looked at, as from another thread."""
+
+        @property
+        def count(self) -> int:  # type: ignore[override]
+            report.dropped[f"reason {len(report.dropped)}"] = Tally(1)
+            return 1
+
+        @count.setter
+        def count(self, value: int) -> None: ...
+
+    report.dropped["tool"] = Growing()
+    src = source(tmp_path, record("x"), record("y"))
+    seen: list[LabelSummary] = []
+    summary = label(src, tmp_path / "out.csv", report=report, progress=seen.append)
+    assert seen[0].dropped == {"tool": 1}
+    assert len(summary.dropped) == 3
 
 
 def test_an_empty_corpus_has_columns_and_no_rows(tmp_path: Path) -> None:

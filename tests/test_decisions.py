@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affectlib.decisions import ConversationCalibration, OperatingPoint, prior_shift, sigmoid
+from affectlib.errors import OptionError
 
 probabilities = st.floats(0, 1)
 prevalences = st.floats(0.001, 0.999)
@@ -87,7 +88,7 @@ def test_shift_of_one_is_a_float():
     ],
 )
 def test_shift_refuses_what_is_no_probability(probability, trained, deployed, named):
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(OptionError, match=named):
         prior_shift(probability, trained=trained, deployed=deployed)
 
 

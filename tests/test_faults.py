@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from affectlib import corpus
+from affectlib import _output, corpus
 from affectlib.classifier import AffectClassifier
 from affectlib.corpus import label_file
 from affectlib.errors import OutputExistsError, WorkerError
@@ -154,6 +154,38 @@ def test_a_full_disk_is_told_and_what_was_labelled_is_kept(
     assert not [path for path in dst.rglob("*") if path.name.startswith(".")]
     summary = label(src, dst, output_format="jsonl", resume=True)
     assert (summary.resumed, summary.conversations) == (100, 110)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet", "out"])
+@pytest.mark.parametrize("failing", [1, 4, 8])
+def test_a_shard_of_which_a_write_failed_is_dropped_and_labelled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, failing: int
+) -> None:
+    monkeypatch.setattr(corpus, "_SHARD", 15)
+    monkeypatch.setattr(_output, "_GROUP", 10)
+    src, dst = corpus_of(tmp_path, 50), tmp_path / name
+    sink = _output._SINKS[dst.suffix or ".parquet"]
+    write, calls = sink.write, []
+
+    def full_once(self: Any, rows: Any) -> None:
+        calls.append(len(rows))
+        if len(calls) == failing:
+            write(self, rows[:3])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, rows)
+
+    monkeypatch.setattr(sink, "write", full_once)
+    with pytest.raises(OSError, match="No space left"):
+        label(src, dst, level="both")
+    summary = label(src, dst, level="both", resume=True)
+    assert summary.resumed % 15 == 0
+    assert summary.conversations == 50
+    if dst.suffix:
+        records = [row["record"] for row in rows_of(dst)]
+    else:
+        parts = sorted((dst / "conversations").iterdir())
+        records = [row["record"] for part in parts for row in rows_of(part)]
+    assert [int(record) for record in records] == [*range(50)]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="mounting needs root")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation
-from affectlib.errors import OptionError, TranscriptFormatError
+from affectlib.errors import InputTypeError, OptionError, TranscriptFormatError
 from affectlib.formats import read_conversations
 from tests.transcript_files import (
     EXAMPLES,
@@ -221,6 +221,9 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         read(path, columns={"role": "who"}, format="openai")
     with pytest.raises(OptionError, match="unknown branches 'some'"):
         read_conversations(path, branches="some")  # type: ignore[arg-type]
+    for option in ("users", "assistants"):
+        with pytest.raises(InputTypeError, match=f"{option} must be a list of names"):
+            read_conversations(path, **{option: "Ana"})  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.jsonl")
 

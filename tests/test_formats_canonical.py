@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
+from affectlib.formats import ReadReport, read_conversations
 from affectlib.formats.canonical import schema, to_record, write_conversations
 from tests.test_formats_fixtures import FIXTURES
-from tests.transcript_files import EXAMPLES, read
+from tests.transcript_files import EXAMPLES, chat, lines, read, texts, write
 
 _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
 _maybe = st.none() | _text
@@ -82,18 +83,30 @@ def test_every_format_comes_through_unchanged(tmp_path: Path, path: Path) -> Non
 
 
 def test_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chat = Conversation((Message("user", "hé\u2028"),), id="a")
+    one = Conversation((Message("user", "hé 漢\u2028"),), id="a")
     path = tmp_path / "out.jsonl"
-    write_conversations([chat], path)
+    write_conversations([one], path)
     with pytest.raises(OutputExistsError, match="it exists"):
-        write_conversations([chat], path)
+        write_conversations([one], path)
     with pytest.raises(OptionError, match=r"use \.jsonl"):
-        write_conversations([chat], tmp_path / "out.json")
-    file = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", file)
-    assert write_conversations([chat, chat], "-") == 2
-    assert file.getvalue() == path.read_text(encoding="utf-8") * 2
-    assert len(file.getvalue().splitlines()) == 2
+        write_conversations([one], tmp_path / "out.json")
+    written = io.BytesIO()  # a terminal of Windows with its encoding and its ends of lines
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "cp1252", newline="\r\n"))
+    sys.stdout.write("before\n")
+    assert write_conversations([one, one], "-") == 2
+    sys.stdout.flush()
+    assert written.getvalue() == b"before\r\n" + path.read_bytes() * 2
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1
+    assert path.read_bytes().endswith(b"}\n")
+
+
+def test_failures_of_the_reading_are_left_out(tmp_path: Path) -> None:
+    source = write(tmp_path, lines(chat("a")) + "{broken\n" + lines(chat("b")))
+    report = ReadReport()
+    path = tmp_path / "out.jsonl"
+    assert write_conversations(read_conversations(source, report=report), path) == 2
+    assert report.failures == 1
+    assert [texts(item) for item in read(path)] == [["a"], ["b"]]
 
 
 def test_a_failure_leaves_no_half_a_file(tmp_path: Path) -> None:

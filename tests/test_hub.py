@@ -33,16 +33,16 @@ NAME = "ana/tiny-affect"
 def hub(tmp_path, monkeypatch):
     """A hub without models, which huggingface_hub takes for the real one."""
     pytest.importorskip("huggingface_hub", reason="needs affectlib[hub]")
-    from huggingface_hub import constants
+    from huggingface_hub import constants, file_download
 
     with serve_hub() as served:
         cache = tmp_path / "cache"
+        template = served.address + "/{repo_id}/resolve/{revision}/{filename}"
+        # Older versions keep a copy of it beside the constants.
+        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
         for name, value in (
             ("ENDPOINT", served.address),
-            (
-                "HUGGINGFACE_CO_URL_TEMPLATE",
-                served.address + "/{repo_id}/resolve/{revision}/{filename}",
-            ),
+            ("HUGGINGFACE_CO_URL_TEMPLATE", template),
             ("HF_HUB_OFFLINE", False),
             ("HF_HUB_DISABLE_XET", True),
             ("HF_HUB_DISABLE_PROGRESS_BARS", True),

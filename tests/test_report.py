@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pyarrow import parquet
 
 from affectlib import cli
 from affectlib.analysis import TableError, concentration, prevalence, users
@@ -19,7 +20,9 @@ from affectlib.analysis.report import report_page
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.sampling import sample
 from affectlib.analysis.simulate import Population, simulate
+from affectlib.artifacts import load_artifact
 from affectlib.errors import OptionError
+from affectlib.formats import read_conversations
 from tests.chromium import Page, chromium, needs_chromium
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -134,6 +137,71 @@ def test_a_cue_of_few_users_is_hidden():
     assert "In crisis" not in plot
 
 
+def cells(page: str, section: str) -> dict[str, list[str]]:
+    """Return the cells of a section's tables by the first of their row."""
+    part = page.split(f'<section id="{section}"')[1].split("</section>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in part.split("<tr>")]
+    return {row[0]: row[1:] for row in rows if row}
+
+
+def of_few_users(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(pl.col("user_id").is_in(["u00000", "u00001", "u00002"]))
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_counts_of_few_users_are_hidden_everywhere(lang):
+    few, words = of_few_users(population().conversations), Words(lang)
+    truth = population().gold_conversations.join(few.select("record"), on="record")
+    page = report_page(few, messages=of_few_users(population().messages), gold=truth, lang=lang)
+    data = cells(page, "data")
+    names = ("labelled", "emotional", "users", "unread", "strangers", "undated", "cut", "gold")
+    for name in names:
+        assert data[words(f"data.{name}", units=words("units.conversation"))] == [words("hidden")]
+    assert data[words("data.failed")] == ["0"]
+    for bars in cells(page, "calibration").values():
+        assert bars[-1] in ("–", words("head.hand"))
+    shown = cells(page, "cues")
+    assert shown[words.maybe("cue.in_crisis", "In crisis")][0] == words("fewer", users=10)
+    assert "trends" not in sections(page)
+    page = report_page(few, lang=lang, min_users=0)
+    assert cells(page, "data")[words("data.users")] == ["3"]
+
+
+def test_few_users_among_rows_without_ids_are_hidden():
+    labels = population().conversations
+    known = pl.col("user_id").is_in(["u00000", "u00001"])
+    page = report_page(labels.with_columns(user_id=pl.when(known).then("user_id")))
+    data, words = cells(page, "data"), Words("en")
+    units = words("units.conversation")
+    assert data["users"] == data[words("data.strangers", units=units)] == ["not shown"]
+    assert data[words("data.labelled", units=units)] == [words.number(len(labels))]
+
+
+def test_hand_labels_of_one_user_are_hidden():
+    labels = population().conversations
+    one = labels.group_by("user_id").len().sort("len", "user_id")["user_id"][-1]
+    mine = labels.filter(user_id=one).select("record")
+    page = report_page(labels, gold=population().gold_conversations.join(mine, on="record"))
+    assert cells(page, "overall")["Hand labels alone"] == ["not shown", "–", "–"]
+    assert cells(page, "calibration")["0% to 10%"] == ["not shown", "–", "–"]
+    assert cells(page, "data")[Words("en")("data.gold")] == ["not shown"]
+
+
+def test_each_cue_counts_from_its_threshold():
+    labels = population().conversations.with_columns(in_crisis=0.1, seeks_support=0.1)
+    found = cells(report_page(labels, cue_threshold={"in_crisis": 0.06}), "cues")
+    assert found["In crisis"] == ["100.0%", "user", "0.06"]
+    assert found["Seeks support"] == ["0.0%", "user", "0.50"]
+    with pytest.raises(OptionError, match="cue_threshold: no cue 'sadness'"):
+        report_page(labels, cue_threshold={"sadness": 0.06})
+
+
+def test_names_of_groups_are_no_formulas():
+    plan = pl.when(pl.col("record") % 2 == 0).then(pl.lit("a_$x^$")).otherwise(pl.lit("b"))
+    page = report_page(population().conversations.with_columns(plan=plan), by="plan")
+    assert ">a_$x^$</text>" in page
+
+
 def test_what_cannot_be_said_is_said():
     page = text_of(bare())
     for name in ("time", "within", "calibration", "people"):
@@ -220,6 +288,40 @@ def test_text_only_if_asked_for_and_escaped(files, capsys):
     assert f"report -> {files / 'report.html'}" in captured.err
 
 
+def test_other_transcripts_are_refused(files):
+    labels = pl.DataFrame(
+        {
+            "record": [0] * 3,
+            "message": [5, 6, 7],
+            "role": "user",
+            "label": "emotional",
+            "probability": 0.9,
+        }
+    )
+    with pytest.raises(TableError, match=r"conversation 'c0' has no message [567]; give those"):
+        report_page(labels, show_text=read_conversations(files / "chats.jsonl"))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_command_takes_the_thresholds_of_the_model(files, known):
+    artifact = load_artifact()
+    path = files / "labels.parquet"
+    table = pl.read_parquet(path).with_columns(in_crisis=0.1, seeks_support=0.1).to_arrow()
+    made_with = {
+        "model": artifact.name,
+        "model_version": artifact.version,
+        "fingerprint": artifact.fingerprint if known else "beef",
+        "operating_point": "balanced",
+    }
+    parquet.write_table(table.replace_schema_metadata({"affectlib": json.dumps(made_with)}), path)
+    assert run(files) == 0
+    found = cells((files / "report.html").read_text(encoding="utf-8"), "cues")
+    thresholds = artifact.cue_thresholds if known else {"in_crisis": 0.5, "seeks_support": 0.5}
+    for name, title in (("in_crisis", "In crisis"), ("seeks_support", "Seeks support")):
+        share = "100.0%" if thresholds[name] <= 0.1 else "0.0%"
+        assert found[title] == [share, "user", f"{thresholds[name]:.2f}"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -278,3 +380,10 @@ def test_text_in_a_browser_does_not_run(browser, files):
     assert browser.value("document.querySelectorAll('blockquote img').length") == 0
     assert browser.requests == []
     assert browser.complaints == []
+
+
+def test_labels_of_messages_of_short_chats_alone() -> None:
+    first = population().messages.filter(pl.col("message") < 2)
+    page = report_page(first, messages=first)
+    assert 'id="overall"' in page
+    assert 'id="within"' not in page

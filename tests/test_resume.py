@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -245,6 +248,60 @@ def test_an_output_in_its_own_input_is_refused(tmp_path: Path, src: Path) -> Non
         label(tmp_path, tmp_path / "labels")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("*.jsonl", "labels.jsonl"),
+        ("*", "labels.csv"),
+        ("./sub/../*.jsonl", "labels.jsonl"),
+        ("**/*.jsonl", "labels.jsonl"),
+        ("**/*.jsonl", "sub/labels.jsonl"),
+        ("**", "sub/labels.csv"),
+        ("*/*.jsonl", "labels"),  # its manifest
+        ("**/*.parquet", "labels"),  # its shards
+        ("*/*/*.parquet", "labels.parquet"),  # the shards of which it is made
+    ],
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_output_that_a_pattern_would_read_is_refused(
+    tmp_path: Path, src: Path, pattern: str, name: str, overwrite: bool
+) -> None:
+    (tmp_path / "sub" / "sub").mkdir(parents=True)
+    for folder in ("sub", "sub/sub"):
+        for suffix in (".jsonl", ".parquet"):
+            (tmp_path / folder / f"in{suffix}").write_text(src.read_text())
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputExistsError, match=r"labels.*fits its pattern; name an output else"):
+        label(f"{tmp_path}/{pattern}", tmp_path / name, overwrite=overwrite)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("*.jsonl", "labels.csv"),
+        ("*.jsonl", "labels"),
+        ("*.jsonl", ".labels.jsonl"),
+        ("*.jsonl", "sub/labels.jsonl"),
+        ("i*", "labels.jsonl"),
+    ],
+)
+def test_an_output_beside_what_a_pattern_reads_is_found_finished(
+    tmp_path: Path, src: Path, pattern: str, name: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    label(f"{tmp_path}/{pattern}", tmp_path / name)
+    assert label(f"{tmp_path}/{pattern}", tmp_path / name).finished_before
+
+
+def test_a_relative_pattern_and_an_absolute_output(
+    tmp_path: Path, src: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputExistsError, match="fits its pattern"):
+        label("*.jsonl", tmp_path / "labels.jsonl")
+
+
 def test_files_that_are_not_read_may_change(tmp_path: Path) -> None:
     chats = tmp_path / "chats"
     (chats / ".cache").mkdir(parents=True)
@@ -295,6 +352,61 @@ def test_a_stream_is_labelled_but_not_resumed(tmp_path: Path, src: Path, monkeyp
     assert summary.conversations == 24
     with pytest.raises(OptionError, match="cannot be read again"):
         label("-", tmp_path / "out.csv", resume=True)
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, *records: Any) -> str:
+    """Put records where standard input is read, and return its name."""
+    lines = "".join(json.dumps(one) + "\n" for one in records).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    return "-"
+
+
+def hub(monkeypatch: pytest.MonkeyPatch, *records: Any) -> str:
+    """Put records into a data set on the Hub, and return its name."""
+    rows = {"train": iter(records)}
+    stand_in = SimpleNamespace(load_dataset=lambda *_, **__: rows)
+    monkeypatch.setitem(sys.modules, "datasets", stand_in)
+    return f"hf://datasets/owner/of-{len(records)}"
+
+
+@pytest.mark.parametrize("stream", [pipe, hub])
+@pytest.mark.parametrize("name", ["out.jsonl", "out"])
+def test_the_output_of_one_stream_is_not_taken_for_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: Any, name: str
+) -> None:
+    dst = tmp_path / name
+    options: dict[str, Any] = {"local_files_only": False, "output_format": "jsonl"}
+    label(stream(monkeypatch, *MANY), dst, **options)
+    before = files_of(dst)
+    with pytest.raises(OutputExistsError, match=r"out.*: it exists, .* stream; name another"):
+        label(stream(monkeypatch, *MANY[:3]), dst, **options)
+    assert files_of(dst) == before
+    summary = label(stream(monkeypatch, *MANY[:3]), dst, overwrite=True, **options)
+    assert (summary.conversations, summary.finished_before) == (3, False)
+    (rows,) = files_of(dst).values()
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out"])
+def test_what_was_labelled_of_a_stream_is_kept_but_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dst = tmp_path / name
+
+    def stop(summary: Any) -> None:
+        if summary.conversations == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        label(pipe(monkeypatch, *MANY), dst, progress=stop)
+    assert caught.value.__notes__[0].startswith("what was labelled until then is in ")
+    assert "resume" not in caught.value.__notes__[0]
+    kept = sorted(tmp_path.rglob("part-*"))
+    assert kept
+    with pytest.raises(OutputExistsError, match="overwrite"):
+        label(pipe(monkeypatch, *MANY), dst)
+    assert sorted(tmp_path.rglob("part-*")) == kept
+    assert label(pipe(monkeypatch, *MANY), dst, overwrite=True).conversations == 23
 
 
 def test_the_manifest_holds_no_text(tmp_path: Path) -> None:

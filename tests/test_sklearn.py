@@ -22,7 +22,7 @@ from sklearn.exceptions import SkipTestWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from sklearn.utils.validation import validate_data
 
 from affectlib import Conversation, InputTypeError, Message, NoUserTextError, OptionError
@@ -125,6 +125,11 @@ def test_parameters_are_checked_when_the_classifier_is_loaded(tiny_folder: Path)
         transformer.transform(TEXTS)
 
 
+def test_a_model_can_be_a_path(transformer: AffectTransformer, tiny_folder: Path) -> None:
+    by_path = clone(AffectTransformer(model=tiny_folder, device="cpu"))
+    assert np.array_equal(by_path.transform(TEXTS), transformer.transform(TEXTS))
+
+
 def test_operating_point_moves_the_rate(transformer: AffectTransformer) -> None:
     chats = [[user("i am sad"), user("a word")]]
     rates = [
@@ -211,7 +216,7 @@ class OfNumbers(AffectTransformer):
         return tags
 
 
-@parametrize_with_checks([OfNumbers()])
+@pytest.mark.parametrize(("estimator", "check"), [*estimator_checks_generator(OfNumbers())])
 def test_scikit_learns_checks_on_rows_of_numbers(
     estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,8 @@ def test_what_grows_is_noticed():
 
 @pytest.mark.slow
 def test_the_command(tiny_folder, capsys):
-    assert main(["--minutes", "0.05", "--model", str(tiny_folder)]) in (0, 1)
+    # So short a run may well find that memory grows: what matters is that it says what it returns.
+    status = main(["--minutes", "0.05", "--model", str(tiny_folder)])
     out = capsys.readouterr().out
     assert "MB per 1,000 conversations" in out
-    assert "growing: " in out
+    assert ("growing: nothing" in out) == (status == 0)

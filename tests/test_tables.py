@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from affectlib import ConversationError, InputTypeError, OptionError
+from affectlib import ArtifactNotFoundError, ConversationError, InputTypeError, OptionError
 from affectlib.corpus import output_schema
+from affectlib.formats._columns import FIELDS
 from affectlib.tables import AffectMapper, label_table, register_duckdb
 from tests.conftest import ALONE, TASK, assistant, user
 
@@ -116,6 +117,55 @@ def test_long_rows_are_ordered_by_their_turn(tiny_classifier: Any) -> None:
     assert result.index.tolist() == [7, 7]
 
 
+@pytest.mark.parametrize(("role", "given"), [("role", False), ("role", True), ("who", True)])
+def test_a_long_table_with_a_column_that_could_hold_messages(
+    tiny_classifier: Any, role: str, given: bool
+) -> None:
+    fields = {"conversation_id": "conversation", "role": role, "content": "content"}
+    frame = pd.DataFrame({column: LONG[field] for field, column in fields.items()})
+    result = label(frame, tiny_classifier, columns=fields if given else None)
+    assert column(result, "conversation_id") == ["7", "5", "9"]
+    assert column(result, "label") == ["emotional", "emotional", None]
+
+
+@pytest.mark.parametrize("name", [*FIELDS["messages"], "Messages"])
+def test_usual_names_of_nested_messages(tiny_classifier: Any, name: str) -> None:
+    frame = pl.DataFrame({name: CHATS, "id": NESTED["key"], "role": ["a", "b", "c", "d"]})
+    result = label(frame, tiny_classifier)
+    assert names(result)[:4] == [name, "id", "role", "status"]
+    assert column(result, "label") == ["emotional", "task", None, "emotional"]
+
+
+@pytest.mark.parametrize("level", ["message", "conversation"])
+def test_missing_values_of_pandas(tiny_classifier: Any, level: Any) -> None:
+    frame = pd.DataFrame(
+        {
+            "conversation_id": [1, 1, None],
+            "role": ["user", "assistant", "user"],
+            "content": [ALONE, None, TASK],
+            "timestamp": pd.to_datetime([None, "2024-05-01", None]),
+            "model": [None, "m", None],
+            "turn": [1, 2, None],
+        }
+    )
+    expected = label(frame.astype(object).where(frame.notna(), None), tiny_classifier, level=level)
+    assert column(expected, "status")[0] == "ok"
+    assert column(expected, "status")[-1] == "error"
+    added = {*output_schema(level).names} - ({*frame} if level == "message" else set())
+    for given in (frame, frame.convert_dtypes(), frame.astype({"timestamp": object})):
+        result = label(given, tiny_classifier, level=level)
+        for name in added & {*names(result)}:
+            assert column(result, name) == column(expected, name), name
+
+
+def test_missing_values_in_nested_messages(tiny_classifier: Any) -> None:
+    message = {**user(ALONE), "timestamp": pd.NaT}
+    frame = pd.DataFrame({"messages": [[message]]})
+    result = label(frame, tiny_classifier, level="message")
+    assert column(result, "label") == ["emotional"]
+    assert column(result, "timestamp") == [None]
+
+
 @pytest.mark.parametrize(
     "cell",
     [
@@ -131,7 +181,9 @@ def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
     assert column(result, "label") == ["emotional"]
 
 
-@pytest.mark.parametrize("cell", [None, float("nan"), 3, "words", [3], [{"role": "user"}], []])
+@pytest.mark.parametrize(
+    "cell", [None, float("nan"), 3, "words", [3], [{"role": "user"}], [], "[" * 100_000]
+)
 def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> None:
     frame = pd.DataFrame({"messages": [[user(ALONE)], cell]})
     result = label(frame, tiny_classifier)
@@ -148,12 +200,20 @@ def test_what_is_there_is_not_replaced(tiny_classifier: Any) -> None:
     result = label(frame, tiny_classifier, prefix="affect_")
     assert column(result, "label") == ["a", "b", "c", "d"]
     assert column(result, "affect_label") == ["emotional", "task", None, "emotional"]
+    conversations = label(pl.DataFrame({**LONG, "label": ["a"] * 6}), tiny_classifier)
+    assert column(conversations, "label") == ["emotional", "emotional", None]
+    with pytest.raises(OptionError, match="a column 'label' already"):
+        label(pl.DataFrame({**LONG, "label": ["a"] * 6}), tiny_classifier, level="message")
+    messages = label(frame, tiny_classifier, level="message")
+    assert column(messages, "label") == ["task", None, "emotional", "task", None, "emotional"]
 
 
 @pytest.mark.parametrize(
     ("frame", "options", "error", "named"),
     [
         ({"a": [1]}, {}, OptionError, "the columns a, but none"),
+        ({"secret words": [1]}, {}, OptionError, r"the columns \(1 that are not"),
+        (NESTED, {"columns": {"words": "messages"}}, OptionError, "cannot say where 'words'"),
         (NESTED, {"columns": {"messages": "chat"}}, OptionError, "no column 'chat'"),
         (NESTED, {"level": "turn"}, OptionError, "conversation or message"),
         (NESTED, {"on_error": "skip"}, OptionError, "record or raise"),
@@ -188,6 +248,13 @@ def test_mapper_pickles_as_its_arguments(mapper: AffectMapper) -> None:
     assert len(pickled) < 1000
     copy = pickle.loads(pickled)
     assert copy(pa.table(NESTED)).equals(mapper(pa.table(NESTED)))
+
+
+def test_mapper_takes_a_path(mapper: AffectMapper, tiny_folder: Path) -> None:
+    by_path = pickle.loads(pickle.dumps(AffectMapper(tiny_folder, device="cpu")))
+    assert by_path(NESTED) == mapper(NESTED)
+    with pytest.raises(ArtifactNotFoundError):
+        AffectMapper(Path("affect-small"))(NESTED)  # as a path, it is no bundled model
 
 
 def test_mapper_takes_what_the_engines_give(mapper: AffectMapper) -> None:
@@ -263,6 +330,11 @@ def test_duckdb_rows_that_cannot_be_labelled(duckdb: Any) -> None:
     assert [row[0] for row in found] == ["error", "error", "ok"]
     assert [row[2] for row in found] == [None, None, "emotional"]
     assert "secret" not in found[1][1]
+
+
+def test_duckdb_takes_text_that_is_nested_too_deep(duckdb: Any) -> None:
+    found = duckdb.execute("SELECT affect(x).status FROM (VALUES ($1)) t(x)", ["[" * 100_000])
+    assert found.fetchall() == [("error",)]
 
 
 def test_duckdb_has_it_under_another_name(tiny_classifier: Any) -> None:

@@ -234,11 +234,12 @@ def test_cue_without_a_message_of_its_role_has_no_probability() -> None:
 
 
 def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) -> list[float]:
-    """Shares of negatives left alone: as conversations, and in all their messages."""
+    """Shares left alone: of negatives, and of their messages."""
     thresholds = fitted.operating_points[point]
+    messages = np.concatenate([fitted.turn_probabilities(s) for s in negatives])
     return [
         np.mean([fitted.conversation_probability(s) < thresholds.conversation for s in negatives]),
-        np.mean([max(fitted.turn_probabilities(s)) < thresholds.message for s in negatives]),
+        np.mean(messages < thresholds.message),
     ]
 
 

@@ -26,7 +26,7 @@ from affectlib.taxonomy import LABELS, OUTPUTS
 from tests.conftest import assistant, user
 from training import evaluate, metrics, run, sources, train
 from training.config import load_recipe
-from training.evaluate import earlier_artifact
+from training.evaluate import earlier_artifact, spread
 from training.judged import PLAIN_PART, judge
 from training.labelled import from_gold
 from training.scoring import dev_conversations, score
@@ -154,6 +154,16 @@ def test_changed_setting_is_followed_by_what_depends_on_it(
 ) -> None:
     steps.run()
     assert steps.run(**changes) == STEPS[STEPS.index(first) :]
+
+
+def test_changed_labels_of_a_file_are_followed_by_everything(steps: Chain, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    own = {"sources": f"[{{name: file, path: '{file}'}}]"}
+    file.write_text('{"id": "1"}\n', encoding="utf-8")
+    assert steps.run(**own) == STEPS
+    assert steps.run(**own) == []
+    file.write_text('{"id": "2"}\n', encoding="utf-8")
+    assert steps.run(**own) == STEPS
 
 
 def test_training_with_other_settings_or_windows_does_not_go_on_from_old_checkpoints(
@@ -431,3 +441,9 @@ def test_own_conversations_fine_tune_an_artifact(
     assert 0 < gap < 0.05
     classifier = AffectClassifier.from_pretrained(str(folder / "artifact"), engine="onnx")
     assert len(classifier.predict(dev)) == len(dev)
+
+
+def test_sample_of_a_set_goes_from_its_first_to_its_last_row() -> None:
+    assert spread(range(10), 4) == [0, 3, 6, 9]
+    assert spread(range(3), 5) == [0, 1, 2]
+    assert spread([], 5) == []

@@ -29,17 +29,22 @@ def test_counts_are_those_of_real_conversations_and_of_their_user_messages(
         labelled(ALONE, source="arena_wildchat_dev"),
         labelled(TASK, TASK, TASK, source="arena_wildchat_dev"),
     ]
-    judged = model.judge(*real, labelled(ALONE, charged=[0]), labelled(ALONE))
+    # Of what was chosen for being like charged chats, the charged count, the others do not.
+    chosen = [
+        labelled(ALONE, source="sharegpt_dev", pool="enriched"),
+        labelled(ALONE, TASK, charged=[0], source="sharegpt_dev", pool="enriched"),
+    ]
+    judged = model.judge(*real, *chosen, labelled(ALONE, charged=[0]), labelled(ALONE))
     assert measured(judged, ["balanced"]) == {
         "balanced": {
             "conversation": {
-                "true_positives": 1,
+                "true_positives": 2,
                 "false_negatives": 1,
                 "true_negatives": 1,
                 "false_positives": 1,
             },
             "message": {
-                "true_positives": 1,
+                "true_positives": 2,
                 "false_negatives": 2,
                 "true_negatives": 4,
                 "false_positives": 1,

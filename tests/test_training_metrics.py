@@ -13,7 +13,7 @@ pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 from sklearn import metrics as reference
 
 from training import metrics
-from training.metrics import Estimate, bootstrap
+from training.metrics import Estimate, bootstrap, proportion
 
 TRUTH = np.array([1, 0, 1, 0, 0])
 SCORES = np.array([0.9, 0.8, 0.7, 0.4, 0.2])
@@ -30,7 +30,6 @@ def test_rank_metrics_by_hand() -> None:
 def test_decision_metrics_by_hand() -> None:
     assert metrics.recall(TRUTH, DECISIONS) == 1 / 2
     assert metrics.specificity(TRUTH, DECISIONS) == 2 / 3
-    assert metrics.precision(TRUTH, DECISIONS) == 1 / 2
     assert metrics.accuracy(TRUTH, DECISIONS) == 3 / 5
     assert metrics.f1(TRUTH, DECISIONS) == 1 / 2
 
@@ -75,7 +74,6 @@ def test_agrees_with_scikit_learn(pairs: list[tuple[bool, int]]) -> None:
     expected: list[tuple[Callable[..., float], float]] = [
         (metrics.recall, reference.recall_score(truth, decisions)),
         (metrics.specificity, reference.recall_score(truth, decisions, pos_label=0)),
-        (metrics.precision, reference.precision_score(truth, decisions)),
         (metrics.accuracy, reference.accuracy_score(truth, decisions)),
         (metrics.f1, reference.f1_score(truth, decisions)),
     ]
@@ -95,7 +93,6 @@ def test_agrees_with_scikit_learn(pairs: list[tuple[bool, int]]) -> None:
         (metrics.average_precision, [0, 0], [0.1, 0.2]),
         (metrics.recall, [0, 0], [1, 0]),
         (metrics.specificity, [1, 1], [1, 0]),
-        (metrics.precision, [1, 0], [0, 0]),
         (metrics.f1, [0, 0], [0, 0]),
     ],
 )
@@ -114,7 +111,6 @@ def test_undefined_metric_is_nan_without_a_warning(
     [
         (metrics.AveragePrecision, "average_precision", metrics.average_precision),
         (metrics.Auroc, "auroc", metrics.auroc),
-        (metrics.CalibrationError, "ece", metrics.calibration_error),
     ],
 )
 def test_evaluate_modules_work_offline_at_once_and_in_batches(
@@ -167,6 +163,25 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 def test_columns_are_resampled_together() -> None:
     estimate = bootstrap(lambda a, b: float((a == b).mean()), range(50), range(50), resamples=20)
     assert (estimate.low, estimate.value, estimate.high) == (1, 1, 1)
+
+
+def test_rows_of_a_group_are_resampled_together() -> None:
+    hits = np.repeat([0.0, 1.0], 500)
+    apart = bootstrap(metrics.share, hits, resamples=300)
+    together = bootstrap(metrics.share, hits, groups=np.arange(1000) // 100, resamples=300)
+    assert apart.value == together.value == 0.5
+    assert together.high - together.low > 5 * (apart.high - apart.low)
+    alone = bootstrap(metrics.share, hits, groups=range(1000), resamples=300)
+    assert alone.high - alone.low == pytest.approx(apart.high - apart.low, rel=0.3)
+
+
+def test_share_of_which_all_values_are_alike_is_not_certain() -> None:
+    none, every = proportion(np.zeros(20, bool)), proportion(np.ones(20, bool))
+    assert (none.value, none.low, none.high, none.n) == (0, 0, pytest.approx(0.161, abs=1e-3), 20)
+    assert (every.value, every.low, every.high) == (1, pytest.approx(0.839, abs=1e-3), 1)
+    half = proportion(np.arange(20) % 2 == 0)
+    assert half == bootstrap(metrics.share, (np.arange(20) % 2 == 0).astype(float))
+    assert math.isnan(proportion(np.array([], bool)).value)
 
 
 def test_resamples_in_which_the_metric_is_undefined_are_left_out() -> None:

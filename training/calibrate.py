@@ -5,8 +5,8 @@
 2. The conversation's probability is a logistic function of three features of its user messages'
    logits (`affectlib.aggregation.conversation_features`).
 3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
-4. Each operating point's thresholds are the lowest at which the wanted share of the real dev
-   conversations without charge is left alone.
+4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
+   real dev conversations without charge, and of the user messages in them.
 
 The two dev sets, real transcripts and corpus, weigh the same, and so that the share of emotional
 examples is the recipe's `prevalence`.
@@ -236,7 +236,7 @@ def _choose_operating_points(
     real = [s for s in scored if s.real] or list(scored)
     negative = [s for s in real if not s.labelled.emotional]
     whole = np.array([fitted.conversation_probability(s) for s in negative])
-    highest = np.array([fitted.turn_probabilities(s).max() for s in negative])
+    messages = np.concatenate([fitted.turn_probabilities(s) for s in negative] or [np.zeros(0)])
     points = {}
     for name, wanted in settings.specificity.items():
         threshold = _threshold(whole, wanted)
@@ -244,7 +244,7 @@ def _choose_operating_points(
             fitted.conversation_probability(s) >= threshold for s in real if s.labelled.emotional
         ]
         points[name] = OperatingPoint(
-            message=_threshold(highest, wanted),
+            message=_threshold(messages, wanted),
             conversation=threshold,
             sensitivity=float(np.mean(found)) if found else float("nan"),
             specificity=float((whole < threshold).mean()),

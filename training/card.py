@@ -11,7 +11,7 @@ from typing import Any
 from affectlib.artifacts import load_artifact
 from training.ablations import read_ablations
 from training.card_metadata import header
-from training.config import Recipe, base_model
+from training.config import Recipe, base_model, load_recipe
 from training.reliability import DIAGRAM, draw
 from training.sources import load_manifest
 from training.tables import Table, tables
@@ -26,8 +26,9 @@ out conversations, aggregates turns and applies the thresholds. Its weights were
 project's own pipeline.
 
 - **Reads** a user's message after up to {context} ({max_tokens} tokens in all).
-- **Puts out** twelve logits: `emotional`, nine user cues, two assistant cues. The sigmoid of each
-  is its calibrated probability.
+- **Puts out** twelve logits: `emotional`, nine user cues, two assistant cues. The sigmoid of
+  `emotional` is a calibrated probability. Those of the cues follow the mix of the dev sets, in
+  which cues are far commoner than in a natural collection: decide by their thresholds.
 - **Size**: {layers} layers, {hidden} wide, {vocabulary:,} pieces; started from {base}.
 - **Languages**: English and French. Others written in Latin script work by chance.
 
@@ -54,10 +55,12 @@ Measured on the artifact with the fingerprint
 
 The dev conversations were never trained on. They do choose thresholds and calibration, so the
 figures come from cross-fitting: each conversation is judged by a calibration fitted on the others.
-Their labels were given by a large language model too, about half of them twice and blind, so they
-are a consistent reading, not human gold. Values are followed by 95 % bootstrap intervals. There are
-{positives} emotional conversations among the {n} {which}: read the intervals.
-
+They also chose between recipes, and no third set is kept, so figures may be a little kind. Their
+labels were given by a large language model too, about half of them twice and blind, so they are a
+consistent reading, not human gold. Values are followed by 95 % bootstrap intervals, for turns over
+whole conversations; where all examples are alike, by those of Wilson. There are {positives}
+emotional conversations among the {n} {which}: read the intervals.
+{pools}
 {targets}
 
 ### By source, language and length
@@ -105,7 +108,7 @@ Wilson intervals, and numbers are those of conversations.
 ### What else moves the probability
 
 The assistant's replies swapped for warm and for cold ones, mean absolute change of the
-conversation's probability:
+conversation's probability{replies_remark}:
 
 {replies}
 
@@ -113,7 +116,8 @@ The source guessed from the probability alone, within one class, AUROC (0.5 is c
 
 {source}
 
-The user's first-person pronouns masked, accuracy on the corpus's dev split (`balanced`):
+The user's first-person pronouns masked, accuracy on the corpus's dev split
+(`balanced`){pronouns_remark}:
 
 {pronouns}
 
@@ -171,6 +175,21 @@ Share labelled emotional (`balanced`) in public sets that have no labels of ours
 ```
 {commands}
 ```
+{first_half}"""
+
+POOLS = """
+Of the real ones, those of the group "real: random pool" were drawn at random. The others were
+chosen for being like emotional ones, and hold nearly all that are: on them false alarms are
+commoner than in a natural collection, for which the random pool's specificity is the better guess.
+The precision here is that of no natural collection. Prevalences (`affectlib prevalence`) are
+corrected by the random pool's false alarms.
+"""
+
+FIRST_HALF = """
+The first half made {name} {version} (fingerprint `{fingerprint}`), which this
+model went on from; the card in that artifact tells what it was trained on. Its head, with which
+training went on, holds its calibration: two numbers an output, fitted on dev conversations. Run
+anew, the first half learns from today's corpus and annotations, and its weights will differ.
 """
 
 
@@ -217,6 +236,9 @@ def render(
         vocabulary=config["vocab_size"],
         base=_bases(recipe),
         commands="\n".join(_commands(recipe)),
+        pools=POOLS if recipe.real_dev else "",
+        first_half=_describe_first_half(recipe),
+        **_remarks(recipe),
         prevalence=recipe.calibrate.prevalence,
         sources=_sources(report),
         positives=main["emotional"],
@@ -232,18 +254,36 @@ def _context(recipe: Recipe) -> str:
     return f"{recipe.windows.context_messages} {whose}"
 
 
+def _remarks(recipe: Recipe) -> dict[str, str]:
+    """Return what is to be said of figures that the recipe makes easy."""
+    blind = recipe.windows.assistant_context_tokens == 0
+    masked = recipe.augment.impersonal > 0
+    return {
+        "replies_remark": " (it does not read them, so there can be none)" if blind else "",
+        "pronouns_remark": ", as in a part of the training windows" if masked else "",
+    }
+
+
 def _bases(recipe: Recipe) -> str:
     base = base_model(recipe.encoder.path) or recipe.encoder.path
+    name = _first_half(recipe)
+    first = load_recipe(f"configs/{name}.yaml") if name else None
     learnt = [
         f"`{base_model(teacher.path) or teacher.path}`" if teacher.path else "itself"
-        for teacher in recipe.teachers
+        for teacher in (*(first.teachers if first else ()), *recipe.teachers)
     ]
-    first = _first_half(recipe)
     return (
         f"`{base}`"
-        + (f" by way of the recipe `{first}`" if first else "")
+        + (f" by way of the recipe `{name}`" if name else "")
         + (f", taught by {' and '.join(learnt)}" if learnt else "")
     )
+
+
+def _describe_first_half(recipe: Recipe) -> str:
+    if _first_half(recipe) is None:
+        return ""
+    first = load_artifact(recipe.encoder.path)
+    return FIRST_HALF.format(name=first.name, version=first.version, fingerprint=first.fingerprint)
 
 
 def _first_half(recipe: Recipe) -> str | None:

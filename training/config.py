@@ -206,7 +206,8 @@ class CalibrateSettings(_Section):
 
     Attributes:
         prevalence: Share of emotional conversations that the probabilities assume.
-        specificity: Least specificity on the dev conversations, by operating point.
+        specificity: Least specificity on the real dev conversations, and on the messages of those
+            without charge, by operating point.
         folds: Folds of the cross-fitting that honest dev figures come from.
     """
 

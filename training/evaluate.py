@@ -5,7 +5,9 @@
 
 The dev conversations choose the thresholds and the calibration of the artifact. Figures on them
 therefore come from cross-fitting (`training.calibrate.cross_fit`): no conversation is judged by a
-calibration or a threshold that it took part in. The weights never saw any of them.
+calibration or a threshold that it took part in. No weight was trained on any of them. They also
+chose between recipes, and a recipe that goes on from an artifact begins with a head that holds
+that one's calibration, so figures may be a little kind.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,16 @@ from training.baselines import Baseline, TfidfBaseline, VaderBaseline, ZeroShotB
 from training.config import Recipe, RecipeError, load_recipe
 from training.figures import corpus_figures, cue_figures, group_figures, language_figures
 from training.footprint import compare_precision, sizes, speed, user_windows
-from training.judged import GROUPS, Floats, Judged, estimate, judge, labels, probabilities, share
+from training.judged import (
+    GROUPS,
+    Floats,
+    Judged,
+    estimate,
+    judge,
+    labels,
+    probabilities,
+    proportion,
+)
 from training.labelled import LabelledConversation, from_silver
 from training.length import drift, late_turn
 from training.prepare import training_conversations
@@ -44,6 +55,8 @@ from training.sources import load_manifest, read_source
 from training.tables import tables
 
 PUBLIC_SAMPLE = 200
+
+T = TypeVar("T")
 
 
 def evaluate(
@@ -190,7 +203,9 @@ def _recall_at(specificity: float) -> Any:
 def _public(artifact: Artifact, data: Path | None) -> dict[str, Any]:
     """Return the share of each public evaluation set that is labelled emotional.
 
-    These sets have no labels of ours; the share shows what the model makes of other genres.
+    These sets have no labels of ours; the share shows what the model makes of other genres. Of
+    each, at most `PUBLIC_SAMPLE` conversations in the artifact's languages are taken, at even
+    distances.
     """
     classifier = AffectClassifier.from_pretrained(
         str(artifact.folder), engine="onnx", assistant_cues=False
@@ -202,14 +217,27 @@ def _public(artifact: Artifact, data: Path | None) -> dict[str, Any]:
         rows = read_source(source.name, data)
         conversations = [
             c
-            for c in (from_silver(row, source.name, False).conversation for row in rows)
+            for c in (
+                from_silver(row, source.name, False).conversation
+                for row in rows
+                if row["lang"] in artifact.description["languages"]
+            )
             if any(m.content.strip() for m in c.user_messages)
         ]
-        step = max(1, len(conversations) // PUBLIC_SAMPLE)
-        predictions = classifier.predict(conversations[::step][:PUBLIC_SAMPLE])
-        flagged = np.array([p.label == EMOTIONAL for p in predictions], float)
-        result[source.name] = estimate(share, flagged)
+        predictions = classifier.predict(spread(conversations, PUBLIC_SAMPLE))
+        result[source.name] = proportion(np.array([p.label == EMOTIONAL for p in predictions]))
     return result
+
+
+def spread(rows: Sequence[T], most: int) -> list[T]:
+    """Return at most so many of the rows, at even distances from the first to the last.
+
+    Example:
+        >>> spread("abcdefg", 4)
+        ['a', 'c', 'e', 'g']
+    """
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
+    return [rows[place] for place in places]
 
 
 def print_results(results: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import warnings
@@ -20,6 +19,7 @@ from training.calibrate import Calibration
 from training.config import Recipe, base_model
 from training.encoder import write_tokenizer_config
 from training.quantize import quantize_embeddings, quantize_matrix_products
+from training.sources import sha256
 
 FORMAT = 1
 MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
@@ -125,12 +125,6 @@ def export_onnx(model: Any, path: Path, *, every_token: bool = False) -> None:
     quantize_embeddings(graph, model.get_input_embeddings().weight.detach().numpy())
     onnx.save(graph, path)
     float_file.unlink()
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Logits(torch.nn.Module):

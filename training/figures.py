@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from affectlib.taxonomy import CUES
 from training import metrics
-from training.judged import OTHER_LANGUAGES, Judged, estimate, labels, probabilities, share
+from training.judged import OTHER_LANGUAGES, Judged, estimate, labels, probabilities, proportion
 
 FEWEST_CUE_POSITIVES = 20
 
@@ -31,32 +31,35 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
         result["auroc"] = estimate(metrics.auroc, truth, scores)
         result["average_precision"] = estimate(metrics.average_precision, truth, scores)
     for point in points:
-        flagged = np.array([j.flagged(point) for j in judged], int)
+        flagged = np.array([j.flagged(point) for j in judged])
         result[point] = {
-            "recall": estimate(metrics.recall, truth, flagged),
-            "specificity": estimate(metrics.specificity, truth, flagged),
-            "precision": estimate(metrics.precision, truth, flagged),
-            "accuracy": estimate(metrics.accuracy, truth, flagged),
+            "recall": proportion(flagged[truth == 1]),
+            "specificity": proportion(~flagged[truth == 0]),
+            "precision": proportion(truth[flagged] == 1),
+            "accuracy": proportion(flagged == (truth == 1)),
         }
     return result
 
 
 def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return pairs and turns of the corpus's dev conversations at ``balanced``."""
+    """Return pairs and turns of the corpus's dev conversations at ``balanced``.
+
+    Intervals of turns resample whole conversations.
+    """
     pairs: dict[str, list[bool]] = {}
     for j in judged:
         if j.row["pair"]:
             pairs.setdefault(j.row["pair"], []).append(j.flagged("balanced") == j.emotional)
-    both = np.array([all(right) for right in pairs.values() if len(right) == 2], float)
+    both = np.array([all(right) for right in pairs.values() if len(right) == 2])
     truth = np.concatenate([j.charged_turns() for j in judged]).astype(int)
     turns = np.concatenate([j.turns for j in judged])
     flagged = np.concatenate([j.flagged_turns("balanced") for j in judged]).astype(int)
-    right = labels(judged) == [j.flagged("balanced") for j in judged]
+    chat = np.repeat(np.arange(len(judged)), [len(j.turns) for j in judged])
     return {
-        "accuracy": estimate(share, right.astype(float)),
-        "pairs_both_right": estimate(share, both),
-        "turn_f1": estimate(metrics.f1, truth, flagged),
-        "turn_auroc": estimate(metrics.auroc, truth, turns),
+        "accuracy": proportion(labels(judged) == [j.flagged("balanced") for j in judged]),
+        "pairs_both_right": proportion(both),
+        "turn_f1": estimate(metrics.f1, truth, flagged, groups=chat),
+        "turn_auroc": estimate(metrics.auroc, truth, turns, groups=chat),
     }
 
 
@@ -132,7 +135,7 @@ def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 def _macro_f1(columns: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, Any]:
     def macro(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
         by_cue = zip(truth.T, decisions.T, strict=True)
-        return share(np.array([metrics.f1(t, d) for t, d in by_cue]))
+        return metrics.share(np.array([metrics.f1(t, d) for t, d in by_cue]))
 
     truth, decisions = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
     return estimate(macro, truth, decisions)

@@ -19,8 +19,10 @@ from affectlib.decisions import sigmoid
 from affectlib.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.engines import Engine, load_engine
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
-from training.export import export_onnx, sha256
-from training.judged import Judged, estimate, share
+from training.export import export_onnx
+from training.judged import Judged, estimate, proportion
+from training.metrics import share
+from training.sources import sha256
 
 BATCH_TOKENS = 4096
 TIMED_BATCHES = 12
@@ -73,7 +75,7 @@ def compare_precision(
             probabilities[row, places] = sigmoid(engine.logits(ids, mask)[:, emotional])
     first, second = probabilities >= artifact.operating_points["balanced"].message
     return {
-        "same_label": estimate(share, (first == second).astype(float)),
+        "same_label": proportion(first == second),
         "mean_gap": estimate(share, np.abs(probabilities[0] - probabilities[1])),
     }
 

@@ -152,6 +152,10 @@ def measured(
 ) -> dict[str, dict[str, dict[str, int]]]:
     """Count what is right and wrong on the real transcripts, for ``affect.json``.
 
+    What was found and missed is counted on all of them, since few are emotional. False alarms are
+    counted on those that were drawn at random alone: the others were chosen for being like
+    emotional ones, and give more false alarms than a natural collection does.
+
     Args:
         judged: Dev conversations; those of the corpus do not count.
         points: Names of the operating points.
@@ -161,26 +165,34 @@ def measured(
         the user); nothing if the real transcripts are not of both labels.
     """
     real = [j for j in judged if j.real]
-    if len({j.emotional for j in real}) < 2:
+    at_random = [j for j in real if j.row["pool"] == "random"]
+    if not any(j.emotional for j in real) or all(j.emotional for j in at_random):
         return {}
-    whole = np.array([j.emotional for j in real])
-    turns = np.concatenate([j.charged_turns() for j in real])
     return {
         point: {
-            "conversation": _counts(whole, np.array([j.flagged(point) for j in real])),
-            "message": _counts(turns, np.concatenate([j.flagged_turns(point) for j in real])),
+            "conversation": {
+                **_hits([j.flagged(point) for j in real if j.emotional]),
+                **_alarms([j.flagged(point) for j in at_random if not j.emotional]),
+            },
+            "message": {
+                **_hits([x for j in real for x in j.flagged_turns(point)[j.charged_turns()]]),
+                **_alarms(
+                    [x for j in at_random for x in j.flagged_turns(point)[~j.charged_turns()]]
+                ),
+            },
         }
         for point in points
     }
 
 
-def _counts(truth: NDArray[np.bool_], flagged: NDArray[np.bool_]) -> dict[str, int]:
-    return {
-        "true_positives": int((truth & flagged).sum()),
-        "false_negatives": int((truth & ~flagged).sum()),
-        "true_negatives": int((~truth & ~flagged).sum()),
-        "false_positives": int((~truth & flagged).sum()),
-    }
+def _hits(flagged: Sequence[bool]) -> dict[str, int]:
+    found = int(sum(flagged))
+    return {"true_positives": found, "false_negatives": len(flagged) - found}
+
+
+def _alarms(flagged: Sequence[bool]) -> dict[str, int]:
+    found = int(sum(flagged))
+    return {"true_negatives": len(flagged) - found, "false_positives": found}
 
 
 def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:
@@ -193,11 +205,11 @@ def probabilities(judged: Sequence[Judged]) -> Floats:
     return np.array([j.probability for j in judged], np.float64)
 
 
-def estimate(metric: Callable[..., float], *columns: Any) -> dict[str, Any]:
+def estimate(metric: Callable[..., float], *columns: Any, groups: Any = None) -> dict[str, Any]:
     """Return a metric with its bootstrap interval (`training.metrics.bootstrap`), fit for JSON."""
-    return asdict(metrics.bootstrap(metric, *columns))
+    return asdict(metrics.bootstrap(metric, *columns, groups=groups))
 
 
-def share(values: NDArray[Any]) -> float:
-    """Return the mean, as a metric of one column; NaN without values."""
-    return float(values.mean()) if len(values) else float("nan")
+def proportion(hits: NDArray[Any], groups: Any = None) -> dict[str, Any]:
+    """Return a share with its interval (`training.metrics.proportion`), fit for JSON."""
+    return asdict(metrics.proportion(hits, groups=groups))

@@ -12,7 +12,8 @@ from scipy.stats import rankdata
 from affectlib.conversation import Conversation, Message
 from affectlib.encoding import WindowEncoder
 from affectlib.engines import Engine
-from training.judged import Judged, estimate, judge_again, probabilities, share
+from training.judged import Judged, estimate, judge_again, probabilities, proportion
+from training.metrics import share
 
 TURNS = (4, 20)
 """User turns of the conversations that a charged turn is put into, as the last but one."""
@@ -93,7 +94,7 @@ def late_turn(
         }
     short, long = TURNS
     result = {
-        f"{turns} turns": {level: estimate(share, values) for level, values in found[turns].items()}
+        f"{turns} turns": {level: proportion(values) for level, values in found[turns].items()}
         for turns in TURNS
     }
     result[f"{long} less {short} turns"] = {

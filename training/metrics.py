@@ -14,6 +14,7 @@ import datasets
 import evaluate
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 BINS = 15
@@ -64,13 +65,6 @@ class Auroc(_ScoreMetric):
         return {"auroc": auroc(np.array(references), np.array(predictions))}
 
 
-class CalibrationError(_ScoreMetric):
-    """Expected calibration error of probabilities."""
-
-    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        return {"ece": calibration_error(np.array(references), np.array(predictions))}
-
-
 def average_precision(truth: NDArray[Any], scores: NDArray[Any]) -> float:
     """Return the average precision; NaN without a positive."""
     return float(average_precision_score(truth, scores)) if truth.any() else float("nan")
@@ -100,27 +94,24 @@ def calibration_error(
     return float(gap[total > 0].sum() / weights.sum())
 
 
+def share(values: NDArray[Any]) -> float:
+    """Return the mean, as a metric of one column; NaN without values."""
+    return float(values.mean()) if len(values) else float("nan")
+
+
 def recall(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     """Return the share of positives that are found; NaN without a positive."""
-    return float(decisions[truth == 1].mean()) if truth.any() else float("nan")
+    return share(decisions[truth == 1])
 
 
 def specificity(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     """Return the share of negatives that are left alone; NaN without a negative."""
-    return (
-        float((~decisions[truth == 0].astype(bool)).mean()) if (truth == 0).any() else float("nan")
-    )
-
-
-def precision(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
-    """Return the share of decisions that are right; NaN without a decision."""
-    chosen = decisions.astype(bool)
-    return float(truth[chosen].mean()) if chosen.any() else float("nan")
+    return share(~decisions[truth == 0].astype(bool))
 
 
 def accuracy(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
-    """Return the share of labels that are right."""
-    return float((truth.astype(bool) == decisions.astype(bool)).mean())
+    """Return the share of labels that are right; NaN without any."""
+    return share(truth.astype(bool) == decisions.astype(bool))
 
 
 def f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
@@ -133,6 +124,7 @@ def f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
 def bootstrap(
     metric: Callable[..., float],
     *columns: Sequence[Any] | NDArray[Any],
+    groups: Sequence[Any] | NDArray[Any] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Estimate:
@@ -141,16 +133,50 @@ def bootstrap(
     Args:
         metric: A function of the columns.
         *columns: Arrays of one length, resampled together by rows.
+        groups: Group of each row, such as the conversation that a turn is of; whole groups are
+            resampled then (Field and Welsh 2007, "Bootstrapping clustered data").
         seed: Seed of the resampling.
         resamples: Number of resamples; those in which the metric is NaN are left out.
     """
     arrays = [np.asarray(column) for column in columns]
     n = len(arrays[0])
+    members = _members(groups) if groups is not None else None
     generator = np.random.default_rng(seed)
     values = []
     for _ in range(resamples):
-        rows = generator.integers(0, n, n)
+        if members:
+            drawn = generator.integers(0, len(members), len(members))
+            rows = np.concatenate([members[i] for i in drawn])
+        else:
+            rows = generator.integers(0, n, n)
         values.append(metric(*(array[rows] for array in arrays)))
     defined = [value for value in values if not np.isnan(value)]
     low, high = np.percentile(defined, [2.5, 97.5]) if defined else (np.nan, np.nan)
     return Estimate(metric(*arrays), float(low), float(high), n)
+
+
+def _members(groups: Sequence[Any] | NDArray[Any]) -> list[NDArray[np.intp]]:
+    """Return the rows of each group."""
+    _, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    return np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
+
+
+def proportion(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estimate:
+    """Return a share with its 95 % interval.
+
+    It is the percentile bootstrap's; where all values are alike, of which a bootstrap says that
+    they always are, it is that of Wilson (1927).
+
+    Args:
+        hits: Whether each counts, shape ``[n]``.
+        groups: Group of each, as for `bootstrap`.
+
+    Example:
+        >>> print(proportion(np.array([True] * 20)))
+        1.000 [0.839, 1.000]
+    """
+    n = len(hits)
+    if not n or 0 < hits.sum() < n:
+        return bootstrap(share, hits.astype(float), groups=groups)
+    interval = binomtest(int(hits.sum()), n).proportion_ci(method="wilson")
+    return Estimate(share(hits), float(interval.low), float(interval.high), n)

@@ -95,10 +95,10 @@ def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledCo
 
 
 def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conversation]:
-    """Yield every conversation that may not be trained on, as far as it is there.
+    """Yield every conversation that may not be trained on.
 
-    The corpus's dev split always; the real dev transcripts and the public evaluation sets if the
-    recipe takes anything from the data folder.
+    The corpus's dev split always; the real dev transcripts and the public evaluation sets, which
+    must be there then, if the recipe is calibrated on real transcripts (`real_dev`).
     """
     for row in read_corpus("dev"):
         yield from_gold(row, "corpus").conversation

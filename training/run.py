@@ -2,13 +2,15 @@
 
     python -m training.run --config configs/NAME.yaml [--data DIR] [--start STEP] [--set a.b=c]
 
-Each step writes under the recipe's output folder and leaves a mark with the recipe's digest; a
-second call goes on where the first stopped, training from its last checkpoint included.
+Each step writes under the recipe's output folder and leaves a mark with a digest of the recipe and
+of the files that it reads; a second call goes on where the first stopped, training from its last
+checkpoint included.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from training.config import Recipe, RecipeError, load_recipe
+from training.sources import DATA, sha256
 
 
 def _prepare(recipe: Recipe, data: Path | None) -> Any:
@@ -90,8 +93,9 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         start: First step to run, whether it is done or not; those after it run too.
     """
     recipe.folder.mkdir(parents=True, exist_ok=True)
+    contents = _contents(recipe, data)
     for name, step in STEPS.items():
-        digest = recipe.digest(name)
+        digest = f"{recipe.digest(name)} {contents}"
         mark = recipe.folder / f"{name}.done"
         if name != start and mark.exists() and mark.read_text() == digest:
             print(f"{name}: done before")
@@ -102,6 +106,26 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         mark.write_text(digest)
         print(f"{name}: {time.monotonic() - began:.0f} s")
         print(json.dumps(result, indent=1, ensure_ascii=False), flush=True)
+
+
+def _contents(recipe: Recipe, data: Path | None) -> str:
+    """Return a hash of the labels, of the user's own files and of the encoders that are folders.
+
+    The manifest holds the hashes of public sets; what packages carry is theirs.
+    """
+    encoders = [recipe.encoder.path, recipe.encoder.words_from, *(t.path for t in recipe.teachers)]
+    files = [
+        *(DATA / name for name in ("annotations.jsonl", "corpus.jsonl", "sources.jsonl")),
+        *(Path(source.path) for source in recipe.sources if source.path),
+        *(
+            folder / path / "model.safetensors"
+            for path in encoders
+            if path
+            for folder in (data or Path(), Path())
+        ),
+    ]
+    sums = [sha256(file) for file in files if file.is_file()]
+    return hashlib.sha256("".join(sums).encode()).hexdigest()[:16]
 
 
 def _begin(folder: Path, name: str, digest: str) -> None:

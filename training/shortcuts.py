@@ -17,7 +17,16 @@ from affectlib.conversation import Conversation
 from affectlib.encoding import WindowEncoder
 from affectlib.engines import Engine
 from training import metrics
-from training.judged import PLAIN_PART, Judged, estimate, judge_again, labels, probabilities, share
+from training.judged import (
+    PLAIN_PART,
+    Judged,
+    estimate,
+    judge_again,
+    labels,
+    probabilities,
+    proportion,
+)
+from training.metrics import share
 from training.pronouns import PRONOUNS, mask_pronouns
 
 REPLIES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -145,8 +154,8 @@ def masked_pronouns(
     }
     return {
         name: {
-            "as written": estimate(share, before[rows]),
-            "masked": estimate(share, after[rows]),
+            "as written": proportion(before[rows]),
+            "masked": proportion(after[rows]),
             "fall": estimate(_fall, before[rows], after[rows]),
         }
         for name, rows in groups.items()

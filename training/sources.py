@@ -117,7 +117,7 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
             f"{path}: no such file; --data DIR must be a folder that holds {source.file}, made "
             f"from {source.repository} at {source.commit} (training/data/README.md says how)"
         )
-    found = _sha256(path)
+    found = _sha256_once(path)
     if found != source.sha256:
         raise ValueError(
             f"{path}: not the file that the manifest lists (SHA-256 {found}, expected "
@@ -166,7 +166,10 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-@cache
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_sha256_once = cache(sha256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from training.ablations import FIGURES
@@ -63,7 +64,8 @@ def _show(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        return str(Estimate(**value))
+        estimate = Estimate(**value)
+        return "-" if isnan(estimate.value) else str(estimate)
     return f"{value:,}"
 
 

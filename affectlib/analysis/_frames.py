@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -18,7 +18,7 @@ from affectlib._output import FORMULA
 from affectlib._rows import RowLevel, output_schema
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
-from affectlib.taxonomy import EMOTIONAL, LABELS
+from affectlib.taxonomy import CUES, EMOTIONAL, LABELS
 
 __all__ = ["AnalysisWarning", "TableError", "read_labels"]
 
@@ -27,6 +27,7 @@ _TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
 _GUARDED = ("conversation_id", "user_id", "model", "language", "source", "error")
 _INFERRED = 10_000
+_CUE_THRESHOLD = 0.5
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
@@ -256,7 +257,10 @@ def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
         import pandas as pd
     frame = frame.copy(deep=False)
     for column in _TIMES:
-        if column in frame.columns and frame[column].dtype == object:
+        if column not in frame.columns or frame[column].dtype != object:
+            continue
+        # Texts, which pandas 2 keeps as objects, are read later, as those of other tables are.
+        if pd.api.types.infer_dtype(frame[column], skipna=True) != "string":
             try:
                 frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
             except (ValueError, TypeError) as error:
@@ -353,6 +357,27 @@ def check_confidence(confidence: float) -> None:
     """
     if not 0 < confidence < 1:
         raise OptionError(f"confidence must be more than 0 and less than 1, got {confidence}")
+
+
+def cue_thresholds(given: float | Mapping[str, float]) -> dict[str, float]:
+    """Return the probability from which each cue counts as shown.
+
+    Args:
+        given: One for all cues, or some by the cue's name; the others have 0.5.
+
+    Raises:
+        OptionError: A name is that of no cue, or a threshold is not between 0 and 1.
+    """
+    named = given if isinstance(given, Mapping) else dict.fromkeys(CUES, given)
+    for name, threshold in named.items():
+        if name not in CUES:
+            raise OptionError(f"cue_threshold: no cue {name!r}; there are {', '.join(CUES)}")
+        if not 0 < threshold <= 1:
+            place = f", {name}:" if isinstance(given, Mapping) else ""
+            raise OptionError(
+                f"cue_threshold{place} must be more than 0 and at most 1, got {threshold}"
+            )
+    return dict.fromkeys(CUES, _CUE_THRESHOLD) | dict(named)
 
 
 def numbers(rows: pl.DataFrame, name: str, frame: str) -> NDArray[np.float64]:

@@ -14,6 +14,8 @@ from affectlib.predictions import ConversationFailure
 Transcripts: TypeAlias = Iterable[Conversation | ConversationFailure]
 """What `affectlib.read_conversations` gives, read in the way in which it was labelled."""
 
+_REMEDY = "give those that were labelled, unchanged and read with the same options"
+
 
 def conversations_of(
     rows: pl.DataFrame,
@@ -22,11 +24,12 @@ def conversations_of(
     """Read the conversations that rows of labels belong to, in the order of the rows.
 
     Args:
-        rows: Rows with ``record``, the position in the file, or else ``conversation_id``.
+        rows: Rows with ``record``, the position in the file, or else ``conversation_id``; those of
+            messages also with ``message``.
         transcripts: The transcripts that were labelled, in the same order.
 
     Raises:
-        TableError: A row belongs to no conversation of them, or to one with another id.
+        TableError: A row belongs to no conversation or message of them, or to one with another id.
         TranscriptFormatError: They cannot be read.
     """
     key = "record" if "record" in rows.columns else "conversation_id"
@@ -44,6 +47,14 @@ def conversations_of(
         if chat is None or (known is not None and chat.id is not None and chat.id != known):
             raise TableError(
                 f"the transcripts have no conversation for {key} {row[key]!r}, or one with another "
-                "id; give those that were labelled, unchanged and read with the same options"
+                f"id; {_REMEDY}"
+            )
+        place = row.get("message")
+        if place is not None and not (
+            0 <= place < len(chat.messages) and chat.messages[place].role in ("user", "assistant")
+        ):
+            name = row[key] if chat.id is None else chat.id
+            raise TableError(
+                f"the transcripts: conversation {name!r} has no message {place}; {_REMEDY}"
             )
     return [found[value] for value in rows[key]]

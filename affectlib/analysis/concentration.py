@@ -76,12 +76,12 @@ def concentration(
                 "estimate": None if hidden else float(found[place]),
                 "low": None if hidden else float(low),
                 "high": None if hidden else float(high),
-                "users": inside,
+                "users": None if hidden else inside,
                 "suppressed": hidden,
             }
         )
-    floats = dict.fromkeys(("estimate", "low", "high"), pl.Float64)
-    return source.restore(pl.DataFrame(rows, schema_overrides=floats))
+    kinds: dict[str, Any] = dict.fromkeys(("estimate", "low", "high"), pl.Float64)
+    return source.restore(pl.DataFrame(rows, schema_overrides=kinds | {"users": pl.Int64}))
 
 
 def lorenz(users: Any, *, of: str = "charged_turns", points: int = 101, min_users: int = 10) -> Any:

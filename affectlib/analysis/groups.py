@@ -51,7 +51,8 @@ def compare(
 
     Raises:
         InputTypeError: `users` is no frame.
-        OptionError: `by`, `reference` or an outcome is not there, or there is one group only.
+        OptionError: `by`, `reference` or an outcome is not there, or there is no outcome, or one
+            group only.
         TableError: An outcome holds no numbers.
 
     Example:
@@ -64,6 +65,11 @@ def compare(
     check_confidence(confidence)
     source = table(users, "users")
     names = [name for name in _OUTCOMES if name in source.columns] if outcomes is None else outcomes
+    if not names:
+        raise OptionError(
+            "outcomes: name at least one column of numbers; without them, users must have one of "
+            f"{', '.join(_OUTCOMES)}"
+        )
     require_options(source, [by, *names])
     rows = source.collect(*dict.fromkeys([by, *names])).filter(pl.col(by).is_not_null())
     rows = rows.with_columns(pl.col(by).cast(pl.String))

@@ -136,7 +136,8 @@ def prevalence(
         measured: What the classifier did elsewhere; used where there is no gold sample.
         by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
         confidence: Of the intervals.
-        min_users: Groups of fewer users are suppressed; 0 shows all.
+        min_users: Groups of fewer users are suppressed, and so is what rests on the gold labels of
+            fewer users; 0 shows all.
 
     Returns:
         A frame: the columns of `by`, ``method, estimate, low, high, units, users, gold,
@@ -197,20 +198,23 @@ def prevalence(
         .collect(engine="streaming")
     )
     rows = []
+    few_overall = _of_few(sample, min_users)
     for values, group in _groups(clusters, names):
         chosen = None if sample is None else _of_group(sample, names, values)
         small = len(group) < min_users
+        few = _of_few(chosen, min_users)
+        hidden = {"naive": small, "gold": small or few, "ppi": small or few}
+        hidden["rogan_gladen"] = small or few_overall
         for method, estimate in _estimates(group, chosen, measured, confidence):
-            shown = NONE if small else estimate
             rows.append(
                 dict(zip(names, values, strict=True))
                 | {"method": method}
-                | asdict(shown)
+                | asdict(NONE if hidden[method] else estimate)
                 | {
-                    "units": None if small else int(group["units"].sum()),
-                    "users": None if small else len(group),
-                    "gold": None if small or chosen is None else len(chosen),
-                    "suppressed": small,
+                    "units": None if hidden[method] else int(group["units"].sum()),
+                    "users": None if hidden[method] else len(group),
+                    "gold": None if small or few or chosen is None else len(chosen),
+                    "suppressed": hidden[method],
                 }
             )
     schema = {name: clusters.schema[name] for name in names} | {
@@ -227,7 +231,13 @@ def prevalence(
 
 
 def calibration(
-    labels: Any, gold: Any, *, bins: int = 10, confidence: float = 0.95, min_gold: int = 10
+    labels: Any,
+    gold: Any,
+    *,
+    bins: int = 10,
+    confidence: float = 0.95,
+    min_gold: int = 10,
+    min_users: int = 10,
 ) -> Any:
     """Set the classifier's probabilities against gold labels.
 
@@ -237,10 +247,12 @@ def calibration(
         bins: How many bins of equal width from 0 to 1.
         confidence: Of the intervals.
         min_gold: Bins with fewer gold labels are suppressed; 0 shows all.
+        min_users: Bins with gold labels of fewer users are suppressed; 0 shows all.
 
     Returns:
         A frame: ``bin`` (from 0), ``probability`` (weighted mean), ``estimate, low, high`` (share
-        that is emotional), ``gold`` (how many labels), ``suppressed``. Empty bins are left out.
+        that is emotional), ``gold`` (how many labels), ``suppressed``. Empty bins are left out;
+        of bins of too few users, mean and number are null as well.
 
     Raises:
         InputTypeError: `labels` or `gold` is no frame.
@@ -257,16 +269,20 @@ def calibration(
     )
     rows = []
     for (place,), group in joined.sort("bin").group_by(["bin"], maintain_order=True):
-        small = len(group) < min_gold
-        estimate = NONE if small else _gold_share(group, confidence)
+        few = _of_few(group, min_users)
+        hidden = few or len(group) < min_gold
+        estimate = NONE if hidden else _gold_share(group, confidence)
         weight = group["weight"].to_numpy()
         centre = float(group["probability"].to_numpy() @ weight / weight.sum())
         rows.append(
-            {"bin": place, "probability": centre}
+            {"bin": place, "probability": None if few else centre}
             | asdict(estimate)
-            | {"gold": len(group), "suppressed": small}
+            | {"gold": None if few else len(group), "suppressed": hidden}
         )
-    return source.restore(pl.DataFrame(rows).fill_nan(None))
+    kinds: dict[str, Any] = dict.fromkeys(("probability", "estimate", "low", "high"), pl.Float64)
+    return source.restore(
+        pl.DataFrame(rows, schema_overrides=kinds | {"gold": pl.Int64}).fill_nan(None)
+    )
 
 
 def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
@@ -313,6 +329,11 @@ def _of_group(sample: pl.DataFrame, names: Sequence[str], values: Sequence[Any])
         pl.lit(True),
         *(pl.col(name).eq_missing(value) for name, value in zip(names, values, strict=True)),
     )
+
+
+def _of_few(sample: pl.DataFrame | None, min_users: int) -> bool:
+    """Tell whether there are gold labels, and fewer users than these stand behind them."""
+    return sample is not None and 0 < sample["_user"].n_unique() < min_users
 
 
 def _estimates(

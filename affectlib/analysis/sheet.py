@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._frames import TableError, table
+from affectlib.analysis._frames import table
 from affectlib.analysis._pages import in_language, render
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.sheet_texts import TEXTS, SheetTexts
@@ -100,8 +100,6 @@ def _item(chat: Conversation, place: int | None, texts: SheetTexts) -> _Item:
     """Choose the messages to show."""
     numbered = list(enumerate(chat.messages))
     if place is not None:
-        if not 0 <= place < len(numbered) or chat.messages[place].role not in _ROLES:
-            raise TableError(f"sample, message: conversation {chat.id!r} has no message {place}")
         numbered = numbered[: place + 1]
     readable = [(index, message) for index, message in numbered if message.role in _ROLES]
     earlier = 0 if place is None else max(0, len(readable) - 1 - _BEFORE)

@@ -250,7 +250,7 @@ def _aggregations(
     ]
     return {
         "any": found > 0,
-        "adjusted": np.array(chances)[inverse],
+        "adjusted": np.array(chances)[inverse.ravel()],  # in numpy 2.0 it has two dimensions
         "rate": found / turns,
     }
 

@@ -13,11 +13,11 @@ from affectlib.analysis._frames import (
     Labels,
     TableError,
     check_confidence,
+    cue_thresholds,
     labels_table,
     user_keys,
 )
 from affectlib.analysis._intervals import NONE, Estimate, clustered_mean, kish, wilson_share
-from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES, EMOTIONAL
 
 __all__ = ["cue_pairs", "onset", "trajectory"]
@@ -29,7 +29,11 @@ _LATER = "after turn 10"
 
 
 def trajectory(
-    labels: Any, *, cue_threshold: float = 0.5, confidence: float = 0.95, min_users: int = 10
+    labels: Any,
+    *,
+    cue_threshold: float | Mapping[str, float] = 0.5,
+    confidence: float = 0.95,
+    min_users: int = 10,
 ) -> Any:
     """Follow charge and cues from the start of conversations to their end.
 
@@ -38,7 +42,8 @@ def trajectory(
 
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
-        cue_threshold: Probability from which a cue counts as shown.
+        cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
+            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
         confidence: Of the intervals, which allow for users who have many messages.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
@@ -61,10 +66,11 @@ def trajectory(
         >>> found["part"].unique(maintain_order=True).to_list()
         ['start', 'middle', 'end']
     """
-    source, keys = _messages(labels, cue_threshold, confidence)
+    thresholds = cue_thresholds(cue_threshold)
+    source, keys = _messages(labels, confidence)
     place = pl.col("message").rank("ordinal").over([*keys, "role"])
     length = pl.len().over([*keys, "role"])
-    measures = _measures(source, cue_threshold)
+    measures = _measures(source, thresholds)
     # An assistant's message has no label, but a user's without one was not read.
     read = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
     sums = (
@@ -116,7 +122,7 @@ def onset(labels: Any, *, confidence: float = 0.95, min_users: int = 10) -> Any:
     Warns:
         AnalysisWarning: Rows lack user ids.
     """
-    source, keys = _messages(labels, 0.5, confidence)
+    source, keys = _messages(labels, confidence)
     charged = pl.col("label") == EMOTIONAL
     place = pl.col("message").rank("ordinal").over(keys)
     conversations = (
@@ -153,13 +159,18 @@ def onset(labels: Any, *, confidence: float = 0.95, min_users: int = 10) -> Any:
 
 
 def cue_pairs(
-    labels: Any, *, cue_threshold: float = 0.5, confidence: float = 0.95, min_users: int = 10
+    labels: Any,
+    *,
+    cue_threshold: float | Mapping[str, float] = 0.5,
+    confidence: float = 0.95,
+    min_users: int = 10,
 ) -> Any:
     """Count how often two cues are shown together: in a message, or in a conversation.
 
     Args:
         labels: Labels with cues. In those of messages, cues of one role alone make pairs.
-        cue_threshold: Probability from which a cue counts as shown.
+        cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
+            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
         confidence: Of the intervals, which allow for users who have many rows.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
@@ -176,7 +187,8 @@ def cue_pairs(
     Warns:
         AnalysisWarning: Rows lack user ids.
     """
-    _check(cue_threshold, confidence)
+    thresholds = cue_thresholds(cue_threshold)
+    check_confidence(confidence)
     source = user_keys(labels_table(labels))
     names = [name for name in CUES if name in source.columns]
     pairs = [
@@ -186,7 +198,7 @@ def cue_pairs(
     ]
     if not pairs:
         raise TableError(f"{source.name}: no two columns of cues; there are {', '.join(names)}")
-    shown = {name: _shown(name, cue_threshold) for name in names}
+    shown = {name: _shown(name, thresholds[name]) for name in names}
     measures = dict(shown)
     measures |= {f"{one}+{other}": shown[one] * shown[other] for one, other in pairs}
     sums = (
@@ -212,9 +224,9 @@ def cue_pairs(
     return source.restore(_frame(rows))
 
 
-def _messages(labels: Any, threshold: float, confidence: float) -> tuple[Labels, list[str]]:
+def _messages(labels: Any, confidence: float) -> tuple[Labels, list[str]]:
     """Return labels of messages with user keys, and the columns that tell conversations apart."""
-    _check(threshold, confidence)
+    check_confidence(confidence)
     source = labels_table(labels)
     if source.level != "message":
         raise TableError(
@@ -225,18 +237,12 @@ def _messages(labels: Any, threshold: float, confidence: float) -> tuple[Labels,
     return user_keys(source), source.conversation_keys()
 
 
-def _check(threshold: float, confidence: float) -> None:
-    check_confidence(confidence)
-    if not 0 < threshold <= 1:
-        raise OptionError(f"cue_threshold must be more than 0 and at most 1, got {threshold}")
-
-
-def _measures(source: Labels, threshold: float) -> dict[str, pl.Expr]:
+def _measures(source: Labels, thresholds: Mapping[str, float]) -> dict[str, pl.Expr]:
     """Return what is followed: 1.0 where shown, null where it does not apply."""
     charged = pl.when(pl.col("label").is_not_null()).then(
         (pl.col("label") == EMOTIONAL).cast(pl.Float64)
     )
-    cues = {name: _shown(name, threshold) for name in CUES if name in source.columns}
+    cues = {name: _shown(name, thresholds[name]) for name in CUES if name in source.columns}
     return {_CHARGED: charged, **cues}
 
 

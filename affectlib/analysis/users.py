@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from affectlib.analysis._frames import (
     AnalysisWarning,
     Labels,
     TableError,
+    cue_thresholds,
     decile,
     labels_table,
 )
@@ -34,7 +36,7 @@ def users(
     labels: Any,
     *,
     usage: Literal["messages", "conversations", "hours"] = "messages",
-    cue_threshold: float = 0.5,
+    cue_threshold: float | Mapping[str, float] = 0.5,
     time_zone: str = "UTC",
     false_discovery_rate: float = 0.05,
 ) -> Any:
@@ -68,7 +70,8 @@ def users(
             ``record``, ``message``, ``role`` and ``timestamp``; of conversations ``rate``, ``any``,
             ``adjusted``, ``user_messages``, ``assistant_messages`` and ``started_at``.
         usage: What the deciles are of.
-        cue_threshold: Probability from which a cue counts as shown.
+        cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
+            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
         time_zone: Where a day begins.
         false_discovery_rate: The ``trend_q`` below which a trend counts.
 
@@ -90,17 +93,18 @@ def users(
         >>> people.height, people["usage_decile"].max()
         (100, 10)
     """
-    _check_options(usage, cue_threshold, time_zone, false_discovery_rate)
+    _check_options(usage, time_zone, false_discovery_rate)
+    thresholds = cue_thresholds(cue_threshold)
     source = labels_table(labels)
     rows = _of_known_users(source)
     if source.level == "message":
         if usage == "hours":
             source.require(["timestamp"])
-        people, conversations = _from_messages(source, rows, cue_threshold, time_zone)
+        people, conversations = _from_messages(source, rows, thresholds, time_zone)
     else:
         if usage == "hours":
             raise OptionError("usage='hours' needs labels of messages (affectlib label --level)")
-        people, conversations = _from_conversations(source, rows, cue_threshold, time_zone)
+        people, conversations = _from_conversations(source, rows, thresholds, time_zone)
     people = people.join(_by_conversation(conversations), on="user_id", how="left")
     people = people.with_columns(
         turn_rate=pl.when(pl.col("turns") > 0).then(pl.col("charged_turns") / pl.col("turns"))
@@ -115,11 +119,11 @@ def users(
     return source.restore(people.sort("user_id"))
 
 
-def _check_options(usage: str, threshold: float, zone: str, rate: float) -> None:
+def _check_options(usage: str, zone: str, rate: float) -> None:
     if usage not in ("messages", "conversations", "hours"):
         raise OptionError(f"unknown usage {usage!r}; use messages, conversations or hours")
-    if not 0 < threshold <= 1 or not 0 < rate < 1:
-        raise OptionError("cue_threshold and false_discovery_rate must lie between 0 and 1")
+    if not 0 < rate < 1:
+        raise OptionError("false_discovery_rate must lie between 0 and 1")
     try:
         pl.Series([0]).cast(pl.Datetime("us", zone))
     except pl.exceptions.PolarsError:
@@ -152,7 +156,7 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
 
 
 def _from_messages(
-    source: Labels, rows: pl.LazyFrame, threshold: float, zone: str
+    source: Labels, rows: pl.LazyFrame, thresholds: Mapping[str, float], zone: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a row a user, and a row a conversation with ``user_id, week, turns, charged``."""
     source.require(["role"])
@@ -176,7 +180,7 @@ def _from_messages(
     conversations = _aggregated(conversations)
     per_message = (
         base.group_by("user_id")
-        .agg(_days(zone, "timestamp"), *_cue_shares(source, threshold))
+        .agg(_days(zone, "timestamp"), *_cue_shares(source, thresholds))
         .collect(engine="streaming")
     )
     people = conversations.group_by("user_id").agg(
@@ -192,7 +196,7 @@ def _from_messages(
 
 
 def _from_conversations(
-    source: Labels, rows: pl.LazyFrame, threshold: float, zone: str
+    source: Labels, rows: pl.LazyFrame, thresholds: Mapping[str, float], zone: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     source.require(["any", "adjusted", "rate", "user_messages", "assistant_messages"])
     base = rows.filter(pl.col("label").is_not_null()).with_columns(_time_of(source))
@@ -219,7 +223,7 @@ def _from_conversations(
             pl.col("started_at").max().alias("last"),
             (pl.col("label") == EMOTIONAL).mean().alias("emotional_rate"),
             _days(zone, "started_at"),
-            *_cue_shares(source, threshold),
+            *_cue_shares(source, thresholds),
         )
         .collect(engine="streaming")
     )
@@ -238,9 +242,9 @@ def _days(zone: str, time: str) -> pl.Expr:
     return pl.when(pl.col(time).count() > 0).then(days).cast(pl.Int64).alias("active_days")
 
 
-def _cue_shares(source: Labels, threshold: float) -> list[pl.Expr]:
+def _cue_shares(source: Labels, thresholds: Mapping[str, float]) -> list[pl.Expr]:
     """Return the share of rows that show each cue, of those to which it applies."""
-    return [(pl.col(name) >= threshold).mean() for name in CUES if name in source.columns]
+    return [(pl.col(name) >= thresholds[name]).mean() for name in CUES if name in source.columns]
 
 
 def _aggregated(conversations: pl.DataFrame) -> pl.DataFrame:

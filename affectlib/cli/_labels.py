@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affectlib.analysis import Accuracy
+    from affectlib.artifacts import Artifact
 
 
 def model_of(path: str) -> str | None:
@@ -25,16 +26,33 @@ def measured_accuracy_of(path: str, columns: Sequence[str]) -> Accuracy | None:
         columns: Its columns, which tell what a row is.
     """
     from affectlib.analysis import measured_accuracy
-    from affectlib.artifacts import bundled_models, load_artifact
 
     made = _made_with(path)
-    if made.get("model") not in bundled_models():
-        return None
-    artifact = load_artifact(made["model"])
-    if artifact.fingerprint != made["fingerprint"]:
+    artifact = _artifact_of(made)
+    if artifact is None:
         return None
     level = "message" if "message" in columns else "conversation"
     return measured_accuracy(artifact, made["operating_point"], level)
+
+
+def cue_thresholds_of(path: str) -> Mapping[str, float]:
+    """Return from which probability the model that made the labels takes each cue to be shown.
+
+    Args:
+        path: The file of labels; nothing is returned if it names no model that is known.
+    """
+    artifact = _artifact_of(_made_with(path))
+    return {} if artifact is None else artifact.cue_thresholds
+
+
+def _artifact_of(made: Mapping[str, Any]) -> Artifact | None:
+    """Return the bundled model that made labels, None if it was another one."""
+    from affectlib.artifacts import bundled_models, load_artifact
+
+    if made.get("model") not in bundled_models():
+        return None
+    artifact = load_artifact(made["model"])
+    return artifact if artifact.fingerprint == made["fingerprint"] else None
 
 
 def _made_with(path: str) -> dict[str, Any]:

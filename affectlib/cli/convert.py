@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import input_options, read_options, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
-from affectlib.conversation import Conversation
-
-if TYPE_CHECKING:
-    from affectlib.predictions import ConversationFailure
 
 
 def add(commands: Commands) -> None:
@@ -41,7 +35,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 
     report = ReadReport()
     items = read_conversations(arguments.input, report=report, **read_options(arguments))
-    count = write_conversations(_read(items), arguments.output, overwrite=arguments.overwrite)
+    count = write_conversations(items, arguments.output, overwrite=arguments.overwrite)
     if not arguments.quiet:
         target = "standard output" if arguments.output == "-" else arguments.output
         formats = ", ".join(report.formats) or "no format"
@@ -49,7 +43,3 @@ def _convert(arguments: argparse.Namespace) -> int:
         for line in report_lines(report):
             say(line, sys.stderr)
     return SOME_FAILED if report.failures else DONE
-
-
-def _read(items: Iterable[Conversation | ConversationFailure]) -> Iterator[Conversation]:
-    return (item for item in items if isinstance(item, Conversation))

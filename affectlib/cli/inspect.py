@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import input_options, read_options, report_lines
@@ -59,7 +59,9 @@ def _inspect(arguments: argparse.Namespace) -> int:
             say(f"affectlib: languages are left out: {error}", sys.stderr)
     report = ReadReport()
     items = read_conversations(arguments.input, report=report, **read_options(arguments))
-    found = inspect_conversations(_shown(items, arguments.show_text), detect=detect)
+    # Where standard output is JSON, nothing else may stand in it.
+    stream = sys.stderr if arguments.json else sys.stdout
+    found = inspect_conversations(_shown(items, arguments.show_text, stream), detect=detect)
     if arguments.json:
         say(json.dumps(report.to_dict() | found.to_dict(), ensure_ascii=False))
     else:
@@ -69,16 +71,17 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 
 def _shown(
-    items: Iterable[Conversation | ConversationFailure], count: int
+    items: Iterable[Conversation | ConversationFailure], count: int, stream: TextIO
 ) -> Iterator[Conversation | ConversationFailure]:
     """Hand conversations on, and print the text of the first ones."""
     for item in items:
         if count > 0 and isinstance(item, Conversation):
             count -= 1
-            say(f"--- {item.id or 'without an id'}")
+            say(f"--- {item.id or 'without an id'}", stream)
             for message in item.messages:
                 text = " ".join(message.content.split())
-                say(f"{message.role}: {text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}")
+                shown = f"{text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}"
+                say(f"{message.role}: {shown}", stream)
         yield item
 
 

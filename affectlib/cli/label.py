@@ -14,6 +14,7 @@ from affectlib._output import write_atomically
 from affectlib.cli._options import Commands, load_classifier, running_options
 from affectlib.cli._reading import input_options, read_options, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
+from affectlib.errors import OutputExistsError
 
 if TYPE_CHECKING:
     from affectlib.corpus import LabelSummary
@@ -71,6 +72,8 @@ def _label(arguments: argparse.Namespace) -> int:
     from affectlib.formats import ReadReport
 
     report = ReadReport()
+    if arguments.summary is not None:
+        _require_other(Path(arguments.summary), arguments.input)
     with _progress(arguments.quiet) as progress:
         summary = label_file(
             arguments.input,
@@ -95,6 +98,14 @@ def _label(arguments: argparse.Namespace) -> int:
         for line in (*_report(summary), *report_lines(report)):
             say(line, sys.stderr)
     return SOME_FAILED if summary.failed else DONE
+
+
+def _require_other(summary: Path, source: str) -> None:
+    """Refuse to write the summary over a file of the input."""
+    from affectlib._source import file_among
+
+    if file_among(source, [summary]) is not None:
+        raise OutputExistsError(f"{summary}: this is the input; name another file for the summary")
 
 
 @contextmanager

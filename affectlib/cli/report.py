@@ -7,7 +7,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from affectlib.cli._labels import measured_accuracy_of, model_of
+from affectlib.cli._labels import cue_thresholds_of, measured_accuracy_of, model_of
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, transcripts
 from affectlib.cli._terminal import DONE, say
@@ -92,6 +92,7 @@ def _report(arguments: argparse.Namespace) -> int:
             ),
             lang=arguments.lang,
             min_users=arguments.min_users,
+            cue_threshold=cue_thresholds_of(arguments.labels),
         )
     write_page(target, page, overwrite=arguments.overwrite)
     for note in dict.fromkeys(str(warning.message) for warning in caught):

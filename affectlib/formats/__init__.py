@@ -67,6 +67,7 @@ from affectlib.formats._reader import (
     Reading,
     RecordReader,
     TextReader,
+    people_named,
 )
 from affectlib.formats._sources import (
     Archive,
@@ -170,6 +171,7 @@ def read_conversations(
         OSError: A file cannot be opened.
         OptionError: `format` or `branches` is unknown, `gap` is not positive, or `columns` do not
             fit the file.
+        InputTypeError: `users` or `assistants` is a str instead of a list of names.
         MissingExtraError: A library that the file needs is not installed.
 
     Example:
@@ -185,8 +187,8 @@ def read_conversations(
     reading = Reading(
         dict(columns or {}),
         branches,
-        frozenset(users),
-        frozenset(assistants),
+        people_named(users, "users"),
+        people_named(assistants, "assistants"),
         gap,
         limits or Limits(),
         ReadReport() if report is None else report,

@@ -40,6 +40,18 @@ def first_of(record: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((record[name] for name in names if record.get(name) is not None), None)
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, or the NaN, NaT or NA that pandas puts where there is none.
+
+    Example:
+        >>> [is_missing(value) for value in (None, float("nan"), 0.0, "")]
+        [True, True, False, False]
+    """
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or type(value).__name__ in ("NaTType", "NAType")
+
+
 def to_text(value: Any) -> str | None:
     """Return an id or another short field as text, None if it is empty or not a scalar.
 
@@ -60,6 +72,8 @@ def to_time(value: Any) -> datetime | None:
     Numbers are seconds since 1970, or milli- or microseconds where seconds would be absurd.
     Times without a zone are taken as UTC.
     """
+    if is_missing(value):
+        return None
     if isinstance(value, str):
         value = value.strip()
         value = float(value) if _NUMBER.fullmatch(value) else value

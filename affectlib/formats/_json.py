@@ -4,7 +4,8 @@ Three layouts are told apart by their beginning:
 
 - lines: one record a line (JSON Lines); a damaged line costs that record only;
 - array: ``[record, record, …]``, or the same in an object, such as ``{"conversations": […]}``;
-  decoded record by record, so that an export of any size needs the memory of one record;
+  decoded record by record, so that an export of any size needs the memory of one record; more
+  arrays, objects that hold one, and single records may follow, as in files that were put together;
 - documents: one pretty-printed record, or several one after the other.
 
 A record that is too long or nested too deeply is skipped, and the next one is read. Where an
@@ -54,16 +55,18 @@ _ROW_KEYS = frozenset(
 """… unless it says which conversation it belongs to."""
 _RECORD_KEYS = _CONTAINERS - _WRAPPERS
 _STRUCTURE = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
-_SPACE = re.compile(r"\s*")
+_EMPTY_ARRAY_ALONE = re.compile(r"\[\s*\]\s*\Z")
+_SPACE = re.compile(r"[\s\ufeff]*")
 _SPACE_OR_COMMA = re.compile(r"[\s,]*")
 _LONGEST_LITERAL = len("-Infinity")
+_NOT_READ = "the rest of the file was not read"
 
 
 class Record(NamedTuple):
     """A record and its place, or why there is none.
 
     Attributes:
-        place: The line, or the position in the array.
+        place: The line, or the position among the records of the file.
         value: The record.
         problem: Why there is none.
         size: Its length in characters.
@@ -94,8 +97,7 @@ def iter_records(stream: TextIO, *, limit: int) -> Iterator[Record]:
     buffer = _Buffer(stream, limit)
     start = _array_start(buffer)
     if start is not None:
-        buffer.skip(start)
-        yield from _iter_array(buffer)
+        yield from _iter_arrays(buffer, start)
         return
     pretty = _is_pretty_printed(buffer)
     yield from _iter_documents(buffer) if pretty else _iter_lines(buffer)
@@ -114,8 +116,9 @@ class _Buffer:
     def grow(self) -> bool:
         """Read on, in ever larger steps, so that a long value is tried a few times only."""
         more = self._stream.read(max(_CHUNK, len(self.text) - self.position))
-        self.text = self.text[self.position :] + more
-        self.position = 0
+        if more:
+            self.text = self.text[self.position :] + more
+            self.position = 0
         return bool(more)
 
     def skip(self, count: int) -> None:
@@ -141,12 +144,12 @@ class _Buffer:
                 return ""
 
     def decode(self, offset: int = 0) -> tuple[Any, int]:
-        """Return the value that begins after `offset` characters, and how many it goes on.
+        """Return the value that begins after `offset` characters, and the offset of its end.
 
         Raises:
             ValueError: It is not valid JSON, or the stream ends in the middle of it.
             RecursionError: It is nested too deeply.
-            _TooLongError: It is longer than allowed.
+            _TooLongError: It is longer than allowed, together with what stands before it.
         """
         while True:
             try:
@@ -155,18 +158,21 @@ class _Buffer:
                 cut = error.msg.startswith("Unterminated") or (
                     error.pos + _LONGEST_LITERAL >= len(self.text)
                 )
-                if cut and len(self.text) - self.position - offset > self._limit:
+                if cut and len(self.text) - self.position > self._limit:
                     raise _TooLongError from None
                 if not (cut and self.grow()):
                     raise
             else:
-                if end - self.position - offset > self._limit:
+                if end - self.position > self._limit:
                     raise _TooLongError
                 return value, end - self.position
 
-    def skip_value(self) -> bool:
-        """Go on to the end of an object or array without decoding it; say whether there is one."""
-        depth = 0
+    def skip_value(self, depth: int = 0) -> bool:
+        """Go on to the end of an object or array without decoding it; say whether there is one.
+
+        Args:
+            depth: 0 before its beginning, 1 if that was passed.
+        """
         quoted = False
         while True:
             for token in _STRUCTURE.finditer(self.text, self.position):
@@ -203,20 +209,25 @@ def _array_start(buffer: _Buffer) -> int | None:
         return _wrapped_start(buffer)
     if first != "[":
         return None
-    element = _first_element(buffer, 1)
+    try:
+        if buffer.at(_space(buffer, 1)) == "]":
+            # Either an empty array, or lines of which the first is an empty conversation.
+            return 1 if _EMPTY_ARRAY_ALONE.match(buffer.text, buffer.position) else None
+        element = _first_element(buffer, 1)
+    except _TooLongError:
+        return None
     if isinstance(element, dict):
         keys = element.keys()
         is_message = _MESSAGE_FIELDS & keys and not (_CONTAINERS | _ROW_KEYS) & keys
         return None if is_message else 1
-    if element is not None:
-        return 1
-    # Either an empty array, or lines of which the first is an empty conversation.
-    tail = buffer.text[buffer.position + 1 :].lstrip()
-    return 1 if tail.startswith("]") and not tail[1:].strip() else None
+    return None if element is None else 1
 
 
 def _wrapped_start(buffer: _Buffer) -> int | None:
-    """Return where the records begin that an object holds, None if it holds none."""
+    """Return where the records begin that an object holds, None if it holds none.
+
+    The buffer is at the beginning of the object, or at the comma after a value in it.
+    """
     offset = 1
     try:
         while True:
@@ -281,31 +292,66 @@ def _iter_lines(buffer: _Buffer) -> Iterator[Record]:
             yield Record(place, None, _describe(error))
 
 
-def _iter_array(buffer: _Buffer) -> Iterator[Record]:
+def _iter_arrays(buffer: _Buffer, start: int | None) -> Iterator[Record]:
+    """Yield the records of arrays that follow each other, and those that stand alone after one."""
     number = 0
-    while (character := buffer.peek(_SPACE_OR_COMMA)) != "]":
-        place = f"record {number}"
-        if not character:
-            yield Record(place, None, "the file ends before the array does; it was cut short")
-            return
-        record = _next(buffer, place, "array")
+    while buffer.peek():
+        alone = start is None
+        records = _iter_alone(buffer, number) if alone else _iter_array(buffer, start, number)
+        for record in records:
+            yield record
+            if record.stop:
+                return
+            number += 1
+        start = _array_start(buffer)
+
+
+def _iter_array(buffer: _Buffer, start: int | None, number: int) -> Iterator[Record]:
+    """Yield the records of an array, or of those that an object holds, and go on to its end."""
+    wrapped = buffer.peek() == "{"
+    while start is not None:
+        buffer.skip(start)
+        while (character := buffer.peek(_SPACE_OR_COMMA)) != "]":
+            place = f"record {number}"
+            if not character:
+                problem = "the file ends before the array does; it was cut short"
+                yield Record(place, None, problem, stop=True)
+                return
+            yield _next(buffer, place)
+            number += 1
+        buffer.skip(1)
+        start = _wrapped_start(buffer) if wrapped and buffer.peek() == "," else None
+    if wrapped and not (buffer.peek() in (",", "}") and buffer.skip_value(depth=1)):
+        problem = f"the object around the array is damaged or was cut short; {_NOT_READ}"
+        yield Record(f"record {number}", None, problem, stop=True)
+
+
+def _iter_alone(buffer: _Buffer, number: int) -> Iterator[Record]:
+    record = _next(buffer, f"record {number}")
+    if not _is_empty(record.value):
         yield record
-        if record.stop:
-            return
-        number += 1
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a value is an array without records, or an object around such."""
+    if not isinstance(value, dict):
+        return bool(value == [])
+    arrays = [value[key] for key in _WRAPPERS & value.keys()]
+    is_record = (_RECORD_KEYS | _ROW_KEYS | _MESSAGE_FIELDS) & value.keys()
+    return bool(arrays) and not any(arrays) and not is_record
 
 
 def _iter_documents(buffer: _Buffer) -> Iterator[Record]:
     number = 0
     while buffer.peek():
-        record = _next(buffer, f"record {number}", "file")
+        record = _next(buffer, f"record {number}")
         yield record
         if record.stop:
             return
         number += 1
 
 
-def _next(buffer: _Buffer, place: str, whole: str) -> Record:
+def _next(buffer: _Buffer, place: str) -> Record:
     """Read a record, or go on to its end if it is out of bounds."""
     try:
         value, length = buffer.decode()
@@ -314,7 +360,7 @@ def _next(buffer: _Buffer, place: str, whole: str) -> Record:
         skippable = not isinstance(error, ValueError) and buffer.peek() in ("{", "[")
         if skippable and buffer.skip_value():
             return Record(place, None, problem)
-        return Record(place, None, f"{problem}; the rest of the {whole} was not read", stop=True)
+        return Record(place, None, f"{problem}; {_NOT_READ}", stop=True)
     buffer.skip(length)
     return Record(place, value, size=length)
 

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, Protocol, TextIO, TypeAlias
 
 from affectlib.conversation import Conversation, Role
-from affectlib.errors import AffectlibError, ConversationError, TranscriptFormatError
+from affectlib.errors import (
+    AffectlibError,
+    ConversationError,
+    InputTypeError,
+    TranscriptFormatError,
+)
 from affectlib.formats._fields import kind_of, record_id
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
@@ -88,6 +93,17 @@ class Reading:
         self.report.fail(_kind(error), self.where())
         message = ": ".join(filter(None, (type(error).__name__, self.where(), str(error))))
         return ConversationFailure(id, message)
+
+
+def people_named(names: Iterable[str], option: str) -> frozenset[str]:
+    """Return the people whom an option names.
+
+    Raises:
+        InputTypeError: It is one text, of which each letter would be taken for a name.
+    """
+    if isinstance(names, str):
+        raise InputTypeError(f"{option} must be a list of names, got a str; pass [name]")
+    return frozenset(names)
 
 
 class Files(Protocol):

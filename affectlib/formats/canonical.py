@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO, get_args
+from typing import Any, BinaryIO, get_args
 
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
 from affectlib.formats._fields import kind_of, require_list
-from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats._reader import Item, Reading, RecordReader, each
+from affectlib.predictions import ConversationFailure
 
 __all__ = ["READERS", "VERSION", "parse", "recognizes", "to_record", "write_conversations"]
 
@@ -88,7 +89,7 @@ READERS = (RecordReader("affectlib", recognizes, each(parse)),)
 
 
 def write_conversations(
-    conversations: Iterable[Conversation],
+    conversations: Iterable[Item],
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
@@ -96,12 +97,13 @@ def write_conversations(
     """Write conversations to a file of the format, which gets its name when it is complete.
 
     Args:
-        conversations: What to write.
-        path: The file, a ``.jsonl``; ``-`` for standard output.
+        conversations: What to write. Failures among what `read_conversations` yields are left
+            out; its `ReadReport` counts them.
+        path: The file, a ``.jsonl``; ``-`` for standard output. Either is UTF-8.
         overwrite: Whether it may be there already.
 
     Returns:
-        How many were written.
+        How many conversations were written.
 
     Raises:
         OutputExistsError: The file is there and `overwrite` is false.
@@ -114,7 +116,8 @@ def write_conversations(
         3
     """
     if os.fspath(path) == "-":
-        return _write(conversations, sys.stdout)
+        sys.stdout.flush()
+        return _write(conversations, sys.stdout.buffer)
     target = Path(path)
     if target.suffix != ".jsonl":
         raise OptionError(f"{target}: unknown suffix {target.suffix!r} of the output; use .jsonl")
@@ -122,7 +125,7 @@ def write_conversations(
         raise OutputExistsError(f"{target}: it exists; name another output or allow to overwrite")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        with temporary.open("wb") as file:
             count = _write(conversations, file)
         temporary.replace(target)
     finally:
@@ -142,11 +145,14 @@ def schema() -> dict[str, Any]:
     return found
 
 
-def _write(conversations: Iterable[Conversation], file: TextIO) -> int:
+def _write(conversations: Iterable[Item], file: BinaryIO) -> int:
     count = 0
     for conversation in conversations:
+        if isinstance(conversation, ConversationFailure):
+            continue
         line = clean_text(json.dumps(to_record(conversation), ensure_ascii=False))
-        file.write(line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029") + "\n")
+        line = line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        file.write(line.encode() + b"\n")
         count += 1
     return count
 

@@ -6,14 +6,20 @@ by somebody who did not run them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
 
 from affectlib import __version__
-from affectlib.analysis._frames import TableError, group_columns, labels_table, table
+from affectlib.analysis._frames import (
+    TableError,
+    cue_thresholds,
+    group_columns,
+    labels_table,
+    table,
+)
 from affectlib.analysis._pages import render
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.prevalence import Accuracy
@@ -44,6 +50,7 @@ def report_page(
     show_text: Transcripts | None = None,
     lang: str = "en",
     min_users: int = 10,
+    cue_threshold: float | Mapping[str, float] = 0.5,
 ) -> str:
     """Return a report as one HTML page that needs no network and runs no script.
 
@@ -69,10 +76,13 @@ def report_page(
             the same options; the messages with the highest probabilities are then shown, as text.
         lang: Language, ``en`` or ``fr``.
         min_users: Figures of fewer users are suppressed; 0 shows all.
+        cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
+            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
 
     Raises:
         InputTypeError: A frame is none.
-        OptionError: `lang` is unknown, or a column named is not there.
+        OptionError: `lang` is unknown, a column named is not there, or `cue_threshold` is not
+            between 0 and 1 or names no cue.
         TableError: A frame lacks a column or holds what it cannot.
         TranscriptFormatError: The transcripts cannot be read.
         MissingExtraError: jinja2 or matplotlib is not installed.
@@ -99,6 +109,7 @@ def report_page(
         group_columns(by),
         (outcomes, controls),
         min_users,
+        cue_thresholds(cue_threshold),
         words,
     )
     overall, best = _share.overall(study)
@@ -127,7 +138,7 @@ def report_page(
         sections=sections,
         findings=[section.finding for section in sections if section.finding],
         excerpts=texts,
-        data=_data(labels, study),
+        data=_data(labels, study, best),
         missing=_missing(study, {section.name for section in sections}),
         by_user=study.people is not None,
         min_users=min_users,
@@ -143,6 +154,7 @@ def _study(
     groups: list[str],
     survey: tuple[Sequence[str], Sequence[str]],
     min_users: int,
+    thresholds: Mapping[str, float],
     words: Words,
 ) -> Study:
     """Check and join the frames."""
@@ -153,7 +165,7 @@ def _study(
     names = rows.collect_schema().names()
     people = None
     if "user_id" in names and rows.select(pl.col("user_id").count()).collect().item():
-        people = users(within if within is not None else rows)
+        people = users(within if within is not None else rows, cue_threshold=thresholds)
     if participants is not None:
         if people is None:
             raise TableError("labels, user_id: no row has one, so participants cannot be joined")
@@ -170,7 +182,9 @@ def _study(
         for name in chosen:
             if name not in there:
                 raise OptionError(f"{option}: no column {name!r} in the labels or participants")
-    return Study(rows, level, within, people, gold, measured, groups, *survey, min_users, words)
+    return Study(
+        rows, level, within, people, gold, measured, groups, *survey, min_users, thresholds, words
+    )
 
 
 def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
@@ -188,8 +202,8 @@ def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
     return cards
 
 
-def _data(labels: Any, study: Study) -> Grid:
-    """Tell what the figures rest on, and what was left out."""
+def _data(labels: Any, study: Study, best: Row) -> Grid:
+    """Tell what the figures rest on, and what was left out; no counts of too few users."""
     words = study.words
     raw = table(labels, "labels").rows
     names = raw.collect_schema().names()
@@ -199,7 +213,7 @@ def _data(labels: Any, study: Study) -> Grid:
         "failed": (pl.col("status") == "error").sum() if "status" in names else pl.lit(0),
     }
     counts = raw.select(**facts).collect().row(0, named=True)
-    time = pl.col(study.time) if study.time in there else pl.lit(None)
+    time = pl.col(study.time) if study.time in there else pl.lit(None, pl.Datetime)
     user = pl.col("user_id") if "user_id" in there else pl.lit(None)
     cut = pl.col("truncated_tokens") if "truncated_tokens" in there else pl.lit(0)
     labelled = pl.col("label").is_not_null()
@@ -217,15 +231,23 @@ def _data(labels: Any, study: Study) -> Grid:
     ).collect()
     counts |= more.row(0, named=True)
     shown = ("labelled", "emotional", "users", "failed", "unread", "strangers", "undated", "cut")
+    hidden = {"users", "strangers"} if 0 < counts["users"] < study.min_users else set()
+    if best["suppressed"]:
+        hidden = {*shown} - {"failed"}
     rows = [
-        (words(f"data.{name}", units=study.units), words.number(counts[name])) for name in shown
+        (
+            words(f"data.{name}", units=study.units),
+            words("hidden") if name in hidden else words.number(counts[name]),
+        )
+        for name in shown
     ]
     if counts["first"] is not None:
         dates = words("to", low=words.day(counts["first"]), high=words.day(counts["last"]))
         rows.insert(0, (words("data.dates"), dates))
     if study.gold is not None:
         size = table(study.gold, "gold").rows.select(pl.len()).collect().item()
-        rows.append((words("data.gold"), words.number(size)))
+        few = best["gold"] is None
+        rows.append((words("data.gold"), words("hidden") if few else words.number(size)))
     return Grid(words("data.grid"), [words("head.fact"), words("head.number")], rows)
 
 

@@ -150,8 +150,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "onset.turns 6 to 10": "Turns 6 to 10",
         "onset.after turn 10": "After turn 10",
         "cues.title": "Which cues, and which together",
-        "cues.text": "A cue counts as shown where the program gives it a probability of at least "
-        "0.5. How far each can be trusted is in the model card.",
+        "cues.text": "A cue counts as shown where the program gives it at least the probability in "
+        "the last column of the table. How far each can be trusted is in the model card.",
         "cues.caption": "How many times more often two cues are shown together in {units} than if "
         "they had nothing to do with each other: 1 as expected, above 1 (blue) more often, below "
         "(orange) less often. Empty cells were never together or are of too few users.",
@@ -184,7 +184,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.time": "Whether charged use grows: there are no times, or they span less than two "
         "days.",
         "missing.within": "What happens within conversations: that needs labels of messages "
-        "(affectlib label --level message).",
+        "(affectlib label --level message) of chats of three messages and more.",
         "missing.calibration": "How good the labels are on these transcripts: that needs a sample "
         "labelled by hand (affectlib sample).",
         "missing.people": "Whose use it is: there are no user ids.",
@@ -248,6 +248,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "head.standardized": "Standardised",
         "head.cue": "Cue",
         "head.whose": "Shown by",
+        "head.from": "From probability",
         "head.fact": "What",
         "head.number": "Number",
     }

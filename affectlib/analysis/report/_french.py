@@ -158,8 +158,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "onset.turns 6 to 10": "Tours 6 à 10",
         "onset.after turn 10": "Après le tour 10",
         "cues.title": "Quels indices, et lesquels ensemble",
-        "cues.text": "Un indice compte comme présent quand le programme lui donne une probabilité "
-        "d’au moins 0,5. La fiche du modèle dit jusqu’où s’y fier.",
+        "cues.text": "Un indice compte comme présent quand le programme lui donne au moins la "
+        "probabilité de la dernière colonne du tableau. La fiche du modèle dit jusqu’où s’y fier.",
         "cues.caption": "Combien de fois plus souvent deux indices vont ensemble dans les {units} "
         "que s’ils n’avaient rien à voir : 1 comme attendu, plus de 1 (bleu) plus souvent, moins "
         "(orange) moins souvent. Les cases vides ne sont jamais allées ensemble ou ont trop peu "
@@ -204,7 +204,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.time": "Si l’usage affectif grandit : il n’y a pas de dates, ou sur moins de deux "
         "jours.",
         "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
-        "messages (affectlib label --level message).",
+        "messages (affectlib label --level message), de conversations d'au moins trois messages.",
         "missing.calibration": "Ce que valent les étiquettes sur ces conversations : il faut un "
         "échantillon annoté à la main (affectlib sample).",
         "missing.people": "Chez qui : il n’y a pas d’identifiants d’utilisateurs.",
@@ -270,6 +270,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "head.standardized": "Standardisé",
         "head.cue": "Indice",
         "head.whose": "De qui",
+        "head.from": "Dès la probabilité",
         "head.fact": "Quoi",
         "head.number": "Nombre",
     }

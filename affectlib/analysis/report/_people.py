@@ -127,12 +127,14 @@ def by_usage(study: Study) -> Section | None:
 
 
 def changing(study: Study) -> Section | None:
-    """Count users whose rate rises, falls or is flat; None if none was there long enough."""
-    if study.people is None or not study.people["direction"].count():
+    """Count users whose rate rises, falls or is flat; None if too few were there long enough."""
+    if study.people is None:
+        return None
+    total = study.people["direction"].count()
+    if total < max(study.min_users, 1):
         return None
     words = study.words
     counts = dict(study.people["direction"].drop_nulls().value_counts().iter_rows())
-    total = sum(counts.values())
     rows = [
         (
             words(f"trend.{name}"),

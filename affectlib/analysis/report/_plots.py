@@ -21,6 +21,7 @@ _MARKS = ("o", "s", "^", "D")
 _WIDTH = 4.7
 _STYLE: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9.5,
     "axes.spines.top": False,

@@ -13,6 +13,7 @@ from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import Figure, Grid, Row, Section, Study, one_of, rows_of
 
 _BEST = ("ppi", "rogan_gladen", "gold", "naive")
+_BINS = 10
 _FEW_DAYS, _FEW_WEEKS = timedelta(days=28), timedelta(weeks=40)
 
 
@@ -171,17 +172,19 @@ def calibrated(study: Study) -> Section | None:
     if study.gold is None:
         return None
     words = study.words
-    found = rows_of(calibration(study.labels, study.gold))
+    found = rows_of(calibration(study.labels, study.gold, bins=_BINS, min_users=study.min_users))
     shown = [row for row in found if not row["suppressed"]]
     grid = Grid(
         words("calibration.grid"),
         [words(n) for n in ("head.probability", "head.charged", "head.interval", "head.hand")],
         [
             (
-                words.percent(row["probability"]),
-                "–" if row["suppressed"] else words.share(row),
+                _bin(row["bin"], study)
+                if row["probability"] is None
+                else words.percent(row["probability"]),
+                words.share(row),
                 words.interval(row),
-                words.number(row["gold"]),
+                "–" if row["gold"] is None else words.number(row["gold"]),
             )
             for row in found
         ],
@@ -234,6 +237,11 @@ def _compared(study: Study, column: str) -> Grid | None:
         )
     head = ("head.comparison", "head.difference", "head.interval", "head.effect", "head.q")
     return Grid(words("groups.differences"), [words(name) for name in head], rows)
+
+
+def _bin(place: int, study: Study) -> str:
+    words = study.words
+    return words("to", low=words.tick(place / _BINS), high=words.tick((place + 1) / _BINS))
 
 
 def _share_head(study: Study) -> list[str]:

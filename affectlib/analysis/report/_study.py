@@ -30,6 +30,7 @@ class Study:
         outcomes: Columns of the users to explain.
         controls: Columns of the users to hold constant.
         min_users: Figures of fewer users are suppressed.
+        thresholds: Probability from which each cue counts as shown.
         words: The language.
     """
 
@@ -43,6 +44,7 @@ class Study:
     outcomes: Sequence[str]
     controls: Sequence[str]
     min_users: int
+    thresholds: Mapping[str, float]
     words: Words
 
     @property

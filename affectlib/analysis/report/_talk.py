@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from affectlib.analysis._frames import labels_table
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import Figure, Grid, Section, Study, one_of, rows_of
@@ -32,11 +33,13 @@ class Excerpt:
 
 
 def within(study: Study) -> Section | None:
-    """Follow charge through conversations; None without labels of messages."""
-    if study.messages is None:
+    """Follow charge through conversations; None without labels of messages, or if all are short."""
+    if study.messages is None or not _has_thirds(study.messages):
         return None
     words = study.words
-    found = rows_of(trajectory(study.messages, min_users=study.min_users))
+    found = rows_of(
+        trajectory(study.messages, cue_threshold=study.thresholds, min_users=study.min_users)
+    )
     first = rows_of(onset(study.messages, min_users=study.min_users))
     lines, rows = [], []
     for role, measure in _FOLLOWED:
@@ -80,37 +83,46 @@ def within(study: Study) -> Section | None:
     return Section("within", words("within.title"), text, [figure], grids, finding=finding)
 
 
-def cues(study: Study, threshold: float = 0.5) -> Section | None:
+def _has_thirds(messages: pl.LazyFrame) -> bool:
+    """Whether any conversation has three messages of one role."""
+    keys = labels_table(messages, "messages").conversation_keys()
+    lengths = messages.group_by(*keys, "role").len()
+    return not lengths.filter(pl.col("len") >= 3).head(1).collect().is_empty()
+
+
+def cues(study: Study) -> Section | None:
     """Show how common each cue is and which go together; None without cues."""
     names = [name for name in CUES if name in study.labels.collect_schema().names()]
     if len(names) < 2:
         return None
     words = study.words
+    user = pl.col("user_id") if study.people is not None else pl.int_range(pl.len())
+    shows = {name: pl.col(name) >= study.thresholds[name] for name in names}
     counted = study.labels.select(
-        *((pl.col(name) >= threshold).mean().alias(name) for name in names),
-        *(pl.col(name).count().alias(f"{name} n") for name in names),
-        *(
-            pl.col("user_id").filter(pl.col(name) >= threshold).n_unique().alias(f"{name} users")
-            for name in (names if study.people is not None else [])
-        ),
+        *(shows[name].mean().alias(name) for name in names),
+        *(user.filter(pl.col(name).is_not_null()).n_unique().alias(f"{name} n") for name in names),
+        *(user.filter(shows[name]).n_unique().alias(f"{name} users") for name in names),
     ).collect()
     counts = counted.row(0, named=True)
     known = [name for name in names if counts[f"{name} n"]]
     few = {
         name
         for name in known
-        if study.people is not None and 0 < counts[f"{name} users"] < study.min_users
+        if counts[f"{name} n"] < study.min_users or 0 < counts[f"{name} users"] < study.min_users
     }
     rows = [
         (
             _title(name, words),
             words("fewer", users=study.min_users) if name in few else words.percent(counts[name]),
             words(f"role.{CUES[name].unit}"),
+            words.number(study.thresholds[name], 2),
         )
         for name in sorted(known, key=lambda name: -counts[name])
     ]
     shown = [name for name in known if name not in few]
-    pairs = rows_of(cue_pairs(study.labels, min_users=study.min_users))
+    pairs = rows_of(
+        cue_pairs(study.labels, cue_threshold=study.thresholds, min_users=study.min_users)
+    )
     order = {name: place for place, name in enumerate(shown)}
     cells: list[list[float | None]] = [[None] * len(shown) for _ in shown]
     for pair in pairs:
@@ -125,7 +137,7 @@ def cues(study: Study, threshold: float = 0.5) -> Section | None:
                 words("cues.caption", units=study.units),
             )
         )
-    head = [words(name) for name in ("head.cue", "head.share", "head.whose")]
+    head = [words(name) for name in ("head.cue", "head.share", "head.whose", "head.from")]
     return Section(
         "cues",
         words("cues.title"),
