@@ -29,6 +29,14 @@ pytestmark = [
 NAME = "ana/tiny-affect"
 
 
+def renew_sessions():
+    """Have sessions made anew: older versions settle when making one whether they are offline."""
+    from huggingface_hub import utils
+
+    if hasattr(utils, "reset_sessions"):
+        utils.reset_sessions()
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A hub without models, which huggingface_hub takes for the real one."""
@@ -52,6 +60,7 @@ def hub(tmp_path, monkeypatch):
         ):
             monkeypatch.setattr(constants, name, value)
         monkeypatch.delenv("HF_TOKEN", raising=False)
+        renew_sessions()
         yield served
 
 
@@ -59,6 +68,7 @@ def offline(monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    renew_sessions()
 
 
 @pytest.fixture
