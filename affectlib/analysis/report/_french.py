@@ -204,7 +204,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.time": "Si l’usage affectif grandit : il n’y a pas de dates, ou sur moins de deux "
         "jours.",
         "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
-        "messages (affectlib label --level message), de conversations d'au moins trois messages.",
+        "messages (affectlib label --level message), de conversations d’au moins trois messages.",
         "missing.calibration": "Ce que valent les étiquettes sur ces conversations : il faut un "
         "échantillon annoté à la main (affectlib sample).",
         "missing.people": "Chez qui : il n’y a pas d’identifiants d’utilisateurs.",
