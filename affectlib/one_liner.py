@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from inspect import signature
+from functools import cache, lru_cache
+from inspect import Signature, signature
 from threading import Lock
 from typing import TYPE_CHECKING, Any, overload
 
@@ -81,12 +81,18 @@ class _Loader:
         self._lock = Lock()
 
     def load(self, options: Mapping[str, Any]) -> AffectClassifier:
-        from affectlib.classifier import AffectClassifier
-
-        arguments = signature(AffectClassifier.from_pretrained).bind(**options)
+        arguments = _signature().bind(**options)
         arguments.apply_defaults()
         with self._lock:
             return _load(**arguments.arguments)
+
+
+@cache
+def _signature() -> Signature:
+    """Return the arguments of `AffectClassifier.from_pretrained`."""
+    from affectlib.classifier import AffectClassifier
+
+    return signature(AffectClassifier.from_pretrained)
 
 
 @lru_cache(maxsize=3)

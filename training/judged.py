@@ -210,6 +210,6 @@ def estimate(metric: Callable[..., float], *columns: Any, groups: Any = None) ->
     return asdict(metrics.bootstrap(metric, *columns, groups=groups))
 
 
-def proportion(hits: NDArray[Any], groups: Any = None) -> dict[str, Any]:
+def proportion(hits: NDArray[Any]) -> dict[str, Any]:
     """Return a share with its interval (`training.metrics.proportion`), fit for JSON."""
-    return asdict(metrics.proportion(hits, groups=groups))
+    return asdict(metrics.proportion(hits))

@@ -161,7 +161,7 @@ def _members(groups: Sequence[Any] | NDArray[Any]) -> list[NDArray[np.intp]]:
     return np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
 
 
-def proportion(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estimate:
+def proportion(hits: NDArray[Any]) -> Estimate:
     """Return a share with its 95 % interval.
 
     It is the percentile bootstrap's; where all values are alike, of which a bootstrap says that
@@ -169,7 +169,6 @@ def proportion(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estima
 
     Args:
         hits: Whether each counts, shape ``[n]``.
-        groups: Group of each, as for `bootstrap`.
 
     Example:
         >>> print(proportion(np.array([True] * 20)))
@@ -177,6 +176,6 @@ def proportion(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estima
     """
     n = len(hits)
     if not n or 0 < hits.sum() < n:
-        return bootstrap(share, hits.astype(float), groups=groups)
+        return bootstrap(share, hits.astype(float))
     interval = binomtest(int(hits.sum()), n).proportion_ci(method="wilson")
     return Estimate(share(hits), float(interval.low), float(interval.high), n)

@@ -30,6 +30,7 @@ from affectlib.formats._columns import (
     find_delimiter,
 )
 from affectlib.formats._fields import (
+    is_missing,
     kind_of,
     name_list,
     named_message,
@@ -318,7 +319,7 @@ def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _content(value: Any) -> Any:
     """Return the content, the empty string for a gap (null, or the NaN that pandas makes of it)."""
-    return "" if value is None or value != value else value
+    return "" if is_missing(value) else value
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
