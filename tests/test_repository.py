@@ -100,7 +100,7 @@ def test_corpus_rows_are_well_formed() -> None:
     rows = read_rows("corpus.jsonl")
     assert len(rows) > 2000
     for row in rows:
-        assert row["split"] in {"train", "dev"}
+        assert row["split"] in {"train", "dev", "test"}
         assert re.fullmatch("[a-z]{2}", row["lang"])
         assert user_turns(row) >= 1
         for message in row["messages"]:
@@ -127,7 +127,7 @@ def test_corpus_has_both_labels_in_each_split_and_language() -> None:
         (row["split"], row["lang"], row["labels"]["charge"] >= 2)
         for row in read_rows("corpus.jsonl")
     }
-    for split in ("train", "dev"):
+    for split in ("train", "dev", "test"):
         for language in ("en", "fr"):
             assert {(split, language, True), (split, language, False)} <= seen
 

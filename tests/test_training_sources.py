@@ -102,12 +102,12 @@ def test_manifest_is_complete() -> None:
 
 
 def test_corpus_splits_are_apart_and_together_everything() -> None:
-    train, dev = read_corpus("train"), read_corpus("dev")
-    assert len(train) > len(dev) > 0
-    assert {row["id"] for row in train}.isdisjoint(row["id"] for row in dev)
-    assert len(train) + len(dev) == len(read_corpus())
-    with pytest.raises(ValueError, match=r"no split 'test'.*dev, train"):
-        read_corpus("test")
+    train, dev, test = (read_corpus(split) for split in ("train", "dev", "test"))
+    assert len(train) > len(dev) > len(test) > 0
+    ids = [row["id"] for row in (*train, *dev, *test)]
+    assert len(ids) == len(set(ids)) == len(read_corpus())
+    with pytest.raises(ValueError, match=r"no split 'tests'.*dev, test, train"):
+        read_corpus("tests")
 
 
 def test_pair_is_two_conversations_of_one_split_with_other_labels() -> None:

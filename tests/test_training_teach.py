@@ -177,6 +177,33 @@ def test_teachers_judge_the_text_before_it_was_rewritten(
     assert judged == windows["plain_ids"][:]
 
 
+def test_window_that_no_teacher_reads_has_no_soft_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(tmp_path, TeacherSettings(name="english", path=base, english=True))
+    prepare(made, None)
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    french = [number == 0 for number in range(len(windows))]
+    windows = windows.remove_columns("language").add_column(
+        "language", ["fr" if is_french else "en" for is_french in french]
+    )
+    monkeypatch.setattr(module, "load_from_disk", lambda _: windows)
+    teach(made, None)
+    soft = np.load(made.folder / "teach" / "soft.npy")
+    assert np.isnan(soft).all(1).tolist() == french
+
+
+def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    rows = module.load_from_disk(str(made.folder / "prepare" / "train"))["input_ids"][:]
+    folder = made.folder / "prepare" / "encoder"
+    once, twice = (module._probabilities(folder, x) for x in (rows, [*rows, *rows[::-1]]))
+    assert twice == pytest.approx(np.concatenate([once, once[::-1]]), abs=1e-6)
+    assert len(np.unique(once, axis=0)) > 1
+
+
 def test_student_starts_from_layers_of_the_first_teacher(tmp_path: Path) -> None:
     made = recipe(tmp_path, TeacherSettings(name="own"), layers=(1,))
     prepare(made, None)
@@ -196,12 +223,13 @@ def test_targets_are_mixed_with_what_the_teachers_say(tmp_path: Path) -> None:
     unknown = [np.nan] * len(OUTPUTS)
     windows = Dataset.from_dict(
         {
-            "targets": [[1.0] * len(OUTPUTS), [1.0] * len(OUTPUTS), unknown, unknown],
-            "silver": [False, True, True, True],
-            "user": [True, True, True, False],
+            "targets": [*[[1.0] * len(OUTPUTS)] * 2, unknown, unknown, [1.0] * len(OUTPUTS)],
+            "silver": [False, True, True, True, False],
+            "user": [True, True, True, False, True],
         }
     )
-    soft = np.full((4, len(OUTPUTS)), 0.2, np.float32)
+    soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
+    soft[4] = np.nan
     mixed = np.array(with_soft_targets(windows, soft, made)["targets"][:])
     of_user = np.array([name not in CUES or CUES[name].unit == "user" for name in OUTPUTS])
     assert mixed[0, of_user] == pytest.approx(0.8)
@@ -210,6 +238,8 @@ def test_targets_are_mixed_with_what_the_teachers_say(tmp_path: Path) -> None:
     assert np.isnan(mixed[:3, ~of_user]).all()
     assert mixed[3, ~of_user] == pytest.approx(0.2)
     assert np.isnan(mixed[3, of_user]).all()
+    # No teacher reads the last: its labels are all that there is.
+    assert mixed[4, of_user] == pytest.approx(1.0)
 
 
 def test_trained_weights_are_averaged_with_those_they_started_from(tmp_path: Path) -> None:

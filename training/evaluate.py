@@ -7,7 +7,8 @@ The dev conversations choose the thresholds and the calibration of the artifact.
 therefore come from cross-fitting (`training.calibrate.cross_fit`): no conversation is judged by a
 calibration or a threshold that it took part in. No weight was trained on any of them. They also
 chose between recipes, and a recipe that goes on from an artifact begins with a head that holds
-that one's calibration, so figures may be a little kind.
+that one's calibration, so figures may be a little kind. The corpus's test split took no part in
+anything; the artifact judges it as it is.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from training.baselines import Baseline, TfidfBaseline, VaderBaseline, ZeroShotB
 from training.config import Recipe, RecipeError, load_recipe
 from training.figures import corpus_figures, cue_figures, group_figures, language_figures
 from training.footprint import compare_precision, sizes, speed, user_windows
+from training.heldout import held_out
 from training.judged import (
     GROUPS,
     Floats,
@@ -102,6 +104,7 @@ def evaluate(
         "pronouns": masked_pronouns(judged, encoder, engine),
         "drift": drift(judged),
         "late": late_turn(judged, encoder, engine),
+        "test": held_out(artifact, encoder, engine, points),
         "engines": compare_precision(artifact, windows, engine, encoder.pad_id),
         "speed": speed(artifact, windows, encoder.pad_id),
         "sizes": sizes(artifact),

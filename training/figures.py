@@ -69,21 +69,26 @@ def language_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     Args:
         judged: All dev conversations.
     """
-    chosen = [j for j in judged if not j.real and j.language in ("en", "fr")]
+    return {
+        "french_less_english": french_less_english([j for j in judged if not j.real]),
+        "others": {
+            language: group_figures([j for j in judged if j.language == language], ["balanced"])
+            for language in OTHER_LANGUAGES
+        },
+    }
+
+
+def french_less_english(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return how much higher figures at ``balanced`` are in French than in English."""
+    chosen = [j for j in judged if j.language in ("en", "fr")]
     columns = (
         labels(chosen),
         np.array([j.flagged("balanced") for j in chosen], int),
         np.array([j.language == "fr" for j in chosen], bool),
     )
     return {
-        "french_less_english": {
-            metric.__name__: estimate(_difference(metric), *columns)
-            for metric in (metrics.accuracy, metrics.recall, metrics.specificity)
-        },
-        "others": {
-            language: group_figures([j for j in judged if j.language == language], ["balanced"])
-            for language in OTHER_LANGUAGES
-        },
+        metric.__name__: estimate(_difference(metric), *columns)
+        for metric in (metrics.accuracy, metrics.recall, metrics.specificity)
     }
 
 

@@ -97,10 +97,10 @@ def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledCo
 def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conversation]:
     """Yield every conversation that may not be trained on.
 
-    The corpus's dev split always; the real dev transcripts and the public evaluation sets, which
-    must be there then, if the recipe is calibrated on real transcripts (`real_dev`).
+    The corpus's dev and test splits always; the real dev transcripts and the public evaluation
+    sets, which must be there then, if the recipe is calibrated on real transcripts (`real_dev`).
     """
-    for row in read_corpus("dev"):
+    for row in (*read_corpus("dev"), *read_corpus("test")):
         yield from_gold(row, "corpus").conversation
     if not recipe.real_dev:
         return

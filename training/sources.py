@@ -134,7 +134,7 @@ def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
     the part is put before it, so that a pair has a name of its own.
 
     Args:
-        split: "train" or "dev"; None for both.
+        split: "train", "dev" or "test"; None for all.
 
     Raises:
         ValueError: There is no such split.

@@ -81,6 +81,17 @@ def tables(results: Mapping[str, Any], ablations: Iterable[Mapping[str, Any]]) -
         "groups": _groups(results["groups"]),
         "points": _points(results["groups"]),
         "corpus": _estimates("Corpus dev, balanced", results["corpus"]),
+        "test": _test(results["test"]["groups"]),
+        "test_corpus": _estimates(
+            "Corpus test, balanced, English and French",
+            {
+                **{k: v for k, v in results["test"]["corpus"].items() if k != "accuracy"},
+                "cues, macro F1": results["test"]["cues"]["macro_f1"],
+                "accuracy in French less in English": results["test"]["french_less_english"][
+                    "accuracy"
+                ],
+            },
+        ),
         "languages": _languages(results["languages"]),
         "cues": _cues(results["cues"]),
         "calibration": _estimates("Expected calibration error", results["calibration"]["error"]),
@@ -189,6 +200,25 @@ def _points(groups: Mapping[str, Any]) -> Table:
             for point in POINTS
             for name, group in groups.items()
             if point in group and (point == POINTS[0] or name in POINT_GROUPS)
+        ],
+    )
+
+
+def _test(groups: Mapping[str, Any]) -> Table:
+    figures = ("auroc", "average_precision")
+    return Table(
+        "Corpus test, balanced, thresholds as shipped",
+        ["", "n", "emotional", "AUROC", "average precision", *DECISIONS],
+        [
+            [
+                name,
+                g["n"],
+                g["emotional"],
+                *(show(g, figure) for figure in figures),
+                *(show(g[POINTS[0]], metric) for metric in DECISIONS),
+            ]
+            for name, g in groups.items()
+            if g["n"]
         ],
     )
 

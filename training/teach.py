@@ -37,7 +37,8 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         data: The data folder, where base encoders may lie.
 
     Returns:
-        For each teacher the number of windows that it read.
+        For each teacher the number of windows that it read. Windows that no teacher reads have
+        NaN in the file.
     """
     if not recipe.teachers:
         return {}
@@ -59,6 +60,7 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         total[readable] += teacher.weight * _probabilities(home / "model", plain["input_ids"])
         weights[readable] += teacher.weight
         counts[teacher.name] = len(own)
+    weights[weights == 0] = np.nan
     np.save(folder / "soft.npy", (total / weights[:, None]).astype(np.float32))
     return counts
 
@@ -145,9 +147,14 @@ def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
 
 
 def _probabilities(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-    """Return a model's probabilities of windows, shape ``[windows, outputs]``."""
+    """Return a model's probabilities of windows, shape ``[windows, outputs]``.
+
+    Windows that are alike, as copies are before they are rewritten, are computed once.
+    """
     model = load_model(folder).eval()
-    windows = [EncodedWindow(0, 0, [*row], 0) for row in rows]
+    numbers: dict[tuple[int, ...], int] = {}
+    places_of = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
+    windows = [EncodedWindow(0, 0, [*row], 0) for row in numbers]
     result = np.zeros((len(windows), len(OUTPUTS)))
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16()):
         for places, ids, mask in token_batches(
@@ -155,4 +162,4 @@ def _probabilities(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.fl
         ):
             output = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
             result[places] = sigmoid(output.logits.float().numpy())
-    return result
+    return result[places_of]

@@ -254,12 +254,14 @@ def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], recipe: Recip
 
     Args:
         windows: The prepared windows.
-        soft: Probabilities of the teachers, shape ``[windows, outputs]``.
+        soft: Probabilities of the teachers, shape ``[windows, outputs]``; NaN where no teacher
+            reads the window, which keeps its labels then.
         recipe: The recipe, for how much the teachers count.
     """
     targets = np.array(windows["targets"], dtype=np.float32)
     share = np.where(windows["silver"], recipe.student.soft_silver, recipe.student.soft)[:, None]
     mixed = np.where(np.isnan(targets), soft, (1 - share) * targets + share * soft)
+    mixed = np.where(np.isnan(soft), targets, mixed)
     roles = np.array(windows["user"])[:, None] == np.array([_is_of_user(o) for o in OUTPUTS])
     mixed = np.where(roles, mixed, np.nan)
     return windows.remove_columns("targets").add_column("targets", mixed.tolist())

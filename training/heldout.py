@@ -1,0 +1,77 @@
+"""The corpus's test split, judged by an artifact as it is shipped.
+
+Its conversations take no part in training, calibration, thresholds or the choice of recipes. So no
+cross-fitting is needed: the artifact's own calibration and thresholds decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from affectlib.artifacts import Artifact
+from affectlib.encoding import WindowEncoder
+from affectlib.engines import Engine
+from affectlib.taxonomy import OUTPUTS
+from training.calibrate import Calibration
+from training.figures import corpus_figures, cue_figures, french_less_english, group_figures
+from training.judged import OTHER_LANGUAGES, Judged
+from training.labelled import from_gold
+from training.scoring import score
+from training.sources import read_corpus
+
+LANGUAGES = ("en", "fr", *OTHER_LANGUAGES)
+GROUPS: dict[str, Callable[[Judged], bool]] = {
+    "English and French": lambda j: j.language in ("en", "fr"),
+    "1 user message": lambda j: j.language in ("en", "fr") and len(j.turns) == 1,
+    "2-4 user messages": lambda j: j.language in ("en", "fr") and 2 <= len(j.turns) <= 4,
+    "5 or more user messages": lambda j: j.language in ("en", "fr") and len(j.turns) >= 5,
+}
+"""The groups that are reported, beside each language."""
+
+
+def held_out(
+    artifact: Artifact, encoder: WindowEncoder, engine: Engine, points: Iterable[str]
+) -> dict[str, Any]:
+    """Measure an artifact on the test split.
+
+    Args:
+        artifact: The artifact.
+        encoder: Its encoder of windows.
+        engine: Its engine.
+        points: Names of the operating points.
+
+    Returns:
+        ``groups``: figures by group and language; ``corpus``, ``cues`` and
+        ``french_less_english``: those of pairs and turns, of cues, and the difference of accuracy,
+        of the English and French conversations.
+    """
+    own = shipped_calibration(artifact)
+    conversations = [from_gold(row, "corpus") for row in read_corpus("test")]
+    judged = [
+        Judged(s, own, own.conversation_probability(s), own.turn_probabilities(s))
+        for s in score(conversations, encoder, engine)
+    ]
+    points = list(points)
+    main = [j for j in judged if GROUPS["English and French"](j)]
+    by_language = {x: [j for j in judged if j.language == x] for x in LANGUAGES}
+    groups = {name: list(filter(belongs, judged)) for name, belongs in GROUPS.items()} | by_language
+    return {
+        "groups": {name: group_figures(members, points) for name, members in groups.items()},
+        "corpus": corpus_figures(main),
+        "cues": cue_figures(main),
+        "french_less_english": french_less_english(main),
+    }
+
+
+def shipped_calibration(artifact: Artifact) -> Calibration:
+    """Return an artifact's calibration; that of single outputs is in the weights of its head."""
+    return Calibration(
+        np.ones(len(OUTPUTS)),
+        np.zeros(len(OUTPUTS)),
+        artifact.conversation,
+        dict(artifact.operating_points),
+        dict(artifact.cue_thresholds),
+    )
