@@ -2,7 +2,7 @@
 
 python -m tests.robustness               the bundled model; --model NAME for another, --json
 
-`data/robustness.jsonl` holds 120 messages that are plainly charged or plainly tasks, half of them
+`data/robustness.jsonl` holds 480 messages that are plainly charged or plainly tasks, half of them
 English and half French, each with a paraphrase. Every message is altered in several ways that
 change nothing for a reader; a flip is a label that differs from that of the original. Intervals
 are 95 % percentile bootstraps over messages. Training has seen typing errors of a like kind

@@ -24,7 +24,6 @@ class _Section(BaseModel):
 
 _BASE_MODELS = {
     "all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2",
-    "all-mpnet-base-v2": "sentence-transformers/all-mpnet-base-v2",
     "e5-small": "intfloat/multilingual-e5-small",
     "affect-small": "sentence-transformers/all-MiniLM-L6-v2",
 }
