@@ -164,7 +164,12 @@ def tables(results: Mapping[str, Any], ablations: Iterable[Mapping[str, Any]]) -
 
 
 def _estimates(title: str, values: Mapping[str, Any]) -> Table:
-    rows = [[name.replace("_", " "), _show(value), value["n"]] for name, value in values.items()]
+    """Return the values one below the other, but for those that could not be measured (None)."""
+    rows = [
+        [name.replace("_", " "), _show(value), value["n"]]
+        for name, value in values.items()
+        if value is not None
+    ]
     return Table(title, ["", "value", "n"], rows)
 
 
