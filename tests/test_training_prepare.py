@@ -120,7 +120,7 @@ def test_every_dev_and_test_conversation_would_be_removed_from_a_file(
     kept = training_conversations(recipe(tmp_path, source), None)
     # Messages of fewer than eight words are small talk that anybody may write.
     assert all(not user_words(labelled.conversation) for labelled in kept)
-    assert len(kept) < 0.2 * len(read_corpus(split))
+    assert len(kept) < 0.1 * len(read_corpus(split))
 
 
 def test_corpus_that_is_trained_on_shares_no_message_and_few_runs_of_words_with_dev_and_test(

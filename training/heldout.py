@@ -6,7 +6,7 @@ cross-fitting is needed: the artifact's own calibration and thresholds decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,14 @@ from affectlib.engines import Engine
 from affectlib.taxonomy import OUTPUTS
 from training.calibrate import Calibration
 from training.figures import corpus_figures, cue_figures, french_less_english, group_figures
-from training.judged import OTHER_LANGUAGES, Judged
+from training.judged import GROUPS, OTHER_LANGUAGES, Judged
 from training.labelled import from_gold
 from training.scoring import score
 from training.sources import read_corpus
 
-LANGUAGES = ("en", "fr", *OTHER_LANGUAGES)
-GROUPS: dict[str, Callable[[Judged], bool]] = {
-    "English and French": lambda j: j.language in ("en", "fr"),
-    "1 user message": lambda j: j.language in ("en", "fr") and len(j.turns) == 1,
-    "2-4 user messages": lambda j: j.language in ("en", "fr") and 2 <= len(j.turns) <= 4,
-    "5 or more user messages": lambda j: j.language in ("en", "fr") and len(j.turns) >= 5,
-}
-"""The groups that are reported, beside each language."""
+MAIN_LANGUAGES = ("en", "fr")
+LENGTHS = ("1 user message", "2-4 user messages", "5 or more user messages")
+"""The groups of `training.judged.GROUPS` that are reported, of the main languages."""
 
 
 def held_out(
@@ -55,9 +50,12 @@ def held_out(
         for s in score(conversations, encoder, engine)
     ]
     points = list(points)
-    main = [j for j in judged if GROUPS["English and French"](j)]
-    by_language = {x: [j for j in judged if j.language == x] for x in LANGUAGES}
-    groups = {name: list(filter(belongs, judged)) for name, belongs in GROUPS.items()} | by_language
+    main = [j for j in judged if j.language in MAIN_LANGUAGES]
+    groups = {
+        "English and French": main,
+        **{name: list(filter(GROUPS[name], main)) for name in LENGTHS},
+        **{x: [j for j in judged if j.language == x] for x in (*MAIN_LANGUAGES, *OTHER_LANGUAGES)},
+    }
     return {
         "groups": {name: group_figures(members, points) for name, members in groups.items()},
         "corpus": corpus_figures(main),

@@ -100,8 +100,9 @@ def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conv
     The corpus's dev and test splits always; the real dev transcripts and the public evaluation
     sets, which must be there then, if the recipe is calibrated on real transcripts (`real_dev`).
     """
-    for row in (*read_corpus("dev"), *read_corpus("test")):
-        yield from_gold(row, "corpus").conversation
+    for row in read_corpus():
+        if row["split"] != "train":
+            yield from_gold(row, "corpus").conversation
     if not recipe.real_dev:
         return
     for source in load_manifest().values():
