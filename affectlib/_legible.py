@@ -15,18 +15,16 @@ Before text is tokenized, in training and in prediction alike,
   none that is certainly of another script.
 
 Letters that are spaced out (``s a d``) stay: ``a b c`` and the French ``y a à`` are, too.
-Words with drawn-out letters (``soooo``), which no vocabulary holds, are written in the usual way
-(`drawn_in`). Everything is linear in the length of the text, and other text is returned as it is.
+Everything is linear in the length of the text, and other text is returned as it is.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from itertools import product
+from collections.abc import Mapping
 
-__all__ = ["drawn_in", "legible"]
+__all__ = ["legible"]
 
 _CONTROLS = r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
 _BLANKS = r"\x1c-\x1f\x85\u115f\u1160\u2800\u3164\uffa0"
@@ -60,11 +58,6 @@ _TRICKED = 3
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ]")
 _NOT_LATIN = re.compile("[^\x00-\u024fḀ-ỿ]")
-
-_DRAWN_OUT = re.compile(r"([A-Za-zé])\1\1")
-_RUN = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
-_MOST_RUNS = 4
-_LONGEST_WORD = 100
 
 _EMOJI = "\U0001f170\U0001f171\U0001f17e\U0001f17f"  # blood types and the parking sign
 
@@ -120,49 +113,6 @@ def legible(text: str) -> str:
     text = _STRAY_JOINER.sub("", _STRAY_SELECTOR.sub("", text))
     text = _MARKED.sub(_compose, _STACK.sub("", text))
     return _in_one_script(text)
-
-
-def drawn_in(text: str, rank: Callable[[str], int | None]) -> str:
-    """Return text in which drawn-out letters are written once or twice, as the word wants it.
-
-    Of the words that a word with three and more of a letter in a row may stand for, the commonest
-    is taken; if none of them is known, that with single letters. Known words stay (``www``), and so
-    does what is too long for a word.
-
-    Args:
-        text: Any text.
-        rank: Returns the place of a word in small letters in a vocabulary, common words first;
-            None if it is not there.
-
-    Example:
-        >>> vocabulary = ["so", "feel", "alone", "www"]
-        >>> places = {word: place for place, word in enumerate(vocabulary)}
-        >>> drawn_in("Sooooo aloooone, I feeeel www.example.com", places.get)
-        'So alone, I feel www.example.com'
-    """
-    if _DRAWN_OUT.search(text) is None:
-        return text
-
-    def usual(found: re.Match[str]) -> str:
-        word = found[0]
-        if len(word) > _LONGEST_WORD:
-            return word
-        runs = len(_RUN.findall(word))
-        if not runs or rank(word.lower()) is not None:
-            return word
-        counts = product((1, 2), repeat=runs) if runs <= _MOST_RUNS else [(1,) * runs]
-        written = [_write_runs(word, iter(times)) for times in counts]
-        ranks = [
-            (place, option) for option in written if (place := rank(option.lower())) is not None
-        ]
-        return min(ranks)[1] if ranks else written[0]
-
-    return _WORD.sub(usual, text)
-
-
-def _write_runs(word: str, times: Iterator[int]) -> str:
-    """Write the letter of each run in a word as often as is said."""
-    return _RUN.sub(lambda run: run[1] * next(times), word)
 
 
 def _compose(found: re.Match[str]) -> str:

@@ -2,13 +2,13 @@
 
 Every message is tokenized once, however many windows it appears in, and always as plain text: a
 user who types ``<|target|>`` or ``</s>`` gets ordinary pieces, not control tokens. It is read as
-it looks (`affectlib._legible`). Batches are cut by a budget of tokens from windows sorted by
-length, so that little is padding.
+it looks (`affectlib._legible`), in the words that are meant (`affectlib._spelling`). Batches are
+cut by a budget of tokens from windows sorted by length, so that little is padding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from affectlib._legible import drawn_in, legible
+from affectlib._legible import legible
+from affectlib._spelling import drawn_in, respelled
 from affectlib.conversation import Conversation
 from affectlib.windows import Segment, WindowSettings, plan_windows
 
@@ -27,7 +28,9 @@ TARGET_TOKEN = "<|target|>"
 MAX_CHARACTERS = 20_000
 """Characters of one message that are tokenized: its beginning and end if it is longer."""
 _BEGINS_WORD = "▁"
-"""Before the pieces of Unigram vocabularies that words begin with; WordPiece has no such sign."""
+"""Before the pieces of Unigram vocabularies that words begin with."""
+_GOES_ON = "##"
+"""Before the pieces of WordPiece vocabularies that words go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class WindowEncoder:
         self._roles = {role: self._special(token) for role, token in ROLE_TOKENS.items()}
         self._target = self._special(TARGET_TOKEN)
         self._start, self._end = self._ends()
+        self._places = _places(self._tokenizer.get_vocab(with_added_tokens=False))
         self.pad_id = self._pad()
 
     def encode(
@@ -80,13 +84,15 @@ class WindowEncoder:
             The windows, conversation by conversation, target by target.
         """
         texts = [
-            self._readable(message.content) if message.role in ROLE_TOKENS else ""
+            drawn_in(legible(message.content), self._places.get)
+            if message.role in ROLE_TOKENS
+            else ""
             for conversation in conversations
             for message in conversation.messages
         ]
         shortened = [_shorten_text(text if text.strip() else "") for text in texts]
         encodings = self._tokenizer.encode_batch_fast(
-            [text for text, _ in shortened], add_special_tokens=False
+            [respelled(text, self._places.get) for text, _ in shortened], add_special_tokens=False
         )
         windows = []
         offset = 0
@@ -114,17 +120,6 @@ class WindowEncoder:
                 for window in plan
             ]
         return windows
-
-    def _readable(self, text: str) -> str:
-        return drawn_in(legible(text), self._rank)
-
-    def _rank(self, word: str) -> int | None:
-        """Return a word's place in the vocabulary, whose first words are the commonest."""
-        for piece in (f"{_BEGINS_WORD}{word}", word):
-            identifier: int | None = self._tokenizer.token_to_id(piece)
-            if identifier is not None:
-                return identifier
-        return None
 
     def _assemble(
         self,
@@ -210,6 +205,21 @@ def _pad_batch(
         ids[row, : len(tokens)] = tokens
         mask[row, : len(tokens)] = 1
     return np.asarray(batch, dtype=np.intp), ids, mask
+
+
+def _places(vocabulary: Mapping[str, int]) -> dict[str, int]:
+    """Return the place of each word in a vocabulary, whose first words are the commonest."""
+    words = {
+        piece: place
+        for piece, place in vocabulary.items()
+        if not piece.startswith((_BEGINS_WORD, _GOES_ON))
+    }
+    begun = {
+        piece.removeprefix(_BEGINS_WORD): place
+        for piece, place in vocabulary.items()
+        if piece.startswith(_BEGINS_WORD)
+    }
+    return {**words, **begun}
 
 
 def _shorten_text(text: str) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from affectlib.encoding import WindowEncoder
 from affectlib.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
 from training.calibrate import Calibration
-from training.judged import Judged
+from training.judged import Judged, judge_by
 from training.labelled import LabelledConversation
 from training.scoring import CachedEngine, score
 
@@ -73,12 +73,5 @@ class TinyModel:
         self, *conversations: LabelledConversation, calibration: Any = CALIBRATION
     ) -> list[Judged]:
         """Judge conversations by one calibration."""
-        return [
-            Judged(
-                s,
-                calibration,
-                calibration.conversation_probability(s),
-                calibration.turn_probabilities(s),
-            )
-            for s in score(conversations, self.encoder, self.engine)
-        ]
+        scored = score(conversations, self.encoder, self.engine)
+        return [judge_by(each, calibration) for each in scored]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import unicodedata
 from pathlib import Path
@@ -13,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlib import _legible
-from affectlib._legible import drawn_in, legible
+from affectlib._legible import legible
+from affectlib._spelling import drawn_in
 from affectlib.conversation import Conversation, Message
 from tests.conftest import ALONE, user
 
@@ -214,44 +214,6 @@ def test_a_hundred_thousand_marks_take_few_steps():
     finally:
         sys.setprofile(None)
     assert steps < 100
-
-
-WORDS = ["so", "alone", "feel", "fel", "marre", "www", "iii", "hello", "soo"]
-PLACES = {word: place for place, word in enumerate(WORDS)}
-
-
-@pytest.mark.parametrize(
-    ("text", "read"),
-    [
-        ("sooooo aloooone", "so alone"),
-        ("I feeeel it", "I feel it"),
-        ("Hellllooo!!! SOOOO", "Hello!!! SO"),
-        ("www.site.org, Louis III", "www.site.org, Louis III"),
-        ("j'en ai maaarre", "j'en ai marre"),
-        ("zzzzaaaa", "za"),
-        ("1000 ... ---- ___", "1000 ... ---- ___"),
-        ("soo good", "soo good"),
-    ],
-)
-def test_drawn_out_words_are_read_as_the_words_they_stand_for(text, read):
-    assert drawn_in(text, PLACES.get) == read
-
-
-@unhurried
-@given(st.text("abcABCéosw .'3_\n", max_size=60))
-def test_only_runs_of_letters_change(text):
-    read = drawn_in(text, PLACES.get)
-    assert drawn_in(read, PLACES.get) == read
-    single = re.compile(r"([^\W\d_])\1+", re.IGNORECASE)
-    assert single.sub(r"\1", read) == single.sub(r"\1", text)
-    words = re.findall(r"[^\W\d_]+", read)
-    assert all(w.lower() in PLACES or not re.search(r"([a-zA-Zé])\1\1", w) for w in words)
-
-
-def test_a_word_of_many_runs_takes_few_looks():
-    looks = []
-    drawn_in("aaabbb" * 1000 + " " + "a" * 100_000, looks.append)
-    assert len(looks) < 100
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from affectlib.windows import WindowSettings
 from tests.conftest import user
 from training.config import EncoderSettings
 from training.encoder import build_encoder
-from training.words import _gloss, add_words
+from training.words import _centred, _gloss, add_words
 
 ENGLISH = [
     "I feel so sad and alone tonight",
@@ -114,12 +114,34 @@ def test_foreign_words_and_emoji_are_tokens_and_english_is_split_as_before(
         assert torch.equal(rows[after.token_to_id(token)], old[names[token]])
 
 
+def test_an_encoder_with_words_gets_more_and_keeps_those_it_has(
+    wordpiece: dict[str, Any], multilingual: Path
+) -> None:
+    first, rows = add_words(wordpiece, embeddings_of(wordpiece), ENGLISH * 4, FRENCH, multilingual)
+    more = [*FRENCH, "toujours triste"]
+    second, again = add_words(first, rows, ENGLISH * 4, more, multilingual)
+    old, new = first["model"]["vocab"], second["model"]["vocab"]
+    assert {*new} - {*old} == {"toujours", "triste"}
+    assert all(torch.equal(rows[old[token]], again[new[token]]) for token in old if token in new)
+    assert second["pre_tokenizer"] == first["pre_tokenizer"]
+
+
+def test_the_rarest_go_if_there_are_too_many(wordpiece: dict[str, Any], multilingual: Path) -> None:
+    old = embeddings_of(wordpiece)
+    everything, _ = add_words(wordpiece, old, ENGLISH * 4, FRENCH, multilingual)
+    size = len(everything["model"]["vocab"]) - 2
+    cut, rows = add_words(wordpiece, old, ENGLISH * 4, FRENCH, multilingual, size)
+    assert len(cut["model"]["vocab"]) == len(rows) == size
+    gone = {*everything["model"]["vocab"]} - {*cut["model"]["vocab"]}
+    assert not gone & {"seule", "sad", "[CLS]", "##a", "a"}
+
+
 def test_a_word_begins_as_its_nearest_english_words() -> None:
     far, near = np.float32([5, 0, 0, 1]), np.float32([0, 5, 0, 1])
     known = np.float32([[3, 0], [0, 3], [-3, 0], [0, -3]])
     anchors = {"sad": near, "list": far, "cat": -far, "dog": -near}
     words = {"triste": near, "liste": far, "chat": -far, "chien": -near}
-    result = dict(zip(words, _gloss(words, anchors, known), strict=True))
+    result = _gloss(_centred(words), np.stack([*_centred(anchors).values()]), known)
     assert result["triste"] == pytest.approx([3, 0], abs=0.01)
     assert result["liste"] == pytest.approx([0, 3], abs=0.01)
 

@@ -82,7 +82,8 @@ On the corpus's dev split, `balanced`:
 
 The corpus's test split was written for this alone, by a large language model that saw the codebook
 and no other conversation of the corpus, and annotated a second time, blind. It took no part in
-training, calibration, thresholds or the choice of recipes. The artifact judges it as it is.
+training, calibration, thresholds or the choice of recipes; its conversations in languages other
+than English and French had a say in how unknown words are read. The artifact judges it as it is.
 
 {test}
 
@@ -186,7 +187,7 @@ Share labelled emotional (`balanced`) in public sets that have no labels of ours
 ```
 {commands}
 ```
-{first_half}"""
+{part_before}"""
 
 POOLS = """
 Of the real ones, those of the group "real: random pool" were drawn at random. The others were
@@ -196,11 +197,12 @@ The precision here is that of no natural collection. Prevalences (`affectlib pre
 corrected by the random pool's false alarms.
 """
 
-FIRST_HALF = """
-The first half made {name} {version} (fingerprint `{fingerprint}`), which this
-model went on from; the card in that artifact tells what it was trained on. Its head, with which
-training went on, holds its calibration: two numbers an output, fitted on dev conversations. Run
-anew, the first half learns from today's corpus and annotations, and its weights will differ.
+PART_BEFORE = """
+The commands are run in turn. The part before the last made {name} {version} (fingerprint
+`{fingerprint}`), which this model went on from; the card in that artifact tells what it was
+trained on. Its head, with which training went on, holds its calibration: two numbers an output,
+fitted on dev conversations. Run anew, the earlier parts learn from today's corpus and
+annotations, and their weights will differ.
 """
 
 
@@ -248,7 +250,7 @@ def render(
         base=_bases(recipe),
         commands="\n".join(_commands(recipe)),
         pools=POOLS if recipe.real_dev else "",
-        first_half=_describe_first_half(recipe),
+        part_before=_describe_part_before(recipe),
         **_remarks(recipe),
         prevalence=recipe.calibrate.prevalence,
         sources=_sources(report),
@@ -277,36 +279,40 @@ def _remarks(recipe: Recipe) -> dict[str, str]:
 
 def _bases(recipe: Recipe) -> str:
     base = base_model(recipe.encoder.path) or recipe.encoder.path
-    name = _first_half(recipe)
-    first = load_recipe(f"configs/{name}.yaml") if name else None
+    earlier = _earlier(recipe)
     learnt = [
         f"`{base_model(teacher.path) or teacher.path}`" if teacher.path else "itself"
-        for teacher in (*(first.teachers if first else ()), *recipe.teachers)
+        for part in (*earlier, recipe)
+        for teacher in part.teachers
     ]
     return (
         f"`{base}`"
-        + (f" by way of the recipe `{name}`" if name else "")
+        + (" by way of " + ", then ".join(f"`{part.name}`" for part in earlier) if earlier else "")
         + (f", taught by {' and '.join(learnt)}" if learnt else "")
     )
 
 
-def _describe_first_half(recipe: Recipe) -> str:
-    if _first_half(recipe) is None:
+def _describe_part_before(recipe: Recipe) -> str:
+    if not _earlier(recipe):
         return ""
-    first = load_artifact(recipe.encoder.path)
-    return FIRST_HALF.format(name=first.name, version=first.version, fingerprint=first.fingerprint)
+    before = load_artifact(recipe.encoder.path)
+    return PART_BEFORE.format(
+        name=before.name, version=before.version, fingerprint=before.fingerprint
+    )
 
 
-def _first_half(recipe: Recipe) -> str | None:
-    """Return the name of the recipe whose artifact this one goes on from, if there is one."""
+def _earlier(recipe: Recipe) -> list[Recipe]:
+    """Return the recipes that come before it, in turn: each goes on from the last's artifact."""
     match = re.fullmatch(r"runs/([\w-]+)/artifact", recipe.encoder.path)
-    return match and match[1]
+    if match is None:
+        return []
+    before = load_recipe(f"configs/{match[1]}.yaml")
+    return [*_earlier(before), before]
 
 
 def _commands(recipe: Recipe) -> Iterator[str]:
-    for name in (_first_half(recipe), recipe.name):
-        if name is not None:
-            yield f"python -m training.run --config configs/{name}.yaml --data DIR"
+    for part in (*_earlier(recipe), recipe):
+        yield f"python -m training.run --config configs/{part.name}.yaml --data DIR"
     yield f"python -m training.evaluate --config configs/{recipe.name}.yaml --data DIR"
 
 

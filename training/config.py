@@ -38,7 +38,8 @@ class EncoderSettings(_Section):
             "tiny": a small random encoder built on the spot.
         layers: Layers that are kept, None for all.
         vocabulary: Pieces that are kept, None for all: those seen in the training texts first,
-            then the commonest of the base encoder.
+            then the commonest of the base encoder. With `words_from`, pieces and new words in all,
+            None for all that the training texts need.
         words_from: A multilingual encoder, as `path`, by which an English one gets the words of
             the training texts in other languages (see `training.words`).
         dropout: Dropout of hidden layers and of the head.

@@ -68,18 +68,21 @@ def build_encoder(
     model = _load(source, settings.dropout)
     if settings.layers is not None:
         keep_layers(model, settings.layers)
+    ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
+    old = model.get_input_embeddings().weight.data
     if settings.words_from is not None:
         from training.words import add_words
 
         multilingual = Path(_locate(settings.words_from, data))
-        old = model.get_input_embeddings().weight.data
-        tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual)
-        tokenizer = _append_control_tokens(tokenizer)
+        size = settings.vocabulary
+        tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual, size)
+        if not ours:
+            tokenizer, rows = _append_control_tokens(tokenizer), _with_control_tokens(rows)
         _set_embeddings(model, rows, tokenizer["model"]["vocab"]["[PAD]"])
-    elif not {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}:
+    elif not ours:
         tokenizer, kept = cut_vocabulary(tokenizer, [*english, *foreign], settings.vocabulary)
-        old = model.get_input_embeddings().weight.data
-        _set_embeddings(model, old[kept], kept.index(model.config.pad_token_id))
+        rows = _with_control_tokens(old[kept])
+        _set_embeddings(model, rows, kept.index(model.config.pad_token_id))
     _write_tokenizer(tokenizer, folder)
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     model.save_pretrained(folder)
@@ -288,14 +291,16 @@ def _control_tokens(first: int) -> list[dict[str, Any]]:
     ]
 
 
+def _with_control_tokens(rows: torch.Tensor) -> torch.Tensor:
+    """Return embeddings with those of the control tokens at their end."""
+    noise = 0.02 * torch.randn(len(CONTROL_TOKENS), rows.shape[1])
+    return torch.cat([rows, rows.mean(0) + noise])
+
+
 def _set_embeddings(model: PreTrainedModel, rows: torch.Tensor, pad_id: int) -> None:
-    """Give the model these embeddings, followed by those of the control tokens."""
     model.config.pad_token_id = pad_id
-    new = torch.nn.Embedding(len(rows) + len(CONTROL_TOKENS), rows.shape[1], padding_idx=pad_id)
-    new.weight.data[: len(rows)] = rows
-    new.weight.data[len(rows) :] = rows.mean(0) + 0.02 * torch.randn(
-        len(CONTROL_TOKENS), rows.shape[1]
-    )
+    new = torch.nn.Embedding(len(rows), rows.shape[1], padding_idx=pad_id)
+    new.weight.data[:] = rows
     model.set_input_embeddings(new)
     model.config.vocab_size = len(new.weight)
 

@@ -17,7 +17,7 @@ from affectlib.engines import Engine
 from affectlib.taxonomy import OUTPUTS
 from training.calibrate import Calibration
 from training.figures import corpus_figures, cue_figures, french_less_english, group_figures
-from training.judged import GROUPS, OTHER_LANGUAGES, Judged
+from training.judged import GROUPS, OTHER_LANGUAGES, judge_by
 from training.labelled import from_gold
 from training.scoring import score
 from training.sources import read_corpus
@@ -45,10 +45,7 @@ def held_out(
     """
     own = shipped_calibration(artifact)
     conversations = [from_gold(row, "corpus") for row in read_corpus("test")]
-    judged = [
-        Judged(s, own, own.conversation_probability(s), own.turn_probabilities(s))
-        for s in score(conversations, encoder, engine)
-    ]
+    judged = [judge_by(scored, own) for scored in score(conversations, encoder, engine)]
     points = list(points)
     main = [j for j in judged if j.language in MAIN_LANGUAGES]
     groups = {

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A dev conversation with what a calibration that never saw it makes of it.
+    """A conversation with what a calibration that never saw it makes of it.
 
     Attributes:
         scored: The conversation with its labels and logits.
@@ -108,10 +108,17 @@ def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> 
         scored: All dev conversations that calibration rests on.
         settings: How calibration and thresholds are chosen.
     """
-    return [
-        Judged(s, c, c.conversation_probability(s), c.turn_probabilities(s))
-        for s, c in zip(scored, cross_fit(scored, settings), strict=True)
-    ]
+    return [judge_by(s, c) for s, c in zip(scored, cross_fit(scored, settings), strict=True)]
+
+
+def judge_by(scored: ScoredConversation, calibration: Calibration) -> Judged:
+    """Judge a conversation by a given calibration."""
+    return Judged(
+        scored,
+        calibration,
+        calibration.conversation_probability(scored),
+        calibration.turn_probabilities(scored),
+    )
 
 
 def judge_again(
@@ -136,14 +143,7 @@ def judge_again(
             labelled=replace(j.scored.labelled, conversation=conversation),
             logits={index: found.logits for index, found in by_message.items()},
         )
-        result.append(
-            Judged(
-                changed,
-                j.calibration,
-                j.calibration.conversation_probability(changed),
-                j.calibration.turn_probabilities(changed),
-            )
-        )
+        result.append(judge_by(changed, j.calibration))
     return result
 
 

@@ -6,6 +6,9 @@ texts and gives every word the mean of its states over the places where it stand
 reads like an English gloss, word by word, and training does the rest; English text is split as it
 was before. The idea of such a start is that of WECHSEL (Minixhofer, Paischer and Rekabsaz 2022,
 https://arxiv.org/abs/2112.06598), which compares static word vectors instead.
+
+An encoder that has been given words before, and was trained with them, can be given more: its own
+words stay as they are, and those of the other languages are among the nearest then.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ def add_words(
     english: Sequence[str],
     foreign: Sequence[str],
     multilingual: Path,
+    size: int | None = None,
 ) -> tuple[dict[str, Any], torch.Tensor]:
     """Give an English encoder the words of other texts.
 
@@ -72,6 +76,8 @@ def add_words(
         english: English training texts.
         foreign: Training texts in other languages.
         multilingual: Folder of an encoder of twelve layers that reads all of these languages.
+        size: Tokens in all, None for all that the texts need. The rarest go, where the texts of
+            both kinds weigh the same.
 
     Returns:
         The new ``tokenizer.json`` and the embeddings of its tokens.
@@ -81,26 +87,35 @@ def add_words(
     """
     if tokenizer["model"]["type"] != "WordPiece":
         raise ValueError(f"cannot add words to a {tokenizer['model']['type']} tokenizer")
+    going_on = SYMBOLS in tokenizer["pre_tokenizer"].get("pretokenizers", ())
+    splitters = [] if going_on else [SYMBOLS]
     tokenizer = {
         **tokenizer,
         "truncation": None,
         "padding": None,
         "pre_tokenizer": {
             "type": "Sequence",
-            "pretokenizers": [SYMBOLS, tokenizer["pre_tokenizer"]],
+            "pretokenizers": [*splitters, *_splitters(tokenizer["pre_tokenizer"])],
         },
     }
     reader = Tokenizer.from_str(json.dumps(tokenizer))
-    kept, glossed = _choose(tokenizer, reader, english, foreign)
+    kept, glossed = _choose(tokenizer, reader, english, foreign, size, again=not going_on)
     english = random.Random(0).sample(english, len(english))
     read = _Reader(multilingual, lambda word: str(reader.normalizer.normalize_str(word)))
     with_symbols = [text for text in english if _symbols(text)]
-    meanings = read.meanings([*foreign, *with_symbols[:SYMBOL_TEXTS]], {*glossed})
-    anchors = {word for word in kept if word.isascii() and word.isalpha() and word not in glossed}
-    of_anchors = read.meanings(english[:ENGLISH_TEXTS], anchors, FEWEST)
+    known = {*filter(str.isalpha, kept)}.difference(glossed)
+    neighbours = known if going_on else set[str]()
+    meanings = read.meanings([*foreign, *with_symbols[:SYMBOL_TEXTS]], neighbours.union(glossed))
+    anchors = read.meanings(english[:ENGLISH_TEXTS], {*filter(str.isascii, known)}, FEWEST)
+    # Less the mean of its language, a word is nearer to its translations than to its neighbours.
+    meanings, anchors = _centred(meanings), _centred(anchors)
+    of_anchors = [*anchors.items(), *((w, meanings[w]) for w in meanings if w in neighbours)]
     old = tokenizer["model"]["vocab"]
-    known = embeddings[[old[word] for word in of_anchors]].numpy()
-    new = dict(zip(meanings, _gloss(meanings, of_anchors, known), strict=True))
+    new = _gloss(
+        {word: meanings[word] for word in glossed if word in meanings},
+        np.stack([meaning for _, meaning in of_anchors]),
+        embeddings[[old[word] for word, _ in of_anchors]].numpy(),
+    )
     before = {*kept}
     tokens = [*kept, *(word for word in new if word not in before)]
     rows = [
@@ -109,34 +124,55 @@ def add_words(
     return _renumber(tokenizer, tokens), torch.stack(rows)
 
 
+def _splitters(pre_tokenizer: dict[str, Any]) -> list[dict[str, Any]]:
+    if pre_tokenizer["type"] == "Sequence":
+        parts: list[dict[str, Any]] = pre_tokenizer["pretokenizers"]
+        return parts
+    return [pre_tokenizer]
+
+
 def _choose(
-    tokenizer: dict[str, Any], reader: Tokenizer, english: Sequence[str], foreign: Sequence[str]
+    tokenizer: dict[str, Any],
+    reader: Tokenizer,
+    english: Sequence[str],
+    foreign: Sequence[str],
+    size: int | None,
+    *,
+    again: bool,
 ) -> tuple[list[str], list[str]]:
-    """Return the tokens that stay, in their order, and the words that want a gloss."""
+    """Return the tokens that stay, in their order, and the words that want a gloss, by frequency.
+
+    Words of the vocabulary that are no English ones are glossed as well if `again`.
+    """
     of_english, of_foreign = _count_pieces(reader, english), _count_pieces(reader, foreign)
-    special = {token["content"] for token in tokenizer["added_tokens"]}
+    always = {token["content"] for token in tokenizer["added_tokens"]}
     vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
-    kept = [
-        token
-        for token in sorted(vocabulary, key=vocabulary.__getitem__)
-        if token in special
-        or of_english[token]
-        or of_foreign[token]
-        or len(token.removeprefix("##")) == 1
-    ]
-    known, ratio = {*kept}, of_english.total() / max(1, of_foreign.total())
+    always |= {token for token in vocabulary if len(token.removeprefix("##")) == 1}
+    ratio = of_english.total() / max(1, of_foreign.total())
     words: Counter[str] = Counter()
     for text in foreign:
         plain = reader.normalizer.normalize_str(text)
         words.update(word for word, _ in reader.pre_tokenizer.pre_tokenize_str(plain))
+    symbols = {symbol for text in (*english, *foreign) for symbol in _symbols(text)}
+    counts = Counter({token: of_english[token] + ratio * of_foreign[token] for token in vocabulary})
+    counts.update({w: ratio * n for w, n in words.items() if w.isalpha() and w not in vocabulary})
+    counts.update({symbol: 1 for symbol in symbols if symbol not in vocabulary})
+    wanted = [token for token, count in counts.most_common() if count and token not in always]
+    wanted = wanted if size is None else wanted[: max(0, size - len(always))]
+    stay = always | {*wanted}
+    kept = [token for token in sorted(vocabulary, key=vocabulary.__getitem__) if token in stay]
+    known = {*kept}
     glossed = [
         word
         for word, count in words.most_common()
         if word.isalpha()
-        and (word not in known or (count >= FEWEST and count * ratio > FOREIGN * of_english[word]))
+        and word in stay
+        and (
+            word not in known
+            or (again and count >= FEWEST and count * ratio > FOREIGN * of_english[word])
+        )
     ]
-    symbols = {symbol for text in (*english, *foreign) for symbol in _symbols(text)}
-    return kept, glossed + sorted(symbols - known)
+    return kept, glossed + sorted(symbols & stay - known)
 
 
 def _count_pieces(reader: Tokenizer, texts: Sequence[str]) -> Counter[str]:
@@ -222,18 +258,28 @@ class _Reader:
         return result
 
 
-def _gloss(meanings: dict[str, Floats], of_anchors: dict[str, Floats], known: Floats) -> Floats:
-    """Return an embedding for each word, of the mean length of the English words'."""
-    words, anchors = np.stack([*meanings.values()]), np.stack([*of_anchors.values()])
-    # Less the mean of its language, a word is nearer to its translations than to its neighbours.
-    words, anchors = _unit(words - words.mean(0)), _unit(anchors - anchors.mean(0))
-    near = words @ anchors.T
+def _centred(meanings: dict[str, Floats]) -> dict[str, Floats]:
+    mean = np.mean([*meanings.values()], axis=0)
+    return {word: meaning - mean for word, meaning in meanings.items()}
+
+
+def _gloss(meanings: dict[str, Floats], anchors: Floats, known: Floats) -> dict[str, Floats]:
+    """Return an embedding for each word, of the mean length of the known words'.
+
+    Args:
+        meanings: What each word means.
+        anchors: What known words mean, ``[known, width]``.
+        known: Their embeddings, ``[known, width of the embeddings]``.
+    """
+    if not meanings:
+        return {}
+    near = _unit(np.stack([*meanings.values()])) @ _unit(anchors).T
     best = np.argsort(-near, axis=1)[:, :NEAREST]
     weights = np.exp(SHARPNESS * np.take_along_axis(near, best, 1))
     weights /= weights.sum(1, keepdims=True)
     average = (weights[:, :, None] * known[best]).sum(1)
-    gloss: Floats = _unit(average) * np.linalg.norm(known, axis=1).mean()
-    return gloss
+    gloss = _unit(average) * np.linalg.norm(known, axis=1).mean()
+    return dict(zip(meanings, gloss, strict=True))
 
 
 def _unit(rows: Floats) -> Floats:

@@ -1,0 +1,37 @@
+"""The test split is judged as the library judges it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs affectlib[train]")
+pytest.importorskip("datasets", reason="training needs affectlib[train]")
+
+from affectlib.artifacts import load_artifact
+from affectlib.classifier import AffectClassifier
+from affectlib.encoding import WindowEncoder
+from affectlib.engines import load_engine
+from training import heldout, metrics
+from training.sources import read_corpus
+
+ROWS = [row for row in read_corpus("test") if row["lang"] in heldout.MAIN_LANGUAGES][::5]
+
+
+def test_figures_are_those_of_the_librarys_own_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heldout, "read_corpus", {"test": ROWS}.__getitem__)
+    monkeypatch.setattr(metrics, "bootstrap", partial(metrics.bootstrap, resamples=20))
+    artifact = load_artifact()
+    encoder = WindowEncoder(artifact.folder / "tokenizer.json", artifact.windows)
+    engine = load_engine(artifact, engine="onnx", device="cpu")
+    points = ["balanced", "high_precision"]
+    figures = heldout.held_out(artifact, encoder, engine, points)["groups"]["English and French"]
+    assert figures["n"] == len(ROWS)
+    for point in points:
+        classifier = AffectClassifier.from_pretrained(operating_point=point)
+        predictions = classifier.predict([row["messages"] for row in ROWS])
+        charged = [row["labels"]["charge"] >= 2 for row in ROWS]
+        flagged = [prediction.label == "emotional" for prediction in predictions]
+        right = sum(a == b for a, b in zip(flagged, charged, strict=True))
+        assert figures[point]["accuracy"]["value"] == pytest.approx(right / len(ROWS))
