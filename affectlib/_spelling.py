@@ -30,7 +30,6 @@ _MOST_RUNS = 4
 _LONGEST_WORD = 100
 
 _MISSPELT = re.compile(r"(?<!\w)[^\W\d_]{5,24}(?!\w)")
-_SHORTEST_MEANT = 4
 _NOT = re.compile(r"(\w+n)(t)")
 _PRONOUN = re.compile(r"(they|you|what|that|where|there|here)(re|ve|ll|s|d)")
 
@@ -124,7 +123,7 @@ def _slips(word: str) -> Iterator[str]:
         before, after = word[:place], word[place:]
         for letter in ascii_lowercase:
             yield before + letter + after
-        if after and len(word) > _SHORTEST_MEANT:
+        if after:
             yield before + after[1:]
         if len(after) > 1:
             yield before + after[1] + after[0] + after[2:]

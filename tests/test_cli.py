@@ -96,6 +96,18 @@ def test_predict_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("affectlib: no message of the user has text")
 
 
+def test_predict_of_a_file_says_how_files_are_labelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chats = tmp_path / "my chats.jsonl"
+    chats.write_text("{}", encoding="utf-8")
+    assert cli.main(["predict", str(chats)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"affectlib label '{chats}' -o OUT" in captured.err
+    assert cli.main(["predict", "so sad " * 1000]) == 0
+
+
 def test_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dst = tmp_path / "labels.parquet"
     assert cli.main(["label", str(EXAMPLES / "transcripts.jsonl"), "-o", str(dst)]) == 0

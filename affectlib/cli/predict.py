@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os.path
+import shlex
 
 from affectlib.cli._options import Commands, load_classifier, running_options
 from affectlib.cli._terminal import DONE, say
+from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES
 
 
@@ -22,6 +25,11 @@ def add(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    if os.path.isfile(arguments.text):  # a Path would refuse a text that is too long for a name
+        raise OptionError(
+            f"{arguments.text}: this is a file; what is in it is labelled by "
+            f"affectlib label {shlex.quote(arguments.text)} -o OUT"
+        )
     classifier = load_classifier(arguments)
     prediction = classifier.predict(arguments.text)
     words = classifier.explain_words(arguments.text) if arguments.explain else None
