@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from string import ascii_lowercase
 
@@ -63,10 +63,7 @@ def drawn_in(text: str, rank: Rank) -> str:
             return word
         counts = product((1, 2), repeat=runs) if runs <= _MOST_RUNS else [(1,) * runs]
         written = [_write_runs(word, iter(times)) for times in counts]
-        ranks = [
-            (place, option) for option in written if (place := rank(option.lower())) is not None
-        ]
-        return min(ranks)[1] if ranks else written[0]
+        return _commonest(written, rank) or written[0]
 
     return _WORD.sub(usual, text)
 
@@ -101,10 +98,15 @@ def respelled(text: str, rank: Rank) -> str:
         cut = _NOT.fullmatch(plain) or _PRONOUN.fullmatch(plain)
         if cut and rank(cut[1]) is not None:
             return f"{cut[1]}'{cut[2]}"
-        ranks = [(place, other) for other in _slips(plain) if (place := rank(other)) is not None]
-        return min(ranks)[1] if ranks else word
+        return _commonest(_slips(plain), rank) or word
 
     return _MISSPELT.sub(meant, text)
+
+
+def _commonest(words: Iterable[str], rank: Rank) -> str | None:
+    """Return the word that stands first in the vocabulary; None if none is there."""
+    ranks = [(place, word) for word in words if (place := rank(word.lower())) is not None]
+    return min(ranks)[1] if ranks else None
 
 
 def _write_runs(word: str, times: Iterator[int]) -> str:
