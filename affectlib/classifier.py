@@ -335,8 +335,8 @@ class AffectClassifier:
         Each word is left out in turn, with the space after it, and the message read again in its
         context. If nothing that can be read would be left, the message is taken to be "…". A word
         is what lies between spaces, in pieces of 24 characters at most. A message of more than 128
-        words is explained by 128 stretches of them. In one too long to be read whole, what is left
-        out makes room for other words.
+        words is explained by at most 128 stretches of them. In one too long to be read whole, what
+        is left out makes room for other words.
 
         Args:
             x: A text or a conversation, as `predict` takes them.

@@ -141,14 +141,15 @@ def label_file(
         branches: Which branches are read of conversations that were edited; this and the next
             ones as for `affectlib.formats.read_conversations`.
         users: Names of people whose messages are the user's, for chats without roles.
-        assistants: Names of those whose messages are the assistant's.
+        assistants: Names of those whose messages are the assistant's. If only one of both is
+            given, everyone else has the other role; if both are, others are left out.
         gap: Minutes of silence after which a chat without conversations is another one.
         local_files_only: Whether data sets on the Hub may not be read, which needs the network.
         report: Filled in while reading: what was left out, what could not be read, and where.
         on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it.
         output_format: The kind of files in a folder, ``parquet`` if None.
-        resume: Whether to go on with an output that is unfinished, or has files that were lost or
-            altered; of those the records are labelled again.
+        resume: Whether to go on with an output that is unfinished, or a folder of which shards were
+            lost or altered; of those the records are labelled again.
         overwrite: Whether to begin anew, whatever of the output is there.
         workers: Processes that label, each with its share of the cores. With more than one, a
             script needs the usual ``if __name__ == "__main__":``. Gains where there are many

@@ -134,3 +134,17 @@ def test_nothing_is_overwritten_unless_asked_for(
     assert run(folder, *options) == 2
     assert "it exists" in capsys.readouterr().err
     assert run(folder, *options, "--overwrite", "--seed", "1") == 0
+
+
+def test_labels_and_transcripts_are_never_overwritten(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, page = folder / "labels.csv", folder / "chats.html"
+    pl.read_parquet(folder / "labels.parquet").write_csv(labels)
+    (folder / "chats.jsonl").rename(page)
+    before = labels.read_bytes(), page.read_bytes()
+    for output in (labels, page.with_suffix(".csv")):
+        options = ["-o", str(output), "--transcripts", str(page), "--overwrite"]
+        assert cli.main(["sample", str(labels), *options]) == 2
+        assert "this is the input" in capsys.readouterr().err
+    assert (labels.read_bytes(), page.read_bytes()) == before

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -81,6 +82,14 @@ def test_predict_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (prediction["label"], prediction["probability"]) == ("emotional", 0.9)
 
 
+def test_predict_reads_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("so sad\n"))
+    assert cli.main(["predict", "-"]) == 0
+    assert capsys.readouterr().out.startswith("emotional")
+
+
 def test_predict_explains(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", "\x1b[31mso sad", "--explain"]) == 0
     *_, first, second = capsys.readouterr().out.splitlines()
@@ -142,6 +151,27 @@ def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dst = tmp_path / "labels.csv"
     assert cli.main(["label", str(source(tmp_path, record("x"))), "-o", str(dst), "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_summary_does_not_replace_the_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    src, dst = source(tmp_path, *RECORDS), tmp_path / "labels.csv"
+    assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(dst)]) == 2
+    assert "this is the output" in capsys.readouterr().err
+    assert not dst.exists()
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "link.jsonl"])
+def test_convert_does_not_replace_its_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    src = source(tmp_path, *RECORDS)
+    (tmp_path / "link.jsonl").symlink_to(src)
+    before = src.read_bytes()
+    assert cli.main(["convert", str(src), "-o", str(tmp_path / name), "--overwrite"]) == 2
+    assert "this is the input" in capsys.readouterr().err
+    assert src.read_bytes() == before
 
 
 def test_summary_does_not_replace_the_input(

@@ -123,11 +123,15 @@ def test_encodings(tmp_path: Path, encoding: str, kind: str) -> None:
     assert texts(found) == ["café 🙂"]
 
 
-def test_other_bytes_are_replaced(tmp_path: Path) -> None:
+def test_other_bytes_are_read_as_windows_1252(tmp_path: Path) -> None:
     latin = '{"messages": [{"role": "user", "content": "café"}]}'.encode("latin-1")
-    assert texts(read(write(tmp_path, latin))[0]) == ["caf\ufffd"]
+    assert texts(read(write(tmp_path, latin))[0]) == ["café"]
     table = "conversation_id,role,content\n1,user,café au lait\n".encode("latin-1")
-    assert texts(read(write(tmp_path, table))[0]) == ["caf\ufffd au lait"]
+    assert texts(read(write(tmp_path, table))[0]) == ["café au lait"]
+    table = "conversation_id,role,content\n1,user,“dévasté” à 5 € — ça non\n".encode("cp1252")
+    assert texts(read(write(tmp_path, table))[0]) == ["“dévasté” à 5 € — ça non"]
+    mixed = '{"messages": [{"role": "user", "content": "café 🙂 '.encode() + b'\xe9t\xe9 \x81"}]}'
+    assert texts(read(write(tmp_path, mixed))[0]) == ["café 🙂 été \ufffd"]
 
 
 @pytest.mark.parametrize("name", ["transcripts.jsonl", "conversations.json", "chats.csv"])

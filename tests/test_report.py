@@ -387,3 +387,9 @@ def test_labels_of_messages_of_short_chats_alone() -> None:
     page = report_page(first, messages=first)
     assert 'id="overall"' in page
     assert 'id="within"' not in page
+
+
+def test_labels_of_conversations_are_refused_as_those_of_messages() -> None:
+    people = population()
+    with pytest.raises(TableError, match="messages: these are labels of conversations"):
+        report_page(people.conversations, messages=people.conversations)

@@ -19,7 +19,9 @@ that it had to be drawn. Without ``weight`` all rows count the same. Other colum
 figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
 counts behind it (``units``, ``users``) and ``suppressed``. Where fewer than ``min_users`` users
 (10 unless you say otherwise; 0 turns it off) stand behind a figure, it and its counts are null
-and ``suppressed`` is true. An `AnalysisWarning` says where a result rests on less than it seems.
+and ``suppressed`` is true (`associate` raises `TableError` instead; `agreement`, `users` and
+`lorenz` have no such columns). An `AnalysisWarning` says where a result rests on less than it
+seems.
 
 | function | takes | gives a row for each |
 |---|---|---|

@@ -195,8 +195,8 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
 
     Returns:
         A lazy frame. Columns of `affectlib.corpus.output_schema` have its types in every format,
-        so that ids stay text, and text that `affectlib.label_file` guarded against spreadsheets
-        by an apostrophe has lost it.
+        but for times, which are text in CSV and JSON Lines; so ids stay text. Text that
+        `affectlib.label_file` guarded against spreadsheets by an apostrophe has lost it.
 
     Raises:
         OptionError: The suffix is another one.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, get_args
 
+from affectlib._source import file_among
 from affectlib.cli._options import columns
 from affectlib.conversation import Conversation
+from affectlib.errors import OutputExistsError
 from affectlib.formats import DROPS, FORMATS, ReadReport, Tally, read_conversations
 from affectlib.formats import Branches as _Branches
 from affectlib.predictions import ConversationFailure
@@ -88,6 +91,18 @@ def transcripts(
 ) -> Iterator[Conversation | ConversationFailure]:
     """Read transcripts as the options say."""
     return read_conversations(path, **read_options(arguments))
+
+
+def refuse_inputs(outputs: Sequence[Path], *sources: str | None) -> None:
+    """Refuse outputs that are files of an input.
+
+    Raises:
+        OutputExistsError: One is.
+        FileNotFoundError: An input is a pattern that no file fits.
+    """
+    for source in sources:
+        if source is not None and (path := file_among(source, outputs)) is not None:
+            raise OutputExistsError(f"{path}: this is the input; name another output")
 
 
 def report_lines(report: ReadReport) -> Iterator[str]:

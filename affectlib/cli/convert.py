@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import input_options, read_options, report_lines
+from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 
 
@@ -33,6 +34,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     from affectlib.formats import ReadReport, read_conversations
     from affectlib.formats.canonical import write_conversations
 
+    if arguments.output != "-":
+        refuse_inputs([Path(arguments.output)], arguments.input)
     report = ReadReport()
     items = read_conversations(arguments.input, report=report, **read_options(arguments))
     count = write_conversations(items, arguments.output, overwrite=arguments.overwrite)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from affectlib._output import write_atomically
 from affectlib.cli._options import Commands, load_classifier, running_options
-from affectlib.cli._reading import input_options, read_options, report_lines
+from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
-from affectlib.errors import OutputExistsError
+from affectlib.errors import OptionError
 
 if TYPE_CHECKING:
     from affectlib.corpus import LabelSummary
@@ -53,7 +53,9 @@ def add(commands: Commands) -> None:
     )
     begun = label.add_mutually_exclusive_group()
     begun.add_argument(
-        "--resume", action="store_true", help="go on with an OUT that is unfinished or damaged"
+        "--resume",
+        action="store_true",
+        help="go on with an unfinished OUT, or a damaged folder",
     )
     begun.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     label.add_argument(
@@ -73,7 +75,10 @@ def _label(arguments: argparse.Namespace) -> int:
 
     report = ReadReport()
     if arguments.summary is not None:
-        _require_other(Path(arguments.summary), arguments.input)
+        summary_file = Path(arguments.summary)
+        refuse_inputs([summary_file], arguments.input)
+        if summary_file.resolve() == Path(arguments.output).resolve():
+            raise OptionError(f"{summary_file}: this is the output; name another file")
     with _progress(arguments.quiet) as progress:
         summary = label_file(
             arguments.input,
@@ -91,21 +96,13 @@ def _label(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
     if arguments.summary is not None:
-        write_atomically(Path(arguments.summary), json.dumps(summary.to_dict(), indent=1) + "\n")
+        write_atomically(summary_file, json.dumps(summary.to_dict(), indent=1) + "\n")
     for problem in summary.repaired:
         say(f"affectlib: {problem}; its records were labelled again", sys.stderr)
     if not arguments.quiet:
         for line in (*_report(summary), *report_lines(report)):
             say(line, sys.stderr)
     return SOME_FAILED if summary.failed else DONE
-
-
-def _require_other(summary: Path, source: str) -> None:
-    """Refuse to write the summary over a file of the input."""
-    from affectlib._source import file_among
-
-    if file_among(source, [summary]) is not None:
-        raise OutputExistsError(f"{summary}: this is the input; name another file for the summary")
 
 
 @contextmanager

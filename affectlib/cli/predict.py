@@ -6,6 +6,7 @@ import argparse
 import json
 import os.path
 import shlex
+import sys
 
 from affectlib.cli._options import Commands, load_classifier, running_options
 from affectlib.cli._terminal import DONE, say
@@ -16,7 +17,7 @@ from affectlib.taxonomy import CUES
 def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     predict = commands.add_parser("predict", parents=[running_options()], help="label one message")
-    predict.add_argument("text", metavar="TEXT")
+    predict.add_argument("text", metavar="TEXT", help="the message; - for standard input")
     predict.add_argument("--json", action="store_true", help="print JSON")
     predict.add_argument(
         "--explain", action="store_true", help="also print the words that speak most for or against"
@@ -30,9 +31,10 @@ def _predict(arguments: argparse.Namespace) -> int:
             f"{arguments.text}: this is a file; what is in it is labelled by "
             f"affectlib label {shlex.quote(arguments.text)} -o OUT"
         )
+    text = sys.stdin.read() if arguments.text == "-" else arguments.text
     classifier = load_classifier(arguments)
-    prediction = classifier.predict(arguments.text)
-    words = classifier.explain_words(arguments.text) if arguments.explain else None
+    prediction = classifier.predict(text)
+    words = classifier.explain_words(text) if arguments.explain else None
     if arguments.json:
         found = prediction.to_dict()
         say(json.dumps(found if words is None else found | {"words": words.to_dict()["words"]}))

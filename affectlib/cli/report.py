@@ -9,7 +9,7 @@ from pathlib import Path
 
 from affectlib.cli._labels import cue_thresholds_of, measured_accuracy_of, model_of
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import reading_options, transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs, transcripts
 from affectlib.cli._terminal import DONE, say
 
 
@@ -67,6 +67,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
     target = Path(arguments.output)
     check_output(target, ".html", arguments.overwrite)
+    refuse_inputs([target], arguments.show_text)
     labels, messages, participants, gold = (
         None if path is None else read_labels(path)
         for path in (arguments.labels, arguments.messages, arguments.users, arguments.gold)

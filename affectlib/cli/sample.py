@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import reading_options, transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs, transcripts
 from affectlib.cli._terminal import DONE, say
 
 
@@ -32,7 +32,12 @@ def add(commands: Commands) -> None:
         help="the file that was labelled: also write a page (OUT with .html) that shows each "
         "conversation and is filled in by keys, offline; it holds their text",
     )
-    sample.add_argument("--strata", type=int, default=10, help="parts of equal size; at most 10")
+    sample.add_argument(
+        "--strata",
+        type=int,
+        default=10,
+        help="ranges of probability to draw from; 10",
+    )
     sample.add_argument("--seed", type=int, default=0, help="the same one draws the same rows; 0")
     sample.add_argument("--lang", default="en", help="language of the page, en or fr")
     sample.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
@@ -50,6 +55,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     target = Path(arguments.output)
     page = target.with_suffix(".html")
     check_output(target, ".csv", arguments.overwrite)
+    refuse_inputs([target, page], arguments.labels, arguments.transcripts)
     in_language(TEXTS, arguments.lang)
     if arguments.transcripts is not None:
         check_output(page, ".html", arguments.overwrite)

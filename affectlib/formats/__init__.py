@@ -70,6 +70,7 @@ from affectlib.formats._reader import (
     people_named,
 )
 from affectlib.formats._sources import (
+    NOT_UTF8,
     Archive,
     Folder,
     Source,
@@ -140,9 +141,9 @@ def read_conversations(
 ) -> Iterator[Conversation | ConversationFailure]:
     """Read the conversations of a file or of many, one at a time.
 
-    Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark; bytes that are none of these are
-    read as U+FFFD. Files of a folder, pattern or archive are read in the order of their names;
-    those that have no known format are skipped and counted.
+    Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark; bytes that are no UTF-8 are read as
+    Windows-1252, in which spreadsheets write. Files of a folder, pattern or archive are read in the
+    order of their names; those that have no known format are skipped and counted.
 
     Args:
         path: A file, folder, pattern (glob), ZIP archive, a data set saved by the library
@@ -155,7 +156,8 @@ def read_conversations(
             edited or answered again: ``active``, the one that was last seen or is ranked first;
             ``longest``; or ``all``, each as a conversation of its own.
         users: Names of people whose messages are the user's, for chats without roles.
-        assistants: Names of those whose messages are the assistant's.
+        assistants: Names of those whose messages are the assistant's. If only one of both is
+            given, everyone else has the other role; if both are, others are left out.
         gap: Minutes of silence after which a chat without conversations is another one. Without
             it, it is 30 for Gemini, and a chat among people is one conversation.
         local_files_only: Whether data sets on the Hub may not be read, which needs the network.
@@ -328,7 +330,7 @@ def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack
     if source.head.startswith(MAGICS):
         return _read_records(iter_arrow_rows(source.seekable(stack)), format, reading)
     encoding = encoding_of(source.head)
-    beginning = source.head.decode(encoding, "replace").lstrip("\ufeff \t\r\n")
+    beginning = source.head.decode(encoding, NOT_UTF8).lstrip("\ufeff \t\r\n")
     stream = _text(source.stream, encoding, stack)
     like_json = beginning.startswith(("{", "[", '"'))
     for reader in _READERS:
@@ -405,6 +407,6 @@ def _describe(record: Record) -> str:
 
 
 def _text(stream: BinaryIO, encoding: str, stack: ExitStack) -> TextIO:
-    text = io.TextIOWrapper(stream, encoding, errors="replace", newline="")
+    text = io.TextIOWrapper(stream, encoding, errors=NOT_UTF8, newline="")
     stack.callback(text.detach)
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import glob
 import gzip
@@ -27,6 +28,10 @@ from affectlib.formats.report import Limits
 
 HEAD = 1 << 16
 """Bytes from which the format of a file is told."""
+
+NOT_UTF8 = "affectlib-windows-1252"
+"""The error handler of decoders that reads bytes that are no UTF-8 as Windows-1252, in which
+spreadsheets write. A text of that encoding holds next to no valid UTF-8 but ASCII."""
 
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
 """What reading compressed data raises if it is damaged or cut short."""
@@ -197,7 +202,7 @@ def file_records(files: Files, name: str, reading: Reading) -> Iterator[Record]:
     with files.open(name) as raw:
         source = Source(raw, reading.limits)
         encoding = encoding_of(source.head)
-        text = io.TextIOWrapper(source.stream, encoding, errors="replace", newline="")
+        text = io.TextIOWrapper(source.stream, encoding, errors=NOT_UTF8, newline="")
         yield from iter_records(text, limit=reading.limits.record_characters)
 
 
@@ -213,6 +218,18 @@ def encoding_of(head: bytes) -> str:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     return "utf-8-sig" if head.startswith(b"\xef\xbb\xbf") else "utf-8"
+
+
+def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """Decode what is no UTF-8 as Windows-1252, what is no UTF-16 or UTF-32 as U+FFFD."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    if error.encoding.lower().replace("_", "-") != "utf-8":
+        return "\ufffd", error.end
+    return error.object[error.start : error.end].decode("windows-1252", "replace"), error.end
+
+
+codecs.register_error(NOT_UTF8, _as_windows_1252)
 
 
 def _entry_problem(entry: zipfile.ZipInfo) -> str | None:

@@ -1,9 +1,10 @@
 """Gemini (once Bard) from Google Takeout: ``MyActivity.json`` or ``MyActivity.html``.
 
 Takeout has activities, each a prompt and its answer, newest first, and mostly no conversations.
-They are made here: one ends where nothing happened for 30 minutes (``gap`` says how many), or where
-activities link to another chat (``gemini.google.com/app/…``), whose id is then the conversation's;
-a chat that was taken up again after another one is there twice, with the same id.
+They are made here: one ends where nothing happened for 30 minutes (``gap`` says how many), unless
+activities link to the same chat (``gemini.google.com/app/…``), or where they link to another one.
+The id of a chat that is linked to is the conversation's; a chat that was taken up again after
+another one is there twice, with the same id.
 Within a conversation messages are in the order of their times; both of an activity have its time.
 
 The verb before a prompt ("Prompted", "Asked", …) is cut off, as is "Attached 1 file". Other

@@ -7,7 +7,8 @@ caller.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
 conversation is handed out in the order of its last row, its messages in the order of their turns,
-else of their times, if each has one. A row that stands there twice counts once.
+else of their times, if each has one. A row that repeats the turn (or the message's id), the role
+and the content of another counts once; without such a column, repeated rows are kept.
 """
 
 from __future__ import annotations

@@ -161,7 +161,13 @@ def _study(
     level = labels_table(rows).level
     within = rows if level == "message" else None
     if messages is not None:
-        within = labels_table(messages, "messages").rows
+        given = labels_table(messages, "messages")
+        if given.level != "message":
+            raise TableError(
+                "messages: these are labels of conversations; give those of messages "
+                "(affectlib label --level message)"
+            )
+        within = given.rows
     names = rows.collect_schema().names()
     people = None
     if "user_id" in names and rows.select(pl.col("user_id").count()).collect().item():
