@@ -5,8 +5,8 @@ python -m tests.robustness               the bundled model; --model NAME for ano
 `data/robustness.jsonl` holds 480 messages that are plainly charged or plainly tasks, half of them
 English and half French, each with a paraphrase. Every message is altered in several ways that
 change nothing for a reader; a flip is a label that differs from that of the original. Intervals
-are 95 % percentile bootstraps over messages. Training has seen typing errors of a like kind
-(`training/augment.py`), on other texts.
+are 95 % percentile bootstraps over messages. Training has seen typing errors and things
+around messages of a like kind (`training/augment.py`, `training/surroundings.py`), on other texts.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _TYPOS = 0.06
 _LOOKALIKES = str.maketrans("aeopcxyijsABEKMHOPCTX", "аеорсхуіјѕАВЕКМНОРСТХ")
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\xad"
 _EMOJI = "🙂"
+_PLACEHOLDERS = ("image", "photo", "GIF", "voice message", "attachment: scan.pdf")
+_SIGNATURES = ("Ana Lopez\n+44 7700 900123", "J. Martin, Lyon\nEnvoyé de mon téléphone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ PERTURBATIONS: Mapping[str, Callable[[str, random.Random], str]] = {
     "invisible characters": invisible,
     "repeated letters": repeated_letters,
     "emoji appended": lambda text, rng: f"{text} {_EMOJI}",
+    "placeholder appended": lambda text, rng: f"{text} [{rng.choice(_PLACEHOLDERS)}]",
+    "number appended": lambda text, rng: f"{text} #{rng.randrange(10_000, 100_000)}",
+    "date appended": lambda text, rng: f"{text}\n2024-{rng.randrange(1, 13):02}-14 22:05:37",
+    "signature appended": lambda text, rng: f"{text}\n\n-- \n{rng.choice(_SIGNATURES)}",
+    "in quotation marks": lambda text, rng: f'"{text}"',
+    "in an HTML paragraph": lambda text, rng: f"<p>{text}</p>",
 }
 
 

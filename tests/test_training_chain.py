@@ -266,7 +266,7 @@ def test_smoke_recipe_leaves_an_artifact_results_and_a_card(smoke: Path) -> None
     assert artifact.description["measured"] == {}
     assert "None" not in card
     assert results["speed"]["times_as_fast"]["value"] > 1
-    assert results["late"]["4 turns"]["message"]["n"] > 0
+    assert results["late"]["tasks of the corpus"]["4 turns"]["message"]["n"] > 0
     assert f"{groups['corpus dev']['auroc']['value']:.3f}" in card
 
 
@@ -420,7 +420,7 @@ def test_own_conversations_fine_tune_an_artifact(
         "train.max_steps": 4,
     }
     assert chain(FINETUNE, tmp_path, **changes) == 0
-    folder = tmp_path / "finetuned"
+    folder = tmp_path / "finetune"
     report = json.loads((folder / "prepare" / "report.json").read_text(encoding="utf-8"))
     assert report["file"] == {
         "conversations": 20,
@@ -441,6 +441,8 @@ def test_own_conversations_fine_tune_an_artifact(
     assert 0 < gap < 0.05
     classifier = AffectClassifier.from_pretrained(str(folder / "artifact"), engine="onnx")
     assert len(classifier.predict(dev)) == len(dev)
+    card = (folder / "artifact" / "README.md").read_text(encoding="utf-8")
+    assert "--config configs/finetune.yaml --data DIR --set sources.0.path=FILE\n" in card
 
 
 def test_sample_of_a_set_goes_from_its_first_to_its_last_row() -> None:

@@ -156,3 +156,49 @@ def test_recipe_cannot_be_changed(recipe_file: Path) -> None:
     recipe: Recipe = load_recipe(recipe_file)
     with pytest.raises(ValueError, match="frozen"):
         recipe.train.epochs = 9
+
+
+def test_a_recipe_extends_another(recipe_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "more" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text(
+        "extends: ../toy.yaml\n"
+        "name: mine\n"
+        "sources: [{name: corpus}]\n"
+        "train: {learning_rate: 0.5}\n"
+        "windows: {max_tokens: 99}\n",
+        encoding="utf-8",
+    )
+    recipe, extended = load_recipe(file, ["seed=7"]), load_recipe(recipe_file)
+    assert recipe.name == "mine"
+    assert recipe.version == extended.version
+    assert recipe.train == extended.train.model_copy(update={"learning_rate": 0.5})
+    assert [source.conversations for source in recipe.sources] == [None]
+    assert recipe.windows.max_tokens == 99
+    assert recipe.seed == 7
+
+
+def test_a_wrong_setting_of_an_extended_recipe_is_named(recipe_file: Path, tmp_path: Path) -> None:
+    recipe_file.write_text(RECIPE + "colour: red\n", encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: toy.yaml\nname: mine\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="unknown key 'colour'"):
+        load_recipe(file)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("extends: b.yaml", "extends: a.yaml", "extends itself"),
+        ("extends: a.yaml", "", "extends itself"),
+        ("extends: c.yaml", "", "cannot be read"),
+        ("extends: [b.yaml]", "name: toy", "must be the name of a file"),
+    ],
+)
+def test_what_cannot_be_extended_is_told(
+    tmp_path: Path, first: str, second: str, message: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(first, encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(second, encoding="utf-8")
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(tmp_path / "a.yaml")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,15 +54,24 @@ def test_late_turn_is_found_unless_length_hides_it(
     judged = model.judge(
         labelled(TASK, ALONE, charged=[1]),
         labelled(ALONE, charged=[0], lang="fr"),
-        *(labelled(ALONE, charged=[0], lang="es"), labelled(TASK, lang="es")),
-        labelled("the csv", TASK, "csv file"),
-        labelled(ALONE, decoy="D1"),
+        *(labelled(ALONE, charged=[0], lang="es"), labelled(*[TASK] * 19, lang="es")),
+        labelled(*["the csv", TASK] * 10),
+        labelled(*[ALONE] * 20, decoy="D1"),
+        labelled(*["word"] * 20, source="sharegpt_dev"),
+        labelled(*[ALONE] * 20, charged=[0], source="sharegpt_dev"),
+        labelled(*[ALONE] * 20, source="arena_wildchat_dev", pool="enriched"),
         calibration=calibration,
     )
     figures = late_turn(judged, model.encoder, model.engine)
+    assert [*figures] == ["real chats", "tasks of the corpus"]
+    for filled in figures.values():
+        _check_late(filled, found)
+
+
+def _check_late(figures: dict[str, Any], found: float) -> None:
     short, long, difference = figures.values()
     assert [*figures] == ["4 turns", "20 turns", "20 less 4 turns"]
-    # No French task to put around it, and decoys are no tasks.
+    # No French turns to put around it and too few Spanish ones; decoys are no tasks.
     assert short["message"]["n"] == 1
     assert (short["message"]["value"], long["message"]["value"]) == (1, 1)
     assert (short["conversation"]["value"], long["conversation"]["value"]) == (1, found)
@@ -74,7 +84,7 @@ def test_both_lengths_hold_the_same_turns_around_the_charged_one(
 ) -> None:
     model = TinyModel(tiny_artifact)
     judged = model.judge(
-        labelled(ALONE, charged=[0]), labelled(*(f"{TASK} {'a ' * n}" for n in range(6)))
+        labelled(ALONE, charged=[0]), labelled(*(f"{TASK} {'a ' * n}" for n in range(25)))
     )
     chats = []
 

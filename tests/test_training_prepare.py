@@ -110,6 +110,24 @@ def test_no_near_duplicate_of_a_dev_conversation_reaches_the_training_windows(
     assert all(beginning not in text for text in texts(chosen, "file") + texts(chosen, "corpus"))
 
 
+def test_parts_of_the_corpus_are_taken_by_themselves_and_counted_once(tmp_path: Path) -> None:
+    part = {"name": "corpus", "parts": ["pl4", "rel"]}
+    kept = training_conversations(recipe(tmp_path, part), None)
+    expected = [row["id"] for row in read_corpus("train") if row["id"].startswith(("pl4-", "rel-"))]
+    assert [labelled.conversation.id for labelled in kept] == expected
+    twice = recipe(tmp_path, {"name": "corpus", "parts": ["rel"]}, {**part, "copies": 2})
+    report = prepare(twice, None)
+    assert report["corpus"]["conversations"] == len(expected)
+
+
+def test_a_part_that_the_corpus_lacks_is_named(tmp_path: Path) -> None:
+    # "ta" is there, but for measuring alone.
+    for absent in ("rell", "ta"):
+        chosen = recipe(tmp_path, {"name": "corpus", "parts": ["rel", absent]})
+        with pytest.raises(ValueError, match=f"no training part {absent}$"):
+            training_conversations(chosen, None)
+
+
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_every_dev_and_test_conversation_would_be_removed_from_a_file(
     split: str, tmp_path: Path

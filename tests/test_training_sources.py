@@ -45,6 +45,14 @@ def test_rows_come_back_as_they_were_written(toy: Source, tmp_path: Path) -> Non
     assert list(read_source("toy", tmp_path)) == ROWS
 
 
+def test_rows_that_the_manifest_leaves_out_are_never_read(
+    toy: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = replace(toy, left_out=(ROWS[0]["id"],))
+    monkeypatch.setattr(sources, "load_manifest", lambda: {"toy": without})
+    assert list(read_source("toy", tmp_path)) == ROWS[1:]
+
+
 def test_altered_file_is_refused_before_a_row_is_read(toy: Source, tmp_path: Path) -> None:
     altered = gzip.compress(json.dumps(ROWS[0]).encode())
     (tmp_path / toy.file).write_bytes(altered)

@@ -16,6 +16,7 @@ from affectlib.conversation import Conversation, Message
 from training.config import AugmentSettings
 from training.labelled import LabelledConversation
 from training.pronouns import MASK, mask_pronouns
+from training.surroundings import surrounded
 
 _GREETINGS = (
     ("hi", "Hello! How can I assist you today?"),
@@ -112,6 +113,8 @@ class Augmenter:
             )
             if self._random.random() < share
         ]
+        if self._settings.surrounded and self._random.random() < self._settings.surrounded:
+            chosen.append(surrounded)
         messages = []
         for message in conversation.messages:
             content = message.content

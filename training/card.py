@@ -21,9 +21,9 @@ TEXT = """\
 # {name} {version}
 
 Tells **emotionally charged** from **task-oriented** chat transcripts between people and AI
-assistants, and finds eleven affective cues. It is the model that comes with affectlib, which lays
-out conversations, aggregates turns and applies the thresholds. Its weights were trained by the
-project's own pipeline.
+assistants, and finds eleven affective cues. It is a model for affectlib, which lays out
+conversations, aggregates turns and applies the thresholds, and was trained by the pipeline of that
+project.
 
 - **Reads** a user's message after up to {context} ({max_tokens} tokens in all).
 - **Puts out** twelve logits: `emotional`, nine user cues, two assistant cues. The sigmoid of
@@ -137,8 +137,10 @@ Rank correlation of the probability and the number of user turns, on uncharged c
 
 {drift}
 
-A charged turn of the corpus as the last but one of a chat whose other turns are tasks, share found
-(`balanced`); the last column has a task turn in its place:
+A charged turn of the corpus as the last but one of a chat whose other turns are uncharged ones of
+other conversations, share found (`balanced`); the last column has one of these in its place. The
+turns around it are those of real transcripts (random pool), or of tasks of the corpus, of which
+many were written to look charged, so that false alarms add up:
 
 {late}
 
@@ -180,7 +182,8 @@ Share labelled emotional (`balanced`) in public sets that have no labels of ours
 - Of a very long message at most four windows are read; what is not read is counted in
   `truncated_tokens`.
 - Cues are rarer than the label; look at their figures above before you use one.
-- Registers that the corpus lacks (other languages, dialects, teenagers' slang) are untested.
+- Registers that the corpus lacks (dialects, teenagers' slang) are untested, as are languages that
+  are not listed above.
 
 ## Reproduce
 
@@ -312,7 +315,9 @@ def _earlier(recipe: Recipe) -> list[Recipe]:
 
 def _commands(recipe: Recipe) -> Iterator[str]:
     for part in (*_earlier(recipe), recipe):
-        yield f"python -m training.run --config configs/{part.name}.yaml --data DIR"
+        command = f"python -m training.run --config configs/{part.name}.yaml --data DIR"
+        files = (i for i, source in enumerate(part.sources) if source.path is not None)
+        yield command + "".join(f" --set sources.{i}.path=FILE" for i in files)
     yield f"python -m training.evaluate --config configs/{recipe.name}.yaml --data DIR"
 
 

@@ -1,4 +1,8 @@
-"""The recipe: one YAML file, checked against these models, with overrides from the command line."""
+"""The recipe: one YAML file, checked against these models, with overrides from the command line.
+
+A recipe that names another as ``extends`` takes over its settings, but for those that it gives
+itself: sections are merged setting by setting, lists are replaced.
+"""
 
 from __future__ import annotations
 
@@ -78,6 +82,7 @@ class SourceSettings(_Section):
         kind: gold (labels by turn), silver: one label for the whole source, or unlabelled:
             windows that the teachers alone label.
         path: The file, for "file".
+        parts: For "corpus", the parts that are taken (the beginning of the ids); None for all.
         conversations: Conversations at most, drawn at random; None for all.
         windows: User messages at most of each conversation, drawn at random; None for all.
         assistant_windows: Assistant messages at most of each conversation; None for all.
@@ -91,6 +96,7 @@ class SourceSettings(_Section):
     name: str
     kind: Literal["gold", "silver_task", "silver_emotional", "unlabelled"] = "gold"
     path: str | None = None
+    parts: tuple[str, ...] | None = None
     conversations: int | None = None
     windows: int | None = None
     assistant_windows: int | None = 0
@@ -109,6 +115,8 @@ class AugmentSettings(_Section):
         terse: Lower case without punctuation.
         typos: Letters swapped, left out, doubled or missed on the keyboard.
         impersonal: First-person pronouns left out or blanked.
+        surrounded: What is no prose around each message, as exports have it: a number, a date, a
+            placeholder, a signature, quotation marks, markup.
     """
 
     alone: float = 0.2
@@ -117,6 +125,7 @@ class AugmentSettings(_Section):
     terse: float = 0.1
     typos: float = 0.0
     impersonal: float = 0.0
+    surrounded: float = 0.0
 
 
 class TrainSettings(_Section):
@@ -261,18 +270,13 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: The YAML file.
+        path: The YAML file; one that it ``extends`` is named relative to it.
         overrides: Settings that replace the file's, as ``train.epochs=2``; values are YAML.
 
     Raises:
         RecipeError: The file cannot be read, or a key is unknown or has a wrong value.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path}: expected a mapping of settings")
+    values = _read(Path(path))
     for override in overrides:
         _override(values, override)
     try:
@@ -280,6 +284,33 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         problems = "; ".join(_describe(problem) for problem in error.errors())
         raise RecipeError(f"{path}: {problems}") from error
+
+
+def _read(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the settings of a file, on top of those of the file that it extends."""
+    if path.resolve() in extending:
+        raise RecipeError(f"{path}: extends itself, by way of {extending[-1].name}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: expected a mapping of settings")
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise RecipeError(f"{path}: extends must be the name of a file, got {parent!r}")
+    return _merged(_read(path.parent / parent, (*extending, path.resolve())), values)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of both; where both give one, those above count."""
+    merged = {**below, **above}
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict) and isinstance(above[key], dict):
+            merged[key] = _merged(below[key], above[key])
+    return merged
 
 
 def _override(values: dict[str, Any], override: str) -> None:

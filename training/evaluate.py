@@ -8,7 +8,8 @@ therefore come from cross-fitting (`training.calibrate.cross_fit`): no conversat
 calibration or a threshold that it took part in. No weight was trained on any of them. They also
 chose between recipes, and a recipe that goes on from an artifact begins with a head that holds
 that one's calibration, so figures may be a little kind. The corpus's test split took no part in
-anything; the artifact judges it as it is.
+anything, but that its languages other than English and French had a say in how unknown words are
+read; the artifact judges it as it is.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from affectlib.scoring import score_messages
 from training import metrics
 from training.calibrate import Calibration, ScoredConversation, cross_fit
 from training.config import CalibrateSettings
+from training.sources import corpus_part
 
 PLAIN_PART = ("pl1", "pl2", "pl3", "pl4")
 OTHER_LANGUAGES = ("es", "de", "it", "pt")
@@ -66,7 +67,7 @@ class Judged:
     @property
     def part(self) -> str:
         """The part of the corpus that it comes from."""
-        return str(self.scored.labelled.conversation.id).split("-")[0]
+        return corpus_part(str(self.scored.labelled.conversation.id))
 
     def flagged(self, point: str) -> bool:
         """Whether it is labelled emotional at an operating point."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,16 @@ from training.metrics import share
 
 TURNS = (4, 20)
 """User turns of the conversations that a charged turn is put into, as the last but one."""
-LANGUAGES = ("en", "fr")
-"""Those of which the dev split has turns enough to fill a chat."""
-
 Turn = tuple[Message, ...]
+
+FILLINGS: dict[str, Callable[[Judged], bool]] = {
+    "real chats": lambda j: j.real and j.row["pool"] == "random" and not j.emotional,
+    "tasks of the corpus": lambda j: (
+        not j.real and j.row["labels"]["charge"] == 0 and j.row["labels"]["decoy"] is None
+    ),
+}
+"""What a charged turn is put among: uncharged real transcripts that were drawn at random, or the
+corpus's conversations of charge 0 without decoys, many of which have the words of charged ones."""
 
 
 def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -48,14 +54,14 @@ def drift(judged: Sequence[Judged]) -> dict[str, Any]:
 
 def late_turn(
     judged: Sequence[Judged], encoder: WindowEncoder, engine: Engine, seed: int = 0
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Measure whether a charged turn is found late in a long chat as it is in a short one.
 
     The first charged turn of each charged conversation of the corpus becomes the last but one of
-    4 and of 20 turns; the others are drawn from the corpus's dev conversations of charge 0
-    without decoys, in the same language, English or French. The two turns before it and the one
-    after it are the same in both lengths. Thresholds are those of the conversation that the
-    charged turn is from.
+    4 and of 20 turns; the others are drawn from uncharged conversations in the same language
+    (`FILLINGS`), of which there must be 20 turns. The two turns before it and the one after it are
+    the same in both lengths. Thresholds are those of the conversation that the charged turn is
+    from.
 
     Args:
         judged: Dev conversations.
@@ -64,22 +70,36 @@ def late_turn(
         seed: Seed of the drawing.
 
     Returns:
-        By length the share found as a message and as a conversation, and the share of the same
-        conversations found with a task turn in the charged one's place (``without``); and the
-        difference of the two lengths.
+        By filling and length the share found as a message and as a conversation, and the share of
+        the same conversations found with another turn in the charged one's place (``without``);
+        and the difference of the two lengths. Fillings without turns enough are left out.
     """
-    generator = np.random.default_rng(seed)
-    tasks = _task_turns(judged)
     charged = [j for j in judged if not j.real and j.emotional and j.charged_turns().any()]
-    charged = [j for j in charged if j.language in LANGUAGES and tasks.get(j.language)]
+    result = {}
+    for name, fills in FILLINGS.items():
+        pools = _turns([j for j in judged if fills(j)])
+        chosen = [j for j in charged if len(pools.get(j.language, ())) >= max(TURNS)]
+        if chosen:
+            result[name] = _among(chosen, pools, encoder, engine, seed)
+    return result
+
+
+def _among(
+    charged: Sequence[Judged],
+    pools: dict[str, list[Turn]],
+    encoder: WindowEncoder,
+    engine: Engine,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Return the figures by length of charged turns among others, by language, of a pool."""
+    generator = np.random.default_rng(seed)
     chats: dict[int, list[Conversation]] = {turns: [] for turns in TURNS}
     without: dict[int, list[Conversation]] = {turns: [] for turns in TURNS}
     for j in charged:
-        pool = tasks[j.language]
-        order = generator.permutation(len(pool))
-        around = [pool[order[i % len(order)]] for i in range(max(TURNS))]
+        pool = pools[j.language]
+        around = [pool[i] for i in generator.permutation(len(pool))[: max(TURNS)]]
         for turns in TURNS:
-            # One task turn after it, the others before: the two nearest are those of each length.
+            # One turn after it, the others before: the two nearest are those of each length.
             before, after = around[2:turns][::-1], around[:1]
             chats[turns].append(_chat([*before, _first_charged(j), *after]))
             without[turns].append(_chat([*before, around[1], *after]))
@@ -103,15 +123,14 @@ def late_turn(
     return result
 
 
-def _task_turns(judged: Sequence[Judged]) -> dict[str, list[Turn]]:
-    """Return the turns of the corpus's plain tasks by language."""
+def _turns(judged: Sequence[Judged]) -> dict[str, list[Turn]]:
+    """Return the turns of conversations by language."""
     turns: dict[str, list[Turn]] = {}
     for j in judged:
-        if not j.real and j.row["labels"]["charge"] == 0 and j.row["labels"]["decoy"] is None:
-            messages = j.scored.labelled.conversation.messages
-            for index in j.scored.logits:
-                if messages[index].role == "user":
-                    turns.setdefault(j.language, []).append(_turn(messages, index))
+        messages = j.scored.labelled.conversation.messages
+        for index in j.scored.logits:
+            if messages[index].role == "user":
+                turns.setdefault(j.language, []).append(_turn(messages, index))
     return turns
 
 

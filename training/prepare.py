@@ -27,6 +27,7 @@ from training.labelled import (
     read_labelled_file,
 )
 from training.sources import (
+    corpus_part,
     load_manifest,
     read_annotations,
     read_corpus,
@@ -74,7 +75,6 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for source, conversations in taken:
         for labelled in conversations:
-            report[labelled.source]["conversations"] += 1
             rows += _windows(labelled, source, encoder, augmenter, random_state)
     for row in rows:
         report[row["source"]]["windows"] += 1
@@ -117,16 +117,21 @@ def _take(
     random_state: random.Random,
     report: dict[str, Counter[str]],
 ) -> list[tuple[SourceSettings, list[LabelledConversation]]]:
-    """Read each source, less near-duplicates of evaluation data, which the report counts."""
+    """Read each source, less near-duplicates of evaluation data; the report counts both."""
     index = EvaluationIndex(evaluation_conversations(recipe, data))
     taken = []
+    seen: set[tuple[str, str]] = set()
     for source in recipe.sources:
         kept = []
-        for labelled in _read(source, recipe.languages, data, random_state):
-            if index.contains(labelled.conversation):
-                report[labelled.source]["near_duplicates"] += 1
-            else:
+        for place, labelled in enumerate(_read(source, recipe.languages, data, random_state)):
+            duplicate = index.contains(labelled.conversation)
+            if not duplicate:
                 kept.append(labelled)
+            # Two entries of the recipe can take the same conversation.
+            name = labelled.source, labelled.conversation.id or f"{source.path}:{place}"
+            counted = "near_duplicates" if duplicate else "conversations"
+            report[labelled.source][counted] += name not in seen
+            seen.add(name)
         taken.append((source, kept))
     return taken
 
@@ -138,7 +143,7 @@ def _read(
     random_state: random.Random,
 ) -> Iterator[LabelledConversation]:
     if source.name == "corpus":
-        conversations = [from_gold(row, "corpus") for row in read_corpus("train")]
+        conversations = list(_read_parts(source.parts))
     elif source.name == "annotations":
         conversations = list(_read_annotated(data))
     elif source.name == "file":
@@ -161,6 +166,16 @@ def _read(
             continue
         wrap = labelled.emotional and random_state.random() < source.wrapped
         yield wrap_in_task(labelled, random_state) if wrap else labelled
+
+
+def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
+    """Yield the training conversations of some parts of the corpus, or of all."""
+    rows = read_corpus("train")
+    if unknown := {*(parts or ())} - {corpus_part(row["id"]) for row in rows}:
+        raise ValueError(f"the corpus has no training part {', '.join(sorted(unknown))}")
+    for row in rows:
+        if parts is None or corpus_part(row["id"]) in parts:
+            yield from_gold(row, "corpus")
 
 
 def _read_annotated(data: Path | None) -> Iterator[LabelledConversation]:

@@ -35,6 +35,7 @@ class Source:
         file: The file under the data folder.
         sha256: SHA-256 of that file.
         conversations: Rows in it.
+        left_out: Ids of rows that are never read, such as sexual texts about minors.
         native_labels: Labels that it brings.
         notes: What is known of its quality.
     """
@@ -48,6 +49,7 @@ class Source:
     file: str
     sha256: str
     conversations: int
+    left_out: tuple[str, ...] = ()
     native_labels: str = ""
     notes: str = ""
 
@@ -56,7 +58,13 @@ class Source:
 def load_manifest() -> Mapping[str, Source]:
     """Return the sources that are not in the repository, by name."""
     sources = (
-        Source(**{**row, "languages": tuple(row["languages"])})
+        Source(
+            **{
+                **row,
+                "languages": tuple(row["languages"]),
+                "left_out": tuple(row.get("left_out", ())),
+            }
+        )
         for row in _read_lines(DATA / "sources.jsonl")
     )
     return MappingProxyType({source.name: source for source in sources})
@@ -124,7 +132,7 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
             f"{source.sha256}); get it again, or, if you made it yourself and mean to use it, "
             "put its SHA-256 into training/data/sources.jsonl"
         )
-    return _read_lines(path)
+    return (row for row in _read_lines(path) if row["id"] not in source.left_out)
 
 
 def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
@@ -145,8 +153,13 @@ def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
         raise ValueError(f"the corpus has no split {split!r}; it has {', '.join(sorted(splits))}")
     for row in rows:
         if row["pair"]:
-            row["pair"] = f"{row['id'].split('-')[0]}:{row['pair']}"
+            row["pair"] = f"{corpus_part(row['id'])}:{row['pair']}"
     return [row for row in rows if split is None or row["split"] == split]
+
+
+def corpus_part(conversation_id: str) -> str:
+    """Return the part of the corpus that a conversation belongs to: the beginning of its id."""
+    return conversation_id.split("-")[0]
 
 
 def read_annotations() -> list[dict[str, Any]]:

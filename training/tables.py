@@ -118,10 +118,18 @@ def tables(results: Mapping[str, Any], ablations: Iterable[Mapping[str, Any]]) -
         ),
         "late": Table(
             "Share found with a charged turn as the last but one",
-            ["", "as a message", "as a conversation", "without it, as a conversation", "n"],
             [
-                [name, *(_show(value) for value in values.values()), values["message"]["n"]]
-                for name, values in results["late"].items()
+                "among",
+                "",
+                "as a message",
+                "as a conversation",
+                "without it, as a conversation",
+                "n",
+            ],
+            [
+                [filling, name, *map(_show, values.values()), values["message"]["n"]]
+                for filling, lengths in results["late"].items()
+                for name, values in lengths.items()
             ],
         ),
         "engines": _estimates("int8 against fp32, by window", results["engines"]),

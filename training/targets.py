@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.ablations import find
+from training.length import FILLINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,12 @@ TARGETS = (
     ),
     *(
         _each(
-            f"charged turn in 20 less in 4 turns, as a {level}",
-            *("late", "20 less 4 turns", level),
+            f"charged turn in 20 less in 4 turns, {filling}, as a {level}",
+            *("late", filling, "20 less 4 turns", level),
             least=-0.05,
             most=0.05,
         )
+        for filling in FILLINGS
         for level in ("message", "conversation")
     ),
     _each("bytes of the artifact", "sizes", "total", most=75e6),
