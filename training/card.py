@@ -91,7 +91,7 @@ than English and French had a say in how unknown words are read. The artifact ju
 
 ### Beside other systems
 
-On the same conversations. TF-IDF was trained on the same training conversations; MiniLM compares
+On the same conversations. TF-IDF was trained on the training conversations above; MiniLM compares
 each user message with descriptions of both labels and knows English alone; the thresholds for the
 last columns are set on the same negatives for every system.
 
