@@ -91,7 +91,7 @@ than English and French had a say in how unknown words are read. The artifact ju
 
 ### Beside other systems
 
-On the same conversations. TF-IDF was trained on the training conversations above; MiniLM compares
+On the same conversations. TF-IDF was trained on what the first table lists; MiniLM compares
 each user message with descriptions of both labels and knows English alone; the thresholds for the
 last columns are set on the same negatives for every system.
 
@@ -256,7 +256,7 @@ def render(
         part_before=_describe_part_before(recipe),
         **_remarks(recipe),
         prevalence=recipe.calibrate.prevalence,
-        sources=_sources(report),
+        sources=_training_data(recipe, report),
         positives=main["emotional"],
         n=main["n"],
         which="real ones" if recipe.real_dev else "of the corpus",
@@ -319,6 +319,17 @@ def _commands(recipe: Recipe) -> Iterator[str]:
         files = (i for i, source in enumerate(part.sources) if source.path is not None)
         yield command + "".join(f" --set sources.{i}.path=FILE" for i in files)
     yield f"python -m training.evaluate --config configs/{recipe.name}.yaml --data DIR"
+
+
+def _training_data(recipe: Recipe, report: dict[str, Any]) -> str:
+    """Return the table of the recipe's data, then of the earlier parts that were run here."""
+    text = _sources(report)
+    for part in reversed(_earlier(recipe)):
+        file = part.folder / "prepare" / "report.json"
+        if file.is_file():
+            earlier = _sources(json.loads(file.read_text(encoding="utf-8")))
+            text += f"\n\nBefore it, `{part.name}` was trained on:\n\n{earlier}"
+    return text
 
 
 def _sources(report: dict[str, Any]) -> str:
