@@ -113,6 +113,7 @@ class Augmenter:
             )
             if self._random.random() < share
         ]
+        # Recipes without it draw no number for it, so that their windows stay what they were.
         if self._settings.surrounded and self._random.random() < self._settings.surrounded:
             chosen.append(surrounded)
         messages = []
