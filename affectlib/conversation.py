@@ -214,6 +214,16 @@ def parse_role(role: Any, index: int | None = None) -> Role:
         ) from None
 
 
+def is_role(name: Any) -> bool:
+    """Whether a name is a role or one of its synonyms.
+
+    Example:
+        >>> is_role("Human"), is_role("Ana")
+        (True, False)
+    """
+    return isinstance(name, str) and name.strip().lower() in _ROLES
+
+
 def join_text_blocks(blocks: Iterable[Any]) -> str:
     """Join the text of content blocks (``{"type": "text", "text": …}`` or plain strings)."""
     texts = []

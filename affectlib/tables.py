@@ -62,8 +62,9 @@ def label_table(
     A table is long, with a message a row, if it has columns for the conversation's id, role and
     content. Else it is nested, with a conversation a row and its messages in a column (such as
     ``messages``, ``conversation`` or ``chat``: a list of mappings with role and content, or the
-    same as JSON text). Where a row is what `level` says, the labels are added to it; else the
-    result has the columns of `affectlib.corpus.output_schema`.
+    same as JSON text). If `columns` names the ``content`` and there are neither ids nor roles, each
+    row is a message of the user by itself. Where a row is what `level` says, the labels are added
+    to it; else the result has the columns of `affectlib.corpus.output_schema`.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.
@@ -295,20 +296,22 @@ def _labels(
         raise OptionError(
             f"the table has the columns {name_list([*given])}, but none with a usual name for the "
             "messages of a conversation, or for its id, role and content; name them, for example "
-            "columns={'messages': 'chat'}"
+            "columns={'messages': 'chat'}, or columns={'content': 'text'} if each row is a text by "
+            "itself"
         )
-    nested = fields.get("messages")
-    whole = level == ("conversation" if nested is None else "message")
+    nested, texts = fields.get("messages"), "role" not in fields and "messages" not in fields
+    whole = not texts and level == ("conversation" if nested is None else "message")
     added = _added_schema(level, prefix)
     if not whole and (taken := [name for name in added.names if name in given]):
         raise OptionError(
             f"the table has a column {taken[0]!r} already; rename it, or give a prefix"
         )
-    if nested is None:
+    if nested is None and not texts:
         values = {field: column_values(given[column]) for field, column in fields.items()}
         items, places = _read_long(values)
     else:
-        items = [_read_nested(value) for value in column_values(given[nested])]
+        read = _read_text if nested is None else _read_nested
+        items = [read(value) for value in column_values(given[nested or fields["content"]])]
         places = [[row] for row in range(len(items))]
     rows: list[Row] = []
     total = sum(map(len, places))
@@ -321,7 +324,7 @@ def _labels(
         found = labelled.rows(level)
         if whole:
             rows += found
-        elif nested is not None:
+        elif nested is not None or texts:
             by_row[record] = found[0]
         else:
             for place in places[record]:
@@ -365,6 +368,14 @@ def _read_nested(value: Any) -> _Item:
             for index, message in enumerate(value)
         ]
         return to_conversation({}, messages)
+    except ConversationError as error:
+        return ConversationFailure(None, f"{type(error).__name__}: {error}")
+
+
+def _read_text(value: Any) -> _Item:
+    """Make a conversation of a cell that is a message of the user by itself."""
+    try:
+        return to_conversation({}, [to_message({"role": "user", "content": value}, 0)])
     except ConversationError as error:
         return ConversationFailure(None, f"{type(error).__name__}: {error}")
 

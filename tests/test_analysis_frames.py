@@ -70,6 +70,18 @@ def test_apostrophe_against_spreadsheets_is_taken_away(tmp_path):
     assert rows["conversation_id"].to_list() == ["=a", "b"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+def test_sheets_with_semicolons_and_decimal_commas(tmp_path, encoding):
+    path = tmp_path / "sheet.csv"
+    head = "record;conversation_id;gold;weight;note\r\n"
+    text = head + '1;a;task;0,5;"é, ;"\r\n2;007;task;12;1,5 ou 2\r\n'
+    path.write_bytes(text.encode(encoding))
+    rows = read_labels(path).collect()
+    assert rows["weight"].to_list() == [0.5, 12.0]
+    assert rows["conversation_id"].to_list() == ["a", "007"]
+    assert rows["note"].to_list() == ["é, ;", "1,5 ou 2"]
+
+
 def test_unreadable_files_are_named(tmp_path):
     broken = tmp_path / "labels.parquet"
     broken.write_bytes(b"no parquet")

@@ -67,6 +67,15 @@ def test_onset_counted_by_hand():
     assert found["turns personal"] == pytest.approx(2 / 3)
 
 
+def test_files_that_were_put_together_number_their_conversations_anew():
+    rows = [
+        {**row, "conversation_id": None, "record": 0}
+        for row in chat("a", "x", "tt") + chat("b", "x", "te")
+    ]
+    found = dict(onset(pl.DataFrame(rows), min_users=0).select("measure", "estimate").iter_rows())
+    assert found["charged"] == found["turns personal"] == pytest.approx(1 / 2)
+
+
 def test_places_of_onset_add_up():
     found = onset(PEOPLE.messages)
     first = found.filter(pl.col("measure").str.starts_with("first"))

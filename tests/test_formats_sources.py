@@ -154,6 +154,15 @@ def test_columns_of_some_of_the_files(tmp_path: Path) -> None:
         read(tmp_path, columns={"role": "what"})
 
 
+def test_a_workbook_is_called_what_it_is(tmp_path: Path) -> None:
+    book = tmp_path / "chats.xlsx"
+    with zipfile.ZipFile(book, "w") as archive:
+        for name in ("[Content_Types].xml", "xl/workbook.xml"):
+            archive.writestr(name, "<a/>")
+    with pytest.raises(TranscriptFormatError, match=r"an Office document; save its table as CSV"):
+        read(book)
+
+
 # --- hostile archives ----------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, TranscriptFormatError
+from affectlib.formats import ReadReport
 from tests.transcript_files import (
     SECRET,
     error_of,
@@ -155,6 +156,68 @@ def test_rows_without_an_id(tmp_path: Path) -> None:
     bad, good = sorted(rows_of(content, tmp_path), key=lambda item: item.id or "")
     assert "line 2: conversation_id: the cell is empty" in error_of(bad)
     assert texts(good) == ["b"]
+
+
+def test_times_that_are_written_out_and_those_that_are_unclear(tmp_path: Path) -> None:
+    head = "conversation_id,role,content,sent_at\n"
+    written = '1,user,late,12 mars 2024 22:02\n1,user,early,"Tue, 12 Mar 2024 20:00:00 +0000"\n'
+    report = ReadReport()
+    assert texts(rows_of(head + written, tmp_path, report=report)[0]) == ["early", "late"]
+    assert "time" not in report.dropped
+    unclear = "1,user,one,3/12/2024 10:02 PM\n1,user,two,13/12/2024 22:02\n1,user,three,\n"
+    (found,) = rows_of(head + unclear, tmp_path, report=report)
+    assert texts(found) == ["one", "two", "three"]
+    assert {message.timestamp for message in found.messages} == {None}
+    assert (report.dropped["time"].count, report.dropped["time"].places[0]) == (2, "line 2")
+
+
+def test_names_given_leave_the_roles_alone(tmp_path: Path) -> None:
+    rows = "1,system,be kind\n1,Ana,hi\n1,Bot,hello\n1,Eve,me too\n"
+    report = ReadReport()
+    options: Any = {"assistants": ["Bot"], "report": report}
+    (found,) = rows_of("conversation_id,role,content\n" + rows, tmp_path, **options)
+    assert [m.role for m in found.messages] == ["system", "user", "assistant", "user"]
+    options = {"users": ["Ana"], "assistants": ["Bot"], "report": report}
+    (found,) = rows_of("conversation_id,role,content\n" + rows, tmp_path, **options)
+    assert [m.role for m in found.messages] == ["system", "user", "assistant"]
+    assert report.dropped["not_a_person"].count == 1
+    (found,) = rows_of("conversation_id,role,content\n1,user,hi\n", tmp_path, assistants=["user"])
+    assert found.messages[0].role == "assistant"
+
+
+def test_a_table_of_texts(tmp_path: Path) -> None:
+    report = ReadReport()
+    content = 'id;review;created\n7;"fine; thanks";2024-01-02\n8;;3/4/2024\n9\n'
+    options: Any = {"columns": {"content": "review"}, "report": report}
+    first, empty, bad = rows_of(content, tmp_path, **options)
+    assert (first.id, texts(first), first.messages[0].role) == ("7", ["fine; thanks"], "user")
+    assert first.metadata == {"started_at": datetime(2024, 1, 2, tzinfo=UTC)}
+    assert texts(empty) == [""]
+    assert report.dropped["time"].count == 1
+    assert "line 4: the row has 1 cells" in error_of(bad)
+    one = 'text\nhi\n"a, b"\n'
+    assert [*map(texts, rows_of(one, tmp_path, columns={"content": "text"}))] == [["hi"], ["a, b"]]
+    rows = '{"text": "hi"}\n{"text": 3}\n'
+    good, bad = rows_of(rows, tmp_path, columns={"content": "text"})
+    assert texts(good) == ["hi"]
+    assert "expected text" in error_of(bad)
+    with pytest.raises(TranscriptFormatError, match="if each row is a text by itself, name"):
+        rows_of(one, tmp_path)
+    with pytest.raises(TranscriptFormatError, match="alone if each row is a text by itself"):
+        rows_of("id,text\n1,hi\n", tmp_path)
+
+
+def test_a_nested_table_keeps_id_and_time(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "id": ["a"],
+            "created": ["2024-01-02"],
+            "messages": ['[{"role": "user", "content": "hi"}]'],
+        }
+    )
+    (found,) = read(write(tmp_path, frame.to_csv(index=False).encode()))
+    assert (found.id, texts(found)) == ("a", ["hi"])
+    assert found.metadata == {"started_at": datetime(2024, 1, 2, tzinfo=UTC)}
 
 
 def test_huge_cells_nul_bytes_and_an_empty_table(tmp_path: Path) -> None:

@@ -233,6 +233,7 @@ def test_one_user_only():
     [
         ({"lang": "de"}, OptionError, "unknown language 'de'"),
         ({"by": "country"}, OptionError, "by: no column 'country'"),
+        ({"by": "month"}, OptionError, "participants; change over time is shown as it is"),
         ({"outcomes": ["wealth"]}, OptionError, "outcomes: no column 'wealth'"),
         ({"controls": ["wealth"]}, OptionError, "controls: no column 'wealth'"),
         ({"participants": pl.DataFrame({"age": [1]})}, TableError, "no column 'user_id'"),
@@ -393,3 +394,14 @@ def test_labels_of_conversations_are_refused_as_those_of_messages() -> None:
     people = population()
     with pytest.raises(TableError, match="messages: these are labels of conversations"):
         report_page(people.conversations, messages=people.conversations)
+
+
+def test_messages_of_other_conversations_are_left_out() -> None:
+    people = population()
+    half = people.conversations.head(len(people.conversations) // 2)
+    own = people.messages.join(half, on=["conversation_id", "record", "user_id"], how="semi")
+    whole = report_page(half, messages=people.messages, made_on=date(2026, 1, 1))
+    assert whole == report_page(half, messages=own, made_on=date(2026, 1, 1))
+    other = people.messages.with_columns(conversation_id="x" + pl.col("conversation_id"))
+    with pytest.raises(TableError, match="messages: none is of a conversation of the labels"):
+        report_page(half, messages=other)

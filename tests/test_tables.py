@@ -102,6 +102,16 @@ def test_long_conversations(make: Any, tiny_classifier: Any) -> None:
     assert column(result, "user_messages") == [2, 1, 1]
 
 
+@pytest.mark.parametrize("level", ["conversation", "message"])
+def test_texts(make: Any, tiny_classifier: Any, level: Any) -> None:
+    frame = make({"id": [1, 2, 3], "review": [ALONE, None, "Sum A1 to A3."]})
+    options: Any = {"columns": {"content": "review"}, "level": level}
+    result = label(frame, tiny_classifier, **options)
+    assert names(result)[:4] == ["id", "review", "status", "error"]
+    assert column(result, "status") == ["ok", "error", "ok"]
+    assert column(result, "label") == ["emotional", None, "task"]
+
+
 def test_long_rows_are_ordered_by_their_turn(tiny_classifier: Any) -> None:
     frame = pd.DataFrame(
         {

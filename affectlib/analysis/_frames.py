@@ -18,6 +18,7 @@ from affectlib._output import FORMULA
 from affectlib._rows import RowLevel, output_schema
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
+from affectlib.formats._sources import NOT_UTF8
 from affectlib.taxonomy import CUES, EMOTIONAL, LABELS
 
 __all__ = ["AnalysisWarning", "TableError", "read_labels"]
@@ -99,12 +100,15 @@ class Labels(Table):
     def conversation_keys(self) -> list[str]:
         """Return the columns that tell conversations apart.
 
+        The user's id is one of them, if it is there: where the labels of several files were put
+        together, each file has numbered its conversations from 0.
+
         Raises:
-            TableError: There is none.
+            TableError: There is neither an id of conversations nor their number.
         """
         keys = [name for name in _KEYS if name in self.columns]
         self.require(keys or _KEYS)
-        return keys
+        return [*keys, "user_id"] if "user_id" in self.columns else keys
 
     def labelled(self) -> Labels:
         """Return the rows that have a label, with it as the flag ``charged``.
@@ -191,7 +195,8 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
     """Open a file of labels, or a sheet filled by hand.
 
     Args:
-        path: A .parquet, .jsonl or .csv file.
+        path: A .parquet, .jsonl or .csv file. A CSV file may have semicolons and decimal commas, as
+            spreadsheets save it in many countries.
 
     Returns:
         A lazy frame. Columns of `affectlib.corpus.output_schema` have its types in every format,
@@ -243,13 +248,28 @@ def _read_json_lines(file: Path) -> pl.LazyFrame:
 
 
 def _read_csv(file: Path) -> pl.LazyFrame:
-    names = pl.scan_csv(file, infer_schema=False).collect_schema().names()
-    rows = pl.scan_csv(file, schema_overrides=_known_types(names), infer_schema_length=_INFERRED)
+    with file.open("rb") as stream:
+        header = stream.readline()
+    of_spreadsheet = header.count(b";") > header.count(b",")
+    source = _with_commas(file) if of_spreadsheet else file
+    names = pl.scan_csv(source, infer_schema=False).collect_schema().names()
+    rows = pl.scan_csv(source, schema_overrides=_known_types(names), infer_schema_length=_INFERRED)
     return rows.with_columns(
         pl.col(name).str.replace(f"^'({FORMULA.pattern})", "$1")
         for name in _GUARDED
         if name in names
     )
+
+
+def _with_commas(file: Path) -> bytes:
+    """Rewrite what spreadsheets save where commas are for decimals: semicolons between cells.
+
+    Numbers get a decimal point. Bytes that are not UTF-8 are Windows-1252.
+    """
+    text = file.read_bytes().decode("utf-8-sig", NOT_UTF8)
+    rows = pl.read_csv(text.encode(), separator=";", infer_schema=False)
+    number = r"^(-?\d+),(\d+)$"
+    return rows.with_columns(pl.all().str.replace(number, "$1.$2")).write_csv().encode()
 
 
 def _from_pandas(frame: Any, name: str) -> pl.DataFrame:

@@ -113,7 +113,7 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     if joined.select(pl.struct(key).is_duplicated().any()).item():
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(key)}, so gold labels cannot be "
-            "joined; give each conversation its own id"
+            "joined; give each conversation its own id, or label the files in one go"
         )
     strangers = len(gold) - len(joined)
     if "conversation_id_of_gold" in joined.columns:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Accuracy", "calibration", "measured_accuracy", "prevalence"]
 
 _FEWEST_POSITIVES = 5
-_PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
+PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,14 +296,14 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
     for name in names:
         if name in labels.columns:
             continue
-        if name not in _PERIODS or labels.time not in labels.columns:
+        if name not in PERIODS or labels.time not in labels.columns:
             raise OptionError(
                 f"by: no column {name!r}; there are {name_list(labels.columns)}; "
-                f"{', '.join(_PERIODS)} are made from {labels.time}"
+                f"{', '.join(PERIODS)} are made from {labels.time}"
             )
         if not rows.select(pl.col(labels.time).count()).collect().item():
             raise TableError(f"{labels.name}, {labels.time}: no row has a time to make {name} from")
-        rows = rows.with_columns(pl.col(labels.time).dt.truncate(_PERIODS[name]).alias(name))
+        rows = rows.with_columns(pl.col(labels.time).dt.truncate(PERIODS[name]).alias(name))
     return labels.having(rows)
 
 

@@ -165,7 +165,7 @@ def _from_messages(
     is_user = pl.col("role") == "user"
     gaps = pl.col("timestamp").sort().diff().dt.total_microseconds()
     conversations = (
-        base.group_by("user_id", *source.conversation_keys())
+        base.group_by(source.conversation_keys())
         .agg(
             pl.len().alias("messages"),
             is_user.sum().alias("user_messages"),

@@ -117,6 +117,7 @@ FORMATS = tuple(dict.fromkeys(reader.name for reader in _READERS))
 """The formats that can be named."""
 
 _KNOWN = f"known formats are {', '.join(FORMATS)}; name one with format= if this is one of them"
+_OFFICE = "[Content_Types].xml"
 _TRIES = 100
 _SAMPLE = 1 << 24
 _EMPTY_LIST = "empty lists"
@@ -230,7 +231,10 @@ def _read_input(
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.limits)
     if is_archive(source.head):
-        return _read_files(Archive(source.seekable(stack), reading), format, reading)
+        archive = Archive(source.seekable(stack), reading)
+        if _OFFICE in archive.names:
+            raise TranscriptFormatError("found an Office document; save its table as CSV (UTF-8)")
+        return _read_files(archive, format, reading)
     if size:
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))

@@ -26,7 +26,16 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "content": ("content", "text", "message", "body", "utterance"),
         "messages": ("messages", "conversation", "conversations", "dialogue", "dialog", "chat"),
         "turn": ("turn", "index", "turn_index", "message_index", "position"),
-        "timestamp": ("timestamp", "created_at", "create_time", "date", "time"),
+        "timestamp": (
+            "timestamp",
+            "created_at",
+            "create_time",
+            "created",
+            "datetime",
+            "sent_at",
+            "date",
+            "time",
+        ),
         "message_id": ("message_id",),
         "user_id": ("user_id", "user"),
         "model": ("model",),
@@ -54,8 +63,10 @@ def find_columns(
             are short for ``conversation_id``, ``user_id`` and ``timestamp``.
 
     Returns:
-        Column names by field: of a long table, with one row a message, or of a nested one, with
-        one row a conversation (it has ``messages``). None if a column needed cannot be found.
+        Column names by field: of a long table, with one row a message; of a nested one, with one
+        row a conversation (it has ``messages``); or, if `given` has ``content`` and there is
+        neither an id of conversations nor a role, of a table of texts, each of which is a
+        conversation of one message of the user. None if a column needed cannot be found.
 
     Raises:
         OptionError: The caller named an unknown field or a column that is not there.
@@ -63,6 +74,8 @@ def find_columns(
     Example:
         >>> find_columns(["Chat ID", "sender", "body"])
         {'conversation_id': 'Chat ID', 'role': 'sender', 'content': 'body'}
+        >>> find_columns(["id", "review"], {"content": "review"})
+        {'conversation_id': 'id', 'content': 'review'}
     """
     given = {_SHORT.get(field, field): column for field, column in (given or {}).items()}
     if unknown := given.keys() - FIELDS.keys():
@@ -87,8 +100,14 @@ def find_columns(
     if all(field in found for field in _LONG) and _NESTED not in given:
         found.pop(_NESTED, None)
         return found
-    if _NESTED not in found:
+    texts = "content" in given and not {"conversation_id", "role", _NESTED} & {*found, *given}
+    if _NESTED not in found and not texts:
         return None
+    # Here a row is a conversation, so that its id is that of the conversation.
+    if "conversation_id" not in found and (own := by_name.get("id", by_name.get("uuid"))):
+        found = {"conversation_id": own, **found}
+    if texts:
+        return found
     nested = found[_NESTED]
     return {
         field: column
@@ -111,7 +130,7 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
     for delimiter in _DELIMITERS:
         try:
             names = next(csv.reader([header], delimiter=delimiter), [])
-            if len(names) > 1 and find_columns(names, given):
+            if (given or len(names) > 1) and find_columns(names, given):
                 return delimiter
         except OptionError as error:
             problem = problem or error
@@ -126,8 +145,13 @@ def describe_header(text: str) -> str:
     """Say that a text's first line is not the header of a table of messages."""
     header = re.split("[\r\n]", text, maxsplit=1)[0]
     delimiter = max(_DELIMITERS, key=header.count)
-    if delimiter not in header or "\x00" in header:
+    if "\x00" in header:
         return "neither JSON nor a table"
+    if delimiter not in header:
+        return (
+            "neither JSON nor a table of several columns; if each row is a text by itself, name "
+            "the column, for example columns={'content': 'text'}"
+        )
     return describe_columns(header.strip().split(delimiter))
 
 
@@ -136,5 +160,6 @@ def describe_columns(names: Sequence[str]) -> str:
     return (
         f"a table with the columns {name_list(names)}, but none of its columns has a usual "
         "name for the conversation's id, the role or the content; name them, "
-        "for example columns={'conversation_id': 'chat', 'role': 'who', 'content': 'words'}"
+        "for example columns={'conversation_id': 'chat', 'role': 'who', 'content': 'words'}, "
+        "or columns={'content': 'words'} alone if each row is a text by itself"
     )

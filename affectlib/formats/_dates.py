@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 
 _MONTHS: Mapping[str, int] = MappingProxyType(
@@ -43,18 +44,48 @@ _ZONES: Mapping[str, float] = MappingProxyType(
 """Hours from UTC of zones that are called by abbreviations; CST is America's."""
 
 _TIME = (
-    r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2}))?"
+    r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:\.\d{1,9})?)?"
     r"(?:\s?(?P<half>[AaPp])\.?\s?[Mm]\.?)?"
 )
 _ZONE = r"(?:\s+(?P<zone>[A-Za-z]{1,5})?(?P<offset>[+-]\d{1,2}(?::?\d{2})?)?)?"
-_DATES = (
+_CERTAIN = (
     r"(?P<name>[^\W\d]{3,10})\.? (?P<day>\d{1,2}), (?P<year>\d{4})",
     r"(?P<day>\d{1,2})\.? (?:de )?(?P<name>[^\W\d]{3,10})\.? (?:de )?(?P<year>\d{4})",
-    r"(?P<day>\d{1,2})[./-](?P<month>\d{1,2})[./-](?P<year>\d{4})",
     r"(?P<year>\d{4})[年./-] ?(?P<month>\d{1,2})[月./-] ?(?P<day>\d{1,2})(?P<han>日)?\.?",
 )
-_LINES = tuple(re.compile(rf"\s*{date}(?:,|T|\s)\s*{_TIME}{_ZONE}\s*") for date in _DATES)
+_DAY_FIRST = r"(?P<day>\d{1,2})[./-](?P<month>\d{1,2})[./-](?P<year>\d{4})"
+_LINES = tuple(
+    re.compile(rf"\s*{date}(?:,|T|\s)\s*{_TIME}{_ZONE}\s*") for date in (*_CERTAIN, _DAY_FIRST)
+)
+_OF_MAIL = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} ")
 _LONGEST = 80
+
+
+def parse_date(text: str) -> datetime | None:
+    """Read a date and time whose order is certain: with the month's name, or the year first.
+
+    Numeric dates with the year last are not read, since `3/4/2024` may be in March or in April.
+    Times without a zone, or with one that is not known, are taken as UTC.
+
+    Returns:
+        The time in UTC; None if the text is no such date.
+
+    Example:
+        >>> parse_date("12 mars 2024 22:02").isoformat()
+        '2024-03-12T22:02:00+00:00'
+        >>> parse_date("Tue, 12 Mar 2024 22:02:00 +0100").isoformat()
+        '2024-03-12T21:02:00+00:00'
+        >>> parse_date("3/4/2024 22:02")
+    """
+    if len(text) > _LONGEST:
+        return None
+    if not _OF_MAIL.match(text):
+        return _parse(text, _LINES[: len(_CERTAIN)])
+    try:
+        time = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def find_date_line(text: str) -> tuple[str, datetime, str] | None:
@@ -72,18 +103,19 @@ def find_date_line(text: str) -> tuple[str, datetime, str] | None:
     """
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        time = _parse(line) if len(line) <= _LONGEST else None
+        time = _parse(line, _LINES) or _iso(line) if len(line) <= _LONGEST else None
         if time is not None:
             return "\n".join(lines[:number]), time, "\n".join(lines[number + 1 :]).strip()
     return None
 
 
-def _parse(line: str) -> datetime | None:
+def _parse(line: str, patterns: Sequence[re.Pattern[str]]) -> datetime | None:
     line = line.replace("\u202f", " ").replace("\xa0", " ")
-    for pattern in _LINES:
-        match = pattern.fullmatch(line)
-        if match is not None:
-            return _time(match.groupdict())
+    match = next(filter(None, (pattern.fullmatch(line) for pattern in patterns)), None)
+    return None if match is None else _time(match.groupdict())
+
+
+def _iso(line: str) -> datetime | None:
     try:
         time = datetime.fromisoformat(line.strip())
         return time.astimezone(UTC) if time.tzinfo else None

@@ -3,7 +3,8 @@
 A long table has one row a message: columns for the conversation's id, the role and the content,
 perhaps others (see `FIELDS`). A nested table has one row a conversation, with its messages as a
 list, or as JSON or Python text in a cell. Columns are found by their usual names, or named by the
-caller.
+caller. A table that has neither ids of conversations nor roles is one of texts, each a message of
+the user by itself, if the caller names the column of the content.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
 conversation is handed out in the order of its last row, its messages in the order of their turns,
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, TextIO
 
-from affectlib.conversation import Message
+from affectlib.conversation import Conversation, Message, is_role
 from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats._columns import (
     FIELDS,
@@ -217,6 +218,11 @@ def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
             yield _nested(row.fields, reading)
         return
     keyed = ((_conversation_id(row.fields), row) for row in known)
+    if "role" not in columns:
+        for _, row in keyed:
+            reading.place = row.place
+            yield _text(row.fields, reading)
+        return
     limit = reading.limits.record_characters
     for group in grouped(keyed, limit=limit, progress=reading.progress):
         yield _long(group, reading)
@@ -259,9 +265,30 @@ def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
         parsed = [
             to_message(named_message(message), index) for index, message in enumerate(messages)
         ]
-        return to_conversation({**_about([row]), "id": identifier}, parsed)
+        return _single(row, identifier, parsed, reading)
     except ConversationError as error:
         return reading.failure(error, identifier)
+
+
+def _text(row: Mapping[str, Any], reading: Reading) -> Item:
+    identifier = _conversation_id(row)
+    try:
+        if _PROBLEM in row:
+            raise ConversationError(row[_PROBLEM])
+        message = to_message({"role": "user", "content": _content(row["content"])}, 0)
+    except ConversationError as error:
+        return reading.failure(error, identifier)
+    return _single(row, identifier, [message], reading)
+
+
+def _single(
+    row: Mapping[str, Any], identifier: str | None, messages: list[Message], reading: Reading
+) -> Conversation:
+    """Make a conversation of a row that is one, with its messages."""
+    time = row.get("timestamp")
+    if to_time(time) is None and to_text(time) is not None:
+        reading.drop("time")
+    return to_conversation({**_about([row]), "id": identifier, "timestamp": time}, messages)
 
 
 def _parse_cell(text: str) -> Any:
@@ -285,6 +312,9 @@ def _long(group: Group, reading: Reading) -> Item:
         group.require_all()
         for row in _without_repeats(_in_order(group.rows), reading):
             reading.place = row.place
+            if _is_stranger(row.fields.get("role"), reading):
+                reading.drop("not_a_person")
+                continue
             messages.append(_message(row.fields, group.key, len(messages), reading))
     except ConversationError as error:
         return reading.failure(error, group.key)
@@ -301,13 +331,29 @@ def _message(
     if identifier is None:
         raise ConversationError("the cell is empty", field="conversation_id")
     role = row.get("role")
-    message = {
-        "role": reading.role_of(role) or role,
-        "content": _content(row.get("content")),
-        "id": to_text(row.get("message_id")),
-        "timestamp": row.get("timestamp"),
-    }
-    return to_message(message, index)
+    message = to_message(
+        {
+            "role": role if _is_role(role, reading) else reading.role_of(role) or role,
+            "content": _content(row.get("content")),
+            "id": to_text(row.get("message_id")),
+            "timestamp": row.get("timestamp"),
+        },
+        index,
+    )
+    if message.timestamp is None and to_text(row.get("timestamp")) is not None:
+        reading.drop("time")
+    return message
+
+
+def _is_role(name: Any, reading: Reading) -> bool:
+    """Whether a name is a role's own, such as system, and not one that the caller gave."""
+    return is_role(name) and name not in reading.users | reading.assistants
+
+
+def _is_stranger(name: Any, reading: Reading) -> bool:
+    """Whether both sides were named and this is neither of them nor a role."""
+    both = reading.users and reading.assistants
+    return bool(both) and isinstance(name, str) and not (reading.role_of(name) or is_role(name))
 
 
 def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

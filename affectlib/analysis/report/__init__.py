@@ -14,6 +14,7 @@ import polars as pl
 
 from affectlib import __version__
 from affectlib.analysis._frames import (
+    Labels,
     TableError,
     cue_thresholds,
     group_columns,
@@ -22,7 +23,7 @@ from affectlib.analysis._frames import (
 )
 from affectlib.analysis._pages import render
 from affectlib.analysis._transcripts import Transcripts
-from affectlib.analysis.prevalence import Accuracy
+from affectlib.analysis.prevalence import PERIODS, Accuracy
 from affectlib.analysis.report import _people, _share, _talk
 from affectlib.analysis.report._study import Grid, Row, Study
 from affectlib.analysis.report._words import Words
@@ -167,7 +168,7 @@ def _study(
                 "messages: these are labels of conversations; give those of messages "
                 "(affectlib label --level message)"
             )
-        within = given.rows
+        within = _of_the_same(labels_table(rows), given)
     names = rows.collect_schema().names()
     people = None
     if "user_id" in names and rows.select(pl.col("user_id").count()).collect().item():
@@ -187,10 +188,34 @@ def _study(
     ):
         for name in chosen:
             if name not in there:
-                raise OptionError(f"{option}: no column {name!r} in the labels or participants")
+                hint = "; change over time is shown as it is" if name in PERIODS else ""
+                raise OptionError(
+                    f"{option}: no column {name!r} in the labels or participants{hint}"
+                )
     return Study(
         rows, level, within, people, gold, measured, groups, *survey, min_users, thresholds, words
     )
+
+
+def _of_the_same(labels: Labels, messages: Labels) -> pl.LazyFrame:
+    """Return the labels of the messages of conversations that the other labels are of.
+
+    If nothing tells whether they are, all are returned.
+
+    Raises:
+        TableError: There are none.
+    """
+    keys = [name for name in labels.conversation_keys() if name in messages.conversation_keys()]
+    if not keys:
+        return messages.rows
+    known = labels.rows.select(keys).unique()
+    found = messages.rows.join(known, on=keys, how="semi", nulls_equal=True)
+    if found.head(1).collect().is_empty():
+        raise TableError(
+            "messages: none is of a conversation of the labels; give the labels of its messages "
+            "(affectlib label --level both writes the two together)"
+        )
+    return found
 
 
 def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
