@@ -159,9 +159,22 @@ def cell(prompt: str) -> str:
     )
 
 
+def test_a_folder_of_typed_transcripts(tmp_path: Path) -> None:
+    for name in ("p1.txt", "p2.txt"):
+        write(tmp_path, "notes\nUser: hi\nAI: Hello!\n", name)
+    report = ReadReport()
+    found = read(tmp_path, format="plain", report=report)
+    assert [item.id for item in found] == ["p1.txt", "p2.txt"]
+    assert report.dropped["event"].count == 2
+    write(tmp_path, "Ana: hi\nEve: hello\n", "p3.txt")
+    (bad,) = read(tmp_path / "p3.txt", format="plain")
+    assert "no line begins with who speaks" in error_of(bad)
+
+
 LONG = {
     "whatsapp": lambda text: f"13/03/2024, 14:08 - assistant: {text}",
     "gemini": lambda text: f"<html>{cell('hi')}{cell(text)}{cell('bye')}",
+    "plain": lambda text: f"User: {text}",
     "telegram": lambda text: json.dumps({"name": text, "type": "bot_chat", "messages": []}),
 }
 

@@ -22,6 +22,7 @@ __all__ = ["READERS", "parse", "read_text", "recognizes", "recognizes_text"]
 _FIELDS = ("chosen", "transcript", "prompt", "text")
 _MARK = re.compile(r"(?:^|\n\n|\r\n\r\n)[ \t]*(Human|Assistant):[ \t]?")
 _STARTS = re.compile(r"\s*Human:")
+_CLOSE = re.compile(r"\S[ \t]*\r?\n[ \t]*Assistant:")
 
 
 def recognizes(record: Any) -> str | None:
@@ -41,7 +42,9 @@ def recognizes(record: Any) -> str | None:
 
 def recognizes_text(beginning: str, reading: Reading) -> str | None:
     """Return what in a text tells the format, None if it has another."""
-    return '"Human:" at the beginning' if _STARTS.match(beginning) else None
+    if not _STARTS.match(beginning) or _CLOSE.search(beginning):
+        return None  # without a blank line before the marks it is plain text
+    return '"Human:" at the beginning'
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:

@@ -202,6 +202,12 @@ def _whatsapp(stamp: Callable[[int], str]) -> Callable[[tuple[str, Turns]], Expo
     return build
 
 
+def _typed(chat: tuple[str, Turns]) -> Export:
+    turns: Turns = [("user", "?"), *chat[1], ("assistant", "!")]
+    text = "".join(f"{role.title()}: {text}\n" for role, text in turns)
+    return Export("plain", {"chat.txt": text}, [turns])
+
+
 _plain = _chats().map(
     lambda found: [
         (identifier, [(role, re.sub(r"\s+", " ", text)) for role, text in turns])
@@ -226,6 +232,7 @@ ALL_EXPORTS: dict[str, st.SearchStrategy[Export]] = {
         )
     ),
     "gemini": _plain.map(_gemini_json) | _plain.map(_gemini_html),
+    "plain": _one.map(_typed),
     "whatsapp": _one.map(_whatsapp(lambda index: f"12/03/2024, 14:{index:02} - "))
     | _one.map(_whatsapp(lambda index: f"\u200e[3/12/24, 2:{index:02}:18\u202fPM] "))
     | _one.map(_whatsapp(lambda index: f"12.3.2024 klo 14.{index:02} - ")),
