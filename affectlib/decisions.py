@@ -108,7 +108,7 @@ def prior_shift(
     prior odds (Saerens, Latinne and Decaestecker 2002). Ranks do not change.
 
     Args:
-        probability: One probability or an array of them.
+        probability: One probability, or an array of them, in which NaN, for what failed, stays.
         trained: The prevalence that they assume (`Artifact.prevalence`).
         deployed: The prevalence of the transcripts at hand.
 
@@ -126,7 +126,8 @@ def prior_shift(
         if not 0 < prevalence < 1:
             raise OptionError(f"{name} must be more than 0 and less than 1, got {prevalence}")
     values = np.asarray(probability, dtype=np.float64)
-    if not np.all((values >= 0) & (values <= 1)):
+    known = values[~np.isnan(values)] if values.ndim else values
+    if not np.all((known >= 0) & (known <= 1)):
         raise OptionError("probabilities must lie between 0 and 1")
     emotional = values * (deployed / trained)
     task = (1 - values) * ((1 - deployed) / (1 - trained))

@@ -73,12 +73,13 @@ def test_apostrophe_against_spreadsheets_is_taken_away(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
 def test_sheets_with_semicolons_and_decimal_commas(tmp_path, encoding):
     path = tmp_path / "sheet.csv"
-    head = "record;conversation_id;gold;weight;note\r\n"
-    text = head + '1;a;task;0,5;"é, ;"\r\n2;007;task;12;1,5 ou 2\r\n'
+    head = "record;conversation_id;gold;weight;any;note\r\n"
+    text = head + '1;a;task;0,5;VRAI;"é, ;"\r\n2;007;task;12;FAUX;1,5 ou 2\r\n'
     path.write_bytes(text.encode(encoding))
     rows = read_labels(path).collect()
     assert rows["weight"].to_list() == [0.5, 12.0]
     assert rows["conversation_id"].to_list() == ["a", "007"]
+    assert rows["any"].to_list() == [True, False]
     assert rows["note"].to_list() == ["é, ;", "1,5 ou 2"]
 
 
@@ -91,6 +92,24 @@ def test_unreadable_files_are_named(tmp_path):
         read_labels(tmp_path / "labels.txt")
     with pytest.raises(FileNotFoundError):
         read_labels(tmp_path / "none.csv")
+    with pytest.raises(TableError, match="it holds no Parquet shards"):
+        read_labels(tmp_path)
+    twice = tmp_path / "twice.csv"
+    twice.write_text("record,label\n1,task\nrecord,label\n")
+    with pytest.raises(TableError, match=r"twice\.csv: the file cannot be read"):
+        read_labels(twice)
+
+
+def test_a_folder_of_shards(tmp_path):
+    for level, frame in (("conversations", PEOPLE.conversations), ("messages", PEOPLE.messages)):
+        (tmp_path / level).mkdir()
+        frame.head(10).write_parquet(tmp_path / level / "part-000000000000.parquet")
+        frame[10:20].write_parquet(tmp_path / level / "part-000000000010.parquet")
+    assert read_labels(tmp_path / "messages").collect().equals(PEOPLE.messages.head(20))
+    with pytest.raises(TableError, match="labels of conversations and of messages; name one"):
+        read_labels(tmp_path)
+    (tmp_path / "messages").rename(tmp_path / "other")
+    assert len(read_labels(tmp_path).collect()) == 20
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,13 @@ def test_one_user_alone():
         (lambda gold: gold.with_columns(gold=pl.lit("")), "no row has an answer yet"),
         (lambda gold: gold.with_columns(weight=pl.lit(0)), "gold, weight: every weight"),
         (lambda gold: gold.with_columns(weight=pl.lit("x")), "gold, weight: every weight"),
-        (lambda gold: pl.concat([gold, gold]), "rows with the same record; keep one"),
+        (
+            lambda gold: pl.concat([gold, gold]),
+            "rows with the same record and conversation_id; keep",
+        ),
         (lambda gold: gold.with_columns(pl.col("record") + 10**6), "50 of 50 rows belong to no"),
         (lambda gold: gold.with_columns(pl.col("record").reverse()), "belong to no row"),
+        (lambda gold: gold.with_columns(pl.col("conversation_id") + "x"), "50 of 50 rows belong"),
     ],
 )
 def test_bad_gold_is_named(change, problem):
@@ -199,6 +203,24 @@ def test_ids_that_are_there_twice_cannot_be_joined():
     twice = pl.concat([PEOPLE.conversations, PEOPLE.conversations]).drop("record")
     with pytest.raises(TableError, match="give each conversation its own id"):
         prevalence(twice, PEOPLE.gold_conversations.head(50))
+
+
+def test_gold_of_labels_without_ids_is_told_from_that_with_ids():
+    nameless = PEOPLE.conversations.with_columns(conversation_id=pl.lit(None, pl.String))
+    gold = PEOPLE.gold_conversations.head(200)
+    with pytest.raises(TableError, match="200 of 200 rows belong to no row"):
+        prevalence(nameless, gold)
+    without = gold.with_columns(conversation_id=pl.lit(None, pl.String))
+    with pytest.warns(AnalysisWarning, match="3 of 200 gold labels"):
+        assert figures(prevalence(nameless, without, min_users=0))["gold"]["gold"] == 200
+
+
+def test_numbers_that_are_there_twice_are_told_apart_by_ids():
+    half = PEOPLE.conversations.head(300)
+    twice = pl.concat([half, half.with_columns(pl.col("conversation_id") + "b")])
+    gold = twice.select("record", "conversation_id", gold=pl.lit("task"))
+    with pytest.warns(AnalysisWarning, match="0 of 600 gold labels"):
+        assert figures(prevalence(twice, gold, min_users=0))["gold"]["gold"] == 600
 
 
 @pytest.mark.parametrize("answers", [["yes", "no"], ["TRUE", "false"], [1, 0], [True, False]])

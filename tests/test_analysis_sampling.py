@@ -93,6 +93,15 @@ def test_frames_of_every_kind():
     assert sample(rows.to_arrow(), 10).column_names == ["conversation_id", "weight", "gold"]
 
 
+def test_rows_that_cannot_be_told_apart_are_refused():
+    frame = pl.DataFrame(
+        {"record": [0, 0], "conversation_id": ["a", "b"], "label": "task", "probability": 0.1}
+    )
+    assert len(sample(frame, 2)) == 2
+    with pytest.raises(TableError, match="same record and conversation_id, so what is drawn"):
+        sample(frame.with_columns(conversation_id=pl.lit(None, pl.String)), 2)
+
+
 def test_rows_without_a_label_are_not_drawn():
     assert sample(labels([0.1, None, 0.9]), 10)["conversation_id"].sort().to_list() == ["c0", "c2"]
 

@@ -172,6 +172,9 @@ def test_rows_of_one_sheet_alone_are_said():
         assert agreement(one.head(30), other)["units"][0] == 30
     with pytest.raises(TableError, match="no row with an answer is in both"):
         agreement(one, other.with_columns(pl.col("conversation_id") + "x"))
+    numbered = [sheet.with_row_index("record") for sheet in (one, other)]
+    with pytest.raises(TableError, match="rows are told by record and conversation_id"):
+        agreement(numbered[0], numbered[1].with_columns(pl.col("conversation_id") + "x"))
     with pytest.raises(TableError, match="second sheet: rows with the same conversation_id"):
         agreement(one, pl.concat([other, other]))
     with pytest.raises(TableError, match="second sheet: no column 'gold'"):

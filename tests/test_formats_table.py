@@ -164,11 +164,31 @@ def test_times_that_are_written_out_and_those_that_are_unclear(tmp_path: Path) -
     report = ReadReport()
     assert texts(rows_of(head + written, tmp_path, report=report)[0]) == ["early", "late"]
     assert "time" not in report.dropped
-    unclear = "1,user,one,3/12/2024 10:02 PM\n1,user,two,13/12/2024 22:02\n1,user,three,\n"
+    unclear = "1,user,one,3/12/2024 10:02 PM\n1,user,two,11/12/2024 22:02\n1,user,three,\n"
     (found,) = rows_of(head + unclear, tmp_path, report=report)
     assert texts(found) == ["one", "two", "three"]
     assert {message.timestamp for message in found.messages} == {None}
     assert (report.dropped["time"].count, report.dropped["time"].places[0]) == (2, "line 2")
+
+
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        (["3/4/2024 22:02", "27/04/2024"], ["2024-04-03T22:02:00", "2024-04-27T00:00:00"]),
+        (["3/4/24 10:02 PM", "4/27/24 9:00 AM"], ["2024-03-04T22:02:00", "2024-04-27T09:00:00"]),
+        (["03.04.2024 22:02:01", "2024-04-01"], [None, "2024-04-01T00:00:00"]),
+        (["13/4/2024", "4/13/2024"], [None, None]),
+    ],
+)
+def test_numeric_dates_are_read_if_one_tells_their_order(
+    tmp_path: Path, dates: list[str], expected: list[str | None]
+) -> None:
+    rows = "".join(f"{n},user,hi,{date}\n" for n, date in enumerate(dates))
+    report = ReadReport()
+    found = rows_of("conversation_id,role,content,date\n" + rows, tmp_path, report=report)
+    times = [item.messages[0].timestamp for item in found]
+    assert [time and time.replace(tzinfo=None).isoformat() for time in times] == expected
+    assert ("time" in report.dropped) == (None in expected)
 
 
 def test_names_given_leave_the_roles_alone(tmp_path: Path) -> None:
@@ -218,6 +238,16 @@ def test_a_nested_table_keeps_id_and_time(tmp_path: Path) -> None:
     (found,) = read(write(tmp_path, frame.to_csv(index=False).encode()))
     assert (found.id, texts(found)) == ("a", ["hi"])
     assert found.metadata == {"started_at": datetime(2024, 1, 2, tzinfo=UTC)}
+
+
+def test_files_put_together_and_what_the_likeliest_delimiter_lacks(tmp_path: Path) -> None:
+    content = "conversation_id,role,content\n1,user,hi\n"
+    assert [*map(texts, rows_of(content + content.replace("1,", "2,"), tmp_path))] == [["hi"]] * 2
+    with pytest.raises(OptionError, match="no column 'Texte'"):
+        rows_of("fil;qui;mot\n1;a;b\n", tmp_path, columns={"role": "qui", "content": "Texte"})
+    given = {"conversation_id": "no", "content": "words"}
+    with pytest.raises(TranscriptFormatError, match="the columns no, words, but none"):
+        rows_of("no,words\n1,hi\n", tmp_path, columns=given)
 
 
 def test_huge_cells_nul_bytes_and_an_empty_table(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ _TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
 _GUARDED = ("conversation_id", "user_id", "model", "language", "source", "error")
 _INFERRED = 10_000
+_TRUTH = {
+    **dict.fromkeys(("TRUE", "VRAI", "WAHR", "VERDADERO", "VERO"), "true"),
+    **dict.fromkeys(("FALSE", "FAUX", "FALSCH", "FALSO"), "false"),
+}
 _CUE_THRESHOLD = 0.5
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
@@ -195,8 +199,8 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
     """Open a file of labels, or a sheet filled by hand.
 
     Args:
-        path: A .parquet, .jsonl or .csv file. A CSV file may have semicolons and decimal commas, as
-            spreadsheets save it in many countries.
+        path: A .parquet, .jsonl or .csv file, or a folder of Parquet shards. A CSV file may have
+            semicolons and decimal commas, as spreadsheets save it in many countries.
 
     Returns:
         A lazy frame. Columns of `affectlib.corpus.output_schema` have its types in every format,
@@ -220,6 +224,8 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
         ".jsonl": _read_json_lines,
         ".csv": _read_csv,
     }
+    if file.is_dir():
+        return _read_shards(file)
     if file.suffix not in readers:
         raise OptionError(f"{file}: unknown suffix {file.suffix!r}; use {', '.join(readers)}")
     if not file.is_file():
@@ -242,9 +248,20 @@ def _known_types(names: Iterable[str]) -> dict[str, Any]:
     return {name: known[name] for name in names if name in known}
 
 
+def _read_shards(folder: Path) -> pl.LazyFrame:
+    tables = [folder / name for name in ("conversations", "messages") if (folder / name).is_dir()]
+    if len(tables) > 1:
+        raise TableError(f"{folder}: it has labels of conversations and of messages; name one")
+    shards = sorted((tables[0] if tables else folder).glob("part-*.parquet"))
+    if not shards:
+        raise TableError(f"{folder}: it holds no Parquet shards of labels")
+    return pl.scan_parquet(shards)
+
+
 def _read_json_lines(file: Path) -> pl.LazyFrame:
     names = pl.scan_ndjson(file, infer_schema_length=_INFERRED).collect_schema().names()
-    return pl.scan_ndjson(file, schema_overrides=_known_types(names), infer_schema_length=_INFERRED)
+    known = _known_types(names)
+    return pl.read_ndjson(file, schema_overrides=known, infer_schema_length=_INFERRED).lazy()
 
 
 def _read_csv(file: Path) -> pl.LazyFrame:
@@ -253,7 +270,8 @@ def _read_csv(file: Path) -> pl.LazyFrame:
     of_spreadsheet = header.count(b";") > header.count(b",")
     source = _with_commas(file) if of_spreadsheet else file
     names = pl.scan_csv(source, infer_schema=False).collect_schema().names()
-    rows = pl.scan_csv(source, schema_overrides=_known_types(names), infer_schema_length=_INFERRED)
+    known = _known_types(names)
+    rows = pl.read_csv(source, schema_overrides=known, infer_schema_length=_INFERRED).lazy()
     return rows.with_columns(
         pl.col(name).str.replace(f"^'({FORMULA.pattern})", "$1")
         for name in _GUARDED
@@ -264,12 +282,14 @@ def _read_csv(file: Path) -> pl.LazyFrame:
 def _with_commas(file: Path) -> bytes:
     """Rewrite what spreadsheets save where commas are for decimals: semicolons between cells.
 
-    Numbers get a decimal point. Bytes that are not UTF-8 are Windows-1252.
+    Numbers get a decimal point, truth values their English names. Bytes that are not UTF-8 are
+    Windows-1252.
     """
     text = file.read_bytes().decode("utf-8-sig", NOT_UTF8)
     rows = pl.read_csv(text.encode(), separator=";", infer_schema=False)
     number = r"^(-?\d+),(\d+)$"
-    return rows.with_columns(pl.all().str.replace(number, "$1.$2")).write_csv().encode()
+    cells = pl.all().str.replace(number, "$1.$2").replace(_TRUTH)
+    return rows.with_columns(cells).write_csv().encode()
 
 
 def _from_pandas(frame: Any, name: str) -> pl.DataFrame:

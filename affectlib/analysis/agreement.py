@@ -17,7 +17,7 @@ from affectlib.analysis._frames import (
     check_confidence,
     table,
 )
-from affectlib.analysis.gold import gold_flags, key_columns
+from affectlib.analysis.gold import gold_flags, id_columns, key_columns
 
 __all__ = ["agreement"]
 
@@ -42,8 +42,8 @@ def agreement(
     by score, the figures are of that draw, not of the corpus.
 
     Args:
-        a: A sheet: ``record`` or ``conversation_id`` (and ``message``, if it has it), and the
-            answers (see `affectlib.analysis.prevalence`). Rows without an answer are left out.
+        a: A sheet: ``record``, ``conversation_id`` or both (and ``message``, if it has it), and
+            the answers (see `affectlib.analysis.prevalence`). Rows without an answer are left out.
         b: The other sheet.
         column: The column of answers.
         confidence: Of the intervals.
@@ -74,14 +74,21 @@ def agreement(
     check_confidence(confidence)
     one, other = table(a, "first sheet"), table(b, "second sheet")
     shared = {*one.columns} & {*other.columns}
-    unit = "record" if "record" in shared else "conversation_id"
-    keys = [unit, "message"] if "message" in shared else [unit]
+    unit = id_columns(shared)
+    keys = [*unit, "message"] if "message" in shared else unit
     rows = _answers(one, keys, column).join(
-        _answers(other, keys, column), on=keys, how="full", suffix="_other", coalesce=True
+        _answers(other, keys, column),
+        on=keys,
+        how="full",
+        suffix="_other",
+        coalesce=True,
+        nulls_equal=True,
     )
     both = rows.drop_nulls([column, f"{column}_other"])
     if both.is_empty():
-        raise TableError(f"no row with an answer is in both sheets; rows are told by {keys}")
+        raise TableError(
+            f"no row with an answer is in both sheets; rows are told by {' and '.join(keys)}"
+        )
     if len(both) < len(rows):
         warnings.warn(
             f"{len(rows) - len(both):,} rows have an answer in one sheet only and are left out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import polars as pl
@@ -59,6 +59,11 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     return known.filter(pl.col(column).is_not_null())
 
 
+def id_columns(shared: Collection[str]) -> list[str]:
+    """Return by which of the columns that two frames share their conversations are told apart."""
+    return [name for name in ("record", "conversation_id") if name in shared] or ["conversation_id"]
+
+
 def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
     """Return the columns that tell rows apart, in the types that those of labels have.
 
@@ -75,8 +80,8 @@ def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
 def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     """Join gold labels to the rows that they belong to.
 
-    The key is ``record`` where both frames have it, else ``conversation_id``; and ``message``
-    where a row is a message.
+    The key is what both frames have of ``record`` and ``conversation_id``; and ``message`` where a
+    row is a message.
 
     Args:
         labels: Labels with the flag ``charged`` (see `Labels.labelled`).
@@ -93,14 +98,13 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     """
     sheet = table(frame, "gold")
     shared = {*labels.columns} & {*sheet.columns}
-    key = ["record" if "record" in shared else "conversation_id"]
+    key = id_columns(shared)
     key += ["message"] if labels.level == "message" else []
     sheet.require([*key, "gold"])
     labels.require(key)
     schema = sheet.rows.collect_schema()
     weight = pl.col("weight").cast(pl.Float64, strict=False) if "weight" in schema else pl.lit(1.0)
-    ids = [name for name in ("record", "conversation_id", "message") if name in {*shared, *key}]
-    columns = [*key_columns(sheet, ids), "gold", weight.alias("weight")]
+    columns = [*key_columns(sheet, key), "gold", weight.alias("weight")]
     gold = gold_flags(sheet).select(columns).collect()
     weights = gold["weight"]
     if not (weights.is_not_null() & weights.is_finite() & (weights > 0)).all():
@@ -108,18 +112,14 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     if gold.select(pl.struct(key).is_duplicated().any()).item():
         raise TableError(f"gold: rows with the same {' and '.join(key)}; keep one of each")
     joined = labels.rows.join(
-        gold.lazy(), on=key, how="inner", suffix="_of_gold", maintain_order="right"
+        gold.lazy(), on=key, how="inner", nulls_equal=True, maintain_order="right"
     ).collect()
     if joined.select(pl.struct(key).is_duplicated().any()).item():
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(key)}, so gold labels cannot be "
             "joined; give each conversation its own id, or label the files in one go"
         )
-    strangers = len(gold) - len(joined)
-    if "conversation_id_of_gold" in joined.columns:
-        other = pl.col("conversation_id") != pl.col("conversation_id_of_gold")
-        strangers += joined.select(other.sum()).item()
-    if strangers:
+    if strangers := len(gold) - len(joined):
         raise TableError(
             f"gold: {strangers:,} of {len(gold):,} rows belong to no row of the labels; give the "
             "labels that the sample was drawn from"

@@ -43,7 +43,8 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
 
     Raises:
         OptionError: `n` or `strata` is below 1.
-        TableError: A column is missing, or a probability is not between 0 and 1.
+        TableError: A column is missing, a probability is not between 0 and 1, or rows cannot be
+            told apart.
         InputTypeError: `labels` is no frame.
 
     Example:
@@ -63,6 +64,11 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
     if source.level == "message":
         keys.append("message")
     rows = source.collect(*keys, "probability")
+    if rows.select(pl.struct(keys).is_duplicated().any()).item():
+        raise TableError(
+            f"{source.name}: rows with the same {' and '.join(keys)}, so what is drawn cannot be "
+            "found again; label the files in one go, or number record through all of them"
+        )
     probability = rows["probability"].cast(pl.Float64).to_numpy()
     if not ((probability >= 0) & (probability <= 1)).all():
         raise TableError(f"{source.name}, probability: every one must be between 0 and 1")

@@ -95,7 +95,7 @@ def _label(arguments: argparse.Namespace) -> int:
             ray=arguments.ray,
             progress=progress,
         )
-    if arguments.summary is not None:
+    if arguments.summary is not None and not (summary.finished_before and summary_file.exists()):
         write_atomically(summary_file, json.dumps(summary.to_dict(), indent=1) + "\n")
     for problem in summary.repaired:
         say(f"affectlib: {problem}; its records were labelled again", sys.stderr)

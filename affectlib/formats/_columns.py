@@ -33,6 +33,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "created",
             "datetime",
             "sent_at",
+            "started_at",
             "date",
             "time",
         ),
@@ -126,17 +127,20 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
         >>> find_delimiter("conversation_id;role;content\n")
         ';'
     """
-    problem = None
+    problems: dict[int, OptionError | None] = {}
     for delimiter in _DELIMITERS:
         try:
             names = next(csv.reader([header], delimiter=delimiter), [])
-            if (given or len(names) > 1) and find_columns(names, given):
-                return delimiter
-        except OptionError as error:
-            problem = problem or error
         except csv.Error:
             continue
-    if problem is not None:
+        try:
+            if (given or len(names) > 1) and find_columns(names, given):
+                return delimiter
+            problems.setdefault(len(names), None)
+        except OptionError as error:
+            problems.setdefault(len(names), error)
+    # The delimiter that makes the most columns is the likeliest, and so is what it lacks.
+    if problems and (problem := problems[max(problems)]) is not None:
         raise problem
     return None
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
+from typing import Any
 
 _MONTHS: Mapping[str, int] = MappingProxyType(
     {
@@ -57,6 +58,13 @@ _DAY_FIRST = r"(?P<day>\d{1,2})[./-](?P<month>\d{1,2})[./-](?P<year>\d{4})"
 _LINES = tuple(
     re.compile(rf"\s*{date}(?:,|T|\s)\s*{_TIME}{_ZONE}\s*") for date in (*_CERTAIN, _DAY_FIRST)
 )
+_DAY_OR_MONTH_FIRST = tuple(
+    re.compile(
+        rf"\s*(?P<{first}>\d{{1,2}})[./-](?P<{second}>\d{{1,2}})[./-](?P<year>\d{{4}}|\d{{2}})"
+        rf"(?:(?:,|T|\s)\s*{_TIME}{_ZONE})?\s*"
+    )
+    for first, second in (("day", "month"), ("month", "day"))
+)
 _OF_MAIL = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} ")
 _LONGEST = 80
 
@@ -86,6 +94,45 @@ def parse_date(text: str) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class DateOrder:
+    """Whether the day or the month comes first in the numeric dates of a table.
+
+    It is told by numbers above 12. Without any, and with some in both places, no date is read.
+
+    Example:
+        >>> order = DateOrder()
+        >>> for text in ("3/4/2024 22:02", "27/4/2024"):
+        ...     order.see(text)
+        >>> order.read("3/4/2024 22:02").isoformat()
+        '2024-04-03T22:02:00+00:00'
+    """
+
+    def __init__(self) -> None:
+        """Begin without having seen any date."""
+        self._above_12 = [False, False]
+
+    def see(self, value: Any) -> None:
+        """Take note of a date, if it is one."""
+        found = _numeric(value, _DAY_OR_MONTH_FIRST[0])
+        for place, name in enumerate(("day", "month")):
+            if found is not None and int(found[name]) > 12:
+                self._above_12[place] = True
+
+    def read(self, value: Any) -> datetime | None:
+        """Read a date in the order that the table has; None if that is not known."""
+        day, month = self._above_12
+        if day == month:
+            return None
+        found = _numeric(value, _DAY_OR_MONTH_FIRST[0 if day else 1])
+        return None if found is None else _time(found.groupdict())
+
+
+def _numeric(value: Any, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return None
+    return pattern.fullmatch(value.replace("\u202f", " ").replace("\xa0", " "))
 
 
 def find_date_line(text: str) -> tuple[str, datetime, str] | None:
@@ -132,6 +179,7 @@ def _time(found: Mapping[str, str | None]) -> datetime | None:
     minute, second = int(found["minute"] or 0), int(found["second"] or 0)
     try:
         year, day = int(found["year"] or 0), int(found["day"] or 0)
+        year += 2000 if year < 100 else 0
         zone = timezone(timedelta(hours=_offset(found)))
         return datetime(year, month, day, hour, minute, second, tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):

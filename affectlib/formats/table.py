@@ -8,8 +8,9 @@ the user by itself, if the caller names the column of the content.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
 conversation is handed out in the order of its last row, its messages in the order of their turns,
-else of their times, if each has one. A row that repeats the turn (or the message's id), the role
-and the content of another counts once; without such a column, repeated rows are kept.
+else of their times, if each has one. Numeric dates with the year last are read if a number above 12
+in any of them tells whether the day comes first. A row that repeats the turn (or the message's id),
+the role and the content of another counts once; without such a column, repeated rows are kept.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from affectlib.formats._columns import (
     find_columns,
     find_delimiter,
 )
+from affectlib.formats._dates import DateOrder
 from affectlib.formats._fields import (
     is_missing,
     kind_of,
@@ -196,6 +198,8 @@ def _csv_rows(rows: Iterator[list[str]], lines: _Lines) -> Iterator[Row]:
         if names is None:
             names = cells
             continue
+        if cells == names:  # files that were put together one after the other
+            continue
         if problem is None and lines.ended:
             problem = "the file ends inside a quoted cell; a quote may be missing"
         elif problem is None and (len(cells) < len(names) or any(cells[len(names) :])):
@@ -211,7 +215,8 @@ def _csv_rows(rows: Iterator[list[str]], lines: _Lines) -> Iterator[Row]:
 
 def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
     columns, seen = _columns(rows, reading)
-    known = (Row(row.place, _by_field(row.fields, columns)) for row in chain(seen, rows))
+    order = DateOrder()
+    known = (_known(row, columns, order) for row in chain(seen, rows))
     if "messages" in columns:
         for row in known:
             reading.place = row.place
@@ -225,7 +230,7 @@ def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
         return
     limit = reading.limits.record_characters
     for group in grouped(keyed, limit=limit, progress=reading.progress):
-        yield _long(group, reading)
+        yield _long(group, order, reading)
 
 
 def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], list[Row]]:
@@ -246,6 +251,12 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
     if error is not None:
         raise error
     return {}, seen
+
+
+def _known(row: Row, columns: Mapping[str, str], order: DateOrder) -> Row:
+    fields = _by_field(row.fields, columns)
+    order.see(fields.get("timestamp"))
+    return Row(row.place, fields)
 
 
 def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
@@ -305,9 +316,12 @@ def _parse_cell(text: str) -> Any:
         ) from None
 
 
-def _long(group: Group, reading: Reading) -> Item:
+def _long(group: Group, order: DateOrder, reading: Reading) -> Item:
     messages: list[Any] = []
     reading.place = group.rows[0].place
+    for row in group.rows:
+        time = row.fields.get("timestamp")
+        row.fields["timestamp"] = order.read(time) or time
     try:
         group.require_all()
         for row in _without_repeats(_in_order(group.rows), reading):

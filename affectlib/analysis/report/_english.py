@@ -130,8 +130,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "term.usage_decile": "Tenth of usage (1 to 10)",
         "term.turn_rate": "Rate of charged turns (0 to 1)",
         "within.title": "Within conversations",
-        "within.text": "Every conversation with at least three messages is cut into three parts of "
-        "equal length. What the assistant does stands beside what the user does.",
+        "within.text": "Every conversation with at least three messages of one role is cut into "
+        "three parts of equal length. What the assistant does stands beside what the user does.",
         "within.finding": "Of the conversations that begin with a task, {share} turn personal later"
         " ({interval}).",
         "within.caption": "Share of messages that are labelled charged (users) or show a cue "
@@ -184,7 +184,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.time": "Whether charged use grows: there are no times, or they span less than two "
         "days.",
         "missing.within": "What happens within conversations: that needs labels of messages "
-        "(affectlib label --level message) of chats of three messages and more.",
+        "(affectlib label --level message) of chats of three messages of one role and more.",
         "missing.calibration": "How good the labels are on these transcripts: that needs a sample "
         "labelled by hand (affectlib sample).",
         "missing.people": "Whose use it is: there are no user ids.",

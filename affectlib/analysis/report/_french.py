@@ -40,9 +40,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "card.users": "utilisateurs",
         "card.people": "qui les ont eues",
         "overall.title": "Est-ce fréquent ?",
-        "overall.text": "La meilleure estimation est la plus basse du tableau qui ait pu être "
-        "faite. L’intervalle dit à quelle distance la vraie part peut se trouver : sur 100 "
-        "intervalles ainsi faits, environ 95 la contiennent.",
+        "overall.text": "La meilleure estimation est celle de la dernière ligne du tableau qui "
+        "ait pu être remplie. L’intervalle dit à quelle distance la vraie part peut se trouver : "
+        "sur 100 intervalles ainsi faits, environ 95 la contiennent.",
         "overall.users": "Il tient compte des utilisateurs qui ont beaucoup de {units}.",
         "overall.no_users": "Sans identifiants d’utilisateurs, chaque élément ({units}) compte pour"
         " lui seul ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
@@ -137,8 +137,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "term.usage_decile": "Dixième d’usage (1 à 10)",
         "term.turn_rate": "Taux de tours chargés (0 à 1)",
         "within.title": "Au fil des conversations",
-        "within.text": "Chaque conversation d’au moins trois messages est coupée en trois parts "
-        "égales. Ce que fait l’assistant se lit à côté de ce que fait l’utilisateur.",
+        "within.text": "Chaque conversation d’au moins trois messages d’un même rôle est coupée en "
+        "trois parts égales. Ce que fait l’assistant se lit à côté de ce que fait l’utilisateur.",
         "within.finding": "Parmi les conversations qui commencent par une tâche, {share} deviennent"
         " personnelles ensuite ({interval}).",
         "within.caption": "Part des messages étiquetés comme chargés (utilisateurs) ou qui montrent"
@@ -204,7 +204,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.time": "Si l’usage affectif grandit : il n’y a pas de dates, ou sur moins de deux "
         "jours.",
         "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
-        "messages (affectlib label --level message), de conversations d’au moins trois messages.",
+        "messages (affectlib label --level message), de conversations d’au moins trois messages "
+        "d’un même rôle.",
         "missing.calibration": "Ce que valent les étiquettes sur ces conversations : il faut un "
         "échantillon annoté à la main (affectlib sample).",
         "missing.people": "Chez qui : il n’y a pas d’identifiants d’utilisateurs.",
