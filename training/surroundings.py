@@ -9,8 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+_QUOTED = ('"{}"', "“{}”", "«{}»", "« {} »", "'{}'", "‘{}’", "„{}“", '"{}', '> "{}"')
 _AROUND = (
-    *('"{}"', "“{}”", "«{}»", "« {} »", "'{}'", "({})", "*{}*", "**{}**", "> {}", "- {}", "[{}]"),
+    *("({})", "*{}*", "**{}**", "> {}", "- {}", "[{}]", "_{}_", "~{}~", "... {}", "{} ..."),
     *("<p>{}</p>", "<div>{}</div>", "<p>{}<br></p>", "<div><p>{}</p></div>", "<span>{}</span>"),
     *("{}<br>", "{}<br/>", "`{}`", "{}\n---", "```\n{}\n```", "1. {}"),
 )
@@ -36,6 +37,10 @@ def surrounded(text: str, random_state: random.Random) -> str:
     for _ in range(random_state.choice((1, 1, 2))):
         text = random_state.choice(_KINDS)(text, random_state)
     return text
+
+
+def _quoted(text: str, random_state: random.Random) -> str:
+    return random_state.choice(_QUOTED).replace("{}", text)
 
 
 def _marks(text: str, random_state: random.Random) -> str:
@@ -117,5 +122,5 @@ def _beside(text: str, thing: str, random_state: random.Random) -> str:
 
 
 _KINDS: tuple[Callable[[str, random.Random], str], ...] = (
-    *(_marks, _marks, _thing, _number, _date, _signature, _prefix, _link),
+    *(_quoted, _quoted, _marks, _thing, _number, _date, _signature, _prefix, _link),
 )
