@@ -201,6 +201,8 @@ def test_names_given_leave_the_roles_alone(tmp_path: Path) -> None:
     (found,) = rows_of("conversation_id,role,content\n" + rows, tmp_path, **options)
     assert [m.role for m in found.messages] == ["system", "user", "assistant"]
     assert report.dropped["not_a_person"].count == 1
+    (bad,) = rows_of("conversation_id,role,content\n1,Ana,hi\n1,Eve\n", tmp_path, **options)
+    assert "line 3: the row has 2 cells" in error_of(bad)
     (found,) = rows_of("conversation_id,role,content\n1,user,hi\n", tmp_path, assistants=["user"])
     assert found.messages[0].role == "assistant"
 

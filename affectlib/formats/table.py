@@ -326,7 +326,7 @@ def _long(group: Group, order: DateOrder, reading: Reading) -> Item:
         group.require_all()
         for row in _without_repeats(_in_order(group.rows), reading):
             reading.place = row.place
-            if _is_stranger(row.fields.get("role"), reading):
+            if _is_stranger(row.fields, reading):
                 reading.drop("not_a_person")
                 continue
             messages.append(_message(row.fields, group.key, len(messages), reading))
@@ -364,10 +364,12 @@ def _is_role(name: Any, reading: Reading) -> bool:
     return is_role(name) and name not in reading.users | reading.assistants
 
 
-def _is_stranger(name: Any, reading: Reading) -> bool:
-    """Whether both sides were named and this is neither of them nor a role."""
-    both = reading.users and reading.assistants
-    return bool(both) and isinstance(name, str) and not (reading.role_of(name) or is_role(name))
+def _is_stranger(row: Mapping[str, Any], reading: Reading) -> bool:
+    """Whether both sides were named and a good row is of neither of them nor of a role."""
+    if _PROBLEM in row or not (reading.users and reading.assistants):
+        return False
+    name = row.get("role")
+    return isinstance(name, str) and not (reading.role_of(name) or is_role(name))
 
 
 def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
