@@ -194,8 +194,8 @@ def _terms(
         for value, count in sizes.rows()[1:]:
             if count < min_users:
                 raise TableError(
-                    f"{frame}, {name}: a group of fewer than {min_users} users (min_users) cannot "
-                    "be shown; merge it with another"
+                    f"{frame}, {name}: a group of fewer than {min_users} users cannot be shown "
+                    "(min_users); merge it with another"
                 )
             yield _Term(name, f"{name}: {value}", (texts == value).cast(pl.Float64).to_numpy())
 
