@@ -159,6 +159,13 @@ def cell(prompt: str) -> str:
     )
 
 
+def test_names_given_for_typed_transcripts(tmp_path: Path) -> None:
+    path = write(tmp_path, "P07 : bonjour\nBot : Bonjour !\nP07 : ça va pas fort\n", "p.txt")
+    (found,) = read(path, users=["P07"])
+    assert [message.role for message in found.messages] == ["user", "assistant", "user"]
+    assert texts(found) == ["bonjour", "Bonjour !", "ça va pas fort"]
+
+
 def test_a_folder_of_typed_transcripts(tmp_path: Path) -> None:
     for name in ("p1.txt", "p2.txt"):
         write(tmp_path, "notes\nUser: hi\nAI: Hello!\n", name)
