@@ -407,6 +407,13 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.name}{ending}")
 
 
+def parquet_shards(folder: Path) -> list[list[Path]]:
+    """Return the Parquet shards of each table of labels that a folder holds, or is."""
+    places = [folder, *(folder / name for name in _SUBFOLDERS.values())]
+    found = (sorted(place.glob("part-*.parquet")) for place in places)
+    return [shards for shards in found if shards]
+
+
 def _part(layout: Layout, level: RowLevel, first: int) -> Path:
     return layout.subfolder(level) / f"part-{first:012d}{layout.suffix}"
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from affectlib._extras import requires_extra
 from affectlib._output import FORMULA
 from affectlib._rows import RowLevel, output_schema
+from affectlib._shards import parquet_shards
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
 from affectlib.formats._sources import NOT_UTF8
@@ -249,13 +250,12 @@ def _known_types(names: Iterable[str]) -> dict[str, Any]:
 
 
 def _read_shards(folder: Path) -> pl.LazyFrame:
-    tables = [folder / name for name in ("conversations", "messages") if (folder / name).is_dir()]
+    tables = parquet_shards(folder)
     if len(tables) > 1:
         raise TableError(f"{folder}: it has labels of conversations and of messages; name one")
-    shards = sorted((tables[0] if tables else folder).glob("part-*.parquet"))
-    if not shards:
+    if not tables:
         raise TableError(f"{folder}: it holds no Parquet shards of labels")
-    return pl.scan_parquet(shards)
+    return pl.scan_parquet(tables[0])
 
 
 def _read_json_lines(file: Path) -> pl.LazyFrame:

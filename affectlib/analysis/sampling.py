@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib.analysis._frames import TableError, labels_table
+from affectlib.analysis.gold import id_columns
 from affectlib.errors import OptionError
 
 __all__ = ["sample"]
@@ -58,9 +59,8 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
             raise OptionError(f"{name} must be at least 1, got {value}")
     source = labels_table(labels).labelled()
     source.require(["probability"])
-    keys: list[str] = [name for name in ("record", "conversation_id") if name in source.columns]
-    if not keys:
-        source.require(["conversation_id"])
+    keys = id_columns(source.columns)
+    source.require(keys)
     if source.level == "message":
         keys.append("message")
     rows = source.collect(*keys, "probability")

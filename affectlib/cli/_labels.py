@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlib._shards import parquet_shards
+
 if TYPE_CHECKING:
     from affectlib.analysis import Accuracy
     from affectlib.artifacts import Artifact
@@ -57,9 +59,12 @@ def _artifact_of(made: Mapping[str, Any]) -> Artifact | None:
 
 def _made_with(path: str) -> dict[str, Any]:
     """Return what Parquet labels say of their making, nothing for other files."""
-    if Path(path).suffix != ".parquet":
+    file = Path(path)
+    if file.is_dir():
+        file = next((shards[0] for shards in parquet_shards(file)), file)
+    if file.suffix != ".parquet":
         return {}
     from pyarrow.parquet import read_schema
 
-    made: dict[str, Any] = json.loads((read_schema(path).metadata or {}).get(b"affectlib", "{}"))
+    made: dict[str, Any] = json.loads((read_schema(file).metadata or {}).get(b"affectlib", "{}"))
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -55,7 +56,7 @@ _CERTAIN = (
     r"(?P<year>\d{4})[年./-] ?(?P<month>\d{1,2})[月./-] ?(?P<day>\d{1,2})(?P<han>日)?\.?",
 )
 _DAY_FIRST = r"(?P<day>\d{1,2})[./-](?P<month>\d{1,2})[./-](?P<year>\d{4})"
-_LINES = tuple(
+*_CERTAIN_LINES, _DAY_FIRST_LINE = (
     re.compile(rf"\s*{date}(?:,|T|\s)\s*{_TIME}{_ZONE}\s*") for date in (*_CERTAIN, _DAY_FIRST)
 )
 _DAY_OR_MONTH_FIRST = tuple(
@@ -70,30 +71,29 @@ _LONGEST = 80
 
 
 def parse_date(text: str) -> datetime | None:
-    """Read a date and time whose order is certain: with the month's name, or the year first.
+    """Read a date whose order is certain: ISO 8601, with the month's name, or the year first.
 
-    Numeric dates with the year last are not read, since `3/4/2024` may be in March or in April.
-    Times without a zone, or with one that is not known, are taken as UTC.
+    Numeric dates with the year last are not read, since ``3/4/2024`` may be in March or in April.
 
     Returns:
-        The time in UTC; None if the text is no such date.
+        The time, without a zone if ISO 8601 or a mail has none; None if the text is no such date.
 
     Example:
         >>> parse_date("12 mars 2024 22:02").isoformat()
         '2024-03-12T22:02:00+00:00'
         >>> parse_date("Tue, 12 Mar 2024 22:02:00 +0100").isoformat()
-        '2024-03-12T21:02:00+00:00'
+        '2024-03-12T22:02:00+01:00'
         >>> parse_date("3/4/2024 22:02")
     """
+    with suppress(ValueError):
+        return datetime.fromisoformat(text)
     if len(text) > _LONGEST:
         return None
     if not _OF_MAIL.match(text):
-        return _parse(text, _LINES[: len(_CERTAIN)])
-    try:
-        time = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        return _parse(text, _CERTAIN_LINES)
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        return parsedate_to_datetime(text)
+    return None
 
 
 class DateOrder:
@@ -130,9 +130,7 @@ class DateOrder:
 
 
 def _numeric(value: Any, pattern: re.Pattern[str]) -> re.Match[str] | None:
-    if not isinstance(value, str) or len(value) > _LONGEST:
-        return None
-    return pattern.fullmatch(value.replace("\u202f", " ").replace("\xa0", " "))
+    return _match(value, pattern) if isinstance(value, str) and len(value) <= _LONGEST else None
 
 
 def find_date_line(text: str) -> tuple[str, datetime, str] | None:
@@ -150,16 +148,21 @@ def find_date_line(text: str) -> tuple[str, datetime, str] | None:
     """
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        time = _parse(line, _LINES) or _iso(line) if len(line) <= _LONGEST else None
+        time = None
+        if len(line) <= _LONGEST:
+            time = _parse(line, [*_CERTAIN_LINES, _DAY_FIRST_LINE]) or _iso(line)
         if time is not None:
             return "\n".join(lines[:number]), time, "\n".join(lines[number + 1 :]).strip()
     return None
 
 
 def _parse(line: str, patterns: Sequence[re.Pattern[str]]) -> datetime | None:
-    line = line.replace("\u202f", " ").replace("\xa0", " ")
-    match = next(filter(None, (pattern.fullmatch(line) for pattern in patterns)), None)
+    match = next(filter(None, (_match(line, pattern) for pattern in patterns)), None)
     return None if match is None else _time(match.groupdict())
+
+
+def _match(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    return pattern.fullmatch(text.replace("\u202f", " ").replace("\xa0", " "))
 
 
 def _iso(line: str) -> datetime | None:

@@ -71,7 +71,7 @@ def to_time(value: Any) -> datetime | None:
     """Return a point in time, None if it cannot be read as one.
 
     Numbers are seconds since 1970, or milli- or microseconds where seconds would be absurd. Texts
-    are ISO 8601, or dates of which `parse_date` is certain. Times without a zone are taken as UTC.
+    are dates of which `parse_date` is certain. Times without a zone are taken as UTC.
     """
     if is_missing(value):
         return None
@@ -85,19 +85,12 @@ def to_time(value: Any) -> datetime | None:
                 seconds /= 1000
             return datetime.fromtimestamp(seconds, UTC)
         if isinstance(value, str):
-            value = _iso(value) or parse_date(value)
+            value = parse_date(value)
         if isinstance(value, datetime):
             return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         pass
     return None
-
-
-def _iso(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def to_message(message: Any, index: int) -> Message:

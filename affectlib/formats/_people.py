@@ -75,9 +75,8 @@ class People:
         counts = Counter(message.person for message in sent)
         if not counts:
             return {}
-        if reading.users or reading.assistants:
-            given = reading.users | reading.assistants
-            known = {person: sorted(self._names(person) & given) for person in counts}
+        if reading.named:
+            known = {person: sorted(self._names(person) & reading.named) for person in counts}
             if not any(known.values()):
                 raise ConversationError(
                     f"nobody of {_describe(counts)} has a name that was given "

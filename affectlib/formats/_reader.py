@@ -60,6 +60,11 @@ class Reading:
     file: str = ""
     place: str = ""
 
+    @property
+    def named(self) -> frozenset[str]:
+        """Everybody whom the caller gave a role."""
+        return self.users | self.assistants
+
     def role_of(self, name: Any) -> Role | None:
         """Return the role that the caller gave to a person, None if none.
 

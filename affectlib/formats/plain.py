@@ -96,7 +96,7 @@ def _marks(text: str, reading: Reading) -> list[tuple[Role, re.Match[str]]]:
     for mark in _MARK.finditer(text):
         name = mark["name"]
         role = _role(name, reading)
-        given = name in reading.users | reading.assistants
+        given = name in reading.named
         if role is not None and (given or names.setdefault(role, name.lower()) == name.lower()):
             marks.append((role, mark))
     return marks
@@ -104,6 +104,6 @@ def _marks(text: str, reading: Reading) -> list[tuple[Role, re.Match[str]]]:
 
 def _role(name: str, reading: Reading) -> Role | None:
     """Return who somebody is: as the caller says, else by the usual words; None for strangers."""
-    if name in reading.users | reading.assistants:
+    if name in reading.named:
         return reading.role_of(name)
     return parse_role(name) if is_role(name) else _SPEAKERS.get(name.lower())

@@ -296,10 +296,15 @@ def _single(
     row: Mapping[str, Any], identifier: str | None, messages: list[Message], reading: Reading
 ) -> Conversation:
     """Make a conversation of a row that is one, with its messages."""
+    _count_unclear_time(row, reading)
+    about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
+    return to_conversation(about, messages)
+
+
+def _count_unclear_time(row: Mapping[str, Any], reading: Reading) -> None:
     time = row.get("timestamp")
     if to_time(time) is None and to_text(time) is not None:
         reading.drop("time")
-    return to_conversation({**_about([row]), "id": identifier, "timestamp": time}, messages)
 
 
 def _parse_cell(text: str) -> Any:
@@ -354,14 +359,13 @@ def _message(
         },
         index,
     )
-    if message.timestamp is None and to_text(row.get("timestamp")) is not None:
-        reading.drop("time")
+    _count_unclear_time(row, reading)
     return message
 
 
 def _is_role(name: Any, reading: Reading) -> bool:
     """Whether a name is a role's own, such as system, and not one that the caller gave."""
-    return is_role(name) and name not in reading.users | reading.assistants
+    return is_role(name) and name not in reading.named
 
 
 def _is_stranger(row: Mapping[str, Any], reading: Reading) -> bool:
