@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -180,6 +181,21 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def require_folder(path: Path, what: str = "output") -> None:
+    """Refuse a place whose folder is not there, before the work for it is done.
+
+    Args:
+        path: What is to be written.
+        what: What to call it.
+
+    Raises:
+        FileNotFoundError: The folder that it should lie in is not there.
+    """
+    if not path.parent.is_dir():
+        problem = f"the folder of the {what} does not exist"
+        raise FileNotFoundError(errno.ENOENT, problem, str(path.parent))
 
 
 def sync_folder(folder: Path) -> None:

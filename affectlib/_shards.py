@@ -14,7 +14,6 @@ second run sees that there is nothing to do.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from affectlib._manifest import Header, Manifest, Shard
-from affectlib._output import SUFFIXES, FileFacts, OutputFile, merge_files, sync_folder
+from affectlib._output import (
+    SUFFIXES,
+    FileFacts,
+    OutputFile,
+    merge_files,
+    require_folder,
+    sync_folder,
+)
 from affectlib._rows import Counts, Labelled, RowLevel, output_schema
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
 
@@ -70,10 +76,7 @@ class Layout:
         kinds = [suffix.removeprefix(".") for suffix in SUFFIXES]
         if kind is not None and kind not in kinds:
             raise OptionError(f"unknown output format {kind!r}; use {', '.join(kinds)}")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                errno.ENOENT, "the folder of the output does not exist", str(path.parent)
-            )
+        require_folder(path)
         if path.is_dir() or target.endswith(("/", os.sep)) or not path.suffix:
             return cls(path, levels, f".{kind or kinds[0]}", None)
         if path.suffix not in SUFFIXES:

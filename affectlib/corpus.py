@@ -26,10 +26,10 @@ from affectlib._source import SourceFacts, file_among, inspect_source, takes_up
 from affectlib._workers import Item, Label, label_here, label_on_ray, label_with_processes
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
-from affectlib.formats import Branches, ReadReport, read_conversations
+from affectlib.formats import Branches, ReadReport, Tally, read_conversations
 from affectlib.formats._reader import people_named
-from affectlib.one_liner import load_once
 from affectlib.predictions import ConversationFailure
+from affectlib.tables import classifier_or_bundled
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier
@@ -61,6 +61,9 @@ class LabelSummary:
         repaired: Files of an earlier run that were lost or altered, and made again.
         dropped: Messages and parts of messages that were left out in reading, by the reason; see
             `affectlib.formats.DROPS`.
+        skipped: Files of a folder or archive that were not read, by the reason, as they have no
+            known format. They are no records and not among `failed`. This and `dropped` are
+            counted in reading, and empty where nothing was done.
     """
 
     conversations: int
@@ -76,6 +79,7 @@ class LabelSummary:
     finished_before: bool = False
     repaired: tuple[str, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def emotional_share(self) -> float:
@@ -166,7 +170,8 @@ def label_file(
             ``raise``.
         OSError: A file cannot be opened or written.
         OptionError: An option has an unknown value, such as the suffix of `dst`.
-        InputTypeError: `users` or `assistants` is a str instead of a list of names.
+        InputTypeError: `users` or `assistants` is a str instead of a list of names, or
+            `classifier` is no classifier.
         WorkerError: A worker process was killed.
         MissingExtraError: `ray` was asked for and is not installed.
 
@@ -205,8 +210,7 @@ def label_file(
         local_files_only=local_files_only,
         report=report,
     )
-    if classifier is None:
-        classifier = load_once()
+    classifier = classifier_or_bundled(classifier)
     facts = inspect_source(source)
     if resume and facts.is_stream:
         raise OptionError(f"{source}: a stream cannot be read again to resume; give a file")
@@ -292,7 +296,6 @@ class _Run:
         return self.summary(counts)
 
     def summary(self, counts: Counts, *, finished_before: bool = False) -> LabelSummary:
-        dropped = self.report.dropped.copy()  # the thread that reads may add a reason meanwhile
         return LabelSummary(
             counts.conversations,
             counts.emotional,
@@ -306,7 +309,8 @@ class _Run:
             self._expected(),
             finished_before,
             self.repaired,
-            {reason: tally.count for reason, tally in dropped.items()},
+            _counts(self.report.dropped),
+            _counts(self.report.skipped),
         )
 
     def _expected(self) -> int | None:
@@ -333,6 +337,11 @@ class _Run:
                     if self.on_error == "raise" and isinstance(outcome, ConversationFailure):
                         raise TranscriptFormatError(_place(record, outcome), path=self.source)
                     yield Labelled(record, conversation, outcome)
+
+
+def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
+    """Return the counts alone; the thread that reads may add a reason meanwhile."""
+    return {reason: tally.count for reason, tally in tallies.copy().items()}
 
 
 def _undone(items: Iterable[Item], done: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Item]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import narwhals as nw
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
+from affectlib._inputs import Unlabelled, readable
+from affectlib._tabular import column_values
 from affectlib.artifacts import DEFAULT_MODEL
 from affectlib.conversation import Conversation, Message
-from affectlib.errors import InputTypeError
+from affectlib.errors import InputTypeError, NoUserTextError
 from affectlib.one_liner import load_once
 from affectlib.predictions import ConversationFailure
-from affectlib.tables import column_values
 from affectlib.taxonomy import CUES
 
 with requires_extra("sklearn"):
@@ -44,7 +45,9 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         assistant_cues: Whether the assistant's messages are read for cues too.
         threads: Threads that the engine computes with.
         missing: What stands for a cue of which there is no probability, as in a conversation
-            without an assistant's message.
+            without an assistant's message; and in every column, for a text or conversation that is
+            missing, or in which a user wrote nothing. With 0.0 these look like the calmest of all:
+            give NaN to tell them apart.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -90,20 +93,24 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Texts (each read as a lone message of a user), or conversations (each a
                 `affectlib.Conversation` or a list of messages): a list, an array or a column of a
-                table, of shape ``[samples]`` or ``[samples, 1]``.
+                table, of shape ``[samples]`` or ``[samples, 1]``. One may be missing (None, NaN or
+                NA), or without text of a user, such as a blank text.
 
         Returns:
-            The scores, shape ``[samples, columns]``.
+            The scores, shape ``[samples, columns]``; `missing` alone in the row of such a one.
 
         Raises:
             InputTypeError: `X` is something else.
-            ConversationError: A conversation is malformed, or has no text of a user; the error
-                names its position.
+            ConversationError: A conversation is malformed; the error names its position.
             ArtifactNotFoundError: There is no such model; see
                 `affectlib.AffectClassifier.from_pretrained` for the other errors of loading.
+
+        Example:
+            >>> AffectTransformer(missing=-1.0).transform(["sort this list", ""])[:, 0].round(1)
+            array([ 0., -1.])
         """
         items = _samples(X)
-        texts = all(isinstance(item, str) for item in items)
+        texts = any(isinstance(item, str) for item in items)
         classifier = load_once(
             model=self.model,
             device=self.device,
@@ -112,10 +119,10 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             assistant_cues=self.assistant_cues,
             threads=self.threads,
         )
-        chats = (Conversation((Message("user", item),)) for item in items) if texts else items
         scores = np.full((len(items), len(_COLUMNS)), self.missing, dtype=np.float64)
-        for row, found in enumerate(classifier.stream(chats)):
-            assert not isinstance(found, ConversationFailure)
+        for row, found in enumerate(classifier.stream(_chats(items))):
+            if isinstance(found, ConversationFailure):
+                continue
             probability = found.turns[0].probability if texts else found.probability
             values = {"probability": probability, "rate": found.rate, "adjusted": found.adjusted}
             for name, value in (values | dict(found.cues)).items():
@@ -148,6 +155,25 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
+def _chats(items: list[Any]) -> Iterator[Conversation | ConversationFailure]:
+    """Return the samples as conversations, with a failure for each that nobody wrote text in."""
+    chats = (
+        ConversationFailure(None, "it is missing")
+        if item is None
+        else Conversation((Message("user", item),))
+        if isinstance(item, str)
+        else item
+        for item in items
+    )
+    for position, chat in enumerate(readable(chats)):
+        if not isinstance(chat, Unlabelled):
+            yield chat
+        elif isinstance(chat.error, NoUserTextError):
+            yield chat.failure()
+        else:
+            raise chat.error.in_conversation(position)
+
+
 def _samples(X: Any) -> list[Any]:
     """Return the samples of a list, an array, or a table of one column."""
     shape = getattr(X, "shape", ())
@@ -159,11 +185,12 @@ def _samples(X: Any) -> list[Any]:
     if isinstance(X, str | bytes) or not isinstance(X, Iterable):
         raise InputTypeError(f"expected texts or conversations; got {type(X).__name__}")
     items = [x.tolist() if isinstance(x, np.ndarray) else x for x in column_values(X)]
-    texts = [isinstance(item, str) for item in items]
-    if any(texts) and not all(texts):
-        place = texts.index(not texts[0])
+    texts = {place: isinstance(item, str) for place, item in enumerate(items) if item is not None}
+    if len({*texts.values()}) > 1:
+        first = next(iter(texts))
+        place = next(place for place in texts if texts[place] != texts[first])
         raise InputTypeError(
             f"expected only texts or only conversations; X[{place}] is "
-            f"{type(items[place]).__name__} and X[0] is {type(items[0]).__name__}"
+            f"{type(items[place]).__name__} and X[{first}] is {type(items[first]).__name__}"
         )
     return items

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._rows import Labelled, Row, RowLevel, output_schema
-from affectlib.conversation import Conversation
+from affectlib._tabular import column_values, is_dataset, open_table, to_dataset
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, InputTypeError, OptionError
 from affectlib.formats._columns import find_columns
 from affectlib.formats._fields import (
-    is_missing,
     kind_of,
     name_list,
     named_message,
@@ -43,7 +44,6 @@ _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
 _SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int64": "long"}
 
 _DUCKDB_TYPES = {"string": "VARCHAR", "double": "DOUBLE", "bool": "BOOLEAN", "int64": "BIGINT"}
-_PYARROW = "Implementation.PYARROW"
 
 _Item = Conversation | ConversationFailure
 
@@ -61,10 +61,11 @@ def label_table(
 
     A table is long, with a message a row, if it has columns for the conversation's id, role and
     content. Else it is nested, with a conversation a row and its messages in a column (such as
-    ``messages``, ``conversation`` or ``chat``: a list of mappings with role and content, or the
-    same as JSON text). If `columns` names the ``content`` and there are neither ids nor roles, each
-    row is a message of the user by itself. Where a row is what `level` says, the labels are added
-    to it; else the result has the columns of `affectlib.corpus.output_schema`.
+    ``messages``, ``conversation`` or ``chat``: a list of mappings with role and content or of
+    `affectlib.Message`, or JSON text of such mappings). If `columns` names the ``content`` and
+    there are neither ids nor roles, each row is a message of the user by itself. Where a row is
+    what `level` says, the labels are added to it; else the result has the columns of
+    `affectlib.corpus.output_schema`.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.
@@ -80,8 +81,10 @@ def label_table(
         A table of the same kind.
 
     Raises:
-        InputTypeError: `frame` is no such table, or one that is not in memory.
-        OptionError: The columns needed are not there, or one to be added is there already.
+        InputTypeError: `frame` is no such table, or one that is not in memory, or `classifier` is
+            none, such as the name of a model.
+        OptionError: The columns needed are not there, or one to be added is there already, or two
+            have the same name.
         ConversationError: A conversation cannot be labelled and `on_error` is ``raise``.
 
     Example:
@@ -96,25 +99,16 @@ def label_table(
         raise OptionError(f"unknown level {level!r}; use {' or '.join(_ADDED)}")
     if on_error not in ("record", "raise"):
         raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
-    if _is_dataset(frame):
+    if is_dataset(frame):
         table = frame.with_format("arrow")[:]
         options: dict[str, Any] = {"level": level, "columns": columns, "on_error": on_error}
         labelled = label_table(table, classifier=classifier, prefix=prefix, **options)
-        return _to_dataset(frame, labelled)
-    try:
-        data = nw.from_native(frame, eager_only=True)
-    except TypeError:
-        raise InputTypeError(
-            f"expected a pandas, Polars or PyArrow table or a datasets.Dataset in memory; "
-            f"got {type(frame).__name__} (a lazy frame must be collected first)"
-        ) from None
+        return to_dataset(frame, labelled)
+    data = open_table(frame)
+    given = dict(zip(data.columns, data.iter_columns(), strict=True))
+    fields = _fields(given, columns)
     labels, whole = _labels(
-        {name: data[name] for name in data.columns},
-        _default(classifier),
-        level,
-        columns,
-        on_error,
-        prefix,
+        given, fields, classifier_or_bundled(classifier), level, on_error, prefix
     )
     added = nw.from_arrow(labels, backend=data.implementation)
     if whole:
@@ -177,7 +171,8 @@ class AffectMapper:
         """Label a batch, or each of an iterator of batches.
 
         Raises:
-            InputTypeError: See `label_table`, also for the other errors.
+            InputTypeError: The batch is a single row, as ``datasets.map`` hands it on without
+                ``batched=True``. See `label_table` for the other errors.
         """
         if isinstance(batch, Iterator):
             return map(self, batch)
@@ -208,8 +203,14 @@ class AffectMapper:
         return extended
 
     def _label_columns(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        fields = _fields(batch, self._columns)
+        if _is_row(batch, fields):
+            raise InputTypeError(
+                "expected a batch, as a mapping of columns; got a single row: use batched=True "
+                "with map of datasets, or map_batches of Ray Data"
+            )
         labels, whole = _labels(
-            batch, self._classifier(), self._level, self._columns, "record", self._prefix
+            batch, fields, self._classifier(), self._level, "record", self._prefix
         )
         kept: dict[str, Any] = {} if whole else dict(batch)
         added: dict[str, Any] = labels.to_pydict()
@@ -265,32 +266,24 @@ def register_duckdb(
     )
 
 
-def column_values(column: Any) -> list[Any]:
-    """Return a column of any table as Python values, with None for what is missing.
+def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifier:
+    """Return what labels: what was given, or the bundled classifier if that is None.
 
-    Args:
-        column: A column of pandas, Polars, PyArrow or narwhals, an array or any iterable.
+    Raises:
+        InputTypeError: It is no classifier.
     """
-    if hasattr(column, "to_arrow") and str(getattr(column, "implementation", "")) == _PYARROW:
-        column = column.to_arrow()
-    for method in ("to_pylist", "to_list", "tolist"):
-        if hasattr(column, method):
-            column = getattr(column, method)()
-            break
-    return [None if is_missing(value) else value for value in column]
+    if classifier is None:
+        return load_once()
+    if not hasattr(classifier, "stream"):
+        raise InputTypeError(
+            f"classifier: expected an AffectClassifier, got {type(classifier).__name__}; "
+            "AffectClassifier.from_pretrained loads one by its name or folder"
+        )
+    return classifier
 
 
-def _labels(
-    given: Mapping[str, Any],
-    classifier: AffectClassifier,
-    level: RowLevel,
-    columns: Mapping[str, str] | None,
-    on_error: Literal["record", "raise"],
-    prefix: str,
-) -> tuple[pyarrow.Table, bool]:
-    """Return the labels, and whether they are a table of their own."""
-    import pyarrow
-
+def _fields(given: Mapping[str, Any], columns: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the columns that are read, by field."""
     fields = find_columns([*given], columns)
     if fields is None:
         raise OptionError(
@@ -299,6 +292,30 @@ def _labels(
             "columns={'messages': 'chat'}, or columns={'content': 'text'} if each row is a text by "
             "itself"
         )
+    return fields
+
+
+def _is_row(batch: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
+    """Whether a mapping holds the values of one row, and no columns."""
+    read = [batch[column] for column in fields.values()]
+    if any(isinstance(value, str | bytes) or not isinstance(value, Iterable) for value in read):
+        return True
+    cells = column_values(batch[fields["messages"]]) if "messages" in fields else []
+    messages = [named_message(cell) for cell in cells if isinstance(cell, Mapping)]
+    return 0 < len(cells) == sum(isinstance(message.get("role"), str) for message in messages)
+
+
+def _labels(
+    given: Mapping[str, Any],
+    fields: Mapping[str, str],
+    classifier: AffectClassifier,
+    level: RowLevel,
+    on_error: Literal["record", "raise"],
+    prefix: str,
+) -> tuple[pyarrow.Table, bool]:
+    """Return the labels, and whether they are a table of their own."""
+    import pyarrow
+
     nested, texts = fields.get("messages"), "role" not in fields and "messages" not in fields
     whole = not texts and level == ("conversation" if nested is None else "message")
     added = _added_schema(level, prefix)
@@ -359,12 +376,14 @@ def _read_nested(value: Any) -> _Item:
                 value = json.loads(value)
             except (ValueError, RecursionError):
                 raise ConversationError("expected a list of messages, got other text") from None
+        if isinstance(value, Conversation):
+            value = value.messages
         if hasattr(value, "tolist"):
             value = value.tolist()
         if not isinstance(value, Sequence):
             raise ConversationError(f"expected a list of messages, got {kind_of(value)}")
         messages = [
-            to_message(named_message(_plain_row(message)), index)
+            to_message(named_message(_plain_message(message)), index)
             for index, message in enumerate(value)
         ]
         return to_conversation({}, messages)
@@ -380,8 +399,10 @@ def _read_text(value: Any) -> _Item:
         return ConversationFailure(None, f"{type(error).__name__}: {error}")
 
 
-def _plain_row(message: Any) -> Any:
-    """Return a row of Spark as a dict, anything else as it is."""
+def _plain_message(message: Any) -> Any:
+    """Return a `Message` or a row of Spark as a dict, anything else as it is."""
+    if isinstance(message, Message):
+        return asdict(message)
     return message.asDict() if hasattr(message, "asDict") else message
 
 
@@ -430,17 +451,3 @@ def _read_group(
         if field in ("user_id", "model", "language", "title", "source")
     }
     return to_conversation({**about, "id": identifier}, messages)
-
-
-def _is_dataset(frame: Any) -> bool:
-    return type(frame).__module__.startswith("datasets.") and hasattr(frame, "with_format")
-
-
-def _to_dataset(like: Any, table: pyarrow.Table) -> Any:
-    from datasets.table import InMemoryTable
-
-    return type(like)(InMemoryTable(table.replace_schema_metadata(None)))
-
-
-def _default(classifier: AffectClassifier | None) -> AffectClassifier:
-    return load_once() if classifier is None else classifier

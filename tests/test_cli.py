@@ -192,6 +192,40 @@ def test_summary_as_json(tmp_path: Path) -> None:
     assert figures["emotional_share"] == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_files_skipped_are_told_even_if_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: list[str]
+) -> None:
+    folder, summary = tmp_path / "chats", tmp_path / "s.json"
+    folder.mkdir()
+    source(folder, record("x"))
+    (folder / "prose.jsonl").write_text(f"{SECRET}\n{json.dumps(record('x'))}\n")
+    (folder / "README.txt").write_text("What is in this folder.\n")
+    command = ["label", str(folder), "-o", str(tmp_path / "out.csv"), "--summary", str(summary)]
+    assert cli.main([*command, *quiet]) == 0
+    told = capsys.readouterr().err.splitlines()
+    skipped = told[told.index("files skipped") :]
+    assert skipped == told if quiet else len(skipped) < len(told)
+    assert "it has no known format (README.txt, prose.jsonl)" in skipped[1]
+    assert sum(json.loads(summary.read_text())["skipped"].values()) == 2
+    assert SECRET not in "".join(told)
+
+
+def test_a_summary_that_could_not_be_written_is_refused_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dst = tmp_path / "labels"
+    command = ["label", str(source(tmp_path, record("x"))), "-o", str(dst), "--summary"]
+    assert cli.main([*command, str(tmp_path / "none" / "s.json")]) == 2
+    told = capsys.readouterr().err
+    assert told == f"affectlib: {tmp_path / 'none'}: the folder of the summary does not exist\n"
+    assert cli.main([*command, str(tmp_path)]) == 2
+    assert "this is a folder; name a file" in capsys.readouterr().err
+    assert not dst.exists()
+    assert cli.main([*command, str(dst / "s.json")]) == 0  # the folder that is made
+    assert json.loads((dst / "s.json").read_text())["conversations"] == 1
+
+
 def test_a_second_run_says_that_there_is_nothing_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,6 +120,7 @@ def test_conversation_rows(tmp_path: Path) -> None:
         "finished_before": False,
         "repaired": [],
         "dropped": {"not_text": 1},
+        "skipped": {},
         "emotional_share": summary.emotional_share,
     }
 
@@ -282,6 +283,8 @@ def test_wrong_arguments_fail_before_anything_is_labelled(tmp_path: Path) -> Non
         with pytest.raises(InputTypeError, match=f"{argument} must be a list of names") as error:
             label(src, tmp_path / "out.csv", classifier=unused, **{argument: "Ana"})
         assert "Ana" not in str(error.value)
+    with pytest.raises(InputTypeError, match="expected an AffectClassifier, got str"):
+        label(src, tmp_path / "out.csv", classifier="affect-small")
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
@@ -292,6 +295,20 @@ def test_unreadable_input_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         label(tmp_path / "none.jsonl", tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_files_that_were_skipped_are_in_the_summary(tmp_path: Path) -> None:
+    folder = tmp_path / "chats"
+    folder.mkdir()
+    source(folder, record("so sad"), record("x"))
+    prose = folder / "prose.jsonl"
+    prose.write_text(f"{SECRET}\n{json.dumps(record('x'))}\n")
+    seen: list[LabelSummary] = []
+    summary = label(folder, tmp_path / "out.csv", progress=seen.append)
+    assert (summary.conversations, summary.failed) == (2, 0)
+    assert summary.skipped == {"it has no known format": 1}
+    assert summary.to_dict()["skipped"] == summary.skipped
+    assert label(folder, tmp_path / "out.csv").skipped == {}  # nothing was done
 
 
 def test_on_error_raise_names_record_and_keeps_what_was_labelled(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from sklearn.utils.validation import validate_data
 
-from affectlib import Conversation, InputTypeError, Message, NoUserTextError, OptionError
+from affectlib import Conversation, ConversationError, InputTypeError, Message, OptionError
 from affectlib.sklearn import AffectTransformer
 from affectlib.taxonomy import CUES
 from tests.conftest import ALONE, CHAT, TASK, assistant, user
@@ -107,9 +107,10 @@ def test_nothing(transformer: AffectTransformer) -> None:
         (ALONE, InputTypeError, "got str"),
         (None, InputTypeError, "got NoneType"),
         (np.zeros((2, 3)), InputTypeError, r"one column .*\(2, 3\)"),
-        ([ALONE, None], InputTypeError, r"X\[1\] is NoneType and X\[0\] is str"),
+        ([ALONE, 3], InputTypeError, r"X\[1\] is int and X\[0\] is str"),
+        ([None, ALONE, None, CHAT], InputTypeError, r"X\[3\] is list and X\[1\] is str"),
         ([3], InputTypeError, "item 0 is int"),
-        ([ALONE, " "], NoUserTextError, "conversation 1"),
+        ([CHAT, None, [{"role": "user"}]], ConversationError, r"conversation 2, messages\[0\]"),
     ],
 )
 def test_other_things_are_refused(
@@ -117,6 +118,32 @@ def test_other_things_are_refused(
 ) -> None:
     with pytest.raises(error, match=named):
         transformer.transform(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["", ALONE, " \n", None],
+        pd.Series([np.nan, ALONE, None, pd.NA]),
+        pd.DataFrame({"text": [np.nan, ALONE, "", None]}),
+        pl.Series([None, ALONE, "", None]),
+        np.array([None, ALONE, "", float("nan")], dtype=object),
+        pa.array([None, ALONE, "", None]),
+        pd.Series([None, [user(ALONE)], [assistant("hello")], [user("")]]),
+        pl.Series([None, [user(ALONE)], [assistant("hello")], [user("")]]),
+        [[], Conversation((Message("user", ALONE),)), Conversation(()), None],
+    ],
+)
+def test_what_is_blank_or_missing_has_no_scores(transformer: AffectTransformer, given: Any) -> None:
+    transformer.set_params(missing=-1.0)
+    scores = transformer.transform(given)
+    assert scores.shape == (4, len(NAMES))
+    assert (scores[[0, 2, 3]] == -1.0).all()
+    assert np.array_equal(scores[1], transformer.transform([ALONE])[0])
+
+
+def test_nothing_but_missing_texts(transformer: AffectTransformer) -> None:
+    assert transformer.transform([None, ""]).tolist() == [[0.0] * len(NAMES)] * 2
 
 
 def test_parameters_are_checked_when_the_classifier_is_loaded(tiny_folder: Path) -> None:

@@ -12,7 +12,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from affectlib import ArtifactNotFoundError, ConversationError, InputTypeError, OptionError
+from affectlib import (
+    ArtifactNotFoundError,
+    Conversation,
+    ConversationError,
+    InputTypeError,
+    Message,
+    OptionError,
+)
 from affectlib.corpus import output_schema
 from affectlib.formats._columns import FIELDS
 from affectlib.tables import AffectMapper, label_table, register_duckdb
@@ -183,6 +190,9 @@ def test_missing_values_in_nested_messages(tiny_classifier: Any) -> None:
         [{"from": "human", "value": ALONE}],
         json.dumps([user(ALONE)]),
         [{"role": "user", "content": [{"type": "text", "text": ALONE}]}],
+        [Message("user", ALONE)],
+        [Message("assistant", "hi"), user(ALONE)],
+        Conversation((Message("user", ALONE),), id="a"),
     ],
 )
 def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
@@ -192,7 +202,18 @@ def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", [None, float("nan"), 3, "words", [3], [{"role": "user"}], [], "[" * 100_000]
+    "cell",
+    [
+        None,
+        float("nan"),
+        3,
+        "words",
+        [3],
+        [{"role": "user"}],
+        [],
+        "[" * 100_000,
+        [Message("alien", "words")],  # type: ignore[arg-type]
+    ],
 )
 def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> None:
     frame = pd.DataFrame({"messages": [[user(ALONE)], cell]})
@@ -242,6 +263,58 @@ def test_other_things_are_refused(tiny_classifier: Any, frame: Any) -> None:
         label_table(frame, classifier=tiny_classifier)
 
 
+@pytest.mark.parametrize(
+    ("frame", "remedy"),
+    [
+        ([user(ALONE)], r"got list; .*AffectClassifier\.predict$"),
+        (ALONE, r"got str; .*AffectClassifier\.predict$"),
+        (pd.Series(CHATS), "got Series$"),
+        (pl.LazyFrame(NESTED), "must be collected"),
+    ],
+)
+def test_what_is_refused_says_what_to_do(tiny_classifier: Any, frame: Any, remedy: str) -> None:
+    with pytest.raises(InputTypeError, match=remedy):
+        label_table(frame, classifier=tiny_classifier)
+
+
+def test_data_sets_that_are_no_table_say_what_to_do(tiny_classifier: Any) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs the datasets library")
+    data = dataset(NESTED)
+    with pytest.raises(InputTypeError, match=r"got DatasetDict; give one of its splits"):
+        label_table(datasets.DatasetDict(train=data), classifier=tiny_classifier)
+    with pytest.raises(InputTypeError, match=r"got IterableDataset; .*batched=True"):
+        label_table(data.to_iterable_dataset(), classifier=tiny_classifier)
+
+
+def test_columns_without_names(tiny_classifier: Any) -> None:
+    frame = pd.DataFrame([[7, "user", ALONE], [7, "user", TASK]])
+    with pytest.raises(OptionError, match=r"the columns \(3 that are not all plain names\)"):
+        label_table(frame, classifier=tiny_classifier)
+    texts = label(frame, tiny_classifier, columns={"content": 2})
+    fields = {"conversation_id": 0, "role": 1, "content": 2}
+    messages = label(frame, tiny_classifier, columns=fields, level="message")
+    for result in (texts, messages):
+        assert names(result)[:4] == [0, 1, 2, "status"]
+        assert column(result, "label") == ["emotional", "task"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame([[CHATS[0], 1, 2]], columns=["messages", "key", "key"]),
+        pa.Table.from_arrays([pa.array([n]) for n in range(3)], names=["messages", "key", "key"]),
+    ],
+)
+def test_columns_of_one_name(tiny_classifier: Any, frame: Any) -> None:
+    with pytest.raises(OptionError, match="several columns of the same name: key; rename"):
+        label_table(frame, classifier=tiny_classifier)
+
+
+def test_the_name_of_a_model_is_no_classifier() -> None:
+    with pytest.raises(InputTypeError, match=r"got str; AffectClassifier\.from_pretrained"):
+        label_table(pa.table(NESTED), classifier="affect-small")  # type: ignore[arg-type]
+
+
 def test_an_empty_table(make: Any, tiny_classifier: Any) -> None:
     result = label(make({"messages": CHATS[:0]}), tiny_classifier)
     assert column(result, "label") == []
@@ -284,6 +357,33 @@ def test_datasets_map(mapper: AffectMapper, tmp_path: Path) -> None:
     mapped = data.map(mapper, batched=True, batch_size=3, load_from_cache_file=False)
     assert mapped["label"][:] == ["emotional", "task"] * 5
     assert mapped.column_names[0] == "messages"
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"messages": CHATS[0]}, None),
+        ({"messages": [{"from": "human", "value": ALONE}]}, None),
+        ({"messages": json.dumps(CHATS[0])}, None),
+        ({"messages": None}, None),
+        ({"review": ALONE}, {"content": "review"}),
+        ({"conversation_id": 7, "role": "user", "content": ALONE}, None),
+    ],
+)
+def test_a_single_row_is_no_batch(tiny_folder: Path, row: Any, columns: Any) -> None:
+    mapper = AffectMapper(tiny_folder, columns=columns, device="cpu")
+    with pytest.raises(InputTypeError, match="single row: use batched=True"):
+        mapper(row)
+    data = dataset({name: [value] for name, value in row.items()})
+    with pytest.raises(InputTypeError, match="single row: use batched=True"):
+        data.map(mapper, load_from_cache_file=False)
+    mapped = data.map(mapper, batched=True, load_from_cache_file=False)
+    assert len(mapped["status"]) == 1
+
+
+@pytest.mark.parametrize("cells", [[], [None], [CHATS[0], user(ALONE)], [{"role": ["user"]}]])
+def test_a_batch_of_bad_cells_is_a_batch(mapper: AffectMapper, cells: Any) -> None:
+    assert len(mapper({"messages": cells})["status"]) == len(cells)
 
 
 def test_datasets_map_of_a_stream(mapper: AffectMapper) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlib._output import write_atomically
+from affectlib._output import require_folder, write_atomically
 from affectlib.cli._options import Commands, load_classifier, running_options
 from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
@@ -65,7 +65,11 @@ def add(commands: Commands) -> None:
         "--ray", metavar="ADDRESS", help="label on a Ray cluster; local for one on this machine"
     )
     label.add_argument("--summary", metavar="FILE", help="write the summary as JSON to FILE")
-    label.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    label.add_argument(
+        "--quiet",
+        action="store_true",
+        help="no progress bar and no figures; only files that were skipped are named",
+    )
     label.set_defaults(command=_label)
 
 
@@ -79,6 +83,10 @@ def _label(arguments: argparse.Namespace) -> int:
         refuse_inputs([summary_file], arguments.input)
         if summary_file.resolve() == Path(arguments.output).resolve():
             raise OptionError(f"{summary_file}: this is the output; name another file")
+        if summary_file.is_dir():
+            raise OptionError(f"{summary_file}: this is a folder; name a file")
+        if summary_file.parent.resolve() != Path(arguments.output).resolve():  # yet to be made
+            require_folder(summary_file, "summary")
     with _progress(arguments.quiet) as progress:
         summary = label_file(
             arguments.input,
@@ -100,8 +108,11 @@ def _label(arguments: argparse.Namespace) -> int:
     for problem in summary.repaired:
         say(f"affectlib: {problem}; its records were labelled again", sys.stderr)
     if not arguments.quiet:
-        for line in (*_report(summary), *report_lines(report)):
+        for line in _report(summary):
             say(line, sys.stderr)
+    # No row tells of a file that was not read, so that it is named in any case.
+    for line in report_lines(ReadReport(skipped=report.skipped) if arguments.quiet else report):
+        say(line, sys.stderr)
     return SOME_FAILED if summary.failed else DONE
 
 

@@ -1,0 +1,86 @@
+"""Tables of other libraries: which there are, and what is in their columns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from affectlib.errors import InputTypeError, OptionError
+from affectlib.formats._fields import is_missing, name_list
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import pyarrow
+
+_PYARROW = "Implementation.PYARROW"
+_PREDICT = "; texts and conversations in a list are for AffectClassifier.predict"
+_MAP = "; use its map(AffectMapper(), batched=True)"
+_REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "str": _PREDICT,
+        "list": _PREDICT,
+        "tuple": _PREDICT,
+        "DatasetDict": "; give one of its splits, such as frame['train']",
+        "IterableDataset": _MAP,
+        "IterableDatasetDict": _MAP,
+    }
+)
+"""What to do with what is no table, by the name of its type."""
+
+
+def open_table(frame: Any) -> nw.DataFrame[Any]:
+    """Return a table as narwhals knows it.
+
+    Raises:
+        InputTypeError: It is no table, or not in memory.
+        OptionError: Two of its columns have the same name.
+    """
+    import narwhals as nw
+    from narwhals.exceptions import DuplicateError
+
+    try:
+        return nw.from_native(frame, eager_only=True)
+    except DuplicateError:
+        names = [*getattr(frame, "column_names", frame.columns)]
+        repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        raise OptionError(
+            f"the table has several columns of the same name: {name_list(repeated)}; rename them"
+        ) from None
+    except TypeError:
+        remedy = _REMEDIES.get(type(frame).__name__, "")
+        if isinstance(nw.from_native(frame, pass_through=True), nw.LazyFrame):
+            remedy = " (a lazy frame must be collected first)"
+        raise InputTypeError(
+            f"expected a pandas, Polars or PyArrow table or a datasets.Dataset in memory; "
+            f"got {type(frame).__name__}{remedy}"
+        ) from None
+
+
+def column_values(column: Any) -> list[Any]:
+    """Return a column of any table as Python values, with None for what is missing.
+
+    Args:
+        column: A column of pandas, Polars, PyArrow or narwhals, an array or any iterable.
+    """
+    if hasattr(column, "to_arrow") and str(getattr(column, "implementation", "")) == _PYARROW:
+        column = column.to_arrow()
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(column, method):
+            column = getattr(column, method)()
+            break
+    return [None if is_missing(value) else value for value in column]
+
+
+def is_dataset(frame: Any) -> bool:
+    """Whether it is a ``datasets.Dataset``; whoever holds one has imported its library."""
+    datasets = sys.modules.get("datasets")
+    return datasets is not None and isinstance(frame, datasets.Dataset)
+
+
+def to_dataset(like: Any, table: pyarrow.Table) -> Any:
+    """Return a table as a data set of the same class as another."""
+    from datasets.table import InMemoryTable
+
+    return type(like)(InMemoryTable(table.replace_schema_metadata(None)))
