@@ -205,6 +205,11 @@ class AffectClassifier:
     def predict(self, x: Any, *, operating_point: str | None = None) -> Any:
         """Label texts or conversations. What `x` is, its type says, never its content.
 
+        A text is judged as a message, by the operating point's threshold for messages. As a
+        conversation of one message, it is judged by the threshold for conversations, which asks for
+        more, since in longer ones every message is a chance of a false alarm. So a text between
+        the two is emotional as a message and not as a conversation.
+
         Args:
             x: A text, read as a lone message of a user; a conversation (a `Conversation`, or a
                 list of `Message` or ``{"role", "content"}`` mappings); or a list (or tuple) of
@@ -306,7 +311,8 @@ class AffectClassifier:
         messages that say the same cover for each other, and each may have a share of almost 0.
 
         Args:
-            x: A text or a conversation, as `predict` takes them.
+            x: A conversation, as `predict` takes it, or a text, which is a conversation of one
+                message here.
             operating_point: The name of the thresholds, those of the classifier if None.
 
         Raises:

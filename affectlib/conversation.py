@@ -28,6 +28,8 @@ _ROLES: Mapping[str, Role] = MappingProxyType(
         "human": "user",
         "prompter": "user",
         "customer": "user",
+        "utilisateur": "user",
+        "utilisatrice": "user",
         "gpt": "assistant",
         "chatgpt": "assistant",
         "ai": "assistant",
@@ -35,6 +37,15 @@ _ROLES: Mapping[str, Role] = MappingProxyType(
         "model": "assistant",
         "agent": "assistant",
         "claude": "assistant",
+        "gemini": "assistant",
+        "copilot": "assistant",
+        "grok": "assistant",
+        "deepseek": "assistant",
+        "le chat": "assistant",
+        "meta ai": "assistant",
+        "chatbot": "assistant",
+        "assistante": "assistant",
+        "ia": "assistant",
         "developer": "system",
         "function": "tool",
         "function_call": "tool",
@@ -143,9 +154,9 @@ def parse_conversation(
 ) -> Conversation:
     """Turn a list of ``{"role", "content"}`` mappings into a `Conversation`.
 
-    Roles have the usual synonyms (human, gpt, bot, developer …). ``content`` is a string or a
-    list of content blocks, of which the text is kept. It may be null only where the user did not
-    write it (an assistant's tool call).
+    Roles have the usual synonyms (human, gpt, bot, utilisateur, developer …). ``content`` is a
+    string or a list of content blocks, of which the text is kept. It may be null only where the
+    user did not write it (an assistant's tool call).
 
     Args:
         messages: The messages, oldest first; other keys than role, content, id are ignored.

@@ -74,6 +74,19 @@ def test_ids_that_are_no_text(tmp_path: Path) -> None:
     assert [item.id for item in found] == [None, None, "7", "7", None, None, "a\ufffdb"]
 
 
+@pytest.mark.parametrize("role", ["role", "from", "speaker", "sender", "author"])
+@pytest.mark.parametrize("content", ["content", "value", "text", "message"])
+def test_other_usual_names_of_role_and_content(tmp_path: Path, role: str, content: str) -> None:
+    messages = [{role: "user", content: "I cry"}, {role: "bot", content: [{"text": "oh"}]}]
+    (found,) = read(write(tmp_path, json.dumps([{"id": 1, "messages": messages}])))
+    assert isinstance(found, Conversation)
+    assert [(m.role, m.content) for m in found.messages] == [("user", "I cry"), ("assistant", "oh")]
+    both = [{"role": "user", "content": "kept", "text": "other", "author": "assistant"}]
+    (found,) = read(write(tmp_path, lines({"messages": both})))
+    assert isinstance(found, Conversation)
+    assert [(m.role, m.content) for m in found.messages] == [("user", "kept")]
+
+
 def test_multimodal_content_tool_calls_and_assistant_nulls(tmp_path: Path) -> None:
     messages = [
         {"role": "developer", "content": "be brief"},

@@ -247,9 +247,8 @@ def test_files_put_together_and_what_the_likeliest_delimiter_lacks(tmp_path: Pat
     assert [*map(texts, rows_of(content + content.replace("1,", "2,"), tmp_path))] == [["hi"]] * 2
     with pytest.raises(OptionError, match="no column 'Texte'"):
         rows_of("fil;qui;mot\n1;a;b\n", tmp_path, columns={"role": "qui", "content": "Texte"})
-    given = {"conversation_id": "no", "content": "words"}
     with pytest.raises(TranscriptFormatError, match="the columns no, words, but none"):
-        rows_of("no,words\n1,hi\n", tmp_path, columns=given)
+        rows_of("no,words\n1,hi\n", tmp_path, columns={"conversation_id": "no"})
 
 
 def test_huge_cells_nul_bytes_and_an_empty_table(tmp_path: Path) -> None:
@@ -270,3 +269,102 @@ def test_parquet_lacking_columns_or_cut_short(tmp_path: Path) -> None:
     assert texts(found) == ["hi"]
     with pytest.raises(TranscriptFormatError, match="damaged"):
         read(write(tmp_path, frame.to_parquet()[:-30]))
+
+
+def test_texts_with_ids_of_conversations(tmp_path: Path) -> None:
+    for head, columns in (
+        ("id,comment", {"conversation_id": "id", "content": "comment"}),
+        ("conversation_id,text", {"content": "text"}),
+        ("chat id,words", {"conversation": "chat id", "content": "words"}),
+    ):
+        found = rows_of(f"{head}\n7,hi\n8,\n", tmp_path, columns=columns)
+        assert [(item.id, texts(item)) for item in found] == [("7", ["hi"]), ("8", [""])]
+        assert {item.messages[0].role for item in found} == {"user"}
+        bad, good = rows_of(f"{head}\n7,hi\n7,{SECRET}\n8,ho\n", tmp_path, columns=columns)
+        assert bad.id == "7"
+        assert "has 2 rows, but no column says who wrote them; name it" in error_of(bad)
+        assert texts(good) == ["ho"]
+    rows = '{"chat_id": 1, "prompt": "hi"}\n{"chat_id": 2, "prompt": "ho"}\n'
+    found = rows_of(rows, tmp_path, columns={"content": "prompt"})
+    assert [item.id for item in found] == ["1", "2"]
+    repeated = rows_of("id,comment\n7,a\n7,b\n", tmp_path, columns={"content": "comment"})
+    assert [texts(item) for item in repeated] == [["a"], ["b"]]  # ids of rows may repeat
+
+
+@settings(max_examples=30, deadline=None)
+@given(ids=st.lists(st.integers(0, 5), min_size=1, max_size=8))
+def test_no_text_is_the_users_unless_it_is_the_only_one_of_its_conversation(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[int]
+) -> None:
+    rows = "".join(f"{number},text {place}\n" for place, number in enumerate(ids))
+    path = write(tmp_path_factory.getbasetemp(), "thread-id,words\n" + rows, "texts.csv")
+    found = read(path, columns={"content": "words"})
+    good = {item.id: texts(item) for item in found if isinstance(item, Conversation)}
+    alone = {str(n): [f"text {ids.index(n)}"] for n in ids if ids.count(n) == 1}
+    assert good == alone
+    assert len(found) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "parts"),
+    [
+        (
+            "id,words\n1,hi\n",
+            {"conversation_id": "id"},
+            ["for the role or the content; name them", "columns={'role': 'who', 'content':"],
+        ),
+        (
+            "conversation_id,text\n1,hi\n",
+            {},
+            ["for the role; name it", "{'role': 'who'}, or columns={'content': 'text'} alone if"],
+        ),
+        (
+            "who,text\n1,hi\n",
+            {"role": "who", "content": "text"},
+            ["for the conversation's id; name it, for example columns={'conversation_id': 'chat'}"],
+        ),
+        ('{"prompt": "hi"}\n', {}, ["JSON with the keys prompt, but", "'content': 'words'} alone"]),
+        ('{"text": "hi"}\n', {}, ["JSON with the keys text, but", "{'content': 'text'} alone"]),
+    ],
+)
+def test_errors_name_the_columns_that_are_missing(
+    tmp_path: Path, content: str, columns: dict[str, str], parts: list[str]
+) -> None:
+    with pytest.raises(TranscriptFormatError) as caught:
+        rows_of(content, tmp_path, columns=columns)
+    for part in parts:
+        assert part in str(caught.value)
+    lacking = str(caught.value).partition("columns=")[2].partition(";")[0]
+    assert not {f"'{field}'" for field in columns} & {*lacking.replace(":", "").split()}
+
+
+def test_a_parquet_of_texts_says_how_to_name_its_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"prompt": ["hi"]})
+    with pytest.raises(TranscriptFormatError, match=r"columns prompt, but .*'words'} alone if"):
+        read(write(tmp_path, frame.to_parquet()))
+
+
+@pytest.mark.parametrize(
+    ("user", "assistant"),
+    [("Utilisateur", "Assistante"), ("Moi", "IA"), ("me", "Chatbot"), ("utilisatrice", "Le Chat")],
+)
+def test_roles_in_french_and_names_of_assistants(tmp_path: Path, user: str, assistant: str) -> None:
+    (found,) = rows_of(
+        f"conversation_id,role,content\n1,{user},salut\n1,{assistant},bonjour\n", tmp_path
+    )
+    assert [message.role for message in found.messages] == ["user", "assistant"]
+
+
+def test_unknown_roles_say_how_to_name_who_is_who(tmp_path: Path) -> None:
+    content = "conversation_id,role,content\n1,client,salut\n1,conseiller,bonjour\n"
+    (bad,) = rows_of(content, tmp_path)
+    assert "role: unknown role; use user, assistant, system or tool, or name" in error_of(bad)
+    assert "(users=, assistants=; --user NAME, --assistant NAME)" in error_of(bad)
+    (found,) = rows_of(content, tmp_path, users=["client"])
+    assert [message.role for message in found.messages] == ["user", "assistant"]
+
+
+def test_words_for_oneself_give_way_to_names(tmp_path: Path) -> None:
+    content = "conversation_id,sender,content\n1,Ana,hi\n1,Me,hello\n"
+    (found,) = rows_of(content, tmp_path, users=["Ana"])
+    assert [message.role for message in found.messages] == ["user", "assistant"]

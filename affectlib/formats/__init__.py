@@ -57,7 +57,7 @@ from affectlib.formats import (
     zendesk,
 )
 from affectlib.formats._datasets import HUB, MAGICS, hub_splits, iter_arrow_rows, saved_splits
-from affectlib.formats._fields import kind_of, name_list
+from affectlib.formats._fields import kind_of
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._parquet import MAGIC, iter_rows
 from affectlib.formats._reader import (
@@ -348,7 +348,8 @@ def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack
                 reading.report.formats.setdefault(reader.name, why)
                 return reader.read(stream, reading)
     if not like_json and (format == "auto" or not _record_readers(format)):
-        raise _UnknownFormatError(f"found {table.describe_header(beginning)}; {_KNOWN}")
+        found = plain.describe(beginning) or table.describe_header(beginning, reading.columns)
+        raise _UnknownFormatError(f"found {found}; {_KNOWN}")
     records = iter_records(stream, limit=reading.limits.record_characters)
     return _read_records(records, format, reading)
 
@@ -408,7 +409,7 @@ def _describe(record: Record) -> str:
         what = (
             "a table with the columns" if record.place.startswith("row") else "JSON with the keys"
         )
-        return f"{what} {name_list([*record.value])}"
+        return table.describe_columns([*record.value], what=what)
     return f"JSON, but {record.place} is {kind_of(record.value)}"
 
 

@@ -47,14 +47,24 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """What a row can say, and the column names that are taken for it, the likeliest first."""
 
-_LONG = ("conversation_id", "role", "content")
+_LONG: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "conversation_id": ("the conversation's id", "chat"),
+        "role": ("the role", "who"),
+        "content": ("the content", "words"),
+    }
+)
+"""What a row of a long table must say: its name, and what a column may be called, for errors."""
 _NESTED = "messages"
 _SHORT = {"conversation": "conversation_id", "user": "user_id", "time": "timestamp"}
 _DELIMITERS = ",\t;|"
 
 
 def find_columns(
-    names: Sequence[str], given: Mapping[str, str] | None = None
+    names: Sequence[str],
+    given: Mapping[str, str] | None = None,
+    *,
+    texts_with_ids: bool = False,
 ) -> dict[str, str] | None:
     """Find out which column holds what.
 
@@ -62,12 +72,15 @@ def find_columns(
         names: The table's columns.
         given: Columns that the caller named, by field; ``conversation``, ``user`` and ``time``
             are short for ``conversation_id``, ``user_id`` and ``timestamp``.
+        texts_with_ids: Whether texts may have ids of conversations, of which each must be there
+            once; the caller sees to that (`has_conversation_ids`).
 
     Returns:
         Column names by field: of a long table, with one row a message; of a nested one, with one
         row a conversation (it has ``messages``); or, if `given` has ``content`` and there is
-        neither an id of conversations nor a role, of a table of texts, each of which is a
-        conversation of one message of the user. None if a column needed cannot be found.
+        neither a role nor, but for `texts_with_ids`, an id of conversations, of a table of texts,
+        each of which is a conversation of one message of the user. None if a column needed cannot
+        be found.
 
     Raises:
         OptionError: The caller named an unknown field or a column that is not there.
@@ -78,17 +91,69 @@ def find_columns(
         >>> find_columns(["id", "review"], {"content": "review"})
         {'conversation_id': 'id', 'content': 'review'}
     """
-    given = {_SHORT.get(field, field): column for field, column in (given or {}).items()}
+    given = _in_full(given)
     if unknown := given.keys() - FIELDS.keys():
         raise OptionError(f"columns cannot say where {min(unknown)!r} is; use {', '.join(FIELDS)}")
     for column in given.values():
         if column not in names:
             raise OptionError(f"there is no column {column!r}; the table has {name_list(names)}")
-    by_name = {
+    found = _found(names, given)
+    if all(field in found for field in _LONG) and _NESTED not in given:
+        found.pop(_NESTED, None)
+        return found
+    texts = "content" in given and not {"role", _NESTED} & found.keys()
+    if "conversation_id" in found and not texts_with_ids:
+        texts = False
+    if _NESTED not in found and not texts:
+        return None
+    # Here a row is a conversation, so that its id is that of the conversation.
+    by_name = _by_name(names)
+    if "conversation_id" not in found and (own := by_name.get("id", by_name.get("uuid"))):
+        found = {"conversation_id": own, **found}
+    if texts:
+        return found
+    nested = found[_NESTED]
+    return {
+        field: column
+        for field, column in found.items()
+        if field == _NESTED or (field not in ("role", "content") and column != nested)
+    }
+
+
+def has_conversation_ids(columns: Mapping[str, str], given: Mapping[str, str]) -> bool:
+    """Whether the ids are those of conversations, by their column's name or the caller's word.
+
+    Args:
+        columns: Column names by field, as found; an id may be that of the row.
+        given: Columns that the caller named.
+
+    Example:
+        >>> texts = {"conversation_id": "id", "content": "review"}
+        >>> has_conversation_ids(texts, {"content": "review"}), has_conversation_ids(texts, texts)
+        (False, True)
+    """
+    column = columns.get("conversation_id")
+    usual = _by_name([] if column is None else [column]).keys() & {*FIELDS["conversation_id"]}
+    return bool(usual) or "conversation_id" in _in_full(given)
+
+
+def _in_full(given: Mapping[str, str] | None) -> dict[str, str]:
+    """Give the fields their whole names."""
+    return {_SHORT.get(field, field): column for field, column in (given or {}).items()}
+
+
+def _by_name(names: Sequence[str]) -> dict[str, str]:
+    """Return the columns by their names in small letters with underscores."""
+    return {
         re.sub(r"[\s-]+", "_", name.strip().lower()): name
         for name in reversed(names)
         if isinstance(name, str)
     }
+
+
+def _found(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns that were named, and those that have a usual name."""
+    by_name = _by_name(names)
     found = {}
     for field, synonyms in FIELDS.items():
         if field in given:
@@ -98,23 +163,7 @@ def find_columns(
             guess = next((name for name in free if name not in given.values()), None)
             if guess is not None:
                 found[field] = guess
-    if all(field in found for field in _LONG) and _NESTED not in given:
-        found.pop(_NESTED, None)
-        return found
-    texts = "content" in given and not {"conversation_id", "role", _NESTED} & {*found, *given}
-    if _NESTED not in found and not texts:
-        return None
-    # Here a row is a conversation, so that its id is that of the conversation.
-    if "conversation_id" not in found and (own := by_name.get("id", by_name.get("uuid"))):
-        found = {"conversation_id": own, **found}
-    if texts:
-        return found
-    nested = found[_NESTED]
-    return {
-        field: column
-        for field, column in found.items()
-        if field == _NESTED or (field not in _LONG[1:] and column != nested)
-    }
+    return found
 
 
 def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str | None:
@@ -134,7 +183,7 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
         except csv.Error:
             continue
         try:
-            if (given or len(names) > 1) and find_columns(names, given):
+            if (given or len(names) > 1) and find_columns(names, given, texts_with_ids=True):
                 return delimiter
             problems.setdefault(len(names), None)
         except OptionError as error:
@@ -145,8 +194,13 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
     return None
 
 
-def describe_header(text: str) -> str:
-    """Say that a text's first line is not the header of a table of messages."""
+def describe_header(text: str, given: Mapping[str, str] | None = None) -> str:
+    """Say that a text's first line is not the header of a table of messages.
+
+    Args:
+        text: The text.
+        given: Columns that the caller named.
+    """
     header = re.split("[\r\n]", text, maxsplit=1)[0]
     delimiter = max(_DELIMITERS, key=header.count)
     if "\x00" in header:
@@ -156,14 +210,36 @@ def describe_header(text: str) -> str:
             "neither JSON nor a table of several columns; if each row is a text by itself, name "
             "the column, for example columns={'content': 'text'}"
         )
-    return describe_columns(header.strip().split(delimiter))
+    return describe_columns(header.strip().split(delimiter), given)
 
 
-def describe_columns(names: Sequence[str]) -> str:
-    """Say that a table has not the columns needed."""
-    return (
-        f"a table with the columns {name_list(names)}, but none of its columns has a usual "
-        "name for the conversation's id, the role or the content; name them, "
-        "for example columns={'conversation_id': 'chat', 'role': 'who', 'content': 'words'}, "
-        "or columns={'content': 'words'} alone if each row is a text by itself"
+def describe_columns(
+    names: Sequence[str],
+    given: Mapping[str, str] | None = None,
+    *,
+    what: str = "a table with the columns",
+) -> str:
+    """Say which of the columns needed a long table has not, and what to do.
+
+    Args:
+        names: The table's columns.
+        given: Columns that the caller named.
+        what: What has these names.
+
+    Example:
+        >>> describe_columns(["chat_id", "role", "speech"]).partition("but ")[2]
+        "none with a usual name for the content; name it, for example columns={'content': 'words'}"
+    """
+    found = _found(names, _in_full(given))
+    missing = [field for field in _LONG if field not in found] or [*_LONG]
+    *others, last = (_LONG[field][0] for field in missing)
+    lacking = " or ".join(filter(None, (", ".join(others), last)))
+    example = {field: _LONG[field][1] for field in missing}
+    problem = (
+        f"{what} {name_list(names)}, but none with a usual name for {lacking}; "
+        f"name {'them' if others else 'it'}, for example columns={example}"
     )
+    if "role" in missing:
+        text = {"content": found.get("content", _LONG["content"][1])}
+        problem += f", or columns={text} alone if each row is a text by itself"
+    return problem

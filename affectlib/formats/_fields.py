@@ -7,11 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from affectlib.conversation import Conversation, Message, clean_text, parse_message
 from affectlib.errors import ConversationError
 from affectlib.formats._dates import parse_date
+
+if TYPE_CHECKING:
+    from affectlib.formats._reader import Reading
 
 _IDS = (
     "id",
@@ -32,6 +35,8 @@ _NAMES = {
     "text": "content",
     "message": "content",
 }
+_LATEST = 1e10
+"""Seconds after 1970, in the year 2286, beyond which a number is no time."""
 _NUMBER = re.compile(r"-?\d{9,}(\.\d+)?")
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
 
@@ -70,8 +75,13 @@ def to_text(value: Any) -> str | None:
 def to_time(value: Any) -> datetime | None:
     """Return a point in time, None if it cannot be read as one.
 
-    Numbers are seconds since 1970, or milli- or microseconds where seconds would be absurd. Texts
-    are dates of which `parse_date` is certain. Times without a zone are taken as UTC.
+    Numbers are seconds since 1970, or milli-, micro- or nanoseconds where seconds would be absurd;
+    those that are absurd in any of them are no times. Texts are dates of which `parse_date` is
+    certain. Times without a zone are taken as UTC.
+
+    Example:
+        >>> [to_time(value) for value in (99_999_999_999_999_999, "yesterday")]
+        [None, None]
     """
     if is_missing(value):
         return None
@@ -83,6 +93,8 @@ def to_time(value: Any) -> datetime | None:
             seconds = float(value)
             while math.isfinite(seconds) and abs(seconds) > 1e11:
                 seconds /= 1000
+            if abs(seconds) > _LATEST:
+                return None
             return datetime.fromtimestamp(seconds, UTC)
         if isinstance(value, str):
             value = parse_date(value)
@@ -93,14 +105,19 @@ def to_time(value: Any) -> datetime | None:
     return None
 
 
-def to_message(message: Any, index: int) -> Message:
+def to_message(message: Any, index: int, reading: Reading | None = None) -> Message:
     """Parse one ``{"role", "content"}`` mapping and its time.
+
+    Args:
+        message: The mapping.
+        index: Its position, for the error message.
+        reading: Where a time that cannot be read is counted.
 
     Raises:
         ConversationError: It is malformed.
     """
     parsed = parse_message(message, index)
-    return replace(parsed, timestamp=to_time(first_of(message, _TIMES)))
+    return replace(parsed, timestamp=_time(message, reading))
 
 
 def named_message(message: Any) -> Any:
@@ -116,9 +133,22 @@ def named_message(message: Any) -> Any:
     return renamed | {key: message[key] for key in ("role", "content") if key in message}
 
 
-def to_conversation(record: Mapping[str, Any], messages: Sequence[Message]) -> Conversation:
-    """Put messages together with what the record says of the conversation as a whole."""
-    started_at = to_time(first_of(record, _TIMES))
+def _time(record: Mapping[str, Any], reading: Reading | None) -> datetime | None:
+    value = first_of(record, _TIMES)
+    return to_time(value) if reading is None else reading.time(value)
+
+
+def to_conversation(
+    record: Mapping[str, Any], messages: Sequence[Message], reading: Reading | None = None
+) -> Conversation:
+    """Put messages together with what the record says of the conversation as a whole.
+
+    Args:
+        record: What says it.
+        messages: The messages.
+        reading: Where a time that cannot be read is counted.
+    """
+    started_at = _time(record, reading)
     return Conversation(
         tuple(messages),
         id=record_id(record),

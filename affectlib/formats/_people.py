@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text, parse_role
 from affectlib.errors import ConversationError
 from affectlib.formats._fields import kind_of, numbered, to_conversation
-from affectlib.formats._reader import Reading
+from affectlib.formats._reader import HOW_TO_NAME, Reading
 
 _LISTED = 5
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -79,8 +79,7 @@ class People:
             known = {person: sorted(self._names(person) & reading.named) for person in counts}
             if not any(known.values()):
                 raise ConversationError(
-                    f"nobody of {_describe(counts)} has a name that was given "
-                    "(users=, assistants=; --user, --assistant)"
+                    f"nobody of {_describe(counts)} has a name that was given {HOW_TO_NAME}"
                 )
             return {
                 person: reading.role_of(names[0] if names else person)
@@ -90,7 +89,7 @@ class People:
         if "assistant" not in roles.values():
             raise ConversationError(
                 f"the roles of {_describe(counts)} are not known; name the users or the "
-                "assistants (users=, assistants=; --user NAME, --assistant NAME)"
+                f"assistants {HOW_TO_NAME}"
             )
         return {person: role or "user" for person, role in roles.items()}
 

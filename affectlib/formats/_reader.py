@@ -11,16 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, BinaryIO, Literal, Protocol, TextIO, TypeAlias
 
-from affectlib.conversation import Conversation, Role
+from affectlib.conversation import Conversation, Role, is_role, parse_role
 from affectlib.errors import (
     AffectlibError,
     ConversationError,
     InputTypeError,
     TranscriptFormatError,
 )
-from affectlib.formats._fields import kind_of, record_id
+from affectlib.formats._fields import is_missing, kind_of, record_id, to_time
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
 from affectlib.formats._progress import Progress
@@ -29,6 +30,12 @@ from affectlib.predictions import ConversationFailure
 
 Item: TypeAlias = Conversation | ConversationFailure
 Branches: TypeAlias = Literal["active", "all", "longest"]
+
+HOW_TO_NAME = "(users=, assistants=; --user NAME, --assistant NAME)"
+"""How to say who is who."""
+
+MYSELF = frozenset({"me", "moi"})
+"""What users call themselves in their own transcripts."""
 
 
 @dataclass(slots=True)
@@ -83,6 +90,38 @@ class Reading:
         if self.users and not self.assistants:
             return "assistant"
         return "user" if self.assistants and not self.users else None
+
+    def who(self, name: Any) -> Role | None:
+        """Return who somebody is, None if that is not known.
+
+        The names that the caller gave come first, then those of roles, then what `role_of` says of
+        everyone else, and last the words by which users call themselves.
+
+        Example:
+            >>> reading = Reading(assistants=frozenset({"Bot"}))
+            >>> [reading.who(name) for name in ("Bot", "system", "Ana")]
+            ['assistant', 'system', 'user']
+        """
+        if is_role(name) and name not in self.named:
+            return parse_role(name)
+        is_user = isinstance(name, str) and name.strip().lower() in MYSELF
+        return self.role_of(name) or ("user" if is_user else None)
+
+    def time(self, value: Any) -> datetime | None:
+        """Return a point in time as `to_time` does; what is none is counted, unless it is blank.
+
+        Example:
+            >>> reading = Reading()
+            >>> [reading.time(value) for value in (None, " ", "yesterday")]
+            [None, None, None]
+            >>> reading.report.dropped["time"].count
+            1
+        """
+        time = to_time(value)
+        is_blank = isinstance(value, str) and not value.strip()
+        if time is None and not is_missing(value) and not is_blank:
+            self.drop("time")
+        return time
 
     def where(self) -> str:
         """Return the file, if there are several, and the place in it."""

@@ -65,7 +65,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     if field is None:
         raise ConversationError(f"expected a text or an object with one, got {kind_of(record)}")
     about = {**record, "source": record.get("source") or "anthropic_hh"}
-    yield to_conversation(about, _messages(record[field], reading))
+    yield to_conversation(about, _messages(record[field], reading), reading)
     rejected = record.get("rejected")
     if field == "chosen" and isinstance(rejected, str):
         if reading.branches == "all":

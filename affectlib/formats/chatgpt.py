@@ -28,7 +28,7 @@ from affectlib.conversation import (
     parse_role,
 )
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import kind_of, numbered, to_conversation, to_text, to_time
+from affectlib.formats._fields import kind_of, numbered, to_conversation, to_text
 from affectlib.formats._reader import Reading, RecordReader, each
 from affectlib.formats._tree import Tree
 
@@ -125,7 +125,7 @@ def _conversation(
     messages = [_parse(message, node, reading) for node, message in path]
     models = (to_text(_mapping(message.get("metadata")).get("model_slug")) for _, message in path)
     return replace(
-        to_conversation(record, messages),
+        to_conversation(record, messages, reading),
         model=to_text(record.get("default_model_slug")) or next(filter(None, models), None),
         source=to_text(record.get("source")) or "chatgpt",
     )
@@ -152,7 +152,7 @@ def _parse(message: Mapping[str, Any], node: str, reading: Reading) -> Message:
         parsed_role,
         clean_text(text),
         id=to_text(message.get("id")),
-        timestamp=to_time(message.get("create_time")),
+        timestamp=reading.time(message.get("create_time")),
         modality=modality,
     )
 

@@ -65,7 +65,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     }
     current = record.get("current_leaf_message_uuid")
     for suffix, path in _paths(given, current, reading):
-        yield numbered(to_conversation(about, [messages[index] for index in path]), suffix)
+        yield numbered(to_conversation(about, [messages[index] for index in path], reading), suffix)
 
 
 READERS = (RecordReader("claude", recognizes, each(parse)),)
@@ -99,7 +99,7 @@ def _message(message: Any, index: int, reading: Reading) -> Message:
         else:
             reading.drop("not_text")
     reading.drop("not_text", len(_list(message, "files")))
-    parsed = to_message({**message, "role": message["sender"], "content": content}, index)
+    parsed = to_message({**message, "role": message["sender"], "content": content}, index, reading)
     return replace(parsed, id=to_text(message.get("uuid")))
 
 

@@ -114,7 +114,7 @@ def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[st
         "id": to_text(event.get("uuid")),
         "timestamp": event.get("timestamp"),
     }
-    return to_text(message.get("id")) or "", to_message(fields, index)
+    return to_text(message.get("id")) or "", to_message(fields, index, reading)
 
 
 def _text(content: Any) -> str:

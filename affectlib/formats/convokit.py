@@ -20,11 +20,11 @@ from affectlib.formats._fields import (
     numbered,
     to_conversation,
     to_text,
-    to_time,
 )
 from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
 from affectlib.formats._reader import (
+    HOW_TO_NAME,
     Files,
     FolderReader,
     Item,
@@ -155,7 +155,7 @@ def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: R
         _role(first_of(utterance, _SPEAKER), index, roles, reading),
         clean_text(text or ""),
         id=to_text(utterance.get("id")),
-        timestamp=to_time(utterance.get("timestamp")),
+        timestamp=reading.time(utterance.get("timestamp")),
     )
 
 
@@ -169,7 +169,7 @@ def _role(speaker: Any, index: int, roles: _Roles, reading: Reading) -> Role:
         except ConversationError:
             continue
     raise ConversationError(
-        "the speaker has no role; name the users or the assistants (users, assistants)",
+        f"the speaker has no role; name the users or the assistants {HOW_TO_NAME}",
         index=index,
         field="speaker",
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import require_list, to_text, to_time
+from affectlib.formats._fields import require_list, to_text
 from affectlib.formats._people import (
     People,
     Sent,
@@ -96,7 +96,7 @@ def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | 
         reading.drop("empty", not attached)
         return None
     people.add(person, names, bot=bot)
-    return Sent(person, text, to_text(message.get("id")), to_time(message.get("timestamp")))
+    return Sent(person, text, to_text(message.get("id")), reading.time(message.get("timestamp")))
 
 
 def _embedded(embeds: Any) -> str:

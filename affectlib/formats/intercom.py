@@ -15,7 +15,7 @@ from typing import Any
 
 from affectlib.conversation import Conversation, Message, Role
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import to_conversation, to_text, to_time
+from affectlib.formats._fields import to_conversation, to_text
 from affectlib.formats._html import html_to_text
 from affectlib.formats._people import count_of, optional_text, require_message
 from affectlib.formats._reader import Reading, RecordReader, each
@@ -93,7 +93,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         "created_at": record.get("created_at"),
         "source": "intercom",
     }
-    yield to_conversation(about, messages)
+    yield to_conversation(about, messages, reading)
 
 
 READERS = (RecordReader("intercom", recognizes, each(parse)),)
@@ -124,7 +124,7 @@ def _message(part: Any, index: int, record: Mapping[str, Any], reading: Reading)
         return None
     created = part.get("created_at", record.get("created_at") if index == 0 else None)
     return Message(
-        _role(part.get("author"), index), text, to_text(part.get("id")), to_time(created)
+        _role(part.get("author"), index), text, to_text(part.get("id")), reading.time(created)
     )
 
 

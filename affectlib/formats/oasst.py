@@ -134,6 +134,7 @@ def _conversations(
                     "created_date": message.get("created_date"),
                 },
                 index,
+                reading,
             )
             for index, message in enumerate(on_path)
         ]
@@ -143,7 +144,7 @@ def _conversations(
             "id": identifier,
             "user_id": first.get("user_id"),
             "lang": first.get("lang"),
-            "created_date": first.get("created_date"),
+            "created_date": messages[0].timestamp if messages else None,
             "model": next(filter(None, models), None),
             "source": "oasst",
         }

@@ -1,7 +1,8 @@
 """OpenAI-style records: ``{"messages": [{"role", "content"}, …]}``, or that list alone.
 
 A record may also have ``id`` (or ``conversation_id``), ``user_id``, ``model``, ``language``,
-``title``, ``source`` and ``timestamp``; a message may have ``id`` and ``timestamp``. Read as well:
+``title``, ``source`` and ``timestamp``; a message may have ``id`` and ``timestamp``, and ``role``
+and ``content`` may have other usual names, such as ``sender`` and ``text``. Read as well:
 
 - fine-tuning files, also those with preferences (the preferred answer is kept);
 - Batch files: requests (``body``), and results (``response``), which hold the answers alone;
@@ -24,6 +25,7 @@ from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._fields import (
     first_of,
+    named_message,
     require_list,
     to_conversation,
     to_message,
@@ -88,7 +90,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         for index, message in enumerate(messages)
         if (found := _message(message, index, reading)) is not None
     ]
-    yield to_conversation(about, parsed)
+    yield to_conversation(about, parsed, reading)
 
 
 READERS = (RecordReader("openai", recognizes, each(parse)),)
@@ -165,6 +167,8 @@ def _message(message: Any, index: int, reading: Reading) -> Message | None:
     """Turn a message into one of ours, None if it is none of the user's or assistant's."""
     if not isinstance(message, Mapping):
         return to_message(message, index)
+    if not {"role", "content"} <= message.keys():
+        message = named_message(message)
     kind = message.get("type")
     if "role" not in message and isinstance(kind, str) and kind in _TOOL_TYPES:
         reading.drop(_TOOL_TYPES[kind])
@@ -179,5 +183,5 @@ def _message(message: Any, index: int, reading: Reading) -> Message | None:
     if "content" in message or {"tool_calls", "function_call", "refusal", "audio"} & message.keys():
         content = content or transcript or to_text(message.get("refusal")) or content
         message = {**message, "content": content}
-    parsed = to_message(message, index)
+    parsed = to_message(message, index, reading)
     return replace(parsed, modality="voice") if transcript else parsed

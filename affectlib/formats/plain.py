@@ -3,39 +3,67 @@ r"""Plain text in which each turn begins, on a line of its own, with who says it
 So transcripts are typed (``User: hi``, ``AI: Hello!``) and chats look when they are copied from a
 page (``You said:``, ``ChatGPT said:``), also in French and in Markdown's bold. A line that begins
 otherwise goes on with the turn before; what stands before the first turn is left out. A file is one
-conversation, with the file's name for an id if there are several. It is told by its first turn and
-by turns of both the user and the assistant. Of the usual words for both, those that come first hold
-for the whole file, beside the names that the caller gives: a line of anybody else goes on with the
-turn before, as lines of a pasted dialogue do, unless they name the same.
+conversation, with the file's name for an id if there are several. It is told by turns of both the
+user and the assistant, of which the first stands in the first line, or under a heading of a few.
+
+Turns begin with the names that the caller gives, and with the usual words for both sides; of those,
+the words that come first hold for the whole file, so that a dialogue pasted into a turn stays in
+it. A name that was not given may be somebody's, or just text ("Note: …"). Only where every line
+begins with a name is that told for sure: there all usual words begin turns. So do, if names were
+given, all others that come twice, or once if nobody else is on the other side; they have the other
+role if one side was named, and are left out if both were. Elsewhere such lines stay in the turn
+before: words for a role are counted, and so are other names that come twice, if any were given. A
+file is not read if that leaves a side without a turn, unless the caller named who it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import TextIO
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TextIO
 
-from affectlib.conversation import Conversation, Message, Role, clean_text, is_role, parse_role
+from affectlib.conversation import Conversation, Message, Role, clean_text, is_role
 from affectlib.errors import ConversationError
-from affectlib.formats._reader import Item, Reading, TextReader
+from affectlib.formats._reader import HOW_TO_NAME, MYSELF, Item, Reading, TextReader
 
-__all__ = ["READERS", "read", "recognizes"]
+__all__ = ["READERS", "describe", "read", "recognizes"]
 
-_SPEAKERS: Mapping[str, Role] = MappingProxyType(
-    {
-        **dict.fromkeys(("you", "me", "vous", "moi", "tu", "utilisateur", "utilisatrice"), "user"),
-        **dict.fromkeys(("chatbot", "assistante", "ia", "gemini", "copilot"), "assistant"),
-        **dict.fromkeys(("le chat", "grok", "deepseek", "meta ai"), "assistant"),
-    }
-)
-"""Who speaks, beside the names of roles that `affectlib.parse_conversation` knows."""
+_USER = MYSELF | {"you", "vous", "tu"}
+"""Who is the user, beside the names of roles that `affectlib.parse_conversation` knows."""
 
 _MARK = re.compile(
-    r"^[ \t]*\*{0,2}(?P<name>[^\W\d_][^:*\n]{0,39}?)(?: said| a dit| avez dit| as dit)?[ \xa0]?"
-    r"(?::\*{0,2}|\*{1,2}[ \xa0]?:)[ \t]*",
+    r"^[ \t]*\*{0,2}(?P<name>[^\W\d_][^:*\n]{0,39}?)(?P<said> said| a dit| avez dit| as dit)?"
+    r"[ \xa0]?(?::\*{0,2}(?!//)|\*{1,2}[ \xa0]?:)[ \t]*",
     re.MULTILINE,
 )
+_LINE = re.compile(r"^.*\S", re.MULTILINE)
+_HEADING = re.compile(r"(?:[^:,;|\t\n]*\n){0,5}")
+"""A few lines that are neither turns nor the header of a table."""
+_WORDS_OF_A_NAME = 3
+_WHOLE = 1 << 14
+"""Characters of a beginning that is surely the whole text if it is shorter."""
+
+
+class _Turn(NamedTuple):
+    """Where a turn begins, and whose it is; nobody's if it is to be left out."""
+
+    role: Role | None
+    mark: re.Match[str]
+
+
+class _Found(NamedTuple):
+    """What begins with names.
+
+    Attributes:
+        turns: The turns.
+        others: Other lines that begin with a name.
+        unsure: Those of them that are the likeliest to begin turns.
+    """
+
+    turns: list[_Turn]
+    others: list[re.Match[str]]
+    unsure: list[re.Match[str]]
 
 
 def recognizes(beginning: str, reading: Reading) -> str | None:
@@ -45,11 +73,33 @@ def recognizes(beginning: str, reading: Reading) -> str | None:
         >>> recognizes("You said:\nhi\nChatGPT said:\nHello!", Reading())
         'lines that begin with who speaks'
     """
-    first = _MARK.match(beginning.lstrip("\ufeff \t\r\n"))
-    if first is None or _role(first["name"], reading) is None:
+    text = _lines(beginning).lstrip("\ufeff \t\n")
+    if len(text) >= _WHOLE:
+        text = text[: text.rfind("\n") + 1] or text
+    first = _first(text) if not reading.columns else _MARK.match(text)
+    turns = _find(text, reading).turns
+    if first is None or not turns or turns[0].mark.start() != first.start():
         return None
-    roles = {_role(mark["name"], reading) for mark in _MARK.finditer(beginning)}
+    roles = {turn.role for turn in turns}
     return "lines that begin with who speaks" if roles >= {"user", "assistant"} else None
+
+
+def describe(beginning: str) -> str | None:
+    r"""Say that a text may be a chat of which it is not known who is who, None if it is none.
+
+    Example:
+        >>> str(describe("Ana: hi\nLuna: hello\n")).partition("; ")[0]
+        'text in which 2 lines begin with a name and a colon'
+    """
+    text = _lines(beginning).lstrip("\ufeff \t\n")
+    names = sum(_is_name(mark["name"]) for mark in _MARK.finditer(text))
+    first = _first(text)
+    if names < 2 or first is None or not _is_name(first["name"]):
+        return None
+    return (
+        f"text in which {names} lines begin with a name and a colon; if those are who speaks, "
+        f"name both sides {HOW_TO_NAME}"
+    )
 
 
 def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
@@ -57,53 +107,127 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
     limit = reading.limits.record_characters
     text = stream.read(limit + 1)
     identifier = reading.file or None
-    if len(text) > limit:
-        error = ConversationError("it is longer than the limit (record_characters)")
+    try:
+        if len(text) > limit:
+            raise ConversationError("it is longer than the limit (record_characters)")
+        messages = tuple(_messages(clean_text(_lines(text)), reading))
+    except ConversationError as error:
         yield reading.failure(error, identifier)
         return
-    text = clean_text(re.sub(r"\r\n?", "\n", text))
-    messages = tuple(_messages(text, reading))
     if messages:
         yield Conversation(messages, id=identifier, source="plain")
-    elif text.strip():
-        error = ConversationError(
-            "no line begins with who speaks, such as User: or AI:; name the people "
-            "(users=, assistants=; --user NAME, --assistant NAME)"
-        )
-        yield reading.failure(error, identifier)
 
 
 READERS = (TextReader("plain", recognizes, read),)
 
 
+def _lines(text: str) -> str:
+    """Return a text with line ends as on Unix."""
+    return re.sub(r"\r\n?", "\n", text)
+
+
+def _first(text: str) -> re.Match[str] | None:
+    """Return the first mark if it stands in the first line, or under a heading."""
+    heading = _HEADING.match(text)
+    return _MARK.match(text, heading.end() if heading is not None else 0)
+
+
 def _messages(text: str, reading: Reading) -> Iterator[Message]:
-    marks = _marks(text, reading)
-    if marks and text[: marks[0][1].start()].strip("\ufeff \n"):
-        reading.drop("event")
-    ends = [*(mark.start() for _, mark in marks[1:]), len(text)]
-    for (role, mark), end in zip(marks, ends, strict=False):
+    found = _find(text, reading)
+    if not found.turns:
+        if not text.strip():
+            return
+        raise ConversationError(
+            f"no line begins with who speaks, such as User: or AI:; name the people {HOW_TO_NAME}"
+        )
+    _require_both(text, found, reading)
+    reading.drop("event", bool(text[: found.turns[0].mark.start()].strip("\ufeff \n")))
+    strangers = []
+    empty = []
+    ends = [*(mark.start() for _, mark in found.turns[1:]), len(text)]
+    for (role, mark), end in zip(found.turns, ends, strict=True):
         words = text[mark.end() : end].strip()
-        if words:
-            yield Message(role, words)
+        if role is None:
+            strangers.append(mark)
+        elif not words:
+            empty.append(mark)
         else:
-            reading.drop("empty")
+            yield Message(role, words)
+    for reason, marks in (("not_a_person", strangers), ("empty", empty), ("speaker", found.unsure)):
+        line, begun = 1, 0
+        for mark in marks:
+            line, begun = line + text.count("\n", begun, mark.start()), mark.start()
+            reading.place = f"line {line}"
+            reading.drop(reason)
+    reading.place = ""
 
 
-def _marks(text: str, reading: Reading) -> list[tuple[Role, re.Match[str]]]:
-    """Return where turns begin: at the first name of each role, and at those that were given."""
-    marks = []
-    names: dict[Role, str] = {}
-    for mark in _MARK.finditer(text):
+def _require_both(text: str, found: _Found, reading: Reading) -> None:
+    """Require turns of both sides where other lines may begin those of the one that is not there.
+
+    Raises:
+        ConversationError: One side neither speaks nor was named.
+    """
+    sides = {turn.role for turn in found.turns}
+    for role, named in (("user", reading.users), ("assistant", reading.assistants)):
+        if found.others and role not in sides and not named:
+            line = text.count("\n", 0, found.others[0].start()) + 1
+            reading.place = f"line {line}"
+            raise ConversationError(
+                f"no line is known to begin a turn of the {role}, but this one and perhaps others "
+                f"begin with another name; name who speaks {HOW_TO_NAME}"
+            )
+
+
+def _find(text: str, reading: Reading) -> _Found:
+    """Find where turns begin."""
+    marks = [*_MARK.finditer(text)]
+    roles = [_role(mark["name"], reading) for mark in marks]
+    names = Counter(mark["name"] for mark in marks)
+    sides = {None, *roles}
+    alike = _all_begin_with_names(text, marks, roles)
+    first: dict[Role, re.Match[str]] = {}
+    found = _Found([], [], [])
+    for mark, role in zip(marks, roles, strict=True):
         name = mark["name"]
-        role = _role(name, reading)
-        given = name in reading.named
-        if role is not None and (given or names.setdefault(role, name.lower()) == name.lower()):
-            marks.append((role, mark))
-    return marks
+        twice = names[name] > 1
+        if role is not None:
+            named = name in reading.named
+            usual = mark if named else first.setdefault(role, mark)
+            begins = named or alike or usual["name"].lower() == name.lower()
+            unsure = bool(mark["said"] or not usual["said"])
+        elif _is_name(name):
+            role = reading.role_of(name)
+            begins = alike and bool(reading.named) and (twice or role not in sides)
+            unsure = sum((bool(reading.named), alike, twice)) > 1
+        else:
+            continue
+        if begins:
+            found.turns.append(_Turn(role, mark))
+        else:
+            found.others.append(mark)
+            found.unsure.extend([mark] * unsure)
+    return found
+
+
+def _all_begin_with_names(
+    text: str, marks: Sequence[re.Match[str]], roles: Sequence[Role | None]
+) -> bool:
+    """Whether every line does, from the first turn on."""
+    known = [mark.start() for mark, role in zip(marks, roles, strict=True) if role is not None]
+    begun = known and {*known, *(mark.start() for mark in marks if _is_name(mark["name"]))}
+    return bool(begun) and all(line.start() in begun for line in _LINE.finditer(text, known[0]))
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text may be a name: one word, or a few of which none begins with a small letter."""
+    words = text.split()
+    capitalised = not any(word[0].islower() for word in words)
+    return len(words) == 1 or (len(words) <= _WORDS_OF_A_NAME and capitalised)
 
 
 def _role(name: str, reading: Reading) -> Role | None:
     """Return who somebody is: as the caller says, else by the usual words; None for strangers."""
-    if name in reading.named:
-        return reading.role_of(name)
-    return parse_role(name) if is_role(name) else _SPEAKERS.get(name.lower())
+    if name in reading.named or is_role(name):
+        return reading.who(name)
+    return "user" if name.lower() in _USER else None

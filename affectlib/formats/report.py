@@ -25,7 +25,8 @@ DROPS: Mapping[str, str] = MappingProxyType(
         "duplicate": "messages that stand there twice",
         "not_text": "parts of messages that are no text: images, sound, files",
         "not_a_person": "messages of people who were given no role",
-        "time": "times that are unclear, such as 3/4/2024; write them as 2024-03-04 22:02",
+        "speaker": "speakers that are unclear; what they say is left in the turn before; name them",
+        "time": "times that are unclear or none, such as 3/4/2024; write them as 2024-03-04 22:02",
     }
 )
 """Why messages or parts of messages are left out, and what that means."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, to_text, to_time
+from affectlib.formats._fields import first_of, to_text
 from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
 from affectlib.formats._people import People, Sent, chat_conversations, count_of, optional_text
@@ -196,7 +196,7 @@ def _sent(
         return None
     person = _person(message, is_bot, index, workspace)
     time = to_text(message.get("ts"))
-    return Sent(person, text, time, to_time(message.get("ts")))
+    return Sent(person, text, time, reading.time(message.get("ts")))
 
 
 def _person(message: Mapping[str, Any], is_bot: bool, index: int, workspace: _Workspace) -> str:

@@ -3,14 +3,19 @@
 A long table has one row a message: columns for the conversation's id, the role and the content,
 perhaps others (see `FIELDS`). A nested table has one row a conversation, with its messages as a
 list, or as JSON or Python text in a cell. Columns are found by their usual names, or named by the
-caller. A table that has neither ids of conversations nor roles is one of texts, each a message of
-the user by itself, if the caller names the column of the content.
+caller. A table without roles is one of texts, each a message of the user by itself, if the caller
+names the column of the content; ids of conversations may then be there once each. Roles may be
+people's names, if the caller says who is who.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
 conversation is handed out in the order of its last row, its messages in the order of their turns,
 else of their times, if each has one. Numeric dates with the year last are read if a number above 12
 in any of them tells whether the day comes first. A row that repeats the turn (or the message's id),
 the role and the content of another counts once; without such a column, repeated rows are kept.
+
+A quote in CSV that is missing, or not doubled within a cell, costs its row where it shows: where a
+cell goes on over several lines, and text follows on its last quote or the file ends before it. It
+does not show where the next quote happens to end a cell; the rows between them are then in that.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import Any, TextIO
 
@@ -31,7 +37,9 @@ from affectlib.formats._columns import (
     describe_header,
     find_columns,
     find_delimiter,
+    has_conversation_ids,
 )
+from affectlib.formats._csv import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
 from affectlib.formats._dates import DateOrder
 from affectlib.formats._fields import (
     is_missing,
@@ -45,7 +53,14 @@ from affectlib.formats._fields import (
 )
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
-from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, good_rows
+from affectlib.formats._reader import (
+    HOW_TO_NAME,
+    Item,
+    Reading,
+    RecordReader,
+    TextReader,
+    good_rows,
+)
 from affectlib.predictions import ConversationFailure
 
 __all__ = ["FIELDS", "NAME", "READERS", "allow_long_cells", "describe_columns", "describe_header"]
@@ -53,18 +68,10 @@ __all__ = ["FIELDS", "NAME", "READERS", "allow_long_cells", "describe_columns", 
 NAME = "table"
 
 _FLOAT_ID = re.compile(r"(\d+)\.0+")
-_PROBLEM = "\x00problem"
 _ABOUT = ("user_id", "model", "language", "title", "source")
 _TRIES = 100
-_LONGEST_CELL = 2**31 - 1
 
-
-def allow_long_cells() -> None:
-    """Raise the csv module's limit, which is one for the whole process.
-
-    By default it is 128 KiB, which is less than some messages.
-    """
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+_find_columns = partial(find_columns, texts_with_ids=True)
 
 
 def recognizes_text(beginning: str, reading: Reading) -> str | None:
@@ -93,7 +100,7 @@ def recognizes(record: Any) -> str | None:
     if not isinstance(record, Mapping):
         return None
     names = [name for name in record if isinstance(name, str)]
-    return _evidence(names, Reading()) if find_columns(names) else None
+    return _evidence(names, Reading()) if _find_columns(names) else None
 
 
 def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
@@ -108,20 +115,21 @@ def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
         OptionError: The caller named a column that is not there.
     """
     allow_long_cells()
-    lines = _Lines(stream, reading.limits.record_characters)
+    lines = Lines(stream, reading.limits.record_characters)
     try:
         header = next((line for line in lines if line.strip("\ufeff \r\n")), None)
-    except csv.Error:
+    except LongRowError:
         raise TranscriptFormatError(
             "the first line is longer than the limit (record_characters)"
         ) from None
     if header is None:
         return
-    delimiter = find_delimiter(header.lstrip("\ufeff"), reading.columns)
+    header = header.lstrip("\ufeff")
+    delimiter = find_delimiter(header, reading.columns)
     if delimiter is None:
-        raise TranscriptFormatError(f"found {describe_header(header)}")
-    rows = csv.reader(chain([header.lstrip("\ufeff")], lines), delimiter=delimiter)
-    yield from _read(_csv_rows(rows, lines), reading)
+        raise TranscriptFormatError(f"found {describe_header(header, reading.columns)}")
+    lines.give_back([header])
+    yield from _read(csv_rows(lines, delimiter), reading)
 
 
 def read_rows(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
@@ -143,74 +151,8 @@ READERS = (
 
 
 def _evidence(names: Sequence[str], reading: Reading) -> str:
-    found = find_columns(names, reading.columns) or {}
+    found = _find_columns(names, reading.columns) or {}
     return f"the columns {name_list([*found.values()])}"
-
-
-class _Lines:
-    """The lines of a file.
-
-    Attributes:
-        number: How many were read.
-        ended: Whether that is all of them.
-        row: Characters read since the row that is being read began; reset by who reads rows.
-    """
-
-    def __init__(self, stream: TextIO, limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-        self.number = 0
-        self.ended = False
-        self.row = 0
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._stream.readline(self._limit)
-        if not line:
-            self.ended = True
-            raise StopIteration
-        self.number += 1
-        self.row += len(line)
-        if self.row >= self._limit:
-            while line and not line.endswith(("\n", "\r")):
-                line = self._stream.readline(self._limit)
-            raise csv.Error
-        return line
-
-
-def _csv_rows(rows: Iterator[list[str]], lines: _Lines) -> Iterator[Row]:
-    """Yield the rows under a header; what is wrong with one stands in the column ``problem``."""
-    names: list[str] | None = None
-    while True:
-        problem = None
-        try:
-            cells = next(rows)
-        except StopIteration:
-            return
-        except csv.Error:
-            cells = [""]
-            problem = "the row is longer than the limit (record_characters)"
-        lines.row = 0
-        if problem is None and not any(cells):
-            continue
-        if names is None:
-            names = cells
-            continue
-        if cells == names:  # files that were put together one after the other
-            continue
-        if problem is None and lines.ended:
-            problem = "the file ends inside a quoted cell; a quote may be missing"
-        elif problem is None and (len(cells) < len(names) or any(cells[len(names) :])):
-            problem = (
-                f"the row has {len(cells)} cells, the header {len(names)}; a quote may be missing"
-            )
-        fields: dict[str, Any] = dict.fromkeys(names)
-        fields |= reversed([*zip(names, cells, strict=False)])  # of two columns the first counts
-        if problem is not None:
-            fields[_PROBLEM] = problem
-        yield Row(f"line {lines.number}", fields)
 
 
 def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
@@ -222,15 +164,16 @@ def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
             reading.place = row.place
             yield _nested(row.fields, reading)
         return
-    keyed = ((_conversation_id(row.fields), row) for row in known)
-    if "role" not in columns:
-        for _, row in keyed:
+    has_roles = "role" in columns
+    if not has_roles and not has_conversation_ids(columns, reading.columns):
+        for row in known:
             reading.place = row.place
             yield _text(row.fields, reading)
         return
+    keyed = ((_conversation_id(row.fields), row) for row in known)
     limit = reading.limits.record_characters
     for group in grouped(keyed, limit=limit, progress=reading.progress):
-        yield _long(group, order, reading)
+        yield _long(group, order, reading, has_roles=has_roles)
 
 
 def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], list[Row]]:
@@ -239,15 +182,15 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
     error: OptionError | TranscriptFormatError | None = None
     for row in islice(rows, _TRIES):
         seen.append(row)
-        names = [name for name in row.fields if isinstance(name, str) and name != _PROBLEM]
+        names = [name for name in row.fields if isinstance(name, str) and name != PROBLEM]
         try:
-            columns = find_columns(names, reading.columns)
+            columns = _find_columns(names, reading.columns)
         except OptionError as caught:
             error = error or caught
             continue
         if columns is not None:
             return columns, seen
-        error = error or TranscriptFormatError(f"found {describe_columns(names)}")
+        error = error or TranscriptFormatError(f"found {describe_columns(names, reading.columns)}")
     if error is not None:
         raise error
     return {}, seen
@@ -261,20 +204,21 @@ def _known(row: Row, columns: Mapping[str, str], order: DateOrder) -> Row:
 
 def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     found = {field: row.get(column) for field, column in columns.items()}
-    return found | {_PROBLEM: row[_PROBLEM]} if _PROBLEM in row else found
+    return found | {PROBLEM: row[PROBLEM]} if PROBLEM in row else found
 
 
 def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
     identifier = _conversation_id(row)
     try:
-        if _PROBLEM in row:
-            raise ConversationError(row[_PROBLEM])
+        if PROBLEM in row:
+            raise ConversationError(row[PROBLEM])
         cell = row["messages"]
         messages = _parse_cell(cell) if isinstance(cell, str) else cell
         if not isinstance(messages, list):
             raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
         parsed = [
-            to_message(named_message(message), index) for index, message in enumerate(messages)
+            to_message(named_message(message), index, reading)
+            for index, message in enumerate(messages)
         ]
         return _single(row, identifier, parsed, reading)
     except ConversationError as error:
@@ -284,8 +228,8 @@ def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
 def _text(row: Mapping[str, Any], reading: Reading) -> Item:
     identifier = _conversation_id(row)
     try:
-        if _PROBLEM in row:
-            raise ConversationError(row[_PROBLEM])
+        if PROBLEM in row:
+            raise ConversationError(row[PROBLEM])
         message = to_message({"role": "user", "content": _content(row["content"])}, 0)
     except ConversationError as error:
         return reading.failure(error, identifier)
@@ -296,15 +240,8 @@ def _single(
     row: Mapping[str, Any], identifier: str | None, messages: list[Message], reading: Reading
 ) -> Conversation:
     """Make a conversation of a row that is one, with its messages."""
-    _count_unclear_time(row, reading)
     about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
-    return to_conversation(about, messages)
-
-
-def _count_unclear_time(row: Mapping[str, Any], reading: Reading) -> None:
-    time = row.get("timestamp")
-    if to_time(time) is None and to_text(time) is not None:
-        reading.drop("time")
+    return to_conversation(about, messages, reading)
 
 
 def _parse_cell(text: str) -> Any:
@@ -321,7 +258,7 @@ def _parse_cell(text: str) -> Any:
         ) from None
 
 
-def _long(group: Group, order: DateOrder, reading: Reading) -> Item:
+def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) -> Item:
     messages: list[Any] = []
     reading.place = group.rows[0].place
     for row in group.rows:
@@ -329,6 +266,8 @@ def _long(group: Group, order: DateOrder, reading: Reading) -> Item:
         row.fields["timestamp"] = order.read(time) or time
     try:
         group.require_all()
+        if not has_roles:
+            _require_one(group)
         for row in _without_repeats(_in_order(group.rows), reading):
             reading.place = row.place
             if _is_stranger(row.fields, reading):
@@ -342,35 +281,53 @@ def _long(group: Group, order: DateOrder, reading: Reading) -> Item:
     )
 
 
+def _require_one(group: Group) -> None:
+    """Take the one row of a conversation for the user's.
+
+    Raises:
+        ConversationError: There are several, of which some may be the assistant's.
+    """
+    if len(group.rows) > 1 and group.key is not None:
+        raise ConversationError(
+            f"the conversation has {len(group.rows):,} rows, but no column says who wrote them; "
+            "name it, for example columns={'role': 'who'}",
+            field="role",
+        )
+    for row in group.rows:
+        row.fields["role"] = "user"
+
+
 def _message(
     row: Mapping[str, Any], identifier: str | None, index: int, reading: Reading
 ) -> Message:
-    if _PROBLEM in row:
-        raise ConversationError(row[_PROBLEM])
+    if PROBLEM in row:
+        raise ConversationError(row[PROBLEM])
     if identifier is None:
         raise ConversationError("the cell is empty", field="conversation_id")
     role = row.get("role")
-    message = to_message(
+    known = reading.who(role)
+    if known is None and isinstance(role, str):
+        raise ConversationError(
+            "unknown role; use user, assistant, system or tool, or name the users or the "
+            f"assistants {HOW_TO_NAME}",
+            index=index,
+            field="role",
+        )
+    return to_message(
         {
-            "role": role if _is_role(role, reading) else reading.role_of(role) or role,
+            "role": known or role,
             "content": _content(row.get("content")),
             "id": to_text(row.get("message_id")),
             "timestamp": row.get("timestamp"),
         },
         index,
+        reading,
     )
-    _count_unclear_time(row, reading)
-    return message
-
-
-def _is_role(name: Any, reading: Reading) -> bool:
-    """Whether a name is a role's own, such as system, and not one that the caller gave."""
-    return is_role(name) and name not in reading.named
 
 
 def _is_stranger(row: Mapping[str, Any], reading: Reading) -> bool:
     """Whether both sides were named and a good row is of neither of them nor of a role."""
-    if _PROBLEM in row or not (reading.users and reading.assistants):
+    if PROBLEM in row or not (reading.users and reading.assistants):
         return False
     name = row.get("role")
     return isinstance(name, str) and not (reading.role_of(name) or is_role(name))

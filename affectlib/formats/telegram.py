@@ -15,7 +15,7 @@ from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, record_id, require_list, to_text, to_time
+from affectlib.formats._fields import first_of, record_id, require_list, to_text
 from affectlib.formats._json import Record
 from affectlib.formats._people import (
     People,
@@ -147,7 +147,7 @@ def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | 
         reading.drop("empty", not is_media)
         return None
     people.add(person, names)
-    time = to_time(first_of(message, ("date_unixtime", "date")))
+    time = reading.time(first_of(message, ("date_unixtime", "date")))
     return Sent(person, text, to_text(message.get("id")), time)
 
 

@@ -183,7 +183,9 @@ def _sent(entry: _Entry, order: str, people: People, reading: Reading) -> Sent |
         reading.drop("event" if marked and text else "empty", not media)
         return None
     people.add(person, [person.removeprefix("~").strip()])
-    return Sent(person, text, timestamp=_timestamp(entry, order))
+    timestamp = _timestamp(entry, order)
+    reading.drop("time", timestamp is None)
+    return Sent(person, text, timestamp=timestamp)
 
 
 def _without_media(text: str) -> tuple[int, str]:

@@ -56,7 +56,7 @@ def parse_wildchat(record: Any, reading: Reading) -> Iterator[Conversation]:
     Raises:
         ConversationError: It is malformed; the error names the message and the field.
     """
-    yield _conversation(record, "wildchat")
+    yield _conversation(record, "wildchat", reading)
 
 
 def parse_lmsys(record: Any, reading: Reading) -> Iterator[Conversation]:
@@ -65,7 +65,7 @@ def parse_lmsys(record: Any, reading: Reading) -> Iterator[Conversation]:
     Raises:
         ConversationError: It is malformed; the error names the message and the field.
     """
-    yield _conversation(record, "lmsys")
+    yield _conversation(record, "lmsys", reading)
 
 
 READERS = (
@@ -82,11 +82,11 @@ def _evidence(record: Any, keys: tuple[str, ...]) -> str | None:
     return None if found is None else f'records with "conversation" and "{found}"'
 
 
-def _conversation(record: Any, source: str) -> Conversation:
+def _conversation(record: Any, source: str, reading: Reading) -> Conversation:
     given = require_list(record, "conversation")
     messages = [
         replace(
-            to_message(named_message(message), index),
+            to_message(named_message(message), index, reading),
             id=to_text(message.get("turn_identifier")),
         )
         for index, message in enumerate(given)
@@ -97,7 +97,7 @@ def _conversation(record: Any, source: str) -> Conversation:
         "user_id": next(filter(None, (_field(m, "user_id", "hashed_ip") for m in mappings)), None),
         "source": record.get("source") or source,
     }
-    conversation = to_conversation(about, messages)
+    conversation = to_conversation(about, messages, reading)
     found = {name: next((m[name] for m in mappings if name in m), None) for name in _METADATA}
     kept = {name: value for name, value in found.items() if isinstance(value, str | bool)}
     return replace(conversation, metadata={**conversation.metadata, **kept})

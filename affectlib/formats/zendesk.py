@@ -15,7 +15,7 @@ from typing import Any
 
 from affectlib.conversation import Conversation, Message, Role, clean_text
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, require_list, to_conversation, to_text, to_time
+from affectlib.formats._fields import first_of, require_list, to_conversation, to_text
 from affectlib.formats._html import html_to_text
 from affectlib.formats._people import count_of, optional_text, require_message
 from affectlib.formats._reader import Reading, RecordReader, each
@@ -87,7 +87,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         "created_at": ticket.get("created_at"),
         "source": "zendesk",
     }
-    yield to_conversation(about, messages)
+    yield to_conversation(about, messages, reading)
 
 
 READERS = (RecordReader("zendesk", recognizes, each(parse)),)
@@ -125,7 +125,7 @@ def _message(comment: Any, index: int, roles: _Roles, reading: Reading) -> Messa
         _role(comment, index, roles, reading),
         text,
         to_text(comment.get("id")),
-        to_time(comment.get("created_at")),
+        reading.time(comment.get("created_at")),
         "voice" if voice else None,
     )
 
