@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,7 +104,8 @@ def test_agreement(files, capsys):
     assert cli.main(["agreement", str(files / "gold.csv"), str(files / "other.csv")]) == 0
     out = capsys.readouterr().out
     assert "rows answered by both" in out
-    assert "Cohen's kappa            1.000" in out
+    assert "Cohen's kappa            1.000  (interval cannot be estimated)" in out
+    assert re.search(r"observed agreement +1\.000  \(95 % interval 0\.9\d\d to 1\.000\)", out)
     assert "rows have an answer in one sheet only" in out
 
 

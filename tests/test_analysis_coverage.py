@@ -118,7 +118,7 @@ def estimates(chance: np.random.Generator, study: Study) -> Iterator[tuple[str, 
     drawn_from = np.bincount(user[even], minlength=study.users).astype(float)
     used = drawn_from > 0
     mean, spread = clustered_mean(held[used], drawn_from[used])
-    yield "gold", exact_share(mean, spread, study.gold, 0.95)
+    yield "gold", exact_share(mean, spread, kish(drawn_from), study.gold, 0.95)
 
 
 @pytest.mark.slow

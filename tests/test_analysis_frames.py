@@ -9,9 +9,18 @@ import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from polars.testing import assert_frame_equal
 
 import affectlib.analysis
-from affectlib.analysis import AnalysisWarning, TableError, read_labels, simulate, users
+from affectlib.analysis import (
+    AnalysisWarning,
+    TableError,
+    cue_pairs,
+    read_labels,
+    simulate,
+    trajectory,
+    users,
+)
 from affectlib.analysis._frames import labels_table, table
 from affectlib.cli._labels import model_of
 from affectlib.corpus import output_schema
@@ -86,6 +95,25 @@ def test_sheets_with_semicolons_and_decimal_commas(tmp_path, encoding):
     assert rows["note"].to_list() == ["é, ;", "1,5 ou 2"]
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_brackets_in_a_name_are_no_pattern(tmp_path, suffix):
+    meant, other = tmp_path / f"labels[1].{suffix}", tmp_path / f"labels1.{suffix}"
+    for path, identifier in ((meant, "meant"), (other, "other")):
+        frame = pl.DataFrame({"conversation_id": [identifier], "label": ["task"]})
+        getattr(frame, {"jsonl": "write_ndjson"}.get(suffix, f"write_{suffix}"))(path)
+    assert read_labels(meant).collect()["conversation_id"].to_list() == ["meant"]
+    other.unlink()
+    assert read_labels(meant).collect().height == 1
+
+
+def test_brackets_in_the_name_of_a_folder_of_shards_are_no_pattern(tmp_path):
+    for name in ("run[1]", "run1"):
+        (tmp_path / name).mkdir()
+        frame = pl.DataFrame({"conversation_id": [name], "label": ["task"]})
+        frame.write_parquet(tmp_path / name / "part-000000000000.parquet")
+    assert read_labels(tmp_path / "run[1]").collect()["conversation_id"].to_list() == ["run[1]"]
+
+
 def test_unreadable_files_are_named(tmp_path):
     broken = tmp_path / "labels.parquet"
     broken.write_bytes(b"no parquet")
@@ -101,6 +129,73 @@ def test_unreadable_files_are_named(tmp_path):
     twice.write_text("record,label\n1,task\nrecord,label\n")
     with pytest.raises(TableError, match=r"twice\.csv: the file cannot be read"):
         read_labels(twice)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_tables_that_pandas_saved_again_are_read(tmp_path, suffix):
+    failed = pl.col("record") % 5 == 0
+    counts = ("label", "probability", "any", "user_messages", "truncated_tokens")
+    labels = PEOPLE.conversations.with_columns(
+        status=pl.when(failed).then(pl.lit("error")).otherwise("status"),
+        **{name: pl.when(~failed).then(name) for name in counts},
+    )
+    path = tmp_path / f"labels.{suffix}"
+    labels.write_csv(tmp_path / "first.csv")
+    again = pd.read_csv(tmp_path / "first.csv")
+    assert again["user_messages"].dtype == float
+    if suffix == "csv":
+        again.to_csv(path, index=False)
+    else:
+        again.to_json(path, orient="records", lines=True, double_precision=15)
+    found = labels_table(read_labels(path)).collect()
+    assert_frame_equal(found, labels_table(labels).collect())
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("record,any\n1,true\n2.0,FALSE\n2.5,\n", "'record', row 4 .* no whole number"),
+        ("record,any\n1,true\nNA,\n,maybe\n", "'any', row 4 .* neither true nor false"),
+        ("record,any,probability\n1,,0.5\n2,,high\n", "'probability', row 3 .* no number"),
+    ],
+)
+def test_cells_that_are_not_what_their_column_holds_are_named(tmp_path, cells, problem):
+    path = tmp_path / "odd.csv"
+    path.write_text(cells)
+    with pytest.raises(TableError, match=rf"odd\.csv: the file cannot .*{problem}") as found:
+        read_labels(path)
+    assert not {"2.5", "maybe", "high"} & {*str(found.value).split()}
+
+
+def test_a_whole_float_among_json_lines_is_no_error_and_another_is_named(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"record": 1.0}\n{"record": null}\n{"record": 3}\n')
+    assert read_labels(path).collect()["record"].to_list() == [1, None, 3]
+    path.write_text('{"record": 1.0}\n{"record": 2.5}\n')
+    with pytest.raises(TableError, match=r"'record', row 2 \(the .* row 1\): no whole number"):
+        read_labels(path)
+
+
+def test_a_gap_as_r_writes_it_is_one_among_numbers(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(
+        "user_id,score,age,moved,place,weight\n"
+        "7,1.5,30,TRUE,NA,1.0\nNA,NA,NA,NA,FR,2.0\n8,2,41,FALSE,FR,NA\n"
+    )
+    rows = read_labels(path).collect()
+    assert rows["user_id"].to_list() == ["7", "NA", "8"]
+    assert rows["score"].to_list() == [1.5, None, 2.0]
+    assert rows["age"].to_list() == [30, None, 41]
+    assert rows["moved"].to_list() == [True, None, False]
+    assert rows["place"].to_list() == ["NA", "FR", "FR"]  # Namibia
+    assert rows["weight"].to_list() == [1.0, 2.0, None]
+    assert rows.dtypes == [pl.String, pl.Float64, pl.Int64, pl.Boolean, pl.String, pl.Float64]
+
+
+def test_a_gap_far_down_is_one_too(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("user_id,score\n" + "".join(f"u{n},{n}\n" for n in range(10_001)) + "x,NA\n")
+    assert read_labels(path).collect()["score"].null_count() == 1
 
 
 def test_a_folder_of_shards(tmp_path):
@@ -164,6 +259,38 @@ def test_mixed_time_zones_become_utc():
 def test_times_that_are_none_are_named(values):
     with pytest.raises(TableError, match="labels, started_at"):
         labels_table(pl.DataFrame({"label": ["task", "task"], "started_at": values}))
+
+
+def test_a_column_of_one_s_own_does_not_stand_for_the_time():
+    own = datetime(2000, 1, 1)
+    frame = pl.DataFrame(
+        {"label": "task", "started_at": ["2025-03-01T12:00:00Z", "1740830400"], "moment": own}
+    )
+    found = labels_table(frame).collect()
+    assert {moment.replace(tzinfo=None) for moment in found["started_at"]} == {
+        datetime(2025, 3, 1, 12)
+    }
+    assert found["moment"].to_list() == [own, own]
+
+
+def test_ids_with_a_fraction_keep_it():
+    ids = [1.1, 1.2, 2.0, None, float("nan")]
+    for frame in (pl.DataFrame({"user_id": ids}), pd.DataFrame({"user_id": ids})):
+        found = labels_table(frame).collect()["user_id"].to_list()
+        assert found == ["1.1", "1.2", "2", None, None]
+
+
+def test_ids_of_several_types_in_a_column_are_alike():
+    mixed = pd.DataFrame({"user_id": pd.Series([1, 1.0, 1.5, "a", None], dtype=object)})
+    found = labels_table(mixed).collect()["user_id"].to_list()
+    assert found == ["1", "1", "1.5", "a", None]
+
+
+def test_cues_that_are_no_number_are_not_known():
+    unknown = PEOPLE.messages.with_columns(pl.col(pl.Float64).fill_null(float("nan")))
+    assert unknown["shows_empathy"].is_nan().any()
+    for analysis in (users, cue_pairs, trajectory):
+        assert_frame_equal(analysis(unknown), analysis(PEOPLE.messages))
 
 
 def test_numeric_ids_are_text_and_empty_ones_missing():

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from affectlib.analysis import (
     Accuracy,
@@ -13,6 +15,7 @@ from affectlib.analysis import (
     calibration,
     measured_accuracy,
     prevalence,
+    sample,
     simulate,
 )
 from affectlib.analysis._intervals import (
@@ -32,6 +35,13 @@ MEASURED = Accuracy(80, 20, 980, 20)
 
 def figures(frame: pl.DataFrame) -> dict[str, dict[str, object]]:
     return {row["method"]: row for row in frame.to_dicts()}
+
+
+def of_different_users(gold: pl.DataFrame) -> pl.DataFrame:
+    """One row of each user."""
+    owners = PEOPLE.conversations.select("record", "user_id")
+    own = gold.join(owners, on="record", maintain_order="left")
+    return own.unique("user_id", keep="first", maintain_order=True).drop("user_id")
 
 
 def test_gold_sample_finds_what_counting_misses():
@@ -74,7 +84,8 @@ def test_weights_make_an_uneven_draw_even():
     truth = PEOPLE.truth["prevalence"]
     found = figures(prevalence(PEOPLE.conversations, gold))["ppi"]
     assert found["low"] <= truth <= found["high"]
-    unweighted = figures(prevalence(PEOPLE.conversations, gold.drop("weight")))["gold"]
+    with pytest.warns(AnalysisWarning, match="taken for an even draw"):
+        unweighted = figures(prevalence(PEOPLE.conversations, gold.drop("weight")))["gold"]
     assert unweighted["low"] > truth
 
 
@@ -150,7 +161,8 @@ def test_missing_user_ids_are_a_stated_fallback():
 
 
 def test_too_few_positives_are_said_and_not_corrected_by():
-    gold = PEOPLE.gold_conversations.filter(pl.col("gold") == "task").head(100)
+    calm = PEOPLE.gold_conversations.filter(pl.col("gold") == "task")
+    gold = of_different_users(calm).head(100)
     with pytest.warns(AnalysisWarning, match="0 of 100 gold labels are emotional"):
         found = figures(prevalence(PEOPLE.conversations, gold))
     assert found["ppi"]["estimate"] is None
@@ -174,6 +186,55 @@ def test_one_user_alone():
     assert found["high"] > 0.5  # one user says next to nothing of others
 
 
+def of_equal_users(
+    users: int, rows: int, emotional: Callable[[int, int], bool]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labels of users with as many rows each, and a gold label of every row."""
+    labels = pl.DataFrame(
+        [
+            {"conversation_id": f"c{user}-{row}", "user_id": f"u{user}", "label": "task"}
+            | {"probability": 0.1, "weight": 1.0}
+            | {"gold": "emotional" if emotional(user, row) else "task"}
+            for user in range(users)
+            for row in range(rows)
+        ]
+    )
+    gold = labels.select("conversation_id", "weight", "gold")
+    return labels.drop("weight", "gold"), gold
+
+
+@pytest.mark.filterwarnings("ignore:0 of 600 gold labels:affectlib.analysis.AnalysisWarning")
+def test_equal_gold_labels_of_few_users_say_as_much_as_the_users():
+    labels, gold = of_equal_users(12, 50, lambda user, row: False)
+    exact = 1 - 0.025 ** (1 / 12)  # Clopper and Pearson for 0 of 12
+    assert figures(prevalence(labels, gold))["gold"]["high"] == pytest.approx(exact)
+    assert calibration(labels, gold)["high"].to_list() == pytest.approx([exact])
+    uneven = gold.with_columns(weight=pl.int_range(pl.len()) // 50 + 1.0)
+    worth = 78**2 / 650  # users of weights 1 to 12
+    found = figures(prevalence(labels, uneven))["gold"]["high"]
+    assert found == pytest.approx(1 - 0.025 ** (1 / worth))
+
+
+def test_gold_labels_of_one_user_say_as_much_as_one_row():
+    labels, gold = of_equal_users(30, 50, lambda user, row: row < 5 + user % 5)
+    found = figures(prevalence(labels, gold.head(50), min_users=0))
+    for method in ("gold", "ppi"):
+        assert found[method]["estimate"] == pytest.approx(0.1)
+        assert found[method]["high"] > 0.8
+    every = figures(prevalence(labels, gold, min_users=0))
+    assert every["gold"]["high"] < 0.2
+
+
+def test_accuracy_without_errors_on_few_users_is_not_certain():
+    labels, gold = of_equal_users(300, 50, lambda user, row: (row + user) % 25 == 0)
+    labels = labels.with_columns(label=gold["gold"])
+    of_few, of_many = gold.head(600), gold.gather_every(25)
+    high = [
+        figures(prevalence(labels, sheet))["rogan_gladen"]["high"] for sheet in (of_few, of_many)
+    ]
+    assert high[0] > 1.2 * high[1]
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -191,12 +252,36 @@ def test_one_user_alone():
         (lambda gold: gold.with_columns(pl.col("record") + 10**6), "50 of 50 rows belong to no"),
         (lambda gold: gold.with_columns(pl.col("record").reverse()), "belong to no row"),
         (lambda gold: gold.with_columns(pl.col("conversation_id") + "x"), "50 of 50 rows belong"),
+        (
+            lambda gold: gold.with_columns(message=pl.lit(0)),
+            "hand labels of messages .* are of conversations; give the labels of messages",
+        ),
     ],
 )
 def test_bad_gold_is_named(change, problem):
     gold = PEOPLE.gold_conversations.head(50)
     with pytest.raises(TableError, match=problem):
         prevalence(PEOPLE.conversations, change(gold))
+
+
+def test_gold_and_weight_are_those_of_the_sheet():
+    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold")
+    gold = gold.join(PEOPLE.gold_conversations, on=["record", "conversation_id"])
+    own = PEOPLE.conversations.with_columns(gold=pl.lit("task"), weight=pl.lit(1.0), place=1)
+    assert_frame_equal(prevalence(own, gold), prevalence(PEOPLE.conversations, gold))
+    assert_frame_equal(calibration(own, gold), calibration(PEOPLE.conversations, gold))
+
+
+def test_rows_without_users_stay_the_same_each_time_a_lazy_frame_is_read():
+    some = PEOPLE.conversations.with_columns(
+        user_id=pl.when(pl.col("record") % 7 > 0).then("user_id")
+    )
+    shuffled = some.lazy().map_batches(lambda rows: rows.sample(fraction=1, shuffle=True))
+    gold = PEOPLE.gold_conversations.sample(800, seed=1)
+    for by in (None, "model"):
+        with pytest.warns(AnalysisWarning, match="have no user id"):
+            found, expected = (prevalence(frame, gold, by=by) for frame in (shuffled, some))
+        assert_frame_equal(found, expected)
 
 
 def test_ids_that_are_there_twice_cannot_be_joined():
@@ -218,18 +303,20 @@ def test_gold_of_labels_without_ids_is_told_from_that_with_ids():
 def test_numbers_that_are_there_twice_are_told_apart_by_ids():
     half = PEOPLE.conversations.head(300)
     twice = pl.concat([half, half.with_columns(pl.col("conversation_id") + "b")])
-    gold = twice.select("record", "conversation_id", gold=pl.lit("task"))
+    gold = twice.select("record", "conversation_id", weight=1.0, gold=pl.lit("task"))
     with pytest.warns(AnalysisWarning, match="0 of 600 gold labels"):
         assert figures(prevalence(twice, gold, min_users=0))["gold"]["gold"] == 600
 
 
+@pytest.mark.filterwarnings("ignore:gold, gold. 1 is read as:affectlib.analysis.AnalysisWarning")
 @pytest.mark.parametrize("answers", [["yes", "no"], ["TRUE", "false"], [1, 0], [True, False]])
 def test_answers_have_synonyms_and_gaps(answers):
     sheet = pl.DataFrame({"record": [*range(40)], "gold": answers * 20}, strict=False)
+    sheet = sheet.with_columns(weight=1.0)
     first = prevalence(PEOPLE.conversations, sheet, min_users=0)
     assert figures(first)["gold"]["estimate"] == 0.5
     gaps = sheet.with_columns(pl.col("gold").cast(pl.String)).vstack(
-        pl.DataFrame({"record": [90, 91, 92], "gold": ["unsure", "", None]})
+        pl.DataFrame({"record": [90, 91, 92], "gold": ["unsure", "", None], "weight": 1.0})
     )
     with pytest.warns(AnalysisWarning, match="3 of 43 rows have no answer"):
         assert figures(prevalence(PEOPLE.conversations, gaps, min_users=0))["gold"]["gold"] == 40
@@ -239,6 +326,10 @@ def test_answers_have_synonyms_and_gaps(answers):
     ("options", "problem"),
     [
         ({"by": "country"}, "by: no column 'country'; there are conversation_id"),
+        (
+            {"by": "method"},
+            "by: 'method' is a name that the result .* rename that column of labels",
+        ),
         ({"confidence": 95}, "confidence must be more than 0 and less than 1"),
         ({"gold": PEOPLE.gold_conversations, "measured": MEASURED}, "not both"),
     ],
@@ -246,6 +337,13 @@ def test_answers_have_synonyms_and_gaps(answers):
 def test_bad_options_are_named(options, problem):
     with pytest.raises(OptionError, match=problem):
         prevalence(PEOPLE.conversations, **options)
+
+
+@pytest.mark.parametrize("name", ["gold", "users", "units", "suppressed", "called", "weight"])
+def test_groups_do_not_have_names_of_the_result(name):
+    labels = PEOPLE.conversations.with_columns(pl.col("model").alias(name))
+    with pytest.raises(OptionError, match=f"by: '{name}' is a name"):
+        prevalence(labels, by=["language", name])
 
 
 def test_period_without_times_is_named():
@@ -308,7 +406,7 @@ def test_intervals_agree_with_published_formulas():
     mean, spread = clustered_mean(hits, ones)
     assert mean == 0.03
     assert spread.variance == pytest.approx(0.03 * 0.97 / 999)
-    exact = exact_share(mean, spread, 1000, 0.95)
+    exact = exact_share(mean, spread, 1000, 1000, 0.95)
     # Clopper and Pearson for 30 of 1,000, a little wider for the estimated variance
     assert exact.low == pytest.approx(0.02034, abs=0.002)
     assert exact.high == pytest.approx(0.04255, abs=0.003)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis._frames import read_labels
+from affectlib.analysis import read_labels
 
 SECRET = "</script><script>document.title = 'broken'</script><b onclick=1>"
 

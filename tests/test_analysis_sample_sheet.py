@@ -11,8 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from affectlib.analysis import TableError
-from affectlib.analysis._frames import read_labels
+from affectlib.analysis import TableError, read_labels
 from affectlib.analysis._pages import write_page
 from affectlib.analysis.sheet import annotation_page
 from affectlib.analysis.sheet_texts import TEXTS

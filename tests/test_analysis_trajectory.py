@@ -76,6 +76,19 @@ def test_files_that_were_put_together_number_their_conversations_anew():
     assert found["charged"] == found["turns personal"] == pytest.approx(1 / 2)
 
 
+@pytest.mark.parametrize("analysis", [onset, trajectory])
+def test_conversations_that_cannot_be_told_apart_are_refused(analysis):
+    nameless = pl.DataFrame(chat("a", "x", "tte")).with_columns(conversation_id=None)
+    first = nameless.with_columns(record=0)
+    # The second chat begins with the assistant: no message of its user has the place of another.
+    second = first.with_columns(pl.col("message") + 1)
+    with pytest.raises(TableError, match="same conversation_id and record and user_id and message"):
+        analysis(pl.concat([first, second]))
+    with pytest.raises(TableError, match="rows without conversation_id, so conversations cannot"):
+        analysis(nameless)
+    analysis(pl.concat([first, second.with_columns(record=1)]))
+
+
 def test_places_of_onset_add_up():
     found = onset(PEOPLE.messages)
     first = found.filter(pl.col("measure").str.starts_with("first"))
@@ -100,6 +113,30 @@ def test_pairs_of_cues_that_go_together_stand_out():
         (pl.col(row["cue"]) >= 0.5) & (pl.col(row["other"]) >= 0.5)
     )
     assert row["estimate"] == pytest.approx(both.to_series().mean())
+
+
+def test_lift_is_of_the_rows_in_which_both_cues_are_known():
+    chance = np.random.default_rng(0)
+    known = pl.int_range(pl.len()) < 200
+    frame = pl.DataFrame(
+        {
+            "user_id": [f"u{place}" for place in range(1000)],
+            "label": "task",
+            "in_crisis": chance.random(1000),
+            "shows_empathy": chance.random(1000),
+        }
+    ).with_columns(
+        pl.when(known).then("in_crisis").otherwise(0.0),
+        pl.when(known).then("shows_empathy"),
+    )
+    found = cue_pairs(frame).row(0, named=True)
+    assert found["lift"] == cue_pairs(frame.head(200))["lift"][0]
+    assert found["lift"] == pytest.approx(1, abs=0.2)
+    flags = frame.head(200).select(pl.col("in_crisis", "shows_empathy") >= 0.5)
+    expected = (flags["in_crisis"] & flags["shows_empathy"]).mean() / (
+        flags["in_crisis"].mean() * flags["shows_empathy"].mean()
+    )
+    assert found["lift"] == pytest.approx(expected)
 
 
 def test_each_cue_has_its_threshold():
@@ -166,6 +203,34 @@ def test_agreement_where_nobody_finds_anything_is_not_defined():
     assert found["Cohen's kappa"] is found["Krippendorff's alpha"] is None
 
 
+@pytest.mark.parametrize("rows", [2, 40])
+def test_where_nobody_disagrees_only_observed_agreement_has_an_interval(rows):
+    one, other = sheets(rows // 2, 0, 0, rows // 2)
+    found = {row["measure"]: row for row in agreement(one, other).to_dicts()}
+    assert {row["estimate"] for row in found.values()} == {1.0}
+    observed = found.pop("observed agreement")
+    exact = 0.025 ** (1 / rows)  # Clopper and Pearson for all of them
+    assert (observed["low"], observed["high"]) == (pytest.approx(exact), 1.0)
+    assert {(row["low"], row["high"]) for row in found.values()} == {(None, None)}
+
+
+def test_where_all_disagree_it_is_the_other_way_round():
+    found = agreement(*sheets(0, 20, 20, 0)).row(0, named=True)
+    assert found["estimate"] == found["low"] == 0
+    assert found["high"] == pytest.approx(1 - 0.025 ** (1 / 40))
+
+
+def test_messages_of_one_conversation_say_as_much_of_agreement_as_one_row():
+    one, other = (
+        sheet.with_columns(conversation_id=pl.lit("c"), message=pl.int_range(pl.len()))
+        for sheet in sheets(12, 5, 3, 80)
+    )
+    observed, *rest = agreement(one, other).to_dicts()
+    assert observed["estimate"] == 0.92
+    assert observed["low"] < 0.1
+    assert {row["low"] for row in rest} == {None}
+
+
 def test_rows_of_one_sheet_alone_are_said():
     one, other = sheets(10, 2, 2, 20)
     with pytest.warns(AnalysisWarning, match="4 rows have an answer in one sheet only"):
@@ -177,5 +242,9 @@ def test_rows_of_one_sheet_alone_are_said():
         agreement(numbered[0], numbered[1].with_columns(pl.col("conversation_id") + "x"))
     with pytest.raises(TableError, match="second sheet: rows with the same conversation_id"):
         agreement(one, pl.concat([other, other]))
+    of_messages = other.with_columns(message=0)
+    for sheets_given, name in (((of_messages, one), "first"), ((one, of_messages), "second")):
+        with pytest.raises(TableError, match=f"{name} sheet: its answers are of messages"):
+            agreement(*sheets_given)
     with pytest.raises(TableError, match="second sheet: no column 'gold'"):
         agreement(one, other.drop("gold"))

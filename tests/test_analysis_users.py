@@ -169,6 +169,62 @@ def test_rows_without_user_or_time_are_said():
         users(PEOPLE.messages.drop("user_id"))
 
 
+def put_together() -> pl.DataFrame:
+    """Two exports of one user, each numbered from 0, and one of another."""
+    rows = [
+        message("a", None, 0, 0, "emotional"),
+        message("a", None, 1, 1),
+        message("a", None, 0, 600),
+        message("b", None, 0, 0),
+    ]
+    return pl.DataFrame(rows).with_columns(record=0)
+
+
+def test_conversations_that_cannot_be_told_apart_are_refused():
+    files = put_together()
+    for frame, problem in (
+        (files, "rows with the same conversation_id and record and user_id and message, so conv"),
+        (files.drop("record"), "rows without conversation_id, so conversations cannot be told"),
+        (files.with_columns(record=None), "rows without conversation_id and record, so conv"),
+        (files.drop("record", "conversation_id"), "no column 'conversation_id'"),
+    ):
+        with pytest.raises(TableError, match=f"labels: {problem}"):
+            users(frame)
+    numbered = files.with_columns(record=pl.Series([0, 0, 1, 0]))
+    assert users(numbered)["conversations"].to_list() == [2, 1]
+    unknown = files.with_columns(user_id=pl.when(pl.col("user_id") == "b").then("user_id"))
+    with pytest.warns(AnalysisWarning):  # rows without a user are left out before
+        assert users(unknown)["conversations"].to_list() == [1]
+
+
+def test_conversations_that_are_there_twice_are_refused():
+    twice = pl.concat([PEOPLE.conversations, PEOPLE.conversations.head(1)])
+    with pytest.raises(TableError, match="same conversation_id and record and user_id, so"):
+        users(twice)
+    first = pl.col("record") == 0
+    nameless = PEOPLE.conversations.with_columns(
+        conversation_id=pl.when(~first).then("conversation_id")
+    )
+    with pytest.raises(TableError, match="rows without conversation_id, so"):
+        users(nameless.drop("record"))
+    assert users(PEOPLE.conversations.drop("record", "conversation_id")).height == 300
+
+
+def test_turns_from_labels_of_conversations_are_an_upper_bound():
+    rows = [message("a", "x", place, place) for place in range(4)]
+    rows[1]["label"] = rows[2]["label"] = None  # messages without text
+    rows[0]["label"] = "emotional"
+    exact = users(pl.DataFrame([*rows, message("b", "y", 0, 0)]))
+    assert exact.select("user_messages", "turns", "charged_turns").row(0) == (4, 2, 1)
+    conversation = {"conversation_id": "x", "user_id": "a", "label": "emotional", "any": True}
+    conversation |= {"adjusted": 1.0, "rate": 0.5, "user_messages": 4, "assistant_messages": 0}
+    other = conversation | {"conversation_id": "y", "user_id": "b", "label": "task", "rate": 0.0}
+    with pytest.warns(AnalysisWarning, match="no row has a time"):
+        bound = users(pl.DataFrame([conversation, other]))
+    assert bound.select("user_messages", "turns", "charged_turns").row(0) == (4, 4, 2)
+    assert bound["turn_rate"][0] == exact["turn_rate"][0]
+
+
 def test_one_user_and_equal_labels_are_said():
     with pytest.warns(AnalysisWarning, match="there is one user only"):
         found = users(PEOPLE.messages.filter(pl.col("user_id") == "u00001"))

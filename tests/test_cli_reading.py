@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,24 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "convert", source, "-o", out)[0] == 2
     assert run(capsys, "convert", source, "-o", out, "--overwrite", "--quiet") == (0, "", "")
     assert len([*read_conversations(out)]) == 1
+
+
+def test_convert_names_skipped_files_even_if_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "chats"
+    folder.mkdir()
+    shutil.copy(FIXTURES / "chatgpt" / "branches.json", folder)
+    (folder / "README.txt").write_text("What is in this folder.\n")
+    told = []
+    for option in ((), ("--quiet",)):
+        out = tmp_path / f"{len(option)}.jsonl"
+        status, printed, err = run(capsys, "convert", folder, "-o", out, *option)
+        assert (status, printed) == (0, "")
+        told.append(err)
+    assert told[1] == "files skipped\n          1  it has no known format (README.txt)\n"
+    assert told[0].endswith(told[1])
+    assert told[0] != told[1]
 
 
 def test_convert_with_failures_and_roles(

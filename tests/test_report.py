@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from affectlib import cli
-from affectlib.analysis import TableError, concentration, prevalence, users
+from affectlib.analysis import AnalysisWarning, TableError, concentration, prevalence, users
 from affectlib.analysis._pages import write_page
 from affectlib.analysis.report import report_page
 from affectlib.analysis.report._words import Words
@@ -194,6 +194,46 @@ def test_each_cue_counts_from_its_threshold():
     assert found["Seeks support"] == ["0.0%", "user", "0.50"]
     with pytest.raises(OptionError, match="cue_threshold: no cue 'sadness'"):
         report_page(labels, cue_threshold={"sadness": 0.06})
+
+
+def test_what_rests_on_no_column_of_participants_is_of_all_users():
+    people, words = population(), Words("en")
+    some = people.participants.drop("growing").head(60)
+    options = {"messages": people.messages, "gold": gold(), "made_on": date(2025, 6, 1)}
+    alone = report_page(people.conversations, **options)
+    joined = report_page(
+        people.conversations,
+        participants=some,
+        by="modality",
+        outcomes=["loneliness_end"],
+        **options,
+    )
+    for section in ("users", "deciles", "trends", "data"):
+        assert cells(joined, section) == cells(alone, section), section
+    page = text_of(joined)
+    assert "150 users who had them" in page
+    assert "Linear regression over 60 users" in page
+    assert words("unknown") in cells(joined, "group-0")
+    with pytest.warns(AnalysisWarning, match="participants: 90 of 150 users are not in it"):
+        report_page(people.conversations, participants=some)
+
+
+def test_a_group_that_labels_and_participants_both_have_is_refused():
+    people = population()
+    both = people.conversations.with_columns(modality=pl.lit("text"))
+    with pytest.raises(OptionError, match="labels and participants both have a column 'modality'"):
+        report_page(both, participants=people.participants, by="modality")
+    assert "By “modality”" in text_of(report_page(both, by="modality"))
+
+
+def test_rows_without_users_beside_participants_and_gold():
+    people = population()
+    some = people.conversations.with_columns(
+        user_id=pl.when(pl.col("record") % 9 > 0).then("user_id")
+    )
+    shuffled = some.lazy().map_batches(lambda rows: rows.sample(fraction=1, shuffle=True))
+    options = {"participants": people.participants, "gold": gold(), "made_on": date(2025, 6, 1)}
+    assert text_of(report_page(shuffled, **options)) == text_of(report_page(some, **options))
 
 
 def test_names_of_groups_are_no_formulas():

@@ -11,9 +11,10 @@ named in ``by=``. Frames of both levels are taken where it makes sense: a frame 
 rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
 
 **Gold labels** are a sheet that a person filled in: ``record`` (or ``conversation_id``), for
-messages also ``message``, ``gold`` (``emotional`` or ``task``, empty or ``unsure`` if there is no
-answer) and ``weight``: how many rows of the corpus the row stands for, the inverse of the chance
-that it had to be drawn. Without ``weight`` all rows count the same. Other columns are ignored.
+messages, and for them alone, also ``message``, ``gold`` (``emotional`` or ``task``, empty or
+``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the row stands for,
+the inverse of the chance that it had to be drawn. Without ``weight`` all rows count the same, and a
+warning says so. Other columns are ignored.
 
 **What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
 figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
@@ -55,7 +56,8 @@ from __future__ import annotations
 from affectlib._extras import requires_extra
 
 with requires_extra("analysis"):
-    from affectlib.analysis._frames import AnalysisWarning, TableError, read_labels
+    from affectlib.analysis._files import read_labels
+    from affectlib.analysis._frames import AnalysisWarning, TableError
     from affectlib.analysis.agreement import agreement
     from affectlib.analysis.association import associate
     from affectlib.analysis.concentration import concentration, lorenz

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
@@ -14,26 +12,22 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
-from affectlib._output import FORMULA
-from affectlib._rows import RowLevel, output_schema
-from affectlib._shards import parquet_shards
+from affectlib._rows import RowLevel
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
-from affectlib.formats._sources import NOT_UTF8
 from affectlib.taxonomy import CUES, EMOTIONAL, LABELS
 
-__all__ = ["AnalysisWarning", "TableError", "read_labels"]
+__all__ = ["AnalysisWarning", "TableError"]
 
-_KEYS = ("conversation_id", "record")
-_TIMES = ("timestamp", "started_at")
+KEYS = ("conversation_id", "record")
+TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
-_GUARDED = ("conversation_id", "user_id", "model", "language", "source", "error")
-_INFERRED = 10_000
-_TRUTH = {
-    **dict.fromkeys(("TRUE", "VRAI", "WAHR", "VERDADERO", "VERO"), "true"),
-    **dict.fromkeys(("FALSE", "FAUX", "FALSCH", "FALSO"), "false"),
-}
 _CUE_THRESHOLD = 0.5
+_MERGED = "conversations cannot be told apart"
+_REMEDY = (
+    "label the files in one go, number record through all of them, or give each conversation its "
+    "own id"
+)
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 
@@ -111,9 +105,26 @@ class Labels(Table):
         Raises:
             TableError: There is neither an id of conversations nor their number.
         """
-        keys = [name for name in _KEYS if name in self.columns]
-        self.require(keys or _KEYS)
+        keys = [name for name in KEYS if name in self.columns]
+        self.require(keys or KEYS)
         return [*keys, "user_id"] if "user_id" in self.columns else keys
+
+    def distinct_keys(self) -> list[str]:
+        """Return `conversation_keys`, which tell the conversations apart.
+
+        Raises:
+            TableError: They do not, or there are none.
+        """
+        keys = self.conversation_keys()
+        names = [name for name in keys if name in KEYS]
+        nameless = pl.all_horizontal(pl.col(names).is_null()).any()
+        if self.rows.select(nameless).collect(engine="streaming").item():
+            raise TableError(
+                f"{self.name}: rows without {' and '.join(names)}, so {_MERGED}; {_REMEDY}"
+            )
+        row = [*keys, "message"] if self.level == "message" else keys
+        refuse_alike(self.rows, row, self.name, _MERGED)
+        return keys
 
     def labelled(self) -> Labels:
         """Return the rows that have a label, with it as the flag ``charged``.
@@ -165,7 +176,7 @@ def table(frame: Any, name: str) -> Table:
 
 
 def labels_table(frame: Any, name: str = "labels") -> Labels:
-    """Take a frame of labels: drop rows that failed, make ids text and times UTC.
+    """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN of cues null.
 
     Raises:
         InputTypeError: It is no frame.
@@ -177,9 +188,10 @@ def labels_table(frame: Any, name: str = "labels") -> Labels:
     if "status" in schema:
         rows = rows.filter(pl.col("status").is_null() | (pl.col("status") == "ok"))
     rows = rows.with_columns(
-        as_text(column, schema[column]) for column in _TEXTS if column in schema
+        *(as_text(column, schema[column]) for column in _TEXTS if column in schema),
+        *(pl.col(cue).fill_nan(None) for cue in CUES if cue in schema and schema[cue].is_float()),
     )
-    for column in _TIMES:
+    for column in TIMES:
         if column in schema:
             rows = _in_utc(rows, column, schema[column], name)
     return Labels(
@@ -190,113 +202,45 @@ def labels_table(frame: Any, name: str = "labels") -> Labels:
 def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
     """Return a column of ids as text; whole floats lose their fraction, empty text is null."""
     values = pl.col(column)
-    if kind is not None and kind.is_float():
-        values = values.cast(pl.Int64, strict=False)
     text = values.cast(pl.String)
+    if kind is not None and kind.is_float():
+        whole = values.cast(pl.Int64, strict=False)
+        fraction = values.fill_nan(None).cast(pl.String)
+        text = pl.when(values == whole).then(whole.cast(pl.String)).otherwise(fraction)
     return pl.when(text != "").then(text).alias(column)
 
 
-def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
-    """Open a file of labels, or a sheet filled by hand.
+def alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
+    """Tell whether rows have the same keys; missing ones are the same."""
+    fewer = pl.struct(keys).n_unique() < pl.len()
+    return bool(rows.lazy().select(fewer).collect(engine="streaming").item())
+
+
+def refuse_alike(
+    rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str], name: str, trouble: str
+) -> None:
+    """Refuse labels whose rows have the same keys.
 
     Args:
-        path: A .parquet, .jsonl or .csv file, or a folder of Parquet shards. A CSV file may have
-            semicolons and decimal commas, as spreadsheets save it in many countries.
-
-    Returns:
-        A lazy frame. Columns of `affectlib.corpus.output_schema` have its types in every format,
-        but for times, which are text in CSV and JSON Lines; so ids stay text. Text that
-        `affectlib.label_file` guarded against spreadsheets by an apostrophe has lost it.
+        rows: The labels.
+        keys: The columns that have to tell the rows apart.
+        name: What to call the labels in the error.
+        trouble: What cannot be done with such rows.
 
     Raises:
-        OptionError: The suffix is another one.
-        TableError: The file cannot be read as a table.
-        FileNotFoundError: There is no such file.
-
-    Example:
-        >>> from affectlib.analysis import simulate
-        >>> simulate(50).conversations.write_parquet("labels.parquet")
-        >>> read_labels("labels.parquet").collect_schema().names()[:2]
-        ['conversation_id', 'record']
+        TableError: Rows have the same keys.
     """
-    file = Path(path)
-    readers: dict[str, Callable[[Path], pl.LazyFrame]] = {
-        ".parquet": pl.scan_parquet,
-        ".jsonl": _read_json_lines,
-        ".csv": _read_csv,
-    }
-    if file.is_dir():
-        return _read_shards(file)
-    if file.suffix not in readers:
-        raise OptionError(f"{file}: unknown suffix {file.suffix!r}; use {', '.join(readers)}")
-    if not file.is_file():
-        raise FileNotFoundError(2, "no such file", str(file))
-    try:
-        rows = readers[file.suffix](file)
-        rows.collect_schema()
-    except pl.exceptions.PolarsError as error:
-        raise TableError(f"{file}: the file cannot be read as a table") from error
-    return rows
-
-
-def _known_types(names: Iterable[str]) -> dict[str, Any]:
-    """Return the types of the label columns among these; times are text until they are parsed."""
-    levels: tuple[RowLevel, ...] = ("message", "conversation")
-    known: dict[str, Any] = {}
-    for level in levels:
-        known |= cast(pl.DataFrame, pl.from_arrow(output_schema(level).empty_table())).schema
-    known |= dict.fromkeys(_TIMES, pl.String)
-    return {name: known[name] for name in names if name in known}
-
-
-def _read_shards(folder: Path) -> pl.LazyFrame:
-    tables = parquet_shards(folder)
-    if len(tables) > 1:
-        raise TableError(f"{folder}: it has labels of conversations and of messages; name one")
-    if not tables:
-        raise TableError(f"{folder}: it holds no Parquet shards of labels")
-    return pl.scan_parquet(tables[0])
-
-
-def _read_json_lines(file: Path) -> pl.LazyFrame:
-    names = pl.scan_ndjson(file, infer_schema_length=_INFERRED).collect_schema().names()
-    known = _known_types(names)
-    return pl.read_ndjson(file, schema_overrides=known, infer_schema_length=_INFERRED).lazy()
-
-
-def _read_csv(file: Path) -> pl.LazyFrame:
-    with file.open("rb") as stream:
-        header = stream.readline()
-    of_spreadsheet = header.count(b";") > header.count(b",")
-    source = _with_commas(file) if of_spreadsheet else file
-    names = pl.scan_csv(source, infer_schema=False).collect_schema().names()
-    known = _known_types(names)
-    rows = pl.read_csv(source, schema_overrides=known, infer_schema_length=_INFERRED).lazy()
-    return rows.with_columns(
-        pl.col(name).str.replace(f"^'({FORMULA.pattern})", "$1")
-        for name in _GUARDED
-        if name in names
-    )
-
-
-def _with_commas(file: Path) -> bytes:
-    """Rewrite what spreadsheets save where commas are for decimals: semicolons between cells.
-
-    Numbers get a decimal point, truth values their English names. Bytes that are not UTF-8 are
-    Windows-1252.
-    """
-    text = file.read_bytes().decode("utf-8-sig", NOT_UTF8)
-    rows = pl.read_csv(text.encode(), separator=";", infer_schema=False)
-    number = r"^(-?\d+),(\d+)$"
-    cells = pl.all().str.replace(number, "$1.$2").replace(_TRUTH)
-    return rows.with_columns(cells).write_csv().encode()
+    if alike(rows, keys):
+        raise TableError(
+            f"{name}: rows with the same {' and '.join(keys)}, so {trouble}; {_REMEDY}"
+        )
 
 
 def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
     with requires_extra("analysis"):
         import pandas as pd
     frame = frame.copy(deep=False)
-    for column in _TIMES:
+    for column in TIMES:
         if column not in frame.columns or frame[column].dtype != object:
             continue
         # Texts, which pandas 2 keeps as objects, are read later, as those of other tables are.
@@ -307,11 +251,18 @@ def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
                 raise _unreadable_time(name, column) from error
     for column in _TEXTS:
         if column in frame.columns and frame[column].dtype == object:
-            frame[column] = frame[column].map(str, na_action="ignore")
+            frame[column] = frame[column].map(_id_text, na_action="ignore")
     try:
         return pl.from_pandas(frame)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{name}: a column mixes types; make each of one type") from error
+
+
+def _id_text(value: object) -> str:
+    """Return an id as text, as `as_text` does where ids of several types are in one column."""
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _in_utc(rows: pl.LazyFrame, column: str, kind: pl.DataType, name: str) -> pl.LazyFrame:
@@ -331,19 +282,19 @@ def _in_utc(rows: pl.LazyFrame, column: str, kind: pl.DataType, name: str) -> pl
     if any(moment is None for moment in slow.values()):
         raise _unreadable_time(name, column)
     known = pl.DataFrame(
-        {column: texts, "moment": moments.dt.convert_time_zone("UTC")},
+        {column: texts, "_moment": moments.dt.convert_time_zone("UTC")},
     ).with_columns(
         pl.coalesce(
-            "moment",
+            "_moment",
             pl.col(column).replace_strict(
                 slow, default=None, return_dtype=pl.Datetime("us", "UTC")
             ),
-        ).alias("moment")
+        ).alias("_moment")
     )
     return (
         rows.join(known.lazy(), on=column, how="left", maintain_order="left")
-        .with_columns(pl.col("moment").alias(column))
-        .drop("moment")
+        .with_columns(pl.col("_moment").alias(column))
+        .drop("_moment")
     )
 
 
@@ -366,6 +317,9 @@ def decile(values: pl.Expr) -> pl.Expr:
 
 def user_keys(labels: Labels) -> Labels:
     """Add ``_user``, a number for each user; a row without a user id is a user of its own.
+
+    The number of such a row is its place, which may differ each time a lazy frame is read: collect
+    the result before it is read twice.
 
     Warns:
         AnalysisWarning: There are such rows.
@@ -420,16 +374,28 @@ def cue_thresholds(given: float | Mapping[str, float]) -> dict[str, float]:
     return dict.fromkeys(CUES, _CUE_THRESHOLD) | dict(named)
 
 
-def numbers(rows: pl.DataFrame, name: str, frame: str) -> NDArray[np.float64]:
-    """Return a column of numbers without its gaps.
+def numbers(values: pl.Series) -> NDArray[np.float64]:
+    """Return numbers without gaps."""
+    return values.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
+
+
+def require_numbers(source: Table, names: Iterable[str]) -> None:
+    """Refuse columns of something else than numbers.
 
     Raises:
-        TableError: It holds something else.
+        TableError: There is one; if it is text, the error names the first row without a number.
     """
-    values = rows[name]
-    if not values.dtype.is_numeric() and values.dtype != pl.Boolean:
-        raise TableError(f"{frame}, {name}: expected numbers, got {values.dtype}")
-    return values.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
+    kinds = source.rows.collect_schema()
+    for name in names:
+        if kinds[name].is_numeric() or kinds[name] == pl.Boolean:
+            continue
+        place = ""
+        if kinds[name] == pl.String:
+            texts = source.collect(name)[name]
+            odd = texts.cast(pl.Float64, strict=False).is_null() & texts.is_not_null()
+            if odd.any():
+                place = f", first in row {odd.arg_max()} (from 0); correct it or leave it empty"
+        raise TableError(f"{source.name}, {name}: expected numbers, got {kinds[name]}{place}")
 
 
 def require_options(source: Table, names: Iterable[str]) -> None:

@@ -112,7 +112,7 @@ def wilson_share(share: float, found: Spread, units: float, confidence: float) -
     Args:
         share: The share found; outside 0 to 1 it counts as 0 or 1.
         found: Its spread.
-        units: The sample size where the share is 0 or 1.
+        units: The sample size where the spread says nothing, as with a share of 0 or 1.
         confidence: Of the interval.
     """
     inside = min(max(share, 0.0), 1.0)
@@ -125,7 +125,9 @@ def wilson_share(share: float, found: Spread, units: float, confidence: float) -
     return Estimate(inside, low, high)
 
 
-def exact_share(share: float, found: Spread, units: float, confidence: float) -> Estimate:
+def exact_share(
+    share: float, found: Spread, units: float, most: float, confidence: float
+) -> Estimate:
     """Return a share with the Clopper-Pearson interval at its effective sample size.
 
     Never too narrow, however rare the event. Method: Korn and Graubard, Survey Methodology 24,
@@ -134,10 +136,11 @@ def exact_share(share: float, found: Spread, units: float, confidence: float) ->
     Args:
         share: The share found.
         found: Its spread.
-        units: The sample size where the share is 0 or 1.
+        units: The sample size where the spread says nothing, that of the clusters.
+        most: The sample size that the effective one never exceeds, that of the units.
         confidence: Of the interval.
     """
-    size = min(effective_size(share, found, units, confidence), max(units, 1.0))
+    size = min(effective_size(share, found, units, confidence), max(most, 1.0))
     tail = (1 - confidence) / 2
     hits = share * size
     low = 0.0 if share <= 0 else float(stats.beta.ppf(tail, hits, size - hits + 1))
@@ -211,9 +214,10 @@ class GoldUnits:
     weight: Floats
 
     @property
-    def size(self) -> float:
-        """Kish's effective size of the sample."""
-        return kish(self.weight)
+    def of_clusters(self) -> Floats:
+        """The weight of each cluster, without those that have none."""
+        sums = np.bincount(self.cluster, self.weight).astype(float)
+        return sums[sums > 0]
 
 
 def kish(weight: Floats) -> float:
@@ -231,7 +235,7 @@ def prediction_powered_share(
     power tuning of PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv:2311.01453) and inverse
     inclusion probabilities as weights, as in the difference estimator of survey sampling
     (Sarndal, Swensson and Wretman 1992). The interval is Wilson's at the effective sample size
-    that the spread over clusters leaves.
+    that the spread over clusters leaves; gold labels of one cluster say nothing of that spread.
 
     Args:
         sums: Sum of the predictions of each cluster, shape ``[clusters]``.
@@ -251,7 +255,9 @@ def prediction_powered_share(
     share = float(tuning * mean + mean_error)
     influence = tuning * (sums - mean * counts) / units
     np.add.at(influence, gold.cluster, gold.weight * (error - mean_error) / weight)
-    return wilson_share(share, spread(influence), gold.size, confidence)
+    held = gold.of_clusters
+    found = spread(influence) if len(held) > 1 else Spread(0.0, np.inf)
+    return wilson_share(share, found, kish(held), confidence)
 
 
 def adjusted_p(p: pl.Series) -> pl.Series:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from affectlib._extras import requires_extra
+from affectlib._output import require_folder
 from affectlib.errors import OptionError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def check_output(file: Path, suffix: str, overwrite: bool) -> None:
         raise OptionError(f"{file}: unknown suffix {file.suffix!r} of the output; use {suffix}")
     if file.exists() and not overwrite:
         raise OutputExistsError(f"{file}: it exists; name another output or allow to overwrite")
-    if not file.parent.is_dir():
-        raise FileNotFoundError(2, "the folder of the output does not exist", str(file.parent))
+    require_folder(file)
 
 
 @cache

@@ -14,16 +14,20 @@ from affectlib.analysis._frames import (
     AnalysisWarning,
     Table,
     TableError,
+    alike,
     check_confidence,
     table,
 )
+from affectlib.analysis._intervals import Estimate, clustered_mean, exact_share, kish
 from affectlib.analysis.gold import gold_flags, id_columns, key_columns
 
 __all__ = ["agreement"]
 
 _RESAMPLES = 1000
+_ALIKE = 1e-9
+_OBSERVED = "observed agreement"
 _MEASURES = (
-    "observed agreement",
+    _OBSERVED,
     "agreement on emotional",
     "Cohen's kappa",
     "Krippendorff's alpha",
@@ -37,9 +41,12 @@ def agreement(
 ) -> Any:
     """Compare two sheets that two people filled in.
 
-    Intervals are percentiles of 1,000 bootstrap samples of conversations. Where emotional rows
-    are rare, observed agreement is high by chance alone: read the others. If the rows were drawn
-    by score, the figures are of that draw, not of the corpus.
+    Intervals are percentiles of 1,000 bootstrap samples of conversations. Where these samples are
+    all alike, as where nobody disagrees, they say nothing: observed agreement then has the exact
+    interval that gold samples have in `affectlib.analysis.prevalence`, and the others have none.
+
+    Where emotional rows are rare, observed agreement is high by chance alone: read the others. If
+    the rows were drawn by score, the figures are of that draw, not of the corpus.
 
     Args:
         a: A sheet: ``record``, ``conversation_id`` or both (and ``message``, if it has it), and
@@ -54,16 +61,18 @@ def agreement(
         (share of rows), ``agreement on emotional`` (of all emotional answers, the share that the
         other one gave too), ``Cohen's kappa`` (Educational and Psychological Measurement 20,
         1960) and ``Krippendorff's alpha`` for names (Krippendorff 2004). One that is not defined,
-        as kappa is not where both give one answer alone, is null.
+        as kappa is not where both give one answer alone, is null; so are the ends of an interval
+        that cannot be had.
 
     Raises:
         InputTypeError: A sheet is no frame.
         OptionError: `confidence` is not between 0 and 1.
-        TableError: A column is missing, an answer unknown, a row there twice, or no row is in
-            both sheets.
+        TableError: A column is missing, an answer unknown, a row there twice, one sheet alone is
+            of messages, or no row is in both sheets.
 
     Warns:
-        AnalysisWarning: Rows are in one sheet only, or have no answer.
+        AnalysisWarning: Rows are in one sheet only, or have no answer, or 1 is among the answers,
+            which may be a charge.
 
     Example:
         >>> from affectlib.analysis import agreement, simulate
@@ -74,6 +83,12 @@ def agreement(
     check_confidence(confidence)
     one, other = table(a, "first sheet"), table(b, "second sheet")
     shared = {*one.columns} & {*other.columns}
+    for sheet in (one, other):
+        if "message" in sheet.columns and "message" not in shared:
+            raise TableError(
+                f"{sheet.name}: its answers are of messages (there is a column 'message'), and "
+                "those of the other sheet are of conversations; give two sheets of one sample"
+            )
     unit = id_columns(shared)
     keys = [*unit, "message"] if "message" in shared else unit
     rows = _answers(one, keys, column).join(
@@ -119,7 +134,12 @@ def agreement(
     result = []
     for place, name in enumerate(_MEASURES):
         defined = resampled[np.isfinite(resampled[:, place]), place]
-        low, high = np.percentile(defined, tails) if len(defined) else (np.nan, np.nan)
+        low = high = np.nan
+        if len(defined) and np.ptp(defined) > _ALIKE:
+            low, high = np.percentile(defined, tails)
+        elif name == _OBSERVED:
+            exact = _exact(tables, confidence)
+            low, high = exact.low, exact.high
         result.append(
             {
                 "measure": name,
@@ -134,9 +154,16 @@ def agreement(
 
 def _answers(sheet: Table, keys: list[str], column: str) -> pl.DataFrame:
     rows = gold_flags(sheet, column).select(*key_columns(sheet, keys), column).collect()
-    if rows.select(pl.struct(keys).is_duplicated().any()).item():
+    if alike(rows, keys):
         raise TableError(f"{sheet.name}: rows with the same {' and '.join(keys)}")
     return rows
+
+
+def _exact(tables: _Counts, confidence: float) -> Estimate:
+    """Return the share of rows that two by two tables of conversations agree on."""
+    rows = tables.sum(axis=1).astype(float)
+    share, spread = clustered_mean(tables[:, [0, 3]].sum(axis=1).astype(float), rows)
+    return exact_share(share, spread, kish(rows), float(rows.sum()), confidence)
 
 
 def _measures(counts: _Counts) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from affectlib.analysis._frames import (
     check_confidence,
     decile,
     numbers,
+    require_numbers,
     require_options,
     table,
 )
@@ -98,8 +99,9 @@ def associate(
         raise OptionError(f"{sorted(strangers)[0]!r} is neither among predictors nor controls")
     columns = [outcome, *terms, *([clusters] if clusters else [])]
     require_options(source, columns)
+    require_numbers(source, [outcome, *splines])
     rows = _complete(source, columns, min_users)
-    y = numbers(rows, outcome, source.name)
+    y = numbers(rows[outcome])
     design = [
         part
         for name in terms
@@ -183,9 +185,9 @@ def _terms(
         for tenth in present[1:]:
             yield _Term(name, f"{name}: decile {tenth:.0f}", (tenths == tenth).astype(float))
     elif spline:
-        yield from _spline(name, numbers(rows, name, frame))
+        yield from _spline(name, numbers(rows[name]))
     elif kind.is_numeric():
-        yield _Term(name, name, numbers(rows, name, frame))
+        yield _Term(name, name, numbers(rows[name]))
     else:
         texts = rows[name].cast(pl.String)
         sizes = texts.value_counts().sort(["count", name], descending=[True, False])

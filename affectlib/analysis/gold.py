@@ -8,36 +8,59 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._frames import AnalysisWarning, Labels, Table, TableError, as_text, table
+from affectlib.analysis._frames import (
+    KEYS,
+    AnalysisWarning,
+    Labels,
+    Table,
+    TableError,
+    alike,
+    as_text,
+    refuse_alike,
+    table,
+)
 from affectlib.taxonomy import EMOTIONAL, TASK
 
 __all__ = ["gold_rows"]
 
-_EMOTIONAL = (EMOTIONAL, "yes", "true", "1", "1.0")
-_TASK = (TASK, "no", "false", "0", "0.0")
-_OPEN = ("", "unsure", "?")
+_ONE = ("1", "1.0")
+_EMOTIONAL = (EMOTIONAL, "yes", "oui", "true", *_ONE)
+_TASK = (TASK, "no", "non", "false", "0", "0.0")
+_OPEN = ("", "unsure", "?", "na")
+_HIGH = ("2", "2.0", "3", "3.0")
+_CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
 
 
 def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     """Return a sheet with its answers as flags, without the rows that have none.
 
     Args:
-        sheet: The sheet. An answer is ``emotional`` or ``task`` (or yes/no, true/false, 1/0);
-            empty, ``unsure`` and ``?`` are none.
+        sheet: The sheet. An answer is ``emotional`` or ``task`` (or yes/no, oui/non, true/false,
+            1/0); empty, ``unsure``, ``?`` and ``NA`` are none.
         column: The column of answers, which becomes boolean.
 
     Raises:
         TableError: The column is missing, holds something else, or holds no answer.
+
+    Warns:
+        AnalysisWarning: Rows have no answer, or 1 is among the answers, which may be a charge.
     """
     sheet.require([column])
     answers = pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
     found = sheet.rows.select(answers.unique()).collect()[column].drop_nulls().to_list()
     unknown = [answer for answer in found if answer not in (*_EMOTIONAL, *_TASK, *_OPEN)]
     if unknown:
-        hint = " (a charge of 2 or 3 is emotional, 0 or 1 task)" if {"2", "3"} & {*unknown} else ""
+        hint = " (a charge of 2 or 3 is emotional, 0 or 1 task)" if {*_HIGH} & {*unknown} else ""
         raise TableError(
             f"{sheet.name}, {column}: {len(unknown)} unknown answers; "
             f"use {EMOTIONAL}, {TASK}, or leave it empty{hint}"
+        )
+    if {*_ONE} & {*found}:
+        warnings.warn(
+            f"{sheet.name}, {column}: 1 is read as {EMOTIONAL} and 0 as {TASK}; if these are "
+            f"{_CHARGES}, write labels in their place",
+            AnalysisWarning,
+            stacklevel=3,
         )
     known = sheet.rows.with_columns(
         pl.when(answers.is_in(_EMOTIONAL))
@@ -61,7 +84,7 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
 
 def id_columns(shared: Collection[str]) -> list[str]:
     """Return by which of the columns that two frames share their conversations are told apart."""
-    return [name for name in ("record", "conversation_id") if name in shared] or ["conversation_id"]
+    return [name for name in reversed(KEYS) if name in shared] or ["conversation_id"]
 
 
 def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
@@ -81,7 +104,7 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     """Join gold labels to the rows that they belong to.
 
     The key is what both frames have of ``record`` and ``conversation_id``; and ``message`` where a
-    row is a message.
+    row is a message. Columns ``gold`` and ``weight`` of the labels give way to those of the sheet.
 
     Args:
         labels: Labels with the flag ``charged`` (see `Labels.labelled`).
@@ -93,32 +116,47 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
         for each gold label.
 
     Raises:
-        TableError: A column is missing, a weight is not above 0, a key is there twice, or a gold
-            label belongs to no row.
+        TableError: A column is missing, a weight is not above 0, a key is there twice, the sheet
+            is of messages and the labels are not, or a gold label belongs to no row.
+
+    Warns:
+        AnalysisWarning: There is no ``weight``, rows have no answer, or answers may be charges.
     """
     sheet = table(frame, "gold")
+    if labels.level == "conversation" and "message" in sheet.columns:
+        raise TableError(
+            "gold: these are hand labels of messages (there is a column 'message'), and "
+            f"{labels.name} are of conversations; give the labels of messages that the sample was "
+            "drawn from, or a sheet of conversations"
+        )
     shared = {*labels.columns} & {*sheet.columns}
     key = id_columns(shared)
     key += ["message"] if labels.level == "message" else []
     sheet.require([*key, "gold"])
     labels.require(key)
     schema = sheet.rows.collect_schema()
-    weight = pl.col("weight").cast(pl.Float64, strict=False) if "weight" in schema else pl.lit(1.0)
+    weight = pl.col("weight").cast(pl.Float64, strict=False)
+    if "weight" not in schema:
+        weight = pl.lit(1.0)
+        warnings.warn(
+            f"{sheet.name}: there is no column 'weight', so the rows are taken for an even draw; "
+            "if they were not, as with affectlib sample, give the sheet with its weights",
+            AnalysisWarning,
+            stacklevel=3,
+        )
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight")]
     gold = gold_flags(sheet).select(columns).collect()
     weights = gold["weight"]
     if not (weights.is_not_null() & weights.is_finite() & (weights > 0)).all():
         raise TableError("gold, weight: every weight must be a number above 0")
-    if gold.select(pl.struct(key).is_duplicated().any()).item():
+    if alike(gold, key):
         raise TableError(f"gold: rows with the same {' and '.join(key)}; keep one of each")
-    joined = labels.rows.join(
-        gold.lazy(), on=key, how="inner", nulls_equal=True, maintain_order="right"
-    ).collect()
-    if joined.select(pl.struct(key).is_duplicated().any()).item():
-        raise TableError(
-            f"{labels.name}: rows with the same {' and '.join(key)}, so gold labels cannot be "
-            "joined; give each conversation its own id, or label the files in one go"
-        )
+    joined = (
+        labels.rows.drop("gold", "weight", strict=False)
+        .join(gold.lazy(), on=key, how="inner", nulls_equal=True, maintain_order="right")
+        .collect()
+    )
+    refuse_alike(joined, key, labels.name, "gold labels cannot be joined")
     if strangers := len(gold) - len(joined):
         raise TableError(
             f"gold: {strangers:,} of {len(gold):,} rows belong to no row of the labels; give the "

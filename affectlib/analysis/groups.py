@@ -11,7 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from affectlib.analysis._frames import check_confidence, numbers, require_options, table
+from affectlib.analysis._frames import (
+    check_confidence,
+    numbers,
+    require_numbers,
+    require_options,
+    table,
+)
 from affectlib.analysis._intervals import adjusted_p
 from affectlib.errors import OptionError
 
@@ -81,13 +87,14 @@ def compare(
         reference = groups[0]
     elif reference not in groups:
         raise OptionError(f"reference: no group {reference!r} in {by!r}")
+    require_numbers(source, names)
     found = []
     for name in names:
-        base = numbers(rows.filter(pl.col(by) == reference), name, source.name)
+        base = numbers(rows.filter(pl.col(by) == reference)[name])
         for group in sorted(groups):
             if group == reference:
                 continue
-            other = numbers(rows.filter(pl.col(by) == group), name, source.name)
+            other = numbers(rows.filter(pl.col(by) == group)[name])
             hidden = min(len(base), len(other)) < max(min_users, 2)
             found.append(
                 {"outcome": name, "group": group, "reference": reference}

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from affectlib.analysis._frames import (
+    KEYS,
     AnalysisWarning,
     Labels,
     TableError,
@@ -42,6 +43,17 @@ __all__ = ["Accuracy", "calibration", "measured_accuracy", "prevalence"]
 
 _FEWEST_POSITIVES = 5
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
+_FIGURES: dict[str, pl.DataType] = {
+    "method": pl.String(),
+    "estimate": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "units": pl.Int64(),
+    "users": pl.Int64(),
+    "gold": pl.Int64(),
+    "suppressed": pl.Boolean(),
+}
+_TAKEN = (*_FIGURES, "weight", "charged", "called", "predicted", "_user", "_prediction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,7 @@ def prevalence(
     - ``gold``: the share in the gold sample, weighted. Its interval is never too narrow.
     - ``ppi``: prediction-powered inference, the best use of a gold sample.
 
-    A gold sample corrects only with at least 5 labels that are emotional.
+    A gold sample corrects only with at least 5 labels that are emotional, by ``ppi`` in each group.
 
     The intervals allow for users who have many rows. Sources of the methods are named in
     `affectlib.analysis._intervals`.
@@ -145,13 +157,14 @@ def prevalence(
 
     Raises:
         InputTypeError: `labels` or `gold` is no frame.
-        OptionError: `by` names no column, or `confidence` is not between 0 and 1, or both `gold`
-            and `measured` are given.
+        OptionError: `by` names no column or one with a name of the result's, or `confidence` is
+            not between 0 and 1, or both `gold` and `measured` are given.
         TableError: A column is missing or holds what it cannot; see the message.
 
     Warns:
         AnalysisWarning: User ids are missing, so that rows count as independent; or the
-            correction rests on transcripts other than these; or the gold sample is too small.
+            correction rests on transcripts other than these; or the gold sample is too small, as a
+            whole or in groups, or has no weights, or numbers that may be charges.
 
     Example:
         >>> from affectlib.analysis import Accuracy, prevalence, simulate
@@ -166,6 +179,8 @@ def prevalence(
     source = labels_table(labels).labelled()
     names = group_columns(by)
     source = with_groups(with_prediction(user_keys(source)), names)
+    if gold is not None:
+        source = _in_memory(source, names)
     sample = None if gold is None else gold_rows(source, gold)
     if measured is not None:
         warnings.warn(
@@ -198,13 +213,17 @@ def prevalence(
         .collect(engine="streaming")
     )
     rows = []
+    scarce = 0
     few_overall = _of_few(sample, min_users)
-    for values, group in _groups(clusters, names):
+    groups = [*_groups(clusters, names)]
+    for values, group in groups:
         chosen = None if sample is None else _of_group(sample, names, values)
         small = len(group) < min_users
         few = _of_few(chosen, min_users)
         hidden = {"naive": small, "gold": small or few, "ppi": small or few}
         hidden["rogan_gladen"] = small or few_overall
+        if chosen is not None and not hidden["ppi"]:
+            scarce += chosen["gold"].sum() < _FEWEST_POSITIVES
         for method, estimate in _estimates(group, chosen, measured, confidence):
             rows.append(
                 dict(zip(names, values, strict=True))
@@ -217,16 +236,14 @@ def prevalence(
                     "suppressed": hidden[method],
                 }
             )
-    schema = {name: clusters.schema[name] for name in names} | {
-        "method": pl.String(),
-        "estimate": pl.Float64(),
-        "low": pl.Float64(),
-        "high": pl.Float64(),
-        "units": pl.Int64(),
-        "users": pl.Int64(),
-        "gold": pl.Int64(),
-        "suppressed": pl.Boolean(),
-    }
+    if scarce and measured is not None:  # else it was said of all groups together
+        warnings.warn(
+            f"groups with fewer than {_FEWEST_POSITIVES} gold labels that are emotional, too few "
+            f"to correct by them: {scarce} of {len(groups)}; label more, or make fewer groups",
+            AnalysisWarning,
+            stacklevel=2,
+        )
+    schema = {name: clusters.schema[name] for name in names} | _FIGURES
     return source.restore(pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None))
 
 
@@ -258,6 +275,10 @@ def calibration(
         InputTypeError: `labels` or `gold` is no frame.
         OptionError: `bins` is below 1, or `confidence` not between 0 and 1.
         TableError: A column is missing or holds what it cannot.
+
+    Warns:
+        AnalysisWarning: User ids are missing, or the gold sample has no weights, or numbers that
+            may be charges, or rows without an answer.
     """
     check_confidence(confidence)
     if bins < 1:
@@ -289,11 +310,16 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
     """Check the columns of a ``by=``, and make those of a period from the time.
 
     Raises:
-        OptionError: One is not there.
+        OptionError: One is not there, or has a name that `prevalence` gives to something else.
         TableError: A period is asked for and no row has a time.
     """
     rows = labels.rows
     for name in names:
+        if name in _TAKEN:
+            raise OptionError(
+                f"by: {name!r} is a name that the result or its making needs; rename that column "
+                f"of {labels.name}"
+            )
         if name in labels.columns:
             continue
         if name not in PERIODS or labels.time not in labels.columns:
@@ -313,6 +339,13 @@ def with_prediction(labels: Labels) -> Labels:
     if "probability" in labels.columns:
         label = pl.coalesce(pl.col("probability").cast(pl.Float64).fill_nan(None), label)
     return labels.having(labels.rows.with_columns(label.alias("_prediction")))
+
+
+def _in_memory(labels: Labels, names: Sequence[str]) -> Labels:
+    """Read once what is used with gold labels; a lazy frame may give other places to its rows."""
+    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *names)
+    columns = [name for name in labels.columns if name in wanted]
+    return labels.having(labels.rows.select(columns).collect().lazy())
 
 
 def _groups(
@@ -368,18 +401,22 @@ def _estimates(
 
 
 def _gold_share(sample: pl.DataFrame, confidence: float) -> Estimate:
-    by_user = sample.group_by("_user").agg(
+    by_user = sample.group_by("_user", maintain_order=True).agg(
         (pl.col("gold") * pl.col("weight")).sum().alias("hits"), pl.col("weight").sum()
     )
-    share, spread = clustered_mean(by_user["hits"].to_numpy(), by_user["weight"].to_numpy())
-    return exact_share(share, spread, kish(sample["weight"].to_numpy()), confidence)
+    weight = by_user["weight"].to_numpy()
+    share, spread = clustered_mean(by_user["hits"].to_numpy(), weight)
+    most = kish(sample["weight"].to_numpy())
+    return exact_share(share, spread, kish(weight), most, confidence)
 
 
 def _powered_share(
     group: pl.DataFrame, counts: Any, sample: pl.DataFrame, confidence: float
 ) -> Estimate:
     place = pl.DataFrame({"_user": group["_user"], "place": np.arange(len(group))})
-    joined = sample.join(place, on="_user", how="left", maintain_order="left")
+    joined = sample.select("_user", "gold", "weight", "_prediction").join(
+        place, on="_user", how="left", maintain_order="left"
+    )
     units = GoldUnits(
         cluster=joined["place"].to_numpy(),
         truth=joined["gold"].cast(pl.Float64).to_numpy(),
@@ -396,9 +433,11 @@ def _accuracy_of(sample: pl.DataFrame, confidence: float) -> Accuracy:
         of_kind = sample.filter(pl.col("gold") == truth).with_columns(
             right=(pl.col("charged") == truth) * pl.col("weight")
         )
-        by_user = of_kind.group_by("_user").agg(pl.col("right", "weight").sum())
-        share, spread = clustered_mean(by_user["right"].to_numpy(), by_user["weight"].to_numpy())
-        otherwise = kish(of_kind["weight"].to_numpy())
-        size = effective_size(share, spread, otherwise, confidence)
+        by_user = of_kind.group_by("_user", maintain_order=True).agg(
+            pl.col("right", "weight").sum()
+        )
+        weight = by_user["weight"].to_numpy()
+        share, spread = clustered_mean(by_user["right"].to_numpy(), weight)
+        size = effective_size(share, spread, kish(weight), confidence)
         counts += [share * size, (1 - share) * size]
     return Accuracy(*counts)

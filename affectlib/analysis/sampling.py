@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from affectlib.analysis._frames import TableError, labels_table
+from affectlib.analysis._frames import TableError, labels_table, refuse_alike
 from affectlib.analysis.gold import id_columns
 from affectlib.errors import OptionError
 
@@ -64,11 +64,7 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
     if source.level == "message":
         keys.append("message")
     rows = source.collect(*keys, "probability")
-    if rows.select(pl.struct(keys).is_duplicated().any()).item():
-        raise TableError(
-            f"{source.name}: rows with the same {' and '.join(keys)}, so what is drawn cannot be "
-            "found again; label the files in one go, or number record through all of them"
-        )
+    refuse_alike(rows, keys, source.name, "what is drawn cannot be found again")
     probability = rows["probability"].cast(pl.Float64).to_numpy()
     if not ((probability >= 0) & (probability <= 1)).all():
         raise TableError(f"{source.name}, probability: every one must be between 0 and 1")

@@ -54,8 +54,9 @@ class Population:
     Attributes:
         messages: Labels of messages, the columns of ``output_schema("message")``.
         conversations: Labels of conversations, the columns of ``output_schema()``.
-        gold_messages: The truth: ``record, conversation_id, message, gold``.
-        gold_conversations: The truth: ``record, conversation_id, gold``.
+        gold_messages: The truth, every row in it: ``record, conversation_id, message, weight``
+            (1), ``gold``.
+        gold_conversations: The same of conversations, without ``message``.
         participants: One row a user: ``user_id, modality, gender, age, loneliness_start,
             loneliness_end, dependence, growing``.
         truth: What was planted, by name.
@@ -205,10 +206,14 @@ def simulate(
             "record",
             "conversation_id",
             "message",
+            weight=pl.lit(1.0),
             gold=pl.Series(np.where(turn_charged, EMOTIONAL, TASK)),
         ),
         gold_conversations=conversations.select(
-            "record", "conversation_id", gold=pl.Series(np.where(charged, EMOTIONAL, TASK))
+            "record",
+            "conversation_id",
+            weight=pl.lit(1.0),
+            gold=pl.Series(np.where(charged, EMOTIONAL, TASK)),
         ),
         participants=_participants(
             chance, names.users, voice, growing, volume, charged_share, truth

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
 
-from affectlib.analysis._frames import AnalysisWarning, TableError, as_text, table
+from affectlib.analysis._frames import AnalysisWarning, Table, TableError, as_text, table
 from affectlib.errors import OptionError
 
 __all__ = ["INSTRUMENTS", "Instrument", "join_users", "score_survey"]
@@ -201,13 +201,17 @@ def join_users(users: Any, *others: Any) -> Any:
     Warns:
         AnalysisWarning: Users are left out because a frame lacks them.
     """
-    source = table(users, "users")
-    joined = source.require(["user_id"]).rows.collect()
+    named = [table(frame, f"frame {place}") for place, frame in enumerate(others, start=1)]
+    return join_tables(table(users, "users"), named)
+
+
+def join_tables(users: Table, others: Iterable[Table]) -> Any:
+    """Do what `join_users` does, where the frames have names."""
+    joined = users.require(["user_id"]).rows.collect()
     joined = joined.with_columns(as_text("user_id", joined.schema["user_id"]))
-    _check_ids(joined, source.name)
-    for place, frame in enumerate(others, start=1):
-        other = table(frame, f"frame {place}").require(["user_id"])
-        rows = other.rows.collect()
+    _check_ids(joined, users.name)
+    for other in others:
+        rows = other.require(["user_id"]).rows.collect()
         rows = rows.with_columns(as_text("user_id", rows.schema["user_id"]))
         _check_ids(rows, other.name)
         if twice := ({*joined.columns} & {*rows.columns}) - {"user_id"}:
@@ -215,15 +219,17 @@ def join_users(users: Any, *others: Any) -> Any:
         before = len(joined)
         joined = joined.join(rows, on="user_id", how="inner", maintain_order="left")
         if joined.is_empty():
-            raise TableError(f"{other.name}: none of its user ids is among the users'")
+            raise TableError(
+                f"{other.name}: none of its user ids is among the users'; write them as these do"
+            )
         if len(joined) < before:
             warnings.warn(
                 f"{other.name}: {before - len(joined):,} of {before:,} users are not in it and "
                 "are left out",
                 AnalysisWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-    return source.restore(joined)
+    return users.restore(joined)
 
 
 def _instrument(instrument: str | Instrument) -> Instrument:

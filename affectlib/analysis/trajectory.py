@@ -54,8 +54,8 @@ def trajectory(
     Raises:
         InputTypeError: `labels` is no frame.
         OptionError: A number is not between 0 and 1.
-        TableError: The labels are not of messages, or a column is missing, or no conversation has
-            three messages of one role.
+        TableError: The labels are not of messages, or a column is missing, or messages cannot be
+            told apart, or no conversation has three messages of one role.
 
     Warns:
         AnalysisWarning: Rows lack user ids.
@@ -117,7 +117,8 @@ def onset(labels: Any, *, confidence: float = 0.95, min_users: int = 10) -> Any:
     Raises:
         InputTypeError: `labels` is no frame.
         OptionError: `confidence` is not between 0 and 1.
-        TableError: The labels are not of messages, or a column is missing.
+        TableError: The labels are not of messages, or a column is missing, or messages cannot be
+            told apart.
 
     Warns:
         AnalysisWarning: Rows lack user ids.
@@ -177,7 +178,8 @@ def cue_pairs(
     Returns:
         A frame: ``cue, other, estimate, low, high`` (share of rows with both), ``lift`` (that
         share over the one expected if the cues had nothing to do with each other; null if one is
-        never shown), ``units, users, suppressed``.
+        never shown), ``units, users, suppressed``. All of it is of the rows in which both cues are
+        known.
 
     Raises:
         InputTypeError: `labels` is no frame.
@@ -199,27 +201,33 @@ def cue_pairs(
     if not pairs:
         raise TableError(f"{source.name}: no two columns of cues; there are {', '.join(names)}")
     shown = {name: _shown(name, thresholds[name]) for name in names}
-    measures = dict(shown)
-    measures |= {f"{one}+{other}": shown[one] * shown[other] for one, other in pairs}
+    measures = {f"{one}+{other}": shown[one] * shown[other] for one, other in pairs}
+    # How often a cue is shown where the other one is known.
+    beside = {
+        f"{one} beside {other}": pl.when(shown[other].is_not_null()).then(shown[one])
+        for pair in pairs
+        for one, other in (pair, pair[::-1])
+    }
+    every = measures | beside
     sums = (
-        source.rows.select("_user", *(values.alias(name) for name, values in measures.items()))
+        source.rows.select("_user", *(values.alias(name) for name, values in every.items()))
         .group_by("_user")
-        .agg(*_sums(measures))
+        .agg(*_sums(measures), pl.col(*beside).sum())
         .sort("_user")
         .collect(engine="streaming")
     )
-    totals = {
-        name: float(sums[name].sum()) / max(float(sums[f"{name} n"].sum()), 1.0)
-        for name in measures
-    }
     rows = []
     for one, other in pairs:
-        figures = _share(sums, f"{one}+{other}", confidence, min_users)
+        name = f"{one}+{other}"
+        figures = _share(sums, name, confidence, min_users)
         if figures is None:
             continue
-        expected = totals[one] * totals[other]
-        lift = totals[f"{one}+{other}"] / expected if expected else None
-        lift = None if figures["suppressed"] else lift
+        both, known, of_one, of_other = (
+            float(sums[column].sum())
+            for column in (name, f"{name} n", f"{one} beside {other}", f"{other} beside {one}")
+        )
+        expected = of_one * of_other / known
+        lift = both / expected if expected and not figures["suppressed"] else None
         rows.append({"cue": one, "other": other, "lift": lift, **figures})
     return source.restore(_frame(rows))
 
@@ -234,7 +242,7 @@ def _messages(labels: Any, confidence: float) -> tuple[Labels, list[str]]:
             "affectlib label --level message"
         )
     source.require(["role"]).labelled()
-    return user_keys(source), source.conversation_keys()
+    return user_keys(source), source.distinct_keys()
 
 
 def _measures(source: Labels, thresholds: Mapping[str, float]) -> dict[str, pl.Expr]:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from affectlib.aggregation import adjusted
 from affectlib.analysis._frames import (
+    KEYS,
     AnalysisWarning,
     Labels,
     TableError,
@@ -43,7 +44,10 @@ def users(
     """Summarise labels by user.
 
     Labels of messages give all columns. Labels of conversations lack ``hours``, count active days
-    by the days on which conversations began, and take cues by conversation.
+    by the days on which conversations began, and take cues by conversation. They do not say how
+    many of a user's messages have a label, as those without text have none: all of them count as
+    turns, so that ``turns`` and ``charged_turns`` are upper bounds. From labels of messages they
+    are exact.
 
     - ``user_id, conversations, messages, user_messages``
     - ``active_days``: days, in `time_zone`, with a message
@@ -81,7 +85,8 @@ def users(
     Raises:
         InputTypeError: `labels` is no frame.
         OptionError: `usage`, `time_zone` or a number has a value that is not accepted.
-        TableError: A column is missing, or no row has a user id.
+        TableError: A column is missing, no row has a user id, or conversations (or messages) are
+            there twice or have no id, so that they cannot be told apart.
 
     Warns:
         AnalysisWarning: Rows lack user ids or times, there is one user only, or all labels are
@@ -161,11 +166,12 @@ def _from_messages(
     """Return a row a user, and a row a conversation with ``user_id, week, turns, charged``."""
     source.require(["role"])
     time = _time_of(source)
+    keys = source.having(rows).distinct_keys()
     base = rows.with_columns(time, charged=pl.col("label") == EMOTIONAL)
     is_user = pl.col("role") == "user"
     gaps = pl.col("timestamp").sort().diff().dt.total_microseconds()
     conversations = (
-        base.group_by(source.conversation_keys())
+        base.group_by(keys)
         .agg(
             pl.len().alias("messages"),
             is_user.sum().alias("user_messages"),
@@ -199,6 +205,8 @@ def _from_conversations(
     source: Labels, rows: pl.LazyFrame, thresholds: Mapping[str, float], zone: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     source.require(["any", "adjusted", "rate", "user_messages", "assistant_messages"])
+    if {*KEYS} & {*source.columns}:
+        source.having(rows).distinct_keys()
     base = rows.filter(pl.col("label").is_not_null()).with_columns(_time_of(source))
     turns = pl.col("user_messages").cast(pl.Int64)
     conversations = base.select(

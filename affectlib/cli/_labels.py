@@ -1,9 +1,10 @@
-"""What a file of labels says of the model that made them."""
+"""What commands know of files of labels: which model made them, and what errors call them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,24 @@ from affectlib._shards import parquet_shards
 if TYPE_CHECKING:
     from affectlib.analysis import Accuracy
     from affectlib.artifacts import Artifact
+
+
+@contextmanager
+def naming(files: Mapping[str, str | None]) -> Iterator[None]:
+    """Add to the error of a table from which file it was read.
+
+    Args:
+        files: The files, by what errors call their tables.
+    """
+    from affectlib.analysis import TableError
+
+    try:
+        yield
+    except TableError as error:
+        for name, path in files.items():
+            if path is not None and str(error).startswith((f"{name}:", f"{name},")):
+                error.add_note(f"{name} is {path}")
+        raise
 
 
 def model_of(path: str) -> str | None:

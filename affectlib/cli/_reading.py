@@ -105,8 +105,15 @@ def refuse_inputs(outputs: Sequence[Path], *sources: str | None) -> None:
             raise OutputExistsError(f"{path}: this is the input; name another output")
 
 
-def report_lines(report: ReadReport) -> Iterator[str]:
-    """Say what was left out, what could not be read, and where that first occurred."""
+def report_lines(report: ReadReport, *, quiet: bool = False) -> Iterator[str]:
+    """Say what was left out, what could not be read, and where that first occurred.
+
+    Args:
+        report: What the reading found.
+        quiet: Whether to name only files that were skipped, of which nothing in the output tells.
+    """
+    if quiet:
+        report = ReadReport(skipped=report.skipped)
     if report.dropped:
         yield "left out"
         for reason, tally in _most(report.dropped):

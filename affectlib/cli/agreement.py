@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import warnings
+from typing import Any
 
+from affectlib.cli._labels import naming
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -28,7 +31,10 @@ def add(commands: Commands) -> None:
 def _agreement(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import AnalysisWarning, agreement, read_labels
 
-    with warnings.catch_warnings(record=True) as caught:
+    with (
+        naming({"first sheet": arguments.first, "second sheet": arguments.second}),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always", AnalysisWarning)
         rows = agreement(
             read_labels(arguments.first),
@@ -39,16 +45,23 @@ def _agreement(arguments: argparse.Namespace) -> int:
     if arguments.json:
         for row in rows:
             say(json.dumps(row))
+        for warning in caught:
+            say(f"note: {warning.message}", sys.stderr)
         return DONE
     say(f"{rows[0]['units']:,} rows answered by both")
     for row in rows:
-        figure = "not defined" if row["estimate"] is None else f"{row['estimate']:.3f}"
-        if row["low"] is not None:
-            figure += (
-                f"  ({arguments.confidence * 100:g} % interval {row['low']:.3f} to "
-                f"{row['high']:.3f})"
-            )
-        say(f"  {row['measure']:<24} {figure}")
+        say(f"  {row['measure']:<24} {_figure(row, arguments.confidence)}")
     for warning in caught:
         say(f"note: {warning.message}")
     return DONE
+
+
+def _figure(row: dict[str, Any], confidence: float) -> str:
+    if row["estimate"] is None:
+        return "not defined"
+    if row["low"] is None:
+        return f"{row['estimate']:.3f}  (interval cannot be estimated)"
+    return (
+        f"{row['estimate']:.3f}  ({confidence * 100:g} % interval {row['low']:.3f} to "
+        f"{row['high']:.3f})"
+    )

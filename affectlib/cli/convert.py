@@ -26,7 +26,9 @@ def add(commands: Commands) -> None:
         help="a .jsonl file; - for standard output",
     )
     convert.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
-    convert.add_argument("--quiet", action="store_true", help="no summary")
+    convert.add_argument(
+        "--quiet", action="store_true", help="no summary; only files that were skipped are named"
+    )
     convert.set_defaults(command=_convert)
 
 
@@ -43,6 +45,6 @@ def _convert(arguments: argparse.Namespace) -> int:
         target = "standard output" if arguments.output == "-" else arguments.output
         formats = ", ".join(report.formats) or "no format"
         say(f"{count:,} conversations ({formats}) -> {target}", sys.stderr)
-        for line in report_lines(report):
-            say(line, sys.stderr)
+    for line in report_lines(report, quiet=arguments.quiet):
+        say(line, sys.stderr)
     return SOME_FAILED if report.failures else DONE

@@ -110,8 +110,7 @@ def _label(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         for line in _report(summary):
             say(line, sys.stderr)
-    # No row tells of a file that was not read, so that it is named in any case.
-    for line in report_lines(ReadReport(skipped=report.skipped) if arguments.quiet else report):
+    for line in report_lines(report, quiet=arguments.quiet):
         say(line, sys.stderr)
     return SOME_FAILED if summary.failed else DONE
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import measured_accuracy_of
+from affectlib.cli._labels import measured_accuracy_of, naming
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -62,7 +63,10 @@ def _prevalence(arguments: argparse.Namespace) -> int:
     measured = arguments.measured
     if arguments.gold is None and measured is None:
         measured = measured_accuracy_of(arguments.labels, labels.collect_schema().names())
-    with warnings.catch_warnings(record=True) as caught:
+    with (
+        naming({"labels": arguments.labels, "gold": arguments.gold}),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always", AnalysisWarning)
         found = prevalence(
             labels,
@@ -76,6 +80,8 @@ def _prevalence(arguments: argparse.Namespace) -> int:
     if arguments.json:
         for row in rows:
             say(json.dumps(row, default=str))
+        for warning in caught:
+            say(f"note: {warning.message}", sys.stderr)
         return DONE
     groups = arguments.by or []
     shown = None

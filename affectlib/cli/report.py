@@ -7,10 +7,11 @@ import sys
 import warnings
 from pathlib import Path
 
-from affectlib.cli._labels import cue_thresholds_of, measured_accuracy_of, model_of
+from affectlib.cli._labels import cue_thresholds_of, measured_accuracy_of, model_of, naming
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, refuse_inputs, transcripts
 from affectlib.cli._terminal import DONE, say
+from affectlib.taxonomy import CUES
 
 
 def add(commands: Commands) -> None:
@@ -68,14 +69,25 @@ def _report(arguments: argparse.Namespace) -> int:
     target = Path(arguments.output)
     check_output(target, ".html", arguments.overwrite)
     refuse_inputs([target], arguments.show_text)
-    labels, messages, participants, gold = (
+    labels = read_labels(arguments.labels)
+    messages, participants, gold = (
         None if path is None else read_labels(path)
-        for path in (arguments.labels, arguments.messages, arguments.users, arguments.gold)
+        for path in (arguments.messages, arguments.users, arguments.gold)
     )
-    measured = None
-    if labels is not None and gold is None:
-        measured = measured_accuracy_of(arguments.labels, labels.collect_schema().names())
-    with warnings.catch_warnings(record=True) as caught:
+    columns = labels.collect_schema().names()
+    measured = measured_accuracy_of(arguments.labels, columns) if gold is None else None
+    thresholds = cue_thresholds_of(arguments.labels)
+    with (
+        naming(
+            {
+                "labels": arguments.labels,
+                "messages": arguments.messages,
+                "participants": arguments.users,
+                "gold": arguments.gold,
+            }
+        ),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always", AnalysisWarning)
         page = report_page(
             labels,
@@ -93,10 +105,16 @@ def _report(arguments: argparse.Namespace) -> int:
             ),
             lang=arguments.lang,
             min_users=arguments.min_users,
-            cue_threshold=cue_thresholds_of(arguments.labels),
+            cue_threshold=thresholds,
         )
     write_page(target, page, overwrite=arguments.overwrite)
     for note in dict.fromkeys(str(warning.message) for warning in caught):
         say(f"note: {note}", sys.stderr)
+    if not thresholds and {*CUES} & {*columns}:
+        say(
+            f"note: {arguments.labels}: it names no bundled model that made the labels, so every "
+            "cue counts as shown from 0.5; Parquet as affectlib label wrote it does",
+            sys.stderr,
+        )
     say(f"report -> {target}", sys.stderr)
     return DONE

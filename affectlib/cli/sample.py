@@ -46,7 +46,7 @@ def add(commands: Commands) -> None:
 
 def _sample(arguments: argparse.Namespace) -> int:
     from affectlib._output import write_rows
-    from affectlib.analysis._frames import read_labels
+    from affectlib.analysis import read_labels
     from affectlib.analysis._pages import check_output, in_language, write_page
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page

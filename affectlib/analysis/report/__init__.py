@@ -6,6 +6,7 @@ by somebody who did not run them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,11 +15,14 @@ import polars as pl
 
 from affectlib import __version__
 from affectlib.analysis._frames import (
+    AnalysisWarning,
     Labels,
     TableError,
+    as_text,
     cue_thresholds,
     group_columns,
     labels_table,
+    require_numbers,
     table,
 )
 from affectlib.analysis._pages import render
@@ -27,7 +31,7 @@ from affectlib.analysis.prevalence import PERIODS, Accuracy
 from affectlib.analysis.report import _people, _share, _talk
 from affectlib.analysis.report._study import Grid, Row, Study
 from affectlib.analysis.report._words import Words
-from affectlib.analysis.surveys import join_users
+from affectlib.analysis.surveys import join_tables
 from affectlib.analysis.users import users
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL
@@ -64,12 +68,12 @@ def report_page(
         messages: Labels of the messages, for what happens within conversations, where `labels` are
             of conversations.
         participants: What is known of the users, such as groups and survey scores: ``user_id``, one
-            row a user.
+            row a user. What rests on its columns is of the users in it, all else of all users.
         gold: Labels that people gave, as for `affectlib.analysis.prevalence`.
         measured: What the classifier did elsewhere, as for `affectlib.analysis.prevalence`.
         by: Columns of `labels` or `participants` to compare groups by.
         outcomes: Columns of `participants` to explain by usage and the rate of charged turns.
-        controls: Columns of `participants` to hold constant in that.
+        controls: Columns of `participants` to hold constant in that; not without `outcomes`.
         title: Title of the page.
         made_with: Which model made the labels.
         made_on: Date of the report, today if None.
@@ -79,17 +83,20 @@ def report_page(
         min_users: Figures of fewer users are suppressed; 0 shows all.
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
             from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
+            Where all cues have the same, the page says so.
 
     Raises:
         InputTypeError: A frame is none.
-        OptionError: `lang` is unknown, a column named is not there, or `cue_threshold` is not
-            between 0 and 1 or names no cue.
+        OptionError: `lang` is unknown, a column named is not there, one to compare by is there
+            twice or has a name of the result's, `controls` are named without `outcomes`, or
+            `cue_threshold` is not between 0 and 1 or names no cue.
         TableError: A frame lacks a column or holds what it cannot.
         TranscriptFormatError: The transcripts cannot be read.
         MissingExtraError: jinja2 or matplotlib is not installed.
 
     Warns:
-        AnalysisWarning: A figure rests on less than it seems.
+        AnalysisWarning: A figure rests on less than it seems, or an outcome cannot be explained
+            (a group is too small, say), which its section then says.
 
     Example:
         >>> from affectlib.analysis.simulate import simulate
@@ -170,21 +177,39 @@ def _study(
             )
         within = _of_the_same(labels_table(rows), given)
     names = rows.collect_schema().names()
-    people = None
+    people = joined = None
     if "user_id" in names and rows.select(pl.col("user_id").count()).collect().item():
         people = users(within if within is not None else rows, cue_threshold=thresholds)
+        joined = people
     if participants is not None:
         if people is None:
             raise TableError("labels, user_id: no row has one, so participants cannot be joined")
         known = table(participants, "participants").require(["user_id"]).rows.collect()
-        people = join_users(people, known)
-        shared = [name for name in groups if name in known.columns and name not in names]
-        rows = rows.join(people.select("user_id", *shared).lazy(), on="user_id", how="left")
+        known = known.with_columns(as_text("user_id", known.schema["user_id"]))
+        inside = people.join(known, on="user_id", how="semi", maintain_order="left")
+        surveyed = table(known, "participants")
+        joined = join_tables(table(inside, "users"), [surveyed])
+        require_numbers(surveyed, [name for name in survey[0] if name in known.columns])
+        if strangers := len(people) - len(inside):
+            warnings.warn(
+                f"participants: {strangers:,} of {len(people):,} users are not in it and are left "
+                "out of what rests on its columns",
+                AnalysisWarning,
+                stacklevel=3,
+            )
+        shared = [name for name in groups if name in known.columns]
+        if twice := [name for name in shared if name in names]:
+            raise OptionError(
+                f"by: labels and participants both have a column {twice[0]!r}; rename or drop one"
+            )
+        more = joined.select("user_id", *shared).lazy()
+        rows = rows.join(more, on="user_id", how="left", maintain_order="left")
         names = [*names, *shared]
+    columns = [] if joined is None else joined.columns
     for option, chosen, there in (
         ("by", groups, names),
-        ("outcomes", survey[0], people.columns if people is not None else []),
-        ("controls", survey[1], people.columns if people is not None else []),
+        ("outcomes", survey[0], columns),
+        ("controls", survey[1], columns),
     ):
         for name in chosen:
             if name not in there:
@@ -192,8 +217,23 @@ def _study(
                 raise OptionError(
                     f"{option}: no column {name!r} in the labels or participants{hint}"
                 )
+    if survey[1] and not survey[0]:
+        raise OptionError(
+            "controls: they are held constant while outcomes are explained; name outcomes as well"
+        )
     return Study(
-        rows, level, within, people, gold, measured, groups, *survey, min_users, thresholds, words
+        rows,
+        level,
+        within,
+        people,
+        joined,
+        gold,
+        measured,
+        groups,
+        *survey,
+        min_users,
+        thresholds,
+        words,
     )
 
 

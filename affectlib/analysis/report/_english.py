@@ -126,6 +126,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "the others; intervals hold under unequal spread (HC3).",
         "associated.finding": "A tenth of usage more goes with a difference of {value} in "
         "“{outcome}” ({interval}), other rows held equal. This is an association, not an effect.",
+        "associated.hidden": "Not shown: these users do not allow a regression. Fewer than {users} "
+        "have a value in every column, a group is smaller than that, or one column says what the "
+        "others say already.",
         "associated.grid": "Coefficients",
         "term.usage_decile": "Tenth of usage (1 to 10)",
         "term.turn_rate": "Rate of charged turns (0 to 1)",
@@ -155,6 +158,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cues.caption": "How many times more often two cues are shown together in {units} than if "
         "they had nothing to do with each other: 1 as expected, above 1 (blue) more often, below "
         "(orange) less often. Empty cells were never together or are of too few users.",
+        "cues.alike": "All cues count from the same probability here, as no thresholds of the "
+        "model’s own are known for these labels. Where they are, as for Parquet files of affectlib "
+        "label, the shares of cues are others.",
         "cues.grid": "Share of {units} that show each cue",
         "role.user": "user",
         "role.assistant": "assistant",

@@ -133,6 +133,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "associated.finding": "Un dixième d’usage de plus va avec une différence de {value} en « "
         "{outcome} » ({interval}), les autres lignes étant égales. C’est une association, pas un "
         "effet.",
+        "associated.hidden": "Non montré : ces utilisateurs ne permettent pas de régression. Moins "
+        "de {users} ont une valeur dans chaque colonne, un groupe est plus petit, ou une colonne "
+        "répète ce que disent les autres.",
         "associated.grid": "Coefficients",
         "term.usage_decile": "Dixième d’usage (1 à 10)",
         "term.turn_rate": "Taux de tours chargés (0 à 1)",
@@ -164,6 +167,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "que s’ils n’avaient rien à voir : 1 comme attendu, plus de 1 (bleu) plus souvent, moins "
         "(orange) moins souvent. Les cases vides ne sont jamais allées ensemble ou ont trop peu "
         "d’utilisateurs.",
+        "cues.alike": "Tous les indices comptent ici à partir de la même probabilité, car on ne "
+        "connaît pas de seuils propres au modèle pour ces étiquettes. Là où on les connaît, comme "
+        "pour les fichiers Parquet d’affectlib label, les parts des indices sont autres.",
         "cues.grid": "Part des {units} qui montrent chaque indice",
         "cue.shares_feelings": "Partage ses sentiments",
         "cue.seeks_support": "Cherche du soutien",

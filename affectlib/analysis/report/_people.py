@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+
 import polars as pl
 
+from affectlib.analysis._frames import AnalysisWarning, TableError
 from affectlib.analysis.association import associate
 from affectlib.analysis.concentration import concentration, lorenz
 from affectlib.analysis.prevalence import prevalence
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._study import Figure, Grid, Section, Study, one_of, rows_of
+from affectlib.analysis.report._study import (
+    Figure,
+    Grid,
+    Row,
+    Section,
+    Study,
+    one_of,
+    rows_of,
+)
 
 _FEWEST_FOR_DECILES = 100
 
@@ -156,25 +168,21 @@ def changing(study: Study) -> Section | None:
 
 def associated(study: Study) -> list[Section]:
     """Regress every outcome on usage and the affective rate, controls held constant."""
-    if study.people is None:
+    if study.participants is None:
         return []
     words = study.words
     sections = []
     for place, outcome in enumerate(study.outcomes):
-        groups = [
-            name
-            for name in study.groups
-            if name in study.people.columns and study.people[name].n_unique() > 1
-        ]
-        found = rows_of(
-            associate(
-                study.people.with_columns(pl.col("usage_decile").cast(pl.Float64)),
-                outcome=outcome,
-                predictors=["usage_decile", "turn_rate", *groups],
-                controls=[name for name in study.controls if name != outcome],
-                min_users=study.min_users,
+        try:
+            found = _regressed(study, study.participants, outcome)
+        except TableError as error:
+            warnings.warn(
+                f"what goes with {outcome!r}: not shown; {error}", AnalysisWarning, stacklevel=3
             )
-        )
+            hidden = words("associated.hidden", users=max(study.min_users, 3))
+            title = words("associated.title", outcome=outcome)
+            sections.append(Section(f"outcome-{place}", title, [hidden]))
+            continue
         rows = [
             (
                 words.maybe(f"term.{row['term']}", row["term"])
@@ -213,3 +221,20 @@ def associated(study: Study) -> list[Section]:
             )
         )
     return sections
+
+
+def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> Sequence[Row]:
+    """Regress an outcome.
+
+    Raises:
+        TableError: That cannot be done with these users, or not without showing what few have.
+    """
+    groups = [name for name in study.groups if name in users.columns and users[name].n_unique() > 1]
+    found = associate(
+        users.with_columns(pl.col("usage_decile").cast(pl.Float64)),
+        outcome=outcome,
+        predictors=["usage_decile", "turn_rate", *groups],
+        controls=[name for name in study.controls if name != outcome],
+        min_users=study.min_users,
+    )
+    return rows_of(found)

@@ -211,10 +211,10 @@ def calibrated(study: Study) -> Section | None:
 
 def _compared(study: Study, column: str) -> Grid | None:
     """Compare users of a group with those of the largest one, if a user has one group."""
-    if study.people is None or column not in study.people.columns:
+    if study.participants is None or column not in study.participants.columns:
         return None
     words = study.words
-    users = study.people.filter(pl.col(column).is_not_null())
+    users = study.participants.filter(pl.col(column).is_not_null())
     if users[column].n_unique() < 2:
         return None
     outcomes = ["any_rate", "turn_rate", "messages"]

@@ -23,7 +23,8 @@ class Study:
         labels: Labels that have one, with what is known of their users.
         level: What a row of them is.
         messages: Labels of messages for what happens within conversations, None if there are none.
-        people: A row a user, with what is known of them; None without user ids.
+        people: A row a user; None without user ids.
+        participants: A row a user of whom more is known, with that; all of `people` if nothing is.
         gold: Labels that people gave, None if there are none.
         measured: What the classifier did elsewhere, None if it is not known.
         groups: Columns to group by.
@@ -38,6 +39,7 @@ class Study:
     level: RowLevel
     messages: pl.LazyFrame | None
     people: pl.DataFrame | None
+    participants: pl.DataFrame | None
     gold: Any
     measured: Accuracy | None
     groups: Sequence[str]
@@ -51,6 +53,12 @@ class Study:
     def units(self) -> str:
         """What the rows are called, in the plural."""
         return self.words(f"units.{self.level}")
+
+    @property
+    def cue_notes(self) -> list[str]:
+        """What to know of sections that count cues."""
+        alike = len({*self.thresholds.values()}) == 1
+        return [self.words("cues.alike")] if alike else []
 
     @property
     def time(self) -> str:

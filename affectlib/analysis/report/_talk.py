@@ -80,7 +80,7 @@ def within(study: Study) -> Section | None:
     ]
     grids = [Grid(words("within.grid"), head, rows, folded=True)]
     grids += [Grid(words("within.onset"), head, begun)] if begun else []
-    return Section("within", words("within.title"), text, [figure], grids, finding=finding)
+    return Section("within", words("within.title"), text, [figure], grids, study.cue_notes, finding)
 
 
 def _has_thirds(messages: pl.LazyFrame) -> bool:
@@ -144,6 +144,7 @@ def cues(study: Study) -> Section | None:
         [words("cues.text", units=study.units)],
         figures,
         [Grid(words("cues.grid", units=study.units), head, rows)],
+        study.cue_notes,
     )
 
 

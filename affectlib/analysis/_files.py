@@ -1,0 +1,199 @@
+"""Files of labels and sheets as lazy frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from affectlib._output import FORMULA
+from affectlib._rows import RowLevel, output_schema
+from affectlib._shards import parquet_shards
+from affectlib.analysis._frames import TIMES, TableError
+from affectlib.errors import OptionError
+from affectlib.formats._sources import NOT_UTF8
+
+__all__ = ["read_labels"]
+
+_GUARDED = ("conversation_id", "user_id", "model", "language", "source", "error")
+_INFERRED = 10_000
+_UNREADABLE = "the file cannot be read as a table"
+_MISSING = ("", "NA")
+_TRUTH = {
+    **dict.fromkeys(("TRUE", "VRAI", "WAHR", "VERDADERO", "VERO"), "true"),
+    **dict.fromkeys(("FALSE", "FAUX", "FALSCH", "FALSO"), "false"),
+}
+_WANTED: dict[pl.DataType, str] = {
+    pl.Int64(): "no whole number",
+    pl.Float64(): "no number",
+    pl.Boolean(): "neither true nor false",
+}
+"""What text is not that cannot be read as a value of these types, the narrowest first."""
+
+
+def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
+    """Open a file of labels, or a sheet filled by hand.
+
+    Args:
+        path: A .parquet, .jsonl or .csv file, or a folder of Parquet shards; a name, not a pattern.
+            A CSV file may have semicolons and decimal commas, as spreadsheets save it in many
+            countries.
+
+    Returns:
+        A lazy frame. Columns of `affectlib.corpus.output_schema` have its types in every format,
+        but for times, which are text in CSV and JSON Lines; so ids stay text. Whole numbers may be
+        written as floats are (``172.0``), as pandas does beside gaps. In CSV, ``NA`` among numbers
+        or truth values is a gap, as R writes it. Text that `affectlib.label_file` guarded against
+        spreadsheets by an apostrophe has lost it.
+
+    Raises:
+        OptionError: The suffix is another one.
+        TableError: The file cannot be read as a table; if a cell is not what its column holds, its
+            place is named.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> from affectlib.analysis import simulate
+        >>> simulate(50).conversations.write_parquet("labels.parquet")
+        >>> read_labels("labels.parquet").collect_schema().names()[:2]
+        ['conversation_id', 'record']
+    """
+    file = Path(path)
+    readers: dict[str, Callable[[Path], pl.LazyFrame]] = {
+        ".parquet": _read_parquet,
+        ".jsonl": _read_json_lines,
+        ".csv": _read_csv,
+    }
+    if file.is_dir():
+        return _read_shards(file)
+    if file.suffix not in readers:
+        raise OptionError(f"{file}: unknown suffix {file.suffix!r}; use {', '.join(readers)}")
+    if not file.is_file():
+        raise FileNotFoundError(2, "no such file", str(file))
+    try:
+        rows = readers[file.suffix](file)
+        rows.collect_schema()
+    except pl.exceptions.PolarsError as error:
+        raise TableError(f"{file}: {_UNREADABLE}") from error
+    return rows
+
+
+def _known_types(names: Iterable[str]) -> dict[str, Any]:
+    """Return the types of the label columns among these; times are text until they are parsed."""
+    levels: tuple[RowLevel, ...] = ("message", "conversation")
+    known: dict[str, Any] = {}
+    for level in levels:
+        known |= cast(pl.DataFrame, pl.from_arrow(output_schema(level).empty_table())).schema
+    known |= dict.fromkeys(TIMES, pl.String)
+    return {name: known[name] for name in names if name in known}
+
+
+def _read_shards(folder: Path) -> pl.LazyFrame:
+    tables = parquet_shards(folder)
+    if len(tables) > 1:
+        raise TableError(f"{folder}: it has labels of conversations and of messages; name one")
+    if not tables:
+        raise TableError(f"{folder}: it holds no Parquet shards of labels")
+    return _read_parquet(tables[0])
+
+
+def _read_parquet(files: Path | list[Path]) -> pl.LazyFrame:
+    return pl.scan_parquet(files, glob=False)
+
+
+def _read_json_lines(file: Path) -> pl.LazyFrame:
+    # polars would take brackets in a name for a pattern, so it is given an open file.
+    with file.open("rb") as stream:
+        there = pl.scan_ndjson(stream, infer_schema_length=_INFERRED).collect_schema()
+    known = _known_types(there)
+    floats = [name for name in known if known[name].is_integer() and there[name].is_float()]
+    with file.open("rb") as stream:
+        rows = pl.read_ndjson(
+            stream,
+            schema_overrides=known | dict.fromkeys(floats, pl.Float64),
+            infer_schema_length=_INFERRED,
+        )
+    whole = (_as(known[name], rows[name].cast(pl.String), file, 1) for name in floats)
+    return rows.with_columns(whole).lazy()
+
+
+def _read_csv(file: Path) -> pl.LazyFrame:
+    with file.open("rb") as stream:
+        header = stream.readline()
+    of_spreadsheet = header.count(b";") > header.count(b",")
+    if of_spreadsheet:
+        rows = _with_commas(file)
+    else:
+        rows = pl.read_csv(file, infer_schema=False, glob=False)
+    known = _known_types(rows.columns)
+    typed = rows.select(
+        _as(known[cells.name], cells, file, 2) if cells.name in known else _inferred(cells)
+        for cells in rows
+    )
+    return typed.lazy().with_columns(
+        pl.col(name).str.replace(f"^'({FORMULA.pattern})", "$1")
+        for name in _GUARDED
+        if name in typed.columns
+    )
+
+
+def _with_commas(file: Path) -> pl.DataFrame:
+    """Read what spreadsheets save where commas are for decimals: semicolons between cells.
+
+    Numbers get a decimal point, truth values their English names. Bytes that are not UTF-8 are
+    Windows-1252.
+    """
+    text = file.read_bytes().decode("utf-8-sig", NOT_UTF8)
+    rows = pl.read_csv(text.encode(), separator=";", infer_schema=False)
+    number = r"^(-?\d+),(\d+)$"
+    return rows.with_columns(pl.all().str.replace(number, "$1.$2").replace(_TRUTH))
+
+
+def _as(kind: pl.DataType, cells: pl.Series, file: Path, first: int) -> pl.Series:
+    """Return text as values of the type of its column.
+
+    Args:
+        kind: The type.
+        cells: The text.
+        file: What to call it in the error.
+        first: The number of the first row, 2 below a header.
+
+    Raises:
+        TableError: One of them is none; the error names its place, not what is in it.
+    """
+    if kind == pl.String:
+        return cells
+    if kind.is_integer():
+        cells = cells.str.replace(r"\.0+$", "")
+    values, odd = _cast(cells, kind)
+    if odd.any():
+        raise TableError(
+            f"{file}: {_UNREADABLE}; column {cells.name!r}, row {int(odd.arg_max() or 0) + first} "
+            f"(the first is row {first}): {_WANTED[kind]}; correct the cell or leave it empty"
+        )
+    return values
+
+
+def _inferred(cells: pl.Series) -> pl.Series:
+    """Return text as numbers or truth values, if all of it is."""
+    if cells.null_count() < len(cells):
+        for kind in _WANTED:
+            values, odd = _cast(cells, kind)
+            if not odd.any():
+                return values
+    return cells
+
+
+def _cast(cells: pl.Series, kind: pl.DataType) -> tuple[pl.Series, pl.Series]:
+    """Return text as values of a type, and which cells are none and not empty."""
+    cells = cells.replace(_MISSING, None)
+    if kind == pl.Boolean:
+        truth = {"true": True, "false": False}
+        lower = cells.str.to_lowercase()
+        values = lower.replace_strict(truth, default=None, return_dtype=pl.Boolean)
+    else:
+        values = cells.cast(kind, strict=False)
+    return values, values.is_null() & cells.is_not_null()

@@ -1,0 +1,101 @@
+"""What is said of hand labels that can be read in several ways, or are too few."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from affectlib import cli
+from affectlib.analysis import AnalysisWarning, TableError, agreement, prevalence, sample, simulate
+
+PEOPLE = simulate(300, seed=4, prevalence=0.05)
+CHARGED = pl.col("gold") == "emotional"
+
+
+def filled(n: int = 400) -> pl.DataFrame:
+    """A sheet as `sample` draws it, filled in with the truth."""
+    sheet: pl.DataFrame = sample(PEOPLE.conversations, n, seed=1).drop("gold")
+    truth = PEOPLE.gold_conversations.select("record", "gold")
+    return sheet.join(truth, on="record", maintain_order="left")
+
+
+def notes(sheet: pl.DataFrame, **options: Any) -> list[str]:
+    """What `prevalence` warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AnalysisWarning)
+        prevalence(PEOPLE.conversations, sheet, **options)
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("kinds", [[pl.Int64], [pl.Float64], [pl.Int64, pl.String]])
+def test_numbers_may_be_charges(kinds: list[Any]) -> None:
+    answers = CHARGED
+    for kind in kinds:
+        answers = answers.cast(kind)
+    numbers = filled().with_columns(gold=answers)
+    (note,) = notes(numbers)
+    assert note.startswith("gold, gold: 1 is read as emotional and 0 as task")
+    assert "charges (0 and 1 task, 2 and 3 emotional)" in note
+    with pytest.warns(AnalysisWarning, match="second sheet, gold: 1 is read as emotional"):
+        agreement(filled(), numbers)
+
+
+@pytest.mark.parametrize("highest", ["2", "3.0"])
+def test_charges_are_told_by_their_higher_numbers(highest: str) -> None:
+    charges = filled().with_columns(gold=pl.when(CHARGED).then(pl.lit(highest)).otherwise(0))
+    with pytest.raises(TableError, match="a charge of 2 or 3 is emotional, 0 or 1 task"):
+        prevalence(PEOPLE.conversations, charges)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("true", "False"), ("yes", "NO"), ("Oui", "non")])
+def test_words_are_no_charges(yes: str, no: str) -> None:
+    words = filled().with_columns(gold=pl.when(CHARGED).then(pl.lit(yes)).otherwise(pl.lit(no)))
+    assert notes(words) == []
+    open_ended = words.with_columns(
+        gold=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("NA")).otherwise("gold")
+    )
+    assert notes(open_ended) == ["gold: 3 of 400 rows have no answer and are left out"]
+
+
+def test_a_sheet_without_weights_is_taken_for_an_even_draw_and_that_is_said() -> None:
+    assert notes(filled()) == []
+    (note,) = notes(filled().drop("weight"))
+    assert "gold: there is no column 'weight', so the rows are taken for an even draw" in note
+
+
+def test_groups_of_few_charged_gold_labels_are_said() -> None:
+    (note,) = notes(filled(), by="week", min_users=0)
+    with pytest.warns(AnalysisWarning):
+        found = prevalence(PEOPLE.conversations, filled(), by="week", min_users=0)
+    few = found.filter(method="ppi")["estimate"].null_count()
+    assert 0 < few < 12
+    assert note.startswith("groups with fewer than 5 gold labels that are emotional, too few to")
+    assert f": {few} of 12; label more" in note
+
+
+def test_groups_that_are_not_shown_are_not_said_to_be_of_few() -> None:
+    assert notes(filled(), by="week", min_users=10**6) == []
+
+
+@pytest.mark.parametrize("json_lines", [[], ["--json"]])
+def test_the_command_says_so_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], json_lines: list[str]
+) -> None:
+    PEOPLE.conversations.write_parquet(tmp_path / "labels.parquet")
+    numbers = filled().drop("weight").with_columns(gold=CHARGED.cast(pl.Int64))
+    numbers.write_csv(tmp_path / "gold.csv")
+    options = ["--gold", str(tmp_path / "gold.csv"), *json_lines]
+    assert cli.main(["prevalence", str(tmp_path / "labels.parquet"), *options]) == 0
+    out, err = capsys.readouterr()
+    said = [line for line in (err if json_lines else out).splitlines() if line.startswith("note: ")]
+    assert sorted(line.split()[1] for line in said) == ["gold,", "gold:"]
+    if json_lines:
+        assert len([json.loads(line) for line in out.splitlines()]) == 4
+    sheet = str(tmp_path / "gold.csv")
+    assert cli.main(["agreement", sheet, sheet, *json_lines]) == 0
+    assert "note: first sheet, gold: 1 is read as" in capsys.readouterr()[bool(json_lines)]

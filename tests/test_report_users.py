@@ -1,0 +1,143 @@
+"""The report on users of whom something is known, and on labels that do not tell of their model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from affectlib import cli
+from affectlib.analysis import (
+    AnalysisWarning,
+    TableError,
+    associate,
+    compare,
+    report_page,
+    simulate,
+)
+from affectlib.analysis.report._words import Words
+from affectlib.analysis.simulate import Population
+from affectlib.errors import OptionError
+
+pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
+
+ENGLISH = Words("en")
+
+
+@cache
+def population() -> Population:
+    return simulate(150, seed=2, prevalence=0.06)
+
+
+def participants() -> pl.DataFrame:
+    return population().participants.drop("growing")
+
+
+def part(page: str, section: str) -> str:
+    """Return the text of a section."""
+    html = page.split(f'<section id="{section}"')[1].split("</section>")[0]
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_regression_that_cannot_be_shown_takes_nothing_else_away(lang: str) -> None:
+    few = participants().with_columns(
+        modality=pl.when(pl.int_range(pl.len()) < 4).then(pl.lit("phone")).otherwise("modality")
+    )
+    options: dict[str, Any] = {"participants": few, "by": "modality", "lang": lang}
+    with pytest.warns(AnalysisWarning, match=r"'dependence': not shown; .* fewer than 10 users"):
+        page = report_page(population().conversations, outcomes=["dependence"], **options)
+    hidden = Words(lang)("associated.hidden", users=10)
+    assert " ".join(hidden.split()) in part(page, "outcome-0")
+    assert "<table>" not in page.split('<section id="outcome-0"')[1].split("</section>")[0]
+    assert "phone" in part(page, "group-0")
+    assert 'id="users"' in page
+
+
+def test_a_regression_without_charge_takes_nothing_else_away() -> None:
+    calm = population().conversations.with_columns(label=pl.lit("task"), any=pl.lit(False))
+    calm = calm.with_columns(adjusted=pl.lit(0.0), rate=pl.lit(0.0))
+    page = report_page(calm, participants=participants(), outcomes=["dependence"])
+    assert ENGLISH("associated.hidden", users=10) in part(page, "outcome-0")
+
+
+def test_an_outcome_that_is_no_number_is_named_with_its_row() -> None:
+    scores = pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("n/a")).otherwise("dependence")
+    odd = participants().with_columns(dependence=scores)
+    place = r"dependence: expected numbers, got String, first in row 7 \(from 0\)"
+    with pytest.raises(TableError, match=f"participants, {place}"):
+        report_page(population().conversations, participants=odd, outcomes=["dependence"])
+    gaps = odd.with_columns(age=pl.when(pl.int_range(pl.len()) > 5).then("age"))
+    with pytest.raises(TableError, match=f"users, {place}"):
+        associate(gaps, outcome="dependence", predictors=["age"])
+    with pytest.raises(TableError, match=f"users, {place}"):
+        compare(odd, "gender", outcomes=["dependence"])
+
+
+def test_controls_without_outcomes_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"controls: .* name outcomes as well"):
+        report_page(population().conversations, participants=participants(), controls=["age"])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda people: pl.concat([people, people.head(2)]), "user_id: users are there twice"),
+        (lambda people: people.with_columns(pl.col("user_id") + "x"), "none of its user ids"),
+        (lambda people: people.with_columns(user_id=None), "user_id: 150 rows have none"),
+    ],
+)
+def test_trouble_with_participants_is_said_to_be_theirs(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[pl.DataFrame], pl.DataFrame],
+    problem: str,
+) -> None:
+    odd = change(participants())
+    with pytest.raises(TableError, match=rf"^participants\W+{problem}"):
+        report_page(population().conversations, participants=odd)
+    labels, people = tmp_path / "labels.parquet", tmp_path / "people.csv"
+    population().conversations.write_parquet(labels)
+    odd.write_csv(people)
+    command = ["report", str(labels), "-o", str(tmp_path / "page.html"), "--users", str(people)]
+    assert cli.main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert problem in line
+    assert line.endswith(f"; participants is {people}")
+
+
+def test_scores_with_gaps_as_r_writes_them(tmp_path: Path) -> None:
+    labels, people = tmp_path / "labels.parquet", tmp_path / "people.csv"
+    population().conversations.write_parquet(labels)
+    participants().with_columns(
+        dependence=pl.when(pl.int_range(pl.len()) > 0).then("dependence")
+    ).write_csv(people, null_value="NA")
+    command = ["report", str(labels), "-o", str(tmp_path / "page.html"), "--users", str(people)]
+    assert cli.main([*command, "--outcome", "dependence"]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Linear regression over 149 users" in part(page, "outcome-0")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_cues_of_labels_that_do_not_tell_their_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    labels = tmp_path / f"labels.{suffix}"
+    frame = population().messages
+    getattr(frame, {"jsonl": "write_ndjson"}.get(suffix, "write_csv"))(labels)
+    assert cli.main(["report", str(labels), "-o", str(tmp_path / "page.html")]) == 0
+    note = f"note: {labels}: it names no bundled model that made the labels, so every cue counts"
+    assert note in capsys.readouterr().err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for section in ("cues", "within"):
+        assert ENGLISH("cues.alike") in part(page, section)
+
+
+def test_cues_with_thresholds_of_their_own_are_not_said_to_be_alike() -> None:
+    page = report_page(population().messages, cue_threshold={"in_crisis": 0.3})
+    assert ENGLISH("cues.alike") not in page
