@@ -122,12 +122,13 @@ def measure(classifier: AffectClassifier, rows: list[dict[str, str]]) -> Iterato
     labels = np.array([found.label for found in classifier.predict(flat)])
     found = dict(zip(texts, labels.reshape(len(texts), len(rows)), strict=True))
     truth = np.array([row["label"] for row in rows])
-    yield _figure("accuracy on originals", found["original"] == truth)
+    yield figure("accuracy on originals", found["original"] == truth)
     for name in [*texts][1:]:
-        yield _figure(name, found[name] != found["original"])
+        yield figure(name, found[name] != found["original"])
 
 
-def _figure(name: str, hits: Any) -> Figure:
+def figure(name: str, hits: Any) -> Figure:
+    """Return the share of hits with its interval."""
     rng = np.random.default_rng(0)
     shares = hits[rng.integers(len(hits), size=(_RESAMPLES, len(hits)))].mean(axis=1)
     low, high = np.quantile(shares, [0.025, 0.975])

@@ -1,4 +1,4 @@
-"""The robustness table can be made, and what a reader does not see changes no label."""
+"""The tables of `tests.robustness` and `tests.short_chats`; what nobody sees changes no label."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from affectlib._legible import legible
 from affectlib.classifier import AffectClassifier
+from tests import short_chats
 from tests.robustness import PERTURBATIONS, altered, main, read_rows
 
 CORPUS = Path(__file__).parents[1] / "training/data/corpus.jsonl"
@@ -35,7 +36,17 @@ def test_no_message_is_in_the_corpus():
             bare(message["content"]) for line in file for message in json.loads(line)["messages"]
         }
     ours = {bare(row[name]) for row in read_rows() for name in ("text", "paraphrase")}
-    assert ours & known == set()
+    short = {bare(row["text"]) for row in read_rows(short_chats.ROWS)}
+    assert (ours | short) & known == set()
+
+
+def test_short_chats_are_short_and_distinct():
+    rows = read_rows(short_chats.ROWS)
+    kinds = Counter((row["language"], row["label"]) for row in rows)
+    assert len(kinds) == 4
+    assert min(kinds.values()) >= 70
+    assert len({row["id"] for row in rows}) == len({row["text"].lower() for row in rows}) == 304
+    assert max(len(row["text"].split()) for row in rows) <= 7
 
 
 def test_every_alteration_alters():
@@ -69,3 +80,16 @@ def test_the_command_prints_a_table(capsys):
     assert all(0 <= f["low"] <= f["share"] <= f["high"] <= 1 and f["n"] == 4 for f in figures)
     main(["--rows", "1"])
     assert "label flips (target: at most 3%)" in capsys.readouterr().out
+
+
+def test_the_table_of_short_chats(capsys):
+    short_chats.main(["--json"])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["name"] for row in found][:3] == [
+        f"English chats: {name}" for name in ("accuracy", "recall", "specificity")
+    ]
+    assert len(found) == 12
+    for accuracy, recall, specificity in zip(*[iter(found)] * 3, strict=True):
+        assert accuracy["n"] == recall["n"] + specificity["n"]
+        right = recall["share"] * recall["n"] + specificity["share"] * specificity["n"]
+        assert accuracy["share"] * accuracy["n"] == pytest.approx(right)
