@@ -55,7 +55,7 @@ Measured on the artifact with the fingerprint
 
 The dev conversations were never trained on. They do choose thresholds and calibration, so the
 figures come from cross-fitting: each conversation is judged by a calibration fitted on the others.
-They also chose between recipes, and the real ones, by kinds of errors, what the corpus's newest
+They also chose between recipes, and the real ones, by kinds of errors, what some of the corpus's
 conversations are about, so figures may be a little kind; those on the test split below are not.
 Their labels were given by a large language model too, about half of them twice and blind, so they
 are a consistent reading, not human gold. Values are followed by 95 % bootstrap intervals, for turns
