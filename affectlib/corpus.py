@@ -28,8 +28,8 @@ from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
 from affectlib.formats import Branches, ReadReport, Tally, read_conversations
 from affectlib.formats._reader import people_named
+from affectlib.one_liner import classifier_or_bundled
 from affectlib.predictions import ConversationFailure
-from affectlib.tables import classifier_or_bundled
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier

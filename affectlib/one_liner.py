@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from affectlib._forks import renew_in_children
 from affectlib.conversation import Conversation
+from affectlib.errors import InputTypeError
 from affectlib.predictions import ConversationPrediction, MessagePrediction
 
 if TYPE_CHECKING:
@@ -66,6 +67,22 @@ def load_once(**options: Any) -> AffectClassifier:
         True
     """
     return _loader.load(options)
+
+
+def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifier:
+    """Return what labels: what was given, or the bundled classifier if that is None.
+
+    Raises:
+        InputTypeError: It is no classifier.
+    """
+    if classifier is None:
+        return load_once()
+    if not hasattr(classifier, "stream"):
+        raise InputTypeError(
+            f"classifier: expected an AffectClassifier, got {type(classifier).__name__}; "
+            "AffectClassifier.from_pretrained loads one by its name or folder"
+        )
+    return classifier
 
 
 class _Loader:

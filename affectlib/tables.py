@@ -27,7 +27,7 @@ from affectlib.formats._fields import (
     to_message,
     to_text,
 )
-from affectlib.one_liner import load_once
+from affectlib.one_liner import classifier_or_bundled, load_once
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -264,22 +264,6 @@ def register_duckdb(
         type="arrow",
         null_handling="special",
     )
-
-
-def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifier:
-    """Return what labels: what was given, or the bundled classifier if that is None.
-
-    Raises:
-        InputTypeError: It is no classifier.
-    """
-    if classifier is None:
-        return load_once()
-    if not hasattr(classifier, "stream"):
-        raise InputTypeError(
-            f"classifier: expected an AffectClassifier, got {type(classifier).__name__}; "
-            "AffectClassifier.from_pretrained loads one by its name or folder"
-        )
-    return classifier
 
 
 def _fields(given: Mapping[str, Any], columns: Mapping[str, str] | None) -> dict[str, str]:

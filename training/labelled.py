@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlib.conversation import Conversation, parse_conversation, parse_message
-from affectlib.formats.table import allow_long_cells
+from affectlib.formats._csv import allow_long_cells
 from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, LABELS, OUTPUTS, TASK, USER_CUES
 
 UNKNOWN = math.nan

@@ -24,6 +24,7 @@ from affectlib.analysis._intervals import (
     NONE,
     Estimate,
     GoldUnits,
+    Spread,
     clustered_mean,
     effective_size,
     exact_share,
@@ -401,13 +402,19 @@ def _estimates(
 
 
 def _gold_share(sample: pl.DataFrame, confidence: float) -> Estimate:
+    share, spread, users = _weighted_share(sample, pl.col("gold"))
+    most = kish(sample["weight"].to_numpy())
+    return exact_share(share, spread, users, most, confidence)
+
+
+def _weighted_share(sample: pl.DataFrame, hit: pl.Expr) -> tuple[float, Spread, float]:
+    """Return the share of gold rows that hit, its spread, and how many users they are worth."""
     by_user = sample.group_by("_user", maintain_order=True).agg(
-        (pl.col("gold") * pl.col("weight")).sum().alias("hits"), pl.col("weight").sum()
+        (hit * pl.col("weight")).sum().alias("hits"), pl.col("weight").sum()
     )
     weight = by_user["weight"].to_numpy()
     share, spread = clustered_mean(by_user["hits"].to_numpy(), weight)
-    most = kish(sample["weight"].to_numpy())
-    return exact_share(share, spread, kish(weight), most, confidence)
+    return share, spread, kish(weight)
 
 
 def _powered_share(
@@ -430,14 +437,8 @@ def _accuracy_of(sample: pl.DataFrame, confidence: float) -> Accuracy:
     """Return the counts in a gold sample of both kinds, at its effective size."""
     counts = []
     for truth in (True, False):
-        of_kind = sample.filter(pl.col("gold") == truth).with_columns(
-            right=(pl.col("charged") == truth) * pl.col("weight")
-        )
-        by_user = of_kind.group_by("_user", maintain_order=True).agg(
-            pl.col("right", "weight").sum()
-        )
-        weight = by_user["weight"].to_numpy()
-        share, spread = clustered_mean(by_user["right"].to_numpy(), weight)
-        size = effective_size(share, spread, kish(weight), confidence)
+        of_kind = sample.filter(pl.col("gold") == truth)
+        share, spread, users = _weighted_share(of_kind, pl.col("charged") == truth)
+        size = effective_size(share, spread, users, confidence)
         counts += [share * size, (1 - share) * size]
     return Accuracy(*counts)

@@ -97,7 +97,8 @@ def find_columns(
     for column in given.values():
         if column not in names:
             raise OptionError(f"there is no column {column!r}; the table has {name_list(names)}")
-    found = _found(names, given)
+    by_name = _by_name(names)
+    found = _found(by_name, given)
     if all(field in found for field in _LONG) and _NESTED not in given:
         found.pop(_NESTED, None)
         return found
@@ -107,7 +108,6 @@ def find_columns(
     if _NESTED not in found and not texts:
         return None
     # Here a row is a conversation, so that its id is that of the conversation.
-    by_name = _by_name(names)
     if "conversation_id" not in found and (own := by_name.get("id", by_name.get("uuid"))):
         found = {"conversation_id": own, **found}
     if texts:
@@ -151,9 +151,8 @@ def _by_name(names: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _found(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+def _found(by_name: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """Return the columns that were named, and those that have a usual name."""
-    by_name = _by_name(names)
     found = {}
     for field, synonyms in FIELDS.items():
         if field in given:
@@ -230,7 +229,7 @@ def describe_columns(
         >>> describe_columns(["chat_id", "role", "speech"]).partition("but ")[2]
         "none with a usual name for the content; name it, for example columns={'content': 'words'}"
     """
-    found = _found(names, _in_full(given))
+    found = _found(_by_name(names), _in_full(given))
     missing = [field for field in _LONG if field not in found] or [*_LONG]
     *others, last = (_LONG[field][0] for field in missing)
     lacking = " or ".join(filter(None, (", ".join(others), last)))

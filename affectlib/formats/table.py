@@ -63,7 +63,7 @@ from affectlib.formats._reader import (
 )
 from affectlib.predictions import ConversationFailure
 
-__all__ = ["FIELDS", "NAME", "READERS", "allow_long_cells", "describe_columns", "describe_header"]
+__all__ = ["FIELDS", "NAME", "READERS", "describe_columns", "describe_header"]
 
 NAME = "table"
 
