@@ -119,6 +119,7 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
                 {"params": head, "lr": self._settings.head_learning_rate},
             ],
             weight_decay=self._settings.weight_decay,
+            fused=True,
         )
         return self.optimizer
 
@@ -243,10 +244,13 @@ def fit(
 
 
 def has_bf16() -> bool:
-    """Return whether the device computes in bf16; where it does not, bf16 is emulated and slow."""
+    """Return whether the device multiplies matrices faster in bf16 than in fp32.
+
+    Of CPUs, those with AMX do. With the bf16 instructions of AVX-512 alone it took twice as long.
+    """
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], recipe: Recipe) -> Dataset:
