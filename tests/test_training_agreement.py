@@ -29,6 +29,6 @@ def test_our_annotations_are_stable(capsys: pytest.CaptureFixture[str]) -> None:
         *["annotations"] * 2,
         *["real"] * 2,
     ]
-    assert "n=3400" in lines[0]
+    assert "n=3787" in lines[0]
     assert "n=170" in lines[2]
     assert all(float(line.split("label")[1].split()[0]) > 0.8 for line in lines[::2])
