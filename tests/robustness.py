@@ -46,6 +46,11 @@ class Figure:
     high: float
     n: int
 
+    def __str__(self) -> str:
+        """Return it as a line of a table."""
+        interval = f"[{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.name:<30} {self.share:.3f} {interval}  n = {self.n}"
+
 
 def typos(text: str, rng: random.Random) -> str:
     """Swap, drop or double one letter in some words, never their first."""
@@ -155,8 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
             continue
         if number == 1:
             print(f"label flips (target: at most {TARGET:.0%})")
-        interval = f"[{figure.low:.3f}, {figure.high:.3f}]"
-        print(f"  {figure.name:<24} {figure.share:.3f} {interval}  n = {figure.n}")
+        print(figure)
 
 
 if __name__ == "__main__":

@@ -53,11 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     classifier = AffectClassifier.from_pretrained(options.model, device="cpu", engine="onnx")
     for found in measure(classifier, read_rows(ROWS)):
-        if options.json:
-            print(json.dumps(asdict(found)))
-            continue
-        interval = f"[{found.low:.3f}, {found.high:.3f}]"
-        print(f"{found.name:<30} {found.share:.3f} {interval}  n = {found.n}")
+        print(json.dumps(asdict(found)) if options.json else found)
 
 
 if __name__ == "__main__":

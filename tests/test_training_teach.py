@@ -261,3 +261,38 @@ def test_trained_weights_are_averaged_with_those_they_started_from(tmp_path: Pat
         moved += (alone - before).abs().sum().item()
         torch.testing.assert_close(averaged - before, 0.25 * (alone - before), atol=1e-6, rtol=0)
     assert moved > 0
+
+
+def test_trained_weights_are_averaged_with_those_of_other_artifacts(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    folder = made.folder / "train" / "model"
+    others = [tmp_path / name for name in "ab"]
+    for seed, other in enumerate(others):
+        changed = made.model_copy(update={"seed": seed})
+        train(changed)
+        shutil.move(made.folder / "train" / "model", other)
+        shutil.rmtree(made.folder / "train")
+    found = {}
+    for share, names in ((1.0, ()), (0.25, tuple(map(str, others)))):
+        settings = made.train.model_copy(update={"average": share, "average_with": names})
+        train(made.model_copy(update={"seed": 7, "train": settings}))
+        found[share] = BertForSequenceClassification.from_pretrained(folder).state_dict()
+        shutil.rmtree(made.folder / "train")
+    a, b = (BertForSequenceClassification.from_pretrained(o).state_dict() for o in others)
+    for name, alone in found[1.0].items():
+        expected = 0.25 * alone + 0.75 * (a[name] + b[name]) / 2
+        torch.testing.assert_close(found[0.25][name], expected, atol=1e-6, rtol=0)
+
+
+def test_only_relatives_are_averaged(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    bundled = str(Path(__file__).parents[1] / "affectlib" / "models" / "affect-small")
+    for other, error, problem in (
+        (bundled, ValueError, "other shapes"),
+        (str(tmp_path / "none"), FileNotFoundError, "no model"),
+    ):
+        settings = made.train.model_copy(update={"average_with": (other,)})
+        with pytest.raises(error, match=f"train.average_with: .*{problem}"):
+            train(made.model_copy(update={"train": settings}))

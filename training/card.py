@@ -201,11 +201,17 @@ corrected by the random pool's false alarms.
 """
 
 PART_BEFORE = """
-The commands are run in turn. The part before the last made {name} {version} (fingerprint
-`{fingerprint}`), which this model went on from; the card in that artifact tells what it was
-trained on. Its head, with which training went on, holds its calibration: two numbers an output,
-fitted on dev conversations. Run anew, the earlier parts learn from today's corpus and
-annotations, and their weights will differ.
+The commands are run in turn. The part before the last made {before},
+which this model went on from. What a part was trained on stands above if it was
+run along with the last one, and else in the card of the artifact that it made. The head with which
+training went on holds that one's calibration: two numbers an output, fitted on dev conversations.
+Run anew, the earlier parts learn from today's corpus and annotations, and their weights will
+differ.
+"""
+
+AVERAGED = """
+The weights are the average of what the last part learned, which counts {share:.0%}, and of those of
+other artifacts in equal shares: {others}.
 """
 
 
@@ -298,19 +304,26 @@ def _bases(recipe: Recipe) -> str:
 def _describe_part_before(recipe: Recipe) -> str:
     if not _earlier(recipe):
         return ""
-    before = load_artifact(recipe.encoder.path)
-    return PART_BEFORE.format(
-        name=before.name, version=before.version, fingerprint=before.fingerprint
-    )
+    text = PART_BEFORE.format(before=_name(recipe.encoder.path))
+    if recipe.train.average_with:
+        others = " and ".join(map(_name, recipe.train.average_with))
+        text += AVERAGED.format(share=recipe.train.average, others=others)
+    return text
+
+
+def _name(path: str) -> str:
+    artifact = load_artifact(path)
+    return f"{artifact.name} {artifact.version} (fingerprint\n`{artifact.fingerprint}`)"
 
 
 def _earlier(recipe: Recipe) -> list[Recipe]:
-    """Return the recipes that come before it, in turn: each goes on from the last's artifact."""
-    match = re.fullmatch(r"runs/([\w-]+)/artifact", recipe.encoder.path)
-    if match is None:
-        return []
-    before = load_recipe(f"configs/{match[1]}.yaml")
-    return [*_earlier(before), before]
+    """Return the recipes whose artifacts it goes on from or is averaged with, in turn."""
+    parts: dict[str, Recipe] = {}
+    for path in (*recipe.train.average_with, recipe.encoder.path):
+        if match := re.fullmatch(r"runs/([\w-]+)/artifact", path):
+            before = load_recipe(f"configs/{match[1]}.yaml")
+            parts.update((part.name, part) for part in (*_earlier(before), before))
+    return [*parts.values()]
 
 
 def _commands(recipe: Recipe) -> Iterator[str]:

@@ -144,6 +144,9 @@ class TrainSettings(_Section):
         average: Share of the trained weights in their average with those that training started
             from, which keeps some of what these knew; 1 for the trained ones alone (Wortsman et
             al. 2022, "Robust fine-tuning of zero-shot models").
+        average_with: Folders of artifacts whose weights, in equal shares, take the place of those
+            that training started from (Wortsman et al. 2022, "Model soups"). They must have a
+            forebear in common, as the trained weights with them.
         save_steps: Steps between checkpoints.
         max_steps: Steps at most; -1 for as many as the epochs take.
     """
@@ -158,6 +161,7 @@ class TrainSettings(_Section):
     cue_weight: float = 0.5
     cue_positive_weight: float = Field(default=1.0, gt=0)
     average: float = Field(default=1.0, gt=0, le=1)
+    average_with: tuple[str, ...] = ()
     save_steps: int = 400
     max_steps: int = -1
 

@@ -113,7 +113,10 @@ def _contents(recipe: Recipe, data: Path | None) -> str:
 
     The manifest holds the hashes of public sets; what packages carry is theirs.
     """
-    encoders = [recipe.encoder.path, recipe.encoder.words_from, *(t.path for t in recipe.teachers)]
+    encoders = [
+        *(recipe.encoder.path, recipe.encoder.words_from, *recipe.train.average_with),
+        *(teacher.path for teacher in recipe.teachers),
+    ]
     files = [
         *(DATA / name for name in ("annotations.jsonl", "corpus.jsonl", "sources.jsonl")),
         *(Path(source.path) for source in recipe.sources if source.path),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -145,29 +145,45 @@ def train(recipe: Recipe) -> dict[str, float]:
     else:
         model = load_model(prepared / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
-    start = deepcopy(model.state_dict())
+    others = [_relative(Path(other), model) for other in recipe.train.average_with]
+    others = others or [deepcopy(model.state_dict())]
     trainer = fit(recipe, model, tokenizer, windows, folder)
-    average_weights(model, start, recipe.train.average)
+    average_weights(model, others, recipe.train.average)
     metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
     trainer.save_model(str(folder / "model"))
     write_json(folder / "metrics.json", metrics)
     return metrics
 
 
+def _relative(folder: Path, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return an artifact's weights, which must have the names and shapes of the model's."""
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"train.average_with: there is no model in {folder}")
+    weights: dict[str, torch.Tensor] = load_model(folder).state_dict()
+    shapes, own = ({n: w.shape for n, w in x.items()} for x in (weights, model.state_dict()))
+    if shapes != own:
+        raise ValueError(
+            f"train.average_with: the weights in {folder} have other shapes than the model that is "
+            "trained; average it with artifacts of the same encoder and vocabulary"
+        )
+    return weights
+
+
 def average_weights(
-    model: PreTrainedModel, start: Mapping[str, torch.Tensor], share: float
+    model: PreTrainedModel, others: Sequence[Mapping[str, torch.Tensor]], share: float
 ) -> None:
-    """Average a model's weights with those that it started from, in place.
+    """Average a model's weights with others of the same shapes, in place.
 
     Args:
         model: The trained model.
-        start: The weights that it started from.
+        others: Weights of other models, which have equal shares.
         share: Share of the trained weights.
     """
     with torch.no_grad():
         for name, weights in model.state_dict().items():
             if weights.is_floating_point():
-                weights.lerp_(start[name].to(weights.device), 1 - share)
+                rest = torch.stack([other[name].to(weights) for other in others]).mean(0)
+                weights.lerp_(rest, 1 - share)
 
 
 def labelled_windows(windows: Dataset) -> Dataset:
@@ -246,7 +262,8 @@ def fit(
 def has_bf16() -> bool:
     """Return whether the device multiplies matrices faster in bf16 than in fp32.
 
-    Of CPUs, those with AMX do. With the bf16 instructions of AVX-512 alone it took twice as long.
+    Of CPUs, those with AMX do. With the bf16 instructions of AVX-512 alone, products took twice as
+    long.
     """
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
