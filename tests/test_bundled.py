@@ -15,6 +15,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
 from affectlib.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
+from tests.robustness import read_rows
 
 EMOTIONAL = (
     "I feel so alone since she left, can we just talk?",
@@ -114,13 +115,14 @@ def test_entry_points_agree(classifier):
 
 
 def test_engines_give_the_same_label(classifier, reference):
-    chats = [*example_conversations()]
+    single = [[{"role": "user", "content": row["text"]}] for row in read_rows()]
+    chats = [*example_conversations(), *single]
     labels = [
         [turn.label for prediction in c.predict(chats) for turn in prediction.turns if turn.label]
         for c in (classifier, reference)
     ]
     agreement = np.mean([a == b for a, b in zip(*labels, strict=True)])
-    assert len(labels[0]) >= 50
+    assert len(labels[0]) >= 500
     assert agreement >= 0.99
 
 

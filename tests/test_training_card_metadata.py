@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import pairwise
 
 import pytest
 
@@ -112,8 +111,15 @@ def test_card_of_the_bundled_model():
         for path in re.findall(r"run --config (\S+)", card.text.split("## Reproduce")[1])
     ]
     assert recipes[-1].name == DEFAULT_MODEL
-    for first, second in pairwise(recipes):
-        assert second.encoder.path == f"{first.folder}/artifact"
+    made: list[str] = []
+    used: set[str] = set()
+    for recipe in recipes:
+        taken = [recipe.encoder.path, *recipe.train.average_with]
+        # All begin with the artifact of a part that was run before, but for the first.
+        assert {*taken} <= {*made} if made else len(taken) == 1
+        made.append(f"{recipe.folder}/artifact")
+        used.update(taken)
+    assert {*made[:-1]} <= used
     assert data.eval_results
     for result in data.eval_results:
         assert result.task_type == "text-classification"
