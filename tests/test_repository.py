@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "training" / "data"
 LARGE = {"tokenizer.json"}
 """Names of files that only a machine wrote."""
+LABELS = ["real_dev_labels.jsonl", "annotations.jsonl", "small_talk_labels.jsonl"]
+"""Files of labels without texts."""
 
 # Put together from pieces, so that this file does not mention them itself.
 REGISTRIES = [
@@ -91,7 +93,7 @@ def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
 
 
 def test_data_is_utf8_json_lines_with_one_row_per_id() -> None:
-    for name in ("corpus.jsonl", "real_dev_labels.jsonl", "annotations.jsonl"):
+    for name in ("corpus.jsonl", *LABELS):
         rows = read_rows(name)
         assert len({row["id"] for row in rows}) == len(rows), name
 
@@ -132,11 +134,19 @@ def test_corpus_has_both_labels_in_each_split_and_language() -> None:
             assert {(split, language, True), (split, language, False)} <= seen
 
 
-@pytest.mark.parametrize("name", ["real_dev_labels.jsonl", "annotations.jsonl"])
+@pytest.mark.parametrize("name", LABELS)
 def test_labels_of_others_texts_come_without_the_texts(name: str) -> None:
     for row in read_rows(name):
         assert row.keys() <= {"id", "source", "pool", "lang", "labels"}
         check_labels(row["labels"])
+
+
+def test_small_talk_that_measures_is_not_trained_on() -> None:
+    annotated, measuring = (
+        {row["id"] for row in read_rows(name)}
+        for name in ("annotations.jsonl", "small_talk_labels.jsonl")
+    )
+    assert measuring.isdisjoint(annotated)
 
 
 def test_real_dev_labels_cover_both_sets() -> None:

@@ -26,9 +26,14 @@ def test_our_annotations_are_stable(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
         *["corpus"] * 2,
-        *["annotations"] * 2,
+        *["sharegpt_unlabelled"] * 2,
+        *["chitchat_byu"] * 2,
         *["real"] * 2,
+        *["small"] * 2,
     ]
-    assert "n=3787" in lines[0]
-    assert "n=170" in lines[2]
-    assert all(float(line.split("label")[1].split()[0]) > 0.8 for line in lines[::2])
+    kappas = [float(line.split("of the label")[1].split()[0]) for line in lines[::2]]
+    for place, n in enumerate([4027, 170, 300]):
+        assert f"n={n}" in lines[2 * place]
+    # In small talk that was sought out, many turns lie between a passing touch and a charge.
+    assert kappas.pop(2) > 0.7
+    assert all(kappa > 0.8 for kappa in kappas)

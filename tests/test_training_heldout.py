@@ -1,4 +1,4 @@
-"""The test split is judged as the library judges it."""
+"""The test split and the small talk are judged as the library judges them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ from training.sources import read_corpus
 ROWS = [row for row in read_corpus("test") if row["lang"] in heldout.MAIN_LANGUAGES][::5]
 
 
-def test_figures_are_those_of_the_librarys_own_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["test split", "small talk"])
+def test_figures_are_those_of_the_librarys_own_labels(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heldout, "read_corpus", {"test": ROWS}.__getitem__)
+    monkeypatch.setattr(heldout, "read_small_talk", {None: ROWS}.__getitem__)
     monkeypatch.setattr(metrics, "bootstrap", partial(metrics.bootstrap, resamples=20))
     artifact = load_artifact()
     encoder = WindowEncoder(artifact.folder / "tokenizer.json", artifact.windows)
     engine = load_engine(artifact, engine="onnx", device="cpu")
     points = ["balanced", "high_precision"]
-    figures = heldout.held_out(artifact, encoder, engine, points)["groups"]["English and French"]
+    if what == "small talk":
+        figures = heldout.small_talk(artifact, encoder, engine, points, None)
+    else:
+        groups = heldout.held_out(artifact, encoder, engine, points)["groups"]
+        figures = groups["English and French"]
     assert figures["n"] == len(ROWS)
     for point in points:
         classifier = AffectClassifier.from_pretrained(operating_point=point)

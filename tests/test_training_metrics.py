@@ -198,3 +198,22 @@ def test_estimate_without_examples_is_undefined() -> None:
 
 def test_estimate_reads_as_value_and_interval() -> None:
     assert str(Estimate(0.9123, 0.885, 0.9341, 40)) == "0.912 [0.885, 0.934]"
+
+
+def test_area_within_groups_counts_pairs_of_one_group_alone() -> None:
+    generator = np.random.default_rng(3)
+    truth, groups = generator.integers(0, 2, 60), generator.integers(0, 4, 60)
+    scores = generator.normal(size=60) + truth
+    pairs = [
+        (scores[a] > scores[b])
+        for a in range(60)
+        for b in range(60)
+        if truth[a] > truth[b] and groups[a] == groups[b]
+    ]
+    assert metrics.auroc_within(truth, scores, groups) == pytest.approx(np.mean(pairs))
+    # A calibration of each group's own changes nothing.
+    moved = scores * (1 + groups) - 5 * groups
+    assert metrics.auroc_within(truth, moved, groups) == pytest.approx(np.mean(pairs))
+    alone = np.zeros(60)
+    assert metrics.auroc_within(truth, scores, alone) == pytest.approx(metrics.auroc(truth, scores))
+    assert np.isnan(metrics.auroc_within(truth, scores, truth))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,12 @@ def test_a_part_that_the_corpus_lacks_is_named(tmp_path: Path) -> None:
         chosen = recipe(tmp_path, {"name": "corpus", "parts": ["rel", absent]})
         with pytest.raises(ValueError, match=f"no training part {absent}$"):
             training_conversations(chosen, None)
+
+
+def test_a_set_that_nobody_annotated_is_named(tmp_path: Path) -> None:
+    chosen = recipe(tmp_path, {"name": "annotations", "parts": ["arena_hard", "chitchat_byu"]})
+    with pytest.raises(ValueError, match="no row of arena_hard is annotated"):
+        training_conversations(chosen, None)
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])
@@ -324,3 +331,28 @@ def test_report_is_written_and_same_seed_gives_the_same_mixture(tmp_path: Path) 
     assert written == reports[0] == reports[1]
     order = [[row["source"] for row in windows(chosen)] for chosen in (first, second, other)]
     assert order[0] == order[1] != order[2]
+
+
+@pytest.mark.parametrize(("charged", "after_context"), [(True, 1), (False, 2)])
+def test_copies_keep_their_context_where_the_target_alone_says_another_label(
+    charged: bool, after_context: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reader:
+        def __init__(self, *_: Any) -> None: ...
+
+        def read(self, texts: Iterable[str]) -> None:
+            assert CHARGED in set(texts)
+
+        def agrees(self, text: str, *, charged: bool) -> bool:
+            return charged == (text == CHARGED and read_as_charged)
+
+    read_as_charged = charged
+    monkeypatch.setattr(module, "AloneReader", Reader)
+    chat = [user("Please list three cities."), assistant("Rome, Oslo, Lima."), user(CHARGED)]
+    source = labelled_file(tmp_path / "mine.jsonl", (chat, "emotional"))
+    alone = NOTHING.model_copy(update={"alone": 1.0, "alone_threshold": 0.5})
+    chosen = recipe(tmp_path, {**source, "copies": 2}, augment=alone)
+    prepare(chosen, None)
+    found = [text for text in texts(chosen, "file") if "funeral" in text]
+    assert len(found) == 2
+    assert sum("cities" in text for text in found) == after_context

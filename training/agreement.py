@@ -8,6 +8,7 @@ intervals. Both annotators are large language models of one family.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
 from training.metrics import Estimate, bootstrap
-from training.sources import read_annotations, read_corpus, read_real_dev_labels
+from training.sources import (
+    read_annotations,
+    read_corpus,
+    read_real_dev_labels,
+    read_small_talk_labels,
+)
 
 
 def agreement(rows: Iterable[dict[str, Any]]) -> dict[str, Estimate]:
@@ -51,13 +57,17 @@ def _kappa(first: NDArray[Any], second: NDArray[Any], weights: str | None = None
 
 def main() -> None:
     """Print the agreement."""
+    annotated: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in read_annotations():
+        annotated[row["source"]].append(row)
     for name, rows in (
         ("corpus", read_corpus()),
-        ("annotations", read_annotations()),
+        *annotated.items(),
         ("real dev", read_real_dev_labels()),
+        ("small talk", read_small_talk_labels()),
     ):
         for what, estimate in agreement(rows).items():
-            print(f"{name:14}kappa of the {what:8}{estimate}  n={estimate.n}")
+            print(f"{name:21}kappa of the {what:8}{estimate}  n={estimate.n}")
 
 
 if __name__ == "__main__":

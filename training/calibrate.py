@@ -3,7 +3,8 @@
 1. Each output is calibrated by itself with a slope and an intercept (Platt scaling), which export
    folds into the weights of the head.
 2. The conversation's probability is a logistic function of three features of its user messages'
-   logits (`affectlib.aggregation.conversation_features`).
+   logits (`affectlib.aggregation.conversation_features`). So few real dev conversations are charged
+   that it is drawn towards the simplest such function, the highest logit moved by a constant.
 3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
 4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
    real dev conversations without charge, and of the user messages in them.
@@ -34,6 +35,11 @@ from training.labelled import LabelledConversation
 Floats = NDArray[np.float64]
 
 RIDGE = 1e-3
+"""Penalty of the coefficients of single outputs."""
+HIGHEST = (1.0, 0.0, 0.0)
+"""Coefficients of the conversation function that follows the highest logit."""
+TOWARDS_HIGHEST = 0.03
+"""Penalty of the distance from `HIGHEST`."""
 FEWEST_POSITIVES = 5
 _EMOTIONAL = OUTPUTS.index(EMOTIONAL)
 
@@ -120,7 +126,12 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
     weights = example_weights(truth, np.array([s.real for s in scored]), settings.prevalence)
     # More turns are more chances of a false alarm, so their number may only lower the probability.
     intercept, *coefficients = _fit_logistic(
-        features, truth, weights, [(0, None), (0, None), (None, 0)]
+        features,
+        truth,
+        weights,
+        [(0, None), (0, None), (None, 0)],
+        towards=HIGHEST,
+        ridge=TOWARDS_HIGHEST,
     )
     conversation = ConversationCalibration(intercept, *coefficients)
     fitted = Calibration(slopes, intercepts, conversation)
@@ -213,19 +224,23 @@ def _fit_logistic(
     truth: Floats,
     weights: Floats,
     bounds: Sequence[tuple[float | None, float | None]],
+    *,
+    towards: Sequence[float] | None = None,
+    ridge: float = RIDGE,
 ) -> tuple[float, ...]:
-    """Fit a bounded, lightly penalised logistic regression; intercept first."""
+    """Fit a bounded logistic regression with a ridge towards coefficients (0); intercept first."""
+    centre = np.zeros(features.shape[1]) if towards is None else np.array(towards)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         z = parameters[0] + features @ parameters[1:]
         value = weights @ (np.logaddexp(0, z) - truth * z)
         residual = weights * (1 / (1 + np.exp(-z)) - truth)
         gradient = np.array([residual.sum(), *(features.T @ residual)])
-        penalty = RIDGE * parameters[1:]
-        gradient[1:] += penalty
-        return float(value + penalty @ parameters[1:] / 2), gradient
+        distance = parameters[1:] - centre
+        gradient[1:] += ridge * distance
+        return float(value + ridge * distance @ distance / 2), gradient
 
-    start = np.zeros(1 + features.shape[1])
+    start = np.array([0.0, *centre])
     result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *bounds])
     return tuple(float(value) for value in result.x)
 

@@ -89,6 +89,12 @@ than English and French had a say in how unknown words are read. The artifact ju
 
 {test_corpus}
 
+Chats of students with each other, drawn at random from `chitchat_byu` and annotated twice and
+blind, judged as if the first of the two were the user. What is said there is personal and seldom
+charged. None of these chats was trained on or chose anything:
+
+{small_talk}
+
 ### Beside other systems
 
 On the same conversations. TF-IDF was trained on what the first table lists; MiniLM compares

@@ -82,7 +82,8 @@ class SourceSettings(_Section):
         kind: gold (labels by turn), silver: one label for the whole source, or unlabelled:
             windows that the teachers alone label.
         path: The file, for "file".
-        parts: For "corpus", the parts that are taken (the beginning of the ids); None for all.
+        parts: For "corpus", the parts that are taken (the beginning of the ids); for "annotations",
+            the public sets whose rows are taken; None for all.
         conversations: Conversations at most, drawn at random; None for all.
         windows: User messages at most of each conversation, drawn at random; None for all.
         assistant_windows: Assistant messages at most of each conversation; None for all.
@@ -117,6 +118,9 @@ class AugmentSettings(_Section):
         impersonal: First-person pronouns left out or blanked.
         surrounded: What is no prose around each message, as exports have it: a number, a date, a
             placeholder, a signature, quotation marks, markup.
+        alone_threshold: No share: P(emotional) from which a target that the model that training
+            goes on from reads alone counts as charged. Where that is not its label, its copies keep
+            what precedes them. None alters them whatever they say.
     """
 
     alone: float = 0.2
@@ -126,6 +130,7 @@ class AugmentSettings(_Section):
     typos: float = 0.0
     impersonal: float = 0.0
     surrounded: float = 0.0
+    alone_threshold: float | None = Field(default=None, gt=0, lt=1)
 
 
 class TrainSettings(_Section):

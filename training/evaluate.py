@@ -36,11 +36,12 @@ from training.baselines import Baseline, TfidfBaseline, VaderBaseline, ZeroShotB
 from training.config import Recipe, RecipeError, load_recipe
 from training.figures import corpus_figures, cue_figures, group_figures, language_figures
 from training.footprint import compare_precision, sizes, speed, user_windows
-from training.heldout import held_out
+from training.heldout import held_out, small_talk
 from training.judged import (
     GROUPS,
     Floats,
     Judged,
+    calibrations,
     estimate,
     judge,
     labels,
@@ -119,6 +120,7 @@ def evaluate(
     if len(systems) > 1:
         results["baselines"] = _compare(systems, judged)
     if recipe.real_dev:
+        results["small_talk"] = small_talk(artifact, encoder, engine, points, data)
         results["public"] = _public(artifact, data)
     return results
 
@@ -178,10 +180,11 @@ def _compare(systems: dict[str, Floats], judged: Sequence[Judged]) -> dict[str, 
     """Compare how systems rank the same conversations."""
     truth = labels(judged)
     real = np.array([j.real for j in judged])
+    judges = calibrations(judged)
     return {
         group: {
             name: {
-                "auroc": estimate(metrics.auroc, truth[rows], scores[rows]),
+                "auroc": estimate(metrics.auroc_within, truth[rows], scores[rows], judges[rows]),
                 "average_precision": estimate(metrics.average_precision, truth[rows], scores[rows]),
                 "recall_at_98": estimate(_recall_at(0.98), truth[rows], scores[rows]),
                 "recall_at_995": estimate(_recall_at(0.995), truth[rows], scores[rows]),

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from affectlib.taxonomy import CUES
 from training import metrics
-from training.judged import OTHER_LANGUAGES, Judged, estimate, labels, probabilities, proportion
+from training.judged import (
+    OTHER_LANGUAGES,
+    Judged,
+    calibrations,
+    estimate,
+    labels,
+    probabilities,
+    proportion,
+)
 
 FEWEST_CUE_POSITIVES = 20
 
@@ -28,7 +36,7 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
         return result
     if 0 < truth.sum() < len(truth):
         scores = probabilities(judged)
-        result["auroc"] = estimate(metrics.auroc, truth, scores)
+        result["auroc"] = estimate(metrics.auroc_within, truth, scores, calibrations(judged))
         result["average_precision"] = estimate(metrics.average_precision, truth, scores)
     for point in points:
         flagged = np.array([j.flagged(point) for j in judged])
@@ -59,7 +67,9 @@ def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
         "accuracy": proportion(labels(judged) == [j.flagged("balanced") for j in judged]),
         "pairs_both_right": proportion(both),
         "turn_f1": estimate(metrics.f1, truth, flagged, groups=chat),
-        "turn_auroc": estimate(metrics.auroc, truth, turns, groups=chat),
+        "turn_auroc": estimate(
+            metrics.auroc_within, truth, turns, calibrations(judged)[chat], groups=chat
+        ),
     }
 
 

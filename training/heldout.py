@@ -1,12 +1,13 @@
-"""The corpus's test split, judged by an artifact as it is shipped.
+"""The corpus's test split and real small talk, judged by an artifact as it is shipped.
 
-Its conversations take no part in training, calibration, thresholds or the choice of recipes. So no
-cross-fitting is needed: the artifact's own calibration and thresholds decide.
+Their conversations take no part in training, calibration, thresholds or the choice of recipes. So
+no cross-fitting is needed: the artifact's own calibration and thresholds decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ from affectlib.engines import Engine
 from affectlib.taxonomy import OUTPUTS
 from training.calibrate import Calibration
 from training.figures import corpus_figures, cue_figures, french_less_english, group_figures
-from training.judged import GROUPS, OTHER_LANGUAGES, judge_by
+from training.judged import GROUPS, OTHER_LANGUAGES, Judged, judge_by
 from training.labelled import from_gold
 from training.scoring import score
-from training.sources import read_corpus
+from training.sources import read_corpus, read_small_talk
 
 MAIN_LANGUAGES = ("en", "fr")
 LENGTHS = ("1 user message", "2-4 user messages", "5 or more user messages")
@@ -43,9 +44,7 @@ def held_out(
         ``french_less_english``: those of pairs and turns, of cues, and the difference of accuracy,
         of the English and French conversations.
     """
-    own = shipped_calibration(artifact)
-    conversations = [from_gold(row, "corpus") for row in read_corpus("test")]
-    judged = [judge_by(scored, own) for scored in score(conversations, encoder, engine)]
+    judged = _judge("corpus", read_corpus("test"), artifact, encoder, engine)
     points = list(points)
     main = [j for j in judged if j.language in MAIN_LANGUAGES]
     groups = {
@@ -59,6 +58,39 @@ def held_out(
         "cues": cue_figures(main),
         "french_less_english": french_less_english(main),
     }
+
+
+def small_talk(
+    artifact: Artifact,
+    encoder: WindowEncoder,
+    engine: Engine,
+    points: Iterable[str],
+    data: Path | None,
+) -> dict[str, Any]:
+    """Measure an artifact on small talk between people, of which the first plays the user.
+
+    Args:
+        artifact: The artifact.
+        encoder: Its encoder of windows.
+        engine: Its engine.
+        points: Names of the operating points.
+        data: Folder of the public sets.
+    """
+    judged = _judge("small talk", read_small_talk(data), artifact, encoder, engine)
+    return group_figures(judged, points)
+
+
+def _judge(
+    source: str,
+    rows: Iterable[dict[str, Any]],
+    artifact: Artifact,
+    encoder: WindowEncoder,
+    engine: Engine,
+) -> list[Judged]:
+    """Judge annotated rows by the artifact's own calibration and thresholds."""
+    own = shipped_calibration(artifact)
+    conversations = [from_gold(row, source) for row in rows]
+    return [judge_by(scored, own) for scored in score(conversations, encoder, engine)]
 
 
 def shipped_calibration(artifact: Artifact) -> Calibration:

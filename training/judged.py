@@ -206,6 +206,12 @@ def probabilities(judged: Sequence[Judged]) -> Floats:
     return np.array([j.probability for j in judged], np.float64)
 
 
+def calibrations(judged: Sequence[Judged]) -> NDArray[np.int64]:
+    """Return a number for each conversation that is the same for those of one calibration."""
+    numbers: dict[int, int] = {}
+    return np.array([numbers.setdefault(id(j.calibration), len(numbers)) for j in judged], np.int64)
+
+
 def estimate(metric: Callable[..., float], *columns: Any, groups: Any = None) -> dict[str, Any]:
     """Return a metric with its bootstrap interval (`training.metrics.bootstrap`), fit for JSON."""
     return asdict(metrics.bootstrap(metric, *columns, groups=groups))

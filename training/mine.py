@@ -19,7 +19,12 @@ from affectlib.artifacts import DEFAULT_MODEL
 from affectlib.classifier import AffectClassifier
 from affectlib.predictions import ConversationFailure
 from training.labelled import from_silver
-from training.sources import read_annotations, read_source, require_use
+from training.sources import (
+    read_annotations,
+    read_small_talk_labels,
+    read_source,
+    require_use,
+)
 
 USER_CHARACTERS = 700
 ASSISTANT_CHARACTERS = 120
@@ -41,7 +46,7 @@ def mine(
         turn and its probability; highest first.
     """
     require_use(source, "train")
-    annotated = {row["id"] for row in read_annotations()}
+    annotated = {row["id"] for row in [*read_annotations(), *read_small_talk_labels()]}
     conversations = [
         from_silver(row, source, emotional=False).conversation
         for row in read_source(source, data)

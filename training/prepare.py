@@ -16,6 +16,7 @@ from datasets import Dataset
 from affectlib.conversation import Conversation
 from affectlib.encoding import WindowEncoder
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from training.alone import AloneReader
 from training.augment import Augmenter, wrap_in_task
 from training.config import Recipe, SourceSettings
 from training.duplicates import EvaluationIndex
@@ -31,6 +32,8 @@ from training.sources import (
     load_manifest,
     read_annotations,
     read_corpus,
+    read_small_talk,
+    read_small_talk_labels,
     read_source,
     require_use,
 )
@@ -72,10 +75,11 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         if message.role == "user" and message.content.strip()
     ]
     augmenter = Augmenter(recipe.augment, others, random_state)
+    reader = _alone_reader(recipe, taken)
     rows: list[dict[str, Any]] = []
     for source, conversations in taken:
         for labelled in conversations:
-            rows += _windows(labelled, source, encoder, augmenter, random_state)
+            rows += _windows(labelled, source, encoder, augmenter, reader, random_state)
     for row in rows:
         report[row["source"]]["windows"] += 1
         report[row["source"]]["emotional"] += row["targets"][0] >= 0.5
@@ -97,14 +101,17 @@ def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledCo
 def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conversation]:
     """Yield every conversation that may not be trained on.
 
-    The corpus's dev and test splits always; the real dev transcripts and the public evaluation
-    sets, which must be there then, if the recipe is calibrated on real transcripts (`real_dev`).
+    The corpus's dev and test splits always; the real dev transcripts, the small talk and the
+    public evaluation sets, which must be there then, if the recipe is calibrated on real
+    transcripts (`real_dev`).
     """
     for row in read_corpus():
         if row["split"] != "train":
             yield from_gold(row, "corpus").conversation
     if not recipe.real_dev:
         return
+    for row in read_small_talk(data):
+        yield from_gold(row, "small talk").conversation
     for source in load_manifest().values():
         if source.use != "train":
             for row in read_source(source.name, data):
@@ -145,7 +152,7 @@ def _read(
     if source.name == "corpus":
         conversations = list(_read_parts(source.parts))
     elif source.name == "annotations":
-        conversations = list(_read_annotated(data))
+        conversations = list(_read_annotated(source.parts, data))
     elif source.name == "file":
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
@@ -153,7 +160,8 @@ def _read(
     else:
         require_use(source.name, "train")
         emotional = source.kind == "silver_emotional"
-        annotated = {row["id"] for row in read_annotations() if row["source"] == source.name}
+        rows = [*read_annotations(), *read_small_talk_labels()]
+        annotated = {row["id"] for row in rows if row["source"] == source.name}
         conversations = [
             from_silver(row, source.name, emotional)
             for row in read_source(source.name, data)
@@ -178,12 +186,18 @@ def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
             yield from_gold(row, "corpus")
 
 
-def _read_annotated(data: Path | None) -> Iterator[LabelledConversation]:
-    """Yield the rows of public sets that we annotated, with their labels."""
+def _read_annotated(
+    sets: Sequence[str] | None, data: Path | None
+) -> Iterator[LabelledConversation]:
+    """Yield the rows that we annotated, with their labels, of some public sets or of all."""
     labels: dict[str, dict[str, Any]] = defaultdict(dict)
     for row in read_annotations():
         labels[row["source"]][row["id"]] = row["labels"]
+    if unknown := {*(sets or ())} - labels.keys():
+        raise ValueError(f"no row of {', '.join(sorted(unknown))} is annotated")
     for name, of_source in labels.items():
+        if sets is not None and name not in sets:
+            continue
         require_use(name, "train")
         for row in read_source(name, data):
             if row["id"] in of_source:
@@ -202,11 +216,33 @@ def _texts(
                 yield message.content[:VOCABULARY_CHARACTERS]
 
 
+def _alone_reader(
+    recipe: Recipe, taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]]
+) -> AloneReader | None:
+    """Return what has read each message of which there are altered copies, if the recipe asks."""
+    threshold = recipe.augment.alone_threshold
+    if threshold is None:
+        return None
+    reader = AloneReader(
+        recipe.folder / "prepare" / "encoder", recipe.windows.settings(), threshold
+    )
+    reader.read(
+        message.content
+        for source, conversations in taken
+        if source.copies > 1 or source.kind != "gold"
+        for labelled in conversations
+        for message in labelled.conversation.user_messages
+        if message.content.strip()
+    )
+    return reader
+
+
 def _windows(
     labelled: LabelledConversation,
     source: SourceSettings,
     encoder: WindowEncoder,
     augmenter: Augmenter,
+    reader: AloneReader | None,
     random_state: random.Random,
 ) -> Iterator[dict[str, Any]]:
     conversation = labelled.conversation
@@ -220,11 +256,16 @@ def _windows(
             targets[index] = [math.nan] * len(OUTPUTS)
         elif all(math.isnan(value) for value in targets[index]):
             continue
-        user = conversation.messages[index].role == "user"
+        target = conversation.messages[index]
+        user = target.role == "user"
+        charged = targets[index][OUTPUTS.index(EMOTIONAL)] >= 0.5
+        readable = reader is None or reader.agrees(target.content, charged=charged)
         for copy in range(source.copies if user else 1):
             altered, place = conversation, index
             if user and (copy or source.kind != "gold"):
-                altered, place = augmenter.alter(conversation, index)
+                altered = Conversation(conversation.messages[: index + 1], id=conversation.id)
+                if readable:
+                    altered, place = augmenter.alter(altered, index)
             rewritten = altered
             if altered is not conversation:
                 rewritten = augmenter.rewrite(altered, labelled.row.get("lang", "en"))

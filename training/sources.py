@@ -172,6 +172,19 @@ def read_real_dev_labels() -> list[dict[str, Any]]:
     return list(_read_lines(DATA / "real_dev_labels.jsonl"))
 
 
+def read_small_talk_labels() -> list[dict[str, Any]]:
+    """Return our annotations of small talk that is never trained on: as `read_annotations`."""
+    return list(_read_lines(DATA / "small_talk_labels.jsonl"))
+
+
+def read_small_talk(data: Path | None) -> list[dict[str, Any]]:
+    """Return the small talk that is never trained on: real chats of people, with our labels."""
+    labels = {row["id"]: row for row in read_small_talk_labels()}
+    (name,) = {row["source"] for row in labels.values()}
+    rows = read_source(name, data)
+    return [{**row, "labels": labels[row["id"]]["labels"]} for row in rows if row["id"] in labels]
+
+
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
