@@ -38,7 +38,7 @@ RIDGE = 1e-3
 """Penalty of the coefficients of single outputs."""
 HIGHEST = (1.0, 0.0, 0.0)
 """Coefficients of the conversation function that follows the highest logit."""
-TOWARDS_HIGHEST = 0.03
+TOWARDS_HIGHEST = 0.01
 """Penalty of the distance from `HIGHEST`."""
 FEWEST_POSITIVES = 5
 _EMOTIONAL = OUTPUTS.index(EMOTIONAL)

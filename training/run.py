@@ -117,8 +117,9 @@ def _contents(recipe: Recipe, data: Path | None) -> str:
         *(recipe.encoder.path, recipe.encoder.words_from, *recipe.train.average_with),
         *(teacher.path for teacher in recipe.teachers),
     ]
+    labels = ("annotations.jsonl", "corpus.jsonl", "small_talk_labels.jsonl", "sources.jsonl")
     files = [
-        *(DATA / name for name in ("annotations.jsonl", "corpus.jsonl", "sources.jsonl")),
+        *(DATA / name for name in labels),
         *(Path(source.path) for source in recipe.sources if source.path),
         *(
             folder / path / "model.safetensors"
