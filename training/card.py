@@ -163,7 +163,8 @@ was made int8 in the same way:
 
 ### Measured variants
 
-Decisions are those at `balanced`.
+Decisions are those at `balanced`. The function of conversations was not yet drawn towards the
+highest message in the variants that came before 0.10.0.
 
 {ablations}
 
