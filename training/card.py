@@ -217,8 +217,8 @@ differ.
 """
 
 AVERAGED = """
-The weights are the average of what the last part learned, which counts {share:.0%}, and of those of
-other artifacts in equal shares: {others}.
+The weights are the average of what the last part learned, which counts {share:.0%}, and of those
+of earlier artifacts, in equal shares: {others}.
 """
 
 
@@ -312,9 +312,9 @@ def _describe_part_before(recipe: Recipe) -> str:
     if not _earlier(recipe):
         return ""
     text = PART_BEFORE.format(before=_name(recipe.encoder.path))
-    if recipe.train.average_with:
-        others = " and ".join(map(_name, recipe.train.average_with))
-        text += AVERAGED.format(share=recipe.train.average, others=others)
+    if recipe.train.average < 1:
+        others = recipe.train.average_with or (recipe.encoder.path,)
+        text += AVERAGED.format(share=recipe.train.average, others=" and ".join(map(_name, others)))
     return text
 
 
