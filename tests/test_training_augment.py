@@ -16,7 +16,8 @@ from training.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
 from training.config import AugmentSettings
 from training.labelled import from_silver
 
-NOTHING = dict.fromkeys(AugmentSettings.model_fields, 0.0)
+SHARES = AugmentSettings.model_fields.keys() - {"alone_threshold"}
+NOTHING = dict.fromkeys(sorted(SHARES), 0.0)
 REWRITINGS = ("terse", "typos", "impersonal")
 OTHERS = ["Another question.", "Yet another.", "And a third."]
 CHAT = parse_conversation(

@@ -25,6 +25,7 @@ from training.sources import load_manifest, read_corpus
 
 CHARGED = "Since the funeral I have felt so alone that I can hardly leave the house."
 PLAIN = "Please convert this table of prices to JSON and round each number to two digits."
+SMALL_TALK = "We went to the lake with my cousins and my brother fell out of the boat twice."
 NOTHING = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0)
 
 
@@ -168,6 +169,7 @@ def test_corpus_that_is_trained_on_shares_no_message_and_few_runs_of_words_with_
 def sources_of(monkeypatch: pytest.MonkeyPatch, **rows: list[dict[str, Any]]) -> None:
     """Put rows in the place of public sets; the sets of other names are empty."""
     monkeypatch.setattr(module, "read_source", lambda name, data: iter(rows.get(name, [])))
+    monkeypatch.setattr(module, "read_small_talk", lambda data: rows.get("small_talk", []))
 
 
 def silver(*contents: str, **about: Any) -> dict[str, Any]:
@@ -184,14 +186,15 @@ def test_public_evaluation_sets_are_kept_out_of_training_where_data_is_given(
     }
     sources_of(
         monkeypatch,
-        clinc150=[silver(CHARGED), silver(PLAIN)],
+        clinc150=[silver(CHARGED), silver(PLAIN), silver(SMALL_TALK)],
+        small_talk=[silver(SMALL_TALK, labels={"charge": 0, "cues": [], "turns": []})],
         **{names["dev"]: [silver(CHARGED)], names["eval"]: [silver(PLAIN.upper())]},
     )
     source = {"name": "clinc150", "kind": "silver_task"}
     with_data = recipe(tmp_path, source, real_dev=True)
     assert training_conversations(with_data, tmp_path) == []
     without = recipe(tmp_path, source)
-    assert len(training_conversations(without, tmp_path)) == 2
+    assert len(training_conversations(without, tmp_path)) == 3
 
 
 def test_training_sets_are_no_evaluation_data(

@@ -91,7 +91,7 @@ than English and French had a say in how unknown words are read. The artifact ju
 
 Chats of students with each other, drawn at random from `chitchat_byu` and annotated twice and
 blind, judged as if the first of the two were the user. What is said there is personal and seldom
-charged. None of these chats was trained on or chose anything:
+charged. These chats took no part in training and chose nothing:
 
 {small_talk}
 
