@@ -28,11 +28,14 @@ def test_our_annotations_are_stable(capsys: pytest.CaptureFixture[str]) -> None:
         *["corpus"] * 2,
         *["sharegpt_unlabelled"] * 2,
         *["chitchat_byu"] * 2,
+        *["goemotions"] * 2,
+        *["xed"] * 2,
+        *["counselchat"] * 2,
         *["real"] * 2,
         *["small"] * 2,
     ]
     kappas = [float(line.split("of the label")[1].split()[0]) for line in lines[::2]]
-    for place, n in enumerate([4027, 170, 300]):
+    for place, n in enumerate([4027, 170, 600, 6000, 3000, 328]):
         assert f"n={n}" in lines[2 * place]
     # In small talk that was sought out, many turns lie between a passing touch and a charge.
     assert kappas.pop(2) > 0.7

@@ -165,6 +165,12 @@ def test_silver_takes_other_speakers_for_users_and_drops_messages_without_text()
     ]
 
 
+def test_gold_takes_other_speakers_for_users() -> None:
+    labels = {"charge": 2, "cues": [], "turns": [1]}
+    row = {"id": "l", "messages": [{"role": "other", "content": "I miss her."}], "labels": labels}
+    assert shown(named(from_gold(row, "toy").targets())[0]) == {"emotional": 1.0}
+
+
 def write_jsonl(path: Path, *rows: Any) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

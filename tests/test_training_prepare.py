@@ -336,6 +336,35 @@ def test_report_is_written_and_same_seed_gives_the_same_mixture(tmp_path: Path) 
     assert order[0] == order[1] != order[2]
 
 
+def test_charged_messages_are_drawn_first(tmp_path: Path) -> None:
+    chat = [*(user(f"Please sort table {i}.") for i in range(20)), user(CHARGED)]
+    path = tmp_path / "mine.jsonl"
+    row = {"messages": chat, "label": "emotional", "turns": [21]}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    chosen = recipe(tmp_path, {"name": "file", "path": str(path), "windows": 2})
+    prepare(chosen, None)
+    assert sorted(row["targets"][0] for row in windows(chosen)) == [0.0, 1.0]
+
+
+def test_copies_of_a_first_message_are_altered_whatever_it_seems_to_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reader:
+        def __init__(self, *_: Any) -> None: ...
+
+        def read(self, texts: Iterable[str]) -> None: ...
+
+        def agrees(self, text: str, *, charged: bool) -> bool:
+            return False
+
+    monkeypatch.setattr(module, "AloneReader", Reader)
+    source = labelled_file(tmp_path / "mine.jsonl", ([user(CHARGED)], "emotional"))
+    greeted = NOTHING.model_copy(update={"greeting": 1.0, "alone_threshold": 0.5})
+    chosen = recipe(tmp_path, {**source, "copies": 2}, augment=greeted)
+    prepare(chosen, None)
+    assert len(set(texts(chosen, "file"))) == 2
+
+
 @pytest.mark.parametrize(("charged", "after_context"), [(True, 1), (False, 2)])
 def test_copies_keep_their_context_where_the_target_alone_says_another_label(
     charged: bool, after_context: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

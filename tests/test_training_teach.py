@@ -153,6 +153,22 @@ def test_teachers_are_averaged_where_they_can_read(
     teach(made, None)
 
 
+def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(tmp_path, TeacherSettings(name="other", path=base, frozen=2))
+    prepare(made, None)
+    teach(made, None)
+    home = made.folder / "teach" / "other"
+    before, after = (
+        BertForSequenceClassification.from_pretrained(home / name).state_dict()
+        for name in ("start", "model")
+    )
+    changed = {name for name, weights in after.items() if not torch.equal(weights, before[name])}
+    body = {name for name in changed if name.startswith("bert.") and "pooler" not in name}
+    assert body
+    assert all(name.startswith("bert.encoder.layer.2.") for name in body)
+
+
 def test_teachers_judge_the_text_before_it_was_rewritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

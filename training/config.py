@@ -85,7 +85,8 @@ class SourceSettings(_Section):
         parts: For "corpus", the parts that are taken (the beginning of the ids); for "annotations",
             the public sets whose rows are taken; None for all.
         conversations: Conversations at most, drawn at random; None for all.
-        windows: User messages at most of each conversation, drawn at random; None for all.
+        windows: User messages at most of each conversation, drawn at random but charged ones
+            first; None for all.
         assistant_windows: Assistant messages at most of each conversation; None for all.
         weight: Weight of its windows in the loss.
         copies: How often its user windows appear. They are altered at random (see `augment`), but
@@ -195,6 +196,8 @@ class TeacherSettings(_Section):
         epochs: Its passes over the windows; None for those of the recipe.
         weight: Its weight in the average of the teachers.
         english: Whether it reads English alone, so that other windows are left to the others.
+        frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
+            learns faster then. None for a teacher that learns as a whole.
     """
 
     name: str = Field(pattern="^[a-z0-9-]+$")
@@ -203,6 +206,7 @@ class TeacherSettings(_Section):
     epochs: float | None = None
     weight: float = Field(default=1.0, gt=0)
     english: bool = False
+    frozen: int | None = None
 
 
 class StudentSettings(_Section):

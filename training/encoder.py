@@ -115,6 +115,13 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
     model.config.num_hidden_layers = len(layers)
 
 
+def freeze_layers(model: PreTrainedModel, number: int) -> None:
+    """Keep a model's embeddings and its lowest layers from learning, in place."""
+    body = model.base_model
+    for part in (body.embeddings, *body.encoder.layer[:number]):
+        part.requires_grad_(False)
+
+
 def _load(source: str | Path, dropout: float) -> PreTrainedModel:
     """Load an encoder with a head of ours, in fp32."""
     config = AutoConfig.from_pretrained(source)

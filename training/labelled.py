@@ -105,7 +105,7 @@ class LabelledConversation:
 
 def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
     """Turn an annotated row (charge, cues, turns) into a labelled conversation."""
-    conversation = parse_conversation(row["messages"], id=row["id"])
+    conversation = parse_conversation(_said_by_user(row["messages"]), id=row["id"])
     labels = row["labels"]
     user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
     return LabelledConversation(
@@ -139,14 +139,18 @@ def _turn_cues(
     return cues
 
 
+def _said_by_user(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages with the user as the speaker of those that are of neither role."""
+    return [{**m, "role": "user" if m["role"] == "other" else m["role"]} for m in messages]
+
+
 def from_silver(row: Mapping[str, Any], source: str, emotional: bool) -> LabelledConversation:
     """Give a row of a public set the label of its source; all its user messages share it.
 
     Cues stay unknown where the source is emotional; a task has none.
     """
     messages = [m for m in row["messages"] if isinstance(m.get("content"), str)]
-    messages = [{**m, "role": "user" if m["role"] == "other" else m["role"]} for m in messages]
-    conversation = parse_conversation(messages, id=str(row["id"]))
+    conversation = parse_conversation(_said_by_user(messages), id=str(row["id"]))
     user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
     return LabelledConversation(
         conversation,

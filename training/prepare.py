@@ -93,9 +93,14 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
 
 
 def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledConversation]:
-    """Return the conversations that the recipe trains on."""
+    """Return the conversations that the recipe trains on and has labels of."""
     taken = _take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
-    return [labelled for _, conversations in taken for labelled in conversations]
+    return [
+        labelled
+        for source, conversations in taken
+        if source.kind != "unlabelled"
+        for labelled in conversations
+    ]
 
 
 def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conversation]:
@@ -248,8 +253,8 @@ def _windows(
     conversation = labelled.conversation
     targets = labelled.targets()
     wanted = {
-        *_choose(conversation, "user", source.windows, random_state),
-        *_choose(conversation, "assistant", source.assistant_windows, random_state),
+        *_choose(labelled, "user", source.windows, random_state),
+        *_choose(labelled, "assistant", source.assistant_windows, random_state),
     }
     for index in sorted(wanted):
         if source.kind == "unlabelled":
@@ -259,7 +264,9 @@ def _windows(
         target = conversation.messages[index]
         user = target.role == "user"
         charged = targets[index][OUTPUTS.index(EMOTIONAL)] >= 0.5
-        readable = reader is None or reader.agrees(target.content, charged=charged)
+        # What comes first was labelled as it reads alone, whether or not the reader gets it right.
+        first = not any(m.role == "user" for m in conversation.messages[:index])
+        readable = reader is None or first or reader.agrees(target.content, charged=charged)
         for copy in range(source.copies if user else 1):
             altered, place = conversation, index
             if user and (copy or source.kind != "gold"):
@@ -289,14 +296,18 @@ def _windows_of(
 
 
 def _choose(
-    conversation: Conversation, role: str, most: int | None, random_state: random.Random
+    labelled: LabelledConversation, role: str, most: int | None, random_state: random.Random
 ) -> list[int]:
-    places = [
-        i for i, m in enumerate(conversation.messages) if m.role == role and m.content.strip()
-    ]
+    """Draw messages; charged ones, which are rare among real ones, come first."""
+    messages = labelled.conversation.messages
+    places = [i for i, m in enumerate(messages) if m.role == role and m.content.strip()]
     if most is None or len(places) <= most:
         return places
-    return random_state.sample(places, most)
+    charged = [i for i in places if i in (labelled.charged or ())]
+    if len(charged) >= most:
+        return random_state.sample(charged, most)
+    rest = [i for i in places if i not in charged]
+    return charged + random_state.sample(rest, most - len(charged))
 
 
 def _dev_rows(encoder: WindowEncoder) -> Iterator[dict[str, Any]]:

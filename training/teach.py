@@ -22,7 +22,12 @@ from affectlib.decisions import sigmoid
 from affectlib.encoding import EncodedWindow, token_batches
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, TeacherSettings
-from training.encoder import CONTROL_TOKENS, build_foreign_encoder, special_tokens
+from training.encoder import (
+    CONTROL_TOKENS,
+    build_foreign_encoder,
+    freeze_layers,
+    special_tokens,
+)
 from training.train import fit, has_bf16, labelled_windows, load_model
 
 BATCH_TOKENS = 8192
@@ -101,7 +106,10 @@ def _learn(recipe: Recipe, number: int, windows: Dataset, start: Path, home: Pat
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=file, pad_token=special_tokens(Tokenizer.from_file(file))[2]
     )
-    trainer = fit(own, load_model(start), tokenizer, windows, home)
+    model = load_model(start)
+    if teacher.frozen is not None:
+        freeze_layers(model, teacher.frozen)
+    trainer = fit(own, model, tokenizer, windows, home)
     trainer.save_model(str(home / "model"))
 
 
