@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from affectlib.rendering import WindowText
     from affectlib.tables import AffectMapper, label_table
 
-__version__ = "0.11.0"
+__version__ = "0.12.0"
 
 __all__ = [
     "AffectClassifier",

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Example:
         >>> main(["--version"])
-        affectlib 0.11.0
+        affectlib 0.12.0
         0
     """
     try:
