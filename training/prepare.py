@@ -224,7 +224,7 @@ def _texts(
 def _alone_reader(
     recipe: Recipe, taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]]
 ) -> AloneReader | None:
-    """Return what has read each message of which there are altered copies, if the recipe asks."""
+    """Return what has read each later message of which there are copies, if the recipe asks."""
     threshold = recipe.augment.alone_threshold
     if threshold is None:
         return None
@@ -236,7 +236,7 @@ def _alone_reader(
         for source, conversations in taken
         if source.copies > 1 or source.kind != "gold"
         for labelled in conversations
-        for message in labelled.conversation.user_messages
+        for message in labelled.conversation.user_messages[1:]  # copies of the first are free
         if message.content.strip()
     )
     return reader
