@@ -35,7 +35,7 @@ def test_our_annotations_are_stable(capsys: pytest.CaptureFixture[str]) -> None:
         *["small"] * 2,
     ]
     kappas = [float(line.split("of the label")[1].split()[0]) for line in lines[::2]]
-    for place, n in enumerate([4027, 170, 600, 6000, 3000, 328]):
+    for place, n in enumerate([4027, 170, 720, 7072, 3236, 328]):
         assert f"n={n}" in lines[2 * place]
     # In small talk that was sought out, many turns lie between a passing touch and a charge.
     assert kappas.pop(2) > 0.7

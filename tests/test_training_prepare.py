@@ -130,6 +130,24 @@ def test_a_part_that_the_corpus_lacks_is_named(tmp_path: Path) -> None:
             training_conversations(chosen, None)
 
 
+def test_parts_of_the_annotations_are_taken_by_themselves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [{"id": name, "lang": "en", "messages": [user(CHARGED)]} for name in ("first", "later")]
+    sources_of(monkeypatch, xed=rows)
+    labels = {"charge": 2, "cues": [], "decoy": None, "turns": [1]}
+    first, later = ({"id": row["id"], "source": "xed", "labels": labels} for row in rows)
+    monkeypatch.setattr(module, "read_annotations", lambda: [first, {**later, "part": "xed_rest"}])
+    for parts, expected in (
+        (["xed"], ["first"]),
+        (["xed_rest"], ["later"]),
+        (None, ["first", "later"]),
+    ):
+        chosen = recipe(tmp_path, {"name": "annotations", "parts": parts})
+        kept = training_conversations(chosen, None)
+        assert [labelled.conversation.id for labelled in kept] == expected
+
+
 def test_a_set_that_nobody_annotated_is_named(tmp_path: Path) -> None:
     chosen = recipe(tmp_path, {"name": "annotations", "parts": ["arena_hard", "chitchat_byu"]})
     with pytest.raises(ValueError, match="no row of arena_hard is annotated"):

@@ -14,7 +14,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from affectlib.taxonomy import CUES, OUTPUTS
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from tests.conftest import assistant, user
 from training import teach as module
 from training.config import (
@@ -126,7 +126,6 @@ def test_teachers_are_averaged_where_they_can_read(
         tmp_path,
         TeacherSettings(name="own"),
         TeacherSettings(name="english", path=base, english=True, weight=3.0),
-        layers=(1,),
     )
     prepare(made, None)
     place = made.folder / "prepare" / "train"
@@ -220,13 +219,20 @@ def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> N
     assert len(np.unique(once, axis=0)) > 1
 
 
-def test_student_starts_from_layers_of_the_first_teacher(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(name="own"), layers=(1,))
+def test_student_learns_what_the_teachers_say(tmp_path: Path) -> None:
+    made = recipe(tmp_path, TeacherSettings(name="own"), soft=1.0)
     prepare(made, None)
-    teach(made, None)
-    train(made)
-    student = BertForSequenceClassification.from_pretrained(made.folder / "train" / "model")
-    assert student.config.num_hidden_layers == 1
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    (made.folder / "teach").mkdir()
+    bias = []
+    for says in (0.0, 1.0):
+        np.save(made.folder / "teach/soft.npy", np.full((len(windows), len(OUTPUTS)), says))
+        train(made)
+        folder = made.folder / "train"
+        student = BertForSequenceClassification.from_pretrained(folder / "model")
+        bias.append(student.classifier.bias[OUTPUTS.index(EMOTIONAL)].item())
+        shutil.rmtree(folder)
+    assert bias[0] < bias[1]
 
 
 def test_recipe_without_teachers_has_nothing_to_teach(tmp_path: Path) -> None:

@@ -40,7 +40,6 @@ class EncoderSettings(_Section):
     Attributes:
         path: A folder (relative to the data folder), a hub id, the name of a bundled artifact, or
             "tiny": a small random encoder built on the spot.
-        layers: Layers that are kept, None for all.
         vocabulary: Pieces that are kept, None for all: those seen in the training texts first,
             then the commonest of the base encoder. With `words_from`, pieces and new words in all,
             None for all that the training texts need.
@@ -50,7 +49,6 @@ class EncoderSettings(_Section):
     """
 
     path: str
-    layers: tuple[int, ...] | None = None
     vocabulary: int | None = None
     words_from: str | None = None
     dropout: float = 0.1
@@ -83,7 +81,7 @@ class SourceSettings(_Section):
             windows that the teachers alone label.
         path: The file, for "file".
         parts: For "corpus", the parts that are taken (the beginning of the ids); for "annotations",
-            the public sets whose rows are taken; None for all.
+            the parts whose rows are taken; None for all.
         conversations: Conversations at most, drawn at random; None for all.
         windows: User messages at most of each conversation, drawn at random but charged ones
             first; None for all.
@@ -213,13 +211,10 @@ class StudentSettings(_Section):
     """How the shipped model learns from its teachers.
 
     Attributes:
-        layers: Layers of the first teacher that it starts from; if None, it starts from the
-            recipe's encoder.
         soft: Share of the teachers in the target of a window that has a gold label.
         soft_silver: The same where the label is silver.
     """
 
-    layers: tuple[int, ...] | None = None
     soft: float = Field(default=0.5, ge=0, le=1)
     soft_silver: float = Field(default=0.9, ge=0, le=1)
 

@@ -1,4 +1,4 @@
-"""The encoder that training starts from: layers kept, vocabulary cut, role tokens added."""
+"""The encoder that training starts from: vocabulary cut, role tokens added."""
 
 from __future__ import annotations
 
@@ -66,8 +66,6 @@ def build_encoder(
     source = _locate(settings.path, data)
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
     model = _load(source, settings.dropout)
-    if settings.layers is not None:
-        keep_layers(model, settings.layers)
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
     old = model.get_input_embeddings().weight.data
     if settings.words_from is not None:
@@ -106,13 +104,6 @@ def build_foreign_encoder(path: str, data: Path | None, dropout: float, folder: 
     model.resize_token_embeddings(tokenizer.get_vocab_size(), mean_resizing=False)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-
-
-def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> None:
-    """Keep some of a model's layers, in place."""
-    stack = model.base_model.encoder.layer
-    model.base_model.encoder.layer = torch.nn.ModuleList(stack[i] for i in layers)
-    model.config.num_hidden_layers = len(layers)
 
 
 def freeze_layers(model: PreTrainedModel, number: int) -> None:

@@ -192,17 +192,19 @@ def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
 
 
 def _read_annotated(
-    sets: Sequence[str] | None, data: Path | None
+    parts: Sequence[str] | None, data: Path | None
 ) -> Iterator[LabelledConversation]:
-    """Yield the rows that we annotated, with their labels, of some public sets or of all."""
+    """Yield the rows of public sets that we annotated, with their labels; of some parts or all."""
     labels: dict[str, dict[str, Any]] = defaultdict(dict)
+    known = set()
     for row in read_annotations():
-        labels[row["source"]][row["id"]] = row["labels"]
-    if unknown := {*(sets or ())} - labels.keys():
+        part = row.get("part", row["source"])
+        known.add(part)
+        if parts is None or part in parts:
+            labels[row["source"]][row["id"]] = row["labels"]
+    if unknown := {*(parts or ())} - known:
         raise ValueError(f"no row of {', '.join(sorted(unknown))} is annotated")
     for name, of_source in labels.items():
-        if sets is not None and name not in sets:
-            continue
         require_use(name, "train")
         for row in read_source(name, data):
             if row["id"] in of_source:

@@ -28,7 +28,6 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, TrainSettings
-from training.encoder import keep_layers
 from training.metrics import Auroc, AveragePrecision
 
 
@@ -141,11 +140,7 @@ def train(recipe: Recipe) -> dict[str, float]:
         windows = with_soft_targets(windows, np.load(recipe.folder / "teach/soft.npy"), recipe)
     else:
         windows = labelled_windows(windows)
-    if recipe.teachers and recipe.student.layers is not None:
-        model = load_model(recipe.folder / "teach" / recipe.teachers[0].name / "model")
-        keep_layers(model, recipe.student.layers)
-    else:
-        model = load_model(prepared / "encoder")
+    model = load_model(prepared / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
     others = [_relative(Path(other), model) for other in recipe.train.average_with]
     others = others or [deepcopy(model.state_dict())]
