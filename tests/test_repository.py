@@ -137,7 +137,7 @@ def test_corpus_has_both_labels_in_each_split_and_language() -> None:
 @pytest.mark.parametrize("name", LABELS)
 def test_labels_of_others_texts_come_without_the_texts(name: str) -> None:
     for row in read_rows(name):
-        assert row.keys() <= {"id", "source", "pool", "lang", "labels"}
+        assert row.keys() <= {"id", "source", "part", "pool", "lang", "labels"}
         check_labels(row["labels"])
 
 
