@@ -14,10 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from affectlib._default import predict
     from affectlib.classifier import AffectClassifier
     from affectlib.conversation import Conversation, Message, parse_conversation
-    from affectlib.corpus import LabelSummary, label_file
-    from affectlib.decisions import prior_shift
+    from affectlib.corpus.label_file import LabelSummary, label_file
     from affectlib.errors import (
         AffectlibError,
         ArtifactCorruptError,
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     )
     from affectlib.explanations import Explanation, WordExplanation
     from affectlib.formats import read_conversations
-    from affectlib.one_liner import predict
+    from affectlib.model.calibration import prior_shift
+    from affectlib.model.rendering import WindowText
     from affectlib.predictions import (
         ConversationFailure,
         ConversationPrediction,
         MessagePrediction,
     )
-    from affectlib.rendering import WindowText
     from affectlib.tables import AffectMapper, label_table
 
 __version__ = "0.12.0"
@@ -87,16 +87,16 @@ _MODULES = {
     "ConversationFailure": "predictions",
     "ConversationPrediction": "predictions",
     "Explanation": "explanations",
-    "LabelSummary": "corpus",
+    "LabelSummary": "corpus.label_file",
     "Message": "conversation",
     "MessagePrediction": "predictions",
-    "WindowText": "rendering",
+    "WindowText": "model.rendering",
     "WordExplanation": "explanations",
-    "label_file": "corpus",
+    "label_file": "corpus.label_file",
     "label_table": "tables",
     "parse_conversation": "conversation",
-    "predict": "one_liner",
-    "prior_shift": "decisions",
+    "predict": "_default",
+    "prior_shift": "model.calibration",
     "read_conversations": "formats",
 }
 

@@ -12,26 +12,26 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib._conclusions import conclude
 from affectlib._inputs import Input, Messages, Unlabelled, in_buffers, read_one, readable
-from affectlib._pipeline import map_ahead
-from affectlib.artifacts import (
+from affectlib.conversation import Conversation
+from affectlib.corpus.pipeline import map_ahead
+from affectlib.errors import ArtifactCorruptError, NoUserTextError, OptionError
+from affectlib.explanations import Explanation, WordExplanation, explain_turns, explain_words
+from affectlib.model.artifacts import (
     DEFAULT_MODEL,
     Artifact,
     bundled_models,
     load_artifact,
     save_artifact,
 )
-from affectlib.conversation import Conversation
-from affectlib.decisions import OperatingPoint
-from affectlib.encoding import EncodedWindow, WindowEncoder
-from affectlib.engines import Engine, load_engine
-from affectlib.errors import ArtifactCorruptError, NoUserTextError, OptionError
-from affectlib.explanations import Explanation, WordExplanation, explain_turns, explain_words
-from affectlib.hub import upload
+from affectlib.model.calibration import OperatingPoint
+from affectlib.model.decisions import conclude
+from affectlib.model.encoding import EncodedWindow, WindowEncoder
+from affectlib.model.engines import Engine, load_engine
+from affectlib.model.hub import upload
+from affectlib.model.rendering import WindowRenderer, WindowText
+from affectlib.model.scoring import MessageScore, WindowCache, encode_windows, score_windows
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
-from affectlib.rendering import WindowRenderer, WindowText
-from affectlib.scoring import MessageScore, WindowCache, encode_windows, score_windows
 from affectlib.taxonomy import EMOTIONAL, LABELS
 
 __all__ = ["AffectClassifier"]

@@ -19,17 +19,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from affectlib._conclusions import conclude, user_logits
 from affectlib._inputs import in_buffers
-from affectlib.aggregation import TOP, conversation_features
-from affectlib.artifacts import Artifact
 from affectlib.conversation import Conversation, Message
-from affectlib.decisions import OperatingPoint, sigmoid
 from affectlib.errors import OptionError
+from affectlib.model.aggregation import TOP, conversation_features
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import OperatingPoint, sigmoid
+from affectlib.model.decisions import conclude, user_logits
+from affectlib.model.scoring import MessageScore
+from affectlib.model.windows import WindowSettings
 from affectlib.predictions import ConversationPrediction
-from affectlib.scoring import MessageScore
 from affectlib.taxonomy import EMOTIONAL, USER_CUES
-from affectlib.windows import WindowSettings
 
 __all__ = [
     "Explanation",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 Scorer: TypeAlias = Callable[[Sequence[Conversation]], list[dict[int, MessageScore]]]
-"""Scores the messages of conversations; see `affectlib.scoring.score_messages`."""
+"""Scores the messages of conversations; see `affectlib.model.scoring.score_messages`."""
 
 STRETCHES = 128
 """Stretches of one message that are left out in turn, at most."""

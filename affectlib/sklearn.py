@@ -10,13 +10,13 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib._default import load_once
 from affectlib._extras import requires_extra
 from affectlib._inputs import Unlabelled, readable
 from affectlib._tabular import column_values
-from affectlib.artifacts import DEFAULT_MODEL
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import InputTypeError, NoUserTextError
-from affectlib.one_liner import load_once
+from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.predictions import ConversationFailure
 from affectlib.taxonomy import CUES
 

@@ -18,10 +18,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so before any test
 
-from affectlib.artifacts import Artifact, load_artifact
 from affectlib.classifier import AffectClassifier
-from affectlib.encoding import ROLE_TOKENS, TARGET_TOKEN
-from affectlib.engines import load_engine
+from affectlib.model.artifacts import Artifact, load_artifact
+from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
+from affectlib.model.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
 
 WORD_LOGITS: Mapping[str, Mapping[str, float]] = {

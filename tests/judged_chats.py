@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from affectlib.artifacts import Artifact
 from affectlib.conversation import Conversation, Message
-from affectlib.decisions import ConversationCalibration, OperatingPoint
-from affectlib.encoding import WindowEncoder
-from affectlib.engines import load_engine
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import ConversationCalibration, OperatingPoint
+from affectlib.model.encoding import WindowEncoder
+from affectlib.model.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
-from training.calibrate import Calibration
-from training.judged import Judged, judge_by
-from training.labelled import LabelledConversation
-from training.scoring import CachedEngine, score
+from training.data.labelled import LabelledConversation
+from training.evaluation.judged import Judged, judge_by
+from training.evaluation.scoring import CachedEngine, score
+from training.model.calibrate import Calibration
 
 POINT = OperatingPoint(message=0.5, conversation=0.5, sensitivity=1.0, specificity=1.0)
 CALIBRATION = Calibration(

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from affectlib import corpus
+from affectlib.corpus import label_file as corpus
 from tests.fake_classifier import FakeClassifier
 
 corpus._SHARD = 20

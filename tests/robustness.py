@@ -6,7 +6,8 @@ python -m tests.robustness               the bundled model; --model NAME for ano
 English and half French, each with a paraphrase. Every message is altered in several ways that
 change nothing for a reader; a flip is a label that differs from that of the original. Intervals
 are 95 % percentile bootstraps over messages. Training has seen typing errors and things
-around messages of a like kind (`training/augment.py`, `training/surroundings.py`), on other texts.
+around messages of a like kind (`training/data/augment.py`, `training/data/surroundings.py`), on
+other texts.
 """
 
 from __future__ import annotations

@@ -28,10 +28,10 @@ import pyarrow
 
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
-from affectlib.corpus import label_file
+from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.formats.canonical import write_conversations
-from affectlib.scoring import WindowCache
+from affectlib.model.scoring import WindowCache
 from affectlib.tables import label_table
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "transcripts.jsonl"

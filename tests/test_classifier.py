@@ -18,9 +18,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib import _workers, one_liner
+from affectlib import _default as one_liner
+from affectlib._default import predict
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
+from affectlib.corpus import workers as _workers
 from affectlib.errors import (
     ArtifactCorruptError,
     ConversationError,
@@ -28,7 +30,6 @@ from affectlib.errors import (
     NoUserTextError,
     OptionError,
 )
-from affectlib.one_liner import predict
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
 from affectlib.tables import AffectMapper, label_table
 from affectlib.taxonomy import ASSISTANT_CUES, USER_CUES
@@ -204,7 +205,7 @@ def test_text_of_which_the_tokenizer_leaves_nothing(tiny_classifier, tmp_path, t
 
 
 def _hashes_of(folder):
-    from affectlib.artifacts import load_artifact
+    from affectlib.model.artifacts import load_artifact
 
     return load_artifact(write_manifest(folder))._hashes
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from affectlib.classifier import AffectClassifier
-from affectlib.corpus import label_file
+from affectlib.corpus.label_file import label_file
 from tests.conftest import ALONE, TASK, WORDS, user
 from tests.transcript_files import chat, lines, write
 

@@ -15,7 +15,7 @@ import pytest
 
 import affectlib
 from affectlib import analysis, cli, errors, formats
-from affectlib.artifacts import DEFAULT_MODEL, bundled_models
+from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models
 from tests.pages import DOCS, NOT_RUN, ROOT, blocks_of, run_page
 
 PAGES = sorted(DOCS.rglob("*.md"))

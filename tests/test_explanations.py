@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib._legible import legible
-from affectlib.artifacts import load_artifact
 from affectlib.classifier import AffectClassifier
-from affectlib.engines import load_engine
 from affectlib.errors import ConversationError, InputTypeError, NoUserTextError, OptionError
 from affectlib.explanations import STRETCHES
+from affectlib.model.artifacts import load_artifact
+from affectlib.model.engines import load_engine
+from affectlib.model.text.legible import legible
 from tests.conftest import (
     ALONE,
     BIAS,

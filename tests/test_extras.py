@@ -17,8 +17,8 @@ from affectlib.errors import MissingExtraError
 ROOT = Path(__file__).parents[1]
 
 ENGINE = """
-from affectlib.artifacts import load_artifact
-from affectlib.engines import load_engine
+from affectlib.model.artifacts import load_artifact
+from affectlib.model.engines import load_engine
 load_engine(load_artifact(), engine={!r}, device="cpu")
 """
 LABEL = """

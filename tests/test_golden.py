@@ -12,7 +12,7 @@ import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.cli import main
-from affectlib.corpus import label_file
+from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.tables import AffectMapper, label_table
 from tests.golden import EXAMPLES, GOLDEN, summarize

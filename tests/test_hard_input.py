@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from affectlib.classifier import AffectClassifier
-from affectlib.corpus import label_file
-from affectlib.encoding import MAX_CHARACTERS
+from affectlib.corpus.label_file import label_file
 from affectlib.errors import NoUserTextError
+from affectlib.model.encoding import MAX_CHARACTERS
 from affectlib.predictions import ConversationFailure
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import ALONE, CountingEngine, assistant, user
@@ -53,7 +53,7 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=80) | st.sampled_
 @pytest.fixture(scope="module")
 def classifiers(tiny_classifier: AffectClassifier) -> list[AffectClassifier]:
     """The tiny model, and the tokenizer and windows of the bundled one on an engine of noughts."""
-    from affectlib.artifacts import load_artifact
+    from affectlib.model.artifacts import load_artifact
 
     return [tiny_classifier, AffectClassifier(load_artifact(), NoEngine())]
 
@@ -190,7 +190,7 @@ def test_work_grows_with_the_messages_of_a_conversation(tiny_classifier: AffectC
 
 
 def test_a_conversation_of_a_hundred_thousand_messages() -> None:
-    from affectlib.artifacts import load_artifact
+    from affectlib.model.artifacts import load_artifact
 
     engine = NoEngine()
     classifier = AffectClassifier(load_artifact(), engine)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from affectlib.artifacts import DEFAULT_MODEL, bundled_models
+from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models
 from tests.pages import ROOT, blocks_of, check_command, commands, run_page
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

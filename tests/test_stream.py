@@ -12,8 +12,8 @@ from affectlib._inputs import _BUFFER_CHARACTERS, _BUFFER_CONVERSATIONS
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import InputTypeError, NoUserTextError, OptionError
+from affectlib.model.scoring import WindowCache
 from affectlib.predictions import ConversationFailure, ConversationPrediction
-from affectlib.scoring import WindowCache
 from tests.conftest import ALONE, CHAT, TASK, WORDS, user
 
 

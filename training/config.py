@@ -14,8 +14,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from affectlib.hub import HUB_ID
-from affectlib.windows import WindowSettings
+from affectlib.model.hub import HUB_ID
+from affectlib.model.windows import WindowSettings
 
 
 class RecipeError(ValueError):
@@ -44,7 +44,7 @@ class EncoderSettings(_Section):
             then the commonest of the base encoder. With `words_from`, pieces and new words in all,
             None for all that the training texts need.
         words_from: A multilingual encoder, as `path`, by which an English one gets the words of
-            the training texts in other languages (see `training.words`).
+            the training texts in other languages (see `training.model.words`).
         dropout: Dropout of hidden layers and of the head.
     """
 
@@ -55,7 +55,7 @@ class EncoderSettings(_Section):
 
 
 class WindowsSection(_Section):
-    """How windows are laid out: see `affectlib.windows.WindowSettings`."""
+    """How windows are laid out: see `affectlib.model.windows.WindowSettings`."""
 
     max_tokens: int = 192
     target_tokens: int = 128

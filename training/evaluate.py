@@ -4,8 +4,9 @@
         [--against FOLDER] [--json FILE]
 
 The dev conversations choose the thresholds and the calibration of the artifact. Figures on them
-therefore come from cross-fitting (`training.calibrate.cross_fit`): no conversation is judged by a
-calibration or a threshold that it took part in. No weight was trained on any of them. They also
+therefore come from cross-fitting (`training.model.calibrate.cross_fit`): no conversation is judged
+by a calibration or a threshold that it took part in. No weight was trained on any of them. They
+also
 chose between recipes, and a recipe that goes on from an artifact begins with a head that holds
 that one's calibration, so figures may be a little kind. The corpus's test split took no part in
 anything, but that its languages other than English and French had a say in how unknown words are
@@ -24,20 +25,23 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.classifier import AffectClassifier
-from affectlib.encoding import WindowEncoder
-from affectlib.engines import load_engine
 from affectlib.errors import AffectlibError
+from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
+from affectlib.model.encoding import WindowEncoder
+from affectlib.model.engines import load_engine
 from affectlib.taxonomy import EMOTIONAL
-from training import metrics
-from training.ablations import read_ablations
-from training.baselines import Baseline, TfidfBaseline, VaderBaseline, ZeroShotBaseline
 from training.config import Recipe, RecipeError, load_recipe
-from training.figures import corpus_figures, cue_figures, group_figures, language_figures
-from training.footprint import compare_precision, sizes, speed, user_windows
-from training.heldout import held_out, small_talk
-from training.judged import (
+from training.data.labelled import LabelledConversation, from_silver
+from training.data.prepare import training_conversations
+from training.data.sources import load_manifest, read_source
+from training.evaluation import metrics
+from training.evaluation.ablations import read_ablations
+from training.evaluation.baselines import Baseline, TfidfBaseline, VaderBaseline, ZeroShotBaseline
+from training.evaluation.figures import corpus_figures, cue_figures, group_figures, language_figures
+from training.evaluation.footprint import compare_precision, sizes, speed, user_windows
+from training.evaluation.heldout import held_out, small_talk
+from training.evaluation.judged import (
     GROUPS,
     Floats,
     Judged,
@@ -48,15 +52,12 @@ from training.judged import (
     probabilities,
     proportion,
 )
-from training.labelled import LabelledConversation, from_silver
-from training.length import drift, late_turn
-from training.prepare import training_conversations
-from training.probes import probe_table
-from training.reliability import calibration
-from training.scoring import CachedEngine, dev_conversations, score
-from training.shortcuts import masked_pronouns, source_probe, swapped_replies
-from training.sources import load_manifest, read_source
-from training.tables import tables
+from training.evaluation.length import drift, late_turn
+from training.evaluation.probes import probe_table
+from training.evaluation.reliability import calibration
+from training.evaluation.scoring import CachedEngine, dev_conversations, score
+from training.evaluation.shortcuts import masked_pronouns, source_probe, swapped_replies
+from training.evaluation.tables import tables
 
 PUBLIC_SAMPLE = 200
 

@@ -21,33 +21,33 @@ from pathlib import Path
 from typing import Any
 
 from training.config import Recipe, RecipeError, load_recipe
-from training.sources import DATA, sha256
+from training.data.sources import DATA, sha256
 
 
 def _prepare(recipe: Recipe, data: Path | None) -> Any:
-    from training.prepare import prepare
+    from training.data.prepare import prepare
 
     return prepare(recipe, data)
 
 
 def _teach(recipe: Recipe, data: Path | None) -> Any:
-    from training.teach import teach
+    from training.model.teach import teach
 
     return teach(recipe, data)
 
 
 def _train(recipe: Recipe, data: Path | None) -> Any:
-    from training.train import train
+    from training.model.train import train
 
     return train(recipe)
 
 
 def _export(recipe: Recipe, data: Path | None) -> Any:
-    from affectlib.encoding import WindowEncoder
-    from training.calibrate import fit
-    from training.export import describe, export
-    from training.judged import judge, measured
-    from training.scoring import TrainedModel, dev_conversations, score
+    from affectlib.model.encoding import WindowEncoder
+    from training.evaluation.judged import judge, measured
+    from training.evaluation.scoring import TrainedModel, dev_conversations, score
+    from training.model.calibrate import fit
+    from training.model.export import describe, export
 
     folder = recipe.folder / "train" / "model"
     encoder = WindowEncoder(folder / "tokenizer.json", recipe.windows.settings())
@@ -69,7 +69,7 @@ def _evaluate(recipe: Recipe, data: Path | None) -> Any:
 
 
 def _card(recipe: Recipe, data: Path | None) -> Any:
-    from training.card import write_card
+    from training.evaluation.card import write_card
 
     return {"card": str(write_card(recipe))}
 

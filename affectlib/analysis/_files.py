@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import polars as pl
 
-from affectlib._output import FORMULA
-from affectlib._rows import RowLevel, output_schema
-from affectlib._shards import parquet_shards
 from affectlib.analysis._frames import TIMES, TableError
+from affectlib.corpus.output import FORMULA
+from affectlib.corpus.rows import RowLevel, output_schema
+from affectlib.corpus.shards import parquet_shards
 from affectlib.errors import OptionError
 from affectlib.formats._sources import NOT_UTF8
 
@@ -43,11 +43,11 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
             countries.
 
     Returns:
-        A lazy frame. Columns of `affectlib.corpus.output_schema` have its types in every format,
-        but for times, which are text in CSV and JSON Lines; so ids stay text. Whole numbers may be
-        written as floats are (``172.0``), as pandas does beside gaps. In CSV, ``NA`` among numbers
-        or truth values is a gap, as R writes it. Text that `affectlib.label_file` guarded against
-        spreadsheets by an apostrophe has lost it.
+        A lazy frame. Columns of `affectlib.corpus.rows.output_schema` have its types in every
+        format, but for times, which are text in CSV and JSON Lines; so ids stay text. Whole
+        numbers may be written as floats are (``172.0``), as pandas does beside gaps. In CSV, ``NA``
+        among numbers or truth values is a gap, as R writes it. Text that
+        `affectlib.label_file` guarded against spreadsheets by an apostrophe has lost it.
 
     Raises:
         OptionError: The suffix is another one.

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
-from affectlib._rows import RowLevel
+from affectlib.corpus.rows import RowLevel
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
 from affectlib.formats._fields import name_list, to_time
 from affectlib.taxonomy import CUES, EMOTIONAL, LABELS

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from affectlib._extras import requires_extra
-from affectlib._output import require_folder
+from affectlib.corpus.output import require_folder
 from affectlib.errors import OptionError, OutputExistsError
 
 if TYPE_CHECKING:

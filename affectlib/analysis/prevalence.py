@@ -38,7 +38,7 @@ from affectlib.errors import OptionError
 from affectlib.formats._fields import name_list
 
 if TYPE_CHECKING:
-    from affectlib.artifacts import Artifact
+    from affectlib.model.artifacts import Artifact
 
 __all__ = ["Accuracy", "calibration", "measured_accuracy", "prevalence"]
 

@@ -29,9 +29,9 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm
 
-from affectlib.aggregation import adjusted
 from affectlib.analysis._frames import decile
 from affectlib.errors import OptionError
+from affectlib.model.aggregation import adjusted
 from affectlib.taxonomy import CUES, EMOTIONAL, TASK
 
 __all__ = ["Population", "simulate"]

@@ -11,7 +11,6 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from affectlib.aggregation import adjusted
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
@@ -22,6 +21,7 @@ from affectlib.analysis._frames import (
     labels_table,
 )
 from affectlib.errors import OptionError
+from affectlib.model.aggregation import adjusted
 from affectlib.taxonomy import CUES, EMOTIONAL
 
 __all__ = ["users"]

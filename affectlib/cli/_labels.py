@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlib._shards import parquet_shards
+from affectlib.corpus.shards import parquet_shards
 
 if TYPE_CHECKING:
     from affectlib.analysis import Accuracy
-    from affectlib.artifacts import Artifact
+    from affectlib.model.artifacts import Artifact
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def cue_thresholds_of(path: str) -> Mapping[str, float]:
 
 def _artifact_of(made: Mapping[str, Any]) -> Artifact | None:
     """Return the bundled model that made labels, None if it was another one."""
-    from affectlib.artifacts import bundled_models, load_artifact
+    from affectlib.model.artifacts import bundled_models, load_artifact
 
     if made.get("model") not in bundled_models():
         return None

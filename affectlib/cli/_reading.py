@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from affectlib._source import file_among
 from affectlib.cli._options import columns
 from affectlib.conversation import Conversation
+from affectlib.corpus.source import file_among
 from affectlib.errors import OutputExistsError
 from affectlib.formats import DROPS, FORMATS, ReadReport, Tally, read_conversations
 from affectlib.formats import Branches as _Branches

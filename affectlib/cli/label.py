@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlib._output import require_folder, write_atomically
 from affectlib.cli._options import Commands, load_classifier, running_options
 from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
+from affectlib.corpus.output import require_folder, write_atomically
 from affectlib.errors import OptionError
 
 if TYPE_CHECKING:
-    from affectlib.corpus import LabelSummary
+    from affectlib.corpus.label_file import LabelSummary
 
 
 def add(commands: Commands) -> None:
@@ -74,7 +74,7 @@ def add(commands: Commands) -> None:
 
 
 def _label(arguments: argparse.Namespace) -> int:
-    from affectlib.corpus import label_file
+    from affectlib.corpus.label_file import label_file
     from affectlib.formats import ReadReport
 
     report = ReadReport()

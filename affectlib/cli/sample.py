@@ -45,12 +45,12 @@ def add(commands: Commands) -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    from affectlib._output import write_rows
     from affectlib.analysis import read_labels
     from affectlib.analysis._pages import check_output, in_language, write_page
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page
     from affectlib.analysis.sheet_texts import TEXTS
+    from affectlib.corpus.output import write_rows
 
     target = Path(arguments.output)
     page = target.with_suffix(".html")

@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from affectlib.artifacts import load_artifact
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
-from affectlib.corpus import label_file
-from affectlib.encoding import EncodedWindow, WindowEncoder, token_batches
-from affectlib.engines import Engine, count_cores, load_engine
+from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
+from affectlib.model.artifacts import load_artifact
+from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.model.engines import Engine, count_cores, load_engine
 
 ROOT = Path(__file__).parents[2]
 _SAMPLE = ROOT / "examples" / "transcripts.jsonl"

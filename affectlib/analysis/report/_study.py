@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from affectlib._rows import RowLevel
 from affectlib.analysis.prevalence import Accuracy
 from affectlib.analysis.report._words import Words
+from affectlib.corpus.rows import RowLevel
 
 Row = Mapping[str, Any]
 

@@ -1,0 +1,122 @@
+"""The one-liner, `affectlib.predict`, and the classifiers that are loaded once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from inspect import Signature, signature
+from threading import Lock
+from typing import TYPE_CHECKING, Any, overload
+
+from affectlib.conversation import Conversation
+from affectlib.errors import InputTypeError
+from affectlib.model.engines.forks import renew_in_children
+from affectlib.predictions import ConversationPrediction, MessagePrediction
+
+if TYPE_CHECKING:
+    from affectlib._inputs import Messages
+    from affectlib.classifier import AffectClassifier
+
+__all__ = ["predict"]
+
+
+@overload
+def predict(x: str, *, operating_point: str | None = None) -> MessagePrediction: ...
+@overload
+def predict(
+    x: list[str] | tuple[str, ...], *, operating_point: str | None = None
+) -> list[MessagePrediction]: ...
+@overload
+def predict(
+    x: Conversation | Messages, *, operating_point: str | None = None
+) -> ConversationPrediction: ...
+@overload
+def predict(
+    x: Sequence[Conversation | Messages], *, operating_point: str | None = None
+) -> list[ConversationPrediction]: ...
+def predict(x: Any, *, operating_point: str | None = None) -> Any:
+    """Label texts or conversations with the bundled model, which is loaded once.
+
+    Args:
+        x: See `AffectClassifier.predict`.
+        operating_point: The name of the thresholds, ``balanced`` if None.
+
+    Returns:
+        See `AffectClassifier.predict`, also for the errors.
+
+    Raises:
+        InputTypeError: `x`, or something in it, is of another type.
+
+    Example:
+        >>> import affectlib
+        >>> affectlib.predict("Convert this CSV to JSON in Python").label
+        'task'
+    """
+    return load_once().predict(x, operating_point=operating_point)
+
+
+def load_once(**options: Any) -> AffectClassifier:
+    """Load a classifier once a process, whoever asks for it; the three last used are kept.
+
+    Args:
+        options: Arguments of `AffectClassifier.from_pretrained`, whose errors it raises. Those
+            that are left out are the same as its defaults.
+
+    Example:
+        >>> load_once() is load_once(model="affect-small", threads=None)
+        True
+    """
+    return _loader.load(options)
+
+
+def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifier:
+    """Return what labels: what was given, or the bundled classifier if that is None.
+
+    Raises:
+        InputTypeError: It is no classifier.
+    """
+    if classifier is None:
+        return load_once()
+    if not hasattr(classifier, "stream"):
+        raise InputTypeError(
+            f"classifier: expected an AffectClassifier, got {type(classifier).__name__}; "
+            "AffectClassifier.from_pretrained loads one by its name or folder"
+        )
+    return classifier
+
+
+class _Loader:
+    """Loads classifiers, one at a time."""
+
+    def __init__(self) -> None:
+        """Take a lock."""
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Take a lock that no thread of a parent process holds."""
+        self._lock = Lock()
+
+    def load(self, options: Mapping[str, Any]) -> AffectClassifier:
+        arguments = _signature().bind(**options)
+        arguments.apply_defaults()
+        with self._lock:
+            return _load(**arguments.arguments)
+
+
+@cache
+def _signature() -> Signature:
+    """Return the arguments of `AffectClassifier.from_pretrained`."""
+    from affectlib.classifier import AffectClassifier
+
+    return signature(AffectClassifier.from_pretrained)
+
+
+@lru_cache(maxsize=3)
+def _load(**options: Any) -> AffectClassifier:
+    from affectlib.classifier import AffectClassifier
+
+    return AffectClassifier.from_pretrained(**options)
+
+
+_loader = _Loader()

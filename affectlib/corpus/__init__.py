@@ -1,0 +1,1 @@
+"""Labelling a corpus: streamed, sharded, atomic and resumable."""

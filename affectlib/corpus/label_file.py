@@ -1,0 +1,398 @@
+"""Label whole collections of transcripts, conversation by conversation.
+
+Memory use does not grow with the input, reading, labelling and writing overlap, and whatever
+stops a run, what was labelled until then is kept and can be resumed. See `label_file`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from json import dumps
+from typing import TYPE_CHECKING, Any, Literal
+
+from affectlib._default import classifier_or_bundled
+from affectlib._inputs import in_buffers, text_size
+from affectlib.conversation import Conversation
+from affectlib.corpus.manifest import Header
+from affectlib.corpus.output import StandardOutput
+from affectlib.corpus.pipeline import Background, ahead
+from affectlib.corpus.rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
+from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_finished, require_new
+from affectlib.corpus.source import SourceFacts, file_among, inspect_source, takes_up
+from affectlib.corpus.workers import Item, Label, label_here, label_on_ray, label_with_processes
+from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
+from affectlib.formats import Branches, ReadReport, Tally, read_conversations
+from affectlib.formats._reader import people_named
+from affectlib.predictions import ConversationFailure
+
+if TYPE_CHECKING:
+    from affectlib.classifier import AffectClassifier
+
+__all__ = ["LabelSummary", "label_file", "output_schema"]
+
+_SHARD = 2000
+_BUFFERS_AHEAD = 2
+_WAITING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSummary:
+    """What `label_file` did.
+
+    Attributes:
+        conversations: Records read, those that failed included.
+        emotional: Conversations labelled emotional.
+        failed: Records that could not be read or labelled.
+        user_messages: Messages of users in the conversations labelled.
+        messages: Messages of users and assistants in them.
+        truncated_tokens: Tokens that the model did not read.
+        seconds: How long it took.
+        path: The output, ``-`` for standard output.
+        resumed: Conversations, of those above, that an earlier run had labelled.
+        expected: Records of the input: an estimate, by how much of it was read, as long as the
+            run goes on; None where that is unknown, as of a pipe.
+        finished_before: Whether the output was there, complete, so that nothing was done.
+        repaired: Files of an earlier run that were lost or altered, and made again.
+        dropped: Messages and parts of messages that were left out in reading, by the reason; see
+            `affectlib.formats.DROPS`.
+        skipped: Files of a folder or archive that were not read, by the reason, as they have no
+            known format. They are no records and not among `failed`. This and `dropped` are
+            counted in reading, and empty where nothing was done.
+    """
+
+    conversations: int
+    emotional: int
+    failed: int
+    user_messages: int
+    messages: int
+    truncated_tokens: int
+    seconds: float
+    path: str
+    resumed: int = 0
+    expected: int | None = None
+    finished_before: bool = False
+    repaired: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def emotional_share(self) -> float:
+        """Share of the labelled conversations that is emotional, 0.0 if there is none."""
+        labelled = self.conversations - self.failed
+        return self.emotional / labelled if labelled else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as a dict that fits JSON, with ``emotional_share``."""
+        figures = asdict(self) | {"repaired": list(self.repaired)}
+        return figures | {"emotional_share": self.emotional_share}
+
+
+def label_file(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    classifier: AffectClassifier | None = None,
+    level: Level = "conversation",
+    format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    branches: Branches = "active",
+    users: Iterable[str] = (),
+    assistants: Iterable[str] = (),
+    gap: float | None = None,
+    local_files_only: bool = True,
+    report: ReadReport | None = None,
+    on_error: Literal["record", "raise"] = "record",
+    output_format: Literal["parquet", "jsonl", "csv"] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    workers: int = 1,
+    ray: str | None = None,
+    progress: Callable[[LabelSummary], None] | None = None,
+) -> LabelSummary:
+    """Label every conversation of a file, or of several, and write the labels to another.
+
+    The output has the columns of `output_schema`, in Parquet, JSON Lines or CSV. A row is a
+    conversation or, at level ``message``, a message of the user or assistant; one without text
+    has no label. A record that cannot be read or labelled has one row with status ``error`` and
+    the reason. In CSV, text that a spreadsheet would take for a formula (it begins with
+    ``= + - @``, a tab or a carriage return) gets an apostrophe before it, which
+    `affectlib.analysis.read_labels` takes away.
+
+    If `dst` has a suffix (``labels.parquet``) it becomes one file, which appears when it is
+    complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).
+    Without (``labels/``) it becomes a folder of files of 2,000 conversations each, in
+    ``conversations`` and ``messages``. Either way these are written one after the other, so that
+    a run that is stopped, killed or out of disk loses little: the same call with `resume` goes
+    on after the last. A manifest says what the labels are made from; on an output that is
+    finished and made from the same input, model and options, nothing is done. Of a pipe or a data
+    set on the Hub none can tell whether it is the same, so that an output of it is never resumed,
+    and refused if it is there. The rows do not depend on the number of workers, nor on whether it
+    was resumed.
+
+    Args:
+        src: The transcripts, ``-`` for standard input; see `affectlib.formats`.
+        dst: The output; ``-`` writes JSON Lines to standard output.
+        classifier: What labels them; the bundled one if None.
+        level: What a row is, ``conversation`` or ``message``, or ``both`` for two tables.
+        format: The format of `src`, ``auto`` to find it out.
+        columns: Column names by field, for tables with unusual ones.
+        branches: Which branches are read of conversations that were edited; this and the next
+            ones as for `affectlib.formats.read_conversations`.
+        users: Names of people whose messages are the user's, for chats without roles.
+        assistants: Names of those whose messages are the assistant's. If only one of both is
+            given, everyone else has the other role; if both are, others are left out.
+        gap: Minutes of silence after which a chat without conversations is another one.
+        local_files_only: Whether data sets on the Hub may not be read, which needs the network.
+        report: Filled in while reading: what was left out, what could not be read, and where.
+        on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it.
+        output_format: The kind of files in a folder, ``parquet`` if None.
+        resume: Whether to go on with an output that is unfinished, or a folder of which shards were
+            lost or altered; of those the records are labelled again.
+        overwrite: Whether to begin anew, whatever of the output is there.
+        workers: Processes that label, each with its share of the cores. With more than one, a
+            script needs the usual ``if __name__ == "__main__":``. Gains where there are many
+            cores; on few, one process uses them all.
+        ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
+        progress: Called after each record with the figures so far.
+
+    Raises:
+        OutputExistsError: `dst` is there, and neither finished nor to be resumed or overwritten,
+            or it belongs to `src`, or it is there and `src` is a pipe or on the Hub, or another
+            process is writing it.
+        ResumeError: `dst` is made from another input, model or options.
+        TranscriptFormatError: `src` has no known format, or a record failed and `on_error` is
+            ``raise``.
+        OSError: A file cannot be opened or written.
+        OptionError: An option has an unknown value, such as the suffix of `dst`.
+        InputTypeError: `users` or `assistants` is a str instead of a list of names, or
+            `classifier` is no classifier.
+        WorkerError: A worker process was killed.
+        MissingExtraError: `ray` was asked for and is not installed.
+
+    Example:
+        >>> summary = label_file("examples/transcripts.jsonl", "labels.parquet")
+        >>> summary.conversations, summary.failed
+        (40, 0)
+        >>> label_file("examples/transcripts.jsonl", "labels.parquet").finished_before
+        True
+    """
+    if on_error not in ("record", "raise"):
+        raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
+    if workers < 1:
+        raise OptionError(f"workers must be at least 1, got {workers}")
+    if resume and overwrite:
+        raise OptionError("resume and overwrite contradict each other; choose one")
+    source, target = os.fspath(src), os.fspath(dst)
+    levels = row_levels(level)
+    layout = None if target == "-" else Layout.of(target, levels, output_format)
+    if layout is None and (len(levels) > 1 or resume or output_format not in (None, "jsonl")):
+        raise OptionError(
+            "standard output takes one table of JSON Lines and cannot be resumed; name a file"
+        )
+    _refuse_source(source, layout)
+    users = sorted(people_named(users, "users"))
+    assistants = sorted(people_named(assistants, "assistants"))
+    report = ReadReport() if report is None else report
+    items = read_conversations(
+        source,
+        format=format,
+        columns=columns,
+        branches=branches,
+        users=users,
+        assistants=assistants,
+        gap=gap,
+        local_files_only=local_files_only,
+        report=report,
+    )
+    classifier = classifier_or_bundled(classifier)
+    facts = inspect_source(source)
+    if resume and facts.is_stream:
+        raise OptionError(f"{source}: a stream cannot be read again to resume; give a file")
+    if ray is not None:
+        label = label_on_ray(classifier, workers, ray)
+    elif workers > 1:
+        label = label_with_processes(classifier, workers)
+    else:
+        label = label_here(classifier)
+    run = _Run(source, target, items, facts, label, on_error, progress, report)
+    if layout is None:
+        return run.to_standard_output(StandardOutput(output_schema(levels[0])), levels[0])
+    options: dict[str, Any] = {
+        "level": level,
+        "format": format,
+        "columns": dict(columns or {}),
+        "branches": branches,
+        "users": users,
+        "assistants": assistants,
+        "gap": gap,
+        "operating_point": classifier.operating_point,
+        "assistant_cues": classifier.assistant_cues,
+        "engine": classifier.engine,
+        "output_format": layout.suffix.removeprefix("."),
+    }
+    header: Header = {"input": asdict(facts), "model": _model(classifier), "options": options}
+    with layout.locked():
+        if overwrite:
+            discard_unfinished(layout)
+        elif facts.is_stream:
+            require_new(layout)
+        elif (finished := find_finished(layout, header, resume=resume)) is not None:
+            return run.summary(finished.counts(), finished_before=True)
+        made_with = {**header["model"], "operating_point": classifier.operating_point}
+        metadata = {"affectlib": dumps(made_with)}
+        return run.to_shards(Shards(layout, header, metadata, size=_SHARD))
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run of `label_file`, after its options were checked."""
+
+    source: str
+    target: str
+    items: Iterator[Item]
+    facts: SourceFacts
+    label: Label
+    on_error: Literal["record", "raise"]
+    progress: Callable[[LabelSummary], None] | None
+    report: ReadReport
+    started: float = field(default_factory=time.monotonic)
+    resumed: int = 0
+    repaired: tuple[str, ...] = ()
+
+    def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:
+        counts = Counts()
+        try:
+            for labelled in self._labelled([]):
+                output.add(labelled.rows(level))
+                counts = self._count(counts, labelled)
+        finally:
+            output.flush()
+        return self.summary(counts)
+
+    def to_shards(self, shards: Shards) -> LabelSummary:
+        counts = shards.counts
+        self.resumed, self.repaired = counts.conversations, shards.repaired
+        writer = Background(shards.add, _WAITING)
+        try:
+            with closing(self._labelled(shards.done())) as stream:
+                for labelled in stream:
+                    writer.put(labelled)
+                    counts = self._count(counts, labelled)
+            writer.close()
+            shards.finish()
+        except BaseException as error:
+            with suppress(Exception):
+                writer.close()
+            if (kept := shards.abandon()) is not None:
+                remedy = "" if self.facts.is_stream else ", and can be resumed"
+                error.add_note(f"what was labelled until then is in {kept}{remedy}")
+            raise
+        return self.summary(counts)
+
+    def summary(self, counts: Counts, *, finished_before: bool = False) -> LabelSummary:
+        return LabelSummary(
+            counts.conversations,
+            counts.emotional,
+            counts.failed,
+            counts.user_messages,
+            counts.messages,
+            counts.truncated_tokens,
+            time.monotonic() - self.started,
+            self.target,
+            counts.conversations if finished_before else self.resumed,
+            self._expected(),
+            finished_before,
+            self.repaired,
+            _counts(self.report.dropped),
+            _counts(self.report.skipped),
+        )
+
+    def _expected(self) -> int | None:
+        share = self.report.share
+        return round((self.report.conversations + self.report.failures) / share) if share else None
+
+    def _count(self, counts: Counts, labelled: Labelled) -> Counts:
+        counts += labelled.counts()
+        if self.progress is not None:
+            self.progress(self.summary(counts))
+        return counts
+
+    def _labelled(self, done: Sequence[tuple[int, int]]) -> Generator[Labelled]:
+        """Label the records that are not done, in order."""
+        waiting: deque[tuple[int, Conversation | None]] = deque()
+        buffers = in_buffers(_undone(self.items, done), size=_size)
+        if not self.facts.is_stream:  # a thread that waits for a pipe could not be stopped
+            buffers = ahead(buffers, _BUFFERS_AHEAD)
+        with closing(buffers):
+            records = _remembered(chain.from_iterable(buffers), waiting)
+            with closing(self.label(records)) as outcomes:
+                for outcome in outcomes:
+                    record, conversation = waiting.popleft()
+                    if self.on_error == "raise" and isinstance(outcome, ConversationFailure):
+                        raise TranscriptFormatError(_place(record, outcome), path=self.source)
+                    yield Labelled(record, conversation, outcome)
+
+
+def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
+    """Return the counts alone; the thread that reads may add a reason meanwhile."""
+    return {reason: tally.count for reason, tally in tallies.copy().items()}
+
+
+def _undone(items: Iterable[Item], done: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Item]]:
+    """Number the records and leave out those that are done."""
+    ranges = deque(done)
+    for record, item in enumerate(items):
+        while ranges and ranges[0][1] <= record:
+            ranges.popleft()
+        if not ranges or record < ranges[0][0]:
+            yield record, item
+
+
+def _remembered(
+    records: Iterable[tuple[int, Item]], waiting: deque[tuple[int, Conversation | None]]
+) -> Iterator[Item]:
+    """Hand conversations on, keeping of each what its row will need."""
+    for record, item in records:
+        waiting.append((record, item if isinstance(item, Conversation) else None))
+        yield item
+
+
+def _size(record: tuple[int, Item]) -> int:
+    return text_size(record[1])
+
+
+def _place(record: int, failure: ConversationFailure) -> str:
+    name = "" if failure.id is None else f" (id {failure.id!r})"
+    return f"record {record}{name}: {failure.error}"
+
+
+def _model(classifier: AffectClassifier) -> dict[str, str]:
+    """Say what the labels are made with."""
+    from affectlib import __version__
+
+    artifact = classifier.artifact
+    return {
+        "version": __version__,
+        "model": artifact.name,
+        "model_version": artifact.version,
+        "fingerprint": artifact.fingerprint,
+    }
+
+
+def _refuse_source(source: str, layout: Layout | None) -> None:
+    """Refuse an output that would replace its own input, or that would be read as one."""
+    if layout is None:
+        return
+    if (target := file_among(source, layout.written)) is not None:
+        raise OutputExistsError(f"{target}: this is the input; name another output")
+    if any(takes_up(source, path) for path in layout.written):
+        raise OutputExistsError(
+            f"{layout.target}: it lies in the input, or what is written there fits its pattern; "
+            "name an output elsewhere"
+        )

@@ -1,0 +1,167 @@
+"""The manifest of an output: what it is made from, and every shard that is complete.
+
+It is a JSON Lines file. The first line is the header (input, model, options); each further one
+says of a shard which records it holds, its files with size and SHA-256, and its counts; the last
+one says that the output is finished. A line is added once its shard is on the disk, so what the
+manifest names is there, whenever the process was killed. It holds no transcript text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from affectlib.corpus.output import FileFacts, write_atomically
+from affectlib.corpus.rows import Counts
+from affectlib.errors import ResumeError
+
+Header: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""What an output is made from: ``input``, ``model`` and ``options``."""
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The labels of consecutive records.
+
+    Attributes:
+        first: The first record.
+        records: How many there are.
+        files: Facts of its files by name, as seen from the folder of the shards.
+        counts: What was counted in them.
+    """
+
+    first: int
+    records: int
+    files: Mapping[str, FileFacts]
+    counts: Counts
+
+    @property
+    def end(self) -> int:
+        """The record after the last."""
+        return self.first + self.records
+
+    def problems(self, folder: Path) -> list[str]:
+        """Say of each of its files that is not what was written what is wrong."""
+        checked = ((name, facts.problem(folder / name)) for name, facts in self.files.items())
+        return [f"{folder / name}: {problem}" for name, problem in checked if problem]
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What is known of an output.
+
+    Attributes:
+        path: The file.
+        header: What the output is made from.
+        shards: The complete shards by their first record.
+        finished: The facts of the output's files once it is finished; empty for a folder, where
+            the shards are the output.
+    """
+
+    path: Path
+    header: Header
+    shards: dict[int, Shard] = field(default_factory=dict)
+    finished: Mapping[str, FileFacts] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest | None:
+        """Read a manifest, None if there is none; a last line that was cut short is dropped.
+
+        Raises:
+            ResumeError: It is damaged, or made by a newer version.
+        """
+        try:
+            lines = path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return None
+        manifest: Manifest | None = None
+        for number, line in enumerate(lines, start=1):
+            try:
+                values = json.loads(line)
+                if manifest is not None:
+                    manifest._take(values)
+                elif values.pop("manifest") == _FORMAT:
+                    manifest = cls(path, values)
+                else:
+                    raise ResumeError(f"{path}: it was made by another version of affectlib")
+            except (UnicodeError, json.JSONDecodeError, TypeError, KeyError, AttributeError):
+                raise ResumeError(
+                    f"{path}, line {number}: the manifest is damaged; "
+                    "name another output or allow to overwrite"
+                ) from None
+        return manifest
+
+    def write(self) -> None:
+        """Replace the file by what is known."""
+        lines = [{"manifest": _FORMAT, **self.header}, *map(_shard_line, self.ordered())]
+        if self.finished is not None:
+            lines.append(_finish_line(self.finished))
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+
+    def add(self, shard: Shard) -> None:
+        """Add a shard that is on the disk."""
+        self._append(_shard_line(shard))
+        self.shards[shard.first] = shard
+
+    def finish(self, files: Mapping[str, FileFacts]) -> None:
+        """Say that the output is finished, and which files it is."""
+        self._append(_finish_line(files))
+        self.finished = files
+
+    def ordered(self) -> list[Shard]:
+        """Return the shards in the order of their records."""
+        return [self.shards[first] for first in sorted(self.shards)]
+
+    def counts(self) -> Counts:
+        """Return what was counted in all shards."""
+        return sum((shard.counts for shard in self.shards.values()), Counts())
+
+    def changes(self, header: Header) -> list[str]:
+        """Say in what another header differs, such as ``options.level was …, is …``."""
+        return [*_differences("", self.header, json.loads(json.dumps(header)))]
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.dumps(line).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _take(self, line: Mapping[str, Any]) -> None:
+        if "finished" in line:
+            self.finished = _facts(line["finished"])
+            return
+        shard = Shard(
+            **{**line, "files": _facts(line["files"]), "counts": Counts(**line["counts"])}
+        )
+        self.shards[shard.first] = shard
+
+
+def _shard_line(shard: Shard) -> dict[str, Any]:
+    return asdict(shard)
+
+
+def _finish_line(files: Mapping[str, FileFacts]) -> dict[str, Any]:
+    return {"finished": {name: asdict(facts) for name, facts in files.items()}}
+
+
+def _facts(values: Mapping[str, Any]) -> dict[str, FileFacts]:
+    return {name: FileFacts(**facts) for name, facts in values.items()}
+
+
+def _differences(place: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            yield from _differences(f"{place}.{key}" if place else key, old.get(key), new.get(key))
+    elif old != new:
+        yield f"{place} was {_short(old)}, is {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:18]}…"

@@ -1,0 +1,304 @@
+"""How rows become Parquet, JSON Lines or CSV files, each of them all or nothing."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from affectlib.corpus.rows import Row
+
+_GROUP = 1000
+_MERGED_GROUP = 10_000
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""Begins text that a spreadsheet would take for a formula, or that is guarded against that."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What tells whether a file is still what was written: its size in bytes and SHA-256."""
+
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> FileFacts:
+        """Read a file and return its facts."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(path.stat().st_size, digest)
+
+    def problem(self, path: Path) -> str | None:
+        """Say what is wrong with the file that should have these facts, None if nothing is."""
+        if not path.is_file():
+            return "it is missing"
+        if (size := path.stat().st_size) != self.bytes:
+            return f"it has {size:,} bytes, was written with {self.bytes:,}"
+        return None if FileFacts.of(path) == self else "it was altered (other SHA-256)"
+
+
+class OutputFile:
+    """Rows on their way to a file that gets its name only when it is complete.
+
+    Args:
+        path: The file, of a suffix in `SUFFIXES`.
+        schema: Its columns.
+    """
+
+    def __init__(self, path: Path, schema: pyarrow.Schema) -> None:
+        """Open a temporary file beside it."""
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._file = self._temporary.open("wb")
+        self._rows: list[Row] = []
+        self._published = False
+        try:
+            self._sink = _SINKS[path.suffix](self._file, schema)
+        except BaseException:
+            self.discard()
+            raise
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows; columns that one lacks are null."""
+        self._rows += rows
+        if len(self._rows) >= _GROUP:
+            self._flush()
+
+    def finish(self) -> None:
+        """Write what is left and bring it to the disk."""
+        self._flush()
+        self._sink.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def facts(self) -> FileFacts:
+        """Return the facts of the finished file."""
+        return FileFacts.of(self.path if self._published else self._temporary)
+
+    def publish(self) -> None:
+        """Give the finished file its name."""
+        self._temporary.replace(self.path)
+        self._published = True
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        with suppress(Exception):
+            self._sink.close()
+        with suppress(OSError):
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._sink.write(self._rows)
+            self._rows = []
+
+
+def write_rows(path: Path, rows: Iterable[Row], schema: pyarrow.Schema) -> None:
+    """Write rows to a file of a suffix in `SUFFIXES`, all or nothing."""
+    file = OutputFile(path, schema)
+    try:
+        file.add(rows)
+        file.finish()
+        file.publish()
+    except BaseException:
+        file.discard()
+        raise
+
+
+class StandardOutput:
+    """Rows as JSON Lines on standard output.
+
+    Args:
+        schema: Their columns.
+    """
+
+    def __init__(self, schema: pyarrow.Schema) -> None:
+        """Take standard output."""
+        self._rows: list[Row] = []
+        self._sink = _JsonLines(cast(BinaryIO, sys.stdout.buffer), schema)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows; columns that one lacks are null."""
+        self._rows += rows
+        if len(self._rows) >= _GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is left."""
+        rows, self._rows = self._rows, []
+        self._sink.write(rows)
+        self._sink.close()
+
+
+def merge_files(parts: Sequence[Path], target: Path, schema: pyarrow.Schema) -> OutputFile:
+    """Put files of the same kind and columns together, in order.
+
+    Args:
+        parts: The files, at least one.
+        target: What they become; its suffix says of which kind they are.
+        schema: The columns.
+
+    Returns:
+        The file, finished but not yet published.
+    """
+    merged = OutputFile(target, schema)
+    try:
+        merged._sink.append(parts)
+        merged.finish()
+    except BaseException:
+        merged.discard()
+        raise
+    return merged
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by one of this text, such that either is there at any time."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def require_folder(path: Path, what: str = "output") -> None:
+    """Refuse a place whose folder is not there, before the work for it is done.
+
+    Args:
+        path: What is to be written.
+        what: What to call it.
+
+    Raises:
+        FileNotFoundError: The folder that it should lie in is not there.
+    """
+    if not path.parent.is_dir():
+        problem = f"the folder of the {what} does not exist"
+        raise FileNotFoundError(errno.ENOENT, problem, str(path.parent))
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems refuse
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _Sink(Protocol):
+    def __init__(self, file: BinaryIO, schema: pyarrow.Schema) -> None: ...
+    def write(self, rows: list[Row]) -> None: ...
+    def append(self, parts: Sequence[Path]) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Parquet:
+    def __init__(self, file: BinaryIO, schema: pyarrow.Schema) -> None:
+        from pyarrow.parquet import ParquetWriter
+
+        self._schema = schema
+        self._writer = ParquetWriter(file, schema)
+
+    def write(self, rows: list[Row]) -> None:
+        import pyarrow
+
+        self._writer.write_table(pyarrow.Table.from_pylist(rows, schema=self._schema))
+
+    def append(self, parts: Sequence[Path]) -> None:
+        import pyarrow
+        from pyarrow.parquet import read_table
+
+        waiting: list[pyarrow.Table] = []
+        for part in parts:
+            waiting.append(read_table(part, partitioning=None).cast(self._schema))
+            if part is parts[-1] or sum(map(len, waiting)) >= _MERGED_GROUP:
+                self._writer.write_table(pyarrow.concat_tables(waiting))
+                waiting = []
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _JsonLines:
+    def __init__(self, file: BinaryIO, schema: pyarrow.Schema) -> None:
+        self._file = file
+        self._names = schema.names
+
+    def write(self, rows: list[Row]) -> None:
+        for row in rows:
+            values = {name: _plain(row.get(name)) for name in self._names}
+            self._file.write(json.dumps(values).encode() + b"\n")
+
+    def append(self, parts: Sequence[Path]) -> None:
+        for part in parts:
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, self._file)
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class _Csv:
+    def __init__(self, file: BinaryIO, schema: pyarrow.Schema) -> None:
+        self._file = file
+        self._text = io.TextIOWrapper(file, "utf-8", newline="")
+        self._writer = csv.DictWriter(self._text, schema.names)
+        self._writer.writeheader()
+
+    def write(self, rows: list[Row]) -> None:
+        self._writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+    def append(self, parts: Sequence[Path]) -> None:
+        self._text.flush()
+        for part in parts:
+            with part.open("rb") as file:
+                file.readline()  # the header, which is there already
+                shutil.copyfileobj(file, self._file)
+
+    def close(self) -> None:
+        self._text.detach()
+
+
+_SINKS: Mapping[str, type[_Sink]] = {".parquet": _Parquet, ".jsonl": _JsonLines, ".csv": _Csv}
+SUFFIXES = tuple(_SINKS)
+"""The suffixes of an output that say how it is written."""
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _cell(value: Any) -> Any:
+    """Return a value for CSV that no spreadsheet takes for a formula.
+
+    Text that has apostrophes before what looks like a formula gets one too, so that taking one
+    away gives back what was there.
+    """
+    if isinstance(value, str) and FORMULA.match(value):
+        return f"'{value}"
+    return str(value).lower() if isinstance(value, bool) else _plain(value)

@@ -1,0 +1,441 @@
+"""An output in shards: written one after the other, each all or nothing, resumed after a stop.
+
+A folder (``labels/``) keeps its shards; for a single file (``labels.parquet``) they lie in
+``labels.parquet.partial`` until they are put together::
+
+    labels/  or  labels.parquet.partial/
+        _manifest.jsonl                               see `affectlib.corpus.manifest`
+        conversations/part-000000000000.parquet       by the first record it holds
+        messages/part-000000000000.parquet            at level message or both
+
+A finished single file keeps its manifest beside it (``labels.parquet.manifest``), by which a
+second run sees that there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from affectlib.corpus.manifest import Header, Manifest, Shard
+from affectlib.corpus.output import (
+    SUFFIXES,
+    FileFacts,
+    OutputFile,
+    merge_files,
+    require_folder,
+    sync_folder,
+)
+from affectlib.corpus.rows import Counts, Labelled, RowLevel, output_schema
+from affectlib.errors import OptionError, OutputExistsError, ResumeError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_MANIFEST = "_manifest.jsonl"
+_SUBFOLDERS: Mapping[RowLevel, str] = {"conversation": "conversations", "message": "messages"}
+_REMEDY = "allow to resume it, or to overwrite it"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where an output lies, and what leads to it.
+
+    Attributes:
+        target: What the user asked for.
+        levels: Its tables.
+        suffix: The suffix of its files.
+        files: The file of each table, None if the output is a folder of shards.
+    """
+
+    target: Path
+    levels: tuple[RowLevel, ...]
+    suffix: str
+    files: Mapping[RowLevel, Path] | None
+
+    @classmethod
+    def of(cls, target: str, levels: tuple[RowLevel, ...], kind: str | None) -> Layout:
+        """Tell by its name whether an output is a file or a folder.
+
+        Args:
+            target: A file with a suffix in `SUFFIXES`; a name without suffix, one that ends with a
+                slash, or a folder that is there, is a folder.
+            levels: The tables.
+            kind: The kind of the files of a folder, ``parquet`` if None.
+
+        Raises:
+            OptionError: The suffix or the kind is unknown, or they do not go together.
+            FileNotFoundError: The folder that it should lie in is not there.
+        """
+        path = Path(target)
+        kinds = [suffix.removeprefix(".") for suffix in SUFFIXES]
+        if kind is not None and kind not in kinds:
+            raise OptionError(f"unknown output format {kind!r}; use {', '.join(kinds)}")
+        require_folder(path)
+        if path.is_dir() or target.endswith(("/", os.sep)) or not path.suffix:
+            return cls(path, levels, f".{kind or kinds[0]}", None)
+        if path.suffix not in SUFFIXES:
+            raise OptionError(
+                f"{target}: unknown suffix {path.suffix!r} of the output; "
+                f"use {', '.join(SUFFIXES)}, or a folder"
+            )
+        if kind not in (None, path.suffix.removeprefix(".")):
+            raise OptionError(f"{target}: its suffix says another format than {kind!r}")
+        main, *others = levels
+        files = {main: path}
+        for level in others:
+            files[level] = path.with_name(f"{path.stem}.{_SUBFOLDERS[level]}{path.suffix}")
+        return cls(path, levels, path.suffix, files)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the shards."""
+        return self.target if self.files is None else _beside(self.target, ".partial")
+
+    @property
+    def working_manifest(self) -> Path:
+        """The manifest while the output is made."""
+        return self.folder / _MANIFEST
+
+    @property
+    def final_manifest(self) -> Path:
+        """The manifest of the finished output."""
+        if self.files is None:
+            return self.working_manifest
+        return _beside(self.target, ".manifest")
+
+    @property
+    def written(self) -> list[Path]:
+        """What a run writes, of the shards of each table the first."""
+        shards = [_part(self, level, 0) for level in self.levels]
+        return [*(self.files or {}).values(), self.final_manifest, self.working_manifest, *shards]
+
+    def subfolder(self, level: RowLevel) -> Path:
+        """Return the folder of the shards of a table."""
+        return self.folder / _SUBFOLDERS[level]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from writing this output at the same time.
+
+        Raises:
+            OutputExistsError: Another process does.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.target.with_name(f".{self.target.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputExistsError(
+                f"{self.target}: another process is writing it; wait for it, or name another output"
+            ) from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # where an open file cannot be removed, it stays
+                Path(lock.lock_file).unlink()
+            lock.release()
+
+
+def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest | None:
+    """Look for what is there already.
+
+    Args:
+        layout: Where the output lies.
+        header: What it would be made from now.
+        resume: Whether an unfinished or damaged output may be completed.
+
+    Returns:
+        The manifest of a finished output that is made from the same, None if there is work to do.
+
+    Raises:
+        OutputExistsError: Something else is there, or it is unfinished and `resume` is false.
+        ResumeError: It is made from another input, model or options.
+    """
+    working = Manifest.read(layout.working_manifest)
+    if working is not None and (layout.files is not None or working.finished is None):
+        labelled = working.counts().conversations
+        if not resume:
+            raise OutputExistsError(
+                f"{layout.target}: an unfinished output is there, of {labelled:,} conversations; "
+                f"{_REMEDY}"
+            )
+        _require_same(layout, working, header)
+        return None
+    finished = Manifest.read(layout.final_manifest)
+    there = [path for path in (layout.files or {}).values() if path.exists()]
+    if finished is None:
+        _refuse_foreign(layout)
+        if there:
+            raise OutputExistsError(
+                f"{there[0]}: it exists; name another output or allow to overwrite"
+            )
+        return None
+    if layout.files is not None and not there:
+        return None
+    _require_same(layout, finished, header)
+    if problems := _problems(layout, finished):
+        if layout.files is None and resume:
+            return None
+        remedy = _REMEDY if layout.files is None else "name another output or allow to overwrite"
+        raise OutputExistsError(f"{'; '.join(problems)}; {remedy}")
+    if layout.files is not None:
+        discard_unfinished(layout)  # shards of a run that was killed after all was done
+    return finished
+
+
+def require_new(layout: Layout) -> None:
+    """Refuse whatever is there already, for an input that cannot be compared with an earlier one.
+
+    Raises:
+        OutputExistsError: An output is there, finished or not, or something else.
+    """
+    there = (layout.working_manifest, *(layout.files or {}).values())
+    if any(path.exists() for path in there):
+        raise OutputExistsError(
+            f"{layout.target}: it exists, and whether it was made from this input cannot be told, "
+            "as that is a stream; name another output or allow to overwrite"
+        )
+    _refuse_foreign(layout)
+
+
+class Shards:
+    """An output that is being made.
+
+    Args:
+        layout: Where it lies.
+        header: What it is made from.
+        metadata: What each Parquet file says of itself.
+        size: Records of a shard.
+    """
+
+    def __init__(
+        self, layout: Layout, header: Header, metadata: Mapping[str, str], *, size: int
+    ) -> None:
+        """Take up what is there of the output, or begin it."""
+        self._layout = layout
+        self._size = size
+        self._schemas: dict[RowLevel, pyarrow.Schema] = {
+            level: output_schema(level).with_metadata(metadata) for level in layout.levels
+        }
+        self._open: _OpenShard | None = None
+        self.repaired: tuple[str, ...] = ()
+        """Files of complete shards that were lost or altered, so that their records are undone."""
+        manifest = Manifest.read(layout.working_manifest)
+        self._began = manifest is None
+        if manifest is None:
+            manifest = Manifest(layout.working_manifest, header)
+            layout.folder.mkdir(exist_ok=True)
+        self._manifest = manifest
+        self._take_up()
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted in the complete shards."""
+        return self._manifest.counts()
+
+    def done(self) -> list[tuple[int, int]]:
+        """Return the records that are labelled, as ranges of first and end, in order."""
+        return [(shard.first, shard.end) for shard in self._manifest.ordered()]
+
+    def add(self, labelled: Labelled) -> None:
+        """Add a record, after all before it that are not done."""
+        shard = self._open
+        if shard is not None and (shard.records >= self._size or shard.end != labelled.record):
+            self._complete(shard)
+            shard = None
+        if shard is None:
+            shard = self._open = _OpenShard(labelled.record, self._layout, self._schemas)
+        try:
+            shard.add(labelled)
+        except BaseException:  # part of the record may be written, so it can never be completed
+            self._open = None
+            shard.discard()
+            raise
+
+    def finish(self) -> None:
+        """Complete the output."""
+        if self._open is None and not self._manifest.shards:
+            self._open = _OpenShard(0, self._layout, self._schemas)  # columns without rows
+        if self._open is not None:
+            self._complete(self._open)
+        if self._layout.files is None:
+            self._manifest.finish({})
+            return
+        merged = self._merge(self._layout.files)
+        try:
+            self._manifest.finish({file.path.name: facts for file, facts in merged})
+            for file, _ in merged:
+                file.publish()
+        except BaseException:
+            for file, _ in merged:
+                file.discard()
+            raise
+        self._layout.working_manifest.replace(self._layout.final_manifest)
+        sync_folder(self._layout.target.parent)
+        shutil.rmtree(self._layout.folder)
+
+    def abandon(self) -> Path | None:
+        """Keep what was labelled and return the folder it is in, None if there is nothing."""
+        if self._open is not None:
+            shard = self._open
+            with suppress(Exception):  # the error that led here is the one to tell
+                self._complete(shard)
+            shard.discard()
+        if self._manifest.shards:
+            return self._layout.folder
+        if self._began:
+            discard_unfinished(self._layout)
+        return None
+
+    def _complete(self, shard: _OpenShard) -> None:
+        self._open = None
+        self._manifest.add(shard.complete())
+
+    def _take_up(self) -> None:
+        """Drop what is not complete: shards that were lost, files that the manifest lacks."""
+        folder = self._layout.folder
+        damaged = {}
+        for shard in self._manifest.ordered():
+            if problems := shard.problems(folder):
+                damaged[shard.first] = problems
+        for first in damaged:
+            del self._manifest.shards[first]
+        self.repaired = tuple(problem for problems in damaged.values() for problem in problems)
+        self._manifest.finished = None
+        self._manifest.write()
+        known = {folder / name for shard in self._manifest.shards.values() for name in shard.files}
+        for level in self._layout.levels:
+            self._layout.subfolder(level).mkdir(exist_ok=True)
+            for path in self._layout.subfolder(level).iterdir():
+                if path not in known and path.name.lstrip(".").startswith("part-"):
+                    path.unlink()
+
+    def _merge(self, files: Mapping[RowLevel, Path]) -> list[tuple[OutputFile, FileFacts]]:
+        merged: list[tuple[OutputFile, FileFacts]] = []
+        try:
+            for level, path in files.items():
+                parts = [
+                    _part(self._layout, level, shard.first) for shard in self._manifest.ordered()
+                ]
+                file = merge_files(parts, path, self._schemas[level])
+                merged.append((file, file.facts()))
+        except BaseException:
+            for file, _ in merged:
+                file.discard()
+            raise
+        return merged
+
+
+def discard_unfinished(layout: Layout) -> None:
+    """Remove what was begun of an output; a finished single file stays."""
+    if not layout.working_manifest.exists():
+        _refuse_foreign(layout)
+    for name in _SUBFOLDERS.values():
+        if (layout.folder / name).is_dir():
+            shutil.rmtree(layout.folder / name)
+    layout.working_manifest.unlink(missing_ok=True)  # last: without it nothing here is ours
+    with suppress(OSError):  # it holds something of the user's, or is not there
+        layout.folder.rmdir()
+
+
+def _refuse_foreign(layout: Layout) -> None:
+    """Refuse a folder that no output of ours is in."""
+    if layout.files is not None or not layout.folder.is_dir():
+        return
+    if any(not path.name.startswith(".") for path in layout.folder.iterdir()):
+        raise OutputExistsError(
+            f"{layout.target}: the folder holds something else; name one that is new or empty"
+        )
+
+
+class _OpenShard:
+    """A shard that is being written."""
+
+    def __init__(
+        self, first: int, layout: Layout, schemas: Mapping[RowLevel, pyarrow.Schema]
+    ) -> None:
+        self.first = first
+        self.records = 0
+        self._counts = Counts()
+        self._folder = layout.folder
+        self._files: dict[RowLevel, OutputFile] = {}
+        try:
+            for level, schema in schemas.items():
+                self._files[level] = OutputFile(_part(layout, level, first), schema)
+        except BaseException:
+            self.discard()
+            raise
+
+    @property
+    def end(self) -> int:
+        return self.first + self.records
+
+    def add(self, labelled: Labelled) -> None:
+        rows = {level: labelled.rows(level) for level in self._files}
+        counts = self._counts + labelled.counts()
+        for level, file in self._files.items():
+            file.add(rows[level])
+        self._counts = counts
+        self.records += 1
+
+    def complete(self) -> Shard:
+        """Bring the files to the disk and give them their names."""
+        try:
+            for file in self._files.values():
+                file.finish()
+            for file in self._files.values():
+                file.publish()
+        except BaseException:
+            self.discard()
+            raise
+        facts: dict[str, FileFacts] = {}
+        for file in self._files.values():
+            sync_folder(file.path.parent)
+            facts[file.path.relative_to(self._folder).as_posix()] = file.facts()
+        return Shard(self.first, self.records, facts, self._counts)
+
+    def discard(self) -> None:
+        for file in self._files.values():
+            file.discard()
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.name}{ending}")
+
+
+def parquet_shards(folder: Path) -> list[list[Path]]:
+    """Return the Parquet shards of each table of labels that a folder holds, or is."""
+    places = [folder, *(folder / name for name in _SUBFOLDERS.values())]
+    found = (sorted(place.glob("part-*.parquet")) for place in places)
+    return [shards for shards in found if shards]
+
+
+def _part(layout: Layout, level: RowLevel, first: int) -> Path:
+    return layout.subfolder(level) / f"part-{first:012d}{layout.suffix}"
+
+
+def _require_same(layout: Layout, manifest: Manifest, header: Header) -> None:
+    changes: Sequence[str] = manifest.changes(header)
+    if changes:
+        raise ResumeError(
+            f"{layout.target}: what is there was made from something else ({'; '.join(changes)}); "
+            "name another output or allow to overwrite"
+        )
+
+
+def _problems(layout: Layout, finished: Manifest) -> list[str]:
+    """Say what is wrong with the files of a finished output."""
+    if layout.files is None:
+        return [
+            problem for shard in finished.ordered() for problem in shard.problems(layout.folder)
+        ]
+    paths = {path.name: path for path in layout.files.values()}
+    checked = ((paths[name], facts) for name, facts in (finished.finished or {}).items())
+    return [f"{path}: {problem}" for path, facts in checked if (problem := facts.problem(path))]

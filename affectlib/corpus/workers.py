@@ -1,0 +1,171 @@
+"""Labelling in several processes, or on a Ray cluster, with the results in order.
+
+Every worker loads its own classifier, with its share of the cores, and gets one buffer of
+conversations after the other.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from affectlib._extras import requires_extra
+from affectlib._inputs import in_buffers
+from affectlib.conversation import Conversation
+from affectlib.corpus.processes import running
+from affectlib.corpus.rows import Outcome
+from affectlib.errors import OptionError, WorkerError
+from affectlib.model.engines import count_cores
+from affectlib.predictions import ConversationFailure
+
+if TYPE_CHECKING:
+    from affectlib.classifier import AffectClassifier
+
+Item: TypeAlias = Conversation | ConversationFailure
+Label: TypeAlias = Callable[[Iterable[Item]], Generator[Outcome]]
+"""Labels conversations as they come, in order."""
+
+_WAITING = 2
+_PATIENCE = 10.0
+
+
+class _Result(Protocol):
+    def result(self) -> list[Outcome]: ...
+
+
+class Labeller:
+    """What a worker holds: a classifier of its own.
+
+    Args:
+        options: Arguments of `AffectClassifier.from_pretrained`.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Load the classifier."""
+        from affectlib.classifier import AffectClassifier
+
+        self._classifier = AffectClassifier.from_pretrained(**options)
+
+    def label(self, buffer: list[Item]) -> list[Outcome]:
+        """Label a buffer of conversations."""
+        return [*self._classifier.stream(buffer, on_error="record")]
+
+
+def label_here(classifier: AffectClassifier) -> Label:
+    """Return what labels in this process."""
+
+    def label(items: Iterable[Item]) -> Generator[Outcome]:
+        yield from classifier.stream(items, on_error="record")
+
+    return label
+
+
+def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
+    """Return what labels in processes of this machine.
+
+    Args:
+        classifier: What each of them loads.
+        workers: How many.
+
+    Returns:
+        A function that raises `WorkerError` if one of them dies.
+    """
+    options = {**classifier.options, "threads": max(1, count_cores() // workers)}
+
+    def label(items: Iterable[Item]) -> Generator[Outcome]:
+        with running(partial(_load, options), workers) as processes:
+            yield from _in_order(items, processes.submit, workers)
+
+    return label
+
+
+def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> Label:
+    """Return what labels with actors on a Ray cluster.
+
+    Args:
+        classifier: What each of them loads; a model's folder must be there on every node.
+        workers: How many.
+        address: ``local`` for one on this machine alone, or that of a cluster.
+
+    Returns:
+        A function that raises `WorkerError` if an actor dies.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+    """
+    with requires_extra("ray"):
+        import ray
+
+    threads = max(1, count_cores() // workers)
+    options = {**classifier.options, "threads": threads}
+
+    def label(items: Iterable[Item]) -> Generator[Outcome]:
+        with _connected(ray, address):
+            on_gpu = str(classifier.device).startswith("cuda")
+            needs = {"num_cpus": threads, "num_gpus": 1 if on_gpu else 0}
+            actor = ray.remote(**needs)(Labeller)
+            actors = deque(actor.remote(options) for _ in range(workers))
+
+            def submit(buffer: list[Item]) -> _Result:
+                actors.rotate()
+                result: _Result = actors[0].label.remote(buffer).future()
+                return result
+
+            try:
+                yield from _in_order(items, submit, workers)
+            except ray.exceptions.RayActorError as error:
+                raise WorkerError("an actor on Ray ended before its work; resume") from error
+
+    return label
+
+
+def _in_order(
+    items: Iterable[Item], submit: Callable[[list[Item]], _Result], workers: int
+) -> Iterator[Outcome]:
+    """Submit buffers, a bounded number ahead, and yield their results in order."""
+    waiting: deque[_Result] = deque()
+    for buffer in in_buffers(items):
+        waiting.append(submit(buffer))
+        if len(waiting) > workers * _WAITING:
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+@contextmanager
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    """Connect to a cluster unless this process is connected already."""
+    if ray.is_initialized():
+        yield
+        return
+    if address == "local":
+        ray.init(
+            address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+        )
+    else:
+        _require_answer(address)
+        ray.init(address=address, log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where nothing listens; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise OptionError(f"no Ray cluster answers at {address!r} ({error})") from error
+
+
+def _load(options: Mapping[str, Any]) -> Callable[[list[Item]], list[Outcome]]:
+    """Load the classifier of a process."""
+    return Labeller(options).label

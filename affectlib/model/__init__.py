@@ -1,0 +1,1 @@
+"""An artifact, and what reads with it: windows, encoding, engines, calibration, decisions."""

@@ -1,0 +1,314 @@
+"""Artifacts: folders that hold a model with all that is needed to use it.
+
+An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
+``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
+(``model.int8.onnx``), a card (``README.md``, with its diagram ``reliability.svg``) and
+``affect.json``: names, window layout, calibration, thresholds, and the SHA-256 of every file that
+is used. Nothing in it is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from affectlib.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    MissingExtraError,
+    OptionError,
+)
+from affectlib.model.calibration import ConversationCalibration, OperatingPoint
+from affectlib.model.hub import HUB_ID, download
+from affectlib.model.windows import WindowSettings
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+
+__all__ = ["DEFAULT_MODEL", "Artifact", "bundled_models", "load_artifact", "save_artifact"]
+
+DEFAULT_MODEL = "affect-small"
+"""The bundled model that is used if none is named."""
+
+_FORMAT = 1
+_MANIFEST = "affect.json"
+_UNHASHED = ("tokenizer_config.json", "README.md", "reliability.svg")
+_USUAL_CUE_THRESHOLD = 0.5
+_MODELS = Path(__file__).parents[1] / "models"
+_REMEDY = "install affectlib, or download the model, again"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A model, where it is, and how to read its outputs.
+
+    Attributes:
+        folder: Where it is.
+        name: Its name.
+        version: Its version.
+        outputs: What its logits stand for, in order.
+        windows: How conversations are laid out for it.
+        conversation: From a conversation's features to its probability.
+        operating_points: Thresholds by name.
+        cue_thresholds: Probability from which a conversation is taken to show a cue, by the
+            cue's name; 0.5 for each in an artifact of an older version, which has none of its own.
+        prevalence: The share of emotional conversations that its probabilities assume; see
+            `affectlib.prior_shift`.
+        description: What else it says of itself, such as languages and base model.
+        fingerprint: SHA-256 of ``affect.json``, which holds those of the other files.
+    """
+
+    folder: Path
+    name: str
+    version: str
+    outputs: tuple[str, ...]
+    windows: WindowSettings
+    conversation: ConversationCalibration
+    operating_points: Mapping[str, OperatingPoint]
+    cue_thresholds: Mapping[str, float]
+    prevalence: float
+    description: Mapping[str, Any]
+    fingerprint: str
+    _hashes: Mapping[str, str] = field(repr=False)
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of its files, after checking that it is unaltered.
+
+        Args:
+            name: The file's name.
+
+        Raises:
+            ArtifactCorruptError: The file is missing or altered.
+        """
+        path = self.folder / name
+        if name not in self._hashes:
+            raise ArtifactCorruptError(f"{self.folder / _MANIFEST}: it lists no file {name!r}")
+        if not path.is_file():
+            raise ArtifactCorruptError(f"{path}: the file is missing; {_REMEDY}")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != self._hashes[name]:
+            raise ArtifactCorruptError(
+                f"{path}: the file is damaged, or that of another model (SHA-256 {found}, should "
+                f"be {self._hashes[name]}); {_REMEDY}"
+            )
+        return path
+
+    def operating_point(self, name: str) -> OperatingPoint:
+        """Return the thresholds of that name.
+
+        Raises:
+            OptionError: There is no operating point of that name; the error lists those there are.
+        """
+        try:
+            return self.operating_points[name]
+        except (KeyError, TypeError):
+            known = ", ".join(self.operating_points)
+            raise OptionError(
+                f"unknown operating point {name!r}; {self.name} has {known}"
+            ) from None
+
+
+def bundled_models() -> dict[str, Path]:
+    """Return the artifacts that came with affectlib: name to folder.
+
+    Example:
+        >>> "affect-small" in bundled_models()
+        True
+    """
+    return {manifest.parent.name: manifest.parent for manifest in _MODELS.glob(f"*/{_MANIFEST}")}
+
+
+def load_artifact(
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    local_files_only: bool = True,
+    revision: str | None = None,
+) -> Artifact:
+    """Find an artifact and read its ``affect.json``.
+
+    The other files are checked against their SHA-256 when they are used.
+
+    Args:
+        model: The name of a bundled model, the path of a folder, or an id on the Hugging Face
+            Hub such as ``"user/name"``.
+        local_files_only: Whether to stay off the network; a model of the Hub is then found only
+            if it was downloaded before.
+        revision: The branch, tag or commit of a model of the Hub; ``main`` if None.
+
+    Raises:
+        ArtifactNotFoundError: There is no such artifact.
+        ArtifactCorruptError: It is not one that this version can read.
+        MissingExtraError: A model of the Hub was asked for, and huggingface_hub is not installed.
+        OptionError: A revision was given for what is no model of the Hub.
+
+    Example:
+        >>> load_artifact("affect-small").outputs[0]
+        'emotional'
+    """
+    folder = _find(model, local_files_only, revision)
+    manifest = folder / _MANIFEST
+    if not manifest.is_file():
+        raise ArtifactNotFoundError(f"{folder}: the folder is no artifact, it has no {_MANIFEST}")
+    content = manifest.read_bytes()
+    try:
+        return _parse(json.loads(content), folder, hashlib.sha256(content).hexdigest())
+    except (_ManifestError, ValueError) as error:
+        problem = error if isinstance(error, _ManifestError) else "it is no valid JSON"
+        raise ArtifactCorruptError(f"{manifest}: {problem}; {_REMEDY}") from error
+
+
+def save_artifact(artifact: Artifact, folder: str | os.PathLike[str]) -> None:
+    """Copy an artifact, so that `load_artifact` and transformers can load the copy.
+
+    Args:
+        artifact: The artifact.
+        folder: Where it goes; made if needed, files of the same names are replaced.
+
+    Raises:
+        ArtifactCorruptError: A file is missing or altered.
+        OSError: The folder cannot be written.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    if target.samefile(artifact.folder):
+        return
+    for name in artifact._hashes:
+        shutil.copyfile(artifact.file(name), target / name)
+    for name in _UNHASHED:
+        if (artifact.folder / name).is_file():
+            shutil.copyfile(artifact.folder / name, target / name)
+    # Last, so that a copy that was interrupted is not taken for an artifact.
+    shutil.copyfile(artifact.folder / _MANIFEST, target / _MANIFEST)
+
+
+def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str | None) -> Path:
+    name = os.fspath(model)
+    bundled = bundled_models()
+    here = bundled.get(name) if isinstance(model, str) else None
+    if here is None and Path(name).is_dir():
+        here = Path(name)
+    if here is not None:
+        if revision is not None:
+            raise OptionError(
+                f"revision: {name!r} lies here; only models of the Hub have revisions"
+            )
+        return here
+    if HUB_ID.fullmatch(name) and not local_files_only:
+        return download(name, revision, local_files_only=False)
+    if HUB_ID.fullmatch(name):
+        with suppress(ArtifactNotFoundError, MissingExtraError):
+            return download(name, revision, local_files_only=True)
+    raise ArtifactNotFoundError(
+        f"no model {name!r}: it is neither bundled ({', '.join(sorted(bundled)) or 'none'}), nor "
+        "a folder here, nor a model of the Hugging Face Hub that was downloaded before; for one "
+        'that was not, give its id "user/name" and local_files_only=False'
+    )
+
+
+class _ManifestError(Exception):
+    """What is wrong with an ``affect.json``."""
+
+
+def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
+    if not isinstance(values, dict):
+        raise _ManifestError("expected an object")
+    version = _pop(values, "format", int)
+    if version > _FORMAT:
+        raise _ManifestError(
+            f"made by a newer affectlib (format {version}, this one reads {_FORMAT}); "
+            "upgrade with: pip install -U affectlib"
+        )
+    if version < 1 or isinstance(version, bool):
+        raise _ManifestError(f'"format" must be a number from 1 to {_FORMAT}, not {version}')
+    outputs = tuple(_pop(values, "outputs", list))
+    if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
+        raise _ManifestError(f'"outputs" must hold {EMOTIONAL!r}, and labels and cues alone')
+    points = _pop(values, "operating_points", dict)
+    hashes = _pop(values, "files", dict)
+    for name, sha256 in hashes.items():
+        if Path(name).name != name:
+            raise _ManifestError('"files" must name files of the folder itself')
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            raise _ManifestError(f'"files.{name}" must be a SHA-256 in lower-case hexadecimal')
+    prevalence = _number(_pop(values, "prevalence", int | float), "prevalence")
+    if not 0 < prevalence < 1:
+        raise _ManifestError('"prevalence" must be more than 0 and less than 1')
+    return Artifact(
+        folder=folder,
+        name=_pop(values, "name", str),
+        version=_pop(values, "version", str),
+        outputs=outputs,
+        windows=_build(WindowSettings, _pop(values, "windows", dict), "windows"),
+        conversation=_build(
+            ConversationCalibration, _pop(values, "conversation", dict), "conversation"
+        ),
+        operating_points=MappingProxyType(
+            {
+                name: _build(OperatingPoint, point, f"operating_points.{name}")
+                for name, point in points.items()
+            }
+        ),
+        cue_thresholds=MappingProxyType(_cue_thresholds(values, outputs)),
+        prevalence=prevalence,
+        fingerprint=fingerprint,
+        _hashes=MappingProxyType(hashes),
+        description=MappingProxyType(values),
+    )
+
+
+def _cue_thresholds(values: dict[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:
+    if "cue_thresholds" not in values:
+        return {name: _USUAL_CUE_THRESHOLD for name in outputs if name != EMOTIONAL}
+    thresholds = _pop(values, "cue_thresholds", dict)
+    for name in outputs:
+        if (
+            name != EMOTIONAL
+            and not 0 <= _number(thresholds.get(name), f"cue_thresholds.{name}") <= 1
+        ):
+            raise _ManifestError(f'"cue_thresholds.{name}" must lie between 0 and 1')
+    return {name: float(thresholds[name]) for name in outputs if name != EMOTIONAL}
+
+
+def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:
+    """Take a required value of the right type out of the manifest."""
+    if key not in values:
+        raise _ManifestError(f'"{key}" is missing')
+    value = values.pop(key)
+    if not isinstance(value, kind):
+        raise _ManifestError(f'"{key}" has the wrong type, {type(value).__name__}')
+    return value
+
+
+def _number(value: Any, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _ManifestError(f'"{key}" must be a number, not {type(value).__name__}')
+    return value
+
+
+def _build(cls: type[_T], values: Any, key: str) -> _T:
+    """Build a dataclass of numbers from a part of the manifest; every field must be there."""
+    if not isinstance(values, dict):
+        raise _ManifestError(f'"{key}" must be an object, not {type(values).__name__}')
+    names = [item.name for item in fields(cls)]  # type: ignore[arg-type]
+    for name in names:
+        if name not in values:
+            raise _ManifestError(f'"{key}.{name}" is missing')
+    for name, value in values.items():
+        if name not in names:
+            raise _ManifestError(f'"{key}.{name}" is unknown to this version of affectlib')
+        _number(value, f"{key}.{name}")
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise _ManifestError(f'"{key}": {error}') from error

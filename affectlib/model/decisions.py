@@ -1,0 +1,88 @@
+"""From the scores of a conversation's messages to what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from affectlib.conversation import Conversation, Role
+from affectlib.errors import NoUserTextError
+from affectlib.model.aggregation import adjusted, any_charged, conversation_features, rate
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import OperatingPoint, sigmoid
+from affectlib.model.scoring import MessageScore
+from affectlib.predictions import ConversationPrediction, MessagePrediction
+from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, TASK, USER_CUES
+
+_CUES: Mapping[Role, tuple[str, ...]] = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
+
+
+def conclude(
+    artifact: Artifact,
+    conversation: Conversation,
+    scores: Mapping[int, MessageScore],
+    point: OperatingPoint,
+) -> ConversationPrediction:
+    """Make a prediction of the scores of a conversation's messages.
+
+    Args:
+        artifact: The model that gave them.
+        conversation: The conversation.
+        scores: What was found in its messages, by their position.
+        point: The thresholds.
+
+    Raises:
+        NoUserTextError: No message of the user has a score.
+    """
+    emotional = [*user_logits(artifact, conversation, scores).values()]
+    turns = tuple(
+        _turn(artifact, index, conversation.messages[index].role, score, point)
+        for index, score in scores.items()
+    )
+    flags = [turn.label == EMOTIONAL for turn in turns if turn.role == "user"]
+    probability = artifact.conversation.probability(conversation_features(emotional))
+    cues: dict[str, float] = {}
+    for turn in turns:
+        for name, value in turn.cues.items():
+            cues[name] = max(value, cues.get(name, value))
+    return ConversationPrediction(
+        id=conversation.id,
+        label=EMOTIONAL if probability >= point.conversation else TASK,
+        probability=probability,
+        turns=turns,
+        cues=cues,
+        any=any_charged(flags),
+        adjusted=adjusted(flags),
+        rate=rate(flags),
+        truncated_tokens=sum(turn.truncated_tokens for turn in turns),
+    )
+
+
+def user_logits(
+    artifact: Artifact, conversation: Conversation, scores: Mapping[int, MessageScore]
+) -> dict[int, float]:
+    """Return the emotional logit of each message of the user, by its position.
+
+    Raises:
+        NoUserTextError: No message of the user has a score.
+    """
+    output = artifact.outputs.index(EMOTIONAL)
+    logits = {
+        index: float(score.logits[output])
+        for index, score in scores.items()
+        if conversation.messages[index].role == "user"
+    }
+    if not logits:
+        raise NoUserTextError("the tokenizer finds nothing to read in what the user wrote")
+    return logits
+
+
+def _turn(
+    artifact: Artifact, index: int, role: Role, score: MessageScore, point: OperatingPoint
+) -> MessagePrediction:
+    found = dict(zip(artifact.outputs, sigmoid(score.logits).tolist(), strict=True))
+    cues = {name: found[name] for name in _CUES[role] if name in found}
+    if role != "user":
+        return MessagePrediction(index, role, None, None, cues, score.truncated_tokens)
+    probability = found[EMOTIONAL]
+    label = EMOTIONAL if probability >= point.message else TASK
+    return MessagePrediction(index, role, label, probability, cues, score.truncated_tokens)

@@ -1,0 +1,237 @@
+"""From conversations to batches of token ids, with the Rust tokenizers and numpy alone.
+
+Every message is tokenized once, however many windows it appears in, and always as plain text: a
+user who types ``<|target|>`` or ``</s>`` gets ordinary pieces, not control tokens. It is read as
+it looks (`affectlib.model.text.legible`), in the words that are meant
+(`affectlib.model.text.spelling`). Batches are cut by a budget of tokens from windows sorted by
+length, so that little is padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from affectlib.conversation import Conversation
+from affectlib.model.text.legible import legible
+from affectlib.model.text.spelling import drawn_in, respelled
+from affectlib.model.windows import Segment, WindowSettings, plan_windows
+
+__all__ = ["ROLE_TOKENS", "TARGET_TOKEN", "EncodedWindow", "WindowEncoder", "token_batches"]
+
+ROLE_TOKENS = {"user": "<|user|>", "assistant": "<|assistant|>"}
+TARGET_TOKEN = "<|target|>"
+MAX_CHARACTERS = 20_000
+"""Characters of one message that are tokenized: its beginning and end if it is longer."""
+_BEGINS_WORD = "▁"
+"""Before the pieces of Unigram vocabularies that words begin with."""
+_GOES_ON = "##"
+"""Before the pieces of WordPiece vocabularies that words go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedWindow:
+    """A window as token ids.
+
+    Attributes:
+        conversation: Position of its conversation in the input.
+        message: Position of its target message in the conversation.
+        ids: Its token ids.
+        truncated_tokens: Tokens of the target that no window of it reads.
+    """
+
+    conversation: int
+    message: int
+    ids: list[int]
+    truncated_tokens: int
+
+
+class WindowEncoder:
+    """Turns conversations into windows of token ids.
+
+    Args:
+        tokenizer_file: A ``tokenizer.json`` that carries the role tokens.
+        settings: How windows are laid out.
+    """
+
+    def __init__(self, tokenizer_file: str | Path, settings: WindowSettings) -> None:
+        """Load the tokenizer."""
+        self.settings = settings
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True
+        self._roles = {role: self._special(token) for role, token in ROLE_TOKENS.items()}
+        self._target = self._special(TARGET_TOKEN)
+        self._start, self._end = self._ends()
+        self._places = _places(self._tokenizer.get_vocab(with_added_tokens=False))
+        self.pad_id = self._pad()
+
+    def encode(
+        self, conversations: Sequence[Conversation], *, assistant_targets: bool = True
+    ) -> list[EncodedWindow]:
+        """Encode the windows of several conversations.
+
+        Args:
+            conversations: The conversations.
+            assistant_targets: Whether the assistant's messages are targets too.
+
+        Returns:
+            The windows, conversation by conversation, target by target.
+        """
+        texts = [
+            drawn_in(legible(message.content), self._places.get)
+            if message.role in ROLE_TOKENS
+            else ""
+            for conversation in conversations
+            for message in conversation.messages
+        ]
+        shortened = [_shorten_text(text if text.strip() else "") for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(
+            [respelled(text, self._places.get) for text, _ in shortened], add_special_tokens=False
+        )
+        windows = []
+        offset = 0
+        for position, conversation in enumerate(conversations):
+            count = len(conversation.messages)
+            ids = [encoding.ids for encoding in encodings[offset : offset + count]]
+            unread = [
+                _estimate_tokens(characters, len(tokens))
+                for tokens, (_, characters) in zip(
+                    ids, shortened[offset : offset + count], strict=True
+                )
+            ]
+            offset += count
+            roles = [message.role for message in conversation.messages]
+            plan = plan_windows(
+                roles, list(map(len, ids)), self.settings, assistant_targets=assistant_targets
+            )
+            windows += [
+                EncodedWindow(
+                    position,
+                    window.message,
+                    self._assemble(roles, ids, window.context, window.target),
+                    window.truncated_tokens + unread[window.message],
+                )
+                for window in plan
+            ]
+        return windows
+
+    def _assemble(
+        self,
+        roles: Sequence[str],
+        ids: Sequence[list[int]],
+        context: Sequence[Segment],
+        target: Sequence[Segment],
+    ) -> list[int]:
+        tokens = [self._start]
+        message = -1
+        for segment in context:
+            if segment.message != message:
+                message = segment.message
+                tokens.append(self._roles[roles[message]])
+            tokens += ids[message][segment.start : segment.stop]
+        message = target[0].message
+        tokens.append(self._target if roles[message] == "user" else self._roles["assistant"])
+        for segment in target:
+            tokens += ids[message][segment.start : segment.stop]
+        tokens.append(self._end)
+        return tokens
+
+    def _special(self, token: str) -> int:
+        identifier = self._tokenizer.token_to_id(token)
+        if identifier is None:
+            raise ValueError(f"the tokenizer has no token {token!r}")
+        return int(identifier)
+
+    def _ends(self) -> tuple[int, int]:
+        ids = self._tokenizer.encode("").ids
+        if len(ids) != 2:
+            raise ValueError("the tokenizer must put one token before and one after a text")
+        return ids[0], ids[1]
+
+    def _pad(self) -> int:
+        for token in ("<pad>", "[PAD]"):
+            identifier = self._tokenizer.token_to_id(token)
+            if identifier is not None:
+                return int(identifier)
+        raise ValueError("the tokenizer has no padding token")
+
+
+def token_batches(
+    windows: Sequence[EncodedWindow], *, max_tokens: int, pad_id: int
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]]:
+    """Cut windows into batches of similar length.
+
+    Args:
+        windows: The windows, in any order.
+        max_tokens: Tokens of a batch at most, padding included; a longer window makes a batch
+            of its own.
+        pad_id: The padding token.
+
+    Yields:
+        Positions in `windows` (shape ``[batch]``), token ids and attention mask (both
+        ``[batch, length]``).
+
+    Example:
+        >>> windows = [EncodedWindow(0, 0, [0, 5, 2], 0), EncodedWindow(0, 1, [0, 2], 0)]
+        >>> positions, ids, mask = next(token_batches(windows, max_tokens=6, pad_id=1))
+        >>> positions.tolist(), ids.tolist()
+        ([1, 0], [[0, 2, 1], [0, 5, 2]])
+    """
+    order = sorted(range(len(windows)), key=lambda index: len(windows[index].ids))
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * len(windows[index].ids) > max_tokens:
+            yield _pad_batch(windows, batch, pad_id)
+            batch = []
+        batch.append(index)
+    if batch:
+        yield _pad_batch(windows, batch, pad_id)
+
+
+def _pad_batch(
+    windows: Sequence[EncodedWindow], batch: Sequence[int], pad_id: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+    length = max(len(windows[index].ids) for index in batch)
+    ids = np.full((len(batch), length), pad_id, dtype=np.int64)
+    mask = np.zeros((len(batch), length), dtype=np.int64)
+    for row, index in enumerate(batch):
+        tokens = windows[index].ids
+        ids[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return np.asarray(batch, dtype=np.intp), ids, mask
+
+
+def _places(vocabulary: Mapping[str, int]) -> dict[str, int]:
+    """Return the place of each word in a vocabulary, whose first words are the commonest."""
+    words = {
+        piece: place
+        for piece, place in vocabulary.items()
+        if not piece.startswith((_BEGINS_WORD, _GOES_ON))
+    }
+    begun = {
+        piece.removeprefix(_BEGINS_WORD): place
+        for piece, place in vocabulary.items()
+        if piece.startswith(_BEGINS_WORD)
+    }
+    return {**words, **begun}
+
+
+def _shorten_text(text: str) -> tuple[str, int]:
+    """Return the text, or its beginning and end, and how many characters were left out."""
+    left_out = len(text) - MAX_CHARACTERS
+    if left_out <= 0:
+        return text, 0
+    half = MAX_CHARACTERS // 2
+    return f"{text[:half]} {text[-half:]}", left_out
+
+
+def _estimate_tokens(left_out: int, tokens: int) -> int:
+    """Estimate how many tokens the characters left out would have been."""
+    return round(left_out * tokens / MAX_CHARACTERS) if left_out else 0

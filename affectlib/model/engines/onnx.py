@@ -1,0 +1,90 @@
+"""The engine for CPUs: int8 weights under ONNX Runtime."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from affectlib.errors import ArtifactCorruptError
+from affectlib.model.engines import count_cores
+from affectlib.model.engines.forks import renew_in_children
+
+if TYPE_CHECKING:
+    from affectlib.model.artifacts import Artifact
+
+__all__ = ["OnnxEngine"]
+
+_MODEL = "model.int8.onnx"
+_ERRORS_ONLY = 3
+
+_inherited: list[Any] = []
+"""Sessions of a parent process; their end would wait for threads that are not in this one."""
+
+
+class OnnxEngine:
+    """Runs an artifact's int8 weights on the CPU.
+
+    Args:
+        artifact: The artifact.
+        threads: Threads of a computation; one for each core that this process may use if None.
+
+    Raises:
+        ArtifactCorruptError: Its model is missing, altered, or not one that can be run.
+
+    Example:
+        >>> from affectlib.model.artifacts import load_artifact
+        >>> OnnxEngine(load_artifact("affect-small")).device
+        'cpu'
+    """
+
+    name = "onnx"
+    device = "cpu"
+
+    def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
+        """Load the model."""
+        path = artifact.file(_MODEL)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.inter_op_num_threads = 1
+        # Left to itself, the runtime counts cores that this process may not use, and pins threads.
+        options.intra_op_num_threads = threads or count_cores()
+        self._path, self._options = path, options
+        self._session = self._load()
+        outputs = {output.name: output.shape for output in self._session.get_outputs()}
+        if outputs.get("logits", [0])[-1] != len(artifact.outputs):
+            raise ArtifactCorruptError(
+                f"{path}: it has no output 'logits' of width {len(artifact.outputs)}"
+            )
+        self._renewing = Lock()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Have the model loaded again when it is next used: its threads are not in a fork."""
+        self._renewing = Lock()
+        if self._session is not None:
+            _inherited.append(self._session)
+            self._session = None
+
+    def logits(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the logits of a batch; see `affectlib.model.engines.Engine`."""
+        if self._session is None:
+            with self._renewing:
+                if self._session is None:
+                    self._session = self._load()
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        return cast(NDArray[np.float32], self._session.run(["logits"], feed)[0])
+
+    def _load(self) -> Any:
+        try:
+            return onnxruntime.InferenceSession(
+                self._path, self._options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's exceptions have no common base but this
+            raise ArtifactCorruptError(f"{self._path}: onnxruntime cannot load it") from error

@@ -1,0 +1,167 @@
+"""From conversations to the logits of their messages."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import chain
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib.conversation import Conversation
+from affectlib.model.aggregation import merge_windows
+from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.model.engines import Engine
+from affectlib.model.engines.forks import renew_in_children
+
+__all__ = ["MessageScore", "WindowCache", "encode_windows", "score_messages", "score_windows"]
+
+_BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class MessageScore:
+    """What the encoder says of one message.
+
+    Attributes:
+        logits: Its logits, shape ``[outputs]``.
+        truncated_tokens: Tokens of it that were not read.
+    """
+
+    logits: NDArray[Any]
+    truncated_tokens: int
+
+
+class WindowCache:
+    """The logits of windows that were run, the latest used of them; threads may share it.
+
+    Windows are known by a hash of their tokens, so that no text is kept.
+
+    Args:
+        size: How many are kept; some 200 bytes each.
+    """
+
+    def __init__(self, size: int = 50_000) -> None:
+        """Begin with none."""
+        self._size = size
+        self._logits: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Take a lock that no thread of a parent process holds."""
+        self._lock = Lock()
+
+    def take(self, keys: Iterable[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """Return the logits of those windows that are known."""
+        found = {}
+        with self._lock:
+            for key in keys:
+                if (logits := self._logits.get(key)) is not None:
+                    self._logits.move_to_end(key)
+                    found[key] = logits
+        return found
+
+    def put(self, logits: Mapping[bytes, NDArray[np.float32]]) -> None:
+        """Keep logits, and drop those that were not used for longest."""
+        with self._lock:
+            self._logits.update(logits)
+            while len(self._logits) > self._size:
+                self._logits.popitem(last=False)
+
+
+def score_messages(
+    conversations: Sequence[Conversation],
+    encoder: WindowEncoder,
+    engine: Engine,
+    *,
+    assistant_targets: bool = True,
+) -> list[dict[int, MessageScore]]:
+    """Score the messages of several conversations.
+
+    Args:
+        conversations: The conversations.
+        encoder: Lays out and tokenizes them.
+        engine: Runs the windows.
+        assistant_targets: Whether the assistant's messages are scored too.
+
+    Returns:
+        For each conversation the scores of the messages that were read, by their position.
+
+    Example:
+        >>> from affectlib.model.artifacts import load_artifact
+        >>> from affectlib.conversation import Message
+        >>> from affectlib.model.encoding import WindowEncoder
+        >>> from affectlib.model.engines import load_engine
+        >>> artifact = load_artifact("affect-small")
+        >>> encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
+        >>> engine = load_engine(artifact, device="cpu")
+        >>> chat = Conversation((Message("user", "hi"), Message("system", "Be brief.")))
+        >>> [[*scores] for scores in score_messages([chat], encoder, engine)]
+        [[0]]
+    """
+    windows = encode_windows(conversations, encoder, assistant_targets=assistant_targets)
+    return score_windows(windows, engine, encoder.pad_id, WindowCache())
+
+
+def encode_windows(
+    conversations: Sequence[Conversation],
+    encoder: WindowEncoder,
+    *,
+    assistant_targets: bool = True,
+) -> list[list[EncodedWindow]]:
+    """Encode the windows of each conversation.
+
+    Args:
+        conversations: The conversations.
+        encoder: Lays out and tokenizes them.
+        assistant_targets: Whether the assistant's messages are scored too.
+    """
+    windows: list[list[EncodedWindow]] = [[] for _ in conversations]
+    for window in encoder.encode(conversations, assistant_targets=assistant_targets):
+        windows[window.conversation].append(window)
+    return windows
+
+
+def score_windows(
+    windows: Sequence[Sequence[EncodedWindow]], engine: Engine, pad_id: int, known: WindowCache
+) -> list[dict[int, MessageScore]]:
+    """Score the messages that windows cover; windows that are the same are run once.
+
+    Args:
+        windows: The windows of each conversation.
+        engine: Runs those that are new.
+        pad_id: The padding token.
+        known: Logits of windows that were run before; the new ones are added.
+
+    Returns:
+        For each conversation the scores of its messages, by their position.
+    """
+    keys = [_key(window) for group in windows for window in group]
+    distinct = dict(zip(keys, chain.from_iterable(windows), strict=True))
+    logits = known.take(distinct)
+    fresh = {key: window for key, window in distinct.items() if key not in logits}
+    names = [*fresh]
+    for rows, ids, mask in token_batches(
+        [*fresh.values()], max_tokens=_BATCH_TOKENS, pad_id=pad_id
+    ):
+        batch = zip(rows, engine.logits(ids, mask), strict=True)
+        logits |= {names[row]: found.copy() for row, found in batch}
+    known.put({key: logits[key] for key in names})
+    scores = []
+    position = iter(keys)
+    for group in windows:
+        unread = {window.message: window.truncated_tokens for window in group}
+        found = np.array([logits[next(position)] for _ in group])
+        merged = merge_windows([window.message for window in group], found)
+        scores.append({index: MessageScore(row, unread[index]) for index, row in merged.items()})
+    return scores
+
+
+def _key(window: EncodedWindow) -> bytes:
+    return blake2b(np.asarray(window.ids, dtype=np.int32).tobytes(), digest_size=16).digest()

@@ -1,0 +1,1 @@
+"""How text is read before it is tokenized."""

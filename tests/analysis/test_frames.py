@@ -1,0 +1,334 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from polars.testing import assert_frame_equal
+
+import affectlib.analysis
+from affectlib.analysis import (
+    AnalysisWarning,
+    TableError,
+    cue_pairs,
+    read_labels,
+    simulate,
+    trajectory,
+    users,
+)
+from affectlib.analysis._frames import labels_table, table
+from affectlib.cli._labels import model_of
+from affectlib.corpus.label_file import output_schema
+from affectlib.errors import InputTypeError, OptionError
+
+PEOPLE = simulate(40, seed=2)
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in affectlib.analysis.__all__:
+        value = getattr(affectlib.analysis, name)
+        assert name.isupper() or value.__doc__, name
+
+
+@pytest.mark.parametrize("level", ["message", "conversation"])
+def test_simulated_labels_have_the_columns_of_real_ones(level):
+    frame = PEOPLE.messages if level == "message" else PEOPLE.conversations
+    assert frame.schema == pl.from_arrow(output_schema(level).empty_table()).schema
+
+
+def test_simulation_repeats_with_its_seed_and_keeps_its_promises():
+    again = simulate(40, seed=2)
+    assert again.messages.equals(PEOPLE.messages)
+    assert not simulate(40, seed=3).messages.equals(PEOPLE.messages)
+    large = simulate(600, seed=0, prevalence=0.1, sensitivity=0.7, specificity=0.95)
+    gold = large.gold_conversations["gold"] == "emotional"
+    called = large.conversations["label"] == "emotional"
+    assert gold.mean() == pytest.approx(0.1, abs=0.02)
+    assert called.filter(gold).mean() == pytest.approx(0.7, abs=0.05)
+    assert (~called).filter(~gold).mean() == pytest.approx(0.95, abs=0.015)
+    probability = large.conversations["probability"]
+    assert probability.mean() == pytest.approx(gold.mean(), abs=0.015)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"users": 1}, {"weeks": 1}, {"prevalence": 0}, {"sensitivity": 0.4, "specificity": 0.5}],
+)
+def test_impossible_populations_are_refused(options):
+    with pytest.raises(OptionError):
+        simulate(**({"users": 10} | options))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_files_are_read_as_they_were_written(tmp_path, suffix):
+    path = tmp_path / f"labels.{suffix}"
+    frame = PEOPLE.messages.with_columns(user_id=pl.lit("007"))
+    {"parquet": frame.write_parquet, "csv": frame.write_csv, "jsonl": frame.write_ndjson}[suffix](
+        path
+    )
+    assert labels_table(read_labels(path)).collect().equals(frame)
+
+
+def test_apostrophe_against_spreadsheets_is_taken_away(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("user_id,conversation_id,label\n'-12,'=a,task\n'quoted',b,task\n")
+    rows = read_labels(path).collect()
+    assert rows["user_id"].to_list() == ["-12", "'quoted'"]
+    assert rows["conversation_id"].to_list() == ["=a", "b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+def test_sheets_with_semicolons_and_decimal_commas(tmp_path, encoding):
+    path = tmp_path / "sheet.csv"
+    head = "record;conversation_id;gold;weight;any;note\r\n"
+    text = head + '1;a;task;0,5;VRAI;"é, ;"\r\n2;007;task;12;FAUX;1,5 ou 2\r\n'
+    path.write_bytes(text.encode(encoding))
+    rows = read_labels(path).collect()
+    assert rows["weight"].to_list() == [0.5, 12.0]
+    assert rows["conversation_id"].to_list() == ["a", "007"]
+    assert rows["any"].to_list() == [True, False]
+    assert rows["note"].to_list() == ["é, ;", "1,5 ou 2"]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_brackets_in_a_name_are_no_pattern(tmp_path, suffix):
+    meant, other = tmp_path / f"labels[1].{suffix}", tmp_path / f"labels1.{suffix}"
+    for path, identifier in ((meant, "meant"), (other, "other")):
+        frame = pl.DataFrame({"conversation_id": [identifier], "label": ["task"]})
+        getattr(frame, {"jsonl": "write_ndjson"}.get(suffix, f"write_{suffix}"))(path)
+    assert read_labels(meant).collect()["conversation_id"].to_list() == ["meant"]
+    other.unlink()
+    assert read_labels(meant).collect().height == 1
+
+
+def test_brackets_in_the_name_of_a_folder_of_shards_are_no_pattern(tmp_path):
+    for name in ("run[1]", "run1"):
+        (tmp_path / name).mkdir()
+        frame = pl.DataFrame({"conversation_id": [name], "label": ["task"]})
+        frame.write_parquet(tmp_path / name / "part-000000000000.parquet")
+    assert read_labels(tmp_path / "run[1]").collect()["conversation_id"].to_list() == ["run[1]"]
+
+
+def test_unreadable_files_are_named(tmp_path):
+    broken = tmp_path / "labels.parquet"
+    broken.write_bytes(b"no parquet")
+    with pytest.raises(TableError, match=r"labels\.parquet: the file cannot be read"):
+        read_labels(broken)
+    with pytest.raises(OptionError, match=r"unknown suffix '\.txt'"):
+        read_labels(tmp_path / "labels.txt")
+    with pytest.raises(FileNotFoundError):
+        read_labels(tmp_path / "none.csv")
+    with pytest.raises(TableError, match="it holds no Parquet shards"):
+        read_labels(tmp_path)
+    twice = tmp_path / "twice.csv"
+    twice.write_text("record,label\n1,task\nrecord,label\n")
+    with pytest.raises(TableError, match=r"twice\.csv: the file cannot be read"):
+        read_labels(twice)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_tables_that_pandas_saved_again_are_read(tmp_path, suffix):
+    failed = pl.col("record") % 5 == 0
+    counts = ("label", "probability", "any", "user_messages", "truncated_tokens")
+    labels = PEOPLE.conversations.with_columns(
+        status=pl.when(failed).then(pl.lit("error")).otherwise("status"),
+        **{name: pl.when(~failed).then(name) for name in counts},
+    )
+    path = tmp_path / f"labels.{suffix}"
+    labels.write_csv(tmp_path / "first.csv")
+    again = pd.read_csv(tmp_path / "first.csv")
+    assert again["user_messages"].dtype == float
+    if suffix == "csv":
+        again.to_csv(path, index=False)
+    else:
+        again.to_json(path, orient="records", lines=True, double_precision=15)
+    found = labels_table(read_labels(path)).collect()
+    assert_frame_equal(found, labels_table(labels).collect())
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("record,any\n1,true\n2.0,FALSE\n2.5,\n", "'record', row 4 .* no whole number"),
+        ("record,any\n1,true\nNA,\n,maybe\n", "'any', row 4 .* neither true nor false"),
+        ("record,any,probability\n1,,0.5\n2,,high\n", "'probability', row 3 .* no number"),
+    ],
+)
+def test_cells_that_are_not_what_their_column_holds_are_named(tmp_path, cells, problem):
+    path = tmp_path / "odd.csv"
+    path.write_text(cells)
+    with pytest.raises(TableError, match=rf"odd\.csv: the file cannot .*{problem}") as found:
+        read_labels(path)
+    assert not {"2.5", "maybe", "high"} & {*str(found.value).split()}
+
+
+def test_a_whole_float_among_json_lines_is_no_error_and_another_is_named(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"record": 1.0}\n{"record": null}\n{"record": 3}\n')
+    assert read_labels(path).collect()["record"].to_list() == [1, None, 3]
+    path.write_text('{"record": 1.0}\n{"record": 2.5}\n')
+    with pytest.raises(TableError, match=r"'record', row 2 \(the .* row 1\): no whole number"):
+        read_labels(path)
+
+
+def test_a_gap_as_r_writes_it_is_one_among_numbers(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(
+        "user_id,score,age,moved,place,weight\n"
+        "7,1.5,30,TRUE,NA,1.0\nNA,NA,NA,NA,FR,2.0\n8,2,41,FALSE,FR,NA\n"
+    )
+    rows = read_labels(path).collect()
+    assert rows["user_id"].to_list() == ["7", "NA", "8"]
+    assert rows["score"].to_list() == [1.5, None, 2.0]
+    assert rows["age"].to_list() == [30, None, 41]
+    assert rows["moved"].to_list() == [True, None, False]
+    assert rows["place"].to_list() == ["NA", "FR", "FR"]  # Namibia
+    assert rows["weight"].to_list() == [1.0, 2.0, None]
+    assert rows.dtypes == [pl.String, pl.Float64, pl.Int64, pl.Boolean, pl.String, pl.Float64]
+
+
+def test_a_gap_far_down_is_one_too(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("user_id,score\n" + "".join(f"u{n},{n}\n" for n in range(10_001)) + "x,NA\n")
+    assert read_labels(path).collect()["score"].null_count() == 1
+
+
+def test_a_folder_of_shards(tmp_path):
+    for level, frame in (("conversations", PEOPLE.conversations), ("messages", PEOPLE.messages)):
+        (tmp_path / level).mkdir()
+        frame.head(10).write_parquet(tmp_path / level / "part-000000000000.parquet")
+        frame[10:20].write_parquet(tmp_path / level / "part-000000000010.parquet")
+    assert read_labels(tmp_path / "messages").collect().equals(PEOPLE.messages.head(20))
+    with pytest.raises(TableError, match="labels of conversations and of messages; name one"):
+        read_labels(tmp_path)
+    (tmp_path / "messages").rename(tmp_path / "other")
+    assert len(read_labels(tmp_path).collect()) == 20
+    assert model_of(str(tmp_path)) is None  # these shards do not say
+    made = {"model": "m", "model_version": "1", "operating_point": "balanced"}
+    schema = output_schema().with_metadata({"affectlib": json.dumps(made)})
+    for shard in (tmp_path / "conversations").iterdir():
+        pq.write_table(schema.empty_table(), shard)
+    assert model_of(str(tmp_path)) == "m 1, balanced"
+
+
+@pytest.mark.parametrize(
+    ("convert", "kind"),
+    [
+        (lambda frame: frame, pl.DataFrame),
+        (pl.DataFrame.lazy, pl.DataFrame),
+        (pl.DataFrame.to_pandas, pd.DataFrame),
+        (pl.DataFrame.to_arrow, "Table"),
+    ],
+)
+def test_results_are_of_the_kind_that_came_in(convert, kind):
+    result = users(convert(PEOPLE.messages))
+    assert isinstance(result, kind) if isinstance(kind, type) else type(result).__name__ == kind
+    expected = users(PEOPLE.messages)
+    assert table(result, "result").collect()["turn_rate"].equals(expected["turn_rate"])
+
+
+@pytest.mark.parametrize("frame", [None, [1], {"label": ["task"]}, "labels.parquet"])
+def test_what_is_no_frame_is_refused(frame):
+    with pytest.raises(InputTypeError, match="labels: expected a pandas or polars frame"):
+        users(frame)
+
+
+def test_mixed_time_zones_become_utc():
+    east, west = timezone(timedelta(hours=9)), timezone(timedelta(hours=-5))
+    moments = [datetime(2025, 3, 1, 21, tzinfo=east), datetime(2025, 3, 1, 7, tzinfo=west)]
+    texts = ["2025-03-01T21:00:00+09:00", "2025-03-01T07:00:00-05:00"]
+    noon = datetime(2025, 3, 1, 12)
+    for values in (
+        pd.Series(moments, dtype=object),
+        pd.Series(texts),
+        pd.Series(["2025-03-01 12:00", "1740830400"]),
+        pd.to_datetime(pd.Series([noon, noon])),
+    ):
+        frame = pd.DataFrame({"label": ["task", "task"], "started_at": values})
+        found = labels_table(frame).collect()["started_at"]
+        assert found.dtype == pl.Datetime("us", "UTC")
+        assert {moment.replace(tzinfo=None) for moment in found} == {noon}
+
+
+@pytest.mark.parametrize("values", [["yesterday", None], [1.5, 2.5]])
+def test_times_that_are_none_are_named(values):
+    with pytest.raises(TableError, match="labels, started_at"):
+        labels_table(pl.DataFrame({"label": ["task", "task"], "started_at": values}))
+
+
+def test_a_column_of_one_s_own_does_not_stand_for_the_time():
+    own = datetime(2000, 1, 1)
+    frame = pl.DataFrame(
+        {"label": "task", "started_at": ["2025-03-01T12:00:00Z", "1740830400"], "moment": own}
+    )
+    found = labels_table(frame).collect()
+    assert {moment.replace(tzinfo=None) for moment in found["started_at"]} == {
+        datetime(2025, 3, 1, 12)
+    }
+    assert found["moment"].to_list() == [own, own]
+
+
+def test_ids_with_a_fraction_keep_it():
+    ids = [1.1, 1.2, 2.0, None, float("nan")]
+    for frame in (pl.DataFrame({"user_id": ids}), pd.DataFrame({"user_id": ids})):
+        found = labels_table(frame).collect()["user_id"].to_list()
+        assert found == ["1.1", "1.2", "2", None, None]
+
+
+def test_ids_of_several_types_in_a_column_are_alike():
+    mixed = pd.DataFrame({"user_id": pd.Series([1, 1.0, 1.5, "a", None], dtype=object)})
+    found = labels_table(mixed).collect()["user_id"].to_list()
+    assert found == ["1", "1", "1.5", "a", None]
+
+
+def test_cues_that_are_no_number_are_not_known():
+    unknown = PEOPLE.messages.with_columns(pl.col(pl.Float64).fill_null(float("nan")))
+    assert unknown["shows_empathy"].is_nan().any()
+    for analysis in (users, cue_pairs, trajectory):
+        assert_frame_equal(analysis(unknown), analysis(PEOPLE.messages))
+
+
+def test_numeric_ids_are_text_and_empty_ones_missing():
+    frame = pd.DataFrame({"label": ["task"] * 3, "user_id": [1.0, 2.0, None]})
+    assert labels_table(frame).collect()["user_id"].to_list() == ["1", "2", None]
+    frame = pl.DataFrame({"label": ["task"] * 2, "user_id": ["", "a"]})
+    assert labels_table(frame).collect()["user_id"].to_list() == [None, "a"]
+
+
+def test_failed_rows_are_left_out_and_unknown_labels_refused():
+    frame = pl.DataFrame({"label": ["task", None], "status": ["ok", "error"]})
+    assert labels_table(frame).collect().height == 1
+    with pytest.raises(TableError, match="labels, label: 1 unknown values; use emotional or task"):
+        labels_table(pl.DataFrame({"label": ["task", "sad"]})).labelled()
+    with pytest.raises(TableError, match="no column 'label'; there are x"):
+        labels_table(pl.DataFrame({"x": [1]})).labelled()
+    with pytest.raises(TableError, match="no row has a label"):
+        labels_table(pl.DataFrame({"label": [None]})).labelled()
+
+
+def test_columns_of_mixed_types_are_named():
+    with pytest.raises(TableError, match="a column mixes types"):
+        labels_table(pd.DataFrame({"label": ["task", "task"], "x": [1, "a"]}))
+
+
+def test_missing_extra_is_named():
+    code = """
+import sys
+sys.modules["polars"] = None
+import affectlib
+try:
+    import affectlib.analysis
+except affectlib.MissingExtraError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'affectlib[analysis]'" in done.stdout
+
+
+def test_warnings_have_a_class_of_their_own():
+    assert issubclass(AnalysisWarning, UserWarning)

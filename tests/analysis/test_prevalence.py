@@ -1,0 +1,441 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from affectlib.analysis import (
+    Accuracy,
+    AnalysisWarning,
+    TableError,
+    calibration,
+    measured_accuracy,
+    prevalence,
+    sample,
+    simulate,
+)
+from affectlib.analysis._intervals import (
+    GoldUnits,
+    clustered_mean,
+    exact_share,
+    prediction_powered_share,
+    rogan_gladen_share,
+    wilson_share,
+)
+from affectlib.errors import OptionError
+from affectlib.model.artifacts import load_artifact
+
+PEOPLE = simulate(600, seed=5, prevalence=0.03)
+MEASURED = Accuracy(80, 20, 980, 20)
+
+
+def figures(frame: pl.DataFrame) -> dict[str, dict[str, object]]:
+    return {row["method"]: row for row in frame.to_dicts()}
+
+
+def of_different_users(gold: pl.DataFrame) -> pl.DataFrame:
+    """One row of each user."""
+    owners = PEOPLE.conversations.select("record", "user_id")
+    own = gold.join(owners, on="record", maintain_order="left")
+    return own.unique("user_id", keep="first", maintain_order=True).drop("user_id")
+
+
+def test_gold_sample_finds_what_counting_misses():
+    gold = PEOPLE.gold_conversations.sample(800, seed=1)
+    found = figures(prevalence(PEOPLE.conversations, gold))
+    truth = PEOPLE.truth["prevalence"]
+    assert list(found) == ["naive", "gold", "rogan_gladen", "ppi"]
+    for method in ("gold", "rogan_gladen", "ppi"):
+        assert found[method]["low"] <= truth <= found[method]["high"]
+    assert found["naive"]["low"] > truth
+    width = {name: row["high"] - row["low"] for name, row in found.items()}
+    assert width["ppi"] < width["gold"]
+    assert found["ppi"]["units"] == PEOPLE.conversations.height
+    assert found["ppi"]["users"] == 600
+    assert found["ppi"]["gold"] == 800
+
+
+def test_measured_accuracy_corrects_with_a_warning():
+    with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
+        found = figures(prevalence(PEOPLE.conversations, measured=MEASURED))
+    truth = PEOPLE.truth["prevalence"]
+    assert found["rogan_gladen"]["low"] <= truth <= found["rogan_gladen"]["high"]
+    with pytest.warns(AnalysisWarning):
+        wide = figures(prevalence(PEOPLE.conversations, measured=Accuracy(8, 2, 98, 2)))
+    for name in ("low", "high"):
+        away = abs(wide["rogan_gladen"][name] - truth)
+        assert away >= abs(found["rogan_gladen"][name] - truth)
+    assert found["naive"]["gold"] is None
+
+
+def test_weights_make_an_uneven_draw_even():
+    likely = PEOPLE.conversations.with_columns(
+        chance=pl.when(pl.col("probability") > 0.2).then(1.0).otherwise(0.05)
+    )
+    rng = np.random.default_rng(0)
+    drawn = likely.filter(pl.Series(rng.random(likely.height)) < pl.col("chance"))
+    gold = drawn.select("record", weight=1 / pl.col("chance")).join(
+        PEOPLE.gold_conversations, on="record"
+    )
+    truth = PEOPLE.truth["prevalence"]
+    found = figures(prevalence(PEOPLE.conversations, gold))["ppi"]
+    assert found["low"] <= truth <= found["high"]
+    with pytest.warns(AnalysisWarning, match="taken for an even draw"):
+        unweighted = figures(prevalence(PEOPLE.conversations, gold.drop("weight")))["gold"]
+    assert unweighted["low"] > truth
+
+
+def test_labels_of_messages_join_by_message():
+    gold = PEOPLE.gold_messages.sample(2000, seed=1).drop("record")
+    found = figures(prevalence(PEOPLE.messages, gold))
+    truth = PEOPLE.truth["message_prevalence"]
+    assert found["ppi"]["low"] <= truth <= found["ppi"]["high"]
+    assert found["ppi"]["units"] == PEOPLE.gold_messages.height
+
+
+def test_groups_and_periods():
+    found = prevalence(PEOPLE.conversations, by=["model", "month"])
+    assert found.columns[:3] == ["model", "month", "method"]
+    assert found.height == 6
+    assert found["units"].sum() == PEOPLE.conversations.height
+    weeks = prevalence(PEOPLE.conversations, by="week")
+    assert weeks["week"].is_sorted()
+    assert weeks["estimate"].tail(3).mean() > weeks["estimate"].head(3).mean()
+
+
+def test_small_groups_are_suppressed_unless_asked_for():
+    few = PEOPLE.conversations.with_columns(
+        group=pl.when(pl.col("user_id") < "u00005").then(pl.lit("few")).otherwise(pl.lit("many"))
+    )
+    found = prevalence(few, by="group")
+    hidden, shown = found.rows(named=True)
+    assert hidden["suppressed"]
+    assert [hidden[name] for name in ("estimate", "low", "high", "units", "users")] == [None] * 5
+    assert not shown["suppressed"]
+    assert not prevalence(few, by="group", min_users=0)["suppressed"].any()
+
+
+def test_gold_labels_of_few_users_are_suppressed_where_all_labels_are_not():
+    labels = PEOPLE.conversations.with_columns(
+        half=pl.when(pl.col("record") % 2 == 0).then(pl.lit("a")).otherwise(pl.lit("b"))
+    )
+    few = pl.col("user_id").is_in(sorted({*labels["user_id"]})[:5])
+    mine = labels.filter((pl.col("half") == "b") | few).select("record")
+    gold = PEOPLE.gold_conversations.join(mine, on="record")
+    found = prevalence(labels, gold, by="half")
+    hidden, shown = (figures(found.filter(half=half)) for half in "ab")
+    assert [name for name, row in hidden.items() if row["suppressed"]] == ["gold", "ppi"]
+    assert hidden["gold"]["estimate"] is hidden["gold"]["users"] is None
+    assert hidden["naive"]["users"] > 10
+    assert {row["gold"] for row in hidden.values()} == {None}
+    assert not any(row["suppressed"] for row in shown.values())
+    of_few = PEOPLE.gold_conversations.join(labels.filter(few).select("record"), on="record")
+    of_few = of_few.with_columns(
+        gold=pl.when(pl.int_range(pl.len()) < 5).then(pl.lit("emotional")).otherwise(pl.lit("task"))
+    )
+    every = prevalence(labels, of_few)
+    assert every["suppressed"].to_list() == [False, True, True, True]
+    assert not prevalence(labels, of_few, min_users=0)["suppressed"].any()
+
+
+def test_clusters_widen_the_interval():
+    alone = PEOPLE.conversations.with_columns(user_id=pl.col("conversation_id"))
+    narrow, wide = (prevalence(frame).row(0, named=True) for frame in (alone, PEOPLE.conversations))
+    assert wide["estimate"] == narrow["estimate"]
+    assert wide["high"] - wide["low"] > 1.2 * (narrow["high"] - narrow["low"])
+
+
+def test_missing_user_ids_are_a_stated_fallback():
+    expected = prevalence(PEOPLE.conversations.with_columns(user_id=pl.col("conversation_id")))
+    for frame in (
+        PEOPLE.conversations.drop("user_id"),
+        PEOPLE.conversations.with_columns(user_id=pl.lit(None, pl.String)),
+    ):
+        with pytest.warns(AnalysisWarning, match="100% of the rows have no user id"):
+            found = prevalence(frame)
+        assert found["high"][0] == pytest.approx(expected["high"][0])
+
+
+def test_too_few_positives_are_said_and_not_corrected_by():
+    calm = PEOPLE.gold_conversations.filter(pl.col("gold") == "task")
+    gold = of_different_users(calm).head(100)
+    with pytest.warns(AnalysisWarning, match="0 of 100 gold labels are emotional"):
+        found = figures(prevalence(PEOPLE.conversations, gold))
+    assert found["ppi"]["estimate"] is None
+    assert found["rogan_gladen"]["estimate"] is None
+    assert found["gold"]["estimate"] == 0
+    assert 0.03 < found["gold"]["high"] < 0.05  # the rule of three
+
+
+def test_all_labels_equal_is_no_error():
+    same = PEOPLE.conversations.with_columns(label=pl.lit("task"))
+    found = prevalence(same).row(0, named=True)
+    assert found["estimate"] == found["low"] == 0
+    assert 0 < found["high"] < 0.05
+
+
+def test_one_user_alone():
+    alone = PEOPLE.conversations.with_columns(user_id=pl.lit("me"))
+    assert prevalence(alone)["suppressed"].to_list() == [True]
+    found = prevalence(alone, min_users=0).row(0, named=True)
+    assert found["low"] < 0.01
+    assert found["high"] > 0.5  # one user says next to nothing of others
+
+
+def of_equal_users(
+    users: int, rows: int, emotional: Callable[[int, int], bool]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labels of users with as many rows each, and a gold label of every row."""
+    labels = pl.DataFrame(
+        [
+            {"conversation_id": f"c{user}-{row}", "user_id": f"u{user}", "label": "task"}
+            | {"probability": 0.1, "weight": 1.0}
+            | {"gold": "emotional" if emotional(user, row) else "task"}
+            for user in range(users)
+            for row in range(rows)
+        ]
+    )
+    gold = labels.select("conversation_id", "weight", "gold")
+    return labels.drop("weight", "gold"), gold
+
+
+@pytest.mark.filterwarnings("ignore:0 of 600 gold labels:affectlib.analysis.AnalysisWarning")
+def test_equal_gold_labels_of_few_users_say_as_much_as_the_users():
+    labels, gold = of_equal_users(12, 50, lambda user, row: False)
+    exact = 1 - 0.025 ** (1 / 12)  # Clopper and Pearson for 0 of 12
+    assert figures(prevalence(labels, gold))["gold"]["high"] == pytest.approx(exact)
+    assert calibration(labels, gold)["high"].to_list() == pytest.approx([exact])
+    uneven = gold.with_columns(weight=pl.int_range(pl.len()) // 50 + 1.0)
+    worth = 78**2 / 650  # users of weights 1 to 12
+    found = figures(prevalence(labels, uneven))["gold"]["high"]
+    assert found == pytest.approx(1 - 0.025 ** (1 / worth))
+
+
+def test_gold_labels_of_one_user_say_as_much_as_one_row():
+    labels, gold = of_equal_users(30, 50, lambda user, row: row < 5 + user % 5)
+    found = figures(prevalence(labels, gold.head(50), min_users=0))
+    for method in ("gold", "ppi"):
+        assert found[method]["estimate"] == pytest.approx(0.1)
+        assert found[method]["high"] > 0.8
+    every = figures(prevalence(labels, gold, min_users=0))
+    assert every["gold"]["high"] < 0.2
+
+
+def test_accuracy_without_errors_on_few_users_is_not_certain():
+    labels, gold = of_equal_users(300, 50, lambda user, row: (row + user) % 25 == 0)
+    labels = labels.with_columns(label=gold["gold"])
+    of_few, of_many = gold.head(600), gold.gather_every(25)
+    high = [
+        figures(prevalence(labels, sheet))["rogan_gladen"]["high"] for sheet in (of_few, of_many)
+    ]
+    assert high[0] > 1.2 * high[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda gold: gold.drop("gold"), "gold: no column 'gold'"),
+        (lambda gold: gold.drop("record", "conversation_id"), "no column 'conversation_id'"),
+        (lambda gold: gold.with_columns(gold=pl.lit("sad")), "gold, gold: 1 unknown answers"),
+        (lambda gold: gold.with_columns(gold=pl.lit(2)), "a charge of 2 or 3 is emotional"),
+        (lambda gold: gold.with_columns(gold=pl.lit("")), "no row has an answer yet"),
+        (lambda gold: gold.with_columns(weight=pl.lit(0)), "gold, weight: every weight"),
+        (lambda gold: gold.with_columns(weight=pl.lit("x")), "gold, weight: every weight"),
+        (
+            lambda gold: pl.concat([gold, gold]),
+            "rows with the same record and conversation_id; keep",
+        ),
+        (lambda gold: gold.with_columns(pl.col("record") + 10**6), "50 of 50 rows belong to no"),
+        (lambda gold: gold.with_columns(pl.col("record").reverse()), "belong to no row"),
+        (lambda gold: gold.with_columns(pl.col("conversation_id") + "x"), "50 of 50 rows belong"),
+        (
+            lambda gold: gold.with_columns(message=pl.lit(0)),
+            "hand labels of messages .* are of conversations; give the labels of messages",
+        ),
+    ],
+)
+def test_bad_gold_is_named(change, problem):
+    gold = PEOPLE.gold_conversations.head(50)
+    with pytest.raises(TableError, match=problem):
+        prevalence(PEOPLE.conversations, change(gold))
+
+
+def test_gold_and_weight_are_those_of_the_sheet():
+    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold")
+    gold = gold.join(PEOPLE.gold_conversations, on=["record", "conversation_id"])
+    own = PEOPLE.conversations.with_columns(gold=pl.lit("task"), weight=pl.lit(1.0), place=1)
+    assert_frame_equal(prevalence(own, gold), prevalence(PEOPLE.conversations, gold))
+    assert_frame_equal(calibration(own, gold), calibration(PEOPLE.conversations, gold))
+
+
+def test_rows_without_users_stay_the_same_each_time_a_lazy_frame_is_read():
+    some = PEOPLE.conversations.with_columns(
+        user_id=pl.when(pl.col("record") % 7 > 0).then("user_id")
+    )
+    shuffled = some.lazy().map_batches(lambda rows: rows.sample(fraction=1, shuffle=True))
+    gold = PEOPLE.gold_conversations.sample(800, seed=1)
+    for by in (None, "model"):
+        with pytest.warns(AnalysisWarning, match="have no user id"):
+            found, expected = (prevalence(frame, gold, by=by) for frame in (shuffled, some))
+        assert_frame_equal(found, expected)
+
+
+def test_ids_that_are_there_twice_cannot_be_joined():
+    twice = pl.concat([PEOPLE.conversations, PEOPLE.conversations]).drop("record")
+    with pytest.raises(TableError, match="give each conversation its own id"):
+        prevalence(twice, PEOPLE.gold_conversations.head(50))
+
+
+def test_gold_of_labels_without_ids_is_told_from_that_with_ids():
+    nameless = PEOPLE.conversations.with_columns(conversation_id=pl.lit(None, pl.String))
+    gold = PEOPLE.gold_conversations.head(200)
+    with pytest.raises(TableError, match="200 of 200 rows belong to no row"):
+        prevalence(nameless, gold)
+    without = gold.with_columns(conversation_id=pl.lit(None, pl.String))
+    with pytest.warns(AnalysisWarning, match="3 of 200 gold labels"):
+        assert figures(prevalence(nameless, without, min_users=0))["gold"]["gold"] == 200
+
+
+def test_numbers_that_are_there_twice_are_told_apart_by_ids():
+    half = PEOPLE.conversations.head(300)
+    twice = pl.concat([half, half.with_columns(pl.col("conversation_id") + "b")])
+    gold = twice.select("record", "conversation_id", weight=1.0, gold=pl.lit("task"))
+    with pytest.warns(AnalysisWarning, match="0 of 600 gold labels"):
+        assert figures(prevalence(twice, gold, min_users=0))["gold"]["gold"] == 600
+
+
+@pytest.mark.filterwarnings("ignore:gold, gold. 1 is read as:affectlib.analysis.AnalysisWarning")
+@pytest.mark.parametrize("answers", [["yes", "no"], ["TRUE", "false"], [1, 0], [True, False]])
+def test_answers_have_synonyms_and_gaps(answers):
+    sheet = pl.DataFrame({"record": [*range(40)], "gold": answers * 20}, strict=False)
+    sheet = sheet.with_columns(weight=1.0)
+    first = prevalence(PEOPLE.conversations, sheet, min_users=0)
+    assert figures(first)["gold"]["estimate"] == 0.5
+    gaps = sheet.with_columns(pl.col("gold").cast(pl.String)).vstack(
+        pl.DataFrame({"record": [90, 91, 92], "gold": ["unsure", "", None], "weight": 1.0})
+    )
+    with pytest.warns(AnalysisWarning, match="3 of 43 rows have no answer"):
+        assert figures(prevalence(PEOPLE.conversations, gaps, min_users=0))["gold"]["gold"] == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"by": "country"}, "by: no column 'country'; there are conversation_id"),
+        (
+            {"by": "method"},
+            "by: 'method' is a name that the result .* rename that column of labels",
+        ),
+        ({"confidence": 95}, "confidence must be more than 0 and less than 1"),
+        ({"gold": PEOPLE.gold_conversations, "measured": MEASURED}, "not both"),
+    ],
+)
+def test_bad_options_are_named(options, problem):
+    with pytest.raises(OptionError, match=problem):
+        prevalence(PEOPLE.conversations, **options)
+
+
+@pytest.mark.parametrize("name", ["gold", "users", "units", "suppressed", "called", "weight"])
+def test_groups_do_not_have_names_of_the_result(name):
+    labels = PEOPLE.conversations.with_columns(pl.col("model").alias(name))
+    with pytest.raises(OptionError, match=f"by: '{name}' is a name"):
+        prevalence(labels, by=["language", name])
+
+
+def test_period_without_times_is_named():
+    with pytest.raises(TableError, match="no row has a time to make week from"):
+        prevalence(PEOPLE.conversations.with_columns(started_at=None), by="week")
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 5, 5), (5, 5, 0, 0), (-1, 5, 5, 5)])
+def test_accuracy_refuses_what_cannot_be(counts):
+    with pytest.raises(OptionError):
+        Accuracy(*counts)
+
+
+def test_artifact_says_what_it_was_measured_to_do():
+    artifact = load_artifact()
+    counts = {
+        "true_positives": 15,
+        "false_negatives": 7,
+        "true_negatives": 739,
+        "false_positives": 15,
+    }
+    described = SimpleNamespace(
+        operating_point=artifact.operating_point,
+        description={"measured": {"balanced": {"conversation": counts}}},
+    )
+    assert measured_accuracy(described) == Accuracy(15, 7, 739, 15)
+    assert measured_accuracy(described, level="message") is None
+    assert measured_accuracy(described, "high_recall") is None
+    with pytest.raises(OptionError, match="unknown operating point"):
+        measured_accuracy(described, "best")
+
+
+def test_calibration_follows_calibrated_probabilities():
+    found = calibration(PEOPLE.conversations, PEOPLE.gold_conversations, bins=5)
+    assert found["gold"].sum() == PEOPLE.conversations.height
+    inside = found.filter(pl.col("probability").is_between(pl.col("low"), pl.col("high")))
+    assert inside.height >= 4
+    with pytest.raises(OptionError, match="bins"):
+        calibration(PEOPLE.conversations, PEOPLE.gold_conversations, bins=0)
+
+
+def test_calibration_hides_bins_of_few_users():
+    one = PEOPLE.conversations.group_by("user_id").len().sort("len")["user_id"][-1]
+    mine = PEOPLE.conversations.filter(user_id=one).select("record")
+    gold = PEOPLE.gold_conversations.join(mine, on="record")
+    found = calibration(PEOPLE.conversations, gold, bins=1)
+    assert found.height == 1
+    hidden = found.row(0, named=True)
+    assert hidden["suppressed"]
+    assert [hidden[name] for name in ("probability", "estimate", "low", "gold")] == [None] * 4
+    shown = calibration(PEOPLE.conversations, gold, bins=1, min_users=0).row(0, named=True)
+    assert shown["gold"] == gold.height > 10
+    assert shown["estimate"] is not None
+
+
+def test_intervals_agree_with_published_formulas():
+    ones = np.ones(1000)
+    hits = np.zeros(1000)
+    hits[:30] = 1
+    mean, spread = clustered_mean(hits, ones)
+    assert mean == 0.03
+    assert spread.variance == pytest.approx(0.03 * 0.97 / 999)
+    exact = exact_share(mean, spread, 1000, 1000, 0.95)
+    # Clopper and Pearson for 30 of 1,000, a little wider for the estimated variance
+    assert exact.low == pytest.approx(0.02034, abs=0.002)
+    assert exact.high == pytest.approx(0.04255, abs=0.003)
+    wilson = wilson_share(mean, spread, 1000, 0.95)
+    assert wilson.low == pytest.approx(0.0211, abs=0.002)
+    assert wilson.high == pytest.approx(0.0425, abs=0.003)
+    # With a perfect classifier nothing is left to correct.
+    perfect = rogan_gladen_share(0.1, 1000, (10**6, 10**6), (10**6, 10**6), 0.95)
+    assert perfect.estimate == pytest.approx(0.1)
+    assert perfect.low == pytest.approx(0.0829, abs=0.001)
+    assert perfect.high == pytest.approx(0.1202, abs=0.001)
+
+
+def test_prediction_powered_mean_without_weights_is_that_of_the_paper():
+    rng = np.random.default_rng(0)
+    truth = (rng.random(300) < 0.3).astype(float)
+    predicted = np.clip(truth * 0.5 + rng.random(300) * 0.5, 0, 1)
+    rest = rng.random(5000) * 0.7
+    gold = GoldUnits(np.arange(300), truth, predicted, np.ones(300))
+    every = np.concatenate([predicted, rest])
+    found = prediction_powered_share(every, np.ones(5300), gold, 0.95)
+    # lambda of PPI++ where the labels are few: cov(truth, predicted) / var(predicted)
+    tuning = np.cov(truth, predicted)[0, 1] / predicted.var(ddof=1)
+    tuning = min(tuning, 1.0)
+    expected = tuning * every.mean() + (truth - tuning * predicted).mean()
+    assert found.estimate == pytest.approx(expected)
+
+
+def test_nothing_is_estimated_from_a_classifier_no_better_than_chance():
+    with pytest.warns(AnalysisWarning):
+        found = figures(prevalence(PEOPLE.conversations, measured=Accuracy(1, 9, 5, 5)))
+    assert found["rogan_gladen"]["estimate"] is None

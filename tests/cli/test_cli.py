@@ -1,0 +1,433 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from affectlib import __version__, cli
+from affectlib.errors import ArtifactNotFoundError, NoUserTextError
+from tests.corpus.test_label_file import RECORDS, SECRET, record, rows_of, source
+from tests.fake_classifier import FakeClassifier
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch: pytest.MonkeyPatch) -> list[FakeClassifier]:
+    """Puts the fake in the place of the classifier, and lists those that were made."""
+    made: list[FakeClassifier] = []
+
+    class Stand(FakeClassifier):
+        @classmethod
+        def from_pretrained(cls, **options: Any) -> FakeClassifier:
+            if options.get("model") == "nowhere":
+                raise ArtifactNotFoundError("no model 'nowhere'")
+            made.append(cls(**options))
+            return made[-1]
+
+    module = ModuleType("affectlib.classifier")
+    module.AffectClassifier = Stand  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "affectlib.classifier", module)
+    return made
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"affectlib {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["wat"],
+        ["predict"],
+        ["label", "in.jsonl"],
+        ["label", "in", "-o", "out.csv", "--level", "turn"],
+        ["label", "in", "-o", "out.csv", "--columns", "role"],
+        ["label", "in", "-o", "out.csv", "--columns", "role="],
+        ["predict", "x", "--engine", "jax"],
+    ],
+)
+def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "usage: affectlib" in captured.err
+
+
+def test_predict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "so sad"]) == 0
+    captured = capsys.readouterr()
+    first, *cues = captured.out.splitlines()
+    assert first.startswith("emotional")
+    assert "0.900" in first
+    assert any("Shares feelings" in line for line in cues)
+    assert captured.err == ""
+    assert cli.main(["predict", "sum of column C"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["task  (probability of emotional 0.100)"]
+
+
+def test_predict_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "so sad", "--json"]) == 0
+    prediction = json.loads(capsys.readouterr().out)
+    assert (prediction["label"], prediction["probability"]) == ("emotional", 0.9)
+
+
+def test_predict_reads_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("so sad\n"))
+    assert cli.main(["predict", "-"]) == 0
+    assert capsys.readouterr().out.startswith("emotional")
+
+
+def test_predict_explains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "\x1b[31mso sad", "--explain"]) == 0
+    *_, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["sad", "+2.000"]
+    assert second.split() == ["so", "+0.000"]
+    assert cli.main(["predict", "so sad", "--explain", "--json"]) == 0
+    words = json.loads(capsys.readouterr().out)["words"]
+    assert words[1] == {"word": "sad", "start": 3, "stop": 6, "share": 2.0}
+
+
+def test_predict_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", ""]) == 2
+    assert capsys.readouterr().err.startswith("affectlib: no message of the user has text")
+
+
+def test_predict_of_a_file_says_how_files_are_labelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chats = tmp_path / "my chats.jsonl"
+    chats.write_text("{}", encoding="utf-8")
+    assert cli.main(["predict", str(chats)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"affectlib label '{chats}' -o OUT" in captured.err
+    assert cli.main(["predict", "so sad " * 1000]) == 0
+
+
+def test_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dst = tmp_path / "labels.parquet"
+    assert cli.main(["label", str(EXAMPLES / "transcripts.jsonl"), "-o", str(dst)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "40 conversations" in captured.err
+    assert "of 40 labelled" in captured.err
+    assert str(dst) in captured.err
+    assert len(rows_of(dst)) == 40
+
+
+def test_label_with_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dst = tmp_path / "labels.csv"
+    assert cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(dst)]) == 1
+    captured = capsys.readouterr()
+    assert "failed     3;" in captured.err
+    assert "2 of 3 labelled (66.7%)" in captured.err
+    assert SECRET not in captured.err
+    assert len(rows_of(dst)) == 6
+
+
+def test_label_to_standard_output_keeps_it_clean(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert cli.main(["label", str(source(tmp_path, record("x"))), "-o", "-"]) == 0
+    captured = capfdbinary.readouterr()
+    assert [json.loads(line)["label"] for line in captured.out.splitlines()] == ["task"]
+    assert b"standard output" in captured.err
+
+
+def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dst = tmp_path / "labels.csv"
+    assert cli.main(["label", str(source(tmp_path, record("x"))), "-o", str(dst), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_summary_does_not_replace_the_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    src, dst = source(tmp_path, *RECORDS), tmp_path / "labels.csv"
+    assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(dst)]) == 2
+    assert "this is the output" in capsys.readouterr().err
+    assert not dst.exists()
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "link.jsonl"])
+def test_convert_does_not_replace_its_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    src = source(tmp_path, *RECORDS)
+    (tmp_path / "link.jsonl").symlink_to(src)
+    before = src.read_bytes()
+    assert cli.main(["convert", str(src), "-o", str(tmp_path / name), "--overwrite"]) == 2
+    assert "this is the input" in capsys.readouterr().err
+    assert src.read_bytes() == before
+
+
+def test_summary_does_not_replace_the_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    src = source(tmp_path, *RECORDS)
+    before = src.read_bytes()
+    assert cli.main(["label", str(src), "-o", str(tmp_path / "l.csv"), "--summary", str(src)]) == 2
+    assert "this is the input" in capsys.readouterr().err
+    assert src.read_bytes() == before
+
+
+def test_summary_as_json(tmp_path: Path) -> None:
+    src, dst, summary = source(tmp_path, *RECORDS), tmp_path / "labels.csv", tmp_path / "s.json"
+    assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(summary)]) == 1
+    figures = json.loads(summary.read_text())
+    assert (figures["conversations"], figures["failed"], figures["emotional"]) == (6, 3, 2)
+    assert figures["emotional_share"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_files_skipped_are_told_even_if_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: list[str]
+) -> None:
+    folder, summary = tmp_path / "chats", tmp_path / "s.json"
+    folder.mkdir()
+    source(folder, record("x"))
+    (folder / "prose.jsonl").write_text(f"{SECRET}\n{json.dumps(record('x'))}\n")
+    (folder / "README.txt").write_text("What is in this folder.\n")
+    command = ["label", str(folder), "-o", str(tmp_path / "out.csv"), "--summary", str(summary)]
+    assert cli.main([*command, *quiet]) == 0
+    told = capsys.readouterr().err.splitlines()
+    skipped = told[told.index("files skipped") :]
+    assert skipped == told if quiet else len(skipped) < len(told)
+    assert "it has no known format (README.txt, prose.jsonl)" in skipped[1]
+    assert sum(json.loads(summary.read_text())["skipped"].values()) == 2
+    assert SECRET not in "".join(told)
+
+
+def test_a_summary_that_could_not_be_written_is_refused_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dst = tmp_path / "labels"
+    command = ["label", str(source(tmp_path, record("x"))), "-o", str(dst), "--summary"]
+    assert cli.main([*command, str(tmp_path / "none" / "s.json")]) == 2
+    told = capsys.readouterr().err
+    assert told == f"affectlib: {tmp_path / 'none'}: the folder of the summary does not exist\n"
+    assert cli.main([*command, str(tmp_path)]) == 2
+    assert "this is a folder; name a file" in capsys.readouterr().err
+    assert not dst.exists()
+    assert cli.main([*command, str(dst / "s.json")]) == 0  # the folder that is made
+    assert json.loads((dst / "s.json").read_text())["conversations"] == 1
+
+
+def test_a_second_run_says_that_there_is_nothing_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["label", str(source(tmp_path, record("x"))), "-o", str(tmp_path / "labels/")]
+    assert cli.main(command) == 0
+    capsys.readouterr()
+    assert cli.main(command) == 0
+    assert capsys.readouterr().err.startswith("nothing to do: ")
+
+
+def test_damage_is_told_even_if_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels"
+    command = ["label", str(source(tmp_path, record("x"))), "-o", str(labels), "--quiet"]
+    assert cli.main(command) == 0
+    (part,) = (labels / "conversations").iterdir()
+    part.unlink()
+    assert cli.main(command) == 2
+    assert "part-000000000000.parquet: it is missing" in capsys.readouterr().err
+    assert cli.main([*command, "--resume"]) == 0
+    assert "it is missing; its records were labelled again" in capsys.readouterr().err
+
+
+def test_resume_and_overwrite_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["label", "in", "-o", "out.csv", "--resume", "--overwrite"]) == 2
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_options_reach_their_places(
+    tmp_path: Path, made: list[FakeClassifier], capsys: pytest.CaptureFixture[str]
+) -> None:
+    src = tmp_path / "in.csv"
+    src.write_text("chat,who,words\n7,user,so sad\n7,bot,oh\n")
+    dst = tmp_path / "labels.jsonl"
+    dst.write_text("old")
+    options = ["--level", "message", "--format", "table", "--overwrite"]
+    options += ["--columns", "conversation_id=chat,role=who,content=words"]
+    options += ["--operating-point", "high_recall", "--model", "m", "--device", "cpu"]
+    options += ["--engine", "onnx", "--no-assistant-cues"]
+    assert cli.main(["label", str(src), "-o", str(dst), *options]) == 0
+    assert [row["role"] for row in rows_of(dst)] == ["user", "assistant"]
+    assert made[0].options == {
+        "model": "m",
+        "device": "cpu",
+        "engine": "onnx",
+        "operating_point": "high_recall",
+        "assistant_cues": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: [str(d / "none.jsonl"), "-o", str(d / "o.csv")], "No such file"),
+        (lambda d: [str(d), "-o", str(d / "o.csv")], "lies in the input"),
+        (lambda d: [str(source(d, "text")), "-o", str(d / "o.csv")], "neither JSON nor a table"),
+        (lambda d: [str(source(d, record("x"))), "-o", str(d / "o.txt")], "unknown suffix"),
+        (lambda d: [str(source(d, record("x"))), "-o", str(d / "x" / "o.csv")], "does not exist"),
+        (lambda d: [str(source(d, record("x"))), "-o", str(d / "in.jsonl")], "this is the input"),
+        (
+            lambda d: [str(source(d, "{}", *RECORDS)), "-o", str(d / "o.csv"), "--on-error=raise"],
+            "record 0",
+        ),
+        (
+            lambda d: [str(source(d, record("x"))), "-o", str(d / "o.csv"), "--model=nowhere"],
+            "no model",
+        ),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, message: str
+) -> None:
+    assert cli.main(["label", *make(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("affectlib: ")
+    assert message in line
+
+
+def test_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FakeClassifier._outcome
+
+    def outcome(self: FakeClassifier, item: Any, on_error: str) -> Any:
+        if item.id == "3":
+            raise KeyboardInterrupt
+        return original(self, item, on_error)
+
+    monkeypatch.setattr(FakeClassifier, "_outcome", outcome)
+    src = source(tmp_path, *(record("x", id=str(n)) for n in range(5)))
+    dst = tmp_path / "labels.jsonl"
+    assert cli.main(["label", str(src), "-o", str(dst)]) == 130
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    kept = Path(f"{dst}.partial")
+    assert line == (
+        f"affectlib: interrupted; what was labelled until then is in {kept}, and can be resumed"
+    )
+    (part,) = (kept / "conversations").iterdir()
+    assert len(rows_of(part)) == 3
+
+
+def test_progress_bar_on_a_terminal_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src = source(tmp_path, *RECORDS)
+    cli.main(["label", str(src), "-o", str(tmp_path / "pipe.csv")])
+    assert "\r" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    cli.main(["label", str(src), "-o", str(tmp_path / "terminal.csv")])
+    shown = capsys.readouterr().err
+    assert "\r" in shown
+    assert " conversations/s" in shown
+    cli.main(["label", str(src), "-o", str(tmp_path / "quiet.csv"), "--quiet"])
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import tqdm
+
+    shown: list[str] = []
+    totals: list[float | None] = []
+
+    class Bar(tqdm.tqdm):  # type: ignore[type-arg]
+        def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
+            shown.append(s)
+            totals.append(self.total)
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(tmp_path / "out.csv")])
+    assert len(shown) == 6
+    assert totals[-1] == 6
+    assert re.fullmatch(r"[\d,]+ messages/s, 66\.7% emotional, 3 errors", shown[-1])
+
+
+def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) -> None:
+    assert cli.main(["info", "--model", "m"]) == 0
+    out = capsys.readouterr().out
+    for fact in (__version__, "fake 1", "f00", '["en", "fr"]', "balanced"):
+        assert fact in out
+    assert made[0].options == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("plain é 🙂\ttab", "plain é 🙂\ttab"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;http://x\x1b\\link", "link"),
+        ("\x1b]0;never closed", ""),
+        ("\x1bcreset", "reset"),
+        ("a\rb\x08c\x07d\x9be\x7f", "abcde"),
+        ("left\u202eright\u2066", "leftright"),
+        ("end\x1b", "end"),
+    ],
+)
+def test_nothing_printed_steers_the_terminal(
+    raw: str, clean: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> Any:
+        raise NoUserTextError(raw)
+
+    monkeypatch.setattr("affectlib.cli.predict.load_classifier", fail)
+    cli.main(["predict", "x"])
+    shown = capsys.readouterr().err
+    assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())
+    facts = SimpleNamespace(name=raw, version="", fingerprint="", description={})
+    stand = SimpleNamespace(artifact=facts, engine="", device="", operating_point="")
+    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
+    cli.main(["info"])
+    out = capsys.readouterr().out
+    assert "".join(clean.split()) in "".join(out.split())
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", out)
+
+
+@pytest.mark.parametrize("records", [0, 1, 3000])
+def test_a_reader_that_stops_early_is_no_crash(tmp_path: Path, records: int) -> None:
+    src = source(tmp_path, *(record("x", id="i" * 500) for _ in range(records)))
+    arguments = ["label", str(src), "-o", "-", "--quiet"] if records else ["predict", "x"]
+    code = (
+        "import sys, types; from tests.fake_classifier import FakeClassifier as F;"
+        "F.from_pretrained = classmethod(lambda cls, **_: cls());"
+        "m = types.ModuleType('affectlib.classifier'); m.AffectClassifier = F;"
+        "sys.modules['affectlib.classifier'] = m;"
+        "from affectlib.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONWARNINGS": "error", "PYTHONUNBUFFERED": ""},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    if records > 1:
+        process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+    assert errors == b""

@@ -1,0 +1,136 @@
+"""The model that comes with affectlib."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import affectlib
+from affectlib.classifier import AffectClassifier
+from affectlib.conversation import Conversation
+from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models, load_artifact
+from affectlib.model.engines import load_engine
+from affectlib.taxonomy import OUTPUTS
+from tests.robustness import read_rows
+
+EMOTIONAL = (
+    "I feel so alone since she left, can we just talk?",
+    "Je me sens tellement seule depuis qu'il est parti, on peut juste parler ?",
+)
+TASK = (
+    "Convert this CSV to JSON in Python",
+    "Convertis ce fichier CSV en JSON avec Python",
+)
+CHAT = [
+    {"role": "user", "content": TASK[0]},
+    {"role": "assistant", "content": "Sure, here is a script that reads it with the csv module."},
+    {"role": "user", "content": EMOTIONAL[0]},
+]
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """The bundled model's folder; that it is there is part of what is tested."""
+    if DEFAULT_MODEL not in bundled_models():
+        pytest.fail(f"the bundled model {DEFAULT_MODEL} is missing from affectlib/models")
+    return bundled_models()[DEFAULT_MODEL]
+
+
+@pytest.fixture(scope="module")
+def classifier(folder):
+    return AffectClassifier.from_pretrained(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def reference(folder):
+    pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
+    return AffectClassifier.from_pretrained(device="cpu", engine="torch")
+
+
+def example_conversations() -> Iterator[Conversation]:
+    """Yield the conversations that lie in the repository as examples."""
+    for item in affectlib.read_conversations("examples/transcripts.jsonl"):
+        assert isinstance(item, Conversation), item
+        yield item
+
+
+@pytest.mark.parametrize("text", EMOTIONAL)
+def test_emotional(classifier, text):
+    assert classifier.predict(text).label == "emotional"
+    assert classifier.predict([{"role": "user", "content": text}]).label == "emotional"
+
+
+@pytest.mark.parametrize("text", TASK)
+def test_task(classifier, text):
+    assert classifier.predict(text).label == "task"
+    assert classifier.predict([{"role": "user", "content": text}]).label == "task"
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_liner():
+    assert [turn.label for turn in affectlib.predict([*EMOTIONAL, *TASK])] == [
+        *["emotional"] * 2,
+        *["task"] * 2,
+    ]
+
+
+def test_emotional_turn_is_the_one_that_is_found(classifier):
+    prediction = classifier.predict(CHAT)
+    assert [turn.label for turn in prediction.turns] == ["task", None, "emotional"]
+
+
+def test_every_file_is_unaltered_and_listed(folder):
+    artifact = load_artifact()
+    listed = json.loads((folder / "affect.json").read_text(encoding="utf-8"))["files"]
+    assert {*listed} == {"config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json"}
+    for name in listed:
+        assert artifact.file(name).is_file()
+    assert artifact.name == DEFAULT_MODEL
+    assert artifact.outputs == OUTPUTS
+    assert {*artifact.operating_points} == {"balanced", "high_precision", "high_recall"}
+    assert {"en", "fr"} <= {*artifact.description["languages"]}
+    assert (folder / "README.md").stat().st_size > 1000
+
+
+def test_card_is_that_of_these_weights(folder):
+    """A card whose figures were measured on other weights, thresholds or windows is an error."""
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^`([0-9a-f]{64})`$", card, re.MULTILINE) == [load_artifact().fingerprint]
+    for image in re.findall(r"!\[[^]]*\]\(([^)]+)\)", card):
+        assert (folder / image).stat().st_size > 1000
+
+
+def test_entry_points_agree(classifier):
+    chats = [*example_conversations()]
+    together = classifier.predict(chats)
+    streamed = [*classifier.stream(iter(chats))]
+    alone = [classifier.predict(chat) for chat in chats]
+    assert streamed == together
+    gaps = [abs(a.probability - b.probability) for a, b in zip(alone, together, strict=True)]
+    assert max(gaps) < 1e-4
+
+
+def test_engines_give_the_same_label(classifier, reference):
+    single = [[{"role": "user", "content": row["text"]}] for row in read_rows()]
+    chats = [*example_conversations(), *single]
+    labels = [
+        [turn.label for prediction in c.predict(chats) for turn in prediction.turns if turn.label]
+        for c in (classifier, reference)
+    ]
+    agreement = np.mean([a == b for a, b in zip(*labels, strict=True)])
+    assert len(labels[0]) >= 500
+    assert agreement >= 0.99
+
+
+def test_loads_without_the_torch_weights(folder, tmp_path):
+    """The fp16 weights are not read by the CPU engine."""
+    artifact = load_artifact()
+    for name in ("model.int8.onnx", "tokenizer.json", "affect.json"):
+        (tmp_path / name).symlink_to(folder / name)
+    other = load_artifact(tmp_path)
+    assert other.fingerprint == artifact.fingerprint
+    assert load_engine(other, device="cpu").name == "onnx"

@@ -1,0 +1,104 @@
+"""Words are read as those that are meant, and known words are left alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affectlib.model.text.spelling import drawn_in, respelled
+
+unhurried = settings(deadline=None)
+
+WORDS = ["so", "alone", "feel", "fel", "marre", "www", "iii", "hello", "soo"]
+PLACES = {word: place for place, word in enumerate(WORDS)}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("sooooo aloooone", "so alone"),
+        ("I feeeel it", "I feel it"),
+        ("Hellllooo!!! SOOOO", "Hello!!! SO"),
+        ("www.site.org, Louis III", "www.site.org, Louis III"),
+        ("j'en ai maaarre", "j'en ai marre"),
+        ("zzzzaaaa", "za"),
+        ("1000 ... ---- ___", "1000 ... ---- ___"),
+        ("soo good", "soo good"),
+    ],
+)
+def test_drawn_out_words_are_read_as_the_words_they_stand_for(text, read):
+    assert drawn_in(text, PLACES.get) == read
+
+
+@unhurried
+@given(st.text("abcABCéosw .'3_\n", max_size=60))
+def test_only_runs_of_letters_change(text):
+    read = drawn_in(text, PLACES.get)
+    assert drawn_in(read, PLACES.get) == read
+    single = re.compile(r"([^\W\d_])\1+", re.IGNORECASE)
+    assert single.sub(r"\1", read) == single.sub(r"\1", text)
+    words = re.findall(r"[^\W\d_]+", read)
+    assert all(w.lower() in PLACES or not re.search(r"([a-zA-Zé])\1\1", w) for w in words)
+
+
+def test_a_word_of_many_runs_takes_few_looks():
+    looks = []
+    drawn_in("aaabbb" * 1000 + " " + "a" * 100_000, looks.append)
+    assert len(looks) < 100
+
+
+KNOWN = ["friend", "lonely", "want", "wasn", "didn", "they", "there", "what", "parle", "message"]
+KNOWN_PLACES = {word: place for place, word in enumerate(KNOWN)}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("lonley, my freind", "lonely, my friend"),
+        ("lonly frriend lonnely", "lonely friend lonely"),
+        ("LONLEY", "lonely"),
+        ("it wasnt, theyre, didnt", "it wasn't, they're, didn't"),
+        ("whats it", "what's it"),
+        ("mésage", "message"),
+        ("Lonley the friend", "Lonley the friend"),  # may be a name
+        ("frend lnly", "friend lnly"),  # too short
+        ("onlely riend", "onlely riend"),  # the first letter is kept
+        ("lxnxly", "lxnxly"),  # two slips
+        ("message want friend", "message want friend"),
+        ("frien_d friend2 лонели", "frien_d friend2 лонели"),
+        ("", ""),
+    ],
+)
+def test_unknown_words_are_read_as_known_ones_that_differ_by_a_slip(text, read):
+    assert respelled(text, KNOWN_PLACES.get) == read
+
+
+def test_the_commonest_of_several_words_is_taken():
+    assert respelled("wnder", {"wander": 3, "wonder": 1}.get) == "wonder"
+
+
+@unhurried
+@given(st.text(max_size=80))
+def test_what_is_no_letter_stays(text):
+    read = respelled(text, KNOWN_PLACES.get)
+    kept = re.compile(r"[^\W\d_]+")
+    assert kept.sub("", read).replace("'", "") == kept.sub("", text).replace("'", "")
+    assert respelled(read, KNOWN_PLACES.get) == read
+
+
+def test_looks_grow_with_the_number_of_words():
+    def looks(words: int) -> int:
+        seen = []
+        respelled("qwertyuiopasdfghjklzxcv " * words, seen.append)
+        return len(seen)
+
+    assert looks(40) == 10 * looks(4)
+    assert looks(1) < 1000
+    assert respelled("a" * 100_000, seen_nothing) == "a" * 100_000
+
+
+def seen_nothing(word):
+    raise AssertionError(f"looked {word[:9]} up")

@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+pytest.importorskip("scipy", reason="training needs affectlib[train]")
+pytest.importorskip("pydantic", reason="training needs affectlib[train]")
+
+from affectlib.conversation import Conversation, Message
+from affectlib.model.calibration import prior_shift, sigmoid
+from affectlib.taxonomy import OUTPUTS
+from training.config import CalibrateSettings
+from training.data.labelled import LabelledConversation
+from training.model import calibrate
+from training.model.calibrate import ScoredConversation, cross_fit, fit
+
+EMPATHY = OUTPUTS.index("shows_empathy")
+
+
+def scored(
+    logits: list[float],
+    emotional: bool,
+    *,
+    id: str | None = None,
+    pair: str | None = None,
+    real: bool = True,
+) -> ScoredConversation:
+    """A conversation of user messages with these emotional logits; charged is the highest."""
+    charged = {int(np.argmax(logits))} if emotional else set()
+    labelled = LabelledConversation(
+        Conversation(tuple(Message("user", "word") for _ in logits), id=id),
+        "toy",
+        emotional=emotional,
+        charged=frozenset(charged),
+        row={"pair": pair},
+    )
+    return ScoredConversation(labelled, {i: outputs(z) for i, z in enumerate(logits)}, real)
+
+
+def outputs(emotional: float, empathy: float = 0.0) -> np.ndarray:
+    values = np.zeros(len(OUTPUTS), np.float32)
+    values[0], values[EMPATHY] = emotional, empathy
+    return values
+
+
+def sample(
+    n: int, *, slope: float = 1.5, intercept: float = -1.0, real: bool = True, seed: int = 0
+) -> list[ScoredConversation]:
+    """Conversations of one message whose label follows a known logistic function of its logit."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, 2, n)
+    labels = generator.uniform(size=n) < sigmoid(slope * logits + intercept)
+    return [scored([z], bool(y), real=real) for z, y in zip(logits, labels, strict=True)]
+
+
+def mixed(n: int, *, longer_is_charged: float = 0.0, seed: int = 0) -> list[ScoredConversation]:
+    """Conversations of one to twelve messages, of which an emotional one has a charged message."""
+    generator = np.random.default_rng(seed)
+    result = []
+    for _ in range(n):
+        turns = int(generator.integers(1, 13))
+        emotional = generator.uniform() < sigmoid(longer_is_charged * (turns - 6.5))
+        logits = generator.normal(-3, 1.5, turns)
+        logits[generator.integers(turns)] += 5.0 * emotional
+        result.append(scored(list(logits), bool(emotional), real=bool(generator.integers(2))))
+    return result
+
+
+def settings(prevalence: float = 0.1, **specificity: float) -> CalibrateSettings:
+    if specificity:
+        return CalibrateSettings(prevalence=prevalence, specificity=specificity)
+    return CalibrateSettings(prevalence=prevalence)
+
+
+def test_known_logistic_function_is_recovered() -> None:
+    conversations = sample(4000)
+    share = float(np.mean([s.labelled.emotional for s in conversations]))
+    fitted = fit(conversations, settings(share))
+    assert fitted.slopes[0] == pytest.approx(1.5, rel=0.1)
+    assert fitted.intercepts[0] == pytest.approx(-1.0, abs=0.15)
+    for logit in (-3.0, -1.0, 0.0, 1.0, 3.0):
+        one = scored([logit], False)
+        expected = sigmoid(1.5 * logit - 1.0)
+        assert fitted.conversation_probability(one) == pytest.approx(expected, abs=0.03)
+        assert fitted.turn_probabilities(one)[0] == pytest.approx(expected, abs=0.03)
+
+
+def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> None:
+    generator = np.random.default_rng(0)
+    conversations = sample(50)
+    for _ in range(3000):
+        logit = generator.normal(0, 2)
+        shown = generator.uniform() < sigmoid(0.5 * logit + 1)
+        labelled = LabelledConversation(
+            Conversation((Message("user", "word"), Message("assistant", "word"))),
+            "toy",
+            emotional=True,
+            cues=frozenset({"shows_empathy"} if shown else ()),
+            charged=frozenset({0}),
+        )
+        logits = {0: outputs(2.0), 1: outputs(9.0, empathy=logit)}
+        conversations.append(ScoredConversation(labelled, logits, real=False))
+    fitted = fit(conversations, settings())
+    assert fitted.slopes[EMPATHY] == pytest.approx(0.5, rel=0.15)
+    assert fitted.intercepts[EMPATHY] == pytest.approx(1.0, abs=0.15)
+    never = OUTPUTS.index("in_crisis")
+    assert (fitted.slopes[never], fitted.intercepts[never]) == (1, 0)
+    logits = outputs(0.5, empathy=2.0)
+    assert fitted.message_logits(logits) == pytest.approx(
+        logits * fitted.slopes + fitted.intercepts
+    )
+
+
+def test_assistant_messages_do_not_count_for_the_conversation() -> None:
+    fitted = fit(sample(500), settings())
+    one = scored([-1.0], False)
+    answered = ScoredConversation(
+        LabelledConversation(
+            Conversation((Message("user", "word"), Message("assistant", "word"))), "toy", False
+        ),
+        {0: outputs(-1.0), 1: outputs(9.0)},
+        real=True,
+    )
+    assert fitted.conversation_probability(answered) == fitted.conversation_probability(one)
+    assert len(fitted.turn_probabilities(answered)) == 1
+
+
+@pytest.mark.parametrize("deployed", [0.02, 0.1, 0.7])
+def test_prevalence_moves_probabilities_by_bayes_rule(deployed: float) -> None:
+    conversations = sample(4000)
+    even, other = (fit(conversations, settings(p)) for p in (0.5, deployed))
+    for logit in (-2.0, 0.0, 1.0, 2.0):
+        one = scored([logit], False)
+        expected = prior_shift(even.conversation_probability(one), trained=0.5, deployed=deployed)
+        assert other.conversation_probability(one) == pytest.approx(expected, rel=0.15, abs=0.01)
+
+
+@pytest.mark.parametrize("prevalence", [0.02, 0.3])
+def test_both_sets_and_the_prevalence_weigh_as_documented(prevalence: float) -> None:
+    # A logistic regression with an intercept predicts, on average, the share it was fitted on.
+    conversations = sample(900, real=True) + sample(90, real=False, intercept=1.0, seed=1)
+    fitted = fit(conversations, settings(prevalence))
+
+    def mean(emotional: bool, real: bool) -> float:
+        return float(
+            np.mean(
+                [
+                    fitted.conversation_probability(s)
+                    for s in conversations
+                    if s.labelled.emotional == emotional and s.real == real
+                ]
+            )
+        )
+
+    expected = prevalence * (mean(True, True) + mean(True, False)) / 2
+    expected += (1 - prevalence) * (mean(False, True) + mean(False, False)) / 2
+    assert expected == pytest.approx(prevalence, rel=0.01)
+
+
+def test_size_of_a_set_does_not_count() -> None:
+    real, ours = sample(300), sample(300, real=False, intercept=1.5, seed=1)
+    once, often = fit(real + ours, settings()), fit(real + ours * 5, settings())
+    one = scored([0.5], False)
+    assert often.conversation_probability(one) == pytest.approx(
+        once.conversation_probability(one), rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("longer_is_charged", [-0.4, 0.0, 0.4])
+def test_more_turns_never_raise_the_probability(longer_is_charged: float) -> None:
+    fitted = fit(mixed(400, longer_is_charged=longer_is_charged), settings())
+    assert fitted.conversation.log_turns <= 0
+    assert fitted.conversation.max >= 0
+    assert fitted.conversation.top >= 0
+    probabilities = [
+        fitted.conversation_probability(scored([0.0] * turns, False)) for turns in (1, 2, 8, 40)
+    ]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_scores_that_are_the_wrong_way_round_are_not_turned() -> None:
+    fitted = fit(sample(500, slope=-1.5), settings())
+    assert fitted.slopes[0] > 0
+    assert fitted.conversation.max >= 0
+
+
+def test_extreme_logits_are_fitted_without_overflow() -> None:
+    pairs = [(1000.0, True), (-1000.0, False), (2000.0, True), (-3000.0, False)] * 5
+    fitted = fit([scored([z], y) for z, y in pairs], settings(0.5))
+    assert fitted.conversation_probability(scored([1000.0], False)) > 0.5
+    assert fitted.conversation_probability(scored([-1000.0], False)) < 0.5
+
+
+WANTED = {"balanced": 0.99, "high_precision": 0.998, "high_recall": 0.9}
+
+
+def with_cue(logits: list[float], shown: bool) -> ScoredConversation:
+    """A conversation of a user's word and the assistant's answers with these empathy logits."""
+    messages = (Message("user", "word"), *(Message("assistant", "word") for _ in logits))
+    cues = frozenset({"shows_empathy"} if shown else ())
+    labelled = LabelledConversation(
+        Conversation(messages), "toy", emotional=shown, cues=cues, charged=frozenset()
+    )
+    found = {0: outputs(0.0, 9.0)} | {i: outputs(0.0, z) for i, z in enumerate(logits, 1)}
+    return ScoredConversation(labelled, found, real=True)
+
+
+def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
+    shown = [with_cue([-5.0, z], True) for z in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)]
+    others = [with_cue([z, -5.0], False) for z in (-3.0, -2.0, -1.0, 0.3, -4.0, -5.0)]
+    fitted = fit([*shown, *others], settings())
+    threshold = fitted.cue_thresholds["shows_empathy"]
+    flagged = [fitted.cue_probability(s, "shows_empathy") >= threshold for s in (*shown, *others)]
+    assert flagged == [True] * 6 + [False] * 3 + [True] + [False] * 2
+    assert set(fitted.cue_thresholds) == set(OUTPUTS[1:])
+
+
+def test_cue_with_few_examples_keeps_one_half() -> None:
+    scored = [with_cue([2.0], True)] * 4 + [with_cue([0.0], False)] * 20
+    assert fit(scored, settings()).cue_thresholds["shows_empathy"] == 0.5
+
+
+def test_cue_without_a_message_of_its_role_has_no_probability() -> None:
+    scored = with_cue([], False)
+    fitted = fit([scored] * 10, settings())
+    assert fitted.cue_probability(scored, "shows_empathy") is None
+    assert fitted.cue_thresholds["shows_empathy"] == 0.5
+
+
+def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) -> list[float]:
+    """Shares left alone: of negatives, and of their messages."""
+    thresholds = fitted.operating_points[point]
+    messages = np.concatenate([fitted.turn_probabilities(s) for s in negatives])
+    return [
+        np.mean([fitted.conversation_probability(s) < thresholds.conversation for s in negatives]),
+        np.mean(messages < thresholds.message),
+    ]
+
+
+def test_thresholds_leave_the_wanted_share_of_real_negatives_alone() -> None:
+    conversations = mixed(3000)
+    fitted = fit(conversations, settings(**WANTED))
+    negatives = [s for s in conversations if s.real and not s.labelled.emotional]
+    for point, wanted in WANTED.items():
+        for share in left_alone(fitted, negatives, point):
+            assert wanted <= share < wanted + 2 / len(negatives)
+        assert fitted.operating_points[point].specificity == pytest.approx(
+            left_alone(fitted, negatives, point)[0]
+        )
+
+
+def test_sensitivity_is_that_of_real_conversations() -> None:
+    conversations = mixed(1000)
+    fitted = fit(conversations, settings(**WANTED))
+    positives = [s for s in conversations if s.real and s.labelled.emotional]
+    found = {
+        name: np.mean([fitted.conversation_probability(s) >= p.conversation for s in positives])
+        for name, p in fitted.operating_points.items()
+    }
+    assert {name: p.sensitivity for name, p in fitted.operating_points.items()} == found
+    assert found["high_precision"] <= found["balanced"] <= found["high_recall"]
+
+
+def test_corpus_chooses_thresholds_only_where_nothing_real_is_given() -> None:
+    real, ours = sample(300), sample(300, real=False, intercept=2.0, seed=1)
+    lower = [scored([z - 4], False, real=False) for z in np.linspace(0, 1, 50)]
+    wanted = settings(balanced=0.9)
+    for conversations, deciding in ((real + ours, real), (ours + lower, ours + lower)):
+        fitted = fit(conversations, wanted)
+        negatives = [s for s in deciding if not s.labelled.emotional]
+        shares = left_alone(fitted, negatives, "balanced")
+        assert shares == pytest.approx([0.9, 0.9], abs=1 / len(negatives))
+
+
+@hypothesis_settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=40),
+    st.floats(0.01, 1),
+)
+def test_threshold_leaves_enough_alone_and_is_the_lowest_that_does(
+    values: list[int], wanted: float
+) -> None:
+    negatives = np.array(values) / 21
+    threshold = calibrate._threshold(negatives, wanted)
+    assert 0 < threshold <= 1
+    assert (negatives < threshold).mean() >= wanted - 1e-9
+    below = negatives[negatives < threshold].max()
+    assert (negatives < below).mean() < wanted
+
+
+def judged(n: int = 60) -> list[ScoredConversation]:
+    """Contrast pairs of both sets, and conversations without a partner or even an id."""
+    result = []
+    for i in range(n):
+        for emotional in (True, False):
+            name = f"{i}-{emotional}"
+            result.append(scored([0.0], emotional, id=name, pair=f"p{i}", real=i % 2 == 0))
+        result.append(scored([0.0], i % 5 == 0, id=f"single-{i}", real=i % 3 == 0))
+    return [*result, scored([0.0], False), scored([0.0], True)]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[ScoredConversation]]:
+    """What each fit was given; its result is its position in this list."""
+    calls: list[list[ScoredConversation]] = []
+
+    def record(rest: list[ScoredConversation], _: CalibrateSettings) -> int:
+        calls.append(rest)
+        return len(calls) - 1
+
+    monkeypatch.setattr(calibrate, "fit", record)
+    return calls
+
+
+def test_no_conversation_is_judged_by_a_fit_that_saw_it_or_its_partner(
+    seen: list[list[ScoredConversation]],
+) -> None:
+    conversations = judged()
+    fits = cross_fit(conversations, CalibrateSettings(folds=5))
+    assert len(fits) == len(conversations)
+    for one, call in zip(conversations, fits, strict=True):
+        rest = seen[call]
+        assert all(other is not one for other in rest)
+        pair = one.labelled.row["pair"]
+        assert pair is None or all(other.labelled.row["pair"] != pair for other in rest)
+
+
+def test_folds_are_even_and_each_has_all_kinds(seen: list[list[ScoredConversation]]) -> None:
+    conversations = judged()
+    fits = cross_fit(conversations, CalibrateSettings(folds=5))
+    assert len(seen) == len(set(fits)) == 5
+    for call, rest in enumerate(seen):
+        held_out = [s for s, f in zip(conversations, fits, strict=True) if f == call]
+        assert len(held_out) + len(rest) == len(conversations)
+        assert len(held_out) == pytest.approx(len(conversations) / 5, rel=0.2)
+        kinds = {(s.real, s.labelled.emotional) for s in held_out}
+        assert len(kinds) == 4
+
+
+def test_folds_depend_on_the_seed_alone(seen: list[list[ScoredConversation]]) -> None:
+    def held_out(seed: int) -> set[frozenset[int]]:
+        first = len(seen)
+        cross_fit(conversations, CalibrateSettings(folds=4), seed=seed)
+        return {frozenset(map(id, rest)) for rest in seen[first:]}
+
+    conversations = judged()
+    assert held_out(0) == held_out(0)
+    assert held_out(0) != held_out(1)
+
+
+def test_cross_fitted_calibrations_differ_but_little() -> None:
+    conversations = mixed(400)
+    whole = fit(conversations, settings())
+    parts = cross_fit(conversations, CalibrateSettings(folds=4))
+    slopes = {float(part.slopes[0]) for part in parts}
+    assert len(slopes) == 4
+    assert float(whole.slopes[0]) not in slopes
+    assert sorted(slopes) == pytest.approx([whole.slopes[0]] * 4, rel=0.3)
+
+
+def test_calibration_is_folded_into_the_head() -> None:
+    torch = pytest.importorskip("torch", reason="training needs affectlib[train]")
+    from training.model.export import fold_calibration
+
+    fitted = fit(sample(300), settings())
+    hidden = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    model = SimpleNamespace(classifier=torch.nn.Linear(8, len(OUTPUTS)))
+    with torch.no_grad():
+        before = model.classifier(hidden).numpy()
+        fold_calibration(model, fitted)
+        after = model.classifier(hidden).numpy()
+    assert after == pytest.approx(fitted.message_logits(before), abs=1e-5)

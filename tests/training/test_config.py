@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pydantic", reason="training needs affectlib[train]")
+
+from training.config import Recipe, RecipeError, load_recipe
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+RECIPE = """\
+name: toy
+version: 1.2.3
+encoder: {path: tiny}
+sources:
+  - {name: corpus, conversations: 10}
+  - {name: file, path: mine.jsonl}
+train: {epochs: 2}
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    file = tmp_path / "toy.yaml"
+    file.write_text(RECIPE, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_committed_recipe_loads_with_a_layout_that_fits(file: Path) -> None:
+    recipe = load_recipe(file)
+    assert recipe.sources
+    assert recipe.windows.settings().max_tokens <= 256
+    assert {"balanced", "high_precision", "high_recall"} == set(recipe.calibrate.specificity)
+
+
+def test_there_are_recipes_to_ship_to_try_and_to_fine_tune() -> None:
+    names = {file.stem for file in CONFIGS.glob("*.yaml")}
+    assert {"affect-small", "smoke", "finetune"} <= names
+
+
+def test_values_of_the_file_and_defaults(recipe_file: Path) -> None:
+    recipe = load_recipe(recipe_file)
+    assert recipe.version == "1.2.3"
+    assert recipe.train.epochs == 2
+    assert recipe.train.batch_size == 32
+    assert [source.name for source in recipe.sources] == ["corpus", "file"]
+    assert recipe.folder == Path("runs/toy")
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("colour: red", "'colour'"),
+        ("windows: {max_token: 9}", "'windows.max_token'"),
+        ("train: {epoch: 9}", "'train.epoch'"),
+        ("calibrate: {fold: 3}", "'calibrate.fold'"),
+    ],
+)
+def test_unknown_key_is_named(recipe_file: Path, line: str, key: str) -> None:
+    recipe_file.write_text(RECIPE.replace("train: {epochs: 2}", line), encoding="utf-8")
+    with pytest.raises(RecipeError, match="unknown key") as caught:
+        load_recipe(recipe_file)
+    assert key in str(caught.value)
+    assert str(recipe_file) in str(caught.value)
+
+
+def test_unknown_key_in_a_list_is_named_with_its_place(recipe_file: Path) -> None:
+    recipe_file.write_text(RECIPE.replace("path: mine.jsonl", "file: mine.jsonl"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"unknown key 'sources\.1\.file'"):
+        load_recipe(recipe_file)
+
+
+def test_every_problem_is_told_at_once(recipe_file: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe_file, ["train.epoch=1", "sources.0.weight=0", "seed=one"])
+    for part in ("'train.epoch'", "sources.0.weight", "seed"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("train.epochs=many", "train.epochs"),
+        ("sources.0.copies=0", "sources.0.copies"),
+        ("sources.0.wrapped=1.5", "sources.0.wrapped"),
+        ("sources.0.kind=bronze", "sources.0.kind"),
+    ],
+)
+def test_wrong_value_is_named(recipe_file: Path, override: str, key: str) -> None:
+    with pytest.raises(RecipeError, match=key.replace(".", r"\.")):
+        load_recipe(recipe_file, [override])
+
+
+def test_overrides_reach_nested_settings_lists_and_absent_sections(recipe_file: Path) -> None:
+    recipe = load_recipe(
+        recipe_file,
+        [
+            "train.epochs=0.5",
+            "sources.1.path=other.jsonl",
+            "calibrate.folds=3",
+            "languages=[fr]",
+            "sources.0.conversations=null",
+            "version='2'",
+        ],
+    )
+    assert recipe.train.epochs == 0.5
+    assert recipe.sources[1].path == "other.jsonl"
+    assert recipe.sources[0].conversations is None
+    assert recipe.calibrate.folds == 3
+    assert recipe.languages == ("fr",)
+    assert recipe.version == "2"
+
+
+def test_the_last_of_several_overrides_counts(recipe_file: Path) -> None:
+    assert load_recipe(recipe_file, ["seed=5", "seed=7"]).seed == 7
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["train.epochs", "sources.9.path=x", "sources.first.path=x", "name.first=x", "seed=[1"],
+)
+def test_bad_override_is_an_error_that_shows_it(recipe_file: Path, override: str) -> None:
+    with pytest.raises(RecipeError, match="--set") as caught:
+        load_recipe(recipe_file, [override])
+    assert override in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "name: [\n", ""])
+def test_file_that_is_no_mapping_is_named(recipe_file: Path, text: str) -> None:
+    recipe_file.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe_file)
+    assert str(recipe_file) in str(caught.value)
+
+
+def test_absent_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none\.yaml"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def test_digest_depends_on_every_setting(recipe_file: Path) -> None:
+    digest = load_recipe(recipe_file).digest()
+    assert load_recipe(recipe_file).digest() == digest
+    assert load_recipe(recipe_file, ["train.epochs=2.0"]).digest() == digest
+    changed = [
+        load_recipe(recipe_file, [override]).digest()
+        for override in ("seed=2", "train.epochs=3", "sources.1.path=b.jsonl", "version='2'")
+    ]
+    assert len({digest, *changed}) == 5
+
+
+def test_recipe_cannot_be_changed(recipe_file: Path) -> None:
+    recipe: Recipe = load_recipe(recipe_file)
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.train.epochs = 9
+
+
+def test_a_recipe_extends_another(recipe_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "more" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text(
+        "extends: ../toy.yaml\n"
+        "name: mine\n"
+        "sources: [{name: corpus}]\n"
+        "train: {learning_rate: 0.5}\n"
+        "windows: {max_tokens: 99}\n",
+        encoding="utf-8",
+    )
+    recipe, extended = load_recipe(file, ["seed=7"]), load_recipe(recipe_file)
+    assert recipe.name == "mine"
+    assert recipe.version == extended.version
+    assert recipe.train == extended.train.model_copy(update={"learning_rate": 0.5})
+    assert [source.conversations for source in recipe.sources] == [None]
+    assert recipe.windows.max_tokens == 99
+    assert recipe.seed == 7
+
+
+def test_a_wrong_setting_of_an_extended_recipe_is_named(recipe_file: Path, tmp_path: Path) -> None:
+    recipe_file.write_text(RECIPE + "colour: red\n", encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: toy.yaml\nname: mine\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="unknown key 'colour'"):
+        load_recipe(file)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("extends: b.yaml", "extends: a.yaml", "extends itself"),
+        ("extends: a.yaml", "", "extends itself"),
+        ("extends: c.yaml", "", "cannot be read"),
+        ("extends: [b.yaml]", "name: toy", "must be the name of a file"),
+    ],
+)
+def test_what_cannot_be_extended_is_told(
+    tmp_path: Path, first: str, second: str, message: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(first, encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(second, encoding="utf-8")
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(tmp_path / "a.yaml")

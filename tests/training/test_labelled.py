@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from affectlib.taxonomy import OUTPUTS
+from tests.conftest import assistant, user
+from training.data.labelled import SEVERAL_TURNS, from_gold, from_silver, read_labelled_file
+from training.data.sources import read_corpus
+
+CHAT = [user("fix my code"), assistant("Done."), user("I feel lost"), assistant("I am here.")]
+LONELY = {"shares_feelings", "seeks_company"}
+
+
+def gold(cues: list[str], turns: list[int], charge: int, messages: Any = CHAT) -> dict[str, Any]:
+    labels = {"charge": charge, "cues": cues, "turns": turns, "decoy": None}
+    return {"id": "a-1", "pair": "p1", "messages": messages, "labels": labels}
+
+
+def targets(row: dict[str, Any]) -> dict[int, dict[str, float]]:
+    """The known targets of each message by output; those that are unknown are left out."""
+    return named(from_gold(row, "corpus").targets())
+
+
+def named(by_message: dict[int, list[float]]) -> dict[int, dict[str, float]]:
+    return {
+        index: {
+            name: value
+            for name, value in zip(OUTPUTS, values, strict=True)
+            if not math.isnan(value)
+        }
+        for index, values in by_message.items()
+    }
+
+
+def shown(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value}
+
+
+def test_charged_turn_carries_the_label_and_its_cues() -> None:
+    found = targets(gold(["U1", "U4"], [2], 2))
+    assert shown(found[0]) == {}
+    assert shown(found[2]) == {"emotional": 1.0, "shares_feelings": 1.0, "seeks_company": 1.0}
+    assert len(found[0]) == len(found[2]) == 10
+
+
+def test_a_role_has_targets_of_its_own_outputs_alone() -> None:
+    found = targets(gold(["U1"], [2], 2))
+    assert set(found[1]) == set(found[3]) == {"shows_empathy", "claims_affection"}
+    assert not {"shows_empathy", "claims_affection"} & {*found[0], *found[2]}
+
+
+def test_cue_of_several_charged_turns_is_less_sure_at_each() -> None:
+    found = targets(gold(["U1", "A1"], [1, 2], 3))
+    for index in (0, 2):
+        assert shown(found[index]) == {"emotional": 1.0, "shares_feelings": SEVERAL_TURNS}
+    for index in (1, 3):
+        assert shown(found[index]) == {"shows_empathy": SEVERAL_TURNS}
+    assert 0.5 < SEVERAL_TURNS < 1
+
+
+def test_cue_of_an_uncharged_conversation_is_unknown_and_others_are_absent() -> None:
+    found = targets(gold(["U7", "A1"], [], 1))
+    for index in (0, 2):
+        assert "humanizes_assistant" not in found[index]
+        assert found[index]["emotional"] == 0.0
+        assert shown(found[index]) == {}
+        assert len(found[index]) == 9
+    for index in (1, 3):
+        assert found[index] == {"claims_affection": 0.0}
+
+
+def test_assistant_cue_is_known_only_in_the_answer_to_a_charged_turn() -> None:
+    found = targets(gold(["U1", "A1"], [2], 2))
+    assert "shows_empathy" not in found[1]
+    assert found[3] == {"shows_empathy": 1.0, "claims_affection": 0.0}
+
+
+def test_assistant_that_speaks_first_answers_no_charged_turn() -> None:
+    found = targets(gold(["A2", "U1"], [1], 2, [assistant("Hi, love"), user("I miss you")]))
+    assert "claims_affection" not in found[0]
+    assert found[0] == {"shows_empathy": 0.0}
+
+
+def test_cues_labelled_by_turn_hold_for_that_turn_and_its_answer_alone() -> None:
+    row = gold(["A1", "U1", "U7"], [2], 2)
+    row["labels"]["turn_cues"] = {"1": ["U7"], "2": ["U1", "A1"]}
+    found = targets(row)
+    assert shown(found[0]) == {"humanizes_assistant": 1.0}
+    assert shown(found[1]) == {}
+    assert shown(found[2]) == {"emotional": 1.0, "shares_feelings": 1.0}
+    assert shown(found[3]) == {"shows_empathy": 1.0}
+    assert [len(found[index]) for index in range(4)] == [10, 2, 10, 2]
+
+
+def test_cues_of_a_turn_hold_for_every_answer_up_to_the_next_one() -> None:
+    messages = [assistant("Hello."), user("I feel lost"), assistant("Oh."), assistant("I am here.")]
+    row = gold(["A1", "U1"], [1], 2, messages)
+    row["labels"]["turn_cues"] = {"1": ["U1", "A1"]}
+    found = targets(row)
+    assert shown(found[0]) == {}
+    assert shown(found[2]) == shown(found[3]) == {"shows_empathy": 1.0}
+
+
+def test_cues_by_turn_add_up_to_those_of_the_conversation() -> None:
+    rows = [row for row in read_corpus() if "turn_cues" in row["labels"]]
+    assert len(rows) > 500
+    for row in rows:
+        codes = {code for of_turn in row["labels"]["turn_cues"].values() for code in of_turn}
+        assert codes == set(row["labels"]["cues"]), row["id"]
+
+
+def test_system_and_tool_messages_have_no_targets_and_do_not_count_as_turns() -> None:
+    messages = [{"role": "system", "content": "Be kind."}, user("hi"), user("I feel lost")]
+    found = targets(gold(["U1"], [2], 2, messages))
+    assert set(found) == {1, 2}
+    assert [found[index]["emotional"] for index in (1, 2)] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("charge", "emotional"), [(0, False), (1, False), (2, True), (3, True)])
+def test_conversation_is_emotional_from_charge_two(charge: int, emotional: bool) -> None:
+    assert from_gold(gold([], [1] if emotional else [], charge), "corpus").emotional is emotional
+
+
+def test_gold_keeps_what_the_row_says_but_no_text() -> None:
+    labelled = from_gold(gold(["U1"], [2], 2), "corpus")
+    assert labelled.row["pair"] == "p1"
+    assert "messages" not in labelled.row
+    assert labelled.conversation.id == "a-1"
+
+
+def test_corpus_conversation_is_emotional_exactly_if_a_message_is() -> None:
+    for row in read_corpus():
+        labelled = from_gold(row, "corpus")
+        charged = [values[0] for values in labelled.targets().values() if values[0] == 1.0]
+        assert bool(charged) is labelled.emotional
+        assert len(charged) == len(row["labels"]["turns"])
+
+
+def test_silver_task_is_uncharged_in_every_message_and_has_no_cue() -> None:
+    row = {"id": 7, "messages": CHAT}
+    labelled = from_silver(row, "toy", emotional=False)
+    found = named(labelled.targets())
+    assert all(shown(values) == {} for values in found.values())
+    assert [len(found[index]) for index in range(4)] == [10, 2, 10, 2]
+    assert labelled.conversation.id == "7"
+
+
+def test_silver_emotional_is_charged_in_every_user_message_and_its_cues_are_unknown() -> None:
+    found = named(from_silver({"id": 7, "messages": CHAT}, "toy", emotional=True).targets())
+    assert found == {0: {"emotional": 1.0}, 1: {}, 2: {"emotional": 1.0}, 3: {}}
+
+
+def test_silver_takes_other_speakers_for_users_and_drops_messages_without_text() -> None:
+    messages = [{"role": "other", "content": "hello"}, assistant(None), user("bye")]
+    labelled = from_silver({"id": 1, "messages": messages}, "toy", emotional=False)
+    assert [(m.role, m.content) for m in labelled.conversation.messages] == [
+        ("user", "hello"),
+        ("user", "bye"),
+    ]
+
+
+def test_gold_takes_other_speakers_for_users() -> None:
+    labels = {"charge": 2, "cues": [], "turns": [1]}
+    row = {"id": "l", "messages": [{"role": "other", "content": "I miss her."}], "labels": labels}
+    assert shown(named(from_gold(row, "toy").targets())[0]) == {"emotional": 1.0}
+
+
+def write_jsonl(path: Path, *rows: Any) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def write_csv(path: Path, *rows: tuple[str, ...], header: str = "") -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow((header or "conversation_id role content label").split())
+        writer.writerows(rows)
+    return path
+
+
+def test_jsonl_with_turns_and_cues(tmp_path: Path) -> None:
+    row = {"id": 5, "messages": CHAT, "label": "emotional", "turns": [2], "cues": sorted(LONELY)}
+    [labelled] = read_labelled_file(write_jsonl(tmp_path / "mine.jsonl", row))
+    assert labelled.emotional
+    assert labelled.charged == {2}
+    assert labelled.cues == LONELY
+    assert labelled.conversation.id == "5"
+    assert shown(named(labelled.targets())[2]).keys() == {"emotional", *LONELY}
+
+
+def test_jsonl_without_turns_takes_the_longest_user_message_for_the_charged_one(
+    tmp_path: Path,
+) -> None:
+    messages = [user("hi"), assistant("A very long answer, longer than all."), user("I feel lost")]
+    rows = [{"messages": messages, "label": label} for label in ("emotional", "task")]
+    charged, plain = read_labelled_file(write_jsonl(tmp_path / "mine.jsonl", *rows))
+    assert named(charged.targets()) == {0: {"emotional": 0.0}, 1: {}, 2: {"emotional": 1.0}}
+    assert named(plain.targets()) == {0: {"emotional": 0.0}, 1: {}, 2: {"emotional": 0.0}}
+
+
+def test_jsonl_may_have_empty_lines_and_a_byte_order_mark(tmp_path: Path) -> None:
+    line = json.dumps({"messages": CHAT, "label": "task"})
+    (tmp_path / "mine.jsonl").write_text(f"\ufeff{line}\n\n{line}\n", encoding="utf-8")
+    assert len([*read_labelled_file(tmp_path / "mine.jsonl")]) == 2
+
+
+VALID = {"messages": CHAT, "label": "task"}
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ([], '"messages"'),
+        ({"label": "task"}, '"messages"'),
+        ({**VALID, "messages": "secret words"}, '"messages"'),
+        ({**VALID, "messages": []}, "empty"),
+        ({**VALID, "messages": [assistant("secret words")]}, "no message of the user"),
+        ({**VALID, "messages": [user("a"), user(None)]}, "messages[1].content"),
+        ({**VALID, "messages": [{"role": "boss", "content": "secret words"}]}, "messages[0].role"),
+        ({**VALID, "messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": CHAT}, '"label"'),
+        ({**VALID, "label": "sad"}, '"label"'),
+        ({**VALID, "label": ["task"]}, '"label"'),
+        ({**VALID, "label": "emotional", "turns": [3]}, '"turns": expected a list of numbers'),
+        ({**VALID, "label": "emotional", "turns": [0]}, '"turns"'),
+        ({**VALID, "label": "emotional", "turns": 2}, '"turns"'),
+        ({**VALID, "label": "emotional", "turns": ["2"]}, '"turns"'),
+        ({**VALID, "turns": [1]}, '"turns": 1 charged turns in a conversation labelled task'),
+        ({**VALID, "label": "emotional", "turns": []}, '"turns": 0 charged turns'),
+        ({**VALID, "cues": ["U1"]}, '"cues"'),
+        ({**VALID, "cues": "in_crisis"}, '"cues"'),
+        ({**VALID, "cues": [["in_crisis"]]}, '"cues"'),
+    ],
+)
+def test_malformed_row_of_jsonl_is_named_with_file_line_and_field(
+    tmp_path: Path, row: Any, problem: str
+) -> None:
+    path = write_jsonl(tmp_path / "mine.jsonl", VALID, row)
+    with pytest.raises(ValueError, match="line 2") as caught:
+        list(read_labelled_file(path))
+    assert str(path) in str(caught.value)
+    assert problem in str(caught.value)
+    assert "secret words" not in str(caught.value)
+
+
+@pytest.mark.parametrize("broken", [b'{"messages": [', b'{"label": "caf\xe9"}', b"[1, 2"])
+def test_line_that_is_not_json_is_named(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(json.dumps(VALID).encode() + b"\n" + broken)
+    with pytest.raises(ValueError, match=r"mine\.jsonl, line 2: not JSON"):
+        list(read_labelled_file(path))
+
+
+def test_csv_labels_each_message_of_the_user(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "mine.csv",
+        ("c1", "Human", "fix my code", "task"),
+        ("c2", "user", "sort a list", "task"),
+        ("c1", "assistant", "Done.", ""),
+        ("c1", "prompter", "I feel lost", "emotional"),
+        ("c1", "user", "thanks", ""),
+    )
+    first, second = read_labelled_file(path)
+    assert first.conversation.id == "c1"
+    assert [m.role for m in first.conversation.messages] == ["user", "assistant", "user", "user"]
+    assert first.emotional
+    assert first.charged == {2}
+    assert not second.emotional
+    assert second.charged == set()
+    assert second.cues is None
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (("c2", "user", "secret words", "sad"), 'field "label"'),
+        (("c2", "user", "secret words", ""), 'field "label"'),
+        (("c2", "user", "secret words"), 'field "label"'),
+        (("c2", "boss", "secret words", "task"), "messages[0].role"),
+        (("c2", "user"), "messages[0].content"),
+        (("c2", "assistant", "secret words", ""), "no message of the user"),
+        (("c2", "user", " ", "task"), "no message of the user"),
+    ],
+)
+def test_malformed_row_of_csv_is_named_with_file_and_conversation(
+    tmp_path: Path, row: tuple[str, ...], problem: str
+) -> None:
+    path = write_csv(tmp_path / "mine.csv", ("c1", "user", "hi", "task"), row)
+    with pytest.raises(ValueError, match="conversation 'c2'") as caught:
+        list(read_labelled_file(path))
+    assert str(path) in str(caught.value)
+    assert problem in str(caught.value)
+    assert "secret words" not in str(caught.value)
+
+
+def test_csv_without_a_column_or_an_id_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "mine.csv", header="conversation_id role text")
+    with pytest.raises(ValueError, match=r"mine\.csv: missing columns content, label"):
+        list(read_labelled_file(path))
+    path = write_csv(tmp_path / "mine.csv", ("c1", "user", "hi", "task"), ("", "user", "a", "task"))
+    with pytest.raises(ValueError, match=r'mine\.csv, line 3: field "conversation_id"'):
+        list(read_labelled_file(path))
+
+
+def test_csv_may_have_long_messages(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "mine.csv", ("c1", "user", "x" * 200_000, "task"))
+    [labelled] = read_labelled_file(path)
+    assert len(labelled.conversation.messages[0].content) == 200_000
+
+
+def test_csv_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes(b"conversation_id,role,content,label\nc1,user,caf\xe9,task\n")
+    with pytest.raises(ValueError, match=r"mine\.csv, after line \d+: cannot be read as CSV"):
+        list(read_labelled_file(path))

@@ -1,0 +1,108 @@
+"""The int8 graph: near to what it was made from, and the same whatever is in the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+onnx = pytest.importorskip("onnx", reason="needs affectlib[train]")
+onnxruntime = pytest.importorskip("onnxruntime")
+torch = pytest.importorskip("torch", reason="needs affectlib[train]")
+
+from affectlib.taxonomy import OUTPUTS  # noqa: E402
+from training.model.export import export_onnx  # noqa: E402
+
+VOCABULARY = 50
+PADDING = 1
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return BertForSequenceClassification(
+            BertConfig(
+                vocab_size=VOCABULARY,
+                hidden_size=48,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=96,
+                max_position_embeddings=64,
+                initializer_range=0.2,
+                pad_token_id=PADDING,
+                num_labels=len(OUTPUTS),
+            )
+        ).eval()
+
+
+@pytest.fixture(scope="module")
+def session(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    path: Path = tmp_path_factory.mktemp("int8") / "model.int8.onnx"
+    export_onnx(model, path)
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def batch_of(windows: list[list[int]], padding: int = 0) -> dict[str, Any]:
+    length = max(map(len, windows)) + padding
+    ids = np.full((len(windows), length), PADDING)
+    mask = np.zeros_like(ids)
+    for row, window in enumerate(windows):
+        ids[row, : len(window)] = window
+        mask[row, : len(window)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def logits_of(session: Any, windows: list[list[int]], padding: int = 0) -> Any:
+    return session.run(["logits"], batch_of(windows, padding))[0]
+
+
+def test_logits_are_near_those_of_the_weights(model: Any, session: Any) -> None:
+    rng = np.random.default_rng(0)
+    windows = [rng.integers(2, VOCABULARY, length).tolist() for length in (3, 9, 20, 40)]
+    feed = {name: torch.from_numpy(value) for name, value in batch_of(windows).items()}
+    with torch.inference_mode():
+        exact = model(**feed).logits.numpy()
+    assert np.ptp(exact) > 0.5, "a constant would agree with anything"
+    assert np.abs(logits_of(session, windows) - exact).max() < 0.03 * np.ptp(exact)
+
+
+def products_of_first_tokens(path: Path) -> tuple[int, int]:
+    """How many products of integers there are, and how many of them of first tokens alone."""
+    nodes = onnx.load(path).graph.node
+    flat = [node for node in nodes if node.op_type == "QuantizeLinear"]
+    of_first = {node.output[0] for node in flat if "first" in node.input[2]}
+    multiplied = [node.input[0] for node in nodes if node.op_type == "MatMulIntegerToFloat"]
+    return len(multiplied), sum(name in of_first for name in multiplied)
+
+
+def test_last_layer_computes_the_first_token_alone(model: Any, tmp_path: Path) -> None:
+    paths = tmp_path / "first.onnx", tmp_path / "every.onnx"
+    for path, every_token in zip(paths, (False, True), strict=True):
+        export_onnx(model, path, every_token=every_token)
+    # Of the six products of the last layer, keys and values alone need all tokens.
+    assert products_of_first_tokens(paths[0]) == (12, 4)
+    assert products_of_first_tokens(paths[1]) == (12, 0)
+    windows = [[2, 3, 4], [5, 6, 7, 8, 9, 10, 11]]
+    first, every = (
+        logits_of(onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]), windows)
+        for path in paths
+    )
+    np.testing.assert_allclose(first, every, atol=1e-5)
+
+
+window = st.lists(st.integers(2, VOCABULARY - 1), min_size=1, max_size=40)
+
+
+@given(mates=st.lists(window, min_size=1, max_size=6), padding=st.integers(0, 9))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_no_window_depends_on_its_batch_mates(session: Any, mates: Any, padding: int) -> None:
+    together = logits_of(session, mates, padding)
+    for row, lone in enumerate(mates):
+        np.testing.assert_allclose(together[row], logits_of(session, [lone])[0], atol=2e-5)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+pytest.importorskip("pydantic", reason="training needs affectlib[train]")
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affectlib.conversation import parse_conversation
+from tests.conftest import assistant, user
+from training.config import AugmentSettings
+from training.data.augment import Augmenter
+from training.data.surroundings import surrounded
+
+
+@given(st.text(min_size=1), st.integers(0, 2**32))
+def test_message_stays_whole_and_something_is_around_it(text: str, seed: int) -> None:
+    found = surrounded(text, random.Random(seed))
+    assert text in found
+    assert len(found) > len(text)
+    assert found == surrounded(text, random.Random(seed))
+
+
+def test_there_is_much_that_can_stand_around_a_message() -> None:
+    found = {surrounded("so sad", random.Random(seed)) for seed in range(2000)}
+    assert len(found) > 1000
+    beginnings = {text.split("so sad")[0] for text in found}
+    assert {"", '"', "<p>", "Me: "} < beginnings
+
+
+def test_only_the_users_messages_are_surrounded() -> None:
+    chat = parse_conversation([user("hi"), assistant("yes?"), user("go")])
+    settings = AugmentSettings(
+        **dict.fromkeys(("terse", "typos", "impersonal"), 0.0), surrounded=1.0
+    )
+    found = Augmenter(settings, [], random.Random(0)).rewrite(chat, "en").messages
+    assert [m.content for m in found if m.role == "assistant"] == ["yes?"]
+    for before, after in zip(chat.user_messages, (found[0], found[2]), strict=True):
+        assert before.content in after.content
+        assert before.content != after.content

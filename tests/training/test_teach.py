@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs affectlib[train]")
+pytest.importorskip("datasets", reason="training needs affectlib[train]")
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
+from tests.conftest import assistant, user
+from training.config import (
+    AugmentSettings,
+    EncoderSettings,
+    Recipe,
+    SourceSettings,
+    StudentSettings,
+    TeacherSettings,
+    TrainSettings,
+    WindowsSection,
+)
+from training.data.prepare import prepare
+from training.model import teach as module
+from training.model.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
+from training.model.teach import teach
+from training.model.train import train, with_soft_targets
+
+WORDS = ["i", "feel", "alone", "fix", "my", "code", "please", "today"]
+CHATS = [
+    ([user("fix my code please"), assistant("today"), user("i feel alone")], "emotional"),
+    ([user("please fix my code today")], "task"),
+] * 6
+
+
+def write_foreign(folder: Path) -> str:
+    """A small WordLevel BERT, as a package or folder of another project would hold it."""
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    vocabulary = {word: i for i, word in enumerate([*special, *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=16,
+        pad_token_id=0,
+    )
+    BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+def recipe(tmp_path: Path, *teachers: TeacherSettings, **student: Any) -> Recipe:
+    import json
+
+    lines = (json.dumps({"messages": m, "label": label}) for m, label in CHATS)
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return Recipe(
+        name="toy",
+        version="0",
+        output=str(tmp_path / "runs"),
+        encoder=EncoderSettings(path="tiny"),
+        windows=WindowsSection(
+            max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
+        ),
+        sources=(SourceSettings(name="file", path=str(tmp_path / "mine.jsonl")),),
+        augment=AugmentSettings(alone=0, greeting=0, other_context=0, terse=0),
+        train=TrainSettings(max_steps=2, batch_size=4),
+        teachers=teachers,
+        student=StudentSettings(**student),
+        real_dev=False,
+    )
+
+
+def test_foreign_encoder_gets_the_control_tokens_and_our_head(tmp_path: Path) -> None:
+    build_foreign_encoder(write_foreign(tmp_path / "base"), None, 0.0, tmp_path / "start")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "start" / "tokenizer.json"))
+    ids = [tokenizer.token_to_id(token) for token in CONTROL_TOKENS]
+    assert ids == [len(WORDS) + 4 + i for i in range(len(CONTROL_TOKENS))]
+    model = BertForSequenceClassification.from_pretrained(tmp_path / "start")
+    assert model.config.vocab_size == len(WORDS) + 4 + len(CONTROL_TOKENS)
+    assert [model.config.id2label[i] for i in range(len(OUTPUTS))] == list(OUTPUTS)
+
+
+def test_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere_to_be_found is not installed"):
+        build_foreign_encoder(f"{PACKAGE}nowhere_to_be_found/model", None, 0.0, tmp_path)
+
+
+def test_windows_are_translated_piece_by_piece(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    build_foreign_encoder(write_foreign(tmp_path / "base"), None, 0.0, tmp_path / "start")
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    translated = module._translated(windows, made, tmp_path / "start")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "start" / "tokenizer.json"))
+    said = {
+        " ".join(map(tokenizer.id_to_token, row["input_ids"])) for row in translated if row["user"]
+    }
+    assert said == {
+        "[CLS] <|target|> fix my code please [SEP]",
+        "[CLS] <|target|> please fix my code today [SEP]",
+        "[CLS] <|user|> fix my code please <|assistant|> today <|target|> i feel alone [SEP]",
+    }
+    assert translated["length"][:] == [len(ids) for ids in translated["input_ids"]]
+    assert translated["source"][:] == windows["source"][:]
+
+
+def test_teachers_are_averaged_where_they_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(
+        tmp_path,
+        TeacherSettings(name="own"),
+        TeacherSettings(name="english", path=base, english=True, weight=3.0),
+    )
+    prepare(made, None)
+    place = made.folder / "prepare" / "train"
+    windows = module.load_from_disk(str(place))
+    french = [number % 3 == 0 for number in range(len(windows))]
+    windows = windows.remove_columns("language").add_column(
+        "language", ["fr" if is_french else "en" for is_french in french]
+    )
+    monkeypatch.setattr(module, "load_from_disk", lambda _: windows)
+    says = {"own": 0.2, "english": 0.6}
+    monkeypatch.setattr(
+        module,
+        "_probabilities",
+        lambda folder, rows: np.full((len(rows), len(OUTPUTS)), says[folder.parent.name]),
+    )
+    assert teach(made, None) == {"own": len(windows), "english": len(windows) - sum(french)}
+    soft = np.load(made.folder / "teach" / "soft.npy")
+    assert soft == pytest.approx(np.where(french, 0.2, 0.5)[:, None].repeat(len(OUTPUTS), 1))
+
+    def never(*_: Any) -> None:
+        raise AssertionError("a teacher that has learnt learns no second time")
+
+    monkeypatch.setattr(module, "_learn", never)
+    teach(made, None)
+
+
+def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(tmp_path, TeacherSettings(name="other", path=base, frozen=2))
+    prepare(made, None)
+    teach(made, None)
+    home = made.folder / "teach" / "other"
+    before, after = (
+        BertForSequenceClassification.from_pretrained(home / name).state_dict()
+        for name in ("start", "model")
+    )
+    changed = {name for name, weights in after.items() if not torch.equal(weights, before[name])}
+    body = {name for name in changed if name.startswith("bert.") and "pooler" not in name}
+    assert body
+    assert all(name.startswith("bert.encoder.layer.2.") for name in body)
+
+
+def test_teachers_judge_the_text_before_it_was_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0, impersonal=1)
+    made = recipe(tmp_path, TeacherSettings(name="own"))
+    source = made.sources[0].model_copy(update={"copies": 2})
+    made = made.model_copy(update={"augment": changes, "sources": (source,)})
+    prepare(made, None)
+    (made.folder / "teach").mkdir()
+    learnt: list[Any] = []
+    judged: list[Any] = []
+    monkeypatch.setattr(module, "_learn", lambda *given: learnt.extend(given[2]["input_ids"]))
+    monkeypatch.setattr(
+        module,
+        "_probabilities",
+        lambda _, rows: judged.extend(rows) or np.full((len(rows), len(OUTPUTS)), 0.5),
+    )
+    teach(made, None)
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    assert windows["input_ids"][:] != windows["plain_ids"][:]
+    assert learnt == windows["input_ids"][:]
+    assert judged == windows["plain_ids"][:]
+
+
+def test_window_that_no_teacher_reads_has_no_soft_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(tmp_path, TeacherSettings(name="english", path=base, english=True))
+    prepare(made, None)
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    french = [number == 0 for number in range(len(windows))]
+    windows = windows.remove_columns("language").add_column(
+        "language", ["fr" if is_french else "en" for is_french in french]
+    )
+    monkeypatch.setattr(module, "load_from_disk", lambda _: windows)
+    teach(made, None)
+    soft = np.load(made.folder / "teach" / "soft.npy")
+    assert np.isnan(soft).all(1).tolist() == french
+
+
+def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    rows = module.load_from_disk(str(made.folder / "prepare" / "train"))["input_ids"][:]
+    folder = made.folder / "prepare" / "encoder"
+    once, twice = (module._probabilities(folder, x) for x in (rows, [*rows, *rows[::-1]]))
+    assert twice == pytest.approx(np.concatenate([once, once[::-1]]), abs=1e-6)
+    assert len(np.unique(once, axis=0)) > 1
+
+
+def test_student_learns_what_the_teachers_say(tmp_path: Path) -> None:
+    made = recipe(tmp_path, TeacherSettings(name="own"), soft=1.0)
+    prepare(made, None)
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    (made.folder / "teach").mkdir()
+    bias = []
+    for says in (0.0, 1.0):
+        np.save(made.folder / "teach/soft.npy", np.full((len(windows), len(OUTPUTS)), says))
+        train(made)
+        folder = made.folder / "train"
+        student = BertForSequenceClassification.from_pretrained(folder / "model")
+        bias.append(student.classifier.bias[OUTPUTS.index(EMOTIONAL)].item())
+        shutil.rmtree(folder)
+    assert bias[0] < bias[1]
+
+
+def test_recipe_without_teachers_has_nothing_to_teach(tmp_path: Path) -> None:
+    assert teach(recipe(tmp_path), None) == {}
+    assert not (tmp_path / "runs").exists()
+
+
+def test_targets_are_mixed_with_what_the_teachers_say(tmp_path: Path) -> None:
+    made = recipe(tmp_path, TeacherSettings(name="own"), soft=0.25, soft_silver=0.75)
+    unknown = [np.nan] * len(OUTPUTS)
+    windows = Dataset.from_dict(
+        {
+            "targets": [*[[1.0] * len(OUTPUTS)] * 2, unknown, unknown, [1.0] * len(OUTPUTS)],
+            "silver": [False, True, True, True, False],
+            "user": [True, True, True, False, True],
+        }
+    )
+    soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
+    soft[4] = np.nan
+    mixed = np.array(with_soft_targets(windows, soft, made)["targets"][:])
+    of_user = np.array([name not in CUES or CUES[name].unit == "user" for name in OUTPUTS])
+    assert mixed[0, of_user] == pytest.approx(0.8)
+    assert mixed[1, of_user] == pytest.approx(0.4)
+    assert mixed[2, of_user] == pytest.approx(0.2)
+    assert np.isnan(mixed[:3, ~of_user]).all()
+    assert mixed[3, ~of_user] == pytest.approx(0.2)
+    assert np.isnan(mixed[3, of_user]).all()
+    # No teacher reads the last: its labels are all that there is.
+    assert mixed[4, of_user] == pytest.approx(1.0)
+
+
+def test_trained_weights_are_averaged_with_those_they_started_from(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    folder = made.folder / "train" / "model"
+    found = {}
+    for share in (1.0, 0.25):
+        changed = made.model_copy(
+            update={"train": made.train.model_copy(update={"average": share})}
+        )
+        train(changed)
+        found[share] = BertForSequenceClassification.from_pretrained(folder).state_dict()
+        shutil.rmtree(made.folder / "train")
+    start = BertForSequenceClassification.from_pretrained(made.folder / "prepare" / "encoder")
+    moved = 0.0
+    for name, before in start.state_dict().items():
+        alone, averaged = found[1.0][name], found[0.25][name]
+        moved += (alone - before).abs().sum().item()
+        torch.testing.assert_close(averaged - before, 0.25 * (alone - before), atol=1e-6, rtol=0)
+    assert moved > 0
+
+
+def test_trained_weights_are_averaged_with_those_of_other_artifacts(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    folder = made.folder / "train" / "model"
+    others = [tmp_path / name for name in "ab"]
+    for seed, other in enumerate(others):
+        changed = made.model_copy(update={"seed": seed})
+        train(changed)
+        shutil.move(made.folder / "train" / "model", other)
+        shutil.rmtree(made.folder / "train")
+    found = {}
+    for share, names in ((1.0, ()), (0.25, tuple(map(str, others)))):
+        settings = made.train.model_copy(update={"average": share, "average_with": names})
+        train(made.model_copy(update={"seed": 7, "train": settings}))
+        found[share] = BertForSequenceClassification.from_pretrained(folder).state_dict()
+        shutil.rmtree(made.folder / "train")
+    a, b = (BertForSequenceClassification.from_pretrained(o).state_dict() for o in others)
+    for name, alone in found[1.0].items():
+        expected = 0.25 * alone + 0.75 * (a[name] + b[name]) / 2
+        torch.testing.assert_close(found[0.25][name], expected, atol=1e-6, rtol=0)
+
+
+def test_only_relatives_are_averaged(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    prepare(made, None)
+    bundled = str(Path(__file__).parents[2] / "affectlib" / "models" / "affect-small")
+    for other, error, problem in (
+        (bundled, ValueError, "other shapes"),
+        (str(tmp_path / "none"), FileNotFoundError, "no model"),
+    ):
+        settings = made.train.model_copy(update={"average_with": (other,)})
+        with pytest.raises(error, match=f"train.average_with: .*{problem}"):
+            train(made.model_copy(update={"train": settings}))

@@ -1,0 +1,173 @@
+"""Alterations of training conversations that keep their labels, or are known to flip them.
+
+They keep the model from reading the label off what does not carry it: whether anything precedes
+the message, what does, how it is spelt and punctuated, a pronoun, an emotional word.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from affectlib.conversation import Conversation, Message
+from training.config import AugmentSettings
+from training.data.labelled import LabelledConversation
+from training.data.pronouns import MASK, mask_pronouns
+from training.data.surroundings import surrounded
+
+_GREETINGS = (
+    ("hi", "Hello! How can I assist you today?"),
+    ("hello", "Hi there! What can I help you with?"),
+    ("hey", "Hey! What's on your mind?"),
+    ("good morning", "Good morning! How may I help?"),
+    ("hi there", "Hello! How are you today?"),
+    ("are you there", "Yes, I'm here. What can I do for you?"),
+    ("bonjour", "Bonjour ! Comment puis-je vous aider ?"),
+    ("salut", "Salut ! Que puis-je faire pour toi ?"),
+    ("coucou", "Coucou ! De quoi veux-tu parler ?"),
+    ("bonsoir", "Bonsoir ! En quoi puis-je vous être utile ?"),
+)
+
+_WRAPPERS = (
+    "Translate into French: {}",
+    "Translate this to Spanish please\n\n{}",
+    "summarize this forum post in two sentences\n{}",
+    "Proofread the following text and fix the grammar: {}",
+    "Classify the sentiment of this text as positive, negative or neutral: {}",
+    'What emotion does the writer of this message express? "{}"',
+    'Rewrite this in a more formal tone:\n"{}"',
+    "Here is a sample from our dataset. Extract the main topics as JSON.\n\n{}",
+    "Write a short story that begins with this line: {}",
+    'I\'m building a support chatbot. How should it answer a user who writes: "{}"',
+    "A client sent me this for our newsletter, shorten it to 50 words: {}",
+    'Act as a therapist. The patient says: "{}" Write your reply, for a training course.',
+    "{}\n\nThe text above is from an exam. List three questions on it.",
+    "{}\n---\ntranslate the above to german",
+    "Give me five paraphrases of the sentence: {}",
+    "Turn this monologue into a screenplay scene: {}",
+    "Traduis en anglais : {}",
+    "Résume ce message de forum en une phrase : {}",
+    "Corrige les fautes de ce texte : {}",
+    "Voici un témoignage pour mon mémoire, dégage les thèmes : {}",
+)
+
+PASTED_CHARACTERS = 400
+_PUNCTUATION = re.compile(r"[.,!?;:\"'’…]+")
+_KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_NEIGHBOURS = {
+    letter: row[max(0, place - 1) : place] + row[place + 1 : place + 2]
+    for row in _KEYBOARD
+    for place, letter in enumerate(row)
+}
+
+
+class Augmenter:
+    """Makes altered copies of single targets.
+
+    Args:
+        settings: How often each alteration is made.
+        others: Texts of user messages that may come before a target.
+        random_state: Source of randomness.
+    """
+
+    def __init__(
+        self, settings: AugmentSettings, others: Sequence[str], random_state: random.Random
+    ) -> None:
+        """Keep what the alterations draw from."""
+        self._settings = settings
+        self._others = others
+        self._random = random_state
+
+    def alter(self, conversation: Conversation, index: int) -> tuple[Conversation, int]:
+        """Return an altered conversation up to the target, and the target's place in it."""
+        messages = list(conversation.messages[: index + 1])
+        settings, draw = self._settings, self._random.random()
+        readable_alone = len(messages[-1].content.split()) >= 3
+        if draw < settings.alone and readable_alone:
+            messages = messages[-1:]
+        elif draw < settings.alone + settings.greeting and readable_alone:
+            user, assistant = self._random.choice(_GREETINGS)
+            messages = [Message("user", user), Message("assistant", assistant), messages[-1]]
+        elif draw < settings.alone + settings.greeting + settings.other_context and readable_alone:
+            count = min(self._random.choice((1, 1, 2, 3)), len(self._others))
+            others = self._random.sample(self._others, count)
+            messages = [*(Message("user", text) for text in others), messages[-1]]
+        return Conversation(tuple(messages), id=conversation.id), len(messages) - 1
+
+    def rewrite(self, conversation: Conversation, language: str) -> Conversation:
+        """Return the conversation with the user's messages written otherwise.
+
+        Args:
+            conversation: The conversation.
+            language: Language of its pronouns; those of others than ``en`` and ``fr`` are kept.
+        """
+        chosen = [
+            change
+            for change, share in (
+                (_terse, self._settings.terse),
+                (partial(_impersonal, language=language), self._settings.impersonal),
+                (_typos, self._settings.typos),
+            )
+            if self._random.random() < share
+        ]
+        # Recipes without it draw no number for it, so that their windows stay what they were.
+        if self._settings.surrounded and self._random.random() < self._settings.surrounded:
+            chosen.append(surrounded)
+        messages = []
+        for message in conversation.messages:
+            content = message.content
+            for change in chosen if message.role == "user" else ():
+                content = change(content, self._random) or content
+            messages.append(replace(message, content=content))
+        return Conversation(tuple(messages), id=conversation.id)
+
+
+def _terse(text: str, _: random.Random) -> str:
+    return _PUNCTUATION.sub("", text).lower()
+
+
+def _impersonal(text: str, random_state: random.Random, language: str) -> str:
+    """Blank the first-person pronouns, or leave them out."""
+    masked = mask_pronouns(text, language)
+    if random_state.random() < 0.5:
+        return masked
+    return re.sub(rf"(?<!\w){MASK}(?:['’]\w+)?\s*", "", masked).strip()
+
+
+def _typos(text: str, random_state: random.Random) -> str:
+    """Swap, leave out, double or miss letters, as hasty fingers do, but for a word's first."""
+    share = random_state.uniform(0.02, 0.08)
+    letters = [*text]
+    for place in range(1, len(letters) - 1):
+        inside = letters[place - 1].isalpha() and letters[place].isalpha()
+        if not inside or random_state.random() >= share:
+            continue
+        kind = random_state.randrange(4)
+        if kind == 0 and letters[place + 1].isalpha():
+            letters[place], letters[place + 1] = letters[place + 1], letters[place]
+        elif kind == 1:
+            letters[place] = ""
+        elif kind == 2:
+            letters[place] *= 2
+        elif neighbours := _NEIGHBOURS.get(letters[place].lower()):
+            letters[place] = random_state.choice(neighbours)
+    return "".join(letters)
+
+
+def wrap_in_task(
+    labelled: LabelledConversation, random_state: random.Random
+) -> LabelledConversation:
+    """Turn a charged text into text that is pasted into a task, and so into a negative."""
+    text = next(m.content for m in labelled.conversation.user_messages if m.content.strip())
+    text = text[:PASTED_CHARACTERS].rsplit(" ", 1)[0] if len(text) > PASTED_CHARACTERS else text
+    wrapped = random_state.choice(_WRAPPERS).format(text)
+    return LabelledConversation(
+        Conversation((Message("user", wrapped),), id=labelled.conversation.id),
+        f"{labelled.source}_wrapped",
+        emotional=False,
+        cues=frozenset(),
+        charged=frozenset(),
+    )

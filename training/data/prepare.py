@@ -1,0 +1,346 @@
+"""First step: sources -> labelled windows, less near-duplicates of evaluation data."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from affectlib.conversation import Conversation
+from affectlib.model.encoding import WindowEncoder
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from training.config import Recipe, SourceSettings
+from training.data.alone import AloneReader
+from training.data.augment import Augmenter, wrap_in_task
+from training.data.duplicates import EvaluationIndex
+from training.data.labelled import (
+    LabelledConversation,
+    from_gold,
+    from_silver,
+    read_labelled_file,
+)
+from training.data.sources import (
+    corpus_part,
+    load_manifest,
+    read_annotations,
+    read_corpus,
+    read_small_talk,
+    read_small_talk_labels,
+    read_source,
+    require_use,
+)
+from training.model.encoder import build_encoder
+
+VOCABULARY_CHARACTERS = 2000
+OTHER_CHARACTERS = 400
+LONG_MESSAGE_WINDOWS = 2
+
+
+def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
+    """Write the training and dev windows, the encoder to start from, and the mixture report.
+
+    Args:
+        recipe: The recipe.
+        data: Folder of the public sets; may be None if the recipe takes none of them.
+
+    Returns:
+        The report: for each source its conversations, windows, emotional windows, total weight
+        and removed near-duplicates.
+    """
+    folder = recipe.folder / "prepare"
+    random_state = random.Random(recipe.seed)
+    torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
+    report: dict[str, Counter[str]] = defaultdict(Counter)
+    taken = _take(recipe, data, random_state, report)
+    build_encoder(
+        recipe.encoder,
+        [*_texts(taken, foreign=False)],
+        [*_texts(taken, foreign=True)],
+        data,
+        folder / "encoder",
+    )
+    encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows.settings())
+    others = [
+        message.content[:OTHER_CHARACTERS]
+        for _, conversations in taken
+        for labelled in conversations
+        for message in labelled.conversation.messages
+        if message.role == "user" and message.content.strip()
+    ]
+    augmenter = Augmenter(recipe.augment, others, random_state)
+    reader = _alone_reader(recipe, taken)
+    rows: list[dict[str, Any]] = []
+    for source, conversations in taken:
+        for labelled in conversations:
+            rows += _windows(labelled, source, encoder, augmenter, reader, random_state)
+    for row in rows:
+        report[row["source"]]["windows"] += 1
+        report[row["source"]]["emotional"] += row["targets"][0] >= 0.5
+        report[row["source"]]["weight"] += row["weight"]
+    random_state.shuffle(rows)
+    Dataset.from_list(rows).save_to_disk(str(folder / "train"))
+    Dataset.from_list(list(_dev_rows(encoder))).save_to_disk(str(folder / "dev"))
+    result = {name: dict(counts) for name, counts in sorted(report.items())}
+    (folder / "report.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return result
+
+
+def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledConversation]:
+    """Return the conversations that the recipe trains on and has labels of."""
+    taken = _take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
+    return [
+        labelled
+        for source, conversations in taken
+        if source.kind != "unlabelled"
+        for labelled in conversations
+    ]
+
+
+def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conversation]:
+    """Yield every conversation that may not be trained on.
+
+    The corpus's dev and test splits always; the real dev transcripts, the small talk and the
+    public evaluation sets, which must be there then, if the recipe is calibrated on real
+    transcripts (`real_dev`).
+    """
+    for row in read_corpus():
+        if row["split"] != "train":
+            yield from_gold(row, "corpus").conversation
+    if not recipe.real_dev:
+        return
+    for row in read_small_talk(data):
+        yield from_gold(row, "small talk").conversation
+    for source in load_manifest().values():
+        if source.use != "train":
+            for row in read_source(source.name, data):
+                yield from_silver(row, source.name, emotional=False).conversation
+
+
+def _take(
+    recipe: Recipe,
+    data: Path | None,
+    random_state: random.Random,
+    report: dict[str, Counter[str]],
+) -> list[tuple[SourceSettings, list[LabelledConversation]]]:
+    """Read each source, less near-duplicates of evaluation data; the report counts both."""
+    index = EvaluationIndex(evaluation_conversations(recipe, data))
+    taken = []
+    seen: set[tuple[str, str]] = set()
+    for source in recipe.sources:
+        kept = []
+        for place, labelled in enumerate(_read(source, recipe.languages, data, random_state)):
+            duplicate = index.contains(labelled.conversation)
+            if not duplicate:
+                kept.append(labelled)
+            # Two entries of the recipe can take the same conversation.
+            name = labelled.source, labelled.conversation.id or f"{source.path}:{place}"
+            counted = "near_duplicates" if duplicate else "conversations"
+            report[labelled.source][counted] += name not in seen
+            seen.add(name)
+        taken.append((source, kept))
+    return taken
+
+
+def _read(
+    source: SourceSettings,
+    languages: Sequence[str],
+    data: Path | None,
+    random_state: random.Random,
+) -> Iterator[LabelledConversation]:
+    if source.name == "corpus":
+        conversations = list(_read_parts(source.parts))
+    elif source.name == "annotations":
+        conversations = list(_read_annotated(source.parts, data))
+    elif source.name == "file":
+        if source.path is None:
+            raise ValueError('source "file" needs a path: set sources.N.path=FILE')
+        conversations = list(read_labelled_file(source.path))
+    else:
+        require_use(source.name, "train")
+        emotional = source.kind == "silver_emotional"
+        rows = [*read_annotations(), *read_small_talk_labels()]
+        annotated = {row["id"] for row in rows if row["source"] == source.name}
+        conversations = [
+            from_silver(row, source.name, emotional)
+            for row in read_source(source.name, data)
+            if row.get("lang", languages[0]) in languages and row["id"] not in annotated
+        ]
+    if source.conversations is not None and len(conversations) > source.conversations:
+        conversations = random_state.sample(conversations, source.conversations)
+    for labelled in conversations:
+        if not any(message.content.strip() for message in labelled.conversation.user_messages):
+            continue
+        wrap = labelled.emotional and random_state.random() < source.wrapped
+        yield wrap_in_task(labelled, random_state) if wrap else labelled
+
+
+def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
+    """Yield the training conversations of some parts of the corpus, or of all."""
+    rows = read_corpus("train")
+    if unknown := {*(parts or ())} - {corpus_part(row["id"]) for row in rows}:
+        raise ValueError(f"the corpus has no training part {', '.join(sorted(unknown))}")
+    for row in rows:
+        if parts is None or corpus_part(row["id"]) in parts:
+            yield from_gold(row, "corpus")
+
+
+def _read_annotated(
+    parts: Sequence[str] | None, data: Path | None
+) -> Iterator[LabelledConversation]:
+    """Yield the rows of public sets that we annotated, with their labels; of some parts or all."""
+    labels: dict[str, dict[str, Any]] = defaultdict(dict)
+    known = set()
+    for row in read_annotations():
+        part = row.get("part", row["source"])
+        known.add(part)
+        if parts is None or part in parts:
+            labels[row["source"]][row["id"]] = row["labels"]
+    if unknown := {*(parts or ())} - known:
+        raise ValueError(f"no row of {', '.join(sorted(unknown))} is annotated")
+    for name, of_source in labels.items():
+        require_use(name, "train")
+        for row in read_source(name, data):
+            if row["id"] in of_source:
+                yield from_gold({**row, "labels": of_source[row["id"]]}, f"{name}_annotated")
+
+
+def _texts(
+    taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]], *, foreign: bool
+) -> Iterator[str]:
+    """Yield the messages that are in English, or those that are in another language."""
+    for _, conversations in taken:
+        for labelled in conversations:
+            if (labelled.row.get("lang", "en") != "en") != foreign:
+                continue
+            for message in labelled.conversation.messages:
+                yield message.content[:VOCABULARY_CHARACTERS]
+
+
+def _alone_reader(
+    recipe: Recipe, taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]]
+) -> AloneReader | None:
+    """Return what has read each later message of which there are copies, if the recipe asks."""
+    threshold = recipe.augment.alone_threshold
+    if threshold is None:
+        return None
+    reader = AloneReader(
+        recipe.folder / "prepare" / "encoder", recipe.windows.settings(), threshold
+    )
+    reader.read(
+        message.content
+        for source, conversations in taken
+        if source.copies > 1 or source.kind != "gold"
+        for labelled in conversations
+        for message in labelled.conversation.user_messages[1:]  # copies of the first are free
+        if message.content.strip()
+    )
+    return reader
+
+
+def _windows(
+    labelled: LabelledConversation,
+    source: SourceSettings,
+    encoder: WindowEncoder,
+    augmenter: Augmenter,
+    reader: AloneReader | None,
+    random_state: random.Random,
+) -> Iterator[dict[str, Any]]:
+    conversation = labelled.conversation
+    targets = labelled.targets()
+    wanted = {
+        *_choose(labelled, "user", source.windows, random_state),
+        *_choose(labelled, "assistant", source.assistant_windows, random_state),
+    }
+    for index in sorted(wanted):
+        if source.kind == "unlabelled":
+            targets[index] = [math.nan] * len(OUTPUTS)
+        elif all(math.isnan(value) for value in targets[index]):
+            continue
+        target = conversation.messages[index]
+        user = target.role == "user"
+        charged = targets[index][OUTPUTS.index(EMOTIONAL)] >= 0.5
+        # What comes first was labelled as it reads alone, whether or not the reader gets it right.
+        first = not any(m.role == "user" for m in conversation.messages[:index])
+        readable = reader is None or first or reader.agrees(target.content, charged=charged)
+        for copy in range(source.copies if user else 1):
+            altered, place = conversation, index
+            if user and (copy or source.kind != "gold"):
+                altered = Conversation(conversation.messages[: index + 1], id=conversation.id)
+                if readable:
+                    altered, place = augmenter.alter(altered, index)
+            rewritten = altered
+            if altered is not conversation:
+                rewritten = augmenter.rewrite(altered, labelled.row.get("lang", "en"))
+            # Typing errors can make a window more or less of a long message.
+            plain = _windows_of(place, altered, encoder, user=user)
+            read = plain
+            if rewritten != altered:
+                read = _windows_of(place, rewritten, encoder, user=user)
+            windows = [*zip(read, plain, strict=False)]
+            if len(windows) > LONG_MESSAGE_WINDOWS and not labelled.emotional:
+                windows = random_state.sample(windows, LONG_MESSAGE_WINDOWS)
+            for ids, plain_ids in windows:
+                yield _row(ids, plain_ids, targets[index], source, labelled, user=user)
+
+
+def _windows_of(
+    place: int, conversation: Conversation, encoder: WindowEncoder, *, user: bool
+) -> list[Sequence[int]]:
+    windows = encoder.encode([conversation], assistant_targets=not user)
+    return [window.ids for window in windows if window.message == place]
+
+
+def _choose(
+    labelled: LabelledConversation, role: str, most: int | None, random_state: random.Random
+) -> list[int]:
+    """Draw messages; charged ones, which are rare among real ones, come first."""
+    messages = labelled.conversation.messages
+    places = [i for i, m in enumerate(messages) if m.role == role and m.content.strip()]
+    if most is None or len(places) <= most:
+        return places
+    charged = [i for i in places if i in (labelled.charged or ())]
+    if len(charged) >= most:
+        return random_state.sample(charged, most)
+    rest = [i for i in places if i not in charged]
+    return charged + random_state.sample(rest, most - len(charged))
+
+
+def _dev_rows(encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
+    gold = SourceSettings(name="corpus")
+    for row in read_corpus("dev"):
+        labelled = from_gold(row, "corpus")
+        targets = labelled.targets()
+        for window in encoder.encode([labelled.conversation]):
+            user = labelled.conversation.messages[window.message].role == "user"
+            yield _row(window.ids, window.ids, targets[window.message], gold, labelled, user=user)
+
+
+def _row(
+    ids: Sequence[int],
+    plain_ids: Sequence[int],
+    targets: list[float],
+    settings: SourceSettings,
+    labelled: LabelledConversation,
+    *,
+    user: bool,
+) -> dict[str, Any]:
+    assert len(targets) == len(OUTPUTS)
+    assert OUTPUTS[0] == EMOTIONAL
+    return {
+        "input_ids": ids,
+        "plain_ids": plain_ids,  # of the text before it was rewritten: what teachers judge
+        "targets": targets,
+        "weight": settings.weight,
+        "source": labelled.source,
+        "silver": settings.kind != "gold",
+        "language": labelled.row.get("lang", "en"),
+        "user": user,
+        "length": len(ids),
+    }

@@ -1,0 +1,201 @@
+"""Where training and evaluation data come from, and what each may be used for.
+
+Our own corpus and annotations lie in `training/data`. Public sets are listed in
+`training/data/sources.jsonl` with repository, commit, licence and the SHA-256 of the file that is
+used; they are read from the folder that ``--data`` names (`training/data/README.md` says how to
+get them).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+DATA = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A set that is not in the repository, as one line of the manifest gives it.
+
+    Attributes:
+        name: Its name in recipes.
+        use: "train", "dev" (thresholds, calibration, error analysis) or "eval".
+        repository: Upstream repository or package.
+        commit: Commit or version that was read there.
+        licence: Its licence, as stated upstream.
+        languages: Languages in it.
+        file: The file under the data folder.
+        sha256: SHA-256 of that file.
+        conversations: Rows in it.
+        left_out: Ids of rows that are never read, such as sexual texts about minors.
+        native_labels: Labels that it brings.
+        notes: What is known of its quality.
+    """
+
+    name: str
+    use: str
+    repository: str
+    commit: str
+    licence: str
+    languages: tuple[str, ...]
+    file: str
+    sha256: str
+    conversations: int
+    left_out: tuple[str, ...] = ()
+    native_labels: str = ""
+    notes: str = ""
+
+
+@cache
+def load_manifest() -> Mapping[str, Source]:
+    """Return the sources that are not in the repository, by name."""
+    sources = (
+        Source(
+            **{
+                **row,
+                "languages": tuple(row["languages"]),
+                "left_out": tuple(row.get("left_out", ())),
+            }
+        )
+        for row in _read_lines(DATA / "sources.jsonl")
+    )
+    return MappingProxyType({source.name: source for source in sources})
+
+
+def find_source(name: str) -> Source:
+    """Return the source of a name.
+
+    Raises:
+        ValueError: There is no such source.
+    """
+    try:
+        return load_manifest()[name]
+    except KeyError:
+        known = ", ".join(load_manifest())
+        raise ValueError(f"unknown source {name!r}; there are {known}") from None
+
+
+def require_use(name: str, use: str) -> Source:
+    """Return a source if it may be used so.
+
+    Raises:
+        ValueError: There is no such source, or its use is another.
+    """
+    source = find_source(name)
+    if source.use != use:
+        known = ", ".join(s.name for s in load_manifest().values() if s.use == use)
+        raise ValueError(
+            f"source {name!r} is for {source.use}, it may not be used for {use}; "
+            f"those that may are {known}"
+        )
+    return source
+
+
+def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
+    """Check that the file of a source is the one we know, and return its rows one by one.
+
+    Args:
+        name: Its name in the manifest.
+        data: The data folder, which holds ``public_train``, ``public_eval`` and ``real``.
+
+    Returns:
+        The rows, ``{"id", "source", "messages": [{"role", "content"}], ...}``.
+
+    Raises:
+        ValueError: There is no such source, or the file is another one.
+        FileNotFoundError: No data folder was given, or the file is not in it.
+    """
+    source = find_source(name)
+    if data is None:
+        raise FileNotFoundError(
+            f"source {name!r} is not in the repository: give --data DIR, a folder that holds "
+            f"{source.file} (training/data/README.md says how to get it)"
+        )
+    path = data / source.file
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file; --data DIR must be a folder that holds {source.file}, made "
+            f"from {source.repository} at {source.commit} (training/data/README.md says how)"
+        )
+    found = _sha256_once(path)
+    if found != source.sha256:
+        raise ValueError(
+            f"{path}: not the file that the manifest lists (SHA-256 {found}, expected "
+            f"{source.sha256}); get it again, or, if you made it yourself and mean to use it, "
+            "put its SHA-256 into training/data/sources.jsonl"
+        )
+    return (row for row in _read_lines(path) if row["id"] not in source.left_out)
+
+
+def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
+    """Return the rows of our own corpus.
+
+    The file names a contrast pair within its part of the corpus (the beginning of the ids); here
+    the part is put before it, so that a pair has a name of its own.
+
+    Args:
+        split: "train", "dev" or "test"; None for all.
+
+    Raises:
+        ValueError: There is no such split.
+    """
+    rows = list(_read_lines(DATA / "corpus.jsonl"))
+    splits = {row["split"] for row in rows}
+    if split is not None and split not in splits:
+        raise ValueError(f"the corpus has no split {split!r}; it has {', '.join(sorted(splits))}")
+    for row in rows:
+        if row["pair"]:
+            row["pair"] = f"{corpus_part(row['id'])}:{row['pair']}"
+    return [row for row in rows if split is None or row["split"] == split]
+
+
+def corpus_part(conversation_id: str) -> str:
+    """Return the part of the corpus that a conversation belongs to: the beginning of its id."""
+    return conversation_id.split("-")[0]
+
+
+def read_annotations() -> list[dict[str, Any]]:
+    """Return our annotations of public rows: ``id``, ``source`` and ``labels``, without text."""
+    return list(_read_lines(DATA / "annotations.jsonl"))
+
+
+def read_real_dev_labels() -> list[dict[str, Any]]:
+    """Return our annotations of the real dev transcripts: ``id``, ``source`` and ``labels``."""
+    return list(_read_lines(DATA / "real_dev_labels.jsonl"))
+
+
+def read_small_talk_labels() -> list[dict[str, Any]]:
+    """Return our annotations of small talk that is never trained on: as `read_annotations`."""
+    return list(_read_lines(DATA / "small_talk_labels.jsonl"))
+
+
+def read_small_talk(data: Path | None) -> list[dict[str, Any]]:
+    """Return the small talk that is never trained on: real chats of people, with our labels."""
+    labels = {row["id"]: row for row in read_small_talk_labels()}
+    (name,) = {row["source"] for row in labels.values()}
+    rows = read_source(name, data)
+    return [{**row, "labels": labels[row["id"]]["labels"]} for row in rows if row["id"] in labels]
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_sha256_once = cache(sha256)

@@ -1,0 +1,1 @@
+"""Encoders, teachers, training, calibration and export."""

@@ -1,0 +1,294 @@
+"""Third step: turn scores into probabilities, and choose thresholds, on dev conversations alone.
+
+1. Each output is calibrated by itself with a slope and an intercept (Platt scaling), which export
+   folds into the weights of the head.
+2. The conversation's probability is a logistic function of three features of its user messages'
+   logits (`affectlib.model.aggregation.conversation_features`). So few real dev conversations are
+   charged that it is drawn towards the simplest such function, the highest logit moved by a
+   constant.
+3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
+4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
+   real dev conversations without charge, and of the user messages in them.
+
+The two dev sets, real transcripts and corpus, weigh the same, and so that the share of emotional
+examples is the recipe's `prevalence`.
+
+Figures on the same dev conversations come from cross-fitting: every conversation is judged by a
+calibration that was fitted on the other folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from affectlib.model.aggregation import conversation_features
+from affectlib.model.calibration import ConversationCalibration, OperatingPoint, sigmoid
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
+from training.config import CalibrateSettings
+from training.data.labelled import LabelledConversation
+
+Floats = NDArray[np.float64]
+
+RIDGE = 1e-3
+"""Penalty of the coefficients of single outputs."""
+HIGHEST = (1.0, 0.0, 0.0)
+"""Coefficients of the conversation function that follows the highest logit."""
+TOWARDS_HIGHEST = 0.01
+"""Penalty of the distance from `HIGHEST`."""
+FEWEST_POSITIVES = 5
+_EMOTIONAL = OUTPUTS.index(EMOTIONAL)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredConversation:
+    """A labelled conversation with the logits of its messages.
+
+    Attributes:
+        labelled: The conversation and its labels.
+        logits: Logits of each message that was read, by its position; shape ``[outputs]``.
+        real: Whether it is a real transcript.
+    """
+
+    labelled: LabelledConversation
+    logits: dict[int, NDArray[np.float32]]
+    real: bool
+
+    def user_logits(self) -> Floats:
+        """Return the emotional logits of the user's messages."""
+        messages = self.labelled.conversation.messages
+        return np.array(
+            [z[_EMOTIONAL] for i, z in self.logits.items() if messages[i].role == "user"], float
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was fitted.
+
+    Attributes:
+        slopes: Slope of each output, shape ``[outputs]``.
+        intercepts: Intercept of each output, shape ``[outputs]``.
+        conversation: From a conversation's features to its probability.
+        operating_points: Thresholds by name.
+        cue_thresholds: Probability from which a conversation shows a cue, by the cue's name.
+    """
+
+    slopes: Floats
+    intercepts: Floats
+    conversation: ConversationCalibration
+    operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
+    cue_thresholds: dict[str, float] = field(default_factory=dict)
+
+    def message_logits(self, logits: NDArray[Any]) -> Floats:
+        """Return calibrated logits, shape as given (last axis: outputs)."""
+        return np.asarray(logits * self.slopes + self.intercepts, dtype=np.float64)
+
+    def turn_probabilities(self, scored: ScoredConversation) -> Floats:
+        """Return P(emotional) of each user message."""
+        slope, intercept = self.slopes[_EMOTIONAL], self.intercepts[_EMOTIONAL]
+        return np.array([sigmoid(z) for z in scored.user_logits() * slope + intercept])
+
+    def conversation_probability(self, scored: ScoredConversation) -> float:
+        """Return P(emotional) of the conversation."""
+        return self.conversation.probability(self._features(scored))
+
+    def cue_probability(self, scored: ScoredConversation, cue: str) -> float | None:
+        """Return the highest probability of a cue; None without a message of its role."""
+        messages = scored.labelled.conversation.messages
+        logits = [
+            self.message_logits(z)[OUTPUTS.index(cue)]
+            for i, z in scored.logits.items()
+            if messages[i].role == CUES[cue].unit
+        ]
+        return sigmoid(max(logits)) if logits else None
+
+    def _features(self, scored: ScoredConversation) -> tuple[float, float, float]:
+        slope, intercept = self.slopes[_EMOTIONAL], self.intercepts[_EMOTIONAL]
+        return conversation_features(scored.user_logits() * slope + intercept)
+
+
+def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
+    """Fit everything on the given conversations.
+
+    Args:
+        scored: Dev conversations, real ones and the corpus's.
+        settings: Prevalence, and specificity of each operating point.
+    """
+    slopes, intercepts = _fit_outputs(scored, settings.prevalence)
+    partial = Calibration(slopes, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
+    features = np.array([partial._features(s) for s in scored])
+    truth = np.array([s.labelled.emotional for s in scored], float)
+    weights = example_weights(truth, np.array([s.real for s in scored]), settings.prevalence)
+    # More turns are more chances of a false alarm, so their number may only lower the probability.
+    intercept, *coefficients = _fit_logistic(
+        features,
+        truth,
+        weights,
+        [(0, None), (0, None), (None, 0)],
+        towards=HIGHEST,
+        ridge=TOWARDS_HIGHEST,
+    )
+    conversation = ConversationCalibration(intercept, *coefficients)
+    fitted = Calibration(slopes, intercepts, conversation)
+    return replace(
+        fitted,
+        operating_points=_choose_operating_points(fitted, scored, settings),
+        cue_thresholds={name: _choose_cue_threshold(fitted, scored, name) for name in CUES},
+    )
+
+
+def cross_fit(
+    scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
+) -> list[Calibration]:
+    """Return for each conversation a calibration that was fitted without its fold.
+
+    Folds keep contrast pairs together and spread emotional and real conversations evenly.
+    """
+    groups = [
+        s.labelled.row.get("pair") or s.labelled.conversation.id or i for i, s in enumerate(scored)
+    ]
+    generator = np.random.default_rng(seed)
+    fold_of: dict[Any, int] = {}
+    for stratum in sorted({(s.real, s.labelled.emotional) for s in scored}):
+        members = list(
+            dict.fromkeys(
+                g
+                for g, s in zip(groups, scored, strict=True)
+                if (s.real, s.labelled.emotional) == stratum and g not in fold_of
+            )
+        )
+        for position, member in enumerate(generator.permutation(len(members))):
+            fold_of[members[member]] = position % settings.folds
+    folds = np.array([fold_of[g] for g in groups])
+    fitted = {
+        fold: fit([s for s, f in zip(scored, folds, strict=True) if f != fold], settings)
+        for fold in sorted(set(folds))
+    }
+    return [fitted[fold] for fold in folds]
+
+
+def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tuple[Floats, Floats]:
+    targets, logits, real = [], [], []
+    for s in scored:
+        by_message = s.labelled.targets()
+        for index, values in s.logits.items():
+            targets.append(by_message[index])
+            logits.append(values)
+            real.append(s.real)
+    truth, z, is_real = np.array(targets), np.array(logits, float), np.array(real)
+    slopes, intercepts = np.ones(len(OUTPUTS)), np.zeros(len(OUTPUTS))
+    for output in range(len(OUTPUTS)):
+        known = ~np.isnan(truth[:, output])
+        y, x = truth[known, output], z[known, output]
+        if y.sum() < FEWEST_POSITIVES:
+            continue
+        if output == _EMOTIONAL:
+            weights = example_weights(y, is_real[known], prevalence)
+        else:
+            weights = np.full(len(y), 1 / len(y))
+        intercepts[output], slopes[output] = _fit_logistic(x[:, None], y, weights, [(0.05, None)])
+    return slopes, intercepts
+
+
+def example_weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -> Floats:
+    """Weigh examples so that both sets count the same and the classes have the prevalence.
+
+    Args:
+        truth: Labels, 0 or 1, shape ``[n]``.
+        real: Whether each is of a real transcript, shape ``[n]``.
+        prevalence: Share of the positives in the sum of the weights.
+
+    Returns:
+        The weights, shape ``[n]``; their sum is 1 if there are examples of both classes.
+    """
+    weights = np.zeros(len(truth))
+    for positive, share in ((True, prevalence), (False, 1 - prevalence)):
+        pools = (
+            [(truth >= 0.5) == positive]
+            if not real.any() or real.all()
+            else [((truth >= 0.5) == positive) & (real == pool) for pool in (True, False)]
+        )
+        pools = [pool for pool in pools if pool.any()]
+        for pool in pools:
+            weights[pool] = share / len(pools) / pool.sum()
+    return weights
+
+
+def _fit_logistic(
+    features: Floats,
+    truth: Floats,
+    weights: Floats,
+    bounds: Sequence[tuple[float | None, float | None]],
+    *,
+    towards: Sequence[float] | None = None,
+    ridge: float = RIDGE,
+) -> tuple[float, ...]:
+    """Fit a bounded logistic regression with a ridge towards coefficients (0); intercept first."""
+    centre = np.zeros(features.shape[1]) if towards is None else np.array(towards)
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        z = parameters[0] + features @ parameters[1:]
+        value = weights @ (np.logaddexp(0, z) - truth * z)
+        residual = weights * (1 / (1 + np.exp(-z)) - truth)
+        gradient = np.array([residual.sum(), *(features.T @ residual)])
+        distance = parameters[1:] - centre
+        gradient[1:] += ridge * distance
+        return float(value + ridge * distance @ distance / 2), gradient
+
+    start = np.array([0.0, *centre])
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *bounds])
+    return tuple(float(value) for value in result.x)
+
+
+def _choose_operating_points(
+    fitted: Calibration, scored: Sequence[ScoredConversation], settings: CalibrateSettings
+) -> dict[str, OperatingPoint]:
+    real = [s for s in scored if s.real] or list(scored)
+    negative = [s for s in real if not s.labelled.emotional]
+    whole = np.array([fitted.conversation_probability(s) for s in negative])
+    messages = np.concatenate([fitted.turn_probabilities(s) for s in negative] or [np.zeros(0)])
+    points = {}
+    for name, wanted in settings.specificity.items():
+        threshold = _threshold(whole, wanted)
+        found = [
+            fitted.conversation_probability(s) >= threshold for s in real if s.labelled.emotional
+        ]
+        points[name] = OperatingPoint(
+            message=_threshold(messages, wanted),
+            conversation=threshold,
+            sensitivity=float(np.mean(found)) if found else float("nan"),
+            specificity=float((whole < threshold).mean()),
+        )
+    return points
+
+
+def _choose_cue_threshold(
+    fitted: Calibration, scored: Sequence[ScoredConversation], cue: str
+) -> float:
+    """Return the probability at which the cue's F1 is highest; 0.5 with too few examples."""
+    found = [(fitted.cue_probability(s, cue), cue in (s.labelled.cues or ())) for s in scored]
+    known = sorted(((p, shown) for p, shown in found if p is not None), reverse=True)
+    positives = sum(shown for _, shown in known)
+    if positives < FEWEST_POSITIVES:
+        return 0.5
+    hits = np.cumsum([shown for _, shown in known])
+    f1 = 2 * hits / (np.arange(1, len(known) + 1) + positives)
+    best = int(f1.argmax())
+    below = known[best + 1][0] if best + 1 < len(known) else 0.0
+    return float((known[best][0] + below) / 2)
+
+
+def _threshold(negatives: Floats, specificity: float) -> float:
+    """Return the lowest threshold that leaves the wanted share of negatives alone."""
+    ordered = np.sort(negatives)
+    # The small number is for products such as 0.28 * 25, which is a little more than 7.
+    place = int(np.ceil(specificity * len(ordered) - 1e-9))
+    below = ordered[place - 1] if place else 0.0
+    above = ordered[ordered > below]
+    return float((below + (above[0] if above.size else 1.0)) / 2)
