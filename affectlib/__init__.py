@@ -13,11 +13,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from affectlib._version import __version__
+
 if TYPE_CHECKING:
     from affectlib._default import predict
     from affectlib.classifier import AffectClassifier
     from affectlib.conversation import Conversation, Message, parse_conversation
     from affectlib.corpus.label_file import LabelSummary, label_file
+    from affectlib.corpus.rows import output_schema
     from affectlib.errors import (
         AffectlibError,
         ArtifactCorruptError,
@@ -33,9 +36,10 @@ if TYPE_CHECKING:
         TranscriptFormatError,
         WorkerError,
     )
-    from affectlib.explanations import Explanation, WordExplanation
-    from affectlib.formats import read_conversations
-    from affectlib.model.calibration import prior_shift
+    from affectlib.explanations import Explanation, TurnShare, WordExplanation, WordShare
+    from affectlib.formats import ReadOptions, ReadReport, read_conversations
+    from affectlib.model.artifacts import Artifact
+    from affectlib.model.calibration import OperatingPoint, prior_shift
     from affectlib.model.rendering import WindowText
     from affectlib.predictions import (
         ConversationFailure,
@@ -43,13 +47,14 @@ if TYPE_CHECKING:
         MessagePrediction,
     )
     from affectlib.tables import AffectMapper, label_table
-
-__version__ = "0.12.0"
+    from affectlib.taxonomy import CUES
 
 __all__ = [
+    "CUES",
     "AffectClassifier",
     "AffectMapper",
     "AffectlibError",
+    "Artifact",
     "ArtifactCorruptError",
     "ArtifactError",
     "ArtifactNotFoundError",
@@ -64,16 +69,22 @@ __all__ = [
     "MessagePrediction",
     "MissingExtraError",
     "NoUserTextError",
+    "OperatingPoint",
     "OptionError",
     "OutputExistsError",
+    "ReadOptions",
+    "ReadReport",
     "ResumeError",
     "TranscriptFormatError",
+    "TurnShare",
     "WindowText",
     "WordExplanation",
+    "WordShare",
     "WorkerError",
     "__version__",
     "label_file",
     "label_table",
+    "output_schema",
     "parse_conversation",
     "predict",
     "prior_shift",
@@ -83,6 +94,8 @@ __all__ = [
 _MODULES = {
     "AffectClassifier": "classifier",
     "AffectMapper": "tables",
+    "Artifact": "model.artifacts",
+    "CUES": "taxonomy",
     "Conversation": "conversation",
     "ConversationFailure": "predictions",
     "ConversationPrediction": "predictions",
@@ -90,10 +103,16 @@ _MODULES = {
     "LabelSummary": "corpus.label_file",
     "Message": "conversation",
     "MessagePrediction": "predictions",
+    "OperatingPoint": "model.calibration",
+    "ReadOptions": "formats",
+    "ReadReport": "formats",
+    "TurnShare": "explanations",
     "WindowText": "model.rendering",
     "WordExplanation": "explanations",
+    "WordShare": "explanations",
     "label_file": "corpus.label_file",
     "label_table": "tables",
+    "output_schema": "corpus.rows",
     "parse_conversation": "conversation",
     "predict": "_default",
     "prior_shift": "model.calibration",

@@ -231,7 +231,7 @@ class AffectClassifier:
             >>> classifier.predict("Convert this CSV to JSON in Python").label
             'task'
             >>> chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hi!"}]
-            >>> [turn.role for turn in classifier.predict(chat).turns]
+            >>> [turn.role for turn in classifier.predict(chat).messages]
             ['user', 'assistant']
         """
         given = Input.read(x)
@@ -443,7 +443,7 @@ class AffectClassifier:
         outcomes = self._label(given.conversations, self._thresholds(operating_point))
         for position, outcome in enumerate(outcomes):
             if isinstance(outcome, ConversationPrediction):
-                predictions.append(outcome.turns[0] if given.texts else outcome)
+                predictions.append(outcome.messages[0] if given.texts else outcome)
             elif isinstance(outcome, Unlabelled):
                 raise outcome.error.in_conversation(position) if given.listed else outcome.error
         return predictions

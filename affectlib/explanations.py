@@ -15,10 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from affectlib import _views
 from affectlib._inputs import in_buffers
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import OptionError
@@ -28,7 +30,7 @@ from affectlib.model.calibration import OperatingPoint, sigmoid
 from affectlib.model.decisions import conclude, user_logits
 from affectlib.model.scoring import MessageScore
 from affectlib.model.windows import WindowSettings
-from affectlib.predictions import ConversationPrediction
+from affectlib.predictions import ConversationPrediction, title_html
 from affectlib.taxonomy import EMOTIONAL, USER_CUES
 
 __all__ = [
@@ -97,9 +99,23 @@ class Explanation:
 
     def to_html(self) -> str:
         """Return a table as HTML, with the beginning of each turn's text, escaped."""
-        from affectlib._views import explanation_html
-
-        return explanation_html(self)
+        turns = _views.foremost(self.turns, [abs(turn.share) for turn in self.turns])
+        messages = self.conversation.messages
+        rows = [
+            (
+                turn.label == EMOTIONAL,
+                [
+                    str(turn.index),
+                    _views.bar(turn.probability),
+                    _views.bar(turn.share, signed=True),
+                    f"<bdi>{escape(_views.excerpt(messages[turn.index].content))}</bdi>",
+                ],
+            )
+            for turn in turns
+        ]
+        header = ["message", "probability", "share of P(emotional)", "text"]
+        left_out = len(self.turns) - len(rows)
+        return _views.page(title_html(self.prediction), _views.table(header, rows), left_out)
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -171,10 +187,30 @@ class WordExplanation:
         }
 
     def to_html(self) -> str:
-        """Return the message as HTML, escaped, its words tinted by their shares."""
-        from affectlib._views import words_html
+        """Return the message as HTML, escaped, its words tinted by their shares.
 
-        return words_html(self)
+        Orange speaks for the output and blue against it. The tint is full at the largest share,
+        but never at less than 1: shares that hardly matter should not look as if they did.
+        """
+        most = max((abs(word.share) for word in self.words), default=0.0)
+        parts = []
+        done = 0
+        for word in self.words:
+            colour = _views.ORANGE if word.share > 0 else _views.BLUE
+            strength = 0.6 * abs(word.share) / max(most, 1.0)
+            style = f"background:rgba({colour},{strength:.2f});border-radius:.2em"
+            text = escape(self.text[word.start : word.stop])
+            parts.append(escape(self.text[done : word.start]))
+            parts.append(f'<span style="{style}" title="{word.share:+.2f}">{text}</span>')
+            done = word.stop
+        parts.append(escape(self.text[done:]))
+        title = (
+            f"message {self.index}: probability of {escape(self.output)} "
+            f"{self.probability:.3f}; orange speaks for it, blue against, "
+            f"at most {most:.2f} of the logit"
+        )
+        body = f'<bdi style="white-space:pre-wrap;overflow-wrap:anywhere">{"".join(parts)}</bdi>'
+        return _views.page(title, f"<div>{body}</div>")
 
     def _repr_html_(self) -> str:
         return self.to_html()
@@ -206,7 +242,7 @@ def explain_turns(
             without[turn.index],
             prediction.probability - without[turn.index],
         )
-        for turn in prediction.turns
+        for turn in prediction.messages
         if turn.label is not None and turn.probability is not None
     )
     return Explanation(prediction, turns, conversation)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
+from warnings import warn
 
+from affectlib import _views
 from affectlib.conversation import Role
+from affectlib.taxonomy import CUES, EMOTIONAL
 
 __all__ = ["ConversationFailure", "ConversationPrediction", "MessagePrediction"]
+
+_CUE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class ConversationPrediction:
         id: The conversation's id, None if it had none.
         label: "emotional" or "task".
         probability: Calibrated P(emotional) of the conversation, whatever the label.
-        turns: One prediction for each user and assistant message that has text, in order.
+        messages: One prediction for each user and assistant message that has text, in order.
         cues: Probability of each cue, the highest of the messages.
         any: Whether any of the user's messages is emotional.
         adjusted: Chance that at least one of 20 of the user's messages, drawn at random without
@@ -69,12 +75,18 @@ class ConversationPrediction:
     id: str | None
     label: str
     probability: float
-    turns: tuple[MessagePrediction, ...]
+    messages: tuple[MessagePrediction, ...]
     cues: Mapping[str, float]
     any: bool
     adjusted: float
     rate: float
     truncated_tokens: int = 0
+
+    @property
+    def turns(self) -> tuple[MessagePrediction, ...]:
+        """The former name of `messages`, which goes in 0.15."""
+        warn("turns is now called messages", DeprecationWarning, stacklevel=2)
+        return self.messages
 
     def __str__(self) -> str:
         """Say label and probability."""
@@ -91,15 +103,15 @@ class ConversationPrediction:
             "adjusted": self.adjusted,
             "rate": self.rate,
             "truncated_tokens": self.truncated_tokens,
-            "turns": [turn.to_dict() for turn in self.turns],
+            "messages": [message.to_dict() for message in self.messages],
         }
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return one flat dict a message: its conversation's id and what `to_dict` gives of it."""
         return [
             {"conversation_id": self.id, **{k: v for k, v in row.items() if k != "cues"}, **cues}
-            for turn in self.turns
-            for row, cues in ((turn.to_dict(), turn.cues),)
+            for message in self.messages
+            for row, cues in ((message.to_dict(), message.cues),)
         ]
 
     def plot(self, *, threshold: float | None = None, ax: Any | None = None) -> Any:
@@ -122,15 +134,20 @@ class ConversationPrediction:
             >>> affectlib.predict(messages).plot(threshold=0.5).get_ylabel()
             'P(emotional)'
         """
-        from affectlib._views import plot_turns
-
-        return plot_turns(self, threshold, ax)
+        points = [
+            (message.index, message.probability, message.label)
+            for message in self.messages
+            if message.probability is not None
+        ]
+        return _views.plot_points(points, threshold, ax)
 
     def _repr_html_(self) -> str:
         """Show in a notebook which turns were charged; there is no text in it."""
-        from affectlib._views import prediction_html
-
-        return prediction_html(self)
+        shown = _views.foremost(self.messages, [m.probability or 0.0 for m in self.messages])
+        rows = [(m.label == EMOTIONAL, [str(m.index), m.role, *_found(m), _cues(m)]) for m in shown]
+        header = ["message", "role", "label", "probability", f"cues of {_CUE} or more"]
+        left_out = len(self.messages) - len(rows)
+        return _views.page(title_html(self), _views.table(header, rows), left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +161,26 @@ class ConversationFailure:
 
     id: str | None
     error: str
+
+
+def title_html(prediction: ConversationPrediction) -> str:
+    """Return the id, label and probability of a conversation as HTML."""
+    name = ""
+    if prediction.id is not None:
+        name = f"<bdi>{escape(_views.excerpt(prediction.id))}</bdi>: "
+    return f"{name}<b>{escape(prediction.label)}</b>, P(emotional) {prediction.probability:.3f}"
+
+
+def _found(message: MessagePrediction) -> tuple[str, str]:
+    if message.label is None or message.probability is None:
+        return "", ""
+    return escape(message.label), _views.bar(message.probability)
+
+
+def _cues(message: MessagePrediction) -> str:
+    found = sorted(message.cues.items(), key=lambda cue: -cue[1])
+    return ", ".join(
+        f"{escape(CUES[name].title if name in CUES else name)} {probability:.2f}"
+        for name, probability in found
+        if probability >= _CUE
+    )

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from affectlib._default import load_once
 from affectlib._extras import requires_extra
 from affectlib._inputs import Unlabelled, readable
-from affectlib._tabular import column_values
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import InputTypeError, NoUserTextError
+from affectlib.formats._frames import column_values
 from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.predictions import ConversationFailure
 from affectlib.taxonomy import CUES
@@ -123,7 +123,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for row, found in enumerate(classifier.stream(_chats(items))):
             if isinstance(found, ConversationFailure):
                 continue
-            probability = found.turns[0].probability if texts else found.probability
+            probability = found.messages[0].probability if texts else found.probability
             values = {"probability": probability, "rate": found.rate, "adjusted": found.adjusted}
             for name, value in (values | dict(found.cues)).items():
                 scores[row, _COLUMNS.index(name)] = value

@@ -15,19 +15,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._default import classifier_or_bundled, load_once
-from affectlib._tabular import column_values, is_dataset, open_table, to_dataset
+from affectlib._values import kind_of, name_list, to_text
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
 from affectlib.errors import ConversationError, InputTypeError, OptionError
 from affectlib.formats._columns import find_columns
-from affectlib.formats._fields import (
-    kind_of,
-    name_list,
-    named_message,
-    to_conversation,
-    to_message,
-    to_text,
-)
+from affectlib.formats._fields import named_message, to_conversation, to_message
+from affectlib.formats._frames import column_values, is_dataset, open_table, to_dataset
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -65,7 +59,7 @@ def label_table(
     `affectlib.Message`, or JSON text of such mappings). If `columns` names the ``content`` and
     there are neither ids nor roles, each row is a message of the user by itself. Where a row is
     what `level` says, the labels are added to it; else the result has the columns of
-    `affectlib.corpus.rows.output_schema`.
+    `affectlib.output_schema`.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.

@@ -42,7 +42,7 @@ class FakeClassifier:
 
     def predict(self, text: str) -> MessagePrediction:
         chat = Conversation((SimpleNamespace(role="user", content=text),))  # type: ignore[arg-type]
-        return self._label(chat).turns[0]
+        return self._label(chat).messages[0]
 
     def explain_words(self, text: str) -> WordExplanation:
         words = (WordShare(m.start(), m.end(), 2.0 * (m[0] == "sad")) for m in WORD.finditer(text))

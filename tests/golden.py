@@ -25,7 +25,7 @@ def summarize(predictions: Iterable[Any]) -> dict[str, dict[str, Any]]:
             "probability": round(prediction.probability, 4),
             "turns": [
                 None if turn.probability is None else round(turn.probability, 4)
-                for turn in prediction.turns
+                for turn in prediction.messages
             ],
             "cues": {name: round(value, 4) for name, value in prediction.cues.items()},
         }

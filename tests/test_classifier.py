@@ -63,13 +63,13 @@ def test_texts(tiny_classifier, kind):
 def test_conversation(tiny_classifier):
     prediction = tiny_classifier.predict(CHAT)
     assert isinstance(prediction, ConversationPrediction)
-    assert [(turn.index, turn.role, turn.label) for turn in prediction.turns] == [
+    assert [(turn.index, turn.role, turn.label) for turn in prediction.messages] == [
         (1, "user", "task"),
         (2, "assistant", None),
         (3, "user", "emotional"),
         (4, "assistant", None),
     ]
-    assert prediction.turns[1].probability is None
+    assert prediction.messages[1].probability is None
     high, low = BIAS + 6, BIAS - 4
     z = 0.75 * high + 0.25 * (high + low) / 2 - 0.1 * math.log(2)
     assert prediction.probability == pytest.approx(sigmoid(z), rel=1e-6)
@@ -79,11 +79,13 @@ def test_conversation(tiny_classifier):
 
 def test_cues_belong_to_their_role_and_the_highest_counts(tiny_classifier):
     prediction = tiny_classifier.predict(CHAT)
-    for turn in prediction.turns:
+    for turn in prediction.messages:
         assert tuple(turn.cues) == (USER_CUES if turn.role == "user" else ASSISTANT_CUES)
     assert {*prediction.cues} == {*USER_CUES, *ASSISTANT_CUES}
     for name, probability in prediction.cues.items():
-        assert probability == max(turn.cues[name] for turn in prediction.turns if name in turn.cues)
+        assert probability == max(
+            turn.cues[name] for turn in prediction.messages if name in turn.cues
+        )
     assert prediction.cues["shows_empathy"] == pytest.approx(sigmoid(BIAS + 6))
     assert {*tiny_classifier.predict([user(ALONE)]).cues} == {*USER_CUES}
 
@@ -220,12 +222,12 @@ def test_odd_characters(tiny_classifier, text):
     prediction = tiny_classifier.predict(text)
     assert 0 < prediction.probability < 1
     hand_made = Conversation((Message("user", text),))
-    assert tiny_classifier.predict(hand_made).turns == (prediction,)
+    assert tiny_classifier.predict(hand_made).messages == (prediction,)
 
 
 def test_very_long_message_is_read_and_what_is_cut_is_counted(tiny_classifier):
     prediction = tiny_classifier.predict([user("word " * 40_000), user(ALONE)])
-    long, short = prediction.turns
+    long, short = prediction.messages
     assert long.truncated_tokens == pytest.approx(40_000, rel=0.01)
     assert short.truncated_tokens == 0
     assert prediction.truncated_tokens == long.truncated_tokens
@@ -248,9 +250,9 @@ def test_operating_points(tiny_classifier):
     careful = tiny_classifier.predict("sad", operating_point="high_recall")
     assert (careful.label, careful.probability) == ("emotional", probability)
     chat = tiny_classifier.predict([user("sad"), user(TASK)], operating_point="high_recall")
-    assert (chat.any, chat.rate, chat.turns[0].label) == (True, 0.5, "emotional")
+    assert (chat.any, chat.rate, chat.messages[0].label) == (True, 0.5, "emotional")
     strict = tiny_classifier.predict([user(ALONE)], operating_point="high_precision")
-    assert (strict.label, strict.any, strict.turns[0].label) == ("task", False, "task")
+    assert (strict.label, strict.any, strict.messages[0].label) == ("task", False, "task")
     default = AffectClassifier(
         tiny_classifier.artifact, tiny_classifier._engine, operating_point="high_recall"
     )
@@ -263,12 +265,12 @@ def test_threshold_itself_is_emotional(tiny_classifier):
     probability = tiny_classifier.predict([user("sad")])
     point = replace(
         artifact.operating_point("balanced"),
-        message=probability.turns[0].probability,
+        message=probability.messages[0].probability,
         conversation=probability.probability,
     )
     exact = replace(artifact, operating_points={"balanced": point})
     prediction = AffectClassifier(exact, tiny_classifier._engine).predict([user("sad")])
-    assert (prediction.label, prediction.turns[0].label) == ("emotional", "emotional")
+    assert (prediction.label, prediction.messages[0].label) == ("emotional", "emotional")
 
 
 @pytest.mark.parametrize("name", ["best", "", 0.5])
@@ -286,7 +288,7 @@ def test_without_assistant_cues(tiny_classifier):
         tiny_classifier.artifact, tiny_classifier._engine, assistant_cues=False
     )
     prediction, full = classifier.predict(CHAT), tiny_classifier.predict(CHAT)
-    assert prediction.turns == tuple(turn for turn in full.turns if turn.role == "user")
+    assert prediction.messages == tuple(turn for turn in full.messages if turn.role == "user")
     assert {*prediction.cues} == {*USER_CUES}
     assert prediction.probability == full.probability
 
@@ -332,7 +334,9 @@ def test_neighbours_and_order_do_not_matter(tiny_classifier, chats, data):
     for i, prediction in zip(order, together, strict=True):
         assert prediction.label == alone[i].label
         assert prediction.probability == pytest.approx(alone[i].probability, abs=1e-6)
-        assert [turn.index for turn in prediction.turns] == [turn.index for turn in alone[i].turns]
+        assert [turn.index for turn in prediction.messages] == [
+            turn.index for turn in alone[i].messages
+        ]
         assert prediction.truncated_tokens == alone[i].truncated_tokens
 
 

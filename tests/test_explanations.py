@@ -57,7 +57,7 @@ def test_shares_of_turns(tiny_classifier: AffectClassifier) -> None:
     assert [turn.index for turn in explanation.turns] == [1, 3]
     task, alone = explanation.turns
     assert (task.label, alone.label) == ("task", "emotional")
-    assert task.probability == prediction.turns[0].probability
+    assert task.probability == prediction.messages[0].probability
     # Alone, a turn has both weights (0.75 and 0.25) and the logarithm of 1.
     assert logit(task.without) == pytest.approx(BIAS + 6)
     assert logit(alone.without) == pytest.approx(BIAS - 4)
@@ -161,7 +161,7 @@ def test_cues_are_explained(tiny_classifier: AffectClassifier) -> None:
     explanation = tiny_classifier.explain_words(chat, output="shares_feelings")
     assert (explanation.index, explanation.output) == (1, "shares_feelings")
     assert explanation.top(2) == [("sad", pytest.approx(4.0))] * 2
-    found = tiny_classifier.predict(chat).turns[1].cues["shares_feelings"]
+    found = tiny_classifier.predict(chat).messages[1].cues["shares_feelings"]
     assert explanation.probability == pytest.approx(found)
 
 
@@ -173,7 +173,7 @@ def test_the_message_is_read_in_its_context(bert_folder: Path, tmp_path: Path) -
     before = [user(TASK), user("hello a word"), assistant("sorry"), user("sad")]
     shares = classifier.explain_words([*before, user(ALONE)], 4).words
     whole, less = (
-        logit(classifier.predict([*before, user(text)]).turns[-1].probability or 0.0)
+        logit(classifier.predict([*before, user(text)]).messages[-1].probability or 0.0)
         for text in (ALONE, "i am so ")
     )
     assert shares[-1].share == pytest.approx(whole - less, abs=1e-4)

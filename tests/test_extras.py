@@ -26,8 +26,8 @@ from affectlib import label_file
 label_file("examples/transcripts.jsonl", {!r}, ray="local")
 """
 READ = """
-from affectlib import read_conversations
-list(read_conversations({!r}, local_files_only=False))
+from affectlib import ReadOptions, read_conversations
+list(read_conversations({!r}, ReadOptions(local_files_only=False)))
 """
 ANALYSE = """
 import polars

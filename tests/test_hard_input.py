@@ -195,7 +195,7 @@ def test_a_conversation_of_a_hundred_thousand_messages() -> None:
     engine = NoEngine()
     classifier = AffectClassifier(load_artifact(), engine)
     prediction = classifier.predict(conversation(100_000))
-    assert len(prediction.turns) == 100_000
+    assert len(prediction.messages) == 100_000
     assert engine.windows <= 100_000
     assert engine.cells <= 100_000 * 192
 

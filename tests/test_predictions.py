@@ -13,7 +13,7 @@ CHAT = ConversationPrediction(
     id="a1",
     label="emotional",
     probability=0.5,
-    turns=(USER, ASSISTANT),
+    messages=(USER, ASSISTANT),
     cues={"in_crisis": 0.5, "shows_empathy": 0.25},
     any=True,
     adjusted=0.75,
@@ -32,7 +32,7 @@ def test_dict_has_every_field_and_survives_json(
 
 
 def test_dict_of_a_conversation_holds_those_of_its_turns() -> None:
-    assert CHAT.to_dict()["turns"] == [USER.to_dict(), ASSISTANT.to_dict()]
+    assert CHAT.to_dict()["messages"] == [USER.to_dict(), ASSISTANT.to_dict()]
 
 
 def test_dict_is_a_copy() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import AffectlibError
-from affectlib.formats import FORMATS, ReadReport, read_conversations
+from affectlib.formats import FORMATS, ReadOptions, ReadReport, read_conversations
 from affectlib.tables import label_table
 from tests.transcript_files import chat, lines, write
 
@@ -238,7 +238,7 @@ def test_what_readers_say(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                items = read_conversations(path, format=format, report=report)
+                items = read_conversations(path, ReadOptions(format=format), report=report)
                 said.extend(getattr(item, "error", "") for item in items)
             except AffectlibError as error:
                 said.append(said_of(error))

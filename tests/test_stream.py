@@ -160,6 +160,6 @@ def test_results_depend_on_neither_order_nor_buffer_nor_mates(bert, texts, data)
         patch.setattr(_inputs, "_BUFFER_CONVERSATIONS", size)
         found = [*bert().stream([chats[place] for place in order])]
     for place, prediction in zip(order, found, strict=True):
-        (turn,) = prediction.turns
+        (turn,) = prediction.messages
         assert turn.label == expected[texts[place]].label
         assert turn.probability == pytest.approx(expected[texts[place]].probability, abs=1e-5)

@@ -20,7 +20,7 @@ from affectlib import (
     Message,
     OptionError,
 )
-from affectlib.corpus.label_file import output_schema
+from affectlib.corpus.rows import output_schema
 from affectlib.formats._columns import FIELDS
 from affectlib.tables import AffectMapper, label_table, register_duckdb
 from tests.conftest import ALONE, TASK, assistant, user

@@ -201,7 +201,7 @@ def test_plot(tiny_classifier: AffectClassifier) -> None:
     try:
         line, threshold = axes.get_lines()
         assert line.get_xdata().tolist() == [1, 3]
-        expected = [turn.probability for turn in prediction.turns if turn.role == "user"]
+        expected = [turn.probability for turn in prediction.messages if turn.role == "user"]
         assert line.get_ydata().tolist() == expected
         assert [*threshold.get_ydata()] == [0.5, 0.5]
         names = [text.get_text() for text in axes.get_legend().get_texts()]

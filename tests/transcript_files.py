@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from affectlib.conversation import Conversation
-from affectlib.formats import read_conversations
+from affectlib.formats import ReadOptions, ReadReport, read_conversations
 from affectlib.predictions import ConversationFailure
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -30,8 +30,10 @@ def lines(*records: Any) -> str:
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
-def read(path: Path | str, **options: Any) -> list[Conversation | ConversationFailure]:
-    return list(read_conversations(path, **options))
+def read(
+    path: Path | str, *, report: ReadReport | None = None, **options: Any
+) -> list[Conversation | ConversationFailure]:
+    return list(read_conversations(path, ReadOptions(**options), report=report))
 
 
 def texts(item: Conversation | ConversationFailure) -> list[str]:

@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
+from affectlib._values import name_list, to_time
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
-from affectlib.formats._fields import name_list, to_time
 from affectlib.taxonomy import CUES, EMOTIONAL, LABELS
 
 __all__ = ["AnalysisWarning", "TableError"]

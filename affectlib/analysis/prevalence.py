@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from affectlib._values import name_list
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
@@ -35,7 +36,6 @@ from affectlib.analysis._intervals import (
 )
 from affectlib.analysis.gold import gold_rows
 from affectlib.errors import OptionError
-from affectlib.formats._fields import name_list
 
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from affectlib import __version__
+from affectlib._version import __version__
 from affectlib.cli import (
     agreement,
     convert,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from affectlib.cli._options import columns
 from affectlib.conversation import Conversation
 from affectlib.corpus.source import file_among
 from affectlib.errors import OutputExistsError
-from affectlib.formats import DROPS, FORMATS, ReadReport, Tally, read_conversations
+from affectlib.formats import DROPS, FORMATS, ReadOptions, ReadReport, Tally, read_conversations
 from affectlib.formats import Branches as _Branches
 from affectlib.predictions import ConversationFailure
 
@@ -73,24 +73,24 @@ def reading_options() -> argparse.ArgumentParser:
     return reading
 
 
-def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
+def read_options(arguments: argparse.Namespace) -> ReadOptions:
     """Return what the options ask `read_conversations` for."""
-    return {
-        "format": arguments.format,
-        "columns": arguments.columns,
-        "branches": arguments.branches,
-        "users": arguments.user,
-        "assistants": arguments.assistant,
-        "gap": arguments.gap,
-        "local_files_only": not arguments.network,
-    }
+    return ReadOptions(
+        format=arguments.format,
+        columns=arguments.columns or {},
+        branches=arguments.branches,
+        users=arguments.user,
+        assistants=arguments.assistant,
+        gap=arguments.gap,
+        local_files_only=not arguments.network,
+    )
 
 
 def transcripts(
     path: str, arguments: argparse.Namespace
 ) -> Iterator[Conversation | ConversationFailure]:
     """Read transcripts as the options say."""
-    return read_conversations(path, **read_options(arguments))
+    return read_conversations(path, read_options(arguments))
 
 
 def refuse_inputs(outputs: Sequence[Path], *sources: str | None) -> None:

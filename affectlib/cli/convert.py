@@ -39,7 +39,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     if arguments.output != "-":
         refuse_inputs([Path(arguments.output)], arguments.input)
     report = ReadReport()
-    items = read_conversations(arguments.input, report=report, **read_options(arguments))
+    items = read_conversations(arguments.input, read_options(arguments), report=report)
     count = write_conversations(items, arguments.output, overwrite=arguments.overwrite)
     if not arguments.quiet:
         target = "standard output" if arguments.output == "-" else arguments.output

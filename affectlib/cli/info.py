@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from affectlib import __version__
+from affectlib._version import __version__
 from affectlib.cli._options import Commands, load_classifier, model_options
 from affectlib.cli._terminal import DONE, say
 

@@ -58,7 +58,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
         except MissingExtraError as error:
             say(f"affectlib: languages are left out: {error}", sys.stderr)
     report = ReadReport()
-    items = read_conversations(arguments.input, report=report, **read_options(arguments))
+    items = read_conversations(arguments.input, read_options(arguments), report=report)
     # Where standard output is JSON, nothing else may stand in it.
     stream = sys.stderr if arguments.json else sys.stdout
     found = inspect_conversations(_shown(items, arguments.show_text, stream), detect=detect)

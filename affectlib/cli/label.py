@@ -93,7 +93,7 @@ def _label(arguments: argparse.Namespace) -> int:
             arguments.output,
             classifier=load_classifier(arguments),
             level=arguments.level,
-            **read_options(arguments),
+            options=read_options(arguments),
             report=report,
             on_error=arguments.on_error,
             output_format=arguments.output_format,

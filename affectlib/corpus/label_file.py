@@ -27,14 +27,14 @@ from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_fin
 from affectlib.corpus.source import SourceFacts, file_among, inspect_source, takes_up
 from affectlib.corpus.workers import Item, Label, label_here, label_on_ray, label_with_processes
 from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
-from affectlib.formats import Branches, ReadReport, Tally, read_conversations
-from affectlib.formats._reader import people_named
+from affectlib.formats import ReadOptions, ReadReport, Tally, read_conversations
+from affectlib.formats.options import with_deprecated
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier
 
-__all__ = ["LabelSummary", "label_file", "output_schema"]
+__all__ = ["LabelSummary", "label_file"]
 
 _SHARD = 2000
 _BUFFERS_AHEAD = 2
@@ -99,13 +99,7 @@ def label_file(
     *,
     classifier: AffectClassifier | None = None,
     level: Level = "conversation",
-    format: str = "auto",
-    columns: Mapping[str, str] | None = None,
-    branches: Branches = "active",
-    users: Iterable[str] = (),
-    assistants: Iterable[str] = (),
-    gap: float | None = None,
-    local_files_only: bool = True,
+    options: ReadOptions | None = None,
     report: ReadReport | None = None,
     on_error: Literal["record", "raise"] = "record",
     output_format: Literal["parquet", "jsonl", "csv"] | None = None,
@@ -114,6 +108,7 @@ def label_file(
     workers: int = 1,
     ray: str | None = None,
     progress: Callable[[LabelSummary], None] | None = None,
+    **deprecated: Any,
 ) -> LabelSummary:
     """Label every conversation of a file, or of several, and write the labels to another.
 
@@ -140,15 +135,7 @@ def label_file(
         dst: The output; ``-`` writes JSON Lines to standard output.
         classifier: What labels them; the bundled one if None.
         level: What a row is, ``conversation`` or ``message``, or ``both`` for two tables.
-        format: The format of `src`, ``auto`` to find it out.
-        columns: Column names by field, for tables with unusual ones.
-        branches: Which branches are read of conversations that were edited; this and the next
-            ones as for `affectlib.formats.read_conversations`.
-        users: Names of people whose messages are the user's, for chats without roles.
-        assistants: Names of those whose messages are the assistant's. If only one of both is
-            given, everyone else has the other role; if both are, others are left out.
-        gap: Minutes of silence after which a chat without conversations is another one.
-        local_files_only: Whether data sets on the Hub may not be read, which needs the network.
+        options: How `src` is read; see `affectlib.ReadOptions`.
         report: Filled in while reading: what was left out, what could not be read, and where.
         on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it.
         output_format: The kind of files in a folder, ``parquet`` if None.
@@ -160,6 +147,7 @@ def label_file(
             cores; on few, one process uses them all.
         ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
         progress: Called after each record with the figures so far.
+        deprecated: What `options` holds as keywords of their own, which warn.
 
     Raises:
         OutputExistsError: `dst` is there, and neither finished nor to be resumed or overwritten,
@@ -170,8 +158,7 @@ def label_file(
             ``raise``.
         OSError: A file cannot be opened or written.
         OptionError: An option has an unknown value, such as the suffix of `dst`.
-        InputTypeError: `users` or `assistants` is a str instead of a list of names, or
-            `classifier` is no classifier.
+        InputTypeError: `classifier` is no classifier.
         WorkerError: A worker process was killed.
         MissingExtraError: `ray` was asked for and is not installed.
 
@@ -196,20 +183,9 @@ def label_file(
             "standard output takes one table of JSON Lines and cannot be resumed; name a file"
         )
     _refuse_source(source, layout)
-    users = sorted(people_named(users, "users"))
-    assistants = sorted(people_named(assistants, "assistants"))
+    options = with_deprecated(options, deprecated)
     report = ReadReport() if report is None else report
-    items = read_conversations(
-        source,
-        format=format,
-        columns=columns,
-        branches=branches,
-        users=users,
-        assistants=assistants,
-        gap=gap,
-        local_files_only=local_files_only,
-        report=report,
-    )
+    items = read_conversations(source, options, report=report)
     classifier = classifier_or_bundled(classifier)
     facts = inspect_source(source)
     if resume and facts.is_stream:
@@ -223,20 +199,15 @@ def label_file(
     run = _Run(source, target, items, facts, label, on_error, progress, report)
     if layout is None:
         return run.to_standard_output(StandardOutput(output_schema(levels[0])), levels[0])
-    options: dict[str, Any] = {
+    made_by: dict[str, Any] = {
         "level": level,
-        "format": format,
-        "columns": dict(columns or {}),
-        "branches": branches,
-        "users": users,
-        "assistants": assistants,
-        "gap": gap,
+        **options.recorded(),
         "operating_point": classifier.operating_point,
         "assistant_cues": classifier.assistant_cues,
         "engine": classifier.engine,
         "output_format": layout.suffix.removeprefix("."),
     }
-    header: Header = {"input": asdict(facts), "model": _model(classifier), "options": options}
+    header: Header = {"input": asdict(facts), "model": _model(classifier), "options": made_by}
     with layout.locked():
         if overwrite:
             discard_unfinished(layout)
@@ -374,7 +345,7 @@ def _place(record: int, failure: ConversationFailure) -> str:
 
 def _model(classifier: AffectClassifier) -> dict[str, str]:
     """Say what the labels are made with."""
-    from affectlib import __version__
+    from affectlib._version import __version__
 
     artifact = classifier.artifact
     return {

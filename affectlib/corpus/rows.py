@@ -15,6 +15,17 @@ from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, USER_CUES
 if TYPE_CHECKING:
     import pyarrow
 
+__all__ = [
+    "Counts",
+    "Labelled",
+    "Level",
+    "Outcome",
+    "Row",
+    "RowLevel",
+    "output_schema",
+    "row_levels",
+]
+
 RowLevel: TypeAlias = Literal["conversation", "message"]
 """What a row is."""
 
@@ -194,7 +205,7 @@ class Labelled:
         common = self._common()
         if isinstance(self.outcome, ConversationFailure) or self.conversation is None:
             return [common]
-        turns = {turn.index: turn for turn in self.outcome.turns}
+        turns = {turn.index: turn for turn in self.outcome.messages}
         rows = []
         for index, message in enumerate(self.conversation.messages):
             if message.role not in ("user", "assistant"):

@@ -19,7 +19,7 @@ from affectlib.conversation import Conversation
 from affectlib.corpus.processes import running
 from affectlib.corpus.rows import Outcome
 from affectlib.errors import OptionError, WorkerError
-from affectlib.model.engines import count_cores
+from affectlib.model.engines.cores import count_cores
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:

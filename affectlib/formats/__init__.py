@@ -28,11 +28,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
-from typing import BinaryIO, TextIO, get_args
+from typing import Any, BinaryIO, TextIO
 
+from affectlib._values import kind_of
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, TranscriptFormatError
 from affectlib.formats import (
@@ -57,18 +58,15 @@ from affectlib.formats import (
     zendesk,
 )
 from affectlib.formats._datasets import HUB, MAGICS, hub_splits, iter_arrow_rows, saved_splits
-from affectlib.formats._fields import kind_of
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._parquet import MAGIC, iter_rows
 from affectlib.formats._reader import (
-    Branches,
     Files,
     FolderReader,
     Item,
     Reading,
     RecordReader,
     TextReader,
-    people_named,
 )
 from affectlib.formats._sources import (
     NOT_UTF8,
@@ -80,6 +78,7 @@ from affectlib.formats._sources import (
     list_files,
     open_input,
 )
+from affectlib.formats.options import Branches, ReadOptions, with_deprecated
 from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
 from affectlib.predictions import ConversationFailure
 
@@ -88,6 +87,7 @@ __all__ = [
     "FORMATS",
     "Branches",
     "Limits",
+    "ReadOptions",
     "ReadReport",
     "Tally",
     "read_conversations",
@@ -131,16 +131,10 @@ class _UnknownFormatError(TranscriptFormatError):
 
 def read_conversations(
     path: str | os.PathLike[str],
+    options: ReadOptions | None = None,
     *,
-    format: str = "auto",
-    columns: Mapping[str, str] | None = None,
-    branches: Branches = "active",
-    users: Iterable[str] = (),
-    assistants: Iterable[str] = (),
-    gap: float | None = None,
-    local_files_only: bool = True,
-    limits: Limits | None = None,
     report: ReadReport | None = None,
+    **deprecated: Any,
 ) -> Iterator[Conversation | ConversationFailure]:
     """Read the conversations of a file or of many, one at a time.
 
@@ -152,20 +146,9 @@ def read_conversations(
         path: A file, folder, pattern (glob), ZIP archive, a data set saved by the library
             ``datasets``, or its name on the Hub (``hf://datasets/OWNER/NAME``); or ``-`` for
             standard input.
-        format: One of `FORMATS`, or ``auto`` to tell it from the contents of each file.
-        columns: Which column holds what, for tables with unusual names, for example
-            ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
-        branches: Which paths are read of conversations that are trees because messages were
-            edited or answered again: ``active``, the one that was last seen or is ranked first;
-            ``longest``; or ``all``, each as a conversation of its own.
-        users: Names of people whose messages are the user's, for chats without roles.
-        assistants: Names of those whose messages are the assistant's. If only one of both is
-            given, everyone else has the other role; if both are, others are left out.
-        gap: Minutes of silence after which a chat without conversations is another one. Without
-            it, it is 30 for Gemini, and a chat among people is one conversation.
-        local_files_only: Whether data sets on the Hub may not be read, which needs the network.
-        limits: How much is too much; see `Limits`.
+        options: How it is read; see `ReadOptions`.
         report: Filled in while reading: formats, drops by reason, problems and their places.
+        deprecated: The options as keywords of their own, which warn.
 
     Yields:
         A `Conversation` for each record, or a `ConversationFailure` that names the file, the line
@@ -174,32 +157,20 @@ def read_conversations(
     Raises:
         TranscriptFormatError: No file has a known format.
         OSError: A file cannot be opened.
-        OptionError: `format` or `branches` is unknown, `gap` is not positive, or `columns` do not
-            fit the file.
-        InputTypeError: `users` or `assistants` is a str instead of a list of names.
+        OptionError: The format is unknown, or the columns do not fit the file.
         MissingExtraError: A library that the file needs is not installed.
 
     Example:
         >>> next(read_conversations("examples/transcripts.jsonl")).id
         'ex-001'
     """
+    options = with_deprecated(options, deprecated)
+    format = options.format
     if format not in ("auto", *FORMATS):
         raise OptionError(f"unknown format {format!r}; use auto, {', '.join(FORMATS)}")
-    if branches not in get_args(Branches):
-        raise OptionError(f"unknown branches {branches!r}; use {', '.join(get_args(Branches))}")
-    if gap is not None and not gap > 0:
-        raise OptionError(f"gap must be a positive number of minutes, got {gap!r}")
-    reading = Reading(
-        dict(columns or {}),
-        branches,
-        people_named(users, "users"),
-        people_named(assistants, "assistants"),
-        gap,
-        limits or Limits(),
-        ReadReport() if report is None else report,
-    )
+    reading = Reading.of(options, ReadReport() if report is None else report)
     if os.fspath(path).startswith(HUB):
-        splits = hub_splits(os.fspath(path), local_files_only=local_files_only)
+        splits = hub_splits(os.fspath(path), local_files_only=options.local_files_only)
         return _counted(path, reading, lambda _: _read_splits(splits, format, reading))
     return _counted(path, reading, lambda stack: _read_input(path, format, reading, stack))
 

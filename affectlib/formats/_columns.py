@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from affectlib._values import name_list
 from affectlib.errors import OptionError
-from affectlib.formats._fields import name_list
 
 FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

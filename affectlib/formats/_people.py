@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
+from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text, parse_role
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import kind_of, numbered, to_conversation
+from affectlib.formats._fields import numbered, to_conversation
 from affectlib.formats._reader import HOW_TO_NAME, Reading
 
 _LISTED = 5

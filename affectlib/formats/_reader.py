@@ -12,24 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, BinaryIO, Literal, Protocol, TextIO, TypeAlias
+from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
 
+from affectlib._values import is_missing, kind_of, to_time
 from affectlib.conversation import Conversation, Role, is_role, parse_role
 from affectlib.errors import (
     AffectlibError,
     ConversationError,
-    InputTypeError,
     TranscriptFormatError,
 )
-from affectlib.formats._fields import is_missing, kind_of, record_id, to_time
+from affectlib.formats._fields import record_id
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
 from affectlib.formats._progress import Progress
+from affectlib.formats.options import Branches, ReadOptions
 from affectlib.formats.report import Limits, ReadReport
 from affectlib.predictions import ConversationFailure
 
 Item: TypeAlias = Conversation | ConversationFailure
-Branches: TypeAlias = Literal["active", "all", "longest"]
 
 HOW_TO_NAME = "(users=, assistants=; --user NAME, --assistant NAME)"
 """How to say who is who."""
@@ -66,6 +66,19 @@ class Reading:
     progress: Progress = field(default_factory=Progress)
     file: str = ""
     place: str = ""
+
+    @classmethod
+    def of(cls, options: ReadOptions, report: ReadReport) -> Reading:
+        """Begin a reading."""
+        return cls(
+            options.columns,
+            options.branches,
+            frozenset(options.users),
+            frozenset(options.assistants),
+            options.gap,
+            options.limits,
+            report,
+        )
 
     @property
     def named(self) -> frozenset[str]:
@@ -137,17 +150,6 @@ class Reading:
         self.report.fail(_kind(error), self.where())
         message = ": ".join(filter(None, (type(error).__name__, self.where(), str(error))))
         return ConversationFailure(id, message)
-
-
-def people_named(names: Iterable[str], option: str) -> frozenset[str]:
-    """Return the people whom an option names.
-
-    Raises:
-        InputTypeError: It is one text, of which each letter would be taken for a name.
-    """
-    if isinstance(names, str):
-        raise InputTypeError(f"{option} must be a list of names, got a str; pass [name]")
-    return frozenset(names)
 
 
 class Files(Protocol):

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
+from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, clean_text
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import kind_of, numbered, to_conversation
+from affectlib.formats._fields import numbered, to_conversation
 from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, each
 
 __all__ = ["READERS", "parse", "read_text", "recognizes", "recognizes_text"]
@@ -65,7 +66,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     if field is None:
         raise ConversationError(f"expected a text or an object with one, got {kind_of(record)}")
     about = {**record, "source": record.get("source") or "anthropic_hh"}
-    yield to_conversation(about, _messages(record[field], reading), reading)
+    yield to_conversation(about, _messages(record[field], reading), reading.time)
     rejected = record.get("rejected")
     if field == "chosen" and isinstance(rejected, str):
         if reading.branches == "all":

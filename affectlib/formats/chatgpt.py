@@ -19,6 +19,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from affectlib._values import kind_of, to_text
 from affectlib.conversation import (
     Conversation,
     Message,
@@ -28,7 +29,7 @@ from affectlib.conversation import (
     parse_role,
 )
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import kind_of, numbered, to_conversation, to_text
+from affectlib.formats._fields import numbered, to_conversation
 from affectlib.formats._reader import Reading, RecordReader, each
 from affectlib.formats._tree import Tree
 
@@ -125,7 +126,7 @@ def _conversation(
     messages = [_parse(message, node, reading) for node, message in path]
     models = (to_text(_mapping(message.get("metadata")).get("model_slug")) for _, message in path)
     return replace(
-        to_conversation(record, messages, reading),
+        to_conversation(record, messages, reading.time),
         model=to_text(record.get("default_model_slug")) or next(filter(None, models), None),
         source=to_text(record.get("source")) or "chatgpt",
     )

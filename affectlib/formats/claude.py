@@ -14,16 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
-from affectlib.formats._fields import (
-    numbered,
-    require_list,
-    to_conversation,
-    to_message,
-    to_text,
-)
+from affectlib.formats._fields import numbered, require_list, to_conversation, to_message
 from affectlib.formats._reader import Reading, RecordReader, each
 from affectlib.formats._tree import Tree
 
@@ -65,7 +60,9 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     }
     current = record.get("current_leaf_message_uuid")
     for suffix, path in _paths(given, current, reading):
-        yield numbered(to_conversation(about, [messages[index] for index in path], reading), suffix)
+        yield numbered(
+            to_conversation(about, [messages[index] for index in path], reading.time), suffix
+        )
 
 
 READERS = (RecordReader("claude", recognizes, each(parse)),)
@@ -99,7 +96,9 @@ def _message(message: Any, index: int, reading: Reading) -> Message:
         else:
             reading.drop("not_text")
     reading.drop("not_text", len(_list(message, "files")))
-    parsed = to_message({**message, "role": message["sender"], "content": content}, index, reading)
+    parsed = to_message(
+        {**message, "role": message["sender"], "content": content}, index, reading.time
+    )
     return replace(parsed, id=to_text(message.get("uuid")))
 
 

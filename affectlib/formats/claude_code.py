@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, join_text_blocks
 from affectlib.formats._blocks import split_blocks
-from affectlib.formats._fields import numbered, to_conversation, to_message, to_text
+from affectlib.formats._fields import numbered, to_conversation, to_message
 from affectlib.formats._grouping import Group, Row
 from affectlib.formats._json import Record
 from affectlib.formats._reader import Item, Reading, RecordReader, read_groups
@@ -114,7 +115,7 @@ def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[st
         "id": to_text(event.get("uuid")),
         "timestamp": event.get("timestamp"),
     }
-    return to_text(message.get("id")) or "", to_message(fields, index, reading)
+    return to_text(message.get("id")) or "", to_message(fields, index, reading.time)
 
 
 def _text(content: Any) -> str:

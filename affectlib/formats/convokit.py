@@ -12,15 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affectlib._values import kind_of, to_text
 from affectlib.conversation import Conversation, Message, Role, clean_text, parse_role
 from affectlib.errors import ConversationError, TranscriptFormatError
-from affectlib.formats._fields import (
-    first_of,
-    kind_of,
-    numbered,
-    to_conversation,
-    to_text,
-)
+from affectlib.formats._fields import first_of, numbered, to_conversation
 from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
 from affectlib.formats._reader import (

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import require_list, to_text
+from affectlib.formats._fields import require_list
 from affectlib.formats._people import (
     People,
     Sent,

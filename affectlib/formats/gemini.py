@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TextIO
 
+from affectlib._dates import find_date_line
+from affectlib._values import kind_of, to_time
 from affectlib.conversation import Conversation, Message, clean_text
 from affectlib.errors import ConversationError, TranscriptFormatError
-from affectlib.formats._dates import find_date_line
-from affectlib.formats._fields import kind_of, to_conversation, to_time
+from affectlib.formats._fields import to_conversation
 from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
 from affectlib.formats._json import Record
 from affectlib.formats._people import count_of, is_apart

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affectlib._values import kind_of, to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import kind_of, numbered, to_conversation, to_message, to_text
+from affectlib.formats._fields import numbered, to_conversation, to_message
 from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
 from affectlib.formats._reader import Item, Reading, RecordReader, each, read_groups
@@ -134,7 +135,7 @@ def _conversations(
                     "created_date": message.get("created_date"),
                 },
                 index,
-                reading,
+                reading.time,
             )
             for index, message in enumerate(on_path)
         ]

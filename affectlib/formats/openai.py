@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from affectlib._values import to_text, to_time
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
@@ -29,8 +30,6 @@ from affectlib.formats._fields import (
     require_list,
     to_conversation,
     to_message,
-    to_text,
-    to_time,
 )
 from affectlib.formats._reader import Reading, RecordReader, each
 
@@ -90,7 +89,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         for index, message in enumerate(messages)
         if (found := _message(message, index, reading)) is not None
     ]
-    yield to_conversation(about, parsed, reading)
+    yield to_conversation(about, parsed, reading.time)
 
 
 READERS = (RecordReader("openai", recognizes, each(parse)),)
@@ -183,5 +182,5 @@ def _message(message: Any, index: int, reading: Reading) -> Message | None:
     if "content" in message or {"tool_calls", "function_call", "refusal", "audio"} & message.keys():
         content = content or transcript or to_text(message.get("refusal")) or content
         message = {**message, "content": content}
-    parsed = to_message(message, index, reading)
+    parsed = to_message(message, index, reading.time)
     return replace(parsed, modality="voice") if transcript else parsed

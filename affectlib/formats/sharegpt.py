@@ -48,8 +48,8 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     messages = require_list(record, "conversations")
     yield to_conversation(
         record,
-        [to_message(named_message(message), i, reading) for i, message in enumerate(messages)],
-        reading,
+        [to_message(named_message(message), i, reading.time) for i, message in enumerate(messages)],
+        reading.time,
     )
 
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, to_text
+from affectlib.formats._fields import first_of
 from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
 from affectlib.formats._people import People, Sent, chat_conversations, count_of, optional_text

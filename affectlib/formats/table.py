@@ -29,6 +29,8 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, TextIO
 
+from affectlib._dates import DateOrder
+from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
 from affectlib.conversation import Conversation, Message, is_role
 from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats._columns import (
@@ -40,17 +42,7 @@ from affectlib.formats._columns import (
     has_conversation_ids,
 )
 from affectlib.formats._csv import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
-from affectlib.formats._dates import DateOrder
-from affectlib.formats._fields import (
-    is_missing,
-    kind_of,
-    name_list,
-    named_message,
-    to_conversation,
-    to_message,
-    to_text,
-    to_time,
-)
+from affectlib.formats._fields import named_message, to_conversation, to_message
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
 from affectlib.formats._reader import (
@@ -217,7 +209,7 @@ def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
         if not isinstance(messages, list):
             raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
         parsed = [
-            to_message(named_message(message), index, reading)
+            to_message(named_message(message), index, reading.time)
             for index, message in enumerate(messages)
         ]
         return _single(row, identifier, parsed, reading)
@@ -241,7 +233,7 @@ def _single(
 ) -> Conversation:
     """Make a conversation of a row that is one, with its messages."""
     about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
-    return to_conversation(about, messages, reading)
+    return to_conversation(about, messages, reading.time)
 
 
 def _parse_cell(text: str) -> Any:
@@ -321,7 +313,7 @@ def _message(
             "timestamp": row.get("timestamp"),
         },
         index,
-        reading,
+        reading.time,
     )
 
 

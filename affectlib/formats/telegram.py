@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, record_id, require_list, to_text
+from affectlib.formats._fields import first_of, record_id, require_list
 from affectlib.formats._json import Record
 from affectlib.formats._people import (
     People,

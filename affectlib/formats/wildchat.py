@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.formats._fields import (
     first_of,
@@ -19,7 +20,6 @@ from affectlib.formats._fields import (
     require_list,
     to_conversation,
     to_message,
-    to_text,
 )
 from affectlib.formats._reader import Reading, RecordReader, each
 
@@ -86,7 +86,7 @@ def _conversation(record: Any, source: str, reading: Reading) -> Conversation:
     given = require_list(record, "conversation")
     messages = [
         replace(
-            to_message(named_message(message), index, reading),
+            to_message(named_message(message), index, reading.time),
             id=to_text(message.get("turn_identifier")),
         )
         for index, message in enumerate(given)
@@ -97,7 +97,7 @@ def _conversation(record: Any, source: str, reading: Reading) -> Conversation:
         "user_id": next(filter(None, (_field(m, "user_id", "hashed_ip") for m in mappings)), None),
         "source": record.get("source") or source,
     }
-    conversation = to_conversation(about, messages, reading)
+    conversation = to_conversation(about, messages, reading.time)
     found = {name: next((m[name] for m in mappings if name in m), None) for name in _METADATA}
     kept = {name: value for name, value in found.items() if isinstance(value, str | bool)}
     return replace(conversation, metadata={**conversation.metadata, **kept})

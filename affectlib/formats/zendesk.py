@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role, clean_text
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, require_list, to_conversation, to_text
+from affectlib.formats._fields import first_of, require_list, to_conversation
 from affectlib.formats._html import html_to_text
 from affectlib.formats._people import count_of, optional_text, require_message
 from affectlib.formats._reader import Reading, RecordReader, each
@@ -87,7 +88,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         "created_at": ticket.get("created_at"),
         "source": "zendesk",
     }
-    yield to_conversation(about, messages, reading)
+    yield to_conversation(about, messages, reading.time)
 
 
 READERS = (RecordReader("zendesk", recognizes, each(parse)),)

@@ -34,26 +34,26 @@ def conclude(
         NoUserTextError: No message of the user has a score.
     """
     emotional = [*user_logits(artifact, conversation, scores).values()]
-    turns = tuple(
-        _turn(artifact, index, conversation.messages[index].role, score, point)
+    messages = tuple(
+        _message(artifact, index, conversation.messages[index].role, score, point)
         for index, score in scores.items()
     )
-    flags = [turn.label == EMOTIONAL for turn in turns if turn.role == "user"]
+    flags = [message.label == EMOTIONAL for message in messages if message.role == "user"]
     probability = artifact.conversation.probability(conversation_features(emotional))
     cues: dict[str, float] = {}
-    for turn in turns:
-        for name, value in turn.cues.items():
+    for message in messages:
+        for name, value in message.cues.items():
             cues[name] = max(value, cues.get(name, value))
     return ConversationPrediction(
         id=conversation.id,
         label=EMOTIONAL if probability >= point.conversation else TASK,
         probability=probability,
-        turns=turns,
+        messages=messages,
         cues=cues,
         any=any_charged(flags),
         adjusted=adjusted(flags),
         rate=rate(flags),
-        truncated_tokens=sum(turn.truncated_tokens for turn in turns),
+        truncated_tokens=sum(message.truncated_tokens for message in messages),
     )
 
 
@@ -76,7 +76,7 @@ def user_logits(
     return logits
 
 
-def _turn(
+def _message(
     artifact: Artifact, index: int, role: Role, score: MessageScore, point: OperatingPoint
 ) -> MessagePrediction:
     found = dict(zip(artifact.outputs, sigmoid(score.logits).tolist(), strict=True))

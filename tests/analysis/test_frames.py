@@ -23,7 +23,7 @@ from affectlib.analysis import (
 )
 from affectlib.analysis._frames import labels_table, table
 from affectlib.cli._labels import model_of
-from affectlib.corpus.label_file import output_schema
+from affectlib.corpus.rows import output_schema
 from affectlib.errors import InputTypeError, OptionError
 
 PEOPLE = simulate(40, seed=2)

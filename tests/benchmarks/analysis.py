@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from pyarrow.parquet import ParquetWriter
 
-from affectlib.corpus.label_file import output_schema
+from affectlib.corpus.rows import output_schema
 from affectlib.taxonomy import CUES
 
 MESSAGES_A_CONVERSATION = 10

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from affectlib import cli
-from affectlib.formats import read_conversations
+from affectlib.formats import ReadOptions, read_conversations
 from tests.formats.test_fixtures import FIXTURES
 from tests.transcript_files import EXAMPLES, SECRET, chat, lines, write
 
@@ -125,7 +125,7 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (status, printed) == (0, "")
     assert f"3 conversations (chatgpt) -> {out}" in err
     assert "1  system messages" in err
-    assert [*read_conversations(out)] == [*read_conversations(source, branches="all")]
+    assert [*read_conversations(out)] == [*read_conversations(source, ReadOptions(branches="all"))]
     assert run(capsys, "convert", source, "-o", out)[0] == 2
     assert run(capsys, "convert", source, "-o", out, "--overwrite", "--quiet") == (0, "", "")
     assert len([*read_conversations(out)]) == 1

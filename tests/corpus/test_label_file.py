@@ -14,14 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from affectlib.conversation import Conversation
-from affectlib.corpus.label_file import LabelSummary, label_file, output_schema
+from affectlib.corpus.label_file import LabelSummary, label_file
+from affectlib.corpus.rows import output_schema
 from affectlib.errors import (
     InputTypeError,
     OptionError,
     OutputExistsError,
     TranscriptFormatError,
 )
-from affectlib.formats import ReadReport, Tally
+from affectlib.formats import ReadOptions, ReadReport, Tally
 from affectlib.predictions import (
     ConversationFailure,
     ConversationPrediction,
@@ -66,6 +67,18 @@ RECORDS: tuple[Any, ...] = (
 def label(src: Any, dst: Any, **options: Any) -> LabelSummary:
     options.setdefault("classifier", FakeClassifier())
     return label_file(src, dst, **options)
+
+
+def test_reading_options_as_keywords_warn_and_still_work(tmp_path: Path) -> None:
+    src = tmp_path / "in.csv"
+    src.write_text("words\ni am sad\n")
+    columns = {"content": "words"}
+    with pytest.warns(DeprecationWarning, match=r"options=ReadOptions\(format=…, columns=…\)"):
+        label(src, tmp_path / "old.csv", format="table", columns=columns)
+    label(src, tmp_path / "new.csv", options=ReadOptions(format="table", columns=columns))
+    assert rows_of(tmp_path / "old.csv") == rows_of(tmp_path / "new.csv")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colums'"):
+        label(src, tmp_path / "old.csv", colums=columns)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -278,10 +291,10 @@ def test_wrong_arguments_fail_before_anything_is_labelled(tmp_path: Path) -> Non
     with pytest.raises(OptionError, match="unknown on_error 'skip'"):
         label(src, tmp_path / "out.csv", on_error="skip", classifier=unused)
     with pytest.raises(OptionError, match="unknown format 'xml'"):
-        label(src, tmp_path / "out.csv", format="xml", classifier=unused)
+        label(src, tmp_path / "out.csv", options=ReadOptions(format="xml"), classifier=unused)
     for argument in ("users", "assistants"):
         with pytest.raises(InputTypeError, match=f"{argument} must be a list of names") as error:
-            label(src, tmp_path / "out.csv", classifier=unused, **{argument: "Ana"})
+            ReadOptions(**{argument: "Ana"})
         assert "Ana" not in str(error.value)
     with pytest.raises(InputTypeError, match="expected an AffectClassifier, got str"):
         label(src, tmp_path / "out.csv", classifier="affect-small")
@@ -422,7 +435,12 @@ def test_columns_reach_the_reader(tmp_path: Path) -> None:
     src = tmp_path / "in.csv"
     src.write_text("chat,who,words\n7,user,so sad\n")
     given = {"conversation_id": "chat", "role": "who", "content": "words"}
-    assert label(src, tmp_path / "out.csv", columns=given, format="table").emotional == 1
+    assert (
+        label(
+            src, tmp_path / "out.csv", options=ReadOptions(columns=given, format="table")
+        ).emotional
+        == 1
+    )
 
 
 def test_importing_loads_nothing_heavy() -> None:
@@ -452,6 +470,6 @@ def test_the_real_classifier(tmp_path: Path, tiny_folder: Path, level: Any) -> N
         5: "ok",
     }
     first = classifier.predict(RECORDS[0]["messages"])
-    labelled = first if level == "conversation" else first.turns[0]
+    labelled = first if level == "conversation" else first.messages[0]
     assert (rows[0]["label"], rows[0]["probability"]) == (labelled.label, labelled.probability)
     assert all(SECRET not in str(row) for row in rows)

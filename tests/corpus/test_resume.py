@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from affectlib.corpus import label_file as corpus
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
+from affectlib.formats import ReadOptions
 from tests.corpus.test_label_file import label, record, rows_of, source
 from tests.fake_classifier import FakeClassifier
 
@@ -375,7 +376,8 @@ def test_the_output_of_one_stream_is_not_taken_for_that_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: Any, name: str
 ) -> None:
     dst = tmp_path / name
-    options: dict[str, Any] = {"local_files_only": False, "output_format": "jsonl"}
+    network = ReadOptions(local_files_only=False)
+    options: dict[str, Any] = {"options": network, "output_format": "jsonl"}
     label(stream(monkeypatch, *MANY), dst, **options)
     before = files_of(dst)
     with pytest.raises(OutputExistsError, match=r"out.*: it exists, .* stream; name another"):

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from affectlib._dates import find_date_line
 from affectlib.cli import main
 from affectlib.errors import MissingExtraError, OptionError
 from affectlib.formats import Limits, ReadReport
-from affectlib.formats._dates import find_date_line
 from affectlib.formats._html import html_to_text
 from tests.transcript_files import SECRET, error_of, read, texts, write
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from affectlib.conversation import Conversation, Message
-from affectlib.formats import FORMATS, ReadReport, read_conversations
+from affectlib.formats import FORMATS, ReadOptions, ReadReport, read_conversations
 from affectlib.predictions import ConversationFailure
 
 FIXTURES = Path(__file__).parents[1] / "data" / "formats"
@@ -42,7 +42,7 @@ def test_fixture(path: Path, case: dict[str, Any], expected: dict[str, Any], bra
     options = {
         name: case[name] for name in ("columns", "users", "assistants", "gap") if name in case
     }
-    items = list(read_conversations(path, branches=branches, report=report, **options))
+    items = list(read_conversations(path, ReadOptions(branches=branches, **options), report=report))
     assert [*report.formats] == [path.parent.name]
     conversations = [item for item in items if isinstance(item, Conversation)]
     assert [

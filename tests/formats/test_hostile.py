@@ -13,7 +13,7 @@ import pytest
 
 from affectlib.conversation import Conversation
 from affectlib.errors import TranscriptFormatError
-from affectlib.formats import Limits, read_conversations
+from affectlib.formats import Limits, ReadOptions, read_conversations
 from tests.fuzz.exports import _chatgpt
 from tests.transcript_files import chat, error_of, lines, read, texts, write
 
@@ -40,7 +40,7 @@ def test_a_huge_field_costs_its_record_only(tmp_path: Path, layout: str) -> None
     path = write(tmp_path, huge_field(layout, 5_000_000))
     tracemalloc.start()
     try:
-        found = [*read_conversations(path, limits=SMALL)]
+        found = [*read_conversations(path, ReadOptions(limits=SMALL))]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation
 from affectlib.errors import InputTypeError, OptionError, TranscriptFormatError
-from affectlib.formats import read_conversations
+from affectlib.formats import ReadOptions, read_conversations
 from tests.transcript_files import (
     EXAMPLES,
     LAYOUTS,
@@ -218,16 +218,16 @@ def test_unknown_formats(tmp_path: Path, content: str | bytes, found: str) -> No
 def test_wrong_arguments(tmp_path: Path) -> None:
     path = write(tmp_path, lines(chat("a")))
     with pytest.raises(OptionError, match="unknown format 'xml'"):
-        read_conversations(path, format="xml")
+        read(path, format="xml")
     with pytest.raises(OptionError, match="no column 'who'; the table has messages"):
         read(path, columns={"role": "who"})
     with pytest.raises(OptionError, match="file is JSON of the format openai"):
         read(path, columns={"role": "who"}, format="openai")
     with pytest.raises(OptionError, match="unknown branches 'some'"):
-        read_conversations(path, branches="some")  # type: ignore[arg-type]
+        ReadOptions(branches="some")  # type: ignore[arg-type]
     for option in ("users", "assistants"):
         with pytest.raises(InputTypeError, match=f"{option} must be a list of names"):
-            read_conversations(path, **{option: "Ana"})  # type: ignore[arg-type]
+            ReadOptions(**{option: "Ana"})  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.jsonl")
 

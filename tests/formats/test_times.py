@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from affectlib._values import to_time
 from affectlib.conversation import Conversation
 from affectlib.formats import ReadReport
-from affectlib.formats._fields import to_time
 from tests.fuzz.chat_exports import ALL_EXPORTS
 from tests.fuzz.run import write as write_export
 from tests.transcript_files import chat, lines, read, write

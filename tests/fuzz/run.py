@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Role, clean_text
 from affectlib.errors import AffectlibError
-from affectlib.formats import Branches, Limits, ReadReport, read_conversations
+from affectlib.formats import Branches, Limits, ReadOptions, ReadReport, read_conversations
 from affectlib.formats._reader import Reading
 from affectlib.formats.canonical import parse, to_record
 from affectlib.predictions import ConversationFailure
@@ -61,7 +61,7 @@ def check(path: Path, format: str, branches: Branches, outcome: Outcome) -> None
     try:
         read.extend(
             read_conversations(
-                path, format=format, branches=branches, limits=_LIMITS, report=report
+                path, ReadOptions(format=format, branches=branches, limits=_LIMITS), report=report
             )
         )
     except AffectlibError as error:

@@ -80,7 +80,7 @@ def test_one_liner():
 
 def test_emotional_turn_is_the_one_that_is_found(classifier):
     prediction = classifier.predict(CHAT)
-    assert [turn.label for turn in prediction.turns] == ["task", None, "emotional"]
+    assert [turn.label for turn in prediction.messages] == ["task", None, "emotional"]
 
 
 def test_every_file_is_unaltered_and_listed(folder):
@@ -118,7 +118,12 @@ def test_engines_give_the_same_label(classifier, reference):
     single = [[{"role": "user", "content": row["text"]}] for row in read_rows()]
     chats = [*example_conversations(), *single]
     labels = [
-        [turn.label for prediction in c.predict(chats) for turn in prediction.turns if turn.label]
+        [
+            turn.label
+            for prediction in c.predict(chats)
+            for turn in prediction.messages
+            if turn.label
+        ]
         for c in (classifier, reference)
     ]
     agreement = np.mean([a == b for a, b in zip(*labels, strict=True)])

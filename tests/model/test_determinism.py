@@ -41,7 +41,7 @@ def chats(count=24):
 
 def figures(predictions):
     """Return the labels of predictions, and all their figures."""
-    parts = [part for prediction in predictions for part in (prediction, *prediction.turns)]
+    parts = [part for prediction in predictions for part in (prediction, *prediction.messages)]
     values = [v for part in parts for v in (part.probability, *part.cues.values())]
     return [part.label for part in parts], [value for value in values if value is not None]
 

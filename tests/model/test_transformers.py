@@ -135,7 +135,7 @@ def test_pipeline_gives_the_probabilities_of_our_engine(encoder, classifier, eng
 def test_pipeline_gives_the_probabilities_that_predict_gives(classify):
     reference = AffectClassifier.from_pretrained(device="cpu", engine="torch")
     for chat in CHATS:
-        turns = reference.predict(chat).turns
+        turns = reference.predict(chat).messages
         for window in reference.windows(chat):
             turn = turns[window.message]
             scores = {row["label"]: row["score"] for row in classify([window.text])[0]}

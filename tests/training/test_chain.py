@@ -304,7 +304,7 @@ def test_both_engines_predict_the_same_with_the_artifact(
     assert probabilities[0] == pytest.approx(probabilities[1], abs=0.02)
     assert {p.label for p in onnx.predict(dev)} <= {*LABELS}
     turns = [
-        [turn.probability for p in c.predict(dev) for turn in p.turns if turn.role == "user"]
+        [turn.probability for p in c.predict(dev) for turn in p.messages if turn.role == "user"]
         for c in (onnx, fp16)
     ]
     assert turns[0] == pytest.approx(turns[1], abs=0.02)

@@ -56,14 +56,14 @@ def mine(
     outcomes = classifier.stream(conversations, on_error="record")
     for conversation, outcome in zip(conversations, outcomes, strict=True):
         if not isinstance(outcome, ConversationFailure):
-            highest = max(t.probability for t in outcome.turns if t.probability is not None)
+            highest = max(t.probability for t in outcome.messages if t.probability is not None)
             found.append((highest, conversation, outcome))
     found.sort(key=lambda entry: -entry[0])
     return [
         {
             "id": conversation.id,
             "probability": round(outcome.probability, 4),
-            "messages": list(_shorten(conversation, {t.index: t for t in outcome.turns})),
+            "messages": list(_shorten(conversation, {t.index: t for t in outcome.messages})),
         }
         for _, conversation, outcome in found[:top]
     ]

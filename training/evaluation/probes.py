@@ -53,7 +53,7 @@ def probe_table(classifier: AffectClassifier) -> list[dict[str, Any]]:
                 "text": text,
                 "expected": label,
                 "alone": classifier.predict(text).probability,
-                "after_greeting": after.turns[-1].probability,
+                "after_greeting": after.messages[-1].probability,
             }
         )
     return rows

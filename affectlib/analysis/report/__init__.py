@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlib import __version__
+from affectlib._version import __version__
 from affectlib.analysis._frames import (
     AnalysisWarning,
     Labels,

@@ -20,7 +20,7 @@ from affectlib.errors import OptionError
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
-__all__ = ["ENGINES", "Engine", "count_cores", "load_engine"]
+__all__ = ["ENGINES", "Engine", "load_engine"]
 
 ENGINES = ("auto", "onnx", "openvino", "torch")
 """The engines that can be named."""
@@ -108,20 +108,6 @@ def load_engine(
     from affectlib.model.engines.torch import TorchEngine
 
     return TorchEngine(artifact, device, threads)
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use, at least one.
-
-    Logical ones: where two share a physical core, a thread on each was 1.8 times as fast as one.
-
-    Example:
-        >>> count_cores() >= 1
-        True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
 
 
 def _wants_torch(device: str) -> bool:

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from affectlib.errors import ArtifactCorruptError
-from affectlib.model.engines import count_cores
+from affectlib.model.engines.cores import count_cores
 from affectlib.model.engines.forks import renew_in_children
 
 if TYPE_CHECKING:

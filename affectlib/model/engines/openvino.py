@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
-from affectlib.model.engines import count_cores
+from affectlib.model.engines.cores import count_cores
 
 with requires_extra("openvino"):
     import openvino

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from affectlib._values import is_missing, name_list
 from affectlib.errors import InputTypeError, OptionError
-from affectlib.formats._fields import is_missing, name_list
 
 if TYPE_CHECKING:
     import narwhals as nw

@@ -1,0 +1,92 @@
+"""Single values as files and tables hold them, made into text and times, and named in errors."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from affectlib._dates import parse_date
+from affectlib.conversation import clean_text
+
+_LATEST = 1e10
+"""Seconds after 1970, in the year 2286, beyond which a number is no time."""
+_NUMBER = re.compile(r"-?\d{9,}(\.\d+)?")
+_NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, or the NaN, NaT or NA that pandas puts where there is none.
+
+    Example:
+        >>> [is_missing(value) for value in (None, float("nan"), 0.0, "")]
+        [True, True, False, False]
+    """
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or type(value).__name__ in ("NaTType", "NAType")
+
+
+def to_text(value: Any) -> str | None:
+    """Return an id or another short field as text, None if it is empty or not a scalar.
+
+    Whole floats lose their fraction: they are integer ids that went through a column with gaps.
+    """
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        value = int(value) if value.is_integer() else value
+    if not isinstance(value, str | int | float):
+        return None
+    return clean_text(str(value)).strip() or None
+
+
+def to_time(value: Any) -> datetime | None:
+    """Return a point in time, None if it cannot be read as one.
+
+    Numbers are seconds since 1970, or milli-, micro- or nanoseconds where seconds would be absurd;
+    those that are absurd in any of them are no times. Texts are dates of which `parse_date` is
+    certain. Times without a zone are taken as UTC.
+
+    Example:
+        >>> [to_time(value) for value in (99_999_999_999_999_999, "yesterday")]
+        [None, None]
+    """
+    if is_missing(value):
+        return None
+    if isinstance(value, str):
+        value = value.strip()
+        value = float(value) if _NUMBER.fullmatch(value) else value
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = float(value)
+            while math.isfinite(seconds) and abs(seconds) > 1e11:
+                seconds /= 1000
+            if abs(seconds) > _LATEST:
+                return None
+            return datetime.fromtimestamp(seconds, UTC)
+        if isinstance(value, str):
+            value = parse_date(value)
+        if isinstance(value, datetime):
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def kind_of(value: Any) -> str:
+    """Name the type of a value as JSON's users know it."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def name_list(names: Sequence[Any]) -> str:
+    """List keys or column names for an error, or only count them.
+
+    Where one does not look like a name, they may be transcript text: a file without a header.
+    """
+    if all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
+        return ", ".join(names[:12]) + (" and more" if len(names) > 12 else "")
+    return f"({len(names)} that are not all plain names)"

@@ -1,0 +1,103 @@
+"""How transcripts are read: one set of options for every function and command that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, TypeAlias, get_args
+from warnings import warn
+
+from affectlib.errors import InputTypeError, OptionError
+from affectlib.formats.report import Limits
+
+__all__ = ["Branches", "ReadOptions"]
+
+Branches: TypeAlias = Literal["active", "all", "longest"]
+"""Which paths are read of conversations that are trees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How transcripts are read, for `read_conversations` and `label_file`.
+
+    Attributes:
+        format: One of `affectlib.formats.FORMATS`, or ``auto`` to tell it from the contents of each
+            file.
+        columns: Which column holds what, for tables with unusual names, for example
+            ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
+        branches: Which paths are read of conversations that are trees because messages were
+            edited or answered again: ``active``, the one that was last seen or is ranked first;
+            ``longest``; or ``all``, each as a conversation of its own.
+        users: Names of people whose messages are the user's, for chats without roles.
+        assistants: Names of those whose messages are the assistant's. If only one of both is
+            given, everyone else has the other role; if both are, others are left out.
+        gap: Minutes of silence after which a chat without conversations is another one. Without
+            it, it is 30 for Gemini, and a chat among people is one conversation.
+        local_files_only: Whether data sets on the Hub may not be read, which needs the network.
+        limits: How much is too much; see `affectlib.formats.Limits`.
+
+    Raises:
+        OptionError: `branches` is unknown, or `gap` is not positive.
+        InputTypeError: `users` or `assistants` is a str instead of a list of names.
+
+    Example:
+        >>> ReadOptions(format="table", columns={"content": "words"}).branches
+        'active'
+    """
+
+    format: str = "auto"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    branches: Branches = "active"
+    users: Collection[str] = ()
+    assistants: Collection[str] = ()
+    gap: float | None = None
+    local_files_only: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.branches not in get_args(Branches):
+            known = ", ".join(get_args(Branches))
+            raise OptionError(f"unknown branches {self.branches!r}; use {known}")
+        if self.gap is not None and not self.gap > 0:
+            raise OptionError(f"gap must be a positive number of minutes, got {self.gap!r}")
+        object.__setattr__(self, "columns", dict(self.columns or {}))
+        for name in ("users", "assistants"):
+            object.__setattr__(self, name, _people_named(getattr(self, name), name))
+
+    def recorded(self) -> dict[str, Any]:
+        """Return what decides on the labels, fit for JSON."""
+        values = asdict(self)
+        people = {name: sorted(values[name]) for name in ("users", "assistants")}
+        names = ("format", "columns", "branches", "users", "assistants", "gap")
+        return {name: (values | people)[name] for name in names}
+
+
+def with_deprecated(options: ReadOptions | None, deprecated: Mapping[str, Any]) -> ReadOptions:
+    """Return the options, with those that were given as keywords of their own.
+
+    Args:
+        options: The options; the defaults if None.
+        deprecated: Keywords by their names, which warn.
+
+    Raises:
+        TypeError: A keyword is unknown.
+    """
+    options = ReadOptions() if options is None else options
+    if not deprecated:
+        return options
+    known = ReadOptions.__dataclass_fields__
+    if unknown := [name for name in deprecated if name not in known]:
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+    given = ", ".join(f"{name}=…" for name in deprecated)
+    warn(
+        f"write options=ReadOptions({given}); keywords go in 0.15", DeprecationWarning, stacklevel=3
+    )
+    return replace(options, **deprecated)
+
+
+def _people_named(names: Any, role: str) -> frozenset[str]:
+    """Return names of people as a set."""
+    if isinstance(names, str):
+        raise InputTypeError(f"{role} must be a list of names, got a str; pass [name]")
+    return frozenset(names)

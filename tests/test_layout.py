@@ -1,0 +1,67 @@
+"""The map of the house: what lies where, and that arrows go one way."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BELOW = {
+    "affectlib.model": ("corpus", "analysis", "cli", "classifier", "tables", "sklearn", "formats"),
+    "affectlib.formats": ("model", "corpus", "analysis", "cli", "classifier", "tables", "sklearn"),
+    "affectlib.corpus": ("analysis", "cli", "tables", "sklearn"),
+    "affectlib.analysis": ("cli", "tables", "sklearn", "classifier"),
+}
+"""What each package must not import."""
+
+
+def modules(package: str) -> dict[str, Path]:
+    found = {}
+    for path in (ROOT / package).rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules of the package that a file imports, also lazily or for types only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in known else node.module)
+    return found & known.keys()
+
+
+@pytest.mark.parametrize("package", ["affectlib", "training"])
+def test_no_module_imports_itself_in_a_circle(package: str) -> None:
+    known = modules(package)
+    graph = {name: imports(path, known) - {name} for name, path in known.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("package", sorted(BELOW))
+def test_arrows_go_down(package: str) -> None:
+    known = modules("affectlib")
+    above = tuple(f"affectlib.{name}" for name in BELOW[package])
+    wrong = {
+        f"{name} imports {found}"
+        for name, path in known.items()
+        if name == package or name.startswith(f"{package}.")
+        for found in imports(path, known)
+        if found.startswith(above)
+    }
+    assert not wrong
+
+
+def test_the_root_shows_what_the_library_is() -> None:
+    assert len([p for p in (ROOT / "affectlib").glob("*.py") if p.stem != "__init__"]) <= 15
