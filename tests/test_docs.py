@@ -19,7 +19,7 @@ from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models
 from tests.pages import DOCS, NOT_RUN, ROOT, blocks_of, run_page
 
 PAGES = sorted(DOCS.rglob("*.md"))
-ON_CLUSTERS = {"ray.md": "test_ray.py", "spark.md": "test_spark.py"}
+ON_CLUSTERS = {"ray.md": "corpus/test_ray.py", "spark.md": "corpus/test_spark.py"}
 """Pages that are run where there is a cluster, by name, and the tests that do it."""
 
 BUILD = """
@@ -36,7 +36,7 @@ cli(["build", "--strict", "--site-dir", sys.argv[1]])
 """
 """Builds the site."""
 
-ELSEWHERE = {*errors.__all__, "read_conversations", "__version__"}
+ELSEWHERE = {*errors.__all__, "ReadOptions", "ReadReport", "read_conversations", "__version__"}
 """Names that several modules export, and the reference explains once."""
 
 RUN_HERE = [
@@ -191,7 +191,10 @@ def test_links_lead_to_pages_and_places_that_are_there(built: dict[Path, Html]) 
         ("library", [f"affectlib.{name}" for name in sorted({*affectlib.__all__} - ELSEWHERE)]),
         ("analysis", [f"affectlib.analysis.{name}" for name in analysis.__all__]),
         ("errors", [f"affectlib.errors.{name}" for name in errors.__all__]),
-        ("formats", ["affectlib.read_conversations"]),
+        (
+            "formats",
+            [f"affectlib.{name}" for name in ("ReadOptions", "ReadReport", "read_conversations")],
+        ),
         (
             "formats",
             [f"affectlib.formats.{name}" for name in sorted({*formats.__all__} - ELSEWHERE)],
