@@ -205,10 +205,10 @@ class AffectClassifier:
     def predict(self, x: Any, *, operating_point: str | None = None) -> Any:
         """Label texts or conversations. What `x` is, its type says, never its content.
 
-        A text is judged as a message, by the operating point's threshold for messages. As a
-        conversation of one message, it is judged by the threshold for conversations, which asks for
-        more, since in longer ones every message is a chance of a false alarm. So a text between
-        the two is emotional as a message and not as a conversation.
+        A text is a conversation of one message, and has the same probability and label however it
+        is given. Where a conversation has a single message of its user, that message and the
+        conversation have one probability and one label, by the operating point's threshold for
+        conversations. Messages of longer ones have a threshold of their own.
 
         Args:
             x: A text, read as a lone message of a user; a conversation (a `Conversation`, or a

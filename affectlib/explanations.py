@@ -24,7 +24,7 @@ from affectlib import _views
 from affectlib._inputs import in_buffers
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import OptionError
-from affectlib.model.aggregation import TOP, conversation_features
+from affectlib.model.aggregation import TOP
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import OperatingPoint, sigmoid
 from affectlib.model.decisions import conclude, user_logits
@@ -304,7 +304,7 @@ def _left_out(logits: Sequence[float], artifact: Artifact) -> list[float]:
     ranked = np.asarray(logits, dtype=np.float64)[order]
     # Beyond those that count by themselves, it makes no difference which one is left out.
     distinct = [
-        artifact.conversation.probability(conversation_features(np.delete(ranked, rank)))
+        artifact.conversation.probability(np.delete(ranked, rank))
         for rank in range(min(len(logits), TOP + 1))
     ]
     without = np.empty(len(logits))

@@ -110,7 +110,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             array([ 0., -1.])
         """
         items = _samples(X)
-        texts = any(isinstance(item, str) for item in items)
         classifier = load_once(
             model=self.model,
             device=self.device,
@@ -123,8 +122,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for row, found in enumerate(classifier.stream(_chats(items))):
             if isinstance(found, ConversationFailure):
                 continue
-            probability = found.messages[0].probability if texts else found.probability
-            values = {"probability": probability, "rate": found.rate, "adjusted": found.adjusted}
+            values = {name: getattr(found, name) for name in ("probability", "rate", "adjusted")}
             for name, value in (values | dict(found.cues)).items():
                 scores[row, _COLUMNS.index(name)] = value
         return scores

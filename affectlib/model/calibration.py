@@ -7,9 +7,10 @@ from math import isfinite
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from affectlib.errors import OptionError
+from affectlib.model.aggregation import conversation_features
 
 __all__ = ["ConversationCalibration", "OperatingPoint", "prior_shift", "sigmoid"]
 
@@ -19,9 +20,10 @@ class OperatingPoint:
     """Thresholds, and what they were found to give on conversations kept for choosing them.
 
     Attributes:
-        message: Probability from which a message is emotional. It leaves the same share of messages
-            alone as the other does of conversations.
-        conversation: Probability from which a conversation is emotional.
+        message: Probability from which a message is emotional that is one of several of its user.
+            It leaves the same share of messages alone as the other does of conversations.
+        conversation: Probability from which a conversation is emotional, and so is the message of
+            one that has a single message of its user, such as a text by itself.
         sensitivity: Share of the emotional conversations found (recall).
         specificity: Share of the other conversations left alone.
     """
@@ -37,10 +39,24 @@ class OperatingPoint:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"the {name} threshold must lie between 0 and 1")
 
+    def of_messages(self, count: int) -> float:
+        """Return the threshold of a user's messages.
+
+        Args:
+            count: How many the conversation has. A single one is the whole conversation, and has
+                its threshold, so that both have one label.
+
+        Example:
+            >>> point = OperatingPoint(0.1, 0.2, sensitivity=0.8, specificity=0.98)
+            >>> point.of_messages(1), point.of_messages(2)
+            (0.2, 0.1)
+        """
+        return self.conversation if count == 1 else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class ConversationCalibration:
-    """A logistic function of a conversation's features.
+    """A logistic function of a conversation's features; a single message is left as it is.
 
     Attributes:
         intercept: Its intercept.
@@ -59,17 +75,25 @@ class ConversationCalibration:
         if not all(map(isfinite, astuple(self))):
             raise ValueError("the intercept and the weights must be finite")
 
-    def probability(self, features: tuple[float, float, float]) -> float:
+    def probability(self, logits: ArrayLike) -> float:
         """Return the calibrated P(emotional) of a conversation.
 
         Args:
-            features: What `affectlib.model.aggregation.conversation_features` gives.
+            logits: The emotional logits of its user's messages, at least one. With one, the
+                conversation's probability is that of the message.
+
+        Raises:
+            ValueError: There is no logit.
 
         Example:
-            >>> ConversationCalibration(-1.0, 0.5, 0.5, 0.0).probability((1.0, 1.0, 0.0))
-            0.5
+            >>> calibration = ConversationCalibration(-1.0, 0.5, 0.5, 0.0)
+            >>> [round(calibration.probability(logits), 3) for logits in ([1.0], [1.0, 1.0])]
+            [0.731, 0.5]
         """
-        highest, top, log_turns = features
+        values = np.asarray(logits, dtype=np.float64)
+        if values.size == 1:
+            return sigmoid(float(values[0]))
+        highest, top, log_turns = conversation_features(values)
         return sigmoid(
             self.intercept + self.max * highest + self.top * top + self.log_turns * log_turns
         )

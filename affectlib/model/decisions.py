@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from affectlib.conversation import Conversation, Role
 from affectlib.errors import NoUserTextError
-from affectlib.model.aggregation import adjusted, any_charged, conversation_features, rate
+from affectlib.model.aggregation import adjusted, any_charged, rate
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import OperatingPoint, sigmoid
 from affectlib.model.scoring import MessageScore
@@ -24,6 +24,8 @@ def conclude(
 ) -> ConversationPrediction:
     """Make a prediction of the scores of a conversation's messages.
 
+    Where one message of the user was read, the conversation has its probability and its label.
+
     Args:
         artifact: The model that gave them.
         conversation: The conversation.
@@ -34,12 +36,13 @@ def conclude(
         NoUserTextError: No message of the user has a score.
     """
     emotional = [*user_logits(artifact, conversation, scores).values()]
+    threshold = point.of_messages(len(emotional))
     messages = tuple(
-        _message(artifact, index, conversation.messages[index].role, score, point)
+        _message(artifact, index, conversation.messages[index].role, score, threshold)
         for index, score in scores.items()
     )
     flags = [message.label == EMOTIONAL for message in messages if message.role == "user"]
-    probability = artifact.conversation.probability(conversation_features(emotional))
+    probability = artifact.conversation.probability(emotional)
     cues: dict[str, float] = {}
     for message in messages:
         for name, value in message.cues.items():
@@ -77,12 +80,12 @@ def user_logits(
 
 
 def _message(
-    artifact: Artifact, index: int, role: Role, score: MessageScore, point: OperatingPoint
+    artifact: Artifact, index: int, role: Role, score: MessageScore, threshold: float
 ) -> MessagePrediction:
     found = dict(zip(artifact.outputs, sigmoid(score.logits).tolist(), strict=True))
     cues = {name: found[name] for name in _CUES[role] if name in found}
     if role != "user":
         return MessagePrediction(index, role, None, None, cues, score.truncated_tokens)
     probability = found[EMOTIONAL]
-    label = EMOTIONAL if probability >= point.message else TASK
+    label = EMOTIONAL if probability >= threshold else TASK
     return MessagePrediction(index, role, label, probability, cues, score.truncated_tokens)

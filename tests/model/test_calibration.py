@@ -99,8 +99,24 @@ def test_shift_refuses_what_is_no_probability(probability, trained, deployed, na
 
 def test_conversation_probability():
     calibration = ConversationCalibration(intercept=-1.0, max=0.5, top=0.25, log_turns=-2.0)
-    z = -1.0 + 0.5 * 4.0 + 0.25 * 2.0 - 2.0 * 0.3
-    assert calibration.probability((4.0, 2.0, 0.3)) == pytest.approx(1 / (1 + math.exp(-z)))
+    z = -1.0 + 0.5 * 4.0 + 0.25 * 3.0 - 2.0 * math.log(2)
+    assert calibration.probability([2.0, 4.0]) == pytest.approx(1 / (1 + math.exp(-z)))
+
+
+@given(st.floats(-30, 30), st.floats(-5, 5), st.floats(0, 2), st.floats(0, 2), st.floats(-1, 0))
+def test_a_single_message_makes_the_conversation(logit, intercept, highest, top, turns):
+    calibration = ConversationCalibration(intercept, highest, top, turns)
+    assert calibration.probability([logit]) == sigmoid(logit)
+
+
+def test_conversation_without_a_message_has_no_probability():
+    with pytest.raises(ValueError, match="user message"):
+        ConversationCalibration(0.0, 1.0, 0.0, 0.0).probability([])
+
+
+def test_a_single_message_has_the_threshold_of_the_conversation():
+    point = OperatingPoint(message=0.1, conversation=0.2, sensitivity=0.8, specificity=0.9)
+    assert [point.of_messages(count) for count in (1, 2, 30)] == [0.2, 0.1, 0.1]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -13,7 +13,7 @@ pytest.importorskip("scipy", reason="training needs affectlib[train]")
 pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 
 from affectlib.conversation import Conversation, Message
-from affectlib.model.calibration import prior_shift, sigmoid
+from affectlib.model.calibration import ConversationCalibration, prior_shift, sigmoid
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings
 from training.data.labelled import LabelledConversation
@@ -184,6 +184,17 @@ def test_more_turns_never_raise_the_probability(longer_is_charged: float) -> Non
     assert probabilities == sorted(probabilities, reverse=True)
 
 
+def test_a_single_message_has_its_own_probability() -> None:
+    fitted = fit(mixed(400), settings())
+    for logit in (-2.0, 0.0, 3.0):
+        one = scored([logit], False)
+        assert fitted.conversation_probability(one) == fitted.turn_probabilities(one)[0]
+
+
+def test_without_longer_conversations_the_highest_logit_is_that_of_the_conversation() -> None:
+    assert fit(sample(300), settings()).conversation == ConversationCalibration(0.0, 1.0, 0.0, 0.0)
+
+
 def test_scores_that_are_the_wrong_way_round_are_not_turned() -> None:
     fitted = fit(sample(500, slope=-1.5), settings())
     assert fitted.slopes[0] > 0
@@ -234,9 +245,10 @@ def test_cue_without_a_message_of_its_role_has_no_probability() -> None:
 
 
 def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) -> list[float]:
-    """Shares left alone: of negatives, and of their messages."""
+    """Shares left alone: of negatives, and of the messages of those that have several."""
     thresholds = fitted.operating_points[point]
-    messages = np.concatenate([fitted.turn_probabilities(s) for s in negatives])
+    turns = [fitted.turn_probabilities(s) for s in negatives]
+    messages = np.concatenate([found for found in turns if len(found) > 1] or turns)
     return [
         np.mean([fitted.conversation_probability(s) < thresholds.conversation for s in negatives]),
         np.mean(messages < thresholds.message),

@@ -75,7 +75,8 @@ class Judged:
 
     def flagged_turns(self, point: str) -> NDArray[np.bool_]:
         """Return for each user message that was read whether it is labelled emotional."""
-        return self.turns >= self.calibration.operating_points[point].message
+        threshold = self.calibration.operating_points[point].of_messages(len(self.turns))
+        return self.turns >= threshold
 
     def charged_turns(self) -> NDArray[np.bool_]:
         """Return for each user message that was read whether it is charged by annotation."""

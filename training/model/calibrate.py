@@ -2,13 +2,14 @@
 
 1. Each output is calibrated by itself with a slope and an intercept (Platt scaling), which export
    folds into the weights of the head.
-2. The conversation's probability is a logistic function of three features of its user messages'
-   logits (`affectlib.model.aggregation.conversation_features`). So few real dev conversations are
-   charged that it is drawn towards the simplest such function, the highest logit moved by a
-   constant.
+2. The probability of a conversation with one message of its user is that of the message. That of a
+   longer one is a logistic function of three features of their logits
+   (`affectlib.model.aggregation.conversation_features`), fitted on the longer ones. So few real dev
+   conversations are charged that it is drawn towards the simplest such function, the highest logit
+   moved by a constant.
 3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
 4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
-   real dev conversations without charge, and of the user messages in them.
+   real dev conversations without charge, and of the user messages in those that have several.
 
 The two dev sets, real transcripts and corpus, weigh the same, and so that the share of emotional
 examples is the recipe's `prevalence`.
@@ -91,12 +92,11 @@ class Calibration:
 
     def turn_probabilities(self, scored: ScoredConversation) -> Floats:
         """Return P(emotional) of each user message."""
-        slope, intercept = self.slopes[_EMOTIONAL], self.intercepts[_EMOTIONAL]
-        return np.array([sigmoid(z) for z in scored.user_logits() * slope + intercept])
+        return sigmoid(self._user_logits(scored))
 
     def conversation_probability(self, scored: ScoredConversation) -> float:
         """Return P(emotional) of the conversation."""
-        return self.conversation.probability(self._features(scored))
+        return self.conversation.probability(self._user_logits(scored))
 
     def cue_probability(self, scored: ScoredConversation, cue: str) -> float | None:
         """Return the highest probability of a cue; None without a message of its role."""
@@ -108,9 +108,9 @@ class Calibration:
         ]
         return sigmoid(max(logits)) if logits else None
 
-    def _features(self, scored: ScoredConversation) -> tuple[float, float, float]:
+    def _user_logits(self, scored: ScoredConversation) -> Floats:
         slope, intercept = self.slopes[_EMOTIONAL], self.intercepts[_EMOTIONAL]
-        return conversation_features(scored.user_logits() * slope + intercept)
+        return scored.user_logits() * slope + intercept
 
 
 def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
@@ -122,20 +122,7 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
     """
     slopes, intercepts = _fit_outputs(scored, settings.prevalence)
     partial = Calibration(slopes, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
-    features = np.array([partial._features(s) for s in scored])
-    truth = np.array([s.labelled.emotional for s in scored], float)
-    weights = example_weights(truth, np.array([s.real for s in scored]), settings.prevalence)
-    # More turns are more chances of a false alarm, so their number may only lower the probability.
-    intercept, *coefficients = _fit_logistic(
-        features,
-        truth,
-        weights,
-        [(0, None), (0, None), (None, 0)],
-        towards=HIGHEST,
-        ridge=TOWARDS_HIGHEST,
-    )
-    conversation = ConversationCalibration(intercept, *coefficients)
-    fitted = Calibration(slopes, intercepts, conversation)
+    fitted = replace(partial, conversation=_fit_conversation(partial, scored, settings.prevalence))
     return replace(
         fitted,
         operating_points=_choose_operating_points(fitted, scored, settings),
@@ -196,6 +183,28 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
     return slopes, intercepts
 
 
+def _fit_conversation(
+    partial: Calibration, scored: Sequence[ScoredConversation], prevalence: float
+) -> ConversationCalibration:
+    """Fit the function of longer conversations; the highest logit if they are of one label."""
+    longer = [s for s in scored if len(s.user_logits()) > 1]
+    truth = np.array([s.labelled.emotional for s in longer], float)
+    if len({*truth}) < 2:
+        return partial.conversation
+    features = np.array([conversation_features(partial._user_logits(s)) for s in longer])
+    weights = example_weights(truth, np.array([s.real for s in longer]), prevalence)
+    # More turns are more chances of a false alarm, so their number may only lower the probability.
+    intercept, *coefficients = _fit_logistic(
+        features,
+        truth,
+        weights,
+        [(0, None), (0, None), (None, 0)],
+        towards=HIGHEST,
+        ridge=TOWARDS_HIGHEST,
+    )
+    return ConversationCalibration(intercept, *coefficients)
+
+
 def example_weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -> Floats:
     """Weigh examples so that both sets count the same and the classes have the prevalence.
 
@@ -252,7 +261,9 @@ def _choose_operating_points(
     real = [s for s in scored if s.real] or list(scored)
     negative = [s for s in real if not s.labelled.emotional]
     whole = np.array([fitted.conversation_probability(s) for s in negative])
-    messages = np.concatenate([fitted.turn_probabilities(s) for s in negative] or [np.zeros(0)])
+    turns = [fitted.turn_probabilities(s) for s in negative]
+    longer = [found for found in turns if len(found) > 1] or turns
+    messages = np.concatenate(longer or [np.zeros(0)])
     points = {}
     for name, wanted in settings.specificity.items():
         threshold = _threshold(whole, wanted)
