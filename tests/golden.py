@@ -1,4 +1,4 @@
-"""The golden file: what the bundled model makes of the example transcripts.
+"""The golden file: what the bundled model makes of the example transcripts, and of lone texts.
 
 python -m tests.golden      writes it anew, after the model was changed on purpose
 """
@@ -15,6 +15,23 @@ from affectlib.formats import read_conversations
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "transcripts.jsonl"
 GOLDEN = Path(__file__).parent / "data" / "golden.json"
+
+TEXTS = (
+    "what's the point of living",
+    "I miss talking to her",
+    "Convert this CSV to JSON in Python",
+    "do you ever get lonely?",
+    "thank you, you are the best",
+    "Nobody at school gets my jokes",
+    "je suis un peu stressée, aide-moi à réviser",
+    "should I text him back?",
+    "are you real?",
+    "  I can't sleep again\nand it is three in the morning ",
+    '{"role": "user"} is what the log says, is that valid JSON?',
+    "tu me manques 😢",
+    "how do I sort a list, descending; then print it?",
+)
+"""Texts of both labels, some near a threshold, and some that a format could trip over."""
 
 
 def summarize(predictions: Iterable[Any]) -> dict[str, dict[str, Any]]:
@@ -39,6 +56,10 @@ def main() -> None:
     golden = {
         "fingerprint": classifier.artifact.fingerprint,
         "conversations": summarize(classifier.stream(read_conversations(EXAMPLES))),
+        "texts": [
+            {"label": found.label, "probability": round(found.probability, 4)}
+            for found in map(classifier.predict, TEXTS)
+        ],
     }
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")

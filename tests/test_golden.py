@@ -5,6 +5,7 @@ Golden values were made on one kind of processor; another may round a little dif
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pyarrow
@@ -12,10 +13,12 @@ import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.cli import main
+from affectlib.conversation import Conversation, Message
 from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
-from affectlib.tables import AffectMapper, label_table
-from tests.golden import EXAMPLES, GOLDEN, summarize
+from affectlib.tables import AffectMapper, label_table, register_duckdb
+from tests.conftest import assistant, user
+from tests.golden import EXAMPLES, GOLDEN, TEXTS, summarize
 
 TOLERANCE = 0.005
 SAME = 1e-4
@@ -112,3 +115,163 @@ def test_tables_are_the_same(classifier, streamed):
     mapper = AffectMapper(device="cpu", engine="onnx")
     for labelled in (label_table(table, classifier=classifier), mapper(table)):
         check([(row["label"], row["probability"]) for row in labelled.to_pylist()], streamed)
+
+
+# A text has one answer, whatever it is given by.
+
+
+def by_text(classifier, tmp_path):
+    return map(classifier.predict, TEXTS)
+
+
+def by_list(classifier, tmp_path):
+    return classifier.predict(list(TEXTS))
+
+
+def by_chat(classifier, tmp_path):
+    return classifier.predict([[user(text)] for text in TEXTS])
+
+
+def by_message_of_a_chat(classifier, tmp_path):
+    return [chat.messages[0] for chat in by_chat(classifier, tmp_path)]
+
+
+def by_answered_chat(classifier, tmp_path):
+    return classifier.predict([[user(text), assistant("I see.")] for text in TEXTS])
+
+
+def by_stream(classifier, tmp_path):
+    return classifier.stream(Conversation((Message("user", text),)) for text in TEXTS)
+
+
+def by_table_of_texts(classifier, tmp_path):
+    table = pyarrow.table({"content": TEXTS})
+    return label_table(table, classifier=classifier, columns={"content": "content"}).to_pylist()
+
+
+def by_table_of_chats(classifier, tmp_path):
+    table = pyarrow.table({"messages": [[user(text)] for text in TEXTS]})
+    return label_table(table, classifier=classifier).to_pylist()
+
+
+def by_rows_of_messages(classifier, tmp_path):
+    rows = range(len(TEXTS))
+    table = pyarrow.table(
+        {"conversation_id": rows, "role": ["user"] * len(TEXTS), "content": TEXTS}
+    )
+    return label_table(table, classifier=classifier, level="message").to_pylist()
+
+
+def by_mapper(classifier, tmp_path):
+    mapper = AffectMapper(device="cpu", engine="onnx", columns={"content": "content"})
+    return mapper(pyarrow.table({"content": TEXTS})).to_pylist()
+
+
+def by_duckdb(classifier, tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    connection = duckdb.connect()
+    register_duckdb(connection, classifier=classifier)
+    chats = pyarrow.table({"chat": [json.dumps([user(text)]) for text in TEXTS]})
+    connection.register("chats", chats)
+    found = connection.execute("SELECT affect(chat) FROM chats").fetchall()
+    return [row[0] for row in found]
+
+
+def by_file_of_chats(classifier, tmp_path):
+    return labelled_file(classifier, tmp_path, "conversation")
+
+
+def by_file_of_chats_at_message_level(classifier, tmp_path):
+    return labelled_file(classifier, tmp_path, "message")
+
+
+def labelled_file(classifier, tmp_path, level):
+    source = tmp_path / "chats.jsonl"
+    lines = [json.dumps({"messages": [user(text)]}) for text in TEXTS]
+    source.write_text("\n".join(lines), encoding="utf-8")
+    label_file(source, tmp_path / "labels.jsonl", classifier=classifier, level=level)
+    return read_lines(tmp_path / "labels.jsonl")
+
+
+def by_command_that_labels(classifier, tmp_path):
+    source = tmp_path / "texts.csv"
+    with source.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["words"], *([text] for text in TEXTS)])
+    output = tmp_path / "labels.jsonl"
+    options = ["--columns", "content=words", "--device", "cpu", "--engine", "onnx", "--quiet"]
+    assert main(["label", str(source), "-o", str(output), *options]) == 0
+    return read_lines(output)
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+WAYS = [
+    by_text,
+    by_list,
+    by_chat,
+    by_message_of_a_chat,
+    by_answered_chat,
+    by_stream,
+    by_table_of_texts,
+    by_table_of_chats,
+    by_rows_of_messages,
+    by_mapper,
+    by_duckdb,
+    by_file_of_chats,
+    by_file_of_chats_at_message_level,
+    by_command_that_labels,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_text_has_one_answer(classifier, golden, tmp_path, way):
+    check_texts(way(classifier, tmp_path), classifier, golden)
+
+
+def check_texts(found, classifier, golden):
+    """Compare labels and probabilities, in order, with the golden ones and those of predict."""
+    found = [
+        (row["label"], row["probability"])
+        if isinstance(row, dict)
+        else (row.label, row.probability)
+        for row in found
+    ]
+    assert len(found) == len(TEXTS) == len(golden["texts"])
+    for text, (label, probability), expected in zip(TEXTS, found, golden["texts"], strict=True):
+        assert label == expected["label"], text
+        assert probability == pytest.approx(expected["probability"], abs=TOLERANCE)
+        assert probability == pytest.approx(classifier.predict(text).probability, abs=SAME)
+
+
+def test_the_command_that_predicts_is_the_same(classifier, golden, capsys):
+    found = []
+    for text in TEXTS:
+        assert main(["predict", text, "--device", "cpu", "--engine", "onnx", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    check_texts(found, classifier, golden)
+
+
+def test_the_transformer_is_the_same(classifier, golden):
+    pytest.importorskip("sklearn")
+    from affectlib.sklearn import AffectTransformer
+
+    scores = AffectTransformer(device="cpu", engine="onnx").transform(list(TEXTS))[:, 0]
+    labels = [expected["label"] for expected in golden["texts"]]
+    check_texts(
+        [{"label": a, "probability": b} for a, b in zip(labels, scores, strict=True)],
+        classifier,
+        golden,
+    )
+
+
+@pytest.mark.parametrize("point", ["balanced", "high_precision", "high_recall"])
+def test_a_text_and_its_chat_agree_at_every_operating_point(classifier, point):
+    texts = classifier.predict(list(TEXTS), operating_point=point)
+    chats = classifier.predict([[user(text)] for text in TEXTS], operating_point=point)
+    assert {text.label for text in texts} == {"emotional", "task"}
+    for text, chat in zip(texts, chats, strict=True):
+        assert (text,) == chat.messages
+        assert (text.label, text.probability) == (chat.label, chat.probability)
+        assert chat.any == (chat.rate == chat.adjusted == 1.0) == (chat.label == "emotional")
