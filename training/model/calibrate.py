@@ -110,7 +110,7 @@ class Calibration:
 
     def _user_logits(self, scored: ScoredConversation) -> Floats:
         slope, intercept = self.slopes[_EMOTIONAL], self.intercepts[_EMOTIONAL]
-        return scored.user_logits() * slope + intercept
+        return np.asarray(scored.user_logits() * slope + intercept, dtype=np.float64)
 
 
 def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
