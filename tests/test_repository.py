@@ -16,8 +16,16 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "training" / "data"
 LARGE = {"tokenizer.json"}
 """Names of files that only a machine wrote."""
-LABELS = ["real_dev_labels.jsonl", "annotations.jsonl", "small_talk_labels.jsonl"]
+LABELS = [
+    "real_dev_labels.jsonl",
+    "annotations.jsonl",
+    "small_talk_labels.jsonl",
+    "study_labels.jsonl",
+]
 """Files of labels without texts."""
+
+DEV_STUDIES = {"duo_ed", "isle_social", "isle_job", "isle_inquiry", "support", "coach_de"}
+"""Studies that choose and are never trained on."""
 
 # Put together from pieces, so that this file does not mention them itself.
 REGISTRIES = [
@@ -137,7 +145,7 @@ def test_corpus_has_both_labels_in_each_split_and_language() -> None:
 @pytest.mark.parametrize("name", LABELS)
 def test_labels_of_others_texts_come_without_the_texts(name: str) -> None:
     for row in read_rows(name):
-        assert row.keys() <= {"id", "source", "part", "pool", "lang", "labels"}
+        assert row.keys() <= {"id", "source", "part", "writer", "pool", "lang", "labels"}
         check_labels(row["labels"])
 
 
@@ -156,6 +164,16 @@ def test_real_dev_labels_cover_both_sets() -> None:
         labelled = [row for row in rows if row["source"] == source]
         assert len(labelled) == manifest[f"{source}_dev"]["conversations"]
         assert {row["pool"] for row in labelled} == {"random", "enriched"}
+
+
+def test_people_of_the_dev_studies_are_in_no_other_part() -> None:
+    rows = read_rows("study_labels.jsonl")
+    dev = {row["writer"] for row in rows if row["source"] in DEV_STUDIES}
+    assert len(dev) > 100
+    assert dev.isdisjoint(row["writer"] for row in rows if row["source"] not in DEV_STUDIES)
+    manifest = {row["name"]: row for row in read_rows("sources.jsonl")}
+    measured = sum(row["source"] in DEV_STUDIES for row in rows)
+    assert measured == manifest["studies_dev"]["conversations"]
 
 
 def test_licence_and_version_are_the_same_everywhere() -> None:
