@@ -28,6 +28,8 @@ seems.
 |---|---|---|
 | `prevalence` | labels, gold, measured | group, method |
 | `calibration` | labels, gold | bin of probability |
+| `evaluate` | labels, gold | group, measure |
+| `disagreements` | labels, gold | row that differs from its gold label |
 | `agreement` | two filled sheets | measure |
 | `users` | labels | user |
 | `concentration`, `lorenz` | users | share of users |
@@ -61,6 +63,7 @@ with requires_extra("analysis"):
     from affectlib.analysis.agreement import agreement
     from affectlib.analysis.association import associate
     from affectlib.analysis.concentration import concentration, lorenz
+    from affectlib.analysis.evaluation import disagreements, evaluate
     from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
     from affectlib.analysis.report import report_page
@@ -86,6 +89,8 @@ __all__ = [
     "compare",
     "concentration",
     "cue_pairs",
+    "disagreements",
+    "evaluate",
     "join_users",
     "lorenz",
     "measured_accuracy",

@@ -147,8 +147,12 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight")]
     gold = gold_flags(sheet).select(columns).collect()
     weights = gold["weight"]
-    if not (weights.is_not_null() & weights.is_finite() & (weights > 0)).all():
-        raise TableError("gold, weight: every weight must be a number above 0")
+    sound = (weights.is_not_null() & weights.is_finite() & (weights > 0)).fill_null(False)
+    if not sound.all():
+        raise TableError(
+            f"gold, weight: every weight must be a number above 0; row {sound.arg_min()} (from 0) "
+            "of those with an answer has none"
+        )
     if alike(gold, key):
         raise TableError(f"gold: rows with the same {' and '.join(key)}; keep one of each")
     joined = (
@@ -158,8 +162,12 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     )
     refuse_alike(joined, key, labels.name, "gold labels cannot be joined")
     if strangers := len(gold) - len(joined):
+        row, *_ = gold.join(
+            joined, on=key, how="anti", nulls_equal=True, maintain_order="left"
+        ).rows(named=True)
+        place = ", ".join(f"{name} {row[name]}" for name in key)
         raise TableError(
-            f"gold: {strangers:,} of {len(gold):,} rows belong to no row of the labels; give the "
-            "labels that the sample was drawn from"
+            f"gold: {strangers:,} of {len(gold):,} rows belong to no row of the labels, the first "
+            f"is {place}; give the labels that the sample was drawn from"
         )
     return joined

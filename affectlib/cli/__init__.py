@@ -11,6 +11,7 @@ from affectlib._version import __version__
 from affectlib.cli import (
     agreement,
     convert,
+    evaluate,
     info,
     inspect,
     label,
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         convert,
         sample,
         prevalence,
+        evaluate,
         agreement,
         report,
         info,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlib.corpus.shards import parquet_shards
+from affectlib.errors import OptionError
 
 if TYPE_CHECKING:
     from affectlib.analysis import Accuracy
@@ -54,6 +55,38 @@ def measured_accuracy_of(path: str, columns: Sequence[str]) -> Accuracy | None:
         return None
     level = "message" if "message" in columns else "conversation"
     return measured_accuracy(artifact, made["operating_point"], level)
+
+
+def artifact_of_labels(path: str, model: str | None) -> Artifact:
+    """Return the model that made labels.
+
+    Args:
+        path: The file of labels.
+        model: The model that the user names, None for the bundled one that the labels name.
+
+    Raises:
+        OptionError: The labels do not say which model made them and none is named, or it is
+            another one than is named or bundled.
+        ArtifactNotFoundError: There is no model of the name.
+    """
+    from affectlib.model.artifacts import bundled_models, load_artifact
+
+    made = _made_with(path)
+    if model is None and not made:
+        raise OptionError(f"{path}: it does not say which model made the labels; give --model")
+    if model is None and made["model"] not in bundled_models():
+        raise OptionError(
+            f"{path}: the labels are of the model {made['model']} {made['model_version']}, which "
+            "is not a bundled one; give its folder with --model"
+        )
+    artifact = load_artifact(made["model"] if model is None else model)
+    if made and made["fingerprint"] != artifact.fingerprint:
+        raise OptionError(
+            f"{path}: the labels are of {made['model']} {made['model_version']}, and "
+            f"{artifact.folder} holds another model, or another version of it; label again, or "
+            "give the folder of the model that made them with --model"
+        )
+    return artifact
 
 
 def cue_thresholds_of(path: str) -> Mapping[str, float]:

@@ -1,0 +1,173 @@
+"""Measures of a classifier against gold labels, with intervals for weighted rows of few users.
+
+Each measure is a smooth function of the rows' weights. Its derivative by a row's weight says what
+that row adds to its error (the infinitesimal jackknife; Efron, Journal of the Royal Statistical
+Society B 54, 1992, pp. 83-127). Summed by user, these make the spread that
+`affectlib.analysis._intervals` builds intervals on. For the area under the ROC curve this is the
+method of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988, pp. 837-845) with clusters as in
+Obuchowski (Biometrics 53, 1997, pp. 567-578).
+
+The calibration error is no such function where it is small, and has a method of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib.analysis._intervals import (
+    NONE,
+    Codes,
+    Estimate,
+    Floats,
+    exact_share,
+    kish,
+    spread,
+    wilson_share,
+)
+
+__all__ = ["BINS", "Measured", "measures"]
+
+BINS = 10
+"""Bins of equal width in which the calibration error compares probabilities and shares."""
+_DRAWS = 2000
+_LARGEST = 3.0
+_STEPS = 121
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Rows with a gold label and what a classifier made of them.
+
+    Attributes:
+        truth: Whether each is truly emotional, shape ``[rows]``.
+        called: Whether the classifier calls it emotional, shape ``[rows]``.
+        probability: What it gives, NaN where it is not known, shape ``[rows]``.
+        weight: How many rows of the corpus each stands for, shape ``[rows]``.
+        user: Number of each one's user from 0, shape ``[rows]``.
+    """
+
+    truth: NDArray[np.bool_]
+    called: NDArray[np.bool_]
+    probability: Floats
+    weight: Floats
+    user: Codes
+
+    def by_user(self, values: Floats) -> Floats:
+        """Return the sum over each user's rows."""
+        return np.bincount(self.user, values).astype(float)
+
+
+def measures(rows: Measured, confidence: float) -> Iterator[tuple[str, Estimate]]:
+    """Yield the name of each measure and what it is, `NONE` where it is not defined."""
+    yield "recall", _share(rows, rows.called, rows.truth, confidence)
+    yield "specificity", _share(rows, ~rows.called, ~rows.truth, confidence)
+    yield "precision", _share(rows, rows.truth, rows.called, confidence)
+    known = bool(len(rows.truth)) and not np.isnan(rows.probability).any()
+    both = known and bool(rows.truth.any()) and not rows.truth.all()
+    yield "average precision", _area(rows, *_average_precision(rows), confidence) if both else NONE
+    yield "AUROC", _area(rows, *_auroc(rows), confidence) if both else NONE
+    yield "calibration error", _calibration_error(rows, confidence) if known else NONE
+
+
+def _share(
+    rows: Measured, hit: NDArray[np.bool_], among: NDArray[np.bool_], confidence: float
+) -> Estimate:
+    weight = np.where(among, rows.weight, 0.0)
+    total = weight.sum()
+    if not total:
+        return NONE
+    share = float(weight[hit].sum() / total)
+    users = rows.by_user(weight)
+    return exact_share(
+        share,
+        spread(rows.by_user(weight * (hit - share) / total)[users > 0]),
+        kish(users[users > 0]),
+        kish(weight[among]),
+        confidence,
+    )
+
+
+def _area(rows: Measured, area: float, influence: Floats, confidence: float) -> Estimate:
+    """Return an area with its interval; where nothing varies, that of the rarer class's size."""
+    users = (rows.by_user(np.where(rows.truth == kind, rows.weight, 0.0)) for kind in (True, False))
+    return wilson_share(
+        area,
+        spread(rows.by_user(influence)),
+        min(kish(each[each > 0]) for each in users),
+        confidence,
+    )
+
+
+def _levels(rows: Measured) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Return each row's place among the probabilities, the highest first, and the weights there."""
+    _, place = np.unique(-rows.probability, return_inverse=True)
+    true = np.bincount(place, np.where(rows.truth, rows.weight, 0.0)).astype(float)
+    every = np.bincount(place, rows.weight).astype(float)
+    return place, true, every
+
+
+def _average_precision(rows: Measured) -> tuple[float, Floats]:
+    """Return the area under the precision-recall curve, by steps, and each row's influence."""
+    place, true, every = _levels(rows)
+    found, flagged, total = np.cumsum(true), np.cumsum(every), true.sum()
+    precision = found / flagged
+    area = float((true * precision).sum() / total)
+    gain = np.cumsum((true / flagged)[::-1])[::-1]
+    loss = np.cumsum((true * found / flagged**2)[::-1])[::-1]
+    pull = rows.truth * (precision[place] - area + gain[place]) - loss[place]
+    return area, rows.weight * pull / total
+
+
+def _auroc(rows: Measured) -> tuple[float, Floats]:
+    """Return the share of pairs, one of each class, that are in order, and each row's influence."""
+    place, true, every = _levels(rows)
+    false = every - true
+    below = (false.sum() - np.cumsum(false) + false / 2) / false.sum()
+    above = (np.cumsum(true) - true / 2) / true.sum()
+    area = float((true * below).sum() / true.sum())
+    pull = np.where(
+        rows.truth, (below[place] - area) / true.sum(), (above[place] - area) / false.sum()
+    )
+    return area, rows.weight * pull
+
+
+def _calibration_error(rows: Measured, confidence: float) -> Estimate:
+    """Return the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015).
+
+    Chance makes it too high, above all in small samples, and it is never below 0. So it is asked
+    how large the gaps in the bins would have to be, all by one factor, for chance to give an error
+    as high as this one in half of all samples (the estimate) and in the tails (the interval). What
+    chance does is normal, with the covariance that the users' rows show.
+    """
+    place = np.minimum((rows.probability * BINS).astype(int), BINS - 1)
+    users = int(rows.user.max()) + 1
+    cells = np.bincount(
+        rows.user * BINS + place, rows.weight * (rows.truth - rows.probability), users * BINS
+    ).reshape(users, BINS)
+    weight = rows.by_user(rows.weight)
+    gaps = cells.sum(0) / weight.sum()
+    error = float(np.abs(gaps).sum())
+    if np.count_nonzero(weight) < 2 or not error:
+        return Estimate(error, nan, nan)
+    influence = (cells - weight[:, None] * gaps) / weight.sum()
+    values, vectors = np.linalg.eigh(influence.T @ influence)
+    normal = np.random.default_rng(0).standard_normal((_DRAWS, BINS))
+    noise = normal * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+    factors = np.linspace(0.0, _LARGEST, _STEPS)
+    tail = (1 - confidence) / 2
+    reached = np.array(
+        [
+            np.quantile(np.abs(factor * gaps + noise).sum(1), [1 - tail, 0.5, tail])
+            for factor in factors
+        ]
+    )
+    low, middle, high = (
+        float(factors[int((curve < error).sum().clip(0, _STEPS - 1))]) * error
+        for curve in reached.T
+    )
+    return Estimate(middle, low, high)

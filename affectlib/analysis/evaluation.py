@@ -1,0 +1,229 @@
+"""How well labels agree with those that people gave: measures, and the rows that differ most."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from affectlib.analysis._frames import (
+    AnalysisWarning,
+    Labels,
+    TableError,
+    check_confidence,
+    group_columns,
+    labels_table,
+    user_keys,
+)
+from affectlib.analysis._intervals import NONE
+from affectlib.analysis._measures import Measured, measures
+from affectlib.analysis.gold import gold_rows
+from affectlib.analysis.prevalence import with_groups
+from affectlib.errors import OptionError
+from affectlib.taxonomy import EMOTIONAL, TASK
+
+__all__ = ["disagreements", "evaluate"]
+
+_FIGURES: dict[str, pl.DataType] = {
+    "measure": pl.String(),
+    "estimate": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "gold": pl.Int64(),
+    "emotional": pl.Int64(),
+    "users": pl.Int64(),
+    "suppressed": pl.Boolean(),
+}
+
+
+def evaluate(
+    labels: Any,
+    gold: Any,
+    *,
+    threshold: float | None = None,
+    by: str | Sequence[str] | None = None,
+    confidence: float = 0.95,
+    min_users: int = 10,
+) -> Any:
+    """Measure labels, of any model, against those that people gave.
+
+    The weights of `affectlib.analysis.sample` count, so that the figures are those of the corpus,
+    and rows of one user count as rows that say less than those of several.
+
+    - ``recall``: the share of emotional rows that are called emotional.
+    - ``specificity``: the share of the others that are called task.
+    - ``precision``: the share of rows called emotional that are. It falls where emotional rows are
+      rarer, and so does ``average precision``, the area under the precision-recall curve.
+    - ``AUROC``: how often an emotional row has a higher probability than another one.
+    - ``calibration error``: by how much probabilities and shares of emotional rows differ on
+      average, in ten bins; what chance adds is taken off.
+
+    Args:
+        labels: Labels, of conversations or messages: ``label``, and if there are any
+            ``probability`` (without, the last three are null) and ``user_id``.
+        gold: Labels that people gave; see `affectlib.analysis.prevalence`.
+        threshold: The probability from which a row is called emotional; the labels as they are if
+            None.
+        by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
+        confidence: Of the intervals.
+        min_users: Groups with gold labels of fewer users are suppressed; 0 shows all.
+
+    Returns:
+        A frame: the columns of `by`, ``measure, estimate, low, high, gold`` (how many rows),
+        ``emotional`` (how many of them), ``users, suppressed``. A figure that is not defined is
+        null.
+
+    Raises:
+        InputTypeError: `labels` or `gold` is no frame.
+        OptionError: `by` names no column or one with a name of the result's, or `confidence` is
+            not between 0 and 1, or `threshold` is no probability.
+        TableError: A column is missing or holds what it cannot, the gold labels do not belong to
+            the labels, or all of them are of one kind.
+
+    Warns:
+        AnalysisWarning: User ids or weights are missing, no row reaches `threshold`, or the sheet
+            has answers that may be charges, or rows without one.
+
+    Example:
+        >>> from affectlib.analysis import simulate
+        >>> people = simulate(300, seed=1)
+        >>> found = evaluate(people.conversations, people.gold_conversations.sample(600, seed=1))
+        >>> found["measure"].to_list()[:3]
+        ['recall', 'specificity', 'precision']
+    """
+    check_confidence(confidence)
+    names = group_columns(by)
+    if taken := [name for name in names if name in _FIGURES]:
+        raise OptionError(f"by: {taken[0]!r} is a name of the result's; rename that column")
+    source = with_groups(_called(labels, threshold), names)
+    rows = gold_rows(user_keys(source), gold)
+    _refuse_one_kind(rows)
+    if threshold is not None and not rows["charged"].any():
+        highest = float(rows["probability"].cast(pl.Float64).to_numpy().max())
+        warnings.warn(
+            f"no gold label is of a row that reaches the threshold {threshold:g}, so there is no "
+            f"precision; the highest probability among them is {highest:.3f}",
+            AnalysisWarning,
+            stacklevel=2,
+        )
+    figures: list[dict[str, Any]] = []
+    for values, group in _groups(rows, names):
+        users = group["_user"].n_unique()
+        hidden = users < min_users
+        counts = {"gold": len(group), "emotional": int(group["gold"].sum()), "users": users}
+        figures += (
+            dict(zip(names, values, strict=True))
+            | {"measure": measure}
+            | asdict(NONE if hidden else estimate)
+            | (dict.fromkeys(counts) if hidden else counts)
+            | {"suppressed": hidden}
+            for measure, estimate in measures(measured_rows(group), confidence)
+        )
+    schema = {name: rows.schema[name] for name in names} | _FIGURES
+    return source.restore(pl.DataFrame(figures, schema=schema, orient="row").fill_nan(None))
+
+
+def disagreements(labels: Any, gold: Any, n: int = 20, *, threshold: float | None = None) -> Any:
+    """Return the rows in which labels and people differ most.
+
+    Args:
+        labels: Labels with ``probability``.
+        gold: Labels that people gave; see `affectlib.analysis.prevalence`.
+        n: How many, at most.
+        threshold: As for `evaluate`.
+
+    Returns:
+        A frame without text: ``record, conversation_id`` and ``message`` as far as they are there,
+        ``gold``, ``label``, ``probability`` and ``weight``, the row that is most wrong first: an
+        emotional one with a low probability, or another one with a high one.
+
+    Raises:
+        InputTypeError: `labels` or `gold` is no frame.
+        OptionError: `n` is below 1, or `threshold` is no probability.
+        TableError: A column is missing or holds what it cannot, or the gold labels do not belong
+            to the labels.
+
+    Warns:
+        AnalysisWarning: See `evaluate`.
+
+    Example:
+        >>> from affectlib.analysis import simulate
+        >>> people = simulate(300, seed=1)
+        >>> worst = disagreements(people.conversations, people.gold_conversations, n=3)
+        >>> worst.columns
+        ['record', 'conversation_id', 'gold', 'label', 'probability', 'weight']
+    """
+    if n < 1:
+        raise OptionError(f"n must be at least 1, got {n}")
+    source = _called(labels, threshold)
+    source.require(["probability"])
+    rows = gold_rows(source, gold).filter(pl.col("gold") != pl.col("charged"))
+    keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
+    by_size = (pl.col("probability") - pl.col("gold").cast(pl.Float64)).abs()
+    found = rows.sort(by_size, *keys, descending=[True, *[False] * len(keys)]).head(n)
+    names = {True: EMOTIONAL, False: TASK}
+    return source.restore(
+        found.select(
+            *keys,
+            pl.col("gold").replace_strict(names, return_dtype=pl.String),
+            pl.col("charged").replace_strict(names, return_dtype=pl.String).alias("label"),
+            "probability",
+            "weight",
+        )
+    )
+
+
+def measured_rows(rows: pl.DataFrame) -> Measured:
+    """Return gold labels joined to labels (``gold, charged, weight, _user``) as arrays."""
+    _, user = np.unique(rows["_user"].to_numpy(), return_inverse=True)
+    probability = np.full(len(rows), np.nan)
+    if "probability" in rows.columns:
+        probability = rows["probability"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return Measured(
+        truth=rows["gold"].to_numpy(),
+        called=rows["charged"].to_numpy(),
+        probability=probability,
+        weight=rows["weight"].to_numpy(),
+        user=user,
+    )
+
+
+def _called(labels: Any, threshold: float | None) -> Labels:
+    """Take labels, with those that a threshold gives in place of their own."""
+    source = labels_table(labels).labelled()
+    if "probability" in source.columns:
+        kind = source.rows.collect_schema()["probability"]
+        if not kind.is_numeric():
+            raise TableError(f"{source.name}, probability: expected numbers, got {kind}")
+        odd = pl.col("probability").is_between(0, 1).not_().any()
+        if source.rows.select(odd).collect(engine="streaming").item():
+            raise TableError(f"{source.name}, probability: every one must be between 0 and 1")
+    if threshold is None:
+        return source
+    if not 0 < threshold <= 1:
+        raise OptionError(f"threshold must be more than 0 and at most 1, got {threshold}")
+    source.require(["probability"])
+    return source.having(source.rows.with_columns(charged=pl.col("probability") >= threshold))
+
+
+def _refuse_one_kind(rows: pl.DataFrame) -> None:
+    if rows["gold"].n_unique() > 1:
+        return
+    kind, other = (EMOTIONAL, TASK) if rows["gold"][0] else (TASK, EMOTIONAL)
+    raise TableError(
+        f"gold: all {len(rows):,} answers are {kind}, which tells nothing of the other kind; label "
+        f"rows that are {other} too, or draw more with affectlib sample"
+    )
+
+
+def _groups(
+    rows: pl.DataFrame, names: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
+    if not names:
+        yield (), rows
+        return
+    yield from rows.sort(names).group_by(names, maintain_order=True)

@@ -1,0 +1,196 @@
+"""``affectlib evaluate``: measure labels against those that people gave."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from affectlib.cli._labels import artifact_of_labels, model_of, naming
+from affectlib.cli._options import Commands
+from affectlib.cli._reading import reading_options, transcripts
+from affectlib.cli._terminal import DONE, say
+from affectlib.errors import OptionError
+
+_TEXT_SHOWN = 300
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    evaluate = commands.add_parser(
+        "evaluate",
+        parents=[reading_options()],
+        help="measure labels against those that people gave",
+        description="Measure labels, of any model, against a filled sheet: recall, specificity, "
+        "precision, average precision, AUROC and calibration error, with intervals, and the rows "
+        "that differ most.",
+    )
+    evaluate.add_argument(
+        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+    )
+    evaluate.add_argument(
+        "--gold", metavar="SHEET", required=True, help="the sheet of affectlib sample, filled in"
+    )
+    where = evaluate.add_mutually_exclusive_group()
+    where.add_argument(
+        "--threshold", type=float, metavar="P", help="call rows emotional from this probability"
+    )
+    where.add_argument(
+        "--operating-point",
+        metavar="NAME",
+        help="call rows emotional from the model's threshold of this name; the labels as they are "
+        "if left out",
+    )
+    evaluate.add_argument(
+        "--model", help="the folder of the model that made LABELS, if it is not a bundled one"
+    )
+    evaluate.add_argument(
+        "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
+    )
+    evaluate.add_argument(
+        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+    )
+    evaluate.add_argument(
+        "--min-users", type=int, default=10, help="groups of fewer users are not shown"
+    )
+    evaluate.add_argument(
+        "--worst", type=int, default=10, metavar="N", help="how many disagreements to list; 10"
+    )
+    evaluate.add_argument(
+        "--show-text",
+        metavar="IN",
+        help="show the text of those, from IN, the transcripts that were labelled",
+    )
+    evaluate.add_argument(
+        "--plot", metavar="FILE", help="write a reliability plot: FILE.svg; replaced if it is there"
+    )
+    evaluate.add_argument("--json", action="store_true", help="print JSON, one line a figure")
+    evaluate.set_defaults(command=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from affectlib.analysis import AnalysisWarning, disagreements, evaluate, read_labels
+
+    if arguments.plot is not None and Path(arguments.plot).suffix != ".svg":
+        raise OptionError(f"--plot {arguments.plot}: the plot is an SVG file; give it this suffix")
+    labels, gold = read_labels(arguments.labels), read_labels(arguments.gold)
+    threshold = _threshold(arguments, labels.collect_schema().names())
+    with (
+        naming({"labels": arguments.labels, "gold": arguments.gold}),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always", AnalysisWarning)
+        figures = evaluate(
+            labels,
+            gold,
+            threshold=threshold,
+            by=arguments.by,
+            confidence=arguments.confidence,
+            min_users=arguments.min_users,
+        )
+        worst = None
+        if arguments.worst > 0 and "probability" in labels.collect_schema().names():
+            worst = disagreements(labels, gold, arguments.worst, threshold=threshold)
+        if arguments.plot is not None:
+            _write_plot(arguments, labels, gold)
+    stream = sys.stderr if arguments.json else sys.stdout
+    if arguments.json:
+        for row in figures.to_dicts():
+            say(json.dumps(row, default=str))
+    else:
+        for line in _lines(figures.to_dicts(), arguments):
+            say(line)
+        if worst is not None and len(worst):
+            for line in _worst_lines(worst, arguments):
+                say(line)
+    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        say(f"note: {note}", stream)
+    if arguments.plot is not None:
+        say(f"reliability plot -> {arguments.plot}", sys.stderr)
+    return DONE
+
+
+def _threshold(arguments: argparse.Namespace, columns: list[str]) -> float | None:
+    if arguments.operating_point is None:
+        return None if arguments.threshold is None else float(arguments.threshold)
+    artifact = artifact_of_labels(arguments.labels, arguments.model)
+    point = artifact.operating_point(arguments.operating_point)
+    return point.message if "message" in columns else point.conversation
+
+
+def _lines(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterator[str]:
+    groups, shown = arguments.by or [], None
+    if arguments.threshold is not None:
+        yield f"at a threshold of {arguments.threshold:g}"
+    elif arguments.operating_point is not None:
+        yield f"at the operating point {arguments.operating_point}"
+    elif (made_by := model_of(arguments.labels)) is not None:
+        yield f"labels of {made_by}"
+    for row in rows:
+        group = ", ".join(f"{name} {row[name]}" for name in groups) or "all"
+        if group != shown:
+            shown = group
+            yield f"{group}: {_size(row)}"
+        if not row["suppressed"]:
+            yield f"  {row['measure']:<18} {_figure(row, arguments.confidence)}"
+
+
+def _size(row: dict[str, Any]) -> str:
+    if row["suppressed"]:
+        return "not shown, too few users"
+    return f"{row['gold']:,} gold labels ({row['emotional']:,} emotional), {row['users']:,} users"
+
+
+def _figure(row: dict[str, Any], confidence: float) -> str:
+    if row["estimate"] is None:
+        return "not defined"
+    if row["low"] is None:
+        return f"{row['estimate']:.3f}  (interval cannot be estimated)"
+    return (
+        f"{row['estimate']:.3f}  ({confidence * 100:g} % interval {row['low']:.3f} to "
+        f"{row['high']:.3f})"
+    )
+
+
+def _worst_lines(worst: Any, arguments: argparse.Namespace) -> Iterator[str]:
+    chats: list[Any] = [None] * len(worst)
+    if arguments.show_text is not None:
+        from affectlib.analysis._transcripts import conversations_of
+
+        chats = conversations_of(worst, transcripts(arguments.show_text, arguments))
+    yield "where they differ most"
+    keys = [name for name in ("record", "conversation_id", "message") if name in worst.columns]
+    for row, chat in zip(worst.to_dicts(), chats, strict=True):
+        place = ", ".join(f"{name} {row[name]}" for name in keys if row[name] is not None)
+        yield f"  {row['gold']}, but probability {row['probability']:.3f}: {place}"
+        if chat is not None:
+            message = row.get("message")
+            shown = chat.user_messages if message is None else [chat.messages[message]]
+            text = " / ".join(" ".join(each.content.split()) for each in shown)
+            yield f"    {text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}"
+
+
+def _write_plot(arguments: argparse.Namespace, labels: Any, gold: Any) -> None:
+    from affectlib.analysis import calibration
+    from affectlib.analysis.report._plots import Points, calibration_curve
+    from affectlib.analysis.report._words import Words
+    from affectlib.corpus.output import write_atomically
+
+    found = calibration(
+        labels, gold, confidence=arguments.confidence, min_users=arguments.min_users
+    )
+    shown = [row for row in found.to_dicts() if row["estimate"] is not None]
+    words = Words("en")
+    svg = calibration_curve(
+        "reliability",
+        [row["probability"] for row in shown],
+        Points.of(shown),
+        words,
+        words("axis.probability"),
+        words("axis.hand"),
+    )
+    write_atomically(Path(arguments.plot), svg)
