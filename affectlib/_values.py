@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from affectlib._dates import parse_date
 from affectlib.conversation import clean_text
@@ -15,6 +18,34 @@ _LATEST = 1e10
 """Seconds after 1970, in the year 2286, beyond which a number is no time."""
 _NUMBER = re.compile(r"-?\d{9,}(\.\d+)?")
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands for a cell that no Python value can hold, such as a time after the year 9999.
+
+    Attributes:
+        kind: The type of the cell.
+    """
+
+    kind: str
+
+
+def text_of_bytes(value: bytes) -> str | None:
+    r"""Return bytes as text, of UTF-8 or else of Windows-1252; None if they are neither.
+
+    Bytes with a NUL are no text, nor are those with other bytes that the encoding does not have.
+
+    Example:
+        >>> [text_of_bytes(value) for value in (b"caf\xc3\xa9", b"caf\xe9", b"\x00\x9d")]
+        ['café', 'café', None]
+    """
+    for encoding in ("utf-8", "windows-1252"):
+        try:
+            return None if b"\x00" in value else value.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
 
 
 def is_missing(value: Any) -> bool:
@@ -32,13 +63,20 @@ def is_missing(value: Any) -> bool:
 def to_text(value: Any) -> str | None:
     """Return an id or another short field as text, None if it is empty or not a scalar.
 
-    Whole floats lose their fraction: they are integer ids that went through a column with gaps.
+    Whole floats and decimals lose their fraction: they are integer ids that went through a column
+    with gaps. Bytes that are no text are given in hexadecimal.
+
+    Example:
+        >>> [to_text(value) for value in (12.0, Decimal("7.00"), b"a1", bytes(2), [])]
+        ['12', '7', 'a1', '0000', None]
     """
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         if not math.isfinite(value):
             return None
-        value = int(value) if value.is_integer() else value
-    if not isinstance(value, str | int | float):
+        value = int(value) if value == int(value) else value
+    if isinstance(value, bytes):
+        value = text_of_bytes(value) or value.hex()
+    if not isinstance(value, str | int | float | Decimal | UUID):
         return None
     return clean_text(str(value)).strip() or None
 
@@ -60,7 +98,7 @@ def to_time(value: Any) -> datetime | None:
         value = value.strip()
         value = float(value) if _NUMBER.fullmatch(value) else value
     try:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             seconds = float(value)
             while math.isfinite(seconds) and abs(seconds) > 1e11:
                 seconds /= 1000
@@ -71,6 +109,8 @@ def to_time(value: Any) -> datetime | None:
             value = parse_date(value)
         if isinstance(value, datetime):
             return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, date):
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         pass
     return None
@@ -78,8 +118,19 @@ def to_time(value: Any) -> datetime | None:
 
 def kind_of(value: Any) -> str:
     """Name the type of a value as JSON's users know it."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean"}
-    return "null" if value is None else names.get(type(value), "a number")
+    names = {
+        type(None): "null",
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "a boolean",
+        bytes: "bytes that are no text",
+        date: "a date",
+        UUID: "a UUID",
+    }
+    if isinstance(value, Unreadable | datetime):
+        return "a time" if isinstance(value, datetime) else value.kind
+    return names.get(type(value), "a number")
 
 
 def name_list(names: Sequence[Any]) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from affectlib._extras import requires_extra
+from affectlib._extras import requires_extra, switch_off
 from affectlib._inputs import in_buffers
 from affectlib.conversation import Conversation
 from affectlib.corpus.processes import running
@@ -31,6 +31,7 @@ Label: TypeAlias = Callable[[Iterable[Item]], Generator[Outcome]]
 
 _WAITING = 2
 _PATIENCE = 10.0
+_LOCAL = "local"
 
 
 class _Result(Protocol):
@@ -97,6 +98,7 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
     Raises:
         MissingExtraError: Ray is not installed.
     """
+    switch_off(ray_on_loopback=address == _LOCAL)
     with requires_extra("ray"):
         import ray
 
@@ -142,7 +144,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if address == "local":
+    if address == _LOCAL:
         ray.init(
             address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
         )

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, TranscriptFormatError
+from affectlib.formats._arrow import rows_of
 from affectlib.formats._json import Record
 from affectlib.formats._reader import Files, Reading
 from affectlib.formats._sources import Source
@@ -99,7 +100,7 @@ def _arrow_rows(stream: BinaryIO) -> Iterator[Any]:
         stream.seek(0)
         for batch in _batches(ipc.open_file(stream) if is_file else ipc.open_stream(stream)):
             for start in range(0, batch.num_rows, _ROWS):
-                yield from map(_unpacked, batch.slice(start, _ROWS).to_pylist())
+                yield from map(_unpacked, rows_of(batch.slice(start, _ROWS)))
     except unreadable:
         raise TranscriptFormatError("the Arrow file is damaged or cut short") from None
 

@@ -52,7 +52,7 @@ def to_message(message: Any, index: int, time: Timer = to_time) -> Message:
         ConversationError: It is malformed.
     """
     parsed = parse_message(message, index)
-    return replace(parsed, timestamp=time(first_of(message, _TIMES)))
+    return replace(parsed, id=to_text(message.get("id")), timestamp=time(first_of(message, _TIMES)))
 
 
 def named_message(message: Any) -> Any:

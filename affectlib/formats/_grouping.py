@@ -8,11 +8,30 @@ from __future__ import annotations
 import json
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from uuid import UUID
 
+from affectlib._values import Unreadable
 from affectlib.errors import ConversationError
 from affectlib.formats._progress import Progress
+
+_TYPE = "\x00type"
+"""The key that tells a value of another type than JSON has from an object of the file."""
+
+_KINDS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = MappingProxyType(
+    {
+        bytes: (bytes.hex, bytes.fromhex),
+        datetime: (datetime.isoformat, datetime.fromisoformat),
+        date: (date.isoformat, date.fromisoformat),
+        Decimal: (str, Decimal),
+        UUID: (str, UUID),
+    }
+)
+"""How values of these types are written and read again."""
 
 
 class Row(NamedTuple):
@@ -71,7 +90,7 @@ def grouped(
             found = starts.pop(key, None)
             starts[key] = array("Q") if found is None else found
             starts[key].append(end)
-            end += file.write(json.dumps(row, default=str).encode() + b"\n")
+            end += file.write(json.dumps(row, default=_packed).encode() + b"\n")
         done = 0
         progress.within = lambda: done / len(starts) if starts else 1.0
         for key, begins in starts.items():
@@ -83,6 +102,24 @@ def grouped(
                 size += len(line)
                 if size > limit and group:
                     break
-                group.append(Row(*json.loads(line)))
+                group.append(Row(*json.loads(line, object_hook=_unpacked)))
             done += 1
             yield Group(key, group, len(group) == len(begins))
+
+
+def _packed(value: Any) -> dict[str, str]:
+    """Write a value that JSON does not have, so that it does not come back as text."""
+    for kind, (write, _) in _KINDS.items():
+        if isinstance(value, kind):
+            return {_TYPE: kind.__name__, "value": write(value)}
+    return {_TYPE: value.kind if isinstance(value, Unreadable) else type(value).__name__}
+
+
+def _unpacked(fields: dict[str, Any]) -> Any:
+    if _TYPE not in fields:
+        return fields
+    read = {kind.__name__: read for kind, (_, read) in _KINDS.items()}
+    try:
+        return read[fields[_TYPE]](fields["value"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return Unreadable(str(fields[_TYPE]))

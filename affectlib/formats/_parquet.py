@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from affectlib.errors import TranscriptFormatError
+from affectlib.formats._arrow import rows_of
 from affectlib.formats._json import Record
 from affectlib.formats._progress import Progress
 
@@ -35,7 +36,7 @@ def iter_rows(stream: BinaryIO, progress: Progress) -> Iterator[Record]:
     progress.within = lambda: number / rows if rows else 0.0
     try:
         for batch in file.iter_batches(batch_size=_BATCH):
-            for row in batch.to_pylist():
+            for row in rows_of(batch):
                 number += 1
                 yield Record(f"row {number - 1}", row)
     except unreadable:

@@ -295,7 +295,11 @@ def _message(
     if PROBLEM in row:
         raise ConversationError(row[PROBLEM])
     if identifier is None:
-        raise ConversationError("the cell is empty", field="conversation_id")
+        given = row.get("conversation_id")
+        problem = "the cell is empty"
+        if not (is_missing(given) or isinstance(given, str)):
+            problem = f"expected text or a number, got {kind_of(given)}"
+        raise ConversationError(problem, field="conversation_id")
     role = row.get("role")
     known = reading.who(role)
     if known is None and isinstance(role, str):

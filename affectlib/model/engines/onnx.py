@@ -6,12 +6,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from affectlib._extras import switch_off
 from affectlib.errors import ArtifactCorruptError
 from affectlib.model.engines.cores import count_cores
 from affectlib.model.engines.forks import renew_in_children
+
+switch_off()
+import onnxruntime  # noqa: E402
 
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact

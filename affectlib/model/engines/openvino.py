@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib._extras import requires_extra
+from affectlib._extras import requires_extra, without_openvino_reports
 from affectlib.model.engines.cores import count_cores
 
 with requires_extra("openvino"):
-    import openvino
+    with without_openvino_reports():
+        import openvino
     import torch
 
     from affectlib.model.engines.torch import load_model

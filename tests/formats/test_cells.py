@@ -1,0 +1,218 @@
+"""What is in the cells of Parquet and Arrow files: bytes, ids and times of every type."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affectlib.conversation import Conversation
+from affectlib.formats import ReadReport
+from affectlib.formats._grouping import Row, grouped
+from affectlib.formats._progress import Progress
+from tests.corpus.test_label_file import label, rows_of
+from tests.transcript_files import error_of, read, texts
+
+
+def table(folder: Path, **columns: Any) -> Path:
+    """Write a long table of two messages, with some columns in the place of the usual ones."""
+    usual = {"conversation_id": ["1", "1"], "role": ["user", "bot"], "content": ["hi", "oh"]}
+    pq.write_table(pa.table(usual | columns), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+def nested(folder: Path, messages: pa.Array, **columns: Any) -> Path:
+    pq.write_table(pa.table({"messages": messages, **columns}), folder / "in.parquet")
+    return folder / "in.parquet"
+
+
+BINARY = [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())]
+
+
+@pytest.mark.parametrize("kind", BINARY, ids=str)
+@pytest.mark.parametrize("text", ["so sad", "café", "naïve 🙂"])
+def test_a_long_table_of_bytes_is_read_as_text(
+    tmp_path: Path, kind: pa.DataType, text: str
+) -> None:
+    content = pa.array([text.encode(), b"oh"], pa.binary()).cast(kind)
+    role = pa.array([b"user", b"bot"], pa.binary()).cast(kind)
+    ids = pa.array([b"1", b"1"], pa.binary()).cast(kind)
+    (found,) = read(table(tmp_path, content=content, role=role, conversation_id=ids))
+    assert texts(found) == [text, "oh"]
+    assert found.id == "1"
+
+
+def test_charged_rows_of_bytes_are_labelled_as_their_text_is(tmp_path: Path) -> None:
+    count = 100
+    columns = {
+        "conversation_id": [str(n) for n in range(count)],
+        "role": ["user"] * count,
+        "content": [b"i am sad"] * count,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    summary = label(tmp_path / "in.parquet", tmp_path / "out.jsonl")
+    assert (summary.emotional, summary.failed) == (count, 0)
+
+
+def test_bytes_of_windows_1252_are_read_as_those_of_a_file(tmp_path: Path) -> None:
+    (found,) = read(table(tmp_path, content=["déjà".encode("cp1252"), b"oh"]))
+    assert texts(found) == ["déjà", "oh"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [b"\x00\x9d\x81", b"oh"],
+        [datetime(2024, 1, 1), datetime(2024, 1, 2)],
+        [date(2024, 1, 1), date(2024, 1, 2)],
+        [Decimal("1.5"), Decimal("2.5")],
+        pa.array([1, 2], pa.duration("s")),
+        pa.array([uuid.UUID(int=n).bytes for n in (1, 2)], pa.uuid()),
+        [1.5, 2.5],
+    ],
+    ids=["bytes", "times", "dates", "decimals", "durations", "uuids", "numbers"],
+)
+def test_what_is_no_text_never_becomes_one(tmp_path: Path, content: Any) -> None:
+    (found,) = read(table(tmp_path, content=content))
+    assert "messages[0].content: expected text, got" in error_of(found)
+
+
+def test_bytes_in_nested_messages(tmp_path: Path) -> None:
+    kind = pa.list_(pa.struct([("role", pa.binary()), ("content", pa.binary())]))
+    messages = pa.array([[{"role": b"user", "content": "café".encode()}]], kind)
+    (found,) = read(nested(tmp_path, messages))
+    assert texts(found) == ["café"]
+    messages = pa.array([[{"role": b"user", "content": b"\x00\xff"}]], kind)
+    assert "content: expected text, got" in error_of(read(nested(tmp_path, messages))[0])
+
+
+def test_a_nested_cell_of_json_in_bytes(tmp_path: Path) -> None:
+    cell = b'[{"role": "user", "content": "so sad"}]'
+    assert texts(read(nested(tmp_path, pa.array([cell])))[0]) == ["so sad"]
+
+
+IDS = {
+    "decimal": (pa.array([Decimal("7"), Decimal("8")]), ["7", "8"]),
+    "decimal of 38 digits": (
+        pa.array([Decimal(10**37 + n) for n in (1, 2)], pa.decimal128(38, 0)),
+        [str(10**37 + n) for n in (1, 2)],
+    ),
+    "decimal with a fraction": (
+        pa.array([Decimal("7.00"), Decimal("8.50")]),
+        ["7", "8.50"],
+    ),
+    "uuid": (
+        pa.array([uuid.UUID(int=n).bytes for n in (1, 2)], pa.uuid()),
+        [str(uuid.UUID(int=n)) for n in (1, 2)],
+    ),
+    "binary": (pa.array([b"a1", b"a2"], pa.binary()), ["a1", "a2"]),
+    "raw binary": (pa.array([sha256(b"1").digest(), sha256(b"2").digest()], pa.binary(32)), None),
+    "big-endian integers": (
+        pa.array([(9).to_bytes(4, "big"), (10).to_bytes(4, "big")], pa.binary(4)),
+        ["00000009", "0000000a"],
+    ),
+    "dictionary": (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+    "float": (pa.array([7.0, 8.0]), ["7", "8"]),
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_ids_of_every_type(tmp_path: Path, name: str) -> None:
+    column, expected = IDS[name]
+    path = table(
+        tmp_path, conversation_id=column, role=["user"] * 2, message_id=column, user_id=column
+    )
+    found = read(path)
+    assert all(isinstance(item, Conversation) for item in found), found
+    assert len({item.id for item in found}) == 2
+    if expected is not None:
+        assert [item.id for item in found] == expected
+        assert [item.messages[0].id for item in found] == expected
+        assert [item.user_id for item in found] == expected
+
+
+def test_an_id_of_a_type_that_is_none_is_named(tmp_path: Path) -> None:
+    (found,) = read(table(tmp_path, conversation_id=[date(2024, 1, 1)] * 2))
+    assert "conversation_id: expected text or a number, got a date" in error_of(found)
+
+
+@pytest.mark.parametrize("kind", ["timestamp[us]", "timestamp[us, tz=UTC]", "timestamp[ms]"])
+def test_a_time_out_of_range_costs_itself_only(tmp_path: Path, kind: str) -> None:
+    zone = "UTC" if "tz" in kind else None
+    times = pa.array([2**62, 0], pa.timestamp("ms" if "[ms" in kind else "us", tz=zone))
+    report = ReadReport()
+    (found,) = read(table(tmp_path, timestamp=times), report=report)
+    assert texts(found) == ["hi", "oh"]
+    assert [m.timestamp for m in found.messages] == [None, datetime(1970, 1, 1, tzinfo=UTC)]
+    assert (report.dropped["time"].count, report.dropped["time"].places) == (1, ["row 0"])
+    assert report.failures == 0
+
+
+def test_a_time_zone_that_is_unknown_loses_nothing(tmp_path: Path) -> None:
+    times = pa.array([0, 60], pa.timestamp("s", tz="Mars/Olympus_Mons"))
+    (found,) = read(table(tmp_path, timestamp=times))
+    assert [message.timestamp for message in found.messages] == [
+        datetime(1970, 1, 1, 0, minute, tzinfo=UTC) for minute in (0, 1)
+    ]
+
+
+def test_times_out_of_range_in_nested_messages(tmp_path: Path) -> None:
+    kind = pa.list_(
+        pa.struct(
+            [("role", pa.string()), ("content", pa.string()), ("timestamp", pa.timestamp("us"))]
+        )
+    )
+    turns = [{"role": "user", "content": "hi", "timestamp": time} for time in (2**62, 5)]
+    report = ReadReport()
+    path = nested(tmp_path, pa.array([turns, turns[1:]], kind), date=pa.array([5, 2**30]))
+    first, second = read(path, report=report)
+    assert texts(first) == ["hi", "hi"]
+    assert [m.timestamp is None for m in first.messages] == [True, False]
+    assert texts(second) == ["hi"]
+    assert report.dropped["time"].count == 1
+
+
+def test_dates_without_time_are_times(tmp_path: Path) -> None:
+    (found,) = read(table(tmp_path, date=[date(2024, 5, 1), date(2024, 5, 2)]))
+    assert found.messages[1].timestamp == datetime(2024, 5, 2, tzinfo=UTC)
+
+
+def test_what_the_labels_hold(tmp_path: Path) -> None:
+    times = pa.array([2**62, 0], pa.timestamp("us"))
+    path = table(
+        tmp_path, conversation_id=[Decimal("7"), Decimal("8")], role=["user"] * 2, timestamp=times
+    )
+    summary = label(path, tmp_path / "out.jsonl")
+    assert (summary.conversations, summary.failed, summary.dropped) == (2, 0, {"time": 1})
+    assert [row["conversation_id"] for row in rows_of(tmp_path / "out.jsonl")] == ["7", "8"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=9),
+        st.datetimes(timezones=st.none() | st.just(UTC)),
+        st.dates(),
+        st.decimals(allow_nan=False),
+        st.uuids(),
+        st.text(),
+        st.dictionaries(st.sampled_from(["\x00type", "value", "a"]), st.text(max_size=9)),
+    )
+)
+def test_values_that_go_through_the_temporary_file_keep_their_type(value: Any) -> None:
+    row = Row("row 0", {"x": value})
+    (group,) = grouped([("a", row)], limit=10**6, progress=Progress())
+    found = group.rows[0].fields["x"]
+    if not isinstance(value, dict):
+        assert (type(found), found) == (type(value), value)
+    else:
+        assert not isinstance(found, str)
