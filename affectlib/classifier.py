@@ -378,6 +378,61 @@ class AffectClassifier:
         """
         save_artifact(self._artifact, folder)
 
+    def calibrated(
+        self,
+        conversations: Iterable[Conversation | Messages],
+        labels: Sequence[str | bool],
+        folder: str | os.PathLike[str],
+        *,
+        weights: Sequence[float] | None = None,
+        users: Sequence[Any] | None = None,
+        specificity: Mapping[str, float] | None = None,
+        name: str | None = None,
+    ) -> AffectClassifier:
+        """Fit probabilities and thresholds to labelled conversations; no training, no torch.
+
+        See `affectlib.analysis.calibrate`, which does the same with a table of labels and a filled
+        sheet, and says what changed.
+
+        Args:
+            conversations: At least ten that are emotional, and ten others.
+            labels: What each is, ``emotional`` or ``task``, or whether it is emotional.
+            folder: Where the new model goes; it must not be there, or be empty.
+            weights: How many conversations each stands for; one if None.
+            users: Whose each is, so that no one judges themself; all different if None.
+            specificity: The share of task conversations that an operating point leaves alone, by
+                its name; what it promised before if None, or less if hardly any would reach it.
+            name: The new model's name; that of the folder if None.
+
+        Returns:
+            A classifier with the new model, on the same engine and device.
+
+        Raises:
+            ConversationError: A conversation cannot be labelled.
+            OptionError: There are too few of a kind, a label is unknown, there are more or fewer
+                labels than conversations, or no emotional one reaches a threshold.
+            OutputExistsError: The folder is there.
+            MissingExtraError: scipy is not installed.
+
+        Example:
+            >>> mine = classifier.calibrated(chats, labels, "mine")  # doctest: +SKIP
+        """
+        from affectlib.model.recalibration import recalibrate, save_recalibrated
+
+        if odd := {label for label in labels if label not in (*LABELS, True, False)}:
+            raise OptionError(f"labels: {len(odd)} unknown values; use {' or '.join(LABELS)}")
+        found = recalibrate(
+            self._artifact,
+            [outcome.probability for outcome in self.stream(conversations)],  # type: ignore[union-attr]
+            [label in (EMOTIONAL, True) for label in labels],
+            weights=weights,
+            groups=users,
+            specificity=specificity,
+        )
+        target = Path(folder)
+        save_recalibrated(self._artifact, found, target, name=name or target.resolve().name)
+        return self.from_pretrained(**self.options | {"model": target})
+
     def push_to_hub(
         self,
         name: str,

@@ -293,7 +293,10 @@ def explain_words(
         WordShare(*span, whole - (unread if logit is None else logit))
         for span, logit in zip(spans, without, strict=True)
     )
-    return WordExplanation(message, output, sigmoid(whole), words, text)
+    probability = sigmoid(whole)
+    if output == EMOTIONAL:
+        probability = artifact.recalibration.probability(probability)
+    return WordExplanation(message, output, probability, words, text)
 
 
 def _left_out(logits: Sequence[float], artifact: Artifact) -> list[float]:
@@ -304,7 +307,7 @@ def _left_out(logits: Sequence[float], artifact: Artifact) -> list[float]:
     ranked = np.asarray(logits, dtype=np.float64)[order]
     # Beyond those that count by themselves, it makes no difference which one is left out.
     distinct = [
-        artifact.conversation.probability(np.delete(ranked, rank))
+        artifact.conversation_probability(np.delete(ranked, rank))
         for rank in range(min(len(logits), TOP + 1))
     ]
     without = np.empty(len(logits))

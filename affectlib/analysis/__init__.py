@@ -29,6 +29,7 @@ seems.
 | `prevalence` | labels, gold, measured | group, method |
 | `calibration` | labels, gold | bin of probability |
 | `evaluate` | labels, gold | group, measure |
+| `calibrate` | labels, gold, model | operating point, measure that changed |
 | `disagreements` | labels, gold | row that differs from its gold label |
 | `agreement` | two filled sheets | measure |
 | `users` | labels | user |
@@ -66,6 +67,7 @@ with requires_extra("analysis"):
     from affectlib.analysis.evaluation import disagreements, evaluate
     from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
+    from affectlib.analysis.recalibration import calibrate
     from affectlib.analysis.report import report_page
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page
@@ -85,6 +87,7 @@ __all__ = [
     "agreement",
     "annotation_page",
     "associate",
+    "calibrate",
     "calibration",
     "compare",
     "concentration",

@@ -30,7 +30,7 @@ from affectlib.analysis._intervals import (
     wilson_share,
 )
 
-__all__ = ["BINS", "Measured", "measures"]
+__all__ = ["BINS", "Measured", "changes", "measures"]
 
 BINS = 10
 """Bins of equal width in which the calibration error compares probabilities and shares."""
@@ -64,9 +64,10 @@ class Measured:
 
 def measures(rows: Measured, confidence: float) -> Iterator[tuple[str, Estimate]]:
     """Yield the name of each measure and what it is, `NONE` where it is not defined."""
-    yield "recall", _share(rows, rows.called, rows.truth, confidence)
-    yield "specificity", _share(rows, ~rows.called, ~rows.truth, confidence)
-    yield "precision", _share(rows, rows.truth, rows.called, confidence)
+    for name, (hit, among) in zip(
+        ("recall", "specificity", "precision"), _shares(rows), strict=True
+    ):
+        yield name, _share(rows, hit, among, confidence)
     known = bool(len(rows.truth)) and not np.isnan(rows.probability).any()
     both = known and bool(rows.truth.any()) and not rows.truth.all()
     yield "average precision", _area(rows, *_average_precision(rows), confidence) if both else NONE
@@ -74,20 +75,50 @@ def measures(rows: Measured, confidence: float) -> Iterator[tuple[str, Estimate]
     yield "calibration error", _calibration_error(rows, confidence) if known else NONE
 
 
-def _share(
-    rows: Measured, hit: NDArray[np.bool_], among: NDArray[np.bool_], confidence: float
-) -> Estimate:
+def changes(before: Measured, after: Measured, confidence: float) -> Iterator[tuple[str, Estimate]]:
+    """Yield by how much the shares changed on the same rows, with an interval."""
+    for name, (hit, among), (new_hit, new_among) in zip(
+        ("recall", "specificity", "precision"), _shares(before), _shares(after), strict=True
+    ):
+        old, pull = _ratio(before, hit, among)
+        new, new_pull = _ratio(after, new_hit, new_among)
+        if np.isnan(new - old):
+            yield name, NONE
+            continue
+        found = spread(before.by_user(new_pull - pull))
+        reach = found.quantile(confidence) * float(np.sqrt(found.variance))
+        yield name, Estimate(new - old, max(new - old - reach, -1.0), min(new - old + reach, 1.0))
+
+
+def _shares(rows: Measured) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], ...]:
+    """Return what counts, and among what, for recall, specificity and precision."""
+    return (rows.called, rows.truth), (~rows.called, ~rows.truth), (rows.truth, rows.called)
+
+
+def _ratio(
+    rows: Measured, hit: NDArray[np.bool_], among: NDArray[np.bool_]
+) -> tuple[float, Floats]:
+    """Return a share, NaN of nothing, and each row's influence."""
     weight = np.where(among, rows.weight, 0.0)
     total = weight.sum()
     if not total:
-        return NONE
+        return nan, weight
     share = float(weight[hit].sum() / total)
-    users = rows.by_user(weight)
+    return share, weight * (hit - share) / total
+
+
+def _share(
+    rows: Measured, hit: NDArray[np.bool_], among: NDArray[np.bool_], confidence: float
+) -> Estimate:
+    share, influence = _ratio(rows, hit, among)
+    if np.isnan(share):
+        return NONE
+    users = rows.by_user(np.where(among, rows.weight, 0.0))
     return exact_share(
         share,
-        spread(rows.by_user(weight * (hit - share) / total)[users > 0]),
+        spread(rows.by_user(influence)[users > 0]),
         kish(users[users > 0]),
-        kish(weight[among]),
+        kish(rows.weight[among]),
         confidence,
     )
 

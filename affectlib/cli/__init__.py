@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from affectlib._version import __version__
 from affectlib.cli import (
     agreement,
+    calibrate,
     convert,
     evaluate,
     info,
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         sample,
         prevalence,
         evaluate,
+        calibrate,
         agreement,
         report,
         info,

@@ -16,10 +16,12 @@ import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+from numpy.typing import ArrayLike
 
 from affectlib.errors import (
     ArtifactCorruptError,
@@ -27,7 +29,11 @@ from affectlib.errors import (
     MissingExtraError,
     OptionError,
 )
-from affectlib.model.calibration import ConversationCalibration, OperatingPoint
+from affectlib.model.calibration import (
+    ConversationCalibration,
+    OperatingPoint,
+    Recalibration,
+)
 from affectlib.model.hub import HUB_ID, download
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
@@ -37,7 +43,8 @@ __all__ = ["DEFAULT_MODEL", "Artifact", "bundled_models", "load_artifact", "save
 DEFAULT_MODEL = "affect-small"
 """The bundled model that is used if none is named."""
 
-_FORMAT = 1
+_FORMAT = 2
+"""The highest that is read; 2 has a recalibration, which readers of 1 would pass over."""
 _MANIFEST = "affect.json"
 _UNHASHED = ("tokenizer_config.json", "README.md", "reliability.svg")
 _USUAL_CUE_THRESHOLD = 0.5
@@ -66,6 +73,7 @@ class Artifact:
             `affectlib.prior_shift`.
         description: What else it says of itself, such as languages and base model.
         fingerprint: SHA-256 of ``affect.json``, which holds those of the other files.
+        recalibration: What a user's own labels made of its probabilities.
     """
 
     folder: Path
@@ -80,6 +88,7 @@ class Artifact:
     description: Mapping[str, Any]
     fingerprint: str
     _hashes: Mapping[str, str] = field(repr=False)
+    recalibration: Recalibration = field(default_factory=Recalibration)
 
     def file(self, name: str) -> Path:
         """Return the path of one of its files, after checking that it is unaltered.
@@ -103,6 +112,10 @@ class Artifact:
                 f"be {self._hashes[name]}); {_REMEDY}"
             )
         return path
+
+    def conversation_probability(self, logits: ArrayLike) -> float:
+        """Return P(emotional) of a conversation from the logits of its user's messages."""
+        return self.recalibration.probability(self.conversation.probability(logits))
 
     def operating_point(self, name: str) -> OperatingPoint:
         """Return the thresholds of that name.
@@ -168,12 +181,20 @@ def load_artifact(
         raise ArtifactCorruptError(f"{manifest}: {problem}; {_REMEDY}") from error
 
 
-def save_artifact(artifact: Artifact, folder: str | os.PathLike[str]) -> None:
+def save_artifact(
+    artifact: Artifact,
+    folder: str | os.PathLike[str],
+    *,
+    manifest: str | None = None,
+    card: str | None = None,
+) -> None:
     """Copy an artifact, so that `load_artifact` and transformers can load the copy.
 
     Args:
         artifact: The artifact.
         folder: Where it goes; made if needed, files of the same names are replaced.
+        manifest: Another ``affect.json`` for the copy.
+        card: Another card for the copy, which then has no diagram.
 
     Raises:
         ArtifactCorruptError: A file is missing or altered.
@@ -186,10 +207,15 @@ def save_artifact(artifact: Artifact, folder: str | os.PathLike[str]) -> None:
     for name in artifact._hashes:
         shutil.copyfile(artifact.file(name), target / name)
     for name in _UNHASHED:
-        if (artifact.folder / name).is_file():
+        if (artifact.folder / name).is_file() and (card is None or name == _UNHASHED[0]):
             shutil.copyfile(artifact.folder / name, target / name)
+    if card is not None:
+        (target / "README.md").write_text(card, encoding="utf-8", newline="\n")
     # Last, so that a copy that was interrupted is not taken for an artifact.
-    shutil.copyfile(artifact.folder / _MANIFEST, target / _MANIFEST)
+    if manifest is None:
+        shutil.copyfile(artifact.folder / _MANIFEST, target / _MANIFEST)
+    else:
+        (target / _MANIFEST).write_text(manifest, encoding="utf-8", newline="\n")
 
 
 def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str | None) -> Path:
@@ -261,6 +287,9 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         ),
         cue_thresholds=MappingProxyType(_cue_thresholds(values, outputs)),
         prevalence=prevalence,
+        recalibration=_build(
+            Recalibration, values.pop("recalibration", asdict(Recalibration())), "recalibration"
+        ),
         fingerprint=fingerprint,
         _hashes=MappingProxyType(hashes),
         description=MappingProxyType(values),

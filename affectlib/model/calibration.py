@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import conversation_features
 
-__all__ = ["ConversationCalibration", "OperatingPoint", "prior_shift", "sigmoid"]
+__all__ = [
+    "ConversationCalibration",
+    "OperatingPoint",
+    "Recalibration",
+    "logit",
+    "prior_shift",
+    "sigmoid",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,71 @@ class ConversationCalibration:
         return sigmoid(
             self.intercept + self.max * highest + self.top * top + self.log_turns * log_turns
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """A rising line through logits, fitted on a user's own labels; by default all stays as it is.
+
+    It is applied to the probability of a conversation and of each message of the user alike, so
+    that one text keeps one answer.
+
+    Attributes:
+        intercept: Where the line begins.
+        slope: How steep it is, above 0.
+    """
+
+    intercept: float = 0.0
+    slope: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a line that does not rise."""
+        if not (isfinite(self.intercept) and isfinite(self.slope) and self.slope > 0):
+            raise ValueError("the intercept must be finite, and the slope too and above 0")
+
+    def probability(self, probability: float) -> float:
+        """Return what a probability becomes.
+
+        Example:
+            >>> Recalibration().probability(0.3)
+            0.3
+            >>> round(Recalibration(intercept=1.0).probability(0.5), 3)
+            0.731
+        """
+        if self == _UNCHANGED:
+            return probability
+        return sigmoid(self.intercept + self.slope * logit(probability))
+
+    def after(self, first: Recalibration) -> Recalibration:
+        """Return the line that does what `first` does and then this one.
+
+        Example:
+            >>> Recalibration(1.0, 2.0).after(Recalibration(0.5, 3.0))
+            Recalibration(intercept=2.0, slope=6.0)
+        """
+        return Recalibration(
+            self.intercept + self.slope * first.intercept, self.slope * first.slope
+        )
+
+
+_UNCHANGED = Recalibration()
+
+
+@overload
+def logit(probability: float) -> float: ...
+@overload
+def logit(probability: NDArray[Any]) -> NDArray[np.float64]: ...
+def logit(probability: float | NDArray[Any]) -> float | NDArray[np.float64]:
+    """Return the logarithm of the odds, the inverse of `sigmoid`; infinite at 0 and 1.
+
+    Example:
+        >>> logit(0.5)
+        0.0
+    """
+    values = np.asarray(probability, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        odds = np.log(values) - np.log1p(-values)
+    return odds if odds.ndim else float(odds)
 
 
 @overload

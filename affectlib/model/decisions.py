@@ -42,7 +42,7 @@ def conclude(
         for index, score in scores.items()
     )
     flags = [message.label == EMOTIONAL for message in messages if message.role == "user"]
-    probability = artifact.conversation.probability(emotional)
+    probability = artifact.conversation_probability(emotional)
     cues: dict[str, float] = {}
     for message in messages:
         for name, value in message.cues.items():
@@ -86,6 +86,6 @@ def _message(
     cues = {name: found[name] for name in _CUES[role] if name in found}
     if role != "user":
         return MessagePrediction(index, role, None, None, cues, score.truncated_tokens)
-    probability = found[EMOTIONAL]
+    probability = artifact.recalibration.probability(found[EMOTIONAL])
     label = EMOTIONAL if probability >= threshold else TASK
     return MessagePrediction(index, role, label, probability, cues, score.truncated_tokens)

@@ -112,7 +112,7 @@ def test_folder_without_a_manifest_is_no_artifact(folder, damage):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"format": 2}, r"newer affectlib \(format 2.*pip install -U affectlib"),
+        ({"format": 3}, r"newer affectlib \(format 3.*pip install -U affectlib"),
         ({"format": 0}, '"format" must be a number from 1 to 1, not 0'),
         ({"format": True}, '"format" must be'),
         ({"format": "1"}, '"format" has the wrong type, str'),

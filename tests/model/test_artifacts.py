@@ -76,7 +76,7 @@ def test_folder_that_is_no_artifact(tmp_path):
 
 
 def test_newer_format_says_upgrade(folder):
-    write_manifest(folder, format=2)
+    write_manifest(folder, format=3)
     with pytest.raises(ArtifactCorruptError, match=r"newer affectlib.*upgrade"):
         load_artifact(folder)
 

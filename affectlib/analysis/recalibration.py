@@ -1,0 +1,134 @@
+"""A model fitted to labels that people gave: other decisions, the same weights."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from affectlib.analysis._frames import AnalysisWarning, check_confidence, labels_table, user_keys
+from affectlib.analysis._intervals import NONE, Estimate
+from affectlib.analysis._measures import Measured, changes, measures
+from affectlib.analysis.evaluation import measured_rows
+from affectlib.analysis.gold import gold_rows
+from affectlib.model.recalibration import Recalibrated, recalibrate, save_recalibrated
+
+if TYPE_CHECKING:
+    from affectlib.model.artifacts import Artifact
+
+__all__ = ["calibrate"]
+
+_ERROR = "calibration error"
+
+
+def calibrate(
+    labels: Any,
+    gold: Any,
+    artifact: Artifact,
+    folder: str | os.PathLike[str],
+    *,
+    specificity: Mapping[str, float] | None = None,
+    name: str | None = None,
+    confidence: float = 0.95,
+) -> Any:
+    """Fit a model's calibration and operating points to labels that people gave, and save it.
+
+    The new model is a folder that `affectlib.AffectClassifier.from_pretrained` loads. Its weights
+    are those of the old one, so that it ranks conversations as before; its probabilities and
+    thresholds are fitted to these transcripts. What it says of itself (`Artifact.operating_points`,
+    and what `affectlib.analysis.prevalence` corrects by) was measured by cross-fitting: each row is
+    judged by what was fitted without its user.
+
+    With few gold labels, it stays near the old one. At least ten rows of each kind are needed.
+
+    Args:
+        labels: What the model gave: ``label``, ``probability``, and the ids; ``user_id`` if there
+            is one.
+        gold: Labels that people gave; see `affectlib.analysis.prevalence`.
+        artifact: The model that made the labels.
+        folder: Where the new model goes; it must not be there, or be empty.
+        specificity: The share of task rows that an operating point is to leave alone, by its name.
+            Where none is given, it is what the point promised before, or lower if hardly any
+            emotional row would reach it.
+        name: The new model's name; that of the folder if None.
+        confidence: Of the intervals.
+
+    Returns:
+        A frame of what changed, on the gold labels with their weights: ``operating_point``
+        (null for what needs none), ``measure``, ``before, before_low, before_high``, ``after,
+        after_low, after_high``, and ``change, change_low, change_high``, whose interval is of the
+        difference on the same rows; for the calibration error there is none.
+
+    Raises:
+        InputTypeError: `labels` or `gold` is no frame.
+        OptionError: There are too few gold labels of a kind, an operating point is unknown or no
+            emotional row reaches its threshold, or `confidence` is not between 0 and 1.
+        OutputExistsError: The folder is there.
+        TableError: A column is missing or holds what it cannot, or the gold labels do not belong
+            to the labels.
+        ArtifactCorruptError: A file of the model is missing or altered.
+
+    Warns:
+        AnalysisWarning: An operating point leaves fewer alone than it promised; see also
+            `affectlib.analysis.evaluate`.
+
+    Example:
+        >>> from affectlib.analysis import sample, simulate
+        >>> from affectlib.model.artifacts import load_artifact
+        >>> people = simulate(500, seed=1, prevalence=0.1)
+        >>> sheet = sample(people.conversations, 300, seed=1).drop("gold")
+        >>> sheet = sheet.join(people.gold_conversations.select("record", "gold"), on="record")
+        >>> found = calibrate(people.conversations, sheet, load_artifact(), "fitted")
+        >>> load_artifact("fitted").description["calibrated"]["from"]
+        'affect-small'
+    """
+    check_confidence(confidence)
+    source = user_keys(labels_table(labels).labelled())
+    source.require(["probability"])
+    rows = gold_rows(source, gold)
+    before = measured_rows(rows)
+    found = recalibrate(
+        artifact,
+        before.probability,
+        before.truth,
+        weights=before.weight,
+        groups=before.user,
+        level=source.level,
+        specificity=specificity,
+    )
+    if found.lowered:
+        warnings.warn(
+            "hardly any emotional row reaches the share of task rows left alone that was promised "
+            f"at {' and '.join(found.lowered)}, which was lowered; see specificity",
+            AnalysisWarning,
+            stacklevel=2,
+        )
+    save_recalibrated(artifact, found, folder, name=name or Path(folder).resolve().name)
+    figures = [*_figures(artifact, before, found, confidence)]
+    return source.restore(pl.DataFrame(figures, infer_schema_length=None).fill_nan(None))
+
+
+def _figures(
+    artifact: Artifact, before: Measured, found: Recalibrated, confidence: float
+) -> Iterator[dict[str, Any]]:
+    for place, (name, called) in enumerate(found.called.items()):
+        threshold = getattr(artifact.operating_points[name], found.level)
+        old = replace(before, called=before.probability >= threshold)
+        new = replace(before, called=called, probability=found.probability)
+        first, then = dict(measures(old, confidence)), dict(measures(new, confidence))
+        for measure, change in changes(old, new, confidence):
+            yield _row(name, measure, first[measure], then[measure], change)
+        if place == len(found.called) - 1:  # the same at every operating point
+            yield _row(None, _ERROR, first[_ERROR], then[_ERROR], NONE)
+
+
+def _row(name: str | None, measure: str, *estimates: Estimate) -> dict[str, Any]:
+    row: dict[str, Any] = {"operating_point": name, "measure": measure}
+    for when, each in zip(("before", "after", "change"), estimates, strict=True):
+        row |= {when: each.estimate, f"{when}_low": each.low, f"{when}_high": each.high}
+    return row

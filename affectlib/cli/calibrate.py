@@ -1,0 +1,122 @@
+"""``affectlib calibrate``: fit a model to labels that people gave, without training."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from typing import Any
+
+from affectlib.cli._labels import artifact_of_labels, naming
+from affectlib.cli._options import Commands
+from affectlib.cli._terminal import DONE, say
+
+
+def add(commands: Commands) -> None:
+    """Add the command to those of the parser."""
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="fit a model's probabilities and thresholds to labels that people gave",
+        description="Fit calibration and operating points of the model that made LABELS to a "
+        "filled sheet, without training. FOLDER is the new model: give it to label with --model.",
+    )
+    calibrate.add_argument(
+        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+    )
+    calibrate.add_argument(
+        "--gold", metavar="SHEET", required=True, help="the sheet of affectlib sample, filled in"
+    )
+    calibrate.add_argument(
+        "-o", "--output", metavar="FOLDER", required=True, help="the new model; a new folder"
+    )
+    calibrate.add_argument(
+        "--model", help="the folder of the model that made LABELS, if it is not a bundled one"
+    )
+    calibrate.add_argument("--name", help="the new model's name; that of FOLDER if left out")
+    calibrate.add_argument(
+        "--specificity",
+        type=_shares,
+        metavar="NAME=SHARE,…",
+        help="share of task rows that an operating point is to leave alone, such as "
+        "balanced=0.95; what the model promises if left out",
+    )
+    calibrate.add_argument(
+        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+    )
+    calibrate.add_argument("--json", action="store_true", help="print JSON, one line a figure")
+    calibrate.set_defaults(command=_calibrate)
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from affectlib.analysis import AnalysisWarning, calibrate, read_labels
+    from affectlib.model.artifacts import load_artifact
+
+    labels, gold = read_labels(arguments.labels), read_labels(arguments.gold)
+    base = artifact_of_labels(arguments.labels, arguments.model)
+    with (
+        naming({"labels": arguments.labels, "gold": arguments.gold}),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always", AnalysisWarning)
+        rows = calibrate(
+            labels,
+            gold,
+            base,
+            arguments.output,
+            specificity=arguments.specificity,
+            name=arguments.name,
+            confidence=arguments.confidence,
+        ).to_dicts()
+    new = load_artifact(arguments.output)
+    stream = sys.stderr if arguments.json else sys.stdout
+    if arguments.json:
+        for row in rows:
+            say(json.dumps(row))
+    else:
+        made = new.description["calibrated"]
+        say(
+            f"{made['rows']:,} gold labels ({made['emotional']:,} emotional); after is judged by "
+            "cross-fitting"
+        )
+        shown = None
+        for row in rows:
+            if row["operating_point"] != shown:
+                shown = row["operating_point"]
+                say(_heading(shown, base, new, made["level"]))
+            say(f"  {row['measure']:<18} {_change(row, arguments.confidence)}")
+    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        say(f"note: {note}", stream)
+    say(
+        f"{new.name}, based on {base.name} {base.version} -> {arguments.output}; label with it by "
+        f"--model {arguments.output}",
+        sys.stderr,
+    )
+    return DONE
+
+
+def _heading(name: str | None, base: Any, new: Any, level: str) -> str:
+    if name is None:
+        return "probabilities"
+    old, now = (getattr(each.operating_points[name], level) for each in (base, new))
+    return f"{name}: threshold {old:.3f}, now {now:.3f}"
+
+
+def _change(row: dict[str, Any], confidence: float) -> str:
+    if row["before"] is None or row["after"] is None:
+        return "not defined"
+    text = f"{row['before']:.3f}, now {row['after']:.3f}"
+    if row["after_low"] is not None:
+        text += f" ({row['after_low']:.3f} to {row['after_high']:.3f})"
+    if row["change_low"] is not None:
+        text += f"; change {row['change']:+.3f} ({row['change_low']:+.3f} to "
+        text += f"{row['change_high']:+.3f})"
+    return f"{text}, {confidence * 100:g} % intervals"
+
+
+def _shares(text: str) -> dict[str, float]:
+    try:
+        pairs = [pair.split("=") for pair in text.split(",")]
+        return {name.strip(): float(share) for name, share in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected NAME=SHARE, such as balanced=0.95") from None

@@ -1,0 +1,417 @@
+"""Calibration and operating points refitted on labels of one's own: no training, no torch.
+
+1. The logits are moved along a rising line. It is fitted by maximum a posteriori: the likelihood of
+   the labels, with the weights of the draw, and a prior around "as it is" that counts the more the
+   fewer labels there are (Platt scaling with the prior of a model that was calibrated elsewhere).
+2. Each operating point keeps its promise, the share of other conversations that it leaves alone.
+   That share is counted on the labels, together with `PRIOR_ROWS` rows that err as the model's own
+   operating points say. A promise that hardly any emotional row lives up to is lowered until
+   `LEAST_FOUND` do, unless the user asked for it.
+3. Figures come from cross-fitting: every row is judged by what was fitted without its user's fold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from affectlib._extras import requires_extra
+from affectlib.errors import OptionError, OutputExistsError
+from affectlib.model.artifacts import Artifact, save_artifact
+from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
+
+__all__ = ["FEWEST", "Recalibrated", "recalibrate", "save_recalibrated"]
+
+FEWEST = 10
+"""Rows of each kind that are needed."""
+PRIOR_ROWS = 20
+"""Rows that the model's own operating points count as."""
+LEAST_FOUND = 3
+"""Emotional rows that reach each operating point."""
+_FOLDS = 5
+_SPREAD_OF_SHIFT = 1.5
+_SPREAD_OF_LOG_SLOPE = 0.35
+_FORMAT = 2
+_TINY = 1e-9
+_MARGIN = 0.01
+_GRID = np.arange(-10.0, 10.0, 0.05)
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibrated:
+    """What was fitted, and what it gives on rows that it was not fitted on.
+
+    Attributes:
+        line: From the model's probabilities, as they are given now, to those of the new one.
+        operating_points: The new thresholds by name, with cross-fitted recall and specificity.
+        prevalence: The share of emotional rows that the new probabilities assume.
+        level: What a row is.
+        probability: Cross-fitted probability of each row, shape ``[rows]``.
+        called: Whether each row is called emotional by cross-fitting, by operating point.
+        measured: Cross-fitted counts at effective sample size, by operating point.
+        rows: How many rows.
+        positives: How many of them are emotional.
+        lowered: Operating points that leave fewer alone than they promised, as otherwise hardly any
+            emotional row would reach them.
+    """
+
+    line: Recalibration
+    operating_points: Mapping[str, OperatingPoint]
+    prevalence: float
+    level: Literal["conversation", "message"]
+    probability: Floats
+    called: Mapping[str, Flags]
+    measured: Mapping[str, Mapping[str, float]]
+    rows: int
+    positives: int
+    lowered: tuple[str, ...]
+
+
+def recalibrate(
+    artifact: Artifact,
+    probability: ArrayLike,
+    truth: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    groups: Sequence[Any] | NDArray[Any] | None = None,
+    level: Literal["conversation", "message"] = "conversation",
+    specificity: Mapping[str, float] | None = None,
+) -> Recalibrated:
+    """Refit a model's calibration and operating points.
+
+    Args:
+        artifact: The model.
+        probability: What it gives, shape ``[rows]``.
+        truth: Whether each row is emotional, shape ``[rows]``.
+        weights: How many rows of the corpus each stands for; all the same if None.
+        groups: Whose each row is; rows of one group share a fold.
+        level: What a row is. Thresholds of the other level move as far.
+        specificity: The share of other rows that an operating point is to leave alone, by its
+            name; what the model says of its own where none is given.
+
+    Raises:
+        OptionError: There are too few rows of a kind, an array has another length or holds what it
+            cannot, an operating point is unknown, or no emotional row reaches its threshold.
+        MissingExtraError: scipy is not installed.
+
+    Example:
+        >>> from affectlib.model.artifacts import load_artifact
+        >>> chance = np.random.default_rng(0)
+        >>> truth = chance.random(300) < 0.2
+        >>> given = sigmoid(chance.normal(size=300) + 3.0 * truth)  # far too high
+        >>> found = recalibrate(load_artifact(), given, truth)
+        >>> found.line.intercept < -1, found.line.slope > 0
+        (True, True)
+    """
+    rows = _Rows.of(probability, truth, weights, groups)
+    asked = dict(specificity or {})
+    wanted = _wanted(artifact, asked)
+    line, strict = _fit(artifact, rows, wanted, level)
+    _require_reached(rows, {name: strict[name] for name in asked}, wanted)
+    raw = {name: z if name in asked else _reachable(rows, z) for name, z in strict.items()}
+    fold = _folds(rows)
+    crossed = np.empty(len(rows.truth))
+    called = {name: np.zeros(len(rows.truth), bool) for name in wanted}
+    for number in range(_FOLDS):
+        held = fold == number
+        its_line, its_raw = _fit(artifact, rows.where(~held), wanted, level)
+        crossed[held] = sigmoid(its_line.intercept + its_line.slope * rows.z[held])
+        for name, threshold in its_raw.items():
+            if name not in asked:
+                threshold = _reachable(rows.where(~held), threshold)
+            called[name][held] = rows.z[held] >= threshold
+    measured = {name: _counts(rows, found) for name, found in called.items()}
+    points = {
+        name: _point(artifact.operating_points[name], line, threshold, measured[name], level)
+        for name, threshold in raw.items()
+    }
+    new = sigmoid(line.intercept + line.slope * rows.z)
+    return Recalibrated(
+        line=line,
+        operating_points=points,
+        prevalence=float(np.clip(np.average(new, weights=rows.weight), 1e-4, 1 - 1e-4)),
+        level=level,
+        probability=crossed,
+        called=called,
+        measured=measured,
+        rows=len(rows.truth),
+        positives=int(rows.truth.sum()),
+        lowered=tuple(name for name in raw if raw[name] < strict[name]),
+    )
+
+
+def save_recalibrated(
+    artifact: Artifact, found: Recalibrated, folder: str | os.PathLike[str], *, name: str
+) -> None:
+    """Write a model with other decisions: the same weights, and an ``affect.json`` of its own.
+
+    Args:
+        artifact: The model that it is based on, which it names.
+        found: The decisions.
+        folder: Where it goes; it must not be there, or be empty.
+        name: The new model's name.
+
+    Raises:
+        OutputExistsError: The folder is there and holds something.
+        ArtifactCorruptError: A file of the model is missing or altered.
+        OSError: The folder cannot be written.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputExistsError(f"{target}: it exists; name another folder")
+    values = json.loads((artifact.folder / "affect.json").read_bytes())
+    values |= {
+        "format": max(_FORMAT, values["format"]),
+        "name": name,
+        "recalibration": asdict(found.line.after(artifact.recalibration)),
+        "prevalence": found.prevalence,
+        "operating_points": {
+            key: {field: round(value, 6) for field, value in asdict(point).items()}
+            for key, point in found.operating_points.items()
+        },
+        "measured": {key: {found.level: dict(counts)} for key, counts in found.measured.items()},
+        "calibrated": {
+            "from": artifact.name,
+            "version": artifact.version,
+            "fingerprint": artifact.fingerprint,
+            "level": found.level,
+            "rows": found.rows,
+            "emotional": found.positives,
+        },
+    }
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    save_artifact(artifact, target, manifest=text, card=_card(artifact, found, name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    z: Floats
+    truth: Flags
+    weight: Floats
+    group: NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls,
+        probability: ArrayLike,
+        truth: ArrayLike,
+        weights: ArrayLike | None,
+        groups: Sequence[Any] | NDArray[Any] | None,
+    ) -> _Rows:
+        """Check what was given.
+
+        Raises:
+            OptionError: Something is wrong with it.
+        """
+        given = np.asarray(probability, dtype=np.float64)
+        flags = np.asarray(truth).astype(bool)
+        weight = np.ones(len(given)) if weights is None else np.asarray(weights, dtype=np.float64)
+        members = np.arange(len(given)) if groups is None else np.asarray(groups)
+        sizes = {"truth": len(flags), "weights": len(weight), "groups": len(members)}
+        for name, size in sizes.items():
+            if size != len(given):
+                raise OptionError(f"{name}: {size:,} values for {len(given):,} probabilities")
+        for name, sound in (
+            ("probability: every one must be between 0 and 1", (given >= 0) & (given <= 1)),
+            ("weights: every one must be a number above 0", np.isfinite(weight) & (weight > 0)),
+        ):
+            if not sound.all():
+                raise OptionError(f"{name}; row {int(sound.argmin())} (from 0) is not")
+        _require_enough(flags)
+        _, group = np.unique(members, return_inverse=True)
+        return cls(logit(np.clip(given, _TINY, 1 - _TINY)), flags, weight, group)
+
+    def where(self, chosen: Flags) -> _Rows:
+        return _Rows(self.z[chosen], self.truth[chosen], self.weight[chosen], self.group[chosen])
+
+    def size(self, chosen: Flags) -> float:
+        """Return how many independent rows these are worth: by their weights, and by group."""
+        by_group = np.bincount(self.group[chosen], self.weight[chosen])
+        return float(by_group.sum() ** 2 / (by_group**2).sum()) if chosen.any() else 0.0
+
+
+def _require_enough(truth: Flags) -> None:
+    positives, rows = int(truth.sum()), len(truth)
+    for kind, count in (("emotional", positives), ("task", rows - positives)):
+        if count >= FEWEST:
+            continue
+        more = f"label about {ceil(rows * FEWEST / count) - rows:,} more" if count else "label more"
+        raise OptionError(
+            f"{count} of {rows:,} gold labels are {kind}; to calibrate, at least {FEWEST} must be: "
+            f"{more}, drawn with affectlib sample"
+        )
+
+
+def _wanted(artifact: Artifact, given: Mapping[str, float]) -> dict[str, float]:
+    for name, share in given.items():
+        artifact.operating_point(name)
+        if not 0 < share < 1:
+            raise OptionError(f"specificity, {name}: it must be between 0 and 1, got {share}")
+    return {name: given.get(name, p.specificity) for name, p in artifact.operating_points.items()}
+
+
+def _folds(rows: _Rows) -> NDArray[np.intp]:
+    """Return each row's fold; groups with emotional rows are spread evenly."""
+    positives = np.bincount(rows.group, rows.truth)
+    mixed = np.random.default_rng(0).permutation(len(positives))
+    ranked = mixed[np.argsort(-positives[mixed], kind="stable")]
+    fold = np.empty(len(ranked), np.intp)
+    fold[ranked] = np.arange(len(ranked)) % _FOLDS
+    return fold[rows.group]
+
+
+def _fit(
+    artifact: Artifact, rows: _Rows, wanted: Mapping[str, float], level: str
+) -> tuple[Recalibration, dict[str, float]]:
+    """Return the line, and each operating point's threshold as a logit before it."""
+    base = {
+        name: logit(float(np.clip(getattr(point, level), _TINY, 1 - _TINY)))
+        for name, point in artifact.operating_points.items()
+    }
+    line = _fit_line(rows, float(np.median([*base.values()])))
+    prior = _specificity_of(
+        [(base[name], point.specificity) for name, point in artifact.operating_points.items()]
+    )
+    return line, {name: _threshold(rows, share, prior) for name, share in wanted.items()}
+
+
+def _fit_line(rows: _Rows, pivot: float) -> Recalibration:
+    """Fit the line; its prior is on the slope, and on the shift at `pivot`, where labels part."""
+    with requires_extra("analysis"):
+        from scipy.optimize import minimize
+    weight = rows.weight * rows.size(np.ones(len(rows.z), bool)) / rows.weight.sum()
+    away = rows.z - pivot
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        shift, log_slope = parameters
+        slope = np.exp(log_slope)
+        z = pivot + shift + slope * away
+        residual = weight * (sigmoid(z) - rows.truth)
+        value = float(weight @ (np.logaddexp(0, z) - rows.truth * z))
+        value += (shift / _SPREAD_OF_SHIFT) ** 2 / 2
+        value += (log_slope / _SPREAD_OF_LOG_SLOPE) ** 2 / 2
+        gradient = [residual.sum() + shift / _SPREAD_OF_SHIFT**2]
+        gradient.append(residual @ away * slope + log_slope / _SPREAD_OF_LOG_SLOPE**2)
+        return value, np.array(gradient)
+
+    shift, log_slope = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
+    slope = float(np.exp(log_slope))
+    return Recalibration(float(pivot + shift - slope * pivot), slope)
+
+
+def _specificity_of(points: Sequence[tuple[float, float]]) -> Floats:
+    """Return the model's own specificity at each threshold of the grid.
+
+    Between its operating points, logits of both lie on straight lines, which go on beyond them.
+    """
+    known = sorted({z: logit(float(np.clip(s, 0.01, 0.999))) for z, s in points}.items())
+    at, value = (np.array(each) for each in zip(*known, strict=True))
+    inside = np.interp(_GRID, at, value)
+    slopes = np.diff(value) / np.diff(at) if len(at) > 1 else np.ones(1)
+    below, above = max(float(slopes[0]), 0.1), max(float(slopes[-1]), 0.1)
+    inside += np.minimum(_GRID - at[0], 0) * below + np.maximum(_GRID - at[-1], 0) * above
+    return np.maximum.accumulate(sigmoid(inside))
+
+
+def _threshold(rows: _Rows, wanted: float, prior: Floats) -> float:
+    """Return the lowest threshold that leaves the wanted share of the others alone."""
+    others = ~rows.truth
+    order = np.argsort(rows.z[others], kind="stable")
+    z, weight = rows.z[others][order], rows.weight[others][order]
+    # Halfway between two rows, or away from all, so that rounding it moves none to the other side.
+    there = np.unique(rows.z)
+    apart = np.abs(_GRID[:, None] - there).min(1) > _MARGIN
+    candidates = np.unique(np.concatenate([_GRID[apart], (there[1:] + there[:-1]) / 2]))
+    below = np.concatenate([[0.0], np.cumsum(weight)])[np.searchsorted(z, candidates)]
+    size = rows.size(others)
+    spared = size * below / weight.sum() + PRIOR_ROWS * np.interp(candidates, _GRID, prior)
+    enough = spared / (size + PRIOR_ROWS) >= wanted
+    return float(candidates[enough.argmax()]) if enough.any() else float("inf")
+
+
+def _reachable(rows: _Rows, threshold: float) -> float:
+    """Return a threshold, lowered if fewer than `LEAST_FOUND` emotional rows reach it."""
+    least = np.sort(rows.z[rows.truth])[-LEAST_FOUND]
+    below = rows.z[rows.z < least]
+    return min(
+        threshold, float((least + below.max()) / 2) if len(below) else float(least) - _MARGIN
+    )
+
+
+def _require_reached(
+    rows: _Rows, thresholds: Mapping[str, float], wanted: Mapping[str, float]
+) -> None:
+    highest = rows.z[rows.truth].max()
+    for name, threshold in thresholds.items():
+        if highest >= threshold:
+            continue
+        others = ~rows.truth
+        share = np.average(rows.z[others] < highest, weights=rows.weight[others])
+        raise OptionError(
+            f"{name}: no emotional row reaches the threshold that leaves {wanted[name]:.1%} of the "
+            f"others alone; ask for at most {max(share - 0.005, 0.01):.3f} by specificity"
+        )
+
+
+def _counts(rows: _Rows, called: Flags) -> dict[str, float]:
+    counts = []
+    for kind in (rows.truth, ~rows.truth):
+        size = rows.size(kind)
+        hit = np.average(called[kind] == rows.truth[kind], weights=rows.weight[kind])
+        counts += [round(float(hit) * size, 2), round((1 - float(hit)) * size, 2)]
+    names = ("true_positives", "false_negatives", "true_negatives", "false_positives")
+    return dict(zip(names, counts, strict=True))
+
+
+def _point(
+    base: OperatingPoint,
+    line: Recalibration,
+    threshold: float,
+    counts: Mapping[str, float],
+    level: str,
+) -> OperatingPoint:
+    moved = threshold - logit(float(np.clip(getattr(base, level), _TINY, 1 - _TINY)))
+    message, conversation = (
+        line.probability(sigmoid(logit(float(np.clip(value, _TINY, 1 - _TINY))) + moved))
+        for value in (base.message, base.conversation)
+    )
+    positives = counts["true_positives"] + counts["false_negatives"]
+    negatives = counts["true_negatives"] + counts["false_positives"]
+    return OperatingPoint(
+        message=message,
+        conversation=conversation,
+        sensitivity=counts["true_positives"] / positives,
+        specificity=counts["true_negatives"] / negatives,
+    )
+
+
+def _card(artifact: Artifact, found: Recalibrated, name: str) -> str:
+    lines = [
+        f"# {name}",
+        "",
+        f"{artifact.name} {artifact.version} with its calibration and operating points refitted on "
+        f"{found.rows:,} labelled {found.level}s, {found.positives:,} of them emotional. Weights, "
+        "tokenizer and cues are those of the base, whose card is that of its own folder. The new "
+        "decisions are in `affect.json`; transformers reads the weights only, and gives the base's "
+        "probabilities.",
+        "",
+        "| operating point | threshold | recall | specificity |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {key} | {getattr(point, found.level):.3f} | {point.sensitivity:.3f} | "
+        f"{point.specificity:.3f} |"
+        for key, point in found.operating_points.items()
+    ]
+    return "\n".join([*lines, "", "Recall and specificity are cross-fitted.", ""])

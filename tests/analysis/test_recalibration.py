@@ -1,0 +1,159 @@
+"""``affectlib calibrate`` and what is behind it: a table of labels, a sheet, and a new model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from pyarrow import parquet
+
+from affectlib import cli
+from affectlib.analysis import (
+    AnalysisWarning,
+    TableError,
+    calibrate,
+    measured_accuracy,
+    sample,
+    simulate,
+)
+from affectlib.errors import OptionError, OutputExistsError
+from affectlib.model.artifacts import load_artifact
+from affectlib.model.calibration import logit, sigmoid
+
+PEOPLE = simulate(600, seed=4, prevalence=0.1)
+BASE = load_artifact()
+
+
+def bent(shift: float) -> pl.DataFrame:
+    """Labels of a model whose probabilities are off, at the bundled model's threshold."""
+    given = sigmoid(logit(PEOPLE.conversations["probability"].to_numpy()) + shift)
+    threshold = BASE.operating_points["balanced"].conversation
+    return PEOPLE.conversations.with_columns(
+        probability=pl.Series(given),
+        label=pl.when(pl.Series(given) >= threshold)
+        .then(pl.lit("emotional"))
+        .otherwise(pl.lit("task")),
+    )
+
+
+def filled(labels: pl.DataFrame, n: int = 300) -> pl.DataFrame:
+    sheet: pl.DataFrame = sample(labels, n, seed=1).drop("gold")
+    gold = PEOPLE.gold_conversations.select("record", "gold")
+    return sheet.join(gold, on="record", maintain_order="left")
+
+
+def write(folder: Path, labels: pl.DataFrame, fingerprint: str = BASE.fingerprint) -> list[str]:
+    """Write labels as the bundled model does, and their sheet; return the command."""
+    made = {"model": BASE.name, "model_version": BASE.version, "fingerprint": fingerprint}
+    table = labels.to_arrow().replace_schema_metadata({"affectlib": json.dumps(made)})
+    parquet.write_table(table, folder / "labels.parquet")
+    filled(labels).write_csv(folder / "filled.csv")
+    files = [str(folder / name) for name in ("labels.parquet", "filled.csv", "mine")]
+    return ["calibrate", files[0], "--gold", files[1], "-o", files[2]]
+
+
+def test_a_model_that_labels_nothing_labels_after(tmp_path: Path) -> None:
+    labels = bent(-5.0)
+    found = calibrate(labels, filled(labels), BASE, tmp_path / "mine")
+    rows = {(row["operating_point"], row["measure"]): row for row in found.to_dicts()}
+    recall = rows["balanced", "recall"]
+    assert recall["before"] < 0.3
+    assert recall["change_low"] > 0.2
+    assert rows[None, "calibration error"]["after"] < rows[None, "calibration error"]["before"]
+    mine = load_artifact(tmp_path / "mine")
+    given = mine.recalibration.intercept + mine.recalibration.slope * logit(
+        labels["probability"].to_numpy()
+    )
+    truth = (PEOPLE.gold_conversations["gold"] == "emotional").to_numpy()
+    called = sigmoid(given) >= mine.operating_points["balanced"].conversation
+    assert called[truth].mean() == pytest.approx(recall["after"], abs=0.12)
+    assert called[~truth].mean() < 0.05
+    assert abs(sigmoid(given).mean() - truth.mean()) < 0.02
+
+
+def test_prevalence_can_correct_by_what_was_measured(tmp_path: Path) -> None:
+    labels = bent(0.0)
+    calibrate(labels, filled(labels), BASE, tmp_path / "mine")
+    accuracy = measured_accuracy(load_artifact(tmp_path / "mine"))
+    assert accuracy is not None
+    assert accuracy.true_positives / accuracy.positives == pytest.approx(0.8, abs=0.15)
+    assert accuracy.true_negatives / accuracy.negatives == pytest.approx(0.98, abs=0.02)
+    assert measured_accuracy(load_artifact(tmp_path / "mine"), level="message") is None
+
+
+def test_messages_can_be_calibrated_on(tmp_path: Path) -> None:
+    sheet = sample(PEOPLE.messages, 400, seed=1).drop("gold")
+    gold = PEOPLE.gold_messages.select("record", "message", "gold")
+    sheet = sheet.join(gold, on=["record", "message"], maintain_order="left")
+    calibrate(PEOPLE.messages, sheet, BASE, tmp_path / "mine")
+    mine = load_artifact(tmp_path / "mine")
+    assert mine.description["calibrated"]["level"] == "message"
+    assert [*mine.description["measured"]["balanced"]] == ["message"]
+
+
+def test_nothing_is_written_where_it_cannot_be_done(tmp_path: Path) -> None:
+    labels = bent(0.0)
+    sheet = filled(labels)
+    calm = sheet.filter((pl.col("gold") == "task") | (pl.int_range(pl.len()).over("gold") < 3))
+    with pytest.raises(OptionError, match=r"3 of \d+ gold labels are emotional.* more, drawn with"):
+        calibrate(labels, calm, BASE, tmp_path / "mine")
+    with pytest.raises(TableError, match="no column 'probability'"):
+        calibrate(labels.drop("probability"), sheet, BASE, tmp_path / "mine")
+    with pytest.raises(TableError, match="belong to no row"):
+        calibrate(labels.head(50), sheet, BASE, tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputExistsError):
+        calibrate(labels, sheet, BASE, tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_promise_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
+    mixed = np.random.default_rng(0).permutation(PEOPLE.conversations["probability"].to_numpy())
+    labels = PEOPLE.conversations.with_columns(probability=pl.Series(mixed))
+    with pytest.warns(AnalysisWarning, match="promised at high_precision|was lowered"):
+        calibrate(labels, filled(labels, 200), BASE, tmp_path / "mine")
+
+
+def test_the_command_says_what_changed(tmp_path: Path, capsys: Any) -> None:
+    command = write(tmp_path, bent(-2.0))
+    assert cli.main([*command, "--name", "ours", "--specificity", "balanced=0.95"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("300 gold labels (")
+    assert "balanced: threshold 0.169, now 0." in captured.out
+    assert captured.out.count("; change ") == 9
+    assert f"ours, based on affect-small {BASE.version} -> " in captured.err
+    assert cli.main(["info", "--model", command[-1]]) == 0
+    assert "affect-small" in capsys.readouterr().out
+    assert cli.main(command) == 2
+    assert "it exists; name another folder" in capsys.readouterr().err
+
+
+def test_figures_as_json(tmp_path: Path, capsys: Any) -> None:
+    assert cli.main([*write(tmp_path, bent(-2.0)), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 10
+    assert {row["operating_point"] for row in rows} == {*BASE.operating_points, None}
+
+
+def test_labels_of_another_model_are_refused(tmp_path: Path, capsys: Any) -> None:
+    command = write(tmp_path, bent(0.0), "f00")
+    assert cli.main(command) == 2
+    assert "holds another model, or another version of it; label again" in capsys.readouterr().err
+    bent(0.0).write_csv(tmp_path / "labels.csv")
+    command[1] = str(tmp_path / "labels.csv")
+    assert cli.main(command) == 2
+    assert "does not say which model made the labels; give --model" in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()
+    assert cli.main([*command, "--model", "affect-small"]) == 0
+
+
+@pytest.mark.parametrize("shares", ["balanced", "balanced=much", "a=0.9=b"])
+def test_shares_that_are_none(tmp_path: Path, capsys: Any, shares: str) -> None:
+    assert cli.main([*write(tmp_path, bent(0.0)), "--specificity", shares]) == 2
+    assert "expected NAME=SHARE" in capsys.readouterr().err

@@ -1,0 +1,284 @@
+"""A model fitted to labels of one's own: better where it was wrong, near the old one where few."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affectlib import AffectClassifier
+from affectlib.errors import ArtifactCorruptError, OptionError, OutputExistsError
+from affectlib.model.artifacts import Artifact, load_artifact
+from affectlib.model.calibration import Recalibration, logit, sigmoid
+from affectlib.model.engines import load_engine
+from affectlib.model.recalibration import recalibrate, save_recalibrated
+
+
+def draw(rows: int, seed: int, *, shift: float = 0.0, slope: float = 1.0) -> tuple[Any, Any]:
+    """Rows whose true log-odds are a line through those of the probabilities given."""
+    chance = np.random.default_rng(seed)
+    z = chance.normal(size=rows) * 2 - 2
+    truth = chance.random(rows) < sigmoid(shift + slope * z)
+    return sigmoid(z), truth
+
+
+@given(st.floats(-3, 3), st.floats(0.2, 4), st.floats(1e-6, 1 - 1e-6), st.floats(1e-6, 1 - 1e-6))
+def test_a_line_keeps_the_order_and_composes(
+    intercept: float, slope: float, one: float, other: float
+) -> None:
+    line, first = Recalibration(intercept, slope), Recalibration(slope, 0.5)
+    assert (line.probability(one) <= line.probability(other)) or one > other
+    twice = line.probability(first.probability(one))
+    assert line.after(first).probability(one) == pytest.approx(twice, rel=1e-4, abs=1e-9)
+
+
+@given(st.floats(0, 1))
+def test_without_a_line_a_probability_stays_what_it_is(probability: float) -> None:
+    assert Recalibration().probability(probability) == probability
+
+
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_the_ends_stay(end: float) -> None:
+    assert Recalibration(1.0, 2.0).probability(end) == end
+
+
+@pytest.mark.parametrize("slope", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_line_that_does_not_rise_is_refused(slope: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Recalibration(0.0, slope)
+
+
+@pytest.mark.parametrize(("shift", "slope"), [(-2.0, 1.0), (1.5, 1.0), (0.0, 0.6)])
+def test_what_was_planted_is_found(tiny_artifact: Artifact, shift: float, slope: float) -> None:
+    found = recalibrate(tiny_artifact, *draw(4000, 1, shift=shift, slope=slope))
+    assert found.line.intercept == pytest.approx(shift, abs=0.3)
+    assert found.line.slope == pytest.approx(slope, abs=0.15)
+    fresh, truth = draw(20_000, 2, shift=shift, slope=slope)
+    new = sigmoid(found.line.intercept + found.line.slope * logit(fresh))
+    assert abs(new.mean() - truth.mean()) < 0.02
+    for name, point in found.operating_points.items():
+        wanted = tiny_artifact.operating_points[name].specificity
+        spared = (new < point.conversation)[~truth].mean()
+        assert spared == pytest.approx(wanted, abs=0.006)
+        # What the model says of itself holds on rows that it has not seen.
+        assert point.specificity == pytest.approx(spared, abs=0.01)
+        assert point.sensitivity == pytest.approx(
+            (new >= point.conversation)[truth].mean(), abs=0.06
+        )
+
+
+def test_few_rows_move_it_little(tiny_artifact: Artifact) -> None:
+    lines = {}
+    for rows in (90, 3000):
+        given = [draw(rows, seed, shift=-2.0) for seed in range(40)][: 40 if rows < 100 else 4]
+        found = [
+            recalibrate(tiny_artifact, p, truth).line for p, truth in given if truth.sum() >= 10
+        ]
+        pivot = 0.0  # the median threshold of the tiny model
+        lines[rows] = np.mean([line.intercept + line.slope * pivot for line in found])
+    assert lines[3000] == pytest.approx(-2.0, abs=0.2)
+    assert lines[3000] - 0.1 < lines[90] < -0.3
+
+
+def test_specificity_is_honest_with_few_rows(tiny_artifact: Artifact) -> None:
+    """Where false alarms are many, what the new operating point says of itself holds."""
+    fresh, truth = draw(40_000, 99, shift=-3.0)
+    spared, said = [], []
+    for seed in range(40):
+        given, gold = draw(400, seed, shift=-3.0)
+        try:
+            found = recalibrate(tiny_artifact, given, gold)
+        except OptionError:  # too few
+            continue
+        new = sigmoid(found.line.intercept + found.line.slope * logit(fresh))
+        spared.append((new < found.operating_points["balanced"].conversation)[~truth].mean())
+        said.append(found.operating_points["balanced"].specificity)
+    base = (fresh < tiny_artifact.operating_points["balanced"].conversation)[~truth].mean()
+    assert base < 0.9
+    assert len(said) >= 20
+    assert np.mean(spared) > base + 0.05
+    assert np.mean(said) == pytest.approx(np.mean(spared), abs=0.015)
+
+
+def test_weights_count_as_copies_of_rows(tiny_artifact: Artifact) -> None:
+    given, truth = draw(300, 3, shift=-1.0)
+    rare = truth | (np.random.default_rng(0).random(300) < 0.3)
+    weight = np.where(truth, 1.0, 1 / 0.3)
+    whole = recalibrate(tiny_artifact, given, truth)
+    part = recalibrate(tiny_artifact, given[rare], truth[rare], weights=weight[rare])
+    assert part.prevalence == pytest.approx(whole.prevalence, abs=0.05)
+    even = recalibrate(tiny_artifact, given[rare], truth[rare])
+    assert even.prevalence > part.prevalence + 0.05
+
+
+def test_rows_of_one_group_share_a_fold(tiny_artifact: Artifact) -> None:
+    """Copies of a row under one name teach nothing of how it is judged."""
+    given, truth = draw(120, 5)
+    copies = np.repeat(np.arange(120), 3)
+    apart = recalibrate(tiny_artifact, given[copies], truth[copies])
+    together = recalibrate(tiny_artifact, given[copies], truth[copies], groups=copies)
+    for place in range(120):
+        assert len(np.unique(together.probability[copies == place])) == 1
+    assert any(len(np.unique(apart.probability[copies == place])) > 1 for place in range(120))
+
+
+@pytest.mark.parametrize("kind", ["emotional", "task"])
+def test_too_few_of_a_kind_is_refused_with_what_is_needed(
+    tiny_artifact: Artifact, kind: str
+) -> None:
+    truth = np.array([True] * 4 + [False] * 46)
+    given = np.linspace(0.9, 0.1, 50)
+    if kind == "task":
+        truth, given = ~truth, 1 - given
+    with pytest.raises(OptionError, match=rf"4 of 50 gold labels are {kind}.*about 75 more"):
+        recalibrate(tiny_artifact, given, truth)
+    with pytest.raises(OptionError, match=r"0 of 50 gold labels are emotional.*label more, drawn"):
+        recalibrate(tiny_artifact, given, np.zeros(50, bool))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"weights": [0.0] * 60}, "weights: every one must be a number above 0; row 0"),
+        ({"weights": [1.0] * 59}, "weights: 59 values for 60 probabilities"),
+        ({"groups": [1]}, "groups: 1 values"),
+        ({"specificity": {"none": 0.9}}, "unknown operating point 'none'"),
+        ({"specificity": {"balanced": 1.0}}, "balanced: it must be between 0 and 1"),
+    ],
+)
+def test_bad_input_names_its_place(
+    tiny_artifact: Artifact, changes: dict[str, Any], problem: str
+) -> None:
+    given, truth = np.linspace(0.01, 0.99, 60), np.arange(60) > 40
+    with pytest.raises(OptionError, match=problem):
+        recalibrate(tiny_artifact, given, truth, **changes)
+    given[7] = np.nan
+    with pytest.raises(OptionError, match="row 7"):
+        recalibrate(tiny_artifact, given, truth)
+
+
+def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) -> None:
+    chance = np.random.default_rng(0)
+    truth = np.arange(300) < 30
+    given = np.where(truth, 0.4, chance.random(300))
+    with pytest.raises(OptionError, match=r"high_precision: no emotional row.*at most 0\.3\d+ by"):
+        recalibrate(tiny_artifact, given, truth, specificity={"high_precision": 0.99})
+    found = recalibrate(tiny_artifact, given, truth)
+    assert found.lowered == ("balanced", "high_precision", "high_recall")
+    assert found.operating_points["balanced"].conversation < 0.5
+
+
+@pytest.fixture
+def fitted(tiny_artifact: Artifact, tmp_path: Path) -> Path:
+    found = recalibrate(tiny_artifact, *draw(400, 1, shift=-1.0, slope=0.8))
+    save_recalibrated(tiny_artifact, found, tmp_path / "mine", name="mine")
+    return tmp_path / "mine"
+
+
+def test_the_folder_differs_in_decisions_alone(tiny_artifact: Artifact, fitted: Path) -> None:
+    mine = load_artifact(fitted)
+    assert (mine.name, mine.version, mine.outputs) == ("mine", "0.0.1", tiny_artifact.outputs)
+    assert mine.windows == tiny_artifact.windows
+    assert mine.description["calibrated"]["fingerprint"] == tiny_artifact.fingerprint
+    assert mine.fingerprint != tiny_artifact.fingerprint
+    assert "refitted on 400 labelled conversations" in (fitted / "README.md").read_text("utf-8")
+    old, new = (
+        json.loads((folder / "affect.json").read_text("utf-8"))
+        for folder in (tiny_artifact.folder, fitted)
+    )
+    changed = {key for key in new if new[key] != old.get(key)}
+    assert changed == {
+        "format", "name", "recalibration", "prevalence", "operating_points", "measured",
+        "calibrated",
+    }  # fmt: skip
+    assert new["files"] == old["files"]
+
+
+def test_one_text_keeps_one_answer(tiny_artifact: Artifact, fitted: Path) -> None:
+    base = AffectClassifier(tiny_artifact, load_engine(tiny_artifact, device="cpu"))
+    mine = AffectClassifier.from_pretrained(fitted, device="cpu")
+    line = mine.artifact.recalibration
+    for text in ("sad", "sad sad alone", "hello code"):
+        chat = [{"role": "user", "content": text}]
+        message, conversation = mine.predict(text), mine.predict(chat)
+        assert (
+            message.probability == conversation.probability == conversation.messages[0].probability
+        )
+        assert message.label == conversation.label
+        assert mine.predict([text])[0] == message
+        expected = line.probability(base.predict(text).probability or 0.0)
+        assert message.probability == pytest.approx(expected)
+        assert mine.explain(chat).prediction == conversation
+        assert mine.explain_words(text).probability == message.probability
+    longer = [{"role": "user", "content": text} for text in ("sad", "code", "alone")]
+    expected = line.probability(base.predict(longer).probability)
+    assert mine.predict(longer).probability == pytest.approx(expected)
+
+
+def test_a_second_fit_builds_on_the_first(fitted: Path, tmp_path: Path) -> None:
+    mine = load_artifact(fitted)
+    found = recalibrate(mine, *draw(400, 2, shift=1.0))
+    save_recalibrated(mine, found, tmp_path / "again", name="again")
+    twice = load_artifact(tmp_path / "again").recalibration
+    for probability in (0.05, 0.4, 0.9):
+        once = mine.recalibration.probability(probability)
+        assert twice.probability(probability) == pytest.approx(found.line.probability(once))
+
+
+def test_nothing_is_overwritten(tiny_artifact: Artifact, fitted: Path) -> None:
+    before = {path.name: path.read_bytes() for path in fitted.iterdir()}
+    found = recalibrate(tiny_artifact, *draw(400, 1))
+    with pytest.raises(OutputExistsError, match="name another folder"):
+        save_recalibrated(tiny_artifact, found, fitted, name="other")
+    assert {path.name: path.read_bytes() for path in fitted.iterdir()} == before
+
+
+def test_a_damaged_line_is_said(fitted: Path) -> None:
+    path = fitted / "affect.json"
+    values = json.loads(path.read_text("utf-8"))
+    for line in ({"intercept": 0.0}, {"intercept": 0.0, "slope": -1.0}, [1]):
+        path.write_text(json.dumps(values | {"recalibration": line}), encoding="utf-8")
+        with pytest.raises(ArtifactCorruptError, match="recalibration"):
+            load_artifact(fitted)
+
+
+def test_a_classifier_is_calibrated_with_conversations(
+    tiny_classifier: AffectClassifier, tmp_path: Path
+) -> None:
+    texts = ["sad alone", "a file", "sad", "hello", "alone"] * 12
+    chats = [[{"role": "user", "content": text}] for text in texts]
+    labels = ["task" if text in ("hello", "a file") else "emotional" for text in texts]
+    mine = tiny_classifier.calibrated(
+        chats, labels, tmp_path / "mine", users=range(60), specificity={"high_precision": 0.9}
+    )
+    assert mine.artifact.name == "mine"
+    found = [prediction.label for prediction in mine.predict(chats)]
+    assert found == labels
+    with pytest.raises(OptionError, match="labels: 1 unknown values"):
+        tiny_classifier.calibrated(chats, ["sad"] * 60, tmp_path / "other")
+    with pytest.raises(OptionError, match="truth: 59 values for 60"):
+        tiny_classifier.calibrated(chats, labels[1:], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.floats(-2, 2))
+def test_what_is_fitted_is_always_usable(seed: int, shift: float) -> None:
+    given, truth = draw(150, seed, shift=shift)
+    if not 10 <= truth.sum() <= 140:
+        return
+    artifact = load_artifact()
+    found = recalibrate(artifact, given, truth, specificity=dict.fromkeys(
+        artifact.operating_points, 0.8
+    ))  # fmt: skip
+    assert found.line.slope > 0
+    assert 0 < found.prevalence < 1
+    points = found.operating_points.values()
+    assert all(0 < point.message < 1 and 0 < point.conversation < 1 for point in points)
+    assert replace(next(iter(points))) is not None
