@@ -113,7 +113,7 @@ def test_folder_without_a_manifest_is_no_artifact(folder, damage):
     ("changes", "named"),
     [
         ({"format": 3}, r"newer affectlib \(format 3.*pip install -U affectlib"),
-        ({"format": 0}, '"format" must be a number from 1 to 1, not 0'),
+        ({"format": 0}, '"format" must be a number from 1 to 2, not 0'),
         ({"format": True}, '"format" must be'),
         ({"format": "1"}, '"format" has the wrong type, str'),
         ({"files": {"tokenizer.json": 3}}, r'"files\.tokenizer\.json" must be a SHA-256'),
