@@ -14,7 +14,8 @@ rows without a label are left out. Other frames (gold labels, surveys, participa
 messages, and for them alone, also ``message``, ``gold`` (``emotional`` or ``task``, empty or
 ``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the row stands for,
 the inverse of the chance that it had to be drawn. Without ``weight`` all rows count the same, and a
-warning says so. Other columns are ignored.
+warning says so. Where several people answered a row, ``annotator`` tells them apart and what most
+of them say counts. Other columns are ignored.
 
 **What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
 figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
@@ -31,7 +32,8 @@ seems.
 | `evaluate` | labels, gold | group, measure |
 | `calibrate` | labels, gold, model | operating point, measure that changed |
 | `disagreements` | labels, gold | row that differs from its gold label |
-| `agreement` | two filled sheets | measure |
+| `agreement` | filled sheets | measure |
+| `majority` | filled sheets | row, with what most people say |
 | `users` | labels | user |
 | `concentration`, `lorenz` | users | share of users |
 | `compare` | users, with a column of groups | outcome, group against the reference |
@@ -43,7 +45,8 @@ seems.
 | `cue_pairs` | labels | pair of cues |
 | `sample` | labels | row to label by hand |
 
-`annotation_page` and `report_page` return pages: one to label a sample on, one with the findings.
+`annotation_page` returns a page to label a sample on; `report` puts the findings together, as a
+page, Markdown, JSON and a table.
 
 Every relation found here is an association, not a cause: see `NOT_A_CAUSE`.
 
@@ -61,14 +64,16 @@ from affectlib._extras import requires_extra
 with requires_extra("analysis"):
     from affectlib.analysis._files import read_labels
     from affectlib.analysis._frames import AnalysisWarning, TableError
-    from affectlib.analysis.agreement import agreement
+    from affectlib.analysis.accuracy import Accuracy, measured_accuracy
+    from affectlib.analysis.agreement import agreement, majority
     from affectlib.analysis.association import associate
+    from affectlib.analysis.calibration import calibration
     from affectlib.analysis.concentration import concentration, lorenz
     from affectlib.analysis.evaluation import disagreements, evaluate
     from affectlib.analysis.groups import compare
-    from affectlib.analysis.prevalence import Accuracy, calibration, measured_accuracy, prevalence
+    from affectlib.analysis.prevalence import prevalence
     from affectlib.analysis.recalibration import calibrate
-    from affectlib.analysis.report import report_page
+    from affectlib.analysis.report import Report, report, report_page
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page
     from affectlib.analysis.simulate import Population, simulate
@@ -83,6 +88,7 @@ __all__ = [
     "AnalysisWarning",
     "Instrument",
     "Population",
+    "Report",
     "TableError",
     "agreement",
     "annotation_page",
@@ -96,10 +102,12 @@ __all__ = [
     "evaluate",
     "join_users",
     "lorenz",
+    "majority",
     "measured_accuracy",
     "onset",
     "prevalence",
     "read_labels",
+    "report",
     "report_page",
     "sample",
     "score_survey",

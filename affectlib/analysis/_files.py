@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
 
-from affectlib.analysis._frames import TIMES, TableError
+from affectlib.analysis._frames import TIMES, AnalysisWarning, TableError, alike
+from affectlib.analysis._made import remember
+from affectlib.corpus.manifest import Manifest
 from affectlib.corpus.output import FORMULA
 from affectlib.corpus.rows import RowLevel, output_schema
-from affectlib.corpus.shards import parquet_shards
+from affectlib.corpus.shards import Layout, parquet_shards
 from affectlib.errors import OptionError
 from affectlib.formats._sources import NOT_UTF8
 
@@ -34,25 +37,27 @@ _WANTED: dict[pl.DataType, str] = {
 """What text is not that cannot be read as a value of these types, the narrowest first."""
 
 
-def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
+def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl.LazyFrame:
     """Open a file of labels, or a sheet filled by hand.
 
     Args:
         path: A .parquet, .jsonl or .csv file, or a folder of Parquet shards; a name, not a pattern.
             A CSV file may have semicolons and decimal commas, as spreadsheets save it in many
             countries.
+        unfinished: Whether to take a folder whose run has not finished, with a warning.
 
     Returns:
         A lazy frame. Columns of `affectlib.output_schema` have its types in every
         format, but for times, which are text in CSV and JSON Lines; so ids stay text. Whole
         numbers may be written as floats are (``172.0``), as pandas does beside gaps. In CSV, ``NA``
         among numbers or truth values is a gap, as R writes it. Text that
-        `affectlib.label_file` guarded against spreadsheets by an apostrophe has lost it.
+        `affectlib.label_file` guarded against spreadsheets by an apostrophe has lost it. The frame
+        knows which model made labels in Parquet, so that `prevalence` and others need not be told.
 
     Raises:
         OptionError: The suffix is another one.
         TableError: The file cannot be read as a table; if a cell is not what its column holds, its
-            place is named.
+            place is named. Or a folder is that of a run that did not finish, or holds copies.
         FileNotFoundError: There is no such file.
 
     Example:
@@ -68,7 +73,7 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
         ".csv": _read_csv,
     }
     if file.is_dir():
-        return _read_shards(file)
+        return _read_shards(file, unfinished)
     if file.suffix not in readers:
         raise OptionError(f"{file}: unknown suffix {file.suffix!r}; use {', '.join(readers)}")
     if not file.is_file():
@@ -78,7 +83,7 @@ def read_labels(path: str | os.PathLike[str]) -> pl.LazyFrame:
         rows.collect_schema()
     except pl.exceptions.PolarsError as error:
         raise TableError(f"{file}: {_UNREADABLE}") from error
-    return rows
+    return remember(rows, file) if file.suffix == ".parquet" else rows
 
 
 def _known_types(names: Iterable[str]) -> dict[str, Any]:
@@ -91,13 +96,60 @@ def _known_types(names: Iterable[str]) -> dict[str, Any]:
     return {name: known[name] for name in names if name in known}
 
 
-def _read_shards(folder: Path) -> pl.LazyFrame:
+def _read_shards(folder: Path, unfinished: bool) -> pl.LazyFrame:
     tables = parquet_shards(folder)
     if len(tables) > 1:
         raise TableError(f"{folder}: it has labels of conversations and of messages; name one")
     if not tables:
         raise TableError(f"{folder}: it holds no Parquet shards of labels")
-    return _read_parquet(tables[0])
+    _check_run(folder, tables[0], unfinished)
+    return remember(_read_parquet(tables[0]), tables[0][0])
+
+
+def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
+    """Compare shards with the manifest of the run that wrote them, or with each other.
+
+    Raises:
+        TableError: The run did not finish, or a shard is no part of it, or is there twice.
+
+    Warns:
+        AnalysisWarning: The run did not finish, and the user accepts it.
+    """
+    places = (Layout(place, (), ".parquet", None).working_manifest for place in _around(folder))
+    manifest = next((found for place in places if (found := Manifest.read(place))), None)
+    if manifest is None:
+        rows = pl.scan_parquet(shards, glob=False)
+        keys = [name for name in ("record", "message") if name in rows.collect_schema().names()]
+        if len(shards) > 1 and "record" in keys and alike(rows, keys):
+            raise TableError(
+                f"{folder}: shards with the same records; remove copies, or label the files in one "
+                "go so that records are numbered through"
+            )
+        return
+    written = {name for shard in manifest.shards.values() for name in shard.files}
+    for shard in shards:
+        if shard.relative_to(manifest.path.parent).as_posix() not in written:
+            raise TableError(
+                f"{shard}: it is no shard of the run that wrote this folder (a copy?); move it away"
+            )
+    if manifest.finished is None:
+        records = sum(shard.records for shard in manifest.shards.values())
+        problem = f"{folder}: the run that wrote it stopped after {records:,} records"
+        if not unfinished:
+            raise TableError(
+                f"{problem}; finish it (affectlib label with the same OUT and --resume), or take "
+                "what is there with read_labels(..., unfinished=True)"
+            )
+        warnings.warn(
+            f"{problem}; figures are of these, which may differ from the others",
+            AnalysisWarning,
+            stacklevel=4,
+        )
+
+
+def _around(folder: Path) -> tuple[Path, Path]:
+    """Return where the manifest of a folder of shards may lie: in it, or beside the tables."""
+    return folder, folder.parent
 
 
 def _read_parquet(files: Path | list[Path]) -> pl.LazyFrame:

@@ -353,15 +353,19 @@ def check_confidence(confidence: float) -> None:
         raise OptionError(f"confidence must be more than 0 and less than 1, got {confidence}")
 
 
-def cue_thresholds(given: float | Mapping[str, float]) -> dict[str, float]:
+def cue_thresholds(
+    given: float | Mapping[str, float] | None, known: Mapping[str, float]
+) -> dict[str, float]:
     """Return the probability from which each cue counts as shown.
 
     Args:
         given: One for all cues, or some by the cue's name; the others have 0.5.
+        known: Those of the model, which count where none are given.
 
     Raises:
         OptionError: A name is that of no cue, or a threshold is not between 0 and 1.
     """
+    given = known if given is None else given
     named = given if isinstance(given, Mapping) else dict.fromkeys(CUES, given)
     for name, threshold in named.items():
         if name not in CUES:

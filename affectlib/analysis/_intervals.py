@@ -16,8 +16,6 @@ __all__ = [
     "adjusted_p",
     "clustered_mean",
     "exact_share",
-    "prediction_powered_share",
-    "rogan_gladen_share",
     "wilson_share",
 ]
 
@@ -81,12 +79,23 @@ def spread(influence: Floats) -> Spread:
 def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, Spread]:
     """Return the mean over all units, and its spread over the clusters they belong to.
 
+    The variance is that of the jackknife over clusters, which allows for those that hold much of
+    all units. Its degrees of freedom are as many as equally heavy clusters would have (Kish 1965,
+    with squared sizes, as what a cluster adds to the variance grows with the square of its size).
+
     Args:
         sums: Sum of the units of each cluster, shape ``[clusters]``.
         counts: Number (or weight) of the units of each, shape ``[clusters]``.
     """
-    mean = float(sums.sum() / counts.sum())
-    return mean, spread((sums - mean * counts) / counts.sum())
+    total = counts.sum()
+    mean = float(sums.sum() / total)
+    others = total - counts
+    if len(counts) < 2 or (others <= 0).any():
+        return mean, Spread(0.0, np.inf)
+    variance = float((((sums - mean * counts) / others) ** 2).sum())
+    if variance < _TINY**2:
+        return mean, Spread(0.0, np.inf)
+    return mean, Spread(variance, kish(counts**2) - 1)
 
 
 def effective_size(share: float, found: Spread, otherwise: float, confidence: float) -> float:
@@ -148,116 +157,9 @@ def exact_share(
     return Estimate(share, low, high)
 
 
-def rogan_gladen_share(
-    apparent: float,
-    size: float,
-    found: tuple[float, float],
-    spared: tuple[float, float],
-    confidence: float,
-) -> Estimate:
-    """Return the true share behind an apparent one.
-
-    Estimate: Rogan and Gladen, American Journal of Epidemiology 107, 1978, pp. 71-76, cut to 0
-    to 1. Interval: Lang and Reiczigel, Preventive Veterinary Medicine 113, 2014, pp. 13-22, which
-    carries the uncertainty of sensitivity and specificity through.
-
-    Args:
-        apparent: Share that the classifier calls emotional.
-        size: Effective number of units behind it.
-        found: Emotional units called so, and emotional units in all, of the measurement.
-        spared: Task units called so, and task units in all, of the measurement.
-        confidence: Of the interval.
-
-    Returns:
-        The estimate; `NONE` if the classifier was measured to be no better than chance.
-    """
-    if not found[1] or not spared[1] or found[0] / found[1] + spared[0] / spared[1] <= 1:
-        return NONE
-    plain = (apparent + spared[0] / spared[1] - 1) / (
-        found[0] / found[1] + spared[0] / spared[1] - 1
-    )
-    z = Spread(0.0, np.inf).quantile(confidence)
-    sensitivity, specificity = ((hits + 1) / (total + 2) for hits, total in (found, spared))
-    observed = (size * apparent + z**2 / 2) / (size + z**2)
-    power = sensitivity + specificity - 1
-    if power <= 0:
-        return NONE
-    centre = (observed + specificity - 1) / power
-    of_sensitivity = sensitivity * (1 - sensitivity) / (found[1] + 2)
-    of_specificity = specificity * (1 - specificity) / (spared[1] + 2)
-    moved = centre + 2 * z**2 * (centre * of_sensitivity - (1 - centre) * of_specificity)
-    reach = (z / power) * sqrt(
-        observed * (1 - observed) / (size + z**2)
-        + centre**2 * of_sensitivity
-        + (1 - centre) ** 2 * of_specificity
-    )
-    low, high, inside = (
-        float(min(max(value, 0.0), 1.0)) for value in (moved - reach, moved + reach, plain)
-    )
-    return Estimate(inside, low, high)
-
-
-@dataclass(frozen=True, slots=True)
-class GoldUnits:
-    """Units with a gold label.
-
-    Attributes:
-        cluster: Position of each one's cluster, shape ``[gold]``.
-        truth: 1.0 if it is truly emotional, shape ``[gold]``.
-        predicted: What the classifier makes of it, from 0 to 1, shape ``[gold]``.
-        weight: How many units of the corpus it stands for, shape ``[gold]``.
-    """
-
-    cluster: Codes
-    truth: Floats
-    predicted: Floats
-    weight: Floats
-
-    @property
-    def of_clusters(self) -> Floats:
-        """The weight of each cluster, without those that have none."""
-        sums = np.bincount(self.cluster, self.weight).astype(float)
-        return sums[sums > 0]
-
-
 def kish(weight: Floats) -> float:
     """Return the number of equally weighted units that are worth as much (Kish 1965)."""
     return float(weight.sum() ** 2 / (weight**2).sum()) if len(weight) else 0.0
-
-
-def prediction_powered_share(
-    sums: Floats, counts: Floats, gold: GoldUnits, confidence: float
-) -> Estimate:
-    """Return the true share, from predictions for all units and gold labels for some.
-
-    The predictions' mean, plus the weighted mean error that gold labels show. Method:
-    prediction-powered inference (Angelopoulos et al., Science 382, 2023, pp. 669-674), with the
-    power tuning of PPI++ (Angelopoulos, Duchi and Zrnic 2023, arXiv:2311.01453) and inverse
-    inclusion probabilities as weights, as in the difference estimator of survey sampling
-    (Sarndal, Swensson and Wretman 1992). The interval is Wilson's at the effective sample size
-    that the spread over clusters leaves; gold labels of one cluster say nothing of that spread.
-
-    Args:
-        sums: Sum of the predictions of each cluster, shape ``[clusters]``.
-        counts: Number of its units, shape ``[clusters]``.
-        gold: The units with a gold label, which are among those counted.
-        confidence: Of the interval.
-    """
-    units, weight = counts.sum(), gold.weight.sum()
-    mean = sums.sum() / units
-    truth = (gold.weight * gold.truth).sum() / weight
-    away = gold.predicted - (gold.weight * gold.predicted).sum() / weight
-    squared = gold.weight**2
-    tuning = (squared * (gold.truth - truth) * away).sum() / max((squared * away**2).sum(), _TINY)
-    tuning = float(np.clip(tuning, 0.0, 1.0))
-    error = gold.truth - tuning * gold.predicted
-    mean_error = (gold.weight * error).sum() / weight
-    share = float(tuning * mean + mean_error)
-    influence = tuning * (sums - mean * counts) / units
-    np.add.at(influence, gold.cluster, gold.weight * (error - mean_error) / weight)
-    held = gold.of_clusters
-    found = spread(influence) if len(held) > 1 else Spread(0.0, np.inf)
-    return wilson_share(share, found, kish(held), confidence)
 
 
 def adjusted_p(p: pl.Series) -> pl.Series:

@@ -47,17 +47,16 @@ def write_page(path: str | os.PathLike[str], page: str, *, overwrite: bool = Fal
     """Write a page, whole or not at all.
 
     Args:
-        path: An .html file.
+        path: A file.
         page: What is in it.
         overwrite: Whether it may be there already.
 
     Raises:
-        OptionError: It has another suffix.
         OutputExistsError: It is there already, and `overwrite` is false.
         OSError: It cannot be written.
     """
     file = Path(path)
-    check_output(file, ".html", overwrite)
+    check_output(file, file.suffix, overwrite)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(page, encoding="utf-8", newline="\n")

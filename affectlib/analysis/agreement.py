@@ -1,8 +1,10 @@
-"""How far two people who labelled the same rows agree."""
+"""How far people who labelled the same rows agree, and what most of them say."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -20,26 +22,23 @@ from affectlib.analysis._frames import (
 )
 from affectlib.analysis._intervals import Estimate, clustered_mean, exact_share, kish
 from affectlib.analysis.gold import gold_flags, id_columns, key_columns
+from affectlib.errors import OptionError
+from affectlib.taxonomy import EMOTIONAL, TASK
 
-__all__ = ["agreement"]
+__all__ = ["agreement", "majority"]
 
 _RESAMPLES = 1000
 _ALIKE = 1e-9
-_OBSERVED = "observed agreement"
-_MEASURES = (
-    _OBSERVED,
-    "agreement on emotional",
-    "Cohen's kappa",
-    "Krippendorff's alpha",
-)
+_OBSERVED, _POSITIVE = "observed agreement", "agreement on emotional"
+_COHEN, _FLEISS, _KRIPPENDORFF = "Cohen's kappa", "Fleiss' kappa", "Krippendorff's alpha"
+_NAMES = ("first sheet", "second sheet")
 
 _Counts = NDArray[np.int64]
+_Floats = NDArray[np.float64]
 
 
-def agreement(
-    a: Any, b: Any, *, column: str = "gold", confidence: float = 0.95, seed: int = 0
-) -> Any:
-    """Compare two sheets that two people filled in.
+def agreement(*sheets: Any, column: str = "gold", confidence: float = 0.95, seed: int = 0) -> Any:
+    """Compare sheets that two people or more filled in.
 
     Intervals are percentiles of 1,000 bootstrap samples of conversations. Where these samples are
     all alike, as where nobody disagrees, they say nothing: observed agreement then has the exact
@@ -49,26 +48,28 @@ def agreement(
     the rows were drawn by score, the figures are of that draw, not of the corpus.
 
     Args:
-        a: A sheet: ``record``, ``conversation_id`` or both (and ``message``, if it has it), and
-            the answers (see `affectlib.analysis.prevalence`). Rows without an answer are left out.
-        b: The other sheet.
+        *sheets: Two sheets or more: ``record``, ``conversation_id`` or both (and ``message``, if
+            they have it), and the answers (see `affectlib.analysis.prevalence`). Rows with fewer
+            than two answers are left out.
         column: The column of answers.
         confidence: Of the intervals.
         seed: Seed of the bootstrap.
 
     Returns:
         A frame: ``measure, estimate, low, high, units``. The measures are ``observed agreement``
-        (share of rows), ``agreement on emotional`` (of all emotional answers, the share that the
-        other one gave too), ``Cohen's kappa`` (Educational and Psychological Measurement 20,
-        1960) and ``Krippendorff's alpha`` for names (Krippendorff 2004). One that is not defined,
-        as kappa is not where both give one answer alone, is null; so are the ends of an interval
-        that cannot be had.
+        (share of rows; of three sheets and more, of pairs of answers to a row), ``agreement on
+        emotional`` (of all emotional answers, the share that another one gave too), ``Cohen's
+        kappa`` (Educational and Psychological Measurement 20, 1960) of two sheets, ``Fleiss'
+        kappa`` (Psychological Bulletin 76, 1971) of more, over the rows that all answered, and
+        ``Krippendorff's alpha`` for names (Krippendorff 2004). One that is not defined, as kappa
+        is not where all give one answer only, is null; so are the ends of an interval that cannot
+        be estimated.
 
     Raises:
         InputTypeError: A sheet is no frame.
-        OptionError: `confidence` is not between 0 and 1.
-        TableError: A column is missing, an answer unknown, a row there twice, one sheet alone is
-            of messages, or no row is in both sheets.
+        OptionError: `confidence` is not between 0 and 1, or there are fewer than two sheets.
+        TableError: A column is missing, an answer unknown, a row there twice, some sheets are of
+            messages and others not, or no row has answers in two sheets.
 
     Warns:
         AnalysisWarning: Rows are in one sheet only, or have no answer, or 1 is among the answers,
@@ -81,44 +82,16 @@ def agreement(
         [1.0, 1.0, 1.0, 1.0]
     """
     check_confidence(confidence)
-    one, other = table(a, "first sheet"), table(b, "second sheet")
-    shared = {*one.columns} & {*other.columns}
-    for sheet in (one, other):
-        if "message" in sheet.columns and "message" not in shared:
-            raise TableError(
-                f"{sheet.name}: its answers are of messages (there is a column 'message'), and "
-                "those of the other sheet are of conversations; give two sheets of one sample"
-            )
-    unit = id_columns(shared)
-    keys = [*unit, "message"] if "message" in shared else unit
-    rows = _answers(one, keys, column).join(
-        _answers(other, keys, column),
-        on=keys,
-        how="full",
-        suffix="_other",
-        coalesce=True,
-        nulls_equal=True,
-    )
-    both = rows.drop_nulls([column, f"{column}_other"])
-    if both.is_empty():
-        raise TableError(
-            f"no row with an answer is in both sheets; rows are told by {' and '.join(keys)}"
-        )
-    if len(both) < len(rows):
-        warnings.warn(
-            f"{len(rows) - len(both):,} rows have an answer in one sheet only and are left out",
-            AnalysisWarning,
-            stacklevel=2,
-        )
-    answers, answers_other = pl.col(column), pl.col(f"{column}_other")
+    rows, unit, first = _joined(sheets, column)
+    several = _with_two_answers(rows, len(sheets))
+    pair = len(sheets) == 2
+    kinds = _kinds_of_two(several) if pair else _kinds_of_many(several)
+    measures = _of_two if pair else _of_many(kinds.columns, len(sheets))
     tables = (
-        both.group_by(unit)
-        .agg(
-            (answers & answers_other).sum(),
-            (answers & ~answers_other).sum().alias("first only"),
-            (~answers & answers_other).sum().alias("second only"),
-            (~answers & ~answers_other).sum().alias("neither"),
-        )
+        several.select(unit)
+        .hstack(kinds)
+        .group_by(unit)
+        .agg(pl.col(kinds.columns).sum())
         .sort(unit)
         .drop(unit)
         .to_numpy()
@@ -127,29 +100,106 @@ def agreement(
     chance = np.random.default_rng(seed)
     size = len(tables)
     resampled = np.stack(
-        [_measures(tables[chance.integers(0, size, size)].sum(axis=0)) for _ in range(_RESAMPLES)]
+        [measures(tables[chance.integers(0, size, size)].sum(axis=0)) for _ in range(_RESAMPLES)]
     )
-    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
-    estimates = _measures(tables.sum(axis=0))
-    result = []
-    for place, name in enumerate(_MEASURES):
-        defined = resampled[np.isfinite(resampled[:, place]), place]
-        low = high = np.nan
-        if len(defined) and np.ptp(defined) > _ALIKE:
-            low, high = np.percentile(defined, tails)
-        elif name == _OBSERVED:
-            exact = _exact(tables, confidence)
-            low, high = exact.low, exact.high
-        result.append(
-            {
-                "measure": name,
-                "estimate": float(estimates[place]),
-                "low": float(low),
-                "high": float(high),
-                "units": len(both),
-            }
+    exact = _exact(several, unit, confidence) if pair else None
+    found = [
+        {"measure": name, "estimate": float(estimate)}
+        | _ends(draws, exact if name == _OBSERVED else None, confidence)
+        | {"units": len(several)}
+        for name, estimate, draws in zip(
+            (_OBSERVED, _POSITIVE, _COHEN if pair else _FLEISS, _KRIPPENDORFF),
+            measures(tables.sum(axis=0)),
+            resampled.T,
+            strict=True,
         )
-    return one.restore(pl.DataFrame(result).fill_nan(None))
+    ]
+    return first.restore(pl.DataFrame(found).fill_nan(None))
+
+
+def majority(*sheets: Any, column: str = "gold") -> Any:
+    """Put the sheets of several people together: what most of them say, and how many said so.
+
+    Args:
+        *sheets: As for `agreement`.
+        column: The column of answers.
+
+    Returns:
+        A sheet for `affectlib.analysis.prevalence`: the columns that tell rows apart, ``weight`` if
+        the first sheet has it, ``gold`` (empty where as many say one as the other), ``answers``
+        (how many gave one) and ``emotional`` (how many of them said so).
+
+    Raises:
+        InputTypeError: A sheet is no frame.
+        OptionError: There are fewer than two sheets.
+        TableError: As for `agreement`.
+
+    Warns:
+        AnalysisWarning: Rows have no answer, or as many say one as the other.
+
+    Example:
+        >>> from affectlib.analysis import majority, simulate
+        >>> sheet = simulate(50).gold_conversations
+        >>> majority(sheet, sheet, sheet)["answers"].unique().to_list()
+        [3]
+    """
+    rows, unit, first = _joined(sheets, column)
+    keys = [name for name in (*unit, "message") if name in rows.columns]
+    answers = [name for name in rows.columns if name.startswith("answer ")]
+    counted = rows.select(
+        *keys,
+        answers=pl.sum_horizontal(pl.col(name).is_not_null() for name in answers).cast(pl.Int64),
+        emotional=pl.sum_horizontal(pl.col(name).cast(pl.Int64) for name in answers),
+    )
+    twice = 2 * pl.col("emotional")
+    gold = (
+        pl.when(twice > pl.col("answers"))
+        .then(pl.lit(EMOTIONAL))
+        .when(twice < pl.col("answers"))
+        .then(pl.lit(TASK))
+    )
+    counted = counted.with_columns(gold=gold)
+    if open_rows := counted["gold"].null_count():
+        warnings.warn(
+            f"{open_rows:,} of {len(counted):,} rows have as many answers of one kind as of the "
+            "other; gold is empty there: let one more person decide",
+            AnalysisWarning,
+            stacklevel=2,
+        )
+    if "weight" in first.columns:
+        weights = first.rows.select(*key_columns(first, keys), "weight").collect()
+        counted = counted.join(weights, on=keys, how="left", nulls_equal=True)
+    names = [*keys, "weight", "gold", "answers", "emotional"]
+    return first.restore(counted.select(name for name in names if name in counted.columns))
+
+
+def _joined(sheets: Sequence[Any], column: str) -> tuple[pl.DataFrame, list[str], Table]:
+    """Return the answers side by side, as ``answer 0`` and so on, what tells conversations apart.
+
+    The first sheet comes last.
+    """
+    if len(sheets) < 2:
+        raise OptionError(f"give two sheets or more, got {len(sheets)}")
+    names = [*_NAMES, *(f"sheet {place + 1}" for place in range(2, len(sheets)))]
+    tables = [table(sheet, name) for sheet, name in zip(sheets, names, strict=True)]
+    shared = set.intersection(*({*sheet.columns} for sheet in tables))
+    for sheet in tables:
+        if "message" in sheet.columns and "message" not in shared:
+            raise TableError(
+                f"{sheet.name}: its answers are of messages (there is a column 'message'), and "
+                "those of another sheet are of conversations; give sheets of one sample"
+            )
+    unit = id_columns(shared)
+    keys = [*unit, "message"] if "message" in shared else unit
+    answers = [
+        _answers(sheet, keys, column).rename({column: f"answer {place}"})
+        for place, sheet in enumerate(tables)
+    ]
+
+    def join(rows: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+        return rows.join(other, on=keys, how="full", coalesce=True, nulls_equal=True)
+
+    return reduce(join, answers), unit, tables[0]
 
 
 def _answers(sheet: Table, keys: list[str], column: str) -> pl.DataFrame:
@@ -159,27 +209,115 @@ def _answers(sheet: Table, keys: list[str], column: str) -> pl.DataFrame:
     return rows
 
 
-def _exact(tables: _Counts, confidence: float) -> Estimate:
-    """Return the share of rows that two by two tables of conversations agree on."""
-    rows = tables.sum(axis=1).astype(float)
-    share, spread = clustered_mean(tables[:, [0, 3]].sum(axis=1).astype(float), rows)
-    return exact_share(share, spread, kish(rows), float(rows.sum()), confidence)
+def _with_two_answers(rows: pl.DataFrame, sheets: int) -> pl.DataFrame:
+    given = pl.sum_horizontal(pl.col(f"answer {place}").is_not_null() for place in range(sheets))
+    several = rows.filter(given >= 2)
+    if several.is_empty():
+        keys = [name for name in rows.columns if not name.startswith("answer ")]
+        raise TableError(
+            f"no row with an answer is in both sheets; rows are told by {' and '.join(keys)}"
+        )
+    if len(several) < len(rows):
+        warnings.warn(
+            f"{len(rows) - len(several):,} rows have an answer in one sheet only and are left out",
+            AnalysisWarning,
+            stacklevel=3,
+        )
+    return several
 
 
-def _measures(counts: _Counts) -> NDArray[np.float64]:
+def _kinds_of_two(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return which answers two people gave to each row: one of four."""
+    one, other = pl.col("answer 0"), pl.col("answer 1")
+    kinds = {"both": one & other, "first": one & ~other, "second": ~one & other}
+    return rows.select(**kinds, neither=~one & ~other).select(pl.all().cast(pl.Int64))
+
+
+def _kinds_of_many(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return for each row how many said emotional, and how many task, as one column a pair."""
+    answers = [pl.col(name) for name in rows.columns if name.startswith("answer ")]
+    emotional = pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers)
+    task = pl.sum_horizontal((~answer).cast(pl.Int64) for answer in answers)
+    kinds = rows.select(kind=pl.format("{} {}", emotional, task))
+    return kinds.select(
+        (pl.col("kind") == kind).cast(pl.Int64).alias(kind)
+        for kind in kinds["kind"].unique().sort()
+    )
+
+
+def _of_two(counts: _Counts) -> _Floats:
     """Return the measures of a two by two table: both, first only, second only, neither."""
     with requires_extra("analysis"):
-        import krippendorff
         from statsmodels.stats.inter_rater import cohens_kappa
     both, first, second, neither = counts.tolist()
-    total, split = both + first + second + neither, first + second
-    emotional = 2 * both + split
-    kappa = alpha = np.nan
-    if 0 < emotional < 2 * total:
+    pairs = np.array([[2, 0], [1, 1], [0, 2]])
+    times = np.array([both, first + second, neither])
+    kappa = np.nan
+    if 0 < 2 * both + first + second < 2 * counts.sum():
         square = np.array([[both, first], [second, neither]])
         kappa = float(cohens_kappa(square, return_results=False))
-        units = np.repeat([[2, 0], [1, 1], [0, 2]], [both, split, neither], axis=0)
-        alpha = float(krippendorff.alpha(value_counts=units, level_of_measurement="nominal"))
-    return np.array(
-        [(both + neither) / total, 2 * both / emotional if emotional else np.nan, kappa, alpha]
+    observed, positive, alpha = _of_answers(pairs, times)
+    return np.array([observed, positive, kappa, alpha])
+
+
+def _of_many(kinds: Sequence[str], people: int) -> Callable[[_Counts], _Floats]:
+    """Return what measures counts of kinds, each so many that say emotional and so many task."""
+    answers = np.array([[int(count) for count in kind.split()] for kind in kinds])
+    complete = answers.sum(axis=1) == people
+
+    def measures(times: _Counts) -> _Floats:
+        with requires_extra("analysis"):
+            from statsmodels.stats.inter_rater import fleiss_kappa
+        observed, positive, alpha = _of_answers(answers, times)
+        every = np.repeat(answers[complete], times[complete], axis=0)
+        kappa = np.nan
+        if len(every) and every.sum(axis=0).all():
+            kappa = float(fleiss_kappa(every))
+        return np.array([observed, positive, kappa, alpha])
+
+    return measures
+
+
+def _of_answers(answers: _Counts, times: _Counts) -> tuple[float, float, float]:
+    """Return observed agreement, that on emotional, and alpha.
+
+    Args:
+        answers: How many said emotional, and how many task, of each kind of row.
+        times: How many rows are of that kind.
+    """
+    with requires_extra("analysis"):
+        import krippendorff
+    emotional, task = answers.T
+    given = emotional + task
+    agreed = (emotional * (emotional - 1) + task * (task - 1)) / (given * (given - 1))
+    observed = float(times @ agreed / times.sum())
+    # Of all emotional answers, how likely another answer to the row is emotional too.
+    total = times @ emotional
+    positive = (
+        float(times @ (emotional * (emotional - 1) / (given - 1)) / total) if total else np.nan
     )
+    alpha = np.nan
+    if 0 < total < times @ given:
+        units = np.repeat(answers, times, axis=0)
+        alpha = float(krippendorff.alpha(value_counts=units, level_of_measurement="nominal"))
+    return observed, positive, alpha
+
+
+def _ends(draws: _Floats, exact: Estimate | None, confidence: float) -> dict[str, float]:
+    """Return the interval of a measure, NaN where nothing tells how much it would vary."""
+    defined = draws[np.isfinite(draws)]
+    if len(defined) and np.ptp(defined) > _ALIKE:
+        low, high = np.percentile(defined, [50 * (1 - confidence), 50 * (1 + confidence)])
+        return {"low": float(low), "high": float(high)}
+    if exact is not None:
+        return {"low": exact.low, "high": exact.high}
+    return {"low": np.nan, "high": np.nan}
+
+
+def _exact(rows: pl.DataFrame, unit: list[str], confidence: float) -> Estimate:
+    """Return the share of rows that two people agree on, with its exact interval."""
+    agreed = pl.col("answer 0") == pl.col("answer 1")
+    sums = rows.group_by(unit).agg(agreed.sum().alias("agreed"), pl.len().alias("rows"))
+    counts = sums["rows"].to_numpy().astype(float)
+    share, spread = clustered_mean(sums["agreed"].to_numpy().astype(float), counts)
+    return exact_share(share, spread, kish(counts), float(counts.sum()), confidence)

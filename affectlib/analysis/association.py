@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import stats
 
 from affectlib._extras import requires_extra
 from affectlib.analysis._frames import (
@@ -28,6 +29,7 @@ from affectlib.errors import OptionError
 
 __all__ = ["associate"]
 
+_FEWEST_CLUSTERS = 5
 _KNOTS = (0.05, 0.35, 0.65, 0.95)
 
 _Floats = NDArray[np.float64]
@@ -49,7 +51,9 @@ def associate(
 
     Coefficients say how the outcome differs between users who differ in a predictor and are alike
     in the others. They are associations: nothing here shows that one changes the other. Errors
-    are heteroscedasticity-consistent (HC3; MacKinnon and White 1985), or clustered.
+    are heteroscedasticity-consistent (HC3; MacKinnon and White 1985), or clustered, with a
+    correction for few clusters (CR2 with Satterthwaite's degrees of freedom; Bell and McCaffrey
+    2002).
 
     Args:
         users: A frame with one row a user: `affectlib.analysis.users` joined with survey scores.
@@ -60,7 +64,8 @@ def associate(
         deciles: Those of the columns that enter as tenths, 2 to 10 against 1.
         splines: Those that enter as restricted cubic splines with 4 knots (Harrell 2015), for
             relations that are not straight lines; a row ``joint`` has the p-value of the whole.
-        clusters: A column of groups in which errors go together, such as a class or site.
+        clusters: A column of groups in which errors go together, such as a class or site; at least
+            5 of them.
         confidence: Of the intervals.
         min_users: The fewest users; also for each indicator. 0 allows any number.
 
@@ -74,7 +79,8 @@ def associate(
         OptionError: A column is not there, or is named twice, or `deciles` or `splines` name one
             that is neither predictor nor control.
         TableError: A column has no numbers, or the same value for all, or says what others say
-            already, or fewer than `min_users` users have all values.
+            already, or fewer than `min_users` users have all values, or there are fewer than 5
+            clusters.
 
     Warns:
         AnalysisWarning: Users are left out because they lack a value.
@@ -86,77 +92,61 @@ def associate(
         >>> found["term"].to_list()
         ['modality: voice', 'loneliness_start']
     """
-    with requires_extra("analysis"):
-        import statsmodels.api as sm
-    check_confidence(confidence)
     source = table(users, "users")
     terms = [*predictors, *controls]
-    if len({outcome, *terms}) < len(terms) + 1:
-        raise OptionError("outcome, predictors, controls: a column is named twice")
-    if not predictors:
-        raise OptionError("predictors: name at least one column")
-    if strangers := {*deciles, *splines} - {*terms}:
-        raise OptionError(f"{sorted(strangers)[0]!r} is neither among predictors nor controls")
     columns = [outcome, *terms, *([clusters] if clusters else [])]
-    require_options(source, columns)
+    _check(source, columns, predictors, [*deciles, *splines], confidence)
     require_numbers(source, [outcome, *splines])
     rows = _complete(source, columns, min_users)
-    y = numbers(rows[outcome])
     design = [
         part
         for name in terms
         for part in _terms(rows, name, source.name, name in deciles, name in splines, min_users)
     ]
-    x = np.column_stack([part.values for part in design])
-    if np.linalg.matrix_rank(np.column_stack([np.ones(len(x)), x])) <= x.shape[1]:
-        raise TableError(
-            "users: a predictor or control says what the others say already; leave one out"
-        )
-    if len(y) <= x.shape[1] + 1:
-        raise TableError(f"users: {len(y)} users are too few for {x.shape[1]} terms")
-    kind: dict[str, Any] = {"cov_type": "HC3", "use_t": True}
-    if clusters:
-        codes = rows[clusters].rank("dense").to_numpy()
-        if len(np.unique(codes)) < 2:
-            raise TableError(f"users, {clusters}: there is one cluster only")
-        kind = {"cov_type": "cluster", "cov_kwds": {"groups": codes}, "use_t": True}
-    fit = sm.OLS(y, sm.add_constant(x)).fit(**kind)
-    bounds = np.asarray(fit.conf_int(1 - confidence))
-    found = []
+    fit = _fitted(numbers(rows[outcome]), design, None if clusters is None else rows[clusters])
+    low, high = fit.interval(confidence)
+    common = {"users": len(rows), "r_squared": fit.explained, "suppressed": False}
+    found: list[dict[str, Any]] = []
     for place, part in enumerate(design, start=1):
         found.append(
             {
                 "outcome": outcome,
                 "term": part.name,
                 "role": "predictor" if part.column in predictors else "control",
-                "estimate": float(fit.params[place]),
-                "low": float(bounds[place, 0]),
-                "high": float(bounds[place, 1]),
-                "standardized": float(fit.params[place] * part.values.std() / y.std()),
-                "p": float(fit.pvalues[place]),
-                "users": len(y),
-                "r_squared": float(fit.rsquared),
-                "suppressed": False,
+                "estimate": float(fit.coefficients[place]),
+                "low": float(low[place]),
+                "high": float(high[place]),
+                "standardized": float(fit.coefficients[place] * part.values.std() / fit.deviation),
+                "p": float(fit.p[place]),
             }
+            | common
         )
     for name in splines:
         places = [place for place, part in enumerate(design, start=1) if part.column == name]
-        joint = fit.wald_test(np.eye(x.shape[1] + 1)[places], use_f=True, scalar=True)
-        found.append(
-            {
-                "outcome": outcome,
-                "term": name,
-                "role": "joint",
-                "p": float(joint.pvalue),
-                "users": len(y),
-                "r_squared": float(fit.rsquared),
-                "suppressed": False,
-            }
-        )
+        row = {"outcome": outcome, "term": name, "role": "joint", "p": fit.joint_p(places)}
+        found.append(row | common)
     result = pl.DataFrame(found)
     of_interest = result.select(pl.when(pl.col("role") == "predictor").then("p").alias("p"))["p"]
     result = result.insert_column(result.columns.index("p") + 1, adjusted_p(of_interest))
     return source.restore(result)
+
+
+def _check(
+    source: Table,
+    columns: Sequence[str],
+    predictors: Sequence[str],
+    shaped: Sequence[str],
+    confidence: float,
+) -> None:
+    """Refuse options that do not go together; the first column is the outcome."""
+    check_confidence(confidence)
+    if len({*columns}) < len(columns):
+        raise OptionError("outcome, predictors, controls, clusters: a column is named twice")
+    if not predictors:
+        raise OptionError("predictors: name at least one column")
+    if strangers := {*shaped} - {*columns[1:]}:
+        raise OptionError(f"{sorted(strangers)[0]!r} is neither among predictors nor controls")
+    require_options(source, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +162,110 @@ class _Term:
     column: str
     name: str
     values: _Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A regression; the intercept comes first.
+
+    Attributes:
+        coefficients: The coefficients, shape ``[terms + 1]``.
+        covariance: Their robust covariance.
+        freedom: Degrees of freedom of each one's t-test.
+        explained: Share of the outcome's variance that is explained.
+        deviation: The outcome's standard deviation.
+    """
+
+    coefficients: _Floats
+    covariance: _Floats
+    freedom: _Floats
+    explained: float
+    deviation: float
+
+    @property
+    def errors(self) -> _Floats:
+        """Standard errors."""
+        return np.asarray(np.sqrt(np.diag(self.covariance)))
+
+    @property
+    def p(self) -> _Floats:
+        """Two-sided p-values."""
+        return np.asarray(2 * stats.t.sf(np.abs(self.coefficients) / self.errors, self.freedom))
+
+    def interval(self, confidence: float) -> tuple[_Floats, _Floats]:
+        """Return the ends of the intervals."""
+        reach = stats.t.ppf((1 + confidence) / 2, self.freedom) * self.errors
+        return self.coefficients - reach, self.coefficients + reach
+
+    def joint_p(self, places: Sequence[int]) -> float:
+        """Return the p-value of several coefficients together, by a Wald test."""
+        inside = np.ix_(places, places)
+        own = self.coefficients[list(places)]
+        ratio = own @ np.linalg.solve(self.covariance[inside], own) / len(places)
+        return float(stats.f.sf(ratio, len(places), self.freedom[list(places)].min()))
+
+
+def _fitted(outcome: _Floats, design: Sequence[_Term], clusters: pl.Series | None) -> _Fit:
+    """Fit by least squares.
+
+    Raises:
+        TableError: The terms say what others say, or there are too few users or clusters.
+    """
+    with requires_extra("analysis"):
+        import statsmodels.api as sm
+    x = np.column_stack([np.ones(len(outcome)), *(part.values for part in design)])
+    if np.linalg.matrix_rank(x) < x.shape[1]:
+        raise TableError(
+            "users: a predictor or control says what the others say already; leave one out"
+        )
+    if len(outcome) <= x.shape[1]:
+        raise TableError(f"users: {len(outcome)} users are too few for {len(design)} terms")
+    fit = sm.OLS(outcome, x).fit(cov_type="HC3", use_t=True)
+    covariance = np.asarray(fit.cov_params())
+    freedom = np.full(x.shape[1], float(fit.df_resid))
+    if clusters is not None:
+        codes = clusters.rank("dense").to_numpy()
+        if len(np.unique(codes)) < _FEWEST_CLUSTERS:
+            raise TableError(
+                f"users, {clusters.name}: {len(np.unique(codes))} clusters are too few to tell how "
+                f"far errors go together; at least {_FEWEST_CLUSTERS} are needed"
+            )
+        covariance, freedom = _of_clusters(x, np.asarray(fit.resid), codes)
+    return _Fit(
+        np.asarray(fit.params), covariance, freedom, float(fit.rsquared), float(outcome.std())
+    )
+
+
+def _of_clusters(x: _Floats, residuals: _Floats, codes: NDArray[Any]) -> tuple[_Floats, _Floats]:
+    """Return the covariance of coefficients by clusters, and their degrees of freedom.
+
+    Bias-reduced linearization with Satterthwaite's degrees of freedom, which hold for few clusters
+    (Bell and McCaffrey, Survey Methodology 28, 2002, pp. 169-181; Pustejovsky and Tipton, Journal
+    of Business and Economic Statistics 36, 2018, pp. 672-683).
+    """
+    bread = np.linalg.inv(x.T @ x)
+    root = np.linalg.cholesky(bread)
+    groups = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    weighted = []
+    for rows in groups:
+        left, values, right = np.linalg.svd(x[rows] @ root, full_matrices=False)
+        # (I - H)^(-1/2) times the rows: the hat matrix of a cluster has the squared values.
+        rest = 1 - values**2
+        stretch = np.where(rest > 1e-9, 1 / np.sqrt(np.maximum(rest, 1e-9)), 0.0)
+        weighted.append((left * (stretch * values)) @ right @ np.linalg.inv(root))
+    scores = np.stack([own.T @ residuals[rows] for own, rows in zip(weighted, groups, strict=True)])
+    covariance = bread @ (scores.T @ scores) @ bread
+    freedom = np.empty(x.shape[1])
+    for place in range(x.shape[1]):
+        # How the residuals of independent errors make up this variance.
+        parts = np.zeros((len(x), len(groups)))
+        for column, (own, rows) in enumerate(zip(weighted, groups, strict=True)):
+            share = own @ bread[:, place]
+            parts[rows, column] += share
+            parts[:, column] -= x @ (bread @ (x[rows].T @ share))
+        products = parts.T @ parts
+        freedom[place] = np.trace(products) ** 2 / (products**2).sum()
+    return covariance, freedom
 
 
 def _terms(

@@ -109,7 +109,8 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     Args:
         labels: Labels with the flag ``charged`` (see `Labels.labelled`).
         frame: The gold labels: the key, ``gold`` and, if the draw was not even, ``weight``, the
-            number of rows that each stands for.
+            number of rows that each stands for. Where several people (``annotator``) gave answers
+            to a row, that of most of them counts.
 
     Returns:
         The labels' columns with ``gold`` (boolean) and ``weight`` (1.0 if there was none), one row
@@ -145,6 +146,7 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
             stacklevel=3,
         )
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight")]
+    columns += ["annotator"] if "annotator" in schema else []
     gold = gold_flags(sheet).select(columns).collect()
     weights = gold["weight"]
     sound = (weights.is_not_null() & weights.is_finite() & (weights > 0)).fill_null(False)
@@ -153,8 +155,7 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
             f"gold, weight: every weight must be a number above 0; row {sound.arg_min()} (from 0) "
             "of those with an answer has none"
         )
-    if alike(gold, key):
-        raise TableError(f"gold: rows with the same {' and '.join(key)}; keep one of each")
+    gold = _one_of_each(gold, key)
     joined = (
         labels.rows.drop("gold", "weight", strict=False)
         .join(gold.lazy(), on=key, how="inner", nulls_equal=True, maintain_order="right")
@@ -171,3 +172,33 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
             f"is {place}; give the labels that the sample was drawn from"
         )
     return joined
+
+
+def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Return one answer for each key: where several people gave one, that of most of them.
+
+    Raises:
+        TableError: A key is there twice, and not of different people.
+
+    Warns:
+        AnalysisWarning: As many say one as the other; such rows are left out.
+    """
+    if not alike(gold, key):
+        return gold.drop("annotator", strict=False)
+    if "annotator" not in gold.columns or alike(gold, [*key, "annotator"]):
+        raise TableError(
+            f"gold: rows with the same {' and '.join(key)}; keep one of each, or tell the people "
+            "apart who gave them in a column 'annotator'"
+        )
+    voted = gold.group_by(key, maintain_order=True).agg(
+        pl.col("gold").mean().alias("share"), pl.col("weight").first()
+    )
+    decided = voted.filter(pl.col("share") != 0.5)
+    if len(decided) < len(voted):
+        warnings.warn(
+            f"gold: {len(voted) - len(decided):,} of {len(voted):,} rows have as many answers of "
+            "one kind as of the other and are left out; let one more person decide",
+            AnalysisWarning,
+            stacklevel=4,
+        )
+    return decided.select(*key, gold=pl.col("share") > 0.5, weight="weight")

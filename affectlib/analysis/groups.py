@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
 
@@ -19,6 +19,7 @@ from affectlib.analysis._frames import (
     table,
 )
 from affectlib.analysis._intervals import adjusted_p
+from affectlib.analysis._privacy import hidden_cells
 from affectlib.errors import OptionError
 
 __all__ = ["compare"]
@@ -48,7 +49,8 @@ def compare(
         outcomes: Columns of numbers to compare; the rates and the usage that there are, if None.
         reference: The group to compare with; the largest if None.
         confidence: Of the intervals.
-        min_users: A comparison with a group of fewer users is suppressed; 0 shows all.
+        min_users: A comparison with a group of fewer users is suppressed, and so is what would
+            show such a group by subtraction; 0 shows all.
 
     Returns:
         A frame: ``outcome, group, reference, mean, reference_mean, estimate`` (the difference),
@@ -90,12 +92,17 @@ def compare(
     require_numbers(source, names)
     found = []
     for name in names:
-        base = numbers(rows.filter(pl.col(by) == reference)[name])
+        values = {group: numbers(rows.filter(pl.col(by) == group)[name]) for group in groups}
+        own = [(group,) for group in groups]
+        people = [np.arange(len(values[group])) + place for place, group in _places(values)]
+        few = hidden_cells(own, people, min_users)
+        small = {group for (group,), hidden in zip(own, few, strict=True) if hidden}
+        base = values[reference]
         for group in sorted(groups):
             if group == reference:
                 continue
-            other = numbers(rows.filter(pl.col(by) == group)[name])
-            hidden = min(len(base), len(other)) < max(min_users, 2)
+            other = values[group]
+            hidden = bool({group, reference} & small) or min(len(base), len(other)) < 2
             found.append(
                 {"outcome": name, "group": group, "reference": reference}
                 | (
@@ -104,8 +111,8 @@ def compare(
                     else _difference(other, base, confidence)
                 )
                 | {
-                    "users": len(other) if len(other) >= min_users else None,
-                    "reference_users": len(base) if len(base) >= min_users else None,
+                    "users": None if group in small else len(other),
+                    "reference_users": None if reference in small else len(base),
                     "suppressed": hidden,
                 }
             )
@@ -113,6 +120,12 @@ def compare(
     result = pl.DataFrame(found, schema_overrides=floats)
     result = result.insert_column(result.columns.index("p") + 1, adjusted_p(result["p"]))
     return source.restore(result)
+
+
+def _places(values: Mapping[str, NDArray[np.float64]]) -> list[tuple[int, str]]:
+    """Return where the numbers of each group's users begin, so that no two groups share one."""
+    ends = np.cumsum([len(own) for own in values.values()]).tolist()
+    return [*zip([0, *ends[:-1]], values, strict=True)]
 
 
 def _difference(

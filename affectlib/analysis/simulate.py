@@ -108,6 +108,68 @@ def simulate(
         >>> simulate(50, seed=1).participants.columns[:3]
         ['user_id', 'modality', 'gender']
     """
+    _check(users, weeks, prevalence, sensitivity, specificity)
+    chance = np.random.default_rng(seed)
+    truth = {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "voice_effect": voice_effect,
+        "growth": growth,
+        "loneliness_per_decile": 0.03,
+        "loneliness_per_start": 0.75,
+        "dependence_of_voice": 1.5,
+    }
+    people = _people(chance, users, conversations_per_user)
+    chats = _chats(chance, people, prevalence, weeks, truth)
+    turns = _turns(chance, chats)
+    labels = _classify(chance, turns.charged, sensitivity, specificity)
+    of_chats = _classify(chance, chats.charged, sensitivity, specificity)
+    sent = (
+        chats.week[turns.conversation] * _WEEK
+        + turns.turn * 60
+        + chance.random(len(turns.turn)) * 30
+    )
+    names = _Names(
+        pl.Series([f"u{index:05}" for index in range(users)]),
+        pl.Series([f"c{index:06}" for index in range(len(chats.owner))]),
+    )
+    messages = _messages(chance, names, chats, turns, sent, labels)
+    conversations = _conversations(chance, names, chats, turns, labels[0], of_chats)
+    conversations = conversations.join(
+        messages.group_by("record").agg(pl.col(name).max() for name in CUES),
+        on="record",
+        how="left",
+        maintain_order="left",
+    )
+    user = chats.owner[turns.conversation]
+    size = np.bincount(user, minlength=users)
+    truth["prevalence"] = float(chats.charged.mean())
+    truth["message_prevalence"] = float(turns.charged.mean())
+    return Population(
+        messages=messages,
+        conversations=conversations,
+        gold_messages=_gold(
+            messages.filter(pl.col("role") == "user"),
+            ["record", "conversation_id", "message"],
+            turns.charged,
+        ),
+        gold_conversations=_gold(conversations, ["record", "conversation_id"], chats.charged),
+        participants=_participants(
+            chance,
+            names.users,
+            people.voice,
+            people.growing,
+            pl.Series("messages", 2 * size),
+            _count(user, turns.charged, users) / size,
+            truth,
+        ),
+        truth=truth,
+    )
+
+
+def _check(
+    users: int, weeks: int, prevalence: float, sensitivity: float, specificity: float
+) -> None:
     if users < 2 or weeks < 2:
         raise OptionError("users and weeks must be at least 2")
     for name, share in (
@@ -119,107 +181,108 @@ def simulate(
             raise OptionError(f"{name} must be more than 0 and less than 1, got {share}")
     if sensitivity + specificity <= 1:
         raise OptionError("sensitivity and specificity must add up to more than 1")
-    chance = np.random.default_rng(seed)
-    truth = {
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "voice_effect": voice_effect,
-        "growth": growth,
-        "loneliness_per_decile": 0.03,
-        "loneliness_per_start": 0.75,
-        "dependence_of_voice": 1.5,
-    }
 
-    # Users.
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    counts: NDArray[np.int64]
+    leaning: _Floats
+    voice: _Flags
+    growing: _Flags
+
+
+def _people(chance: np.random.Generator, users: int, conversations: float) -> _People:
+    """Draw how much users write, and how they lean."""
     usage = chance.normal(size=users)
-    counts = np.maximum(1, conversations_per_user * np.exp(1.2 * usage)).round().astype(np.int64)
+    counts = np.maximum(1, conversations * np.exp(1.2 * usage)).round().astype(np.int64)
     leaning = _SPREAD * (0.5 * usage + np.sqrt(0.75) * chance.normal(size=users))
     voice = chance.random(users) < 0.5
-    growing = chance.random(users) < _GROWERS
+    return _People(counts, leaning, voice, chance.random(users) < _GROWERS)
 
-    # Conversations.
-    owner = np.repeat(np.arange(users), counts)
+
+@dataclass(frozen=True, slots=True)
+class _Chats:
+    owner: NDArray[np.int64]
+    week: _Floats
+    charged: _Flags
+    turns: NDArray[np.int64]
+
+
+def _chats(
+    chance: np.random.Generator,
+    people: _People,
+    prevalence: float,
+    weeks: int,
+    truth: Mapping[str, float],
+) -> _Chats:
+    """Draw conversations in the order of their users and times, and which are charged."""
+    owner = np.repeat(np.arange(len(people.counts)), people.counts)
     week = chance.random(len(owner)) * weeks
     order = np.lexsort((week, owner))
     owner, week = owner[order], week[order]
-    slope = growth + 0.3 * growing[owner]
-    pull = leaning[owner] + voice_effect * voice[owner] + slope * (week - weeks / 2)
+    slope = truth["growth"] + 0.3 * people.growing[owner]
+    pull = people.leaning[owner] + truth["voice_effect"] * people.voice[owner]
+    pull = pull + slope * (week - weeks / 2)
     base = brentq(lambda level: expit(level + pull).mean() - prevalence, -60, 60)
     charged = chance.random(len(owner)) < expit(base + pull)
-    turns = 1 + chance.geometric(0.25, len(owner))
+    return _Chats(owner, week, charged, 1 + chance.geometric(0.25, len(owner)))
 
-    # Turns: one message of the user and its answer.
-    conversation = np.repeat(np.arange(len(owner)), turns)
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    conversation: NDArray[np.int64]
+    turn: NDArray[np.int64]
+    charged: _Flags
+
+
+def _turns(chance: np.random.Generator, chats: _Chats) -> _Turns:
+    """Draw turns: one message of the user and its answer."""
+    turns = chats.turns
+    conversation = np.repeat(np.arange(len(turns)), turns)
     turn = np.arange(len(conversation)) - np.repeat(np.cumsum(turns) - turns, turns)
     last = turn == turns[conversation] - 1
     position = (turn + 1) / turns[conversation]
-    turn_charged = charged[conversation] & (chance.random(len(turn)) < 0.2 + 0.6 * position)
-    none = charged & (_count(conversation, turn_charged, len(owner)) == 0)
-    turn_charged |= none[conversation] & last
+    charged = chats.charged[conversation] & (chance.random(len(turn)) < 0.2 + 0.6 * position)
+    none = chats.charged & (_count(conversation, charged, len(turns)) == 0)
+    return _Turns(conversation, turn, charged | (none[conversation] & last))
 
-    found, probability = _classify(chance, turn_charged, sensitivity, specificity)
-    conversation_found, conversation_probability = _classify(
-        chance, charged, sensitivity, specificity
-    )
-    sent = week[conversation] * _WEEK + turn * 60 + chance.random(len(turn)) * 30
 
-    names = _Names(
-        pl.Series([f"u{index:05}" for index in range(users)]),
-        pl.Series([f"c{index:06}" for index in range(len(owner))]),
-    )
-    messages = _messages(
-        chance, names, owner, conversation, turn, sent, turn_charged, found, probability
-    )
-    conversations = pl.DataFrame(
+def _conversations(
+    chance: np.random.Generator,
+    names: _Names,
+    chats: _Chats,
+    turns: _Turns,
+    found: _Flags,
+    labels: tuple[_Flags, _Floats],
+) -> pl.DataFrame:
+    """Return the labels of the conversations, without cues."""
+    count = len(chats.owner)
+    called, probability = labels
+    return pl.DataFrame(
         {
             "conversation_id": names.conversations,
-            "record": np.arange(len(owner)),
-            "user_id": names.users[owner],
-            "model": chance.choice(["model-a", "model-b"], len(owner)),
-            "language": chance.choice(["en", "fr"], len(owner), p=[0.8, 0.2]),
+            "record": np.arange(count),
+            "user_id": names.users[chats.owner],
+            "model": chance.choice(["model-a", "model-b"], count),
+            "language": chance.choice(["en", "fr"], count, p=[0.8, 0.2]),
             "source": "simulation",
-            "started_at": _moments(week * _WEEK),
+            "started_at": _moments(chats.week * _WEEK),
             "status": "ok",
-            "error": pl.Series([None] * len(owner), dtype=pl.String),
-            "label": np.where(conversation_found, EMOTIONAL, TASK),
-            "probability": conversation_probability,
-            **_aggregations(_count(conversation, found, len(owner)), turns),
-            "user_messages": turns,
-            "assistant_messages": turns,
-            "truncated_tokens": np.zeros(len(owner), np.int64),
+            "error": pl.Series([None] * count, dtype=pl.String),
+            "label": np.where(called, EMOTIONAL, TASK),
+            "probability": probability,
+            **_aggregations(_count(turns.conversation, found, count), chats.turns),
+            "user_messages": chats.turns,
+            "assistant_messages": chats.turns,
+            "truncated_tokens": np.zeros(count, np.int64),
         }
-    ).join(
-        messages.group_by("record").agg(pl.col(name).max() for name in CUES),
-        on="record",
-        how="left",
-        maintain_order="left",
     )
-    user = owner[conversation]
-    charged_share = _count(user, turn_charged, users) / np.bincount(user, minlength=users)
-    truth["prevalence"] = float(charged.mean())
-    truth["message_prevalence"] = float(turn_charged.mean())
-    volume = pl.Series("messages", 2 * np.bincount(user, minlength=users))
-    return Population(
-        messages=messages,
-        conversations=conversations,
-        gold_messages=messages.filter(pl.col("role") == "user").select(
-            "record",
-            "conversation_id",
-            "message",
-            weight=pl.lit(1.0),
-            gold=pl.Series(np.where(turn_charged, EMOTIONAL, TASK)),
-        ),
-        gold_conversations=conversations.select(
-            "record",
-            "conversation_id",
-            weight=pl.lit(1.0),
-            gold=pl.Series(np.where(charged, EMOTIONAL, TASK)),
-        ),
-        participants=_participants(
-            chance, names.users, voice, growing, volume, charged_share, truth
-        ),
-        truth=truth,
-    )
+
+
+def _gold(rows: pl.DataFrame, keys: list[str], charged: _Flags) -> pl.DataFrame:
+    """Return the truth of every row."""
+    answers = pl.Series(np.where(charged, EMOTIONAL, TASK))
+    return rows.select(*keys, weight=pl.lit(1.0), gold=answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,15 +326,14 @@ def _aggregations(
 def _messages(
     chance: np.random.Generator,
     names: _Names,
-    owner: NDArray[np.int64],
-    conversation: NDArray[np.int64],
-    turn: NDArray[np.int64],
+    chats: _Chats,
+    turns: _Turns,
     sent: _Floats,
-    charged: _Flags,
-    found: _Flags,
-    probability: _Floats,
+    labels: tuple[_Flags, _Floats],
 ) -> pl.DataFrame:
     """Return the labels of the users' messages and the answers, in order."""
+    conversation, turn, charged = turns.conversation, turns.turn, turns.charged
+    owner, (found, probability) = chats.owner, labels
     common = {
         "conversation_id": names.conversations[conversation],
         "record": conversation,

@@ -18,6 +18,7 @@ from affectlib.analysis._frames import (
     user_keys,
 )
 from affectlib.analysis._intervals import NONE, Estimate, clustered_mean, kish, wilson_share
+from affectlib.analysis._made import known_thresholds
 from affectlib.taxonomy import CUES, EMOTIONAL
 
 __all__ = ["cue_pairs", "onset", "trajectory"]
@@ -31,7 +32,7 @@ _LATER = "after turn 10"
 def trajectory(
     labels: Any,
     *,
-    cue_threshold: float | Mapping[str, float] = 0.5,
+    cue_threshold: float | Mapping[str, float] | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
 ) -> Any:
@@ -43,7 +44,8 @@ def trajectory(
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
-            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
+            from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
+            where the labels say which model made them (see `read_labels`), else 0.5.
         confidence: Of the intervals, which allow for users who have many messages.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
@@ -66,7 +68,7 @@ def trajectory(
         >>> found["part"].unique(maintain_order=True).to_list()
         ['start', 'middle', 'end']
     """
-    thresholds = cue_thresholds(cue_threshold)
+    thresholds = cue_thresholds(cue_threshold, known_thresholds(labels))
     source, keys = _messages(labels, confidence)
     place = pl.col("message").rank("ordinal").over([*keys, "role"])
     length = pl.len().over([*keys, "role"])
@@ -162,7 +164,7 @@ def onset(labels: Any, *, confidence: float = 0.95, min_users: int = 10) -> Any:
 def cue_pairs(
     labels: Any,
     *,
-    cue_threshold: float | Mapping[str, float] = 0.5,
+    cue_threshold: float | Mapping[str, float] | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
 ) -> Any:
@@ -171,7 +173,8 @@ def cue_pairs(
     Args:
         labels: Labels with cues. In those of messages, cues of one role alone make pairs.
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
-            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
+            from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
+            where the labels say which model made them (see `read_labels`), else 0.5.
         confidence: Of the intervals, which allow for users who have many rows.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
@@ -189,7 +192,7 @@ def cue_pairs(
     Warns:
         AnalysisWarning: Rows lack user ids.
     """
-    thresholds = cue_thresholds(cue_threshold)
+    thresholds = cue_thresholds(cue_threshold, known_thresholds(labels))
     check_confidence(confidence)
     source = user_keys(labels_table(labels))
     names = [name for name in CUES if name in source.columns]

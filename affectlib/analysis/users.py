@@ -6,10 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy import stats
 
 from affectlib.analysis._frames import (
     KEYS,
@@ -20,6 +17,8 @@ from affectlib.analysis._frames import (
     decile,
     labels_table,
 )
+from affectlib.analysis._made import known_thresholds
+from affectlib.analysis._trends import user_trends
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import adjusted
 from affectlib.taxonomy import CUES, EMOTIONAL
@@ -28,8 +27,6 @@ __all__ = ["users"]
 
 _SAMPLE = 20
 _GAP_MINUTES = 10
-_FEWEST_WEEKS = 4
-_WEEK_SECONDS = 604_800
 _RATES = ("any_rate", "mean_rate")
 
 
@@ -37,7 +34,7 @@ def users(
     labels: Any,
     *,
     usage: Literal["messages", "conversations", "hours"] = "messages",
-    cue_threshold: float | Mapping[str, float] = 0.5,
+    cue_threshold: float | Mapping[str, float] | None = None,
     time_zone: str = "UTC",
     false_discovery_rate: float = 0.05,
 ) -> Any:
@@ -61,8 +58,9 @@ def users(
       fewer conversations there are, by linear empirical Bayes (Buhlmann, ASTIN Bulletin 4, 1967)
     - one a cue: share of messages of its role, or of conversations, that show it
     - ``trend``: change of the turn rate a week, by weighted least squares over active weeks
-    - ``trend_p, trend_q``: p-value of its t-test, and that adjusted for the number of users
-      (Benjamini and Hochberg 1995); null with fewer than 4 active weeks
+    - ``trend_p, trend_q``: its p-value by permutation of the user's conversations over their weeks,
+      and that adjusted for the number of users (Benjamini and Hochberg 1995); null with fewer than
+      4 active weeks
     - ``direction``: ``rising``, ``falling`` or ``flat``, by ``trend_q``
     - ``usage_decile``: tenth by `usage`, 10 the heaviest
 
@@ -75,7 +73,8 @@ def users(
             ``adjusted``, ``user_messages``, ``assistant_messages`` and ``started_at``.
         usage: What the deciles are of.
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
-            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
+            from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
+            where the labels say which model made them (see `read_labels`), else 0.5.
         time_zone: Where a day begins.
         false_discovery_rate: The ``trend_q`` below which a trend counts.
 
@@ -99,7 +98,7 @@ def users(
         (100, 10)
     """
     _check_options(usage, time_zone, false_discovery_rate)
-    thresholds = cue_thresholds(cue_threshold)
+    thresholds = cue_thresholds(cue_threshold, known_thresholds(labels))
     source = labels_table(labels)
     rows = _of_known_users(source)
     if source.level == "message":
@@ -118,7 +117,7 @@ def users(
     for name in _RATES:
         people = people.with_columns(_shrunken(people, name).alias(f"{name}_shrunken"))
     people = people.join(
-        _trends(conversations, false_discovery_rate), on="user_id", how="left"
+        user_trends(conversations, false_discovery_rate), on="user_id", how="left"
     ).with_columns(decile(pl.col(usage)).alias("usage_decile"))
     people = people.select(_columns(people)).with_columns(pl.col(pl.UInt32).cast(pl.Int64))
     return source.restore(people.sort("user_id"))
@@ -312,56 +311,6 @@ def _shrunken(people: pl.DataFrame, name: str) -> pl.Series:
     centre = float((belief * means).sum() / belief.sum()) if belief.sum() > 0 else overall
     trust = pl.col("_counted") * own / (1 + pl.col("_counted") * own)
     return people.select(centre + trust * (pl.col(name) - centre)).to_series()
-
-
-def _trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
-    """Fit a line through each user's weekly turn rates, weighted by turns."""
-    age = (pl.col("first") - pl.col("first").min()).dt.total_seconds()
-    weeks = (
-        conversations.filter(pl.col("first").is_not_null() & (pl.col("turns") > 0))
-        .with_columns(week=(age // _WEEK_SECONDS).cast(pl.Float64))
-        .group_by("user_id", "week")
-        .agg(pl.col("turns").sum().cast(pl.Float64), pl.col("charged").sum())
-        .with_columns(rate=pl.col("charged") / pl.col("turns"))
-    )
-    weight, x, y = pl.col("turns"), pl.col("week"), pl.col("rate")
-    centred_x = x - (weight * x).sum() / weight.sum()
-    centred_y = y - (weight * y).sum() / weight.sum()
-    sums = weeks.group_by("user_id").agg(
-        pl.len().alias("weeks"),
-        (weight * centred_x**2).sum().alias("xx"),
-        (weight * centred_x * centred_y).sum().alias("xy"),
-        (weight * centred_y**2).sum().alias("yy"),
-    )
-    fitted = sums.filter((pl.col("weeks") >= _FEWEST_WEEKS) & (pl.col("xx") > 0))
-    trend = (fitted["xy"] / fitted["xx"]).to_numpy()
-    p = _slope_p(trend, *(fitted[name].to_numpy() for name in ("xx", "xy", "yy", "weeks")))
-    q = stats.false_discovery_control(p) if len(p) else p
-    direction = np.where(q >= rate, "flat", np.where(trend > 0, "rising", "falling"))
-    return fitted.select(
-        "user_id",
-        trend=pl.Series(trend, dtype=pl.Float64),
-        trend_p=pl.Series(p, dtype=pl.Float64),
-        trend_q=pl.Series(q, dtype=pl.Float64),
-        direction=pl.Series(direction.tolist(), dtype=pl.String),
-    )
-
-
-def _slope_p(
-    slope: NDArray[np.float64],
-    xx: NDArray[np.float64],
-    xy: NDArray[np.float64],
-    yy: NDArray[np.float64],
-    weeks: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Return two-sided p-values of slopes; 1 where nothing changes."""
-    freedom = weeks - 2.0
-    residual = np.maximum(yy - slope * xy, 0.0) / freedom
-    flat = yy <= 1e-15
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.abs(slope) / np.sqrt(residual / xx)
-    p: NDArray[np.float64] = np.where(flat, 1.0, 2 * stats.t.sf(np.where(flat, 0.0, t), freedom))
-    return p
 
 
 def _warn_of_sameness(people: pl.DataFrame) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import argparse
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from affectlib.corpus.shards import parquet_shards
+from affectlib.cli._reading import read_options
+from affectlib.conversation import Conversation
 from affectlib.errors import OptionError
+from affectlib.formats import ReadOptions, read_conversations
+from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
-    from affectlib.analysis import Accuracy
     from affectlib.model.artifacts import Artifact
 
 
@@ -36,25 +39,10 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
 
 def model_of(path: str) -> str | None:
     """Return which model made the labels, None if the file does not say."""
-    made = _made_with(path)
-    return f"{made['model']} {made['model_version']}, {made['operating_point']}" if made else None
+    from affectlib.analysis import read_labels
+    from affectlib.analysis._made import model_name
 
-
-def measured_accuracy_of(path: str, columns: Sequence[str]) -> Accuracy | None:
-    """Return what the model that made the labels says of its accuracy, None if it is not known.
-
-    Args:
-        path: The file of labels.
-        columns: Its columns, which tell what a row is.
-    """
-    from affectlib.analysis import measured_accuracy
-
-    made = _made_with(path)
-    artifact = _artifact_of(made)
-    if artifact is None:
-        return None
-    level = "message" if "message" in columns else "conversation"
-    return measured_accuracy(artifact, made["operating_point"], level)
+    return model_name(read_labels(path))
 
 
 def artifact_of_labels(path: str, model: str | None) -> Artifact:
@@ -69,9 +57,11 @@ def artifact_of_labels(path: str, model: str | None) -> Artifact:
             another one than is named or bundled.
         ArtifactNotFoundError: There is no model of the name.
     """
+    from affectlib.analysis import read_labels
+    from affectlib.analysis._made import made_with
     from affectlib.model.artifacts import bundled_models, load_artifact
 
-    made = _made_with(path)
+    made = made_with(read_labels(path))
     if model is None and not made:
         raise OptionError(f"{path}: it does not say which model made the labels; give --model")
     if model is None and made["model"] not in bundled_models():
@@ -89,34 +79,32 @@ def artifact_of_labels(path: str, model: str | None) -> Artifact:
     return artifact
 
 
-def cue_thresholds_of(path: str) -> Mapping[str, float]:
-    """Return from which probability the model that made the labels takes each cue to be shown.
+def labelled_transcripts(
+    path: str, arguments: argparse.Namespace
+) -> Iterator[Conversation | ConversationFailure]:
+    """Read the transcripts behind labels, as the options say or else as when they were labelled."""
+    options = read_options(arguments)
+    if replace(options, local_files_only=True) == ReadOptions():
+        known = reading_of(arguments.labels) or options
+        options = replace(known, local_files_only=options.local_files_only)
+    return read_conversations(path, options)
+
+
+def reading_of(path: str) -> ReadOptions | None:
+    """Return how the transcripts behind labels were read, None if no manifest says it.
 
     Args:
-        path: The file of labels; nothing is returned if it names no model that is known.
+        path: The file or folder of labels.
     """
-    artifact = _artifact_of(_made_with(path))
-    return {} if artifact is None else artifact.cue_thresholds
+    from affectlib.corpus.manifest import Manifest
+    from affectlib.corpus.shards import Layout
 
-
-def _artifact_of(made: Mapping[str, Any]) -> Artifact | None:
-    """Return the bundled model that made labels, None if it was another one."""
-    from affectlib.model.artifacts import bundled_models, load_artifact
-
-    if made.get("model") not in bundled_models():
+    target = Path(path)
+    folder = target.is_dir()
+    layout = Layout(target, (), ".parquet", None if folder else {"conversation": target})
+    manifest = Manifest.read(layout.final_manifest)
+    if manifest is None:
         return None
-    artifact = load_artifact(made["model"])
-    return artifact if artifact.fingerprint == made["fingerprint"] else None
-
-
-def _made_with(path: str) -> dict[str, Any]:
-    """Return what Parquet labels say of their making, nothing for other files."""
-    file = Path(path)
-    if file.is_dir():
-        file = next((shards[0] for shards in parquet_shards(file)), file)
-    if file.suffix != ".parquet":
-        return {}
-    from pyarrow.parquet import read_schema
-
-    made: dict[str, Any] = json.loads((read_schema(file).metadata or {}).get(b"affectlib", "{}"))
-    return made
+    recorded = manifest.header["options"]
+    names = {field.name for field in fields(ReadOptions)} - {"limits", "local_files_only"}
+    return ReadOptions(**{name: recorded[name] for name in names if name in recorded})

@@ -1,4 +1,4 @@
-"""``affectlib agreement``: compare the answers of two people who labelled the same rows."""
+"""``affectlib agreement``: compare the answers of people who labelled the same rows."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ import argparse
 import json
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 from affectlib.cli._labels import naming
 from affectlib.cli._options import Commands
+from affectlib.cli._reading import refuse_inputs
 from affectlib.cli._terminal import DONE, say
 
 
 def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     agreement = commands.add_parser(
-        "agreement", help="compare the answers of two people who labelled the same rows"
+        "agreement", help="compare the answers of people who labelled the same rows"
     )
     agreement.add_argument("first", metavar="A", help="a filled sheet: .csv, .jsonl or .parquet")
-    agreement.add_argument("second", metavar="B", help="the other one")
+    agreement.add_argument("others", metavar="B", nargs="+", help="the others, one or more")
+    agreement.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="also write a sheet (.csv) of what most of them say, with how many said so",
+    )
+    agreement.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     agreement.add_argument("--column", default="gold", help="the column of answers")
     agreement.add_argument(
         "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
@@ -29,30 +38,38 @@ def add(commands: Commands) -> None:
 
 
 def _agreement(arguments: argparse.Namespace) -> int:
-    from affectlib.analysis import AnalysisWarning, agreement, read_labels
+    from affectlib.analysis import AnalysisWarning, agreement, majority, read_labels
+    from affectlib.analysis._pages import check_output, write_page
 
+    paths = [arguments.first, *arguments.others]
+    target = None if arguments.output is None else Path(arguments.output)
+    if target is not None:
+        check_output(target, ".csv", arguments.overwrite)
+        refuse_inputs([target], *paths)
+    names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(paths)))]
     with (
-        naming({"first sheet": arguments.first, "second sheet": arguments.second}),
+        naming(dict(zip(names, paths, strict=True))),
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always", AnalysisWarning)
-        rows = agreement(
-            read_labels(arguments.first),
-            read_labels(arguments.second),
-            column=arguments.column,
-            confidence=arguments.confidence,
-        ).to_dicts()
+        sheets = [read_labels(path) for path in paths]
+        found = agreement(*sheets, column=arguments.column, confidence=arguments.confidence)
+        rows = found.to_dicts()
+        if target is not None:
+            merged = majority(*sheets, column=arguments.column).write_csv()
+            write_page(target, merged, overwrite=arguments.overwrite)
     if arguments.json:
         for row in rows:
             say(json.dumps(row))
         for warning in caught:
             say(f"note: {warning.message}", sys.stderr)
         return DONE
-    say(f"{rows[0]['units']:,} rows answered by both")
+    who = "both" if len(paths) == 2 else "two or more"
+    say(f"{rows[0]['units']:,} rows answered by {who}")
     for row in rows:
         say(f"  {row['measure']:<24} {_figure(row, arguments.confidence)}")
-    for warning in caught:
-        say(f"note: {warning.message}")
+    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        say(f"note: {note}")
     return DONE
 
 

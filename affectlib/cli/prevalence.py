@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import measured_accuracy_of, naming
+from affectlib.cli._labels import naming
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -19,7 +19,7 @@ _METHODS = {
     "naive": "labelled emotional, uncorrected",
     "rogan_gladen": "corrected by sensitivity and specificity",
     "gold": "gold sample alone",
-    "ppi": "gold sample and all labels (prediction-powered)",
+    "ppi": "labels, gold sample, known errors (best)",
 }
 
 
@@ -47,6 +47,12 @@ def add(commands: Commands) -> None:
         "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
     )
     prevalence.add_argument(
+        "--target",
+        default="population",
+        choices=["population", "corpus"],
+        help="whether the share is of all that users like these write, or of these transcripts",
+    )
+    prevalence.add_argument(
         "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
     )
     prevalence.add_argument(
@@ -57,36 +63,25 @@ def add(commands: Commands) -> None:
 
 
 def _prevalence(arguments: argparse.Namespace) -> int:
-    from affectlib.analysis import NOT_A_CAUSE, AnalysisWarning, prevalence, read_labels
+    from affectlib.analysis import NOT_A_CAUSE, AnalysisWarning
 
-    labels = read_labels(arguments.labels)
-    measured = arguments.measured
-    if arguments.gold is None and measured is None:
-        measured = measured_accuracy_of(arguments.labels, labels.collect_schema().names())
     with (
         naming({"labels": arguments.labels, "gold": arguments.gold}),
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always", AnalysisWarning)
-        found = prevalence(
-            labels,
-            None if arguments.gold is None else read_labels(arguments.gold),
-            measured=measured,
-            by=arguments.by,
-            confidence=arguments.confidence,
-            min_users=arguments.min_users,
-        )
-    rows = found.to_dicts()
+        rows = _found(arguments)
+    notes = [*dict.fromkeys(str(warning.message) for warning in caught)]
     if arguments.json:
         for row in rows:
             say(json.dumps(row, default=str))
-        for warning in caught:
-            say(f"note: {warning.message}", sys.stderr)
+        for note in notes:
+            say(f"note: {note}", sys.stderr)
         return DONE
     groups = arguments.by or []
     shown = None
     for row in rows:
-        group = ", ".join(f"{name} {_plain(row[name])}" for name in groups) or "all"
+        group = ", ".join(f"{name} {_plain(row[name])}" for name in groups if name in row) or "all"
         if group != shown:
             shown = group
             size = (
@@ -94,9 +89,9 @@ def _prevalence(arguments: argparse.Namespace) -> int:
             )
             say(f"{group}{size}")
         say(f"  {_METHODS[row['method']]:<48} {_figure(row, arguments.confidence)}")
-    for warning in caught:
-        say(f"note: {warning.message}")
-    if arguments.gold is None and measured is None:
+    for note in notes:
+        say(f"note: {note}")
+    if {row["method"] for row in rows} == {"naive"}:
         say(
             "note: counting labels is biased where emotional ones are rare; give --gold, a sample "
             "labelled by hand, or --measured"
@@ -104,6 +99,27 @@ def _prevalence(arguments: argparse.Namespace) -> int:
     if groups:
         say(f"note: {NOT_A_CAUSE}")
     return DONE
+
+
+def _found(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the figures of all rows, then those of each group."""
+    from affectlib.analysis import prevalence, read_labels
+
+    labels = read_labels(arguments.labels)
+    gold = None if arguments.gold is None else read_labels(arguments.gold)
+    return [
+        row
+        for by in ([None, arguments.by] if arguments.by else [None])
+        for row in prevalence(
+            labels,
+            gold,
+            measured=arguments.measured,
+            by=by,
+            target=arguments.target,
+            confidence=arguments.confidence,
+            min_users=arguments.min_users,
+        ).to_dicts()
+    ]
 
 
 def _counts(text: str) -> Accuracy:

@@ -5,13 +5,29 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from affectlib.cli._labels import cue_thresholds_of, measured_accuracy_of, model_of, naming
+from affectlib.cli._labels import labelled_transcripts, naming
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import reading_options, refuse_inputs, transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
+from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES
+
+if TYPE_CHECKING:
+    from polars import LazyFrame
+
+    from affectlib.analysis import Report
+
+_FORMS: Mapping[str, Callable[[Report], str]] = {
+    "html": lambda report: report.html(),
+    "md": lambda report: report.markdown(),
+    "json": lambda report: report.json() + "\n",
+    "csv": lambda report: report.figures().write_csv(),
+}
+"""How each form of a report is made."""
 
 
 def add(commands: Commands) -> None:
@@ -19,15 +35,26 @@ def add(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
         parents=[reading_options()],
+        conflict_handler="resolve",  # --format is that of the report; the input's is known
         help="put the findings on a page",
         description="Write one HTML page, for people who did not run this: how common charged use "
         "is, whose it is, whether it grows and what goes with it, with intervals, methods and "
-        "limits. It needs no network and holds no transcript text unless --show-text asks for it.",
+        "limits. It needs no network and holds no transcript text unless --show-text asks for it. "
+        "Or write Markdown, JSON, or a CSV table of all figures for your own plots.",
     )
     report.add_argument(
         "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
     )
-    report.add_argument("-o", "--output", metavar="OUT", required=True, help="an .html file")
+    report.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="the file to write; by its suffix"
+    )
+    report.add_argument(
+        "--format",
+        dest="forms",
+        type=lambda text: text.split(","),
+        metavar="FORMAT,…",
+        help="html, md, json or csv, several beside each other; what the suffix of OUT says",
+    )
     report.add_argument(
         "--messages", metavar="FILE", help="labels of the same transcripts by --level message"
     )
@@ -58,25 +85,20 @@ def add(commands: Commands) -> None:
         "--min-users", type=int, default=10, help="figures of fewer users are not shown"
     )
     report.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
-    report.set_defaults(command=_report)
+    report.set_defaults(command=_report, format="auto")
 
 
 def _report(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import AnalysisWarning, read_labels
+    from affectlib.analysis._made import known_thresholds
     from affectlib.analysis._pages import check_output, write_page
-    from affectlib.analysis.report import report_page
 
     target = Path(arguments.output)
-    check_output(target, ".html", arguments.overwrite)
-    refuse_inputs([target], arguments.show_text)
+    targets = _targets(target, arguments.forms)
+    for form, path in targets.items():
+        check_output(path, f".{form}", arguments.overwrite)
+    refuse_inputs([*targets.values()], arguments.show_text, arguments.labels)
     labels = read_labels(arguments.labels)
-    messages, participants, gold = (
-        None if path is None else read_labels(path)
-        for path in (arguments.messages, arguments.users, arguments.gold)
-    )
-    columns = labels.collect_schema().names()
-    measured = measured_accuracy_of(arguments.labels, columns) if gold is None else None
-    thresholds = cue_thresholds_of(arguments.labels)
     with (
         naming(
             {
@@ -89,32 +111,55 @@ def _report(arguments: argparse.Namespace) -> int:
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always", AnalysisWarning)
-        page = report_page(
-            labels,
-            messages=messages,
-            participants=participants,
-            gold=gold,
-            measured=measured,
-            by=arguments.by,
-            outcomes=arguments.outcome,
-            controls=arguments.control,
-            title=arguments.title,
-            made_with=model_of(arguments.labels),
-            show_text=(
-                None if arguments.show_text is None else transcripts(arguments.show_text, arguments)
-            ),
-            lang=arguments.lang,
-            min_users=arguments.min_users,
-            cue_threshold=thresholds,
-        )
-    write_page(target, page, overwrite=arguments.overwrite)
+        found = _found(arguments, labels)
+    for form, path in targets.items():
+        write_page(path, _FORMS[form](found), overwrite=arguments.overwrite)
     for note in dict.fromkeys(str(warning.message) for warning in caught):
         say(f"note: {note}", sys.stderr)
-    if not thresholds and {*CUES} & {*columns}:
+    if not known_thresholds(labels) and {*CUES} & {*labels.collect_schema().names()}:
         say(
             f"note: {arguments.labels}: it names no bundled model that made the labels, so every "
             "cue counts as shown from 0.5; Parquet as affectlib label wrote it does",
             sys.stderr,
         )
-    say(f"report -> {target}", sys.stderr)
+    for path in targets.values():
+        say(f"report -> {path}", sys.stderr)
     return DONE
+
+
+def _targets(target: Path, forms: Sequence[str] | None) -> dict[str, Path]:
+    """Return the files to write by their form: the one named, or one beside it for each form."""
+    known = ", ".join(_FORMS)
+    if forms is None:
+        if target.suffix.removeprefix(".") not in _FORMS:
+            suffixes = ", ".join(f".{form}" for form in _FORMS)
+            raise OptionError(
+                f"{target}: unknown suffix {target.suffix!r} of the output; use {suffixes}"
+            )
+        forms = [target.suffix.removeprefix(".")]
+    if unknown := [form for form in forms if form not in _FORMS]:
+        raise OptionError(f"--format: unknown form {unknown[0]!r}; use {known}")
+    return {form: target.with_suffix(f".{form}") for form in forms}
+
+
+def _found(arguments: argparse.Namespace, labels: LazyFrame) -> Report:
+    from affectlib.analysis import read_labels, report
+
+    messages, participants, gold = (
+        None if path is None else read_labels(path)
+        for path in (arguments.messages, arguments.users, arguments.gold)
+    )
+    show = arguments.show_text
+    return report(
+        labels,
+        messages=messages,
+        participants=participants,
+        gold=gold,
+        by=arguments.by,
+        outcomes=arguments.outcome,
+        controls=arguments.control,
+        title=arguments.title,
+        show_text=None if show is None else labelled_transcripts(show, arguments),
+        lang=arguments.lang,
+        min_users=arguments.min_users,
+    )

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from affectlib.cli._labels import labelled_transcripts
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import reading_options, refuse_inputs, transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 
 
@@ -65,7 +66,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     if arguments.transcripts is not None:
         text = annotation_page(
             drawn,
-            transcripts(arguments.transcripts, arguments),
+            labelled_transcripts(arguments.transcripts, arguments),
             lang=arguments.lang,
         )
         write_page(page, text, overwrite=arguments.overwrite)

@@ -68,18 +68,18 @@ def test_a_sheet_without_weights_is_taken_for_an_even_draw_and_that_is_said() ->
     assert "gold: there is no column 'weight', so the rows are taken for an even draw" in note
 
 
-def test_groups_of_few_charged_gold_labels_are_said() -> None:
-    (note,) = notes(filled(), by="week", min_users=0)
-    with pytest.warns(AnalysisWarning):
-        found = prevalence(PEOPLE.conversations, filled(), by="week", min_users=0)
-    few = found.filter(method="ppi")["estimate"].null_count()
-    assert 0 < few < 12
-    assert note.startswith("groups with fewer than 5 gold labels that are emotional, too few to")
-    assert f": {few} of 12; label more" in note
-
-
-def test_groups_that_are_not_shown_are_not_said_to_be_of_few() -> None:
+def test_groups_of_few_charged_gold_labels_are_corrected_by_those_of_all() -> None:
+    found = prevalence(PEOPLE.conversations, filled(), by="week", min_users=0)
+    assert not found.filter(method="ppi")["estimate"].has_nulls()
     assert notes(filled(), by="week", min_users=10**6) == []
+
+
+def test_how_many_more_to_label_is_said_where_the_interval_is_wide() -> None:
+    assert notes(filled()) == []
+    (note,) = notes(filled(25))
+    assert "label about" in note
+    more = int(note.split("label about ")[1].split()[0].replace(",", ""))
+    assert more > 25
 
 
 @pytest.mark.parametrize("json_lines", [[], ["--json"]])
@@ -95,7 +95,7 @@ def test_the_command_says_so_too(
     said = [line for line in (err if json_lines else out).splitlines() if line.startswith("note: ")]
     assert sorted(line.split()[1] for line in said) == ["gold,", "gold:"]
     if json_lines:
-        assert len([json.loads(line) for line in out.splitlines()]) == 4
+        assert len([json.loads(line) for line in out.splitlines()]) == 3
     sheet = str(tmp_path / "gold.csv")
     assert cli.main(["agreement", sheet, sheet, *json_lines]) == 0
     assert "note: first sheet, gold: 1 is read as" in capsys.readouterr()[bool(json_lines)]

@@ -14,7 +14,13 @@ import pytest
 from pyarrow import parquet
 
 from affectlib import cli
-from affectlib.analysis import AnalysisWarning, TableError, concentration, prevalence, users
+from affectlib.analysis import (
+    AnalysisWarning,
+    TableError,
+    concentration,
+    prevalence,
+    users,
+)
 from affectlib.analysis._pages import write_page
 from affectlib.analysis.report import report_page
 from affectlib.analysis.report._words import Words
@@ -86,6 +92,7 @@ def test_it_has_every_part(lang):
 def test_its_figures_are_those_of_the_analyses():
     words, page = Words("en"), text_of(full())
     found = prevalence(population().conversations, gold()).to_dicts()
+    assert [row["method"] for row in found] == ["naive", "gold", "ppi"]
     for row in found:
         assert f"{words.share(row)} {words.interval(row)}" in page
     best = next(row for row in found if row["method"] == "ppi")
@@ -123,6 +130,7 @@ def test_nobody_can_be_made_out():
     )
     page = text_of(report_page(population().conversations, participants=few, by="team"))
     assert "tiny not shown – – fewer than 10" in page
+    assert "large not shown – – fewer than 10" in page  # else all minus them are the tiny one
     assert "Figures of fewer than 10 users are not shown" in page
 
 
@@ -182,7 +190,7 @@ def test_hand_labels_of_one_user_are_hidden():
     one = labels.group_by("user_id").len().sort("len", "user_id")["user_id"][-1]
     mine = labels.filter(user_id=one).select("record")
     page = report_page(labels, gold=population().gold_conversations.join(mine, on="record"))
-    assert cells(page, "overall")["Hand labels alone"] == ["not shown", "–", "–"]
+    assert cells(page, "overall")["Hand labels only"] == ["not shown", "–", "–"]
     assert cells(page, "calibration")["0% to 10%"] == ["not shown", "–", "–"]
     assert cells(page, "data")[Words("en")("data.gold")] == ["not shown"]
 
@@ -247,7 +255,7 @@ def test_what_cannot_be_said_is_said():
     for name in ("time", "within", "calibration", "people"):
         assert Words("en")(f"missing.{name}") in page
     assert Words("en")("overall.naive_only") in page
-    assert "labelled charged, not corrected" in page
+    assert Words("en")("short.none") in page
     assert "if a user has several, the intervals are too narrow" in page
     assert not {"time", "users", "deciles", "trends"} & {*sections(bare())}
 
@@ -322,7 +330,7 @@ def test_text_only_if_asked_for_and_escaped(files, capsys):
     assert '<blockquote dir="auto">say 0</blockquote>' in page
     assert "say 1<" not in page  # it is not among the most charged
     assert "&lt;/blockquote&gt;&lt;script&gt;" in page
-    assert "<script" not in page
+    assert "<script>" not in page
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "say" not in captured.err
@@ -407,6 +415,14 @@ def test_in_a_browser(browser, tmp_path, lang):
         sizes = browser.value(f"{plots}.map((svg) => svg.getBoundingClientRect().height)")
         assert min(sizes) > 60
         assert browser.value(f"{plots}.every((svg) => svg.clientWidth <= {width})")
+    # On paper, nothing is cut off at the margin, and what is folded is open.
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    browser.open(path, width=660)
+    tables = "[...document.querySelectorAll('table')]"
+    assert browser.value(f"{tables}.every((table) => table.getBoundingClientRect().right <= 660)")
+    folded = "[...document.querySelectorAll('details table')]"
+    assert browser.value(f"{folded}.every((table) => table.checkVisibility())")
+    browser.send("Emulation.setEmulatedMedia", media="")
     browser.print(tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert browser.requests == []

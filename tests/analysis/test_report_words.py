@@ -9,12 +9,12 @@ from string import Formatter
 
 import pytest
 
-from affectlib.analysis import report
+from affectlib.analysis.report import _english
 from affectlib.analysis.report._words import LANGUAGES, Words
 from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES
 
-FOLDER = Path(report.__file__).parent
+FOLDER = Path(_english.__file__).parent
 TEMPLATE = FOLDER.parent / "templates" / "report.html"
 ENGLISH = LANGUAGES["en"].texts
 FRENCH = LANGUAGES["fr"].texts

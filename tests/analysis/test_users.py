@@ -16,6 +16,7 @@ from affectlib.analysis import (
     simulate,
     users,
 )
+from affectlib.analysis._trends import user_trends
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import adjusted
 
@@ -147,7 +148,7 @@ def test_trends_of_chance_alone_are_as_rare_as_they_should_be():
     steady = flat.participants.filter(~pl.col("growing")).select("user_id")
     p = users(flat.messages).join(steady, on="user_id")["trend_p"].drop_nulls()
     assert len(p) > 800
-    assert 0.03 < (p < 0.05).mean() < 0.09
+    assert 0.01 < (p < 0.05).mean() < 0.055
 
 
 def test_rows_without_user_or_time_are_said():
@@ -322,3 +323,32 @@ def test_what_cannot_be_shared_out_is_named(values, problem):
         concentration(pl.DataFrame({"charged_turns": [1, 2]}), top=[1.5])
     with pytest.raises(OptionError):
         lorenz(pl.DataFrame({"charged_turns": [1, 2]}), points=1)
+
+
+def test_a_line_over_four_weeks_of_few_turns_is_no_trend():
+    """2, 3, 4 and 5 charged of 10: the test of Cochran and Armitage gives p = 0.14."""
+    found = user_trends(conversations_of([(week, 10, week + 2) for week in range(4)]), 0.05)
+    assert found["trend"].to_list() == pytest.approx([0.1])
+    assert found["trend_p"][0] == pytest.approx(0.14, abs=0.01)
+    assert found["direction"].to_list() == ["flat"]
+
+
+def test_a_trend_over_many_turns_is_found_and_turns_of_one_conversation_count_as_one():
+    weeks = [(week, 40, 4 * week) for week in range(8)]
+    assert user_trends(conversations_of(weeks), 0.05)["direction"].to_list() == ["rising"]
+    lumps = [(week, 1, int(week > 5)) for week in range(8)]
+    found = user_trends(conversations_of(lumps, turns=40), 0.05)
+    assert found["trend_p"][0] > 0.02  # two of eight conversations, at the end
+
+
+def conversations_of(weeks: list[tuple[int, int, int]], turns: int = 1) -> pl.DataFrame:
+    """Conversations of one user: of each week so many, and so many of them charged."""
+    start = datetime(2025, 3, 3, tzinfo=UTC)
+    return pl.DataFrame(
+        [
+            {"user_id": "a", "first": start + timedelta(weeks=week), "turns": turns}
+            | {"charged": turns * (place < charged)}
+            for week, count, charged in weeks
+            for place in range(count)
+        ]
+    )

@@ -1,19 +1,20 @@
-"""One page on how common charged use is, whose it is, and what goes with it.
+"""How common charged use is, whose it is, and what goes with it, in one piece.
 
-`report_page` puts the analyses of `affectlib.analysis` on a page that stands alone and can be read
-by somebody who did not run them.
+`report` puts the analyses of `affectlib.analysis` together, for a page that stands alone and can be
+read by somebody who did not run them, and as tables for one's own plots.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 import polars as pl
 
-from affectlib._version import __version__
+from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import (
     AnalysisWarning,
     Labels,
@@ -25,21 +26,23 @@ from affectlib.analysis._frames import (
     require_numbers,
     table,
 )
-from affectlib.analysis._pages import render
+from affectlib.analysis._made import known_accuracy, known_thresholds, model_name
 from affectlib.analysis._transcripts import Transcripts
-from affectlib.analysis.prevalence import PERIODS, Accuracy
+from affectlib.analysis.accuracy import Accuracy
+from affectlib.analysis.prevalence import PERIODS, label_errors
 from affectlib.analysis.report import _people, _share, _talk
-from affectlib.analysis.report._study import Grid, Row, Study
+from affectlib.analysis.report._document import Report
+from affectlib.analysis.report._study import Grid, Known, Row, Study
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.surveys import join_tables
 from affectlib.analysis.users import users
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL
 
-__all__ = ["report_page"]
+__all__ = ["Report", "report", "report_page"]
 
 
-def report_page(
+def report(
     labels: Any,
     *,
     messages: Any = None,
@@ -55,9 +58,9 @@ def report_page(
     show_text: Transcripts | None = None,
     lang: str = "en",
     min_users: int = 10,
-    cue_threshold: float | Mapping[str, float] = 0.5,
-) -> str:
-    """Return a report as one HTML page that needs no network and runs no script.
+    cue_threshold: float | Mapping[str, float] | None = None,
+) -> Report:
+    """Put the analyses of labels together: a page, Markdown, JSON, and tables of all figures.
 
     It has what the labels allow: without user ids nothing on users, without times nothing on
     change, and so on, and it says what is missing. It holds no transcript text and no user id,
@@ -75,15 +78,16 @@ def report_page(
         outcomes: Columns of `participants` to explain by usage and the rate of charged turns.
         controls: Columns of `participants` to hold constant in that; not without `outcomes`.
         title: Title of the page.
-        made_with: Which model made the labels.
+        made_with: Which model made the labels; if None, what the labels say.
         made_on: Date of the report, today if None.
         show_text: The conversations that were labelled, from `affectlib.read_conversations` with
             the same options; the messages with the highest probabilities are then shown, as text.
         lang: Language, ``en`` or ``fr``.
         min_users: Figures of fewer users are suppressed; 0 shows all.
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
-            from cue to threshold such as `Artifact.cue_thresholds` (cues that it lacks: 0.5).
-            Where all cues have the same, the page says so.
+            from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
+            where the labels say which model made them (see `read_labels`), else 0.5. Where all cues
+            have the same, the page says so.
 
     Raises:
         InputTypeError: A frame is none.
@@ -99,25 +103,26 @@ def report_page(
             (a group is too small, say), which its section then says.
 
     Example:
-        >>> from affectlib.analysis.simulate import simulate
+        >>> from affectlib.analysis import report, simulate
         >>> people = simulate(200)
-        >>> page = report_page(people.conversations, participants=people.participants, by="gender")
-        >>> page.splitlines()[0]
+        >>> found = report(people.conversations, participants=people.participants, by="gender")
+        >>> found.html().splitlines()[0]
         '<!doctype html>'
+        >>> found.figures().columns[:5]
+        ['section', 'measure', 'group', 'estimate', 'low']
     """
     words = Words(lang)
     source = labels_table(labels)
     source.labelled()
+    measured = measured or known_accuracy(labels, source.level)
+    survey = _Survey(participants, group_columns(by), outcomes, controls)
     study = _study(
-        source.rows,
+        source,
         messages,
-        participants,
-        gold,
-        measured,
-        group_columns(by),
-        (outcomes, controls),
+        survey,
+        Known(gold, measured, known_accuracy(labels, "message")),
         min_users,
-        cue_thresholds(cue_threshold),
+        cue_thresholds(cue_threshold, known_thresholds(labels)),
         words,
     )
     overall, best = _share.overall(study)
@@ -134,82 +139,129 @@ def report_page(
         _share.calibrated(study),
     ]
     sections = [section for section in found if section is not None]
-    texts = [] if show_text is None else _talk.excerpts(study, show_text)
-    return render(
-        "report.html",
-        words=words,
+    facts = _data(labels, study, best)
+    return Report(
+        study=study,
         title=title or words("title"),
-        version=__version__,
         made_on=words.day(made_on or datetime.now(UTC).date()),
-        made_with=made_with,
+        made_with=made_with or model_name(labels),
         cards=_cards(study, best),
         sections=sections,
-        findings=[section.finding for section in sections if section.finding],
-        excerpts=texts,
-        data=_data(labels, study, best),
+        excerpts=[] if show_text is None else _talk.excerpts(study, show_text),
+        data=facts,
         missing=_missing(study, {section.name for section in sections}),
-        by_user=study.people is not None,
-        min_users=min_users,
     )
 
 
+def report_page(labels: Any, **options: Any) -> str:
+    """Return the HTML page of `report`, which takes the same arguments.
+
+    Example:
+        >>> from affectlib.analysis import report_page, simulate
+        >>> report_page(simulate(200).conversations).splitlines()[0]
+        '<!doctype html>'
+    """
+    return report(labels, **options).html()
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What is known of users, and which of it is asked for."""
+
+    participants: Any
+    groups: Sequence[str]
+    outcomes: Sequence[str]
+    controls: Sequence[str]
+
+
 def _study(
-    rows: pl.LazyFrame,
+    labels: Labels,
     messages: Any,
-    participants: Any,
-    gold: Any,
-    measured: Accuracy | None,
-    groups: list[str],
-    survey: tuple[Sequence[str], Sequence[str]],
+    survey: _Survey,
+    known: Known,
     min_users: int,
     thresholds: Mapping[str, float],
     words: Words,
 ) -> Study:
     """Check and join the frames."""
-    level = labels_table(rows).level
-    within = rows if level == "message" else None
+    rows = labels.rows
+    within = rows if labels.level == "message" else None
     if messages is not None:
-        given = labels_table(messages, "messages")
-        if given.level != "message":
-            raise TableError(
-                "messages: these are labels of conversations; give those of messages "
-                "(affectlib label --level message)"
-            )
-        within = _of_the_same(labels_table(rows), given)
+        within = _of_the_same(labels_table(rows), _messages(messages))
     names = rows.collect_schema().names()
     people = joined = None
     if "user_id" in names and rows.select(pl.col("user_id").count()).collect().item():
         people = users(within if within is not None else rows, cue_threshold=thresholds)
         joined = people
-    if participants is not None:
+    if survey.participants is not None:
         if people is None:
             raise TableError("labels, user_id: no row has one, so participants cannot be joined")
-        known = table(participants, "participants").require(["user_id"]).rows.collect()
-        known = known.with_columns(as_text("user_id", known.schema["user_id"]))
-        inside = people.join(known, on="user_id", how="semi", maintain_order="left")
-        surveyed = table(known, "participants")
-        joined = join_tables(table(inside, "users"), [surveyed])
-        require_numbers(surveyed, [name for name in survey[0] if name in known.columns])
-        if strangers := len(people) - len(inside):
-            warnings.warn(
-                f"participants: {strangers:,} of {len(people):,} users are not in it and are left "
-                "out of what rests on its columns",
-                AnalysisWarning,
-                stacklevel=3,
-            )
-        shared = [name for name in groups if name in known.columns]
-        if twice := [name for name in shared if name in names]:
-            raise OptionError(
-                f"by: labels and participants both have a column {twice[0]!r}; rename or drop one"
-            )
-        more = joined.select("user_id", *shared).lazy()
-        rows = rows.join(more, on="user_id", how="left", maintain_order="left")
-        names = [*names, *shared]
-    columns = [] if joined is None else joined.columns
+        joined, rows = _surveyed(rows, people, survey)
+    _check_options(survey, rows.collect_schema().names(), [] if joined is None else joined.columns)
+    of_messages = None if known.measured_messages is None else known.measured_messages
+    if labels.level == "message":
+        of_messages = known.measured
+    return Study(
+        labels=rows,
+        level=labels.level,
+        messages=within,
+        people=people,
+        participants=joined,
+        gold=known.gold,
+        measured=known.measured,
+        errors=label_errors(rows, known.gold, known.measured),
+        message_errors=None if of_messages is None else Errors.measured(of_messages),
+        groups=survey.groups,
+        outcomes=survey.outcomes,
+        controls=survey.controls,
+        min_users=min_users,
+        thresholds=thresholds,
+        words=words,
+    )
+
+
+def _messages(messages: Any) -> Labels:
+    given = labels_table(messages, "messages")
+    if given.level != "message":
+        raise TableError(
+            "messages: these are labels of conversations; give those of messages "
+            "(affectlib label --level message)"
+        )
+    return given
+
+
+def _surveyed(
+    rows: pl.LazyFrame, people: pl.DataFrame, survey: _Survey
+) -> tuple[pl.DataFrame, pl.LazyFrame]:
+    """Join what is known of users to their usage, and the columns of groups to the labels."""
+    known = table(survey.participants, "participants").require(["user_id"]).rows.collect()
+    known = known.with_columns(as_text("user_id", known.schema["user_id"]))
+    inside = people.join(known, on="user_id", how="semi", maintain_order="left")
+    surveyed = table(known, "participants")
+    joined = join_tables(table(inside, "users"), [surveyed])
+    require_numbers(surveyed, [name for name in survey.outcomes if name in known.columns])
+    if strangers := len(people) - len(inside):
+        warnings.warn(
+            f"participants: {strangers:,} of {len(people):,} users are not in it and are left "
+            "out of what rests on its columns",
+            AnalysisWarning,
+            stacklevel=5,
+        )
+    shared = [name for name in survey.groups if name in known.columns]
+    if twice := [name for name in shared if name in rows.collect_schema().names()]:
+        raise OptionError(
+            f"by: labels and participants both have a column {twice[0]!r}; rename or drop one"
+        )
+    more = joined.select("user_id", *shared).lazy()
+    return joined, rows.join(more, on="user_id", how="left", maintain_order="left")
+
+
+def _check_options(survey: _Survey, names: Sequence[str], columns: Sequence[str]) -> None:
+    """Refuse options that name columns which are not there."""
     for option, chosen, there in (
-        ("by", groups, names),
-        ("outcomes", survey[0], columns),
-        ("controls", survey[1], columns),
+        ("by", survey.groups, names),
+        ("outcomes", survey.outcomes, columns),
+        ("controls", survey.controls, columns),
     ):
         for name in chosen:
             if name not in there:
@@ -217,24 +269,10 @@ def _study(
                 raise OptionError(
                     f"{option}: no column {name!r} in the labels or participants{hint}"
                 )
-    if survey[1] and not survey[0]:
+    if survey.controls and not survey.outcomes:
         raise OptionError(
             "controls: they are held constant while outcomes are explained; name outcomes as well"
         )
-    return Study(
-        rows,
-        level,
-        within,
-        people,
-        joined,
-        gold,
-        measured,
-        groups,
-        *survey,
-        min_users,
-        thresholds,
-        words,
-    )
 
 
 def _of_the_same(labels: Labels, messages: Labels) -> pl.LazyFrame:
@@ -262,10 +300,9 @@ def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
     """Return the figures at the top: the value, what it is, and its interval."""
     words = study.words
     cards = []
-    if best["estimate"] is not None:
-        name = "card.labelled_share" if best["method"] == "naive" else "card.share"
+    if best["estimate"] is not None and best["method"] != "naive":
         interval = words("card.interval", interval=words.interval(best))
-        cards.append((words.share(best), words(name, units=study.units), interval))
+        cards.append((words.share(best), words("card.share", units=study.units), interval))
     if best["units"] is not None:
         cards.append((words.number(best["units"]), study.units, words("card.labelled")))
     if study.people is not None and len(study.people) >= study.min_users:

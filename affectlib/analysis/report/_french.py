@@ -25,99 +25,119 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "units.conversation": "conversations",
         "units.message": "messages d’utilisateurs",
         "question.title": "La question",
-        "question.text": "Quelle part de l’usage derrière ces conversations a une charge affective,"
-        " chez qui, et grandit-elle ? Il y a charge quand les propres sentiments de l’utilisateur,"
-        " ses relations, son bien-être ou son lien avec l’assistant y ont une vraie part. Fiction,"
-        " traductions et dissertations sur les sentiments sont des tâches, si tristes que soient "
-        "les mots.",
+        "question.text": "Quelle part de l’usage derrière ces conversations a une charge "
+        "affective, chez qui, et grandit-elle ? Il y a charge quand les propres sentiments de "
+        "l’utilisateur, ses relations, son bien-être ou son lien avec l’assistant y ont une vraie "
+        "part. Fiction, traductions et dissertations sur les sentiments sont des tâches, si "
+        "tristes que soient les mots.",
         "question.labels": "Un programme a lu les conversations et donné à chacune une étiquette. "
         "Personne d’autre ne l’a fait, sauf là où cette page parle d’annotations à la main.",
         "short.title": "En bref",
+        "short.none": "Aucun chiffre n’est ici corrigé des erreurs du programme ; aucun n’est donc "
+        "résumé. Annotez un échantillon à la main (affectlib sample) pour les corriger.",
         "card.share": "des {units} : charge affective",
-        "card.labelled_share": "des {units} : étiquette de charge, non corrigé",
         "card.interval": "intervalle à 95 % : {interval}",
         "card.labelled": "avec une étiquette du programme",
         "card.users": "utilisateurs",
         "card.people": "qui les ont eues",
         "overall.title": "Est-ce fréquent ?",
-        "overall.text": "La meilleure estimation est celle de la dernière ligne du tableau qui "
-        "ait pu être remplie. L’intervalle dit à quelle distance la vraie part peut se trouver : "
-        "sur 100 intervalles ainsi faits, environ 95 la contiennent.",
+        "overall.text": "L’intervalle dit à quelle distance la vraie part peut se trouver : sur "
+        "100 intervalles ainsi faits, environ 95 la contiennent. Il porte sur tout ce "
+        "qu’écriraient de tels utilisateurs.",
         "overall.users": "Il tient compte des utilisateurs qui ont beaucoup de {units}.",
-        "overall.no_users": "Sans identifiants d’utilisateurs, chaque élément ({units}) compte pour"
-        " lui seul ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
-        "overall.corrected": "Le programme seul a trouvé une charge dans {naive} des {units}. Là où"
-        " la charge est rare, ses quelques erreurs sur tout le reste s’additionnent ; une fois "
+        "overall.no_users": "Sans identifiants d’utilisateurs, chaque élément ({units}) compte "
+        "pour lui seul ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
+        "overall.corrected": "Le programme seul a trouvé une charge dans {naive} des {units}. Là "
+        "où la charge est rare, ses quelques erreurs sur tout le reste s’additionnent ; une fois "
         "corrigées, la part est de {best}.",
+        "overall.corrected_up": "Le programme seul a trouvé une charge dans {naive} des {units}. "
+        "Il en manque plus qu’il n’en voit à tort ; une fois les deux corrigés, la part est de "
+        "{best}.",
         "overall.naive_only": "C’est la part que le programme a trouvée, erreurs comprises. Là où "
         "la charge est rare, elle est souvent trop haute. Annotez un échantillon à la main "
         "(affectlib sample) pour la corriger.",
-        "overall.shift": "La correction se sert des erreurs du programme sur d’autres "
-        "conversations. Si les vôtres en diffèrent, la part corrigée se trompe de plus que ne dit "
-        "son intervalle. Un échantillon annoté à la main lève ce doute.",
-        "overall.labels": "Là où graphiques et tableaux ci-dessous parlent d’étiquettes, ce sont "
-        "celles du programme, erreurs comprises : fiez-vous aux différences plus qu’aux niveaux.",
+        "overall.shift": "Hypothèse : le programme se trompe sur ces conversations aussi souvent "
+        "que sur celles où ses erreurs ont été mesurées. Si les vôtres en diffèrent, la part "
+        "corrigée se trompe de plus que ne dit son intervalle. Un échantillon annoté à la main "
+        "lève ce doute.",
         "overall.caption": "Part des {units} avec charge affective, par méthode, avec intervalle à "
         "95 %.",
         "overall.grid": "Part avec charge affective, par méthode",
-        "overall.finding": "Environ {share} des {units} ont une charge affective (intervalle à 95 %"
-        " : {interval} ; méthode : {method}).",
-        "overall.finding_naive": "Le programme a donné une étiquette de charge à {share} des "
-        "{units} ({interval}). Ce n’est pas corrigé de ses erreurs, et souvent trop haut.",
+        "overall.finding": "Environ {share} des {units} ont une charge affective (intervalle à 95 "
+        "% : {interval} ; méthode : {method}).",
         "method.naive": "Étiquettes comptées",
         "method.gold": "Annotations seules",
         "method.rogan_gladen": "Corrigé des erreurs connues",
-        "method.ppi": "Étiquettes et annotations",
+        "method.ppi": "Étiquettes et annotations ensemble",
         "time.title": "Cela grandit-il ?",
-        "time.text": "Un point par {period}. Le premier et le dernier peuvent être incomplets.",
-        "time.finding": "La part étiquetée comme chargée était de {first} ({first_interval}) au "
-        "premier point et de {last} ({last_interval}) au dernier ({period}).",
-        "time.caption": "Part des {units} avec étiquette de charge, par {period} ; la bande est "
+        "time.text": "Un point par {period}. Le premier et le dernier peuvent être incomplets. La "
+        "ligne s’interrompt là où il y a trop peu d’utilisateurs.",
+        "time.rose": "Du {first} au {last}, la part des {units} avec charge affective a augmenté "
+        "de {change} (intervalle à 95 % : {interval}), selon une droite ajustée à l’ensemble.",
+        "time.fell": "Du {first} au {last}, la part des {units} avec charge affective a baissé : "
+        "elle a changé de {change} (intervalle à 95 % : {interval}), selon une droite ajustée à "
+        "l’ensemble.",
+        "time.flat": "Du {first} au {last}, pas de changement net de la part des {units} avec "
+        "charge affective : {change} (intervalle à 95 % : {interval}), selon une droite ajustée à "
+        "l’ensemble.",
+        "time.caption": "Part des {units} avec charge affective, par {period} ; la bande est "
         "l’intervalle à 95 %.",
+        "time.caption_labelled": "Part des {units} avec étiquette de charge, par {period}, erreurs "
+        "du programme comprises ; la bande est l’intervalle à 95 %.",
         "time.grid": "Les chiffres du graphique",
         "period.day": "jour",
         "period.week": "semaine",
         "period.month": "mois",
         "groups.title": "Selon « {column} »",
-        "groups.text": "La part étiquetée comme chargée dans chaque groupe de « {column} ».",
-        "groups.compared": "Le second tableau compare les utilisateurs : chacun compte une fois, "
-        "quel que soit son usage. L’effet est la différence en écarts types (g de Hedges ; on dit "
-        "souvent petit pour 0,2 et grand pour 0,8). Les différences de parts sont en points de "
-        "pourcentage ; q est la valeur p ajustée au nombre de comparaisons.",
-        "groups.caption": "Part des {units} avec étiquette de charge selon « {column} », avec "
+        "groups.text": "La part avec charge affective dans chaque groupe de « {column} ».",
+        "groups.text_labelled": "La part étiquetée comme chargée dans chaque groupe de « {column} "
+        "».",
+        "groups.compared": "Le second tableau compare les utilisateurs par la part de leurs "
+        "propres {units} : chacun compte une fois, quel que soit son usage. L’effet est la "
+        "différence en écarts types, erreurs comprises (g de Hedges ; on dit souvent petit pour "
+        "0,2 et grand pour 0,8). Les différences de parts sont en points de pourcentage ; q est "
+        "la valeur p ajustée au nombre de comparaisons.",
+        "groups.caption": "Part des {units} avec charge affective selon « {column} », avec "
         "intervalle à 95 %.",
-        "groups.grid": "Part étiquetée comme chargée",
+        "groups.caption_labelled": "Part des {units} avec étiquette de charge selon « {column} », "
+        "avec intervalle à 95 %.",
+        "groups.grid": "Part avec charge affective",
+        "groups.grid_labelled": "Part étiquetée comme chargée",
         "groups.differences": "Différences entre utilisateurs",
         "groups.against": "{outcome} : {group} comparé à {reference}",
-        "outcome.any_rate": "Conversations avec un tour chargé",
-        "outcome.turn_rate": "Tours chargés",
+        "outcome.own_share": "Part des {units} d’un utilisateur avec charge affective",
+        "outcome.own_share_labelled": "Part des {units} d’un utilisateur avec étiquette de charge",
         "outcome.messages": "Messages",
         "users.title": "Chez qui ?",
-        "users.text": "Si tous les utilisateurs avaient autant de tours chargés, la courbe serait "
-        "la ligne pointillée. Plus elle est en dessous, moins il faut d’utilisateurs pour en faire"
-        " la plupart.",
-        "users.finding": "Les {top} d’utilisateurs qui ont le plus de tours chargés en font {share}"
-        " ({interval}).",
-        "users.lorenz": "Les utilisateurs, de ceux qui ont le moins de tours chargés à ceux qui en "
-        "ont le plus, et la part de tous les tours chargés qu’ils ont ensemble (courbe de Lorenz).",
-        "users.grid": "Concentration des tours chargés",
+        "users.text": "Si tous les utilisateurs avaient autant de tours étiquetés comme chargés, "
+        "la courbe serait la ligne pointillée. Plus elle est en dessous, moins il faut "
+        "d’utilisateurs pour en faire la plupart.",
+        "users.lorenz": "Les utilisateurs, de ceux qui ont le moins de tours étiquetés comme "
+        "chargés à ceux qui en ont le plus, et la part de tous ces tours qu’ils ont ensemble "
+        "(courbe de Lorenz).",
+        "users.grid": "Concentration des tours étiquetés comme chargés",
         "users.top": "Part des premiers {share} d’utilisateurs",
         "users.gini": "Coefficient de Gini (0 égal, 1 tout chez un seul)",
-        "users.note": "Les erreurs du programme touchent tous les utilisateurs de même ; l’usage "
-        "affectif est donc plus concentré qu’il ne paraît ici.",
+        "users.note": "Si les erreurs du programme touchent tous les utilisateurs de même, ce qui "
+        "est une hypothèse, l’usage affectif est plus concentré qu’il ne paraît ici.",
         "deciles.title": "Gros usage",
         "deciles.text": "Les utilisateurs sont rangés par nombre de messages et coupés en dix "
         "groupes de même taille.",
-        "deciles.finding": "Dans le dixième qui s’en sert le plus, {high} des {units} ont une "
-        "étiquette de charge ({high_interval}) ; dans celui qui s’en sert le moins, {low} "
-        "({low_interval}).",
-        "deciles.caption": "Part des {units} avec étiquette de charge, du dixième d’utilisateurs "
-        "qui s’en sert le moins (1) à celui qui s’en sert le plus (10), avec intervalle à 95 %.",
+        "deciles.finding": "Dans le dixième d’utilisateurs qui s’en sert le plus, {high} des "
+        "{units} ont une charge affective ({high_interval}) ; dans celui qui s’en sert le moins, "
+        "{low} ({low_interval}).",
+        "deciles.caption": "Part des {units} avec charge affective, du dixième d’utilisateurs qui "
+        "s’en sert le moins (1) à celui qui s’en sert le plus (10), avec intervalle à 95 %.",
+        "deciles.caption_labelled": "Part des {units} avec étiquette de charge, du dixième "
+        "d’utilisateurs qui s’en sert le moins (1) à celui qui s’en sert le plus (10), avec "
+        "intervalle à 95 %.",
         "deciles.grid": "Les chiffres du graphique",
         "trend.title": "Les utilisateurs changent-ils ?",
         "trend.text": "Pour {users} utilisateurs, actifs pendant au moins quatre semaines, une "
-        "droite a été ajustée à leur part hebdomadaire de tours chargés. Elle compte comme hausse "
-        "ou baisse quand le hasard l’explique mal, avec un taux de fausses découvertes de 5 %.",
+        "droite a été ajustée à leur part hebdomadaire de tours étiquetés comme chargés. Elle "
+        "compte comme hausse ou baisse quand leurs conversations, réparties au hasard sur les "
+        "semaines, donnent rarement une pente aussi forte, avec un taux de fausses découvertes de "
+        "5 %.",
         "trend.grid": "Utilisateurs selon la direction",
         "trend.rising": "En hausse",
         "trend.flat": "Sans changement net",
@@ -127,31 +147,37 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "associated.title": "Ce qui va avec « {outcome} »",
         "associated.text": "Régression linéaire sur {users} utilisateurs de « {outcome} » sur le "
         "dixième d’usage, le taux de tours chargés et les groupes de ce rapport. Un coefficient "
-        "dit de combien « {outcome} » diffère entre utilisateurs qui diffèrent de un à cette ligne"
-        " et se ressemblent aux autres ; les intervalles valent aussi pour des dispersions "
+        "dit de combien « {outcome} » diffère entre utilisateurs qui diffèrent de un à cette "
+        "ligne et se ressemblent aux autres ; les intervalles valent aussi pour des dispersions "
         "inégales (HC3).",
-        "associated.finding": "Un dixième d’usage de plus va avec une différence de {value} en « "
-        "{outcome} » ({interval}), les autres lignes étant égales. C’est une association, pas un "
-        "effet.",
+        "associated.finding": "Là où le taux de tours chargés est plus haut de 10 points, « "
+        "{outcome} » diffère de {value} ({interval}), les autres lignes étant égales. C’est une "
+        "association, pas un effet.",
+        "associated.calibrated": "Le taux de tours chargés est corrigé par calibration de "
+        "régression. Hypothèse : le programme se trompe aussi souvent avec tous les utilisateurs.",
+        "associated.labelled": "Le taux est celui des tours étiquetés comme chargés. Les erreurs "
+        "du programme rapprochent son coefficient de 0.",
         "associated.hidden": "Non montré : ces utilisateurs ne permettent pas de régression. Moins "
         "de {users} ont une valeur dans chaque colonne, un groupe est plus petit, ou une colonne "
         "répète ce que disent les autres.",
         "associated.grid": "Coefficients",
         "term.usage_decile": "Dixième d’usage (1 à 10)",
-        "term.turn_rate": "Taux de tours chargés (0 à 1)",
+        "term.charged_rate": "Taux de tours chargés (0 à 1)",
         "within.title": "Au fil des conversations",
         "within.text": "Chaque conversation d’au moins trois messages d’un même rôle est coupée en "
         "trois parts égales. Ce que fait l’assistant se lit à côté de ce que fait l’utilisateur.",
-        "within.finding": "Parmi les conversations qui commencent par une tâche, {share} deviennent"
-        " personnelles ensuite ({interval}).",
-        "within.caption": "Part des messages étiquetés comme chargés (utilisateurs) ou qui montrent"
-        " un indice (assistant) au début, au milieu et à la fin des conversations, avec intervalle"
-        " à 95 %.",
+        "within.labelled": "Les indices, et le début de la charge, sont comptés d’après les "
+        "étiquettes du programme, erreurs comprises. Dans les longues conversations, les fausses "
+        "alarmes s’additionnent : ce sont des bornes supérieures.",
+        "within.caption": "Part des messages chargés (utilisateurs) ou étiquetés d’un indice "
+        "(assistant) au début, au milieu et à la fin des conversations, avec intervalle à 95 %.",
         "within.grid": "Les chiffres du graphique",
-        "within.onset": "Où la charge apparaît, parmi les conversations qui en ont",
+        "within.onset": "Où le programme donne la première étiquette de charge, parmi les "
+        "conversations qui en ont",
         "followed.charged": "Utilisateur : chargé",
-        "followed.shows_empathy": "Assistant : montre de l’empathie",
-        "followed.claims_affection": "Assistant : prétend à l’affection",
+        "followed.charged_labelled": "Utilisateur : étiqueté comme chargé",
+        "followed.shows_empathy_labelled": "Assistant : empathie, selon le programme",
+        "followed.claims_affection_labelled": "Assistant : affection affirmée, selon le programme",
         "part.start": "début",
         "part.middle": "milieu",
         "part.end": "fin",
@@ -160,6 +186,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "onset.turns 3 to 5": "Tours 3 à 5",
         "onset.turns 6 to 10": "Tours 6 à 10",
         "onset.after turn 10": "Après le tour 10",
+        "onset.turned": "Conversations qui commencent par une tâche : un tour suivant est étiqueté "
+        "comme chargé",
         "cues.title": "Quels indices, et lesquels ensemble",
         "cues.text": "Un indice compte comme présent quand le programme lui donne au moins la "
         "probabilité de la dernière colonne du tableau. La fiche du modèle dit jusqu’où s’y fier.",
@@ -191,8 +219,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "intervalle à 95 %.",
         "calibration.grid": "Probabilités et annotations",
         "excerpts.title": "Exemples",
-        "excerpts.text": "Les messages dont le programme est le plus sûr. Ce sont les plus chargés,"
-        " pas des messages typiques.",
+        "excerpts.text": "Les messages dont le programme est le plus sûr. Ce sont les plus "
+        "chargés, pas des messages typiques.",
         "excerpts.place": "Conversation {conversation}, probabilité {probability}",
         "data.title": "Les données",
         "data.grid": "Sur quoi les chiffres reposent, et ce qui a été écarté",
@@ -217,20 +245,23 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.people": "Chez qui : il n’y a pas d’identifiants d’utilisateurs.",
         "methods.title": "Comment cela a été mesuré",
         "methods.label": "Un réseau de neurones (transformer) lit chaque message de l’utilisateur "
-        "avec un peu de ce qui précède et donne la probabilité d’une charge ; un seuil en fait une"
-        " étiquette. Celle d’une conversation vient des scores de ses messages.",
+        "avec un peu de ce qui précède et donne la probabilité d’une charge ; un seuil en fait "
+        "une étiquette. Celle d’une conversation vient des scores de ses messages.",
         "methods.corrected": "« Corrigé des erreurs connues » ôte ce sur quoi se trompe un "
-        "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978 ; intervalle"
-        " de Lang et Reiczigel 2014). « Étiquettes et annotations » est l’inférence aidée par "
-        "prédictions (Angelopoulos et al. 2023) : la moyenne des étiquettes, corrigée des erreurs "
-        "que montrent les annotations.",
+        "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978), avec "
+        "l’incertitude des deux. « Étiquettes et annotations ensemble » y ajoute ce que les "
+        "annotations montrent de ces erreurs (inférence aidée par prédictions ; Angelopoulos et "
+        "al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020), ce "
+        "qui vaut donc aussi pour peu d’annotations. Différences et pentes sont divisées par "
+        "sensibilité + spécificité − 1. Ce qui ne peut être corrigé est dit « étiqueté », tracé "
+        "en orange, et n’est pas dans le résumé.",
         "methods.clusters": "Les messages d’une personne se ressemblent. Les intervalles des parts "
-        "sont calculés sur les utilisateurs, pas sur les messages, et ceux de la concentration en "
-        "tirant de nouveau les utilisateurs au sort (bootstrap).",
-        "methods.hidden": "Les chiffres de moins de {users} utilisateurs ne sont pas montrés, pour "
-        "que personne ne soit reconnaissable.",
-        "methods.all": "Les chiffres sont montrés même s’ils viennent de peu d’utilisateurs. Pensez"
-        " à qui pourrait être reconnu avant de transmettre cette page.",
+        "sont calculés sur les utilisateurs, pas sur les messages (jackknife), et ceux de la "
+        "concentration en tirant de nouveau les utilisateurs au sort (bootstrap-t).",
+        "methods.hidden": "Les chiffres de moins de {users} utilisateurs ne sont pas montrés, ni "
+        "ceux qui les livreraient par soustraction, pour que personne ne soit reconnaissable.",
+        "methods.all": "Les chiffres sont montrés même s’ils viennent de peu d’utilisateurs. "
+        "Pensez à qui pourrait être reconnu avant de transmettre cette page.",
         "limits.title": "À garder en tête",
         "limits.labels": "Les étiquettes sont celles d’un programme. Il manque des conversations "
         "chargées et en voit où il n’y en a pas ; ce qui n’est pas corrigé plus haut porte ces "
@@ -241,8 +272,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "d’un assistant et la façon d’aller peuvent avoir des causes communes, non mesurées.",
         "limits.person": "Cette page décrit beaucoup de personnes ensemble. Ce n’est pas un "
         "diagnostic, et rien sur quoi juger une personne.",
-        "note.association": "Une association, pas une cause : les groupes peuvent différer par bien"
-        " des choses non mesurées.",
+        "note.association": "Une association, pas une cause : les groupes peuvent différer par "
+        "bien des choses non mesurées.",
+        "note.labelled": "Ces chiffres comptent les étiquettes du programme, erreurs comprises. "
+        "Ils ne sont pas corrigés.",
+        "note.same_errors": "Hypothèse : le programme se trompe aussi souvent dans chacun de ces "
+        "groupes ou périodes que dans l’ensemble.",
+        "note.left_out": "Un graphique est omis : trop peu de ses points peuvent être montrés.",
         "axis.share": "Part des {units} avec charge",
         "axis.labelled": "Étiquette de charge",
         "axis.messages": "Part des messages",

@@ -8,16 +8,20 @@ from collections.abc import Sequence
 import polars as pl
 
 from affectlib.analysis._frames import AnalysisWarning, TableError
+from affectlib.analysis._privacy import hidden_cells
 from affectlib.analysis.association import associate
 from affectlib.analysis.concentration import concentration, lorenz
-from affectlib.analysis.prevalence import prevalence
 from affectlib.analysis.report import _plots
+from affectlib.analysis.report._share import best_by
 from affectlib.analysis.report._study import (
     Figure,
     Grid,
+    Number,
     Row,
     Section,
+    Statement,
     Study,
+    is_labelled,
     one_of,
     rows_of,
 )
@@ -57,23 +61,14 @@ def concentrated(study: Study) -> Section | None:
             words("users.lorenz"),
         )
     ]
-    finding = None
-    top = one_of(found, measure="top 5%")
-    if top is not None and top["estimate"] is not None:
-        finding = words(
-            "users.finding",
-            top=words.tick(0.05),
-            share=words.share(top),
-            interval=words.interval(top),
-        )
     return Section(
         "users",
         words("users.title"),
-        [words("users.text"), *([finding] if finding else [])],
+        [words("users.text")],
         figures if len(curve) > 2 else [],
         [Grid(words("users.grid"), [words(n) for n in _HEAD], rows)],
-        [words("users.note")],
-        finding,
+        [words("note.labelled"), words("users.note")],
+        numbers=[Number.of(row, f"concentration: {row['measure']}") for row in found],
     )
 
 
@@ -86,19 +81,18 @@ def by_usage(study: Study) -> Section | None:
         return None
     words = study.words
     tenths = study.people.select("user_id", "usage_decile").lazy()
-    joined = study.labels.join(tenths, on="user_id", how="inner")
-    found = rows_of(prevalence(joined, by="usage_decile", min_users=study.min_users))
+    joined = study.labels.join(tenths, on="user_id", how="left", maintain_order="left")
+    found = [
+        row for row in best_by(study, joined, "usage_decile") if row["usage_decile"] is not None
+    ]
+    labelled = is_labelled(found)
     ticks = [str(row["usage_decile"]) for row in found]
+    points = _plots.Points.of(found, labelled=labelled)
+    caption = "deciles.caption_labelled" if labelled else "deciles.caption"
+    axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
     figure = Figure(
-        _plots.series(
-            "deciles",
-            ticks,
-            [_plots.Points.of(found)],
-            words,
-            words("axis.decile"),
-            words("axis.labelled", units=study.units),
-        ),
-        words("deciles.caption", units=study.units),
+        _plots.series("deciles", ticks, [points], words, words("axis.decile"), axis),
+        words(caption, units=study.units),
     )
     grid = Grid(
         words("deciles.grid"),
@@ -116,25 +110,37 @@ def by_usage(study: Study) -> Section | None:
         ],
         folded=True,
     )
-    first, last = (one_of(found, usage_decile=tenth) for tenth in (1, 10))
-    finding = None
-    if first and last and first["estimate"] is not None and last["estimate"] is not None:
-        finding = words(
-            "deciles.finding",
-            units=study.units,
-            high=words.share(last),
-            high_interval=words.interval(last),
-            low=words.share(first),
-            low_interval=words.interval(first),
-        )
+    finding = None if labelled else _ends(study, found)
+    notes = [words("note.labelled" if labelled else "note.same_errors"), words("note.association")]
+    notes += [] if points.enough else [words("note.left_out")]
     return Section(
         "deciles",
         words("deciles.title"),
-        [words("deciles.text"), *([finding] if finding else [])],
-        [figure],
+        [words("deciles.text"), *([finding.text] if finding else [])],
+        [figure] if points.enough else [],
         [grid],
-        [words("note.association")],
+        notes,
         finding,
+        [Number.of(row, "share", f"tenth {row['usage_decile']}") for row in found],
+    )
+
+
+def _ends(study: Study, found: Sequence[Row]) -> Statement | None:
+    """Set the tenth of users who use it most against the tenth who use it least."""
+    words = study.words
+    first, last = (one_of(found, usage_decile=tenth) for tenth in (1, 10))
+    if not first or not last or first["estimate"] is None or last["estimate"] is None:
+        return None
+    sentence = words(
+        "deciles.finding",
+        units=study.units,
+        high=words.share(last),
+        high_interval=words.interval(last),
+        low=words.share(first),
+        low_interval=words.interval(first),
+    )
+    return Statement(
+        sentence, [Number.of(last, "share", "tenth 10"), Number.of(first, "share", "tenth 1")]
     )
 
 
@@ -146,15 +152,18 @@ def changing(study: Study) -> Section | None:
     if total < max(study.min_users, 1):
         return None
     words = study.words
-    counts = dict(study.people["direction"].drop_nulls().value_counts().iter_rows())
+    directed = study.people.filter(pl.col("direction").is_not_null())
+    names = ("rising", "flat", "falling")
+    own = [directed.filter(direction=name)["user_id"].to_numpy() for name in names]
+    hidden = hidden_cells([(name,) for name in names], own, study.min_users)
     rows = [
         (
             words(f"trend.{name}"),
-            words.number(counts.get(name, 0))
-            if counts.get(name, 0) >= study.min_users or not counts.get(name, 0)
-            else words("fewer", users=study.min_users),
+            words("fewer" if len(users) < study.min_users else "hidden", users=study.min_users)
+            if few
+            else words.number(len(users)),
         )
-        for name in ("rising", "flat", "falling")
+        for name, users, few in zip(names, own, hidden, strict=True)
     ]
     return Section(
         "trends",
@@ -162,7 +171,7 @@ def changing(study: Study) -> Section | None:
         [words("trend.text", users=words.number(total))],
         [],
         [Grid(words("trend.grid"), [words("head.direction"), words("head.users")], rows)],
-        [words("trend.note")],
+        [words("note.labelled"), words("trend.note")],
     )
 
 
@@ -183,44 +192,51 @@ def associated(study: Study) -> list[Section]:
             title = words("associated.title", outcome=outcome)
             sections.append(Section(f"outcome-{place}", title, [hidden]))
             continue
-        rows = [
-            (
-                words.maybe(f"term.{row['term']}", row["term"])
-                + (f" ({words('control')})" if row["role"] == "control" else ""),
-                words.value(row, 3),
-                words.reach(row, 3),
-                words.number(row["standardized"], 2),
-                words.p(row["q"]),
-            )
-            for row in found
-        ]
-        head = ("head.term", "head.coefficient", "head.interval", "head.standardized", "head.q")
-        usage = one_of(found, term="usage_decile")
-        finding = None
-        if usage is not None:
-            finding = words(
-                "associated.finding",
-                outcome=outcome,
-                value=words.value(usage, 3),
-                interval=words.reach(usage, 3),
-            )
-        sections.append(
-            Section(
-                f"outcome-{place}",
-                words("associated.title", outcome=outcome),
-                [
-                    words(
-                        "associated.text", outcome=outcome, users=words.number(found[0]["users"])
-                    ),
-                    *([finding] if finding else []),
-                ],
-                [],
-                [Grid(words("associated.grid"), [words(name) for name in head], rows)],
-                [words("note.association")],
-                finding,
-            )
-        )
+        sections.append(_regression(study, place, outcome, found))
     return sections
+
+
+def _regression(study: Study, place: int, outcome: str, found: Sequence[Row]) -> Section:
+    words = study.words
+    corrected = study.message_errors is not None
+    rows = [
+        (
+            words.maybe(f"term.{row['term']}", row["term"])
+            + (f" ({words('control')})" if row["role"] == "control" else ""),
+            words.value(row, 3),
+            words.reach(row, 3),
+            words.number(row["standardized"], 2),
+            words.p(row["q"]),
+        )
+        for row in found
+    ]
+    head = ("head.term", "head.coefficient", "head.interval", "head.standardized", "head.q")
+    numbers = [Number.of(row, f"coefficient of {row['term']}", outcome, "counted") for row in found]
+    finding = None
+    charged = one_of(found, term="charged_rate")
+    if charged is not None and corrected:
+        tenth = {name: charged[name] / 10 for name in ("estimate", "low", "high")}
+        sentence = words(
+            "associated.finding",
+            outcome=outcome,
+            value=words.value(tenth, 3),
+            interval=words.reach(tenth, 3),
+        )
+        number = Number.of(tenth, "coefficient of charged_rate, per 0.1", outcome, "calibrated")
+        finding = Statement(sentence, [number])
+        numbers.append(number)
+    text = words("associated.text", outcome=outcome, users=words.number(found[0]["users"]))
+    notes = [words("associated.calibrated") if corrected else words("associated.labelled")]
+    return Section(
+        f"outcome-{place}",
+        words("associated.title", outcome=outcome),
+        [text, *([finding.text] if finding else [])],
+        [],
+        [Grid(words("associated.grid"), [words(name) for name in head], rows)],
+        [*notes, words("note.association")],
+        finding,
+        numbers,
+    )
 
 
 def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> Sequence[Row]:
@@ -231,10 +247,26 @@ def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> Sequence[Row]
     """
     groups = [name for name in study.groups if name in users.columns and users[name].n_unique() > 1]
     found = associate(
-        users.with_columns(pl.col("usage_decile").cast(pl.Float64)),
+        users.with_columns(
+            pl.col("usage_decile").cast(pl.Float64), charged_rate=_charged_rate(study)
+        ),
         outcome=outcome,
-        predictors=["usage_decile", "turn_rate", *groups],
+        predictors=["usage_decile", "charged_rate", *groups],
         controls=[name for name in study.controls if name != outcome],
         min_users=study.min_users,
     )
     return rows_of(found)
+
+
+def _charged_rate(study: Study) -> pl.Expr:
+    """Return a user's rate of charged turns, as far as it can be told from chance and label error.
+
+    Drawn towards the mean of all as far as few conversations say little of it, and stretched as
+    labels make differences smaller: regression calibration (Carroll et al., Measurement Error in
+    Nonlinear Models, 2006, chapter 4).
+    """
+    rate = pl.col("mean_rate_shrunken")
+    if study.message_errors is None:
+        return rate
+    sensitivity, specificity = study.message_errors.rates
+    return (rate + specificity - 1) / (sensitivity + specificity - 1)

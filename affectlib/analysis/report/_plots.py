@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from affectlib._extras import requires_extra
@@ -48,17 +49,33 @@ class Points:
         middle: The estimates.
         low: Lower ends of the intervals.
         high: Upper ends.
+        labelled: Whether they count labels, their errors included.
     """
 
     name: str
     middle: Sequence[float | None]
     low: Sequence[float | None]
     high: Sequence[float | None]
+    labelled: bool = False
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]], name: str = "") -> Points:
+    def of(
+        cls, rows: Sequence[Mapping[str, Any]], name: str = "", *, labelled: bool = False
+    ) -> Points:
         """Take ``estimate, low, high`` of rows."""
-        return cls(name, *([row[key] for row in rows] for key in ("estimate", "low", "high")))
+        middle, low, high = ([row[key] for row in rows] for key in ("estimate", "low", "high"))
+        return cls(name, middle, low, high, labelled)
+
+    @property
+    def colour(self) -> str:
+        """What they are drawn in: labels differ from what is corrected."""
+        return _ORANGE if self.labelled else _BLUE
+
+    @property
+    def enough(self) -> bool:
+        """Whether enough of them are shown for a plot."""
+        shown = sum(value is not None for value in self.middle)
+        return shown >= 2 and shown >= len(self.middle) / 2
 
     def known(self, places: Sequence[float]) -> tuple[list[float], list[float], list[list[float]]]:
         """Return places, estimates and distances to the interval's ends of those that are shown."""
@@ -79,7 +96,7 @@ def dots(name: str, labels: Sequence[str], points: Points, words: Words, axis: s
     def draw(axes: Axes) -> None:
         places = list(range(len(labels)))
         at, middle, reach = points.known([float(place) for place in places])
-        axes.errorbar(middle, at, xerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=6)
+        axes.errorbar(middle, at, xerr=reach, fmt="o", color=points.colour, capsize=3, markersize=6)
         axes.set_yticks(places, labels)
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_xlim(left=0)
@@ -94,11 +111,14 @@ def band(name: str, ticks: Sequence[str], points: Points, words: Words, axis: st
     """Draw a line over time with its interval as a band."""
 
     def draw(axes: Axes) -> None:
-        at, middle, (below, above) = points.known([float(place) for place in range(len(ticks))])
-        low = [value - gap for value, gap in zip(middle, below, strict=True)]
-        high = [value + gap for value, gap in zip(middle, above, strict=True)]
-        axes.fill_between(at, low, high, color=_BLUE, alpha=0.18, linewidth=0)
-        axes.plot(at, middle, color=_BLUE, marker="o", markersize=4, linewidth=1.8)
+        # A period that is not shown breaks the line.
+        middle, low, high = (
+            [nan if value is None else value for value in values]
+            for values in (points.middle, points.low, points.high)
+        )
+        at = range(len(ticks))
+        axes.fill_between(at, low, high, color=points.colour, alpha=0.18, linewidth=0)
+        axes.plot(at, middle, color=points.colour, marker="o", markersize=4, linewidth=1.8)
         step = max(1, -(-len(ticks) // 6))
         axes.set_xticks(range(0, len(ticks), step), ticks[::step])
         axes.set_ylim(bottom=0)
@@ -118,7 +138,8 @@ def series(
         for order, points in enumerate(lines):
             shift = 0.09 * (order - (len(lines) - 1) / 2)
             at, middle, reach = points.known([place + shift for place in range(len(ticks))])
-            colour, mark = _COLOURS[order % 4], _MARKS[order % 4]
+            colour = _ORANGE if points.labelled and not order else _COLOURS[order % 4]
+            mark = _MARKS[order % 4]
             axes.errorbar(
                 at, middle, yerr=reach, fmt=f"{mark}-", color=colour, capsize=3, markersize=5,
                 linewidth=1.5, label=points.name,
@@ -142,8 +163,8 @@ def lorenz_curve(
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2)
-        axes.fill_between(users, share, users, color=_BLUE, alpha=0.12, linewidth=0)
-        axes.plot(users, share, color=_BLUE, linewidth=2)
+        axes.fill_between(users, share, users, color=_ORANGE, alpha=0.12, linewidth=0)
+        axes.plot(users, share, color=_ORANGE, linewidth=2)
         _unit_square(axes, words, x, y)
 
     return _svg(name, draw, 3.6)

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+import numpy as np
 import polars as pl
+from scipy.stats import norm
 
+from affectlib.analysis._frames import labels_table, user_keys
+from affectlib.analysis._trends import share_change
+from affectlib.analysis.calibration import calibration
 from affectlib.analysis.groups import compare
-from affectlib.analysis.prevalence import calibration, prevalence
+from affectlib.analysis.prevalence import PERIODS, prevalence
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._study import Figure, Grid, Row, Section, Study, one_of, rows_of
+from affectlib.analysis.report._study import (
+    LABELLED,
+    Figure,
+    Grid,
+    Number,
+    Row,
+    Section,
+    Statement,
+    Study,
+    is_labelled,
+    one_of,
+    rows_of,
+)
+from affectlib.taxonomy import EMOTIONAL
 
 _BEST = ("ppi", "rogan_gladen", "gold", "naive")
 _BINS = 10
+_CONFIDENCE = 0.95
+_THIN = 30
+_FEWEST_PERIODS = 3
+_OWN_SHARE = "own_share"
 _FEW_DAYS, _FEW_WEEKS = timedelta(days=28), timedelta(weeks=40)
 
 
@@ -23,6 +47,23 @@ def headline(found: Sequence[Row]) -> Row:
     return next((row for row in rows if row and row["estimate"] is not None), found[0])
 
 
+def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
+    """Return the share of each group by the best method; rows without a group are left out."""
+    found = rows_of(
+        prevalence(
+            labels,
+            study.gold,
+            measured=study.measured,
+            by=column,
+            min_users=study.min_users,
+        )
+    )
+    groups: dict[Any, list[Row]] = {}
+    for row in found:
+        groups.setdefault(row[column], []).append(row)
+    return [headline(rows) for rows in groups.values()]
+
+
 def overall(study: Study) -> tuple[Section, Row]:
     """Say how common charge is, by every method that can be had; also return the best row."""
     words = study.words
@@ -30,29 +71,29 @@ def overall(study: Study) -> tuple[Section, Row]:
         prevalence(study.labels, study.gold, measured=study.measured, min_users=study.min_users)
     )
     best = headline(found)
-    corrected = best["method"] != "naive"
+    corrected = best["method"] != "naive" and best["estimate"] is not None
     naive = one_of(found, method="naive") or best
     users = "overall.users" if study.people is not None else "overall.no_users"
     text = [" ".join([words("overall.text"), words(users, units=study.units)])]
     if corrected:
+        up = best["estimate"] > (naive["estimate"] or 0)
         text.append(
             words(
-                "overall.corrected",
+                "overall.corrected_up" if up else "overall.corrected",
                 naive=words.share(naive),
                 best=words.share(best),
                 units=study.units,
             )
         )
-    notes = [words("overall.naive_only")] if not corrected else []
-    notes.append(words("overall.labels"))
-    if study.measured is not None:
+    notes = [] if corrected else [words("overall.naive_only")]
+    if study.measured is not None and study.gold is None:
         notes.append(words("overall.shift"))
     labels = [words(f"method.{row['method']}") for row in found]
     figure = Figure(
         _plots.dots(
             "overall",
             labels,
-            _plots.Points.of(found),
+            _plots.Points.of(found, labelled=not corrected),
             words,
             words("axis.share", units=study.units),
         ),
@@ -71,39 +112,38 @@ def overall(study: Study) -> tuple[Section, Row]:
             for label, row in zip(labels, found, strict=True)
         ],
     )
+    numbers = [Number.of(row, "share") for row in found]
     finding = None
-    if best["estimate"] is not None:
-        finding = words(
-            "overall.finding" if corrected else "overall.finding_naive",
+    if corrected:
+        sentence = words(
+            "overall.finding",
             units=study.units,
             share=words.share(best),
             interval=words.interval(best),
             method=words(f"method.{best['method']}"),
         )
+        finding = Statement(sentence, [Number.of(best, "share")])
     shown = [] if all(row["estimate"] is None for row in found) else [figure]
-    return Section("overall", words("overall.title"), text, shown, [grid], notes, finding), best
+    title = words("overall.title")
+    return Section("overall", title, text, shown, [grid], notes, finding, numbers), best
 
 
 def over_time(study: Study) -> Section | None:
-    """Show the share labelled charged by day, week or month; None without times."""
+    """Show the share by day, week or month, and a line through all of them; None without times."""
     words = study.words
-    if study.time not in study.labels.collect_schema().names():
+    period = _period(study)
+    if period is None:
         return None
-    span = study.labels.select(
-        pl.col(study.time).min().alias("first"), pl.col(study.time).max().alias("last")
-    ).collect()
-    first, last = span.row(0)
-    if first is None or last - first < timedelta(days=2):
-        return None
-    period = "day" if last - first < _FEW_DAYS else "week" if last - first < _FEW_WEEKS else "month"
-    dated = study.labels.filter(pl.col(study.time).is_not_null())
-    found = rows_of(prevalence(dated, by=period, min_users=study.min_users))
+    found = [row for row in best_by(study, study.labels, period) if row[period] is not None]
+    labelled = is_labelled(found)
     ticks = [_tick(row[period], period, study) for row in found]
+    points = _plots.Points.of(found, labelled=labelled)
+    name = words(f"period.{period}")
+    axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
+    caption = "time.caption_labelled" if labelled else "time.caption"
     figure = Figure(
-        _plots.band(
-            "time", ticks, _plots.Points.of(found), words, words("axis.labelled", units=study.units)
-        ),
-        words("time.caption", period=words(f"period.{period}"), units=study.units),
+        _plots.band("time", ticks, points, words, axis),
+        words(caption, period=name, units=study.units),
     )
     grid = Grid(
         words("time.grid"),
@@ -111,31 +151,92 @@ def over_time(study: Study) -> Section | None:
         [(tick, *_share_cells(row, study)) for tick, row in zip(ticks, found, strict=True)],
         folded=True,
     )
-    ends = [row for row in found if row["estimate"] is not None]
-    finding = None
-    if len(ends) > 1:
-        finding = words(
-            "time.finding",
-            first=words.share(ends[0]),
-            first_interval=words.interval(ends[0]),
-            last=words.share(ends[-1]),
-            last_interval=words.interval(ends[-1]),
-            period=words(f"period.{period}"),
+    numbers = [Number.of(row, "share", row[period].date().isoformat()) for row in found]
+    text = [words("time.text", period=name)]
+    finding = _change(study, found, labelled)
+    if finding is not None:
+        text.append(finding.text)
+        numbers += finding.numbers
+    notes = [words("note.labelled" if labelled else "note.same_errors")]
+    notes += [] if points.enough else [words("note.left_out")]
+    return Section(
+        "time",
+        words("time.title"),
+        text,
+        [figure] if points.enough else [],
+        [grid],
+        notes,
+        finding,
+        numbers,
+    )
+
+
+def _period(study: Study) -> str | None:
+    """Choose days, weeks or months, so that each has enough users; None if there are no times."""
+    if study.time not in study.labels.collect_schema().names():
+        return None
+    time = pl.col(study.time)
+    first, last = study.labels.select(time.min(), time.max().alias("last")).collect().row(0)
+    if first is None or last - first < timedelta(days=2):
+        return None
+    names = ["day"] if last - first < _FEW_DAYS else []
+    names += ["week"] if last - first < _FEW_WEEKS else []
+    for name in names:
+        user = pl.col("user_id") if study.people is not None else pl.int_range(pl.len())
+        sizes = (
+            study.labels.filter(time.is_not_null())
+            .group_by(time.dt.truncate(PERIODS[name]).alias("_period"))
+            .agg(user.n_unique().alias("users"))
+            .collect()["users"]
+            .to_numpy()
         )
-    text = [words("time.text", period=words(f"period.{period}"))]
-    text += [finding] if finding else []
-    return Section("time", words("time.title"), text, [figure], [grid], finding=finding)
+        if np.median(sizes) >= max(_THIN, study.min_users):
+            return name
+    return names[-1] if last - first < _FEW_DAYS else "month"
+
+
+def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | None:
+    """Say how the share changed, by a line through all labels, corrected for their errors."""
+    if labelled or study.errors is None or len(found) < _FEWEST_PERIODS:
+        return None
+    if any(row["suppressed"] for row in found):
+        found = [row for row in found if not row["suppressed"]]
+    words, time = study.words, pl.col(study.time)
+    first, last = study.labels.select(time.min(), time.max().alias("last")).collect().row(0)
+    rows = user_keys(labels_table(study.labels).labelled()).rows.filter(time.is_not_null())
+    span = (last - first).total_seconds()
+    place = ((time - first).dt.total_seconds() / span).alias("place")
+    users = rows.select("_user", place, "charged").collect()
+    slope, error = share_change(users)
+    if users["_user"].n_unique() < max(study.min_users, 3) or not np.isfinite(error):
+        return None
+    change = study.errors.difference(slope, error, _CONFIDENCE)
+    method = "ppi" if study.gold is not None else "rogan_gladen"
+    row = asdict(change) | {"method": method, "suppressed": False}
+    name = "time.rose" if change.low > 0 else "time.fell" if change.high < 0 else "time.flat"
+    middle, interval = words.difference(row)
+    sentence = words(
+        name,
+        units=study.units,
+        change=middle,
+        interval=interval,
+        first=words.day(first),
+        last=words.day(last),
+    )
+    number = Number.of(row, "change from first to last day")
+    return Statement(sentence, [replace(number, users=users["_user"].n_unique())])
 
 
 def by_groups(study: Study) -> Iterator[Section]:
     """Compare the groups of every column to group by."""
     words = study.words
     for place, column in enumerate(study.groups):
-        found = rows_of(prevalence(study.labels, by=column, min_users=study.min_users))
+        found = best_by(study, study.labels, column)
+        labelled = is_labelled(found)
         labels = [words("unknown") if row[column] is None else str(row[column]) for row in found]
         grids = [
             Grid(
-                words("groups.grid"),
+                words("groups.grid_labelled" if labelled else "groups.grid"),
                 [column, *_share_head(study)],
                 [
                     (label, *_share_cells(row, study))
@@ -143,27 +244,31 @@ def by_groups(study: Study) -> Iterator[Section]:
                 ],
             )
         ]
-        text = [words("groups.text", column=column)]
+        numbers = [Number.of(row, "share", name) for name, row in zip(labels, found, strict=True)]
+        text = [words("groups.text_labelled" if labelled else "groups.text", column=column)]
         if (compared := _compared(study, column)) is not None:
-            grids.append(compared)
-            text.append(words("groups.compared"))
+            grid, differences = compared
+            grids.append(grid)
+            numbers += differences
+            text.append(words("groups.compared", units=study.units))
+        points = _plots.Points.of(found, labelled=labelled)
+        axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
+        caption = "groups.caption_labelled" if labelled else "groups.caption"
         figure = Figure(
-            _plots.dots(
-                f"group{place}",
-                labels,
-                _plots.Points.of(found),
-                words,
-                words("axis.labelled", units=study.units),
-            ),
-            words("groups.caption", column=column, units=study.units),
+            _plots.dots(f"group{place}", labels, points, words, axis),
+            words(caption, column=column, units=study.units),
         )
+        notes = [words("note.labelled" if labelled else "note.same_errors")]
+        notes += [words("note.association")]
+        notes += [] if points.enough else [words("note.left_out")]
         yield Section(
             f"group-{place}",
             words("groups.title", column=column),
             text,
-            [figure],
+            [figure] if points.enough else [],
             grids,
-            [words("note.association")],
+            notes,
+            numbers=numbers,
         )
 
 
@@ -204,39 +309,68 @@ def calibrated(study: Study) -> Section | None:
         )
     ]
     text = [words("calibration.text")]
+    numbers = [
+        Number.of(row, "share of hand labels", _bin(row["bin"], study), "gold") for row in found
+    ]
     return Section(
-        "calibration", words("calibration.title"), text, figures if shown else [], [grid]
+        "calibration",
+        words("calibration.title"),
+        text,
+        figures if shown else [],
+        [grid],
+        numbers=numbers,
     )
 
 
-def _compared(study: Study, column: str) -> Grid | None:
-    """Compare users of a group with those of the largest one, if a user has one group."""
+def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
+    """Compare users of a group with those of the largest one, if a user has one group.
+
+    The share of a user's rows is that of the group's own figure, corrected in the same way.
+    """
     if study.participants is None or column not in study.participants.columns:
         return None
     words = study.words
     users = study.participants.filter(pl.col(column).is_not_null())
     if users[column].n_unique() < 2:
         return None
-    outcomes = ["any_rate", "turn_rate", "messages"]
-    found = rows_of(compare(users, column, outcomes=outcomes, min_users=study.min_users))
-    rows = []
+    shares = (
+        study.labels.filter(pl.col("label").is_not_null())
+        .group_by("user_id")
+        .agg((pl.col("label") == EMOTIONAL).mean().alias(_OWN_SHARE))
+        .collect()
+    )
+    users = users.drop(_OWN_SHARE, strict=False).join(shares, on="user_id", how="left")
+    found = rows_of(
+        compare(users, column, outcomes=[_OWN_SHARE, "messages"], min_users=study.min_users)
+    )
+    cells, numbers = [], []
     for row in found:
-        rate = row["outcome"] != "messages"
-        rows.append(
+        method = LABELLED
+        if row["outcome"] == _OWN_SHARE and study.errors is not None and row["low"] is not None:
+            error = (row["high"] - row["low"]) / 2 / norm.ppf((1 + _CONFIDENCE) / 2)
+            row = row | asdict(study.errors.difference(row["estimate"], error, _CONFIDENCE))
+            method = "ppi" if study.gold is not None else "rogan_gladen"
+        name = f"outcome.{row['outcome']}"
+        if row["outcome"] == _OWN_SHARE and method == LABELLED:
+            name = "outcome.own_share_labelled"
+        outcome = words(name, units=study.units)
+        rate = row["outcome"] == _OWN_SHARE
+        group = words(
+            "groups.against", outcome=outcome, group=row["group"], reference=row["reference"]
+        )
+        cells.append(
             (
-                words(
-                    "groups.against",
-                    outcome=words(f"outcome.{row['outcome']}"),
-                    group=row["group"],
-                    reference=row["reference"],
-                ),
+                group,
                 *(words.difference(row) if rate else (words.value(row, 1), words.reach(row, 1))),
                 "–" if row["effect"] is None else words.number(row["effect"], 2),
                 words.p(row["q"]),
             )
         )
+        measure = f"difference between users: {row['outcome']}"
+        against = f"{row['group']} against {row['reference']}"
+        numbers.append(Number.of(row, measure, against, method if rate else "counted"))
     head = ("head.comparison", "head.difference", "head.interval", "head.effect", "head.q")
-    return Grid(words("groups.differences"), [words(name) for name in head], rows)
+    return Grid(words("groups.differences"), [words(name) for name in head], cells), numbers
 
 
 def _bin(place: int, study: Study) -> str:

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
-from affectlib.analysis.prevalence import Accuracy
+from affectlib.analysis._correction import Errors
+from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.report._words import Words
 from affectlib.corpus.rows import RowLevel
 
 Row = Mapping[str, Any]
+
+_DIGITS = 12
+
+LABELLED = "labelled"
+"""The method of what is not corrected for label error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of label error.
+
+    Attributes:
+        gold: Labels that people gave, None if there are none.
+        measured: What the classifier did elsewhere, None if it is not known.
+        measured_messages: The same on messages.
+    """
+
+    gold: Any
+    measured: Accuracy | None
+    measured_messages: Accuracy | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +48,8 @@ class Study:
         participants: A row a user of whom more is known, with that; all of `people` if nothing is.
         gold: Labels that people gave, None if there are none.
         measured: What the classifier did elsewhere, None if it is not known.
+        errors: What is known of the errors of the labels, None if nothing is.
+        message_errors: The same of labels of messages.
         groups: Columns to group by.
         outcomes: Columns of the users to explain.
         controls: Columns of the users to hold constant.
@@ -42,6 +65,8 @@ class Study:
     participants: pl.DataFrame | None
     gold: Any
     measured: Accuracy | None
+    errors: Errors | None
+    message_errors: Errors | None
     groups: Sequence[str]
     outcomes: Sequence[str]
     controls: Sequence[str]
@@ -64,6 +89,69 @@ class Study:
     def time(self) -> str:
         """Name of the column of times."""
         return "timestamp" if self.level == "message" else "started_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A figure of the report, as its data block and its tables hold it.
+
+    Attributes:
+        measure: What it is.
+        estimate: The figure, None where it is not shown.
+        low: Lower end of its interval.
+        high: Upper end.
+        group: Which group, period or part it is of, None for all.
+        units: How many rows are behind it.
+        users: How many users.
+        method: What took label error out, ``labelled`` if nothing did.
+        section: Id of the section in the page, filled in there.
+    """
+
+    measure: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    group: str | None = None
+    units: int | None = None
+    users: int | None = None
+    method: str = LABELLED
+    section: str = ""
+
+    def within(self, section: str) -> Number:
+        """Return it as part of a section, without digits that depend on the order of a sum."""
+        low, high, estimate = (
+            None if value is None else round(value, _DIGITS)
+            for value in (self.low, self.high, self.estimate)
+        )
+        return replace(self, section=section, estimate=estimate, low=low, high=high)
+
+    @classmethod
+    def of(cls, row: Row, measure: str, group: str | None = None, method: str = LABELLED) -> Number:
+        """Take a row of an analysis; its own method counts if it has one."""
+        own = row.get("method", method)
+        return cls(
+            measure,
+            row["estimate"],
+            row["low"],
+            row["high"],
+            group,
+            row.get("units"),
+            row.get("users"),
+            LABELLED if own == "naive" else own,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of the summary.
+
+    Attributes:
+        text: The sentence.
+        numbers: The figures that it gives, each corrected for label error.
+    """
+
+    text: str
+    numbers: Sequence[Number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +196,7 @@ class Section:
         grids: Its tables.
         notes: What the reader must know to read it right.
         finding: What it adds to the summary, if anything.
+        numbers: Its figures.
     """
 
     name: str
@@ -116,7 +205,8 @@ class Section:
     figures: Sequence[Figure] = ()
     grids: Sequence[Grid] = ()
     notes: Sequence[str] = field(default_factory=tuple)
-    finding: str | None = None
+    finding: Statement | None = None
+    numbers: Sequence[Number] = ()
 
 
 def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -129,3 +219,8 @@ def one_of(rows: Iterable[Row], **values: Any) -> Row | None:
     return next(
         (row for row in rows if all(row[name] == value for name, value in values.items())), None
     )
+
+
+def is_labelled(rows: Iterable[Row]) -> bool:
+    """Tell whether figures count labels, their errors included."""
+    return all(row["method"] == "naive" for row in rows)

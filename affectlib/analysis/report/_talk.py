@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import polars as pl
+from scipy.stats import norm
 
+from affectlib.analysis._correction import Apparent
 from affectlib.analysis._frames import labels_table
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._study import Figure, Grid, Section, Study, one_of, rows_of
+from affectlib.analysis.report._study import (
+    LABELLED,
+    Figure,
+    Grid,
+    Number,
+    Row,
+    Section,
+    Study,
+    one_of,
+    rows_of,
+)
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
 from affectlib.taxonomy import CUES, EMOTIONAL
@@ -41,18 +53,22 @@ def within(study: Study) -> Section | None:
         trajectory(study.messages, cue_threshold=study.thresholds, min_users=study.min_users)
     )
     first = rows_of(onset(study.messages, min_users=study.min_users))
-    lines, rows = [], []
+    lines, rows, numbers = [], [], []
     for role, measure in _FOLLOWED:
         parts = [one_of(found, part=p, role=role, measure=measure) for p in _PARTS]
         shown = [part for part in parts if part is not None]
         if len(shown) < len(_PARTS):
             continue
-        name = words(f"followed.{measure}")
-        lines.append(_plots.Points.of(shown, name))
-        rows += [
-            (f"{name}, {words(f'part.{part}')}", words.share(row), words.interval(row))
-            for part, row in zip(_PARTS, shown, strict=True)
-        ]
+        corrected = measure == "charged" and study.message_errors is not None
+        if corrected:
+            shown = [_corrected(study, row) for row in shown]
+        name = words("followed.charged" if corrected else f"followed.{measure}_labelled")
+        lines.append(_plots.Points.of(shown, name, labelled=not corrected))
+        for part, own in zip(_PARTS, shown, strict=True):
+            title = f"{name}, {words(f'part.{part}')}"
+            rows.append((title, words.share(own), words.interval(own)))
+            method = "rogan_gladen" if corrected else LABELLED
+            numbers.append(Number.of(own, f"share of messages: {measure}", part, method))
     figure = Figure(
         _plots.series(
             "trajectory",
@@ -66,21 +82,40 @@ def within(study: Study) -> Section | None:
     )
     head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
     turned = one_of(first, measure="turns personal")
-    text = [words("within.text")]
-    finding = None
-    if turned is not None and turned["estimate"] is not None:
-        finding = words(
-            "within.finding", share=words.share(turned), interval=words.interval(turned)
-        )
-        text.append(finding)
     begun = [
         (words(f"onset.{name}"), words.share(row), words.interval(row))
         for name in _ONSETS
         if (row := one_of(first, measure=_measure(name))) is not None
     ]
+    if turned is not None:
+        begun.append((words("onset.turned"), words.share(turned), words.interval(turned)))
+    numbers += [Number.of(each, f"onset: {each['measure']}") for each in first]
     grids = [Grid(words("within.grid"), head, rows, folded=True)]
     grids += [Grid(words("within.onset"), head, begun)] if begun else []
-    return Section("within", words("within.title"), text, [figure], grids, study.cue_notes, finding)
+    enough = any(line.enough for line in lines)
+    notes = [words("within.labelled"), *study.cue_notes]
+    notes += [] if enough else [words("note.left_out")]
+    return Section(
+        "within",
+        words("within.title"),
+        [words("within.text")],
+        [figure] if enough else [],
+        grids,
+        notes,
+        numbers=numbers,
+    )
+
+
+def _corrected(study: Study, row: Row) -> Row:
+    """Take label error out of a share of messages."""
+    if study.message_errors is None or row["estimate"] is None:
+        return row
+    share = row["estimate"]
+    # How many independent messages would give this interval.
+    error = max((row["high"] - row["low"]) / 2 / norm.ppf(0.975), 1e-9)
+    inner = max(share * (1 - share), 1.0 / row["units"])
+    called = Apparent(share, row["units"], float(min(inner / error**2, row["units"])))
+    return {**row, **asdict(study.message_errors.share(called, 0.95))}
 
 
 def _has_thirds(messages: pl.LazyFrame) -> bool:
@@ -144,7 +179,11 @@ def cues(study: Study) -> Section | None:
         [words("cues.text", units=study.units)],
         figures,
         [Grid(words("cues.grid", units=study.units), head, rows)],
-        study.cue_notes,
+        [words("note.labelled"), *study.cue_notes],
+        numbers=[
+            Number(f"share that shows {name}", None if name in few else counts[name], None, None)
+            for name in known
+        ],
     )
 
 

@@ -1,0 +1,306 @@
+"""What label error does to a share, and how it is taken out. All of analysis goes through here.
+
+A share of labels, q, and the true share, p, belong together by the classifier's sensitivity and
+specificity: ``q = p * sensitivity + (1 - p) * (1 - specificity)`` (Rogan and Gladen, American
+Journal of Epidemiology 107, 1978, pp. 71-76). `Errors` holds what is known of the two as draws from
+their distribution; a figure is computed for every draw, and its interval is what the draws span.
+
+- Without gold labels, the draws come from the counts that were measured elsewhere.
+- With gold labels, they come from the precision among the rows called emotional and the share
+  missed among the others, as the gold labels show them, with the measured counts as prior where
+  they are known (Gelman and Carpenter, Journal of the Royal Statistical Society C 69, 2020, pp.
+  1269-1283). These count half, as they are of other transcripts (a power prior; Ibrahim and Chen,
+  Statistical Science 15, 2000, pp. 46-60). Where the gold sample is large, it decides; where it
+  holds few emotional rows, or none, the prior does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from affectlib.analysis._intervals import Estimate, Floats, kish
+from affectlib.analysis.accuracy import Accuracy
+
+__all__ = ["Apparent", "Errors", "GoldUnits", "Target"]
+
+Target: TypeAlias = Literal["corpus", "population"]
+"""What a figure is of: these transcripts, or all that users like these would write."""
+
+_DRAWS = 4000
+_GRID = 80
+_PRIOR_COUNTS = 0.5
+_NEUTRAL = 1 / 3
+_TRUSTED_EVENTS = 3
+_LEAST_POWER = 0.05
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Apparent:
+    """A share of labels.
+
+    Attributes:
+        share: Share that the classifier calls emotional.
+        units: How many units it is of.
+        size: How many independent units would say as much of the population; infinite where the
+            figure is of the corpus.
+    """
+
+    share: float
+    units: float
+    size: float = inf
+
+
+@dataclass(frozen=True, slots=True)
+class GoldUnits:
+    """Units with a gold label.
+
+    Attributes:
+        user: A number for each one's user, shape ``[gold]``.
+        truth: 1.0 if it is truly emotional, shape ``[gold]``.
+        called: Whether the classifier calls it emotional, shape ``[gold]``.
+        predicted: What the classifier makes of it, from 0 to 1, shape ``[gold]``.
+        weight: How many units of the corpus it stands for, shape ``[gold]``.
+        by_row: Whether rows were drawn one by one; else users were, and count as one each where
+            nothing tells how far their rows differ.
+    """
+
+    user: NDArray[np.uint64]
+    truth: Floats
+    called: NDArray[np.bool_]
+    predicted: Floats
+    weight: Floats
+    by_row: bool = True
+
+    def of(self, called: bool) -> GoldUnits:
+        """Return those that the classifier called emotional, or the others."""
+        own = self.called == called
+        return GoldUnits(
+            self.user[own],
+            self.truth[own],
+            self.called[own],
+            self.predicted[own],
+            self.weight[own],
+            self.by_row,
+        )
+
+    @property
+    def size(self) -> float:
+        """How many evenly weighted draws they are worth."""
+        if self.by_row:
+            return kish(self.weight)
+        _, places = np.unique(self.user, return_inverse=True)
+        return kish(np.bincount(places, self.weight).astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """What is known of a classifier's errors.
+
+    Attributes:
+        sensitivity: Draws of the share of emotional units that it finds, shape ``[draws]``.
+        specificity: Draws of the share of others that it leaves alone, shape ``[draws]``.
+        shares: Draws of the true share in the corpus that gold labels are of, shape ``[draws]``;
+            None without gold labels.
+        centre: Sensitivity and specificity as they were measured, None with gold labels.
+        none_found: Whether there are gold labels, and none of them is emotional.
+    """
+
+    sensitivity: Floats
+    specificity: Floats
+    shares: Floats | None = None
+    centre: tuple[float, float] | None = None
+    none_found: bool = False
+
+    @classmethod
+    def measured(cls, accuracy: Accuracy) -> Errors | None:
+        """Return what counts from elsewhere say; None if they are no better than chance."""
+        rates = (
+            accuracy.true_positives / accuracy.positives,
+            accuracy.true_negatives / accuracy.negatives,
+        )
+        if sum(rates) <= 1:
+            return None
+        chance = np.random.default_rng(0)
+        found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, chance)
+        spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, chance)
+        return cls(found, spared, None, rates)
+
+    @classmethod
+    def updated(
+        cls,
+        gold: GoldUnits,
+        called: Apparent,
+        predicted: tuple[float, float],
+        prior: Accuracy | None,
+    ) -> Errors:
+        """Return what gold labels say, with counts from elsewhere as prior.
+
+        Args:
+            gold: The gold labels, drawn from the corpus.
+            called: The share of the corpus that is called emotional.
+            predicted: Mean prediction in the corpus of units called emotional, and of the others.
+            prior: What was measured elsewhere, None if it is not known.
+        """
+        places = (np.arange(_GRID) + 0.5) / _GRID
+        counts = (
+            _counts(gold.of(flag), mean)
+            for flag, mean in zip((True, False), predicted, strict=True)
+        )
+        precision, missed = (
+            stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts
+        )
+        precision, missed = (each.ravel() for each in np.meshgrid(precision, missed, indexing="ij"))
+        share = called.share
+        true = share * precision + (1 - share) * missed
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sensitivity = np.nan_to_num(share * precision / true)
+            specificity = np.nan_to_num((1 - share) * (1 - missed) / (1 - true))
+        weight = np.ones(len(true))
+        if prior is not None:
+            likely = _PRIOR_COUNTS * (
+                _log_times(prior.true_positives, sensitivity)
+                + _log_times(prior.false_negatives, 1 - sensitivity)
+                + _log_times(prior.true_negatives, specificity)
+                + _log_times(prior.false_positives, 1 - specificity)
+            )
+            weight = np.exp(likely - likely.max())
+        # Systematic resampling: as many copies of each point as its weight asks for.
+        order = np.argsort(true, kind="stable")
+        cumulated = np.cumsum(weight[order]) / weight.sum()
+        drawn = order[np.searchsorted(cumulated, (np.arange(_DRAWS) + 0.5) / _DRAWS)]
+        drawn = np.random.default_rng(0).permutation(drawn)
+        found_none = not gold.truth.any()
+        return cls(sensitivity[drawn], specificity[drawn], true[drawn], none_found=found_none)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The likeliest sensitivity and specificity."""
+        if self.centre is not None:
+            return self.centre
+        return float(np.median(self.sensitivity)), float(np.median(self.specificity))
+
+    @property
+    def power(self) -> Floats:
+        """By how much a difference of shares of labels is smaller than the true one, in draws."""
+        return np.maximum(self.sensitivity + self.specificity - 1, _LEAST_POWER)
+
+    def draws(self, called: Apparent, seed: int = 0) -> Floats:
+        """Return draws of the true share behind a share of labels, cut to 0 to 1.
+
+        Args:
+            called: The share of labels.
+            seed: Another one for each of several shares that chance has separated.
+        """
+        size = self._size(called)
+        chance = np.random.default_rng(seed + 1)
+        labels = _beta_draws(called.share * size, (1 - called.share) * size, 0.5, chance)
+        return np.clip((labels + self.specificity - 1) / self.power, 0.0, 1.0)
+
+    def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
+        """Return the true share behind a share of labels.
+
+        Args:
+            called: The share of labels.
+            confidence: Of the interval.
+            whole: Whether it is of the whole corpus that the gold labels were drawn from.
+        """
+        of_corpus = whole and self.shares is not None and called.size == inf
+        draws = self.shares if of_corpus and self.shares is not None else self.draws(called)
+        if self.centre is not None:
+            sensitivity, specificity = self.centre
+            middle = (called.share + specificity - 1) / (sensitivity + specificity - 1)
+        else:
+            middle = np.median(draws if self.shares is None or not whole else self.shares)
+        low, high = _ends(draws, confidence)
+        low = 0.0 if whole and self.none_found else low
+        return Estimate(float(np.clip(middle, low, high)), low, high)
+
+    def difference(self, estimate: float, error: float, confidence: float) -> Estimate:
+        """Return the true difference behind one of shares of labels.
+
+        Args:
+            estimate: The difference of labels.
+            error: Its standard error.
+            confidence: Of the interval.
+        """
+        places = stats.norm.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS)
+        noise = np.random.default_rng(2).permutation(places) * error
+        draws = (estimate + noise) / self.power
+        return Estimate(
+            float(estimate / max(sum(self.rates) - 1, _LEAST_POWER)), *_ends(draws, confidence)
+        )
+
+    def _size(self, called: Apparent) -> float:
+        """Return how many independent labels say as much of the rate at which labels are given.
+
+        In a corpus, it varies only as label error does. In a population, it varies between users;
+        where gold labels tell what the errors in this corpus were, only so.
+        """
+        found, spared = float(np.median(self.sensitivity)), float(np.median(self.specificity))
+        power = max(found + spared - 1, _LEAST_POWER)
+        true = float(np.clip((called.share + spared - 1) / power, 0, 1))
+        by_error = true * found * (1 - found) + (1 - true) * spared * (1 - spared)
+        inner = max(called.share * (1 - called.share), _TINY)
+        if called.size == inf:
+            return called.units * max(inner / max(by_error, _TINY), 1.0)
+        if self.shares is None:
+            return called.size
+        least = power**2 * true * (1 - true) / called.units
+        between = max(inner / called.size - by_error / called.units, least, _TINY)
+        return float(np.clip(inner / between, called.size, called.units))
+
+
+def _beta_draws(hits: float, rest: float, more: float, chance: np.random.Generator) -> Floats:
+    """Return the quantiles of a beta distribution in random order."""
+    places = (np.arange(_DRAWS) + 0.5) / _DRAWS
+    return chance.permutation(stats.beta.ppf(places, hits + more, rest + more))
+
+
+def _log_times(count: float, share: Floats) -> Floats:
+    return count * np.log(np.maximum(share, _TINY)) if count else np.zeros_like(share)
+
+
+def _ends(draws: Floats, confidence: float) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _counts(gold: GoldUnits, mean: float) -> tuple[float, float]:
+    """Return how many rows that are emotional, and that are not, the gold labels are worth.
+
+    The share is the weighted one, moved by what the predictions of the drawn rows miss from those
+    of all rows (prediction-powered inference; Angelopoulos et al., Science 382, 2023, pp. 669-674,
+    with the power tuning of PPI++, arXiv:2311.01453). Its variance tells how many rows it is worth.
+    Few events say little of a variance: it is then that of as many rows as the weights are worth.
+    """
+    if not len(gold.truth):
+        return 0.0, 0.0
+    weight = gold.weight / gold.weight.sum()
+    share = float(weight @ gold.truth)
+    size = gold.size
+    events = min(size, len(gold.truth) * min(gold.truth.mean(), 1 - gold.truth.mean()))
+    trust = events / (events + _TRUSTED_EVENTS)
+    away = gold.predicted - weight @ gold.predicted
+    squared = weight**2
+    slope = (squared * (gold.truth - share) * away).sum() / max((squared * away**2).sum(), _TINY)
+    slope = trust * float(np.clip(slope, 0.0, 1.0))
+    share = float(np.clip(share + slope * (mean - weight @ gold.predicted), 0.0, 1.0))
+    inner = share * (1 - share)
+    if not events > 0 or inner <= 0:
+        return share * size, (1 - share) * size
+    residual = weight * (gold.truth - weight @ gold.truth - slope * away)
+    _, places = np.unique(gold.user, return_inverse=True)
+    by_user = np.bincount(places, residual)
+    count = len(residual)
+    seen = max((residual**2).sum(), (by_user**2).sum()) * count / max(count - 1, 1)
+    plain = inner / size
+    variance = trust * seen + (1 - trust) * max(plain, seen)
+    worth = inner / variance
+    return share * worth, (1 - share) * worth

@@ -1,0 +1,71 @@
+"""Which model made labels, and what it knows of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from affectlib.analysis.accuracy import Accuracy, measured_accuracy
+from affectlib.corpus.rows import RowLevel
+from affectlib.model import artifacts
+
+if TYPE_CHECKING:
+    from affectlib.model.artifacts import Artifact
+
+__all__ = ["known_accuracy", "known_thresholds", "made_with", "model_name", "remember"]
+
+_KEY = b"affectlib"
+_REMEMBERED = "_affectlib_made_with"
+
+
+def remember(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
+    """Keep with a lazy frame what its Parquet file says of its making."""
+    from pyarrow.parquet import read_schema
+
+    setattr(rows, _REMEMBERED, json.loads((read_schema(file).metadata or {}).get(_KEY, "{}")))
+    return rows
+
+
+def made_with(labels: Any) -> Mapping[str, Any]:
+    """Return which model made labels, nothing if that is not known.
+
+    Args:
+        labels: What `affectlib.analysis.read_labels` returned for Parquet, or a pyarrow table read
+            from it. Other frames do not keep it.
+    """
+    found = getattr(labels, _REMEMBERED, None)
+    if found is None and type(labels).__module__.partition(".")[0] == "pyarrow":
+        found = json.loads((labels.schema.metadata or {}).get(_KEY, "{}"))
+    return found or {}
+
+
+def model_name(labels: Any) -> str | None:
+    """Return which model made labels, and where its threshold lay; None if that is not known."""
+    made = made_with(labels)
+    return f"{made['model']} {made['model_version']}, {made['operating_point']}" if made else None
+
+
+def known_accuracy(labels: Any, level: RowLevel) -> Accuracy | None:
+    """Return what the model that made labels says of its accuracy, None if that is not known."""
+    artifact = _artifact_of(made_with(labels))
+    if artifact is None:
+        return None
+    return measured_accuracy(artifact, made_with(labels)["operating_point"], level)
+
+
+def known_thresholds(labels: Any) -> Mapping[str, float]:
+    """Return from which probability the model that made labels takes each cue to be shown."""
+    artifact = _artifact_of(made_with(labels))
+    return {} if artifact is None else artifact.cue_thresholds
+
+
+def _artifact_of(made: Mapping[str, Any]) -> Artifact | None:
+    """Return the bundled model that made labels, None if it was another one."""
+    if made.get("model") not in artifacts.bundled_models():
+        return None
+    artifact = artifacts.load_artifact(made["model"])
+    return artifact if artifact.fingerprint == made["fingerprint"] else None

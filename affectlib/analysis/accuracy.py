@@ -1,0 +1,69 @@
+"""How well a classifier does, as counts, and what an artifact says of its own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from affectlib.errors import OptionError
+
+if TYPE_CHECKING:
+    from affectlib.model.artifacts import Artifact
+
+__all__ = ["Accuracy", "measured_accuracy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """What a classifier did on conversations whose true labels are known.
+
+    Attributes:
+        true_positives: Emotional ones that it called emotional.
+        false_negatives: Emotional ones that it called task.
+        true_negatives: Task ones that it called task.
+        false_positives: Task ones that it called emotional.
+    """
+
+    true_positives: float
+    false_negatives: float
+    true_negatives: float
+    false_positives: float
+
+    def __post_init__(self) -> None:
+        """Refuse counts that are negative, or none of one kind."""
+        if min(asdict(self).values()) < 0:
+            raise OptionError("the counts of an accuracy must not be negative")
+        if not self.positives or not self.negatives:
+            raise OptionError("an accuracy needs emotional conversations and others")
+
+    @property
+    def positives(self) -> float:
+        """How many were emotional."""
+        return self.true_positives + self.false_negatives
+
+    @property
+    def negatives(self) -> float:
+        """How many were not."""
+        return self.true_negatives + self.false_positives
+
+
+def measured_accuracy(
+    artifact: Artifact, operating_point: str = "balanced", level: str = "conversation"
+) -> Accuracy | None:
+    """Return what an artifact says of its own accuracy on real transcripts.
+
+    Args:
+        artifact: The artifact.
+        operating_point: Which of its operating points made the labels.
+        level: What a row of the labels is.
+
+    Returns:
+        The counts under ``measured.<operating point>.<level>`` of its ``affect.json``, None if
+        it has none.
+
+    Raises:
+        OptionError: There is no such operating point.
+    """
+    artifact.operating_point(operating_point)
+    counts = artifact.description.get("measured", {}).get(operating_point, {}).get(level)
+    return None if counts is None else Accuracy(**counts)

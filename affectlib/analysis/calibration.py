@@ -1,0 +1,81 @@
+"""Whether the classifier's probabilities can be trusted, by gold labels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from affectlib.analysis._frames import check_confidence, labels_table, user_keys
+from affectlib.analysis._intervals import NONE
+from affectlib.analysis._privacy import hidden_cells
+from affectlib.analysis.gold import gold_rows
+from affectlib.analysis.prevalence import gold_share
+from affectlib.errors import OptionError
+
+__all__ = ["calibration"]
+
+
+def calibration(
+    labels: Any,
+    gold: Any,
+    *,
+    bins: int = 10,
+    confidence: float = 0.95,
+    min_gold: int = 10,
+    min_users: int = 10,
+) -> Any:
+    """Set the classifier's probabilities against gold labels.
+
+    Args:
+        labels: Labels with ``probability``.
+        gold: As for `prevalence`.
+        bins: How many bins of equal width from 0 to 1.
+        confidence: Of the intervals.
+        min_gold: Bins with fewer gold labels are suppressed; 0 shows all.
+        min_users: Bins with gold labels of fewer users are suppressed; 0 shows all.
+
+    Returns:
+        A frame: ``bin`` (from 0), ``probability`` (weighted mean), ``estimate, low, high`` (share
+        that is emotional), ``gold`` (how many labels), ``suppressed``. Empty bins are left out;
+        of bins of too few users, mean and number are null as well.
+
+    Raises:
+        InputTypeError: `labels` or `gold` is no frame.
+        OptionError: `bins` is below 1, or `confidence` not between 0 and 1.
+        TableError: A column is missing or holds what it cannot.
+
+    Warns:
+        AnalysisWarning: User ids are missing, or the gold sample has no weights, or numbers that
+            may be charges, or rows without an answer.
+    """
+    check_confidence(confidence)
+    if bins < 1:
+        raise OptionError(f"bins must be at least 1, got {bins}")
+    source = user_keys(labels_table(labels).labelled())
+    source.require(["probability"])
+    joined = gold_rows(source, gold).with_columns(
+        bin=(pl.col("probability") * bins).floor().clip(0, bins - 1).cast(pl.Int64)
+    )
+    groups = [*joined.sort("bin").group_by(["bin"], maintain_order=True)]
+    few = hidden_cells(
+        [values for values, _ in groups],
+        [group["_user"].unique().to_numpy() for _, group in groups],
+        min_users,
+    )
+    rows = []
+    for ((place,), group), of_few in zip(groups, few, strict=True):
+        hidden = of_few or len(group) < min_gold
+        estimate = NONE if hidden else gold_share(group, confidence)
+        weight = group["weight"].to_numpy()
+        centre = float(group["probability"].to_numpy() @ weight / weight.sum())
+        rows.append(
+            {"bin": place, "probability": None if of_few else centre}
+            | asdict(estimate)
+            | {"gold": None if of_few else len(group), "suppressed": hidden}
+        )
+    kinds: dict[str, Any] = dict.fromkeys(("probability", "estimate", "low", "high"), pl.Float64)
+    return source.restore(
+        pl.DataFrame(rows, schema_overrides=kinds | {"gold": pl.Int64}).fill_nan(None)
+    )

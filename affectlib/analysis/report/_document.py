@@ -1,0 +1,147 @@
+"""A report in several forms: a page, Markdown, JSON, and a table of its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import polars as pl
+
+from affectlib._version import __version__
+from affectlib.analysis._pages import render
+from affectlib.analysis.report._study import Grid, Number, Section, Study
+from affectlib.analysis.report._talk import Excerpt
+
+__all__ = ["Report"]
+
+_COLUMNS = ("section", "measure", "group", "estimate", "low", "high", "units", "users", "method")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `affectlib.analysis.report` found.
+
+    Attributes:
+        study: What it is about.
+        title: Its title.
+        made_on: When it was made, in words.
+        made_with: Which model made the labels, None if it is not known.
+        cards: The figures at the top: the value, what it is, and its interval.
+        sections: Its parts.
+        excerpts: Messages as text, if they were asked for.
+        data: What the figures rest on.
+        missing: What it cannot say.
+    """
+
+    study: Study
+    title: str
+    made_on: str
+    made_with: str | None
+    cards: Sequence[tuple[str, str, str]]
+    sections: Sequence[Section]
+    excerpts: Sequence[Excerpt]
+    data: Grid
+    missing: Sequence[str]
+
+    def figures(self) -> pl.DataFrame:
+        """Return all figures, a row each.
+
+        ``section, measure, group, estimate, low, high, units, users, method``; the method is
+        ``labelled`` where label error was not taken out. A figure that is suppressed is null.
+        """
+        kinds = dict.fromkeys(("estimate", "low", "high"), pl.Float64())
+        counts = dict.fromkeys(("units", "users"), pl.Int64())
+        schema = {name: (kinds | counts).get(name, pl.String()) for name in _COLUMNS}
+        rows = [asdict(number) for number in self._numbers()]
+        return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)
+
+    def html(self) -> str:
+        """Return the page, which needs no network and runs no script."""
+        study = self.study
+        return render(
+            "report.html",
+            words=study.words,
+            title=self.title,
+            version=__version__,
+            made_on=self.made_on,
+            made_with=self.made_with,
+            cards=self.cards,
+            sections=self.sections,
+            findings=self._findings(),
+            excerpts=self.excerpts,
+            data=self.data,
+            missing=self.missing,
+            by_user=study.people is not None,
+            min_users=study.min_users,
+            block=self.json().replace("<", "\\u003c"),
+        )
+
+    def json(self) -> str:
+        """Return the sentences of the summary with their figures, and all figures."""
+        summary = [
+            {
+                "section": section.name,
+                "text": section.finding.text,
+                "figures": [
+                    asdict(number.within(section.name)) for number in section.finding.numbers
+                ],
+            }
+            for section in self.sections
+            if section.finding is not None
+        ]
+        found = {
+            "title": self.title,
+            "version": __version__,
+            "made_with": self.made_with,
+            "min_users": self.study.min_users,
+            "summary": summary,
+            "figures": self.figures().to_dicts(),
+            "missing": [*self.missing],
+        }
+        return json.dumps(found, ensure_ascii=False, default=str)
+
+    def markdown(self) -> str:
+        """Return sentences and tables as Markdown, without plots."""
+        words = self.study.words
+        lines = [f"# {_plain(self.title)}", words("made", date=self.made_on, version=__version__)]
+        lines += [words("made_with", model=_plain(self.made_with))] if self.made_with else []
+        lines += [f"## {words('short.title')}"]
+        lines += ["\n".join(f"- {_plain(text)}" for text in self._findings())]
+        for section in self.sections:
+            lines += [f"## {_plain(section.title)}", *map(_plain, section.text)]
+            lines += [_table(grid) for grid in section.grids]
+            lines += [f"*{_plain(note)}*" for note in section.notes]
+        for excerpt in self.excerpts:
+            quoted = "\n".join(f"> {_plain(line)}" for line in excerpt.text.splitlines())
+            lines += [quoted, _plain(excerpt.place)]
+        lines += [f"## {words('data.title')}", _table(self.data)]
+        lines += ["\n".join(f"- {_plain(text)}" for text in self.missing)]
+        lines += [f"## {words('limits.title')}"]
+        lines += ["\n".join(f"- {words(f'limits.{name}')}" for name in _LIMITS)]
+        return "\n\n".join(line for line in lines if line) + "\n"
+
+    def _findings(self) -> list[str]:
+        found = [section.finding.text for section in self.sections if section.finding is not None]
+        return found or [self.study.words("short.none")]
+
+    def _numbers(self) -> list[Number]:
+        return [
+            number.within(section.name) for section in self.sections for number in section.numbers
+        ]
+
+
+_LIMITS = ("labels", "who", "cause", "person")
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#"})
+
+
+def _plain(text: object) -> str:
+    """Return text in which nothing is Markdown."""
+    return " ".join(str(text).split()).translate(_MARKS)
+
+
+def _table(grid: Grid) -> str:
+    head = "| " + " | ".join(_plain(name) for name in grid.head) + " |"
+    rule = "|" + "---|" * len(grid.head)
+    rows = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in grid.rows]
+    return "\n".join([f"**{_plain(grid.caption)}**", "", head, rule, *rows])

@@ -1,0 +1,101 @@
+"""Any number of people who labelled the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from affectlib import cli
+from affectlib.analysis import AnalysisWarning, agreement, majority, prevalence, simulate
+from affectlib.errors import OptionError
+
+PEOPLE = simulate(60, seed=1, prevalence=0.3)
+TRUTH = PEOPLE.gold_conversations.head(120)
+
+
+def sheet(seed: int, mistakes: float = 0.1) -> pl.DataFrame:
+    """The truth with some answers turned round."""
+    turned = np.random.default_rng(seed).random(len(TRUTH)) < mistakes
+    other = pl.when(pl.col("gold") == "task").then(pl.lit("emotional")).otherwise(pl.lit("task"))
+    return TRUTH.with_columns(
+        gold=pl.when(pl.Series(turned)).then(other).otherwise("gold"), annotator=pl.lit(f"p{seed}")
+    )
+
+
+def test_three_people_against_the_formulas() -> None:
+    sheets = [sheet(seed) for seed in range(3)]
+    found = {row["measure"]: row for row in agreement(*sheets).to_dicts()}
+    assert [*found] == [
+        "observed agreement",
+        "agreement on emotional",
+        "Fleiss' kappa",
+        "Krippendorff's alpha",
+    ]
+    votes = np.array([(each["gold"] == "emotional").to_numpy() for each in sheets]).sum(axis=0)
+    agreed = (votes * (votes - 1) + (3 - votes) * (2 - votes)) / 6
+    assert found["observed agreement"]["estimate"] == pytest.approx(agreed.mean())
+    share = votes.mean() / 3
+    expected = share**2 + (1 - share) ** 2
+    kappa = (agreed.mean() - expected) / (1 - expected)
+    assert found["Fleiss' kappa"]["estimate"] == pytest.approx(kappa)
+    size = 3 * len(votes)  # alpha is kappa, but for the small-sample correction of chance
+    alpha = 1 - (1 - agreed.mean()) / ((1 - expected) * size / (size - 1))
+    assert found["Krippendorff's alpha"]["estimate"] == pytest.approx(alpha)
+    for row in found.values():
+        assert row["low"] < row["estimate"] < row["high"]
+
+
+def test_rows_that_not_all_answered_count_for_alpha_and_not_for_fleiss() -> None:
+    sheets = [sheet(0), sheet(1), sheet(2).head(60)]
+    every = {row["measure"]: row["estimate"] for row in agreement(*sheets).to_dicts()}
+    short = [each.head(60) for each in sheets]
+    half = {row["measure"]: row["estimate"] for row in agreement(*short).to_dicts()}
+    assert every["Fleiss' kappa"] == pytest.approx(half["Fleiss' kappa"])
+    assert every["Krippendorff's alpha"] != pytest.approx(half["Krippendorff's alpha"])
+
+
+def test_one_sheet_is_too_few() -> None:
+    with pytest.raises(OptionError, match="two sheets or more, got 1"):
+        agreement(TRUTH)
+
+
+def test_the_majority_is_nearer_the_truth_and_keeps_the_votes() -> None:
+    sheets = [sheet(seed) for seed in range(3)]
+    found = majority(*sheets)
+    assert found.columns == ["record", "conversation_id", "weight", "gold", "answers", "emotional"]
+    both = TRUTH.join(found, on="record", suffix="_voted")
+    wrong = (both["gold"] != both["gold_voted"]).mean()
+    assert wrong < min((TRUTH["gold"] != each["gold"]).mean() for each in sheets)
+    votes = found["emotional"].to_numpy()
+    assert ((votes >= 2) == (found["gold"] == "emotional").to_numpy()).all()
+    with pytest.warns(AnalysisWarning, match="as many answers of one kind as of the other"):
+        assert majority(*sheets[:2])["gold"].null_count() > 0
+
+
+@pytest.mark.filterwarnings(r"ignore:\d+ of \d+ gold labels:affectlib.analysis.AnalysisWarning")
+def test_a_gold_sheet_of_several_people_counts_as_most_of_them_say() -> None:
+    sheets = [sheet(seed) for seed in range(3)]
+    long = pl.concat(sheets)
+    expected = prevalence(PEOPLE.conversations, majority(*sheets), min_users=0)
+    assert prevalence(PEOPLE.conversations, long, min_users=0).equals(expected)
+    with pytest.warns(AnalysisWarning, match=r"gold: \d+ of 120 rows have as many answers"):
+        prevalence(PEOPLE.conversations, pl.concat(sheets[:2]), min_users=0)
+
+
+def test_the_command_writes_what_most_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = []
+    for seed in range(3):
+        paths.append(str(tmp_path / f"filled-{seed}.csv"))
+        sheet(seed).write_csv(paths[-1])
+    output = tmp_path / "gold.csv"
+    assert cli.main(["agreement", *paths, "-o", str(output)]) == 0
+    out = capsys.readouterr().out
+    assert "120 rows answered by two or more" in out
+    assert "Fleiss' kappa" in out
+    assert pl.read_csv(output)["answers"].to_list() == [3] * 120
+    assert cli.main(["agreement", *paths, "-o", str(output)]) == 2

@@ -1,0 +1,126 @@
+"""What the report says agrees with its figures, in every form."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+import pytest
+
+from affectlib import cli
+from affectlib.analysis import Accuracy, prevalence, report_page, sample, simulate
+from affectlib.analysis.report._words import Words
+from tests.analysis.test_report import bare, cells, full, population, text_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.parquet"
+    population().conversations.write_parquet(path)
+    return path
+
+
+def block(page: str) -> dict[str, Any]:
+    """Return what the page holds as data."""
+    found = page.split('id="figures">')[1].split("</script>")[0]
+    return cast(dict[str, Any], json.loads(found))
+
+
+@cache
+def corrected(lang: str) -> str:
+    """A page on which every kind of statement can be made."""
+    people = simulate(400, seed=3, prevalence=0.2)
+    gold = sample(people.conversations, 400, seed=1).drop("gold")
+    with pytest.MonkeyPatch.context() as patch:
+        accuracy = Accuracy(80, 20, 980, 20)
+        patch.setattr(
+            sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: accuracy
+        )
+        return report_page(
+            people.conversations,
+            messages=people.messages,
+            participants=people.participants.drop("growing"),
+            gold=gold.join(people.gold_conversations, on=["record", "conversation_id"]),
+            by=["modality"],
+            outcomes=["loneliness_end"],
+            lang=lang,
+        )
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_statements_agree_with_the_data_block_and_with_the_tables(lang: str) -> None:
+    words, data, page = Words(lang), block(corrected(lang)), text_of(corrected(lang))
+    assert {found["section"] for found in data["summary"]} == {
+        "overall",
+        "time",
+        "deciles",
+        "outcome-0",
+    }
+    for found in data["summary"]:
+        assert page.count(found["text"].replace("\u202f", " ").replace("\u00a0", " ")) >= 1
+        assert found["figures"]
+        for figure in found["figures"]:
+            assert figure["method"] in ("ppi", "rogan_gladen", "calibrated")
+            assert figure in data["figures"]
+            shown = [words.share(figure), words.interval(figure)]
+            if found["section"] == "time":
+                shown = [*words.difference(figure)]
+            if found["section"].startswith("outcome"):
+                shown = [words.value(figure, 3), words.reach(figure, 3)]
+            assert all(text in found["text"] for text in shown), found
+            if found["section"] in ("overall", "deciles"):
+                row = next(
+                    row
+                    for row in cells(corrected(lang), found["section"]).values()
+                    if row[0] == shown[0] and row[1] == shown[1]
+                )
+                assert row
+
+
+@pytest.mark.parametrize("page", [full, bare])
+def test_what_counts_labels_is_not_in_short(page: Callable[[], str]) -> None:
+    data = block(page())
+    for found in data["summary"]:
+        assert all(figure["method"] != "labelled" for figure in found["figures"])
+    assert {"labelled"} < {*(figure["method"] for figure in data["figures"])} or page is bare
+
+
+def test_a_change_is_said_with_the_direction_of_its_interval() -> None:
+    words = Words("en")
+    (change,) = (f for f in block(corrected("en"))["summary"] if f["section"] == "time")
+    (figure,) = change["figures"]
+    name = "rose" if figure["low"] > 0 else "fell" if figure["high"] < 0 else "flat"
+    start = words(f"time.{name}", **dict.fromkeys(("units", "change", "interval"), "…"), **DATES)
+    assert change["text"].split("charged")[1].split()[0] == start.split("charged")[1].split()[0]
+
+
+DATES = {"first": "…", "last": "…"}
+
+
+@pytest.mark.parametrize("form", ["html", "md", "json", "csv"])
+def test_forms_hold_the_same_figures(labels: Path, form: str) -> None:
+    output = labels.with_name(f"report.{form}")
+    assert cli.main(["report", str(labels), "-o", str(output)]) == 0
+    text = output.read_text(encoding="utf-8")
+    found = prevalence(pl.read_parquet(labels)).row(0, named=True)
+    words = Words("en")
+    digits = str(round(found["estimate"], 12))
+    expected = digits if form in ("json", "csv") else words.share(found)
+    assert expected in text
+    if form == "csv":
+        assert pl.read_csv(output).columns[:3] == ["section", "measure", "group"]
+
+
+def test_several_forms_are_written_beside_each_other(labels: Path) -> None:
+    page = labels.with_name("report.html")
+    assert cli.main(["report", str(labels), "-o", str(page), "--format", "html,csv"]) == 0
+    assert page.is_file()
+    assert page.with_suffix(".csv").is_file()
+    assert cli.main(["report", str(labels), "-o", str(page), "--format", "pdf"]) == 2

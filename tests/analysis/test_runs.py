@@ -1,0 +1,82 @@
+"""Labels of runs that did not finish, that were copied, and that say which model made them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from affectlib import cli
+from affectlib.analysis import AnalysisWarning, TableError, prevalence, read_labels, simulate
+from affectlib.analysis._made import known_accuracy, known_thresholds, model_name
+from affectlib.corpus.manifest import Manifest, Shard
+from affectlib.corpus.output import FileFacts
+from affectlib.corpus.rows import Counts
+from affectlib.model.artifacts import load_artifact
+
+PEOPLE = simulate(60, seed=1)
+
+
+def folder_of(path: Path, *, finished: bool, manifest: bool = True) -> Path:
+    """Write two shards of labels, as a run does."""
+    folder = path / "labels"
+    (folder / "conversations").mkdir(parents=True)
+    found = Manifest(folder / "_manifest.jsonl", {"input": {}, "model": {}, "options": {}})
+    for first in (0, 100):
+        name = f"conversations/part-{first:012d}.parquet"
+        PEOPLE.conversations.slice(first, 100).write_parquet(folder / name)
+        facts = FileFacts((folder / name).stat().st_size, "")
+        found.shards[first] = Shard(first, 100, {name: facts}, Counts())
+    found.finished = {} if finished else None
+    if manifest:
+        found.write()
+    return folder
+
+
+def test_a_run_that_stopped_is_refused_or_taken_with_a_warning(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, finished=False)
+    with pytest.raises(TableError, match=r"stopped after 200 records; finish it .* --resume"):
+        read_labels(folder)
+    with pytest.warns(AnalysisWarning, match="stopped after 200 records"):
+        found = read_labels(folder, unfinished=True)
+    assert len(found.collect()) == 200
+    assert cli.main(["prevalence", str(folder)]) == 2
+
+
+def test_a_run_that_finished_is_read(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, finished=True)
+    for path in (folder, folder / "conversations"):
+        assert len(read_labels(path).collect()) == 200
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_shard_that_was_copied_does_not_count_twice(tmp_path: Path, manifest: bool) -> None:
+    folder = folder_of(tmp_path, finished=True, manifest=manifest)
+    shard = folder / "conversations" / "part-000000000000.parquet"
+    shutil.copy(shard, shard.with_name("part-000000000000 (copy).parquet"))
+    with pytest.raises(TableError, match=r"\(a copy\?\)|shards with the same records"):
+        read_labels(folder)
+
+
+def test_labels_know_what_the_model_says_of_itself(tmp_path: Path) -> None:
+    artifact = load_artifact()
+    made = {"model": artifact.name, "model_version": artifact.version}
+    made |= {"fingerprint": artifact.fingerprint, "operating_point": "balanced"}
+    table = PEOPLE.conversations.to_arrow().replace_schema_metadata({"affectlib": json.dumps(made)})
+    path = tmp_path / "labels.parquet"
+    pq.write_table(table, path)
+    for labels in (read_labels(path), pq.read_table(path)):
+        assert known_thresholds(labels) == artifact.cue_thresholds
+        accuracy = known_accuracy(labels, "conversation")
+        assert accuracy is not None
+        with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
+            found = pl.DataFrame(prevalence(labels))
+        with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
+            expected = prevalence(PEOPLE.conversations, measured=accuracy)
+        assert found.equals(expected)
+    assert model_name(read_labels(path)) == f"{artifact.name} {artifact.version}, balanced"
+    assert known_accuracy(PEOPLE.conversations, "conversation") is None
