@@ -138,10 +138,11 @@ def check_shell(block: Block) -> None:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Split shell commands into words, without comments."""
+    """Split shell commands into words, without comments; several may stand on a line."""
     for line in text.replace("\\\n", " ").splitlines():
-        if words := shlex.split(line, comments=True):
-            yield words
+        for command in line.split(" && "):
+            if words := shlex.split(command, comments=True):
+                yield words
 
 
 def check_command(words: list[str], place: str) -> None:
@@ -164,7 +165,7 @@ def check_command(words: list[str], place: str) -> None:
             _options(module, arguments, place)
         case ["python", "-m", "pytest" | "http.server", *_] | ["pip-audit", *_]:
             pass
-        case ["mkdocs", "build", "--strict"]:
+        case ["mkdocs", "build", "--strict"] | ["pre-commit", "install"]:
             pass
         case ["pip", "install", *targets]:
             project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +18,9 @@ import pytest
 import affectlib
 from affectlib import analysis, cli, errors, formats
 from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models
+from tests.chromium import Page, chromium, needs_chromium
 from tests.pages import DOCS, NOT_RUN, ROOT, blocks_of, run_page
+from tests.pictures import PICTURES
 
 PAGES = sorted(DOCS.rglob("*.md"))
 ON_CLUSTERS = {"ray.md": "corpus/test_ray.py", "spark.md": "corpus/test_spark.py"}
@@ -171,6 +175,46 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, built: dict[Path, Html]) -
     assert sheets
     for sheet in sheets:
         assert re.findall(r"(?:@import|url\()\s*['\"]?(?:https?:)?//", sheet) == []
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as page:
+        yield page
+
+
+@needs_chromium
+def test_the_search_finds_a_page_in_a_folder_without_a_server(site: Path, tab: Page) -> None:
+    tab.open(site / "index.html")
+    tab.value("document.querySelector('[data-md-component=search-query]').focus()")
+    tab.send("Input.insertText", text="publish")
+    found = "document.querySelector('.md-search-result__link')?.href"
+    end = time.monotonic() + 60
+    while not (link := tab.value(found)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert urlsplit(link).path.endswith("/explanation/publishing.html")
+    assert tab.requests == []
+
+
+@needs_chromium
+def test_tables_fit_into_their_column(site: Path, built: dict[Path, Html], tab: Page) -> None:
+    wide = {}
+    for path in built:
+        tab.open(path, width=1400)
+        names = tab.value(
+            "[...document.querySelectorAll('.md-typeset__table')]"
+            ".filter(box => box.scrollWidth > box.parentElement.clientWidth)"
+            ".map(box => box.innerText.slice(0, 60))"
+        )
+        if names:
+            wide[path.relative_to(site).as_posix()] = names
+    assert wide == {}
+
+
+def test_pictures_are_small_and_each_is_made_by_the_command() -> None:
+    images = {path.name: path.stat().st_size for path in (DOCS / "images").iterdir()}
+    assert {*images} == {"architecture.svg", *(f"{name}.png" for name in PICTURES)}
+    assert max(images.values()) < 100_000
 
 
 def test_links_lead_to_pages_and_places_that_are_there(built: dict[Path, Html]) -> None:

@@ -18,10 +18,10 @@ BELOW = {
 """What each package must not import."""
 
 
-def modules(package: str) -> dict[str, Path]:
+def modules(package: str, root: Path = ROOT) -> dict[str, Path]:
     found = {}
-    for path in (ROOT / package).rglob("*.py"):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    for path in (root / package).rglob("*.py"):
+        parts = path.relative_to(root).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
