@@ -3,8 +3,8 @@
 An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
 ``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
 (``model.int8.onnx``), a card (``README.md``, with its diagram ``reliability.svg``) and
-``affect.json``: names, window layout, calibration, thresholds, and the SHA-256 of every file that
-is used. Nothing in it is pickled.
+``affect.json``: names, window layout, version of the text rules (1 if it names none), calibration,
+thresholds, and the SHA-256 of every file that is used. Nothing in it is pickled.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from affectlib.model.calibration import (
     Recalibration,
 )
 from affectlib.model.hub import HUB_ID, download
+from affectlib.model.text import TEXT_RULES
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 
@@ -257,6 +258,7 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         )
     if version < 1 or isinstance(version, bool):
         raise _ManifestError(f'"format" must be a number from 1 to {_FORMAT}, not {version}')
+    _check_text_rules(values.get("text_rules", 1))
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
         raise _ManifestError(f'"outputs" must hold {EMOTIONAL!r}, and labels and cues alone')
@@ -294,6 +296,22 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         _hashes=MappingProxyType(hashes),
         description=MappingProxyType(values),
     )
+
+
+def _check_text_rules(rules: Any) -> None:
+    """Refuse weights that learnt from text which was read in another way."""
+    if isinstance(rules, bool) or not isinstance(rules, int):
+        raise _ManifestError(f'"text_rules" must be a number, not {type(rules).__name__}')
+    if rules > TEXT_RULES:
+        raise _ManifestError(
+            f"made by a newer affectlib (text rules {rules}, this one reads by {TEXT_RULES}); "
+            "upgrade with: pip install -U affectlib"
+        )
+    if rules < TEXT_RULES:
+        raise _ManifestError(
+            f"it learnt from text read by rules {rules}, and this affectlib reads by {TEXT_RULES}; "
+            "use the affectlib that made it"
+        )
 
 
 def _cue_thresholds(values: dict[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:

@@ -9,7 +9,7 @@ length, so that little is padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from tokenizers import Tokenizer
 
 from affectlib.conversation import Conversation
 from affectlib.model.text.legible import legible
-from affectlib.model.text.spelling import drawn_in, respelled
+from affectlib.model.text.spelling import drawn_in
+from affectlib.model.text.tokens import TokenReader
 from affectlib.model.windows import Segment, WindowSettings, plan_windows
 
 __all__ = ["ROLE_TOKENS", "TARGET_TOKEN", "EncodedWindow", "WindowEncoder", "token_batches"]
@@ -28,26 +29,22 @@ ROLE_TOKENS = {"user": "<|user|>", "assistant": "<|assistant|>"}
 TARGET_TOKEN = "<|target|>"
 MAX_CHARACTERS = 20_000
 """Characters of one message that are tokenized: its beginning and end if it is longer."""
-_BEGINS_WORD = "▁"
-"""Before the pieces of Unigram vocabularies that words begin with."""
-_GOES_ON = "##"
-"""Before the pieces of WordPiece vocabularies that words go on with."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EncodedWindow:
     """A window as token ids.
 
     Attributes:
         conversation: Position of its conversation in the input.
         message: Position of its target message in the conversation.
-        ids: Its token ids.
+        ids: Its token ids, shape ``[length]``.
         truncated_tokens: Tokens of the target that no window of it reads.
     """
 
     conversation: int
     message: int
-    ids: list[int]
+    ids: NDArray[np.int32]
     truncated_tokens: int
 
 
@@ -69,7 +66,7 @@ class WindowEncoder:
         self._roles = {role: self._special(token) for role, token in ROLE_TOKENS.items()}
         self._target = self._special(TARGET_TOKEN)
         self._start, self._end = self._ends()
-        self._places = _places(self._tokenizer.get_vocab(with_added_tokens=False))
+        self._reader = TokenReader(self._tokenizer)
         self.pad_id = self._pad()
 
     def encode(
@@ -84,25 +81,20 @@ class WindowEncoder:
         Returns:
             The windows, conversation by conversation, target by target.
         """
-        texts = [
-            drawn_in(legible(message.content), self._places.get)
-            if message.role in ROLE_TOKENS
-            else ""
+        shortened = [
+            self._readable(message.content) if message.role in ROLE_TOKENS else ("", 0)
             for conversation in conversations
             for message in conversation.messages
         ]
-        shortened = [_shorten_text(text if text.strip() else "") for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(
-            [respelled(text, self._places.get) for text, _ in shortened], add_special_tokens=False
-        )
+        tokens = self._reader.read([text for text, _ in shortened])
         windows = []
         offset = 0
         for position, conversation in enumerate(conversations):
             count = len(conversation.messages)
-            ids = [encoding.ids for encoding in encodings[offset : offset + count]]
+            ids = tokens[offset : offset + count]
             unread = [
-                _estimate_tokens(characters, len(tokens))
-                for tokens, (_, characters) in zip(
+                _estimate_tokens(characters, len(message))
+                for message, (_, characters) in zip(
                     ids, shortened[offset : offset + count], strict=True
                 )
             ]
@@ -122,38 +114,41 @@ class WindowEncoder:
             ]
         return windows
 
+    def _readable(self, content: str) -> tuple[str, int]:
+        """Return a message as it looks, and how many characters of it are left out."""
+        text = drawn_in(legible(content), self._reader.places.get)
+        return _shorten_text(text if text.strip() else "")
+
     def _assemble(
         self,
         roles: Sequence[str],
-        ids: Sequence[list[int]],
+        ids: Sequence[NDArray[np.int32]],
         context: Sequence[Segment],
         target: Sequence[Segment],
-    ) -> list[int]:
-        tokens = [self._start]
+    ) -> NDArray[np.int32]:
+        parts = [self._start]
         message = -1
         for segment in context:
             if segment.message != message:
                 message = segment.message
-                tokens.append(self._roles[roles[message]])
-            tokens += ids[message][segment.start : segment.stop]
+                parts.append(self._roles[roles[message]])
+            parts.append(ids[message][segment.start : segment.stop])
         message = target[0].message
-        tokens.append(self._target if roles[message] == "user" else self._roles["assistant"])
-        for segment in target:
-            tokens += ids[message][segment.start : segment.stop]
-        tokens.append(self._end)
-        return tokens
+        parts.append(self._target if roles[message] == "user" else self._roles["assistant"])
+        parts += [ids[message][segment.start : segment.stop] for segment in target]
+        return np.concatenate([*parts, self._end])
 
-    def _special(self, token: str) -> int:
+    def _special(self, token: str) -> NDArray[np.int32]:
         identifier = self._tokenizer.token_to_id(token)
         if identifier is None:
             raise ValueError(f"the tokenizer has no token {token!r}")
-        return int(identifier)
+        return np.array([identifier], dtype=np.int32)
 
-    def _ends(self) -> tuple[int, int]:
-        ids = self._tokenizer.encode("").ids
+    def _ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        ids = np.array(self._tokenizer.encode("").ids, dtype=np.int32)
         if len(ids) != 2:
             raise ValueError("the tokenizer must put one token before and one after a text")
-        return ids[0], ids[1]
+        return ids[:1], ids[1:]
 
     def _pad(self) -> int:
         for token in ("<pad>", "[PAD]"):
@@ -179,7 +174,8 @@ def token_batches(
         ``[batch, length]``).
 
     Example:
-        >>> windows = [EncodedWindow(0, 0, [0, 5, 2], 0), EncodedWindow(0, 1, [0, 2], 0)]
+        >>> rows = np.array([0, 5, 2]), np.array([0, 2])
+        >>> windows = [EncodedWindow(0, index, ids, 0) for index, ids in enumerate(rows)]
         >>> positions, ids, mask = next(token_batches(windows, max_tokens=6, pad_id=1))
         >>> positions.tolist(), ids.tolist()
         ([1, 0], [[0, 2, 1], [0, 5, 2]])
@@ -206,21 +202,6 @@ def _pad_batch(
         ids[row, : len(tokens)] = tokens
         mask[row, : len(tokens)] = 1
     return np.asarray(batch, dtype=np.intp), ids, mask
-
-
-def _places(vocabulary: Mapping[str, int]) -> dict[str, int]:
-    """Return the place of each word in a vocabulary, whose first words are the commonest."""
-    words = {
-        piece: place
-        for piece, place in vocabulary.items()
-        if not piece.startswith((_BEGINS_WORD, _GOES_ON))
-    }
-    begun = {
-        piece.removeprefix(_BEGINS_WORD): place
-        for piece, place in vocabulary.items()
-        if piece.startswith(_BEGINS_WORD)
-    }
-    return {**words, **begun}
 
 
 def _shorten_text(text: str) -> tuple[str, int]:

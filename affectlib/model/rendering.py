@@ -76,8 +76,9 @@ class WindowRenderer:
             <|target|> hello there
             <|user|> hello there<|target|> thanks
         """
+        read_ids = window.ids.tolist()
         stretches = [
-            (marks, [*ids]) for marks, ids in groupby(window.ids[1:-1], self._marks.__contains__)
+            (marks, [*ids]) for marks, ids in groupby(read_ids[1:-1], self._marks.__contains__)
         ]
         plain, spelled = (
             "".join(
@@ -86,8 +87,8 @@ class WindowRenderer:
             )
             for read in (self._decode, self._decode_spelled)
         )
-        text = plain if self._encode(plain) == window.ids else spelled
-        exact = self._encode(text) == window.ids
+        text = plain if self._encode(plain) == read_ids else spelled
+        exact = self._encode(text) == read_ids
         return WindowText(window.message, text, exact, window.truncated_tokens)
 
     def _encode(self, text: str) -> list[int]:

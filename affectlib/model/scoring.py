@@ -164,4 +164,4 @@ def score_windows(
 
 
 def _key(window: EncodedWindow) -> bytes:
-    return blake2b(np.asarray(window.ids, dtype=np.int32).tobytes(), digest_size=16).digest()
+    return blake2b(window.ids.tobytes(), digest_size=16).digest()

@@ -14,6 +14,7 @@ from affectlib.errors import (
 )
 from affectlib.model import artifacts
 from affectlib.model.artifacts import load_artifact, save_artifact
+from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import WINDOWS, describe, write_manifest
 
@@ -79,6 +80,26 @@ def test_newer_format_says_upgrade(folder):
     write_manifest(folder, format=3)
     with pytest.raises(ArtifactCorruptError, match=r"newer affectlib.*upgrade"):
         load_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        (TEXT_RULES + 1, "newer affectlib.*text rules.*upgrade"),
+        (TEXT_RULES - 1, "use the affectlib that made it"),
+        ("1", '"text_rules" must be a number'),
+        (True, '"text_rules" must be a number'),
+    ],
+)
+def test_other_text_rules_are_refused(folder, rules, problem):
+    write_manifest(folder, text_rules=rules)
+    with pytest.raises(ArtifactCorruptError, match=problem):
+        load_artifact(folder)
+
+
+def test_text_rules_that_are_not_named_are_the_first(folder, tiny_artifact):
+    write_manifest(folder, text_rules=1)
+    assert load_artifact(folder).windows == tiny_artifact.windows
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def load_model(artifact):
 def encode(encoder, chat):
     """Return the token ids of the windows of a chat."""
     conversation = Conversation(tuple(Message(m["role"], clean_text(m["content"])) for m in chat))
-    return [window.ids for window in encoder.encode([conversation])]
+    return [window.ids.tolist() for window in encoder.encode([conversation])]
 
 
 def score(engine, ids):

@@ -294,7 +294,7 @@ def _windows_of(
     place: int, conversation: Conversation, encoder: WindowEncoder, *, user: bool
 ) -> list[Sequence[int]]:
     windows = encoder.encode([conversation], assistant_targets=not user)
-    return [window.ids for window in windows if window.message == place]
+    return [window.ids.tolist() for window in windows if window.message == place]
 
 
 def _choose(
@@ -319,7 +319,8 @@ def _dev_rows(encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
         targets = labelled.targets()
         for window in encoder.encode([labelled.conversation]):
             user = labelled.conversation.messages[window.message].role == "user"
-            yield _row(window.ids, window.ids, targets[window.message], gold, labelled, user=user)
+            ids = window.ids.tolist()
+            yield _row(ids, ids, targets[window.message], gold, labelled, user=user)
 
 
 def _row(

@@ -14,6 +14,7 @@ import onnx
 import torch
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
+from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, base_model
 from training.data.sources import sha256
@@ -77,6 +78,7 @@ def describe(
         "languages": list(recipe.languages),
         "base_model": base_model(recipe.encoder.path) or recipe.encoder.path,
         "outputs": list(OUTPUTS),
+        "text_rules": TEXT_RULES,
         "windows": recipe.windows.settings().to_dict(),
         "conversation": asdict(calibration.conversation),
         "prevalence": recipe.calibrate.prevalence,

@@ -4,7 +4,7 @@ A tokenizer cuts a word that it does not know into pieces that mean nothing. Bef
 tokenized, in training and in prediction alike,
 
 - words with drawn-out letters (``soooo``) are written in the usual way (`drawn_in`);
-- words that are one slip of the keys away from a known one are read as that (`respelled`).
+- words that are one slip of the keys away from a known one are read as that (`Speller`).
 
 Known words are never touched.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import product
 from string import ascii_lowercase
 
-__all__ = ["drawn_in", "respelled"]
+__all__ = ["Speller", "drawn_in"]
 
 Rank = Callable[[str], int | None]
 """Returns the place of a word in small letters in a vocabulary, common words first; None if it is
@@ -68,8 +69,8 @@ def drawn_in(text: str, rank: Rank) -> str:
     return _WORD.sub(usual, text)
 
 
-def respelled(text: str, rank: Rank) -> str:
-    """Return text in which unknown words are read as known ones that differ by one slip.
+class Speller:
+    """Reads unknown words as the known ones that they differ from by one slip.
 
     A slip swaps two letters that stand side by side, leaves one out, or puts one in, but for the
     first (Damerau 1964, https://doi.org/10.1145/363958.363994); of several words the commonest is
@@ -78,29 +79,61 @@ def respelled(text: str, rank: Rank) -> str:
     which are mostly names.
 
     Args:
-        text: Any text.
-        rank: The vocabulary, in Latin letters without accents.
+        places: The place of each word in a vocabulary, in Latin letters without accents, common
+            words first.
 
     Example:
         >>> vocabulary = ["depressed", "lonely", "didn"]
         >>> places = {word: place for place, word in enumerate(vocabulary)}
-        >>> respelled("so deprssed and lonley, it didnt help Lonny", places.get)
+        >>> Speller(places).respelled("so deprssed and lonley, it didnt help Lonny")
         "so depressed and lonely, it didn't help Lonny"
     """
 
-    def meant(found: re.Match[str]) -> str:
-        word = found[0]
-        if not (word.islower() or word.isupper()) or rank(word.lower()) is not None:
+    def __init__(self, places: Mapping[str, int]) -> None:
+        """Take a vocabulary."""
+        self._places = places
+
+    def respelled(self, text: str) -> str:
+        """Return text in which misspelt words are written as those that are meant."""
+        return _MISSPELT.sub(self._meant, text)
+
+    def _meant(self, found: re.Match[str]) -> str:
+        word, places = found[0], self._places
+        if not (word.islower() or word.isupper()) or word.lower() in places:
             return word
         plain = _without_accents(word.lower())
-        if not plain.isascii() or rank(plain) is not None:
+        if not plain.isascii() or plain in places:
             return word
         cut = _NOT.fullmatch(plain) or _PRONOUN.fullmatch(plain)
-        if cut and rank(cut[1]) is not None:
+        if cut and cut[1] in places:
             return f"{cut[1]}'{cut[2]}"
-        return _commonest(_slips(plain), rank) or word
+        return min(self._within_a_slip(plain), key=places.__getitem__, default=word)
 
-    return _MISSPELT.sub(meant, text)
+    def _within_a_slip(self, word: str) -> Iterator[str]:
+        """Yield the known words that one slip makes of a word, its first letter apart."""
+        beginnings, ends = self._parts
+        places = self._places
+        for place in range(1, len(word) + 1):
+            before, after = word[:place], word[place:]
+            if before not in beginnings:
+                return
+            found = []
+            if after in ends:  # else no letter between the two makes a known word
+                found += [before + letter + after for letter in ascii_lowercase]
+            if after:
+                found.append(before + after[1:])
+            if len(after) > 1:
+                found.append(before + after[1] + after[0] + after[2:])
+            yield from filter(places.__contains__, found)
+
+    @cached_property
+    def _parts(self) -> tuple[set[str], set[str]]:
+        """What known words begin with, and what they end with."""
+        words = [word for word in self._places if word.isascii() and word.isalpha()]
+        return (
+            {word[:place] for word in words for place in range(1, len(word) + 1)},
+            {word[place:] for word in words for place in range(len(word) + 1)},
+        )
 
 
 def _commonest(words: Iterable[str], rank: Rank) -> str | None:
@@ -117,15 +150,3 @@ def _write_runs(word: str, times: Iterator[int]) -> str:
 def _without_accents(word: str) -> str:
     parts = unicodedata.normalize("NFD", word)
     return "".join(part for part in parts if not unicodedata.combining(part))
-
-
-def _slips(word: str) -> Iterator[str]:
-    """Yield what one slip makes of a word, its first letter apart."""
-    for place in range(1, len(word) + 1):
-        before, after = word[:place], word[place:]
-        for letter in ascii_lowercase:
-            yield before + letter + after
-        if after:
-            yield before + after[1:]
-        if len(after) > 1:
-            yield before + after[1] + after[0] + after[2:]

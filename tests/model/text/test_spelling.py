@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affectlib.model.text.spelling import drawn_in, respelled
+from affectlib.model.text.spelling import Speller, drawn_in
 
 unhurried = settings(deadline=None)
 
@@ -51,7 +51,7 @@ def test_a_word_of_many_runs_takes_few_looks():
 
 
 KNOWN = ["friend", "lonely", "want", "wasn", "didn", "they", "there", "what", "parle", "message"]
-KNOWN_PLACES = {word: place for place, word in enumerate(KNOWN)}
+SPELLER = Speller({word: place for place, word in enumerate(KNOWN)})
 
 
 @pytest.mark.parametrize(
@@ -73,32 +73,45 @@ KNOWN_PLACES = {word: place for place, word in enumerate(KNOWN)}
     ],
 )
 def test_unknown_words_are_read_as_known_ones_that_differ_by_a_slip(text, read):
-    assert respelled(text, KNOWN_PLACES.get) == read
+    assert SPELLER.respelled(text) == read
 
 
 def test_the_commonest_of_several_words_is_taken():
-    assert respelled("wnder", {"wander": 3, "wonder": 1}.get) == "wonder"
+    assert Speller({"wander": 3, "wonder": 1}).respelled("wnder") == "wonder"
 
 
 @unhurried
 @given(st.text(max_size=80))
 def test_what_is_no_letter_stays(text):
-    read = respelled(text, KNOWN_PLACES.get)
+    read = SPELLER.respelled(text)
     kept = re.compile(r"[^\W\d_]+")
     assert kept.sub("", read).replace("'", "") == kept.sub("", text).replace("'", "")
-    assert respelled(read, KNOWN_PLACES.get) == read
+    assert SPELLER.respelled(read) == read
 
 
-def test_looks_grow_with_the_number_of_words():
-    def looks(words: int) -> int:
-        seen = []
-        respelled("qwertyuiopasdfghjklzxcv " * words, seen.append)
-        return len(seen)
+@unhurried
+@given(st.sampled_from(["frien", "parler", "messages", "lone"]), st.text("aefilnrs", max_size=3))
+def test_all_that_one_slip_makes_is_looked_at(word, more):
+    written = word + more
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    cuts = [(written[:place], written[place:]) for place in range(1, len(written) + 1)]
+    slips = {before + letter + after for before, after in cuts for letter in letters}
+    slips |= {before + after[1:] for before, after in cuts if after}
+    slips |= {before + after[1] + after[0] + after[2:] for before, after in cuts if len(after) > 1}
+    assert {*SPELLER._within_a_slip(written)} == slips & {*KNOWN}
 
-    assert looks(40) == 10 * looks(4)
-    assert looks(1) < 1000
-    assert respelled("a" * 100_000, seen_nothing) == "a" * 100_000
 
+def test_a_long_text_takes_one_look_a_word():
+    looks = []
 
-def seen_nothing(word):
-    raise AssertionError(f"looked {word[:9]} up")
+    class Places(dict):
+        def __contains__(self, word):
+            looks.append(word)
+            return super().__contains__(word)
+
+    speller = Speller(Places(lonely=0))
+    speller.respelled("qwertyuiopasdfghjklzxcv " * 1000)
+    assert len(looks) <= 3000
+    looks.clear()
+    assert speller.respelled("a" * 100_000) == "a" * 100_000
+    assert not looks
