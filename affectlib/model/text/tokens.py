@@ -28,8 +28,10 @@ _GOES_ON = "##"
 
 _ALONE = r"!-/:-@\[-^`{-~\u2018-\u201d\u2013\u2014\u2022\u2026"
 """Punctuation that is a token by itself in BERT, the underscore apart: it binds words."""
+_BLANK = r" \t\n\r\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What BERT splits at; it takes form feeds and the like out without a split."""
 _SYMBOLS = {"Regex": r"\p{S}"}
-_UNITS = re.compile(rf"[^\s{_ALONE}]+|[{_ALONE}]")
+_UNITS = re.compile(rf"[^{_BLANK}{_ALONE}]+|[{_ALONE}]")
 
 
 class TokenReader:

@@ -19,7 +19,7 @@ PIECES = [
     *("the", "lonely", "Lonely", "deprssed", "didnt", "don't", "don’t", "my_lst2", "_", "##ing"),
     *("café", "cafe\u0301s", "naïve", "Straße", "ΣΑΣ", "мир", "日本", "🙂", "€5", "a+b=c", "½"),
     *("[CLS]", "<|user|>", "…", "“so”", "well—ok", "www.site.org", "x" * 120, "\u200b", "K"),
-    *(" ", "\n", "\t", "\xa0", "\u2003", "\x85", "\x1d", "\x00", "\u2028", "\ufffd"),
+    *(" ", "\n", "\t", "\xa0", "\u2003", "\x85", "\x1d", "\x00", "\u2028", "\ufffd", "a\x0cb", "\x0b"),
 ]
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=60) | st.lists(
     st.sampled_from(PIECES), max_size=20
@@ -40,7 +40,7 @@ def reader(bundled: Tokenizer) -> TokenReader:
     return TokenReader(bundled)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(TEXTS, max_size=4))
 def test_tokens_are_those_of_the_whole_text(
     bundled: Tokenizer, reader: TokenReader, texts: list[str]
