@@ -162,7 +162,7 @@ def _probabilities(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.fl
     model = load_model(folder).eval()
     numbers: dict[tuple[int, ...], int] = {}
     places_of = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
-    windows = [EncodedWindow(0, 0, [*row], 0) for row in numbers]
+    windows = [EncodedWindow(0, 0, np.array(row, dtype=np.int32), 0) for row in numbers]
     result = np.zeros((len(windows), len(OUTPUTS)))
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16()):
         for places, ids, mask in token_batches(
