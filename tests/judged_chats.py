@@ -8,15 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from affectlib.conversation import Conversation, Message
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import ConversationCalibration, OperatingPoint
-from affectlib.model.encoding import WindowEncoder
-from affectlib.model.engines import load_engine
-from affectlib.taxonomy import OUTPUTS
-from training.data.labelled import LabelledConversation
-from training.evaluation.judged import Judged, judge_by
-from training.evaluation.scoring import CachedEngine, score
+from affectlib.taxonomy import CUES, OUTPUTS
+from training.data.labelled import LabelledConversation, from_gold
+from training.evaluation.judged import Judged, Reader, judge_by
 from training.model.calibrate import Calibration
 
 POINT = OperatingPoint(message=0.5, conversation=0.5, sensitivity=1.0, specificity=1.0)
@@ -38,40 +34,37 @@ def labelled(
     id: str = "pl1-1",
     lang: str = "en",
     pair: str | None = None,
-    decoy: str | None = None,
     cues: Sequence[str] = (),
     pool: str = "random",
+    charge: int | None = None,
+    labels: dict[str, Any] | None = None,
+    **row: Any,
 ) -> LabelledConversation:
     """A conversation of user messages, of which those at the given places are charged."""
-    messages: list[Message] = []
-    places = []
+    messages = []
     for text in texts:
-        places.append(len(messages))
-        messages.append(Message("user", text))
+        messages.append({"role": "user", "content": text})
         if reply is not None:
-            messages.append(Message("assistant", reply))
-    labels = {"charge": 2 if charged else 0, "decoy": decoy}
-    return LabelledConversation(
-        Conversation(tuple(messages), id=id),
-        source,
-        emotional=bool(charged),
-        cues=frozenset(cues),
-        charged=frozenset(places[i] for i in charged),
-        row={"lang": lang, "pair": pair, "pool": pool, "labels": labels},
-    )
+            messages.append({"role": "assistant", "content": reply})
+    given = {
+        "charge": (2 if charged else 0) if charge is None else charge,
+        "cues": [CUES[name].code for name in cues],
+        "decoy": None,
+        "turns": [place + 1 for place in charged],
+    }
+    about = {"id": id, "lang": lang, "pair": pair, "pool": pool, **row}
+    return from_gold({**about, "messages": messages, "labels": given | (labels or {})}, source)
 
 
 class TinyModel:
     """The tiny artifact, with other windows if wanted."""
 
     def __init__(self, artifact: Artifact, **windows: int) -> None:
-        settings = replace(artifact.windows, **windows)
-        self.encoder = WindowEncoder(artifact.folder / "tokenizer.json", settings)
-        self.engine = CachedEngine(load_engine(artifact, engine="onnx", device="cpu"))
+        self.artifact = replace(artifact, windows=replace(artifact.windows, **windows))
+        self.reader = Reader(self.artifact)
 
     def judge(
         self, *conversations: LabelledConversation, calibration: Any = CALIBRATION
     ) -> list[Judged]:
         """Judge conversations by one calibration."""
-        scored = score(conversations, self.encoder, self.engine)
-        return [judge_by(each, calibration) for each in scored]
+        return [judge_by(scored, calibration) for scored in self.reader.score(conversations)]

@@ -1,16 +1,17 @@
 """Fifth step: how good is the artifact, on data that training never saw?
 
     python -m training.evaluate --data DIR [--config configs/NAME.yaml] [--model NAME_OR_FOLDER]
-        [--against FOLDER] [--json FILE]
+        [--only choice --only studies] [--against FOLDER] [--json FILE]
 
 The dev conversations choose the thresholds and the calibration of the artifact. Figures on them
-therefore come from cross-fitting (`training.model.calibrate.cross_fit`): no conversation is judged
-by a calibration or a threshold that it took part in. No weight was trained on any of them. They
-also
-chose between recipes, and a recipe that goes on from an artifact begins with a head that holds
-that one's calibration, so figures may be a little kind. The corpus's test split took no part in
-anything, but that its languages other than English and French had a say in how unknown words are
-read; the artifact judges it as it is.
+therefore come from cross-fitting (`training.evaluation.judged.judge`): no conversation is judged by
+a calibration or a threshold that it, or another chat of the same person, took part in. No weight
+was trained on any of them. They also chose between recipes, so figures may be a little kind. The
+corpus's test split took no part in anything, but that its languages other than English and French
+had a say in how unknown words are read; the artifact judges it as it is.
+
+The first table is the figure by which recipes are chosen: `--only choice` measures nothing else.
+A recipe with `real_dev: false` needs no --data and is measured on the corpus only.
 """
 
 from __future__ import annotations
@@ -18,50 +19,207 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
-from affectlib.model.encoding import WindowEncoder
-from affectlib.model.engines import load_engine
-from affectlib.taxonomy import EMOTIONAL
 from training.config import Recipe, RecipeError, load_recipe
-from training.data.labelled import LabelledConversation, from_silver
+from training.data.labelled import LabelledConversation, from_gold
 from training.data.prepare import training_conversations
-from training.data.sources import load_manifest, read_source
-from training.evaluation import metrics
-from training.evaluation.ablations import read_ablations
-from training.evaluation.baselines import Baseline, TfidfBaseline, VaderBaseline, ZeroShotBaseline
-from training.evaluation.figures import corpus_figures, cue_figures, group_figures, language_figures
-from training.evaluation.footprint import compare_precision, sizes, speed, user_windows
-from training.evaluation.heldout import held_out, small_talk
+from training.data.sources import (
+    read_annotations,
+    read_corpus,
+    read_real_dev_labels,
+    read_small_talk,
+    read_small_talk_labels,
+)
+from training.evaluation import baselines, figures, footprint, hard_cases, metrics
 from training.evaluation.judged import (
     GROUPS,
+    OTHER_LANGUAGES,
+    STUDIES,
     Floats,
     Judged,
+    Reader,
     calibrations,
-    estimate,
+    clusters,
+    dev_conversations,
     judge,
+    judge_as_shipped,
     labels,
     probabilities,
-    proportion,
 )
-from training.evaluation.length import drift, late_turn
-from training.evaluation.probes import probe_table
-from training.evaluation.reliability import calibration
-from training.evaluation.scoring import CachedEngine, dev_conversations, score
-from training.evaluation.shortcuts import masked_pronouns, source_probe, swapped_replies
+from training.evaluation.metrics import estimate
 from training.evaluation.tables import tables
 
-PUBLIC_SAMPLE = 200
+MAIN_LANGUAGES = ("en", "fr")
 
-T = TypeVar("T")
+
+@dataclass
+class Subject:
+    """What is measured, with what several measures need of it; see `evaluate`."""
+
+    recipe: Recipe
+    data: Path | None
+    artifact: Artifact
+    against: Sequence[Artifact] = ()
+    others: bool = True
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Scores conversations with it."""
+        return Reader(self.artifact)
+
+    @cached_property
+    def classifier(self) -> AffectClassifier:
+        """Labels as users have them."""
+        return AffectClassifier.from_pretrained(
+            str(self.artifact.folder), engine="onnx", device="cpu", assistant_cues=False
+        )
+
+    @cached_property
+    def conversations(self) -> list[LabelledConversation]:
+        """The dev conversations."""
+        return list(dev_conversations(self.recipe.real_dev, self.data))
+
+    @cached_property
+    def judged(self) -> list[Judged]:
+        """The dev conversations, judged by cross-fitting."""
+        return judge(self.reader.score(self.conversations), self.recipe.calibrate)
+
+
+def _groups(s: Subject) -> dict[str, Any]:
+    return {
+        name: figures.group_figures(
+            [j for j in s.judged if belongs(j)], s.artifact.operating_points
+        )
+        for name, belongs in GROUPS.items()
+    }
+
+
+def _studies(s: Subject) -> dict[str, Any]:
+    studies = [j for j in s.judged if j.source == STUDIES]
+    predictions = s.classifier.predict([j.conversation for j in studies])
+    # An artifact that learnt no charges has no intensity; its probability orders chats too.
+    intensity = {
+        str(j.conversation.id): float(getattr(prediction, "intensity", j.probability))
+        for j, prediction in zip(studies, predictions, strict=True)
+    }
+    return figures.study_figures(studies, intensity)
+
+
+def _test(s: Subject) -> dict[str, Any]:
+    rows = [from_gold(row, "corpus") for row in read_corpus("test")]
+    judged = judge_as_shipped(s.artifact, s.reader, rows)
+    main = [j for j in judged if j.language in MAIN_LANGUAGES]
+    groups = {
+        "English and French": main,
+        **{x: [j for j in judged if j.language == x] for x in (*MAIN_LANGUAGES, *OTHER_LANGUAGES)},
+    }
+    return {
+        "groups": {name: figures.group_figures(own, ["balanced"]) for name, own in groups.items()},
+        "corpus": figures.corpus_figures(main),
+    }
+
+
+def _small_talk(s: Subject) -> dict[str, Any]:
+    rows = [from_gold(row, "small talk") for row in read_small_talk(s.data)]
+    judged = judge_as_shipped(s.artifact, s.reader, rows)
+    return figures.group_figures(judged, ["balanced"])
+
+
+def _systems(s: Subject) -> dict[str, Any]:
+    systems = {"this artifact": probabilities(s.judged)}
+    for artifact in s.against:
+        systems.update(_other_artifact(s, artifact))
+    if s.others:
+        systems.update(_baselines(s))
+    if len(systems) == 1:
+        return {}
+    truth, groups, judges = labels(s.judged), clusters(s.judged), calibrations(s.judged)
+    result: dict[str, Any] = {}
+    for name in ("shared logs", "studies", "corpus dev"):
+        rows = np.array([GROUPS[name](j) for j in s.judged])
+        if rows.any():
+            result[name] = {
+                system: _ranking(truth[rows], scores[rows], judges[rows], groups[rows])
+                for system, scores in systems.items()
+            }
+    return result
+
+
+def _ranking(truth: Any, scores: Floats, judges: Any, groups: Any) -> dict[str, Any]:
+    return {
+        "auroc": estimate(metrics.auroc_within, truth, scores, judges, groups=groups),
+        "average_precision": estimate(metrics.average_precision, truth, scores, groups=groups),
+        "recall_at_98": estimate(metrics.recall_at(0.98), truth, scores, groups=groups),
+    }
+
+
+def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, Floats]:
+    """Return another artifact's probabilities of the same conversations, cross-fitted too."""
+    scored = Reader(artifact).score(s.conversations)
+    found = {id(j.scored.labelled): j.probability for j in judge(scored, s.recipe.calibrate)}
+    name = f"{artifact.name} {artifact.version} ({artifact.fingerprint[:8]})"
+    # What the other cannot read, because it knows none of the pieces, it does not flag.
+    return {name: np.array([found.get(id(j.scored.labelled), 0.0) for j in s.judged], float)}
+
+
+def _baselines(s: Subject) -> dict[str, Floats]:
+    """Return what systems that are not ours make of the same conversations."""
+    examples = training_conversations(s.recipe, s.data)
+    known = [e.conversation for e in examples], [e.emotional for e in examples]
+    conversations = [j.conversation for j in s.judged]
+    return {
+        "TF-IDF + logistic regression": baselines.tfidf(*known, conversations),
+        "all-MiniLM-L6-v2, zero-shot": baselines.zero_shot(conversations),
+        "VADER": baselines.vader(conversations),
+    }
+
+
+def _agreement(s: Subject) -> dict[str, Any]:
+    rows: dict[str, list[Any]] = defaultdict(list, {"corpus": read_corpus()})
+    for row in read_annotations():
+        rows[row["source"]].append(row)
+    rows["shared logs"] = read_real_dev_labels()
+    rows["small talk"] = read_small_talk_labels()
+    rows["studies"] = [j.row for j in s.judged if j.source == STUDIES]
+    found = {name: figures.agreement(own) for name, own in rows.items()}
+    return {name: values for name, values in found.items() if values}
+
+
+MEASURES: dict[str, Callable[[Subject], Any]] = {
+    "choice": lambda s: figures.choice(s.judged),
+    "groups": _groups,
+    "studies": _studies,
+    "corpus": lambda s: figures.corpus_figures([j for j in s.judged if j.of_corpus]),
+    "cues": lambda s: figures.cue_figures(s.judged),
+    "calibration": lambda s: figures.calibration_figures(s.judged, s.recipe.calibrate.prevalence),
+    "source": lambda s: figures.source_probe(s.judged),
+    "test": _test,
+    "small_talk": _small_talk,
+    "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
+    "services": lambda s: hard_cases.services(s.classifier, s.data),
+    "robustness": lambda s: hard_cases.robustness(s.classifier),
+    "short_chats": lambda s: hard_cases.short_chats(s.classifier),
+    "systems": _systems,
+    "engines": lambda s: footprint.compare_precision(s.artifact, s.judged, s.reader),
+    "speed": lambda s: footprint.speed(s.artifact, s.judged, s.reader),
+    "sizes": lambda s: footprint.sizes(s.artifact),
+    "agreement": _agreement,
+}
+"""What is measured, by its name in the results."""
+
+NEED_DATA = ("studies", "small_talk", "services")
+"""Measures that rest on nothing but sets that are not in the repository."""
 
 
 def evaluate(
@@ -69,192 +227,51 @@ def evaluate(
     data: Path | None,
     model: str | Path,
     *,
-    baselines: bool = True,
+    only: Collection[str] = (),
+    others: bool = True,
     against: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
     """Measure an artifact.
 
     Args:
-        recipe: The recipe it came from: which dev sets there are, what the baseline is trained on.
+        recipe: The recipe it came from.
         data: Folder of the public sets; None if the recipe needs none.
         model: The artifact.
-        baselines: Whether TF-IDF, VADER and zero-shot MiniLM are run on the same conversations.
+        only: Names of the `MEASURES` that are wanted; all if empty.
+        others: Whether TF-IDF, VADER and zero-shot MiniLM are run on the same conversations.
         against: Other artifacts that are run on them, such as earlier ones.
 
     Returns:
-        The results, fit for JSON.
+        The results by measure, fit for JSON, and ``artifact``: name, version and fingerprint.
+
+    Raises:
+        ArtifactNotFoundError: There is no such artifact.
+        FileNotFoundError: A set is missing.
     """
     artifact = load_artifact(str(model))
-    others = [load_artifact(str(other)).folder for other in against]
-    encoder = WindowEncoder(artifact.folder / "tokenizer.json", artifact.windows)
-    engine = CachedEngine(load_engine(artifact, engine="onnx", device="cpu"))
-    conversations = list(dev_conversations(recipe.real_dev, data))
-    judged = judge(score(conversations, encoder, engine), recipe.calibrate)
-    points = list(recipe.calibrate.specificity)
-    windows = user_windows(judged, encoder)
+    subject = Subject(recipe, data, artifact, [load_artifact(str(x)) for x in against], others)
     results: dict[str, Any] = {
-        "artifact": _identity(artifact),
-        "groups": {
-            name: group_figures(list(filter(belongs, judged)), points)
-            for name, belongs in GROUPS.items()
-        },
-        "corpus": corpus_figures([j for j in judged if not j.real]),
-        "languages": language_figures(judged),
-        "cues": cue_figures(judged),
-        "calibration": calibration(judged, recipe.calibrate.prevalence),
-        "replies": swapped_replies(judged, encoder, engine),
-        "source": source_probe(judged),
-        "pronouns": masked_pronouns(judged, encoder, engine),
-        "drift": drift(judged),
-        "late": late_turn(judged, encoder, engine),
-        "test": held_out(artifact, encoder, engine, points),
-        "engines": compare_precision(artifact, windows, engine, encoder.pad_id),
-        "speed": speed(artifact, windows, encoder.pad_id),
-        "sizes": sizes(artifact),
-        "probes": probe_table(AffectClassifier.from_pretrained(str(model), engine="onnx")),
+        "artifact": {
+            "name": artifact.name,
+            "version": artifact.version,
+            "fingerprint": artifact.fingerprint,
+        }
     }
-    systems = {"this artifact": probabilities(judged)}
-    for other in others:
-        systems.update(earlier_artifact(other, recipe, conversations, judged))
-    if baselines:
-        systems.update(_baselines(recipe, data, judged))
-    if len(systems) > 1:
-        results["baselines"] = _compare(systems, judged)
-    if recipe.real_dev:
-        results["small_talk"] = small_talk(artifact, encoder, engine, points, data)
-        results["public"] = _public(artifact, data)
+    report = recipe.folder / "prepare" / "report.json"
+    if report.is_file() and Path(model) == recipe.folder / "artifact":
+        results["training_data"] = json.loads(report.read_text(encoding="utf-8"))
+    for name, measure in MEASURES.items():
+        if (not only or name in only) and (recipe.real_dev or name not in NEED_DATA):
+            results[name] = measure(subject)
     return results
 
 
-def _identity(artifact: Artifact) -> dict[str, str]:
-    return {
-        "name": artifact.name,
-        "version": artifact.version,
-        "fingerprint": artifact.fingerprint,
-    }
-
-
-def earlier_artifact(
-    other: str | Path,
-    recipe: Recipe,
-    conversations: Sequence[LabelledConversation],
-    judged: Sequence[Judged],
-) -> dict[str, Floats]:
-    """Return another artifact's probabilities of the same conversations, cross-fitted too.
-
-    Args:
-        other: The artifact, by name or folder.
-        recipe: The recipe, for how calibration is chosen.
-        conversations: The dev conversations.
-        judged: What the artifact that it is compared with makes of them.
-
-    Returns:
-        Its name and version, with one probability for each of `judged`.
-    """
-    artifact = load_artifact(str(other))
-    encoder = WindowEncoder(artifact.folder / "tokenizer.json", artifact.windows)
-    engine = load_engine(artifact, engine="onnx", device="cpu")
-    found = {
-        id(j.scored.labelled): j.probability
-        for j in judge(score(conversations, encoder, engine), recipe.calibrate)
-    }
-    name = f"{artifact.name} {artifact.version} ({artifact.fingerprint[:8]})"
-    # What the other cannot read, because it knows none of the pieces, it leaves alone.
-    return {name: np.array([found.get(id(j.scored.labelled), 0.0) for j in judged], float)}
-
-
-def _baselines(recipe: Recipe, data: Path | None, judged: Sequence[Judged]) -> dict[str, Floats]:
-    """Return what systems that are not ours make of the same conversations."""
-    tfidf = TfidfBaseline()
-    examples = training_conversations(recipe, data)
-    tfidf.fit([e.conversation for e in examples], [e.emotional for e in examples])
-    systems: dict[str, Baseline] = {
-        "TF-IDF + logistic regression": tfidf,
-        "all-MiniLM-L6-v2, zero-shot": ZeroShotBaseline(),
-        "VADER": VaderBaseline(),
-    }
-    conversations = [j.scored.labelled.conversation for j in judged]
-    return {name: system.score(conversations) for name, system in systems.items()}
-
-
-def _compare(systems: dict[str, Floats], judged: Sequence[Judged]) -> dict[str, Any]:
-    """Compare how systems rank the same conversations."""
-    truth = labels(judged)
-    real = np.array([j.real for j in judged])
-    judges = calibrations(judged)
-    return {
-        group: {
-            name: {
-                "auroc": estimate(metrics.auroc_within, truth[rows], scores[rows], judges[rows]),
-                "average_precision": estimate(metrics.average_precision, truth[rows], scores[rows]),
-                "recall_at_98": estimate(_recall_at(0.98), truth[rows], scores[rows]),
-                "recall_at_995": estimate(_recall_at(0.995), truth[rows], scores[rows]),
-            }
-            for name, scores in systems.items()
-        }
-        for group, rows in (("real transcripts", real), ("corpus dev", ~real))
-        if rows.any()
-    }
-
-
-def _recall_at(specificity: float) -> Any:
-    def recall(truth: NDArray[Any], scores: NDArray[Any]) -> float:
-        """Return the recall at the threshold that leaves that share of these negatives alone."""
-        if not 0 < truth.sum() < len(truth):
-            return float("nan")
-        threshold = np.quantile(scores[truth == 0], specificity, method="higher")
-        return metrics.recall(truth, scores > threshold)
-
-    return recall
-
-
-def _public(artifact: Artifact, data: Path | None) -> dict[str, Any]:
-    """Return the share of each public evaluation set that is labelled emotional.
-
-    These sets have no labels of ours; the share shows what the model makes of other genres. Of
-    each, at most `PUBLIC_SAMPLE` conversations in the artifact's languages are taken, at even
-    distances.
-    """
-    classifier = AffectClassifier.from_pretrained(
-        str(artifact.folder), engine="onnx", assistant_cues=False
-    )
-    result = {}
-    for source in load_manifest().values():
-        if source.use != "eval":
-            continue
-        rows = read_source(source.name, data)
-        conversations = [
-            c
-            for c in (
-                from_silver(row, source.name, False).conversation
-                for row in rows
-                if row["lang"] in artifact.description["languages"]
-            )
-            if any(m.content.strip() for m in c.user_messages)
-        ]
-        predictions = classifier.predict(spread(conversations, PUBLIC_SAMPLE))
-        result[source.name] = proportion(np.array([p.label == EMOTIONAL for p in predictions]))
-    return result
-
-
-def spread(rows: Sequence[T], most: int) -> list[T]:
-    """Return at most so many of the rows, at even distances from the first to the last.
-
-    Example:
-        >>> spread("abcdefg", 4)
-        ['a', 'c', 'e', 'g']
-    """
-    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
-    return [rows[place] for place in places]
-
-
 def print_results(results: dict[str, Any]) -> None:
-    """Print the results as tables; values are followed by their 95 % bootstrap interval."""
+    """Print the results as tables; values are followed by their 95 % interval."""
     artifact = results["artifact"]
     print(f"\n{artifact['name']} {artifact['version']}, fingerprint {artifact['fingerprint']}")
-    for table in tables(results, read_ablations()).values():
-        if table.rows:
-            print(f"\n{table.text()}")
+    for _, table in tables(results):
+        print(f"\n{table.text()}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -263,6 +280,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", default="configs/affect-small.yaml")
     parser.add_argument("--data", type=Path, help="folder of the public sets")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="artifact: name or folder")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=[*MEASURES],
+        help="measure this and what else is named so, and nothing more",
+    )
     parser.add_argument(
         "--against",
         action="append",
@@ -274,12 +298,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)
     try:
-        recipe = load_recipe(options.config)
         results = evaluate(
-            recipe,
+            load_recipe(options.config),
             options.data,
             options.model,
-            baselines=not options.no_baselines,
+            only=options.only,
+            others=not options.no_baselines,
             against=options.against,
         )
     except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:

@@ -15,7 +15,6 @@ from affectlib.conversation import Conversation
 from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models, load_artifact
 from affectlib.model.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
-from tests.robustness import read_rows
 
 EMOTIONAL = (
     "I feel so alone since she left, can we just talk?",
@@ -115,7 +114,8 @@ def test_entry_points_agree(classifier):
 
 
 def test_engines_give_the_same_label(classifier, reference):
-    single = [[{"role": "user", "content": row["text"]}] for row in read_rows()]
+    with open("training/evaluation/robustness.jsonl", encoding="utf-8") as lines:
+        single = [[{"role": "user", "content": json.loads(line)["text"]}] for line in lines]
     chats = [*example_conversations(), *single]
     labels = [
         [

@@ -1,18 +1,30 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs affectlib[train]")
 pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 
-from affectlib.model.artifacts import Artifact
-from affectlib.model.engines import load_engine
+from affectlib.classifier import AffectClassifier
+from affectlib.model.artifacts import Artifact, load_artifact
+from affectlib.taxonomy import OUTPUTS
 from tests.conftest import ALONE, TASK, CountingEngine
 from tests.judged_chats import TinyModel, labelled
-from training.evaluation.figures import corpus_figures, cue_figures, group_figures, language_figures
-from training.evaluation.judged import measured
-from training.evaluation.scoring import CachedEngine
+from training.config import CalibrateSettings
+from training.data.labelled import from_gold
+from training.data.sources import read_corpus
+from training.evaluation import judged as module
+from training.evaluation.judged import (
+    STUDIES,
+    Reader,
+    judge,
+    judge_as_shipped,
+    measured,
+    uncalibrated,
+)
 
 
 @pytest.fixture
@@ -34,23 +46,31 @@ def test_counts_are_those_of_real_conversations_and_of_their_user_messages(
         labelled(ALONE, source="sharegpt_dev", pool="enriched"),
         labelled(ALONE, TASK, charged=[0], source="sharegpt_dev", pool="enriched"),
     ]
-    judged = model.judge(*real, *chosen, labelled(ALONE, charged=[0]), labelled(ALONE))
-    assert measured(judged, ["balanced"]) == {
-        "balanced": {
-            "conversation": {
-                "true_positives": 2,
-                "false_negatives": 1,
-                "true_negatives": 1,
-                "false_positives": 1,
-            },
-            "message": {
-                "true_positives": 2,
-                "false_negatives": 2,
-                "true_negatives": 4,
-                "false_positives": 1,
-            },
-        }
+    study = [labelled(ALONE, source=STUDIES), labelled(TASK, source=STUDIES)]
+    ours = [labelled(ALONE, charged=[0]), labelled(ALONE)]
+    counts = {
+        "conversation": {
+            "true_positives": 2,
+            "false_negatives": 1,
+            "true_negatives": 1,
+            "false_positives": 1,
+        },
+        "message": {
+            "true_positives": 2,
+            "false_negatives": 2,
+            "true_negatives": 4,
+            "false_positives": 1,
+        },
     }
+    assert measured(model.judge(*real, *chosen, *ours), ["balanced"]) == {"balanced": counts}
+    counts["studies"] = {
+        "true_positives": 0,
+        "false_negatives": 0,
+        "true_negatives": 1,
+        "false_positives": 1,
+    }
+    judged = model.judge(*real, *chosen, *study, *ours)
+    assert measured(judged, ["balanced"]) == {"balanced": counts}
 
 
 def test_there_are_no_counts_without_real_conversations_of_both_labels(model: TinyModel) -> None:
@@ -60,75 +80,86 @@ def test_there_are_no_counts_without_real_conversations_of_both_labels(model: Ti
     assert measured(model.judge(*ours, real), ["balanced"]) == {}
 
 
-def test_cached_engine_gives_the_same_and_runs_no_window_twice(tiny_artifact: Artifact) -> None:
-    plain = load_engine(tiny_artifact, engine="onnx", device="cpu")
-    counting = CountingEngine(plain)
-    cached = CachedEngine(counting)
-    ids = np.array([[0, 9, 2, 1], [0, 10, 11, 2], [0, 12, 2, 1]])
-    mask = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 0]])
-    expected = plain.logits(ids, mask)
-    assert cached.logits(ids, mask) == pytest.approx(expected)
-    # The same windows in another order and with more padding.
-    wide = [np.pad(a[::-1], ((0, 0), (0, 2)), constant_values=v) for a, v in ((ids, 1), (mask, 0))]
-    assert cached.logits(*wide) == pytest.approx(expected[::-1])
-    assert len(counting.windows) == 3
+def test_reader_runs_no_window_twice(model: TinyModel) -> None:
+    counting = CountingEngine(model.reader.engine)
+    model.reader.engine = counting
+    chats = [labelled(ALONE, reply=None), labelled(TASK, reply=None), labelled(ALONE, reply=None)]
+    first = model.reader.score(chats)
+    assert len(counting.windows) == 2
+    again = model.reader.score(chats[::-1])
+    assert len(counting.windows) == 2
+    for a, b in zip(first, again[::-1], strict=True):
+        assert np.array_equal(a.logits[0], b.logits[0])
 
 
-def test_accuracy_pairs_and_turns_of_the_corpus(model: TinyModel) -> None:
-    judged = model.judge(
-        labelled(ALONE, TASK, charged=[0], pair="a"),
-        labelled(TASK, pair="a"),
-        labelled("a word", charged=[0], pair="b"),
-        labelled(TASK, pair="b"),
-        labelled(ALONE),
+def test_outputs_that_an_artifact_lacks_are_nought(tiny_artifact: Artifact) -> None:
+    whole = Reader(tiny_artifact)
+    fewer = Reader(tiny_artifact)
+    fewer._places = [OUTPUTS.index(name) for name in OUTPUTS[::-1]]
+    chat = labelled(ALONE, reply=None)
+    (expected,), (found,) = whole.score([chat]), fewer.score([chat])
+    assert found.logits[0] == pytest.approx(expected.logits[0][::-1])
+
+
+def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
+    model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = [
+        labelled(
+            ALONE if place % 2 else TASK,
+            charged=[0] if place % 2 else [],
+            id=f"{name}-{place}",
+            source=source,
+            **{field: f"{name}-{place // 4}"},
+        )
+        for name, source, field in (("study", STUDIES, "writer"), ("ours", "corpus", "pair"))
+        for place in range(40)
+    ]
+    fitted = []
+    original = module.fit
+
+    def fit(scored, settings):
+        calibration = original(scored, settings)
+        fitted.append((calibration, {id(s.labelled) for s in scored}))
+        return calibration
+
+    monkeypatch.setattr(module, "fit", fit)
+    judged = judge(model.reader.score(chats), CalibrateSettings(folds=4))
+    assert [j.scored.labelled for j in judged] == chats
+    assert len(fitted) == 4
+    used = {id(calibration): seen for calibration, seen in fitted}
+    for j in judged:
+        together = [
+            other
+            for other in chats
+            if other.source == j.source
+            and all(other.row.get(k) == j.row.get(k) for k in ("writer", "pair"))
+        ]
+        assert len(together) == 4
+        assert not {id(other) for other in together} & used[id(j.calibration)]
+        # The other folds are nearly all the rest.
+        assert len(used[id(j.calibration)]) >= 48
+
+
+def test_trained_model_is_read_before_it_has_thresholds(bert_folder: Path) -> None:
+    finished = load_artifact(bert_folder)
+    bare = uncalibrated(bert_folder, finished.windows)
+    chat = labelled(ALONE, TASK)
+    (expected,), (found,) = (Reader(a, "torch").score([chat]) for a in (finished, bare))
+    assert found.logits.keys() == expected.logits.keys()
+    assert all(np.array_equal(found.logits[i], expected.logits[i]) for i in found.logits)
+
+
+def test_figures_as_shipped_are_those_of_the_librarys_own_labels() -> None:
+    rows = [row for row in read_corpus("test") if row["lang"] in ("en", "fr")][::12]
+    artifact = load_artifact()
+    judged = judge_as_shipped(
+        artifact, Reader(artifact), [from_gold(row, "corpus") for row in rows]
     )
-    figures = corpus_figures(judged)
-    assert figures["accuracy"]["value"] == pytest.approx(3 / 5)
-    assert (figures["pairs_both_right"]["value"], figures["pairs_both_right"]["n"]) == (0.5, 2)
-    # One charged turn of two is found, and one is found that is none.
-    assert figures["turn_f1"]["value"] == pytest.approx(0.5)
-
-
-def test_french_is_compared_with_english_and_others_are_counted(model: TinyModel) -> None:
-    judged = model.judge(
-        *(labelled(ALONE, charged=[0]), labelled(TASK)),
-        *(labelled(TASK, charged=[0], lang="fr"), labelled(TASK, lang="fr")),
-        labelled(TASK, lang="de", source="arena_wildchat_dev"),
-    )
-    figures = language_figures(judged)
-    difference = figures["french_less_english"]
-    assert difference["accuracy"]["value"] == -0.5
-    assert difference["recall"]["value"] == -1
-    assert difference["specificity"]["value"] == 0
-    assert difference["accuracy"]["n"] == 4
-    assert {name: group["n"] for name, group in figures["others"].items()} == {
-        "es": 0,
-        "de": 1,
-        "it": 0,
-        "pt": 0,
-    }
-
-
-def test_macro_f1_is_the_mean_over_frequent_cues(model: TinyModel) -> None:
-    shown = [labelled(ALONE, charged=[0], cues=["shares_feelings"]) for _ in range(20)]
-    missed = [labelled(TASK, charged=[0], cues=["seeks_support"]) for _ in range(20)]
-    rare = [labelled("alone alone alone", charged=[0], cues=["seeks_company"], reply=None)]
-    figures = cue_figures(model.judge(*shown, *missed, *rare))
-    assert figures["by_cue"]["shares_feelings"]["positives"] == 20
-    assert figures["by_cue"]["seeks_support"]["f1"]["value"] == 0
-    assert figures["macro_cues"] == 2
-    of_the_other = figures["by_cue"]["shares_feelings"]["f1"]["value"]
-    assert of_the_other > 0
-    assert figures["macro_f1"]["value"] == pytest.approx(of_the_other / 2)
-    assert figures["macro_f1"]["low"] <= figures["macro_f1"]["value"] <= figures["macro_f1"]["high"]
-
-
-def test_cue_of_a_role_that_is_silent_is_not_counted(model: TinyModel) -> None:
-    silent = labelled(ALONE, charged=[0], reply=None)
-    answered = labelled(ALONE, charged=[0], reply="sorry", cues=["shows_empathy"])
-    figures = cue_figures(model.judge(silent, answered))
-    assert figures["by_cue"]["shows_empathy"]["f1"] == {"value": 1, "low": 1, "high": 1, "n": 1}
-
-
-def test_group_without_conversations_has_no_figures() -> None:
-    assert group_figures([], ["balanced"]) == {"n": 0, "emotional": 0}
+    for point in ("balanced", "high_precision"):
+        classifier = AffectClassifier.from_pretrained(operating_point=point)
+        found = classifier.predict([row["messages"] for row in rows])
+        assert [j.flagged(point) for j in judged] == [p.label == "emotional" for p in found]
+        assert [j.probability for j in judged] == pytest.approx([p.probability for p in found])
+        flags = [m.label == "emotional" for p in found for m in p.messages if m.role == "user"]
+        assert [bool(f) for j in judged for f in j.flagged_turns(point)] == flags

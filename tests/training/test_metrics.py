@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("evaluate", reason="training needs affectlib[train]")
+from scipy.stats import spearmanr
 from sklearn import metrics as reference
 
 from training.evaluation import metrics
-from training.evaluation.metrics import Estimate, bootstrap, proportion
+from training.evaluation.metrics import Estimate, bootstrap, interval_of
 
 TRUTH = np.array([1, 0, 1, 0, 0])
 SCORES = np.array([0.9, 0.8, 0.7, 0.4, 0.2])
@@ -39,13 +40,6 @@ def test_calibration_error_by_hand() -> None:
     truth = np.array([0, 0, 1, 0])
     probabilities = np.array([0.01, 0.03, 0.98, 0.98])
     assert metrics.calibration_error(truth, probabilities) == pytest.approx(0.5 * (0.02 + 0.48))
-
-
-def test_calibration_error_takes_weights() -> None:
-    truth, probabilities = np.array([1, 0, 0]), np.array([0.5, 0.5, 0.01])
-    doubled = metrics.calibration_error(np.array([1, 0, 0, 0]), np.array([0.5, 0.5, 0.5, 0.01]))
-    weighted = metrics.calibration_error(truth, probabilities, np.array([1.0, 2.0, 1.0]))
-    assert weighted == pytest.approx(doubled)
 
 
 def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not() -> None:
@@ -176,12 +170,48 @@ def test_rows_of_a_group_are_resampled_together() -> None:
 
 
 def test_share_of_which_all_values_are_alike_is_not_certain() -> None:
-    none, every = proportion(np.zeros(20, bool)), proportion(np.ones(20, bool))
+    none, every = interval_of(np.zeros(20, bool)), interval_of(np.ones(20, bool))
     assert (none.value, none.low, none.high, none.n) == (0, 0, pytest.approx(0.161, abs=1e-3), 20)
     assert (every.value, every.low, every.high) == (1, pytest.approx(0.839, abs=1e-3), 1)
-    half = proportion(np.arange(20) % 2 == 0)
-    assert half == bootstrap(metrics.share, (np.arange(20) % 2 == 0).astype(float))
-    assert math.isnan(proportion(np.array([], bool)).value)
+    assert interval_of(np.ones(20, bool), np.arange(20) // 5) == every
+    assert math.isnan(interval_of(np.array([], bool)).value)
+
+
+def test_share_of_people_is_less_sure_than_that_of_as_many_chats() -> None:
+    hits = np.arange(100) % 20 < 10
+    chats = interval_of(hits)
+    assert interval_of(hits, np.arange(100)) == chats  # one chat a person
+    people = interval_of(hits, np.arange(100) // 10)  # of each person all chats are alike
+    assert people.value == chats.value == 0.5
+    assert people.high - people.low > 2 * (chats.high - chats.low)
+
+
+@given(rows)
+def test_rank_correlation_is_that_of_scipy_or_undefined(pairs: list[tuple[bool, int]]) -> None:
+    first, second = np.array(pairs, int).T
+    found = metrics.spearman(first, second)
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(spearmanr(first, second).statistic)
+
+
+def test_kappa_by_hand() -> None:
+    # Three of four agree (0.75); by chance two would (0.5).
+    first, second = np.array([1, 0, 1, 0]), np.array([1, 0, 0, 0])
+    assert metrics.kappa(first, second) == pytest.approx(0.5)
+    assert math.isnan(metrics.kappa(first[:1], second[:1]))
+
+
+def test_recall_and_specificity_at_a_bound_of_the_other() -> None:
+    truth = np.array([0] * 10 + [1] * 10)
+    scores = np.array([*range(10), *range(5, 15)])
+    # Above 8 lies one negative of ten; so do six positives.
+    assert metrics.recall_at(0.9)(truth, scores) == 0.6
+    # From 6 on there are nine positives of ten, and four negatives.
+    assert metrics.specificity_at(0.9)(truth, scores) == 0.6
+    assert math.isnan(metrics.recall_at(0.9)(truth[:5], scores[:5]))
+    assert math.isnan(metrics.specificity_at(0.9)(truth[:5], scores[:5]))
 
 
 def test_resamples_in_which_the_metric_is_undefined_are_left_out() -> None:
@@ -197,7 +227,7 @@ def test_estimate_without_examples_is_undefined() -> None:
 
 
 def test_estimate_reads_as_value_and_interval() -> None:
-    assert str(Estimate(0.9123, 0.885, 0.9341, 40)) == "0.912 [0.885, 0.934]"
+    assert str(Estimate(0.9123, 0.885, 0.9341, 40)) == "0.912 (0.885–0.934)"
 
 
 def test_area_within_groups_counts_pairs_of_one_group_alone() -> None:

@@ -19,6 +19,8 @@ from types import MappingProxyType
 from typing import Any
 
 DATA = Path(__file__).parent
+HELD_OUT_TENTH = ("multidogo", "sgd", "taskmaster4")
+"""Service dialogues of which a tenth measures how often such are flagged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,12 @@ def corpus_part(conversation_id: str) -> str:
 def read_annotations() -> list[dict[str, Any]]:
     """Return our annotations of public rows: ``id``, ``source`` and ``labels``, without text."""
     return list(_read_lines(DATA / "annotations.jsonl"))
+
+
+def is_held_out(source: str, conversation_id: str) -> bool:
+    """Whether a conversation of a service set is kept for measuring, one in ten by its id."""
+    digest = hashlib.sha256(conversation_id.encode()).digest()
+    return source in HELD_OUT_TENTH and digest[0] % 10 == 0
 
 
 def read_real_dev_labels() -> list[dict[str, Any]]:

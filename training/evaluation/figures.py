@@ -1,26 +1,69 @@
-"""Figures of labels: conversations by group, turns and pairs of the corpus, languages, cues."""
+"""Figures of judged conversations: groups, studies, corpus, cues, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib.model.calibration import prior_shift
 from affectlib.taxonomy import CUES
 from training.evaluation import metrics
 from training.evaluation.judged import (
-    OTHER_LANGUAGES,
+    LOGS,
+    STUDIES,
+    STUDY_SOURCES,
+    Floats,
     Judged,
     calibrations,
-    estimate,
+    clusters,
     labels,
     probabilities,
-    proportion,
 )
+from training.evaluation.metrics import estimate, proportion
 
 FEWEST_CUE_POSITIVES = 20
+DIAGRAM_BINS = 10
+
+
+def choice(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return the figure by which recipes are chosen, and what it is the mean of.
+
+    It is the mean of average precision on the shared logs, AUROC and F1 of charged turns on the
+    studies, and accuracy on the corpus's dev split. Conversations are resampled, and the studies'
+    by their writers; a difference within the interval is no reason to prefer a recipe.
+
+    Args:
+        judged: All dev conversations; sets that are not there are left out of the mean.
+    """
+    logs = [j for j in judged if j.from_logs]
+    studies = [j for j in judged if j.source == STUDIES]
+    corpus = [j for j in judged if j.of_corpus]
+    parts: dict[str, tuple[Any, ...]] = {}
+    if logs:
+        name = "average precision, shared logs"
+        ranking: tuple[Any, ...] = labels(logs), probabilities(logs)
+        parts[name] = (metrics.average_precision, *ranking, clusters(logs))
+    if studies:
+        ranking = labels(studies), probabilities(studies), calibrations(studies)
+        parts["AUROC, studies"] = (metrics.auroc_within, *ranking, clusters(studies))
+        turns = _turn_columns(studies)
+        parts["F1 of charged turns, studies"] = (metrics.f1, *turns)
+    if corpus:
+        decisions = labels(corpus), np.array([j.flagged("balanced") for j in corpus])
+        parts["accuracy, corpus dev"] = (metrics.accuracy, *decisions, clusters(corpus))
+    values, draws = [], []
+    result: dict[str, Any] = {}
+    for name, (metric, *columns, groups) in parts.items():
+        result[name] = estimate(metric, *columns, groups=groups)
+        values.append(result[name]["value"])
+        draws.append(metrics.draw(metric, *columns, groups=groups))
+    low, high = metrics.percentiles(np.mean(draws, axis=0))
+    mean = {"value": float(np.mean(values)), "low": low, "high": high, "n": len(judged)}
+    return {"mean": mean, **result}
 
 
 def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, Any]:
@@ -30,93 +73,134 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
         judged: The conversations.
         points: Names of the operating points.
     """
-    truth = labels(judged)
+    truth, groups = labels(judged), clusters(judged)
     result: dict[str, Any] = {"n": len(judged), "emotional": int(truth.sum())}
     if not judged:
         return result
     if 0 < truth.sum() < len(truth):
-        scores = probabilities(judged)
-        result["auroc"] = estimate(metrics.auroc_within, truth, scores, calibrations(judged))
-        result["average_precision"] = estimate(metrics.average_precision, truth, scores)
+        ranking = truth, probabilities(judged)
+        result["auroc"] = estimate(
+            metrics.auroc_within, *ranking, calibrations(judged), groups=groups
+        )
+        result["average_precision"] = estimate(metrics.average_precision, *ranking, groups=groups)
     for point in points:
         flagged = np.array([j.flagged(point) for j in judged])
+        chosen = {
+            "recall": (truth == 1, flagged),
+            "specificity": (truth == 0, ~flagged),
+            "precision": (flagged, truth == 1),
+            "accuracy": (np.ones(len(truth), bool), flagged == (truth == 1)),
+        }
         result[point] = {
-            "recall": proportion(flagged[truth == 1]),
-            "specificity": proportion(~flagged[truth == 0]),
-            "precision": proportion(truth[flagged] == 1),
-            "accuracy": proportion(flagged == (truth == 1)),
+            name: proportion(hits[rows], groups[rows]) for name, (rows, hits) in chosen.items()
         }
     return result
 
 
-def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return pairs and turns of the corpus's dev conversations at ``balanced``.
+def study_figures(judged: Sequence[Judged], intensity: Mapping[str, float]) -> dict[str, Any]:
+    """Return figures of the studies at ``balanced``: of all, by study, and of a second reader.
 
-    Intervals of turns resample whole conversations.
+    Args:
+        judged: Dev conversations; those of the studies count.
+        intensity: Expected charge of each conversation, by its id.
+
+    Returns:
+        ``all``, each study, and ``second reader``: what a second, blind annotation says of the
+        same conversations, which is as well as anybody agrees with the first.
     """
-    pairs: dict[str, list[bool]] = {}
+    studies = [j for j in judged if j.source == STUDIES]
+    result = {"all": _study(studies, intensity)}
+    for name in STUDY_SOURCES:
+        if members := [j for j in studies if j.row["source"] == name]:
+            result[name] = _study(members, intensity)
+    read = [j for j in studies if j.row["labels"].get("second_charge") is not None]
+    result["second reader"] = _second_reader(read)
+    return result
+
+
+def _study(judged: Sequence[Judged], intensity: Mapping[str, float]) -> dict[str, Any]:
+    truth, groups = labels(judged), clusters(judged)
+    flagged = np.array([j.flagged("balanced") for j in judged])
+    charge = np.array([j.charge for j in judged])
+    expected = np.array([intensity[str(j.conversation.id)] for j in judged])
+    turns = _turn_columns(judged)
+    scores = probabilities(judged)
+    return {
+        "auroc": estimate(metrics.auroc_within, truth, scores, calibrations(judged), groups=groups),
+        "specificity_at_90": estimate(metrics.specificity_at(0.9), truth, scores, groups=groups),
+        **_by_charge(charge, flagged, groups),
+        "turn_f1": estimate(metrics.f1, *turns[:2], groups=turns[-1]),
+        "intensity": estimate(metrics.spearman, charge, expected, groups=groups),
+    }
+
+
+def _second_reader(judged: Sequence[Judged]) -> dict[str, Any]:
+    groups = clusters(judged)
+    charge = np.array([j.charge for j in judged])
+    second = np.array([j.row["labels"]["second_charge"] for j in judged])
+    said = []
+    for j in judged:
+        numbers = np.cumsum([message.role == "user" for message in j.conversation.messages])
+        said.append(np.isin(numbers[j.user_places()], j.row["labels"]["second_turns"] or ()))
+    truth, _, writers = _turn_columns(judged)
+    return {
+        **_by_charge(charge, second >= 2, groups),
+        "turn_f1": estimate(metrics.f1, truth, np.concatenate(said), groups=writers),
+        "intensity": estimate(metrics.spearman, charge, second, groups=groups),
+    }
+
+
+def _by_charge(charge: NDArray[Any], flagged: NDArray[Any], groups: Any) -> dict[str, Any]:
+    rows = {
+        "recall": (charge >= 2, flagged),
+        "specificity": (charge < 2, ~flagged),
+        "flagged_charge_0": (charge == 0, flagged),
+        "flagged_charge_1": (charge == 1, flagged),
+        "accuracy": (charge >= 0, flagged == (charge >= 2)),
+    }
+    return {name: proportion(hits[own], groups[own]) for name, (own, hits) in rows.items()}
+
+
+def _turn_columns(judged: Sequence[Judged]) -> tuple[NDArray[Any], ...]:
+    """Return truth, decision at ``balanced`` and writer of each turn."""
+    writers = np.repeat(clusters(judged), [len(j.turns) for j in judged])
+    return (
+        np.concatenate([j.charged_turns() for j in judged]).astype(int),
+        np.concatenate([j.flagged_turns("balanced") for j in judged]).astype(int),
+        writers,
+    )
+
+
+def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return accuracy, pairs, turns and languages of conversations of the corpus, ``balanced``."""
+    pairs: dict[str, list[bool]] = defaultdict(list)
     for j in judged:
         if j.row["pair"]:
-            pairs.setdefault(j.row["pair"], []).append(j.flagged("balanced") == j.emotional)
+            pairs[j.row["pair"]].append(j.flagged("balanced") == j.emotional)
     both = np.array([all(right) for right in pairs.values() if len(right) == 2])
-    truth = np.concatenate([j.charged_turns() for j in judged]).astype(int)
-    turns = np.concatenate([j.turns for j in judged])
-    flagged = np.concatenate([j.flagged_turns("balanced") for j in judged]).astype(int)
-    chat = np.repeat(np.arange(len(judged)), [len(j.turns) for j in judged])
+    truth, flagged, groups = _turn_columns(judged)
     return {
         "accuracy": proportion(labels(judged) == [j.flagged("balanced") for j in judged]),
         "pairs_both_right": proportion(both),
-        "turn_f1": estimate(metrics.f1, truth, flagged, groups=chat),
-        "turn_auroc": estimate(
-            metrics.auroc_within, truth, turns, calibrations(judged)[chat], groups=chat
-        ),
+        "turn_f1": estimate(metrics.f1, truth, flagged, groups=groups),
+        "french_less_english": _french_less_english(judged),
     }
 
 
-def language_figures(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return French less English on the corpus, and what the dev conversations have of others.
-
-    Args:
-        judged: All dev conversations.
-    """
-    return {
-        "french_less_english": french_less_english([j for j in judged if not j.real]),
-        "others": {
-            language: group_figures([j for j in judged if j.language == language], ["balanced"])
-            for language in OTHER_LANGUAGES
-        },
-    }
-
-
-def french_less_english(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return how much higher figures at ``balanced`` are in French than in English."""
+def _french_less_english(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return how much more often labels are right in French than in English."""
     chosen = [j for j in judged if j.language in ("en", "fr")]
-    columns = (
-        labels(chosen),
-        np.array([j.flagged("balanced") for j in chosen], int),
-        np.array([j.language == "fr" for j in chosen], bool),
-    )
-    return {
-        metric.__name__: estimate(_difference(metric), *columns)
-        for metric in (metrics.accuracy, metrics.recall, metrics.specificity)
-    }
+    right = np.array([j.flagged("balanced") == j.emotional for j in chosen], float)
+    french = np.array([j.language == "fr" for j in chosen])
+    return estimate(_difference, right, french)
 
 
-def _difference(metric: Any) -> Any:
-    def difference(truth: NDArray[Any], flagged: NDArray[Any], french: NDArray[np.bool_]) -> float:
-        if french.all() or not french.any():
-            return float("nan")
-        of_both = (metric(truth[rows], flagged[rows]) for rows in (french, ~french))
-        return float(next(of_both) - next(of_both))
-
-    return difference
+def _difference(right: Floats, french: NDArray[np.bool_]) -> float:
+    return metrics.share(right[french]) - metrics.share(right[~french])
 
 
 def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each cue of whole conversations at its threshold, and macro F1.
-
-    Args:
-        judged: All dev conversations.
 
     Returns:
         ``by_cue``, and ``macro_f1`` over the ``macro_cues`` cues that have at least
@@ -154,3 +238,110 @@ def _macro_f1(columns: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> dict[str,
 
     truth, decisions = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
     return estimate(macro, truth, decisions)
+
+
+def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str, Any]:
+    """Measure how well conversations' probabilities hold what they say.
+
+    Probabilities assume one prevalence, and each dev set has another. So beside the error on each
+    set as it is, there is the error after `affectlib.prior_shift` to the set's own share.
+
+    Args:
+        judged: Dev conversations.
+        prevalence: The prevalence that the probabilities assume.
+
+    Returns:
+        ``error``: the expected calibration error by what it was measured on, and ``bins``: the
+        points of the reliability diagram.
+    """
+    error: dict[str, Any] = {}
+    bins: dict[str, Any] = {}
+    sets: dict[str, list[Judged]] = {
+        "shared logs": [j for j in judged if j.from_logs],
+        "studies": [j for j in judged if j.source == STUDIES],
+        "corpus dev": [j for j in judged if j.of_corpus],
+    }
+    for name, members in sets.items():
+        truth, found = labels(members), probabilities(members)
+        if not 0 < truth.sum() < len(truth):
+            continue
+        shifted = prior_shift(found, trained=prevalence, deployed=float(truth.mean()))
+        for how, values in (("as it is", found), ("shifted to its own share", shifted)):
+            error[f"{name}, {how}"] = estimate(
+                metrics.calibration_error, truth, values, groups=clusters(members)
+            )
+        bins[f"{name}, shifted to its own share"] = _bins(truth, shifted)
+    return {"error": error, "bins": bins}
+
+
+def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:
+    """Return the points of the diagram: bins of equal width, those with conversations in them."""
+    place = np.minimum((found * DIAGRAM_BINS).astype(int), DIAGRAM_BINS - 1)
+    points = []
+    for number in sorted(set(place)):
+        rows = place == number
+        share = metrics.interval_of(truth[rows] == 1)
+        points.append(
+            {
+                "n": int(rows.sum()),
+                "probability": float(found[rows].mean()),
+                "share": share.value,
+                "low": share.low,
+                "high": share.high,
+            }
+        )
+    return points
+
+
+SOURCE_PAIRS: dict[str, tuple[bool, str | None, str | None]] = {
+    "uncharged: shared logs or corpus": (False, None, "corpus"),
+    "uncharged: ShareGPT or Arena, WildChat": (False, *LOGS),
+    "charged: shared logs or corpus": (True, None, "corpus"),
+}
+"""What the score should not tell apart: the class, and two sources (None for all shared logs)."""
+
+
+def source_probe(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
+    """Measure how well the score tells the sources of one class apart.
+
+    Returns:
+        The AUROC by pair of sources, that of whichever direction is the better guess, so never
+        below 0.5. Pairs of which one is missing are left out.
+    """
+    result = {}
+    for pair, (emotional, first, second) in SOURCE_PAIRS.items():
+        firsts, seconds = (LOGS if name is None else (name,) for name in (first, second))
+        of_class = [j for j in judged if j.emotional == emotional]
+        chosen = [j for j in of_class if j.source in (*firsts, *seconds)]
+        source = np.array([j.source in firsts for j in chosen], int)
+        if 0 < source.sum() < len(source):
+            result[pair] = estimate(_either_way, source, probabilities(chosen))
+    return result
+
+
+def _either_way(source: NDArray[Any], scores: NDArray[Any]) -> float:
+    value = metrics.auroc(source, scores)
+    return max(value, 1 - value)
+
+
+def agreement(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compare the first and the second annotation of the rows that have both.
+
+    Returns:
+        Share and kappa of equal labels (charge 2 or more), and kappa of the charge with quadratic
+        weights; nothing if no row was annotated twice.
+    """
+    every = [row["labels"] for row in rows]
+    twice = [x for x in every if x.get("second_charge") is not None]
+    if not twice:
+        return {}
+    first, second = (np.array([x[key] for x in twice]) for key in ("charge", "second_charge"))
+    return {
+        "same label": proportion((first >= 2) == (second >= 2)),
+        "kappa of the label": estimate(metrics.kappa, first >= 2, second >= 2),
+        "kappa of the charge": estimate(_quadratic_kappa, first, second),
+    }
+
+
+def _quadratic_kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
+    return metrics.kappa(first, second, weights="quadratic")

@@ -16,23 +16,16 @@ from transformers import AutoConfig, BertConfig, BertForSequenceClassification
 
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import sigmoid
-from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.model.encoding import EncodedWindow, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.data.sources import sha256
-from training.evaluation.judged import Judged, estimate, proportion
-from training.evaluation.metrics import share
+from training.evaluation.judged import Judged, Reader
+from training.evaluation.metrics import estimate, proportion, share
 from training.model.export import export_onnx
 
 BATCH_TOKENS = 4096
 TIMED_BATCHES = 12
-REFERENCE = {
-    "hidden_size": 384,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 12,
-    "intermediate_size": 1536,
-}
-"""The encoder whose speed is the measure; its weights are random, which takes as long."""
 
 
 def sizes(artifact: Artifact) -> dict[str, Any]:
@@ -41,35 +34,25 @@ def sizes(artifact: Artifact) -> dict[str, Any]:
     return {"files": files, "total": sum(files.values())}
 
 
-def user_windows(judged: Sequence[Judged], encoder: WindowEncoder) -> list[EncodedWindow]:
-    """Return the windows of the user's messages of the real transcripts.
-
-    Args:
-        judged: Dev conversations; those of the corpus count if none is real.
-        encoder: Lays out and tokenizes them.
-    """
-    chosen = [j for j in judged if j.real] or judged
-    conversations = [j.scored.labelled.conversation for j in chosen]
-    return encoder.encode(conversations, assistant_targets=False)
+def _user_windows(judged: Sequence[Judged], reader: Reader) -> list[EncodedWindow]:
+    """Return the windows of the user's messages of the shared logs; of the corpus without them."""
+    chosen = [j for j in judged if j.from_logs] or judged
+    return reader.windows([j.conversation for j in chosen])
 
 
 def compare_precision(
-    artifact: Artifact, windows: Sequence[EncodedWindow], int8: Engine, pad_id: int
+    artifact: Artifact, judged: Sequence[Judged], reader: Reader
 ) -> dict[str, Any]:
-    """Compare the int8 ONNX with the fp16 safetensors run in fp32, window by window.
-
-    Args:
-        artifact: The artifact.
-        windows: The windows to compare on.
-        int8: Its int8 weights.
-        pad_id: The padding token.
+    """Compare the int8 ONNX with the fp16 safetensors run in fp32, on windows of dev chats.
 
     Returns:
         The share of windows with the same label at ``balanced``, and the mean gap of P(emotional).
     """
-    engines = (int8, load_engine(artifact, engine="torch", device="cpu"))
+    windows = _user_windows(judged, reader)
+    engines = (reader.engine, load_engine(artifact, engine="torch", device="cpu"))
     emotional = artifact.outputs.index(EMOTIONAL)
     probabilities = np.zeros((2, len(windows)))
+    pad_id = reader.encoder.pad_id
     for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id):
         for row, engine in enumerate(engines):
             probabilities[row, places] = sigmoid(engine.logits(ids, mask)[:, emotional])
@@ -80,20 +63,17 @@ def compare_precision(
     }
 
 
-def speed(artifact: Artifact, windows: Sequence[EncodedWindow], pad_id: int) -> dict[str, Any]:
+def speed(artifact: Artifact, judged: Sequence[Judged], reader: Reader) -> dict[str, Any]:
     """Time the artifact beside an encoder of six layers, 384 wide, with the same vocabulary.
 
     Both run as int8 under the engine for CPUs, batch by batch in turn. The other encoder computes
-    every token in its last layer too, as an ordinary export does.
-
-    Args:
-        artifact: The artifact.
-        windows: The windows to run; batches spread over their lengths are taken.
-        pad_id: The padding token.
+    every token in its last layer too, as an ordinary export does. Batches of windows of dev chats,
+    spread over their lengths, are taken.
 
     Returns:
         How many times as fast the artifact is, and windows a second of each.
     """
+    windows, pad_id = _user_windows(judged, reader), reader.encoder.pad_id
     batches = list(token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id))
     batches = batches[:: max(1, len(batches) // TIMED_BATCHES)]
     with TemporaryDirectory() as folder:
@@ -120,7 +100,14 @@ def speed(artifact: Artifact, windows: Sequence[EncodedWindow], pad_id: int) -> 
 def _reference(artifact: Artifact, folder: Path) -> Engine:
     vocabulary = AutoConfig.from_pretrained(artifact.folder).vocab_size
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=vocabulary, num_labels=len(OUTPUTS), **REFERENCE)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        num_labels=len(OUTPUTS),
+        hidden_size=384,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=1536,
+    )
     path = folder / "model.int8.onnx"
     export_onnx(BertForSequenceClassification(config).eval(), path, every_token=True)
     return load_engine(

@@ -2,25 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
 
 from affectlib.conversation import Conversation
-from affectlib.model.encoding import WindowEncoder
-from affectlib.model.engines import Engine
-from affectlib.model.scoring import score_messages
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import ConversationCalibration
+from affectlib.model.encoding import EncodedWindow, WindowEncoder
+from affectlib.model.engines import load_engine
+from affectlib.model.scoring import WindowCache, encode_windows, score_windows
+from affectlib.model.windows import WindowSettings
+from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings
-from training.data.sources import corpus_part
-from training.evaluation import metrics
-from training.model.calibrate import Calibration, ScoredConversation, cross_fit
+from training.data.labelled import LabelledConversation, from_gold
+from training.data.sources import read_corpus, read_source, sha256
+from training.model.calibrate import Calibration, ScoredConversation, fit
 
-PLAIN_PART = ("pl1", "pl2", "pl3", "pl4")
+LOGS = ("sharegpt_dev", "arena_wildchat_dev")
+"""Logs that people shared, or that public chat pages keep."""
+STUDIES = "studies_dev"
+"""Chats of people with assistants in published studies."""
+STUDY_SOURCES = ("duo_ed", "isle_social", "support", "isle_job", "isle_inquiry", "coach_de")
 OTHER_LANGUAGES = ("es", "de", "it", "pt")
 Floats = NDArray[np.float64]
+
+
+def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledConversation]:
+    """Yield the dev conversations: the corpus's, and those of real people if wanted."""
+    for row in read_corpus("dev"):
+        yield from_gold(row, "corpus")
+    for name in (*LOGS, STUDIES) if real_dev else ():
+        for row in read_source(name, data):
+            yield from_gold(row, name)
+
+
+def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
+    """Return a trained model as an artifact without thresholds, to calibrate it by its scores.
+
+    Args:
+        folder: The model with its tokenizer, as training leaves them.
+        windows: How conversations are laid out for it.
+    """
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    return Artifact(
+        folder=folder,
+        name=folder.name,
+        version="0",
+        outputs=OUTPUTS,
+        windows=windows,
+        conversation=ConversationCalibration(0.0, 1.0, 0.0, 0.0),
+        operating_points={},
+        cue_thresholds={},
+        prevalence=0.5,
+        description={},
+        fingerprint="",
+        _hashes={name: sha256(folder / name) for name in names},
+    )
+
+
+class Reader:
+    """Scores labelled conversations with an artifact; runs no window twice.
+
+    Args:
+        artifact: The artifact.
+        engine: Name of the engine that runs it on the CPU.
+    """
+
+    def __init__(self, artifact: Artifact, engine: str = "onnx") -> None:
+        """Load the artifact."""
+        self.engine = load_engine(artifact, engine=engine, device="cpu")
+        self.encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
+        self._known = WindowCache(size=1_000_000)
+        self._places = [OUTPUTS.index(name) for name in artifact.outputs]
+
+    def windows(self, conversations: Sequence[Conversation]) -> list[EncodedWindow]:
+        """Return the windows of the user's messages."""
+        return self.encoder.encode(conversations, assistant_targets=False)
+
+    def logits(
+        self, conversations: Sequence[Conversation], *, assistant_targets: bool
+    ) -> list[dict[int, NDArray[np.float32]]]:
+        """Return the logits of each message that was read, by its position.
+
+        Their order is that of `OUTPUTS`; an output that the artifact does not have is 0.
+        """
+        windows = encode_windows(conversations, self.encoder, assistant_targets=assistant_targets)
+        scores = score_windows(windows, self.engine, self.encoder.pad_id, self._known)
+        return [
+            {index: self._in_order(found.logits) for index, found in by_message.items()}
+            for by_message in scores
+        ]
+
+    def _in_order(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        ordered = np.zeros(len(OUTPUTS), np.float32)
+        ordered[self._places] = logits
+        return ordered
+
+    def score(self, conversations: Sequence[LabelledConversation]) -> list[ScoredConversation]:
+        """Score every message; conversations of which nothing can be read are left out."""
+        logits = self.logits([c.conversation for c in conversations], assistant_targets=True)
+        return [
+            ScoredConversation(labelled, found, labelled.source in LOGS)
+            for labelled, found in zip(conversations, logits, strict=True)
+            if any(labelled.conversation.messages[index].role == "user" for index in found)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +131,9 @@ class Judged:
     turns: Floats
 
     @property
-    def emotional(self) -> bool:
-        """Whether it is emotional by annotation."""
-        return self.scored.labelled.emotional
-
-    @property
-    def real(self) -> bool:
-        """Whether it is a real transcript."""
-        return self.scored.real
-
-    @property
-    def source(self) -> str:
-        """Name of its source."""
-        return self.scored.labelled.source
+    def conversation(self) -> Conversation:
+        """The conversation itself."""
+        return self.scored.labelled.conversation
 
     @property
     def row(self) -> Any:
@@ -60,14 +141,44 @@ class Judged:
         return self.scored.labelled.row
 
     @property
+    def charge(self) -> int:
+        """Its charge by annotation, 0 to 3."""
+        return int(self.row["labels"]["charge"])
+
+    @property
+    def emotional(self) -> bool:
+        """Whether it is emotional by annotation."""
+        return self.scored.labelled.emotional
+
+    @property
+    def source(self) -> str:
+        """Name of its source."""
+        return self.scored.labelled.source
+
+    @property
+    def from_logs(self) -> bool:
+        """Whether it is of the shared logs."""
+        return self.source in LOGS
+
+    @property
+    def at_random(self) -> bool:
+        """Whether it is one of the shared logs that were drawn at random."""
+        return self.from_logs and self.row["pool"] == "random"
+
+    @property
+    def of_corpus(self) -> bool:
+        """Whether it was written for our corpus."""
+        return self.source == "corpus"
+
+    @property
     def language(self) -> str:
         """Its language, as two letters."""
         return str(self.row["lang"])
 
     @property
-    def part(self) -> str:
-        """The part of the corpus that it comes from."""
-        return corpus_part(str(self.scored.labelled.conversation.id))
+    def cluster(self) -> str:
+        """The person who wrote it where that is known, else the conversation itself."""
+        return str(self.row.get("writer") or self.conversation.id or id(self.scored))
 
     def flagged(self, point: str) -> bool:
         """Whether it is labelled emotional at an operating point."""
@@ -78,39 +189,53 @@ class Judged:
         threshold = self.calibration.operating_points[point].of_messages(len(self.turns))
         return self.turns >= threshold
 
+    def user_places(self) -> list[int]:
+        """Return the positions of the user messages that were read."""
+        messages = self.conversation.messages
+        return [index for index in self.scored.logits if messages[index].role == "user"]
+
     def charged_turns(self) -> NDArray[np.bool_]:
         """Return for each user message that was read whether it is charged by annotation."""
-        messages = self.scored.labelled.conversation.messages
         charged = self.scored.labelled.charged or frozenset()
-        return np.array([i in charged for i in self.scored.logits if messages[i].role == "user"])
+        return np.array([index in charged for index in self.user_places()], bool)
 
 
 GROUPS: dict[str, Callable[[Judged], bool]] = {
-    "real transcripts": lambda j: j.real,
-    "real: ShareGPT": lambda j: j.source == "sharegpt_dev",
-    "real: Arena, WildChat": lambda j: j.source == "arena_wildchat_dev",
-    "real: random pool": lambda j: j.real and j.row["pool"] == "random",
-    "corpus dev": lambda j: not j.real,
-    "corpus dev: English": lambda j: not j.real and j.language == "en",
-    "corpus dev: French": lambda j: not j.real and j.language == "fr",
-    "corpus dev: plain part": lambda j: not j.real and j.part in PLAIN_PART,
-    "corpus dev: subtle part": lambda j: not j.real and j.part not in PLAIN_PART,
+    "shared logs": lambda j: j.from_logs,
+    "shared logs: random half": lambda j: j.at_random,
+    "shared logs: ShareGPT": lambda j: j.source == LOGS[0],
+    "shared logs: Arena, WildChat": lambda j: j.source == LOGS[1],
+    "studies": lambda j: j.source == STUDIES,
+    "corpus dev": lambda j: j.of_corpus,
+    "corpus dev: English": lambda j: j.of_corpus and j.language == "en",
+    "corpus dev: French": lambda j: j.of_corpus and j.language == "fr",
     "all dev: es, de, it, pt": lambda j: j.language in OTHER_LANGUAGES,
-    "1 user message": lambda j: len(j.turns) == 1,
-    "2-4 user messages": lambda j: 2 <= len(j.turns) <= 4,
-    "5 or more user messages": lambda j: len(j.turns) >= 5,
 }
 """The groups of conversations that are reported by themselves."""
 
 
 def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> list[Judged]:
-    """Judge each conversation by cross-fitting (`training.model.calibrate.cross_fit`).
+    """Judge each conversation by a calibration that was fitted without its fold.
+
+    Folds keep the chats of a person and contrast pairs together, and spread the emotional ones of
+    each set evenly.
 
     Args:
         scored: All dev conversations that calibration rests on.
-        settings: How calibration and thresholds are chosen.
+        settings: How calibration and thresholds are chosen, and the number of folds.
     """
-    return [judge_by(s, c) for s, c in zip(scored, cross_fit(scored, settings), strict=True)]
+    rows = [s.labelled.row for s in scored]
+    groups = [
+        str(row.get("writer") or row.get("pair") or s.labelled.conversation.id or place)
+        for place, (s, row) in enumerate(zip(scored, rows, strict=True))
+    ]
+    strata = [f"{s.labelled.source} {s.labelled.emotional}" for s in scored]
+    folds = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=0)
+    judged: dict[int, Judged] = {}
+    for others, own in folds.split(strata, strata, groups):
+        calibration = fit([scored[place] for place in others], settings)
+        judged |= {place: judge_by(scored[place], calibration) for place in own}
+    return [judged[place] for place in range(len(scored))]
 
 
 def judge_by(scored: ScoredConversation, calibration: Calibration) -> Judged:
@@ -123,78 +248,92 @@ def judge_by(scored: ScoredConversation, calibration: Calibration) -> Judged:
     )
 
 
+def judge_as_shipped(
+    artifact: Artifact, reader: Reader, conversations: Sequence[LabelledConversation]
+) -> list[Judged]:
+    """Judge conversations that chose nothing, by the artifact's own calibration and thresholds."""
+    own = Calibration(  # that of single outputs is in the weights of its head
+        np.ones(len(OUTPUTS)),
+        np.zeros(len(OUTPUTS)),
+        artifact.conversation,
+        dict(artifact.operating_points),
+        dict(artifact.cue_thresholds),
+    )
+    return [judge_by(scored, own) for scored in reader.score(conversations)]
+
+
 def judge_again(
-    judged: Sequence[Judged],
-    conversations: Sequence[Conversation],
-    encoder: WindowEncoder,
-    engine: Engine,
+    judged: Sequence[Judged], conversations: Sequence[Conversation], reader: Reader
 ) -> list[Judged]:
     """Judge altered conversations, each by the calibration of the one it was made from.
 
     Args:
         judged: The conversations as they were.
         conversations: What became of each; the labels of the result are those of the original.
-        encoder: Lays out and tokenizes them.
-        engine: Runs the windows; the user's alone.
+        reader: Scores the user's messages.
     """
-    scores = score_messages(conversations, encoder, engine, assistant_targets=False)
-    result = []
-    for j, conversation, by_message in zip(judged, conversations, scores, strict=True):
-        changed = replace(
-            j.scored,
-            labelled=replace(j.scored.labelled, conversation=conversation),
-            logits={index: found.logits for index, found in by_message.items()},
+    logits = reader.logits(conversations, assistant_targets=False)
+    return [
+        judge_by(
+            replace(j.scored, labelled=replace(j.scored.labelled, conversation=chat), logits=found),
+            j.calibration,
         )
-        result.append(judge_by(changed, j.calibration))
-    return result
+        for j, chat, found in zip(judged, conversations, logits, strict=True)
+    ]
 
 
 def measured(
     judged: Iterable[Judged], points: Iterable[str]
 ) -> dict[str, dict[str, dict[str, int]]]:
-    """Count what is right and wrong on the real transcripts, for ``affect.json``.
+    """Count what is right and wrong on chats of real people, for ``affect.json``.
 
-    What was found and missed is counted on all of them, since few are emotional. False alarms are
-    counted on those that were drawn at random alone: the others were chosen for being like
-    emotional ones, and give more false alarms than a natural collection does.
-
-    Args:
-        judged: Dev conversations; those of the corpus do not count.
-        points: Names of the operating points.
+    False alarms in the shared logs are counted on those that were drawn at random: the others were
+    chosen for being like emotional ones, and give more than a natural collection does.
 
     Returns:
-        The counts by operating point and level (``conversation``, and ``message`` for those of
-        the user); nothing if the real transcripts are not of both labels.
+        By operating point: ``conversation`` and ``message`` (of the user) of the shared logs, and
+        ``studies``, conversations of the studies; nothing if one of both labels is missing.
     """
-    real = [j for j in judged if j.real]
-    at_random = [j for j in real if j.row["pool"] == "random"]
-    if not any(j.emotional for j in real) or all(j.emotional for j in at_random):
-        return {}
-    return {
-        point: {
-            "conversation": {
-                **_hits([j.flagged(point) for j in real if j.emotional]),
-                **_alarms([j.flagged(point) for j in at_random if not j.emotional]),
-            },
-            "message": {
-                **_hits([x for j in real for x in j.flagged_turns(point)[j.charged_turns()]]),
-                **_alarms(
-                    [x for j in at_random for x in j.flagged_turns(point)[~j.charged_turns()]]
-                ),
-            },
-        }
-        for point in points
+    judged = list(judged)
+    sets = {
+        "logs": [j for j in judged if j.from_logs],
+        "random": [j for j in judged if j.at_random],
+        "studies": [j for j in judged if j.source == STUDIES],
     }
+    if not any(j.emotional for j in sets["logs"]) or all(j.emotional for j in sets["random"]):
+        return {}
+    counts = {}
+    for point in points:
+        chats = {name: [(j.flagged(point), j.emotional) for j in own] for name, own in sets.items()}
+        turns = {
+            name: [
+                turn
+                for j in own
+                for turn in zip(j.flagged_turns(point), j.charged_turns(), strict=True)
+            ]
+            for name, own in sets.items()
+        }
+        counts[point] = {
+            "conversation": _counts(chats["logs"], chats["random"]),
+            "message": _counts(turns["logs"], turns["random"]),
+        }
+        if sets["studies"]:
+            counts[point]["studies"] = _counts(chats["studies"], chats["studies"])
+    return counts
 
 
-def _hits(flagged: Sequence[bool]) -> dict[str, int]:
-    found = int(sum(flagged))
-    return {"true_positives": found, "false_negatives": len(flagged) - found}
-
-
-def _alarms(flagged: Sequence[bool]) -> dict[str, int]:
-    found = int(sum(flagged))
-    return {"true_negatives": len(flagged) - found, "false_positives": found}
+def _counts(
+    known: Iterable[tuple[bool, bool]], natural: Iterable[tuple[bool, bool]]
+) -> dict[str, int]:
+    """Count the charged among pairs of flag and truth, and the uncharged among natural ones."""
+    found = [bool(flag) for flag, charged in known if charged]
+    alarms = [bool(flag) for flag, charged in natural if not charged]
+    return {
+        "true_positives": sum(found),
+        "false_negatives": len(found) - sum(found),
+        "true_negatives": len(alarms) - sum(alarms),
+        "false_positives": sum(alarms),
+    }
 
 
 def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:
@@ -207,17 +346,12 @@ def probabilities(judged: Sequence[Judged]) -> Floats:
     return np.array([j.probability for j in judged], np.float64)
 
 
+def clusters(judged: Sequence[Judged]) -> NDArray[np.str_]:
+    """Return who wrote each conversation; see `Judged.cluster`."""
+    return np.array([j.cluster for j in judged])
+
+
 def calibrations(judged: Sequence[Judged]) -> NDArray[np.int64]:
     """Return a number for each conversation that is the same for those of one calibration."""
     numbers: dict[int, int] = {}
     return np.array([numbers.setdefault(id(j.calibration), len(numbers)) for j in judged], np.int64)
-
-
-def estimate(metric: Callable[..., float], *columns: Any, groups: Any = None) -> dict[str, Any]:
-    """Return a metric with its bootstrap interval, fit for JSON."""
-    return asdict(metrics.bootstrap(metric, *columns, groups=groups))
-
-
-def proportion(hits: NDArray[Any]) -> dict[str, Any]:
-    """Return a share with its interval (`training.evaluation.metrics.proportion`), fit for JSON."""
-    return asdict(metrics.proportion(hits))

@@ -1,4 +1,4 @@
-"""Metrics as `evaluate.Metric` modules, and the bootstrap intervals beside them.
+"""Metrics as `evaluate.Metric` modules, and the intervals beside them.
 
 `evaluate.load` fetches its modules from a hub by name; these are defined here, so that training
 and evaluation work offline.
@@ -7,15 +7,15 @@ and evaluation work offline.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import datasets
 import evaluate
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from scipy.stats import binomtest, spearmanr
+from sklearn.metrics import average_precision_score, cohen_kappa_score, roc_auc_score
 
 BINS = 15
 RESAMPLES = 1000
@@ -23,7 +23,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its 95 % bootstrap interval and the number of examples."""
+    """A figure with its 95 % interval and the number of examples."""
 
     value: float
     low: float
@@ -31,8 +31,8 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
-        """Format as ``0.912 [0.885, 0.934]``."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        """Format as ``0.912 (0.885–0.934)``."""
+        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
 
 
 class _ScoreMetric(evaluate.Metric):  # type: ignore[misc]
@@ -71,7 +71,7 @@ def average_precision(truth: NDArray[Any], scores: NDArray[Any]) -> float:
 
 
 def auroc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
-    """Return the area under the ROC curve; NaN with one class alone."""
+    """Return the area under the ROC curve; NaN if all are of one class."""
     return float(roc_auc_score(truth, scores)) if 0 < truth.sum() < len(truth) else float("nan")
 
 
@@ -105,9 +105,21 @@ def auroc_within(truth: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any]
     return right / pairs if pairs else float("nan")
 
 
-def calibration_error(
-    truth: NDArray[Any], probabilities: NDArray[Any], weights: NDArray[Any] | None = None
-) -> float:
+def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return the rank correlation; NaN where one of both is constant."""
+    if len(first) < 2 or min(np.ptp(first), np.ptp(second)) == 0:
+        return float("nan")
+    return float(spearmanr(first, second).statistic)
+
+
+def kappa(first: NDArray[Any], second: NDArray[Any], weights: str | None = None) -> float:
+    """Return Cohen's kappa of two readers; NaN where both give one and the same answer."""
+    if len(np.union1d(first, second)) < 2:
+        return float("nan")
+    return float(cohen_kappa_score(first, second, weights=weights))
+
+
+def calibration_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float:
     """Return the expected calibration error over `BINS` bins of equal width.
 
     Method: Naeini, Cooper and Hauskrecht, AAAI 2015, for the positive class.
@@ -115,13 +127,10 @@ def calibration_error(
     Args:
         truth: Binary labels, shape ``[n]``.
         probabilities: Probabilities of the positive class, shape ``[n]``.
-        weights: Weight of each example; None for equal weights.
     """
-    weights = np.ones(len(truth)) if weights is None else weights
     bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
-    total = np.bincount(bins, weights, BINS)
-    gap = np.abs(np.bincount(bins, weights * (truth - probabilities), BINS))
-    return float(gap[total > 0].sum() / weights.sum())
+    gap = np.abs(np.bincount(bins, truth - probabilities, BINS))
+    return float(gap.sum() / len(truth))
 
 
 def share(values: NDArray[Any]) -> float:
@@ -135,7 +144,7 @@ def recall(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
 
 
 def specificity(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
-    """Return the share of negatives that are left alone; NaN without a negative."""
+    """Return the share of negatives that are not flagged; NaN without a negative."""
     return share(~decisions[truth == 0].astype(bool))
 
 
@@ -151,38 +160,83 @@ def f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     return 2 * hits / total if total else float("nan")
 
 
+def recall_at(least: float) -> Callable[..., float]:
+    """Return the metric "recall where at least that share of the negatives is not flagged"."""
+
+    def metric(truth: NDArray[Any], scores: NDArray[Any]) -> float:
+        if not 0 < truth.sum() < len(truth):
+            return float("nan")
+        threshold = np.quantile(scores[truth == 0], least, method="inverted_cdf")
+        return recall(truth, scores > threshold)
+
+    return metric
+
+
+def specificity_at(least: float) -> Callable[..., float]:
+    """Return the metric "specificity where at least that share of the positives is found"."""
+
+    def metric(truth: NDArray[Any], scores: NDArray[Any]) -> float:
+        if not 0 < truth.sum() < len(truth):
+            return float("nan")
+        # Of the negated scores, so that what is found lies at or below it.
+        threshold = np.quantile(-scores[truth == 1], least, method="inverted_cdf")
+        return specificity(truth, -scores <= threshold)
+
+    return metric
+
+
+def draw(
+    metric: Callable[..., float],
+    *columns: Sequence[Any] | NDArray[Any],
+    groups: Sequence[Any] | NDArray[Any] | None = None,
+    seed: int = 0,
+    resamples: int | None = None,
+) -> NDArray[np.float64]:
+    """Return a metric's values on bootstrap resamples; see `bootstrap`."""
+    arrays = [np.asarray(column) for column in columns]
+    n = len(arrays[0])
+    members = _members(groups) if groups is not None else []
+    generator = np.random.default_rng(seed)
+    values = np.empty(resamples or RESAMPLES)
+    for resample in range(len(values)):
+        if 0 < len(members) < n:
+            drawn = generator.integers(0, len(members), len(members))
+            rows = np.concatenate([members[i] for i in drawn])
+        else:
+            rows = generator.integers(0, n, n)
+        values[resample] = metric(*(array[rows] for array in arrays))
+    return values
+
+
 def bootstrap(
     metric: Callable[..., float],
     *columns: Sequence[Any] | NDArray[Any],
     groups: Sequence[Any] | NDArray[Any] | None = None,
     seed: int = 0,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
 ) -> Estimate:
     """Return a metric with its 95 % percentile bootstrap interval.
 
     Args:
         metric: A function of the columns.
         *columns: Arrays of one length, resampled together by rows.
-        groups: Group of each row, such as the conversation that a turn is of; whole groups are
-            resampled then (Field and Welsh 2007, "Bootstrapping clustered data").
+        groups: Group of each row, such as the conversation that a turn is of or the person who
+            wrote it; whole groups are resampled then (Field and Welsh 2007, "Bootstrapping
+            clustered data").
         seed: Seed of the resampling.
-        resamples: Number of resamples; those in which the metric is NaN are left out.
+        resamples: Number of resamples, `RESAMPLES` if None; those in which the metric is NaN are
+            left out.
     """
     arrays = [np.asarray(column) for column in columns]
-    n = len(arrays[0])
-    members = _members(groups) if groups is not None else None
-    generator = np.random.default_rng(seed)
-    values = []
-    for _ in range(resamples):
-        if members:
-            drawn = generator.integers(0, len(members), len(members))
-            rows = np.concatenate([members[i] for i in drawn])
-        else:
-            rows = generator.integers(0, n, n)
-        values.append(metric(*(array[rows] for array in arrays)))
-    defined = [value for value in values if not np.isnan(value)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if defined else (np.nan, np.nan)
-    return Estimate(metric(*arrays), float(low), float(high), n)
+    found = draw(metric, *arrays, groups=groups, seed=seed, resamples=resamples)
+    return Estimate(metric(*arrays), *percentiles(found), len(arrays[0]))
+
+
+def percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 95 % interval of the values of resamples, less those that are NaN."""
+    defined = values[~np.isnan(values)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def _members(groups: Sequence[Any] | NDArray[Any]) -> list[NDArray[np.intp]]:
@@ -191,21 +245,32 @@ def _members(groups: Sequence[Any] | NDArray[Any]) -> list[NDArray[np.intp]]:
     return np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
 
 
-def proportion(hits: NDArray[Any]) -> Estimate:
-    """Return a share with its 95 % interval.
-
-    It is the percentile bootstrap's; where all values are alike, of which a bootstrap says that
-    they always are, it is that of Wilson (1927).
+def interval_of(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estimate:
+    """Return a share with its 95 % interval: Wilson's, or the bootstrap's over groups.
 
     Args:
         hits: Whether each counts, shape ``[n]``.
+        groups: Group of each. Where all values are alike, of which a bootstrap says that they
+            always are, and where each group is a single row, Wilson's interval is given.
 
     Example:
-        >>> print(proportion(np.array([True] * 20)))
-        1.000 [0.839, 1.000]
+        >>> print(interval_of(np.array([True] * 20)))
+        1.000 (0.839–1.000)
     """
     n = len(hits)
-    if not n or 0 < hits.sum() < n:
-        return bootstrap(share, hits.astype(float))
+    if not n:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    if groups is not None and 0 < hits.sum() < n and len(np.unique(groups)) < n:
+        return bootstrap(share, hits.astype(float), groups=groups)
     interval = binomtest(int(hits.sum()), n).proportion_ci(method="wilson")
     return Estimate(share(hits), float(interval.low), float(interval.high), n)
+
+
+def estimate(metric: Callable[..., float], *columns: Any, groups: Any = None) -> dict[str, Any]:
+    """Return `bootstrap`, fit for JSON."""
+    return asdict(bootstrap(metric, *columns, groups=groups))
+
+
+def proportion(hits: NDArray[Any], groups: Any = None) -> dict[str, Any]:
+    """Return `interval_of`, fit for JSON."""
+    return asdict(interval_of(np.asarray(hits), groups))

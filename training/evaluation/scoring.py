@@ -1,8 +1,8 @@
-"""Scores of labelled conversations, through any engine."""
+"""Scores of a trained model, as `training.run` asks for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,10 @@ from transformers import AutoModelForSequenceClassification
 from affectlib.model.encoding import WindowEncoder
 from affectlib.model.engines import Engine
 from affectlib.model.scoring import score_messages
-from training.data.labelled import LabelledConversation, from_gold
-from training.data.sources import read_corpus, read_source
+from training.data.labelled import LabelledConversation
+from training.evaluation.judged import LOGS
+from training.evaluation.judged import dev_conversations as dev_conversations
 from training.model.calibrate import ScoredConversation
-
-REAL_DEV = ("sharegpt_dev", "arena_wildchat_dev")
 
 
 class TrainedModel:
@@ -49,45 +48,6 @@ class TrainedModel:
         return logits
 
 
-class CachedEngine:
-    """An engine that runs no window twice, however often it is asked.
-
-    Altered conversations share most of their windows with those they were made from.
-
-    Args:
-        engine: The engine that runs the windows; what it says of one must not depend on the
-            others of its batch.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        """Begin with nothing remembered."""
-        self._engine = engine
-        self._known: dict[bytes, NDArray[np.float32]] = {}
-        self.name, self.device = engine.name, engine.device
-
-    def logits(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return logits, shape ``[batch, outputs]``."""
-        keys = [
-            ids[mask == 1].tobytes() for ids, mask in zip(input_ids, attention_mask, strict=True)
-        ]
-        new = [row for row, key in enumerate(keys) if key not in self._known]
-        if new:
-            found = self._engine.logits(input_ids[new], attention_mask[new])
-            self._known.update(zip((keys[row] for row in new), found, strict=True))
-        return np.array([self._known[key] for key in keys])
-
-
-def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledConversation]:
-    """Yield the dev conversations: the corpus's, and the real transcripts if wanted."""
-    for row in read_corpus("dev"):
-        yield from_gold(row, "corpus")
-    for name in REAL_DEV if real_dev else ():
-        for row in read_source(name, data):
-            yield from_gold(row, name)
-
-
 def score(
     conversations: Sequence[LabelledConversation], encoder: WindowEncoder, engine: Engine
 ) -> list[ScoredConversation]:
@@ -95,9 +55,7 @@ def score(
     scores = score_messages([labelled.conversation for labelled in conversations], encoder, engine)
     return [
         ScoredConversation(
-            labelled,
-            {index: found.logits for index, found in by_message.items()},
-            labelled.source in REAL_DEV,
+            labelled, {i: found.logits for i, found in by_message.items()}, labelled.source in LOGS
         )
         for labelled, by_message in zip(conversations, scores, strict=True)
         if by_message

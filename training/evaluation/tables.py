@@ -1,37 +1,24 @@
-"""The results as tables: the command prints them as text, the card shows them as Markdown."""
+"""The results as tables, and beside what they are meant to reach."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from training.evaluation.ablations import FIGURES
 from training.evaluation.figures import FEWEST_CUE_POSITIVES
+from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.metrics import Estimate
-from training.evaluation.targets import TARGETS
 
 POINTS = ("balanced", "high_precision", "high_recall")
-POINT_GROUPS = (
-    "real transcripts",
-    "real: random pool",
-    "corpus dev",
-    "corpus dev: English",
-    "corpus dev: French",
-)
+POINT_GROUPS = ("shared logs", "shared logs: random half", "studies", "corpus dev")
 DECISIONS = ("recall", "specificity", "precision", "accuracy")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the results.
-
-    Attributes:
-        title: What it shows.
-        head: Headings of its columns.
-        rows: Its cells.
-    """
+    """A table of the results: what it shows, the headings of its columns, its cells."""
 
     title: str
     head: Sequence[str]
@@ -55,6 +42,81 @@ class Table:
         return "\n".join([self.title, *aligned])
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure of the results, where it is in them, and the bounds that are set for it."""
+
+    what: str
+    path: tuple[str, ...]
+    least: float | None = None
+    most: float | None = None
+
+    def value(self, results: Mapping[str, Any]) -> Any:
+        """Return the estimate (or the plain number); None if it was not measured."""
+        return find(results, self.path)
+
+    def met(self, results: Mapping[str, Any]) -> bool | None:
+        """Return whether the value is within the bounds; None if it was not measured."""
+        found = self.value(results)
+        if found is None:
+            return None
+        value = found["value"] if isinstance(found, Mapping) else found
+        low = self.least is None or value >= self.least
+        return bool(low and (self.most is None or value <= self.most))
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words."""
+        signs = (("≥", self.least), ("≤", self.most))
+        return " and ".join(f"{sign} {bound:,.12g}" for sign, bound in signs if bound is not None)
+
+
+def find(results: Any, path: Sequence[str]) -> Any:
+    """Return what lies at a path of the results; None if it is not there."""
+    for key in path:
+        if not isinstance(results, Mapping) or key not in results:
+            return None
+        results = results[key]
+    return results
+
+
+_LOGS = ("groups", "shared logs")
+_RANDOM = ("groups", "shared logs: random half", "balanced", "specificity")
+_STUDIES = ("studies", "all")
+_FRENCH = ("corpus", "french_less_english")
+_ERROR = ("calibration", "error")
+
+TARGETS = (
+    Target("studies: recall", (*_STUDIES, "recall"), least=0.9),
+    Target("studies: specificity", (*_STUDIES, "specificity"), least=0.85),
+    Target("studies: AUROC", (*_STUDIES, "auroc"), least=0.95),
+    Target("studies: flagged of charge 0", (*_STUDIES, "flagged_charge_0"), most=0.03),
+    Target("studies: flagged of charge 1", (*_STUDIES, "flagged_charge_1"), most=0.2),
+    Target("studies: F1 of charged turns", (*_STUDIES, "turn_f1"), least=0.78),
+    Target("studies: Spearman of intensity", (*_STUDIES, "intensity"), least=0.8),
+    Target("shared logs: average precision", (*_LOGS, "average_precision"), least=0.8),
+    Target("shared logs: recall", (*_LOGS, "balanced", "recall"), least=0.85),
+    Target("shared logs: specificity", (*_LOGS, "balanced", "specificity"), least=0.98),
+    Target("shared logs, random half: specificity", _RANDOM, least=0.997),
+    Target("corpus dev: accuracy", ("corpus", "accuracy"), least=0.9),
+    Target("corpus dev: accuracy, French less English", _FRENCH, least=-0.02),
+    Target("corpus test: accuracy", ("test", "corpus", "accuracy"), least=0.97),
+    Target("corpus test: accuracy, French less English", ("test", *_FRENCH), least=-0.02),
+    *(
+        Target(f"20 turns of {x}: flagged", ("long_chats", x, "20 turns", "uncharged"), most=0.05)
+        for x in FILLINGS
+    ),
+    Target("service dialogues: flagged", ("services", "all"), most=0.01),
+    Target("altered messages, worst: flips", ("robustness", "worst"), most=0.03),
+    Target("calibration error: shared logs", (*_ERROR, "shared logs, as it is"), most=0.02),
+    Target("calibration error: studies", (*_ERROR, "studies, shifted to its own share"), most=0.05),
+    Target("bytes of the artifact", ("sizes", "total"), most=75e6),
+    Target("times as fast as 6 layers of 384", ("speed", "times_as_fast"), least=1.0),
+    Target("int8 and fp32: same label", ("engines", "same_label"), least=0.997),
+)
+"""The targets, in the order of the tables."""
+
+
 def show(values: Mapping[str, Any], key: str) -> str:
     """Return an estimate or a number of the results as text, a dash if it is not there."""
     return _show(values.get(key))
@@ -63,136 +125,63 @@ def show(values: Mapping[str, Any], key: str) -> str:
 def _show(value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         estimate = Estimate(**value)
         return "-" if isnan(estimate.value) else str(estimate)
     return f"{value:,}"
 
 
-def tables(results: Mapping[str, Any], ablations: Iterable[Mapping[str, Any]]) -> dict[str, Table]:
-    """Return the tables of the results by name, in the order in which they are printed.
+def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
+    """Yield the tables of the results with their names, in the order in which they are printed.
 
     Args:
-        results: What `training.evaluate.evaluate` gives.
-        ablations: The rows of `training.evaluation.ablations`.
+        results: What `training.evaluate.evaluate` gives; what was not measured has no table.
     """
-    return {
-        "targets": _targets(results),
-        "groups": _groups(results["groups"]),
-        "points": _points(results["groups"]),
-        "corpus": _estimates("Corpus dev, balanced", results["corpus"]),
-        "test": _as_shipped("Corpus test", results["test"]["groups"]),
-        "test_corpus": _estimates(
-            "Corpus test, balanced, English and French",
-            {
-                **{k: v for k, v in results["test"]["corpus"].items() if k != "accuracy"},
-                "cues, macro F1": results["test"]["cues"]["macro_f1"],
-                "accuracy in French less in English": results["test"]["french_less_english"][
-                    "accuracy"
-                ],
-            },
-        ),
-        "small_talk": _as_shipped(
-            "Real small talk",
-            {"between people": results["small_talk"]} if "small_talk" in results else {},
-        ),
-        "languages": _languages(results["languages"]),
-        "cues": _cues(results["cues"]),
-        "calibration": _estimates("Expected calibration error", results["calibration"]["error"]),
-        "replies": Table(
-            "Mean absolute change of P(emotional) with other replies",
-            ["replies", "on", "change", "n"],
-            [
-                [kind, name, _show(value), value["n"]]
-                for kind, groups in results["replies"].items()
-                for name, value in groups.items()
-            ],
-        ),
-        "source": _estimates("Source guessed from the score, AUROC", results["source"]),
-        "pronouns": Table(
-            "Accuracy on corpus dev with first-person pronouns masked",
-            ["", "as written", "masked", "fall", "n"],
-            [
-                [name, *(_show(value) for value in values.values()), values["fall"]["n"]]
-                for name, values in results["pronouns"].items()
-            ],
-        ),
-        "drift": _estimates(
-            "Rank correlation of P(emotional) and user turns, uncharged", results["drift"]
-        ),
-        "late": Table(
-            "Share found with a charged turn as the last but one",
-            [
-                "among",
-                "",
-                "as a message",
-                "as a conversation",
-                "without it, as a conversation",
-                "n",
-            ],
-            [
-                [filling, name, *map(_show, values.values()), values["message"]["n"]]
-                for filling, lengths in results["late"].items()
-                for name, values in lengths.items()
-            ],
-        ),
-        "engines": _estimates("int8 against fp32, by window", results["engines"]),
-        "speed": _estimates("Speed, by batch", results["speed"]),
-        "sizes": Table(
-            "Size",
-            ["file", "bytes"],
-            [
-                *([name, f"{size:,}"] for name, size in results["sizes"]["files"].items()),
-                ["all", f"{results['sizes']['total']:,}"],
-            ],
-        ),
-        "baselines": _baselines(results.get("baselines", {})),
-        "public": Table(
-            "Share labelled emotional in public sets without labels of ours",
-            ["set", "share", "n"],
-            [[name, _show(v), v["n"]] for name, v in results.get("public", {}).items()],
-        ),
-        "ablations": Table(
-            "Measured variants",
-            ["variant", *FIGURES, "command"],
-            [
-                [
-                    row["variant"],
-                    *(show(row["figures"], name) for name in FIGURES),
-                    f"`{row['command']}`",
-                ]
-                for row in ablations
-            ],
-        ),
-        "probes": Table(
-            "Probes, P(emotional)",
-            ["message", "expected", "alone", "after a greeting"],
-            [
-                [p["text"], p["expected"], f"{p['alone']:.3f}", f"{p['after_greeting']:.3f}"]
-                for p in results["probes"]
-            ],
-        ),
-    }
+    measured = {**results, "targets": results, "points": results.get("groups")}
+    for name, make in _TABLES.items():
+        if measured.get(name) and (table := make(measured[name])).rows:
+            yield name, table
 
 
-def _estimates(title: str, values: Mapping[str, Any]) -> Table:
-    """Return the values one below the other, but for those that could not be measured (None)."""
-    rows = [
-        [name.replace("_", " "), _show(value), value["n"]]
-        for name, value in values.items()
-        if value is not None
-    ]
-    return Table(title, ["", "value", "n"], rows)
+def _estimates(title: str) -> Callable[[Mapping[str, Any]], Table]:
+    """Return what puts values one below the other, but for those that are not there (None)."""
+
+    def table(values: Mapping[str, Any]) -> Table:
+        rows = [
+            [name.replace("_", " "), _show(value), value["n"]]
+            for name, value in values.items()
+            if value is not None
+        ]
+        return Table(title, ["", "value", "n"], rows)
+
+    return table
 
 
 def _targets(results: Mapping[str, Any]) -> Table:
-    said = {True: "yes", False: "no", None: "not measured"}
+    said = {True: "yes", False: "no", None: "-"}
     rows = []
     for target in TARGETS:
-        value = target.value(results)
-        n = value["n"] if isinstance(value, dict) else ""
-        rows.append([target.what, _show(value), n, target.bounds, said[target.met(results)]])
-    return Table("Against the targets", ["", "value", "n", "target", "met"], rows)
+        if (value := target.value(results)) is not None:
+            n = value["n"] if isinstance(value, Mapping) else ""
+            rows.append([target.what, _show(value), n, target.bounds, said[target.met(results)]])
+    return Table("Against the targets, balanced", ["", "value", "n", "target", "met"], rows)
+
+
+def _studies(studies: Mapping[str, Any]) -> Table:
+    figures = {
+        "AUROC": "auroc",
+        "recall": "recall",
+        "specificity": "specificity",
+        "flagged of charge 0": "flagged_charge_0",
+        "of charge 1": "flagged_charge_1",
+        "F1 of charged turns": "turn_f1",
+        "intensity": "intensity",
+    }
+    rows = [
+        [name, values["accuracy"]["n"], *(show(values, figure) for figure in figures.values())]
+        for name, values in studies.items()
+    ]
+    return Table("Studies, balanced", ["", "n", *figures], rows)
 
 
 def _groups(groups: Mapping[str, Any]) -> Table:
@@ -208,31 +197,29 @@ def _groups(groups: Mapping[str, Any]) -> Table:
 
 
 def _points(groups: Mapping[str, Any]) -> Table:
-    """All groups at the first operating point, the main ones at the others."""
     return Table(
         "Operating points; thresholds are cross-fitted",
         ["operating point", "on", "n", *DECISIONS],
         [
-            [point, name, group["n"], *(show(group[point], metric) for metric in DECISIONS)]
+            [point, name, groups[name]["n"], *(show(groups[name][point], d) for d in DECISIONS)]
             for point in POINTS
-            for name, group in groups.items()
-            if point in group and (point == POINTS[0] or name in POINT_GROUPS)
+            for name in POINT_GROUPS
+            if point in groups.get(name, {})
         ],
     )
 
 
 def _as_shipped(what: str, groups: Mapping[str, Any]) -> Table:
-    figures = ("auroc", "average_precision")
     return Table(
         f"{what}, balanced, thresholds as shipped",
-        ["", "n", "emotional", "AUROC", "average precision", *DECISIONS],
+        ["", "n", "emotional", "AUROC", *DECISIONS],
         [
             [
                 name,
                 g["n"],
                 g["emotional"],
-                *(show(g, figure) for figure in figures),
-                *(show(g[POINTS[0]], metric) for metric in DECISIONS),
+                show(g, "auroc"),
+                *(show(g["balanced"], decision) for decision in DECISIONS),
             ]
             for name, g in groups.items()
             if g["n"]
@@ -240,35 +227,87 @@ def _as_shipped(what: str, groups: Mapping[str, Any]) -> Table:
     )
 
 
-def _languages(languages: Mapping[str, Any]) -> Table:
-    rows = [
-        [f"French less English, corpus dev: {name}", _show(value), value["n"], ""]
-        for name, value in languages["french_less_english"].items()
-    ]
-    for name, group in languages["others"].items():
-        accuracy = show(group.get("balanced", {}), "accuracy")
-        rows.append([f"{name}, all dev: accuracy", accuracy, group["n"], group["emotional"]])
-    return Table("Languages, balanced", ["", "value", "n", "emotional"], rows)
-
-
 def _cues(cues: Mapping[str, Any]) -> Table:
     rows = [
-        [name, c["positives"], show(c, "average_precision"), show(c, "f1"), c["f1"]["n"]]
+        [name, c["positives"], show(c, "average_precision"), show(c, "f1")]
         for name, c in cues["by_cue"].items()
     ]
     if cues["macro_f1"]:
         name = f"macro, {cues['macro_cues']} cues of {FEWEST_CUE_POSITIVES} or more positives"
-        rows.append([name, "", "", _show(cues["macro_f1"]), cues["macro_f1"]["n"]])
-    return Table("Cues of conversations", ["cue", "positives", "AP", "F1", "n"], rows)
+        rows.append([name, "", "", _show(cues["macro_f1"])])
+    return Table("Cues of conversations", ["cue", "positives", "AP", "F1"], rows)
 
 
-def _baselines(groups: Mapping[str, Any]) -> Table:
+def _long_chats(fillings: Mapping[str, Any]) -> Table:
+    return Table(
+        "Chats put together of uncharged turns, and with a charged one as the last but one",
+        ["of", "", "uncharged: flagged", "charged: found", "its message found", "n"],
+        [
+            [filling, name, *map(_show, values.values()), values["message"]["n"]]
+            for filling, lengths in fillings.items()
+            for name, values in lengths.items()
+        ],
+    )
+
+
+def _robustness(values: Mapping[str, Any]) -> Table:
+    rows = {"accuracy on originals": values["accuracy"], **values["flips"]}
+    return _estimates("Altered messages: share of labels that change")(rows)
+
+
+def _short_chats(languages: Mapping[str, Any]) -> Table:
+    return Table(
+        "Chats of one very short message",
+        ["", "n", *DECISIONS[:2], "accuracy"],
+        [
+            [name, v["accuracy"]["n"], *(show(v, d) for d in (*DECISIONS[:2], "accuracy"))]
+            for name, v in languages.items()
+        ],
+    )
+
+
+def _systems(groups: Mapping[str, Any]) -> Table:
     return Table(
         "Beside other systems",
-        ["on", "system", "AUROC", "average precision", "recall at 0.98", "recall at 0.995", "n"],
+        ["on", "system", "AUROC", "average precision", "recall at 0.98", "n"],
         [
             [group, name, *(_show(value) for value in values.values()), values["auroc"]["n"]]
             for group, systems in groups.items()
             for name, values in systems.items()
         ],
     )
+
+
+def _agreement(sets: Mapping[str, Any]) -> Table:
+    return Table(
+        "Two annotations of the same rows",
+        ["", "n", "same label", "kappa of the label", "kappa of the charge"],
+        [
+            [name, values["same label"]["n"], *map(_show, values.values())]
+            for name, values in sets.items()
+        ],
+    )
+
+
+_TABLES: dict[str, Callable[[Any], Table]] = {
+    "choice": _estimates("The figure by which recipes are chosen"),
+    "targets": _targets,
+    "studies": _studies,
+    "groups": _groups,
+    "points": _points,
+    "corpus": _estimates("Corpus dev, balanced"),
+    "test": lambda test: _as_shipped("Corpus test", test["groups"]),
+    "small_talk": lambda g: _as_shipped("Real small talk", {"between students": g}),
+    "cues": _cues,
+    "calibration": lambda c: _estimates("Expected calibration error")(c["error"]),
+    "long_chats": _long_chats,
+    "services": _estimates("Service dialogues, share flagged"),
+    "robustness": _robustness,
+    "short_chats": _short_chats,
+    "source": _estimates("Source guessed from the score, AUROC"),
+    "systems": _systems,
+    "engines": _estimates("int8 against fp32, by window"),
+    "speed": _estimates("Speed, by batch"),
+    "sizes": lambda s: Table("Size", ["file", "bytes"], [*s["files"].items()]),
+    "agreement": _agreement,
+}

@@ -1,0 +1,214 @@
+"""The card is written from the results; its head is what model hubs read."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+pytest.importorskip("huggingface_hub", reason="needs affectlib[hub]")
+pytest.importorskip("yaml", reason="training needs affectlib[train]")
+pytest.importorskip("torch", reason="training needs affectlib[train]")
+pytest.importorskip("matplotlib", reason="training needs affectlib[train]")
+
+from dataclasses import replace
+
+from huggingface_hub import ModelCard
+
+from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, bundled_models, load_artifact
+from training.config import load_recipe
+from training.evaluation import card
+from training.evaluation.card import MARKS, draw, header, put_between_marks, render, short_table
+
+
+def estimate(value: float) -> dict[str, Any]:
+    return {"value": value, "low": value, "high": value, "n": 40}
+
+
+POINT = {
+    "recall": estimate(0.75),
+    "specificity": estimate(0.98765),
+    "precision": estimate(math.nan),
+    "accuracy": estimate(0.9),
+}
+GROUPS: dict[str, Any] = {
+    "shared logs": {
+        "n": 40,
+        "emotional": 4,
+        "auroc": estimate(0.912345),
+        "average_precision": estimate(0.5),
+        "balanced": POINT,
+    },
+    "shared logs: random half": {"n": 20, "emotional": 0, "balanced": POINT},
+    "corpus dev": {"n": 3, "emotional": 1, "auroc": estimate(0.9), "balanced": {}},
+    "all": {"n": 3, "emotional": 1, "auroc": estimate(0.1)},
+}
+RESULTS: dict[str, Any] = {
+    "groups": GROUPS,
+    "calibration": {
+        "error": {"studies, as it is": estimate(0.2)},
+        "bins": {
+            "studies, as it is": [
+                {"n": 4, "probability": 0.1, "share": 0.2, "low": 0.1, "high": 0.5},
+                {"n": 9, "probability": 0.9, "share": 1.0, "low": 0.7, "high": 1.0},
+            ]
+        },
+    },
+    "training_data": {"clinc150": {"conversations": 12, "windows": 34, "emotional": 0}},
+}
+
+
+@pytest.fixture
+def artifact() -> Artifact:
+    return load_artifact()
+
+
+def read(text: str) -> Any:
+    return ModelCard(text + "\n# A model\n", ignore_metadata_errors=False).data
+
+
+def test_head_is_read_by_hubs(artifact: Artifact) -> None:
+    data = read(header(artifact, GROUPS))
+    assert data.license == "apache-2.0"
+    assert data.language == ["en", "fr"]
+    assert data.library_name == "transformers"
+    assert data.pipeline_tag == "text-classification"
+    assert "affectlib" in data.tags
+    assert data.model_name == artifact.name
+
+
+def test_results_are_those_measured(artifact: Artifact) -> None:
+    found = {
+        (result.dataset_type, result.metric_type): result.metric_value
+        for result in read(header(artifact, GROUPS)).eval_results
+    }
+    assert found == {
+        ("affectlib-shared-logs", "roc_auc"): 0.912,
+        ("affectlib-shared-logs", "average_precision"): 0.5,
+        ("affectlib-shared-logs", "recall"): 0.75,
+        ("affectlib-shared-logs", "specificity"): 0.988,
+        ("affectlib-corpus-dev", "roc_auc"): 0.9,
+    }
+
+
+def test_without_results_there_is_no_index(artifact: Artifact) -> None:
+    data = read(header(artifact, {"corpus dev": {"n": 0, "emotional": 0}}))
+    assert data.eval_results is None
+    assert data.license == "apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("said", "base"),
+    [
+        ("someone/encoder-v1.5", "someone/encoder-v1.5"),
+        ("tiny", None),
+        ("../models/mine", None),
+        ("package:gt_all/model", None),
+    ],
+)
+def test_base_is_a_model_of_the_hub_or_left_out(
+    artifact: Artifact, said: str, base: str | None
+) -> None:
+    other = replace(artifact, description={**artifact.description, "base_model": said})
+    assert read(header(other, GROUPS)).base_model == base
+
+
+def test_card_shows_what_was_measured_and_says_what_was_not(artifact: Artifact) -> None:
+    text = render(RESULTS, artifact)
+    assert "| shared logs | 40 | 4 | 0.912 (0.912–0.912) |" in text
+    assert re.search(r"\| clinc150 \| 12 \| 34 \| 0 \| 0 \| CC BY 3.0", text)
+    assert "### Studies" in text
+    assert text.count("Not measured.") >= 5
+    assert "{" not in text.split("---\n")[2]
+    assert f"`{artifact.fingerprint}`" in text
+    assert "\n## Limits\n" in text
+    assert "None" not in text
+    assert "nan" not in text
+
+
+def test_card_leads_with_logs_and_studies_and_is_short(artifact: Artifact) -> None:
+    text = render(RESULTS, artifact)
+    places = [text.index(f"\n### {title}") for title in ("Shared logs", "Studies", "Cues")]
+    assert places == sorted(places)
+    assert len(card.TEXT.read_text(encoding="utf-8").split()) < 1100
+
+
+def test_card_of_other_weights_is_refused(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"artifact": {"fingerprint": "f" * 64}}), encoding="utf-8")
+    assert card.main([str(results), "-o", str(tmp_path / "card")]) == 2
+    with pytest.raises(ValueError, match=r"ffffffff.*training\.evaluate --json"):
+        card.write(results, load_artifact(), tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
+def test_command_writes_card_diagram_and_short_table(
+    tmp_path: Path, artifact: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, readme = tmp_path / "results.json", tmp_path / "other.md"
+    own = {"artifact": {"fingerprint": artifact.fingerprint}}
+    results.write_text(json.dumps(RESULTS | own), encoding="utf-8")
+    readme.write_text(f"# Title\n{MARKS[0]}\nold\n{MARKS[1]}\nend\n", encoding="utf-8")
+    folder = tmp_path / "card"
+    assert card.main([str(results), "-o", str(folder), "--readme", str(readme)]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "README.md")
+    assert {path.name for path in folder.iterdir()} == {"README.md", "reliability.svg"}
+    text = readme.read_text(encoding="utf-8")
+    assert "old" not in text
+    assert text.startswith("# Title\n")
+    assert text.endswith("\nend\n")
+    assert "| shared logs | 0.750 (0.750–0.750) | 0.988 (0.988–0.988) |" in text
+    assert put_between_marks(text, short_table(RESULTS)) == text
+    with pytest.raises(ValueError, match="must hold"):
+        put_between_marks("nothing", "table")
+
+
+def test_diagram_is_an_image_and_the_same_each_time(tmp_path: Path) -> None:
+    bins = RESULTS["calibration"]["bins"]
+    paths = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for path in paths:
+        draw(bins, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    text = paths[0].read_text(encoding="utf-8")
+    assert ElementTree.fromstring(text).tag.endswith("svg")
+    assert "as it is" in text
+    assert len(text) < 60_000
+    (points,) = bins.values()
+    draw({"other": [{**points[0], "probability": 0.9}]}, paths[1])
+    assert paths[0].read_bytes() != paths[1].read_bytes()
+    draw({}, paths[1])
+    assert ElementTree.fromstring(paths[1].read_text(encoding="utf-8")).tag.endswith("svg")
+
+
+def test_card_of_the_bundled_model() -> None:
+    bundled = ModelCard.load(
+        bundled_models()[DEFAULT_MODEL] / "README.md", ignore_metadata_errors=False
+    )
+    data = bundled.data
+    assert (data.license, data.library_name) == ("apache-2.0", "transformers")
+    assert data.pipeline_tag == "text-classification"
+    assert {"en"} <= {*data.language}
+    assert re.fullmatch(r"[\w-]+/[\w.-]+", data.base_model)
+    assert data.model_name == DEFAULT_MODEL
+    recipes = re.findall(r"run --config (\S+)", bundled.text.split("## Reproduce")[1])
+    assert load_recipe(recipes[-1]).name == DEFAULT_MODEL
+    assert data.eval_results
+    for result in data.eval_results:
+        assert result.task_type == "text-classification"
+        assert re.fullmatch(r"[\w.-]+", result.dataset_type)
+        group = result.dataset_type.removeprefix("affectlib-").replace("-", " ")
+        rows = [line for line in bundled.text.splitlines() if f"| {group} |" in line]
+        # The head leaves out noughts at the end.
+        assert any(f"| {result.metric_value:.3f} " in row for row in rows), result
+
+
+def test_card_of_the_bundled_model_survives_a_round_trip(tmp_path: Path) -> None:
+    bundled = ModelCard.load(bundled_models()[DEFAULT_MODEL] / "README.md")
+    bundled.save(tmp_path / "README.md")
+    again = ModelCard.load(tmp_path / "README.md")
+    assert again.data.to_dict() == bundled.data.to_dict()

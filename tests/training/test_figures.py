@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs affectlib[train]")
+pytest.importorskip("evaluate", reason="training needs affectlib[train]")
+
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import prior_shift
+from tests.conftest import ALONE, TASK
+from tests.judged_chats import TinyModel, labelled
+from training.data.labelled import LabelledConversation
+from training.data.sources import read_annotations, read_corpus, read_real_dev_labels
+from training.evaluation import metrics
+from training.evaluation.figures import (
+    agreement,
+    calibration_figures,
+    choice,
+    corpus_figures,
+    cue_figures,
+    group_figures,
+    source_probe,
+    study_figures,
+)
+from training.evaluation.judged import STUDIES, Judged
+
+LOGS = ("sharegpt_dev", "arena_wildchat_dev")
+
+
+@pytest.fixture(autouse=True)
+def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "RESAMPLES", 60)
+
+
+@pytest.fixture
+def model(tiny_artifact: Artifact) -> TinyModel:
+    return TinyModel(tiny_artifact)
+
+
+def study(*texts: str, number: int, of: str = "duo_ed", **about: Any) -> LabelledConversation:
+    """A conversation of a study, by a person of its own unless `writer` says so."""
+    chat = labelled(*texts, source=STUDIES, id=f"s{number}", **{"writer": f"w{number}"} | about)
+    return replace(chat, row={**chat.row, "source": of})
+
+
+def twice(charge: int, turns: list[int]) -> dict[str, Any]:
+    return {"second_charge": charge, "second_turns": turns}
+
+
+def test_accuracy_pairs_turns_and_languages_of_the_corpus(model: TinyModel) -> None:
+    judged = model.judge(
+        labelled(ALONE, TASK, charged=[0], pair="a"),
+        labelled(TASK, pair="a"),
+        labelled("a word", charged=[0], pair="b"),
+        labelled(TASK, pair="b"),
+        labelled(ALONE),
+        labelled(TASK, lang="fr"),
+    )
+    figures = corpus_figures(judged)
+    assert figures["accuracy"]["value"] == pytest.approx(4 / 6)
+    assert (figures["pairs_both_right"]["value"], figures["pairs_both_right"]["n"]) == (0.5, 2)
+    # One charged turn of two is found, and one is found that is none.
+    assert figures["turn_f1"]["value"] == pytest.approx(0.5)
+    assert figures["french_less_english"]["value"] == pytest.approx(1 - 3 / 5)
+
+
+def test_group_says_what_is_found_and_what_is_not_flagged(model: TinyModel) -> None:
+    judged = model.judge(
+        labelled(ALONE, charged=[0], id="1"),
+        labelled(TASK, charged=[0], id="2"),
+        *(labelled(text, id=f"n{n}") for n, text in enumerate([ALONE, TASK, TASK, TASK])),
+    )
+    figures = group_figures(judged, ["balanced"])
+    assert (figures["n"], figures["emotional"]) == (6, 2)
+    point = {name: figures["balanced"][name]["value"] for name in figures["balanced"]}
+    assert point == pytest.approx(
+        {"recall": 1 / 2, "specificity": 3 / 4, "precision": 1 / 2, "accuracy": 4 / 6}
+    )
+    assert group_figures([], ["balanced"]) == {"n": 0, "emotional": 0}
+
+
+def test_studies_tell_charges_sources_and_readers_apart(model: TinyModel) -> None:
+    judged = model.judge(
+        study(ALONE, TASK, number=1, charged=[0], charge=3, labels=twice(2, [1, 2])),
+        study(TASK, number=2, charged=[0], charge=2, labels=twice(1, [])),
+        study(ALONE, number=3, charge=1, labels=twice(2, [1])),
+        study(TASK, number=4, charge=1, labels=twice(1, [])),
+        study(TASK, number=5, charge=0, labels=twice(0, []), of="coach_de"),
+        labelled(ALONE, charged=[0]),
+    )
+    intensity = {"s1": 3.0, "s2": 1.0, "s3": 2.0, "s4": 0.5, "s5": 0.1}
+    figures = study_figures(judged, intensity)
+    assert [*figures] == ["all", "duo_ed", "coach_de", "second reader"]
+    values = {name: figures["all"][name]["value"] for name in figures["all"]}
+    assert values["recall"] == 1 / 2
+    assert values["specificity"] == pytest.approx(2 / 3)
+    assert (values["flagged_charge_0"], values["flagged_charge_1"]) == (0, 1 / 2)
+    # One charged turn of two is found, and one is found that is none.
+    assert values["turn_f1"] == 1 / 2
+    assert values["intensity"] == pytest.approx(0.9, abs=0.1)
+    second = {name: figures["second reader"][name]["value"] for name in figures["second reader"]}
+    assert (second["recall"], second["flagged_charge_1"]) == (1 / 2, 1 / 2)
+    # Of five turns that either reader names, one is named by both.
+    assert second["turn_f1"] == pytest.approx(2 / 5)
+    assert figures["coach_de"]["specificity"]["n"] == 1
+    assert math.isnan(figures["coach_de"]["recall"]["value"])
+
+
+def test_recipes_are_chosen_by_a_mean_that_is_surer_with_more_people(model: TinyModel) -> None:
+    logs = [
+        labelled(ALONE if n % 3 == 0 else TASK, charged=[0] if n % 3 == 0 else [],
+                 id=f"l{n}", source=LOGS[0])
+        for n in range(12)
+    ]  # fmt: skip
+    ours = [labelled(ALONE, charged=[0], id="c1"), labelled(ALONE, id="c2")]
+
+    def widths(writers: int) -> tuple[float, float]:
+        studies = [
+            study(
+                ALONE if n % 5 else TASK,
+                number=n,
+                writer=f"w{n % writers}",
+                charged=[0] if n % 2 else [],
+            )
+            for n in range(60)
+        ]
+        found = choice(model.judge(*logs, *ours, *studies))
+        mean = found.pop("mean")
+        assert mean["value"] == pytest.approx(np.mean([f["value"] for f in found.values()]))
+        assert mean["low"] <= mean["value"] <= mean["high"]
+        assert found["average precision, shared logs"]["value"] == 1
+        assert found["accuracy, corpus dev"]["value"] == 1 / 2
+        f1 = found["F1 of charged turns, studies"]
+        return f1["high"] - f1["low"], len(found)
+
+    few, many = widths(6), widths(60)
+    assert few[1] == many[1] == 4
+    assert few[0] != many[0]
+
+
+def test_without_real_conversations_the_corpus_chooses(model: TinyModel) -> None:
+    found = choice(model.judge(labelled(ALONE, charged=[0], id="1"), labelled(TASK, id="2")))
+    assert [*found] == ["mean", "accuracy, corpus dev"]
+    assert found["mean"]["value"] == 1
+
+
+def test_macro_f1_is_the_mean_over_frequent_cues(model: TinyModel) -> None:
+    shown = [labelled(ALONE, charged=[0], cues=["shares_feelings"]) for _ in range(20)]
+    missed = [labelled(TASK, charged=[0], cues=["seeks_support"]) for _ in range(20)]
+    rare = [labelled("alone alone alone", charged=[0], cues=["seeks_company"], reply=None)]
+    figures = cue_figures(model.judge(*shown, *missed, *rare))
+    assert figures["by_cue"]["shares_feelings"]["positives"] == 20
+    assert figures["by_cue"]["seeks_support"]["f1"]["value"] == 0
+    assert figures["macro_cues"] == 2
+    of_the_other = figures["by_cue"]["shares_feelings"]["f1"]["value"]
+    assert of_the_other > 0
+    assert figures["macro_f1"]["value"] == pytest.approx(of_the_other / 2)
+
+
+def bare(rows: list[tuple[str, bool, float]]) -> list[Judged]:
+    """Conversations of which only the set, the label and the probability count."""
+    return [
+        cast(
+            Judged,
+            SimpleNamespace(
+                source=source,
+                from_logs=source in LOGS,
+                of_corpus=source == "corpus",
+                emotional=emotional,
+                probability=probability,
+                cluster=str(place),
+            ),
+        )
+        for place, (source, emotional, probability) in enumerate(rows)
+    ]
+
+
+@pytest.fixture(scope="module")
+def truthful() -> list[Judged]:
+    """Sets of other prevalences, judged as Bayes would who assumes one of 10 %."""
+    generator = np.random.default_rng(0)
+    rows: list[tuple[str, bool, float]] = []
+    for source, n, share in ((LOGS[0], 2000, 0.05), (STUDIES, 1500, 0.6), ("corpus", 1500, 0.5)):
+        emotional = generator.uniform(size=n) < share
+        # Logits of two normal distributions with unit variance: the likelihood ratio is known.
+        z = generator.normal(np.where(emotional, 1.0, -1.0))
+        even = 1 / (1 + np.exp(-2 * z))
+        found = prior_shift(even, trained=0.5, deployed=0.1)
+        rows += zip([source] * n, emotional.tolist(), found, strict=True)
+    return bare(rows)
+
+
+def test_truthful_probabilities_are_calibrated_at_their_own_share(truthful: list[Judged]) -> None:
+    error = calibration_figures(truthful, 0.1)["error"]
+    for name, n in (("shared logs", 2000), ("studies", 1500), ("corpus dev", 1500)):
+        shifted = error[f"{name}, shifted to its own share"]
+        assert shifted["value"] < 0.04
+        assert shifted["n"] == n
+    assert error["studies, as it is"]["value"] > 0.1
+
+
+def test_too_sure_probabilities_are_not(truthful: list[Judged]) -> None:
+    sure = bare([(j.source, j.emotional, float(j.probability > 0.1)) for j in truthful])
+    error = calibration_figures(sure, 0.1)["error"]
+    assert all(estimate["value"] > 0.05 for estimate in error.values())
+
+
+def test_points_of_the_diagram_by_hand() -> None:
+    values = [(False, 0.02), (False, 0.04), (True, 0.04), (True, 1.0)]
+    bins = calibration_figures(bare([(LOGS[0], *value) for value in values]), 0.5)["bins"]
+    (low, high) = bins["shared logs, shifted to its own share"]
+    assert (low["n"], high["n"]) == (3, 1)
+    assert low["probability"] == pytest.approx(0.1 / 3)
+    assert low["share"] == pytest.approx(1 / 3)
+    assert low["low"] < 1 / 3 < low["high"]
+    assert (high["share"], high["high"]) == (1, 1)
+    assert [*bins] == ["shared logs, shifted to its own share"]
+
+
+def test_source_probe_looks_within_one_class_and_either_way(model: TinyModel) -> None:
+    judged = model.judge(
+        *(labelled(TASK, source=LOGS[0]) for _ in range(4)),
+        *(labelled("a word", id="rel-1") for _ in range(4)),
+        # Charged ones, which score higher, must not count among the uncharged.
+        *(labelled(ALONE, charged=[0], source=LOGS[0]) for _ in range(8)),
+    )
+    figures = source_probe(judged)
+    assert {*figures} == {"uncharged: shared logs or corpus"}
+    assert figures["uncharged: shared logs or corpus"]["value"] == 1
+    assert figures["uncharged: shared logs or corpus"]["n"] == 8
+
+
+def test_score_that_says_nothing_of_the_source_is_a_coin(model: TinyModel) -> None:
+    judged = model.judge(*(labelled(TASK, source=name) for name in LOGS * 5))
+    assert source_probe(judged)["uncharged: ShareGPT or Arena, WildChat"]["value"] == 0.5
+
+
+def row(charge: int, second: int | None) -> dict[str, Any]:
+    return {"labels": {"charge": charge, "second_charge": second}}
+
+
+def test_rows_that_were_annotated_once_do_not_count() -> None:
+    found = agreement([row(3, 2), row(0, 0), row(2, 0), row(1, 0), row(0, None)])
+    assert (found["same label"]["value"], found["same label"]["n"]) == (0.75, 4)
+    assert found["kappa of the label"]["value"] == pytest.approx(0.5)
+    assert agreement([row(2, None)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "n"), [(read_corpus, 4000), (read_real_dev_labels, 400), (read_annotations, 10_000)]
+)
+def test_our_annotations_are_stable(rows: Any, n: int) -> None:
+    found = agreement(rows())
+    assert found["same label"]["n"] >= n
+    assert found["kappa of the label"]["value"] > 0.8

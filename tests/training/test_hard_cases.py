@@ -1,0 +1,213 @@
+"""Altered messages, short chats, long ones and services; what nobody sees changes no label."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs affectlib[train]")
+pytest.importorskip("evaluate", reason="training needs affectlib[train]")
+
+from affectlib.classifier import AffectClassifier
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import ConversationCalibration
+from affectlib.model.text.legible import legible
+from tests.conftest import ALONE, TASK
+from tests.judged_chats import CALIBRATION, TinyModel, labelled
+from training.data.sources import read_corpus
+from training.evaluation import hard_cases
+from training.evaluation.hard_cases import (
+    ALTERATIONS,
+    ROBUSTNESS,
+    SHORT_CHATS,
+    altered,
+    long_chats,
+    read_rows,
+    robustness,
+    services,
+    short_chats,
+    spread,
+)
+from training.evaluation.judged import STUDIES
+
+
+def test_messages_are_balanced_and_distinct() -> None:
+    rows = read_rows(ROBUSTNESS)
+    kinds = Counter((row["language"], row["label"]) for row in rows)
+    assert kinds == dict.fromkeys(
+        [(language, label) for language in ("en", "fr") for label in ("emotional", "task")], 120
+    )
+    texts = [row[name].lower() for row in rows for name in ("text", "paraphrase")]
+    assert len({*texts}) == len({row["id"] for row in rows}) * 2 == 960
+
+
+def test_short_chats_are_short_and_distinct() -> None:
+    rows = read_rows(SHORT_CHATS)
+    kinds = Counter((row["language"], row["label"]) for row in rows)
+    assert len(kinds) == 4
+    assert min(kinds.values()) >= 70
+    assert len({row["id"] for row in rows}) == len({row["text"].lower() for row in rows}) == 304
+    assert max(len(row["text"].split()) for row in rows) <= 7
+
+
+def test_no_message_is_in_the_corpus() -> None:
+    def bare(text: str) -> str:
+        return " ".join(re.findall(r"\w+", text.lower()))
+
+    known = {bare(m["content"]) for row in read_corpus() for m in row["messages"]}
+    ours = {bare(row[name]) for row in read_rows(ROBUSTNESS) for name in ("text", "paraphrase")}
+    short = {bare(row["text"]) for row in read_rows(SHORT_CHATS)}
+    assert (ours | short) & known == set()
+
+
+def test_every_alteration_alters() -> None:
+    texts = altered(read_rows(ROBUSTNESS))
+    assert [*texts] == ["original", *ALTERATIONS, "paraphrase"]
+    for name, group in texts.items():
+        same = sum(a == b for a, b in zip(group, texts["original"], strict=True))
+        assert (same == len(group)) if name == "original" else (same < len(group)), name
+    assert texts == altered(read_rows(ROBUSTNESS))
+
+
+@pytest.mark.parametrize("name", ["lookalike letters", "invisible characters"])
+def test_disguised_messages_are_read_as_they_look(name: str) -> None:
+    texts = altered(read_rows(ROBUSTNESS))
+    assert [legible(text) for text in texts[name]] == texts["original"]
+
+
+def test_disguises_flip_no_label() -> None:
+    texts = altered(read_rows(ROBUSTNESS)[::8])
+    classifier = AffectClassifier.from_pretrained(device="cpu", engine="onnx")
+    plain = classifier.predict(texts["original"])
+    for name in ("lookalike letters", "invisible characters"):
+        assert classifier.predict(texts[name]) == plain
+
+
+def test_flips_are_counted_against_the_original(tiny_classifier: AffectClassifier) -> None:
+    rows = [
+        {"id": "1", "label": "emotional", "text": ALONE, "paraphrase": TASK},
+        {"id": "2", "label": "task", "text": TASK, "paraphrase": "the csv"},
+        {"id": "3", "label": "task", "text": ALONE, "paraphrase": ALONE},
+    ]
+    found = robustness(tiny_classifier, rows)
+    assert found["accuracy"]["value"] == pytest.approx(2 / 3)
+    assert [*found["flips"]] == [*ALTERATIONS, "paraphrase"]
+    assert found["flips"]["paraphrase"]["value"] == pytest.approx(1 / 3)
+    assert found["flips"]["lower case"]["value"] == 0
+    assert found["worst"]["value"] == max(flip["value"] for flip in found["flips"].values())
+
+
+def test_accuracy_of_short_chats_is_that_of_both_kinds(tiny_classifier: AffectClassifier) -> None:
+    for values in short_chats(tiny_classifier).values():
+        accuracy, recall, specificity = (
+            (v["value"], v["n"]) for v in (values[k] for k in ("accuracy", "recall", "specificity"))
+        )
+        assert accuracy[1] == recall[1] + specificity[1]
+        right = recall[0] * recall[1] + specificity[0] * specificity[1]
+        assert accuracy[0] * accuracy[1] == pytest.approx(right)
+
+
+def test_services_are_sampled_and_only_what_is_held_out_counts(
+    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(name: str, data: Any) -> Iterator[dict[str, Any]]:
+        text = ALONE if name == "casino" else TASK
+        for number in range(40):
+            messages = [{"role": "other", "content": text}, {"role": "other", "content": ""}]
+            yield {"id": f"{name}-{number}", "lang": "en", "messages": messages}
+        yield {"id": f"{name}-0", "messages": [{"role": "assistant", "content": "hello"}]}
+
+    monkeypatch.setattr(hard_cases, "read_source", rows)
+    monkeypatch.setattr(hard_cases, "SERVICE_SAMPLE", 30)
+    monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: id.endswith("7"))
+    found = services(tiny_classifier, Path())
+    counts = {"msre2e": 30, "casino": 30, "multidogo": 4, "sgd": 4, "taskmaster4": 4}
+    assert {name: found[name]["n"] for name in counts} == counts
+    assert (found["casino"]["value"], found["msre2e"]["value"]) == (1, 0)
+    assert found["all"]["value"] == pytest.approx(30 / 72)
+
+
+def test_sample_of_a_set_goes_from_its_first_to_its_last_row() -> None:
+    assert spread(range(10), 4) == [0, 3, 6, 9]
+    assert spread(range(3), 5) == [0, 1, 2]
+    assert spread([], 5) == []
+
+
+@pytest.mark.parametrize(("fall", "found"), [(0.0, 1.0), (-3.0, 0.0)])
+def test_charged_turn_is_found_unless_length_hides_it(
+    tiny_artifact: Artifact, fall: float, found: float
+) -> None:
+    model = TinyModel(tiny_artifact)
+    calibration = replace(CALIBRATION, conversation=ConversationCalibration(2.0, 1.0, 0.0, fall))
+    judged = model.judge(
+        labelled(TASK, ALONE, charged=[1]),
+        labelled(ALONE, charged=[0], lang="fr"),
+        *(labelled(ALONE, charged=[0], lang="es"), labelled(*[TASK] * 19, lang="es")),
+        labelled(*["the csv", TASK] * 10),
+        labelled(*[ALONE] * 20, labels={"decoy": "D1"}),
+        labelled(*["word"] * 20, source="sharegpt_dev"),
+        labelled(*[ALONE] * 20, charged=[0], source="sharegpt_dev"),
+        labelled(*[ALONE] * 20, source="arena_wildchat_dev", pool="enriched"),
+        labelled(*["word"] * 19, source=STUDIES),
+        calibration=calibration,
+    )
+    figures = long_chats(judged, model.reader)
+    assert [*figures] == ["shared logs", "tasks of the corpus"]
+    for lengths in figures.values():
+        short, long = lengths["4 turns"], lengths["20 turns"]
+        # No French turns to put around it and too few Spanish ones; decoys are no tasks.
+        assert short["message"]["n"] == 1
+        assert (short["message"]["value"], long["message"]["value"]) == (1, 1)
+        assert (short["conversation"]["value"], long["conversation"]["value"]) == (1, found)
+        assert (short["uncharged"]["value"], long["uncharged"]["value"]) == (0, 0)
+
+
+def test_calm_turns_that_add_up_are_seen(tiny_artifact: Artifact) -> None:
+    model = TinyModel(tiny_artifact)
+    rising = replace(CALIBRATION, conversation=ConversationCalibration(-2.0, 1.0, 0.0, 5.0))
+    judged = model.judge(
+        labelled(ALONE, charged=[0]), labelled(*[TASK] * 20, source=STUDIES), calibration=rising
+    )
+    figures = long_chats(judged, model.reader)["studies"]
+    assert figures["4 turns"]["uncharged"]["value"] == 0
+    assert figures["20 turns"]["uncharged"]["value"] == 1
+
+
+def test_both_lengths_hold_the_same_turns_around_the_charged_one(
+    tiny_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = TinyModel(tiny_artifact)
+    judged = model.judge(
+        labelled(ALONE, charged=[0]), labelled(*(f"{TASK} {'a ' * n}" for n in range(25)))
+    )
+    chats = []
+    original = hard_cases.judge_again
+
+    def keep(judged: Any, conversations: Any, reader: Any) -> Any:
+        chats.append(conversations[0])
+        return original(judged, conversations, reader)
+
+    monkeypatch.setattr(hard_cases, "judge_again", keep)
+    long_chats(judged, model.reader)
+    short, short_without, long, long_without = (
+        [m.content for m in chat.messages if m.role == "user"] for chat in chats
+    )
+    assert (len(short), len(long)) == (4, 20)
+    assert short == long[-4:]
+    assert short[-2] == ALONE
+    for whole, without in ((short, short_without), (long, long_without)):
+        assert [i for i, text in enumerate(whole) if text != without[i]] == [len(whole) - 2]
+        assert ALONE not in without
+
+
+def test_rows_of_measuring_sets_have_no_more_than_they_need() -> None:
+    for path in (ROBUSTNESS, SHORT_CHATS):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert {*json.loads(line)} <= {"id", "language", "label", "text", "paraphrase"}

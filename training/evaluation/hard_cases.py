@@ -1,0 +1,276 @@
+"""Where models of this kind go wrong: altered messages, short chats, long ones, services."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from affectlib.classifier import AffectClassifier
+from affectlib.conversation import Conversation, Message
+from affectlib.taxonomy import EMOTIONAL
+from training.data.labelled import from_silver
+from training.data.sources import HELD_OUT_TENTH, is_held_out, read_source
+from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
+from training.evaluation.metrics import proportion
+
+ROBUSTNESS = Path(__file__).parent / "robustness.jsonl"
+"""480 messages that are plainly charged or plainly tasks, half of them English and half French,
+each with a paraphrase. None of them is in the corpus. Training has seen typing errors and things
+around messages of a like kind, on other texts."""
+SHORT_CHATS = Path(__file__).parent / "short_chats.jsonl"
+"""304 messages of one to seven words, half English and half French, half charged; annotated a
+second time, blind, with the same labels. None of them is in the corpus."""
+SERVICES = ("msre2e", "casino", *HELD_OUT_TENTH)
+SERVICE_SAMPLE = 500
+TURNS = (4, 20)
+"""User turns of the chats that are put together."""
+LANGUAGES = {"en": "English", "fr": "French"}
+Turn = tuple[Message, ...]
+T = TypeVar("T")
+
+_TYPOS = 0.06
+_LOOKALIKES = str.maketrans("aeopcxyijsABEKMHOPCTX", "аеорсхуіјѕАВЕКМНОРСТХ")
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\xad"
+_PLACEHOLDERS = ("image", "photo", "GIF", "voice message", "attachment: scan.pdf")
+_SIGNATURES = ("Ana Lopez\n+44 7700 900123", "J. Martin, Lyon\nEnvoyé de mon téléphone")
+
+
+def typos(text: str, rng: random.Random) -> str:
+    """Swap, drop or double one letter in some words, never their first."""
+    letters = [*text]
+    for place in range(1, len(letters) - 1):
+        if all(map(str.isalpha, letters[place - 1 : place + 2])) and rng.random() < _TYPOS:
+            kind = rng.randrange(3)
+            if kind == 0:
+                letters[place], letters[place + 1] = letters[place + 1], letters[place]
+            else:
+                letters[place] = "" if kind == 1 else 2 * letters[place]
+    return "".join(letters)
+
+
+def invisible(text: str, rng: random.Random) -> str:
+    """Put characters that nobody sees between the letters."""
+    return "".join(c + (rng.choice(_INVISIBLE) if rng.random() < 0.3 else "") for c in text)
+
+
+def doubled_blanks(text: str, rng: random.Random) -> str:
+    """Put two spaces or a line break where there was a space."""
+    return re.sub(" ", lambda _: rng.choice(["  ", "\n"]), text)
+
+
+def repeated_letters(text: str, rng: random.Random) -> str:
+    """Draw out a vowel in some words, as in "soooo"."""
+    return re.sub(r"[aeiou]", lambda m: m[0] * (4 if rng.random() < 0.1 else 1), text)
+
+
+def without_punctuation(text: str, rng: random.Random) -> str:
+    """Leave out punctuation, but for apostrophes and hyphens within words."""
+    return " ".join(re.sub(r"(?<!\w)[^\w\s]|[^\w\s](?!\w)", " ", text).split())
+
+
+ALTERATIONS: Mapping[str, Callable[[str, random.Random], str]] = {
+    "typos": typos,
+    "lower case": lambda text, rng: text.lower(),
+    "upper case": lambda text, rng: text.upper(),
+    "no punctuation": without_punctuation,
+    "doubled blanks": doubled_blanks,
+    "lookalike letters": lambda text, rng: text.translate(_LOOKALIKES),
+    "invisible characters": invisible,
+    "repeated letters": repeated_letters,
+    "emoji appended": lambda text, rng: f"{text} 🙂",
+    "placeholder appended": lambda text, rng: f"{text} [{rng.choice(_PLACEHOLDERS)}]",
+    "number appended": lambda text, rng: f"{text} #{rng.randrange(10_000, 100_000)}",
+    "date appended": lambda text, rng: f"{text}\n2024-{rng.randrange(1, 13):02}-14 22:05:37",
+    "signature appended": lambda text, rng: f"{text}\n\n-- \n{rng.choice(_SIGNATURES)}",
+    "in quotation marks": lambda text, rng: f'"{text}"',
+    "in an HTML paragraph": lambda text, rng: f"<p>{text}</p>",
+}
+"""Ways to write a message that change nothing for a reader."""
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the messages of `ROBUSTNESS` or `SHORT_CHATS`."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def altered(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return the messages as they are, in each way altered, and paraphrased."""
+    texts = {"original": [row["text"] for row in rows]}
+    for name, alter in ALTERATIONS.items():
+        texts[name] = [
+            alter(row["text"], random.Random(zlib.crc32(f"{name} {row['id']}".encode())))
+            for row in rows
+        ]
+    return texts | {"paraphrase": [row["paraphrase"] for row in rows]}
+
+
+def robustness(
+    classifier: AffectClassifier, rows: Sequence[Mapping[str, str]] | None = None
+) -> dict[str, Any]:
+    """Measure how often a message's label changes when it is written otherwise.
+
+    Args:
+        classifier: Labels the messages.
+        rows: The messages; those of `ROBUSTNESS` if None.
+
+    Returns:
+        ``accuracy`` on the originals; ``flips``: the share of changed labels by alteration; and
+        ``worst``: the highest of them.
+    """
+    rows = read_rows(ROBUSTNESS) if rows is None else rows
+    texts = altered(rows)
+    flat = [text for group in texts.values() for text in group]
+    found = np.array([prediction.label for prediction in classifier.predict(flat)])
+    labels = dict(zip(texts, found.reshape(len(texts), len(rows)), strict=True))
+    original = labels.pop("original")
+    flips = {name: proportion(changed != original) for name, changed in labels.items()}
+    return {
+        "accuracy": proportion(original == [row["label"] for row in rows]),
+        "flips": flips,
+        "worst": max(flips.values(), key=lambda flip: flip["value"]),
+    }
+
+
+def short_chats(classifier: AffectClassifier) -> dict[str, dict[str, Any]]:
+    """Return accuracy, recall and specificity on chats of one short message, by language."""
+    rows = read_rows(SHORT_CHATS)
+    chats = [[{"role": "user", "content": row["text"]}] for row in rows]
+    flagged = np.array([found.label == EMOTIONAL for found in classifier.predict(chats)])
+    charged = np.array([row["label"] == EMOTIONAL for row in rows])
+    languages = np.array([row["language"] for row in rows])
+    return {
+        name: {
+            "accuracy": proportion((flagged == charged)[languages == code]),
+            "recall": proportion(flagged[(languages == code) & charged]),
+            "specificity": proportion(~flagged[(languages == code) & ~charged]),
+        }
+        for code, name in LANGUAGES.items()
+    }
+
+
+def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
+    """Return the share of service dialogues that is labelled emotional, of each set and of all.
+
+    They are bookings, orders, support and negotiations, in which hardly anything is charged. Of
+    each set at most `SERVICE_SAMPLE` are taken, at even distances; of sets that may be trained on,
+    those that are kept from training (`training.data.sources.is_held_out`).
+
+    Args:
+        classifier: Labels the dialogues.
+        data: Folder of the public sets.
+    """
+    flags: dict[str, list[bool]] = {}
+    for name in SERVICES:
+        rows = (
+            row
+            for row in read_source(name, data)
+            if name not in HELD_OUT_TENTH or is_held_out(name, str(row["id"]))
+        )
+        chats = [from_silver(row, name, emotional=False).conversation for row in rows]
+        chats = [chat for chat in chats if any(m.content.strip() for m in chat.user_messages)]
+        predictions = classifier.predict(spread(chats, SERVICE_SAMPLE))
+        flags[name] = [prediction.label == EMOTIONAL for prediction in predictions]
+    together = np.array([flag for of_set in flags.values() for flag in of_set], bool)
+    return {"all": proportion(together), **{n: proportion(np.array(f)) for n, f in flags.items()}}
+
+
+def spread(rows: Sequence[T], most: int) -> list[T]:
+    """Return at most so many of the rows, at even distances from the first to the last.
+
+    Example:
+        >>> spread("abcdefg", 4)
+        ['a', 'c', 'e', 'g']
+    """
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
+    return [rows[place] for place in places]
+
+
+FILLINGS: dict[str, Callable[[Judged], bool]] = {
+    "shared logs": lambda j: j.at_random and not j.emotional,
+    "studies": lambda j: j.source == STUDIES and not j.emotional,
+    "tasks of the corpus": lambda j: (
+        j.of_corpus and j.charge == 0 and j.row["labels"]["decoy"] is None
+    ),
+}
+"""Uncharged conversations of whose turns chats are put together."""
+
+
+def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[str, Any]:
+    """Measure what length does: to chats without charge, and to one charged turn among others.
+
+    The first charged turn of each charged conversation of the corpus becomes the last but one of 4
+    and of 20 turns; the others are drawn from uncharged conversations in the same language
+    (`FILLINGS`), of which there must be 20 turns. The turns next to it are the same in both
+    lengths. Thresholds are those of the conversation that the charged turn is from.
+
+    Args:
+        judged: Dev conversations.
+        reader: Scores conversations.
+        seed: Seed of the drawing.
+
+    Returns:
+        By filling and length: the share of chats flagged with another uncharged turn in the
+        charged one's place (``uncharged``), and the share found with it, as a ``conversation`` and
+        as a ``message``. Fillings without turns enough are left out.
+    """
+    charged = [j for j in judged if j.of_corpus and j.emotional and j.charged_turns().any()]
+    result = {}
+    for name, fills in FILLINGS.items():
+        pools = _turns([j for j in judged if fills(j)])
+        chosen = [j for j in charged if len(pools.get(j.language, ())) >= max(TURNS)]
+        if chosen:
+            result[name] = _among(chosen, pools, reader, np.random.default_rng(seed))
+    return result
+
+
+def _among(
+    charged: Sequence[Judged],
+    pools: Mapping[str, Sequence[Turn]],
+    reader: Reader,
+    generator: np.random.Generator,
+) -> dict[str, dict[str, Any]]:
+    """Return the figures by length of charged turns among those of a pool, by language."""
+    around = []
+    for j in charged:
+        pool = pools[j.language]
+        around.append([pool[i] for i in generator.permutation(len(pool))[: max(TURNS)]])
+    figures = {}
+    for turns in TURNS:
+        with_turn, without = [], []
+        for j, others in zip(charged, around, strict=True):
+            # One turn after it, the others before: the two nearest are those of each length.
+            before, after = others[2:turns][::-1], others[:1]
+            first = _turn(j, int(np.array(j.user_places())[j.charged_turns()][0]))
+            with_turn.append(Conversation(tuple(chain(*before, first, *after))))
+            without.append(Conversation(tuple(chain(*before, others[1], *after))))
+        seen = judge_again(charged, with_turn, reader)
+        empty = judge_again(charged, without, reader)
+        figures[f"{turns} turns"] = {
+            "uncharged": proportion(np.array([j.flagged("balanced") for j in empty])),
+            "conversation": proportion(np.array([j.flagged("balanced") for j in seen])),
+            "message": proportion(np.array([j.flagged_turns("balanced")[-2] for j in seen])),
+        }
+    return figures
+
+
+def _turns(judged: Sequence[Judged]) -> dict[str, list[Turn]]:
+    """Return the turns of conversations by language."""
+    turns: dict[str, list[Turn]] = {}
+    for j in judged:
+        turns.setdefault(j.language, []).extend(_turn(j, place) for place in j.user_places())
+    return turns
+
+
+def _turn(judged: Judged, index: int) -> Turn:
+    """Return a user's message with the reply to it, if there is one."""
+    messages = judged.conversation.messages
+    reply = messages[index + 1 : index + 2]
+    return (messages[index], *(m for m in reply if m.role == "assistant"))
