@@ -48,15 +48,7 @@ def write_card(recipe: Recipe) -> Path:
 
 
 def write(results: Path, artifact: Artifact, folder: Path) -> Path:
-    """Write the card of an artifact and its diagram into a folder.
-
-    Args:
-        results: The file of results of this artifact.
-        artifact: The artifact.
-        folder: Where the card goes.
-
-    Returns:
-        Its path.
+    """Write the card of an artifact and its diagram into a folder; returns the card's path.
 
     Raises:
         ValueError: The results are those of another artifact.

@@ -43,12 +43,7 @@ def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledCon
 
 
 def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
-    """Return a trained model as an artifact without thresholds, to calibrate it by its scores.
-
-    Args:
-        folder: The model with its tokenizer, as training leaves them.
-        windows: How conversations are laid out for it.
-    """
+    """Return a trained model, as training leaves it in a folder, as an artifact to calibrate."""
     names = ("config.json", "model.safetensors", "tokenizer.json")
     return Artifact(
         folder=folder,
@@ -67,15 +62,10 @@ def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
 
 
 class Reader:
-    """Scores labelled conversations with an artifact; runs no window twice.
-
-    Args:
-        artifact: The artifact.
-        engine: Name of the engine that runs it on the CPU.
-    """
+    """Scores labelled conversations with an artifact; runs no window twice."""
 
     def __init__(self, artifact: Artifact, engine: str = "onnx") -> None:
-        """Load the artifact."""
+        """Load the artifact into an engine, on the CPU."""
         self.engine = load_engine(artifact, engine=engine, device="cpu")
         self.encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
         self._known = WindowCache(size=1_000_000)

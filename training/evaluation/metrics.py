@@ -14,8 +14,8 @@ import datasets
 import evaluate
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, spearmanr
-from sklearn.metrics import average_precision_score, cohen_kappa_score, roc_auc_score
+from scipy.stats import binomtest, rankdata, spearmanr
+from sklearn.metrics import average_precision_score, cohen_kappa_score
 
 BINS = 15
 RESAMPLES = 1000
@@ -71,8 +71,14 @@ def average_precision(truth: NDArray[Any], scores: NDArray[Any]) -> float:
 
 
 def auroc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
-    """Return the area under the ROC curve; NaN if all are of one class."""
-    return float(roc_auc_score(truth, scores)) if 0 < truth.sum() < len(truth) else float("nan")
+    """Return the area under the ROC curve; NaN if all are of one class.
+
+    It is the statistic of Mann and Whitney, from ranks: scikit-learn's own takes twenty times as
+    long, and intervals need thousands.
+    """
+    ranks = rankdata(scores)[truth.astype(bool)]
+    pairs = len(ranks) * (len(truth) - len(ranks))
+    return float(ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs if pairs else float("nan")
 
 
 def auroc_within(truth: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any]) -> float:
@@ -106,7 +112,7 @@ def auroc_within(truth: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any]
 
 
 def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return the rank correlation; NaN where one of both is constant."""
+    """Return Spearman's rank correlation; NaN where one of both is constant."""
     if len(first) < 2 or min(np.ptp(first), np.ptp(second)) == 0:
         return float("nan")
     return float(spearmanr(first, second).statistic)
