@@ -237,6 +237,29 @@ class Errors:
             float(estimate / max(sum(self.rates) - 1, _LEAST_POWER)), *_ends(draws, confidence)
         )
 
+    def calibrated(self, rates: Floats, units: Floats) -> Floats:
+        """Return the true rates of users, as far as they can be told from label error.
+
+        By regression calibration (Carroll et al., Measurement Error in Nonlinear Models, 2006,
+        chapter 4): a regression on these is not drawn towards 0, as one on rates of labels is.
+
+        Args:
+            rates: The share of each user's units that is called emotional, shape ``[users]``; NaN
+                where there are no units.
+            units: How many units each user has, shape ``[users]``.
+        """
+        known = np.isfinite(rates) & (units > 0)
+        found, spared = self.rates
+        power = max(found + spared - 1, _LEAST_POWER)
+        called = (rates[known] @ units[known]) / units[known].sum()
+        true = float(np.clip((called + spared - 1) / power, 0, 1))
+        by_error = true * found * (1 - found) + (1 - true) * spared * (1 - spared)
+        error = by_error / np.where(known, units, np.nan)
+        between = max(float(np.var(rates[known], ddof=1)) - float(error[known].mean()), 0.0)
+        middle = rates[known].mean()
+        near = middle + between / np.maximum(between + error, _TINY) * (rates - middle)
+        return np.asarray((near + spared - 1) / power)
+
     def _size(self, called: Apparent) -> float:
         """Return how many independent labels say as much of the rate at which labels are given.
 

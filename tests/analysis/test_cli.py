@@ -47,6 +47,7 @@ def test_prevalence_by_group_says_what_it_does_not_say(files, capsys):
     )
     out = capsys.readouterr().out
     assert "model model-a, month 2025-03-01: " in out
+    assert out.startswith(f"all: {PEOPLE.conversations.height:,} labelled, 200 users")
     assert "measured on other transcripts (100 emotional, 1,000 others)" in out
     assert NOT_A_CAUSE in out
     assert cli.main(["prevalence", labels, "--by", "model", "--min-users", "500"]) == 0

@@ -80,3 +80,29 @@ def test_labels_know_what_the_model_says_of_itself(tmp_path: Path) -> None:
         assert found.equals(expected)
     assert model_name(read_labels(path)) == f"{artifact.name} {artifact.version}, balanced"
     assert known_accuracy(PEOPLE.conversations, "conversation") is None
+
+
+def test_sample_and_report_read_transcripts_as_the_labels_were_made(tmp_path: Path) -> None:
+    chats = tmp_path / "chats.csv"
+    rows = [f"c{n},user,say {n}" for n in range(30)]
+    chats.write_text("\n".join(["chat,who,words", *rows]), encoding="utf-8")
+    labels = tmp_path / "labels.parquet"
+    pl.DataFrame(
+        {"conversation_id": [f"c{n}" for n in range(30)], "record": range(30), "probability": 0.4}
+        | {"label": ["emotional", "task", "task"] * 10}
+    ).write_parquet(labels)
+    commands = (
+        ["sample", str(labels), "--transcripts", str(chats), "-o", str(tmp_path / "sheet.csv")],
+        ["report", str(labels), "--show-text", str(chats), "-o", str(tmp_path / "page.html")],
+    )
+    for command in commands:
+        assert cli.main(command) == 2  # nothing says what the columns are
+    columns = {"conversation_id": "chat", "role": "who", "content": "words"}
+    options = {"format": "table", "columns": columns, "branches": "active"}
+    made = Manifest(tmp_path / "labels.parquet.manifest", {"options": options})
+    made.finished = {}
+    made.write()
+    for command in commands:
+        assert cli.main(command) == 0
+    for page in ("sheet.html", "page.html"):
+        assert "say " in (tmp_path / page).read_text(encoding="utf-8")

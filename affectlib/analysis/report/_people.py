@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from math import nan
 
 import polars as pl
 
@@ -27,6 +28,7 @@ from affectlib.analysis.report._study import (
 )
 
 _FEWEST_FOR_DECILES = 100
+_FEWEST_CALIBRATED = 3
 
 
 def concentrated(study: Study) -> Section | None:
@@ -248,7 +250,7 @@ def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> Sequence[Row]
     groups = [name for name in study.groups if name in users.columns and users[name].n_unique() > 1]
     found = associate(
         users.with_columns(
-            pl.col("usage_decile").cast(pl.Float64), charged_rate=_charged_rate(study)
+            pl.col("usage_decile").cast(pl.Float64), charged_rate=_charged_rate(study, users)
         ),
         outcome=outcome,
         predictors=["usage_decile", "charged_rate", *groups],
@@ -258,15 +260,11 @@ def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> Sequence[Row]
     return rows_of(found)
 
 
-def _charged_rate(study: Study) -> pl.Expr:
-    """Return a user's rate of charged turns, as far as it can be told from chance and label error.
-
-    Drawn towards the mean of all as far as few conversations say little of it, and stretched as
-    labels make differences smaller: regression calibration (Carroll et al., Measurement Error in
-    Nonlinear Models, 2006, chapter 4).
-    """
-    rate = pl.col("mean_rate_shrunken")
-    if study.message_errors is None:
-        return rate
-    sensitivity, specificity = study.message_errors.rates
-    return (rate + specificity - 1) / (sensitivity + specificity - 1)
+def _charged_rate(study: Study, users: pl.DataFrame) -> pl.Series:
+    """Return users' rates of charged turns, without label error where something is known of it."""
+    rates = users["turn_rate"].cast(pl.Float64)
+    if study.message_errors is None or rates.count() < _FEWEST_CALIBRATED:
+        return rates
+    turns = users["turns"].cast(pl.Float64).fill_null(0).to_numpy()
+    calibrated = study.message_errors.calibrated(rates.fill_null(nan).to_numpy(), turns)
+    return pl.Series(calibrated).fill_nan(None)

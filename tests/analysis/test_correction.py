@@ -1,0 +1,90 @@
+"""What takes label error out of shares, differences and rates of users."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from affectlib.analysis import Accuracy, associate, join_users, simulate, users
+from affectlib.analysis._correction import Apparent, Errors, GoldUnits
+
+EXACT = Accuracy(8_000_000, 2_000_000, 98_000_000, 2_000_000)
+
+
+def known() -> Errors:
+    errors = Errors.measured(EXACT)
+    assert errors is not None
+    return errors
+
+
+def test_a_share_of_labels_goes_back_to_what_made_it() -> None:
+    for true in (0.0, 0.01, 0.3, 1.0):
+        labelled = true * 0.8 + (1 - true) * 0.02
+        found = known().share(Apparent(labelled, 1e9), 0.95)
+        assert found.estimate == pytest.approx(true, abs=1e-4)
+        assert found.low <= found.estimate <= found.high
+
+
+def test_a_difference_is_stretched_by_what_labels_take_from_it() -> None:
+    found = known().difference(0.078, 0.0078, 0.95)
+    assert found.estimate == pytest.approx(0.1)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.01, rel=0.01)
+
+
+def gold(hits: int, size: int, called: bool, weight: float = 1.0) -> GoldUnits:
+    truth = np.arange(size) < hits
+    return GoldUnits(
+        user=np.arange(size, dtype=np.uint64),
+        truth=truth.astype(float),
+        called=np.full(size, called),
+        predicted=np.full(size, 0.5),
+        weight=np.full(size, weight),
+    )
+
+
+def together(*parts: GoldUnits) -> GoldUnits:
+    names = ("user", "truth", "called", "predicted", "weight")
+    return GoldUnits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def test_many_gold_labels_decide_and_few_lean_on_what_was_measured() -> None:
+    called = Apparent(0.03, 20_000)
+    wrong = Accuracy(90, 10, 900, 100)
+    many = together(gold(600, 1000, True), gold(10, 4000, False))
+    precise = Errors.updated(many, called, (0.5, 0.5), wrong).share(called, 0.95, whole=True)
+    assert precise.estimate == pytest.approx(0.03 * 0.6 + 0.97 * 0.0025, rel=0.1)
+    few = together(gold(3, 5, True), gold(0, 60, False))
+    widths = {}
+    for name, prior in (("none", None), ("measured", Accuracy(80, 20, 980, 20))):
+        found = Errors.updated(few, called, (0.5, 0.5), prior).share(called, 0.95, whole=True)
+        widths[name] = found.high - found.low
+    assert widths["measured"] < 0.6 * widths["none"]
+
+
+def test_no_gold_label_that_is_emotional_leaves_0_possible() -> None:
+    called = Apparent(0.02, 5000)
+    none = together(gold(0, 10, True), gold(0, 90, False))
+    found = Errors.updated(none, called, (0.5, 0.5), None).share(called, 0.95, whole=True)
+    assert found.low == 0
+    assert 0 < found.high < 0.06
+
+
+def test_a_coefficient_of_calibrated_rates_is_not_drawn_towards_0() -> None:
+    """The planted one is 0.5; that of rates of labels is lower, also if they are stretched."""
+    found: dict[str, list[float]] = {"calibrated": [], "stretched": []}
+    for seed in range(4):
+        people = simulate(400, seed=seed, prevalence=0.3)
+        joined = join_users(users(people.messages), people.participants.drop("growing"))
+        rates, turns = (joined[name].cast(pl.Float64).to_numpy() for name in ("turn_rate", "turns"))
+        ways = {"calibrated": known().calibrated(rates, turns), "stretched": rates / 0.78}
+        for name, values in ways.items():
+            row = associate(
+                joined.with_columns(pl.Series("rate", values)),
+                outcome="loneliness_end",
+                predictors=["rate"],
+                controls=["loneliness_start", "usage_decile"],
+            ).row(0, named=True)
+            found[name].append(row["estimate"])
+    assert np.mean(found["stretched"]) < 0.47
+    assert np.mean(found["calibrated"]) == pytest.approx(0.5, abs=0.1)
