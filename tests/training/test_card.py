@@ -120,8 +120,8 @@ def test_base_is_a_model_of_the_hub_or_left_out(
 
 def test_card_shows_what_was_measured_and_says_what_was_not(artifact: Artifact) -> None:
     text = render(RESULTS, artifact)
-    assert "| shared logs | 40 | 4 | 0.912 (0.912–0.912) |" in text
-    assert re.search(r"\| clinc150 \| 12 \| 34 \| 0 \| 0 \| CC BY 3.0", text)
+    assert "|shared logs|40|4|0.912 (0.912–0.912)|" in text
+    assert "|clinc150|12|34|0|0|" in text
     assert "### Studies" in text
     assert text.count("Not measured.") >= 5
     assert "{" not in text.split("---\n")[2]
@@ -162,7 +162,7 @@ def test_command_writes_card_diagram_and_short_table(
     assert "old" not in text
     assert text.startswith("# Title\n")
     assert text.endswith("\nend\n")
-    assert "| shared logs | 0.750 (0.750–0.750) | 0.988 (0.988–0.988) |" in text
+    assert "|shared logs|0.750 (0.750–0.750)|0.988 (0.988–0.988)|" in text
     assert put_between_marks(text, short_table(RESULTS)) == text
     with pytest.raises(ValueError, match="must hold"):
         put_between_marks("nothing", "table")
@@ -202,9 +202,10 @@ def test_card_of_the_bundled_model() -> None:
         assert result.task_type == "text-classification"
         assert re.fullmatch(r"[\w.-]+", result.dataset_type)
         group = result.dataset_type.removeprefix("affectlib-").replace("-", " ")
-        rows = [line for line in bundled.text.splitlines() if f"| {group} |" in line]
+        lines = [re.sub(r" *\| *", "|", line) for line in bundled.text.splitlines()]
+        rows = [line for line in lines if f"|{group}|" in line]
         # The head leaves out noughts at the end.
-        assert any(f"| {result.metric_value:.3f} " in row for row in rows), result
+        assert any(f"|{result.metric_value:.3f} " in row for row in rows), result
 
 
 def test_card_of_the_bundled_model_survives_a_round_trip(tmp_path: Path) -> None:

@@ -54,10 +54,10 @@ def test_every_target_has_a_bound_and_a_place_of_its_own() -> None:
 def test_table_as_markdown_and_as_text() -> None:
     table = Table("Title", ["", "value"], [["a name", 1], ["b", "0.5"]])
     assert table.markdown().splitlines() == [
-        "|  | value |",
-        "| --- | --- |",
-        "| a name | 1 |",
-        "| b | 0.5 |",
+        "||value|",
+        "|---|---|",
+        "|a name|1|",
+        "|b|0.5|",
     ]
     assert table.text().splitlines() == ["Title", "        value", "a name  1", "b       0.5"]
     assert Table("Title", ["a"], []).markdown() == "Not measured."

@@ -26,7 +26,6 @@ from matplotlib.figure import Figure
 from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from training.config import Recipe
-from training.data.sources import load_manifest
 from training.evaluation.tables import Table, show, tables
 
 DIAGRAM = "reliability.svg"
@@ -145,15 +144,9 @@ def _metrics(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _training_data(report: Mapping[str, Any]) -> str:
     """Return the table of what a run was trained on."""
-    manifest = load_manifest()
-    rows = []
-    for name, counts in report.items():
-        source = manifest.get(name.removesuffix("_wrapped").removesuffix("_annotated"))
-        licence = "Apache-2.0, this project" if source is None else source.licence
-        figures = ("conversations", "windows", "emotional", "near_duplicates")
-        rows.append([name, *(counts.get(figure, 0) for figure in figures), licence])
-    head = ["source", "conversations", "windows", "emotional", "near-duplicates", "licence"]
-    return Table("Training data", head, rows).markdown()
+    figures = ("conversations", "windows", "emotional", "near_duplicates")
+    rows = [[name, *(counts.get(f, 0) for f in figures)] for name, counts in report.items()]
+    return Table("Training data", ["source", *figures[:3], "near-duplicates"], rows).markdown()
 
 
 def short_table(results: Mapping[str, Any]) -> str:

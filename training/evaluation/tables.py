@@ -29,7 +29,7 @@ class Table:
         if not self.rows:
             return "Not measured."
         lines = [self.head, ["---"] * len(self.head), *self.rows]
-        return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+        return "\n".join("|" + "|".join(str(cell) for cell in line) + "|" for line in lines)
 
     def text(self) -> str:
         """Return it as aligned text, with the title."""
