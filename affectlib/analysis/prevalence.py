@@ -199,10 +199,10 @@ def label_errors(labels: Any, gold: Any, measured: Accuracy | None) -> Errors | 
         gold: The same.
         measured: The same.
     """
+    if gold is None:
+        return None if measured is None else Errors.measured(measured)
     source = _in_memory(with_prediction(user_keys(labels_table(labels).labelled())), [])
-    sample = None if gold is None else gold_rows(source, gold)
-    evidence = _evidence(_by_user(source, []), sample, measured)
-    return evidence.updated or evidence.measured
+    return _evidence(_by_user(source, []), gold_rows(source, gold), measured).updated
 
 
 def _drawn_by_row(clusters: pl.DataFrame, sample: pl.DataFrame) -> bool:
