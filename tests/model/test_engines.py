@@ -15,7 +15,8 @@ import pytest
 from affectlib.errors import ArtifactCorruptError, OptionError
 from affectlib.model import engines
 from affectlib.model.artifacts import load_artifact
-from affectlib.model.engines.cores import count_cores, load_engine
+from affectlib.model.engines import load_engine
+from affectlib.model.engines.cores import count_cores
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import BIAS, WORD_LOGITS, build_tokenizer, write_manifest
 

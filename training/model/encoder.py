@@ -30,8 +30,8 @@ from transformers import (
 
 from affectlib.model.artifacts import bundled_models
 from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
-from affectlib.taxonomy import OUTPUTS
 from training.config import EncoderSettings
+from training.model.head import has_task, name_outputs, without_task
 
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
@@ -119,10 +119,12 @@ def _load(source: str | Path, dropout: float) -> PreTrainedModel:
     config.attention_probs_dropout_prob = 0.0
     config.hidden_dropout_prob = dropout
     config.classifier_dropout = dropout
-    _name_outputs(config)
+    if not has_task(config):
+        name_outputs(config)
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         source, config=config, dtype=torch.float32, attn_implementation="eager"
     )
+    without_task(model)
     return model
 
 
@@ -227,13 +229,6 @@ def _locate_in_package(path: str) -> Path:
     return Path(spec.origin).parent / inside
 
 
-def _name_outputs(config: Any) -> None:
-    config.num_labels = len(OUTPUTS)
-    config.id2label = dict(enumerate(OUTPUTS))
-    config.label2id = {name: i for i, name in enumerate(OUTPUTS)}
-    config.problem_type = "multi_label_classification"
-
-
 def _write_tokenizer(tokenizer: dict[str, Any], folder: Path) -> None:
     text = json.dumps(tokenizer, ensure_ascii=False)
     (folder / "tokenizer.json").write_text(text, encoding="utf-8")
@@ -335,6 +330,6 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
         attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.token_to_id("<pad>"),
     )
-    _name_outputs(config)
+    name_outputs(config)
     write_tokenizer_config(folder, config.max_position_embeddings)
     BertForSequenceClassification(config).save_pretrained(folder)

@@ -1,4 +1,7 @@
-"""Fourth step: the artifact. fp16 safetensors, int8 ONNX, tokenizer, ``affect.json``."""
+"""Fourth step: the artifact. fp16 safetensors, int8 ONNX, tokenizer, ``affect.json``.
+
+The safetensors have one output more, for the pipelines of transformers (`training.model.head`).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from training.config import Recipe, base_model
 from training.data.sources import sha256
 from training.model.calibrate import Calibration
 from training.model.encoder import write_tokenizer_config
+from training.model.head import add_task, without_task
 from training.model.quantize import quantize_embeddings, quantize_matrix_products
 
 FORMAT = 1
@@ -47,7 +51,10 @@ def export(
     folder.mkdir(parents=True)
     model = AutoModelForSequenceClassification.from_pretrained(model_folder, dtype=torch.float32)
     fold_calibration(model, calibration)
-    model.half().save_pretrained(folder)
+    model.half()
+    add_task(model)
+    model.save_pretrained(folder)
+    without_task(model)
     shutil.copy(model_folder / "tokenizer.json", folder / "tokenizer.json")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     # Exported is what the fp16 file holds, so that both engines start from one set of weights.

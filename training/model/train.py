@@ -29,6 +29,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, TrainSettings
 from training.evaluation.metrics import Auroc, AveragePrecision
+from training.model.head import without_task
 
 
 class WindowCollator:
@@ -194,6 +195,7 @@ def load_model(folder: Path) -> PreTrainedModel:
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32
     )
+    without_task(model)
     return model
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
 from affectlib.errors import ArtifactCorruptError, OptionError
+from affectlib.taxonomy import TASK
 
 with requires_extra("torch"):
     import torch
@@ -57,6 +58,7 @@ class TorchEngine:
         self._device = torch.device(find_gpu() or "cpu" if device == "auto" else device)
         _require(self._device)
         self._model: Any = load_model(artifact).to(self._device)
+        self._outputs = len(artifact.outputs)
         self._half = self._device.type != "cpu"
         self._threads = None if self._half else threads
         self._dtype = _half_precision(self._device) if self._half else torch.bfloat16
@@ -78,7 +80,8 @@ class TorchEngine:
             output = self._model(
                 input_ids=self._send(input_ids), attention_mask=self._send(attention_mask)
             )
-        return cast(NDArray[np.float32], output.logits.float().cpu().numpy())
+        # A further output may be there for users of transformers, `task`.
+        return cast(NDArray[np.float32], output.logits[:, : self._outputs].float().cpu().numpy())
 
     def _send(self, values: NDArray[np.int64]) -> torch.Tensor:
         """Move a batch to the device; to CUDA from pinned memory, which it need not wait for."""
@@ -116,7 +119,8 @@ def load_model(artifact: Artifact) -> Any:
             f"{missing[0]!r}; install or download the model again"
         )
     names = model.config.id2label
-    if tuple(names[i] for i in sorted(names)) != artifact.outputs:
+    outputs = tuple(names[i] for i in sorted(names))
+    if outputs not in (artifact.outputs, (*artifact.outputs, TASK)):
         raise ArtifactCorruptError(
             f"{folder}: the outputs named in config.json are not those of affect.json"
         )

@@ -1,0 +1,107 @@
+"""The exported head: what a pipeline of transformers says by default."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("transformers", reason="training needs affectlib[train]")
+pytest.importorskip("onnx", reason="training needs affectlib[train]")
+
+import torch
+import transformers
+
+from affectlib.classifier import AffectClassifier
+from affectlib.model.artifacts import load_artifact
+from affectlib.model.engines import load_engine
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS, TASK
+from tests.conftest import ALONE, WORDS, write_manifest
+from training.model.encoder import write_tokenizer_config
+from training.model.export import export_onnx
+from training.model.head import add_task, has_task, without_task
+from training.model.train import load_model
+
+
+@pytest.fixture(scope="module")
+def plain(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT that finds next to nothing in most texts."""
+    folder = shutil.copytree(bert_folder, tmp_path_factory.mktemp("plain") / "model")
+    model = load_model(folder).eval().half()
+    with torch.no_grad():
+        model.classifier.bias.sub_(3.0)
+    model.save_pretrained(folder)
+    return write_manifest(folder, name="plain")
+
+
+@pytest.fixture(scope="module")
+def exported(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as `training.model.export` writes it."""
+    folder = shutil.copytree(plain, tmp_path_factory.mktemp("head") / "model")
+    model = load_model(folder).eval().half()
+    add_task(model)
+    model.save_pretrained(folder)
+    without_task(model)
+    export_onnx(model.float().eval(), folder / "model.int8.onnx")
+    write_tokenizer_config(folder, model.config.max_position_embeddings)
+    return write_manifest(folder, name="exported")
+
+
+@pytest.fixture(scope="module")
+def classify(exported: Path):
+    return transformers.pipeline(
+        "text-classification", model=str(exported), device="cpu", dtype=torch.float32
+    )
+
+
+TEXTS = [" ".join(np.roll(WORDS, step)[:5]) for step in range(len(WORDS))]
+
+
+def test_the_default_call_gives_the_likeliest_label(classify, exported: Path) -> None:
+    scores = classify(TEXTS, top_k=None)
+    assert any(rows[0]["label"] == TASK for rows in scores)
+    for text, rows in zip(TEXTS, scores, strict=True):
+        by_label = {row["label"]: row["score"] for row in rows}
+        assert {*by_label} == {*OUTPUTS, TASK}
+        assert by_label[TASK] == pytest.approx(1 - by_label[EMOTIONAL], abs=1e-6)
+        (found,) = classify(text)
+        assert found == pytest.approx(rows[0]) or found["label"] == rows[0]["label"]
+        assert found["score"] >= 0.5, "never a label that is unlikely"
+
+
+def test_affectlib_reads_what_it_did(exported: Path, plain: Path) -> None:
+    before, after = (
+        AffectClassifier(artifact, load_engine(artifact, engine="torch", device="cpu"))
+        for artifact in map(load_artifact, (plain, exported))
+    )
+    for text in TEXTS[:4]:
+        one, other = before.predict(text), after.predict(text)
+        assert other.probability == pytest.approx(one.probability, abs=1e-5)
+        assert dict(other.cues) == pytest.approx(dict(one.cues), abs=1e-5)
+    ids = np.array([[0, 5, 6, 2]])
+    for engine in ("torch", "onnx"):
+        loaded = load_engine(load_artifact(exported), engine=engine, device="cpu")
+        assert loaded.logits(ids, np.ones_like(ids)).shape == (1, len(OUTPUTS))
+
+
+def test_what_is_exported_can_be_trained_again(exported: Path, plain: Path) -> None:
+    config = json.loads((exported / "config.json").read_text())
+    assert config["id2label"][str(len(OUTPUTS))] == TASK
+    again, first = load_model(exported), load_model(plain)
+    assert not has_task(again.config)
+    assert again.config.num_labels == again.classifier.out_features == len(OUTPUTS)
+    assert torch.equal(again.classifier.weight, first.classifier.weight)
+    assert torch.equal(again.classifier.bias, first.classifier.bias)
+    with torch.inference_mode():
+        ids = torch.tensor([[0, 5, 6, 2]])
+        assert torch.allclose(again.eval()(ids).logits, first.eval()(ids).logits, atol=1e-5)
+
+
+def test_a_text_and_the_pipeline_agree(exported: Path, classify) -> None:
+    classifier = AffectClassifier.from_pretrained(exported, engine="torch", device="cpu")
+    (window,) = classifier.windows(ALONE)
+    scores = {row["label"]: row["score"] for row in classify(window.text, top_k=None)}
+    assert scores[EMOTIONAL] == pytest.approx(classifier.predict(ALONE).probability, abs=1e-4)
