@@ -4,9 +4,9 @@
    folds into the weights of the head.
 2. The probability of a conversation with one message of its user is that of the message. That of a
    longer one is a logistic function of three features of their logits
-   (`affectlib.model.aggregation.conversation_features`), fitted on the longer ones. So few real dev
-   conversations are charged that it is drawn towards the simplest such function, the highest logit
-   moved by a constant.
+   (`affectlib.model.aggregation.conversation_features`), fitted on the longer ones, which leaves a
+   single message as it is. So few real dev conversations are charged that it is drawn towards the
+   simplest such function, the highest logit.
 3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
 4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
    real dev conversations without charge, and of the user messages in those that have several.
@@ -38,10 +38,8 @@ Floats = NDArray[np.float64]
 
 RIDGE = 1e-3
 """Penalty of the coefficients of single outputs."""
-HIGHEST = (1.0, 0.0, 0.0)
-"""Coefficients of the conversation function that follows the highest logit."""
 TOWARDS_HIGHEST = 0.01
-"""Penalty of the distance from `HIGHEST`."""
+"""Penalty of the conversation function's distance from the highest logit."""
 FEWEST_POSITIVES = 5
 _EMOTIONAL = OUTPUTS.index(EMOTIONAL)
 
@@ -186,23 +184,28 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
 def _fit_conversation(
     partial: Calibration, scored: Sequence[ScoredConversation], prevalence: float
 ) -> ConversationCalibration:
-    """Fit the function of longer conversations; the highest logit if they are of one label."""
+    """Fit the function of longer conversations; the highest logit if they are of one label.
+
+    It is one that leaves a single message as it is, so that short and long conversations have one
+    scale: the highest logit, drawn by some share towards the mean of the highest ones, less
+    something for the number of turns. For more turns are more chances of a false alarm.
+    """
     longer = [s for s in scored if len(s.user_logits()) > 1]
     truth = np.array([s.labelled.emotional for s in longer], float)
     if len({*truth}) < 2:
         return partial.conversation
     features = np.array([conversation_features(partial._user_logits(s)) for s in longer])
     weights = example_weights(truth, np.array([s.real for s in longer]), prevalence)
-    # More turns are more chances of a false alarm, so their number may only lower the probability.
-    intercept, *coefficients = _fit_logistic(
-        features,
+    highest, top, log_turns = features.T
+    _, share, turns = _fit_logistic(
+        np.column_stack([top - highest, log_turns]),
         truth,
         weights,
-        [(0, None), (0, None), (None, 0)],
-        towards=HIGHEST,
+        [(0, 1), (None, 0)],
+        offset=highest,
         ridge=TOWARDS_HIGHEST,
     )
-    return ConversationCalibration(intercept, *coefficients)
+    return ConversationCalibration(0.0, 1.0 - share, share, turns)
 
 
 def example_weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -> Floats:
@@ -235,23 +238,26 @@ def _fit_logistic(
     weights: Floats,
     bounds: Sequence[tuple[float | None, float | None]],
     *,
-    towards: Sequence[float] | None = None,
+    offset: Floats | None = None,
     ridge: float = RIDGE,
 ) -> tuple[float, ...]:
-    """Fit a bounded logistic regression with a ridge towards coefficients (0); intercept first."""
-    centre = np.zeros(features.shape[1]) if towards is None else np.array(towards)
+    """Fit a bounded logistic regression with a ridge; the intercept comes first.
+
+    With an `offset`, which is added as it is, there is no intercept.
+    """
+    fixed = np.zeros(len(truth)) if offset is None else offset
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
-        z = parameters[0] + features @ parameters[1:]
+        z = fixed + parameters[0] + features @ parameters[1:]
         value = weights @ (np.logaddexp(0, z) - truth * z)
         residual = weights * (1 / (1 + np.exp(-z)) - truth)
         gradient = np.array([residual.sum(), *(features.T @ residual)])
-        distance = parameters[1:] - centre
-        gradient[1:] += ridge * distance
-        return float(value + ridge * distance @ distance / 2), gradient
+        gradient[1:] += ridge * parameters[1:]
+        return float(value + ridge * parameters[1:] @ parameters[1:] / 2), gradient
 
-    start = np.array([0.0, *centre])
-    result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *bounds])
+    intercept = (None, None) if offset is None else (0.0, 0.0)
+    start = np.zeros(features.shape[1] + 1)
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[intercept, *bounds])
     return tuple(float(value) for value in result.x)
 
 
