@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         ConversationFailure,
         ConversationPrediction,
         MessagePrediction,
+        Predictions,
+        to_frame,
     )
     from affectlib.tables import AffectMapper, label_table
     from affectlib.taxonomy import CUES
@@ -72,6 +74,7 @@ __all__ = [
     "OperatingPoint",
     "OptionError",
     "OutputExistsError",
+    "Predictions",
     "ReadOptions",
     "ReadReport",
     "ResumeError",
@@ -89,6 +92,7 @@ __all__ = [
     "predict",
     "prior_shift",
     "read_conversations",
+    "to_frame",
 ]
 
 _MODULES = {
@@ -104,6 +108,7 @@ _MODULES = {
     "Message": "conversation",
     "MessagePrediction": "predictions",
     "OperatingPoint": "model.calibration",
+    "Predictions": "predictions",
     "ReadOptions": "formats",
     "ReadReport": "formats",
     "TurnShare": "explanations",
@@ -117,6 +122,7 @@ _MODULES = {
     "predict": "_default",
     "prior_shift": "model.calibration",
     "read_conversations": "formats",
+    "to_frame": "predictions",
 }
 
 

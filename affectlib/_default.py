@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from inspect import Signature, signature
 from threading import Lock
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-from affectlib.conversation import Conversation
 from affectlib.errors import InputTypeError
 from affectlib.model.engines.forks import renew_in_children
-from affectlib.predictions import ConversationPrediction, MessagePrediction
 
 if TYPE_CHECKING:
-    from affectlib._inputs import Messages
+    from affectlib._inputs import Chat, OnError, Options
     from affectlib.classifier import AffectClassifier
+    from affectlib.predictions import ConversationPrediction, MessagePrediction, Predictions
 
 __all__ = ["predict"]
 
 
 @overload
-def predict(x: str, *, operating_point: str | None = None) -> MessagePrediction: ...
+def predict(x: str, **options: Unpack[Options]) -> MessagePrediction: ...  # type: ignore[overload-overlap]
+@overload
+def predict(x: Chat, **options: Unpack[Options]) -> ConversationPrediction: ...  # type: ignore[overload-overlap]
+@overload
+def predict(x: Iterable[str], **options: Unpack[Options]) -> Predictions[MessagePrediction]: ...
 @overload
 def predict(
-    x: list[str] | tuple[str, ...], *, operating_point: str | None = None
-) -> list[MessagePrediction]: ...
-@overload
+    x: Iterable[Chat], **options: Unpack[Options]
+) -> Predictions[ConversationPrediction]: ...
 def predict(
-    x: Conversation | Messages, *, operating_point: str | None = None
-) -> ConversationPrediction: ...
-@overload
-def predict(
-    x: Sequence[Conversation | Messages], *, operating_point: str | None = None
-) -> list[ConversationPrediction]: ...
-def predict(x: Any, *, operating_point: str | None = None) -> Any:
+    x: Any,
+    *,
+    operating_point: str | None = None,
+    on_error: OnError = "record",
+    progress: bool = False,
+) -> Any:
     """Label texts or conversations with the bundled model, which is loaded once.
 
     Args:
         x: See `AffectClassifier.predict`.
         operating_point: The name of the thresholds, ``balanced`` if None.
+        on_error: What becomes of one of several that cannot be labelled, ``record`` or ``raise``.
+        progress: Whether to show a progress bar.
 
     Returns:
         See `AffectClassifier.predict`, also for the errors.
@@ -52,7 +55,9 @@ def predict(x: Any, *, operating_point: str | None = None) -> Any:
         >>> affectlib.predict("Convert this CSV to JSON in Python").label
         'task'
     """
-    return load_once().predict(x, operating_point=operating_point)
+    return load_once().predict(
+        x, operating_point=operating_point, on_error=on_error, progress=progress
+    )
 
 
 def load_once(**options: Any) -> AffectClassifier:

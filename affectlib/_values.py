@@ -16,6 +16,8 @@ from affectlib.conversation import clean_text
 
 _LATEST = 1e10
 """Seconds after 1970, in the year 2286, beyond which a number is no time."""
+_PYARROW = "Implementation.PYARROW"
+"""What narwhals calls a table of PyArrow."""
 _NUMBER = re.compile(r"-?\d{9,}(\.\d+)?")
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
 
@@ -114,6 +116,21 @@ def to_time(value: Any) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         pass
     return None
+
+
+def column_values(column: Any) -> list[Any]:
+    """Return a column of any table as Python values, with None for what is missing.
+
+    Args:
+        column: A column of pandas, Polars, PyArrow or narwhals, an array or any iterable.
+    """
+    if hasattr(column, "to_arrow") and str(getattr(column, "implementation", "")) == _PYARROW:
+        column = column.to_arrow()
+    for method in ("to_pylist", "to_list", "tolist"):
+        if hasattr(column, method):
+            column = getattr(column, method)()
+            break
+    return [None if is_missing(value) else value for value in column]
 
 
 def kind_of(value: Any) -> str:

@@ -23,8 +23,8 @@ _CELL = "padding:.15em .6em;text-align:left;vertical-align:top"
 
 
 def page(title: str, body: str, left_out: int = 0) -> str:
-    """Put a title above a body, and below it how many messages are not shown."""
-    more = f"<div>{left_out:,} other messages are not shown</div>" if left_out else ""
+    """Put a title above a body, and below it how many rows are not shown."""
+    more = f"<div>{left_out:,} others are not shown</div>" if left_out else ""
     return f'<div class="affectlib"><div>{title}</div>{body}{more}</div>'
 
 
@@ -92,5 +92,5 @@ def plot_points(
         ax.axhline(threshold, color="#8c959f", linestyle="--", label="threshold")
     ax.set(xlabel="message", ylabel="P(emotional)", ylim=(-0.03, 1.03))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="best", frameon=False)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, borderaxespad=0)
     return ax

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib._inputs import Input, Messages, Unlabelled, in_buffers, read_one, readable
+from affectlib._inputs import (
+    Chat,
+    Input,
+    Item,
+    OnError,
+    Options,
+    Readable,
+    Unlabelled,
+    in_buffers,
+    read_one,
+    require_on_error,
+)
 from affectlib.conversation import Conversation
 from affectlib.corpus.pipeline import map_ahead
-from affectlib.errors import ArtifactCorruptError, NoUserTextError, OptionError
+from affectlib.corpus.progress import with_bar
+from affectlib.errors import ArtifactCorruptError, NoUserTextError
 from affectlib.explanations import Explanation, WordExplanation, explain_turns, explain_words
 from affectlib.model.artifacts import (
     DEFAULT_MODEL,
     Artifact,
     bundled_models,
     load_artifact,
-    save_artifact,
 )
 from affectlib.model.calibration import OperatingPoint
 from affectlib.model.decisions import conclude
 from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.model.engines import Engine, load_engine
-from affectlib.model.hub import upload
 from affectlib.model.rendering import WindowRenderer, WindowText
+from affectlib.model.saved import Saved
 from affectlib.model.scoring import MessageScore, WindowCache, encode_windows, score_windows
-from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
+from affectlib.predictions import (
+    ConversationFailure,
+    ConversationPrediction,
+    MessagePrediction,
+    Predictions,
+)
 from affectlib.taxonomy import EMOTIONAL, LABELS
 
 __all__ = ["AffectClassifier"]
@@ -39,7 +54,7 @@ __all__ = ["AffectClassifier"]
 _TOKENIZER = "tokenizer.json"
 
 
-class AffectClassifier:
+class AffectClassifier(Saved):
     """Labels messages and conversations as emotional or task; safe to share between threads.
 
     Most people want `from_pretrained`, then `predict` or `stream`.
@@ -189,20 +204,25 @@ class AffectClassifier:
         return self._operating_point
 
     @overload
-    def predict(self, x: str, *, operating_point: str | None = None) -> MessagePrediction: ...
+    def predict(self, x: str, **options: Unpack[Options]) -> MessagePrediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, x: Chat, **options: Unpack[Options]) -> ConversationPrediction: ...  # type: ignore[overload-overlap]
     @overload
     def predict(
-        self, x: list[str] | tuple[str, ...], *, operating_point: str | None = None
-    ) -> list[MessagePrediction]: ...
+        self, x: Iterable[str], **options: Unpack[Options]
+    ) -> Predictions[MessagePrediction]: ...
     @overload
     def predict(
-        self, x: Conversation | Messages, *, operating_point: str | None = None
-    ) -> ConversationPrediction: ...
-    @overload
+        self, x: Iterable[Chat], **options: Unpack[Options]
+    ) -> Predictions[ConversationPrediction]: ...
     def predict(
-        self, x: Sequence[Conversation | Messages], *, operating_point: str | None = None
-    ) -> list[ConversationPrediction]: ...
-    def predict(self, x: Any, *, operating_point: str | None = None) -> Any:
+        self,
+        x: Any,
+        *,
+        operating_point: str | None = None,
+        on_error: OnError = "record",
+        progress: bool = False,
+    ) -> Any:
         """Label texts or conversations. What `x` is, its type says, never its content.
 
         A text is a conversation of one message, and has the same probability and label however it
@@ -211,20 +231,26 @@ class AffectClassifier:
         conversations. Messages of longer ones have a threshold of their own.
 
         Args:
-            x: A text, read as a lone message of a user; a conversation (a `Conversation`, or a
-                list of `Message` or ``{"role", "content"}`` mappings); or a list (or tuple) of
-                texts or of conversations.
+            x: A text, read as a lone message of a user; a conversation (a `Conversation`, a list of
+                `Message` or ``{"role", "content"}`` mappings, or a mapping that has such a list
+                under ``messages``); or several texts or several conversations: a list, a column of
+                pandas, Polars or PyArrow, an array, or a generator.
             operating_point: The name of the thresholds, those of the classifier if None.
+            on_error: What becomes of one of several that cannot be labelled, or is missing (None,
+                NaN): ``record`` to put a `ConversationFailure` in its place, which has neither
+                label nor probability; ``raise`` to raise before any of them is labelled. What is
+                given by itself always raises.
+            progress: Whether to show a progress bar.
 
         Returns:
-            A `MessagePrediction` for a text, a `ConversationPrediction` for a conversation, and a
-            list of them for a list.
+            A `MessagePrediction` for a text, a `ConversationPrediction` for a conversation, and
+            `Predictions`, a list of them, for several.
 
         Raises:
-            InputTypeError: `x`, or something in it, is of another type.
+            InputTypeError: `x`, or something in it, is of another type, or the path of a file.
             ConversationError: A conversation is malformed; the error names the place.
             NoUserTextError: A text, or all that the user wrote in a conversation, is blank.
-            OptionError: There is no such operating point.
+            OptionError: There is no such operating point, or `on_error` has another value.
 
         Example:
             >>> classifier = AffectClassifier.from_pretrained()
@@ -235,18 +261,23 @@ class AffectClassifier:
             ['user', 'assistant']
         """
         given = Input.read(x)
-        predictions = self._predict(given, operating_point)
-        return predictions if given.listed else predictions[0]
+        predictions = self._predict(given, operating_point, on_error, progress)
+        return Predictions(predictions) if given.listed else predictions[0]
 
-    def predict_proba(self, x: Any) -> NDArray[np.float32]:
+    def predict_proba(
+        self, x: Any, *, on_error: OnError = "record", progress: bool = False
+    ) -> NDArray[np.float32]:
         """Return the probability of each label.
 
         Args:
             x: What `predict` takes.
+            on_error: ``record`` for a row of NaN where one of several cannot be labelled; see
+                `predict`.
+            progress: Whether to show a progress bar.
 
         Returns:
-            One row for a text or conversation, as many as there are for a list of them; columns
-            are `labels`.
+            One row for a text or conversation, as many as there are for several; columns are
+            `labels`.
 
         Raises:
             InputTypeError: See `predict`, also for the other errors.
@@ -255,31 +286,43 @@ class AffectClassifier:
             >>> AffectClassifier.from_pretrained().predict_proba(["hello", "thanks"]).shape
             (2, 2)
         """
-        predictions = self._predict(Input.read(x), None)
+        predictions = self._predict(Input.read(x), None, on_error, progress)
         emotional = np.array([prediction.probability for prediction in predictions], dtype=float)
         return np.stack([emotional, 1 - emotional], axis=1).astype(np.float32)
 
+    @overload
+    def stream(
+        self, conversations: Iterable[str], **options: Unpack[Options]
+    ) -> Iterator[MessagePrediction | ConversationFailure]: ...
+    @overload
+    def stream(
+        self, conversations: Iterable[Chat | ConversationFailure], **options: Unpack[Options]
+    ) -> Iterator[ConversationPrediction | ConversationFailure]: ...
     def stream(
         self,
-        conversations: Iterable[Conversation | Messages | ConversationFailure],
+        conversations: Iterable[Any],
         *,
-        on_error: Literal["raise", "record"] = "raise",
+        on_error: OnError = "record",
         operating_point: str | None = None,
-    ) -> Iterator[ConversationPrediction | ConversationFailure]:
-        """Label conversations as they come, in order, with bounded memory.
+        progress: bool = False,
+    ) -> Iterator[Any]:
+        """Label conversations or texts as they come, in order, with bounded memory.
 
-        Up to 512 conversations are read ahead, so that windows of like length share a batch, and
-        the next ones are tokenized while the engine runs.
+        Up to 512 of them are read ahead, so that windows of like length share a batch, and the
+        next ones are tokenized while the engine runs. The first ones come soon: at first, few are
+        read ahead.
 
         Args:
-            conversations: The conversations. A `ConversationFailure`, of one that could not be
-                read, is handed through.
-            on_error: ``raise`` to stop at a conversation that cannot be labelled; ``record`` to
-                put out a `ConversationFailure` for it and go on.
+            conversations: Only conversations or only texts, as `predict` takes them. A
+                `ConversationFailure`, of one that could not be read, is handed through.
+            on_error: ``record`` to put out a `ConversationFailure` for one that cannot be labelled,
+                or is missing, and go on; ``raise`` to stop at it.
             operating_point: The name of the thresholds, those of the classifier if None.
+            progress: Whether to show a progress bar.
 
         Returns:
-            An iterator of one prediction or failure for each conversation.
+            An iterator of one prediction or failure for each: a `ConversationPrediction` for a
+            conversation, a `MessagePrediction` for a text.
 
         Raises:
             InputTypeError: Something in `conversations` is of another type.
@@ -294,21 +337,22 @@ class AffectClassifier:
             >>> first.id, first.label, len(others)
             ('ex-001', 'task', 39)
         """
-        if on_error not in ("raise", "record"):
-            raise OptionError(f"unknown on_error {on_error!r}; use raise or record")
+        require_on_error(on_error)
         point = self._thresholds(operating_point)
-        return self._stream(conversations, on_error == "record", point)
+        outcomes = self._stream(conversations, on_error == "record", point)
+        if not progress:
+            return outcomes
+        return with_bar(outcomes, operator.length_hint(conversations) or None)
 
-    def explain(
-        self, x: str | Conversation | Messages, *, operating_point: str | None = None
-    ) -> Explanation:
+    def explain(self, x: str | Chat, *, operating_point: str | None = None) -> Explanation:
         """Tell each turn's share of a conversation's decision.
 
-        The share of a user's message is the conversation's probability less what it would be if
-        that message had no logit (leave one out). The other messages keep theirs, also where they
-        were read with this one as context. Without its only message, a conversation has the
-        model's prevalence (`Artifact.prevalence`). Shares do not add up to the probability:
-        messages that say the same cover for each other, and each may have a share of almost 0.
+        The share of a user's message is its Shapley value: what it adds to the probability, on
+        average over all orders in which the messages could be added to an empty chat, which has the
+        model's prevalence (`Artifact.prevalence`). The shares and the prevalence sum up to the
+        probability, and messages that say the same have the same share. They are exact for up to 12
+        messages, else a mean over 64 orders. A message keeps its logit, also where it was read with
+        another one as context.
 
         Args:
             x: A conversation, as `predict` takes it, or a text, which is a conversation of one
@@ -331,18 +375,18 @@ class AffectClassifier:
 
     def explain_words(
         self,
-        x: str | Conversation | Messages,
+        x: str | Chat,
         message: int | None = None,
         *,
         output: str = EMOTIONAL,
     ) -> WordExplanation:
-        """Tell what each word adds to the logit of one of the user's messages.
+        """Tell what each group of words adds to the logit of one of the user's messages.
 
-        Each word is left out in turn, with the space after it, and the message read again in its
-        context. If nothing that can be read would be left, the message is taken to be "…". A word
-        is what lies between spaces, in pieces of 24 characters at most. A message of more than 128
-        words is explained by at most 128 stretches of them. In one too long to be read whole, what
-        is left out makes room for other words.
+        Groups are parts of clauses, of two to eight words, longer in very long messages. Each is
+        left out in turn, and read by itself in turn, with the message's context. Its share is the
+        mean of what the logit loses and what it gains, against a message that is just "…". So a
+        group has a share also where another one says the same. In a message too long to be read
+        whole, what is left out makes room for other words.
 
         Args:
             x: A text or a conversation, as `predict` takes them.
@@ -356,118 +400,13 @@ class AffectClassifier:
 
         Example:
             >>> classifier = AffectClassifier.from_pretrained()
-            >>> [word for word, _ in classifier.explain_words("i miss you").top(1)]
-            ['miss']
+            >>> text = "fix the grammar of this. I have been crying all night"
+            >>> [words for words, _ in classifier.explain_words(text).top(1)]
+            ['I have been crying']
         """
         return explain_words(read_one(x), message, self._score, self._artifact, output)
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Copy the model to a folder, from which this and transformers can load it.
-
-        Args:
-            folder: Where it goes; made if needed, files of the same names are replaced.
-
-        Raises:
-            ArtifactCorruptError: A file of the model is missing or altered.
-            OSError: The folder cannot be written.
-
-        Example:
-            >>> AffectClassifier.from_pretrained().save_pretrained("my-model")
-            >>> AffectClassifier.from_pretrained("my-model").artifact.name
-            'affect-small'
-        """
-        save_artifact(self._artifact, folder)
-
-    def calibrated(
-        self,
-        conversations: Iterable[Conversation | Messages],
-        labels: Sequence[str | bool],
-        folder: str | os.PathLike[str],
-        *,
-        weights: Sequence[float] | None = None,
-        users: Sequence[Any] | None = None,
-        specificity: Mapping[str, float] | None = None,
-        name: str | None = None,
-    ) -> AffectClassifier:
-        """Fit probabilities and thresholds to labelled conversations; no training, no torch.
-
-        See `affectlib.analysis.calibrate`, which does the same with a table of labels and a filled
-        sheet, and says what changed.
-
-        Args:
-            conversations: At least ten that are emotional, and ten others.
-            labels: What each is, ``emotional`` or ``task``, or whether it is emotional.
-            folder: Where the new model goes; it must not be there, or be empty.
-            weights: How many conversations each stands for; one if None.
-            users: Whose each is, so that no one judges themself; all different if None.
-            specificity: The share of task conversations that an operating point leaves alone, by
-                its name; what it promised before if None, or less if hardly any would reach it.
-            name: The new model's name; that of the folder if None.
-
-        Returns:
-            A classifier with the new model, on the same engine and device.
-
-        Raises:
-            ConversationError: A conversation cannot be labelled.
-            OptionError: There are too few of a kind, a label is unknown, there are more or fewer
-                labels than conversations, or no emotional one reaches a threshold.
-            OutputExistsError: The folder is there.
-            MissingExtraError: scipy is not installed.
-
-        Example:
-            >>> mine = classifier.calibrated(chats, labels, "mine")  # doctest: +SKIP
-        """
-        from affectlib.model.recalibration import recalibrate, save_recalibrated
-
-        if odd := {label for label in labels if label not in (*LABELS, True, False)}:
-            raise OptionError(f"labels: {len(odd)} unknown values; use {' or '.join(LABELS)}")
-        found = recalibrate(
-            self._artifact,
-            [outcome.probability for outcome in self.stream(conversations)],  # type: ignore[union-attr]
-            [label in (EMOTIONAL, True) for label in labels],
-            weights=weights,
-            groups=users,
-            specificity=specificity,
-        )
-        target = Path(folder)
-        save_recalibrated(self._artifact, found, target, name=name or target.resolve().name)
-        return self.from_pretrained(**self.options | {"model": target})
-
-    def push_to_hub(
-        self,
-        name: str,
-        *,
-        private: bool = True,
-        message: str = "Upload an affectlib model",
-        token: str | None = None,
-    ) -> str:
-        """Put the model on the Hugging Face Hub, from which this and transformers can load it.
-
-        Args:
-            name: Its id there, ``user/name``; the repository is made if it is not there.
-            private: Whether a repository that is made is private.
-            message: The message of the commit.
-            token: An access token; the one that huggingface_hub knows if None.
-
-        Returns:
-            The address of the commit.
-
-        Raises:
-            ArtifactCorruptError: A file of the model is missing or altered.
-            ArtifactError: The Hub refused it, or cannot be reached.
-            MissingExtraError: huggingface_hub is not installed.
-            OptionError: `name` is no id of the Hub.
-
-        Example:
-            >>> classifier = AffectClassifier.from_pretrained("my-model")  # doctest: +SKIP
-            >>> classifier.push_to_hub("user/my-model")  # doctest: +SKIP
-            'https://.../user/my-model/commit/0f3c5b1d'
-        """
-        with TemporaryDirectory() as folder:  # a copy holds what was checked, and nothing else
-            save_artifact(self._artifact, folder)
-            return upload(Path(folder), name, private=private, message=message, token=token)
-
-    def windows(self, x: str | Conversation | Messages) -> list[WindowText]:
+    def windows(self, x: str | Chat) -> list[WindowText]:
         """Return what the encoder reads of a conversation, as text for other libraries.
 
         Args:
@@ -493,21 +432,37 @@ class AffectClassifier:
         name = self._operating_point if operating_point is None else operating_point
         return self._artifact.operating_point(name)
 
-    def _predict(self, given: Input, operating_point: str | None) -> list[Any]:
+    def _predict(
+        self, given: Input, operating_point: str | None, on_error: str, progress: bool
+    ) -> list[Any]:
+        require_on_error(on_error)
+        point = self._thresholds(operating_point)
+        record = given.listed and on_error == "record"
+        if not record and (problem := given.problem()) is not None:
+            raise problem
+        outcomes: Iterable[Any] = self._label(given.items, point)
+        if progress:
+            outcomes = with_bar(outcomes, len(given.items))
         predictions: list[Any] = []
-        outcomes = self._label(given.conversations, self._thresholds(operating_point))
         for position, outcome in enumerate(outcomes):
             if isinstance(outcome, ConversationPrediction):
                 predictions.append(outcome.messages[0] if given.texts else outcome)
-            elif isinstance(outcome, Unlabelled):
+            elif not isinstance(outcome, Unlabelled):
+                predictions.append(outcome)
+            elif record:
+                predictions.append(outcome.failure())
+            else:
                 raise outcome.error.in_conversation(position) if given.listed else outcome.error
         return predictions
 
     def _stream(
-        self, items: Any, record: bool, point: OperatingPoint
-    ) -> Iterator[ConversationPrediction | ConversationFailure]:
-        for position, outcome in enumerate(self._label(readable(items), point)):
-            if not isinstance(outcome, Unlabelled):
+        self, conversations: Any, record: bool, point: OperatingPoint
+    ) -> Iterator[MessagePrediction | ConversationPrediction | ConversationFailure]:
+        items = Readable(conversations)
+        for position, outcome in enumerate(self._label(items, point)):
+            if isinstance(outcome, ConversationPrediction):
+                yield outcome.messages[0] if items.texts else outcome
+            elif not isinstance(outcome, Unlabelled):
                 yield outcome
             elif record:
                 yield outcome.failure()
@@ -515,35 +470,23 @@ class AffectClassifier:
                 raise outcome.error.in_conversation(position)
 
     def _label(
-        self,
-        items: Iterable[Conversation | ConversationFailure | Unlabelled],
-        point: OperatingPoint,
+        self, items: Iterable[Item], point: OperatingPoint
     ) -> Iterator[ConversationPrediction | ConversationFailure | Unlabelled]:
         """Label conversations buffer by buffer, and hand on what is none."""
-        for buffer, windows in map_ahead(self._encode, in_buffers(items)):
+        for buffer, windows in map_ahead(self._encode, in_buffers(items, growing=True)):
             scored = iter(score_windows(windows, self._engine, self._encoder.pad_id, self._known))
             for item in buffer:
-                if isinstance(item, Conversation):
-                    yield self._conclude(item, next(scored), point)
-                else:
+                if not isinstance(item, Conversation):
                     yield item
+                    continue
+                try:
+                    yield conclude(self._artifact, item, next(scored), point)
+                except NoUserTextError as error:
+                    yield Unlabelled(error, item.id)
 
-    def _encode(
-        self, buffer: Sequence[Conversation | ConversationFailure | Unlabelled]
-    ) -> list[list[EncodedWindow]]:
+    def _encode(self, buffer: Sequence[Item]) -> list[list[EncodedWindow]]:
         conversations = [item for item in buffer if isinstance(item, Conversation)]
         return encode_windows(conversations, self._encoder, assistant_targets=self._assistant_cues)
-
-    def _conclude(
-        self,
-        conversation: Conversation,
-        scores: Mapping[int, MessageScore],
-        point: OperatingPoint,
-    ) -> ConversationPrediction | Unlabelled:
-        try:
-            return conclude(self._artifact, conversation, scores, point)
-        except NoUserTextError as error:
-            return Unlabelled(error, conversation.id)
 
     def _score(self, conversations: Sequence[Conversation]) -> list[dict[int, MessageScore]]:
         windows = self._encode(conversations)

@@ -1,10 +1,11 @@
 """Why a conversation got its label: which turns, and which words.
 
-Both are counterfactuals: something is left out, and what changes is its share. For turns it is
-the turn's logit, for words (or stretches of words) the text itself (erasure or occlusion; Zeiler
-and Fergus 2014, "Visualizing and understanding convolutional networks"; Li, Monroe and Jurafsky
-2016, "Understanding neural networks through representation erasure"). They say what this model
-heeds, not why somebody wrote something.
+Both are counterfactuals: something is left out or added, and what changes is its share. For turns
+it is the turn's logit, and the share is its Shapley value (Shapley 1953, "A value for n-person
+games"; Strumbelj and Kononenko 2010, "An efficient explanation of individual classifications using
+game theory"). For groups of words it is the text itself (erasure or occlusion; Li, Monroe and
+Jurafsky 2016, "Understanding neural networks through representation erasure"). They say what this
+model heeds, not why somebody wrote something.
 
 Nothing here is kept longer than the caller keeps it. An explanation holds the text that it
 explains for `to_html`, and never prints it in its ``repr``.
@@ -12,13 +13,14 @@ explains for `to_html`, and never prints it in its ``repr``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from math import comb
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affectlib import _views
 from affectlib._inputs import in_buffers
@@ -26,9 +28,10 @@ from affectlib.conversation import Conversation, Message
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import TOP
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import OperatingPoint, sigmoid
+from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 from affectlib.model.decisions import conclude, user_logits
 from affectlib.model.scoring import MessageScore
+from affectlib.model.text.groups import word_groups
 from affectlib.model.windows import WindowSettings
 from affectlib.predictions import ConversationPrediction, title_html
 from affectlib.taxonomy import EMOTIONAL, USER_CUES
@@ -45,10 +48,13 @@ __all__ = [
 Scorer: TypeAlias = Callable[[Sequence[Conversation]], list[dict[int, MessageScore]]]
 """Scores the messages of conversations; see `affectlib.model.scoring.score_messages`."""
 
-STRETCHES = 128
-"""Stretches of one message that are left out in turn, at most."""
+EXACT = 12
+"""Turns of which the Shapley values are exact, at most."""
+ORDERS = 64
+"""Orders of turns that are drawn where there are more."""
 
-_WORD = re.compile(r"\S{1,24}")
+Floats: TypeAlias = NDArray[np.float64]
+
 _NOTHING = "…"
 
 
@@ -61,8 +67,10 @@ class TurnShare:
         label: The message's own label.
         probability: P(emotional) of the message itself.
         without: P(emotional) of the conversation if this message had no logit.
-        share: P(emotional) of the conversation less `without`: above 0 if the message speaks for
-            emotional, below 0 if it speaks for task.
+        share: What the message adds to P(emotional) of the conversation, on average over all orders
+            in which messages could be added to an empty chat (its Shapley value): above 0 if it
+            speaks for emotional, below 0 if it speaks for task. Messages that say the same have the
+            same share.
     """
 
     index: int
@@ -78,13 +86,16 @@ class Explanation:
 
     Attributes:
         prediction: What was found.
-        turns: The share of each message of the user that was read, in order.
+        turns: The share of each message of the user that was read, in order. With `base`, they sum
+            up to the conversation's probability.
         conversation: What was explained.
+        base: P(emotional) of a chat of which nothing is known, the model's prevalence.
     """
 
     prediction: ConversationPrediction
     turns: tuple[TurnShare, ...]
     conversation: Conversation = field(repr=False)
+    base: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON, without any text."""
@@ -92,6 +103,7 @@ class Explanation:
             "id": self.prediction.id,
             "label": self.prediction.label,
             "probability": self.prediction.probability,
+            "base": self.base,
             "turns": [
                 {name: getattr(turn, name) for name in TurnShare.__slots__} for turn in self.turns
             ],
@@ -123,13 +135,13 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class WordShare:
-    """What a word, or a stretch of words in a long message, adds to a logit.
+    """What a group of words adds to a logit.
 
     Attributes:
         start: Where it begins in the text, in characters.
         stop: Where it ends, excluded.
-        share: The message's logit less that of the message without it: above 0 if it speaks for
-            the output, below 0 if against.
+        share: Half of what the logit loses where it is left out, and half of what it gains where
+            nothing else is there: above 0 if it speaks for the output, below 0 if against.
     """
 
     start: int
@@ -145,7 +157,7 @@ class WordExplanation:
         index: The message's position in the conversation.
         output: What is explained, ``emotional`` or the name of a cue.
         probability: Its probability in the message.
-        words: The share of each word, or stretch of words, in order.
+        words: The share of each group of words, in order.
         text: The message.
     """
 
@@ -156,7 +168,7 @@ class WordExplanation:
     text: str = field(repr=False)
 
     def top(self, count: int = 10) -> list[tuple[str, float]]:
-        """Return the words with the largest shares, for or against, as text and share.
+        """Return the groups of words with the largest shares, for or against, as text and share.
 
         Args:
             count: How many at most.
@@ -168,6 +180,12 @@ class WordExplanation:
         """
         ranked = sorted(self.words, key=lambda word: -abs(word.share))
         return [(self.text[word.start : word.stop], word.share) for word in ranked[:count]]
+
+    def __str__(self) -> str:
+        """Show the words with the largest shares, in the order of these."""
+        title = f"message {self.index}: probability of {self.output} {self.probability:.3f}"
+        rows = [f"  {share:+6.2f}  {_views.excerpt(words)}" for words, share in self.top() if share]
+        return "\n".join([title, *rows])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON; these hold the message's words."""
@@ -233,19 +251,15 @@ def explain_turns(
     (scores,) = score([conversation])
     prediction = conclude(artifact, conversation, scores, point)
     logits = user_logits(artifact, conversation, scores)
-    without = dict(zip(logits, _left_out([*logits.values()], artifact), strict=True))
+    values = np.array([*logits.values()], dtype=np.float64)
+    without = dict(zip(logits, _left_out(values, artifact), strict=True))
+    shares = dict(zip(logits, _shapley(values, artifact), strict=True))
     turns = tuple(
-        TurnShare(
-            turn.index,
-            turn.label,
-            turn.probability,
-            without[turn.index],
-            prediction.probability - without[turn.index],
-        )
+        TurnShare(turn.index, turn.label, turn.probability, without[turn.index], shares[turn.index])
         for turn in prediction.messages
         if turn.label is not None and turn.probability is not None
     )
-    return Explanation(prediction, turns, conversation)
+    return Explanation(prediction, turns, conversation, artifact.prevalence)
 
 
 def explain_words(
@@ -283,15 +297,19 @@ def explain_words(
         )
     text = conversation.messages[message].content
     context = _context(conversation.messages[:message], artifact.windows)
-    spans = _stretches(text)
+    spans = word_groups(text)
     ends = [*(start for start, _ in spans[1:]), len(text)]
-    texts = [text[:start] + text[end:] for (start, _), end in zip(spans, ends, strict=True)]
-    nothing, *without = _logits([_NOTHING, *texts], context, score, column)
+    others = [text[:start] + text[end:] for (start, _), end in zip(spans, ends, strict=True)]
+    alone = [text[start:stop] for start, stop in spans]
     whole = float(scores[message].logits[column])
+    nothing, *found = _logits([_NOTHING, *others, *alone], context, score, column)
     unread = whole if nothing is None else nothing
+    logits = [unread if logit is None else logit for logit in found]
     words = tuple(
-        WordShare(*span, whole - (unread if logit is None else logit))
-        for span, logit in zip(spans, without, strict=True)
+        WordShare(*span, (whole - without + by_itself - unread) / 2)
+        for span, without, by_itself in zip(
+            spans, logits[: len(spans)], logits[len(spans) :], strict=True
+        )
     )
     probability = sigmoid(whole)
     if output == EMOTIONAL:
@@ -299,12 +317,12 @@ def explain_words(
     return WordExplanation(message, output, probability, words, text)
 
 
-def _left_out(logits: Sequence[float], artifact: Artifact) -> list[float]:
+def _left_out(logits: Floats, artifact: Artifact) -> list[float]:
     """Return the conversation's probability without each logit in turn."""
     if len(logits) == 1:
         return [artifact.prevalence]
     order = np.argsort(logits)[::-1]
-    ranked = np.asarray(logits, dtype=np.float64)[order]
+    ranked = logits[order]
     # Beyond those that count by themselves, it makes no difference which one is left out.
     distinct = [
         artifact.conversation_probability(np.delete(ranked, rank))
@@ -315,6 +333,69 @@ def _left_out(logits: Sequence[float], artifact: Artifact) -> list[float]:
     return [float(value) for value in without]
 
 
+def _shapley(logits: Floats, artifact: Artifact) -> list[float]:
+    """Return each turn's Shapley value, exact for up to `EXACT` turns and else sampled.
+
+    They sum up to the conversation's probability less the prevalence, which stands for that of an
+    empty chat. Turns of the same logit have the same value.
+    """
+    shares = _exact(logits, artifact) if len(logits) <= EXACT else _sampled(logits, artifact)
+    _, group, size = np.unique(logits, return_inverse=True, return_counts=True)
+    alike = np.bincount(group, weights=shares) / size
+    return [float(share) for share in alike[group]]
+
+
+def _exact(logits: Floats, artifact: Artifact) -> Floats:
+    """Return the Shapley values over all subsets of turns."""
+    count = len(logits)
+    subsets = np.arange(1 << count)
+    members = (subsets[:, None] >> np.arange(count)) & 1 == 1
+    ranked = -np.sort(-np.where(members, logits, -np.inf), axis=1)[:, :TOP]
+    sizes = members.sum(axis=1)
+    worth = _worth(ranked, sizes, artifact)
+    weights = np.array([1 / (count * comb(count - 1, size)) for size in range(count)])
+    shares = np.empty(count)
+    for turn in range(count):
+        others = subsets[~members[:, turn]]
+        gain = worth[others | (1 << turn)] - worth[others]
+        shares[turn] = weights[sizes[others]] @ gain
+    return shares
+
+
+def _sampled(logits: Floats, artifact: Artifact) -> Floats:
+    """Return the mean gain of each turn over orders that are drawn, each with its reverse."""
+    generator = np.random.default_rng(0)
+    drawn = [generator.permutation(len(logits)) for _ in range(ORDERS // 2)]
+    orders = np.array([order for each in drawn for order in (each, each[::-1])])
+    ranked = np.full((len(orders), TOP), -np.inf)
+    before = np.full(len(orders), artifact.prevalence)
+    shares = np.zeros(len(logits))
+    for place in range(len(logits)):
+        turns = orders[:, place]
+        added = np.column_stack([ranked, logits[turns]])
+        ranked = -np.sort(-added, axis=1)[:, :TOP]
+        worth = _worth(ranked, np.full(len(orders), place + 1), artifact)
+        np.add.at(shares, turns, worth - before)
+        before = worth
+    return shares / len(orders)
+
+
+def _worth(ranked: Floats, sizes: NDArray[np.int_], artifact: Artifact) -> Floats:
+    """Return P(emotional) of sets of turns, by their highest logits (-inf where there are fewer).
+
+    It is what `Artifact.conversation_probability` gives, for many at once.
+    """
+    counted = np.minimum(np.maximum(sizes, 1), ranked.shape[1])
+    top = np.where(np.isfinite(ranked), ranked, 0.0).sum(axis=1) / counted
+    highest = np.where(sizes > 0, ranked[:, 0], 0.0)
+    by_function = artifact.conversation.of_features(highest, top, np.log(np.maximum(sizes, 1)))
+    found = np.where(sizes == 1, sigmoid(highest), by_function)
+    line = artifact.recalibration
+    if line != Recalibration():
+        found = sigmoid(line.intercept + line.slope * logit(found))
+    return np.where(sizes == 0, artifact.prevalence, found)
+
+
 def _context(earlier: Iterable[Message], settings: WindowSettings) -> tuple[Message, ...]:
     """Return those of the earlier messages that a window may hold."""
     limits: Mapping[str, int] = {
@@ -323,14 +404,6 @@ def _context(earlier: Iterable[Message], settings: WindowSettings) -> tuple[Mess
     }
     held = [m for m in earlier if limits.get(m.role) and m.content.strip()]
     return tuple(held[-settings.context_messages :] if settings.context_messages else ())
-
-
-def _stretches(text: str) -> list[tuple[int, int]]:
-    """Cut a text into words, or into as many stretches of words as are left out at most."""
-    words = [found.span() for found in _WORD.finditer(text)]
-    size = -(-len(words) // STRETCHES) or 1
-    groups = [words[i : i + size] for i in range(0, len(words), size)]
-    return [(group[0][0], group[-1][1]) for group in groups]
 
 
 def _logits(

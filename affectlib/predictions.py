@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 from warnings import warn
 
 from affectlib import _views
+from affectlib._extras import requires_extra
 from affectlib.conversation import Role
+from affectlib.errors import InputTypeError
 from affectlib.taxonomy import CUES, EMOTIONAL
 
-__all__ = ["ConversationFailure", "ConversationPrediction", "MessagePrediction"]
+__all__ = [
+    "ConversationFailure",
+    "ConversationPrediction",
+    "MessagePrediction",
+    "Predictions",
+    "to_frame",
+]
 
-_CUE = 0.5
+_T = TypeVar("_T", bound="MessagePrediction | ConversationPrediction")
+
+_OF_A_MESSAGE = ("status", "error", "label", "probability")
+_OF_A_CONVERSATION = ("conversation_id", *_OF_A_MESSAGE, "any", "adjusted", "rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,9 @@ class MessagePrediction:
         probability: Calibrated P(emotional), whatever the label; None where label is.
         cues: Probability of each cue that this role can show.
         truncated_tokens: Tokens of the message that the model did not read.
+        shown_cues: The cues that reach the model's threshold (`Artifact.cue_thresholds`), the
+            likeliest first.
+        threshold: Probability from which it is emotional; None where the label is.
     """
 
     index: int
@@ -36,6 +50,8 @@ class MessagePrediction:
     probability: float | None
     cues: Mapping[str, float]
     truncated_tokens: int = 0
+    shown_cues: tuple[str, ...] = ()
+    threshold: float | None = None
 
     def __str__(self) -> str:
         """Say label and probability; an assistant's message has its role in place of them."""
@@ -50,9 +66,15 @@ class MessagePrediction:
             "role": self.role,
             "label": self.label,
             "probability": self.probability,
+            "threshold": self.threshold,
             "cues": dict(self.cues),
+            "shown_cues": [*self.shown_cues],
             "truncated_tokens": self.truncated_tokens,
         }
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what was found; there is no text in it."""
+        return _views.page(_title(self.label or self.role, self.probability), _table([self]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +92,9 @@ class ConversationPrediction:
             replacement, is emotional.
         rate: Share of the user's messages that are emotional.
         truncated_tokens: Tokens of the messages that the model did not read.
+        shown_cues: The cues that reach the model's threshold (`Artifact.cue_thresholds`), the
+            likeliest first.
+        threshold: Probability from which it is emotional.
     """
 
     id: str | None
@@ -81,6 +106,8 @@ class ConversationPrediction:
     adjusted: float
     rate: float
     truncated_tokens: int = 0
+    shown_cues: tuple[str, ...] = ()
+    threshold: float | None = None
 
     @property
     def turns(self) -> tuple[MessagePrediction, ...]:
@@ -98,7 +125,9 @@ class ConversationPrediction:
             "id": self.id,
             "label": self.label,
             "probability": self.probability,
+            "threshold": self.threshold,
             "cues": dict(self.cues),
+            "shown_cues": [*self.shown_cues],
             "any": self.any,
             "adjusted": self.adjusted,
             "rate": self.rate,
@@ -108,18 +137,17 @@ class ConversationPrediction:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return one flat dict a message: its conversation's id and what `to_dict` gives of it."""
-        return [
-            {"conversation_id": self.id, **{k: v for k, v in row.items() if k != "cues"}, **cues}
-            for message in self.messages
-            for row, cues in ((message.to_dict(), message.cues),)
-        ]
+        rows = []
+        for message in self.messages:
+            row = {"conversation_id": self.id, **message.to_dict(), **message.cues}
+            rows.append({k: v for k, v in row.items() if k not in ("cues", "shown_cues")})
+        return rows
 
     def plot(self, *, threshold: float | None = None, ax: Any | None = None) -> Any:
-        """Plot the probabilities of the user's messages, in order.
+        """Plot the probabilities of the user's messages, in order, with their threshold.
 
         Args:
-            threshold: A line to draw; what messages were labelled by is
-                ``classifier.artifact.operating_point(classifier.operating_point).message``.
+            threshold: Another line to draw in place of the threshold of the messages.
             ax: The matplotlib axes to draw on; new ones if None.
 
         Returns:
@@ -131,7 +159,7 @@ class ConversationPrediction:
         Example:
             >>> import affectlib
             >>> messages = [{"role": "user", "content": "she left me and I cry all day"}]
-            >>> affectlib.predict(messages).plot(threshold=0.5).get_ylabel()
+            >>> affectlib.predict(messages).plot().get_ylabel()
             'P(emotional)'
         """
         points = [
@@ -139,28 +167,126 @@ class ConversationPrediction:
             for message in self.messages
             if message.probability is not None
         ]
+        if threshold is None:
+            threshold = next((m.threshold for m in self.messages if m.threshold is not None), None)
         return _views.plot_points(points, threshold, ax)
 
     def _repr_html_(self) -> str:
         """Show in a notebook which turns were charged; there is no text in it."""
         shown = _views.foremost(self.messages, [m.probability or 0.0 for m in self.messages])
-        rows = [(m.label == EMOTIONAL, [str(m.index), m.role, *_found(m), _cues(m)]) for m in shown]
-        header = ["message", "role", "label", "probability", f"cues of {_CUE} or more"]
-        left_out = len(self.messages) - len(rows)
-        return _views.page(title_html(self), _views.table(header, rows), left_out)
+        left_out = len(self.messages) - len(shown)
+        return _views.page(title_html(self), _table(shown), left_out)
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationFailure:
-    """A conversation that could not be read or labelled, and why.
+    """A text or conversation that could not be read or labelled, and why.
 
     Attributes:
         id: The conversation's id, None if it had none or could not be read that far.
         error: The exception's class and message; never holds transcript text.
+        status: ``empty`` if a user wrote nothing in it, or it is missing, which is no fault;
+            ``error`` for anything else.
     """
 
     id: str | None
     error: str
+    status: Literal["empty", "error"] = "error"
+
+    @property
+    def label(self) -> None:
+        """It has no label."""
+
+    @property
+    def probability(self) -> None:
+        """It has no probability."""
+
+
+class Predictions(list[_T | ConversationFailure], Generic[_T]):
+    """A list of predictions, which shows itself as a table in notebooks.
+
+    Example:
+        >>> missing = ConversationFailure(None, "it is missing", "empty")
+        >>> Predictions([missing]).to_frame()["status"].tolist()
+        ['empty']
+    """
+
+    def to_frame(self) -> Any:
+        """Return them as a pandas data frame; see `affectlib.to_frame`."""
+        return to_frame(self)
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook the likeliest of them to be emotional; there is no text in it."""
+        places = _views.foremost(range(len(self)), [item.probability or 0.0 for item in self])
+        rows = []
+        for place in places:
+            item = self[place]
+            name = getattr(item, "id", None)
+            shown = getattr(item, "shown_cues", ())
+            label = item.status if isinstance(item, ConversationFailure) else str(item.label)
+            rows.append(
+                (
+                    item.label == EMOTIONAL,
+                    [
+                        str(place),
+                        "" if name is None else f"<bdi>{escape(_views.excerpt(name))}</bdi>",
+                        escape(label),
+                        "" if item.probability is None else _views.bar(item.probability),
+                        _titles(shown),
+                    ],
+                )
+            )
+        header = ["position", "id", "label", "probability", "cues"]
+        emotional = sum(item.label == EMOTIONAL for item in self)
+        title = f"{len(self):,} predictions, {emotional:,} of them emotional"
+        return _views.page(title, _views.table(header, rows), len(self) - len(rows))
+
+
+def to_frame(predictions: Iterable[Any]) -> Any:
+    """Return predictions as a pandas data frame, one row each, in order.
+
+    Args:
+        predictions: What `affectlib.predict` returned for several texts or conversations, or what
+            `AffectClassifier.stream` gives.
+
+    Returns:
+        A data frame with the columns ``status``, ``error``, ``label``, ``probability``,
+        ``truncated_tokens`` and one for each cue; those of conversations also have
+        ``conversation_id``, ``any``, ``adjusted`` and ``rate``. Where one could not be labelled,
+        ``status`` says so, and what it lacks is missing.
+
+    Raises:
+        InputTypeError: One is no prediction, or some are of texts and others of conversations.
+        MissingExtraError: pandas is not installed.
+
+    Example:
+        >>> import affectlib
+        >>> found = affectlib.predict(["my dad died last night", None, "sort this list"])
+        >>> affectlib.to_frame(found)[["status", "label"]].values.tolist()
+        [['ok', 'emotional'], ['empty', nan], ['ok', 'task']]
+    """
+    with requires_extra("analysis"):
+        import pandas
+    items = [*predictions]
+    kinds = {type(item) for item in items} - {ConversationFailure}
+    if not kinds <= {MessagePrediction} and not kinds <= {ConversationPrediction}:
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise InputTypeError(f"expected predictions of texts or of conversations; got {found}")
+    names: tuple[str, ...] = _OF_A_MESSAGE if kinds <= {MessagePrediction} else _OF_A_CONVERSATION
+    cues = [name for name in CUES if any(name in getattr(item, "cues", ()) for item in items)]
+    rows = []
+    for item in items:
+        failed = isinstance(item, ConversationFailure)
+        known = {
+            "conversation_id": getattr(item, "id", None),
+            "status": item.status if failed else "ok",
+            "error": item.error if failed and item.status == "error" else None,
+        }
+        row = {name: known.get(name, getattr(item, name, None)) for name in names}
+        shown = {} if failed else item.cues
+        row["truncated_tokens"] = getattr(item, "truncated_tokens", None)
+        rows.append(row | {name: shown.get(name) for name in cues})
+    return pandas.DataFrame(rows, columns=[*names, "truncated_tokens", *cues])
 
 
 def title_html(prediction: ConversationPrediction) -> str:
@@ -168,7 +294,17 @@ def title_html(prediction: ConversationPrediction) -> str:
     name = ""
     if prediction.id is not None:
         name = f"<bdi>{escape(_views.excerpt(prediction.id))}</bdi>: "
-    return f"{name}<b>{escape(prediction.label)}</b>, P(emotional) {prediction.probability:.3f}"
+    return name + _title(prediction.label, prediction.probability)
+
+
+def _title(label: str, probability: float | None) -> str:
+    found = "" if probability is None else f", P(emotional) {probability:.3f}"
+    return f"<b>{escape(label)}</b>{found}"
+
+
+def _table(messages: Iterable[MessagePrediction]) -> str:
+    rows = [(m.label == EMOTIONAL, [str(m.index), m.role, *_found(m), _cues(m)]) for m in messages]
+    return _views.table(["message", "role", "label", "probability", "cues"], rows)
 
 
 def _found(message: MessagePrediction) -> tuple[str, str]:
@@ -178,9 +314,8 @@ def _found(message: MessagePrediction) -> tuple[str, str]:
 
 
 def _cues(message: MessagePrediction) -> str:
-    found = sorted(message.cues.items(), key=lambda cue: -cue[1])
-    return ", ".join(
-        f"{escape(CUES[name].title if name in CUES else name)} {probability:.2f}"
-        for name, probability in found
-        if probability >= _CUE
-    )
+    return ", ".join(f"{_titles([name])} {message.cues[name]:.2f}" for name in message.shown_cues)
+
+
+def _titles(names: Iterable[str]) -> str:
+    return ", ".join(escape(CUES[name].title if name in CUES else name) for name in names)

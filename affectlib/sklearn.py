@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from affectlib._default import load_once
 from affectlib._extras import requires_extra
-from affectlib._inputs import Unlabelled, readable
-from affectlib.conversation import Conversation, Message
+from affectlib._inputs import Readable, Unlabelled
+from affectlib._values import column_values
+from affectlib.conversation import Conversation
 from affectlib.errors import InputTypeError, NoUserTextError
-from affectlib.formats._frames import column_values
 from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.predictions import ConversationFailure
 from affectlib.taxonomy import CUES
@@ -155,15 +155,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def _chats(items: list[Any]) -> Iterator[Conversation | ConversationFailure]:
     """Return the samples as conversations, with a failure for each that nobody wrote text in."""
-    chats = (
-        ConversationFailure(None, "it is missing")
-        if item is None
-        else Conversation((Message("user", item),))
-        if isinstance(item, str)
-        else item
-        for item in items
-    )
-    for position, chat in enumerate(readable(chats)):
+    for position, chat in enumerate(Readable(items)):
         if not isinstance(chat, Unlabelled):
             yield chat
         elif isinstance(chat.error, NoUserTextError):
@@ -182,13 +174,4 @@ def _samples(X: Any) -> list[Any]:
         X = frame[:, 0] if isinstance(frame, nw.DataFrame) else np.asarray(X)[:, 0]
     if isinstance(X, str | bytes) or not isinstance(X, Iterable):
         raise InputTypeError(f"expected texts or conversations; got {type(X).__name__}")
-    items = [x.tolist() if isinstance(x, np.ndarray) else x for x in column_values(X)]
-    texts = {place: isinstance(item, str) for place, item in enumerate(items) if item is not None}
-    if len({*texts.values()}) > 1:
-        first = next(iter(texts))
-        place = next(place for place in texts if texts[place] != texts[first])
-        raise InputTypeError(
-            f"expected only texts or only conversations; X[{place}] is "
-            f"{type(items[place]).__name__} and X[{first}] is {type(items[first]).__name__}"
-        )
-    return items
+    return column_values(X)

@@ -15,13 +15,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._default import classifier_or_bundled, load_once
-from affectlib._values import kind_of, name_list, to_text
+from affectlib._inputs import require_on_error
+from affectlib._values import column_values, kind_of, name_list, to_text
 from affectlib.conversation import Conversation, Message
+from affectlib.corpus.progress import with_bar
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
 from affectlib.errors import ConversationError, InputTypeError, OptionError
 from affectlib.formats._columns import find_columns
 from affectlib.formats._fields import named_message, to_conversation, to_message
-from affectlib.formats._frames import column_values, is_dataset, open_table, to_dataset
+from affectlib.formats._frames import is_dataset, open_table, to_dataset
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ _SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int6
 
 _DUCKDB_TYPES = {"string": "VARCHAR", "double": "DOUBLE", "bool": "BOOLEAN", "int64": "BIGINT"}
 
+_TEXTS = ("content", "text", "message", "prompt")
+"""What a column of texts, each a message of the user by itself, is called."""
+
 _Item = Conversation | ConversationFailure
 
 
@@ -50,16 +55,17 @@ def label_table(
     columns: Mapping[str, str] | None = None,
     on_error: Literal["record", "raise"] = "record",
     prefix: str = "",
+    progress: bool = False,
 ) -> Any:
     """Label the conversations of a table in memory.
 
     A table is long, with a message a row, if it has columns for the conversation's id, role and
     content. Else it is nested, with a conversation a row and its messages in a column (such as
     ``messages``, ``conversation`` or ``chat``: a list of mappings with role and content or of
-    `affectlib.Message`, or JSON text of such mappings). If `columns` names the ``content`` and
-    there are neither ids nor roles, each row is a message of the user by itself. Where a row is
-    what `level` says, the labels are added to it; else the result has the columns of
-    `affectlib.output_schema`.
+    `affectlib.Message`, or JSON text of such mappings). If there is none of these, but a column
+    ``content``, ``text``, ``message`` or ``prompt``, or `columns` names the ``content``, each row
+    is a message of the user by itself. Where a row is what `level` says, the labels are added to
+    it; else the result has the columns of `affectlib.output_schema`.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.
@@ -68,8 +74,9 @@ def label_table(
         columns: Column names by field, for unusual ones: ``{"messages": "chat"}``, or
             ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
         on_error: ``record`` to give a conversation that cannot be labelled the status ``error``,
-            ``raise`` to stop at it.
+            ``raise`` to stop at it. One without text of a user is ``empty``, and no error.
         prefix: Put before the names of the columns that are added.
+        progress: Whether to show a progress bar.
 
     Returns:
         A table of the same kind.
@@ -91,18 +98,18 @@ def label_table(
 
     if level not in _ADDED:
         raise OptionError(f"unknown level {level!r}; use {' or '.join(_ADDED)}")
-    if on_error not in ("record", "raise"):
-        raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
+    require_on_error(on_error)
     if is_dataset(frame):
         table = frame.with_format("arrow")[:]
         options: dict[str, Any] = {"level": level, "columns": columns, "on_error": on_error}
-        labelled = label_table(table, classifier=classifier, prefix=prefix, **options)
+        options |= {"prefix": prefix, "progress": progress}
+        labelled = label_table(table, classifier=classifier, **options)
         return to_dataset(frame, labelled)
     data = open_table(frame)
     given = dict(zip(data.columns, data.iter_columns(), strict=True))
     fields = _fields(given, columns)
     labels, whole = _labels(
-        given, fields, classifier_or_bundled(classifier), level, on_error, prefix
+        given, fields, classifier_or_bundled(classifier), level, on_error, prefix, progress
     )
     added = nw.from_arrow(labels, backend=data.implementation)
     if whole:
@@ -221,10 +228,11 @@ def register_duckdb(
 ) -> None:
     """Make a function of SQL that labels conversations, for one connection to DuckDB.
 
-    It takes the messages of a conversation as JSON text (``to_json(messages)`` if they are a list
-    of structs, ``json_array(json_object('role', 'user', 'content', words))`` if there is just a
-    text), and returns a struct with the columns that `label_table` adds. DuckDB hands it some 2,000
-    rows at a time as Arrow. A row that cannot be labelled, also a null, has the status ``error``.
+    It takes the messages of a conversation, as a list of structs or as JSON text
+    (``json_array(json_object('role', 'user', 'content', words))`` if there is just a text), and
+    returns a struct with the columns that `label_table` adds. DuckDB hands it some 2,000 rows at a
+    time as Arrow. A row that cannot be labelled has the status ``error``, and one without text of a
+    user, or null, ``empty``.
 
     Args:
         connection: What ``duckdb.connect`` returns.
@@ -236,7 +244,7 @@ def register_duckdb(
         >>> connection = duckdb.connect()
         >>> register_duckdb(connection)
         >>> connection.execute(
-        ...     "SELECT count(*) FROM (SELECT affect(to_json(messages)) AS found "
+        ...     "SELECT count(*) FROM (SELECT affect(messages) AS found "
         ...     "FROM 'examples/transcripts.jsonl') WHERE found.status = 'ok'"
         ... ).fetchone()
         (40,)
@@ -250,19 +258,26 @@ def register_duckdb(
     added = _added_schema("conversation", "")
     struct = pyarrow.struct(list(added))
     fields = {field.name: _DUCKDB_TYPES[str(field.type)] for field in added}
+    of_json = f"{name}_of_json"
     connection.create_function(
-        name,
+        of_json,
         label,
         ["VARCHAR"],
         connection.struct_type(fields),
         type="arrow",
         null_handling="special",
     )
+    # Text that is JSON already becomes JSON text within JSON, which is read as well.
+    connection.execute(
+        f'CREATE OR REPLACE TEMP MACRO "{name}"(messages) AS "{of_json}"(to_json(messages))'
+    )
 
 
 def _fields(given: Mapping[str, Any], columns: Mapping[str, str] | None) -> dict[str, str]:
     """Return the columns that are read, by field."""
     fields = find_columns([*given], columns)
+    if fields is None and not columns:
+        fields = _text_fields([*given])
     if fields is None:
         raise OptionError(
             f"the table has the columns {name_list([*given])}, but none with a usual name for the "
@@ -271,6 +286,21 @@ def _fields(given: Mapping[str, Any], columns: Mapping[str, str] | None) -> dict
             "itself"
         )
     return fields
+
+
+def _text_fields(names: Sequence[str]) -> dict[str, str] | None:
+    """Find the column of texts by its usual names, None if there is none.
+
+    Raises:
+        OptionError: There are several of these names.
+    """
+    found = [name for name in names if isinstance(name, str) and name.strip().lower() in _TEXTS]
+    if len(found) > 1:
+        raise OptionError(
+            f"the table has several columns that may hold the texts, {name_list(found)}; name the "
+            f"right one, for example columns={{'content': {found[0]!r}}}"
+        )
+    return find_columns(names, {"content": found[0]}) if found else None
 
 
 def _is_row(batch: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
@@ -290,6 +320,7 @@ def _labels(
     level: RowLevel,
     on_error: Literal["record", "raise"],
     prefix: str,
+    progress: bool = False,
 ) -> tuple[pyarrow.Table, bool]:
     """Return the labels, and whether they are a table of their own."""
     import pyarrow
@@ -311,9 +342,11 @@ def _labels(
     rows: list[Row] = []
     total = sum(map(len, places))
     by_row: list[Row] = [{} for _ in range(total)]
-    for record, outcome in enumerate(classifier.stream(items, on_error="record")):
+    outcomes: Iterable[Any] = classifier.stream(items, on_error="record")
+    for record, outcome in enumerate(with_bar(outcomes, len(items)) if progress else outcomes):
         item = items[record]
-        if on_error == "raise" and isinstance(outcome, ConversationFailure):
+        failed = isinstance(outcome, ConversationFailure) and outcome.status == "error"
+        if on_error == "raise" and failed:
             raise ConversationError(outcome.error, conversation=outcome.id or record)
         labelled = Labelled(record, item if isinstance(item, Conversation) else None, outcome)
         found = labelled.rows(level)
@@ -348,12 +381,12 @@ def _added_schema(level: RowLevel, prefix: str) -> pyarrow.Schema:
 
 def _read_nested(value: Any) -> _Item:
     """Make a conversation of the messages in a cell."""
+    if value is None:
+        return _missing()
     try:
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                raise ConversationError("expected a list of messages, got other text") from None
+        for _ in range(2):  # JSON may hold JSON as text
+            if isinstance(value, str):
+                value = _parse_json(value)
         if isinstance(value, Conversation):
             value = value.messages
         if hasattr(value, "tolist"):
@@ -369,12 +402,25 @@ def _read_nested(value: Any) -> _Item:
         return ConversationFailure(None, f"{type(error).__name__}: {error}")
 
 
+def _parse_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ConversationError("expected a list of messages, got other text") from None
+
+
 def _read_text(value: Any) -> _Item:
     """Make a conversation of a cell that is a message of the user by itself."""
+    if value is None:
+        return _missing()
     try:
         return to_conversation({}, [to_message({"role": "user", "content": value}, 0)])
     except ConversationError as error:
         return ConversationFailure(None, f"{type(error).__name__}: {error}")
+
+
+def _missing() -> ConversationFailure:
+    return ConversationFailure(None, "NoUserTextError: the cell is empty", "empty")
 
 
 def _plain_message(message: Any) -> Any:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.errors import NoUserTextError
 from affectlib.explanations import WordExplanation, WordShare
+from affectlib.model.calibration import ConversationCalibration, OperatingPoint
+from affectlib.model.windows import WindowSettings
 from affectlib.predictions import (
     ConversationFailure,
     ConversationPrediction,
@@ -18,6 +21,16 @@ from affectlib.predictions import (
 )
 from affectlib.taxonomy import ASSISTANT_CUES, CUES, USER_CUES
 
+MEASURED = {
+    "balanced": {
+        "conversation": {
+            "true_positives": 8,
+            "false_negatives": 2,
+            "true_negatives": 97,
+            "false_positives": 3,
+        }
+    }
+}
 WORD = re.compile(r"\S+")
 
 
@@ -36,8 +49,14 @@ class FakeClassifier:
             name="fake",
             version="1",
             fingerprint="f00",
+            folder=Path("fake"),
+            prevalence=0.1,
+            outputs=("emotional", *CUES),
+            windows=WindowSettings(),
+            conversation=ConversationCalibration(0.0, 1.0, 0.0, 0.0),
+            operating_points={"balanced": OperatingPoint(0.4, 0.5, 0.8, 0.98)},
             cue_thresholds=dict.fromkeys(CUES, 0.5),
-            description={"languages": ["en", "fr"]},
+            description={"languages": ["en", "fr"], "measured": MEASURED},
         )
 
     def predict(self, text: str) -> MessagePrediction:
@@ -52,7 +71,7 @@ class FakeClassifier:
         self,
         conversations: Iterable[Conversation | ConversationFailure],
         *,
-        on_error: str = "raise",
+        on_error: str = "record",
     ) -> Iterator[ConversationPrediction | ConversationFailure]:
         waiting: deque[Conversation | ConversationFailure] = deque()
         for conversation in conversations:
@@ -72,7 +91,7 @@ class FakeClassifier:
         except NoUserTextError as error:
             if on_error == "raise":
                 raise
-            return ConversationFailure(item.id, f"NoUserTextError: {error}")
+            return ConversationFailure(item.id, f"NoUserTextError: {error}", "empty")
 
     def _label(self, chat: Conversation) -> ConversationPrediction:
         chat.require_user_text()
@@ -83,9 +102,9 @@ class FakeClassifier:
             sad = "sad" in message.content
             if message.role == "user":
                 label, probability = ("emotional", 0.9) if sad else ("task", 0.1)
-                turn = MessagePrediction(
-                    index, "user", label, probability, dict.fromkeys(USER_CUES, probability), 2
-                )
+                cues = dict.fromkeys(USER_CUES, probability)
+                shown = USER_CUES if sad else ()
+                turn = MessagePrediction(index, "user", label, probability, cues, 2, shown, 0.5)
             else:
                 turn = MessagePrediction(
                     index, "assistant", None, None, dict.fromkeys(ASSISTANT_CUES, 0.25)

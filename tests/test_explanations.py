@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from affectlib import explanations
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import ConversationError, InputTypeError, NoUserTextError, OptionError
-from affectlib.explanations import STRETCHES
+from affectlib.explanations import EXACT
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
+from affectlib.model.text.groups import GROUPS, word_groups
 from affectlib.model.text.legible import legible
 from tests.conftest import (
     ALONE,
@@ -31,6 +34,7 @@ from tests.conftest import (
     user,
     write_manifest,
 )
+from tests.marked_phrases import found, marked_messages
 
 TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join)
 CHATS = st.lists(TEXT.map(user), min_size=1, max_size=6)
@@ -61,8 +65,53 @@ def test_shares_of_turns(tiny_classifier: AffectClassifier) -> None:
     # Alone, a turn has both weights (0.75 and 0.25) and the logarithm of 1.
     assert logit(task.without) == pytest.approx(BIAS + 6)
     assert logit(alone.without) == pytest.approx(BIAS - 4)
+    # With two turns, each comes first in half of the orders.
+    for turn, other in ((task, alone), (alone, task)):
+        first = turn.probability - explanation.base
+        last = prediction.probability - other.probability
+        assert turn.share == pytest.approx((first + last) / 2)
+
+
+@share_the_classifier
+@given(texts=st.lists(TEXT, min_size=1, max_size=EXACT + 4))
+def test_shares_sum_up_and_are_alike_where_turns_are(
+    tiny_classifier: AffectClassifier, texts: list[str]
+) -> None:
+    explanation = tiny_classifier.explain([user(text) for text in texts])
+    total = explanation.base + sum(turn.share for turn in explanation.turns)
+    assert explanation.base == tiny_classifier.artifact.prevalence
+    assert total == pytest.approx(explanation.prediction.probability)
+    shares: dict[float, float] = {}
     for turn in explanation.turns:
-        assert turn.share == pytest.approx(prediction.probability - turn.without)
+        assert turn.share == pytest.approx(shares.setdefault(turn.probability, turn.share))
+
+
+@share_the_classifier
+@given(texts=st.lists(TEXT, min_size=2, max_size=5))
+def test_shares_are_means_over_all_orders(
+    tiny_classifier: AffectClassifier, texts: list[str]
+) -> None:
+    artifact = tiny_classifier.artifact
+    explanation = tiny_classifier.explain([user(text) for text in texts])
+    logits = [logit(turn.probability) for turn in explanation.turns]
+
+    def worth(turns: tuple[int, ...]) -> float:
+        if not turns:
+            return artifact.prevalence
+        return artifact.conversation.probability([logits[turn] for turn in turns])
+
+    orders = [*permutations(range(len(texts)))]
+    for turn, share in enumerate(explanation.turns):
+        places = [(order, order.index(turn)) for order in orders]
+        gains = [worth(order[: at + 1]) - worth(order[:at]) for order, at in places]
+        assert share.share == pytest.approx(sum(gains) / len(gains), abs=1e-6)
+
+
+def test_sampled_shares_are_near_the_exact_ones(tiny_classifier: AffectClassifier) -> None:
+    artifact = tiny_classifier.artifact
+    logits = np.linspace(-6, 3, EXACT)
+    exact = explanations._exact(logits, artifact)
+    assert explanations._sampled(logits, artifact) == pytest.approx(exact, abs=0.03)
 
 
 def test_a_lone_turn_is_held_against_the_prevalence(tiny_classifier: AffectClassifier) -> None:
@@ -92,19 +141,17 @@ def test_signs_of_shares(tiny_classifier: AffectClassifier, chat: list[Any]) -> 
     turns = sorted(tiny_classifier.explain(chat).turns, key=lambda turn: turn.probability)
     shares = [turn.share for turn in turns]
     assert all(a <= b + 1e-12 for a, b in pairwise(shares))
-    if len({turn.probability for turn in turns}) > 1 and len(turns) == 2:
-        assert shares[0] < 0 < shares[1]
 
 
 def test_neutral_turns_among_charged_ones_have_no_share(tiny_classifier: AffectClassifier) -> None:
     chat = [user(ALONE)] * 3 + [user("a word"), user(TASK)]
-    *charged, word, task = tiny_classifier.explain(chat).turns
-    assert abs(word.share) < 0.01
-    assert task.share == word.share
-    # Three that say the same cover for each other, so none of them has a share to speak of.
-    assert all(abs(turn.share) < 0.05 for turn in charged)
-    (_, alone) = tiny_classifier.explain([user(TASK), user(ALONE)]).turns
-    assert alone.share > 0.5
+    explanation = tiny_classifier.explain(chat)
+    *charged, word, task = explanation.turns
+    assert abs(word.share) < 0.06
+    assert abs(task.share) < 0.06
+    # Three that say the same share what they bring.
+    assert [turn.share for turn in charged] == [pytest.approx(charged[0].share)] * 3
+    assert charged[0].share > 0.25
 
 
 def test_many_turns(tiny_classifier: AffectClassifier) -> None:
@@ -130,11 +177,11 @@ def test_thresholds_can_be_chosen(tiny_classifier: AffectClassifier) -> None:
 @given(text=TEXT)
 def test_shares_of_words(tiny_classifier: AffectClassifier, text: str) -> None:
     explanation = tiny_classifier.explain_words(text)
-    words = [text[word.start : word.stop] for word in explanation.words]
-    assert words == text.split()
-    for word, share in zip(words, explanation.words, strict=True):
-        assert share.share == pytest.approx(word_logit(word), abs=1e-5)
-    expected = 1 / (1 + math.exp(-BIAS - sum(map(word_logit, words))))
+    assert " ".join(text[word.start : word.stop] for word in explanation.words) == text
+    for share in explanation.words:
+        words = text[share.start : share.stop].split()
+        assert share.share == pytest.approx(sum(map(word_logit, words)), abs=1e-5)
+    expected = 1 / (1 + math.exp(-BIAS - sum(map(word_logit, text.split()))))
     assert explanation.probability == pytest.approx(expected, abs=1e-5)
 
 
@@ -142,25 +189,69 @@ def test_shares_of_words(tiny_classifier: AffectClassifier, text: str) -> None:
 @given(text=st.text(max_size=80).filter(lambda text: legible(text).strip()))
 def test_every_text_has_its_words(tiny_classifier: AffectClassifier, text: str) -> None:
     explanation = tiny_classifier.explain_words(text)
-    assert "".join(explanation.text[w.start : w.stop] for w in explanation.words) == "".join(
-        explanation.text.split()
-    )
+    groups = [explanation.text[w.start : w.stop] for w in explanation.words]
+    assert "".join("".join(groups).split()) == "".join(explanation.text.split())
     assert all(math.isfinite(word.share) for word in explanation.words)
     assert [word.start for word in explanation.words] == sorted(w.start for w in explanation.words)
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ("i miss you", ["i miss you"]),
+        ("they left me and I was crying", ["they left me", "and I was crying"]),
+        (
+            "my boss yelled at me. How do I answer his mail?",
+            ["my boss", "yelled at me.", "How", "do I answer", "his mail?"],
+        ),
+        ("je me sens seule\nmerci", ["je me sens", "seule", "merci"]),
+        ("you", ["you"]),
+        ("...", ["..."]),
+    ],
+)
+def test_groups_of_words(text: str, groups: list[str]) -> None:
+    assert [text[start:stop] for start, stop in word_groups(text)] == groups
+
+
+@share_the_classifier
+@given(
+    text=st.lists(
+        st.sampled_from(["a", "the", "and", "cry", "so", "alone.", "me,", "\n", "x" * 50]),
+        max_size=300,
+    ).map(" ".join)
+)
+def test_groups_are_bounded_and_hold_all_words(text: str) -> None:
+    groups = word_groups(text)
+    assert len(groups) <= GROUPS
+    assert "".join("".join(text[slice(*span)].split()) for span in groups) == "".join(text.split())
+    assert all(a < b for a, b in groups)
+
+
+def test_what_is_printed_shows_the_words(tiny_classifier: AffectClassifier) -> None:
+    shown = str(tiny_classifier.explain_words("the csv file. i am so alone")).splitlines()
+    assert shown[0].startswith("message 0: probability of emotional 0.")
+    assert any(line.split() == ["+6.00", "so", "alone"] for line in shown[1:])
+
+
+def test_the_marked_phrase_has_the_largest_share() -> None:
+    messages = marked_messages()
+    assert len({message.text for message in messages}) == 200
+    some = messages[::5]
+    assert sum(found(AffectClassifier.from_pretrained(device="cpu"), some)) >= 0.95 * len(some)
 
 
 def test_the_most_charged_message_is_explained(tiny_classifier: AffectClassifier) -> None:
     explanation = tiny_classifier.explain_words(CHAT)
     assert explanation.index == 3
-    assert explanation.top(1) == [("alone", pytest.approx(6.0))]
-    assert tiny_classifier.explain_words(CHAT, 1).top(1) == [("csv", pytest.approx(-4.0))]
+    assert explanation.top(1) == [("so alone", pytest.approx(6.0))]
+    assert tiny_classifier.explain_words(CHAT, 1).top(1) == [("the csv", pytest.approx(-4.0))]
 
 
 def test_cues_are_explained(tiny_classifier: AffectClassifier) -> None:
     chat = [user(ALONE), user("i am sad sad")]
     explanation = tiny_classifier.explain_words(chat, output="shares_feelings")
     assert (explanation.index, explanation.output) == (1, "shares_feelings")
-    assert explanation.top(2) == [("sad", pytest.approx(4.0))] * 2
+    assert explanation.top(2) == [("i am sad", pytest.approx(4.0)), ("sad", pytest.approx(4.0))]
     found = tiny_classifier.predict(chat).messages[1].cues["shares_feelings"]
     assert explanation.probability == pytest.approx(found)
 
@@ -174,22 +265,27 @@ def test_the_message_is_read_in_its_context(bert_folder: Path, tmp_path: Path) -
     shares = classifier.explain_words([*before, user(ALONE)], 4).words
     whole, less = (
         logit(classifier.predict([*before, user(text)]).messages[-1].probability or 0.0)
-        for text in (ALONE, "i am so ")
+        for text in (ALONE, "i am ")
     )
-    assert shares[-1].share == pytest.approx(whole - less, abs=1e-4)
+    by_itself, nothing = (
+        logit(classifier.predict([*before, user(text)]).messages[-1].probability or 0.0)
+        for text in ("so alone", "…")
+    )
+    expected = (whole - less + by_itself - nothing) / 2
+    assert shares[-1].share == pytest.approx(expected, abs=1e-4)
     assert shares[-1].share != pytest.approx(classifier.explain_words(ALONE).words[-1].share)
 
 
-@pytest.mark.parametrize("words", [STRETCHES, STRETCHES + 1, 3000])
-def test_long_messages_are_explained_by_stretches(counting: Any, words: int) -> None:
+@pytest.mark.parametrize("words", [10, 128, 3000])
+def test_long_messages_are_explained_by_longer_groups(counting: Any, words: int) -> None:
     classifier, engine = counting
-    text = "alone " + "a word " * (words // 2)
+    text = "alone. " + "a word " * (words // 2)
     explanation = classifier.explain_words(text)
-    assert STRETCHES / 2 < len(explanation.words) <= STRETCHES
+    assert len(explanation.words) <= GROUPS
     assert explanation.words[0].start == 0
     assert explanation.words[-1].stop == len(text.rstrip())
     assert explanation.top(1)[0][0].startswith("alone")
-    assert len(engine.windows) <= (STRETCHES + 2) * classifier.artifact.windows.max_windows
+    assert len(engine.windows) <= (2 * GROUPS + 2) * classifier.artifact.windows.max_windows
 
 
 def test_windows_are_batched(counting: Any) -> None:
@@ -204,7 +300,8 @@ def test_windows_are_batched(counting: Any) -> None:
 
 def test_long_words_are_cut(tiny_classifier: AffectClassifier) -> None:
     explanation = tiny_classifier.explain_words("alone " + "x" * 60)
-    assert [word.stop - word.start for word in explanation.words] == [5, 24, 24, 12]
+    assert explanation.words[-1].stop == len("alone ") + 60
+    assert len(explanation.words) > 1
 
 
 # What both refuse, and how both show.
@@ -239,4 +336,4 @@ def test_data_are_plain_and_text_is_not_printed(tiny_classifier: AffectClassifie
         assert json.loads(json.dumps(explanation.to_dict())) == explanation.to_dict()
         assert "alone" not in repr(explanation)
     assert "alone" not in json.dumps(turns.to_dict())
-    assert words.to_dict()["words"][-1]["word"] == "alone"
+    assert words.to_dict()["words"][-1]["word"] == "so alone"

@@ -8,9 +8,12 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy
+import pandas
 import pyarrow
 import pytest
 
+import affectlib
 from affectlib.classifier import AffectClassifier
 from affectlib.cli import main
 from affectlib.conversation import Conversation, Message
@@ -140,13 +143,44 @@ def by_answered_chat(classifier, tmp_path):
     return classifier.predict([[user(text), assistant("I see.")] for text in TEXTS])
 
 
+def by_series(classifier, tmp_path):
+    return classifier.predict(pandas.Series(TEXTS))
+
+
+def by_array(classifier, tmp_path):
+    return classifier.predict(numpy.array(TEXTS, object))
+
+
+def by_generator(classifier, tmp_path):
+    return classifier.predict(text for text in TEXTS)
+
+
+def by_mapping_with_messages(classifier, tmp_path):
+    return classifier.predict([{"messages": [user(text)]} for text in TEXTS])
+
+
 def by_stream(classifier, tmp_path):
     return classifier.stream(Conversation((Message("user", text),)) for text in TEXTS)
 
 
+def by_stream_of_texts(classifier, tmp_path):
+    return classifier.stream(iter(TEXTS))
+
+
+def by_probabilities(classifier, tmp_path):
+    rows = classifier.predict_proba(TEXTS)
+    threshold = classifier.artifact.operating_point("balanced").conversation
+    labels = ["emotional" if p >= threshold else "task" for p, _ in rows]
+    return [{"label": a, "probability": p} for a, (p, _) in zip(labels, rows, strict=True)]
+
+
+def by_frame(classifier, tmp_path):
+    return affectlib.to_frame(classifier.predict(TEXTS)).to_dict("records")
+
+
 def by_table_of_texts(classifier, tmp_path):
     table = pyarrow.table({"content": TEXTS})
-    return label_table(table, classifier=classifier, columns={"content": "content"}).to_pylist()
+    return label_table(table, classifier=classifier).to_pylist()
 
 
 def by_table_of_chats(classifier, tmp_path):
@@ -171,9 +205,12 @@ def by_duckdb(classifier, tmp_path):
     duckdb = pytest.importorskip("duckdb")
     connection = duckdb.connect()
     register_duckdb(connection, classifier=classifier)
-    chats = pyarrow.table({"chat": [json.dumps([user(text)]) for text in TEXTS]})
-    connection.register("chats", chats)
-    found = connection.execute("SELECT affect(chat) FROM chats").fetchall()
+    chats = [[user(text)] for text in TEXTS]
+    table = pyarrow.table({"structs": chats, "json": [json.dumps(chat) for chat in chats]})
+    connection.register("chats", table)
+    found = connection.execute("SELECT affect(structs), affect(json) FROM chats").fetchall()
+    for by_structs, by_json in found:
+        assert by_structs == by_json
     return [row[0] for row in found]
 
 
@@ -190,6 +227,20 @@ def labelled_file(classifier, tmp_path, level):
     lines = [json.dumps({"messages": [user(text)]}) for text in TEXTS]
     source.write_text("\n".join(lines), encoding="utf-8")
     label_file(source, tmp_path / "labels.jsonl", classifier=classifier, level=level)
+    return read_lines(tmp_path / "labels.jsonl")
+
+
+def by_file_of_texts(classifier, tmp_path):
+    source = tmp_path / "texts.txt"
+    source.write_text("\n".join(" ".join(text.split()) for text in TEXTS), encoding="utf-8")
+    output = tmp_path / "labels.jsonl"
+    arguments = ["label", str(source), "-o", str(output), "--format", "text"]
+    assert main([*arguments, "--device", "cpu", "--engine", "onnx", "--quiet"]) == 0
+    return read_lines(output)
+
+
+def by_iterable_in_place_of_a_file(classifier, tmp_path):
+    label_file(iter(TEXTS), tmp_path / "labels.jsonl", classifier=classifier)
     return read_lines(tmp_path / "labels.jsonl")
 
 
@@ -213,7 +264,14 @@ WAYS = [
     by_chat,
     by_message_of_a_chat,
     by_answered_chat,
+    by_series,
+    by_array,
+    by_generator,
+    by_mapping_with_messages,
     by_stream,
+    by_stream_of_texts,
+    by_probabilities,
+    by_frame,
     by_table_of_texts,
     by_table_of_chats,
     by_rows_of_messages,
@@ -221,6 +279,8 @@ WAYS = [
     by_duckdb,
     by_file_of_chats,
     by_file_of_chats_at_message_level,
+    by_file_of_texts,
+    by_iterable_in_place_of_a_file,
     by_command_that_labels,
 ]
 

@@ -119,7 +119,7 @@ def test_any_text_in_a_file(
         summary = label_file(src, dst, classifier=tiny_classifier, level="both", overwrite=True)
         assert summary.conversations == len(texts)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert all(row["status"] == "error" or 0 <= row["probability"] <= 1 for row in rows)
+    assert all(row["status"] != "ok" or 0 <= row["probability"] <= 1 for row in rows)
 
 
 # How the work grows, in steps and not by the clock.

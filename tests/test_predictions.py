@@ -5,9 +5,25 @@ import json
 
 import pytest
 
-from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
+from affectlib.errors import InputTypeError
+from affectlib.predictions import (
+    ConversationFailure,
+    ConversationPrediction,
+    MessagePrediction,
+    Predictions,
+    to_frame,
+)
 
-USER = MessagePrediction(0, "user", "emotional", 0.75, {"in_crisis": 0.5}, truncated_tokens=3)
+USER = MessagePrediction(
+    0,
+    "user",
+    "emotional",
+    0.75,
+    {"in_crisis": 0.5},
+    truncated_tokens=3,
+    shown_cues=("in_crisis",),
+    threshold=0.5,
+)
 ASSISTANT = MessagePrediction(1, "assistant", None, None, {"shows_empathy": 0.25})
 CHAT = ConversationPrediction(
     id="a1",
@@ -19,7 +35,10 @@ CHAT = ConversationPrediction(
     adjusted=0.75,
     rate=1.0,
     truncated_tokens=3,
+    shown_cues=("in_crisis",),
+    threshold=0.4,
 )
+FAILED = ConversationFailure("a2", "broken")
 
 
 @pytest.mark.parametrize("prediction", [USER, ASSISTANT, CHAT])
@@ -50,6 +69,7 @@ def test_rows_are_flat_one_a_message() -> None:
             "role": "user",
             "label": "emotional",
             "probability": 0.75,
+            "threshold": 0.5,
             "truncated_tokens": 3,
             "in_crisis": 0.5,
         },
@@ -59,13 +79,14 @@ def test_rows_are_flat_one_a_message() -> None:
             "role": "assistant",
             "label": None,
             "probability": None,
+            "threshold": None,
             "truncated_tokens": 0,
             "shows_empathy": 0.25,
         },
     ]
 
 
-@pytest.mark.parametrize("prediction", [USER, CHAT, ConversationFailure("a1", "broken")])
+@pytest.mark.parametrize("prediction", [USER, CHAT, FAILED])
 def test_predictions_cannot_be_changed(
     prediction: MessagePrediction | ConversationPrediction | ConversationFailure,
 ) -> None:
@@ -73,3 +94,42 @@ def test_predictions_cannot_be_changed(
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(prediction, first, None)
     assert not hasattr(prediction, "__dict__")
+
+
+def test_what_failed_has_neither_label_nor_probability() -> None:
+    assert (FAILED.label, FAILED.probability, FAILED.status) == (None, None, "error")
+
+
+def test_frame_of_conversations() -> None:
+    empty = ConversationFailure(None, "nobody wrote", "empty")
+    frame = to_frame(iter([CHAT, FAILED, empty]))
+    assert frame["conversation_id"].tolist()[:2] == ["a1", "a2"]
+    assert frame["status"].tolist() == ["ok", "error", "empty"]
+    assert frame["error"].fillna("").tolist() == ["", "broken", ""]
+    assert frame["label"].fillna("").tolist() == ["emotional", "", ""]
+    assert frame.loc[0, ["any", "adjusted", "rate", "truncated_tokens"]].tolist() == [
+        True,
+        0.75,
+        1.0,
+        3,
+    ]
+    assert frame["in_crisis"].tolist()[0] == 0.5
+    assert frame["shows_empathy"].isna().tolist() == [False, True, True]
+    assert [*frame.columns][-2:] == ["in_crisis", "shows_empathy"]
+
+
+def test_frame_of_texts() -> None:
+    found = Predictions([USER, ConversationFailure(None, "it is missing", "empty")])
+    frame = found.to_frame()
+    assert [*frame.columns] == [
+        "status", "error", "label", "probability", "truncated_tokens", "in_crisis",
+    ]  # fmt: skip
+    assert frame["probability"].tolist()[0] == 0.75
+    assert frame["probability"].isna().tolist() == [False, True]
+    assert to_frame([]).shape == (0, 5)
+
+
+@pytest.mark.parametrize("mixed", [[USER, CHAT], [USER, None], ["emotional"]])
+def test_frame_of_other_things(mixed: list[object]) -> None:
+    with pytest.raises(InputTypeError, match="expected predictions of texts or of conversations"):
+        to_frame(mixed)

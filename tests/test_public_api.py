@@ -32,6 +32,7 @@ NAMES = {
     "OperatingPoint",
     "OptionError",
     "OutputExistsError",
+    "Predictions",
     "ReadOptions",
     "ReadReport",
     "ResumeError",
@@ -49,6 +50,7 @@ NAMES = {
     "predict",
     "prior_shift",
     "read_conversations",
+    "to_frame",
 }
 
 
@@ -86,7 +88,7 @@ def test_star_import_gives_the_public_names():
 @pytest.mark.parametrize(
     ("function", "parameters"),
     [
-        (affectlib.predict, ["x", "operating_point"]),
+        (affectlib.predict, ["x", "operating_point", "on_error", "progress"]),
         (
             affectlib.AffectClassifier.from_pretrained,
             [
@@ -100,12 +102,16 @@ def test_star_import_gives_the_public_names():
                 "revision",
             ],
         ),
-        (affectlib.AffectClassifier.predict, ["self", "x", "operating_point"]),
-        (affectlib.AffectClassifier.predict_proba, ["self", "x"]),
+        (
+            affectlib.AffectClassifier.predict,
+            ["self", "x", "operating_point", "on_error", "progress"],
+        ),
+        (affectlib.AffectClassifier.predict_proba, ["self", "x", "on_error", "progress"]),
         (
             affectlib.AffectClassifier.stream,
-            ["self", "conversations", "on_error", "operating_point"],
+            ["self", "conversations", "on_error", "operating_point", "progress"],
         ),
+        (affectlib.to_frame, ["predictions"]),
         (affectlib.AffectClassifier.explain, ["self", "x", "operating_point"]),
         (affectlib.AffectClassifier.explain_words, ["self", "x", "message", "output"]),
         (affectlib.AffectClassifier.save_pretrained, ["self", "folder"]),
@@ -132,3 +138,18 @@ def test_signatures(function, parameters):
 def test_unknown_argument_is_refused_by_name():
     with pytest.raises(TypeError, match="treshold"):
         affectlib.AffectClassifier.from_pretrained(treshold=0.5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        affectlib.predict,
+        affectlib.AffectClassifier.predict,
+        affectlib.AffectClassifier.predict_proba,
+        affectlib.AffectClassifier.stream,
+        affectlib.label_table,
+        affectlib.label_file,
+    ],
+)
+def test_what_cannot_be_labelled_is_recorded_everywhere(function):
+    assert inspect.signature(function).parameters["on_error"].default == "record"

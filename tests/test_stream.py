@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,7 +56,9 @@ def test_stream_records_failures_in_their_place(tiny_classifier):
 
 
 def test_stream_raises_at_the_place_after_what_came_before(tiny_classifier):
-    stream = tiny_classifier.stream([[user(ALONE)], ConversationFailure(None, "x"), [], CHAT])
+    stream = tiny_classifier.stream(
+        [[user(ALONE)], ConversationFailure(None, "x"), [], CHAT], on_error="raise"
+    )
     assert next(stream).label == "emotional"
     assert next(stream) == ConversationFailure(None, "x")
     with pytest.raises(NoUserTextError, match=r"^conversation 2: the conversation is empty"):
@@ -65,9 +69,10 @@ def test_stream_raises_at_the_place_after_what_came_before(tiny_classifier):
 @pytest.mark.parametrize(
     ("items", "named"),
     [
-        ([ALONE], "item 0 is str"),
-        (CHAT, "item 0 is dict"),
-        ([[user(ALONE)], None], "item 1 is NoneType"),
+        (ALONE, "got str"),
+        ([ALONE, CHAT], "item 1 is list and the first is str"),
+        (CHAT, "item 0 is dict, a message; give conversations"),
+        ([[user(ALONE)], 5], "item 1 is int and the first is list"),
         (Conversation(()), "got Conversation"),
     ],
 )
@@ -77,18 +82,18 @@ def test_stream_refuses_other_types(tiny_classifier, on_error, items, named):
 
 
 def test_stream_refuses_options_before_it_reads(tiny_classifier):
-    with pytest.raises(OptionError, match="raise or record"):
+    with pytest.raises(OptionError, match="record or raise"):
         tiny_classifier.stream(pytest.fail, on_error="skip")
 
 
 @pytest.mark.parametrize(
-    ("chat", "most"),
+    ("chat", "first", "most"),
     [
-        ([user("hello")], 2 * _BUFFER_CONVERSATIONS),
-        ([user("word " * (_BUFFER_CHARACTERS // 10))], 4),
+        ([user("hello")], 8 + 16, 2 * _BUFFER_CONVERSATIONS),
+        ([user("word " * (_BUFFER_CHARACTERS // 10))], 2, 4),
     ],
 )
-def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, most):
+def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, first, most):
     taken = 0
 
     def endless():
@@ -100,7 +105,9 @@ def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, most):
     stream = tiny_classifier.stream(endless())
     assert taken == 0, "nothing is read before it is asked for"
     next(stream)
-    assert taken == most
+    assert taken == first, "the first one does not wait for many"
+    ahead = [taken - done for done, _ in enumerate(islice(stream, 3 * most), 1)]
+    assert max(ahead) == most
     stream.close()
 
 

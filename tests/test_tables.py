@@ -77,11 +77,11 @@ def test_nested_conversations(make: Any, tiny_classifier: Any) -> None:
     expected.insert(2, None)
     assert names(result)[:4] == ["messages", "key", "status", "error"]
     assert column(result, "key") == NESTED["key"]
-    assert column(result, "status") == ["ok", "ok", "error", "ok"]
+    assert column(result, "status") == ["ok", "ok", "empty", "ok"]
     for name in ("label", "probability", "any", "adjusted", "rate", "truncated_tokens"):
         assert column(result, name) == [p and getattr(p, name) for p in expected], name
     assert column(result, "shares_feelings") == [p and p.cues["shares_feelings"] for p in expected]
-    assert "NoUserTextError" in column(result, "error")[2]
+    assert column(result, "error") == [None] * 4
 
 
 def test_nested_messages(make: Any, tiny_classifier: Any) -> None:
@@ -96,7 +96,7 @@ def test_long_messages(make: Any, tiny_classifier: Any) -> None:
     result = label(make(LONG), tiny_classifier, level="message")
     assert column(result, "key") == LONG["key"]
     assert column(result, "label") == ["task", "emotional", None, "emotional", None, None]
-    assert column(result, "status") == ["ok", "ok", "ok", "ok", "ok", "error"]
+    assert column(result, "status") == ["ok", "ok", "ok", "ok", "ok", "empty"]
     assert column(result, "shows_empathy")[2] > 0.5
     assert column(result, "shares_feelings")[2] is None
 
@@ -115,7 +115,7 @@ def test_texts(make: Any, tiny_classifier: Any, level: Any) -> None:
     options: Any = {"columns": {"content": "review"}, "level": level}
     result = label(frame, tiny_classifier, **options)
     assert names(result)[:4] == ["id", "review", "status", "error"]
-    assert column(result, "status") == ["ok", "error", "ok"]
+    assert column(result, "status") == ["ok", "empty", "ok"]
     assert column(result, "label") == ["emotional", None, "task"]
 
 
@@ -204,13 +204,10 @@ def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        None,
-        float("nan"),
         3,
         "words",
         [3],
         [{"role": "user"}],
-        [],
         "[" * 100_000,
         [Message("alien", "words")],  # type: ignore[arg-type]
     ],
@@ -222,6 +219,42 @@ def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> Non
     assert "words" not in column(result, "error")[1]
     with pytest.raises(ConversationError, match="conversation 1"):
         label(frame, tiny_classifier, on_error="raise")
+
+
+@pytest.mark.parametrize("cell", [None, float("nan"), [], "[]", [user(" ")]])
+def test_cells_without_words_of_a_user_are_empty(tiny_classifier: Any, cell: Any) -> None:
+    frame = pd.DataFrame({"messages": [[user(ALONE)], cell]})
+    for on_error in ("record", "raise"):
+        result = label(frame, tiny_classifier, on_error=on_error)
+        assert column(result, "status") == ["ok", "empty"]
+        assert column(result, "label") == ["emotional", None]
+        assert column(result, "error") == [None, None]
+
+
+@pytest.mark.parametrize("name", ["content", "text", "Message", "prompt"])
+def test_texts_are_found_by_usual_names(make: Any, tiny_classifier: Any, name: str) -> None:
+    result = label(make({"id": [1, 2, 3], name: [ALONE, None, TASK]}), tiny_classifier)
+    assert column(result, "label") == ["emotional", None, "task"]
+    assert column(result, "status") == ["ok", "empty", "ok"]
+
+
+def test_several_columns_that_may_hold_texts(tiny_classifier: Any) -> None:
+    frame = pd.DataFrame({"prompt": [ALONE], "text": [TASK]})
+    with pytest.raises(OptionError, match=r"prompt, text; name the right one.*'content': 'prompt'"):
+        label(frame, tiny_classifier)
+    result = label(frame, tiny_classifier, columns={"content": "text"})
+    assert column(result, "label") == ["task"]
+    roles = pd.DataFrame({"role": ["user"], "content": [TASK]})
+    with pytest.raises(OptionError, match="its id, role and content"):
+        label(roles, tiny_classifier)
+
+
+def test_progress_of_a_table(tiny_classifier: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.DataFrame({"text": [ALONE] * 20})
+    quiet = label(frame, tiny_classifier)
+    assert capsys.readouterr().err == ""
+    assert label(frame, tiny_classifier, progress=True).equals(quiet)
+    assert "/20 [" in capsys.readouterr().err
 
 
 def test_what_is_there_is_not_replaced(tiny_classifier: Any) -> None:
@@ -437,7 +470,7 @@ def test_duckdb_rows_that_cannot_be_labelled(duckdb: Any) -> None:
         "FROM (VALUES (1, NULL), (2, 'secret words'), (3, $1)) t(n, x) ORDER BY n"
     )
     found = duckdb.execute(query, [json.dumps([user(ALONE)])]).fetchall()
-    assert [row[0] for row in found] == ["error", "error", "ok"]
+    assert [row[0] for row in found] == ["empty", "error", "ok"]
     assert [row[2] for row in found] == [None, None, "emotional"]
     assert "secret" not in found[1][1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,46 @@ def test_a_prediction_needs_no_text(tiny_classifier: AffectClassifier) -> None:
 
 
 def test_an_id_is_escaped() -> None:
-    turn = MessagePrediction(0, "user", "task", 0.25, {"<b>": 0.9})
+    turn = MessagePrediction(0, "user", "task", 0.25, {"<b>": 0.9}, shown_cues=("<b>",))
     prediction = ConversationPrediction(HOSTILE[0], "task", 0.25, (turn,), {}, False, 0.0, 0.0)
     found = read(prediction._repr_html_())
     assert HOSTILE[0] in found.text
     assert found.rows[1][-1] == "<b> 0.90"
+
+
+def test_cues_are_shown_from_the_thresholds_of_the_model(
+    tiny_classifier: AffectClassifier,
+) -> None:
+    artifact = tiny_classifier.artifact
+    for threshold, shown in ((0.05, True), (0.99, False)):
+        other = replace(artifact, cue_thresholds=dict.fromkeys(artifact.cue_thresholds, threshold))
+        prediction = AffectClassifier(other, tiny_classifier._engine).predict([user("alone")])
+        assert ("seeks_company" in prediction.shown_cues) == shown
+        assert prediction.messages[0].shown_cues == prediction.shown_cues
+        assert ("Seeks company" in read(prediction._repr_html_()).text) == shown
+    likeliest_first = sorted(prediction.cues.values(), reverse=True)
+    prediction = tiny_classifier.predict([user("alone")])
+    assert [prediction.cues[name] for name in prediction.shown_cues] == likeliest_first[:2]
+
+
+def test_a_message_and_a_list_show_themselves(tiny_classifier: AffectClassifier) -> None:
+    message = tiny_classifier.predict(ALONE)
+    found = read(message._repr_html_())
+    assert f"emotional, P(emotional) {message.probability:.3f}" in found.text
+    assert found.rows[1][:3] == ["0", "user", "emotional"]
+    chats = [{"id": HOSTILE[0], "messages": [user(TASK)]}, [], [user(ALONE)]]
+    several = tiny_classifier.predict(chats)
+    found = read(several._repr_html_())
+    assert "3 predictions, 1 of them emotional" in found.text
+    assert [row[:3] for row in found.rows[1:]] == [
+        ["0", HOSTILE[0], "task"],
+        ["1", "", "empty"],
+        ["2", "", "emotional"],
+    ]
+    assert found.tinted == [False, False, False, True]
+    many = read(tiny_classifier.predict([TASK] * 60 + [ALONE] * 60)._repr_html_())
+    assert [int(row[0]) for row in many.rows[1:]] == [*range(60, 110)]
+    assert "70 others are not shown" in many.text
 
 
 def test_long_conversations_show_the_foremost_turns(tiny_classifier: AffectClassifier) -> None:
@@ -119,7 +155,7 @@ def test_long_conversations_show_the_foremost_turns(tiny_classifier: AffectClass
     assert len(shown) == 50
     assert shown == sorted(shown)
     assert {*range(1000, 1020, 2)} <= {*shown}
-    assert "970 other messages are not shown" in found.text
+    assert "970 others are not shown" in found.text
 
 
 def test_an_explanation_shows_shares_and_text(tiny_classifier: AffectClassifier) -> None:
@@ -140,10 +176,8 @@ def test_words_are_tinted_by_their_shares(tiny_classifier: AffectClassifier) -> 
     explanation = tiny_classifier.explain_words("the csv\n  so alone")
     html = explanation._repr_html_()
     assert read(html).text.endswith("the csv\n  so alone")
-    tints = {word: tint for tint, word in re.findall(r"rgba\(([\d,.]+)\)[^>]*>(\w+)<", html)}
-    assert tints["alone"] == "224,112,32,0.60"
-    assert tints["csv"] == "48,128,224,0.40"
-    assert tints["so"].endswith(",0.00")
+    tints = {word: tint for tint, word in re.findall(r"rgba\(([\d,.]+)\)[^>]*>([\w ]+)<", html)}
+    assert tints == {"the csv": "48,128,224,0.40", "so alone": "224,112,32,0.60"}
 
 
 def test_words_that_hardly_matter_do_not_look_as_if_they_did() -> None:
@@ -215,7 +249,7 @@ def test_plot_on_axes_that_are_there(tiny_classifier: AffectClassifier) -> None:
     figures = pytest.importorskip("matplotlib.figure", reason="needs affectlib[analysis]")
     axes: Any = figures.Figure().add_subplot()
     assert tiny_classifier.predict([user(TASK)]).plot(ax=axes) is axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["task"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["task", "threshold"]
 
 
 def test_without_matplotlib_the_extra_is_named() -> None:

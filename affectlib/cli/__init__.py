@@ -21,6 +21,7 @@ from affectlib.cli import (
     report,
     sample,
 )
+from affectlib.cli._language import in_options
 from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, Parser, complain
 from affectlib.errors import AffectlibError
 
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
     except AffectlibError as error:
-        complain(str(error), error)
+        complain(in_options(str(error), arguments), error)
     except OSError as error:
         place = "" if error.filename is None else f"{error.filename}: "
         complain(f"{place}{error.strerror or error}", error)

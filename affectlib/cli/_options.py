@@ -16,8 +16,21 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def model_options() -> argparse.ArgumentParser:
     """Return a parent parser: which model."""
     model = argparse.ArgumentParser(add_help=False)
-    model.add_argument("--model", help="a model's name or folder; the bundled one if left out")
+    model.add_argument(
+        "--model",
+        help="a model's name or folder, or its id on the Hugging Face Hub (with --network, unless "
+        "it was downloaded before); the bundled one if left out",
+    )
     return model
+
+
+def network_option() -> argparse.ArgumentParser:
+    """Return a parent parser: whether the network may be used, for commands that read no file."""
+    network = argparse.ArgumentParser(add_help=False)
+    network.add_argument(
+        "--network", action="store_true", help="allow to download a --model from the Hub"
+    )
+    return network
 
 
 def running_options() -> argparse.ArgumentParser:
@@ -51,11 +64,18 @@ def columns(text: str) -> dict[str, str]:
     return {field.strip(): column for field, _, column in pairs}
 
 
+def names(text: str) -> list[str]:
+    """Read ``NAME,NAME``."""
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
 def load_classifier(arguments: argparse.Namespace) -> AffectClassifier:
     """Load the classifier that the options ask for."""
     from affectlib.classifier import AffectClassifier
 
     options: dict[str, Any] = {} if arguments.model is None else {"model": arguments.model}
+    if arguments.network:
+        options["local_files_only"] = False
     if "device" in arguments:
         options |= {
             "device": arguments.device,

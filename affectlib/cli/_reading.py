@@ -68,7 +68,7 @@ def reading_options() -> argparse.ArgumentParser:
     reading.add_argument(
         "--network",
         action="store_true",
-        help="allow IN to be a data set on the Hub: hf://datasets/OWNER/NAME",
+        help="allow the network, for data sets (hf://datasets/OWNER/NAME) and models of the Hub",
     )
     return reading
 

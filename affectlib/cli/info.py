@@ -1,34 +1,104 @@
-"""``affectlib info``: say which model is used."""
+"""``affectlib info``: say which model is used, and how good it was found to be."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from affectlib._version import __version__
-from affectlib.cli._options import Commands, load_classifier, model_options
+from affectlib.cli._options import Commands, load_classifier, model_options, network_option
 from affectlib.cli._terminal import DONE, say
+
+if TYPE_CHECKING:
+    from affectlib.classifier import AffectClassifier
+    from affectlib.model.artifacts import Artifact
+
+_LEVELS = ("conversation", "message")
 
 
 def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
-    info = commands.add_parser("info", parents=[model_options()], help="say which model is used")
+    info = commands.add_parser(
+        "info", parents=[model_options(), network_option()], help="say which model is used"
+    )
+    info.add_argument("--json", action="store_true", help="print all that is known, as JSON")
     info.set_defaults(command=_info)
 
 
 def _info(arguments: argparse.Namespace) -> int:
     classifier = load_classifier(arguments)
+    if arguments.json:
+        say(json.dumps(_everything(classifier), ensure_ascii=False, default=str))
+        return DONE
     artifact = classifier.artifact
     facts = {
         "affectlib": __version__,
         "model": f"{artifact.name} {artifact.version}",
         "fingerprint": artifact.fingerprint,
-        "engine": classifier.engine,
-        "device": classifier.device,
-        "operating point": classifier.operating_point,
-        **artifact.description,
+        "languages": ", ".join(artifact.description.get("languages", ())) or "not said",
+        "runs on": f"{classifier.device}, with {classifier.engine}",
+        "folder": str(artifact.folder),
+        "prevalence": f"{artifact.prevalence:.1%} emotional is what its probabilities assume",
     }
     for name, fact in facts.items():
-        text = fact if isinstance(fact, str) else json.dumps(fact, ensure_ascii=False, default=str)
-        say(f"{name.replace('_', ' '):<16} {text}")
+        say(f"{name:<12} {fact}")
+    say("")
+    for line in _table(artifact, classifier.operating_point):
+        say(line)
     return DONE
+
+
+def _everything(classifier: AffectClassifier) -> dict[str, Any]:
+    artifact = classifier.artifact
+    return {
+        "affectlib": __version__,
+        "model": artifact.name,
+        "version": artifact.version,
+        "fingerprint": artifact.fingerprint,
+        "folder": str(artifact.folder),
+        "engine": classifier.engine,
+        "device": classifier.device,
+        "operating_point": classifier.operating_point,
+        "prevalence": artifact.prevalence,
+        "outputs": [*artifact.outputs],
+        "windows": artifact.windows.to_dict(),
+        "conversation": asdict(artifact.conversation),
+        "operating_points": {
+            name: asdict(point) for name, point in artifact.operating_points.items()
+        },
+        "cue_thresholds": dict(artifact.cue_thresholds),
+        **artifact.description,
+    }
+
+
+def _table(artifact: Artifact, default: str) -> Iterator[str]:
+    """Show thresholds, and what they were found to give on real transcripts."""
+    measured: Mapping[str, Any] = artifact.description.get("measured", {})
+    yield (
+        f"{'operating point':<16} {'level':<13} {'threshold':>9}  "
+        f"{'recall':<16} {'specificity':<20}"
+    ).rstrip()
+    for name, point in artifact.operating_points.items():
+        for level in _LEVELS:
+            counts = measured.get(name, {}).get(level, {})
+            recall = _share(counts, "true_positives", "false_negatives")
+            specificity = _share(counts, "true_negatives", "false_positives")
+            title = f"{name}{' *' if name == default else ''}" if level == _LEVELS[0] else ""
+            yield (
+                f"{title:<16} {level:<13} {getattr(point, level):>9.3f}  "
+                f"{recall:<16} {specificity:<20}"
+            ).rstrip()
+    yield "* unless another is named; a message by itself has the threshold of conversations"
+    if measured:
+        yield "recall and specificity: on real transcripts that no weight was trained on"
+    else:
+        yield "recall and specificity were not measured; affectlib.analysis does that with labels"
+
+
+def _share(counts: Mapping[str, int], right: str, wrong: str) -> str:
+    """Return a share with the numbers behind it."""
+    total = counts.get(right, 0) + counts.get(wrong, 0)
+    return f"{counts[right] / total:.3f} ({counts[right]}/{total})" if total else "-"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlib.cli._options import Commands, load_classifier, running_options
+from affectlib.cli._language import in_options
+from affectlib.cli._options import Commands, load_classifier, names, running_options
 from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 from affectlib.corpus.output import require_folder, write_atomically
@@ -39,6 +39,13 @@ def add(commands: Commands) -> None:
         default="conversation",
         choices=["conversation", "message", "both"],
         help="what a row is; both: two tables",
+    )
+    label.add_argument(
+        "--keep",
+        type=names,
+        default=[],
+        metavar="COLUMN,…",
+        help="columns of IN, or fields of its records, that are carried through to OUT",
     )
     label.add_argument(
         "--output-format",
@@ -87,22 +94,22 @@ def _label(arguments: argparse.Namespace) -> int:
             raise OptionError(f"{summary_file}: this is a folder; name a file")
         if summary_file.parent.resolve() != Path(arguments.output).resolve():  # yet to be made
             require_folder(summary_file, "summary")
-    with _progress(arguments.quiet) as progress:
-        summary = label_file(
-            arguments.input,
-            arguments.output,
-            classifier=load_classifier(arguments),
-            level=arguments.level,
-            options=read_options(arguments),
-            report=report,
-            on_error=arguments.on_error,
-            output_format=arguments.output_format,
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
-            workers=arguments.workers,
-            ray=arguments.ray,
-            progress=progress,
-        )
+    summary = label_file(
+        arguments.input,
+        arguments.output,
+        classifier=load_classifier(arguments),
+        level=arguments.level,
+        options=read_options(arguments),
+        keep=arguments.keep,
+        report=report,
+        on_error=arguments.on_error,
+        output_format=arguments.output_format,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        workers=arguments.workers,
+        ray=arguments.ray,
+        progress=not arguments.quiet and sys.stderr.isatty(),
+    )
     if arguments.summary is not None and not (summary.finished_before and summary_file.exists()):
         write_atomically(summary_file, json.dumps(summary.to_dict(), indent=1) + "\n")
     for problem in summary.repaired:
@@ -111,47 +118,18 @@ def _label(arguments: argparse.Namespace) -> int:
         for line in _report(summary):
             say(line, sys.stderr)
     for line in report_lines(report, quiet=arguments.quiet):
-        say(line, sys.stderr)
+        say(in_options(line, arguments), sys.stderr)
     return SOME_FAILED if summary.failed else DONE
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[LabelSummary], None] | None]:
-    """Show a progress bar on a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(unit=" conversations", file=sys.stderr, dynamic_ncols=True, leave=False) as bar:
-        begun: list[LabelSummary] = []
-
-        def show(summary: LabelSummary) -> None:
-            if not begun:
-                begun.append(summary)
-                bar.initial = bar.n = summary.resumed
-            bar.total = summary.expected
-            seconds = summary.seconds - begun[0].seconds
-            rate = (summary.messages - begun[0].messages) / seconds if seconds else 0.0
-            bar.set_postfix_str(
-                f"{rate:,.0f} messages/s, {summary.emotional_share:.1%} emotional, "
-                f"{summary.failed} errors",
-                refresh=False,
-            )
-            bar.update()
-
-        yield show
-
-
 def _report(summary: LabelSummary) -> Iterator[str]:
-    labelled = summary.conversations - summary.failed
     target = "standard output" if summary.path == "-" else summary.path
     if summary.finished_before:
         yield f"nothing to do: {target} is finished, with {summary.conversations:,} conversations"
         return
     yield f"{summary.conversations:,} conversations in {summary.seconds:.1f} s -> {target}"
     yield (
-        f"  emotional  {summary.emotional:,} of {labelled:,} labelled "
+        f"  emotional  {summary.emotional:,} of {summary.labelled:,} labelled "
         f"({summary.emotional_share:.1%})"
     )
     yield (
@@ -160,5 +138,9 @@ def _report(summary: LabelSummary) -> Iterator[str]:
     )
     if summary.resumed:
         yield f"  resumed    after {summary.resumed:,} that were labelled before"
+    if summary.empty:
+        yield f'  empty      {summary.empty:,} without words of a user; status "empty"'
+    if summary.not_kept:
+        yield f"  not kept   {', '.join(summary.not_kept)}: no record has it"
     if summary.failed:
         yield f'  failed     {summary.failed:,}; their rows have status "error" and the reason'

@@ -8,7 +8,7 @@ import os.path
 import shlex
 import sys
 
-from affectlib.cli._options import Commands, load_classifier, running_options
+from affectlib.cli._options import Commands, load_classifier, network_option, running_options
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES
@@ -16,7 +16,9 @@ from affectlib.taxonomy import CUES
 
 def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
-    predict = commands.add_parser("predict", parents=[running_options()], help="label one message")
+    predict = commands.add_parser(
+        "predict", parents=[running_options(), network_option()], help="label one message"
+    )
     predict.add_argument("text", metavar="TEXT", help="the message; - for standard input")
     predict.add_argument("--json", action="store_true", help="print JSON")
     predict.add_argument(
@@ -40,11 +42,10 @@ def _predict(arguments: argparse.Namespace) -> int:
         say(json.dumps(found if words is None else found | {"words": words.to_dict()["words"]}))
         return DONE
     say(f"{prediction.label}  (probability of emotional {prediction.probability:.3f})")
-    for name, probability in sorted(prediction.cues.items(), key=lambda cue: -cue[1]):
-        if probability >= classifier.artifact.cue_thresholds[name]:
-            say(f"  {CUES[name].title:<24} {probability:.3f}")
+    for name in prediction.shown_cues:
+        say(f"  {CUES[name].title:<24} {prediction.cues[name]:.3f}")
     if words is not None:
         say("words, by what they add to the logit of emotional:")
-        for word, share in words.top():
-            say(f"  {word:<24} {share:+.3f}")
+        for group, share in words.top():
+            say(f"  {share:+7.3f}  {group}")
     return DONE

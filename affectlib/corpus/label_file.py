@@ -9,19 +9,29 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from json import dumps
+from operator import length_hint
 from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._default import classifier_or_bundled
-from affectlib._inputs import in_buffers, text_size
+from affectlib._inputs import Readable, Unlabelled, in_buffers, require_on_error, text_size
 from affectlib.conversation import Conversation
 from affectlib.corpus.manifest import Header
 from affectlib.corpus.output import StandardOutput
 from affectlib.corpus.pipeline import Background, ahead
+from affectlib.corpus.progress import summary_bar
 from affectlib.corpus.rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
 from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_finished, require_new
 from affectlib.corpus.source import SourceFacts, file_among, inspect_source, takes_up
@@ -64,6 +74,9 @@ class LabelSummary:
         skipped: Files of a folder or archive that were not read, by the reason, as they have no
             known format. They are no records and not among `failed`. This and `dropped` are
             counted in reading, and empty where nothing was done.
+        empty: Records in which no user wrote anything; their rows have status ``empty``. They are
+            normal in exports, and not among `failed`.
+        not_kept: Names in `keep` of which no record of this run had a value.
     """
 
     conversations: int
@@ -80,26 +93,33 @@ class LabelSummary:
     repaired: tuple[str, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    empty: int = 0
+    not_kept: tuple[str, ...] = ()
 
     @property
     def emotional_share(self) -> float:
         """Share of the labelled conversations that is emotional, 0.0 if there is none."""
-        labelled = self.conversations - self.failed
-        return self.emotional / labelled if labelled else 0.0
+        return self.emotional / self.labelled if self.labelled else 0.0
+
+    @property
+    def labelled(self) -> int:
+        """Conversations that have a label."""
+        return self.conversations - self.failed - self.empty
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that fits JSON, with ``emotional_share``."""
-        figures = asdict(self) | {"repaired": list(self.repaired)}
+        figures = asdict(self) | {"repaired": [*self.repaired], "not_kept": [*self.not_kept]}
         return figures | {"emotional_share": self.emotional_share}
 
 
 def label_file(
-    src: str | os.PathLike[str],
+    src: str | os.PathLike[str] | Iterable[Any],
     dst: str | os.PathLike[str],
     *,
     classifier: AffectClassifier | None = None,
     level: Level = "conversation",
     options: ReadOptions | None = None,
+    keep: Collection[str] = (),
     report: ReadReport | None = None,
     on_error: Literal["record", "raise"] = "record",
     output_format: Literal["parquet", "jsonl", "csv"] | None = None,
@@ -107,7 +127,7 @@ def label_file(
     overwrite: bool = False,
     workers: int = 1,
     ray: str | None = None,
-    progress: Callable[[LabelSummary], None] | None = None,
+    progress: bool | Callable[[LabelSummary], None] = False,
     **deprecated: Any,
 ) -> LabelSummary:
     """Label every conversation of a file, or of several, and write the labels to another.
@@ -115,9 +135,9 @@ def label_file(
     The output has the columns of `output_schema`, in Parquet, JSON Lines or CSV. A row is a
     conversation or, at level ``message``, a message of the user or assistant; one without text
     has no label. A record that cannot be read or labelled has one row with status ``error`` and
-    the reason. In CSV, text that a spreadsheet would take for a formula (it begins with
-    ``= + - @``, a tab or a carriage return) gets an apostrophe before it, which
-    `affectlib.analysis.read_labels` takes away.
+    the reason; one in which no user wrote anything has status ``empty``. In CSV, text that a
+    spreadsheet would take for a formula (it begins with ``= + - @``, a tab or a carriage return)
+    gets an apostrophe before it, which `affectlib.analysis.read_labels` takes away.
 
     If `dst` has a suffix (``labels.parquet``) it becomes one file, which appears when it is
     complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).
@@ -131,13 +151,17 @@ def label_file(
     was resumed.
 
     Args:
-        src: The transcripts, ``-`` for standard input; see `affectlib.formats`.
+        src: The transcripts, ``-`` for standard input; see `affectlib.formats`. Or conversations,
+            or texts, as `AffectClassifier.stream` takes them; like a pipe, they cannot be resumed.
         dst: The output; ``-`` writes JSON Lines to standard output.
         classifier: What labels them; the bundled one if None.
         level: What a row is, ``conversation`` or ``message``, or ``both`` for two tables.
         options: How `src` is read; see `affectlib.ReadOptions`.
+        keep: Columns of `src`, or fields of its records or of their ``metadata``, that are carried
+            through to the labels, as text; of conversations, what is in their `metadata`.
         report: Filled in while reading: what was left out, what could not be read, and where.
-        on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it.
+        on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it; an empty
+            one does not fail.
         output_format: The kind of files in a folder, ``parquet`` if None.
         resume: Whether to go on with an output that is unfinished, or a folder of which shards were
             lost or altered; of those the records are labelled again.
@@ -146,7 +170,8 @@ def label_file(
             script needs the usual ``if __name__ == "__main__":``. Gains where there are many
             cores; on few, one process uses them all.
         ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
-        progress: Called after each record with the figures so far.
+        progress: Whether to show a progress bar; or what is called after each record with the
+            figures so far.
         deprecated: What `options` holds as keywords of their own, which warn.
 
     Raises:
@@ -169,75 +194,115 @@ def label_file(
         >>> label_file("examples/transcripts.jsonl", "labels.parquet").finished_before
         True
     """
-    if on_error not in ("record", "raise"):
-        raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
+    require_on_error(on_error)
     if workers < 1:
         raise OptionError(f"workers must be at least 1, got {workers}")
     if resume and overwrite:
         raise OptionError("resume and overwrite contradict each other; choose one")
-    source, target = os.fspath(src), os.fspath(dst)
+    target = os.fspath(dst)
     levels = row_levels(level)
     layout = None if target == "-" else Layout.of(target, levels, output_format)
     if layout is None and (len(levels) > 1 or resume or output_format not in (None, "jsonl")):
         raise OptionError(
             "standard output takes one table of JSON Lines and cannot be resumed; name a file"
         )
-    _refuse_source(source, layout)
     options = with_deprecated(options, deprecated)
+    options = replace(options, keep=(*options.keep, *keep)) if keep else options
+    schemas = {each: output_schema(each, options.keep) for each in levels}
     report = ReadReport() if report is None else report
-    items = read_conversations(source, options, report=report)
+    source = _Source.of(src, layout, options, report)
     classifier = classifier_or_bundled(classifier)
-    facts = inspect_source(source)
-    if resume and facts.is_stream:
-        raise OptionError(f"{source}: a stream cannot be read again to resume; give a file")
+    if resume and source.facts.is_stream:
+        raise OptionError(f"{source.name}: a stream cannot be read again to resume; give a file")
+    label = _labeller(classifier, workers, ray)
+    with summary_bar(progress is True) as bar:
+        tell = bar if isinstance(progress, bool) else progress
+        run = _Run(
+            source, target, label, on_error, tell, report, tuple(options.keep), progress is True
+        )
+        if layout is None:
+            return run.to_standard_output(StandardOutput(schemas[levels[0]]), levels[0])
+        made_by: dict[str, Any] = {
+            "level": level,
+            **options.recorded(),
+            "operating_point": classifier.operating_point,
+            "assistant_cues": classifier.assistant_cues,
+            "engine": classifier.engine,
+            "output_format": layout.suffix.removeprefix("."),
+        }
+        model = _model(classifier)
+        header: Header = {"input": asdict(source.facts), "model": model, "options": made_by}
+        made_with = {"affectlib": dumps({**model, "operating_point": classifier.operating_point})}
+        with layout.locked():
+            if overwrite:
+                discard_unfinished(layout)
+            elif source.facts.is_stream:
+                require_new(layout)
+            elif (finished := find_finished(layout, header, resume=resume)) is not None:
+                return run.summary(finished.counts(), finished_before=True)
+            described = {each: schema.with_metadata(made_with) for each, schema in schemas.items()}
+            return run.to_shards(Shards(layout, header, described, size=_SHARD))
+
+
+def _labeller(classifier: AffectClassifier, workers: int, ray: str | None) -> Label:
+    """Return what labels, here or in other processes."""
     if ray is not None:
-        label = label_on_ray(classifier, workers, ray)
-    elif workers > 1:
-        label = label_with_processes(classifier, workers)
-    else:
-        label = label_here(classifier)
-    run = _Run(source, target, items, facts, label, on_error, progress, report)
-    if layout is None:
-        return run.to_standard_output(StandardOutput(output_schema(levels[0])), levels[0])
-    made_by: dict[str, Any] = {
-        "level": level,
-        **options.recorded(),
-        "operating_point": classifier.operating_point,
-        "assistant_cues": classifier.assistant_cues,
-        "engine": classifier.engine,
-        "output_format": layout.suffix.removeprefix("."),
-    }
-    header: Header = {"input": asdict(facts), "model": _model(classifier), "options": made_by}
-    with layout.locked():
-        if overwrite:
-            discard_unfinished(layout)
-        elif facts.is_stream:
-            require_new(layout)
-        elif (finished := find_finished(layout, header, resume=resume)) is not None:
-            return run.summary(finished.counts(), finished_before=True)
-        made_with = {**header["model"], "operating_point": classifier.operating_point}
-        metadata = {"affectlib": dumps(made_with)}
-        return run.to_shards(Shards(layout, header, metadata, size=_SHARD))
+        return label_on_ray(classifier, workers, ray)
+    if workers > 1:
+        return label_with_processes(classifier, workers)
+    return label_here(classifier)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is labelled.
+
+    Attributes:
+        name: What errors call it.
+        items: The conversations.
+        facts: What tells whether it is still the same.
+        count: How many there are, None if that is not known.
+    """
+
+    name: str
+    items: Iterable[Item]
+    facts: SourceFacts
+    count: int | None = None
+
+    @classmethod
+    def of(
+        cls, src: Any, layout: Layout | None, options: ReadOptions, report: ReadReport
+    ) -> _Source:
+        """Open a file, or check a stream of conversations as it comes."""
+        if not isinstance(src, str | os.PathLike):
+            items = (
+                item.failure() if isinstance(item, Unlabelled) else item for item in Readable(src)
+            )
+            return cls("conversations", items, SourceFacts(0, 0, None), length_hint(src) or None)
+        name = os.fspath(src)
+        _refuse_source(name, layout)
+        return cls(name, read_conversations(name, options, report=report), inspect_source(name))
 
 
 @dataclass(slots=True)
 class _Run:
     """A run of `label_file`, after its options were checked."""
 
-    source: str
+    source: _Source
     target: str
-    items: Iterator[Item]
-    facts: SourceFacts
     label: Label
     on_error: Literal["record", "raise"]
     progress: Callable[[LabelSummary], None] | None
     report: ReadReport
+    keep: tuple[str, ...] = ()
+    has_bar: bool = False
+    kept: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
     resumed: int = 0
     repaired: tuple[str, ...] = ()
 
     def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:
-        counts = Counts()
+        counts = self._begin(Counts())
         try:
             for labelled in self._labelled([]):
                 output.add(labelled.rows(level))
@@ -249,6 +314,7 @@ class _Run:
     def to_shards(self, shards: Shards) -> LabelSummary:
         counts = shards.counts
         self.resumed, self.repaired = counts.conversations, shards.repaired
+        self._begin(counts)
         writer = Background(shards.add, _WAITING)
         try:
             with closing(self._labelled(shards.done())) as stream:
@@ -261,7 +327,7 @@ class _Run:
             with suppress(Exception):
                 writer.close()
             if (kept := shards.abandon()) is not None:
-                remedy = "" if self.facts.is_stream else ", and can be resumed"
+                remedy = "" if self.source.facts.is_stream else ", and can be resumed"
                 error.add_note(f"what was labelled until then is in {kept}{remedy}")
             raise
         return self.summary(counts)
@@ -282,14 +348,26 @@ class _Run:
             self.repaired,
             _counts(self.report.dropped),
             _counts(self.report.skipped),
+            counts.empty,
+            tuple(name for name in self.keep if name not in self.kept),
         )
 
     def _expected(self) -> int | None:
+        if self.source.count is not None:
+            return self.source.count
         share = self.report.share
         return round((self.report.conversations + self.report.failures) / share) if share else None
 
     def _count(self, counts: Counts, labelled: Labelled) -> Counts:
-        counts += labelled.counts()
+        if labelled.conversation is not None:
+            self.kept |= labelled.conversation.metadata.keys() & {*self.keep}
+        return self._tell(counts + labelled.counts())
+
+    def _begin(self, counts: Counts) -> Counts:
+        """Let the bar know when the work began, and what an earlier run had done."""
+        return self._tell(counts) if self.has_bar else counts
+
+    def _tell(self, counts: Counts) -> Counts:
         if self.progress is not None:
             self.progress(self.summary(counts))
         return counts
@@ -297,17 +375,19 @@ class _Run:
     def _labelled(self, done: Sequence[tuple[int, int]]) -> Generator[Labelled]:
         """Label the records that are not done, in order."""
         waiting: deque[tuple[int, Conversation | None]] = deque()
-        buffers = in_buffers(_undone(self.items, done), size=_size)
-        if not self.facts.is_stream:  # a thread that waits for a pipe could not be stopped
+        buffers = in_buffers(_undone(self.source.items, done), size=_size)
+        if not self.source.facts.is_stream:  # a thread that waits for a pipe could not be stopped
             buffers = ahead(buffers, _BUFFERS_AHEAD)
         with closing(buffers):
             records = _remembered(chain.from_iterable(buffers), waiting)
             with closing(self.label(records)) as outcomes:
                 for outcome in outcomes:
                     record, conversation = waiting.popleft()
-                    if self.on_error == "raise" and isinstance(outcome, ConversationFailure):
-                        raise TranscriptFormatError(_place(record, outcome), path=self.source)
-                    yield Labelled(record, conversation, outcome)
+                    failed = isinstance(outcome, ConversationFailure) and outcome.status == "error"
+                    if self.on_error == "raise" and failed:
+                        place = _place(record, outcome)
+                        raise TranscriptFormatError(place, path=self.source.name)
+                    yield Labelled(record, conversation, outcome, self.keep)
 
 
 def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
@@ -338,7 +418,7 @@ def _size(record: tuple[int, Item]) -> int:
     return text_size(record[1])
 
 
-def _place(record: int, failure: ConversationFailure) -> str:
+def _place(record: int, failure: Any) -> str:
     name = "" if failure.id is None else f" (id {failure.id!r})"
     return f"record {record}{name}: {failure.error}"
 

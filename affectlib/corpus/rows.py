@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from affectlib._values import is_missing
 from affectlib.conversation import Conversation, clean_text
 from affectlib.errors import OptionError
 from affectlib.predictions import ConversationFailure, ConversationPrediction
@@ -74,17 +76,19 @@ _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
 }
 
 
-def output_schema(level: RowLevel = "conversation") -> pyarrow.Schema:
+def output_schema(level: RowLevel = "conversation", keep: Collection[str] = ()) -> pyarrow.Schema:
     """Return the columns of an output, their order and types.
 
     Times are UTC. ``record`` is the position in the input from 0, and ``message`` that in the
-    conversation. A cue is null where it does not apply to the role, or was not asked for.
+    conversation. ``status`` is ``ok``, ``error``, or ``empty`` where no user wrote anything. A cue
+    is null where it does not apply to the role, or was not asked for.
 
     Args:
         level: What a row is.
+        keep: Names of columns that are carried through from the input, as text; they come last.
 
     Raises:
-        OptionError: `level` is unknown.
+        OptionError: `level` is unknown, or the output has a column of such a name itself.
 
     Example:
         >>> output_schema("message").names[:4]
@@ -94,12 +98,12 @@ def output_schema(level: RowLevel = "conversation") -> pyarrow.Schema:
 
     if level not in _COLUMNS:
         raise OptionError(f"unknown level {level!r}; use {' or '.join(_COLUMNS)}")
+    if taken := [name for name in keep if name in _COLUMNS[level]]:
+        raise OptionError(f"keep: the output has a column {taken[0]!r} itself; leave it out")
     types = {"timestamp": pyarrow.timestamp("us", tz="UTC")}
+    columns = {**_COLUMNS[level], **dict.fromkeys(keep, "string")}
     return pyarrow.schema(
-        [
-            (name, types.get(kind) or pyarrow.type_for_alias(kind))
-            for name, kind in _COLUMNS[level].items()
-        ]
+        [(name, types.get(kind) or pyarrow.type_for_alias(kind)) for name, kind in columns.items()]
     )
 
 
@@ -130,6 +134,7 @@ class Counts:
     user_messages: int = 0
     messages: int = 0
     truncated_tokens: int = 0
+    empty: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         """Count both together."""
@@ -140,6 +145,7 @@ class Counts:
             self.user_messages + other.user_messages,
             self.messages + other.messages,
             self.truncated_tokens + other.truncated_tokens,
+            self.empty + other.empty,
         )
 
 
@@ -151,16 +157,19 @@ class Labelled:
         record: Its position in the input.
         conversation: The conversation, None if it could not be read.
         outcome: What was found.
+        keep: What of the conversation's metadata goes into its rows.
     """
 
     record: int
     conversation: Conversation | None
     outcome: Outcome
+    keep: tuple[str, ...] = ()
 
     def counts(self) -> Counts:
         """Return what it adds to the counts."""
         if isinstance(self.outcome, ConversationFailure):
-            return Counts(conversations=1, failed=1)
+            empty = self.outcome.status == "empty"
+            return Counts(conversations=1, failed=int(not empty), empty=int(empty))
         user = self._count("user") or 0
         return Counts(
             conversations=1,
@@ -175,15 +184,18 @@ class Labelled:
         return [self._conversation_row()] if level == "conversation" else self._message_rows()
 
     def _common(self) -> Row:
-        failed = isinstance(self.outcome, ConversationFailure)
+        status, error = "ok", None
+        if isinstance(self.outcome, ConversationFailure):
+            status = self.outcome.status
+            error = clean_text(self.outcome.error) if status == "error" else None
+        metadata = {} if self.conversation is None else self.conversation.metadata
         return {
             "conversation_id": self.outcome.id,
             "record": self.record,
             "user_id": None if self.conversation is None else self.conversation.user_id,
-            "status": "error" if failed else "ok",
-            "error": clean_text(self.outcome.error)
-            if isinstance(self.outcome, ConversationFailure)
-            else None,
+            "status": status,
+            "error": error,
+            **{name: _as_text(metadata.get(name)) for name in self.keep},
         }
 
     def _conversation_row(self) -> Row:
@@ -241,3 +253,12 @@ def _utc(moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _as_text(value: Any) -> str | None:
+    """Return what a column held as text: numbers and dates as usual, anything nested as JSON."""
+    if is_missing(value):
+        return None
+    if isinstance(value, bool | list | dict):
+        return clean_text(json.dumps(value, ensure_ascii=False, default=str))
+    return clean_text(value.isoformat() if hasattr(value, "isoformat") else str(value))

@@ -31,7 +31,7 @@ from affectlib.corpus.output import (
     require_folder,
     sync_folder,
 )
-from affectlib.corpus.rows import Counts, Labelled, RowLevel, output_schema
+from affectlib.corpus.rows import Counts, Labelled, RowLevel
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
 
 if TYPE_CHECKING:
@@ -211,19 +211,22 @@ class Shards:
     Args:
         layout: Where it lies.
         header: What it is made from.
-        metadata: What each Parquet file says of itself.
+        schemas: The columns of each table, with what each Parquet file says of itself.
         size: Records of a shard.
     """
 
     def __init__(
-        self, layout: Layout, header: Header, metadata: Mapping[str, str], *, size: int
+        self,
+        layout: Layout,
+        header: Header,
+        schemas: Mapping[RowLevel, pyarrow.Schema],
+        *,
+        size: int,
     ) -> None:
         """Take up what is there of the output, or begin it."""
         self._layout = layout
         self._size = size
-        self._schemas: dict[RowLevel, pyarrow.Schema] = {
-            level: output_schema(level).with_metadata(metadata) for level in layout.levels
-        }
+        self._schemas = schemas
         self._open: _OpenShard | None = None
         self.repaired: tuple[str, ...] = ()
         """Files of complete shards that were lost or altered, so that their records are undone."""

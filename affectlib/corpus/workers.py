@@ -130,7 +130,7 @@ def _in_order(
 ) -> Iterator[Outcome]:
     """Submit buffers, a bounded number ahead, and yield their results in order."""
     waiting: deque[_Result] = deque()
-    for buffer in in_buffers(items):
+    for buffer in in_buffers(items, growing=True):
         waiting.append(submit(buffer))
         if len(waiting) > workers * _WAITING:
             yield from waiting.popleft().result()

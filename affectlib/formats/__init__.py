@@ -53,6 +53,7 @@ from affectlib.formats import (
     slack,
     table,
     telegram,
+    text,
     whatsapp,
     wildchat,
     zendesk,
@@ -110,6 +111,7 @@ _MODULES = (
     gemini,
     whatsapp,
     plain,
+    text,
     openai,
     sharegpt,
     table,
@@ -313,7 +315,7 @@ def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack
     for reader in _READERS:
         if isinstance(reader, TextReader) and format in ("auto", reader.name):
             why = reader.recognizes(beginning, reading)
-            if why is None and format == reader.name and not like_json:
+            if why is None and format == reader.name and (reader.any_text or not like_json):
                 why = "it was named"
             if why is not None:
                 reading.report.formats.setdefault(reader.name, why)

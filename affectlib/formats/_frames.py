@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from affectlib._values import is_missing, name_list
+from affectlib._values import name_list
 from affectlib.errors import InputTypeError, OptionError
 
 if TYPE_CHECKING:
     import narwhals as nw
     import pyarrow
 
-_PYARROW = "Implementation.PYARROW"
 _PREDICT = "; texts and conversations in a list are for AffectClassifier.predict"
 _MAP = "; use its map(AffectMapper(), batched=True)"
 _REMEDIES: Mapping[str, str] = MappingProxyType(
@@ -56,21 +55,6 @@ def open_table(frame: Any) -> nw.DataFrame[Any]:
             f"expected a pandas, Polars or PyArrow table or a datasets.Dataset in memory; "
             f"got {type(frame).__name__}{remedy}"
         ) from None
-
-
-def column_values(column: Any) -> list[Any]:
-    """Return a column of any table as Python values, with None for what is missing.
-
-    Args:
-        column: A column of pandas, Polars, PyArrow or narwhals, an array or any iterable.
-    """
-    if hasattr(column, "to_arrow") and str(getattr(column, "implementation", "")) == _PYARROW:
-        column = column.to_arrow()
-    for method in ("to_pylist", "to_list", "tolist"):
-        if hasattr(column, method):
-            column = getattr(column, method)()
-            break
-    return [None if is_missing(value) else value for value in column]
 
 
 def is_dataset(frame: Any) -> bool:

@@ -9,8 +9,8 @@ A reader is one of three things, by what it reads:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
 
@@ -49,6 +49,7 @@ class Reading:
         assistants: Names of those who are the assistant.
         gap: Minutes of silence after which a chat is another conversation, None for the format's
             own default.
+        keep: Names of fields that go into a conversation's metadata.
         limits: How much is too much.
         report: Where drops, failures and formats are counted.
         progress: How much was read.
@@ -61,6 +62,7 @@ class Reading:
     users: frozenset[str] = frozenset()
     assistants: frozenset[str] = frozenset()
     gap: float | None = None
+    keep: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     report: ReadReport = field(default_factory=ReadReport)
     progress: Progress = field(default_factory=Progress)
@@ -76,6 +78,7 @@ class Reading:
             frozenset(options.users),
             frozenset(options.assistants),
             options.gap,
+            tuple(options.keep),
             options.limits,
             report,
         )
@@ -119,6 +122,26 @@ class Reading:
             return parse_role(name)
         is_user = isinstance(name, str) and name.strip().lower() in MYSELF
         return self.role_of(name) or ("user" if is_user else None)
+
+    def kept(self, conversation: Conversation, records: Sequence[Any]) -> Conversation:
+        """Put what is kept of a conversation's records into its metadata.
+
+        Args:
+            conversation: The conversation.
+            records: What it was read from; of a field, the first value that is there is taken.
+        """
+        found: dict[str, Any] = {}
+        for name in self.keep:
+            for record in records:
+                known = record if isinstance(record, Mapping) else {}
+                others = known.get("metadata")
+                value = known.get(name, others.get(name) if isinstance(others, Mapping) else None)
+                if not is_missing(value) and value != "":
+                    found[name] = value
+                    break
+        if not found:
+            return conversation
+        return replace(conversation, metadata={**conversation.metadata, **found})
 
     def time(self, value: Any) -> datetime | None:
         """Return a point in time as `to_time` does; what is none is counted, unless it is blank.
@@ -194,11 +217,13 @@ class TextReader:
         name: The format.
         recognizes: Returns what in the first 64 KiB tells the format, None if it has another.
         read: Makes conversations of the text, with line ends as they are.
+        any_text: Whether it reads any text if it is named, also what looks like JSON.
     """
 
     name: str
     recognizes: Callable[[str, Reading], str | None]
     read: Callable[[TextIO, Reading], Iterator[Item]]
+    any_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +259,8 @@ def each(
                 yield record
                 continue
             try:
-                yield from parse(record.value, reading)
+                for conversation in parse(record.value, reading):
+                    yield reading.kept(conversation, [record.value])
             except ConversationError as error:
                 yield reading.failure(error, record_id(record.value))
 
@@ -290,7 +316,8 @@ def read_groups(
         reading.place = group.rows[0].place
         try:
             group.require_all()
-            yield from parse(group, reading)
+            for conversation in parse(group, reading):
+                yield reading.kept(conversation, [row.fields for row in group.rows])
         except ConversationError as error:
             yield reading.failure(error, group.key)
     yield from failed

@@ -34,11 +34,13 @@ class ReadOptions:
         gap: Minutes of silence after which a chat without conversations is another one. Without
             it, it is 30 for Gemini, and a chat among people is one conversation.
         local_files_only: Whether data sets on the Hub may not be read, which needs the network.
+        keep: Names of columns, or of fields of a record or of its ``metadata``, that go into
+            `Conversation.metadata`.
         limits: How much is too much; see `affectlib.formats.Limits`.
 
     Raises:
         OptionError: `branches` is unknown, or `gap` is not positive.
-        InputTypeError: `users` or `assistants` is a str instead of a list of names.
+        InputTypeError: `users`, `assistants` or `keep` is a str instead of a list of names.
 
     Example:
         >>> ReadOptions(format="table", columns={"content": "words"}).branches
@@ -52,6 +54,7 @@ class ReadOptions:
     assistants: Collection[str] = ()
     gap: float | None = None
     local_files_only: bool = True
+    keep: Collection[str] = ()
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -63,14 +66,15 @@ class ReadOptions:
             raise OptionError(f"gap must be a positive number of minutes, got {self.gap!r}")
         object.__setattr__(self, "columns", dict(self.columns or {}))
         for name in ("users", "assistants"):
-            object.__setattr__(self, name, _people_named(getattr(self, name), name))
+            object.__setattr__(self, name, frozenset(_names(getattr(self, name), name)))
+        object.__setattr__(self, "keep", tuple(dict.fromkeys(_names(self.keep, "keep"))))
 
     def recorded(self) -> dict[str, Any]:
         """Return what decides on the labels, fit for JSON."""
         values = asdict(self)
-        people = {name: sorted(values[name]) for name in ("users", "assistants")}
-        names = ("format", "columns", "branches", "users", "assistants", "gap")
-        return {name: (values | people)[name] for name in names}
+        lists = {name: sorted(values[name]) for name in ("users", "assistants", "keep")}
+        names = ("format", "columns", "branches", "users", "assistants", "gap", "keep")
+        return {name: (values | lists)[name] for name in names}
 
 
 def with_deprecated(options: ReadOptions | None, deprecated: Mapping[str, Any]) -> ReadOptions:
@@ -96,8 +100,12 @@ def with_deprecated(options: ReadOptions | None, deprecated: Mapping[str, Any]) 
     return replace(options, **deprecated)
 
 
-def _people_named(names: Any, role: str) -> frozenset[str]:
-    """Return names of people as a set."""
+def _names(names: Collection[str], option: str) -> Collection[str]:
+    """Refuse a single name in place of several.
+
+    Raises:
+        InputTypeError: It is one.
+    """
     if isinstance(names, str):
-        raise InputTypeError(f"{role} must be a list of names, got a str; pass [name]")
-    return frozenset(names)
+        raise InputTypeError(f"{option} must be a list of names, got a str; pass [name]")
+    return names

@@ -150,7 +150,7 @@ def _evidence(names: Sequence[str], reading: Reading) -> str:
 def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
     columns, seen = _columns(rows, reading)
     order = DateOrder()
-    known = (_known(row, columns, order) for row in chain(seen, rows))
+    known = (_known(row, columns, order, reading) for row in chain(seen, rows))
     if "messages" in columns:
         for row in known:
             reading.place = row.place
@@ -181,6 +181,10 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
             error = error or caught
             continue
         if columns is not None:
+            if lacking := [name for name in reading.keep if name not in names]:
+                raise OptionError(
+                    f"keep: there is no column {lacking[0]!r}; the table has {name_list(names)}"
+                )
             return columns, seen
         error = error or TranscriptFormatError(f"found {describe_columns(names, reading.columns)}")
     if error is not None:
@@ -188,8 +192,10 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
     return {}, seen
 
 
-def _known(row: Row, columns: Mapping[str, str], order: DateOrder) -> Row:
+def _known(row: Row, columns: Mapping[str, str], order: DateOrder, reading: Reading) -> Row:
     fields = _by_field(row.fields, columns)
+    if reading.keep:
+        fields["metadata"] = {name: row.fields.get(name) for name in reading.keep}
     order.see(fields.get("timestamp"))
     return Row(row.place, fields)
 
@@ -233,7 +239,7 @@ def _single(
 ) -> Conversation:
     """Make a conversation of a row that is one, with its messages."""
     about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
-    return to_conversation(about, messages, reading.time)
+    return reading.kept(to_conversation(about, messages, reading.time), [_metadata(row)])
 
 
 def _parse_cell(text: str) -> Any:
@@ -268,9 +274,9 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
             messages.append(_message(row.fields, group.key, len(messages), reading))
     except ConversationError as error:
         return reading.failure(error, group.key)
-    return to_conversation(
-        {**_about([row.fields for row in group.rows]), "id": group.key}, messages
-    )
+    rows = [row.fields for row in group.rows]
+    conversation = to_conversation({**_about(rows), "id": group.key}, messages)
+    return reading.kept(conversation, [_metadata(row) for row in rows])
 
 
 def _require_one(group: Group) -> None:
@@ -335,6 +341,12 @@ def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for field in _ABOUT
     }
     return about | {"user_id": _whole(to_text(about["user_id"]))}
+
+
+def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what was kept of a row, whatever fields of a conversation it may be called like."""
+    found: Mapping[str, Any] = row.get("metadata", {})
+    return found
 
 
 def _content(value: Any) -> Any:

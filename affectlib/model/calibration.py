@@ -100,10 +100,22 @@ class ConversationCalibration:
         values = np.asarray(logits, dtype=np.float64)
         if values.size == 1:
             return sigmoid(float(values[0]))
-        highest, top, log_turns = conversation_features(values)
-        return sigmoid(
-            self.intercept + self.max * highest + self.top * top + self.log_turns * log_turns
-        )
+        return float(self.of_features(*conversation_features(values)))
+
+    def of_features(self, highest: ArrayLike, top: ArrayLike, log_turns: ArrayLike) -> Any:
+        """Return P(emotional) of longer conversations, by their features.
+
+        Args:
+            highest: The highest logit, of one conversation or of each of an array of them.
+            top: The mean of the highest logits (`affectlib.model.aggregation.TOP` of them).
+            log_turns: The logarithm of the number of user messages.
+
+        Example:
+            >>> ConversationCalibration(-1.0, 0.5, 0.5, 0.0).of_features(1.0, 1.0, 0.0)
+            0.5
+        """
+        z = self.max * np.asarray(highest) + self.top * np.asarray(top)
+        return sigmoid(self.intercept + z + self.log_turns * np.asarray(log_turns))
 
 
 @dataclass(frozen=True, slots=True)

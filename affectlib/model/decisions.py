@@ -57,6 +57,8 @@ def conclude(
         adjusted=adjusted(flags),
         rate=rate(flags),
         truncated_tokens=sum(message.truncated_tokens for message in messages),
+        shown_cues=_shown(artifact, cues),
+        threshold=point.conversation,
     )
 
 
@@ -84,8 +86,22 @@ def _message(
 ) -> MessagePrediction:
     found = dict(zip(artifact.outputs, sigmoid(score.logits).tolist(), strict=True))
     cues = {name: found[name] for name in _CUES[role] if name in found}
-    if role != "user":
-        return MessagePrediction(index, role, None, None, cues, score.truncated_tokens)
     probability = artifact.recalibration.probability(found[EMOTIONAL])
+    labelled = role == "user"
     label = EMOTIONAL if probability >= threshold else TASK
-    return MessagePrediction(index, role, label, probability, cues, score.truncated_tokens)
+    return MessagePrediction(
+        index=index,
+        role=role,
+        label=label if labelled else None,
+        probability=probability if labelled else None,
+        cues=cues,
+        truncated_tokens=score.truncated_tokens,
+        shown_cues=_shown(artifact, cues),
+        threshold=threshold if labelled else None,
+    )
+
+
+def _shown(artifact: Artifact, cues: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the cues that reach the artifact's thresholds, the likeliest first."""
+    reached = [name for name, value in cues.items() if value >= artifact.cue_thresholds[name]]
+    return tuple(sorted(reached, key=lambda name: -cues[name]))

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -93,8 +93,8 @@ def test_predict_reads_standard_input(
 def test_predict_explains(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", "\x1b[31mso sad", "--explain"]) == 0
     *_, first, second = capsys.readouterr().out.splitlines()
-    assert first.split() == ["sad", "+2.000"]
-    assert second.split() == ["so", "+0.000"]
+    assert first.split() == ["+2.000", "sad"]
+    assert second.split() == ["+0.000", "so"]
     assert cli.main(["predict", "so sad", "--explain", "--json"]) == 0
     words = json.loads(capsys.readouterr().out)["words"]
     assert words[1] == {"word": "sad", "start": 3, "stop": 6, "share": 2.0}
@@ -132,7 +132,8 @@ def test_label_with_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     dst = tmp_path / "labels.csv"
     assert cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(dst)]) == 1
     captured = capsys.readouterr()
-    assert "failed     3;" in captured.err
+    assert "failed     2;" in captured.err
+    assert "empty      1 " in captured.err
     assert "2 of 3 labelled (66.7%)" in captured.err
     assert SECRET not in captured.err
     assert len(rows_of(dst)) == 6
@@ -188,7 +189,12 @@ def test_summary_as_json(tmp_path: Path) -> None:
     src, dst, summary = source(tmp_path, *RECORDS), tmp_path / "labels.csv", tmp_path / "s.json"
     assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(summary)]) == 1
     figures = json.loads(summary.read_text())
-    assert (figures["conversations"], figures["failed"], figures["emotional"]) == (6, 3, 2)
+    assert [figures[name] for name in ("conversations", "failed", "empty", "emotional")] == [
+        6,
+        2,
+        1,
+        2,
+    ]
     assert figures["emotional_share"] == pytest.approx(2 / 3)
 
 
@@ -339,36 +345,71 @@ def test_progress_bar_on_a_terminal_only(
     cli.main(["label", str(src), "-o", str(tmp_path / "terminal.csv")])
     shown = capsys.readouterr().err
     assert "\r" in shown
-    assert " conversations/s" in shown
     cli.main(["label", str(src), "-o", str(tmp_path / "quiet.csv"), "--quiet"])
     assert capsys.readouterr().err == ""
 
 
 def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import tqdm
+    import tqdm.auto
 
     shown: list[str] = []
     totals: list[float | None] = []
 
-    class Bar(tqdm.tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm.auto.tqdm):  # type: ignore[type-arg]
         def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
             shown.append(s)
             totals.append(self.total)
 
-    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     cli.main(["label", str(source(tmp_path, *RECORDS)), "-o", str(tmp_path / "out.csv")])
-    assert len(shown) == 6
+    assert len(shown) == 7, "once at the beginning, and after each record"
     assert totals[-1] == 6
-    assert re.fullmatch(r"[\d,]+ messages/s, 66\.7% emotional, 3 errors", shown[-1])
+    assert re.fullmatch(r"[\d,]+ messages/s, 66\.7% emotional, 2 errors", shown[-1])
 
 
 def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) -> None:
     assert cli.main(["info", "--model", "m"]) == 0
     out = capsys.readouterr().out
-    for fact in (__version__, "fake 1", "f00", '["en", "fr"]', "balanced"):
+    for fact in (__version__, "fake 1", "f00", "en, fr", "cpu, with fake"):
         assert fact in out
+    rows = [line.split() for line in out.splitlines()]
+    assert [
+        "balanced",
+        "*",
+        "conversation",
+        "0.500",
+        "0.800",
+        "(8/10)",
+        "0.970",
+        "(97/100)",
+    ] in rows
+    assert ["message", "0.400", "-", "-"] in rows
     assert made[0].options == {"model": "m"}
+
+
+def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["model"], facts["version"], facts["fingerprint"]) == ("fake", "1", "f00")
+    assert facts["operating_points"]["balanced"]["conversation"] == 0.5
+    assert facts["cue_thresholds"]["in_crisis"] == 0.5
+    assert facts["measured"]["balanced"]["conversation"]["true_positives"] == 8
+
+
+@pytest.mark.parametrize("command", [["predict", "x"], ["info"], ["label", "in.jsonl", "-o", "-"]])
+def test_a_model_of_the_hub_is_downloaded_where_the_network_is_allowed(
+    command: list[str],
+    made: list[FakeClassifier],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source(tmp_path, record("so sad"))
+    assert cli.main([*command, "--model", "user/name"]) == 0
+    assert "local_files_only" not in made[-1].options
+    assert cli.main([*command, "--model", "user/name", "--network"]) == 0
+    assert made[-1].options["local_files_only"] is False
 
 
 @pytest.mark.parametrize(
@@ -395,8 +436,8 @@ def test_nothing_printed_steers_the_terminal(
     cli.main(["predict", "x"])
     shown = capsys.readouterr().err
     assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())
-    facts = SimpleNamespace(name=raw, version="", fingerprint="", description={})
-    stand = SimpleNamespace(artifact=facts, engine="", device="", operating_point="")
+    stand = FakeClassifier()
+    stand.artifact.name = raw
     monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
     cli.main(["info"])
     out = capsys.readouterr().out

@@ -98,7 +98,7 @@ def test_conversation_rows(tmp_path: Path) -> None:
     rows = table.to_pylist()
     assert [row["record"] for row in rows] == [0, 1, 2, 3, 4, 5]
     assert [row["conversation_id"] for row in rows] == ["a", "-bad", None, None, "none", "mixed"]
-    assert [row["status"] for row in rows] == ["ok", "error", "ok", "error", "error", "ok"]
+    assert [row["status"] for row in rows] == ["ok", "error", "ok", "error", "empty", "ok"]
     first = rows[0]
     assert (first["label"], first["probability"], first["any"]) == ("emotional", 0.9, True)
     assert (first["adjusted"], first["rate"], first["truncated_tokens"]) == (0.75, 0.5, 7)
@@ -111,18 +111,18 @@ def test_conversation_rows(tmp_path: Path) -> None:
     assert (rows[5]["user_messages"], rows[5]["assistant_messages"]) == (2, 1)
     assert "line 2: messages[0].content" in rows[1]["error"]
     assert "line 4: not valid JSON" in rows[3]["error"]
-    assert rows[4]["error"].startswith("NoUserTextError")
+    assert rows[4]["error"] is None
     for failed in (rows[1], rows[3], rows[4]):
         assert {failed[name] for name in ("label", "probability", "any", *CUES)} == {None}
     seconds = summary.seconds
     assert summary == LabelSummary(
-        6, 2, 3, 4, 6, 21, seconds, str(dst), expected=6, dropped={"not_text": 1}
+        6, 2, 2, 4, 6, 21, seconds, str(dst), expected=6, dropped={"not_text": 1}, empty=1
     )
     assert summary.emotional_share == pytest.approx(2 / 3)
     assert json.loads(json.dumps(summary.to_dict())) == {
         "conversations": 6,
         "emotional": 2,
-        "failed": 3,
+        "failed": 2,
         "user_messages": 4,
         "messages": 6,
         "truncated_tokens": 21,
@@ -133,6 +133,8 @@ def test_conversation_rows(tmp_path: Path) -> None:
         "finished_before": False,
         "repaired": [],
         "dropped": {"not_text": 1},
+        "empty": 1,
+        "not_kept": [],
         "skipped": {},
         "emotional_share": summary.emotional_share,
     }
@@ -375,7 +377,9 @@ def test_progress_counts_every_record(tmp_path: Path) -> None:
     seen: list[LabelSummary] = []
     last = label(source(tmp_path, *RECORDS), tmp_path / "out.csv", progress=seen.append)
     assert [summary.conversations for summary in seen] == [1, 2, 3, 4, 5, 6]
-    assert [summary.failed for summary in seen] == [0, 1, 1, 2, 3, 3]
+    assert [(summary.failed, summary.empty) for summary in seen] == [
+        (0, 0), (1, 0), (1, 0), (2, 0), (2, 1), (2, 1),
+    ]  # fmt: skip
     assert last.seconds >= seen[-1].seconds
 
 
@@ -466,7 +470,7 @@ def test_the_real_classifier(tmp_path: Path, tiny_folder: Path, level: Any) -> N
         1: "error",
         2: "ok",
         3: "error",
-        4: "error",
+        4: "empty",
         5: "ok",
     }
     first = classifier.predict(RECORDS[0]["messages"])

@@ -40,7 +40,9 @@ def line(message: Message) -> str:
 def test_fixture(path: Path, case: dict[str, Any], expected: dict[str, Any], branches: Any) -> None:
     report = ReadReport()
     options = {
-        name: case[name] for name in ("columns", "users", "assistants", "gap") if name in case
+        name: case[name]
+        for name in ("format", "columns", "users", "assistants", "gap")
+        if name in case
     }
     items = list(read_conversations(path, ReadOptions(branches=branches, **options), report=report))
     assert [*report.formats] == [path.parent.name]

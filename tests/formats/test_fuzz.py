@@ -16,7 +16,8 @@ from tests.fuzz.run import MUTATIONS, fuzz, write
 
 
 def test_every_format_has_exports() -> None:
-    assert set(EXPORTS) == set(FORMATS)
+    named_only = {"text"}  # any text has lines, so that nothing tells it
+    assert set(EXPORTS) == set(FORMATS) - named_only
 
 
 @pytest.mark.parametrize("format", EXPORTS)

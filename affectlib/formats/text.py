@@ -1,0 +1,47 @@
+"""Text with one message of a user a line, each a conversation by itself.
+
+It is read only if it is named: any text has lines. Every line counts, also a blank one, so that the
+position of a record is that of its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TextIO
+
+from affectlib.conversation import Conversation, Message, clean_text
+from affectlib.errors import ConversationError
+from affectlib.formats._reader import Item, Reading, TextReader
+
+__all__ = ["READERS", "read", "recognizes"]
+
+
+def recognizes(beginning: str, reading: Reading) -> str | None:
+    """Return None: nothing tells such a text from others."""
+    return None
+
+
+def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
+    r"""Read each line as what a user wrote.
+
+    Example:
+        >>> from io import StringIO
+        >>> [len(chat.user_messages) for chat in read(StringIO("hi\n\nbye"), Reading())]
+        [1, 1, 1]
+    """
+    limit = reading.limits.record_characters
+    number = 0
+    while line := stream.readline(limit + 1):
+        number += 1
+        reading.place = f"line {number}"
+        if len(line) <= limit or line.endswith(("\n", "\r")):
+            text = line.lstrip("\ufeff") if number == 1 else line
+            yield Conversation((Message("user", clean_text(text.rstrip("\r\n"))),))
+            continue
+        while line and not line.endswith(("\n", "\r")):
+            line = stream.readline(limit + 1)
+        yield reading.failure(ConversationError("it is longer than the limit (record_characters)"))
+    reading.place = ""
+
+
+READERS = (TextReader("text", recognizes, read, any_text=True),)

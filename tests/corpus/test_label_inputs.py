@@ -1,0 +1,94 @@
+"""Conversations in place of a file, columns that are kept, and the progress bar."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pandas
+import pyarrow.parquet as pq
+import pytest
+
+from affectlib.conversation import Conversation, Message
+from affectlib.errors import (
+    InputTypeError,
+    OptionError,
+    OutputExistsError,
+    TranscriptFormatError,
+)
+from affectlib.formats import ReadOptions
+from tests.corpus.test_label_file import RECORDS, label, rows_of, source
+
+
+def test_conversations_in_place_of_a_file(tmp_path: Path) -> None:
+    chats = [
+        Conversation((Message("user", "so sad"),), id="a", metadata={"topic": 7}),
+        [{"role": "user", "content": "sum"}],
+        {"id": "c", "topic": "x", "messages": [{"role": "user", "content": "sad"}]},
+        None,
+        [{"role": "robot", "content": "x"}],
+    ]
+    for given in (chats, iter(chats), pandas.Series(chats)):
+        dst = tmp_path / "out.jsonl"
+        summary = label(given, dst, keep=["topic"], overwrite=True)
+        rows = rows_of(dst)
+        assert [row["conversation_id"] for row in rows] == ["a", None, "c", None, None]
+        assert [row["status"] for row in rows] == ["ok", "ok", "ok", "empty", "error"]
+        assert [row["topic"] for row in rows] == ["7", None, "x", None, None]
+        assert (summary.conversations, summary.failed, summary.empty) == (5, 1, 1)
+        with pytest.raises(OutputExistsError, match="whether it was made from this input"):
+            label(given, dst)
+    with pytest.raises(OptionError, match="conversations: a stream cannot be read again"):
+        label(chats, dst, resume=True)
+    texts = label(iter(["so sad", "sum"]), tmp_path / "texts.csv")
+    assert (texts.conversations, texts.emotional) == (2, 1)
+    with pytest.raises(InputTypeError, match="label_table"):
+        label(pandas.DataFrame({"text": ["sad"]}), tmp_path / "frame.csv")
+    with pytest.raises(TranscriptFormatError, match=r"^conversations: record 4:"):
+        label(chats, tmp_path / "raise.csv", on_error="raise")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_columns_of_a_long_table_are_kept(tmp_path: Path, suffix: str) -> None:
+    src = tmp_path / f"in{suffix}"
+    rows = [
+        {"conversation_id": "1", "role": "user", "content": "so sad", "topic": "", "user_id": "u"},
+        {"conversation_id": "1", "role": "user", "content": "x", "topic": "love", "user_id": "u"},
+        {
+            "conversation_id": "2",
+            "role": "user",
+            "content": "sum",
+            "topic": "maths",
+            "user_id": "v",
+        },
+    ]
+    if suffix == ".csv":
+        with src.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*rows[0]])
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        src.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dst = tmp_path / "out.parquet"
+    summary = label(src, dst, keep=["topic"], level="both")
+    assert summary.not_kept == ()
+    assert pq.read_schema(dst).names[-1] == "topic"
+    assert [row["topic"] for row in rows_of(dst)] == ["love", "maths"]
+    assert [row["topic"] for row in rows_of(tmp_path / "out.messages.parquet")] == [
+        "love", "love", "maths",
+    ]  # fmt: skip
+    with pytest.raises(OptionError, match="keep: there is no column 'topc'; the table has conv"):
+        label(src, tmp_path / "other.csv", keep=["topc"])
+    with pytest.raises(OptionError, match="keep: the output has a column 'user_id' itself"):
+        label(src, tmp_path / "other.csv", keep=["user_id"])
+    with pytest.raises(InputTypeError, match="keep must be a list of names"):
+        label(src, tmp_path / "other.csv", options=ReadOptions(keep="topic"))
+
+
+def test_progress_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    src = source(tmp_path, *RECORDS)
+    label(src, tmp_path / "quiet.csv")
+    assert capsys.readouterr().err == ""
+    label(src, tmp_path / "out.csv", progress=True)
+    assert "\r" in capsys.readouterr().err
