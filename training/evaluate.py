@@ -107,7 +107,7 @@ def _groups(s: Subject) -> dict[str, Any]:
 
 def _studies(s: Subject) -> dict[str, Any]:
     studies = [j for j in s.judged if j.source == STUDIES]
-    predictions = s.classifier.predict([j.conversation for j in studies])
+    predictions = s.classifier.predict([j.conversation for j in studies], on_error="raise")
     # An artifact that learnt no charges has no intensity; its probability orders chats too.
     intensity = {
         str(j.conversation.id): float(getattr(prediction, "intensity", j.probability))

@@ -128,7 +128,9 @@ def robustness(
     rows = read_rows(ROBUSTNESS) if rows is None else rows
     texts = altered(rows)
     flat = [text for group in texts.values() for text in group]
-    found = np.array([prediction.label for prediction in classifier.predict(flat)])
+    found = np.array(
+        [prediction.label for prediction in classifier.predict(flat, on_error="raise")]
+    )
     labels = dict(zip(texts, found.reshape(len(texts), len(rows)), strict=True))
     original = labels.pop("original")
     flips = {name: proportion(changed != original) for name, changed in labels.items()}
@@ -143,7 +145,9 @@ def short_chats(classifier: AffectClassifier) -> dict[str, dict[str, Any]]:
     """Return accuracy, recall and specificity on chats of one short message, by language."""
     rows = read_rows(SHORT_CHATS)
     chats = [[{"role": "user", "content": row["text"]}] for row in rows]
-    flagged = np.array([found.label == EMOTIONAL for found in classifier.predict(chats)])
+    flagged = np.array(
+        [found.label == EMOTIONAL for found in classifier.predict(chats, on_error="raise")]
+    )
     charged = np.array([row["label"] == EMOTIONAL for row in rows])
     languages = np.array([row["language"] for row in rows])
     return {
@@ -176,7 +180,7 @@ def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
         )
         chats = [from_silver(row, name, emotional=False).conversation for row in rows]
         chats = [chat for chat in chats if any(m.content.strip() for m in chat.user_messages)]
-        predictions = classifier.predict(spread(chats, SERVICE_SAMPLE))
+        predictions = classifier.predict(spread(chats, SERVICE_SAMPLE), on_error="raise")
         flags[name] = [prediction.label == EMOTIONAL for prediction in predictions]
     together = np.array([flag for of_set in flags.values() for flag in of_set], bool)
     return {"all": proportion(together), **{n: proportion(np.array(f)) for n, f in flags.items()}}
