@@ -1,9 +1,9 @@
 """Conversations between people and AI assistants, and their strict parsing.
 
-A `Conversation` is an immutable list of `Message` objects with an id and what else the source
-knew about it. `parse_conversation` turns the shape that people hold in Python (a list of
-``{"role", "content"}`` dicts) into one, and names the message and the field when it cannot.
-Vendors' file formats are read elsewhere, in `affectlib.formats`.
+A `Conversation` is an immutable list of `Message` objects with an id and whatever else the source
+knew about it. `parse_conversation` makes one from the usual shape in Python (a list of
+``{"role", "content"}`` dicts); if it cannot, the error names the message and the field.
+`affectlib.formats` reads the file formats of vendors.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Conversation:
     Attributes:
         messages: The messages, oldest first.
         id: The source's conversation id.
-        user_id: Who the user is, as the source names them.
+        user_id: The user, as the source names them.
         title: The conversation's title.
         model: Which assistant answered.
         language: Language code, as the source gives it.
@@ -138,7 +138,7 @@ class Conversation:
 def clean_text(text: str) -> str:
     r"""Return the text with lone surrogates and NUL characters replaced by U+FFFD.
 
-    Both come from broken exports. They cannot be encoded as UTF-8 or upset readers downstream.
+    Both come from broken exports: they cannot be encoded as UTF-8, or break other readers.
 
     Example:
         >>> clean_text("caf\ud800")

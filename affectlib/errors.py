@@ -6,13 +6,13 @@ so ``except ValueError`` keeps working.
 ```
 AffectlibError
 ├── ConversationError        (ValueError)         a conversation or message is malformed
-│   └── NoUserTextError                           nothing that a user wrote can be read
+│   └── NoUserTextError                           there is no text of a user
 ├── InputTypeError           (TypeError)          an argument has a type that is not accepted
 ├── OptionError              (ValueError)         an option has a value that is not accepted
 ├── TranscriptFormatError    (ValueError)         a file cannot be read as transcripts
-├── OutputExistsError        (FileExistsError)    the output is there already
+├── OutputExistsError        (FileExistsError)    the output exists already
 │   └── ResumeError                               it was made from another input, model or options
-├── WorkerError              (RuntimeError)       a worker process ended before its work
+├── WorkerError              (RuntimeError)       a worker process ended too early
 ├── ArtifactError            (OSError)            an artifact cannot be used
 │   ├── ArtifactNotFoundError (FileNotFoundError) no artifact of that name or folder
 │   └── ArtifactCorruptError                      files missing, altered or of another format
@@ -86,7 +86,7 @@ class ConversationError(AffectlibError, ValueError):
 
 
 class NoUserTextError(ConversationError):
-    """The conversation holds no text written by a user, so there is nothing to label."""
+    """The conversation has no text written by a user, so there is nothing to label."""
 
 
 class InputTypeError(AffectlibError, TypeError):
@@ -117,15 +117,15 @@ class TranscriptFormatError(AffectlibError, ValueError):
 
 
 class OutputExistsError(AffectlibError, FileExistsError):
-    """The output file is there already and may not be overwritten."""
+    """The output exists already and may not be overwritten."""
 
 
 class ResumeError(OutputExistsError):
-    """The output that is there cannot be continued; the message says what has changed."""
+    """The output cannot be continued; the message says what has changed."""
 
 
 class WorkerError(AffectlibError, RuntimeError):
-    """A worker process ended before its work, killed or for want of memory."""
+    """A worker process ended before its work was done: it was killed, or ran out of memory."""
 
 
 class ArtifactError(AffectlibError, OSError):

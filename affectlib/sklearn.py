@@ -34,20 +34,20 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     The columns are the calibrated P(emotional), ``rate`` and ``adjusted`` (see
     `affectlib.ConversationPrediction`), and the probability of each cue. There is nothing to fit.
-    The classifier is loaded at the first `transform`, once a process for all transformers with the
-    same parameters, and never pickled or cloned.
+    The classifier is loaded at the first `transform`, once in each process for all transformers
+    with the same parameters, and never pickled or cloned.
 
     Args:
         model: See `affectlib.AffectClassifier.from_pretrained`, also for the five that follow.
         device: Where it runs.
         engine: What runs it.
-        operating_point: The thresholds; they matter to ``rate`` and ``adjusted`` alone.
+        operating_point: The thresholds; they only affect ``rate`` and ``adjusted``.
         assistant_cues: Whether the assistant's messages are read for cues too.
         threads: Threads that the engine computes with.
-        missing: What stands for a cue of which there is no probability, as in a conversation
-            without an assistant's message; and in every column, for a text or conversation that is
-            missing, or in which a user wrote nothing. With 0.0 these look like the calmest of all:
-            give NaN to tell them apart.
+        missing: The value of a cue without a probability, as in a conversation without an
+            assistant's message; and of every column, if a text or conversation is missing or has
+            no text of a user. With 0.0, these look like the calmest of all: use NaN to tell them
+            apart.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -79,7 +79,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.missing = missing
 
     def fit(self, X: Any, y: Any = None) -> AffectTransformer:
-        """Do nothing: the scores come from a model that is trained already.
+        """Do nothing: the model is already trained.
 
         Args:
             X: What `transform` takes; it is not looked at.
@@ -91,13 +91,13 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Score texts or conversations.
 
         Args:
-            X: Texts (each read as a lone message of a user), or conversations (each a
+            X: Texts (each read as a single message of a user), or conversations (each a
                 `affectlib.Conversation` or a list of messages): a list, an array or a column of a
                 table, of shape ``[samples]`` or ``[samples, 1]``. One may be missing (None, NaN or
                 NA), or without text of a user, such as a blank text.
 
         Returns:
-            The scores, shape ``[samples, columns]``; `missing` alone in the row of such a one.
+            The scores, shape ``[samples, columns]``; such a row has only `missing`.
 
         Raises:
             InputTypeError: `X` is something else.

@@ -1,27 +1,27 @@
 """Transcript files of every supported format as conversations, one at a time.
 
 `read_conversations` takes a file, a folder, a pattern such as ``chats/*.jsonl``, a ZIP archive, or
-``-`` for standard input; files may be compressed (gzip, Zstandard). The format is told by what is
-in a file, never by its name. See `FORMATS` for the formats; each has a module of its name, which
-says what of the format is kept and what is not. Data sets of the library ``datasets`` are read
-from disk, or from the Hub if the network is allowed; their rows have one of the formats.
+``-`` for standard input; files may be compressed (gzip, Zstandard). The format is recognised by
+what is in a file, never by its name. `FORMATS` lists the formats; each has a module of the same
+name, which says what is kept and what is not. Data sets of the library ``datasets`` are read from
+disk, or from the Hub if the network is allowed; their rows have one of the formats.
 
 To add a format, write one module here that ends with ``READERS``, a tuple of one or more of
 
 - `RecordReader`: for JSON (lines, an array, documents, rows of Parquet). Most need only a
-  ``recognizes(record)`` that returns what tells the format, or None, and a
+  ``recognizes(record)`` that returns what gives the format away, or None, and a
   ``parse(record, reading)`` that yields conversations or raises `ConversationError`;
   ``each(parse)`` makes the rest.
-- `TextReader`: for text that is no JSON (logs, HTML, CSV), told by its first 64 KiB.
-- `FolderReader`: for files of a folder or archive that belong together, told by their names and
-  contents; files are opened through `Files`, which holds for folders and archives alike.
+- `TextReader`: for text that is not JSON (logs, HTML, CSV), recognised by its first 64 KiB.
+- `FolderReader`: for files of a folder or archive that belong together, recognised by their names
+  and contents; files are opened through `Files`, which holds for folders and archives alike.
 
 and list the module in `_MODULES` below, before those that would also take its files. Every reader
 gets a `Reading`: the caller's options, ``reading.drop(reason)`` to count what is left out (reasons
 are in `report.DROPS`), and ``reading.failure(error, id)`` for what cannot be read. Rows that
-belong together and need not stand together go through `read_groups`. If all records of a
-file lie in an object, under a key, its key belongs into ``_json._WRAPPERS``. Then add a fixture and
-tests, the reader's strategy in ``tests/fuzz``, and a row in the README.
+belong together but may be far apart go through `read_groups`. If all records of a file are in an
+object, under a key, add the key to ``_json._WRAPPERS``. Then add a fixture and tests, the reader's
+strategy in ``tests/fuzz``, and a row to the table in ``docs/reference/formats.md``.
 """
 
 from __future__ import annotations
@@ -140,9 +140,9 @@ def read_conversations(
 ) -> Iterator[Conversation | ConversationFailure]:
     """Read the conversations of a file or of many, one at a time.
 
-    Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark; bytes that are no UTF-8 are read as
-    Windows-1252, in which spreadsheets write. Files of a folder, pattern or archive are read in the
-    order of their names; those that have no known format are skipped and counted.
+    Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark; bytes that are not UTF-8 are read as
+    Windows-1252, which spreadsheets use. Files of a folder, pattern or archive are read in the
+    order of their names; those without a known format are skipped and counted.
 
     Args:
         path: A file, folder, pattern (glob), ZIP archive, a data set saved by the library
@@ -150,7 +150,7 @@ def read_conversations(
             standard input.
         options: How it is read; see `ReadOptions`.
         report: Filled in while reading: formats, drops by reason, problems and their places.
-        deprecated: The options as keywords of their own, which warn.
+        deprecated: The options as separate keywords, which warn.
 
     Yields:
         A `Conversation` for each record, or a `ConversationFailure` that names the file, the line

@@ -1,8 +1,8 @@
-"""JSON records from a text stream, one after the other, with the standard library alone.
+"""JSON records from a text stream, one after the other, with only the standard library.
 
-Three layouts are told apart by their beginning:
+Three layouts are recognised by their beginning:
 
-- lines: one record a line (JSON Lines); a damaged line costs that record only;
+- lines: a record on each line (JSON Lines); a damaged line costs that record only;
 - array: ``[record, record, …]``, or the same in an object, such as ``{"conversations": […]}``;
   decoded record by record, so that an export of any size needs the memory of one record; more
   arrays, objects that hold one, and single records may follow, as in files that were put together;
@@ -293,7 +293,7 @@ def _iter_lines(buffer: _Buffer) -> Iterator[Record]:
 
 
 def _iter_arrays(buffer: _Buffer, start: int | None) -> Iterator[Record]:
-    """Yield the records of arrays that follow each other, and those that stand alone after one."""
+    """Yield the records of arrays that follow each other, and single ones after them."""
     number = 0
     while buffer.peek():
         alone = start is None

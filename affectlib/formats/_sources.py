@@ -91,7 +91,7 @@ def list_files(path: str | os.PathLike[str]) -> dict[str, Path] | None:
 
     Returns:
         The files by their names, in order: in a folder their paths in it, else as the pattern has
-        found them. None if the path is that of a lone file, a pipe or nothing at all.
+        found them. None if the path is a single file, a pipe or nothing at all.
 
     Raises:
         FileNotFoundError: No file has a name that fits the pattern.

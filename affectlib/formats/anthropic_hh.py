@@ -2,8 +2,8 @@ r"""Anthropic's HH-RLHF: a conversation is one text, with ``\n\nHuman:`` and ``\
 
 Such texts are read from ``chosen`` (``rejected`` is a branch that was not taken: it is counted, and
 read with ``branches="all"``), from ``transcript`` or ``prompt``, from bare JSON strings, and from a
-text file, which is one conversation. What stands before the first mark is the system's message. A
-mark within what somebody wrote cannot be told from a real one.
+text file, which is one conversation. Text before the first mark is the system's message. If
+somebody wrote such a mark in a message, it cannot be told from a real one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""affectlib's own format: JSON Lines, one conversation a line, which keeps all that was read.
+"""affectlib's own format: JSON Lines with a conversation on each line. It keeps all that was read.
 
 ``conversation.schema.json`` beside this module is its JSON Schema. Each line has ``affectlib``, the
-version of the format, and ``messages``; what is not known is left out. Times are in UTC.
+version of the format, and ``messages``; fields that are not known are left out. Times are in UTC.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """ChatGPT's export, ``conversations.json``: a tree of nodes for each conversation.
 
-The file is read as it is, or in the ZIP archive as downloaded. Edits and regenerations are branches
-of the tree. What the user last saw is the path from ``current_node`` up to the root, so that path
-is read; where ``current_node`` is missing, the longest one. With ``branches="all"`` every path is a
-conversation of its own: the active one keeps its id, the others have a number added to it.
+The file can be read by itself, or in the ZIP archive as downloaded. Edits and regenerations are
+branches of the tree. The path from ``current_node`` up to the root is the one that the user last
+saw, so that path is read; if ``current_node`` is missing, the longest one is. With
+``branches="all"`` every path is a separate conversation: the active one keeps its id, the others
+have a number added to it.
 
 Nodes that the interface does not show are left out and counted: system and tool messages, messages
-to tools, thoughts, browsing, custom instructions, and what is hidden or has no weight. Of parts the
-text is kept; what was spoken is kept as its transcription, with the modality ``voice``. Citation
-marks are taken out of answers.
+to tools, thoughts, browsing, custom instructions, and nodes that are hidden or have no weight. The
+text of message parts is kept; speech is kept as its transcription, with the modality ``voice``.
+Citation marks are removed from answers.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Claude's export, ``conversations.json``: ``chat_messages`` from ``human`` and ``assistant``.
 
-The file is read as it is, or in the ZIP archive as downloaded. The text is that of the content
-blocks; ``text``, which repeats it, is used where there are none. A long paste lies in an attachment
-without a file name of its own, and is part of the message. Other attachments and files, calls and
-results of tools, and thoughts are left out and counted. Where messages name their parents, edits
-and regenerations are branches, as in ChatGPT's export.
+The file can be read by itself, or in the ZIP archive as downloaded. The text comes from the content
+blocks; ``text``, which repeats it, is used if there are none. A long paste is stored as an
+attachment without a file name, and is read as part of the message. Other attachments and files,
+tool calls and their results, and thoughts are left out and counted. If messages name their parents,
+edits and regenerations are branches, as in ChatGPT's export.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Claude Code's session files: JSON Lines, one event a line.
+"""Claude Code's session files: JSON Lines with an event on each line.
 
-Sessions lie one a file; lines of several in one file are told apart by ``sessionId``. The user's
-and the assistant's words are kept. Left out and counted are calls and results of tools (a result
-stands there as type ``user``), thoughts, what the program itself put in (``isMeta``, summaries of
-what came before, output of commands), the talk of sub-agents (``isSidechain``), and other events.
-The pieces of one answer are put together. After a rewind the branch that was written last is read.
+Each file is usually a session; if a file has several, ``sessionId`` tells them apart. The user's
+and the assistant's words are kept. Left out and counted are tool calls and their results (which
+have the type ``user``), thoughts, text that the program inserted (``isMeta``, summaries of what
+came before, output of commands), messages of sub-agents (``isSidechain``), and other events. The
+pieces of an answer are joined. After a rewind, the branch that was written last is read.
 """
 
 from __future__ import annotations

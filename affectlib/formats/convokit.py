@@ -1,10 +1,10 @@
-"""ConvoKit corpora: a folder with ``utterances.jsonl`` and what else there is, or that file alone.
+"""ConvoKit corpora: a folder with ``utterances.jsonl`` and other files, or only that file.
 
 Older dumps, with ``user``, ``root`` and ``reply-to``, are read too. ConvoKit knows speakers, not
-roles: a speaker's role is the one that the caller gave (``users``, ``assistants``), else what the
-speaker's meta says under ``role`` or ``type``, else the speaker's name if that is a role (user,
-bot …). Where utterances reply to several others, a conversation is a tree, and the longest path is
-the active one. Meta of utterances and conversations, vectors and the index are not kept.
+roles. A speaker's role is the one that the caller gave (``users``, ``assistants``). Otherwise it is
+the ``role`` or ``type`` in the speaker's meta, or the speaker's name if that is a role (user, bot
+…). If an utterance has several replies, the conversation is a tree, and the longest path is the
+active one. Meta of utterances and conversations, vectors and the index are not kept.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Discord channels as DiscordChatExporter writes them in JSON (versions 2.30 to 2.46).
 
-A file is a channel, a direct message or a thread, and a conversation of its own; ``gap`` splits it.
-People are called by their id, name or nickname. Bots are the assistant unless the caller gives the
-roles. What a bot put into an embed is its text if it has no other. Joins, pins, calls and the like
-are events and left out; so are attachments and stickers. Edits, reactions, mentions and what a
-message replies to are not kept. Discord's own data package has only what its owner wrote, and is
-not read.
+A file is a channel, a direct message or a thread, and one conversation; ``gap`` splits it. People
+are called by their id, name or nickname. Bots are the assistant unless the caller gives the roles.
+If a bot's message has no text, the text of its embeds is read. Joins, pins, calls and the like are
+events and left out; so are attachments and stickers. Edits, reactions, mentions and what a message
+replies to are not kept. Discord's own data package has only what its owner wrote, and is not read.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 """Gemini (once Bard) from Google Takeout: ``MyActivity.json`` or ``MyActivity.html``.
 
-Takeout has activities, each a prompt and its answer, newest first, and mostly no conversations.
-They are made here: one ends where nothing happened for 30 minutes (``gap`` says how many), unless
-activities link to the same chat (``gemini.google.com/app/…``), or where they link to another one.
-The id of a chat that is linked to is the conversation's; a chat that was taken up again after
-another one is there twice, with the same id.
-Within a conversation messages are in the order of their times; both of an activity have its time.
+Takeout lists activities, each a prompt and its answer, newest first, and mostly no conversations.
+Activities are joined into conversations here. A conversation ends after 30 minutes without activity
+(``gap`` changes that), unless activities link to the same chat (``gemini.google.com/app/…``); it
+also ends where they link to another chat. The id of a linked chat is the id of the conversation; a
+chat that was continued after another one appears twice, with the same id. Messages are in the order
+of their times; the prompt and the answer of an activity have the same time.
 
 The verb before a prompt ("Prompted", "Asked", …) is cut off, as is "Attached 1 file". Other
 activities (canvases, feedback, settings), recognised by their English verbs, or in other languages
 by having no answer, are events and left out, as are activities of other products. HTML becomes
-text; images and files are left out. Drafts that were not chosen are not in the export. Followed is
-the shape of 2024 to 2026. In HTML, times have an English or numeric date; of zones that are called
-by abbreviations only the usual ones are known, others are taken as UTC.
+text; images and files are left out. Drafts that were not chosen are not in the export. The reader
+expects exports as they were from 2024 to 2026. In HTML, times have an English or numeric date. Only
+the usual abbreviations of time zones are known; times in other zones are taken as UTC.
 """
 
 from __future__ import annotations

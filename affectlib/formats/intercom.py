@@ -1,11 +1,11 @@
 """Intercom conversations, as its interface (versions 1.x to 2.15) and exports by it give them.
 
-The first message stands in ``source``, the others in ``conversation_parts``. Contacts (users,
-leads) are the user; teammates, bots and Fin are the assistant. Bodies are HTML, or text, and become
-text. Notes are internal and left out; so are redacted parts, attachments, and parts that are no
-message (assignments, closings … without a body; summaries for the team). Ratings, tags, custom
-attributes and whether Fin or a person answered are not kept. Lists of conversations lack their
-parts: only the first messages are there.
+The first message is in ``source``, the others in ``conversation_parts``. Contacts (users, leads)
+are the user; teammates, bots and Fin are the assistant. Bodies are HTML or text, and become text.
+Notes are internal and left out; so are redacted parts, attachments, and parts that are not messages
+(assignments, closings … without a body; summaries for the team). Ratings, tags, custom attributes
+and whether Fin or a person answered are not kept. Lists of conversations have no parts: only the
+first messages are there.
 """
 
 from __future__ import annotations

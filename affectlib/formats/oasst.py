@@ -1,9 +1,9 @@
 """OpenAssistant Conversations (OASST1, OASST2): trees of messages, nested or flat.
 
-A tree is a prompt and the replies to it, and to them, and so on. By default the best path is read:
-at each message the reply with the lowest rank, and where none has a rank, the one that goes on the
-longest. With ``branches="all"`` every path from the prompt to a last reply is a conversation. Flat
-files, with one row a message, need not be sorted. Deleted messages are left out and counted.
+A tree is a prompt, the replies to it, the replies to these, and so on. By default the best path is
+read: at each message the reply with the lowest rank, or the one with the longest path if none has a
+rank. With ``branches="all"`` every path from the prompt to a last reply is a conversation. Flat
+files, with a row for each message, need not be sorted. Deleted messages are left out and counted.
 Reviews, labels and toxicity scores are not kept.
 """
 

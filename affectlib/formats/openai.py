@@ -1,15 +1,15 @@
-"""OpenAI-style records: ``{"messages": [{"role", "content"}, …]}``, or that list alone.
+"""OpenAI-style records: ``{"messages": [{"role", "content"}, …]}``, or only that list.
 
 A record may also have ``id`` (or ``conversation_id``), ``user_id``, ``model``, ``language``,
 ``title``, ``source`` and ``timestamp``; a message may have ``id`` and ``timestamp``, and ``role``
 and ``content`` may have other usual names, such as ``sender`` and ``text``. Read as well:
 
 - fine-tuning files, also those with preferences (the preferred answer is kept);
-- Batch files: requests (``body``), and results (``response``), which hold the answers alone;
+- Batch files: requests (``body``), and results (``response``), which have only the answers;
 - logs with a ``request`` and its ``response``, and the Responses interface (``input``, ``output``);
-- lists of a thread's messages, which stand there newest first.
+- lists of a thread's messages, newest first.
 
-Of content blocks the text is kept, refusals and transcriptions included. Images, files and sound
+The text of content blocks is kept, refusals and transcriptions included. Images, files and sound
 without a transcription are left out and counted, as are messages that only carry a tool's result
 under the role ``user``. A message that only calls tools stays, without text.
 """

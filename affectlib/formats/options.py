@@ -21,19 +21,21 @@ class ReadOptions:
     """How transcripts are read, for `read_conversations` and `label_file`.
 
     Attributes:
-        format: One of `affectlib.formats.FORMATS`, or ``auto`` to tell it from the contents of each
-            file.
+        format: One of `affectlib.formats.FORMATS`, or ``auto`` to recognise it by the contents of
+            each file.
         columns: Which column holds what, for tables with unusual names, for example
             ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
-        branches: Which paths are read of conversations that are trees because messages were
-            edited or answered again: ``active``, the one that was last seen or is ranked first;
-            ``longest``; or ``all``, each as a conversation of its own.
+        branches: Which paths are read if messages were edited or answered again, so that a
+            conversation is a tree: ``active``, the one that was last seen or is ranked first;
+            ``longest``; or ``all``, each as a separate conversation.
         users: Names of people whose messages are the user's, for chats without roles.
-        assistants: Names of those whose messages are the assistant's. If only one of both is
-            given, everyone else has the other role; if both are, others are left out.
-        gap: Minutes of silence after which a chat without conversations is another one. Without
-            it, it is 30 for Gemini, and a chat among people is one conversation.
-        local_files_only: Whether data sets on the Hub may not be read, which needs the network.
+        assistants: Names of people whose messages are the assistant's. If only users or only
+            assistants are named, everyone else has the other role; if both are, others are left
+            out.
+        gap: Minutes of silence after which another conversation begins, in chats that are not
+            divided into conversations. By default 30 for Gemini; a chat among people is then one
+            conversation.
+        local_files_only: Whether to refuse data sets on the Hub, which need the network.
         keep: Names of columns, or of fields of a record or of its ``metadata``, that go into
             `Conversation.metadata`.
         limits: How much is too much; see `affectlib.formats.Limits`.

@@ -1,19 +1,20 @@
 r"""Plain text in which each turn begins, on a line of its own, with who says it and a colon.
 
-So transcripts are typed (``User: hi``, ``AI: Hello!``) and chats look when they are copied from a
-page (``You said:``, ``ChatGPT said:``), also in French and in Markdown's bold. A line that begins
-otherwise goes on with the turn before; what stands before the first turn is left out. A file is one
-conversation, with the file's name for an id if there are several. It is told by turns of both the
-user and the assistant, of which the first stands in the first line, or under a heading of a few.
+This is how people type transcripts (``User: hi``, ``AI: Hello!``), and how chats look when they are
+copied from a page (``You said:``, ``ChatGPT said:``), also in French and in Markdown's bold. Other
+lines continue the turn before them; text before the first turn is left out. A file is one
+conversation; if there are several files, its name is the id. The format is recognised by turns of
+both the user and the assistant, the first of them in the first line or under a heading of a few
+lines.
 
-Turns begin with the names that the caller gives, and with the usual words for both sides; of those,
-the words that come first hold for the whole file, so that a dialogue pasted into a turn stays in
-it. A name that was not given may be somebody's, or just text ("Note: …"). Only where every line
-begins with a name is that told for sure: there all usual words begin turns. So do, if names were
-given, all others that come twice, or once if nobody else is on the other side; they have the other
-role if one side was named, and are left out if both were. Elsewhere such lines stay in the turn
-before: words for a role are counted, and so are other names that come twice, if any were given. A
-file is not read if that leaves a side without a turn, unless the caller named who it is.
+Turns begin with the names that the caller gives, and with the usual words for both sides. The words
+that come first count for the whole file, so that a dialogue pasted into a turn stays in it. A name
+that was not given may be a speaker, or just text ("Note: …"). Only if every line begins with a name
+is this certain: then all the usual words begin turns. If names were given, so do all other names
+that occur twice, or once if nobody else is on the other side; they have the other role if one side
+was named, and are left out if both were. Elsewhere such lines stay in the turn before them. Words
+for a role are counted, and so are other names that occur twice, if any names were given. If that
+leaves a side without a turn, the file is not read, unless the caller said who that side is.
 """
 
 from __future__ import annotations

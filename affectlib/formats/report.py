@@ -1,4 +1,4 @@
-"""What a reading left out, what it could not read, and where: counted, never silent."""
+"""What was left out in reading, what could not be read, and where: counted, never silent."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _OTHERS = "other problems"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a reading takes before it calls its input hostile.
+    """Bounds beyond which an input counts as hostile.
 
     Attributes:
         record_characters: Characters of one record, line, cell or conversation. What is longer is
             a failure, and the reading goes on after it.
-        branches: Paths of one conversation that is a tree, where all are asked for.
+        branches: Paths of a conversation that is a tree, if all are read.
         files: Files in a folder, glob or archive.
         ratio: How many times larger than its compressed form unpacked data may become, beyond
             the first 64 MiB.
@@ -63,7 +63,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Tally:
-    """How often something occurred, and the first places.
+    """How often something happened, and where first.
 
     Attributes:
         count: How often.
@@ -82,7 +82,7 @@ class Tally:
 
 @dataclass(slots=True)
 class ReadReport:
-    """What a reading found, filled in while it goes on.
+    """What was found in reading, filled in as it goes on.
 
     Give one to `read_conversations` and look at it afterwards. It holds no transcript text.
 
@@ -93,7 +93,7 @@ class ReadReport:
         dropped: What was left out, by reason; the reasons are the keys of `DROPS`.
         problems: What was wrong with the failures, by problem.
         skipped: Files of a folder or archive that were not read, by reason.
-        share: How much of the input was read, from 0 to 1; None where that is unknown, as of a
+        share: How much of the input was read, from 0 to 1; None if that is unknown, as with a
             pipe.
 
     Example:

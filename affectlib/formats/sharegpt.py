@@ -1,8 +1,8 @@
 """ShareGPT records: ``{"id", "conversations": [{"from", "value"}, …]}``.
 
-Converters have left variants: ``role`` and ``content`` in the place of ``from`` and ``value``, and
-chunks of long conversations that begin with the assistant. A bare list of messages is read too.
-All roles are kept: the system's, and calls and results of functions as those of tools.
+Converters have produced variants: ``role`` and ``content`` instead of ``from`` and ``value``, and
+pieces of long conversations that begin with the assistant. A bare list of messages is read too. All
+roles are kept, including the system; calls and results of functions have the role ``tool``.
 """
 
 from __future__ import annotations

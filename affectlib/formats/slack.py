@@ -5,9 +5,9 @@ Each channel, group or direct message has a folder with a file for each day, bes
 ``mpims.json``. A thread is a conversation, and so is what a channel has outside of threads; ``gap``
 splits them. People are called by their id, name, real name or display name. Apps and bots are the
 assistant unless the caller gives the roles. Mentions, links and entities in the text become plain
-words; what an app put into attachments is its text if it has no other. Joins, topics, reminders and
-the like are events and left out, as are files, and messages that were deleted. Edits, reactions and
-blocks are not kept. Followed is the shape of 2024.
+words. If an app's message has no text, the text of its attachments is read. Joins, topics,
+reminders and the like are events and left out, as are files, and messages that were deleted. Edits,
+reactions and blocks are not kept. The reader expects exports as they were in 2024.
 """
 
 from __future__ import annotations

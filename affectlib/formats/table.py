@@ -1,11 +1,11 @@
 """Tables: CSV, TSV, Parquet and JSON rows, long or nested.
 
-A long table has one row a message: columns for the conversation's id, the role and the content,
-perhaps others (see `FIELDS`). A nested table has one row a conversation, with its messages as a
-list, or as JSON or Python text in a cell. Columns are found by their usual names, or named by the
-caller. A table without roles is one of texts, each a message of the user by itself, if the caller
-names the column of the content; ids of conversations may then be there once each. Roles may be
-people's names, if the caller says who is who.
+A long table has a row for each message: columns for the conversation's id, the role and the
+content, and perhaps others (see `FIELDS`). A nested table has a row for each conversation, with its
+messages as a list, or as JSON or Python text in a cell. Columns are found by their usual names, or
+named by the caller. A table without roles is one of texts, each a message of the user by itself, if
+the caller names the column of the content; ids of conversations may then be there once each. Roles
+may be people's names, if the caller says who is who.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
 conversation is handed out in the order of its last row, its messages in the order of their turns,

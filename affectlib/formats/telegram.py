@@ -1,11 +1,12 @@
 """Telegram Desktop's JSON export, ``result.json``: of one chat, or of an account with all chats.
 
-A chat is a conversation; ``gap`` splits it. People are called by their name or id ("user123"). In
-a chat with a bot, the bot is the assistant unless the caller gives the roles. Text is joined from
-its parts (links, bold words, mentions …). Service messages are events and left out; so are photos,
+A chat is a conversation; ``gap`` splits it. People are called by their name or id ("user123"). In a
+chat with a bot, the bot is the assistant unless the caller gives the roles. Text is joined from its
+parts (links, bold words, mentions …). Service messages are events and left out; so are photos,
 stickers, files and voice messages, of which the export has no transcription. Edits, reactions and
-what a message replies to are not kept; forwarded messages count as those of who forwarded them.
-Followed is the shape of 2021 and later, with ``from_id`` as "user123"; older ids are read too.
+what a message replies to are not kept; forwarded messages count as those of who forwarded them. The
+reader expects exports as they are since 2021, with ``from_id`` as "user123"; older ids are read
+too.
 """
 
 from __future__ import annotations

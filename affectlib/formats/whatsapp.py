@@ -11,7 +11,8 @@ else by which order lets time run forward, else it is the day, or with slashes a
 month. There is no zone; times are taken as UTC. System lines (without a sender, or on iPhones with
 a mark before the text) are events and left out, as are media, in English and some other languages,
 and deleted messages. A system line of Android with a colon cannot be told from a message, unless it
-has quotes before it. Followed is the shape of 2018 to 2025.
+has quotes before it. The reader
+expects exports as they were from 2018 to 2025.
 """
 
 from __future__ import annotations
