@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from affectlib.formats._datasets import HUB
-from affectlib.formats._sources import list_files
+from affectlib.formats._listing import list_files
 
 _BLOCK = 1 << 20
 
@@ -90,11 +90,11 @@ def _files_of(source: str) -> dict[str, Path] | None:
     """Return the files of an input by their names, None for a stream."""
     if source == "-" or source.startswith(HUB):
         return None
-    files = list_files(source)
+    listing = list_files(source)
+    if listing is not None:
+        return listing.files
     path = Path(source)
-    if files is None and (path.is_file() or not path.exists()):
-        return {path.name: path}
-    return files
+    return {path.name: path} if path.is_file() or not path.exists() else None
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -60,6 +60,7 @@ from affectlib.formats import (
 )
 from affectlib.formats._datasets import HUB, MAGICS, hub_splits, iter_arrow_rows, saved_splits
 from affectlib.formats._json import Record, iter_records
+from affectlib.formats._listing import Listing, list_files
 from affectlib.formats._parquet import MAGIC, iter_rows
 from affectlib.formats._reader import (
     Files,
@@ -76,7 +77,6 @@ from affectlib.formats._sources import (
     Source,
     encoding_of,
     is_archive,
-    list_files,
     open_input,
 )
 from affectlib.formats.options import Branches, ReadOptions, with_deprecated
@@ -199,9 +199,9 @@ def _counted(
 def _read_input(
     path: str | os.PathLike[str], format: str, reading: Reading, stack: ExitStack
 ) -> Iterator[Item]:
-    files = list_files(path)
-    if files is not None:
-        return _read_files(Folder(files, reading), format, reading)
+    listing = list_files(path)
+    if listing is not None:
+        return _read_listing(listing, format, reading)
     raw = open_input(path, stack)
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.limits)
@@ -214,6 +214,19 @@ def _read_input(
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))
     return _guarded(_read_source(source, format, reading, stack), reading)
+
+
+def _read_listing(listing: Listing, format: str, reading: Reading) -> Iterator[Item]:
+    """Read files that were found, and say which folders were not looked into."""
+    for name, reason in listing.skipped.items():
+        reading.report.skip(reason, name)
+    if listing.files or not listing.failed:
+        yield from _read_files(Folder(listing.files, reading), format, reading)
+    reading.place = ""
+    for name, problem in sorted(listing.failed.items()):
+        reading.file = name
+        yield reading.failure(TranscriptFormatError(problem))
+    reading.file = ""
 
 
 def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import errno
-import glob
 import gzip
 import io
 import lzma
@@ -23,6 +21,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from affectlib._extras import requires_extra
 from affectlib.errors import TranscriptFormatError
 from affectlib.formats._json import Record, iter_records
+from affectlib.formats._listing import is_rubbish
 from affectlib.formats._reader import Files, Reading
 from affectlib.formats.report import Limits
 
@@ -40,7 +39,6 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _UNPACKED_FREELY = 1 << 26
 _WINDOW = 1 << 27
 _PIECE = 2048  # no more than 64 MiB, whatever is in it
-_RUBBISH = ("__MACOSX", "Thumbs.db")
 
 _FileT = TypeVar("_FileT")
 
@@ -84,40 +82,6 @@ def open_input(path: str | os.PathLike[str], stack: ExitStack) -> BinaryIO:
     return stack.enter_context(Path(path).open("rb"))
 
 
-def list_files(path: str | os.PathLike[str]) -> dict[str, Path] | None:
-    """List the files that a folder or a pattern such as ``chats/*.jsonl`` stands for.
-
-    Files and folders that begin with a dot are left out.
-
-    Returns:
-        The files by their names, in order: in a folder their paths in it, else as the pattern has
-        found them. None if the path is a single file, a pipe or nothing at all.
-
-    Raises:
-        FileNotFoundError: No file has a name that fits the pattern.
-    """
-    text = os.fspath(path)
-    if text != "-" and os.path.isdir(text):
-        return _files_below(Path(text))
-    if text == "-" or os.path.exists(text) or not glob.has_magic(text):
-        return None
-    found = {name: Path(name) for name in sorted(glob.glob(text, recursive=True))}
-    if not found:
-        raise FileNotFoundError(errno.ENOENT, "no file has such a name", text)
-    return {name: path for name, path in found.items() if path.is_file()}
-
-
-def _files_below(folder: Path) -> dict[str, Path]:
-    paths = {}
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_rubbish(name)]
-        for name in names:
-            path = Path(place, name)
-            if not _is_rubbish(name) and path.is_file():
-                paths[path.relative_to(folder).as_posix()] = path
-    return {name: paths[name] for name in sorted(paths)}
-
-
 class Folder:
     """Files on disk."""
 
@@ -159,7 +123,7 @@ class Archive:
             problem = _entry_problem(entry)
             if problem is not None:
                 reading.report.skip(problem, entry.filename)
-            elif not entry.is_dir() and not any(map(_is_rubbish, entry.filename.split("/"))):
+            elif not entry.is_dir() and not any(map(is_rubbish, entry.filename.split("/"))):
                 if entry.filename in entries:
                     reading.report.skip(
                         "the archive has two files of that name; the last one was read",
@@ -243,10 +207,6 @@ def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
     if entry.flag_bits & 1:
         return "it is encrypted"
     return None
-
-
-def _is_rubbish(name: str) -> bool:
-    return name in _RUBBISH or (name.startswith(".") and name not in (".", ".."))
 
 
 def _common_folder(names: Iterable[str]) -> str:

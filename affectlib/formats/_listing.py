@@ -1,0 +1,176 @@
+"""Which files a folder or a pattern stands for: each once, whatever links lead to it."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+__all__ = ["Listing", "is_rubbish", "list_files"]
+
+LINKED_FOLDER = "it is a link to a folder that is read in any case"
+LINKED_FILE = "it is another name of a file that is read"
+
+_RUBBISH = ("__MACOSX", "Thumbs.db")
+_Identity = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Listing:
+    """The files that were found.
+
+    Attributes:
+        files: The files by their names, in order: in a folder their paths in it, else as the
+            pattern has found them.
+        skipped: Names that lead to what is read under another, with the reason.
+        failed: Folders that are not read, though what is in them was asked for, with the reason.
+    """
+
+    files: dict[str, Path] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def list_files(path: str | os.PathLike[str]) -> Listing | None:
+    """List the files that a folder or a pattern such as ``chats/*.jsonl`` stands for.
+
+    Files and folders that begin with a dot are left out. A file that has several names, by links,
+    counts once, and so does a folder that a pattern leads to. Below a folder, links to folders are
+    not followed.
+
+    Returns:
+        The files; None if the path is that of a lone file, a pipe or nothing at all.
+
+    Raises:
+        FileNotFoundError: No file has a name that fits the pattern.
+    """
+    text = os.fspath(path)
+    if text != "-" and os.path.isdir(text):
+        return _below(Path(text))
+    if text == "-" or os.path.exists(text) or not glob.has_magic(text):
+        return None
+    listing = Listing()
+    parts = Path(text).parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    found = [*_fitting(Path(*parts[:first]), parts[first:], listing)]
+    if not found and not listing.failed:
+        raise FileNotFoundError(errno.ENOENT, "no file has such a name", text)
+    _take(listing, {str(name): name for name in found})
+    return listing
+
+
+def is_rubbish(name: str) -> bool:
+    """Whether a file or folder of this name is left out."""
+    return name in _RUBBISH or (name.startswith(".") and name not in (".", ".."))
+
+
+def _below(folder: Path) -> Listing:
+    listing = Listing()
+    paths: dict[str, Path] = {}
+    read: set[_Identity] = set()
+    links: list[Path] = []
+
+    def fail(error: OSError) -> None:
+        listing.failed[_name(Path(error.filename), folder)] = _unreadable(error)
+
+    for place, folders, names in os.walk(folder, onerror=fail):
+        read.add(_identity(Path(place)))
+        folders[:] = [name for name in folders if not is_rubbish(name)]
+        links += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
+        for name in names:
+            if not is_rubbish(name):
+                paths[_name(Path(place, name), folder)] = Path(place, name)
+    for link in links:
+        if _identity(link) in read:
+            listing.skipped[_name(link, folder)] = LINKED_FOLDER
+        else:
+            problem = "it is a link to a folder elsewhere, which is not followed; name that folder"
+            listing.failed[_name(link, folder)] = problem
+    _take(listing, paths)
+    return listing
+
+
+def _take(listing: Listing, paths: dict[str, Path]) -> None:
+    """Take each file once, if it can be under its own name and not that of a link."""
+    read: set[_Identity] = set()
+    kept = {}
+    for name in sorted(paths, key=lambda name: (paths[name].is_symlink(), name)):
+        try:
+            facts = paths[name].stat()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP):  # else a link that leads nowhere
+                listing.failed[name] = f"the file cannot be read: {error.strerror}"
+            continue
+        identity = facts.st_dev, facts.st_ino
+        if not stat.S_ISREG(facts.st_mode):
+            continue
+        if identity in read:
+            listing.skipped[name] = LINKED_FILE
+            continue
+        read.add(identity)
+        kept[name] = paths[name]
+    listing.files = {name: kept[name] for name in sorted(kept)}
+
+
+def _fitting(folder: Path, pattern: Sequence[str], listing: Listing) -> Iterator[Path]:
+    """Yield what fits a pattern below a folder, by the rules of `glob`."""
+    first, *rest = pattern
+    if first == "**":
+        for place in _folders(folder, listing, set()):
+            yield from _fitting(place, rest or ["*"], listing)
+        return
+    if not glob.has_magic(first):
+        paths = [folder / first]
+    else:
+        paths = [path for path in _entries(folder, listing) if _fits(path.name, first)]
+    for path in paths:
+        if not rest:
+            yield from [path] if path.exists() else []
+        elif path.is_dir():
+            yield from _fitting(path, rest, listing)
+
+
+def _folders(folder: Path, listing: Listing, read: set[_Identity]) -> Iterator[Path]:
+    """Yield a folder and those below it, each once."""
+    read.add(_identity(folder))
+    yield folder
+    for path in _entries(folder, listing):
+        if is_rubbish(path.name) or not path.is_dir():
+            continue
+        if _identity(path) in read:
+            listing.skipped[str(path)] = LINKED_FOLDER
+        else:
+            yield from _folders(path, listing, read)
+
+
+def _entries(folder: Path, listing: Listing) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        listing.failed[str(folder)] = _unreadable(error)
+        return []
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatch(name, pattern) and (pattern.startswith(".") or not name.startswith("."))
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _identity(path: Path) -> _Identity:
+    """Return what is the same for all names of a file or folder."""
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino
+
+
+def _unreadable(error: OSError) -> str:
+    return f"the folder cannot be read: {error.strerror}"
