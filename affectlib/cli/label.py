@@ -14,6 +14,8 @@ from affectlib.cli._options import Commands, load_classifier, names, running_opt
 from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 from affectlib.corpus.output import require_folder, write_atomically
+from affectlib.corpus.rows import row_levels
+from affectlib.corpus.shards import Layout
 from affectlib.errors import OptionError
 
 if TYPE_CHECKING:
@@ -87,13 +89,7 @@ def _label(arguments: argparse.Namespace) -> int:
     report = ReadReport()
     if arguments.summary is not None:
         summary_file = Path(arguments.summary)
-        refuse_inputs([summary_file], arguments.input)
-        if summary_file.resolve() == Path(arguments.output).resolve():
-            raise OptionError(f"{summary_file}: this is the output; name another file")
-        if summary_file.is_dir():
-            raise OptionError(f"{summary_file}: this is a folder; name a file")
-        if summary_file.parent.resolve() != Path(arguments.output).resolve():  # yet to be made
-            require_folder(summary_file, "summary")
+        _require_own(summary_file, arguments)
     summary = label_file(
         arguments.input,
         arguments.output,
@@ -120,6 +116,21 @@ def _label(arguments: argparse.Namespace) -> int:
     for line in report_lines(report, quiet=arguments.quiet):
         say(in_options(line, arguments), sys.stderr)
     return SOME_FAILED if summary.failed else DONE
+
+
+def _require_own(summary_file: Path, arguments: argparse.Namespace) -> None:
+    """Refuse a file for the summary that is the input, or that the output needs for itself."""
+    refuse_inputs([summary_file], arguments.input)
+    if summary_file.is_dir():
+        raise OptionError(f"{summary_file}: this is a folder; name a file")
+    if arguments.output == "-":
+        require_folder(summary_file, "summary")
+        return
+    levels = row_levels(arguments.level)
+    if Layout.of(arguments.output, levels, arguments.output_format).holds(summary_file):
+        raise OptionError(f"{summary_file}: this is the output; name another file")
+    if summary_file.parent.resolve() != Path(arguments.output).resolve():  # yet to be made
+        require_folder(summary_file, "summary")
 
 
 def _report(summary: LabelSummary) -> Iterator[str]:

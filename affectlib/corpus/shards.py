@@ -115,6 +115,27 @@ class Layout:
         shards = [_part(self, level, 0) for level in self.levels]
         return [*(self.files or {}).values(), self.final_manifest, self.working_manifest, *shards]
 
+    def holds(self, path: Path) -> bool:
+        """Whether a file of this path would be one of the output's, or lie among its shards.
+
+        Example:
+            >>> layout = Layout.of("labels.csv", ("conversation", "message"), None)
+            >>> [layout.holds(Path(name)) for name in ("labels.messages.csv", "summary.json")]
+            [True, False]
+        """
+        place = path.resolve()
+        written = [self.target, self.folder, self.lock, *self.written]
+        if place in {each.resolve() for each in written}:
+            return True
+        return any(
+            place.is_relative_to(self.subfolder(level).resolve()) for level in self.levels
+        ) or (self.files is not None and place.is_relative_to(self.folder.resolve()))
+
+    @property
+    def lock(self) -> Path:
+        """The file that tells other processes that this output is being written."""
+        return self.target.with_name(f".{self.target.name}.lock")
+
     def subfolder(self, level: RowLevel) -> Path:
         """Return the folder of the shards of a table."""
         return self.folder / _SUBFOLDERS[level]
@@ -128,7 +149,7 @@ class Layout:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.target.with_name(f".{self.target.name}.lock"))
+        lock = FileLock(self.lock)
         try:
             lock.acquire(timeout=0)
         except Timeout:
