@@ -181,6 +181,11 @@ class AffectClassifier(Saved):
         return self._assistant_cues
 
     @property
+    def windows_run(self) -> int:
+        """Windows that the engine has read so far in this process, which tells that it goes on."""
+        return self._known.run
+
+    @property
     def options(self) -> dict[str, Any]:
         """The arguments of `from_pretrained` that load this classifier in another process."""
         bundled = bundled_models().get(self._artifact.name) == self._artifact.folder

@@ -41,6 +41,7 @@ class FakeClassifier:
     device = "cpu"
     engine = "fake"
     assistant_cues = True
+    windows_run = 0
     ahead = 5
 
     def __init__(self, **options: Any) -> None:

@@ -215,7 +215,7 @@ def label_file(
     if resume and source.facts.is_stream:
         raise OptionError(f"{source.name}: a stream cannot be read again to resume; give a file")
     label = _labeller(classifier, workers, ray)
-    with summary_bar(progress is True) as bar:
+    with summary_bar(progress is True, lambda: classifier.windows_run) as bar:
         tell = bar if isinstance(progress, bool) else progress
         run = _Run(
             source, target, label, on_error, tell, report, tuple(options.keep), progress is True

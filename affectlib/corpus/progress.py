@@ -6,11 +6,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from affectlib.predictions import ConversationPrediction
 
 _T = TypeVar("_T")
+
+_TICK = 1.0
+"""Seconds after which the bar says that it goes on."""
 
 
 class Bar:
@@ -49,6 +53,15 @@ class Bar:
         self._bar.set_postfix_str(f"{rate:,.0f} messages/s{more}", refresh=False)
         self._bar.update(done - self._bar.n)
 
+    def begin(self, done: int) -> None:
+        """Begin with so many that an earlier run had done."""
+        self._bar.initial = self._bar.n = done
+        self._begun = time.monotonic()
+
+    def note(self, words: str) -> None:
+        """Say something in the place of the figures, until it is next moved."""
+        self._bar.set_postfix_str(words)
+
     def close(self) -> None:
         """Take it away."""
         self._bar.close()
@@ -73,21 +86,37 @@ def with_bar(outcomes: Iterable[_T], total: int | None) -> Iterator[_T]:
 
 
 @contextmanager
-def summary_bar(wanted: bool) -> Iterator[Callable[[Any], None] | None]:
+def summary_bar(
+    wanted: bool, windows_run: Callable[[], int] = int
+) -> Iterator[Callable[[Any], None] | None]:
     """Show a progress bar of what `affectlib.LabelSummary` says while the block lasts.
 
     Args:
         wanted: Whether to show one; nothing takes summaries if not.
+        windows_run: Returns how many messages were read so far, by which the bar also moves within
+            a long conversation.
     """
     if not wanted:
         yield None
         return
     begun: list[Any] = []
+    moved, ended = Event(), Event()
+
+    def tick() -> None:
+        seen = windows_run()
+        while not ended.wait(_TICK):
+            read = windows_run()
+            if not moved.is_set() and read > seen and begun:
+                begun[0].note(f"{read - seen:,} messages of the next ones")
+            seen = read if moved.is_set() else seen
+            moved.clear()
 
     def show(summary: Any) -> None:
-        if not begun:
-            begun.extend((Bar(summary.expected, summary.resumed), summary.messages))
+        moved.set()
         bar, before = begun
+        if before is None:
+            before = begun[1] = summary.messages
+            bar.begin(summary.resumed)
         bar.show(
             summary.conversations,
             summary.messages - before,
@@ -95,8 +124,12 @@ def summary_bar(wanted: bool) -> Iterator[Callable[[Any], None] | None]:
             more=f", {summary.emotional_share:.1%} emotional, {summary.failed} errors",
         )
 
+    begun.extend((Bar(), None))
+    thread = Thread(target=tick, name="affectlib-progress", daemon=True)
+    thread.start()
     try:
         yield show
     finally:
-        for bar in begun[:1]:
-            bar.close()
+        ended.set()
+        thread.join()
+        begun[0].close()

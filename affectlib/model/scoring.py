@@ -44,11 +44,15 @@ class WindowCache:
 
     Args:
         size: How many are kept; some 200 bytes each.
+
+    Attributes:
+        run: Windows that were run and put here, all in all.
     """
 
     def __init__(self, size: int = 50_000) -> None:
         """Begin with none."""
         self._size = size
+        self.run = 0
         self._logits: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
         self.renew()
         renew_in_children(self)
@@ -70,6 +74,7 @@ class WindowCache:
     def put(self, logits: Mapping[bytes, NDArray[np.float32]]) -> None:
         """Keep logits, and drop those that were not used for longest."""
         with self._lock:
+            self.run += len(logits)
             self._logits.update(logits)
             while len(self._logits) > self._size:
                 self._logits.popitem(last=False)
@@ -151,8 +156,9 @@ def score_windows(
         [*fresh.values()], max_tokens=_BATCH_TOKENS, pad_id=pad_id
     ):
         batch = zip(rows, engine.logits(ids, mask), strict=True)
-        logits |= {names[row]: found.copy() for row, found in batch}
-    known.put({key: logits[key] for key in names})
+        new = {names[row]: found.copy() for row, found in batch}
+        logits |= new
+        known.put(new)
     scores = []
     position = iter(keys)
     for group in windows:

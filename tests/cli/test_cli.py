@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -366,6 +367,25 @@ def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert len(shown) == 7, "once at the beginning, and after each record"
     assert totals[-1] == 6
     assert re.fullmatch(r"[\d,]+ messages/s, 66\.7% emotional, 2 errors", shown[-1])
+
+
+def test_the_bar_moves_within_a_long_conversation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from affectlib.corpus import progress as command
+
+    original = FakeClassifier._outcome
+
+    def outcome(self: FakeClassifier, item: Any, on_error: str) -> Any:
+        self.windows_run = 1234  # as an engine does that reads on and on
+        time.sleep(0.3)
+        return original(self, item, on_error)
+
+    monkeypatch.setattr(command, "_TICK", 0.05)
+    monkeypatch.setattr(FakeClassifier, "_outcome", outcome)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    cli.main(["label", str(source(tmp_path, record("x"))), "-o", str(tmp_path / "out.csv")])
+    assert "1,234 messages of the next ones" in capsys.readouterr().err
 
 
 def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) -> None:

@@ -1,0 +1,66 @@
+"""A conversation of any length costs what as many messages in short ones cost."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from affectlib.classifier import AffectClassifier
+from affectlib.conversation import Conversation, Message
+from affectlib.taxonomy import OUTPUTS
+
+WORDS = ("i", "am", "so", "sad", "the", "csv", "file", "hello", "word")
+
+
+class NoEngine:
+    """An engine that costs nothing, so that what is around it is measured."""
+
+    name = "none"
+    device = "cpu"
+
+    def logits(self, input_ids: Any, attention_mask: Any) -> Any:
+        return np.zeros((len(input_ids), len(OUTPUTS)), dtype=np.float32)
+
+
+def chats(messages: int, each: int) -> list[Conversation]:
+    texts = (" ".join(WORDS[n // 9**i % 9] for i in range(6)) for n in range(messages))
+    turns = [Message(("user", "assistant")[n % 2], text) for n, text in enumerate(texts)]
+    return [Conversation(tuple(turns[n : n + each])) for n in range(0, messages, each)]
+
+
+def seconds(classifier: AffectClassifier, given: list[Conversation]) -> float:
+    begun = time.process_time()
+    assert len(list(classifier.stream(given))) == len(given)
+    return time.process_time() - begun
+
+
+def test_one_long_conversation_takes_at_most_twice_the_time(
+    tiny_classifier: AffectClassifier,
+) -> None:
+    short, long = chats(20_000, 20), chats(20_000, 20_000)
+    ratios = []
+    for _ in range(3):  # the machine may be busy: the best of three counts
+        fresh = [AffectClassifier(tiny_classifier.artifact, NoEngine()) for _ in range(2)]
+        ratios.append(seconds(fresh[0], long) / seconds(fresh[1], short))
+    assert min(ratios) < 2, ratios
+
+
+def test_the_windows_that_were_run_are_counted_while_they_run(
+    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = AffectClassifier(tiny_classifier.artifact, NoEngine())
+    seen = []
+
+    class Watched(NoEngine):
+        def logits(self, input_ids: Any, attention_mask: Any) -> Any:
+            seen.append(classifier.windows_run)
+            return super().logits(input_ids, attention_mask)
+
+    monkeypatch.setattr(classifier, "_engine", Watched())
+    classifier.predict(chats(5000, 5000)[0])
+    assert len(seen) > 2
+    assert seen == sorted({*seen}), "it grows with each batch"
+    assert classifier.windows_run > seen[-1]
