@@ -30,6 +30,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain
 from typing import Any, BinaryIO, TextIO
 
@@ -73,6 +74,7 @@ from affectlib.formats._reader import (
 from affectlib.formats._sources import (
     NOT_UTF8,
     Archive,
+    DamagedError,
     Folder,
     Source,
     encoding_of,
@@ -213,7 +215,7 @@ def _read_input(
     if size:
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))
-    return _guarded(_read_source(source, format, reading, stack), reading)
+    return _guarded(_read_whole(source, format, reading, stack), reading)
 
 
 def _read_listing(listing: Listing, format: str, reading: Reading) -> Iterator[Item]:
@@ -256,8 +258,7 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
                 source = Source(raw, reading.limits)
                 if is_archive(source.head):
                     raise _UnknownFormatError("it is an archive within another or in a folder")
-                items = _read_source(source, format, reading, stack)
-                yield from _guarded(items, reading)
+                yield from _guarded(_read_whole(source, format, reading, stack), reading)
                 known = True
         except _UnknownFormatError as error:
             reading.report.skip("it has no known format", name)
@@ -301,16 +302,42 @@ def _read_splits(
 
 
 def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
-    """Turn an error amid the items into a failure; it stays an error before the first of them."""
+    """Turn an error amid the items into a failure; it stays an error before the first of them.
+
+    Where compressed data is damaged, the failure before it is that of the record which it cut, and
+    both are one.
+    """
     begun = False
+    last: ConversationFailure | None = None
     try:
         for item in items:
             begun = True
-            yield item
+            if last is not None:
+                yield last
+            last = item if isinstance(item, ConversationFailure) else None
+            if last is None:
+                yield item
     except TranscriptFormatError as error:
         if not begun:
             raise
-        yield reading.failure(TranscriptFormatError(f"{error}; the rest was not read"))
+        problem = f"{error}; the rest was not read"
+        if last is not None and isinstance(error, DamagedError):
+            last = replace(last, error=f"{last.error}; {problem}")
+        else:
+            yield from [] if last is None else [last]
+            last = reading.failure(TranscriptFormatError(problem))
+    if last is not None:
+        yield last
+
+
+def _read_whole(source: Source, format: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:
+    """Read a file, and raise after what is in it if there is no more because it is damaged."""
+    try:
+        yield from _read_source(source, format, reading, stack)
+    except _UnknownFormatError:
+        source.require_whole()
+        raise
+    source.require_whole()
 
 
 def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:

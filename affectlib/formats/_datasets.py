@@ -124,6 +124,7 @@ def _saved_rows(files: Files, names: list[str], reading: Reading) -> Iterator[Re
                 stack.enter_context(reading.progress.file(raw, files.size(name)))
                 source = Source(raw, reading.limits)
                 yield from _arrow_rows(source.seekable(stack))
+                source.require_whole()
 
     return _numbered(rows())
 

@@ -43,6 +43,10 @@ _PIECE = 2048  # no more than 64 MiB, whatever is in it
 _FileT = TypeVar("_FileT")
 
 
+class DamagedError(TranscriptFormatError):
+    """Compressed data is damaged or was cut short; what comes before is good."""
+
+
 class Source:
     """A file on its way to a reader, decompressed.
 
@@ -63,7 +67,19 @@ class Source:
         magic, stream = _look(raw, len(_ZSTD), seekable)
         unpacked = _unpacked(stream, magic, limits)
         self._seekable = seekable and unpacked is None
+        self._unpacked = [getattr(each, "raw", None) for each in (raw, unpacked)]
         self.head, self.stream = _look(unpacked or stream, HEAD, self._seekable)
+        if not self.head:
+            self.require_whole()
+
+    def require_whole(self) -> None:
+        """Raise if the stream ended because the compressed data is damaged; ask when it has ended.
+
+        Raises:
+            DamagedError: It is.
+        """
+        if any(isinstance(raw, _Bounded) and raw.damaged for raw in self._unpacked):
+            raise DamagedError("the compressed data is damaged or cut short")
 
     def seekable(self, stack: ExitStack) -> BinaryIO:
         """Return the stream, by way of a temporary file if it is a pipe or was compressed."""
@@ -168,6 +184,7 @@ def file_records(files: Files, name: str, reading: Reading) -> Iterator[Record]:
         encoding = encoding_of(source.head)
         text = io.TextIOWrapper(source.stream, encoding, errors=NOT_UTF8, newline="")
         yield from iter_records(text, limit=reading.limits.record_characters)
+        source.require_whole()
 
 
 def is_archive(head: bytes) -> bool:
@@ -349,19 +366,27 @@ class _Unzstd:
 
 
 class _Bounded(_Raw):
-    """Decompressed data; an error where it is damaged, or far larger than what it came from."""
+    """Decompressed data, which ends where it is damaged; an error if there is far too much of it.
+
+    Attributes:
+        damaged: Whether it ended for that, so that those who read text get all that is good.
+    """
 
     def __init__(self, stream: Any, packed: Callable[[], int], limits: Limits) -> None:
         self._stream = stream
         self._packed = packed
         self._limits = limits
         self._count = 0
+        self.damaged = False
 
     def readinto(self, buffer: Any) -> int:
+        if self.damaged:
+            return 0
         try:
             data = self._stream.read1(len(buffer))
         except _DAMAGED:
-            raise TranscriptFormatError("the compressed data is damaged or cut short") from None
+            self.damaged = True
+            return 0
         self._count += len(data)
         if self._count > self._limits.unpacked_bytes:
             raise TranscriptFormatError(

@@ -101,6 +101,25 @@ def test_a_bad_file_among_others_is_a_failure(tmp_path: Path) -> None:
     assert (report.conversations, report.failures) == (2, 3)
 
 
+@pytest.mark.parametrize("packing", ["gzip", "zstandard"])
+@pytest.mark.parametrize("cut", [1, 8, 15, 60])
+def test_of_a_compressed_file_cut_short_all_is_read_that_is_there(
+    tmp_path: Path, packing: str, cut: int
+) -> None:
+    records = [chat(f"{number} {number * 7919}", id=str(number)) for number in range(50)]
+    data = lines(*records).encode()
+    if packing == "gzip":
+        packed = gzip.compress(data)
+    else:
+        packed = b"".join(zstandard.compress(data[n : n + 99]) for n in range(0, len(data), 99))
+    report = ReadReport()
+    *good, bad = read(write(tmp_path, packed[:-cut]), report=report)
+    assert len(good) > 40
+    assert [item.id for item in good] == [str(number) for number in range(len(good))]
+    assert "the compressed data is damaged or cut short; the rest was not read" in error_of(bad)
+    assert report.failures == sum(tally.count for tally in report.problems.values()) == 1
+
+
 def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(TranscriptFormatError, match="it holds no files"):
         read(tmp_path)
