@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         OptionError,
         OutputExistsError,
         ResumeError,
+        SourceChangedError,
         TranscriptFormatError,
         WorkerError,
     )
@@ -78,6 +79,7 @@ __all__ = [
     "ReadOptions",
     "ReadReport",
     "ResumeError",
+    "SourceChangedError",
     "TranscriptFormatError",
     "TurnShare",
     "WindowText",

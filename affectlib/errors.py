@@ -12,6 +12,7 @@ AffectlibError
 ├── TranscriptFormatError    (ValueError)         a file cannot be read as transcripts
 ├── OutputExistsError        (FileExistsError)    the output exists already
 │   └── ResumeError                               it was made from another input, model or options
+├── SourceChangedError       (RuntimeError)       the input was written to while it was read
 ├── WorkerError              (RuntimeError)       a worker process ended too early
 ├── ArtifactError            (OSError)            an artifact cannot be used
 │   ├── ArtifactNotFoundError (FileNotFoundError) no artifact of that name or folder
@@ -34,6 +35,7 @@ __all__ = [
     "OptionError",
     "OutputExistsError",
     "ResumeError",
+    "SourceChangedError",
     "TranscriptFormatError",
     "WorkerError",
 ]
@@ -122,6 +124,10 @@ class OutputExistsError(AffectlibError, FileExistsError):
 
 class ResumeError(OutputExistsError):
     """The output cannot be continued; the message says what has changed."""
+
+
+class SourceChangedError(AffectlibError, RuntimeError):
+    """The input was written to while it was read, so its labels would be those of no input."""
 
 
 class WorkerError(AffectlibError, RuntimeError):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from affectlib._extras import requires_extra
-from affectlib.corpus.output import require_folder
 from affectlib.errors import OptionError, OutputExistsError
+from affectlib.formats._atomic import locked, replacing, require_folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -57,12 +57,8 @@ def write_page(path: str | os.PathLike[str], page: str, *, overwrite: bool = Fal
     """
     file = Path(path)
     check_output(file, file.suffix, overwrite)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with locked(file), replacing(file) as written:
+        written.write(page.encode())
 
 
 def check_output(file: Path, suffix: str, overwrite: bool) -> None:

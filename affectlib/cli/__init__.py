@@ -22,8 +22,16 @@ from affectlib.cli import (
     sample,
 )
 from affectlib.cli._language import in_options
-from affectlib.cli._terminal import INTERRUPTED, SOME_FAILED, USAGE, Parser, complain
+from affectlib.cli._terminal import (
+    INTERRUPTED,
+    SOME_FAILED,
+    USAGE,
+    Parser,
+    complain,
+    open_closed_streams,
+)
 from affectlib.errors import AffectlibError
+from affectlib.formats._atomic import naming
 
 __all__ = ["main"]
 
@@ -56,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         affectlib 0.12.0
         0
     """
+    open_closed_streams()
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as stop:
@@ -63,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command: Callable[[argparse.Namespace], int] = arguments.command
         status = command(arguments)
-        sys.stdout.flush()
+        with naming("standard output"):
+            sys.stdout.flush()
         return status
     except KeyboardInterrupt as error:
         complain("interrupted", error)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
+import os
 import re
 import sys
-from typing import NoReturn, TextIO
+from typing import Any, BinaryIO, NoReturn, TextIO, cast
+
+from affectlib.formats._atomic import naming
 
 DONE, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """What the commands exit with."""
@@ -28,6 +33,50 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE)
 
 
+class _Closed(io.RawIOBase):
+    """A stream that was closed before the process began, such as by ``>&-``."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        raise OSError(errno.EBADF, "it is closed", self._name)
+
+    def read1(self, size: int = -1) -> bytes:
+        raise OSError(errno.EBADF, "it is closed", self._name)
+
+    def write(self, data: Any) -> int:
+        raise OSError(errno.EBADF, "it is closed", self._name)
+
+
+def open_closed_streams() -> None:
+    """Let closed standard streams be an error where they are used, and nothing where they are not.
+
+    Their numbers are taken, so that no file that is opened gets one of them, and with it what
+    libraries print. What goes to a closed standard error is lost.
+    """
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name, words in (("stdin", "standard input"), ("stdout", "standard output")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _closed(words))
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 for the whole process
+
+
+def _closed(name: str) -> TextIO:
+    return io.TextIOWrapper(cast(BinaryIO, _Closed(name)), "utf-8", write_through=True)
+
+
 def complain(problem: str, error: BaseException) -> None:
     """Say what went wrong in one line, on standard error."""
     notes = getattr(error, "__notes__", [])
@@ -41,7 +90,8 @@ def say(text: str, stream: TextIO | None = None) -> None:
         text: The line; where it has breaks in it, spaces are printed.
         stream: Where it goes, standard output if None.
     """
-    stream = stream or sys.stdout
+    stream = sys.stdout if stream is None else stream
     line = _ESCAPES.sub("", " ".join(text.splitlines()))
     encoding = stream.encoding or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    with naming("standard error" if stream is sys.stderr else "standard output"):
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)

@@ -34,9 +34,21 @@ from affectlib.corpus.pipeline import Background, ahead
 from affectlib.corpus.progress import summary_bar
 from affectlib.corpus.rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
 from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_finished, require_new
-from affectlib.corpus.source import SourceFacts, file_among, inspect_source, takes_up
+from affectlib.corpus.source import (
+    SourceFacts,
+    file_among,
+    inspect_source,
+    require_unchanged,
+    stamps_of,
+    takes_up,
+)
 from affectlib.corpus.workers import Item, Label, label_here, label_on_ray, label_with_processes
-from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
+from affectlib.errors import (
+    OptionError,
+    OutputExistsError,
+    SourceChangedError,
+    TranscriptFormatError,
+)
 from affectlib.formats import ReadOptions, ReadReport, Tally, read_conversations
 from affectlib.formats.options import with_deprecated
 from affectlib.predictions import ConversationFailure
@@ -184,6 +196,7 @@ def label_file(
         OSError: A file cannot be opened or written.
         OptionError: An option has an unknown value, such as the suffix of `dst`.
         InputTypeError: `classifier` is no classifier.
+        SourceChangedError: `src` was written to while it was read.
         WorkerError: A worker process was killed.
         MissingExtraError: `ray` was asked for and is not installed.
 
@@ -262,12 +275,14 @@ class _Source:
         items: The conversations.
         facts: What tells whether it is still the same.
         count: How many there are, None if that is not known.
+        stamps: What changes with its files when somebody writes to them.
     """
 
     name: str
     items: Iterable[Item]
     facts: SourceFacts
     count: int | None = None
+    stamps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -281,7 +296,14 @@ class _Source:
             return cls("conversations", items, SourceFacts(0, 0, None), length_hint(src) or None)
         name = os.fspath(src)
         _refuse_source(name, layout)
-        return cls(name, read_conversations(name, options, report=report), inspect_source(name))
+        stamps = stamps_of(name)
+        items = read_conversations(name, options, report=report)
+        return cls(name, items, inspect_source(name), stamps=stamps)
+
+    def require_unchanged(self) -> None:
+        """Refuse a file that was written to while it was read; see `SourceChangedError`."""
+        if self.stamps:
+            require_unchanged(self.name, self.stamps)
 
 
 @dataclass(slots=True)
@@ -309,6 +331,7 @@ class _Run:
                 counts = self._count(counts, labelled)
         finally:
             output.flush()
+        self.source.require_unchanged()
         return self.summary(counts)
 
     def to_shards(self, shards: Shards) -> LabelSummary:
@@ -322,12 +345,14 @@ class _Run:
                     writer.put(labelled)
                     counts = self._count(counts, labelled)
             writer.close()
+            self.source.require_unchanged()
             shards.finish()
         except BaseException as error:
             with suppress(Exception):
                 writer.close()
             if (kept := shards.abandon()) is not None:
-                remedy = "" if self.source.facts.is_stream else ", and can be resumed"
+                lost = self.source.facts.is_stream or isinstance(error, SourceChangedError)
+                remedy = "" if lost else ", and can be resumed"
                 error.add_note(f"what was labelled until then is in {kept}{remedy}")
             raise
         return self.summary(counts)

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from affectlib.corpus.output import FileFacts, write_atomically
 from affectlib.corpus.rows import Counts
 from affectlib.errors import ResumeError
+from affectlib.formats._atomic import naming
 
 Header: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What an output is made from: ``input``, ``model`` and ``options``."""
@@ -127,7 +128,7 @@ class Manifest:
         return [*_differences("", self.header, json.loads(json.dumps(header)))]
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import hashlib
 import io
 import json
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+
+from affectlib.formats._atomic import locked, naming, open_private, publish, replacing, temporary_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,8 +64,9 @@ class OutputFile:
     def __init__(self, path: Path, schema: pyarrow.Schema) -> None:
         """Open a temporary file beside it."""
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.tmp")
-        self._file = self._temporary.open("wb")
+        self._temporary = temporary_of(path)
+        with naming(path):
+            self._file = open_private(self._temporary)
         self._rows: list[Row] = []
         self._published = False
         try:
@@ -82,10 +84,11 @@ class OutputFile:
     def finish(self) -> None:
         """Write what is left and bring it to the disk."""
         self._flush()
-        self._sink.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with naming(self.path):
+            self._sink.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
 
     def facts(self) -> FileFacts:
         """Return the facts of the finished file."""
@@ -93,7 +96,7 @@ class OutputFile:
 
     def publish(self) -> None:
         """Give the finished file its name."""
-        self._temporary.replace(self.path)
+        publish(self._temporary, self.path)
         self._published = True
 
     def discard(self) -> None:
@@ -106,20 +109,22 @@ class OutputFile:
 
     def _flush(self) -> None:
         if self._rows:
-            self._sink.write(self._rows)
+            with naming(self.path):
+                self._sink.write(self._rows)
             self._rows = []
 
 
 def write_rows(path: Path, rows: Iterable[Row], schema: pyarrow.Schema) -> None:
     """Write rows to a file of a suffix in `SUFFIXES`, all or nothing."""
-    file = OutputFile(path, schema)
-    try:
-        file.add(rows)
-        file.finish()
-        file.publish()
-    except BaseException:
-        file.discard()
-        raise
+    with locked(path):
+        file = OutputFile(path, schema)
+        try:
+            file.add(rows)
+            file.finish()
+            file.publish()
+        except BaseException:
+            file.discard()
+            raise
 
 
 class StandardOutput:
@@ -143,8 +148,9 @@ class StandardOutput:
     def flush(self) -> None:
         """Write what is left."""
         rows, self._rows = self._rows, []
-        self._sink.write(rows)
-        self._sink.close()
+        with naming("standard output"):
+            self._sink.write(rows)
+            self._sink.close()
 
 
 def merge_files(parts: Sequence[Path], target: Path, schema: pyarrow.Schema) -> OutputFile:
@@ -160,7 +166,8 @@ def merge_files(parts: Sequence[Path], target: Path, schema: pyarrow.Schema) -> 
     """
     merged = OutputFile(target, schema)
     try:
-        merged._sink.append(parts)
+        with naming(target):
+            merged._sink.append(parts)
         merged.finish()
     except BaseException:
         merged.discard()
@@ -170,44 +177,8 @@ def merge_files(parts: Sequence[Path], target: Path, schema: pyarrow.Schema) -> 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file by one of this text, such that either is there at any time."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def require_folder(path: Path, what: str = "output") -> None:
-    """Refuse a place whose folder is not there, before the work for it is done.
-
-    Args:
-        path: What is to be written.
-        what: What to call it.
-
-    Raises:
-        FileNotFoundError: The folder that it should lie in is not there.
-    """
-    if not path.parent.is_dir():
-        problem = f"the folder of the {what} does not exist"
-        raise FileNotFoundError(errno.ENOENT, problem, str(path.parent))
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems refuse
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 class _Sink(Protocol):

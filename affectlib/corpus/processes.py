@@ -53,18 +53,25 @@ class Answer(Generic[_R]):
 class Processes(Generic[_T, _R]):
     """Processes that run; see `running`."""
 
-    def __init__(self, members: list[_Member[_T, _R]]) -> None:
-        """Take those that were started."""
-        self._members = members
+    def __init__(self, start: Callable[[], _Member[_T, _R]], count: int) -> None:
+        """Know how one is started, and how many may be."""
+        self._start = start
+        self._count = count
+        self._members: list[_Member[_T, _R]] = []
 
     def submit(self, piece: _T) -> Answer[_R]:
         """Give a piece of work to the process that has the least of it, and wait if all have much.
+
+        Another process is started if all have some, so that there are no more than there is work
+        for.
 
         Raises:
             WorkerError: One of the processes died.
         """
         self._receive(0)
         while True:
+            if len(self._members) < self._count and all(m.pending for m in self._members):
+                self._members.append(self._start())
             member = min(self._members, key=lambda member: len(member.pending))
             if len(member.pending) < _IN_FLIGHT:
                 answer: Answer[_R] = Answer(self._receive)
@@ -74,6 +81,8 @@ class Processes(Generic[_T, _R]):
 
     def _receive(self, timeout: float | None = None) -> None:
         """Take the results that are there; wait for one unless `timeout` (seconds) says not to."""
+        if not self._members:
+            return
         connections = {member.connection: member for member in self._members}
         sentinels = [member.sentinel for member in self._members]
         ready = wait([*connections, *sentinels], timeout)
@@ -125,12 +134,12 @@ class _Member(Generic[_T, _R]):
 
 @contextmanager
 def running(load: Callable[[], Callable[[_T], _R]], count: int) -> Iterator[Processes[_T, _R]]:
-    """Start processes, and end them when the block is left, whatever they are doing.
+    """Start processes as there is work, and end them when the block is left, whatever they do.
 
     Args:
         load: Run once in each, returns what works on a piece. Both must be fit for pickling, as
             must the pieces and results.
-        count: How many processes.
+        count: How many processes at most.
 
     Example:
         >>> from functools import partial
@@ -140,8 +149,7 @@ def running(load: Callable[[], Callable[[_T], _R]], count: int) -> Iterator[Proc
         [8, 16]
     """
     with ExitStack() as stack:
-        members = [stack.enter_context(closing(_Member(load))) for _ in range(count)]
-        yield Processes(members)
+        yield Processes(lambda: stack.enter_context(closing(_Member(load))), count)
 
 
 class _Failure:

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +28,10 @@ from affectlib.corpus.output import (
     FileFacts,
     OutputFile,
     merge_files,
-    require_folder,
-    sync_folder,
 )
 from affectlib.corpus.rows import Counts, Labelled, RowLevel
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
+from affectlib.formats._atomic import locked, require_folder, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow
@@ -140,28 +139,13 @@ class Layout:
         """Return the folder of the shards of a table."""
         return self.folder / _SUBFOLDERS[level]
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep every other process from writing this output at the same time.
 
         Raises:
             OutputExistsError: Another process does.
         """
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.lock)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputExistsError(
-                f"{self.target}: another process is writing it; wait for it, or name another output"
-            ) from None
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # where an open file cannot be removed, it stays
-                Path(lock.lock_file).unlink()
-            lock.release()
+        return locked(self.target)
 
 
 def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest | None:
@@ -312,7 +296,7 @@ class Shards:
             with suppress(Exception):  # the error that led here is the one to tell
                 self._complete(shard)
             shard.discard()
-        if self._manifest.shards:
+        if self._manifest.shards and self._layout.working_manifest.exists():
             return self._layout.folder
         if self._began:
             discard_unfinished(self._layout)

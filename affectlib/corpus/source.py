@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from affectlib.errors import SourceChangedError
 from affectlib.formats._datasets import HUB
 from affectlib.formats._listing import list_files
 
@@ -57,6 +58,41 @@ def inspect_source(source: str) -> SourceFacts:
             while block := stream.read(_BLOCK):
                 digest.update(block)
     return SourceFacts(len(files), size, digest.hexdigest())
+
+
+def stamps_of(source: str) -> dict[str, tuple[int, ...]]:
+    """Return what changes with each file of an input when somebody writes to it; fast.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for name, file in (_files_of(source) or {}).items():
+        facts = file.stat()
+        found[name] = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    return found
+
+
+def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise if an input is not what it was, so that what was read is not what was looked at.
+
+    Args:
+        source: The input.
+        stamps: What `stamps_of` returned before it was read.
+
+    Raises:
+        SourceChangedError: A file was written to, replaced, added or removed.
+    """
+    try:
+        now = stamps_of(source)
+    except OSError:
+        now = {}
+    changed = [name for name in {**stamps, **now} if stamps.get(name) != now.get(name)]
+    if changed:
+        raise SourceChangedError(
+            f"{source}: {', '.join(changed[:3])} changed while it was read, so that the labels "
+            "would be those of no input; label a copy, to another output"
+        )
 
 
 def file_among(source: str, paths: Iterable[Path]) -> Path | None:

@@ -70,7 +70,7 @@ def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
 
     Args:
         classifier: What each of them loads.
-        workers: How many.
+        workers: How many at most.
 
     Returns:
         A function that raises `WorkerError` if one of them dies.
@@ -89,7 +89,7 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
 
     Args:
         classifier: What each of them loads; a model's folder must be there on every node.
-        workers: How many.
+        workers: How many at most.
         address: ``local`` for one on this machine alone, or that of a cluster.
 
     Returns:
@@ -110,9 +110,11 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
             on_gpu = str(classifier.device).startswith("cuda")
             needs = {"num_cpus": threads, "num_gpus": 1 if on_gpu else 0}
             actor = ray.remote(**needs)(Labeller)
-            actors = deque(actor.remote(options) for _ in range(workers))
+            actors: deque[Any] = deque()
 
             def submit(buffer: list[Item]) -> _Result:
+                if len(actors) < workers:
+                    actors.append(actor.remote(options))
                 actors.rotate()
                 result: _Result = actors[0].label.remote(buffer).future()
                 return result

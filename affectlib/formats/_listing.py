@@ -44,7 +44,7 @@ def list_files(path: str | os.PathLike[str]) -> Listing | None:
     not followed.
 
     Returns:
-        The files; None if the path is that of a lone file, a pipe or nothing at all.
+        The files; None if the path is that of a single file, a pipe or nothing at all.
 
     Raises:
         FileNotFoundError: No file has a name that fits the pattern.

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, get_args
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
+from affectlib.formats._atomic import locked, naming, replacing, require_folder
 from affectlib.formats._fields import require_list
 from affectlib.formats._reader import Item, Reading, RecordReader, each
 from affectlib.predictions import ConversationFailure
@@ -107,7 +108,8 @@ def write_conversations(
         How many conversations were written.
 
     Raises:
-        OutputExistsError: The file is there and `overwrite` is false.
+        OutputExistsError: The file is there and `overwrite` is false, or another process is
+            writing it.
         OptionError: Its name does not end in ``.jsonl``.
         OSError: It cannot be written.
 
@@ -118,20 +120,16 @@ def write_conversations(
     """
     if os.fspath(path) == "-":
         sys.stdout.flush()
-        return _write(conversations, sys.stdout.buffer)
+        with naming("standard output"):
+            return _write(conversations, sys.stdout.buffer)
     target = Path(path)
     if target.suffix != ".jsonl":
         raise OptionError(f"{target}: unknown suffix {target.suffix!r} of the output; use .jsonl")
     if target.exists() and not overwrite:
         raise OutputExistsError(f"{target}: it exists; name another output or allow to overwrite")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            count = _write(conversations, file)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    require_folder(target)
+    with locked(target), replacing(target) as file:
+        return _write(conversations, file)
 
 
 def schema() -> dict[str, Any]:

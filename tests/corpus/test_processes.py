@@ -61,6 +61,21 @@ def test_the_work_is_shared() -> None:
     assert alive(pids) == set()
 
 
+@pytest.mark.parametrize(("pieces", "expected"), [(0, 0), (1, 1), (3, 3), (9, 5)])
+def test_there_are_no_more_processes_than_work(pieces: int, expected: int) -> None:
+    before = {child.pid for child in psutil.Process().children()}
+    with running(load, 5) as processes:
+        answers = [processes.submit("wait") for _ in range(pieces)]
+        started = {
+            child.pid
+            for child in psutil.Process().children()
+            if "resource_tracker" not in " ".join(child.cmdline())
+        }
+        assert len(started - before) == expected
+        for answer in answers:
+            answer.result()
+
+
 def test_processes_end_in_the_midst_of_their_work() -> None:
     started = time.monotonic()
 
