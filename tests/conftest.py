@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so before any test
 
 from affectlib.classifier import AffectClassifier
-from affectlib.model.artifacts import Artifact, load_artifact
+from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
 from affectlib.model.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
@@ -131,8 +131,8 @@ def describe(folder: Path, **changes: Any) -> dict[str, Any]:
     names = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
     files = [folder / name for name in names if (folder / name).exists()]
     point = {"sensitivity": 0.8, "specificity": 0.99}
-    return {
-        "format": 1,
+    values = {
+        "format": 2,
         "name": "tiny",
         "version": "0.0.1",
         "languages": ["en"],
@@ -148,7 +148,8 @@ def describe(folder: Path, **changes: Any) -> dict[str, Any]:
         },
         "cue_thresholds": dict.fromkeys(OUTPUTS[1:], 0.5),
         "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
-    } | changes
+    }
+    return with_digest(values | changes)
 
 
 def write_manifest(folder: Path, **changes: Any) -> Path:

@@ -4,7 +4,8 @@ An artifact is an ordinary transformers folder (``config.json``, ``model.safeten
 ``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
 (``model.int8.onnx``), a card (``README.md``, with its diagram ``reliability.svg``) and
 ``affect.json``: names, window layout, version of the text rules (1 if it names none), calibration,
-thresholds, and the SHA-256 of every file that is used. Nothing in it is pickled.
+thresholds, the SHA-256 of every file that is used, and that of its own content. Nothing in it is
+pickled.
 """
 
 from __future__ import annotations
@@ -44,8 +45,12 @@ __all__ = ["DEFAULT_MODEL", "Artifact", "bundled_models", "load_artifact", "save
 DEFAULT_MODEL = "affect-small"
 """The bundled model that is used if none is named."""
 
-_FORMAT = 2
-"""The highest that is read; 2 has a recalibration, which readers of 1 would pass over."""
+FORMAT = 2
+"""The format of ``affect.json``: the second has a digest of its own, and perhaps a recalibration,
+which readers of the first would pass over."""
+
+_DIGEST = "sha256"
+_CONFIG = "config.json"
 _MANIFEST = "affect.json"
 _UNHASHED = ("tokenizer_config.json", "README.md", "reliability.svg")
 _USUAL_CUE_THRESHOLD = 0.5
@@ -176,10 +181,28 @@ def load_artifact(
         raise ArtifactNotFoundError(f"{folder}: the folder is no artifact, it has no {_MANIFEST}")
     content = manifest.read_bytes()
     try:
-        return _parse(json.loads(content), folder, hashlib.sha256(content).hexdigest())
-    except (_ManifestError, ValueError) as error:
+        artifact = _parse(json.loads(content), folder, hashlib.sha256(content).hexdigest())
+        _require_order(artifact)
+        return artifact
+    except (_ManifestError, ValueError, RecursionError) as error:
         problem = error if isinstance(error, _ManifestError) else "it is no valid JSON"
         raise ArtifactCorruptError(f"{manifest}: {problem}; {_REMEDY}") from error
+
+
+def with_digest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``affect.json`` holds with the digest of it, by which damage is noticed.
+
+    Args:
+        values: The content; a digest in it is replaced.
+
+    Example:
+        >>> with_digest({"format": 2})["sha256"][:8]
+        '0b0a51ca'
+    """
+    content = {name: value for name, value in values.items() if name != _DIGEST}
+    # Of the values and not of the file, so that it may be laid out in another way.
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return content | {_DIGEST: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def save_artifact(
@@ -250,14 +273,17 @@ class _ManifestError(Exception):
 def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
     if not isinstance(values, dict):
         raise _ManifestError("expected an object")
+    digest = with_digest(values)[_DIGEST]
     version = _pop(values, "format", int)
-    if version > _FORMAT:
+    if version > FORMAT:
         raise _ManifestError(
-            f"made by a newer affectlib (format {version}, this one reads {_FORMAT}); "
+            f"made by a newer affectlib (format {version}, this one reads {FORMAT}); "
             "upgrade with: pip install -U affectlib"
         )
     if version < 1 or isinstance(version, bool):
-        raise _ManifestError(f'"format" must be a number from 1 to {_FORMAT}, not {version}')
+        raise _ManifestError(f'"format" must be a number from 1 to {FORMAT}, not {version}')
+    if version > 1 and _pop(values, _DIGEST, str) != digest:
+        raise _ManifestError(f'it was altered: "{_DIGEST}" is not that of its content')
     _check_text_rules(values.get("text_rules", 1))
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
@@ -312,6 +338,20 @@ def _check_text_rules(rules: Any) -> None:
             f"it learnt from text read by rules {rules}, and this affectlib reads by {TEXT_RULES}; "
             "use the affectlib that made it"
         )
+
+
+def _require_order(artifact: Artifact) -> None:
+    """Refuse outputs in another order than the model's configuration has them.
+
+    A configuration that is missing or damaged is named when it is used.
+    """
+    try:
+        config = json.loads((artifact.folder / _CONFIG).read_bytes())
+        names = {int(place): name for place, name in config["id2label"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return
+    if _CONFIG in artifact._hashes and tuple(names[i] for i in sorted(names)) != artifact.outputs:
+        raise _ManifestError(f'"outputs" are not those of {_CONFIG}, or stand in another order')
 
 
 def _cue_thresholds(values: dict[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, OutputExistsError
-from affectlib.model.artifacts import Artifact, save_artifact
+from affectlib.model.artifacts import FORMAT, Artifact, save_artifact, with_digest
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 
 __all__ = ["FEWEST", "Recalibrated", "recalibrate", "save_recalibrated"]
@@ -39,7 +39,6 @@ LEAST_FOUND = 3
 _FOLDS = 5
 _SPREAD_OF_SHIFT = 1.5
 _SPREAD_OF_LOG_SLOPE = 0.35
-_FORMAT = 2
 _TINY = 1e-9
 _MARGIN = 0.01
 _GRID = np.arange(-10.0, 10.0, 0.05)
@@ -172,7 +171,7 @@ def save_recalibrated(
         raise OutputExistsError(f"{target}: it exists; name another folder")
     values = json.loads((artifact.folder / "affect.json").read_bytes())
     values |= {
-        "format": max(_FORMAT, values["format"]),
+        "format": FORMAT,
         "name": name,
         "recalibration": asdict(found.line.after(artifact.recalibration)),
         "prevalence": found.prevalence,
@@ -190,7 +189,7 @@ def save_recalibrated(
             "emotional": found.positives,
         },
     }
-    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
     save_artifact(artifact, target, manifest=text, card=_card(artifact, found, name))
 
 

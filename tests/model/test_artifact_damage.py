@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError
-from affectlib.model.artifacts import load_artifact
+from affectlib.model.artifacts import bundled_models, load_artifact
+from affectlib.taxonomy import OUTPUTS
 from tests.conftest import write_manifest
 
 FILES = {
@@ -131,7 +133,7 @@ def test_manifest_of_another_format_is_named(folder, changes, named):
 def test_file_that_the_manifest_does_not_list_is_not_used(folder, name):
     values = json.loads((folder / "affect.json").read_text(encoding="utf-8"))
     del values["files"][name]
-    (folder / "affect.json").write_text(json.dumps(values), encoding="utf-8")
+    write_manifest(folder, **values)
     with pytest.raises(ArtifactCorruptError, match=f"lists no file '{name}'"):
         load(folder, FILES[name])
 
@@ -179,3 +181,62 @@ def test_code_in_the_folder_is_never_run(folder, tmp_path):
     with pytest.raises(ArtifactCorruptError, match="transformers cannot load it"):
         load(folder, "torch")
     assert not mark.exists()
+
+
+def test_no_flipped_bit_of_the_manifest_loads_with_another_content(tmp_path):
+    folder = bundled_models()["affect-small"]
+    shutil.copy(folder / "config.json", tmp_path)
+    content = (folder / "affect.json").read_bytes()
+    whole = load_artifact(folder)
+    loaded = 0
+    places = range(0, len(content), 5)
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        (tmp_path / "affect.json").write_bytes(flipped)
+        try:
+            found = load_artifact(tmp_path)
+        except ArtifactCorruptError:
+            continue
+        loaded += 1
+        assert replace(found, folder=folder, fingerprint=whole.fingerprint) == whole
+    assert loaded < len(places) // 10, "white space, and what else means the same"
+
+
+def test_a_manifest_may_be_laid_out_in_another_way(folder):
+    values = json.loads((folder / "affect.json").read_text(encoding="utf-8"))
+    text = json.dumps(dict(reversed(values.items())), indent=7)
+    (folder / "affect.json").write_text(text, encoding="utf-8")
+    assert load(folder, "onnx").artifact.name == "tiny-bert"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda values: values["operating_points"]["balanced"].update(message=0.4), "altered"),
+        (lambda values: values["outputs"].reverse(), "altered"),
+        (lambda values: values.pop("sha256"), '"sha256" is missing'),
+        (lambda values: values.update(sha256=3), '"sha256" has the wrong type'),
+        (lambda values: values.update(note="x"), "altered"),
+    ],
+)
+def test_a_manifest_that_was_altered_is_refused(folder, change, named):
+    values = json.loads((folder / "affect.json").read_text(encoding="utf-8"))
+    change(values)
+    (folder / "affect.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(ArtifactCorruptError, match=named):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_outputs_in_another_order_than_the_models_are_refused(folder, engine):
+    write_manifest(folder, outputs=[OUTPUTS[1], OUTPUTS[0], *OUTPUTS[2:]])
+    with pytest.raises(ArtifactCorruptError, match=r'"outputs" are not those of config\.json'):
+        load(folder, engine)
+
+
+def test_artifacts_of_the_first_format_are_still_read(folder):
+    values = json.loads((folder / "affect.json").read_text(encoding="utf-8"))
+    del values["sha256"]
+    (folder / "affect.json").write_text(json.dumps(values | {"format": 1}), encoding="utf-8")
+    assert load(folder, "onnx").artifact.name == "tiny-bert"

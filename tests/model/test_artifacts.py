@@ -13,7 +13,7 @@ from affectlib.errors import (
     OptionError,
 )
 from affectlib.model import artifacts
-from affectlib.model.artifacts import load_artifact, save_artifact
+from affectlib.model.artifacts import load_artifact, save_artifact, with_digest
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import WINDOWS, describe, write_manifest
@@ -113,6 +113,7 @@ def test_text_rules_that_are_not_named_are_the_first(folder, tiny_artifact):
 def test_missing_key_is_named(folder, key):
     values = describe(folder)
     del values[key]
+    values = values if key == "sha256" else with_digest(values)
     (folder / "affect.json").write_text(json.dumps(values))
     with pytest.raises(ArtifactCorruptError, match=f'affect.json: "{key}" is missing'):
         load_artifact(folder)

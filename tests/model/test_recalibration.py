@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from affectlib import AffectClassifier
 from affectlib.errors import ArtifactCorruptError, OptionError, OutputExistsError
-from affectlib.model.artifacts import Artifact, load_artifact
+from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
 from affectlib.model.recalibration import recalibrate, save_recalibrated
@@ -194,8 +194,8 @@ def test_the_folder_differs_in_decisions_alone(tiny_artifact: Artifact, fitted: 
     )
     changed = {key for key in new if new[key] != old.get(key)}
     assert changed == {
-        "format", "name", "recalibration", "prevalence", "operating_points", "measured",
-        "calibrated",
+        "name", "recalibration", "prevalence", "operating_points", "measured", "calibrated",
+        "sha256",
     }  # fmt: skip
     assert new["files"] == old["files"]
 
@@ -243,7 +243,8 @@ def test_a_damaged_line_is_said(fitted: Path) -> None:
     path = fitted / "affect.json"
     values = json.loads(path.read_text("utf-8"))
     for line in ({"intercept": 0.0}, {"intercept": 0.0, "slope": -1.0}, [1]):
-        path.write_text(json.dumps(values | {"recalibration": line}), encoding="utf-8")
+        changed = with_digest(values | {"recalibration": line})
+        path.write_text(json.dumps(changed), encoding="utf-8")
         with pytest.raises(ArtifactCorruptError, match="recalibration"):
             load_artifact(fitted)
 

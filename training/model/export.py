@@ -17,6 +17,7 @@ import onnx
 import torch
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
+from affectlib.model.artifacts import FORMAT, with_digest
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, base_model
@@ -26,7 +27,6 @@ from training.model.encoder import write_tokenizer_config
 from training.model.head import add_task, without_task
 from training.model.quantize import quantize_embeddings, quantize_matrix_products
 
-FORMAT = 1
 MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
 
 
@@ -61,7 +61,7 @@ def export(
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
     description = describe(recipe, calibration, measured)
     description["files"] = {name: sha256(folder / name) for name in MODEL_FILES}
-    text = json.dumps(description, indent=1, ensure_ascii=False)
+    text = json.dumps(with_digest(description), indent=1, ensure_ascii=False)
     (folder / "affect.json").write_text(text + "\n", encoding="utf-8")
 
 
