@@ -22,6 +22,15 @@ __all__ = ["AnalysisWarning", "TableError"]
 KEYS = ("conversation_id", "record")
 TIMES = ("timestamp", "started_at")
 _TEXTS = ("conversation_id", "user_id", "role", "status", "error", "label")
+_NUMBERS = (
+    "probability",
+    "adjusted",
+    "rate",
+    "user_messages",
+    "assistant_messages",
+    "truncated_tokens",
+    *CUES,
+)
 _CUE_THRESHOLD = 0.5
 _MERGED = "conversations cannot be told apart"
 _REMEDY = (
@@ -176,20 +185,27 @@ def table(frame: Any, name: str) -> Table:
 
 
 def labels_table(frame: Any, name: str = "labels") -> Labels:
-    """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN of cues null.
+    """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN null.
+
+    Columns that begin with an underscore are left out; such names are for what is computed.
 
     Raises:
         InputTypeError: It is no frame.
-        TableError: A time cannot be read.
+        TableError: A time cannot be read, or a column is of another type than its name says.
     """
     source = table(frame, name)
     schema = source.rows.collect_schema()
-    rows = source.rows
+    _require_types(source, schema)
+    rows = source.rows.drop([column for column in schema if column.startswith("_")])
     if "status" in schema:
         rows = rows.filter(pl.col("status").is_null() | (pl.col("status") == "ok"))
     rows = rows.with_columns(
         *(as_text(column, schema[column]) for column in _TEXTS if column in schema),
-        *(pl.col(cue).fill_nan(None) for cue in CUES if cue in schema and schema[cue].is_float()),
+        *(
+            pl.col(column).fill_nan(None)
+            for column in (*CUES, "probability", "adjusted", "rate")
+            if column in schema and schema[column].is_float()
+        ),
     )
     for column in TIMES:
         if column in schema:
@@ -197,6 +213,15 @@ def labels_table(frame: Any, name: str = "labels") -> Labels:
     return Labels(
         rows, name, source.restore, "message" if "message" in schema.names() else "conversation"
     )
+
+
+def _require_types(source: Table, schema: pl.Schema) -> None:
+    """Refuse columns of labels that hold no single values, or no numbers where those are meant."""
+    for column in (*_TEXTS, *_NUMBERS):
+        if column in schema and schema[column].is_nested():
+            raise TableError(f"{source.name}, {column}: expected single values, got lists")
+    present = (name for name in _NUMBERS if name in schema and schema[name] != pl.Null)
+    require_numbers(source, present)
 
 
 def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
@@ -305,8 +330,14 @@ def _unreadable_time(name: str, column: str) -> TableError:
 
 
 def group_columns(by: str | Sequence[str] | None) -> list[str]:
-    """Return the names in a ``by=`` as a list."""
-    return [] if by is None else [by] if isinstance(by, str) else list(by)
+    """Return the names in a ``by=`` as a list, each once.
+
+    Raises:
+        OptionError: It holds no names.
+    """
+    if by is not None and not isinstance(by, str | Sequence):
+        raise OptionError(f"by: expected names of columns, got {type(by).__name__}")
+    return [] if by is None else [by] if isinstance(by, str) else [*dict.fromkeys(by)]
 
 
 def decile(values: pl.Expr) -> pl.Expr:
@@ -349,7 +380,7 @@ def check_confidence(confidence: float) -> None:
     Raises:
         OptionError: It is not between 0 and 1.
     """
-    if not 0 < confidence < 1:
+    if not isinstance(confidence, int | float) or not 0 < confidence < 1:
         raise OptionError(f"confidence must be more than 0 and less than 1, got {confidence}")
 
 
@@ -384,13 +415,15 @@ def numbers(values: pl.Series) -> NDArray[np.float64]:
 
 
 def require_numbers(source: Table, names: Iterable[str]) -> None:
-    """Refuse columns of something else than numbers.
+    """Refuse columns of something else than numbers, or of infinite ones.
 
     Raises:
         TableError: There is one; if it is text, the error names the first row without a number.
     """
     kinds = source.rows.collect_schema()
     for name in names:
+        if kinds[name].is_float() and source.collect(name)[name].is_infinite().any():
+            raise TableError(f"{source.name}, {name}: there are infinite values; leave them empty")
         if kinds[name].is_numeric() or kinds[name] == pl.Boolean:
             continue
         place = ""

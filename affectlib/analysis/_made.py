@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["known_accuracy", "known_thresholds", "made_with", "model_name", "remember"]
 
 _KEY = b"affectlib"
+_FIELDS = ("model", "model_version", "fingerprint", "operating_point")
 _REMEMBERED = "_affectlib_made_with"
 
 
@@ -26,8 +27,19 @@ def remember(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
     """Keep with a lazy frame what its Parquet file says of its making."""
     from pyarrow.parquet import read_schema
 
-    setattr(rows, _REMEMBERED, json.loads((read_schema(file).metadata or {}).get(_KEY, "{}")))
+    setattr(rows, _REMEMBERED, _parsed(read_schema(file).metadata))
     return rows
+
+
+def _parsed(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, str]:
+    """Return what a file says of its making, nothing if that is damaged or by somebody else."""
+    try:
+        found = json.loads((metadata or {}).get(_KEY, b"{}"))
+        made = {name: found.get(name, "") for name in _FIELDS}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+    sound = all(isinstance(value, str) for value in made.values())
+    return made if sound and made["model"] else {}
 
 
 def made_with(labels: Any) -> Mapping[str, Any]:
@@ -39,7 +51,7 @@ def made_with(labels: Any) -> Mapping[str, Any]:
     """
     found = getattr(labels, _REMEMBERED, None)
     if found is None and type(labels).__module__.partition(".")[0] == "pyarrow":
-        found = json.loads((labels.schema.metadata or {}).get(_KEY, "{}"))
+        found = _parsed(labels.schema.metadata)
     return found or {}
 
 

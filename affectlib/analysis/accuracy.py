@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Accuracy", "measured_accuracy"]
 
+_MOST = 10**15
+
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
@@ -31,8 +33,9 @@ class Accuracy:
 
     def __post_init__(self) -> None:
         """Refuse counts that are negative, or none of one kind."""
-        if min(asdict(self).values()) < 0:
-            raise OptionError("the counts of an accuracy must not be negative")
+        counts = asdict(self).values()
+        if not all(isinstance(n, int | float) and 0 <= n <= _MOST for n in counts):
+            raise OptionError(f"the counts of an accuracy must lie between 0 and {_MOST:,}")
         if not self.positives or not self.negatives:
             raise OptionError("an accuracy needs emotional conversations and others")
 

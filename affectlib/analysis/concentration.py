@@ -11,7 +11,14 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from affectlib.analysis._frames import Table, TableError, check_confidence, table
+from affectlib.analysis._frames import (
+    Table,
+    TableError,
+    check_confidence,
+    numbers,
+    require_numbers,
+    table,
+)
 from affectlib.errors import OptionError
 
 __all__ = ["concentration", "lorenz"]
@@ -122,10 +129,8 @@ def lorenz(users: Any, *, of: str = "charged_turns", points: int = 101, min_user
 
 
 def _counts(source: Table, name: str) -> _Floats:
-    values = source.collect(name)[name].drop_nulls()
-    if not values.dtype.is_numeric():
-        raise TableError(f"{source.name}, {name}: expected numbers, got {values.dtype}")
-    counts = values.cast(pl.Float64).to_numpy()
+    require_numbers(source.require([name]), [name])
+    counts = numbers(source.collect(name)[name])
     if (counts < 0).any():
         raise TableError(f"{source.name}, {name}: there are negative values")
     if not counts.sum():

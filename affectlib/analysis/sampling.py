@@ -15,6 +15,7 @@ from affectlib.errors import OptionError
 __all__ = ["sample"]
 
 _EVEN = 0.5
+_SEEDS = 2**63
 _LEAST_IN_STRATUM = 5
 
 
@@ -43,7 +44,7 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
         What the classifier found is left out, so that it does not lead whoever fills it in.
 
     Raises:
-        OptionError: `n` or `strata` is below 1.
+        OptionError: `n` or `strata` is below 1, `seed` below 0, or one is no whole number.
         TableError: A column is missing, a probability is not between 0 and 1, or rows cannot be
             told apart.
         InputTypeError: `labels` is no frame.
@@ -54,9 +55,9 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
         >>> drawn.columns, len(drawn)
         (['record', 'conversation_id', 'weight', 'gold'], 100)
     """
-    for name, value in (("n", n), ("strata", strata)):
-        if value < 1:
-            raise OptionError(f"{name} must be at least 1, got {value}")
+    for name, value, least in (("n", n, 1), ("strata", strata, 1), ("seed", seed, 0)):
+        if not hasattr(value, "__index__") or not least <= value < _SEEDS:
+            raise OptionError(f"{name} must be a whole number from {least}, got {value!r:.40}")
     source = labels_table(labels).labelled()
     source.require(["probability"])
     keys = id_columns(source.columns)

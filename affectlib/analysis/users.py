@@ -129,8 +129,8 @@ def _check_options(usage: str, zone: str, rate: float) -> None:
     if not 0 < rate < 1:
         raise OptionError("false_discovery_rate must lie between 0 and 1")
     try:
-        pl.Series([0]).cast(pl.Datetime("us", zone))
-    except pl.exceptions.PolarsError:
+        pl.Series([0]).cast(pl.Datetime("us", zone or "None"))
+    except (pl.exceptions.PolarsError, TypeError):
         raise OptionError(f"unknown time_zone {zone!r}; use one such as Europe/Paris") from None
 
 

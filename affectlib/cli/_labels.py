@@ -26,6 +26,8 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
     Args:
         files: The files, by what errors call their tables.
     """
+    from polars.exceptions import PolarsError
+
     from affectlib.analysis import TableError
 
     try:
@@ -35,6 +37,11 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
             if path is not None and str(error).startswith((f"{name}:", f"{name},")):
                 error.add_note(f"{name} is {path}")
         raise
+    except PolarsError as error:
+        named = ", ".join(path for path in files.values() if path is not None)
+        raise TableError(
+            f"{named}: a table cannot be read; it is damaged, or a column holds what it cannot"
+        ) from error
 
 
 def model_of(path: str) -> str | None:
