@@ -41,6 +41,7 @@ NAMES = {
     "WindowText",
     "WordExplanation",
     "WordShare",
+    "SourceChangedError",
     "WorkerError",
     "__version__",
     "label_file",
