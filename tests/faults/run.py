@@ -1,0 +1,171 @@
+"""Fail the n-th step to the disk of a command."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from affectlib.corpus.label_file import label_file
+from affectlib.errors import AffectlibError
+from affectlib.formats import _atomic, read_conversations
+from affectlib.formats.canonical import write_conversations
+from tests.fake_classifier import FakeClassifier
+
+CALLS = ("fsync", "replace", "rename", "mkdir", "unlink", "remove", "chmod")
+"""Functions of `os` that fail; to these come the opening and writing of files."""
+
+PROBLEMS = (errno.ENOSPC, errno.EIO)
+
+
+class Disk:
+    """A disk of which one step fails.
+
+    Attributes:
+        steps: How many steps were taken.
+    """
+
+    def __init__(self, failing: int, problem: int, lasting: bool) -> None:
+        self.steps = 0
+        self._failing = failing
+        self._problem = problem
+        self._lasting = lasting
+
+    def step(self) -> None:
+        """Take a step, or fail: once, or from now on."""
+        self.steps += 1
+        if self.steps == self._failing or (self._lasting and self.steps > self._failing):
+            raise OSError(self._problem, os.strerror(self._problem))
+
+
+class _File(io.BufferedIOBase):
+    """A file of which each write is a step."""
+
+    def __init__(self, file: Any, disk: Disk) -> None:
+        self._file, self._disk = file, disk
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._disk.step()
+        return int(self._file.write(data))
+
+    def flush(self) -> None:
+        if not self._file.closed:
+            self._file.flush()
+
+    def fileno(self) -> int:
+        return int(self._file.fileno())
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+@contextmanager
+def failing(number: int, problem: int, *, lasting: bool) -> Iterator[Disk]:
+    """Let the n-th step fail while the block lasts, or all from the n-th on."""
+    disk = Disk(number, problem, lasting)
+
+    def wrapped(call: Callable[..., Any]) -> Callable[..., Any]:
+        def stepping(*arguments: Any, **options: Any) -> Any:
+            disk.step()
+            return call(*arguments, **options)
+
+        return stepping
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, wrapped(getattr(os, name)))
+        opened = wrapped(_atomic.open_private)
+        for module in (_atomic, "affectlib.corpus.output"):
+            place = f"{module}.open_private" if isinstance(module, str) else None
+            replacement = lambda path: _File(opened(path), disk)  # noqa: E731
+            if place is None:
+                patch.setattr(module, "open_private", replacement)
+            else:
+                patch.setattr(place, replacement)
+        yield disk
+
+
+def source(folder: Path, records: int) -> Path:
+    """Write transcripts, and return their file."""
+    path = folder / "in.jsonl"
+    with path.open("w") as file:
+        for number in range(records):
+            messages = [{"role": "user", "content": ("so sad", "csv")[number % 2]}]
+            file.write(json.dumps({"id": str(number), "messages": messages}) + "\n")
+    return path
+
+
+def _label(src: Path, dst: Path, resume: bool) -> None:
+    label_file(src, dst, classifier=FakeClassifier(), level="both", resume=resume)  # type: ignore[arg-type]
+
+
+def _convert(src: Path, dst: Path, resume: bool) -> None:
+    write_conversations(read_conversations(src), dst, overwrite=resume)
+
+
+COMMANDS: dict[str, tuple[Callable[[Path, Path, bool], None], str]] = {
+    "label to Parquet": (_label, "out.parquet"),
+    "label to CSV": (_label, "out.csv"),
+    "label to JSON Lines": (_label, "out.jsonl"),
+    "label to a folder": (_label, "out"),
+    "convert": (_convert, "out.jsonl"),
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of an output; the manifest, which has no rows, only by name."""
+    return {
+        path.relative_to(folder).as_posix(): b"" if "manifest" in path.name else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".lock")
+    }
+
+
+def fail_every_step(name: str, src: Path, folder: Path, *, lasting: bool) -> int:
+    """Fail each step of a command in turn; returns how many there are.
+
+    After each, the command is run again as a user would, to resume; then its output must be that of
+    a run that nothing stopped. What a failed run leaves under the output's name must be that too.
+    """
+    command, target = COMMANDS[name]
+    whole = folder / "whole"
+    whole.mkdir()
+    command(src, whole / target, False)
+    expected = contents(whole)
+    number = 0
+    while True:
+        number += 1
+        place = folder / "place"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        with failing(number, PROBLEMS[number % 2], lasting=lasting) as disk:
+            try:
+                command(src, place / target, False)
+                ended = True
+            except (OSError, AffectlibError):
+                ended = False
+        if ended:
+            assert contents(place) == expected, f"{name}, step {number}: it ended, but wrongly"
+            if disk.steps < number:
+                return number - 1
+            continue
+        left = place / target
+        if left.is_file():
+            assert left.read_bytes() == expected[target], f"{name}, step {number}: half an output"
+        command(src, place / target, True)
+        assert contents(place) == expected, f"{name}, step {number}: resumed to something else"

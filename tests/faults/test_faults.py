@@ -1,0 +1,26 @@
+"""A slice of ``python -m tests.faults``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from affectlib.corpus import label_file
+from tests.faults.run import COMMANDS, fail_every_step, source
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_whatever_step_to_the_disk_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, lasting: bool
+) -> None:
+    monkeypatch.setattr(label_file, "_SHARD", 4)
+    steps = fail_every_step(name, source(tmp_path, 6), tmp_path, lasting=lasting)
+    assert steps >= (4 if name == "convert" else 20)
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_whatever_step_of_a_conversion_fails(tmp_path: Path, lasting: bool) -> None:
+    assert fail_every_step("convert", source(tmp_path, 6), tmp_path, lasting=lasting) >= 4
