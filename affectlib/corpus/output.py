@@ -212,7 +212,10 @@ class _Parquet:
                 waiting = []
 
     def close(self) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:  # else it tries again when it is collected, and prints that it cannot
+            self._writer.is_open = False
 
 
 class _JsonLines:
