@@ -297,8 +297,8 @@ class _Source:
         name = os.fspath(src)
         _refuse_source(name, layout)
         stamps = stamps_of(name)
-        items = read_conversations(name, options, report=report)
-        return cls(name, items, inspect_source(name), stamps=stamps)
+        read = read_conversations(name, options, report=report)
+        return cls(name, read, inspect_source(name), stamps=stamps)
 
     def require_unchanged(self) -> None:
         """Refuse a file that was written to while it was read; see `SourceChangedError`."""
