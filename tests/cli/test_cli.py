@@ -377,15 +377,16 @@ def test_the_bar_moves_within_a_long_conversation(
     original = FakeClassifier._outcome
 
     def outcome(self: FakeClassifier, item: Any, on_error: str) -> Any:
-        self.windows_run = 1234  # as an engine does that reads on and on
-        time.sleep(0.3)
+        for _ in range(8):  # as an engine does that reads on and on
+            self.windows_run += 100
+            time.sleep(0.06)
         return original(self, item, on_error)
 
     monkeypatch.setattr(command, "_TICK", 0.05)
     monkeypatch.setattr(FakeClassifier, "_outcome", outcome)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     cli.main(["label", str(source(tmp_path, record("x"))), "-o", str(tmp_path / "out.csv")])
-    assert "1,234 messages of the next ones" in capsys.readouterr().err
+    assert "00 messages of the next ones" in capsys.readouterr().err
 
 
 def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) -> None:
