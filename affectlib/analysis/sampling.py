@@ -57,7 +57,9 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
     """
     for name, value, least in (("n", n, 1), ("strata", strata, 1), ("seed", seed, 0)):
         if not hasattr(value, "__index__") or not least <= value < _SEEDS:
-            raise OptionError(f"{name} must be a whole number from {least}, got {value!r:.40}")
+            raise OptionError(
+                f"{name} must be at least {least}, and a whole number, got {value!r:.40}"
+            )
     source = labels_table(labels).labelled()
     source.require(["probability"])
     keys = id_columns(source.columns)
