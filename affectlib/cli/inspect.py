@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from affectlib.cli._options import Commands
+from affectlib.cli._options import Commands, model_options
 from affectlib.cli._reading import input_options, read_options, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, say
 from affectlib.conversation import Conversation
 from affectlib.errors import MissingExtraError
+from affectlib.model.artifacts import DEFAULT_MODEL, load_artifact
+from affectlib.model.reference import Comparison
 
 if TYPE_CHECKING:
     from affectlib.formats import ReadReport
@@ -28,7 +30,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     inspect = commands.add_parser(
         "inspect",
-        parents=[input_options()],
+        parents=[model_options(), input_options()],
         help="say what is in a collection of transcripts, without its text",
     )
     inspect.add_argument(
@@ -61,12 +63,18 @@ def _inspect(arguments: argparse.Namespace) -> int:
     items = read_conversations(arguments.input, read_options(arguments), report=report)
     # Where standard output is JSON, nothing else may stand in it.
     stream = sys.stderr if arguments.json else sys.stdout
-    found = inspect_conversations(_shown(items, arguments.show_text, stream), detect=detect)
+    comparison = Comparison.of(load_artifact(arguments.model or DEFAULT_MODEL))
+    shown = _compared(_shown(items, arguments.show_text, stream), comparison)
+    found = inspect_conversations(shown, detect=detect)
+    unlike = None if comparison is None else comparison.line()
     if arguments.json:
-        say(json.dumps(report.to_dict() | found.to_dict(), ensure_ascii=False))
+        facts = report.to_dict() | found.to_dict() | {"unlike": unlike}
+        say(json.dumps(facts, ensure_ascii=False))
     else:
         for line in filter(None, _lines(found, report)):
             say(line)
+        if unlike is not None:
+            say(f"note: {unlike}")
     return SOME_FAILED if found.failures else DONE
 
 
@@ -82,6 +90,15 @@ def _shown(
                 text = " ".join(message.content.split())
                 shown = f"{text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}"
                 say(f"{message.role}: {shown}", stream)
+        yield item
+
+
+def _compared(
+    items: Iterable[Conversation | ConversationFailure], comparison: Comparison | None
+) -> Iterator[Conversation | ConversationFailure]:
+    for item in items:
+        if comparison is not None and isinstance(item, Conversation):
+            comparison.likeness.add(item)
         yield item
 
 

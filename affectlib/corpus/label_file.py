@@ -51,6 +51,7 @@ from affectlib.errors import (
 )
 from affectlib.formats import ReadOptions, ReadReport, Tally, read_conversations
 from affectlib.formats.options import with_deprecated
+from affectlib.model.reference import Comparison
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class LabelSummary:
         empty: Records in which no user wrote anything; their rows have status ``empty``. They are
             normal in exports, and not among `failed`.
         not_kept: Names in `keep` of which no record of this run had a value.
+        unlike: In what the transcripts look unlike those that the model was measured on, None if
+            they look alike or the model does not say. Of what was read in this call.
     """
 
     conversations: int
@@ -107,6 +110,7 @@ class LabelSummary:
     skipped: Mapping[str, int] = field(default_factory=dict)
     empty: int = 0
     not_kept: tuple[str, ...] = ()
+    unlike: str | None = None
 
     @property
     def emotional_share(self) -> float:
@@ -233,6 +237,7 @@ def label_file(
         run = _Run(
             source, target, label, on_error, tell, report, tuple(options.keep), progress is True
         )
+        run.compare_with(classifier)
         if layout is None:
             return run.to_standard_output(StandardOutput(schemas[levels[0]]), levels[0])
         made_by: dict[str, Any] = {
@@ -322,6 +327,10 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
     resumed: int = 0
     repaired: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+
+    def compare_with(self, classifier: AffectClassifier) -> None:
+        self.comparison = Comparison.of(classifier.artifact)
 
     def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:
         counts = self._begin(Counts())
@@ -332,7 +341,7 @@ class _Run:
         finally:
             output.flush()
         self.source.require_unchanged()
-        return self.summary(counts)
+        return self.summary(counts, done=True)
 
     def to_shards(self, shards: Shards) -> LabelSummary:
         counts = shards.counts
@@ -355,9 +364,11 @@ class _Run:
                 remedy = "" if lost else ", and can be resumed"
                 error.add_note(f"what was labelled until then is in {kept}{remedy}")
             raise
-        return self.summary(counts)
+        return self.summary(counts, done=True)
 
-    def summary(self, counts: Counts, *, finished_before: bool = False) -> LabelSummary:
+    def summary(
+        self, counts: Counts, *, finished_before: bool = False, done: bool = False
+    ) -> LabelSummary:
         return LabelSummary(
             counts.conversations,
             counts.emotional,
@@ -375,6 +386,7 @@ class _Run:
             _counts(self.report.skipped),
             counts.empty,
             tuple(name for name in self.keep if name not in self.kept),
+            self.comparison.line() if self.comparison is not None and done else None,
         )
 
     def _expected(self) -> int | None:
@@ -386,6 +398,9 @@ class _Run:
     def _count(self, counts: Counts, labelled: Labelled) -> Counts:
         if labelled.conversation is not None:
             self.kept |= labelled.conversation.metadata.keys() & {*self.keep}
+        if self.comparison is not None and labelled.conversation is not None:
+            found = getattr(labelled.outcome, "probability", None)
+            self.comparison.likeness.add(labelled.conversation, found)
         return self._tell(counts + labelled.counts())
 
     def _begin(self, counts: Counts) -> Counts:

@@ -36,6 +36,7 @@ from affectlib.model.calibration import (
     Recalibration,
 )
 from affectlib.model.hub import HUB_ID, download
+from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
@@ -80,6 +81,7 @@ class Artifact:
         description: What else it says of itself, such as languages and base model.
         fingerprint: SHA-256 of ``affect.json``, which holds those of the other files.
         recalibration: What a user's own labels made of its probabilities.
+        reference: What the transcripts that it was measured on look like, None if it does not say.
     """
 
     folder: Path
@@ -95,6 +97,7 @@ class Artifact:
     fingerprint: str
     _hashes: Mapping[str, str] = field(repr=False)
     recalibration: Recalibration = field(default_factory=Recalibration)
+    reference: Reference | None = field(default=None, repr=False)
 
     def file(self, name: str) -> Path:
         """Return the path of one of its files, after checking that it is unaltered.
@@ -318,6 +321,7 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         recalibration=_build(
             Recalibration, values.pop("recalibration", asdict(Recalibration())), "recalibration"
         ),
+        reference=Reference.read(values.pop("reference", None)),
         fingerprint=fingerprint,
         _hashes=MappingProxyType(hashes),
         description=MappingProxyType(values),

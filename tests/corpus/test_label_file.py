@@ -135,6 +135,7 @@ def test_conversation_rows(tmp_path: Path) -> None:
         "dropped": {"not_text": 1},
         "empty": 1,
         "not_kept": [],
+        "unlike": None,
         "skipped": {},
         "emotional_share": summary.emotional_share,
     }

@@ -18,6 +18,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
 from affectlib.model.artifacts import FORMAT, with_digest
+from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, base_model
@@ -36,6 +37,7 @@ def export(
     calibration: Calibration,
     measured: Mapping[str, Any],
     folder: Path,
+    reference: Reference | None = None,
 ) -> None:
     """Write the artifact.
 
@@ -45,6 +47,7 @@ def export(
         calibration: What is folded into the head, and the thresholds.
         measured: What the thresholds gave (`training.evaluation.judged.measured`).
         folder: Where the artifact goes; replaced if it is there.
+        reference: What the transcripts that it is measured on look like.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -59,7 +62,7 @@ def export(
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     # Exported is what the fp16 file holds, so that both engines start from one set of weights.
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
-    description = describe(recipe, calibration, measured)
+    description = describe(recipe, calibration, measured, reference)
     description["files"] = {name: sha256(folder / name) for name in MODEL_FILES}
     text = json.dumps(with_digest(description), indent=1, ensure_ascii=False)
     (folder / "affect.json").write_text(text + "\n", encoding="utf-8")
@@ -75,7 +78,10 @@ def fold_calibration(model: Any, calibration: Calibration) -> None:
 
 
 def describe(
-    recipe: Recipe, calibration: Calibration, measured: Mapping[str, Any]
+    recipe: Recipe,
+    calibration: Calibration,
+    measured: Mapping[str, Any],
+    reference: Reference | None = None,
 ) -> dict[str, Any]:
     """Return what ``affect.json`` holds, less the hashes of the files."""
     return {
@@ -98,6 +104,7 @@ def describe(
         },
         "measured": dict(measured),
         "recipe": recipe.digest(),
+        **({} if reference is None else {"reference": reference.to_dict()}),
     }
 
 
