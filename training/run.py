@@ -44,8 +44,8 @@ def _train(recipe: Recipe, data: Path | None) -> Any:
 
 def _export(recipe: Recipe, data: Path | None) -> Any:
     from affectlib.model.encoding import WindowEncoder
-    from affectlib.model.reference import reference_of
     from training.evaluation.judged import judge, measured
+    from training.evaluation.likeness import reference_for
     from training.evaluation.scoring import TrainedModel, dev_conversations, score
     from training.model.calibrate import fit
     from training.model.export import describe, export
@@ -56,11 +56,7 @@ def _export(recipe: Recipe, data: Path | None) -> Any:
     scored = score(conversations, encoder, TrainedModel(folder))
     calibration = fit(scored, recipe.calibrate)
     counts = measured(judge(scored, recipe.calibrate), recipe.calibrate.specificity)
-    real = [s for s in scored if s.real] or scored
-    reference = reference_of(
-        (s.labelled.source, s.labelled.conversation, calibration.conversation_probability(s))
-        for s in real
-    )
+    reference = reference_for(scored, calibration, recipe.languages)
     export(recipe, folder, calibration, counts, recipe.folder / "artifact", reference)
     return describe(recipe, calibration, counts)["operating_points"]
 
