@@ -66,6 +66,7 @@ with requires_extra("analysis"):
     from affectlib.analysis._frames import AnalysisWarning, TableError
     from affectlib.analysis.accuracy import Accuracy, measured_accuracy
     from affectlib.analysis.agreement import agreement, majority
+    from affectlib.analysis.annotate import Annotation, AnnotationError, Endpoint, annotate
     from affectlib.analysis.association import associate
     from affectlib.analysis.calibration import calibration
     from affectlib.analysis.concentration import concentration, lorenz
@@ -86,11 +87,15 @@ __all__ = [
     "NOT_A_CAUSE",
     "Accuracy",
     "AnalysisWarning",
+    "Annotation",
+    "AnnotationError",
+    "Endpoint",
     "Instrument",
     "Population",
     "Report",
     "TableError",
     "agreement",
+    "annotate",
     "annotation_page",
     "associate",
     "calibrate",

@@ -28,6 +28,8 @@ _EMOTIONAL = (EMOTIONAL, "yes", "oui", "true", *_ONE)
 _TASK = (TASK, "no", "non", "false", "0", "0.0")
 _OPEN = ("", "unsure", "?", "na")
 _HIGH = ("2", "2.0", "3", "3.0")
+MODEL_PREFIX = "model:"
+"""Begins the name of an annotator that is no person."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
 
 
@@ -46,6 +48,13 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
         AnalysisWarning: Rows have no answer, or 1 is among the answers, which may be a charge.
     """
     sheet.require([column])
+    if models := model_annotators(sheet):
+        warnings.warn(
+            f"{sheet.name}: answers are of {' and '.join(models)}, not of people; compare them "
+            "with a sheet that a person filled (affectlib agreement)",
+            AnalysisWarning,
+            stacklevel=3,
+        )
     answers = pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
     found = sheet.rows.select(answers.unique()).collect()[column].drop_nulls().to_list()
     unknown = [answer for answer in found if answer not in (*_EMOTIONAL, *_TASK, *_OPEN)]
@@ -80,6 +89,21 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
             stacklevel=3,
         )
     return known.filter(pl.col(column).is_not_null())
+
+
+def model_annotators(sheet: Table) -> list[str]:
+    """Return which language models, and with which prompts, gave answers of a sheet."""
+    if "annotator" not in sheet.columns:
+        return []
+    names = ["annotator", *(["prompt"] if "prompt" in sheet.columns else [])]
+    found = sheet.rows.select(pl.col(names).cast(pl.String)).unique().collect()
+    found = found.filter(pl.col("annotator").str.starts_with(MODEL_PREFIX)).sort(names)
+    return [
+        " with prompt ".join(
+            filter(None, [f"the model {row[0].removeprefix(MODEL_PREFIX)}", *row[1:]])
+        )
+        for row in found.rows()
+    ]
 
 
 def id_columns(shared: Collection[str]) -> list[str]:

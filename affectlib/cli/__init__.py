@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from affectlib._version import __version__
 from affectlib.cli import (
     agreement,
+    annotate,
     calibrate,
     convert,
     evaluate,
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         inspect,
         convert,
         sample,
+        annotate,
         prevalence,
         evaluate,
         calibrate,

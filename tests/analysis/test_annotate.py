@@ -1,0 +1,367 @@
+"""A sheet filled in by a language model, tried against a stand-in that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from affectlib import cli, read_conversations
+from affectlib.analysis import (
+    AnalysisWarning,
+    AnnotationError,
+    Endpoint,
+    TableError,
+    agreement,
+    annotate,
+    prevalence,
+    sample,
+)
+from affectlib.analysis.annotate import estimate, prompt_digest
+from affectlib.errors import OptionError, ResumeError
+
+pytestmark = pytest.mark.loopback
+CHATS = 24
+
+
+class StandIn:
+    """An endpoint that answers charge 3 where a user says "sad", and misbehaves as it is told.
+
+    Attributes:
+        trouble: What to do on each of the first requests for a conversation, by name.
+        asked: The bodies of all requests.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: list[str] = []
+        self.asked: list[dict[str, Any]] = []
+        self.keys: set[str | None] = set()
+        self.tries: Counter[str] = Counter()
+        self.running = self.most = 0
+        self.lock = threading.Lock()
+        stand_in = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                with stand_in.lock:
+                    stand_in.asked.append(body)
+                    stand_in.keys.add(self.headers.get("authorization"))
+                    question = body["messages"][1]["content"]
+                    number = stand_in.tries[question]
+                    stand_in.tries[question] += 1
+                    stand_in.running += 1
+                    stand_in.most = max(stand_in.most, stand_in.running)
+                trouble = stand_in.trouble[number] if number < len(stand_in.trouble) else ""
+                status, text = stand_in.answer(trouble, question, body)
+                with stand_in.lock:
+                    stand_in.running -= 1
+                self.send_response(status)
+                if trouble == "429":
+                    self.send_header("retry-after", "0.05")
+                content = text.encode()
+                # A cut answer promises more than it holds.
+                self.send_header("content-length", str(len(content) + 40 * (trouble == "cut off")))
+                self.end_headers()
+                self.wfile.write(content)
+                if trouble == "cut off":
+                    self.close_connection = True
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+
+    def answer(self, trouble: str, question: str, body: dict[str, Any]) -> tuple[int, str]:
+        if trouble == "slow":
+            time.sleep(0.6)
+        if trouble.isdigit():
+            return int(trouble), "nothing to see"
+        if trouble == "no schema" and body.get("response_format", {}).get("type") == "json_schema":
+            return 400, "unknown response_format"
+        said = {
+            "cut JSON": '{"charge": ',
+            "wrong label": '{"charge": 7}',
+            "words": "This chat is quite sad.",
+            "true": '{"charge": true}',
+            "fenced": 'Sure:\n```json\n{"charge": "3"}\n```'
+            if "sad" in question
+            else '{"charge": "0"}',
+        }.get(trouble, json.dumps({"charge": 3 if "sad" in question else 0}))
+        reply = json.dumps({"choices": [{"message": {"content": said}}]})
+        return 200, {"empty": "", "cut off": reply[:20], "no choices": "{}"}.get(trouble, reply)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    found = StandIn()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Transcripts, of which every third is sad, and a sheet."""
+    rows = [
+        {
+            "id": f"c{place}",
+            "messages": [
+                {"role": "user", "content": f"{'sad' if place % 3 == 0 else 'csv'} secret-{place}"},
+                {"role": "assistant", "content": "I see."},
+            ],
+        }
+        for place in range(CHATS)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "chats.jsonl").write_text(text, encoding="utf-8")
+    labels = pl.DataFrame(
+        {
+            "conversation_id": [row["id"] for row in rows],
+            "record": range(CHATS),
+            "label": ["emotional" if place % 3 == 0 else "task" for place in range(CHATS)],
+            "probability": [0.9 if place % 3 == 0 else 0.1 for place in range(CHATS)],
+        }
+    )
+    labels.write_csv(tmp_path / "labels.csv")
+    sample(labels, CHATS, seed=1).write_csv(tmp_path / "sheet.csv")
+    return tmp_path
+
+
+def sheet_of(files: Path) -> pl.DataFrame:
+    return pl.read_csv(files / "sheet.csv")
+
+
+def fill(files: Path, stand_in: StandIn, **options: Any) -> Any:
+    settings: dict[str, Any] = {"timeout": 30.0, "pause": 0.01}
+    settings |= {name: options.pop(name) for name in ("timeout", "tries") if name in options}
+    with Endpoint(stand_in.url, "tiny-llm", **settings) as endpoint:
+        chats = read_conversations(files / "chats.jsonl")
+        return annotate(sheet_of(files), chats, endpoint, **options)
+
+
+def test_a_sheet_is_filled_in_its_order(files: Path, stand_in: StandIn) -> None:
+    found = fill(files, stand_in)
+    assert found.failed == {}
+    filled, sheet = found.sheet, sheet_of(files)
+    assert filled.select("record", "weight").equals(sheet.select("record", "weight"))
+    for row in filled.to_dicts():
+        sad = row["record"] % 3 == 0
+        assert (row["gold"], row["charge"]) == (("emotional", 3) if sad else ("task", 0))
+    assert {*filled["annotator"]} == {"model:tiny-llm"}
+    assert {*filled["prompt"]} == {prompt_digest()}
+    assert len(stand_in.asked) == CHATS
+    body = stand_in.asked[0]
+    assert body["response_format"]["json_schema"]["strict"] is True
+    assert "Decoys" in body["messages"][0]["content"]
+    question = body["messages"][1]["content"]
+    assert json.loads(question.split("\n\n", 1)[1])[0]["role"] == "user"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    ["429", "500", "503", "cut JSON", "cut off", "wrong label", "words", "true", "empty",
+     "no choices", "no schema"],
+)  # fmt: skip
+def test_trouble_that_passes_is_tried_again(files: Path, stand_in: StandIn, trouble: str) -> None:
+    stand_in.trouble = [trouble]
+    found = fill(files, stand_in, concurrency=3)
+    assert found.failed == {}
+    assert found.sheet["gold"].null_count() == 0
+    if trouble != "no schema":
+        assert {*stand_in.tries.values()} == {2}
+
+
+def test_an_endpoint_without_schemas_is_asked_without(files: Path, stand_in: StandIn) -> None:
+    stand_in.trouble = ["no schema"] * 9
+    assert fill(files, stand_in, concurrency=1).failed == {}
+    kinds = Counter(body["response_format"]["type"] for body in stand_in.asked)
+    assert kinds == {"json_schema": 1, "json_object": CHATS}
+
+
+def test_json_among_words_is_found(files: Path, stand_in: StandIn) -> None:
+    stand_in.trouble = ["fenced"]
+    assert Counter(fill(files, stand_in).sheet["charge"]) == {3: CHATS // 3, 0: CHATS - CHATS // 3}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "problem"),
+    [
+        ("500", "the endpoint answered 500, 2 times"),
+        ("wrong label", "the answer held another charge than 0, 1, 2 or 3, 2 times"),
+        ("cut JSON", "the answer was no JSON with a charge, 2 times"),
+        ("slow", "no answer in 0.3 s, 2 times"),
+    ],
+)
+def test_what_stays_is_recorded_and_the_rest_goes_on(
+    files: Path, stand_in: StandIn, trouble: str, problem: str
+) -> None:
+    stand_in.trouble = [trouble] * 2
+    found = fill(
+        files, stand_in, tries=2, timeout=0.3 if trouble == "slow" else 30.0, concurrency=8
+    )
+    assert {*found.failed.values()} == {problem}
+    assert found.sheet["gold"].null_count() == CHATS
+    assert "secret" not in str(found.failed)
+
+
+@pytest.mark.parametrize(("status", "hint"), [("401", "wants a key"), ("404", "no such model")])
+def test_a_refusal_ends_the_run(files: Path, stand_in: StandIn, status: str, hint: str) -> None:
+    stand_in.trouble = [status] * 9
+    with pytest.raises(AnnotationError, match=hint):
+        fill(files, stand_in, concurrency=2)
+    assert len(stand_in.asked) <= 4
+
+
+def test_no_more_are_asked_at_a_time_than_wanted(files: Path, stand_in: StandIn) -> None:
+    stand_in.trouble = ["slow"]
+    fill(files, stand_in, concurrency=6)
+    assert 2 <= stand_in.most <= 6
+
+
+def test_it_goes_on_where_it_was_stopped(files: Path, stand_in: StandIn) -> None:
+    answers = files / "answers.jsonl"
+
+    def stop(done: int, _: int) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fill(files, stand_in, answers=answers, progress=stop, concurrency=1)
+    assert "secret" not in answers.read_text("utf-8")
+    with answers.open("a", encoding="utf-8") as file:
+        file.write("[3, ")  # a line that was cut by a kill
+    asked = len(stand_in.asked)
+    found = fill(files, stand_in, answers=answers, concurrency=1)
+    assert found.resumed == 7
+    assert len(stand_in.asked) - asked == CHATS - 7
+    assert found.sheet.equals(fill(files, stand_in).sheet)
+
+
+def test_answers_of_another_sheet_or_model_are_not_taken(files: Path, stand_in: StandIn) -> None:
+    answers = files / "answers.jsonl"
+    fill(files, stand_in, answers=answers)
+    with pytest.raises(ResumeError, match="these answers are of another max"):
+        fill(files, stand_in, answers=answers, max_characters=9)
+    sheet_of(files).reverse().write_csv(files / "sheet.csv")
+    with pytest.raises(ResumeError, match="these answers are of another sheet"):
+        fill(files, stand_in, answers=answers)
+    answers.write_text("nonsense\n", encoding="utf-8")
+    with pytest.raises(ResumeError, match="it is damaged"):
+        fill(files, stand_in, answers=answers)
+
+
+def test_a_message_is_asked_with_what_was_before(files: Path, stand_in: StandIn) -> None:
+    sheet = sheet_of(files).head(2).with_columns(message=pl.lit(0))
+    with Endpoint(stand_in.url, "tiny-llm") as endpoint:
+        annotate(sheet, read_conversations(files / "chats.jsonl"), endpoint)
+    for body in stand_in.asked:
+        question = body["messages"][1]["content"]
+        assert question.startswith("How charged is message 0,")
+        assert "I see." not in question
+
+
+def test_long_conversations_are_cut_and_counted(files: Path, stand_in: StandIn) -> None:
+    chats = files / "chats.jsonl"
+    whole = estimate(sheet_of(files), read_conversations(chats))
+    assert (whole.rows, whole.shortened) == (CHATS, 0)
+    cut = estimate(sheet_of(files), read_conversations(chats), max_characters=6)
+    assert cut.shortened == CHATS
+    assert cut.tokens_in < whole.tokens_in + CHATS
+    assert whole.cost(1.0, 2.0) == (whole.tokens_in + 2 * whole.tokens_out) / 1e6
+
+
+def test_bad_input_is_refused(files: Path, stand_in: StandIn) -> None:
+    for url in ("localhost:11434", "ftp://x", "http://"):
+        with pytest.raises(OptionError, match="must begin with http"), Endpoint(url, "m"):
+            pass
+    with pytest.raises(OptionError, match="concurrency must be at least 1"):
+        fill(files, stand_in, concurrency=0)
+    sheet_of(files).with_columns(pl.col("record") + 100).write_csv(files / "sheet.csv")
+    with pytest.raises(TableError, match="no conversation for record"):
+        fill(files, stand_in)
+    assert stand_in.asked == []
+
+
+def test_figures_say_that_a_model_answered(files: Path, stand_in: StandIn) -> None:
+    filled = fill(files, stand_in).sheet
+    labels = pl.read_csv(files / "labels.csv")
+    named = rf"answers are of the model tiny-llm with prompt {prompt_digest()}, not of people"
+    with pytest.warns(AnalysisWarning, match=named):
+        prevalence(labels, filled)
+    person = filled.drop("prompt").with_columns(annotator=pl.lit("AB"))
+    with pytest.warns(AnalysisWarning, match=named):
+        agreement(person, filled)
+
+
+def run(files: Path, stand_in: StandIn, *options: str) -> int:
+    return cli.main([
+        "annotate", str(files / "sheet.csv"), "--transcripts", str(files / "chats.jsonl"),
+        "--endpoint", stand_in.url, "--model", "tiny-llm", "-o", str(files / "filled.csv"),
+        *options,
+    ])  # fmt: skip
+
+
+def test_nothing_is_sent_unless_it_is_allowed_and_confirmed(
+    files: Path, stand_in: StandIn, capsys: Any
+) -> None:
+    assert run(files, stand_in, "--yes") == 2
+    assert "allow it with --network" in capsys.readouterr().err
+    assert run(files, stand_in, "--network", "--price", "0.15,0.6") == 2
+    err = capsys.readouterr().err
+    assert f"{CHATS} rows, about " in err
+    assert "at these prices" in err
+    assert "nothing was sent; add --yes" in err
+    assert stand_in.asked == []
+    assert [path.name for path in files.glob("*filled*")] == []
+
+
+def test_the_command_fills_a_sheet_that_prevalence_reads(
+    files: Path, stand_in: StandIn, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "k-123")
+    allowed = ("--network", "--yes", "--key-variable", "THE_KEY")
+    assert run(files, stand_in, *allowed) == 0
+    captured = capsys.readouterr()
+    assert f"{CHATS} rows answered by tiny-llm" in captured.err
+    assert stand_in.keys == {"Bearer k-123"}
+    assert "k-123" not in captured.err + captured.out
+    assert {path.name for path in files.iterdir()} == {
+        "chats.jsonl", "labels.csv", "sheet.csv", "filled.csv"
+    }  # fmt: skip
+    labels, filled = str(files / "labels.csv"), str(files / "filled.csv")
+    assert cli.main(["prevalence", labels, "--gold", filled, "--min-users", "0"]) == 0
+    assert "note: gold: answers are of the model tiny-llm" in capsys.readouterr().out
+    assert run(files, stand_in, *allowed) == 2
+    assert "it exists" in capsys.readouterr().err
+    assert run(files, stand_in, "--network", "--yes", "--key-variable", "NOT_THERE") == 2
+
+
+def test_rows_without_an_answer_are_asked_by_the_same_command(
+    files: Path, stand_in: StandIn, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("affectlib.analysis.annotate.time.sleep", lambda _: None)
+    stand_in.trouble = ["500"] * 6
+    assert run(files, stand_in, "--network", "--yes") == 1
+    err = capsys.readouterr().err
+    assert f"{CHATS} without an answer: the endpoint answered 500, 6 times" in err
+    assert run(files, stand_in, "--network", "--yes") == 0
+    assert pl.read_csv(files / "filled.csv")["gold"].null_count() == 0
