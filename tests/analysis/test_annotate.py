@@ -81,6 +81,7 @@ class StandIn:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # gone clients
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
