@@ -111,54 +111,55 @@ _ENGLISH = SheetTexts(
     ),
 )
 
+# Spaces before : ; ? ! » and after « are no-break spaces (U+00A0), as French sets them.
 _FRENCH = SheetTexts(
     title="Annotation à la main",
-    question="Quelle est la charge de cette conversation, d’après les mots de l’utilisateur ?",
-    question_of_message="Quelle est la charge du message marqué, lu dans son contexte ?",
+    question="Quelle est la charge de cette conversation, d’après les mots de l’utilisateur ?",
+    question_of_message="Quelle est la charge du message marqué, lu dans son contexte ?",
     levels=(
         (
             "Neutre",
             "Instrumental ou neutre. L’utilisateur veut une information, un texte, du code, un "
             "plan, une traduction, un jeu, une petite aide pratique. Simples salutations, "
-            "politesses (« merci », « bonjour », « s’il te plaît ») et messages d’essai : 0.",
+            "politesses (« merci », « bonjour », « s’il te plaît ») et messages d’essai : 0.",
         ),
         (
             "Une touche",
-            "Une touche passagère. Une émotion légère ou momentanée à côté d’une tâche (« pff, mon "
-            "code ne marche toujours pas, ça m’énerve »), un badinage, une curiosité envers "
-            "l’assistant (« ça va aujourd’hui ? », « as-tu des sentiments ? » par simple "
+            "Une touche passagère. Une émotion légère ou momentanée à côté d’une tâche (« pff, mon "
+            "code ne marche toujours pas, ça m’énerve »), un badinage, une curiosité envers "
+            "l’assistant (« ça va aujourd’hui ? », « as-tu des sentiments ? » par simple "
             "curiosité), une remarque impatiente.",
         ),
         (
             "Chargé",
             "Clairement chargé. Les PROPRES sentiments de l’utilisateur, ses relations, son "
             "bien-être, sa solitude, son deuil, sa joie, sa colère ou son lien avec l’assistant "
-            "sont une vraie part de la conversation, au moins pour quelques tours : il dit ce "
+            "sont une vraie part de la conversation, au moins pour quelques tours : il dit ce "
             "qu’il ressent, cherche du réconfort ou un conseil personnel à enjeu affectif, parle "
             "pour avoir de la compagnie, montre une vraie affection ou une vraie hostilité envers "
             "l’assistant.",
         ),
         (
             "Dominé",
-            "Dominé par cela : s’épancher, être soutenu, une crise, la compagnie ou la romance est "
-            "l’essentiel.",
+            "Dominé par l’affectif : s’épancher, être soutenu, une crise, la compagnie ou la "
+            "romance est l’essentiel.",
         ),
     ),
-    rule="Étiquette : « emotional » (affectif) = charge 2 ou 3, « task » (tâche) = charge 0 ou 1.",
-    unit="Jugez ce que fait l’UTILISATEUR, d’après ses propres mots ; les mots de l’assistant sont "
+    rule="Étiquette : « emotional » (affectif) = charge 2 ou 3, « task » (tâche) = charge 0 ou 1.",
+    unit="Jugez ce que fait l’UTILISATEUR, d’après ses propres mots ; les mots de l’assistant sont "
     "du contexte",
-    decoys="Charge 0 (ou 1), si tristes que soient les mots : fiction, paroles, poèmes, scénarios, "
-    "jeux de rôle que l’utilisateur dirige en auteur ; dissertations, articles, questions "
-    "cliniques ou savantes sur les émotions ; publicité qui parle de sentiments ; écrire pour"
-    " les sentiments d’autrui (condoléances pour un client, discours de mariage à polir) ; "
-    "traduire ou résumer un texte émouvant ; texte collé qui n’est pas la voix de "
-    "l’utilisateur. MAIS qui joue la compagnie pour elle-même (parle à l’assistant comme à un"
-    " partenaire ou un ami) est chargé ; une lettre sur une affaire douloureuse de "
+    decoys="Charge 0 (ou 1), si tristes que soient les mots : fiction, paroles, poèmes, scénarios, "
+    "jeux de rôle que l’utilisateur dirige en auteur ; dissertations, articles, questions "
+    "cliniques ou savantes sur les émotions ; publicité qui parle de sentiments ; écrire pour"
+    " les sentiments d’autrui (condoléances pour un client, discours de mariage à peaufiner) ; "
+    "traduire ou résumer un texte émouvant ; texte collé qui n’est pas la voix de "
+    "l’utilisateur. MAIS celui qui joue la compagnie pour elle-même (parle à l’assistant comme à un"
+    " partenaire ou un ami) est chargé ; une lettre sur une affaire douloureuse de "
     "l’utilisateur (une démission après un harcèlement, un message à un ex) a la charge 2 si "
     "son propre enjeu se voit dans sa demande.",
-    advice="Conseil sur la vie personnelle : charge 2 seulement s’il y a un enjeu affectif dans "
-    "les mots de l’utilisateur ou clairement dans la situation (trouble d’un couple, estime de "
-    "soi, peur, deuil) ; « que cuisiner ce soir » ou un programme de sport : 0.",
+    advice="Conseil sur la vie personnelle : charge 2 seulement s’il y a un enjeu affectif dans "
+    "les mots de l’utilisateur ou clairement dans la situation (problèmes de couple, estime de "
+    "soi, peur, deuil) ; « que cuisiner ce soir » ou un programme de sport : 0.",
     roles=MappingProxyType({"user": "Utilisateur", "assistant": "Assistant"}),
     words=MappingProxyType(
         {
@@ -174,8 +175,8 @@ _FRENCH = SheetTexts(
             "initials": "Vos initiales",
             "initials_hint": "Elles vont dans le fichier, pour comparer les feuilles de deux "
             "personnes.",
-            "privacy": "Cette page contient le texte des conversations. Elle marche sans réseau et "
-            "n’envoie rien ; gardez-la aussi bien que les conversations.",
+            "privacy": "Cette page contient le texte des conversations. Elle fonctionne sans "
+            "réseau et n’envoie rien ; protégez-la autant que les conversations.",
             "saved": "Les réponses restent dans ce navigateur jusqu’au téléchargement.",
             "not_saved": "Ce navigateur ne garde rien. Téléchargez le CSV avant de fermer la page.",
             "done": "Tout est annoté. Téléchargez maintenant le CSV.",

@@ -84,7 +84,7 @@ def test_rows():
 
 def test_french_signs_stay_on_the_line_of_their_word():
     words = Words("fr")
-    assert words("time.title") == "Cela grandit-il\u00a0?"
+    assert words("time.title") == "Est-ce en hausse\u00a0?"
     assert "«\u00a0modality\u00a0»" in words("groups.title", column="modality")
 
 

@@ -72,6 +72,14 @@ def test_every_language_says_everything():
     assert not {*TEXTS["fr"].words.values()} & {*english.words.values()}
 
 
+def test_french_signs_stay_on_the_line_of_their_word():
+    french = TEXTS["fr"]
+    said = [french.title, french.question, french.rule, french.unit, french.decoys, french.advice]
+    said += [text for level in french.levels for text in level] + [*french.words.values()]
+    assert any("\u00a0:" in text for text in said)
+    assert [text for text in said if re.search(r" [:;?!»]|« ", text)] == []
+
+
 def test_a_message_is_shown_with_those_before_it(transcripts):
     drawn = DRAWN.with_columns(message=pl.Series([19, 0, 3]))
     page = annotation_page(drawn, read_conversations(transcripts))

@@ -30,34 +30,35 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "feelings, relationships, wellbeing or bond with the assistant are a real part of it. "
         "Fiction, translations and essays about feelings are tasks, however sad their words.",
         "question.labels": "A program read the transcripts and gave each one a label. No person "
-        "did, except where this page speaks of hand labels.",
+        "did, except where this page mentions hand labels.",
         "short.title": "In short",
-        "short.none": "No figure here is corrected for the program’s mistakes, so none is given in "
-        "short. Label a sample by hand (affectlib sample) to correct them.",
+        "short.none": "No figure here is corrected for the program’s mistakes, so this summary "
+        "gives none. Label a sample by hand (affectlib sample) to correct them.",
         "card.share": "of {units} are charged",
         "card.interval": "95% interval {interval}",
         "card.labelled": "labelled by the program",
         "card.users": "users",
         "card.people": "who had them",
         "overall.title": "How common is it?",
-        "overall.text": "Intervals say how far the true share may be from the estimate: of 100 "
-        "such intervals, about 95 hold it. They are of all that users like these would write.",
+        "overall.text": "Intervals show how far the true share may be from the estimate: of 100 "
+        "such intervals, about 95 contain it. They are for everything that users like these would "
+        "write.",
         "overall.users": "They allow for users who have many {units}.",
-        "overall.no_users": "There are no user ids, so each of the {units} counts as one of its "
-        "own; if a user has several, the intervals are too narrow.",
-        "overall.corrected": "The program alone labelled {naive} of {units} as charged. Where "
+        "overall.no_users": "There are no user ids, so each of the {units} counts separately; if a "
+        "user has several, the intervals are too narrow.",
+        "overall.corrected": "By itself, the program labelled {naive} of {units} as charged. Where "
         "charged ones are rare, its few mistakes on the many others add up; corrected for them, "
         "the share is {best}.",
-        "overall.corrected_up": "The program alone labelled {naive} of {units} as charged. It "
-        "misses more charged ones than it takes others for charged; corrected for both, the share "
-        "is {best}.",
+        "overall.corrected_up": "By itself, the program labelled {naive} of {units} as charged. It "
+        "misses more charged ones than it flags by mistake; corrected for both, the share is "
+        "{best}.",
         "overall.naive_only": "This is the share that the program labelled, mistakes included. "
         "Where charged ones are rare, it is often too high. Label a sample by hand (affectlib "
         "sample) to correct it.",
-        "overall.shift": "Assumption: the program errs on these transcripts as often as on those "
-        "that it was measured on. Where yours differ from those, the corrected share is off by "
-        "more than its interval says. A sample labelled by hand removes that doubt.",
-        "overall.caption": "Share of {units} that is charged, by method, with 95% intervals.",
+        "overall.shift": "Assumption: the program makes as many mistakes on these transcripts as "
+        "on those that it was measured on. If yours differ from those, the corrected share is off "
+        "by more than its interval says. A sample labelled by hand removes that doubt.",
+        "overall.caption": "Share of {units} that are charged, by method, with 95% intervals.",
         "overall.grid": "Share that is charged, by method",
         "overall.finding": "About {share} of {units} are emotionally charged (95% interval "
         "{interval}; method: {method}).",
@@ -68,13 +69,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "time.title": "Is it growing?",
         "time.text": "Each point is one {period}. The first and last may be incomplete. The line "
         "breaks where a {period} has too few users to be shown.",
-        "time.rose": "From {first} to {last}, the share of {units} that is charged rose by "
-        "{change} (95% interval {interval}), by a straight line through all of them.",
-        "time.fell": "From {first} to {last}, the share of {units} that is charged fell: it "
-        "changed by {change} (95% interval {interval}), by a straight line through all of them.",
-        "time.flat": "From {first} to {last}, no clear change of the share of {units} that is "
-        "charged: {change} (95% interval {interval}), by a straight line through all of them.",
-        "time.caption": "Share of {units} that is charged by {period}; the band is the 95% "
+        "time.rose": "From {first} to {last}, the share of {units} that are charged rose by "
+        "{change} (95% interval {interval}), according to a straight line through all of them.",
+        "time.fell": "From {first} to {last}, the share of {units} that are charged fell: it "
+        "changed by {change} (95% interval {interval}), according to a straight line through all "
+        "of them.",
+        "time.flat": "From {first} to {last}, there was no clear change in the share of {units} "
+        "that are charged: {change} (95% interval {interval}), according to a straight line "
+        "through all of them.",
+        "time.caption": "Share of {units} that are charged by {period}; the band is the 95% "
         "interval.",
         "time.caption_labelled": "Share of {units} labelled charged by {period}, the program’s "
         "errors included; the band is the 95% interval.",
@@ -87,35 +90,35 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "groups.text_labelled": "The share labelled charged in each group of “{column}”.",
         "groups.compared": "The second table compares users by the share of their own {units}: "
         "each user counts once, however much they write. The effect is the difference in standard "
-        "deviations, label error left in (Hedges’ g; 0.2 is often called small, 0.8 large). "
-        "Differences of shares are in percentage points; q is the p-value adjusted for the number "
-        "of comparisons.",
-        "groups.caption": "Share of {units} that is charged by “{column}”, with 95% intervals.",
+        "deviations, not corrected for label error (Hedges’ g; 0.2 is often called small, 0.8 "
+        "large). Differences of shares are in percentage points; q is the p-value adjusted for the "
+        "number of comparisons.",
+        "groups.caption": "Share of {units} that are charged by “{column}”, with 95% intervals.",
         "groups.caption_labelled": "Share of {units} labelled charged by “{column}”, with 95% "
         "intervals.",
         "groups.grid": "Share that is charged",
         "groups.grid_labelled": "Share labelled charged",
         "groups.differences": "Differences between users",
         "groups.against": "{outcome}: {group} against {reference}",
-        "outcome.own_share": "Share of a user’s {units} that is charged",
+        "outcome.own_share": "Share of a user’s {units} that are charged",
         "outcome.own_share_labelled": "Share of a user’s {units} labelled charged",
         "outcome.messages": "Messages",
         "users.title": "Whose is it?",
         "users.text": "If all users had the same number of turns labelled charged, the curve would "
-        "be the dashed line. The further below it, the fewer users produce most of them.",
+        "be the dashed line. The further it is below, the fewer users account for most of them.",
         "users.lorenz": "Users from the fewest turns labelled charged to the most, and the share "
         "of all such turns that they have together (Lorenz curve).",
         "users.grid": "How concentrated turns labelled charged are",
         "users.top": "Share of the top {share} of users",
-        "users.gini": "Gini coefficient (0 even, 1 all with one user)",
+        "users.gini": "Gini coefficient (0: equal, 1: all with one user)",
         "users.note": "If the program’s mistakes fall on all users alike, which is an assumption, "
         "charged use is more concentrated than it looks here.",
         "deciles.title": "Heavy use",
-        "deciles.text": "Users are sorted by how many messages they have and cut into ten groups "
-        "of the same size.",
-        "deciles.finding": "In the tenth of users that uses it most, {high} of {units} are charged "
-        "({high_interval}); in the tenth that uses it least, {low} ({low_interval}).",
-        "deciles.caption": "Share of {units} that is charged, from the tenth of users who use it "
+        "deciles.text": "Users are sorted by how many messages they have and divided into ten "
+        "groups of the same size.",
+        "deciles.finding": "In the tenth of users who use it most, {high} of {units} are charged "
+        "({high_interval}); in the tenth who use it least, {low} ({low_interval}).",
+        "deciles.caption": "Share of {units} that are charged, from the tenth of users who use it "
         "least (1) to the tenth who use it most (10), with 95% intervals.",
         "deciles.caption_labelled": "Share of {units} labelled charged, from the tenth of users "
         "who use it least (1) to the tenth who use it most (10), with 95% intervals.",
@@ -123,37 +126,38 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "trend.title": "Do users change?",
         "trend.text": "For the {users} users who were active in at least four weeks, a line was "
         "fitted through their weekly share of turns labelled charged. It counts as rising or "
-        "falling where dealing their conversations to the weeks at random seldom gives as steep a "
+        "falling if assigning their conversations to the weeks at random rarely gives such a steep "
         "line, at a false discovery rate of 5%.",
         "trend.grid": "Users by direction",
         "trend.rising": "Rising",
         "trend.flat": "No clear change",
         "trend.falling": "Falling",
         "trend.note": "Most users have too few charged turns to tell a trend from chance; “no "
-        "clear change” is not proof of none.",
+        "clear change” does not prove that there is none.",
         "associated.title": "What goes with “{outcome}”",
         "associated.text": "Linear regression over {users} users of “{outcome}” on the tenth of "
-        "usage, the rate of charged turns and the groups of this report. A coefficient says by "
-        "how much “{outcome}” differs between users who differ by one in that row and are alike "
-        "in the others; intervals hold under unequal spread (HC3).",
+        "usage, the rate of charged turns and the groups of this report. A coefficient says by how "
+        "much “{outcome}” differs between users who differ by one in that row and are alike in the "
+        "others; intervals allow for unequal spread (HC3).",
         "associated.finding": "Where the rate of charged turns is 10 points higher, “{outcome}” "
         "differs by {value} ({interval}), other rows held equal. This is an association, not an "
         "effect.",
         "associated.calibrated": "The rate of charged turns is corrected by regression "
-        "calibration. Assumption: the program errs as often with all users.",
+        "calibration. Assumption: the program makes as many mistakes with all users.",
         "associated.labelled": "The rate is that of turns labelled charged. Label error draws its "
         "coefficient towards 0.",
         "associated.hidden": "Not shown: these users do not allow a regression. Fewer than {users} "
-        "have a value in every column, a group is smaller than that, or one column says what the "
-        "others say already.",
+        "have a value in every column, a group is smaller than that, or one column repeats what "
+        "the others say.",
         "associated.grid": "Coefficients",
         "term.usage_decile": "Tenth of usage (1 to 10)",
         "term.charged_rate": "Rate of charged turns (0 to 1)",
         "within.title": "Within conversations",
         "within.text": "Every conversation with at least three messages of one role is cut into "
-        "three parts of equal length. What the assistant does stands beside what the user does.",
-        "within.labelled": "Cues, and where charge begins, count the program’s labels, its errors "
-        "included. In long conversations false alarms add up, so read them as upper bounds.",
+        "three parts of equal length. What the assistant does is shown beside what the user does.",
+        "within.labelled": "Cues, and where charge begins, are counted from the program’s labels, "
+        "errors included. In long conversations false alarms add up, so read these figures as "
+        "upper bounds.",
         "within.caption": "Share of messages that are charged (users) or labelled with a cue "
         "(assistant) at the start, middle and end of conversations, with 95% intervals.",
         "within.grid": "The numbers behind the plot",
@@ -173,26 +177,26 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "onset.after turn 10": "After turn 10",
         "onset.turned": "Of conversations that begin with a task: a later turn is labelled charged",
         "cues.title": "Which cues, and which together",
-        "cues.text": "A cue counts as shown where the program gives it at least the probability in "
-        "the last column of the table. How far each can be trusted is in the model card.",
+        "cues.text": "A cue counts as shown if the program gives it at least the probability in "
+        "the last column of the table. The model card says how far each can be trusted.",
         "cues.caption": "How many times more often two cues are shown together in {units} than if "
-        "they had nothing to do with each other: 1 as expected, above 1 (blue) more often, below "
-        "(orange) less often. Empty cells were never together or are of too few users.",
-        "cues.alike": "All cues count from the same probability here, as no thresholds of the "
-        "model’s own are known for these labels. Where they are, as for Parquet files of "
-        "affectlib label, the shares of cues are others.",
+        "they were independent: 1 as expected, above 1 (blue) more often, below (orange) less "
+        "often. A cell is empty if the cues were never shown together, or by too few users.",
+        "cues.alike": "All cues count from the same probability here, because the model’s own "
+        "thresholds are not known for these labels. Where they are, as for Parquet files of "
+        "affectlib label, the shares of cues are different.",
         "cues.grid": "Share of {units} that show each cue",
         "role.user": "user",
         "role.assistant": "assistant",
         "calibration.title": "Can the probabilities be trusted?",
         "calibration.text": "Where the program says 30%, about 30% of the hand labels should be "
-        "charged: points on the dashed line.",
-        "calibration.caption": "Share of hand labels that is charged against the probability "
+        "charged: the points should be on the dashed line.",
+        "calibration.caption": "Share of hand labels that are charged against the probability "
         "given, with 95% intervals.",
         "calibration.grid": "Probabilities against hand labels",
         "excerpts.title": "Examples",
-        "excerpts.text": "The messages that the program is surest of. They are the most charged, "
-        "not typical ones.",
+        "excerpts.text": "The messages that the program is most certain of. They are the most "
+        "charged, not typical ones.",
         "excerpts.place": "Conversation {conversation}, probability {probability}",
         "data.title": "The data",
         "data.grid": "What the figures rest on, and what was left out",
@@ -202,21 +206,21 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.users": "users",
         "data.failed": "records that could not be read (left out)",
         "data.unread": "{units} without text (left out)",
-        "data.strangers": "{units} without a user id (left out of all on users)",
-        "data.undated": "{units} without a time (left out of all on change)",
+        "data.strangers": "{units} without a user id (left out of the sections on users)",
+        "data.undated": "{units} without a time (left out of the sections on change)",
         "data.cut": "tokens that were too long to be read",
         "data.gold": "rows in the sheet of hand labels",
         "missing.title": "What this report cannot say",
-        "missing.time": "Whether charged use grows: there are no times, or they span less than two "
-        "days.",
+        "missing.time": "Whether charged use is growing: there are no times, or they span less "
+        "than two days.",
         "missing.within": "What happens within conversations: that needs labels of messages "
-        "(affectlib label --level message) of chats of three messages of one role and more.",
+        "(affectlib label --level message), and chats with at least three messages of one role.",
         "missing.calibration": "How good the labels are on these transcripts: that needs a sample "
         "labelled by hand (affectlib sample).",
         "missing.people": "Whose use it is: there are no user ids.",
         "methods.title": "How it was measured",
         "methods.label": "A transformer reads each message of the user with a little of what came "
-        "before, and gives a probability that it is charged; a threshold makes it a label. A "
+        "before, and gives a probability that it is charged; a threshold turns it into a label. A "
         "conversation’s label comes from the scores of its messages.",
         "methods.corrected": "“Corrected for known errors” takes out what a program with that "
         "sensitivity and specificity gets wrong (Rogan and Gladen 1978), with the uncertainty of "
@@ -227,28 +231,28 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "called “labelled”, is drawn in orange, and is not in the summary.",
         "methods.clusters": "Messages of one person are alike. All intervals of shares are "
         "computed over users, not over messages (jackknife), and those of concentration by "
-        "drawing users again and again (bootstrap-t).",
-        "methods.hidden": "Figures of fewer than {users} users are not shown, nor what would show "
-        "them by subtraction, so that no person can be made out.",
-        "methods.all": "Figures are shown however few users stand behind them. Think of who could "
-        "be made out before you pass this page on.",
+        "resampling users (bootstrap-t).",
+        "methods.hidden": "Figures of fewer than {users} users are not shown, nor any from which "
+        "these could be worked out by subtraction, so that no person can be identified.",
+        "methods.all": "Figures are shown however few users they come from. Think about who could "
+        "be identified before you pass this page on.",
         "limits.title": "What to keep in mind",
-        "limits.labels": "The labels are a program’s. It misses some charged chats and takes "
-        "others for charged; what is not corrected above carries these errors.",
-        "limits.who": "These transcripts stand for themselves. Whoever shared, exported or kept "
-        "them may differ from other users.",
-        "limits.cause": "Nothing here shows that one thing causes another. Who uses an assistant "
-        "how, and how they fare, may share causes that were not measured.",
-        "limits.person": "This page describes many people together. It is no diagnosis, and "
-        "nothing to judge a single person by.",
-        "note.association": "An association, not a cause: groups may differ in much that was not "
-        "measured.",
-        "note.labelled": "These figures count the program’s labels, its errors included. They are "
-        "not corrected.",
-        "note.same_errors": "Assumption: the program errs as often in each of these groups or "
-        "periods as overall.",
-        "note.left_out": "A plot is left out, as too few of its points can be shown.",
-        "axis.share": "Share of {units} that is charged",
+        "limits.labels": "The labels come from a program. It misses some charged chats and flags "
+        "others by mistake; whatever is not corrected above contains these errors.",
+        "limits.who": "These transcripts speak only for themselves. The people who shared, "
+        "exported or kept them may differ from other users.",
+        "limits.cause": "Nothing here shows that one thing causes another. How people use an "
+        "assistant and how they are doing may have common causes that were not measured.",
+        "limits.person": "This page describes many people together. It is not a diagnosis, and it "
+        "says nothing about any single person.",
+        "note.association": "An association, not a cause: groups may differ in many ways that were "
+        "not measured.",
+        "note.labelled": "These figures count the program’s labels, errors included. They are not "
+        "corrected.",
+        "note.same_errors": "Assumption: the program makes as many mistakes in each of these "
+        "groups or periods as overall.",
+        "note.left_out": "A plot is left out because too few of its points can be shown.",
+        "axis.share": "Share of {units} that are charged",
         "axis.labelled": "Labelled charged",
         "axis.messages": "Share of messages",
         "axis.of_users": "Users, the least charged first",

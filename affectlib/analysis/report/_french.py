@@ -25,40 +25,41 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "units.conversation": "conversations",
         "units.message": "messages d’utilisateurs",
         "question.title": "La question",
-        "question.text": "Quelle part de l’usage derrière ces conversations a une charge "
-        "affective, chez qui, et grandit-elle ? Il y a charge quand les propres sentiments de "
-        "l’utilisateur, ses relations, son bien-être ou son lien avec l’assistant y ont une vraie "
-        "part. Fiction, traductions et dissertations sur les sentiments sont des tâches, si "
-        "tristes que soient les mots.",
-        "question.labels": "Un programme a lu les conversations et donné à chacune une étiquette. "
-        "Personne d’autre ne l’a fait, sauf là où cette page parle d’annotations à la main.",
+        "question.text": "Dans quelle mesure l’usage que reflètent ces conversations a-t-il une "
+        "charge affective, chez qui, et augmente-t-il ? Il y a charge quand les sentiments de "
+        "l’utilisateur lui-même, ses relations, son bien-être ou son lien avec l’assistant y "
+        "tiennent une vraie place. Une fiction, une traduction ou une dissertation sur les "
+        "sentiments reste une tâche, si tristes qu’en soient les mots.",
+        "question.labels": "Un programme a lu les conversations et attribué une étiquette à "
+        "chacune. Personne d’autre ne l’a fait, sauf là où cette page parle d’annotations à la "
+        "main.",
         "short.title": "En bref",
-        "short.none": "Aucun chiffre n’est ici corrigé des erreurs du programme ; aucun n’est donc "
-        "résumé. Annotez un échantillon à la main (affectlib sample) pour les corriger.",
-        "card.share": "des {units} : charge affective",
+        "short.none": "Ici, aucun chiffre n’est corrigé des erreurs du programme ; ce résumé n’en "
+        "donne donc pas. Annotez un échantillon à la main (affectlib sample) pour les corriger.",
+        "card.share": "des {units} ont une charge affective",
         "card.interval": "intervalle à 95 % : {interval}",
         "card.labelled": "avec une étiquette du programme",
         "card.users": "utilisateurs",
-        "card.people": "qui les ont eues",
+        "card.people": "à l’origine de ces échanges",
         "overall.title": "Est-ce fréquent ?",
-        "overall.text": "L’intervalle dit à quelle distance la vraie part peut se trouver : sur "
-        "100 intervalles ainsi faits, environ 95 la contiennent. Il porte sur tout ce "
-        "qu’écriraient de tels utilisateurs.",
+        "overall.text": "L’intervalle indique à quelle distance de l’estimation la vraie part peut "
+        "se trouver : sur 100 intervalles ainsi construits, environ 95 la contiennent. Il vaut "
+        "pour tout ce qu’écriraient des utilisateurs comparables.",
         "overall.users": "Il tient compte des utilisateurs qui ont beaucoup de {units}.",
-        "overall.no_users": "Sans identifiants d’utilisateurs, chaque élément ({units}) compte "
-        "pour lui seul ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
-        "overall.corrected": "Le programme seul a trouvé une charge dans {naive} des {units}. Là "
-        "où la charge est rare, ses quelques erreurs sur tout le reste s’additionnent ; une fois "
-        "corrigées, la part est de {best}.",
-        "overall.corrected_up": "Le programme seul a trouvé une charge dans {naive} des {units}. "
-        "Il en manque plus qu’il n’en voit à tort ; une fois les deux corrigés, la part est de "
-        "{best}.",
+        "overall.no_users": "En l’absence d’identifiants d’utilisateurs, chaque élément ({units}) "
+        "compte séparément ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
+        "overall.corrected": "À lui seul, le programme a trouvé une charge dans {naive} des "
+        "{units}. Là où la charge est rare, ses quelques erreurs sur tout le reste s’additionnent "
+        "; ces erreurs corrigées, la part est de {best}.",
+        "overall.corrected_up": "À lui seul, le programme a trouvé une charge dans {naive} des "
+        "{units}. Il en laisse passer plus qu’il n’en signale à tort ; ces deux erreurs corrigées, "
+        "la part est de {best}.",
         "overall.naive_only": "C’est la part que le programme a trouvée, erreurs comprises. Là où "
-        "la charge est rare, elle est souvent trop haute. Annotez un échantillon à la main "
+        "la charge est rare, cette part est souvent trop haute. Annotez un échantillon à la main "
         "(affectlib sample) pour la corriger.",
         "overall.shift": "Hypothèse : le programme se trompe sur ces conversations aussi souvent "
-        "que sur celles où ses erreurs ont été mesurées. Si les vôtres en diffèrent, la part "
-        "corrigée se trompe de plus que ne dit son intervalle. Un échantillon annoté à la main "
+        "que sur celles où ses erreurs ont été mesurées. Si les vôtres en diffèrent, l’erreur de "
+        "la part corrigée dépasse ce qu’indique son intervalle. Un échantillon annoté à la main "
         "lève ce doute.",
         "overall.caption": "Part des {units} avec charge affective, par méthode, avec intervalle à "
         "95 %.",
@@ -69,7 +70,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "method.gold": "Annotations seules",
         "method.rogan_gladen": "Corrigé des erreurs connues",
         "method.ppi": "Étiquettes et annotations ensemble",
-        "time.title": "Cela grandit-il ?",
+        "time.title": "Est-ce en hausse ?",
         "time.text": "Un point par {period}. Le premier et le dernier peuvent être incomplets. La "
         "ligne s’interrompt là où il y a trop peu d’utilisateurs.",
         "time.rose": "Du {first} au {last}, la part des {units} avec charge affective a augmenté "
@@ -111,19 +112,19 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "users.title": "Chez qui ?",
         "users.text": "Si tous les utilisateurs avaient autant de tours étiquetés comme chargés, "
         "la courbe serait la ligne pointillée. Plus elle est en dessous, moins il faut "
-        "d’utilisateurs pour en faire la plupart.",
+        "d’utilisateurs pour en réunir la plus grande partie.",
         "users.lorenz": "Les utilisateurs, de ceux qui ont le moins de tours étiquetés comme "
         "chargés à ceux qui en ont le plus, et la part de tous ces tours qu’ils ont ensemble "
         "(courbe de Lorenz).",
         "users.grid": "Concentration des tours étiquetés comme chargés",
-        "users.top": "Part des premiers {share} d’utilisateurs",
-        "users.gini": "Coefficient de Gini (0 égal, 1 tout chez un seul)",
-        "users.note": "Si les erreurs du programme touchent tous les utilisateurs de même, ce qui "
-        "est une hypothèse, l’usage affectif est plus concentré qu’il ne paraît ici.",
-        "deciles.title": "Gros usage",
-        "deciles.text": "Les utilisateurs sont rangés par nombre de messages et coupés en dix "
+        "users.top": "Part des {share} d’utilisateurs qui en ont le plus",
+        "users.gini": "Coefficient de Gini (0 : égalité, 1 : tout chez un seul)",
+        "users.note": "Si les erreurs du programme touchent tous les utilisateurs de la même "
+        "façon, ce qui est une hypothèse, l’usage affectif est plus concentré qu’il ne paraît ici.",
+        "deciles.title": "Usage intensif",
+        "deciles.text": "Les utilisateurs sont classés par nombre de messages et répartis en dix "
         "groupes de même taille.",
-        "deciles.finding": "Dans le dixième d’utilisateurs qui s’en sert le plus, {high} des "
+        "deciles.finding": "Dans le dixième des utilisateurs qui s’en sert le plus, {high} des "
         "{units} ont une charge affective ({high_interval}) ; dans celui qui s’en sert le moins, "
         "{low} ({low_interval}).",
         "deciles.caption": "Part des {units} avec charge affective, du dixième d’utilisateurs qui "
@@ -135,40 +136,41 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "trend.title": "Les utilisateurs changent-ils ?",
         "trend.text": "Pour {users} utilisateurs, actifs pendant au moins quatre semaines, une "
         "droite a été ajustée à leur part hebdomadaire de tours étiquetés comme chargés. Elle "
-        "compte comme hausse ou baisse quand leurs conversations, réparties au hasard sur les "
-        "semaines, donnent rarement une pente aussi forte, avec un taux de fausses découvertes de "
-        "5 %.",
+        "compte comme une hausse ou une baisse si une répartition de leurs conversations au hasard "
+        "entre les semaines donne rarement une pente aussi forte, avec un taux de fausses "
+        "découvertes de 5 %.",
         "trend.grid": "Utilisateurs selon la direction",
         "trend.rising": "En hausse",
         "trend.flat": "Sans changement net",
         "trend.falling": "En baisse",
-        "trend.note": "La plupart ont trop peu de tours chargés pour distinguer une tendance du "
-        "hasard ; « sans changement net » ne prouve pas qu’il n’y en a pas.",
-        "associated.title": "Ce qui va avec « {outcome} »",
-        "associated.text": "Régression linéaire sur {users} utilisateurs de « {outcome} » sur le "
-        "dixième d’usage, le taux de tours chargés et les groupes de ce rapport. Un coefficient "
-        "dit de combien « {outcome} » diffère entre utilisateurs qui diffèrent de un à cette "
-        "ligne et se ressemblent aux autres ; les intervalles valent aussi pour des dispersions "
-        "inégales (HC3).",
-        "associated.finding": "Là où le taux de tours chargés est plus haut de 10 points, « "
+        "trend.note": "La plupart ont trop peu de tours chargés pour que l’on distingue une "
+        "tendance du hasard ; « sans changement net » ne prouve pas qu’il n’y en a pas.",
+        "associated.title": "Ce qui va de pair avec « {outcome} »",
+        "associated.text": "Régression linéaire de « {outcome} » sur le dixième d’usage, le taux "
+        "de tours chargés et les groupes de ce rapport, pour {users} utilisateurs. Un coefficient "
+        "indique de combien « {outcome} » diffère entre des utilisateurs qui diffèrent d’une unité "
+        "sur cette ligne et se ressemblent sur les autres ; les intervalles tiennent compte de "
+        "dispersions inégales (HC3).",
+        "associated.finding": "Quand le taux de tours chargés est plus élevé de 10 points, « "
         "{outcome} » diffère de {value} ({interval}), les autres lignes étant égales. C’est une "
         "association, pas un effet.",
         "associated.calibrated": "Le taux de tours chargés est corrigé par calibration de "
-        "régression. Hypothèse : le programme se trompe aussi souvent avec tous les utilisateurs.",
+        "régression. Hypothèse : le programme se trompe aussi souvent avec chaque utilisateur.",
         "associated.labelled": "Le taux est celui des tours étiquetés comme chargés. Les erreurs "
         "du programme rapprochent son coefficient de 0.",
-        "associated.hidden": "Non montré : ces utilisateurs ne permettent pas de régression. Moins "
-        "de {users} ont une valeur dans chaque colonne, un groupe est plus petit, ou une colonne "
-        "répète ce que disent les autres.",
+        "associated.hidden": "Non montré : les données de ces utilisateurs ne permettent pas de "
+        "régression. Moins de {users} ont une valeur dans chaque colonne, un groupe est plus "
+        "petit, ou une colonne répète ce que disent les autres.",
         "associated.grid": "Coefficients",
         "term.usage_decile": "Dixième d’usage (1 à 10)",
         "term.charged_rate": "Taux de tours chargés (0 à 1)",
         "within.title": "Au fil des conversations",
         "within.text": "Chaque conversation d’au moins trois messages d’un même rôle est coupée en "
-        "trois parts égales. Ce que fait l’assistant se lit à côté de ce que fait l’utilisateur.",
-        "within.labelled": "Les indices, et le début de la charge, sont comptés d’après les "
+        "trois parts égales. Ce que fait l’assistant est montré à côté de ce que fait "
+        "l’utilisateur.",
+        "within.labelled": "Les indices et le début de la charge sont comptés d’après les "
         "étiquettes du programme, erreurs comprises. Dans les longues conversations, les fausses "
-        "alarmes s’additionnent : ce sont des bornes supérieures.",
+        "alertes s’additionnent : ces chiffres sont des bornes supérieures.",
         "within.caption": "Part des messages chargés (utilisateurs) ou étiquetés d’un indice "
         "(assistant) au début, au milieu et à la fin des conversations, avec intervalle à 95 %.",
         "within.grid": "Les chiffres du graphique",
@@ -177,7 +179,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "followed.charged": "Utilisateur : chargé",
         "followed.charged_labelled": "Utilisateur : étiqueté comme chargé",
         "followed.shows_empathy_labelled": "Assistant : empathie, selon le programme",
-        "followed.claims_affection_labelled": "Assistant : affection affirmée, selon le programme",
+        "followed.claims_affection_labelled": "Assistant : déclare de l’affection, selon le "
+        "programme",
         "part.start": "début",
         "part.middle": "milieu",
         "part.end": "fin",
@@ -189,19 +192,19 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "onset.turned": "Conversations qui commencent par une tâche : un tour suivant est étiqueté "
         "comme chargé",
         "cues.title": "Quels indices, et lesquels ensemble",
-        "cues.text": "Un indice compte comme présent quand le programme lui donne au moins la "
+        "cues.text": "Un indice compte comme présent si le programme lui donne au moins la "
         "probabilité de la dernière colonne du tableau. La fiche du modèle dit jusqu’où s’y fier.",
-        "cues.caption": "Combien de fois plus souvent deux indices vont ensemble dans les {units} "
-        "que s’ils n’avaient rien à voir : 1 comme attendu, plus de 1 (bleu) plus souvent, moins "
-        "(orange) moins souvent. Les cases vides ne sont jamais allées ensemble ou ont trop peu "
-        "d’utilisateurs.",
-        "cues.alike": "Tous les indices comptent ici à partir de la même probabilité, car on ne "
-        "connaît pas de seuils propres au modèle pour ces étiquettes. Là où on les connaît, comme "
-        "pour les fichiers Parquet d’affectlib label, les parts des indices sont autres.",
+        "cues.caption": "Combien de fois plus souvent deux indices apparaissent ensemble dans les "
+        "{units} que s’ils étaient indépendants : 1, comme attendu ; plus de 1 (bleu), plus "
+        "souvent ; moins de 1 (orange), moins souvent. Une case est vide si les deux indices ne "
+        "sont jamais apparus ensemble, ou chez trop peu d’utilisateurs.",
+        "cues.alike": "Ici, tous les indices comptent à partir de la même probabilité, car les "
+        "seuils propres au modèle ne sont pas connus pour ces étiquettes. Là où ils le sont, comme "
+        "pour les fichiers Parquet d’affectlib label, les parts des indices sont différentes.",
         "cues.grid": "Part des {units} qui montrent chaque indice",
         "cue.shares_feelings": "Partage ses sentiments",
         "cue.seeks_support": "Cherche du soutien",
-        "cue.seeks_personal_advice": "Cherche un conseil personnel",
+        "cue.seeks_personal_advice": "Demande un conseil personnel",
         "cue.seeks_company": "Cherche de la compagnie",
         "cue.expresses_affection": "Exprime de l’affection",
         "cue.expresses_hostility": "Exprime de l’hostilité",
@@ -209,18 +212,18 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cue.shows_dependence": "Montre de la dépendance",
         "cue.in_crisis": "En crise",
         "cue.shows_empathy": "Montre de l’empathie",
-        "cue.claims_affection": "Prétend à l’affection",
+        "cue.claims_affection": "Déclare de l’affection",
         "role.user": "utilisateur",
         "role.assistant": "assistant",
         "calibration.title": "Peut-on se fier aux probabilités ?",
-        "calibration.text": "Là où le programme dit 30 %, environ 30 % des annotations devraient "
-        "donner une charge : des points sur la ligne pointillée.",
+        "calibration.text": "Quand le programme dit 30 %, environ 30 % des annotations devraient "
+        "indiquer une charge : les points devraient se trouver sur la ligne pointillée.",
         "calibration.caption": "Part des annotations avec charge selon la probabilité donnée, avec "
         "intervalle à 95 %.",
         "calibration.grid": "Probabilités et annotations",
         "excerpts.title": "Exemples",
         "excerpts.text": "Les messages dont le programme est le plus sûr. Ce sont les plus "
-        "chargés, pas des messages typiques.",
+        "chargés, non des messages typiques.",
         "excerpts.place": "Conversation {conversation}, probabilité {probability}",
         "data.title": "Les données",
         "data.grid": "Sur quoi les chiffres reposent, et ce qui a été écarté",
@@ -235,8 +238,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.cut": "unités de texte (tokens) en trop, non lues",
         "data.gold": "lignes de la feuille d’annotations",
         "missing.title": "Ce que ce rapport ne peut pas dire",
-        "missing.time": "Si l’usage affectif grandit : il n’y a pas de dates, ou sur moins de deux "
-        "jours.",
+        "missing.time": "Si l’usage affectif augmente : il n’y a pas de dates, ou elles couvrent "
+        "moins de deux jours.",
         "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
         "messages (affectlib label --level message), de conversations d’au moins trois messages "
         "d’un même rôle.",
@@ -245,40 +248,42 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.people": "Chez qui : il n’y a pas d’identifiants d’utilisateurs.",
         "methods.title": "Comment cela a été mesuré",
         "methods.label": "Un réseau de neurones (transformer) lit chaque message de l’utilisateur "
-        "avec un peu de ce qui précède et donne la probabilité d’une charge ; un seuil en fait "
-        "une étiquette. Celle d’une conversation vient des scores de ses messages.",
-        "methods.corrected": "« Corrigé des erreurs connues » ôte ce sur quoi se trompe un "
-        "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978), avec "
-        "l’incertitude des deux. « Étiquettes et annotations ensemble » y ajoute ce que les "
-        "annotations montrent de ces erreurs (inférence aidée par prédictions ; Angelopoulos et "
-        "al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020), ce "
-        "qui vaut donc aussi pour peu d’annotations. Différences et pentes sont divisées par "
-        "sensibilité + spécificité − 1. Ce qui ne peut être corrigé est dit « étiqueté », tracé "
-        "en orange, et n’est pas dans le résumé.",
-        "methods.clusters": "Les messages d’une personne se ressemblent. Les intervalles des parts "
-        "sont calculés sur les utilisateurs, pas sur les messages (jackknife), et ceux de la "
+        "avec un peu de ce qui précède et donne la probabilité d’une charge ; un seuil en fait une "
+        "étiquette. L’étiquette d’une conversation découle des scores de ses messages.",
+        "methods.corrected": "« Corrigé des erreurs connues » retire les erreurs que fait un "
+        "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978), en tenant "
+        "compte de l’incertitude des deux. « Étiquettes et annotations ensemble » y ajoute ce que "
+        "les annotations montrent de ces erreurs (inférence aidée par prédictions ; Angelopoulos "
+        "et al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020), ce "
+        "qui convient donc aussi à peu d’annotations. Différences et pentes sont divisées par "
+        "sensibilité + spécificité − 1. Ce qui ne peut pas être corrigé est dit « étiqueté », "
+        "tracé en orange, et absent du résumé.",
+        "methods.clusters": "Les messages d’une même personne se ressemblent. Les intervalles des "
+        "parts sont calculés sur les utilisateurs, pas sur les messages (jackknife), et ceux de la "
         "concentration en tirant de nouveau les utilisateurs au sort (bootstrap-t).",
         "methods.hidden": "Les chiffres de moins de {users} utilisateurs ne sont pas montrés, ni "
-        "ceux qui les livreraient par soustraction, pour que personne ne soit reconnaissable.",
-        "methods.all": "Les chiffres sont montrés même s’ils viennent de peu d’utilisateurs. "
-        "Pensez à qui pourrait être reconnu avant de transmettre cette page.",
+        "ceux dont on pourrait les déduire par soustraction, pour que personne ne puisse être "
+        "reconnu.",
+        "methods.all": "Les chiffres sont montrés même s’ils portent sur peu d’utilisateurs. "
+        "Pensez aux personnes qui pourraient être reconnues avant de transmettre cette page.",
         "limits.title": "À garder en tête",
-        "limits.labels": "Les étiquettes sont celles d’un programme. Il manque des conversations "
-        "chargées et en voit où il n’y en a pas ; ce qui n’est pas corrigé plus haut porte ces "
-        "erreurs.",
-        "limits.who": "Ces conversations ne parlent que pour elles-mêmes. Qui les a partagées, "
-        "exportées ou gardées peut différer des autres utilisateurs.",
+        "limits.labels": "Les étiquettes viennent d’un programme. Il laisse passer des "
+        "conversations chargées et en signale qui ne le sont pas ; ce qui n’est pas corrigé plus "
+        "haut contient ces erreurs.",
+        "limits.who": "Ces conversations ne sont représentatives que d’elles-mêmes. Les personnes "
+        "qui les ont partagées, exportées ou gardées peuvent différer des autres utilisateurs.",
         "limits.cause": "Rien ici ne montre qu’une chose en cause une autre. La façon de se servir "
-        "d’un assistant et la façon d’aller peuvent avoir des causes communes, non mesurées.",
+        "d’un assistant et le bien-être des personnes peuvent avoir des causes communes, non "
+        "mesurées.",
         "limits.person": "Cette page décrit beaucoup de personnes ensemble. Ce n’est pas un "
-        "diagnostic, et rien sur quoi juger une personne.",
-        "note.association": "Une association, pas une cause : les groupes peuvent différer par "
-        "bien des choses non mesurées.",
+        "diagnostic, et elle ne permet de juger personne en particulier.",
+        "note.association": "Une association, pas une cause : les groupes peuvent différer à bien "
+        "des égards qui n’ont pas été mesurés.",
         "note.labelled": "Ces chiffres comptent les étiquettes du programme, erreurs comprises. "
         "Ils ne sont pas corrigés.",
         "note.same_errors": "Hypothèse : le programme se trompe aussi souvent dans chacun de ces "
         "groupes ou périodes que dans l’ensemble.",
-        "note.left_out": "Un graphique est omis : trop peu de ses points peuvent être montrés.",
+        "note.left_out": "Un graphique est omis, car trop peu de ses points peuvent être montrés.",
         "axis.share": "Part des {units} avec charge",
         "axis.labelled": "Étiquette de charge",
         "axis.messages": "Part des messages",
@@ -313,8 +318,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "head.standardized": "Standardisé",
         "head.cue": "Indice",
         "head.whose": "De qui",
-        "head.from": "Dès la probabilité",
-        "head.fact": "Quoi",
+        "head.from": "À partir de",
+        "head.fact": "Élément",
         "head.number": "Nombre",
     }
 )
