@@ -1,6 +1,6 @@
 """affectlib labels chat transcripts as emotionally charged or task-oriented.
 
-Everything public is here; what is heavy is imported when it is first used.
+All public names are here. Heavy modules are imported when they are first used.
 
 Example:
     >>> import affectlib

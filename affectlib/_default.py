@@ -1,4 +1,4 @@
-"""The one-liner, `affectlib.predict`, and the classifiers that are loaded once a process."""
+"""`affectlib.predict`, and the classifiers that are loaded once in each process."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class AffectClassifier(Saved):
 
     @property
     def operating_point(self) -> str:
-        """The name of the thresholds that are used if none is named."""
+        """The name of the thresholds that are used by default."""
         return self._operating_point
 
     @overload
@@ -228,7 +228,7 @@ class AffectClassifier(Saved):
         on_error: OnError = "record",
         progress: bool = False,
     ) -> Any:
-        """Label texts or conversations. What `x` is, its type says, never its content.
+        """Label texts or conversations. The type of `x` says which it is, never its content.
 
         A text is a conversation of one message, and has the same probability and label however it
         is given. Where a conversation has a single message of its user, that message and the
@@ -236,8 +236,8 @@ class AffectClassifier(Saved):
         conversations. Messages of longer ones have a threshold of their own.
 
         Args:
-            x: A text, read as a lone message of a user; a conversation (a `Conversation`, a list of
-                `Message` or ``{"role", "content"}`` mappings, or a mapping that has such a list
+            x: A text, read as a single message of a user; a conversation (a `Conversation`, a list
+                of `Message` or ``{"role", "content"}`` mappings, or a mapping that has such a list
                 under ``messages``); or several texts or several conversations: a list, a column of
                 pandas, Polars or PyArrow, an array, or a generator.
             operating_point: The name of the thresholds, those of the classifier if None.
@@ -350,7 +350,7 @@ class AffectClassifier(Saved):
         return with_bar(outcomes, operator.length_hint(conversations) or None)
 
     def explain(self, x: str | Chat, *, operating_point: str | None = None) -> Explanation:
-        """Tell each turn's share of a conversation's decision.
+        """Return what each turn adds to the decision on a conversation.
 
         The share of a user's message is its Shapley value: what it adds to the probability, on
         average over all orders in which the messages could be added to an empty chat, which has the
@@ -385,7 +385,7 @@ class AffectClassifier(Saved):
         *,
         output: str = EMOTIONAL,
     ) -> WordExplanation:
-        """Tell what each group of words adds to the logit of one of the user's messages.
+        """Return what each group of words adds to the logit of a user's message.
 
         Groups are parts of clauses, of two to eight words, longer in very long messages. Each is
         left out in turn, and read by itself in turn, with the message's context. Its share is the

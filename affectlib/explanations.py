@@ -1,4 +1,4 @@
-"""Why a conversation got its label: which turns, and which words.
+"""Why a conversation has its label: which turns, and which words.
 
 Both are counterfactuals: something is left out or added, and what changes is its share. For turns
 it is the turn's logit, and the share is its Shapley value (Shapley 1953, "A value for n-person
@@ -82,7 +82,7 @@ class TurnShare:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The turns' shares of a conversation's decision; what `AffectClassifier.explain` returns.
+    """What each turn adds to a decision, as `AffectClassifier.explain` returns it.
 
     Attributes:
         prediction: What was found.
@@ -151,7 +151,7 @@ class WordShare:
 
 @dataclass(frozen=True, slots=True)
 class WordExplanation:
-    """The words' shares of one message; what `AffectClassifier.explain_words` returns.
+    """What each word of a message adds, as `AffectClassifier.explain_words` returns it.
 
     Attributes:
         index: The message's position in the conversation.

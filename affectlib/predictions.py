@@ -33,7 +33,7 @@ class MessagePrediction:
     """What was found in one message.
 
     Attributes:
-        index: Its position in the conversation, 0 if it was given alone.
+        index: Its position in the conversation, 0 if it was given by itself.
         role: Who wrote it.
         label: "emotional" or "task"; None for an assistant's message, which has no label.
         probability: Calibrated P(emotional), whatever the label; None where label is.
@@ -111,7 +111,7 @@ class ConversationPrediction:
 
     @property
     def turns(self) -> tuple[MessagePrediction, ...]:
-        """The former name of `messages`, which goes in 0.15."""
+        """The former name of `messages`; it will be removed in 0.15."""
         warn("turns is now called messages", DeprecationWarning, stacklevel=2)
         return self.messages
 
@@ -136,7 +136,7 @@ class ConversationPrediction:
         }
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return one flat dict a message: its conversation's id and what `to_dict` gives of it."""
+        """Return a flat dict for each message: its conversation's id and its `to_dict`."""
         rows = []
         for message in self.messages:
             row = {"conversation_id": self.id, **message.to_dict(), **message.cues}
@@ -243,7 +243,7 @@ class Predictions(list[_T | ConversationFailure], Generic[_T]):
 
 
 def to_frame(predictions: Iterable[Any]) -> Any:
-    """Return predictions as a pandas data frame, one row each, in order.
+    """Return predictions as a pandas data frame, with a row for each, in order.
 
     Args:
         predictions: What `affectlib.predict` returned for several texts or conversations, or what

@@ -118,7 +118,7 @@ def label_table(
 
 
 class AffectMapper:
-    """Labels batches of conversations, as a plain callable that other engines take as it is.
+    """Labels batches of conversations: a plain callable for Ray, Spark, `datasets` and others.
 
     A batch is a table that `label_table` takes, a mapping of columns, or, for Spark, an iterator of
     tables; the result is of the same kind, with the labels added. Each row of a batch must be a
@@ -226,7 +226,7 @@ class AffectMapper:
 def register_duckdb(
     connection: Any, name: str = "affect", *, classifier: AffectClassifier | None = None
 ) -> None:
-    """Make a function of SQL that labels conversations, for one connection to DuckDB.
+    """Add a SQL function that labels conversations to a connection to DuckDB.
 
     It takes the messages of a conversation, as a list of structs or as JSON text
     (``json_array(json_object('role', 'user', 'content', words))`` if there is just a text), and

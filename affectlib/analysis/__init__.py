@@ -11,7 +11,7 @@ named in ``by=``. Frames of both levels are taken where it makes sense: a frame 
 rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
 
 **Gold labels** are a sheet that a person filled in: ``record`` (or ``conversation_id``), for
-messages, and for them alone, also ``message``, ``gold`` (``emotional`` or ``task``, empty or
+messages, and only for them, also ``message``, ``gold`` (``emotional`` or ``task``, empty or
 ``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the row stands for,
 the inverse of the chance that it had to be drawn. Without ``weight`` all rows count the same, and a
 warning says so. Where several people answered a row, ``annotator`` tells them apart and what most

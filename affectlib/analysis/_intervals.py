@@ -27,7 +27,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its interval; NaN where it cannot be had."""
+    """A figure with its interval; NaN where it is unknown."""
 
     estimate: float
     low: float

@@ -1,4 +1,4 @@
-"""HTML pages that stand alone: one file, no network."""
+"""HTML pages in a single file that need no network."""
 
 from __future__ import annotations
 

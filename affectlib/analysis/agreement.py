@@ -1,4 +1,4 @@
-"""How far people who labelled the same rows agree, and what most of them say."""
+"""How well people who labelled the same rows agree, and what most of them say."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def agreement(*sheets: Any, column: str = "gold", confidence: float = 0.95, seed
     all alike, as where nobody disagrees, they say nothing: observed agreement then has the exact
     interval that gold samples have in `affectlib.analysis.prevalence`, and the others have none.
 
-    Where emotional rows are rare, observed agreement is high by chance alone: read the others. If
+    Where emotional rows are rare, observed agreement is high just by chance: read the others. If
     the rows were drawn by score, the figures are of that draw, not of the corpus.
 
     Args:

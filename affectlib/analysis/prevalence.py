@@ -104,7 +104,7 @@ def prevalence(
 
     Returns:
         A frame: the columns of `by`, ``method, estimate, low, high, units, users, gold,
-        suppressed``. A figure that cannot be had is null.
+        suppressed``. A figure that cannot be estimated is null.
 
     Raises:
         InputTypeError: `labels` or `gold` is no frame.
@@ -276,7 +276,7 @@ def _estimates(
     whole: bool,
     confidence: float,
 ) -> Iterator[tuple[str, Estimate]]:
-    """Yield the methods that can be had for one group, and what they find."""
+    """Yield the methods that are possible for a group, and what they find."""
     counts = group["units"].to_numpy().astype(float)
     share, spread = clustered_mean(group["called"].to_numpy(), counts)
     users = kish(counts) if len(counts) > 1 else 1.0

@@ -52,7 +52,7 @@ def calibrate(
         gold: Labels that people gave; see `affectlib.analysis.prevalence`.
         artifact: The model that made the labels.
         folder: Where the new model goes; it must not be there, or be empty.
-        specificity: The share of task rows that an operating point is to leave alone, by its name.
+        specificity: The share of task rows that an operating point must not flag, by its name.
             Where none is given, it is what the point promised before, or lower if hardly any
             emotional row would reach it.
         name: The new model's name; that of the folder if None.

@@ -89,7 +89,7 @@ def simulate(
         seed: Seed of all chance; the same one gives the same population.
         prevalence: Share of the conversations that is truly charged, on average.
         sensitivity: Share of the charged ones that the classifier finds.
-        specificity: Share of the others that it leaves alone.
+        specificity: Share of the others that it does not flag.
         conversations_per_user: Median over the users.
         weeks: How long it goes on.
         voice_effect: What voice adds to the log-odds that a conversation is charged.

@@ -1,4 +1,4 @@
-"""How charge runs through a conversation, where it begins, and which cues go together."""
+"""How charge develops in a conversation, where it begins, and which cues go together."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def cue_pairs(
     """Count how often two cues are shown together: in a message, or in a conversation.
 
     Args:
-        labels: Labels with cues. In those of messages, cues of one role alone make pairs.
+        labels: Labels with cues. In those of messages, only cues of the same role make pairs.
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
             from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
             where the labels say which model made them (see `read_labels`), else 0.5.

@@ -1,4 +1,4 @@
-"""One row a user: how much they use the assistant, how affectively, and whether that changes."""
+"""For each user: how much they use the assistant, how affectively, and whether that changes."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def reading_options() -> argparse.ArgumentParser:
         "--branches",
         default="active",
         choices=get_args(_Branches),
-        help="of edited and regenerated conversations: the branch last seen, all, or the longest",
+        help="which branch of edited conversations to read: the one last seen, all, or the longest",
     )
     for role in ("user", "assistant"):
         reading.add_argument(

@@ -17,7 +17,7 @@ def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     calibrate = commands.add_parser(
         "calibrate",
-        help="fit a model's probabilities and thresholds to labels that people gave",
+        help="fit a model's probabilities and thresholds to labels given by people",
         description="Fit calibration and operating points of the model that made LABELS to a "
         "filled sheet, without training. FOLDER is the new model: give it to label with --model.",
     )
@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
         "--specificity",
         type=_shares,
         metavar="NAME=SHARE,…",
-        help="share of task rows that an operating point is to leave alone, such as "
+        help="share of task rows that an operating point must not flag, such as "
         "balanced=0.95; what the model promises if left out",
     )
     calibrate.add_argument(

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
     convert = commands.add_parser(
         "convert",
         parents=[input_options()],
-        help="bring transcripts of any format into JSON Lines of one format",
+        help="convert transcripts of any format to JSON Lines",
     )
     convert.add_argument(
         "-o",

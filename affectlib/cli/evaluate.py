@@ -1,4 +1,4 @@
-"""``affectlib evaluate``: measure labels against those that people gave."""
+"""``affectlib evaluate``: measure labels against labels given by people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         parents=[reading_options()],
-        help="measure labels against those that people gave",
+        help="measure labels against labels given by people",
         description="Measure labels, of any model, against a filled sheet: recall, specificity, "
         "precision, average precision, AUROC and calibration error, with intervals, and the rows "
         "that differ most.",

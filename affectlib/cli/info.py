@@ -1,4 +1,4 @@
-"""``affectlib info``: say which model is used, and how good it was found to be."""
+"""``affectlib info``: show which model is used, and how good it was found to be."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEVELS = ("conversation", "message")
 def add(commands: Commands) -> None:
     """Add the command to those of the parser."""
     info = commands.add_parser(
-        "info", parents=[model_options(), network_option()], help="say which model is used"
+        "info", parents=[model_options(), network_option()], help="show which model is used"
     )
     info.add_argument("--json", action="store_true", help="print all that is known, as JSON")
     info.set_defaults(command=_info)

@@ -1,4 +1,4 @@
-"""``affectlib inspect``: say what is in a collection of transcripts, without its text."""
+"""``affectlib inspect``: show what is in a collection of transcripts, without its text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
     inspect = commands.add_parser(
         "inspect",
         parents=[model_options(), input_options()],
-        help="say what is in a collection of transcripts, without its text",
+        help="show what is in a collection of transcripts, without its text",
     )
     inspect.add_argument(
         "--no-languages", action="store_true", help="do not detect languages, which is faster"

@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
         "--level",
         default="conversation",
         choices=["conversation", "message", "both"],
-        help="what a row is; both: two tables",
+        help="what a row stands for; both writes two tables",
     )
     label.add_argument(
         "--keep",
@@ -65,7 +65,7 @@ def add(commands: Commands) -> None:
     begun.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an unfinished OUT, or a damaged folder",
+        help="continue an unfinished OUT, or repair a damaged folder",
     )
     begun.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
     label.add_argument(

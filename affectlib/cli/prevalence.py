@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _METHODS = {
     "naive": "labelled emotional, uncorrected",
     "rogan_gladen": "corrected by sensitivity and specificity",
-    "gold": "gold sample alone",
+    "gold": "gold sample only",
     "ppi": "labels, gold sample, known errors (best)",
 }
 
@@ -40,8 +40,8 @@ def add(commands: Commands) -> None:
         "--measured",
         type=_counts,
         metavar="TP,FN,TN,FP",
-        help="what the model did elsewhere, in place of what it says of itself: true positives, "
-        "false negatives, true negatives, false positives",
+        help="what was measured for the model elsewhere, instead of its own counts: true "
+        "positives, false negatives, true negatives, false positives",
     )
     prevalence.add_argument(
         "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"

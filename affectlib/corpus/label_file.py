@@ -431,7 +431,7 @@ class _Run:
 
 
 def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
-    """Return the counts alone; the thread that reads may add a reason meanwhile."""
+    """Return only the counts; the thread that reads may add a reason meanwhile."""
     return {reason: tally.count for reason, tally in tallies.copy().items()}
 
 

@@ -71,7 +71,7 @@ def ahead(items: Iterable[_T], size: int) -> Generator[_T]:
 def map_ahead(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[tuple[_T, _R]]:
     """Pair each item with its result, while the next one is computed in another thread.
 
-    A lone item costs no thread. What `items` raises is raised after the pairs before.
+    A single item needs no thread. What `items` raises is raised after the pairs before.
 
     Example:
         >>> list(map_ahead(str, [1, 2]))

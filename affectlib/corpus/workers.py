@@ -90,7 +90,7 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
     Args:
         classifier: What each of them loads; a model's folder must be there on every node.
         workers: How many at most.
-        address: ``local`` for one on this machine alone, or that of a cluster.
+        address: ``local`` for this machine only, or the address of a cluster.
 
     Returns:
         A function that raises `WorkerError` if an actor dies.

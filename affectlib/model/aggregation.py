@@ -45,7 +45,7 @@ def conversation_features(logits: ArrayLike) -> tuple[float, float, float]:
 
 
 def merge_windows(keys: Sequence[_Key], logits: NDArray[Any]) -> dict[_Key, NDArray[Any]]:
-    """Merge the windows of each message: of every output the highest logit counts.
+    """Merge the windows of each message: for every output, the highest logit counts.
 
     Args:
         keys: Which message each window covers.
@@ -85,7 +85,7 @@ def rate(flags: Sequence[bool]) -> float:
 
 
 def adjusted(flags: Sequence[bool], sample: int = 20) -> float:
-    """Return the chance that a sample of the messages holds an emotional one.
+    """Return the chance that a sample of the messages includes an emotional one.
 
     Makes conversations of different length comparable: in a longer one, `any_charged` has more
     chances to be true. The sample is drawn without replacement, so the chance is hypergeometric.

@@ -1,4 +1,4 @@
-"""Artifacts: folders that hold a model with all that is needed to use it.
+"""Artifacts: folders with a model and everything that is needed to use it.
 
 An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
 ``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
@@ -290,7 +290,7 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
     _check_text_rules(values.get("text_rules", 1))
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
-        raise _ManifestError(f'"outputs" must hold {EMOTIONAL!r}, and labels and cues alone')
+        raise _ManifestError(f'"outputs" must hold {EMOTIONAL!r}, and only labels and cues')
     points = _pop(values, "operating_points", dict)
     hashes = _pop(values, "files", dict)
     for name, sha256 in hashes.items():

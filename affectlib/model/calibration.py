@@ -24,15 +24,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """Thresholds, and what they were found to give on conversations kept for choosing them.
+    """Thresholds, and their measured recall and specificity.
 
     Attributes:
         message: Probability from which a message is emotional that is one of several of its user.
-            It leaves the same share of messages alone as the other does of conversations.
+            It has the same specificity for messages as the other has for conversations.
         conversation: Probability from which a conversation is emotional, and so is the message of
             one that has a single message of its user, such as a text by itself.
         sensitivity: Share of the emotional conversations found (recall).
-        specificity: Share of the other conversations left alone.
+        specificity: Share of the other conversations that are not flagged.
     """
 
     message: float

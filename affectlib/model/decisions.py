@@ -1,4 +1,4 @@
-"""From the scores of a conversation's messages to what is said of it."""
+"""From the scores of a conversation's messages to its prediction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def conclude(
     scores: Mapping[int, MessageScore],
     point: OperatingPoint,
 ) -> ConversationPrediction:
-    """Make a prediction of the scores of a conversation's messages.
+    """Turn the scores of a conversation's messages into a prediction.
 
     Where one message of the user was read, the conversation has its probability and its label.
 

@@ -1,4 +1,4 @@
-"""From conversations to batches of token ids, with the Rust tokenizers and numpy alone.
+"""From conversations to batches of token ids, with only the Rust tokenizers and numpy.
 
 Every message is tokenized once, however many windows it appears in, and always as plain text: a
 user who types ``<|target|>`` or ``</s>`` gets ordinary pieces, not control tokens. It is read as

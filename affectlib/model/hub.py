@@ -48,14 +48,14 @@ def download(name: str, revision: str | None = None, *, local_files_only: bool) 
         problem = (
             "it was not downloaded before"
             if local_files_only
-            else f"it cannot be had from the Hugging Face Hub ({type(error).__name__}); check the "
-            "id, the revision, the connection, HF_HUB_OFFLINE, and, if it is private, HF_TOKEN"
+            else f"it cannot be loaded from the Hugging Face Hub ({type(error).__name__}); check "
+            "the id, the revision, the connection, HF_HUB_OFFLINE, and, if it is private, HF_TOKEN"
         )
         raise ArtifactNotFoundError(f"no model {name!r}: {problem}") from error
 
 
 def upload(folder: Path, name: str, *, private: bool, message: str, token: str | None) -> str:
-    """Put an artifact on the Hub as one commit; the repository is made if it is not there.
+    """Upload an artifact to the Hub as one commit; make the repository if there is none.
 
     Args:
         folder: The artifact's folder.

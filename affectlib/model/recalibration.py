@@ -96,7 +96,7 @@ def recalibrate(
         weights: How many rows of the corpus each stands for; all the same if None.
         groups: Whose each row is; rows of one group share a fold.
         level: What a row is. Thresholds of the other level move as far.
-        specificity: The share of other rows that an operating point is to leave alone, by its
+        specificity: The share of other rows that an operating point must not flag, by its
             name; what the model says of its own where none is given.
 
     Raises:

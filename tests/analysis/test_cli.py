@@ -34,7 +34,7 @@ def test_prevalence_with_gold(files, capsys):
     assert head == f"all: {PEOPLE.conversations.height:,} labelled, 200 users"
     assert [line.split("  ")[1] for line in lines] == [
         "labelled emotional, uncorrected",
-        "gold sample alone",
+        "gold sample only",
         "labels, gold sample, known errors (best)",
     ]
     assert all("95 % interval" in line for line in lines)

@@ -65,7 +65,7 @@ def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
 
 
 def overall(study: Study) -> tuple[Section, Row]:
-    """Say how common charge is, by every method that can be had; also return the best row."""
+    """Say how common charge is, by every method that is possible; also return the best row."""
     words = study.words
     found = rows_of(
         prevalence(study.labels, study.gold, measured=study.measured, min_users=study.min_users)

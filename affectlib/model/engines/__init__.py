@@ -1,6 +1,6 @@
 """Engines run the encoder: token ids in, logits out.
 
-They alone know of onnxruntime, openvino and torch, which are imported when an engine is loaded.
+Only they import onnxruntime, openvino and torch, and only when an engine is loaded.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def load_engine(
         raise OptionError(f"threads must be at least 1, got {threads}")
     if engine in ("onnx", "openvino") and device not in ("auto", "cpu"):
         raise OptionError(
-            f"the {engine} engine runs on the CPU alone, not on {device!r}; "
+            f"the {engine} engine runs only on the CPU, not on {device!r}; "
             "use engine='torch' for a GPU, or device='cpu'"
         )
     if engine == "auto":

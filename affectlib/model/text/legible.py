@@ -79,7 +79,7 @@ _LOOKALIKES = str.maketrans(
 
 
 def _styled() -> Mapping[int, str]:
-    """Return the plain letter or digit of each one that differs by its style alone."""
+    """Return the plain letter or digit for each one that differs only in style."""
     ranges = ((0x24B6, 0x24EA), (0xFF10, 0xFF5B), (0x1D400, 0x1D800), (0x1F130, 0x1F14A))
     plain = {
         code: normalized
