@@ -196,6 +196,7 @@ def test_the_search_finds_a_page_in_a_folder_without_a_server(site: Path, tab: P
     assert tab.requests == []
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_tables_fit_into_their_column(site: Path, built: dict[Path, Html], tab: Page) -> None:
     wide = {}

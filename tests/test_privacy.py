@@ -124,6 +124,7 @@ def run(places: dict[str, Path], *commands: Sequence[object]) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_what_the_commands_write_and_print(places: dict[str, Path], tiny_folder: Path) -> None:
     src = write(places["in"], everything_wrong(), "chats.jsonl")
     written = places["written"]
