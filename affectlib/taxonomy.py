@@ -1,4 +1,4 @@
-"""The labels and cues: their names, what they mean, and what the studies called them.
+"""The labels, cues and themes: their names, what they mean, and what the studies called them.
 
 The binary label and the cues follow the project's codebook (`training/data/CODEBOOK.md`). Each
 cue regroups classifiers of OpenAI's EmoClassifiers, V1 and V2
@@ -11,11 +11,27 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["ASSISTANT_CUES", "CUES", "EMOTIONAL", "LABELS", "OUTPUTS", "TASK", "USER_CUES", "Cue"]
+__all__ = [
+    "ASSISTANT_CUES",
+    "CHARGES",
+    "CUES",
+    "EMOTIONAL",
+    "LABELS",
+    "OUTPUTS",
+    "TASK",
+    "THEMES",
+    "USER_CUES",
+    "Cue",
+    "Theme",
+]
 
 EMOTIONAL = "emotional"
 TASK = "task"
 LABELS = (EMOTIONAL, TASK)
+
+CHARGES = ("charge_1_or_more", EMOTIONAL, "charge_3")
+"""The outputs for a charge of at least 1, 2 and 3; the sum of their probabilities is the expected
+charge, the intensity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,5 +169,59 @@ CUES = MappingProxyType({cue.name: cue for cue in _ALL})
 USER_CUES = tuple(cue.name for cue in _ALL if cue.unit == "user")
 ASSISTANT_CUES = tuple(cue.name for cue in _ALL if cue.unit == "assistant")
 
-OUTPUTS = (EMOTIONAL, *USER_CUES, *ASSISTANT_CUES)
-"""What the encoder puts out, in the order of its logits."""
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """What a charged message is about; several may apply.
+
+    Attributes:
+        name: Its name in the output.
+        title: Its name for people.
+        definition: What it covers, and where it ends.
+    """
+
+    name: str
+    title: str
+    definition: str
+
+
+_THEMES = (
+    Theme("love", "Partner and love", "The couple: wished for, lived, ending or lost; dating."),
+    Theme("family", "Family", "Parents, children, siblings, in-laws; a pet as one of the family."),
+    Theme(
+        "other_people",
+        "Friends and other people",
+        "Friends, neighbours, colleagues as persons; being bullied or left out.",
+    ),
+    Theme("loneliness", "Loneliness and company", "Nobody to talk to, and the wish for company."),
+    Theme(
+        "bond_with_assistant",
+        "Bond with the assistant",
+        "Attachment, heartfelt thanks, anger or contempt at it, an earnest interest in its mind.",
+    ),
+    Theme(
+        "romance_with_assistant",
+        "Romance or intimacy with the assistant",
+        "The assistant as a partner, or as an object of desire.",
+    ),
+    Theme("work_and_study", "Work and study", "Work, looking for it, exams, school, a career."),
+    Theme("money", "Money", "Debts, poverty, costs, and the fear of them."),
+    Theme("health", "Body and health", "Illness and the body, one's own or another's."),
+    Theme(
+        "mind_and_crisis",
+        "Mind and crisis",
+        "Anxiety, depression, addiction, trauma, self-harm, misery without a named cause.",
+    ),
+    Theme("grief", "Grief and loss", "The death of a person or a pet; no break-ups."),
+    Theme("self_worth", "Self-worth and identity", "Shame, looks, ageing, gender, belonging."),
+    Theme(
+        "meaning_and_world",
+        "Faith, meaning and the world",
+        "Religion, doubt, what life is for; news, politics, war, injustice.",
+    ),
+    Theme("joy_and_pride", "Joy and pride", "Good news, success, relief, gratitude in life."),
+)
+THEMES = MappingProxyType({theme.name: theme for theme in _THEMES})
+
+OUTPUTS = (EMOTIONAL, CHARGES[0], CHARGES[2], *USER_CUES, *ASSISTANT_CUES, *THEMES)
+"""What an encoder can put out, in the order of its logits; an artifact may have fewer."""

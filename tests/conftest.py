@@ -22,7 +22,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
 from affectlib.model.engines import load_engine
-from affectlib.taxonomy import OUTPUTS
+from affectlib.taxonomy import CUES, OUTPUTS
 
 WORD_LOGITS: Mapping[str, Mapping[str, float]] = {
     "alone": {"emotional": 6.0, "shares_feelings": 5.0, "seeks_company": 3.0},
@@ -146,7 +146,7 @@ def describe(folder: Path, **changes: Any) -> dict[str, Any]:
             "high_precision": {"message": 0.97, "conversation": 0.97, **point},
             "high_recall": {"message": 0.2, "conversation": 0.2, **point},
         },
-        "cue_thresholds": dict.fromkeys(OUTPUTS[1:], 0.5),
+        "cue_thresholds": dict.fromkeys(CUES, 0.5),
         "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
     }
     return with_digest(values | changes)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from affectlib.taxonomy import CUES
+from affectlib.taxonomy import CUES, THEMES
+from training.data.sources import is_held_out
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "training" / "data"
@@ -59,6 +60,10 @@ def user_turns(row: dict[str, Any]) -> int:
     return sum(message["role"] == "user" for message in row["messages"])
 
 
+OPTIONAL = {"charges", "second_charge", "second_themes", "themes", "turn_cues"}
+"""Labels that a row of the corpus may have besides."""
+
+
 def check_labels(labels: dict[str, Any]) -> None:
     assert labels["charge"] in range(4)
     assert set(labels["cues"]) <= CODES
@@ -67,6 +72,11 @@ def check_labels(labels: dict[str, Any]) -> None:
     assert labels["turns"] == sorted(set(labels["turns"]))
     assert all(turn >= 1 for turn in labels["turns"])
     assert bool(labels["turns"]) == (labels["charge"] >= 2)
+    assert set(labels.get("themes", ())) <= THEMES.keys()
+    for turn, charge in labels.get("charges", {}).items():
+        least, most = (charge, charge) if isinstance(charge, int) else charge
+        assert 0 <= least <= most <= max(1, labels["charge"])
+        assert (least >= 2) == (int(turn) in labels["turns"])
 
 
 def test_no_python_file_is_long() -> None:
@@ -122,7 +132,7 @@ def test_corpus_rows_are_well_formed() -> None:
 def test_corpus_labels_agree_with_the_codebook_and_with_each_other() -> None:
     for row in read_rows("corpus.jsonl"):
         labels = row["labels"]
-        assert labels.keys() - {"turn_cues", "second_charge"} == {
+        assert labels.keys() - OPTIONAL == {
             "charge",
             "cues",
             "decoy",
@@ -149,12 +159,13 @@ def test_labels_of_others_texts_come_without_the_texts(name: str) -> None:
         check_labels(row["labels"])
 
 
-def test_small_talk_that_measures_is_not_trained_on() -> None:
-    annotated, measuring = (
-        {row["id"] for row in read_rows(name)}
-        for name in ("annotations.jsonl", "small_talk_labels.jsonl")
-    )
-    assert measuring.isdisjoint(annotated)
+def test_what_measures_is_not_trained_on() -> None:
+    measuring = {(row["source"], row["id"]) for row in read_rows("small_talk_labels.jsonl")}
+    annotated = {(row["source"], row["id"]) for row in read_rows("annotations.jsonl")}
+    twins = {(row["source"], row["of"]) for row in read_rows("twins.jsonl")}
+    assert measuring.isdisjoint(annotated | twins)
+    new = {(row["source"], row["id"]) for row in read_rows("annotations.jsonl") if "part" in row}
+    assert not [row for row in new | twins if is_held_out(*row)]
 
 
 def test_real_dev_labels_cover_both_sets() -> None:

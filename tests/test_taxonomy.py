@@ -8,11 +8,13 @@ import pytest
 
 from affectlib.taxonomy import (
     ASSISTANT_CUES,
+    CHARGES,
     CUES,
     EMOTIONAL,
     LABELS,
     OUTPUTS,
     TASK,
+    THEMES,
     USER_CUES,
     Cue,
 )
@@ -27,6 +29,8 @@ def test_labels_are_the_two() -> None:
 def test_outputs_keep_their_order_since_weights_depend_on_it() -> None:
     assert OUTPUTS == (
         "emotional",
+        "charge_1_or_more",
+        "charge_3",
         "shares_feelings",
         "seeks_support",
         "seeks_personal_advice",
@@ -38,8 +42,24 @@ def test_outputs_keep_their_order_since_weights_depend_on_it() -> None:
         "in_crisis",
         "shows_empathy",
         "claims_affection",
+        "love",
+        "family",
+        "other_people",
+        "loneliness",
+        "bond_with_assistant",
+        "romance_with_assistant",
+        "work_and_study",
+        "money",
+        "health",
+        "mind_and_crisis",
+        "grief",
+        "self_worth",
+        "meaning_and_world",
+        "joy_and_pride",
     )
-    assert (*USER_CUES, *ASSISTANT_CUES) == tuple(CUES) == OUTPUTS[1:]
+    assert (*USER_CUES, *ASSISTANT_CUES) == tuple(CUES) == OUTPUTS[3:14]
+    assert tuple(THEMES) == OUTPUTS[14:]
+    assert {*CHARGES} == {*OUTPUTS[:3]}
 
 
 def test_cues_are_those_of_the_codebook() -> None:

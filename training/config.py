@@ -1,8 +1,4 @@
-"""The recipe: one YAML file, checked against these models, with overrides from the command line.
-
-A recipe that names another as ``extends`` takes over its settings, but for those that it gives
-itself: sections are merged setting by setting, lists are replaced.
-"""
+"""The recipe: one YAML file, checked against these models, with overrides from the command line."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from affectlib.model.artifacts import bundled_models, load_artifact
 from affectlib.model.hub import HUB_ID
 from affectlib.model.windows import WindowSettings
 
@@ -40,35 +37,14 @@ class EncoderSettings(_Section):
     Attributes:
         path: A folder (relative to the data folder), a hub id, the name of a bundled artifact, or
             "tiny": a small random encoder built on the spot.
-        vocabulary: Pieces that are kept, None for all: those seen in the training texts first,
-            then the commonest of the base encoder. With `words_from`, pieces and new words in all,
-            None for all that the training texts need.
         words_from: A multilingual encoder, as `path`, by which an English one gets the words of
             the training texts in other languages (see `training.model.words`).
         dropout: Dropout of hidden layers and of the head.
     """
 
     path: str
-    vocabulary: int | None = None
     words_from: str | None = None
     dropout: float = 0.1
-
-
-class WindowsSection(_Section):
-    """How windows are laid out: see `affectlib.model.windows.WindowSettings`."""
-
-    max_tokens: int = 192
-    target_tokens: int = 128
-    lead_tokens: int = 24
-    max_windows: int = 4
-    context_messages: int = 3
-    user_context_tokens: int = 40
-    assistant_context_tokens: int = 24
-    assistant_target_tokens: int = 96
-
-    def settings(self) -> WindowSettings:
-        """Return them as the library's own settings."""
-        return WindowSettings(**self.model_dump())
 
 
 class SourceSettings(_Section):
@@ -76,9 +52,10 @@ class SourceSettings(_Section):
 
     Attributes:
         name: "corpus" for our own, "annotations" for the rows of public sets that we annotated,
-            "file" for a user's own labelled data, else a name in `training/data/sources.jsonl`.
+            "twins" for such rows with a turn that was written anew, "file" for a user's own
+            labelled data, else a name in `training/data/sources.jsonl`.
         kind: gold (labels by turn), silver: one label for the whole source, or unlabelled:
-            windows that the teachers alone label.
+            windows that the teacher alone labels.
         path: The file, for "file".
         parts: For "corpus", the parts that are taken (the beginning of the ids); for "annotations",
             the parts whose rows are taken; None for all.
@@ -117,9 +94,6 @@ class AugmentSettings(_Section):
         impersonal: First-person pronouns left out or blanked.
         surrounded: What is no prose around each message, as exports have it: a number, a date, a
             placeholder, a signature, quotation marks, markup.
-        alone_threshold: No share: P(emotional) from which a target that the model that training
-            goes on from reads alone counts as charged. Where that is not its label, its copies keep
-            what precedes them. None alters them whatever they say.
     """
 
     alone: float = 0.2
@@ -129,7 +103,6 @@ class AugmentSettings(_Section):
     typos: float = 0.0
     impersonal: float = 0.0
     surrounded: float = 0.0
-    alone_threshold: float | None = Field(default=None, gt=0, lt=1)
 
 
 class TrainSettings(_Section):
@@ -140,17 +113,15 @@ class TrainSettings(_Section):
         learning_rate: Peak learning rate of the encoder.
         head_learning_rate: Peak learning rate of the head.
         warmup: Share of the steps over which the rates rise.
-        weight_decay: Weight decay.
         batch_size: Windows of a step.
         label_smoothing: How much of each target is spread over both classes.
-        cue_weight: Weight of a cue's loss; that of the label has weight 1.
-        cue_positive_weight: Weight of a cue that is shown, against one that is not.
+        charge_weight: Weight of the losses of a charge of at least 1 and of 3; that of the label
+            has weight 1.
+        cue_weight: Weight of a cue's loss.
+        theme_weight: Weight of a theme's loss.
         average: Share of the trained weights in their average with those that training started
             from, which keeps some of what these knew; 1 for the trained ones alone (Wortsman et
             al. 2022, "Robust fine-tuning of zero-shot models").
-        average_with: Folders of artifacts whose weights, in equal shares, take the place of those
-            that training started from (Wortsman et al. 2022, "Model soups"). They must have a
-            forebear in common, as the trained weights with them.
         save_steps: Steps between checkpoints.
         max_steps: Steps at most; -1 for as many as the epochs take.
     """
@@ -159,62 +130,37 @@ class TrainSettings(_Section):
     learning_rate: float = 1e-4
     head_learning_rate: float = 5e-4
     warmup: float = 0.06
-    weight_decay: float = 0.01
     batch_size: int = 32
     label_smoothing: float = 0.02
+    charge_weight: float = 0.5
     cue_weight: float = 0.5
-    cue_positive_weight: float = Field(default=1.0, gt=0)
+    theme_weight: float = 0.5
     average: float = Field(default=1.0, gt=0, le=1)
-    average_with: tuple[str, ...] = ()
     save_steps: int = 400
     max_steps: int = -1
 
 
-def base_model(path: str) -> str | None:
-    """Return the hub id of the model that an encoder was made from; None if unknown.
-
-    Example:
-        >>> base_model("../models/e5-small-latin")
-        'intfloat/multilingual-e5-small'
-    """
-    for part, base in _BASE_MODELS.items():
-        if part in path:
-            return base
-    return path if HUB_ID.fullmatch(path) else None
-
-
 class TeacherSettings(_Section):
-    """A model that learns the windows first, and whose scores the shipped model learns from.
+    """A larger model that learns first, and whose scores the shipped model learns from.
 
     Attributes:
-        name: Its name.
-        path: A base encoder (see `EncoderSettings`) with a tokenizer of its own; None for the
-            recipe's encoder.
-        learning_rate: Its peak learning rate; None for that of the recipe.
-        epochs: Its passes over the windows; None for those of the recipe.
-        weight: Its weight in the average of the teachers.
-        english: Whether it reads English alone, so that other windows are left to the others.
+        path: A base encoder (see `EncoderSettings`) with a tokenizer of its own.
+        languages: What it reads; windows in other languages keep their labels only.
+        learning_rate: Its peak learning rate.
+        epochs: Its passes over the windows.
+        windows: Labelled windows that it learns from at most, drawn at random.
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
-            learns faster then. None for a teacher that learns as a whole.
-    """
-
-    name: str = Field(pattern="^[a-z0-9-]+$")
-    path: str | None = None
-    learning_rate: float | None = None
-    epochs: float | None = None
-    weight: float = Field(default=1.0, gt=0)
-    english: bool = False
-    frozen: int | None = None
-
-
-class StudentSettings(_Section):
-    """How the shipped model learns from its teachers.
-
-    Attributes:
-        soft: Share of the teachers in the target of a window that has a gold label.
+            learns faster then.
+        soft: Share of the teacher in the target of a window that has a gold label.
         soft_silver: The same where the label is silver.
     """
 
+    path: str
+    languages: tuple[str, ...] = ("en",)
+    learning_rate: float = 4e-5
+    epochs: float = 1.0
+    windows: int | None = None
+    frozen: int = 0
     soft: float = Field(default=0.5, ge=0, le=1)
     soft_silver: float = Field(default=0.9, ge=0, le=1)
 
@@ -247,12 +193,11 @@ class Recipe(_Section):
     seed: int = 1
     output: str = "runs"
     encoder: EncoderSettings
-    windows: WindowsSection = WindowsSection()
+    windows: WindowSettings = WindowSettings()
     sources: tuple[SourceSettings, ...]
     augment: AugmentSettings = AugmentSettings()
+    teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
-    teachers: tuple[TeacherSettings, ...] = ()
-    student: StudentSettings = StudentSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
 
@@ -261,32 +206,55 @@ class Recipe(_Section):
         """Where the run writes."""
         return Path(self.output) / self.name
 
-    def digest(self, step: str | None = None) -> str:
-        """Return a hash of the settings that decide the result of a step; of all if None."""
-        values = self.model_dump_json(exclude=_IRRELEVANT.get(step or "", set()))
+    def text(self) -> str:
+        """Return every setting as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def digest(self, step: str) -> str:
+        """Return a hash of the settings that decide the result of a step."""
+        values = self.model_dump_json(exclude=_IRRELEVANT.get(step, set()))
         return hashlib.sha256(values.encode()).hexdigest()[:16]
 
 
 _IRRELEVANT: dict[str, set[str]] = {
-    "prepare": {"version", "calibrate", "train", "teachers", "student"},
-    "teach": {"version", "calibrate", "student"},
+    "prepare": {"version", "calibrate", "train", "teacher"},
+    "teach": {"version", "calibrate", "train"},
     "train": {"version", "calibrate"},
 }
+
+
+def base_model(path: str) -> str | None:
+    """Return the hub id of the model that an encoder was made from; None if unknown.
+
+    Example:
+        >>> base_model("../models/e5-small-latin")
+        'intfloat/multilingual-e5-small'
+    """
+    for part, base in _BASE_MODELS.items():
+        if part in path:
+            return base
+    return path if HUB_ID.fullmatch(path) else None
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: The YAML file; one that it ``extends`` is named relative to it.
+        path: The YAML file.
         overrides: Settings that replace the file's, as ``train.epochs=2``; values are YAML.
 
     Raises:
         RecipeError: The file cannot be read, or a key is unknown or has a wrong value.
     """
-    values = _read(Path(path))
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: expected a mapping of settings")
     for override in overrides:
         _override(values, override)
+    _take_over_windows(values)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -294,31 +262,15 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: {problems}") from error
 
 
-def _read(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Return the settings of a file, on top of those of the file that it extends."""
-    if path.resolve() in extending:
-        raise RecipeError(f"{path}: extends itself, by way of {extending[-1].name}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path}: expected a mapping of settings")
-    parent = values.pop("extends", None)
-    if parent is None:
-        return values
-    if not isinstance(parent, str):
-        raise RecipeError(f"{path}: extends must be the name of a file, got {parent!r}")
-    return _merged(_read(path.parent / parent, (*extending, path.resolve())), values)
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of both; where both give one, those above count."""
-    merged = {**below, **above}
-    for key in below.keys() & above.keys():
-        if isinstance(below[key], dict) and isinstance(above[key], dict):
-            merged[key] = _merged(below[key], above[key])
-    return merged
+def _take_over_windows(values: dict[str, Any]) -> None:
+    """Lay windows out as the artifact does that training starts from, unless the recipe says."""
+    encoder = values.get("encoder")
+    path = encoder.get("path") if isinstance(encoder, dict) else None
+    if "windows" in values or not isinstance(path, str):
+        return
+    folder = bundled_models().get(path, Path(path))
+    if (folder / "affect.json").is_file():
+        values["windows"] = load_artifact(folder).windows.to_dict()
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -344,6 +296,6 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 def _describe(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {key!r}"
     return f"{key}: {problem['msg']}"

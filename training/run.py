@@ -43,17 +43,20 @@ def _train(recipe: Recipe, data: Path | None) -> Any:
 
 
 def _export(recipe: Recipe, data: Path | None) -> Any:
-    from affectlib.model.encoding import WindowEncoder
-    from training.evaluation.judged import judge, measured
+    from training.evaluation.judged import (
+        Reader,
+        dev_conversations,
+        judge,
+        measured,
+        uncalibrated,
+    )
     from training.evaluation.likeness import reference_for
-    from training.evaluation.scoring import TrainedModel, dev_conversations, score
     from training.model.calibrate import fit
     from training.model.export import describe, export
 
     folder = recipe.folder / "train" / "model"
-    encoder = WindowEncoder(folder / "tokenizer.json", recipe.windows.settings())
-    conversations = list(dev_conversations(recipe.real_dev, data))
-    scored = score(conversations, encoder, TrainedModel(folder))
+    reader = Reader(uncalibrated(folder, recipe.windows), "torch")
+    scored = reader.score(list(dev_conversations(recipe.real_dev, data)))
     calibration = fit(scored, recipe.calibrate)
     counts = measured(judge(scored, recipe.calibrate), recipe.calibrate.specificity)
     reference = reference_for(scored, calibration, recipe.languages)
@@ -115,11 +118,15 @@ def _contents(recipe: Recipe, data: Path | None) -> str:
 
     The manifest holds the hashes of public sets; what packages carry is theirs.
     """
-    encoders = [
-        *(recipe.encoder.path, recipe.encoder.words_from, *recipe.train.average_with),
-        *(teacher.path for teacher in recipe.teachers),
-    ]
-    labels = ("annotations.jsonl", "corpus.jsonl", "small_talk_labels.jsonl", "sources.jsonl")
+    encoders = [recipe.encoder.path, recipe.encoder.words_from]
+    encoders += [recipe.teacher.path] if recipe.teacher else []
+    labels = (
+        "annotations.jsonl",
+        "corpus.jsonl",
+        "small_talk_labels.jsonl",
+        "sources.jsonl",
+        "twins.jsonl",
+    )
     files = [
         *(DATA / name for name in labels),
         *(Path(source.path) for source in recipe.sources if source.path),

@@ -39,7 +39,7 @@ from affectlib.model.hub import HUB_ID, download
 from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.model.windows import WindowSettings
-from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS, TASK
 
 __all__ = ["DEFAULT_MODEL", "Artifact", "bundled_models", "load_artifact", "save_artifact"]
 
@@ -290,7 +290,8 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
     _check_text_rules(values.get("text_rules", 1))
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
-        raise _ManifestError(f'"outputs" must hold {EMOTIONAL!r}, and only labels and cues')
+        problem = f'"outputs" must hold {EMOTIONAL!r}, and only charges, cues and themes'
+        raise _ManifestError(problem)
     points = _pop(values, "operating_points", dict)
     hashes = _pop(values, "files", dict)
     for name, sha256 in hashes.items():
@@ -354,21 +355,21 @@ def _require_order(artifact: Artifact) -> None:
         names = {int(place): name for place, name in config["id2label"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return
-    if _CONFIG in artifact._hashes and tuple(names[i] for i in sorted(names)) != artifact.outputs:
+    found = tuple(names[i] for i in sorted(names))
+    expected = (artifact.outputs, (*artifact.outputs, TASK))  # one more, for transformers' users
+    if _CONFIG in artifact._hashes and found not in expected:
         raise _ManifestError(f'"outputs" are not those of {_CONFIG}, or stand in another order')
 
 
 def _cue_thresholds(values: dict[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:
+    cues = [name for name in outputs if name in CUES]
     if "cue_thresholds" not in values:
-        return {name: _USUAL_CUE_THRESHOLD for name in outputs if name != EMOTIONAL}
+        return dict.fromkeys(cues, _USUAL_CUE_THRESHOLD)
     thresholds = _pop(values, "cue_thresholds", dict)
-    for name in outputs:
-        if (
-            name != EMOTIONAL
-            and not 0 <= _number(thresholds.get(name), f"cue_thresholds.{name}") <= 1
-        ):
+    for name in cues:
+        if not 0 <= _number(thresholds.get(name), f"cue_thresholds.{name}") <= 1:
             raise _ManifestError(f'"cue_thresholds.{name}" must lie between 0 and 1')
-    return {name: float(thresholds[name]) for name in outputs if name != EMOTIONAL}
+    return {name: float(thresholds[name]) for name in cues}
 
 
 def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:

@@ -15,7 +15,7 @@ from affectlib.errors import (
 from affectlib.model import artifacts
 from affectlib.model.artifacts import load_artifact, save_artifact, with_digest
 from affectlib.model.text import TEXT_RULES
-from affectlib.taxonomy import OUTPUTS
+from affectlib.taxonomy import CUES, OUTPUTS
 from tests.conftest import WINDOWS, describe, write_manifest
 
 
@@ -38,9 +38,9 @@ def test_what_is_read(tiny_folder):
 
 
 def test_cue_thresholds_are_those_given_or_of_older_artifacts_the_usual_one(folder):
-    assert set(load_artifact(folder).cue_thresholds) == {*OUTPUTS} - {"emotional"}
+    assert set(load_artifact(folder).cue_thresholds) == {*CUES}
     assert set(load_artifact(folder).cue_thresholds.values()) == {0.5}
-    given = {name: 0.3 for name in OUTPUTS if name != "emotional"}
+    given = dict.fromkeys(CUES, 0.3)
     write_manifest(folder, cue_thresholds=given)
     assert load_artifact(folder).cue_thresholds == given
 
@@ -139,7 +139,7 @@ def test_missing_key_is_named(folder, key):
         ({"prevalence": 1.0}, '"prevalence"'),
         ({"prevalence": True}, '"prevalence"'),
         ({"cue_thresholds": {"shows_empathy": 0.5}}, r'"cue_thresholds\.shares_feelings"'),
-        ({"cue_thresholds": dict.fromkeys(OUTPUTS[1:], 1.5)}, '"cue_thresholds.* between 0 and 1'),
+        ({"cue_thresholds": dict.fromkeys(CUES, 1.5)}, '"cue_thresholds.* between 0 and 1'),
         ({"name": 3}, '"name" has the wrong type, int'),
         ({"cue_thresholds": {"seeks_support": 0.4}}, '"cue_thresholds.shares_feelings"'),
         ({"cue_thresholds": 0.5}, '"cue_thresholds" has the wrong type, float'),

@@ -15,7 +15,6 @@ from affectlib.model.calibration import sigmoid
 from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN, WindowEncoder
 from affectlib.model.engines import load_engine
 from affectlib.model.rendering import WindowRenderer
-from affectlib.taxonomy import OUTPUTS
 from tests.conftest import assistant, build_tokenizer, user
 
 torch = pytest.importorskip("torch", reason="needs affectlib[torch]")
@@ -95,12 +94,11 @@ def score(engine, ids):
 
 
 def test_model_says_what_its_outputs_are(artifact):
-    model = load_model(artifact)
-    assert model.config.problem_type == "multi_label_classification"
-    assert [model.config.id2label[i] for i in range(len(OUTPUTS))] == [*OUTPUTS]
-    assert {name: model.config.label2id[name] for name in OUTPUTS} == {
-        name: position for position, name in enumerate(OUTPUTS)
-    }
+    config = load_model(artifact).config
+    assert config.problem_type == "multi_label_classification"
+    outputs = artifact.outputs
+    assert [config.id2label[i] for i in range(len(outputs))] == [*outputs]
+    assert [config.label2id[name] for name in outputs] == [*range(len(outputs))]
 
 
 def test_model_gives_the_probabilities_of_our_engine(artifact, encoder, engine):
@@ -127,9 +125,10 @@ def test_pipeline_gives_the_probabilities_of_our_engine(encoder, classifier, eng
         found = classify([window.text for window in windows])
         for rows, ids in zip(found, encode(encoder, chat), strict=True):
             scores = {row["label"]: row["score"] for row in rows}
-            assert {*scores} - {"task"} == {*OUTPUTS}
-            expected = dict(zip(OUTPUTS, score(engine, ids), strict=True))
-            assert {name: scores[name] for name in OUTPUTS} == pytest.approx(expected, abs=1e-4)
+            outputs = classifier.artifact.outputs
+            assert {*scores} - {"task"} == {*outputs}
+            expected = dict(zip(outputs, score(engine, ids), strict=True))
+            assert {name: scores[name] for name in outputs} == pytest.approx(expected, abs=1e-4)
 
 
 def test_pipeline_gives_the_probabilities_that_predict_gives(classify):

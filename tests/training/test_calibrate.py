@@ -14,11 +14,11 @@ pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 
 from affectlib.conversation import Conversation, Message
 from affectlib.model.calibration import ConversationCalibration, prior_shift, sigmoid
-from affectlib.taxonomy import OUTPUTS
+from affectlib.taxonomy import CUES, OUTPUTS
 from training.config import CalibrateSettings
 from training.data.labelled import LabelledConversation
 from training.model import calibrate
-from training.model.calibrate import ScoredConversation, cross_fit, fit
+from training.model.calibrate import ScoredConversation, fit
 
 EMPATHY = OUTPUTS.index("shows_empathy")
 
@@ -36,8 +36,8 @@ def scored(
     labelled = LabelledConversation(
         Conversation(tuple(Message("user", "word") for _ in logits), id=id),
         "toy",
-        emotional=emotional,
-        charged=frozenset(charged),
+        charge=2 if emotional else 0,
+        charges={i: (2, 2) if i in charged else (0, 0) for i in range(len(logits))},
         row={"pair": pair},
     )
     return ScoredConversation(labelled, {i: outputs(z) for i, z in enumerate(logits)}, real)
@@ -100,9 +100,9 @@ def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> N
         labelled = LabelledConversation(
             Conversation((Message("user", "word"), Message("assistant", "word"))),
             "toy",
-            emotional=True,
+            charge=2,
+            charges={0: (2, 2)},
             cues=frozenset({"shows_empathy"} if shown else ()),
-            charged=frozenset({0}),
         )
         logits = {0: outputs(2.0), 1: outputs(9.0, empathy=logit)}
         conversations.append(ScoredConversation(labelled, logits, real=False))
@@ -216,7 +216,7 @@ def with_cue(logits: list[float], shown: bool) -> ScoredConversation:
     messages = (Message("user", "word"), *(Message("assistant", "word") for _ in logits))
     cues = frozenset({"shows_empathy"} if shown else ())
     labelled = LabelledConversation(
-        Conversation(messages), "toy", emotional=shown, cues=cues, charged=frozenset()
+        Conversation(messages), "toy", charge=2 * shown, charges={0: (0, 2)}, cues=cues
     )
     found = {0: outputs(0.0, 9.0)} | {i: outputs(0.0, z) for i, z in enumerate(logits, 1)}
     return ScoredConversation(labelled, found, real=True)
@@ -229,7 +229,7 @@ def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
     threshold = fitted.cue_thresholds["shows_empathy"]
     flagged = [fitted.cue_probability(s, "shows_empathy") >= threshold for s in (*shown, *others)]
     assert flagged == [True] * 6 + [False] * 3 + [True] + [False] * 2
-    assert set(fitted.cue_thresholds) == set(OUTPUTS[1:])
+    assert set(fitted.cue_thresholds) == set(CUES)
 
 
 def test_cue_with_few_examples_keeps_one_half() -> None:
@@ -315,65 +315,6 @@ def judged(n: int = 60) -> list[ScoredConversation]:
             result.append(scored([0.0], emotional, id=name, pair=f"p{i}", real=i % 2 == 0))
         result.append(scored([0.0], i % 5 == 0, id=f"single-{i}", real=i % 3 == 0))
     return [*result, scored([0.0], False), scored([0.0], True)]
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[ScoredConversation]]:
-    """What each fit was given; its result is its position in this list."""
-    calls: list[list[ScoredConversation]] = []
-
-    def record(rest: list[ScoredConversation], _: CalibrateSettings) -> int:
-        calls.append(rest)
-        return len(calls) - 1
-
-    monkeypatch.setattr(calibrate, "fit", record)
-    return calls
-
-
-def test_no_conversation_is_judged_by_a_fit_that_saw_it_or_its_partner(
-    seen: list[list[ScoredConversation]],
-) -> None:
-    conversations = judged()
-    fits = cross_fit(conversations, CalibrateSettings(folds=5))
-    assert len(fits) == len(conversations)
-    for one, call in zip(conversations, fits, strict=True):
-        rest = seen[call]
-        assert all(other is not one for other in rest)
-        pair = one.labelled.row["pair"]
-        assert pair is None or all(other.labelled.row["pair"] != pair for other in rest)
-
-
-def test_folds_are_even_and_each_has_all_kinds(seen: list[list[ScoredConversation]]) -> None:
-    conversations = judged()
-    fits = cross_fit(conversations, CalibrateSettings(folds=5))
-    assert len(seen) == len(set(fits)) == 5
-    for call, rest in enumerate(seen):
-        held_out = [s for s, f in zip(conversations, fits, strict=True) if f == call]
-        assert len(held_out) + len(rest) == len(conversations)
-        assert len(held_out) == pytest.approx(len(conversations) / 5, rel=0.2)
-        kinds = {(s.real, s.labelled.emotional) for s in held_out}
-        assert len(kinds) == 4
-
-
-def test_folds_depend_on_the_seed_alone(seen: list[list[ScoredConversation]]) -> None:
-    def held_out(seed: int) -> set[frozenset[int]]:
-        first = len(seen)
-        cross_fit(conversations, CalibrateSettings(folds=4), seed=seed)
-        return {frozenset(map(id, rest)) for rest in seen[first:]}
-
-    conversations = judged()
-    assert held_out(0) == held_out(0)
-    assert held_out(0) != held_out(1)
-
-
-def test_cross_fitted_calibrations_differ_but_little() -> None:
-    conversations = mixed(400)
-    whole = fit(conversations, settings())
-    parts = cross_fit(conversations, CalibrateSettings(folds=4))
-    slopes = {float(part.slopes[0]) for part in parts}
-    assert len(slopes) == 4
-    assert float(whole.slopes[0]) not in slopes
-    assert sorted(slopes) == pytest.approx([whole.slopes[0]] * 4, rel=0.3)
 
 
 def test_calibration_is_folded_into_the_head() -> None:

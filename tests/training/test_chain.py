@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
 from affectlib.model.artifacts import load_artifact
-from affectlib.taxonomy import LABELS, OUTPUTS
+from affectlib.taxonomy import LABELS, OUTPUTS, TASK
 from tests.conftest import assistant, user
 from training import evaluate, run
 from training.config import load_recipe
@@ -34,7 +34,7 @@ SMOKE, FINETUNE = (
     str(Path(__file__).parents[2] / "configs" / name) for name in ("smoke.yaml", "finetune.yaml")
 )
 STEPS = list(run.STEPS)
-TRAIN_STEPS, SAVE_STEPS = 240, 60
+TRAIN_STEPS, SAVE_STEPS = 600, 60
 
 
 def real_run(test: Any) -> Any:
@@ -140,8 +140,8 @@ def test_what_comes_after_a_stopped_step_is_not_taken_for_done(steps: Chain) -> 
     [
         ({"calibrate__prevalence": 0.2}, "export"),
         ({"version": "'2'"}, "export"),
-        ({"train__learning_rate": 0.1}, "teach"),
-        ({"student__soft": 0.1}, "train"),
+        ({"train__learning_rate": 0.1}, "train"),
+        ({"teacher__path": "tiny"}, "teach"),
         ({"seed": 2}, "prepare"),
         ({"windows__max_tokens": 90}, "prepare"),
         ({"sources.0.copies": 2}, "prepare"),
@@ -244,7 +244,7 @@ def test_smoke_recipe_leaves_an_artifact_results_and_a_card(smoke: Path) -> None
     artifact = load_artifact(smoke / "artifact")
     assert artifact.outputs == OUTPUTS
     assert set(artifact.operating_points) == {"balanced", "high_precision", "high_recall"}
-    assert artifact.windows == load_recipe(SMOKE).windows.settings()
+    assert artifact.windows == load_recipe(SMOKE).windows
     results = json.loads((smoke / "results.json").read_text(encoding="utf-8"))
     groups = results["groups"]
     assert groups["corpus dev"]["n"] == len(read_corpus("dev"))
@@ -310,7 +310,7 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
     folder = smoke / "artifact"
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert model.config.id2label == dict(enumerate(OUTPUTS))
+    assert model.config.id2label == dict(enumerate((*OUTPUTS, TASK)))
     assert model.config.problem_type == "multi_label_classification"
     classify = pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
     texts = ["I feel so alone.", "Sort this list, please."]
@@ -318,7 +318,7 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
         logits = model.float().eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits
     for scores, expected in zip(classify(texts), torch.sigmoid(logits).tolist(), strict=True):
         found = {score["label"]: score["score"] for score in scores}
-        assert [found[name] for name in OUTPUTS] == pytest.approx(expected, abs=0.01)
+        assert [found[name] for name in (*OUTPUTS, TASK)] == pytest.approx(expected, abs=0.01)
 
 
 @real_run

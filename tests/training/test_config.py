@@ -6,6 +6,8 @@ import pytest
 
 pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 
+from affectlib.model.artifacts import DEFAULT_MODEL, load_artifact
+from affectlib.model.windows import WindowSettings
 from training.config import Recipe, RecipeError, load_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -32,13 +34,13 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_committed_recipe_loads_with_a_layout_that_fits(file: Path) -> None:
     recipe = load_recipe(file)
     assert recipe.sources
-    assert recipe.windows.settings().max_tokens <= 256
+    assert recipe.windows.max_tokens <= 256
     assert {"balanced", "high_precision", "high_recall"} == set(recipe.calibrate.specificity)
 
 
 def test_there_are_recipes_to_ship_to_try_and_to_fine_tune() -> None:
     names = {file.stem for file in CONFIGS.glob("*.yaml")}
-    assert {"affect-small", "smoke", "finetune"} <= names
+    assert names == {"affect-small", "smoke", "finetune"}
 
 
 def test_values_of_the_file_and_defaults(recipe_file: Path) -> None:
@@ -142,11 +144,11 @@ def test_absent_file_is_named(tmp_path: Path) -> None:
 
 
 def test_digest_depends_on_every_setting(recipe_file: Path) -> None:
-    digest = load_recipe(recipe_file).digest()
-    assert load_recipe(recipe_file).digest() == digest
-    assert load_recipe(recipe_file, ["train.epochs=2.0"]).digest() == digest
+    digest = load_recipe(recipe_file).digest("card")
+    assert load_recipe(recipe_file).digest("card") == digest
+    assert load_recipe(recipe_file, ["train.epochs=2.0"]).digest("card") == digest
     changed = [
-        load_recipe(recipe_file, [override]).digest()
+        load_recipe(recipe_file, [override]).digest("card")
         for override in ("seed=2", "train.epochs=3", "sources.1.path=b.jsonl", "version='2'")
     ]
     assert len({digest, *changed}) == 5
@@ -158,47 +160,19 @@ def test_recipe_cannot_be_changed(recipe_file: Path) -> None:
         recipe.train.epochs = 9
 
 
-def test_a_recipe_extends_another(recipe_file: Path, tmp_path: Path) -> None:
-    file = tmp_path / "more" / "mine.yaml"
-    file.parent.mkdir()
-    file.write_text(
-        "extends: ../toy.yaml\n"
-        "name: mine\n"
-        "sources: [{name: corpus}]\n"
-        "train: {learning_rate: 0.5}\n"
-        "windows: {max_tokens: 99}\n",
-        encoding="utf-8",
-    )
-    recipe, extended = load_recipe(file, ["seed=7"]), load_recipe(recipe_file)
-    assert recipe.name == "mine"
-    assert recipe.version == extended.version
-    assert recipe.train == extended.train.model_copy(update={"learning_rate": 0.5})
-    assert [source.conversations for source in recipe.sources] == [None]
-    assert recipe.windows.max_tokens == 99
-    assert recipe.seed == 7
-
-
-def test_a_wrong_setting_of_an_extended_recipe_is_named(recipe_file: Path, tmp_path: Path) -> None:
-    recipe_file.write_text(RECIPE + "colour: red\n", encoding="utf-8")
-    file = tmp_path / "mine.yaml"
-    file.write_text("extends: toy.yaml\nname: mine\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match="unknown key 'colour'"):
-        load_recipe(file)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "message"),
-    [
-        ("extends: b.yaml", "extends: a.yaml", "extends itself"),
-        ("extends: a.yaml", "", "extends itself"),
-        ("extends: c.yaml", "", "cannot be read"),
-        ("extends: [b.yaml]", "name: toy", "must be the name of a file"),
-    ],
-)
-def test_what_cannot_be_extended_is_told(
-    tmp_path: Path, first: str, second: str, message: str
+def test_the_text_of_a_recipe_holds_every_setting_and_loads_again(
+    recipe_file: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.yaml").write_text(first, encoding="utf-8")
-    (tmp_path / "b.yaml").write_text(second, encoding="utf-8")
-    with pytest.raises(RecipeError, match=message):
-        load_recipe(tmp_path / "a.yaml")
+    recipe = load_recipe(recipe_file)
+    (tmp_path / "again.yaml").write_text(recipe.text(), encoding="utf-8")
+    assert load_recipe(tmp_path / "again.yaml") == recipe
+    assert "label_smoothing: 0.02" in recipe.text()
+
+
+def test_windows_are_those_of_the_artifact_that_training_starts_from(recipe_file: Path) -> None:
+    bundled = load_artifact(DEFAULT_MODEL)
+    recipe = load_recipe(recipe_file, [f"encoder.path={DEFAULT_MODEL}"])
+    assert recipe.windows == bundled.windows != WindowSettings()
+    assert load_recipe(recipe_file, [f"encoder.path={bundled.folder}"]).windows == bundled.windows
+    own = load_recipe(recipe_file, [f"encoder.path={DEFAULT_MODEL}", "windows.max_tokens=150"])
+    assert own.windows == WindowSettings(max_tokens=150)

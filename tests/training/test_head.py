@@ -22,7 +22,7 @@ from affectlib.taxonomy import EMOTIONAL, OUTPUTS, TASK
 from tests.conftest import ALONE, WORDS, write_manifest
 from training.model.encoder import write_tokenizer_config
 from training.model.export import export_onnx
-from training.model.head import add_task, has_task, without_task
+from training.model.head import add_task, with_our_outputs
 from training.model.train import load_model
 
 
@@ -44,7 +44,7 @@ def exported(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = load_model(folder).eval().half()
     add_task(model)
     model.save_pretrained(folder)
-    without_task(model)
+    with_our_outputs(model)
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     return write_manifest(folder, name="exported")
@@ -91,7 +91,7 @@ def test_what_is_exported_can_be_trained_again(exported: Path, plain: Path) -> N
     config = json.loads((exported / "config.json").read_text())
     assert config["id2label"][str(len(OUTPUTS))] == TASK
     again, first = load_model(exported), load_model(plain)
-    assert not has_task(again.config)
+    assert TASK not in again.config.id2label.values()
     assert again.config.num_labels == again.classifier.out_features == len(OUTPUTS)
     assert torch.equal(again.classifier.weight, first.classifier.weight)
     assert torch.equal(again.classifier.bias, first.classifier.bias)

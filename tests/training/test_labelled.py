@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from affectlib.taxonomy import OUTPUTS
+from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
 from tests.conftest import assistant, user
-from training.data.labelled import SEVERAL_TURNS, from_gold, from_silver, read_labelled_file
-from training.data.sources import read_corpus
+from training.data.labelled import SEVERAL_TURNS, from_gold, from_silver, from_twin
+from training.data.sources import read_corpus, read_twins
+from training.data.user_file import read_labelled_file
 
 CHAT = [user("fix my code"), assistant("Done."), user("I feel lost"), assistant("I am here.")]
 LONELY = {"shares_feelings", "seeks_company"}
@@ -27,7 +28,7 @@ def targets(row: dict[str, Any]) -> dict[int, dict[str, float]]:
     return named(from_gold(row, "corpus").targets())
 
 
-def named(by_message: dict[int, list[float]]) -> dict[int, dict[str, float]]:
+def known(by_message: dict[int, list[float]]) -> dict[int, dict[str, float]]:
     return {
         index: {
             name: value
@@ -36,6 +37,80 @@ def named(by_message: dict[int, list[float]]) -> dict[int, dict[str, float]]:
         }
         for index, values in by_message.items()
     }
+
+
+def named(by_message: dict[int, list[float]]) -> dict[int, dict[str, float]]:
+    """The known targets but those of themes and other charges, which have tests of their own."""
+    return {
+        index: {
+            name: value
+            for name, value in values.items()
+            if name == "emotional" or name not in {*CHARGES, *THEMES}
+        }
+        for index, values in known(by_message).items()
+    }
+
+
+def charges(values: dict[str, float]) -> list[float | None]:
+    return [values.get(name) for name in CHARGES]
+
+
+def test_charge_of_a_turn_is_known_as_far_as_the_labels_say() -> None:
+    def found(charge: int, turns: list[int], **labels: Any) -> list[list[float | None]]:
+        row = gold([], turns, charge)
+        row["labels"] |= labels
+        by_message = known(from_gold(row, "corpus").targets())
+        return [charges(by_message[0]), charges(by_message[2])]
+
+    assert found(0, []) == [[0.0, 0.0, 0.0]] * 2
+    assert found(1, []) == [[None, 0.0, 0.0]] * 2  # one of them has a passing touch
+    assert found(2, [2]) == [[None, 0.0, 0.0], [1.0, 1.0, 0.0]]
+    assert found(3, [2]) == [[None, 0.0, 0.0], [1.0, 1.0, 1.0]]
+    assert found(3, [1, 2]) == [[1.0, 1.0, None]] * 2
+    assert found(1, [], charges={"2": 1}) == [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    exact = found(3, [1, 2], charges={"1": 2, "2": [2, 3]})
+    assert exact == [[1.0, 1.0, 0.0], [1.0, 1.0, None]]
+
+
+def test_themes_are_those_of_charged_messages() -> None:
+    row = gold(["U1"], [2], 2)
+    row["labels"]["themes"] = ["grief", "family"]
+    found = known(from_gold(row, "corpus").targets())
+    assert {found[0][name] for name in THEMES} == {0.0}
+    assert {name for name in THEMES if found[2][name]} == {"grief", "family"}
+    row["labels"]["turns"] = [1, 2]
+    assert known(from_gold(row, "corpus").targets())[0]["grief"] == SEVERAL_TURNS
+    del row["labels"]["themes"]
+    assert not THEMES.keys() & known(from_gold(row, "corpus").targets())[2].keys()
+
+
+def test_a_twin_is_a_real_chat_with_targets_where_it_was_written_anew() -> None:
+    row = {"id": "c", "lang": "en", "messages": CHAT, "labels": {"charge": 1}}
+    labels = {"charge": 2, "cues": ["U1"], "turns": [2], "themes": ["work_and_study"]}
+    twin = {
+        "id": "c:weight",
+        "of": "c",
+        "changed": {"2": "they fired me and I can't breathe"},
+        "charges": {"2": 2},
+        "labels": labels,
+    }
+    made = from_twin(row, twin)
+    texts = [message.content for message in made.conversation.messages]
+    assert texts == ["fix my code", "Done.", "they fired me and I can't breathe", "I am here."]
+    found = known(made.targets())
+    assert charges(found[0]) == [None, None, None]
+    assert charges(found[2]) == [1.0, 1.0, 0.0]
+    assert found[2]["work_and_study"] == found[2]["shares_feelings"] == 1.0
+    assert (made.emotional, made.charged, made.row["pair"]) == (True, {2}, "c")
+
+
+def test_twins_and_their_labels_fit_each_other() -> None:
+    for twin in read_twins():
+        labels = twin["labels"]
+        assert set(map(str, labels["turns"])) <= twin["charges"].keys() == twin["changed"].keys()
+        highest = max(c if isinstance(c, int) else c[1] for c in twin["charges"].values())
+        assert highest == labels["charge"], twin["id"]
+        assert bool(labels["turns"]) == (labels["charge"] >= 2)
 
 
 def shown(values: dict[str, float]) -> dict[str, float]:

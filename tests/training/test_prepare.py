@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from datasets import load_from_disk
 from tokenizers import Tokenizer
 
 from affectlib.conversation import Conversation
+from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import assistant, user
-from training.config import AugmentSettings, EncoderSettings, Recipe, SourceSettings, WindowsSection
+from training.config import AugmentSettings, EncoderSettings, Recipe, SourceSettings
 from training.data import prepare as module
 from training.data.labelled import LabelledConversation
 from training.data.prepare import evaluation_conversations, prepare, training_conversations
@@ -35,7 +35,7 @@ def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
         version="0",
         output=str(output),
         encoder=EncoderSettings(path="tiny"),
-        windows=WindowsSection(
+        windows=WindowSettings(
             max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
         ),
         sources=tuple(SourceSettings(**source) for source in sources),
@@ -309,7 +309,7 @@ def test_windows_carry_the_targets_of_their_message(tmp_path: Path) -> None:
         for row in windows(chosen)
     )
     # Two copies of each user message, one of each assistant message.
-    charged = ("emotional", "shares_feelings")
+    charged = ("emotional", "charge_1_or_more", "shares_feelings")
     assert found == sorted([(), (), (), (), charged, charged, (), (), ("shows_empathy",)])
     assert report["file"]["emotional"] == 2
 
@@ -364,45 +364,15 @@ def test_charged_messages_are_drawn_first(tmp_path: Path) -> None:
     assert sorted(row["targets"][0] for row in windows(chosen)) == [0.0, 1.0]
 
 
-def test_copies_of_a_first_message_are_altered_whatever_it_seems_to_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("words", "altered"), [(CHARGED, True), ("just since last March", False)])
+def test_copies_of_a_short_later_message_keep_its_context(
+    words: str, altered: bool, tmp_path: Path
 ) -> None:
-    class Reader:
-        def __init__(self, *_: Any) -> None: ...
-
-        def read(self, texts: Iterable[str]) -> None: ...
-
-        def agrees(self, text: str, *, charged: bool) -> bool:
-            return False
-
-    monkeypatch.setattr(module, "AloneReader", Reader)
-    source = labelled_file(tmp_path / "mine.jsonl", ([user(CHARGED)], "emotional"))
-    greeted = NOTHING.model_copy(update={"greeting": 1.0, "alone_threshold": 0.5})
-    chosen = recipe(tmp_path, {**source, "copies": 2}, augment=greeted)
-    prepare(chosen, None)
-    assert len(set(texts(chosen, "file"))) == 2
-
-
-@pytest.mark.parametrize(("charged", "after_context"), [(True, 1), (False, 2)])
-def test_copies_keep_their_context_where_the_target_alone_says_another_label(
-    charged: bool, after_context: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Reader:
-        def __init__(self, *_: Any) -> None: ...
-
-        def read(self, texts: Iterable[str]) -> None:
-            assert CHARGED in set(texts)
-
-        def agrees(self, text: str, *, charged: bool) -> bool:
-            return charged == (text == CHARGED and read_as_charged)
-
-    read_as_charged = charged
-    monkeypatch.setattr(module, "AloneReader", Reader)
-    chat = [user("Please list three cities."), assistant("Rome, Oslo, Lima."), user(CHARGED)]
+    chat = [user("Please list three cities."), assistant("Rome, Oslo, Lima."), user(words)]
     source = labelled_file(tmp_path / "mine.jsonl", (chat, "emotional"))
-    alone = NOTHING.model_copy(update={"alone": 1.0, "alone_threshold": 0.5})
+    alone = NOTHING.model_copy(update={"alone": 1.0})
     chosen = recipe(tmp_path, {**source, "copies": 2}, augment=alone)
     prepare(chosen, None)
-    found = [text for text in texts(chosen, "file") if "funeral" in text]
+    found = [text for text in texts(chosen, "file") if words[:9].lower() in text]
     assert len(found) == 2
-    assert sum("cities" in text for text in found) == after_context
+    assert sum("cities" in text for text in found) == 2 - altered

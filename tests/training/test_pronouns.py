@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.data.pronouns import mask_pronouns
+from training.data.augment import mask_pronouns
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,16 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
+from affectlib.model.windows import WindowSettings
+from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, OUTPUTS
 from tests.conftest import assistant, user
 from training.config import (
     AugmentSettings,
     EncoderSettings,
     Recipe,
     SourceSettings,
-    StudentSettings,
     TeacherSettings,
     TrainSettings,
-    WindowsSection,
 )
 from training.data.prepare import prepare
 from training.model import teach as module
@@ -62,7 +61,7 @@ def write_foreign(folder: Path) -> str:
     return str(folder)
 
 
-def recipe(tmp_path: Path, *teachers: TeacherSettings, **student: Any) -> Recipe:
+def recipe(tmp_path: Path, teacher: TeacherSettings | None = None) -> Recipe:
     import json
 
     lines = (json.dumps({"messages": m, "label": label}) for m, label in CHATS)
@@ -72,14 +71,13 @@ def recipe(tmp_path: Path, *teachers: TeacherSettings, **student: Any) -> Recipe
         version="0",
         output=str(tmp_path / "runs"),
         encoder=EncoderSettings(path="tiny"),
-        windows=WindowsSection(
+        windows=WindowSettings(
             max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
         ),
         sources=(SourceSettings(name="file", path=str(tmp_path / "mine.jsonl")),),
         augment=AugmentSettings(alone=0, greeting=0, other_context=0, terse=0),
         train=TrainSettings(max_steps=2, batch_size=4),
-        teachers=teachers,
-        student=StudentSettings(**student),
+        teacher=teacher,
         real_dev=False,
     )
 
@@ -118,46 +116,53 @@ def test_windows_are_translated_piece_by_piece(tmp_path: Path) -> None:
     assert translated["source"][:] == windows["source"][:]
 
 
-def test_teachers_are_averaged_where_they_can_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = write_foreign(tmp_path / "base")
-    made = recipe(
-        tmp_path,
-        TeacherSettings(name="own"),
-        TeacherSettings(name="english", path=base, english=True, weight=3.0),
-    )
-    prepare(made, None)
-    place = made.folder / "prepare" / "train"
-    windows = module.load_from_disk(str(place))
+def with_some_french(monkeypatch: pytest.MonkeyPatch, made: Recipe) -> list[bool]:
+    """Make every third of the prepared windows French, and return which."""
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     french = [number % 3 == 0 for number in range(len(windows))]
     windows = windows.remove_columns("language").add_column(
         "language", ["fr" if is_french else "en" for is_french in french]
     )
     monkeypatch.setattr(module, "load_from_disk", lambda _: windows)
-    says = {"own": 0.2, "english": 0.6}
-    monkeypatch.setattr(
-        module,
-        "_probabilities",
-        lambda folder, rows: np.full((len(rows), len(OUTPUTS)), says[folder.parent.name]),
-    )
-    assert teach(made, None) == {"own": len(windows), "english": len(windows) - sum(french)}
+    return french
+
+
+def test_a_teacher_judges_what_it_can_read_and_learns_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(tmp_path, TeacherSettings(path=base))
+    prepare(made, None)
+    french = with_some_french(monkeypatch, made)
+    readable = len(french) - sum(french)
+    assert teach(made, None) == {"learnt": readable, "judged": readable}
     soft = np.load(made.folder / "teach" / "soft.npy")
-    assert soft == pytest.approx(np.where(french, 0.2, 0.5)[:, None].repeat(len(OUTPUTS), 1))
+    assert np.isnan(soft).all(1).tolist() == french
+    assert not np.isnan(soft[np.array(french) == 0]).any()
 
     def never(*_: Any) -> None:
-        raise AssertionError("a teacher that has learnt learns no second time")
+        raise AssertionError("what was done is not done again")
 
     monkeypatch.setattr(module, "_learn", never)
+    monkeypatch.setattr(module, "_probabilities", never)
     teach(made, None)
+    assert np.load(made.folder / "teach" / "soft.npy") == pytest.approx(soft, nan_ok=True)
+
+
+def test_a_teacher_can_learn_from_fewer_windows_than_it_judges(tmp_path: Path) -> None:
+    base = write_foreign(tmp_path / "base")
+    made = recipe(tmp_path, TeacherSettings(path=base, windows=2))
+    prepare(made, None)
+    found = teach(made, None)
+    assert found["learnt"] == 2 < found["judged"]
 
 
 def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
     base = write_foreign(tmp_path / "base")
-    made = recipe(tmp_path, TeacherSettings(name="other", path=base, frozen=2))
+    made = recipe(tmp_path, TeacherSettings(path=base, frozen=2))
     prepare(made, None)
     teach(made, None)
-    home = made.folder / "teach" / "other"
+    home = made.folder / "teach"
     before, after = (
         BertForSequenceClassification.from_pretrained(home / name).state_dict()
         for name in ("start", "model")
@@ -168,17 +173,17 @@ def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
     assert all(name.startswith("bert.encoder.layer.2.") for name in body)
 
 
-def test_teachers_judge_the_text_before_it_was_rewritten(
+def test_a_teacher_judges_the_text_before_it_was_rewritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0, impersonal=1)
-    made = recipe(tmp_path, TeacherSettings(name="own"))
+    made = recipe(tmp_path, TeacherSettings(path=write_foreign(tmp_path / "base")))
     source = made.sources[0].model_copy(update={"copies": 2})
     made = made.model_copy(update={"augment": changes, "sources": (source,)})
     prepare(made, None)
-    (made.folder / "teach").mkdir()
     learnt: list[Any] = []
     judged: list[Any] = []
+    monkeypatch.setattr(module, "_translated", lambda windows, *_: windows)
     monkeypatch.setattr(module, "_learn", lambda *given: learnt.extend(given[2]["input_ids"]))
     monkeypatch.setattr(
         module,
@@ -192,23 +197,6 @@ def test_teachers_judge_the_text_before_it_was_rewritten(
     assert judged == windows["plain_ids"][:]
 
 
-def test_window_that_no_teacher_reads_has_no_soft_target(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = write_foreign(tmp_path / "base")
-    made = recipe(tmp_path, TeacherSettings(name="english", path=base, english=True))
-    prepare(made, None)
-    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    french = [number == 0 for number in range(len(windows))]
-    windows = windows.remove_columns("language").add_column(
-        "language", ["fr" if is_french else "en" for is_french in french]
-    )
-    monkeypatch.setattr(module, "load_from_disk", lambda _: windows)
-    teach(made, None)
-    soft = np.load(made.folder / "teach" / "soft.npy")
-    assert np.isnan(soft).all(1).tolist() == french
-
-
 def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> None:
     made = recipe(tmp_path)
     prepare(made, None)
@@ -219,8 +207,8 @@ def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> N
     assert len(np.unique(once, axis=0)) > 1
 
 
-def test_student_learns_what_the_teachers_say(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(name="own"), soft=1.0)
+def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
+    made = recipe(tmp_path, TeacherSettings(path="unused", soft=1.0))
     prepare(made, None)
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     (made.folder / "teach").mkdir()
@@ -235,13 +223,13 @@ def test_student_learns_what_the_teachers_say(tmp_path: Path) -> None:
     assert bias[0] < bias[1]
 
 
-def test_recipe_without_teachers_has_nothing_to_teach(tmp_path: Path) -> None:
+def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:
     assert teach(recipe(tmp_path), None) == {}
     assert not (tmp_path / "runs").exists()
 
 
-def test_targets_are_mixed_with_what_the_teachers_say(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(name="own"), soft=0.25, soft_silver=0.75)
+def test_targets_are_mixed_with_what_the_teacher_says() -> None:
+    teacher = TeacherSettings(path="unused", soft=0.25, soft_silver=0.75)
     unknown = [np.nan] * len(OUTPUTS)
     windows = Dataset.from_dict(
         {
@@ -252,15 +240,15 @@ def test_targets_are_mixed_with_what_the_teachers_say(tmp_path: Path) -> None:
     )
     soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
     soft[4] = np.nan
-    mixed = np.array(with_soft_targets(windows, soft, made)["targets"][:])
-    of_user = np.array([name not in CUES or CUES[name].unit == "user" for name in OUTPUTS])
+    mixed = np.array(with_soft_targets(windows, soft, teacher)["targets"][:])
+    of_user = np.array([name not in ASSISTANT_CUES for name in OUTPUTS])
     assert mixed[0, of_user] == pytest.approx(0.8)
     assert mixed[1, of_user] == pytest.approx(0.4)
     assert mixed[2, of_user] == pytest.approx(0.2)
     assert np.isnan(mixed[:3, ~of_user]).all()
     assert mixed[3, ~of_user] == pytest.approx(0.2)
     assert np.isnan(mixed[3, of_user]).all()
-    # No teacher reads the last: its labels are all that there is.
+    # The teacher does not read the last: its labels are all that there is.
     assert mixed[4, of_user] == pytest.approx(1.0)
 
 
@@ -283,38 +271,3 @@ def test_trained_weights_are_averaged_with_those_they_started_from(tmp_path: Pat
         moved += (alone - before).abs().sum().item()
         torch.testing.assert_close(averaged - before, 0.25 * (alone - before), atol=1e-6, rtol=0)
     assert moved > 0
-
-
-def test_trained_weights_are_averaged_with_those_of_other_artifacts(tmp_path: Path) -> None:
-    made = recipe(tmp_path)
-    prepare(made, None)
-    folder = made.folder / "train" / "model"
-    others = [tmp_path / name for name in "ab"]
-    for seed, other in enumerate(others):
-        changed = made.model_copy(update={"seed": seed})
-        train(changed)
-        shutil.move(made.folder / "train" / "model", other)
-        shutil.rmtree(made.folder / "train")
-    found = {}
-    for share, names in ((1.0, ()), (0.25, tuple(map(str, others)))):
-        settings = made.train.model_copy(update={"average": share, "average_with": names})
-        train(made.model_copy(update={"seed": 7, "train": settings}))
-        found[share] = BertForSequenceClassification.from_pretrained(folder).state_dict()
-        shutil.rmtree(made.folder / "train")
-    a, b = (BertForSequenceClassification.from_pretrained(o).state_dict() for o in others)
-    for name, alone in found[1.0].items():
-        expected = 0.25 * alone + 0.75 * (a[name] + b[name]) / 2
-        torch.testing.assert_close(found[0.25][name], expected, atol=1e-6, rtol=0)
-
-
-def test_only_relatives_are_averaged(tmp_path: Path) -> None:
-    made = recipe(tmp_path)
-    prepare(made, None)
-    bundled = str(Path(__file__).parents[2] / "affectlib" / "models" / "affect-small")
-    for other, error, problem in (
-        (bundled, ValueError, "other shapes"),
-        (str(tmp_path / "none"), FileNotFoundError, "no model"),
-    ):
-        settings = made.train.model_copy(update={"average_with": (other,)})
-        with pytest.raises(error, match=f"train.average_with: .*{problem}"):
-            train(made.model_copy(update={"train": settings}))

@@ -126,16 +126,6 @@ def test_an_encoder_with_words_gets_more_and_keeps_those_it_has(
     assert second["pre_tokenizer"] == first["pre_tokenizer"]
 
 
-def test_the_rarest_go_if_there_are_too_many(wordpiece: dict[str, Any], multilingual: Path) -> None:
-    old = embeddings_of(wordpiece)
-    everything, _ = add_words(wordpiece, old, ENGLISH * 4, FRENCH, multilingual)
-    size = len(everything["model"]["vocab"]) - 2
-    cut, rows = add_words(wordpiece, old, ENGLISH * 4, FRENCH, multilingual, size)
-    assert len(cut["model"]["vocab"]) == len(rows) == size
-    gone = {*everything["model"]["vocab"]} - {*cut["model"]["vocab"]}
-    assert not gone & {"seule", "sad", "[CLS]", "##a", "a"}
-
-
 def test_a_word_begins_as_its_nearest_english_words() -> None:
     far, near = np.float32([5, 0, 0, 1]), np.float32([0, 5, 0, 1])
     known = np.float32([[3, 0], [0, 3], [-3, 0], [0, -3]])

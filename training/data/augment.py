@@ -15,7 +15,6 @@ from functools import partial
 from affectlib.conversation import Conversation, Message
 from training.config import AugmentSettings
 from training.data.labelled import LabelledConversation
-from training.data.pronouns import MASK, mask_pronouns
 from training.data.surroundings import surrounded
 
 _GREETINGS = (
@@ -54,7 +53,22 @@ _WRAPPERS = (
     "Voici un témoignage pour mon mémoire, dégage les thèmes : {}",
 )
 
+MASK = "_"
+PRONOUNS = {
+    "en": re.compile(
+        r"\b(?:[Ii](?:m|ve)?|[Mm]e|[Mm]y|[Mm]ine|[Mm]yself|[Ww]e|us|Us|[Oo]urs?|[Oo]urselves"
+        r"|MY|ME|WE|OUR|IM)\b"
+    ),
+    "fr": re.compile(
+        r"\b(?:[jm](?=['’])|je|me|moi|mon|ma|mes|mien(?:ne)?s?|nous|notre|nos|nôtres?)\b",
+        re.IGNORECASE,
+    ),
+}
+"""First-person pronouns and possessives, singular and plural; "US" may be a country."""
+
 PASTED_CHARACTERS = 400
+FEWEST_WORDS = 3, 6
+"""Words from which a first message, and a later one, is taken to say the same by itself."""
 _PUNCTUATION = re.compile(r"[.,!?;:\"'’…]+")
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBOURS = {
@@ -85,7 +99,8 @@ class Augmenter:
         """Return an altered conversation up to the target, and the target's place in it."""
         messages = list(conversation.messages[: index + 1])
         settings, draw = self._settings, self._random.random()
-        readable_alone = len(messages[-1].content.split()) >= 3
+        later = any(message.role == "user" for message in messages[:-1])
+        readable_alone = len(messages[-1].content.split()) >= FEWEST_WORDS[later]
         if draw < settings.alone and readable_alone:
             messages = messages[-1:]
         elif draw < settings.alone + settings.greeting and readable_alone:
@@ -110,12 +125,10 @@ class Augmenter:
                 (_terse, self._settings.terse),
                 (partial(_impersonal, language=language), self._settings.impersonal),
                 (_typos, self._settings.typos),
+                (surrounded, self._settings.surrounded),
             )
             if self._random.random() < share
         ]
-        # Recipes without it draw no number for it, so that their windows stay what they were.
-        if self._settings.surrounded and self._random.random() < self._settings.surrounded:
-            chosen.append(surrounded)
         messages = []
         for message in conversation.messages:
             content = message.content
@@ -157,6 +170,23 @@ def _typos(text: str, random_state: random.Random) -> str:
     return "".join(letters)
 
 
+def mask_pronouns(text: str, language: str) -> str:
+    """Replace the first-person pronouns of a text.
+
+    Args:
+        text: The text.
+        language: ``en`` or ``fr``; texts in others are returned as they are.
+
+    Example:
+        >>> mask_pronouns("I'm sure my code is fine", "en")
+        "_'m sure _ code is fine"
+        >>> mask_pronouns("J'ai perdu mon chat", "fr")
+        "_'ai perdu _ chat"
+    """
+    pronouns = PRONOUNS.get(language)
+    return pronouns.sub(MASK, text) if pronouns else text
+
+
 def wrap_in_task(
     labelled: LabelledConversation, random_state: random.Random
 ) -> LabelledConversation:
@@ -167,7 +197,7 @@ def wrap_in_task(
     return LabelledConversation(
         Conversation((Message("user", wrapped),), id=labelled.conversation.id),
         f"{labelled.source}_wrapped",
-        emotional=False,
+        charge=0,
+        charges={0: (0, 0)},
         cues=frozenset(),
-        charged=frozenset(),
     )

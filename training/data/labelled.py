@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from affectlib.conversation import Conversation, parse_conversation, parse_message
-from affectlib.formats._csv import allow_long_cells
-from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, LABELS, OUTPUTS, TASK, USER_CUES
+from affectlib.conversation import Conversation, parse_conversation
+from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, CUES, OUTPUTS, THEMES, USER_CUES
 
 UNKNOWN = math.nan
 SEVERAL_TURNS = 0.7
-"""Target of a cue at each charged turn when the conversation has several of them and only the
-conversation is known to show the cue."""
+"""Target of a cue or theme at each charged turn when the conversation has several of them and only
+the conversation is known to show it."""
+
+Charge: TypeAlias = tuple[int, int]
+"""The least and the highest charge that a message can have by what is known of it."""
 
 _CODES = {cue.code: cue.name for cue in CUES.values()}
 _POSITION = {name: i for i, name in enumerate(OUTPUTS)}
@@ -30,95 +29,134 @@ class LabelledConversation:
     Attributes:
         conversation: The conversation.
         source: Name of its source.
-        emotional: Whether it is emotional as a whole.
+        charge: Charge of the whole, 0 to 3.
+        charges: Charge of each user message, by its position; messages that are not there are
+            not trained on.
         cues: Names of the cues it shows; None if not annotated.
-        charged: Positions of the charged messages; None if only the conversation is labelled.
         turn_cues: Cues of each message that shows any, by its position; None if only those of the
             whole conversation are known.
+        themes: Names of the themes of its charged messages; None if not annotated.
         row: The row it came from, less its messages.
     """
 
     conversation: Conversation
     source: str
-    emotional: bool
+    charge: int
+    charges: Mapping[int, Charge] = field(default_factory=dict, hash=False)
     cues: frozenset[str] | None = None
-    charged: frozenset[int] | None = None
     turn_cues: Mapping[int, frozenset[str]] | None = field(default=None, hash=False)
+    themes: frozenset[str] | None = None
     row: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def emotional(self) -> bool:
+        """Whether it is emotional as a whole."""
+        return self.charge >= 2
+
+    @property
+    def charged(self) -> frozenset[int]:
+        """Positions of the messages that are known to be charged."""
+        return frozenset(index for index, (least, _) in self.charges.items() if least >= 2)
 
     def targets(self) -> dict[int, list[float]]:
         """Return the targets of each user and assistant message, in the order of `OUTPUTS`.
 
-        An output that does not apply to the role, or is not known, is `UNKNOWN` (NaN).
+        An output that does not apply to the role, or is not known, is `UNKNOWN` (NaN). A message
+        that is not charged has no theme.
         """
-        charged = self.charged if self.charged is not None else self._guess_charged()
+        turns = len(self.charged)
         targets: dict[int, list[float]] = {}
         last_user: int | None = None
         for index, message in enumerate(self.conversation.messages):
+            values = dict.fromkeys(OUTPUTS, UNKNOWN)
             if message.role == "user":
                 last_user = index
-                targets[index] = self._user_targets(index in charged, len(charged))
-                self._set_known_cues(targets[index], index, USER_CUES)
+                values |= self._of_user(index, turns)
             elif message.role == "assistant":
-                targets[index] = self._assistant_targets(last_user in charged, len(charged))
-                self._set_known_cues(targets[index], index, ASSISTANT_CUES)
+                values |= self._of_assistant(last_user, turns)
+            else:
+                continue
+            if self.turn_cues is not None:
+                cues = USER_CUES if message.role == "user" else ASSISTANT_CUES
+                shown = self.turn_cues.get(index, ())
+                values |= {cue: float(cue in shown) for cue in cues}
+            targets[index] = [values[name] for name in OUTPUTS]
         return targets
 
-    def _set_known_cues(self, values: list[float], index: int, cues: Iterable[str]) -> None:
-        if self.turn_cues is not None:
-            for cue in cues:
-                values[_POSITION[cue]] = float(cue in self.turn_cues.get(index, ()))
-
-    def _guess_charged(self) -> frozenset[int]:
-        """Take the user's longest message for the charged one of an emotional conversation."""
-        if not self.emotional:
-            return frozenset()
-        user = [i for i, m in enumerate(self.conversation.messages) if m.role == "user"]
-        return frozenset(
-            sorted(user, key=lambda i: -len(self.conversation.messages[i].content))[:1]
-        )
-
-    def _user_targets(self, charged: bool, turns: int) -> list[float]:
-        values = [UNKNOWN] * len(OUTPUTS)
-        values[_POSITION[EMOTIONAL]] = float(charged)
-        for cue in USER_CUES if self.cues is not None else ():
-            values[_POSITION[cue]] = self._cue_target(cue, charged, turns)
+    def _of_user(self, index: int, turns: int) -> dict[str, float]:
+        if index not in self.charges:
+            return {}
+        least, most = self.charges[index]
+        values = {
+            name: 1.0 if least >= level else 0.0 if most < level else UNKNOWN
+            for level, name in enumerate(CHARGES, 1)
+        }
+        charged = least >= 2
+        if self.cues is not None:
+            values |= {cue: self._cue(cue, turns if charged else None) for cue in USER_CUES}
+        if not charged and most < 2:
+            values |= dict.fromkeys(THEMES, 0.0)
+        elif self.themes:
+            shown = 1.0 if turns == 1 else SEVERAL_TURNS
+            values |= {name: shown * (name in self.themes) for name in THEMES}
         return values
 
-    def _assistant_targets(self, charged: bool, turns: int) -> list[float]:
-        values = [UNKNOWN] * len(OUTPUTS)
-        for cue in ASSISTANT_CUES if self.cues is not None else ():
-            value = self._cue_target(cue, charged, turns)
-            uncertain = cue in (self.cues or ()) and not charged
-            values[_POSITION[cue]] = UNKNOWN if uncertain else value
-        return values
+    def _of_assistant(self, last_user: int | None, turns: int) -> dict[str, float]:
+        if self.cues is None:
+            return {}
+        charged = last_user in self.charged
+        return {
+            cue: UNKNOWN
+            if cue in self.cues and not charged
+            else self._cue(cue, turns if charged else None)
+            for cue in ASSISTANT_CUES
+        }
 
-    def _cue_target(self, cue: str, charged: bool, turns: int) -> float:
+    def _cue(self, cue: str, turns: int | None) -> float:
+        """Return a cue's target at a message of one of several charged turns, or of none."""
         if cue not in (self.cues or ()):
             return 0.0
-        if turns == 0:
+        if not self.charged:
             return UNKNOWN
-        if not charged:
+        if turns is None:
             return 0.0
         return 1.0 if turns == 1 else SEVERAL_TURNS
 
 
 def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
-    """Turn an annotated row (charge, cues, turns) into a labelled conversation."""
+    """Turn an annotated row into a labelled conversation.
+
+    Its labels have ``charge``, ``cues`` and ``turns`` (numbers of the charged user turns), and
+    optionally ``charges`` (by the number of the user turn its charge, or the least and the highest
+    that it can have; 0 where there is none), ``turn_cues`` and ``themes``.
+    """
     conversation = parse_conversation(_said_by_user(row["messages"]), id=row["id"])
     labels = row["labels"]
     user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
     return LabelledConversation(
         conversation,
         source,
-        emotional=labels["charge"] >= 2,
+        charge=labels["charge"],
+        charges=dict(zip(user, _charges(labels, len(user)), strict=True)),
         cues=frozenset(_CODES[code] for code in labels["cues"]),
-        charged=frozenset(user[turn - 1] for turn in labels["turns"]),
         turn_cues=_turn_cues(conversation, user, labels["turn_cues"])
         if "turn_cues" in labels
         else None,
+        themes=frozenset(labels["themes"]) if "themes" in labels else None,
         row={key: value for key, value in row.items() if key != "messages"},
     )
+
+
+def _charges(labels: Mapping[str, Any], turns: int) -> list[Charge]:
+    """Return the charge of each user turn, as far as it is known."""
+    if "charges" in labels:
+        given = (labels["charges"].get(str(turn), 0) for turn in range(1, turns + 1))
+        return [(c, c) if isinstance(c, int) else (c[0], c[1]) for c in given]
+    charge, charged = labels["charge"], labels["turns"]
+    least = 3 if charge == 3 and len(charged) == 1 else 2
+    return [
+        (least, charge) if turn in charged else (0, min(1, charge)) for turn in range(1, turns + 1)
+    ]
 
 
 def _turn_cues(
@@ -141,134 +179,55 @@ def _turn_cues(
 
 def _said_by_user(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return messages with the user as the speaker of those that are of neither role."""
-    return [{**m, "role": "user" if m["role"] == "other" else m["role"]} for m in messages]
+    return [
+        {"role": "user" if m["role"] == "other" else m["role"], "content": m["content"]}
+        for m in messages
+        if isinstance(m.get("content"), str)
+    ]
 
 
 def from_silver(row: Mapping[str, Any], source: str, emotional: bool) -> LabelledConversation:
     """Give a row of a public set the label of its source; all its user messages share it.
 
-    Cues stay unknown where the source is emotional; a task has none.
+    Cues and themes stay unknown where the source is emotional; a task has none.
     """
-    messages = [m for m in row["messages"] if isinstance(m.get("content"), str)]
-    conversation = parse_conversation(_said_by_user(messages), id=str(row["id"]))
-    user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
+    conversation = parse_conversation(_said_by_user(row["messages"]), id=str(row["id"]))
+    charge: Charge = (2, 3) if emotional else (0, 0)
     return LabelledConversation(
         conversation,
         source,
-        emotional=emotional,
+        charge=charge[0],
+        charges={i: charge for i, m in enumerate(conversation.messages) if m.role == "user"},
         cues=None if emotional else frozenset(),
-        charged=frozenset(user) if emotional else frozenset(),
         row={"lang": row["lang"]} if "lang" in row else {},
     )
 
 
-def read_labelled_file(path: str | Path) -> Iterator[LabelledConversation]:
-    """Read a user's own labelled conversations.
+def from_twin(row: Mapping[str, Any], twin: Mapping[str, Any]) -> LabelledConversation:
+    """Put what a twin says otherwise into a real chat; only the altered messages have targets.
 
-    JSONL: one conversation a line, ``{"messages": [...], "label": "emotional" | "task"}``, and
-    optionally ``"turns"`` (numbers of the charged user turns, from 1) and ``"cues"`` (names).
-    CSV: one message a row with the columns ``conversation_id, role, content, label``; the label
-    of a user's message is its own, and a conversation is emotional if any of its messages is.
-
-    Raises:
-        ValueError: A row is malformed; the message names file, row and field.
+    Args:
+        row: The real chat.
+        twin: A line of ``twins.jsonl``: ``changed`` has the new text of user turns by their number,
+            ``charges`` their charge, ``labels`` those of the altered chat.
     """
-    path = Path(path)
-    table = path.suffix.lower() == ".csv"
-    for place, row in _read_csv(path) if table else _read_jsonl(path):
-        try:
-            labelled = _from_csv_rows(row) if table else _from_user_row(row)
-        except ValueError as error:
-            raise ValueError(f"{path}, {place}: {error}") from error
-        yield labelled
-
-
-def _from_user_row(row: Any) -> LabelledConversation:
-    if not isinstance(row, Mapping) or not isinstance(row.get("messages"), list):
-        raise ValueError('expected an object with a list "messages"')
-    identifier = row.get("id")
-    conversation = parse_conversation(
-        row["messages"], id=None if identifier is None else str(identifier)
+    messages = _said_by_user(row["messages"])
+    user = [i for i, m in enumerate(messages) if m["role"] == "user"]
+    changed = {user[int(turn) - 1]: text for turn, text in twin["changed"].items()}
+    for index, text in changed.items():
+        messages[index] = {**messages[index], "content": text}
+    labels = {**twin["labels"], "charges": twin["charges"], "decoy": None}
+    labelled = from_gold(
+        {**row, "id": twin["id"], "messages": messages, "labels": labels, "pair": twin["of"]},
+        "twins",
     )
-    conversation.require_user_text()
-    if row.get("label") not in LABELS:
-        raise ValueError(f'field "label": expected one of {", ".join(LABELS)}')
-    emotional = row["label"] == EMOTIONAL
-    user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
-    turns, cues = row.get("turns"), row.get("cues")
-    if turns is not None:
-        _check_list("turns", turns, range(1, len(user) + 1), f"numbers from 1 to {len(user)}")
-        if emotional != bool(turns):
-            raise ValueError(
-                f'field "turns": {len(turns)} charged turns in a conversation labelled '
-                f"{row['label']}; leave the field out if they are not known"
-            )
-    if cues is not None:
-        _check_list("cues", cues, CUES, f"names of {', '.join(CUES)}")
+    charges = {i: c for i, c in labelled.charges.items() if i in changed}
     return LabelledConversation(
-        conversation,
-        "file",
-        emotional=emotional,
-        cues=None if cues is None else frozenset(cues),
-        charged=None if turns is None else frozenset(user[turn - 1] for turn in turns),
-    )
-
-
-def _check_list(field: str, values: Any, known: Collection[Any], expected: str) -> None:
-    if not isinstance(values, list) or not all(
-        isinstance(value, int | str) and value in known for value in values
-    ):
-        raise ValueError(f'field "{field}": expected a list of {expected}')
-
-
-def _read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    reason = getattr(error, "msg", "the text is not UTF-8")
-                    raise ValueError(f"{path}, line {number}: not JSON ({reason})") from error
-                yield f"line {number}", row
-
-
-def _read_csv(path: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    allow_long_cells()
-    conversations: dict[str, list[dict[str, str]]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        try:
-            missing = {"conversation_id", "role", "content", "label"} - set(reader.fieldnames or ())
-            if missing:
-                raise ValueError(f"{path}: missing columns {', '.join(sorted(missing))}")
-            for row in reader:
-                if not row["conversation_id"]:
-                    raise ValueError(
-                        f'{path}, line {reader.line_num}: field "conversation_id" is empty'
-                    )
-                conversations.setdefault(row["conversation_id"], []).append(row)
-        except (csv.Error, UnicodeDecodeError) as error:
-            reason = error if isinstance(error, csv.Error) else "the text is not UTF-8"
-            place = f"{path}, after line {reader.line_num}"
-            raise ValueError(f"{place}: cannot be read as CSV ({reason})") from error
-    for identifier, rows in conversations.items():
-        yield f"conversation {identifier!r}", rows
-
-
-def _from_csv_rows(rows: Sequence[Mapping[str, str]]) -> LabelledConversation:
-    messages = [parse_message(row, index) for index, row in enumerate(rows)]
-    labels = [
-        row["label"] for row, message in zip(rows, messages, strict=True) if message.role == "user"
-    ]
-    if not set(labels) <= {*LABELS, ""} or (labels and not any(labels)):
-        raise ValueError(f'field "label" of the user\'s messages: expected {" or ".join(LABELS)}')
-    charged = [turn for turn, label in enumerate(labels, 1) if label == EMOTIONAL]
-    return _from_user_row(
-        {
-            "id": rows[0]["conversation_id"],
-            "messages": messages,
-            "label": EMOTIONAL if charged else TASK,
-            "turns": charged,
-        }
+        labelled.conversation,
+        labelled.source,
+        charge=labelled.charge,
+        charges=charges,
+        cues=labelled.cues,
+        themes=labelled.themes,
+        row=labelled.row,
     )

@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,22 @@ from affectlib.conversation import Conversation
 from affectlib.model.encoding import WindowEncoder
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import Recipe, SourceSettings
-from training.data.alone import AloneReader
 from training.data.augment import Augmenter, wrap_in_task
 from training.data.duplicates import EvaluationIndex
-from training.data.labelled import (
-    LabelledConversation,
-    from_gold,
-    from_silver,
-    read_labelled_file,
-)
+from training.data.labelled import LabelledConversation, from_gold, from_silver, from_twin
 from training.data.sources import (
     corpus_part,
+    is_held_out,
     load_manifest,
     read_annotations,
     read_corpus,
     read_small_talk,
     read_small_talk_labels,
     read_source,
+    read_twins,
     require_use,
 )
+from training.data.user_file import read_labelled_file
 from training.model.encoder import build_encoder
 
 VOCABULARY_CHARACTERS = 2000
@@ -66,7 +63,7 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         data,
         folder / "encoder",
     )
-    encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows.settings())
+    encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows)
     others = [
         message.content[:OTHER_CHARACTERS]
         for _, conversations in taken
@@ -75,11 +72,10 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         if message.role == "user" and message.content.strip()
     ]
     augmenter = Augmenter(recipe.augment, others, random_state)
-    reader = _alone_reader(recipe, taken)
     rows: list[dict[str, Any]] = []
     for source, conversations in taken:
         for labelled in conversations:
-            rows += _windows(labelled, source, encoder, augmenter, reader, random_state)
+            rows += _windows(labelled, source, encoder, augmenter, random_state)
     for row in rows:
         report[row["source"]]["windows"] += 1
         report[row["source"]]["emotional"] += row["targets"][0] >= 0.5
@@ -158,6 +154,8 @@ def _read(
         conversations = list(_read_parts(source.parts))
     elif source.name == "annotations":
         conversations = list(_read_annotated(source.parts, data))
+    elif source.name == "twins":
+        conversations = list(_read_twins(data))
     elif source.name == "file":
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
@@ -170,7 +168,9 @@ def _read(
         conversations = [
             from_silver(row, source.name, emotional)
             for row in read_source(source.name, data)
-            if row.get("lang", languages[0]) in languages and row["id"] not in annotated
+            if row.get("lang", languages[0]) in languages
+            and row["id"] not in annotated
+            and not is_held_out(source.name, row["id"])
         ]
     if source.conversations is not None and len(conversations) > source.conversations:
         conversations = random_state.sample(conversations, source.conversations)
@@ -204,11 +204,29 @@ def _read_annotated(
             labels[row["source"]][row["id"]] = row["labels"]
     if unknown := {*(parts or ())} - known:
         raise ValueError(f"no row of {', '.join(sorted(unknown))} is annotated")
-    for name, of_source in labels.items():
+    for name, row in _rows_of(labels, data):
+        yield from_gold({**row, "labels": labels[name][row["id"]]}, f"{name}_annotated")
+
+
+def _read_twins(data: Path | None) -> Iterator[LabelledConversation]:
+    """Yield real chats with turns that were written anew."""
+    twins: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for twin in read_twins():
+        twins[twin["source"]][twin["of"]].append(twin)
+    for name, row in _rows_of(twins, data):
+        for twin in twins[name][row["id"]]:
+            yield from_twin(row, twin)
+
+
+def _rows_of(
+    wanted: Mapping[str, Container[str]], data: Path | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the wanted rows of public sets, but those that are kept for measuring."""
+    for name, ids in wanted.items():
         require_use(name, "train")
         for row in read_source(name, data):
-            if row["id"] in of_source:
-                yield from_gold({**row, "labels": of_source[row["id"]]}, f"{name}_annotated")
+            if row["id"] in ids and not is_held_out(name, row["id"]):
+                yield name, row
 
 
 def _texts(
@@ -223,33 +241,11 @@ def _texts(
                 yield message.content[:VOCABULARY_CHARACTERS]
 
 
-def _alone_reader(
-    recipe: Recipe, taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]]
-) -> AloneReader | None:
-    """Return what has read each later message of which there are copies, if the recipe asks."""
-    threshold = recipe.augment.alone_threshold
-    if threshold is None:
-        return None
-    reader = AloneReader(
-        recipe.folder / "prepare" / "encoder", recipe.windows.settings(), threshold
-    )
-    reader.read(
-        message.content
-        for source, conversations in taken
-        if source.copies > 1 or source.kind != "gold"
-        for labelled in conversations
-        for message in labelled.conversation.user_messages[1:]  # copies of the first are free
-        if message.content.strip()
-    )
-    return reader
-
-
 def _windows(
     labelled: LabelledConversation,
     source: SourceSettings,
     encoder: WindowEncoder,
     augmenter: Augmenter,
-    reader: AloneReader | None,
     random_state: random.Random,
 ) -> Iterator[dict[str, Any]]:
     conversation = labelled.conversation
@@ -265,16 +261,11 @@ def _windows(
             continue
         target = conversation.messages[index]
         user = target.role == "user"
-        charged = targets[index][OUTPUTS.index(EMOTIONAL)] >= 0.5
-        # What comes first was labelled as it reads alone, whether or not the reader gets it right.
-        first = not any(m.role == "user" for m in conversation.messages[:index])
-        readable = reader is None or first or reader.agrees(target.content, charged=charged)
         for copy in range(source.copies if user else 1):
             altered, place = conversation, index
             if user and (copy or source.kind != "gold"):
                 altered = Conversation(conversation.messages[: index + 1], id=conversation.id)
-                if readable:
-                    altered, place = augmenter.alter(altered, index)
+                altered, place = augmenter.alter(altered, index)
             rewritten = altered
             if altered is not conversation:
                 rewritten = augmenter.rewrite(altered, labelled.row.get("lang", "en"))
@@ -302,10 +293,14 @@ def _choose(
 ) -> list[int]:
     """Draw messages; charged ones, which are rare among real ones, come first."""
     messages = labelled.conversation.messages
-    places = [i for i, m in enumerate(messages) if m.role == role and m.content.strip()]
+    places = [
+        i
+        for i, m in enumerate(messages)
+        if m.role == role and m.content.strip() and (role != "user" or i in labelled.charges)
+    ]
     if most is None or len(places) <= most:
         return places
-    charged = [i for i in places if i in (labelled.charged or ())]
+    charged = [i for i in places if i in labelled.charged]
     if len(charged) >= most:
         return random_state.sample(charged, most)
     rest = [i for i in places if i not in charged]

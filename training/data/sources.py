@@ -169,6 +169,11 @@ def read_annotations() -> list[dict[str, Any]]:
     return list(_read_lines(DATA / "annotations.jsonl"))
 
 
+def read_twins() -> list[dict[str, Any]]:
+    """Return what was written in place of turns of real chats: see `training.data.labelled`."""
+    return list(_read_lines(DATA / "twins.jsonl"))
+
+
 def is_held_out(source: str, conversation_id: str) -> bool:
     """Whether a conversation of a service set is kept for measuring, one in ten by its id."""
     digest = hashlib.sha256(conversation_id.encode()).digest()

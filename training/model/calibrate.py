@@ -128,36 +128,6 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
     )
 
 
-def cross_fit(
-    scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
-) -> list[Calibration]:
-    """Return for each conversation a calibration that was fitted without its fold.
-
-    Folds keep contrast pairs together and spread emotional and real conversations evenly.
-    """
-    groups = [
-        s.labelled.row.get("pair") or s.labelled.conversation.id or i for i, s in enumerate(scored)
-    ]
-    generator = np.random.default_rng(seed)
-    fold_of: dict[Any, int] = {}
-    for stratum in sorted({(s.real, s.labelled.emotional) for s in scored}):
-        members = list(
-            dict.fromkeys(
-                g
-                for g, s in zip(groups, scored, strict=True)
-                if (s.real, s.labelled.emotional) == stratum and g not in fold_of
-            )
-        )
-        for position, member in enumerate(generator.permutation(len(members))):
-            fold_of[members[member]] = position % settings.folds
-    folds = np.array([fold_of[g] for g in groups])
-    fitted = {
-        fold: fit([s for s, f in zip(scored, folds, strict=True) if f != fold], settings)
-        for fold in sorted(set(folds))
-    }
-    return [fitted[fold] for fold in folds]
-
-
 def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tuple[Floats, Floats]:
     targets, logits, real = [], [], []
     for s in scored:

@@ -1,9 +1,8 @@
-"""The encoder that training starts from: vocabulary cut, role tokens added."""
+"""The encoder that training starts from, with role tokens and words of other languages added."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,8 +29,9 @@ from transformers import (
 
 from affectlib.model.artifacts import bundled_models
 from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
+from affectlib.taxonomy import EMOTIONAL
 from training.config import EncoderSettings
-from training.model.head import has_task, name_outputs, without_task
+from training.model.head import name_outputs, with_our_outputs
 
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
@@ -72,15 +72,13 @@ def build_encoder(
         from training.model.words import add_words
 
         multilingual = Path(_locate(settings.words_from, data))
-        size = settings.vocabulary
-        tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual, size)
+        tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual)
         if not ours:
             tokenizer, rows = _append_control_tokens(tokenizer), _with_control_tokens(rows)
         _set_embeddings(model, rows, tokenizer["model"]["vocab"]["[PAD]"])
     elif not ours:
-        tokenizer, kept = cut_vocabulary(tokenizer, [*english, *foreign], settings.vocabulary)
-        rows = _with_control_tokens(old[kept])
-        _set_embeddings(model, rows, kept.index(model.config.pad_token_id))
+        tokenizer = _append_control_tokens(tokenizer)
+        _set_embeddings(model, _with_control_tokens(old), model.config.pad_token_id)
     _write_tokenizer(tokenizer, folder)
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     model.save_pretrained(folder)
@@ -107,7 +105,9 @@ def build_foreign_encoder(path: str, data: Path | None, dropout: float, folder: 
 
 
 def freeze_layers(model: PreTrainedModel, number: int) -> None:
-    """Keep a model's embeddings and its lowest layers from learning, in place."""
+    """Keep a model's embeddings and its lowest layers from learning, in place; 0 for none."""
+    if not number:
+        return
     body = model.base_model
     for part in (body.embeddings, *body.encoder.layer[:number]):
         part.requires_grad_(False)
@@ -119,62 +119,15 @@ def _load(source: str | Path, dropout: float) -> PreTrainedModel:
     config.attention_probs_dropout_prob = 0.0
     config.hidden_dropout_prob = dropout
     config.classifier_dropout = dropout
-    if not has_task(config):
+    known = EMOTIONAL in config.id2label.values()
+    if not known:
         name_outputs(config)
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         source, config=config, dtype=torch.float32, attn_implementation="eager"
     )
-    without_task(model)
+    if known:
+        with_our_outputs(model)
     return model
-
-
-def cut_vocabulary(
-    tokenizer: dict[str, Any], texts: Iterable[str], size: int | None
-) -> tuple[dict[str, Any], list[int]]:
-    """Keep the pieces that matter of a Unigram tokenizer and append the control tokens.
-
-    Kept are its special tokens, single characters, every piece that the texts need, and then the
-    likeliest pieces until there are `size` in all, control tokens included.
-
-    Args:
-        tokenizer: The parsed ``tokenizer.json`` of a Unigram model.
-        texts: Texts whose pieces are wanted.
-        size: Pieces in all; None keeps all.
-
-    Returns:
-        The new ``tokenizer.json``, and the old ids of its pieces in their new order. The control
-        tokens come last and have no old id.
-
-    Raises:
-        ValueError: The tokenizer is of another kind.
-    """
-    if tokenizer["model"]["type"] != "Unigram":
-        raise ValueError(f"cannot cut the vocabulary of a {tokenizer['model']['type']} tokenizer")
-    vocabulary = tokenizer["model"]["vocab"]
-    special = {token["id"] for token in tokenizer["added_tokens"]}
-    if size is None:
-        kept = list(range(len(vocabulary)))
-    else:
-        seen = _count_pieces(tokenizer, texts)
-        always = special | {
-            i for i, (piece, _) in enumerate(vocabulary) if len(piece.removeprefix("▁")) <= 1
-        }
-        rest = [i for i in range(len(vocabulary)) if i not in always]
-        rest.sort(key=lambda i: (-min(seen[i], 2), -vocabulary[i][1]))
-        kept = sorted(always | set(rest[: max(0, size - len(CONTROL_TOKENS) - len(always))]))
-    new_id = {old: new for new, old in enumerate(kept)}
-    added = [{**token, "id": new_id[token["id"]]} for token in tokenizer["added_tokens"]]
-    added += _control_tokens(len(kept))
-    model = {
-        **tokenizer["model"],
-        "unk_id": new_id[tokenizer["model"]["unk_id"]],
-        "vocab": [vocabulary[i] for i in kept] + [[token, 0.0] for token in CONTROL_TOKENS],
-    }
-    post = json.loads(json.dumps(tokenizer["post_processor"]))
-    for token in post["special_tokens"].values():
-        token["ids"] = [new_id[i] for i in token["ids"]]
-    cut = {**tokenizer, "added_tokens": added, "model": model, "post_processor": post}
-    return _hide_special_tokens(cut), kept
 
 
 def write_tokenizer_config(folder: Path, max_length: int) -> None:
@@ -244,29 +197,18 @@ def _hide_special_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
     return {**tokenizer, "model": {**tokenizer["model"], "vocab": vocabulary}}
 
 
-def _count_pieces(tokenizer: dict[str, Any], texts: Iterable[str]) -> Counter[int]:
-    encoder = Tokenizer.from_str(json.dumps(tokenizer))
-    counts: Counter[int] = Counter()
-    chunk: list[str] = []
-    for text in texts:
-        chunk.append(text)
-        if len(chunk) == 2000:
-            counts.update(i for e in encoder.encode_batch_fast(chunk) for i in e.ids)
-            chunk = []
-    counts.update(i for e in encoder.encode_batch_fast(chunk) for i in e.ids)
-    return counts
-
-
 def _append_control_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
-    """Return a WordPiece tokenizer with the control tokens at its end."""
-    vocabulary = dict(tokenizer["model"]["vocab"])
-    added = _control_tokens(len(vocabulary))
-    vocabulary.update((token["content"], token["id"]) for token in added)
-    return {
-        **tokenizer,
-        "added_tokens": tokenizer["added_tokens"] + added,
-        "model": {**tokenizer["model"], "vocab": vocabulary},
-    }
+    """Return a WordPiece or Unigram tokenizer with the control tokens at its end."""
+    model = tokenizer["model"]
+    added = _control_tokens(len(model["vocab"]))
+    with_tokens = {**tokenizer, "added_tokens": tokenizer["added_tokens"] + added}
+    if model["type"] == "Unigram":
+        pieces = [*model["vocab"], *([token, 0.0] for token in CONTROL_TOKENS)]
+        return _hide_special_tokens({**with_tokens, "model": {**model, "vocab": pieces}})
+    if model["type"] != "WordPiece":
+        raise ValueError(f"cannot add control tokens to a {model['type']} tokenizer")
+    vocabulary = model["vocab"] | {token["content"]: token["id"] for token in added}
+    return {**with_tokens, "model": {**model, "vocab": vocabulary}}
 
 
 def _control_tokens(first: int) -> list[dict[str, Any]]:

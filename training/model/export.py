@@ -25,7 +25,7 @@ from training.config import Recipe, base_model
 from training.data.sources import sha256
 from training.model.calibrate import Calibration
 from training.model.encoder import write_tokenizer_config
-from training.model.head import add_task, without_task
+from training.model.head import add_task, with_our_outputs
 from training.model.quantize import quantize_embeddings, quantize_matrix_products
 
 MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
@@ -57,7 +57,7 @@ def export(
     model.half()
     add_task(model)
     model.save_pretrained(folder)
-    without_task(model)
+    with_our_outputs(model)
     shutil.copy(model_folder / "tokenizer.json", folder / "tokenizer.json")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     # Exported is what the fp16 file holds, so that both engines start from one set of weights.
@@ -92,7 +92,7 @@ def describe(
         "base_model": base_model(recipe.encoder.path) or recipe.encoder.path,
         "outputs": list(OUTPUTS),
         "text_rules": TEXT_RULES,
-        "windows": recipe.windows.settings().to_dict(),
+        "windows": recipe.windows.to_dict(),
         "conversation": asdict(calibration.conversation),
         "prevalence": recipe.calibrate.prevalence,
         "operating_points": {
@@ -103,7 +103,7 @@ def describe(
             name: round(value, 6) for name, value in calibration.cue_thresholds.items()
         },
         "measured": dict(measured),
-        "recipe": recipe.digest(),
+        "recipe": recipe.text(),
         **({} if reference is None else {"reference": reference.to_dict()}),
     }
 

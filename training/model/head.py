@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from affectlib.taxonomy import EMOTIONAL, OUTPUTS, TASK
+from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS, TASK
 
 _EMOTIONAL = OUTPUTS.index(EMOTIONAL)
 
@@ -26,12 +26,6 @@ def name_outputs(config: Any, outputs: Sequence[str] = OUTPUTS) -> None:
     config.problem_type = "multi_label_classification"
 
 
-def has_task(config: Any) -> bool:
-    """Whether the last output is ``task``, as in models that were exported."""
-    names = config.id2label or {}
-    return bool(names) and names[max(names)] == TASK
-
-
 def add_task(model: Any) -> None:
     """Add the output ``task`` to a model with our outputs, in place."""
     head = model.classifier
@@ -42,16 +36,24 @@ def add_task(model: Any) -> None:
     _replace(model, wider, (*OUTPUTS, TASK))
 
 
-def without_task(model: Any) -> None:
-    """Take the output ``task`` away again, in place; a model without it stays as it is."""
-    if not has_task(model.config):
+def with_our_outputs(model: Any) -> None:
+    """Give a model the outputs that are trained, in place; those that it has keep their weights.
+
+    ``task`` goes. In a model with fewer outputs, a charge begins as the label, other outputs as
+    they come.
+    """
+    before = [model.config.id2label[i] for i in range(model.config.num_labels)]
+    if before == [*OUTPUTS]:
         return
-    head = model.classifier
-    narrower = torch.nn.Linear(head.in_features, len(OUTPUTS), dtype=head.weight.dtype)
+    old = model.classifier
+    new = torch.nn.Linear(old.in_features, len(OUTPUTS), dtype=old.weight.dtype)
     with torch.no_grad():
-        narrower.weight.copy_(head.weight[:-1])
-        narrower.bias.copy_(head.bias[:-1])
-    _replace(model, narrower, OUTPUTS)
+        for place, name in enumerate(OUTPUTS):
+            known = EMOTIONAL if name in CHARGES and name not in before else name
+            if known in before:
+                new.weight[place] = old.weight[before.index(known)]
+                new.bias[place] = old.bias[before.index(known)]
+    _replace(model, new, OUTPUTS)
 
 
 def _replace(model: Any, head: torch.nn.Linear, outputs: Sequence[str]) -> None:

@@ -1,8 +1,8 @@
-"""Second step, for recipes with teachers: they learn the windows, and say what they think of each.
+"""Second step, for recipes with a teacher: it learns windows, and says what it thinks of each.
 
-The shipped model then learns from the labels and from the teachers' probabilities (Hinton, Vinyals
-and Dean 2015, "Distilling the knowledge in a neural network"). A teacher with a tokenizer of its
-own reads the same windows, translated piece by piece.
+The shipped model then learns from the labels and from the teacher's probabilities (Hinton, Vinyals
+and Dean 2015, "Distilling the knowledge in a neural network"). The teacher has a tokenizer of its
+own and reads the same windows, translated piece by piece.
 """
 
 from __future__ import annotations
@@ -32,42 +32,46 @@ from training.model.train import fit, has_bf16, labelled_windows, load_model
 
 BATCH_TOKENS = 8192
 MAX_TOKENS = 256
+CHUNK = 20_000
+"""Windows that the teacher judges before what it says of them is written."""
 
 
 def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
-    """Train the teachers and write the average of their probabilities of every window.
+    """Train the teacher and write its probabilities of every window that it can read.
+
+    Goes on from the last checkpoint, or the last chunk of windows, if an earlier run was stopped.
 
     Args:
         recipe: The recipe.
         data: The data folder, where base encoders may lie.
 
     Returns:
-        For each teacher the number of windows that it read. Windows that no teacher reads have
-        NaN in the file.
+        How many windows it learnt from and judged. The others have NaN in the file.
     """
-    if not recipe.teachers:
+    teacher = recipe.teacher
+    if teacher is None:
         return {}
     folder = recipe.folder / "teach"
     windows = load_from_disk(str(recipe.folder / "prepare" / "train"))
-    total = np.zeros((len(windows), len(OUTPUTS)))
-    weights = np.zeros(len(windows))
-    counts = {}
-    for number, teacher in enumerate(recipe.teachers):
-        home = folder / teacher.name
-        start = _start(teacher, recipe, data, home)
-        readable = np.array([not teacher.english or x == "en" for x in windows["language"]])
-        own = windows.select(np.flatnonzero(readable))
-        plain = _plain(own)
-        if teacher.path is not None:
-            own, plain = (_translated(rows, recipe, start) for rows in (own, plain))
-        if not (home / "model").is_dir():
-            _learn(recipe, number, labelled_windows(own), start, home)
-        total[readable] += teacher.weight * _probabilities(home / "model", plain["input_ids"])
-        weights[readable] += teacher.weight
-        counts[teacher.name] = len(own)
-    weights[weights == 0] = np.nan
-    np.save(folder / "soft.npy", (total / weights[:, None]).astype(np.float32))
-    return counts
+    readable = np.flatnonzero([language in teacher.languages for language in windows["language"]])
+    start = folder / "start"
+    if not (start / "tokenizer.json").is_file():
+        build_foreign_encoder(teacher.path, data, recipe.encoder.dropout, start)
+    own = windows.select(readable)
+    learnt = _drawn(labelled_windows(own), teacher, recipe.seed)
+    if not (folder / "model").is_dir():
+        _learn(recipe, teacher, _translated(learnt, recipe, start), start, folder)
+    plain = _translated(_plain(own), recipe, start)
+    soft = np.full((len(windows), len(OUTPUTS)), np.nan, dtype=np.float32)
+    soft[readable] = _judged(folder, plain["input_ids"])
+    np.save(folder / "soft.npy", soft)
+    return {"learnt": len(learnt), "judged": len(own)}
+
+
+def _drawn(windows: Dataset, teacher: TeacherSettings, seed: int) -> Dataset:
+    if teacher.windows is None or len(windows) <= teacher.windows:
+        return windows
+    return windows.shuffle(seed=seed).select(range(teacher.windows))
 
 
 def _plain(windows: Dataset) -> Dataset:
@@ -80,37 +84,31 @@ def _plain(windows: Dataset) -> Dataset:
     return kept.rename_column("plain_ids", "input_ids").add_column("length", lengths)
 
 
-def _start(teacher: TeacherSettings, recipe: Recipe, data: Path | None, home: Path) -> Path:
-    """Return the folder of the encoder that the teacher starts from."""
-    if teacher.path is None:
-        return recipe.folder / "prepare" / "encoder"
-    if not (home / "start" / "tokenizer.json").is_file():
-        build_foreign_encoder(teacher.path, data, recipe.encoder.dropout, home / "start")
-    return home / "start"
-
-
-def _learn(recipe: Recipe, number: int, windows: Dataset, start: Path, home: Path) -> None:
-    teacher = recipe.teachers[number]
-    changes = {
-        "learning_rate": teacher.learning_rate or recipe.train.learning_rate,
-        "epochs": teacher.epochs or recipe.train.epochs,
-    }
-    own = recipe.model_copy(
-        update={
-            "seed": recipe.seed + number,
-            "train": recipe.train.model_copy(update=changes),
-        }
-    )
-    set_seed(own.seed)
+def _learn(
+    recipe: Recipe, teacher: TeacherSettings, windows: Dataset, start: Path, folder: Path
+) -> None:
+    changes = {"learning_rate": teacher.learning_rate, "epochs": teacher.epochs}
+    set_seed(recipe.seed)
     file = str(start / "tokenizer.json")
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=file, pad_token=special_tokens(Tokenizer.from_file(file))[2]
     )
     model = load_model(start)
-    if teacher.frozen is not None:
-        freeze_layers(model, teacher.frozen)
-    trainer = fit(own, model, tokenizer, windows, home)
-    trainer.save_model(str(home / "model"))
+    freeze_layers(model, teacher.frozen)
+    settings = recipe.train.model_copy(update=changes)
+    trainer = fit(recipe, settings, model, tokenizer, windows, folder)
+    trainer.save_model(str(folder / "model"))
+
+
+def _judged(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    """Return the teacher's probabilities of windows; chunks that are on disk are not made again."""
+    parts = []
+    for start in range(0, len(rows), CHUNK):
+        path = folder / f"soft-{start}.npy"
+        if not path.is_file():
+            np.save(path, _probabilities(folder / "model", rows[start : start + CHUNK]))
+        parts.append(np.load(path))
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:

@@ -1,9 +1,9 @@
-"""Third step: fine-tune the encoder on the windows, for the label and the cues at once."""
+"""Third step: fine-tune the encoder on the windows, for charge, cues and themes at once."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     Trainer,
@@ -26,37 +27,12 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
-from training.config import Recipe, TrainSettings
+from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, CUES, EMOTIONAL, OUTPUTS
+from training.config import Recipe, TeacherSettings, TrainSettings
 from training.evaluation.metrics import Auroc, AveragePrecision
-from training.model.head import without_task
+from training.model.head import with_our_outputs
 
-
-class WindowCollator:
-    """Pads windows to the longest of their batch.
-
-    Args:
-        pad_id: The padding token.
-    """
-
-    def __init__(self, pad_id: int) -> None:
-        """Keep the padding token."""
-        self._pad_id = pad_id
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask`` (``[batch, length]``), targets and weights."""
-        length = max(len(row["input_ids"]) for row in rows)
-        ids = torch.full((len(rows), length), self._pad_id)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
-            mask[i, : len(row["input_ids"])] = 1
-        return {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "labels": torch.tensor([row["targets"] for row in rows], dtype=torch.float32),
-            "weight": torch.tensor([row["weight"] for row in rows], dtype=torch.float32),
-        }
+WEIGHT_DECAY = 0.01
 
 
 def multi_task_loss(
@@ -71,20 +47,36 @@ def multi_task_loss(
         logits: Shape ``[batch, outputs]``.
         targets: Shape ``[batch, outputs]``; NaN where unknown.
         weight: Weight of each window, shape ``[batch]``.
-        settings: Label smoothing, the weight of the cues against the label, and that of a cue
-            that is shown against one that is not.
+        settings: Label smoothing, and the weights of the outputs.
     """
     known = ~torch.isnan(targets)
     smooth = targets.nan_to_num(0.5) * (1 - settings.label_smoothing)
     smooth = smooth + settings.label_smoothing / 2
-    positive = torch.full((len(OUTPUTS),), settings.cue_positive_weight, device=logits.device)
-    positive[OUTPUTS.index(EMOTIONAL)] = 1.0
-    losses = binary_cross_entropy_with_logits(
-        logits.float(), smooth, reduction="none", pos_weight=positive
-    )
-    scale = torch.full((len(OUTPUTS),), settings.cue_weight, device=logits.device)
-    scale[OUTPUTS.index(EMOTIONAL)] = 1.0
+    losses = binary_cross_entropy_with_logits(logits.float(), smooth, reduction="none")
+    scale = torch.tensor([_weight(name, settings) for name in OUTPUTS], device=logits.device)
     return (losses * known * scale * weight[:, None]).sum() / len(logits)
+
+
+def _weight(output: str, settings: TrainSettings) -> float:
+    """Return the weight of an output's loss."""
+    if output == EMOTIONAL:
+        return 1.0
+    if output in CHARGES:
+        return settings.charge_weight
+    return settings.cue_weight if output in CUES else settings.theme_weight
+
+
+class _Collator(DataCollatorWithPadding):  # type: ignore[misc]
+    """Pads windows to the longest of their batch; targets and weights stay as they are."""
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return ``input_ids``, ``attention_mask`` (``[batch, length]``), targets and weights."""
+        padded = super().__call__([{"input_ids": row["input_ids"]} for row in rows])
+        return {
+            **padded,
+            "labels": torch.tensor([row["targets"] for row in rows], dtype=torch.float32),
+            "weight": torch.tensor([row["weight"] for row in rows], dtype=torch.float32),
+        }
 
 
 class MultiTaskTrainer(Trainer):  # type: ignore[misc]
@@ -120,14 +112,14 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
                 {"params": body, "lr": self._settings.learning_rate},
                 {"params": head, "lr": self._settings.head_learning_rate},
             ],
-            weight_decay=self._settings.weight_decay,
+            weight_decay=WEIGHT_DECAY,
             fused=True,
         )
         return self.optimizer
 
 
 def train(recipe: Recipe) -> dict[str, float]:
-    """Train the prepared encoder, or a student of the recipe's teachers, on the prepared windows.
+    """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
 
     Goes on from the last checkpoint if an earlier run was stopped.
 
@@ -137,55 +129,39 @@ def train(recipe: Recipe) -> dict[str, float]:
     prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
     set_seed(recipe.seed)
     windows = load_from_disk(str(prepared / "train"))
-    if recipe.teachers:
-        windows = with_soft_targets(windows, np.load(recipe.folder / "teach/soft.npy"), recipe)
-    else:
-        windows = labelled_windows(windows)
+    if recipe.teacher is not None:
+        soft = np.load(recipe.folder / "teach" / "soft.npy")
+        windows = with_soft_targets(windows, soft, recipe.teacher)
+    windows = labelled_windows(windows)
     model = load_model(prepared / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
-    others = [_relative(Path(other), model) for other in recipe.train.average_with]
-    others = others or [deepcopy(model.state_dict())]
-    trainer = fit(recipe, model, tokenizer, windows, folder)
-    average_weights(model, others, recipe.train.average)
+    start = deepcopy(model.state_dict())
+    trainer = fit(recipe, recipe.train, model, tokenizer, windows, folder)
+    average_weights(model, start, recipe.train.average)
     metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
     trainer.save_model(str(folder / "model"))
     write_json(folder / "metrics.json", metrics)
     return metrics
 
 
-def _relative(folder: Path, model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Return an artifact's weights, which must have the names and shapes of the model's."""
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"train.average_with: there is no model in {folder}")
-    weights: dict[str, torch.Tensor] = load_model(folder).state_dict()
-    shapes, own = ({n: w.shape for n, w in x.items()} for x in (weights, model.state_dict()))
-    if shapes != own:
-        raise ValueError(
-            f"train.average_with: the weights in {folder} have other shapes than the model that is "
-            "trained; average it with artifacts of the same encoder and vocabulary"
-        )
-    return weights
-
-
 def average_weights(
-    model: PreTrainedModel, others: Sequence[Mapping[str, torch.Tensor]], share: float
+    model: PreTrainedModel, start: Mapping[str, torch.Tensor], share: float
 ) -> None:
-    """Average a model's weights with others of the same shapes, in place.
+    """Average a model's weights with those that training started from, in place.
 
     Args:
         model: The trained model.
-        others: Weights of other models, which have equal shares.
+        start: The weights that it started from.
         share: Share of the trained weights.
     """
     with torch.no_grad():
         for name, weights in model.state_dict().items():
             if weights.is_floating_point():
-                rest = torch.stack([other[name].to(weights) for other in others]).mean(0)
-                weights.lerp_(rest, 1 - share)
+                weights.lerp_(start[name].to(weights), 1 - share)
 
 
 def labelled_windows(windows: Dataset) -> Dataset:
-    """Return the windows that have any label; the others are for the students of teachers."""
+    """Return the windows of which anything is known."""
     unknown = np.isnan(np.array(windows["targets"])).all(1)
     return windows.select(np.flatnonzero(~unknown))
 
@@ -195,12 +171,13 @@ def load_model(folder: Path) -> PreTrainedModel:
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32
     )
-    without_task(model)
+    with_our_outputs(model)
     return model
 
 
 def fit(
     recipe: Recipe,
+    settings: TrainSettings,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     windows: Dataset,
@@ -209,7 +186,8 @@ def fit(
     """Train a model on windows, from the last checkpoint in the folder if there is one.
 
     Args:
-        recipe: The recipe, for its seed and its training settings.
+        recipe: The recipe, for its seed.
+        settings: How it is trained.
         model: The model.
         tokenizer: Its tokenizer, which is saved with it.
         windows: Columns ``input_ids, targets, weight, length``.
@@ -218,7 +196,6 @@ def fit(
     Returns:
         The trainer, when it is done.
     """
-    settings = recipe.train
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -250,7 +227,7 @@ def fit(
         args=arguments,
         processing_class=tokenizer,
         train_dataset=windows,
-        data_collator=WindowCollator(tokenizer.pad_token_id),
+        data_collator=_Collator(tokenizer),
         compute_metrics=_window_metrics,
     )
     checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -282,26 +259,25 @@ def _product_time(dtype: torch.dtype) -> float:
     return min(times)
 
 
-def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], recipe: Recipe) -> Dataset:
-    """Mix what the teachers say into the windows' targets.
+def with_soft_targets(
+    windows: Dataset, soft: NDArray[np.float32], teacher: TeacherSettings
+) -> Dataset:
+    """Mix what the teacher says into the windows' targets.
 
     Args:
         windows: The prepared windows.
-        soft: Probabilities of the teachers, shape ``[windows, outputs]``; NaN where no teacher
-            reads the window, which keeps its labels then.
-        recipe: The recipe, for how much the teachers count.
+        soft: The teacher's probabilities, shape ``[windows, outputs]``; NaN where it did not read
+            the window, which keeps its labels then.
+        teacher: How much it counts.
     """
     targets = np.array(windows["targets"], dtype=np.float32)
-    share = np.where(windows["silver"], recipe.student.soft_silver, recipe.student.soft)[:, None]
+    share = np.where(windows["silver"], teacher.soft_silver, teacher.soft)[:, None]
     mixed = np.where(np.isnan(targets), soft, (1 - share) * targets + share * soft)
     mixed = np.where(np.isnan(soft), targets, mixed)
-    roles = np.array(windows["user"])[:, None] == np.array([_is_of_user(o) for o in OUTPUTS])
-    mixed = np.where(roles, mixed, np.nan)
+    user = np.array(windows["user"])[:, None]
+    of_user = np.array([output not in ASSISTANT_CUES for output in OUTPUTS])
+    mixed = np.where(user == of_user, mixed, np.nan)
     return windows.remove_columns("targets").add_column("targets", mixed.tolist())
-
-
-def _is_of_user(output: str) -> bool:
-    return output == EMOTIONAL or CUES[output].unit == "user"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -64,7 +64,6 @@ def add_words(
     english: Sequence[str],
     foreign: Sequence[str],
     multilingual: Path,
-    size: int | None = None,
 ) -> tuple[dict[str, Any], torch.Tensor]:
     """Give an English encoder the words of other texts.
 
@@ -76,8 +75,6 @@ def add_words(
         english: English training texts.
         foreign: Training texts in other languages.
         multilingual: Folder of an encoder of twelve layers that reads all of these languages.
-        size: Tokens in all, None for all that the texts need. The rarest go, where the texts of
-            both kinds weigh the same.
 
     Returns:
         The new ``tokenizer.json`` and the embeddings of its tokens.
@@ -99,7 +96,7 @@ def add_words(
         },
     }
     reader = Tokenizer.from_str(json.dumps(tokenizer))
-    kept, glossed = _choose(tokenizer, reader, english, foreign, size, again=not going_on)
+    kept, glossed = _choose(tokenizer, reader, english, foreign, again=not going_on)
     english = random.Random(0).sample(english, len(english))
     read = _Reader(multilingual, lambda word: str(reader.normalizer.normalize_str(word)))
     with_symbols = [text for text in english if _symbols(text)]
@@ -136,7 +133,6 @@ def _choose(
     reader: Tokenizer,
     english: Sequence[str],
     foreign: Sequence[str],
-    size: int | None,
     *,
     again: bool,
 ) -> tuple[list[str], list[str]]:
@@ -158,7 +154,6 @@ def _choose(
     counts.update({w: ratio * n for w, n in words.items() if w.isalpha() and w not in vocabulary})
     counts.update({symbol: 1 for symbol in symbols if symbol not in vocabulary})
     wanted = [token for token, count in counts.most_common() if count and token not in always]
-    wanted = wanted if size is None else wanted[: max(0, size - len(always))]
     stay = always | {*wanted}
     kept = [token for token in sorted(vocabulary, key=vocabulary.__getitem__) if token in stay]
     known = {*kept}
