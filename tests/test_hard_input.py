@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from affectlib.classifier import AffectClassifier
 from affectlib.corpus.label_file import label_file
 from affectlib.errors import NoUserTextError
+from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.model.encoding import MAX_CHARACTERS
 from affectlib.predictions import ConversationFailure
-from affectlib.taxonomy import OUTPUTS
 from tests.conftest import ALONE, CountingEngine, assistant, user
 from tests.transcript_files import chat, lines, write
 
@@ -53,9 +53,7 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=80) | st.sampled_
 @pytest.fixture(scope="module")
 def classifiers(tiny_classifier: AffectClassifier) -> list[AffectClassifier]:
     """The tiny model, and the tokenizer and windows of the bundled one on an engine of noughts."""
-    from affectlib.model.artifacts import load_artifact
-
-    return [tiny_classifier, AffectClassifier(load_artifact(), NoEngine())]
+    return [tiny_classifier, AffectClassifier(load_artifact(), NoEngine(load_artifact()))]
 
 
 class NoEngine:
@@ -64,13 +62,14 @@ class NoEngine:
     name = "none"
     device = "cpu"
 
-    def __init__(self) -> None:
+    def __init__(self, artifact: Artifact) -> None:
+        self.outputs = len(artifact.outputs)
         self.windows = self.cells = 0
 
     def logits(self, input_ids: Any, attention_mask: Any) -> Any:
         self.windows += len(input_ids)
         self.cells += input_ids.size
-        return np.zeros((len(input_ids), len(OUTPUTS)), np.float32)
+        return np.zeros((len(input_ids), self.outputs), np.float32)
 
 
 def check(classifier: AffectClassifier, text: str) -> None:
@@ -156,14 +155,16 @@ def test_a_message_of_a_million_characters(counting: Any, piece: str) -> None:
     classifier, engine = counting
     text = "i am so alone " + piece * (1_000_000 // len(piece))
     sizes: list[int] = []
-    tokenizer = classifier._encoder._tokenizer
+    reader = classifier._encoder._reader
 
     class Noting:
-        def encode_batch_fast(self, texts: list[str], **options: Any) -> Any:
-            sizes.extend(map(len, texts))
-            return tokenizer.encode_batch_fast(texts, **options)
+        places = reader.places
 
-    classifier._encoder._tokenizer = Noting()
+        def read(self, texts: list[str]) -> Any:
+            sizes.extend(map(len, texts))
+            return reader.read(texts)
+
+    classifier._encoder._reader = Noting()
     prediction = classifier.predict(text)
     assert 0 <= prediction.probability <= 1
     assert max(sizes) <= MAX_CHARACTERS + 1
@@ -190,10 +191,9 @@ def test_work_grows_with_the_messages_of_a_conversation(tiny_classifier: AffectC
 
 
 def test_a_conversation_of_a_hundred_thousand_messages() -> None:
-    from affectlib.model.artifacts import load_artifact
-
-    engine = NoEngine()
-    classifier = AffectClassifier(load_artifact(), engine)
+    artifact = load_artifact()
+    engine = NoEngine(artifact)
+    classifier = AffectClassifier(artifact, engine)
     prediction = classifier.predict(conversation(100_000))
     assert len(prediction.messages) == 100_000
     assert engine.windows <= 100_000

@@ -65,3 +65,24 @@ def test_arrows_go_down(package: str) -> None:
 
 def test_the_root_shows_what_the_library_is() -> None:
     assert len([p for p in (ROOT / "affectlib").glob("*.py") if p.stem != "__init__"]) <= 15
+
+
+def bodies(path: Path) -> list[tuple[str, int]]:
+    """Return the functions of a file with the lines of their bodies, docstrings left out."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            found.append((node.name, (body[-1].end_lineno or 0) - body[0].lineno + 1))
+    return found
+
+
+@pytest.mark.parametrize("package", ["affectlib", "training", "tests"])
+def test_files_and_functions_are_short(package: str) -> None:
+    long = []
+    for path in modules(package).values():
+        name = path.relative_to(ROOT)
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 700:
+            long.append(f"{name}: {lines} lines")
+        long += [f"{name}: {what} has {n} lines" for what, n in bodies(path) if n > 60]
+    assert not long

@@ -375,13 +375,16 @@ def user_keys(labels: Labels) -> Labels:
 
 
 def check_confidence(confidence: float) -> None:
-    """Refuse a confidence that is none.
+    """Refuse a confidence that is none, or too near to 0 or 1 for an interval.
 
     Raises:
-        OptionError: It is not between 0 and 1.
+        OptionError: It is not between 0 and 1, or within a millionth of either.
     """
-    if not isinstance(confidence, int | float) or not 0 < confidence < 1:
-        raise OptionError(f"confidence must be more than 0 and less than 1, got {confidence}")
+    if not isinstance(confidence, int | float) or not 1e-6 <= confidence <= 1 - 1e-6:
+        problem = f"confidence must be more than 0 and less than 1, got {confidence}"
+        if isinstance(confidence, int | float) and 0 < confidence < 1:
+            problem += ", which is too near to it"
+        raise OptionError(problem)
 
 
 def cue_thresholds(

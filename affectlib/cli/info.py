@@ -38,6 +38,7 @@ def _info(arguments: argparse.Namespace) -> int:
         "affectlib": __version__,
         "model": f"{artifact.name} {artifact.version}",
         "fingerprint": artifact.fingerprint,
+        **_base(artifact),
         "languages": ", ".join(artifact.description.get("languages", ())) or "not said",
         "runs on": f"{classifier.device}, with {classifier.engine}",
         "folder": str(artifact.folder),
@@ -49,6 +50,12 @@ def _info(arguments: argparse.Namespace) -> int:
     for line in _table(artifact, classifier.operating_point):
         say(line)
     return DONE
+
+
+def _base(artifact: Artifact) -> dict[str, str]:
+    """Name the model that one with a calibration of its own has its weights from."""
+    base = artifact.description.get("calibrated")
+    return {} if base is None else {"based on": f"{base['from']} {base['version']}"}
 
 
 def _everything(classifier: AffectClassifier) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_a_filled_sheet_estimates_prevalence(
     sheet.with_columns(gold=pl.Series(answers)).write_csv(folder / "filled.csv")
     options = ["--gold", str(folder / "filled.csv"), "--min-users", "0"]
     assert cli.main(["prevalence", str(folder / "labels.parquet"), *options]) == 0
-    gold = next(line for line in capsys.readouterr().out.splitlines() if "alone" in line)
+    gold = next(line for line in capsys.readouterr().out.splitlines() if "gold sample only" in line)
     assert " 33.33%" in gold  # ten of thirty, with the weights of the draw
 
 

@@ -10,6 +10,8 @@ from affectlib.corpus import label_file
 from tests.faults.run import COMMANDS, fail_every_step, source
 
 
+# On a disk that fails for good, closing a file fails as well.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("name", COMMANDS)

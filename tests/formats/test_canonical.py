@@ -76,7 +76,9 @@ FILES = [
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_format_comes_through_unchanged(tmp_path: Path, path: Path) -> None:
     columns = {"conversation": "chat", "role": "who", "content": "words"}
-    options = {"columns": columns} if path.name == "other_names.csv" else {}
+    options: dict[str, Any] = {"columns": columns} if path.name == "other_names.csv" else {}
+    if path.parent.name == "text":  # lines without an order are not told from other files
+        options = {"format": "text"}
     read_first = [item for item in read(path, **options) if isinstance(item, Conversation)]
     write_conversations(read_first, tmp_path / "out.jsonl")
     assert read_first == (read(tmp_path / "out.jsonl") if read_first else [])

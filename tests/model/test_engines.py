@@ -161,7 +161,7 @@ def test_torch_on_auto_without_a_gpu_runs_on_the_cpu(bert, monkeypatch):
         ({"device": "tpu"}, "auto, cpu, cuda"),
         ({"device": "cuda:x"}, "auto, cpu, cuda"),
         ({"engine": "onnx", "device": "cuda"}, "engine='torch'"),
-        ({"engine": "openvino", "device": "cuda"}, "openvino engine runs on the CPU"),
+        ({"engine": "openvino", "device": "cuda"}, "openvino engine runs only on the CPU"),
         ({"threads": 0}, "at least 1"),
         ({"engine": "torch", "device": "cuda:99"}, "finds no device 'cuda:99'"),
         ({"device": "cuda:99"}, "finds no device 'cuda:99'"),

@@ -222,6 +222,7 @@ def test_a_hundred_thousand_marks_take_few_steps():
 def test_the_classifier_reads_it_so(tiny_classifier, text):
     assert tiny_classifier.predict(text) == tiny_classifier.predict(ALONE)
     (word,) = tiny_classifier.explain_words(text).top(1)
-    assert drawn_in(legible(word[0]), {"alone": 0}.get) == "alone"
+    *_, last = word[0].split()
+    assert drawn_in(legible(last), {"alone": 0}.get) == "alone"
     chat = Conversation((Message("user", text),))
     assert tiny_classifier.predict(chat) == tiny_classifier.predict([user(ALONE)])
