@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,17 @@ import pytest
 from affectlib.corpus import label_file
 from tests.faults.run import COMMANDS, fail_every_step, source
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""On a disk that fails for good, closing a file fails as well."""
 
-# On a disk that fails for good, closing a file fails as well.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+@pytest.fixture(autouse=True)
+def nothing_left_for_other_tests() -> Iterator[None]:
+    """Collect files that could not be closed here, so that no other test is blamed for them."""
+    yield
+    gc.collect()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("name", COMMANDS)
