@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from affectlib.cli._reading import read_options
 from affectlib.conversation import Conversation
@@ -115,3 +115,15 @@ def reading_of(path: str) -> ReadOptions | None:
     recorded = manifest.header["options"]
     names = {field.name for field in fields(ReadOptions)} - {"limits", "local_files_only"}
     return ReadOptions(**{name: recorded[name] for name in names if name in recorded})
+
+
+def figure(row: dict[str, Any], confidence: float) -> str:
+    """Show an estimate of a table of figures with its interval, if there is one."""
+    if row["estimate"] is None:
+        return "not defined"
+    if row["low"] is None:
+        return f"{row['estimate']:.3f}  (interval cannot be estimated)"
+    return (
+        f"{row['estimate']:.3f}  ({confidence * 100:g} % interval {row['low']:.3f} to "
+        f"{row['high']:.3f})"
+    )

@@ -7,9 +7,8 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
-from affectlib.cli._labels import naming
+from affectlib.cli._labels import figure, naming
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import refuse_inputs
 from affectlib.cli._terminal import DONE, say
@@ -67,18 +66,7 @@ def _agreement(arguments: argparse.Namespace) -> int:
     who = "both" if len(paths) == 2 else "two or more"
     say(f"{rows[0]['units']:,} rows answered by {who}")
     for row in rows:
-        say(f"  {row['measure']:<24} {_figure(row, arguments.confidence)}")
+        say(f"  {row['measure']:<24} {figure(row, arguments.confidence)}")
     for note in dict.fromkeys(str(warning.message) for warning in caught):
         say(f"note: {note}")
     return DONE
-
-
-def _figure(row: dict[str, Any], confidence: float) -> str:
-    if row["estimate"] is None:
-        return "not defined"
-    if row["low"] is None:
-        return f"{row['estimate']:.3f}  (interval cannot be estimated)"
-    return (
-        f"{row['estimate']:.3f}  ({confidence * 100:g} % interval {row['low']:.3f} to "
-        f"{row['high']:.3f})"
-    )

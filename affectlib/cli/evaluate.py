@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from affectlib.cli._labels import artifact_of_labels, model_of, naming
+from affectlib.cli._labels import artifact_of_labels, figure, model_of, naming
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, transcripts
 from affectlib.cli._terminal import DONE, say
@@ -136,24 +136,13 @@ def _lines(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterato
             shown = group
             yield f"{group}: {_size(row)}"
         if not row["suppressed"]:
-            yield f"  {row['measure']:<18} {_figure(row, arguments.confidence)}"
+            yield f"  {row['measure']:<18} {figure(row, arguments.confidence)}"
 
 
 def _size(row: dict[str, Any]) -> str:
     if row["suppressed"]:
         return "not shown, too few users"
     return f"{row['gold']:,} gold labels ({row['emotional']:,} emotional), {row['users']:,} users"
-
-
-def _figure(row: dict[str, Any], confidence: float) -> str:
-    if row["estimate"] is None:
-        return "not defined"
-    if row["low"] is None:
-        return f"{row['estimate']:.3f}  (interval cannot be estimated)"
-    return (
-        f"{row['estimate']:.3f}  ({confidence * 100:g} % interval {row['low']:.3f} to "
-        f"{row['high']:.3f})"
-    )
 
 
 def _worst_lines(worst: Any, arguments: argparse.Namespace) -> Iterator[str]:
