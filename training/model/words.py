@@ -199,18 +199,19 @@ class _Reader:
         """Return the mean state of each wanted word that stands often enough in the texts."""
         sums: dict[str, Floats] = {}
         counts: Counter[str] = Counter()
-        ordered = sorted(texts, key=len)
+        ordered = sorted({*texts}, key=lambda text: (len(text), text))
         for start in range(0, len(ordered), BATCH):
             batch = ordered[start : start + BATCH]
-            encodings = self._tokenizer.encode_batch(batch)
-            places = [
-                self._places(*pair, wanted, counts) for pair in zip(batch, encodings, strict=True)
+            found = [
+                (encoding, places)
+                for text, encoding in zip(batch, self._tokenizer.encode_batch(batch), strict=True)
+                if (places := self._places(text, encoding, wanted, counts))
             ]
-            if not any(places):
+            if not found:
                 continue
-            states = self._states(encodings)
-            for row, found in enumerate(places):
-                for word, tokens in found:
+            states = self._states([encoding for encoding, _ in found])
+            for row, (_, places) in enumerate(found):
+                for word, tokens in places:
                     sums[word] = sums.get(word, np.float32(0)) + states[row, tokens].mean(0)
         return {
             word: total / counts[word] for word, total in sums.items() if counts[word] >= fewest
