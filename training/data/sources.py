@@ -185,6 +185,11 @@ def read_real_dev_labels() -> list[dict[str, Any]]:
     return list(_read_lines(DATA / "real_dev_labels.jsonl"))
 
 
+def read_study_labels() -> list[dict[str, Any]]:
+    """Return our labels of the dev chats of studies, by ``source`` and ``id``, without texts."""
+    return list(_read_lines(DATA / "study_labels.jsonl"))
+
+
 def read_small_talk_labels() -> list[dict[str, Any]]:
     """Return our annotations of small talk that is never trained on: as `read_annotations`."""
     return list(_read_lines(DATA / "small_talk_labels.jsonl"))

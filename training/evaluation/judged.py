@@ -21,7 +21,13 @@ from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings
 from training.data.labelled import LabelledConversation, from_gold
-from training.data.sources import read_corpus, read_source, sha256
+from training.data.sources import (
+    read_corpus,
+    read_real_dev_labels,
+    read_source,
+    read_study_labels,
+    sha256,
+)
 from training.model.calibrate import Calibration, ScoredConversation, fit
 
 LOGS = ("sharegpt_dev", "arena_wildchat_dev")
@@ -37,9 +43,12 @@ def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledCon
     """Yield the dev conversations: the corpus's, and those of real people if wanted."""
     for row in read_corpus("dev"):
         yield from_gold(row, "corpus")
-    for name in (*LOGS, STUDIES) if real_dev else ():
+    if not real_dev:
+        return
+    labels = {row["id"]: row["labels"] for row in (*read_real_dev_labels(), *read_study_labels())}
+    for name in (*LOGS, STUDIES):
         for row in read_source(name, data):
-            yield from_gold(row, name)
+            yield from_gold({**row, "labels": labels[row["id"]]}, name)
 
 
 def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
