@@ -170,16 +170,17 @@ class CalibrateSettings(_Section):
 
     Attributes:
         prevalence: Share of emotional conversations that the probabilities assume.
-        specificity: Least specificity on the real dev conversations, and on the messages of those
-            without charge, by operating point.
+        specificity: Least specificity by operating point: of the dev conversations of real people,
+            with shared logs and personal chats weighing the same, and of the messages of those
+            without charge.
         folds: Folds of the cross-fitting that honest dev figures come from.
     """
 
     prevalence: float = 0.1
     specificity: dict[str, float] = {
-        "balanced": 0.99,
-        "high_precision": 0.998,
-        "high_recall": 0.95,
+        "balanced": 0.92,
+        "high_precision": 0.97,
+        "high_recall": 0.85,
     }
     folds: int = 5
 

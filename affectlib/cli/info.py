@@ -82,27 +82,41 @@ def _everything(classifier: AffectClassifier) -> dict[str, Any]:
 
 
 def _table(artifact: Artifact, default: str) -> Iterator[str]:
-    """Show thresholds, and what they were found to give on real transcripts."""
+    """Show thresholds, and what they were found to give on chats of real people."""
     measured: Mapping[str, Any] = artifact.description.get("measured", {})
-    yield (
-        f"{'operating point':<16} {'level':<13} {'threshold':>9}  "
-        f"{'recall':<16} {'specificity':<20}"
-    ).rstrip()
+    personal = any("studies" in counts for counts in measured.values())
+    if personal:
+        yield f"{'':42}{'shared logs':<38}personal chats"
+    yield _line(
+        "operating point", "level", "threshold", *["recall", "specificity"] * (1 + personal)
+    )
     for name, point in artifact.operating_points.items():
+        counts = measured.get(name, {})
         for level in _LEVELS:
-            counts = measured.get(name, {}).get(level, {})
-            recall = _share(counts, "true_positives", "false_negatives")
-            specificity = _share(counts, "true_negatives", "false_positives")
             title = f"{name}{' *' if name == default else ''}" if level == _LEVELS[0] else ""
-            yield (
-                f"{title:<16} {level:<13} {getattr(point, level):>9.3f}  "
-                f"{recall:<16} {specificity:<20}"
-            ).rstrip()
+            shares = [*_recall_and_specificity(counts.get(level, {}))]
+            if personal and level == _LEVELS[0]:
+                shares += _recall_and_specificity(counts.get("studies", {}))
+            yield _line(title, level, f"{getattr(point, level):.3f}", *shares)
     yield "* unless another is named; a message by itself has the threshold of conversations"
     if measured:
         yield "recall and specificity: on real transcripts that no weight was trained on"
     else:
         yield "recall and specificity were not measured; affectlib.analysis does that with labels"
+
+
+def _line(title: str, level: str, threshold: str, *shares: str) -> str:
+    columns = "".join(
+        f"{share:<{width}} " for share, width in zip(shares, (16, 20) * 2, strict=False)
+    )
+    return f"{title:<16} {level:<13} {threshold:>9}  {columns}".rstrip()
+
+
+def _recall_and_specificity(counts: Mapping[str, int]) -> tuple[str, str]:
+    return (
+        _share(counts, "true_positives", "false_negatives"),
+        _share(counts, "true_negatives", "false_positives"),
+    )
 
 
 def _share(counts: Mapping[str, int], right: str, wrong: str) -> str:

@@ -409,6 +409,25 @@ def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) ->
     assert made[0].options == {"model": "m"}
 
 
+def test_info_shows_shared_logs_and_personal_chats_side_by_side(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand = FakeClassifier()
+    names = ("true_positives", "false_negatives", "true_negatives", "false_positives")
+    counts = dict(zip(names, (9, 1, 3, 1), strict=True))
+    measured = {"balanced": {"conversation": counts, "studies": counts}}
+    monkeypatch.setitem(stand.artifact.description, "measured", measured)
+    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
+    cli.main(["info"])
+    lines = capsys.readouterr().out.splitlines()
+    at = next(i for i, line in enumerate(lines) if "shared logs" in line)
+    kinds, header, row = lines[at : at + 3]
+    assert kinds.split("  ")[-1].strip() == "personal chats"
+    assert header.index("recall") == kinds.index("shared logs")
+    assert header.rindex("recall") == kinds.index("personal chats") == row.rindex("0.900 (9/10)")
+    assert row.endswith("0.750 (3/4)")
+
+
 def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

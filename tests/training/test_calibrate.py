@@ -29,7 +29,7 @@ def scored(
     *,
     id: str | None = None,
     pair: str | None = None,
-    real: bool = True,
+    kind: calibrate.Kind = "logs",
 ) -> ScoredConversation:
     """A conversation of user messages with these emotional logits; charged is the highest."""
     charged = {int(np.argmax(logits))} if emotional else set()
@@ -40,7 +40,7 @@ def scored(
         charges={i: (2, 2) if i in charged else (0, 0) for i in range(len(logits))},
         row={"pair": pair},
     )
-    return ScoredConversation(labelled, {i: outputs(z) for i, z in enumerate(logits)}, real)
+    return ScoredConversation(labelled, {i: outputs(z) for i, z in enumerate(logits)}, kind)
 
 
 def outputs(emotional: float, empathy: float = 0.0) -> np.ndarray:
@@ -50,13 +50,18 @@ def outputs(emotional: float, empathy: float = 0.0) -> np.ndarray:
 
 
 def sample(
-    n: int, *, slope: float = 1.5, intercept: float = -1.0, real: bool = True, seed: int = 0
+    n: int,
+    *,
+    slope: float = 1.5,
+    intercept: float = -1.0,
+    kind: calibrate.Kind = "logs",
+    seed: int = 0,
 ) -> list[ScoredConversation]:
     """Conversations of one message whose label follows a known logistic function of its logit."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(0, 2, n)
     labels = generator.uniform(size=n) < sigmoid(slope * logits + intercept)
-    return [scored([z], bool(y), real=real) for z, y in zip(logits, labels, strict=True)]
+    return [scored([z], bool(y), kind=kind) for z, y in zip(logits, labels, strict=True)]
 
 
 def mixed(n: int, *, longer_is_charged: float = 0.0, seed: int = 0) -> list[ScoredConversation]:
@@ -68,7 +73,11 @@ def mixed(n: int, *, longer_is_charged: float = 0.0, seed: int = 0) -> list[Scor
         emotional = generator.uniform() < sigmoid(longer_is_charged * (turns - 6.5))
         logits = generator.normal(-3, 1.5, turns)
         logits[generator.integers(turns)] += 5.0 * emotional
-        result.append(scored(list(logits), bool(emotional), real=bool(generator.integers(2))))
+        result.append(
+            scored(
+                list(logits), bool(emotional), kind=("logs", "corpus")[int(generator.integers(2))]
+            )
+        )
     return result
 
 
@@ -105,7 +114,7 @@ def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> N
             cues=frozenset({"shows_empathy"} if shown else ()),
         )
         logits = {0: outputs(2.0), 1: outputs(9.0, empathy=logit)}
-        conversations.append(ScoredConversation(labelled, logits, real=False))
+        conversations.append(ScoredConversation(labelled, logits, kind="corpus"))
     fitted = fit(conversations, settings())
     assert fitted.slopes[EMPATHY] == pytest.approx(0.5, rel=0.15)
     assert fitted.intercepts[EMPATHY] == pytest.approx(1.0, abs=0.15)
@@ -125,7 +134,7 @@ def test_assistant_messages_do_not_count_for_the_conversation() -> None:
             Conversation((Message("user", "word"), Message("assistant", "word"))), "toy", False
         ),
         {0: outputs(-1.0), 1: outputs(9.0)},
-        real=True,
+        kind="logs",
     )
     assert fitted.conversation_probability(answered) == fitted.conversation_probability(one)
     assert len(fitted.turn_probabilities(answered)) == 1
@@ -144,27 +153,27 @@ def test_prevalence_moves_probabilities_by_bayes_rule(deployed: float) -> None:
 @pytest.mark.parametrize("prevalence", [0.02, 0.3])
 def test_both_sets_and_the_prevalence_weigh_as_documented(prevalence: float) -> None:
     # A logistic regression with an intercept predicts, on average, the share it was fitted on.
-    conversations = sample(900, real=True) + sample(90, real=False, intercept=1.0, seed=1)
+    conversations = sample(900, kind="logs") + sample(90, kind="corpus", intercept=1.0, seed=1)
     fitted = fit(conversations, settings(prevalence))
 
-    def mean(emotional: bool, real: bool) -> float:
+    def mean(emotional: bool, kind: str) -> float:
         return float(
             np.mean(
                 [
                     fitted.conversation_probability(s)
                     for s in conversations
-                    if s.labelled.emotional == emotional and s.real == real
+                    if s.labelled.emotional == emotional and s.kind == kind
                 ]
             )
         )
 
-    expected = prevalence * (mean(True, True) + mean(True, False)) / 2
-    expected += (1 - prevalence) * (mean(False, True) + mean(False, False)) / 2
+    expected = prevalence * (mean(True, "logs") + mean(True, "corpus")) / 2
+    expected += (1 - prevalence) * (mean(False, "logs") + mean(False, "corpus")) / 2
     assert expected == pytest.approx(prevalence, rel=0.01)
 
 
 def test_size_of_a_set_does_not_count() -> None:
-    real, ours = sample(300), sample(300, real=False, intercept=1.5, seed=1)
+    real, ours = sample(300), sample(300, kind="corpus", intercept=1.5, seed=1)
     once, often = fit(real + ours, settings()), fit(real + ours * 5, settings())
     one = scored([0.5], False)
     assert often.conversation_probability(one) == pytest.approx(
@@ -219,7 +228,7 @@ def with_cue(logits: list[float], shown: bool) -> ScoredConversation:
         Conversation(messages), "toy", charge=2 * shown, charges={0: (0, 2)}, cues=cues
     )
     found = {0: outputs(0.0, 9.0)} | {i: outputs(0.0, z) for i, z in enumerate(logits, 1)}
-    return ScoredConversation(labelled, found, real=True)
+    return ScoredConversation(labelled, found, kind="logs")
 
 
 def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
@@ -258,7 +267,7 @@ def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) 
 def test_thresholds_leave_the_wanted_share_of_real_negatives_alone() -> None:
     conversations = mixed(3000)
     fitted = fit(conversations, settings(**WANTED))
-    negatives = [s for s in conversations if s.real and not s.labelled.emotional]
+    negatives = [s for s in conversations if s.kind == "logs" and not s.labelled.emotional]
     for point, wanted in WANTED.items():
         for share in left_alone(fitted, negatives, point):
             assert wanted <= share < wanted + 2 / len(negatives)
@@ -270,24 +279,43 @@ def test_thresholds_leave_the_wanted_share_of_real_negatives_alone() -> None:
 def test_sensitivity_is_that_of_real_conversations() -> None:
     conversations = mixed(1000)
     fitted = fit(conversations, settings(**WANTED))
-    positives = [s for s in conversations if s.real and s.labelled.emotional]
+    positives = [s for s in conversations if s.kind == "logs" and s.labelled.emotional]
     found = {
         name: np.mean([fitted.conversation_probability(s) >= p.conversation for s in positives])
         for name, p in fitted.operating_points.items()
     }
-    assert {name: p.sensitivity for name, p in fitted.operating_points.items()} == found
+    assert {n: p.sensitivity for n, p in fitted.operating_points.items()} == pytest.approx(found)
     assert found["high_precision"] <= found["balanced"] <= found["high_recall"]
 
 
 def test_corpus_chooses_thresholds_only_where_nothing_real_is_given() -> None:
-    real, ours = sample(300), sample(300, real=False, intercept=2.0, seed=1)
-    lower = [scored([z - 4], False, real=False) for z in np.linspace(0, 1, 50)]
+    real, ours = sample(300), sample(300, kind="corpus", intercept=2.0, seed=1)
+    lower = [scored([z - 4], False, kind="corpus") for z in np.linspace(0, 1, 50)]
     wanted = settings(balanced=0.9)
     for conversations, deciding in ((real + ours, real), (ours + lower, ours + lower)):
         fitted = fit(conversations, wanted)
         negatives = [s for s in deciding if not s.labelled.emotional]
         shares = left_alone(fitted, negatives, "balanced")
         assert shares == pytest.approx([0.9, 0.9], abs=1 / len(negatives))
+
+
+def test_shared_logs_and_personal_chats_weigh_the_same_in_thresholds() -> None:
+    logs = sample(400, intercept=-2.0)
+    personal = sample(40, kind="personal", intercept=0.0, seed=1)
+    fitted = fit(logs + personal, settings(balanced=0.9))
+    shares = [
+        left_alone(fitted, [s for s in part if not s.labelled.emotional], "balanced")[0]
+        for part in (logs, personal)
+    ]
+    assert np.mean(shares) == pytest.approx(0.9, abs=0.03)
+    assert fitted.operating_points["balanced"].specificity == pytest.approx(np.mean(shares))
+
+
+def test_no_operating_point_is_dominated_by_another() -> None:
+    fitted = fit(sample(400) + sample(200, kind="personal", seed=1), CalibrateSettings())
+    points = sorted(fitted.operating_points.values(), key=lambda point: point.specificity)
+    recalls = [point.sensitivity for point in points]
+    assert sorted({*recalls}, reverse=True) == recalls
 
 
 @hypothesis_settings(deadline=None)
@@ -299,7 +327,7 @@ def test_threshold_leaves_enough_alone_and_is_the_lowest_that_does(
     values: list[int], wanted: float
 ) -> None:
     negatives = np.array(values) / 21
-    threshold = calibrate._threshold(negatives, wanted)
+    threshold = calibrate._threshold(negatives, np.full(len(values), 1 / len(values)), wanted)
     assert 0 < threshold <= 1
     assert (negatives < threshold).mean() >= wanted - 1e-9
     below = negatives[negatives < threshold].max()
@@ -312,8 +340,14 @@ def judged(n: int = 60) -> list[ScoredConversation]:
     for i in range(n):
         for emotional in (True, False):
             name = f"{i}-{emotional}"
-            result.append(scored([0.0], emotional, id=name, pair=f"p{i}", real=i % 2 == 0))
-        result.append(scored([0.0], i % 5 == 0, id=f"single-{i}", real=i % 3 == 0))
+            result.append(
+                scored(
+                    [0.0], emotional, id=name, pair=f"p{i}", kind="logs" if i % 2 == 0 else "corpus"
+                )
+            )
+        result.append(
+            scored([0.0], i % 5 == 0, id=f"single-{i}", kind="logs" if i % 3 == 0 else "corpus")
+        )
     return [*result, scored([0.0], False), scored([0.0], True)]
 
 

@@ -28,7 +28,7 @@ from training.data.sources import (
     read_study_labels,
     sha256,
 )
-from training.model.calibrate import Calibration, ScoredConversation, fit
+from training.model.calibrate import Calibration, Kind, ScoredConversation, fit
 
 LOGS = ("sharegpt_dev", "arena_wildchat_dev")
 """Logs that people shared, or that public chat pages keep."""
@@ -70,6 +70,12 @@ def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
     )
 
 
+def _kind(source: str) -> Kind:
+    if source == STUDIES:
+        return "personal"
+    return "logs" if source in LOGS else "corpus"
+
+
 class Reader:
     """Scores labelled conversations with an artifact; runs no window twice."""
 
@@ -107,7 +113,7 @@ class Reader:
         """Score every message; conversations of which nothing can be read are left out."""
         logits = self.logits([c.conversation for c in conversations], assistant_targets=True)
         return [
-            ScoredConversation(labelled, found, labelled.source in LOGS)
+            ScoredConversation(labelled, found, _kind(labelled.source))
             for labelled, found in zip(conversations, logits, strict=True)
             if any(labelled.conversation.messages[index].role == "user" for index in found)
         ]

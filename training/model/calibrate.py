@@ -9,10 +9,11 @@
    simplest such function, the highest logit.
 3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
 4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
-   real dev conversations without charge, and of the user messages in those that have several.
+   dev conversations of real people without charge, and of the user messages in those that have
+   several. Shared logs and personal chats of studies weigh the same in that share.
 
-The two dev sets, real transcripts and corpus, weigh the same, and so that the share of emotional
-examples is the recipe's `prevalence`.
+The kinds of dev conversations (shared logs, personal chats of studies, corpus) weigh the same, and
+so that the share of emotional examples is the recipe's `prevalence`.
 
 Figures on the same dev conversations come from cross-fitting: every conversation is judged by a
 calibration that was fitted on the other folds.
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,9 @@ TOWARDS_HIGHEST = 0.01
 FEWEST_POSITIVES = 5
 _EMOTIONAL = OUTPUTS.index(EMOTIONAL)
 
+Kind: TypeAlias = Literal["logs", "personal", "corpus"]
+"""Of a conversation: from shared logs, of people who talk of themselves in a study, or written."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredConversation:
@@ -51,12 +55,12 @@ class ScoredConversation:
     Attributes:
         labelled: The conversation and its labels.
         logits: Logits of each message that was read, by its position; shape ``[outputs]``.
-        real: Whether it is a real transcript.
+        kind: What kind of conversation it is; each kind weighs the same.
     """
 
     labelled: LabelledConversation
     logits: dict[int, NDArray[np.float32]]
-    real: bool
+    kind: Kind = "corpus"
 
     def user_logits(self) -> Floats:
         """Return the emotional logits of the user's messages."""
@@ -129,14 +133,14 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
 
 
 def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tuple[Floats, Floats]:
-    targets, logits, real = [], [], []
+    targets, logits, kinds = [], [], []
     for s in scored:
         by_message = s.labelled.targets()
         for index, values in s.logits.items():
             targets.append(by_message[index])
             logits.append(values)
-            real.append(s.real)
-    truth, z, is_real = np.array(targets), np.array(logits, float), np.array(real)
+            kinds.append(s.kind)
+    truth, z, of_kind = np.array(targets), np.array(logits, float), np.array(kinds)
     slopes, intercepts = np.ones(len(OUTPUTS)), np.zeros(len(OUTPUTS))
     for output in range(len(OUTPUTS)):
         known = ~np.isnan(truth[:, output])
@@ -144,7 +148,7 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
         if y.sum() < FEWEST_POSITIVES:
             continue
         if output == _EMOTIONAL:
-            weights = example_weights(y, is_real[known], prevalence)
+            weights = example_weights(y, of_kind[known], prevalence)
         else:
             weights = np.full(len(y), 1 / len(y))
         intercepts[output], slopes[output] = _fit_logistic(x[:, None], y, weights, [(0.05, None)])
@@ -165,7 +169,7 @@ def _fit_conversation(
     if len({*truth}) < 2:
         return partial.conversation
     features = np.array([conversation_features(partial._user_logits(s)) for s in longer])
-    weights = example_weights(truth, np.array([s.real for s in longer]), prevalence)
+    weights = example_weights(truth, np.array([s.kind for s in longer]), prevalence)
     highest, top, log_turns = features.T
     _, share, turns = _fit_logistic(
         np.column_stack([top - highest, log_turns]),
@@ -178,12 +182,12 @@ def _fit_conversation(
     return ConversationCalibration(0.0, 1.0 - share, share, turns)
 
 
-def example_weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -> Floats:
-    """Weigh examples so that both sets count the same and the classes have the prevalence.
+def example_weights(truth: Floats, kinds: NDArray[np.str_], prevalence: float) -> Floats:
+    """Weigh examples so that each kind counts the same and the classes have the prevalence.
 
     Args:
         truth: Labels, 0 or 1, shape ``[n]``.
-        real: Whether each is of a real transcript, shape ``[n]``.
+        kinds: The kind of conversation that each is of, shape ``[n]``.
         prevalence: Share of the positives in the sum of the weights.
 
     Returns:
@@ -191,15 +195,15 @@ def example_weights(truth: Floats, real: NDArray[np.bool_], prevalence: float) -
     """
     weights = np.zeros(len(truth))
     for positive, share in ((True, prevalence), (False, 1 - prevalence)):
-        pools = (
-            [(truth >= 0.5) == positive]
-            if not real.any() or real.all()
-            else [((truth >= 0.5) == positive) & (real == pool) for pool in (True, False)]
-        )
-        pools = [pool for pool in pools if pool.any()]
-        for pool in pools:
-            weights[pool] = share / len(pools) / pool.sum()
+        own = (truth >= 0.5) == positive
+        weights[own] = share * _even(kinds[own])
     return weights
+
+
+def _even(kinds: NDArray[np.str_]) -> Floats:
+    """Return weights, shape ``[n]``, by which each kind has the same sum, and all have 1."""
+    names, places, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (len(names) * counts[places]) if len(names) else np.zeros(0))
 
 
 def _fit_logistic(
@@ -234,23 +238,25 @@ def _fit_logistic(
 def _choose_operating_points(
     fitted: Calibration, scored: Sequence[ScoredConversation], settings: CalibrateSettings
 ) -> dict[str, OperatingPoint]:
-    real = [s for s in scored if s.real] or list(scored)
-    negative = [s for s in real if not s.labelled.emotional]
-    whole = np.array([fitted.conversation_probability(s) for s in negative])
-    turns = [fitted.turn_probabilities(s) for s in negative]
-    longer = [found for found in turns if len(found) > 1] or turns
-    messages = np.concatenate(longer or [np.zeros(0)])
+    real = [s for s in scored if s.kind != "corpus"] or list(scored)
+    charged = np.array([s.labelled.emotional for s in real], bool)
+    kinds = np.array([s.kind for s in real])
+    whole = np.array([fitted.conversation_probability(s) for s in real])
+    others = [s for s, flag in zip(real, charged, strict=True) if not flag]
+    others = [s for s in others if len(s.user_logits()) > 1] or others
+    turns = [fitted.turn_probabilities(s) for s in others]
+    messages = np.concatenate([*turns, np.zeros(0)])
+    kinds_of_messages = np.repeat([s.kind for s in others], [len(found) for found in turns])
+    found_weights, other_weights = _even(kinds[charged]), _even(kinds[~charged])
     points = {}
     for name, wanted in settings.specificity.items():
-        threshold = _threshold(whole, wanted)
-        found = [
-            fitted.conversation_probability(s) >= threshold for s in real if s.labelled.emotional
-        ]
+        threshold = _threshold(whole[~charged], other_weights, wanted)
+        found = float(found_weights @ (whole[charged] >= threshold))
         points[name] = OperatingPoint(
-            message=_threshold(messages, wanted),
+            message=_threshold(messages, _even(kinds_of_messages), wanted),
             conversation=threshold,
-            sensitivity=float(np.mean(found)) if found else float("nan"),
-            specificity=float((whole < threshold).mean()),
+            sensitivity=found if charged.any() else float("nan"),
+            specificity=float(other_weights @ (whole[~charged] < threshold)),
         )
     return points
 
@@ -271,11 +277,13 @@ def _choose_cue_threshold(
     return float((known[best][0] + below) / 2)
 
 
-def _threshold(negatives: Floats, specificity: float) -> float:
-    """Return the lowest threshold that leaves the wanted share of negatives alone."""
-    ordered = np.sort(negatives)
-    # The small number is for products such as 0.28 * 25, which is a little more than 7.
-    place = int(np.ceil(specificity * len(ordered) - 1e-9))
-    below = ordered[place - 1] if place else 0.0
-    above = ordered[ordered > below]
-    return float((below + (above[0] if above.size else 1.0)) / 2)
+def _threshold(negatives: Floats, weights: Floats, specificity: float) -> float:
+    """Return the lowest threshold that leaves the wanted share of the negatives' weight alone."""
+    values, places = np.unique(negatives, return_inverse=True)
+    shares = np.cumsum(np.bincount(places, weights, len(values)))
+    # The small number is for sums such as that of 25 times 0.04, which are a little less than 1.
+    if not len(values):
+        return 0.5
+    last = min(int(np.searchsorted(shares, specificity - 1e-9)), len(values) - 1)
+    above = values[last + 1] if last + 1 < len(values) else 1.0
+    return float((values[last] + above) / 2)
