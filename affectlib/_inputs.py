@@ -34,6 +34,7 @@ _ItemT = TypeVar("_ItemT")
 
 _BUFFER_CONVERSATIONS = 256
 _BUFFER_CHARACTERS = 400_000
+_BUFFER_MESSAGES = 5000
 _FIRST = 1 / 32
 """Size of the first buffer, where buffers grow."""
 _LONGEST_PATH = 4096
@@ -300,6 +301,23 @@ def text_size(item: Any) -> int:
     if not isinstance(item, Conversation):
         return 0
     return sum(len(message.content) for message in item.messages)
+
+
+def stretches(conversation: Conversation) -> list[int]:
+    """Return where the parts of a conversation begin that are as large as a buffer of `in_buffers`.
+
+    Example:
+        >>> long = Conversation((Message("user", "x" * 150_000),) * 4)
+        >>> stretches(long), stretches(Conversation(long.messages[:1]))
+        ([0, 3], [0])
+    """
+    starts, characters = [0], 0
+    for index, message in enumerate(conversation.messages):
+        if characters >= _BUFFER_CHARACTERS or index - starts[-1] >= _BUFFER_MESSAGES:
+            starts.append(index)
+            characters = 0
+        characters += len(message.content)
+    return starts
 
 
 def in_buffers(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -22,6 +23,7 @@ from affectlib._inputs import (
     in_buffers,
     read_one,
     require_on_error,
+    stretches,
 )
 from affectlib.conversation import Conversation
 from affectlib.corpus.pipeline import map_ahead
@@ -478,9 +480,17 @@ class AffectClassifier(Saved):
         self, items: Iterable[Item], point: OperatingPoint
     ) -> Iterator[ConversationPrediction | ConversationFailure | Unlabelled]:
         """Label conversations buffer by buffer, and hand on what is none."""
-        for buffer, windows in map_ahead(self._encode, in_buffers(items, growing=True)):
-            scored = iter(score_windows(windows, self._engine, self._encoder.pad_id, self._known))
-            for item in buffer:
+        begun: dict[int, MessageScore] = {}
+        for piece, windows in map_ahead(_encoded, self._pieces(items)):
+            scores = score_windows(windows, self._engine, self._encoder.pad_id, self._known)
+            if not piece.ends:
+                begun |= scores[0]
+                continue
+            if begun:
+                scores[0] = begun | scores[0]
+                begun = {}
+            scored = iter(scores)
+            for item in piece.items:
                 if not isinstance(item, Conversation):
                     yield item
                     continue
@@ -489,6 +499,22 @@ class AffectClassifier(Saved):
                 except NoUserTextError as error:
                     yield Unlabelled(error, item.id)
 
+    def _pieces(self, items: Iterable[Item]) -> Iterator[_Piece]:
+        """Cut a stream into what is encoded at once."""
+        for buffer in in_buffers(items, growing=True):
+            *others, long = buffer
+            starts = stretches(long) if isinstance(long, Conversation) else []
+            if not isinstance(long, Conversation) or len(starts) == 1:
+                yield _Piece(buffer, partial(self._encode, buffer))
+                continue
+            if others:
+                yield _Piece(others, partial(self._encode, others))
+            windows = self._encoder.encode_stretches(
+                long, starts, assistant_targets=self._assistant_cues
+            )
+            for start in starts:
+                yield _Piece([long], partial(_next_alone, windows), start == starts[-1])
+
     def _encode(self, buffer: Sequence[Item]) -> list[list[EncodedWindow]]:
         conversations = [item for item in buffer if isinstance(item, Conversation)]
         return encode_windows(conversations, self._encoder, assistant_targets=self._assistant_cues)
@@ -496,6 +522,29 @@ class AffectClassifier(Saved):
     def _score(self, conversations: Sequence[Conversation]) -> list[dict[int, MessageScore]]:
         windows = self._encode(conversations)
         return score_windows(windows, self._engine, self._encoder.pad_id, self._known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What is encoded at once.
+
+    Attributes:
+        items: A buffer of conversations and of what is none; or one very long conversation.
+        encode: Returns the windows of each conversation; of a long one, those of its next stretch.
+        ends: Whether no further stretch of it follows.
+    """
+
+    items: Sequence[Item]
+    encode: Callable[[], list[list[EncodedWindow]]]
+    ends: bool = True
+
+
+def _encoded(piece: _Piece) -> list[list[EncodedWindow]]:
+    return piece.encode()
+
+
+def _next_alone(windows: Iterator[list[EncodedWindow]]) -> list[list[EncodedWindow]]:
+    return [next(windows)]
 
 
 def _load(options: Mapping[str, Any]) -> AffectClassifier:

@@ -13,7 +13,7 @@ AffectlibError
 ├── OutputExistsError        (FileExistsError)    the output exists already
 │   └── ResumeError                               it was made from another input, model or options
 ├── SourceChangedError       (RuntimeError)       the input was written to while it was read
-├── WorkerError              (RuntimeError)       a worker process ended too early
+├── WorkerError              (RuntimeError)       a worker ended early, or has another version
 ├── ArtifactError            (OSError)            an artifact cannot be used
 │   ├── ArtifactNotFoundError (FileNotFoundError) no artifact of that name or folder
 │   └── ArtifactCorruptError                      files missing, altered or of another format
@@ -131,7 +131,7 @@ class SourceChangedError(AffectlibError, RuntimeError):
 
 
 class WorkerError(AffectlibError, RuntimeError):
-    """A worker process ended before its work was done: it was killed, or ran out of memory."""
+    """A worker ended before its work was done, killed or out of memory, or has another version."""
 
 
 class ArtifactError(AffectlibError, OSError):

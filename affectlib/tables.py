@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
+from affectlib import _version
 from affectlib._default import classifier_or_bundled, load_once
 from affectlib._inputs import require_on_error
 from affectlib._values import column_values, kind_of, name_list, to_text
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.progress import with_bar
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
-from affectlib.errors import ConversationError, InputTypeError, OptionError
+from affectlib.errors import ConversationError, InputTypeError, OptionError, WorkerError
 from affectlib.formats._columns import find_columns
 from affectlib.formats._fields import named_message, to_conversation, to_message
 from affectlib.formats._frames import is_dataset, open_table, to_dataset
@@ -167,6 +168,7 @@ class AffectMapper:
         self._level: RowLevel = level
         self._columns = dict(columns or {})
         self._prefix = prefix
+        self._version = _version.__version__
 
     def __call__(self, batch: Any) -> Any:
         """Label a batch, or each of an iterator of batches.
@@ -174,6 +176,7 @@ class AffectMapper:
         Raises:
             InputTypeError: The batch is a single row, as ``datasets.map`` hands it on without
                 ``batched=True``. See `label_table` for the other errors.
+            WorkerError: It was pickled by another version of affectlib.
         """
         if isinstance(batch, Iterator):
             return map(self, batch)
@@ -220,6 +223,11 @@ class AffectMapper:
         return kept | added
 
     def _classifier(self) -> AffectClassifier:
+        if self._version != _version.__version__:
+            raise WorkerError(
+                f"this process has affectlib {_version.__version__} and the one that sent the "
+                f"mapper {self._version}; have the same version everywhere"
+            )
         return load_once(**self._options)
 
 

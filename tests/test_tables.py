@@ -19,6 +19,7 @@ from affectlib import (
     InputTypeError,
     Message,
     OptionError,
+    WorkerError,
 )
 from affectlib.corpus.rows import output_schema
 from affectlib.formats._columns import FIELDS
@@ -356,6 +357,15 @@ def test_an_empty_table(make: Any, tiny_classifier: Any) -> None:
 @pytest.fixture
 def mapper(tiny_folder: Path) -> AffectMapper:
     return AffectMapper(str(tiny_folder), device="cpu")
+
+
+def test_a_mapper_of_another_version_is_refused(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickled = pickle.dumps(AffectMapper(tiny_folder, device="cpu"))
+    monkeypatch.setattr("affectlib._version.__version__", "9.9")
+    with pytest.raises(WorkerError, match=r"has affectlib 9\.9 and the one that sent the mapper 0"):
+        pickle.loads(pickled)({"messages": [[user(ALONE)]]})
 
 
 def test_mapper_pickles_as_its_arguments(mapper: AffectMapper) -> None:

@@ -85,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return SOME_FAILED
     except AffectlibError as error:
         complain(in_options(str(error), arguments), error)
+    except MemoryError as error:
+        complain("there is not enough memory", error)
     except OSError as error:
         place = "" if error.filename is None else f"{error.filename}: "
         complain(f"{place}{error.strerror or error}", error)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from affectlib._default import classifier_or_bundled
 from affectlib._inputs import Readable, Unlabelled, in_buffers, require_on_error, text_size
 from affectlib.conversation import Conversation
-from affectlib.corpus.manifest import Header
+from affectlib.corpus.manifest import Header, model_facts
 from affectlib.corpus.output import StandardOutput
 from affectlib.corpus.pipeline import Background, ahead
 from affectlib.corpus.progress import summary_bar
@@ -248,7 +248,7 @@ def label_file(
             "engine": classifier.engine,
             "output_format": layout.suffix.removeprefix("."),
         }
-        model = _model(classifier)
+        model = model_facts(classifier)
         header: Header = {"input": asdict(source.facts), "model": model, "options": made_by}
         made_with = {"affectlib": dumps({**model, "operating_point": classifier.operating_point})}
         with layout.locked():
@@ -359,10 +359,9 @@ class _Run:
         except BaseException as error:
             with suppress(Exception):
                 writer.close()
-            if (kept := shards.abandon()) is not None:
-                lost = self.source.facts.is_stream or isinstance(error, SourceChangedError)
-                remedy = "" if lost else ", and can be resumed"
-                error.add_note(f"what was labelled until then is in {kept}{remedy}")
+            lost = self.source.facts.is_stream or isinstance(error, SourceChangedError)
+            if (note := shards.abandon(resumable=not lost)) is not None:
+                error.add_note(note)
             raise
         return self.summary(counts, done=True)
 
@@ -461,19 +460,6 @@ def _size(record: tuple[int, Item]) -> int:
 def _place(record: int, failure: Any) -> str:
     name = "" if failure.id is None else f" (id {failure.id!r})"
     return f"record {record}{name}: {failure.error}"
-
-
-def _model(classifier: AffectClassifier) -> dict[str, str]:
-    """Say what the labels are made with."""
-    from affectlib._version import __version__
-
-    artifact = classifier.artifact
-    return {
-        "version": __version__,
-        "model": artifact.name,
-        "model_version": artifact.version,
-        "fingerprint": artifact.fingerprint,
-    }
 
 
 def _refuse_source(source: str, layout: Layout | None) -> None:

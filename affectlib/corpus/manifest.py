@@ -13,12 +13,16 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from affectlib import _version
 from affectlib.corpus.output import FileFacts, write_atomically
 from affectlib.corpus.rows import Counts
 from affectlib.errors import ResumeError
 from affectlib.formats._atomic import naming
+
+if TYPE_CHECKING:
+    from affectlib.classifier import AffectClassifier
 
 Header: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What an output is made from: ``input``, ``model`` and ``options``."""
@@ -90,7 +94,10 @@ class Manifest:
                 elif values.pop("manifest") == _FORMAT:
                     manifest = cls(path, values)
                 else:
-                    raise ResumeError(f"{path}: it was made by another version of affectlib")
+                    raise ResumeError(
+                        f"{path}: it was made by another version of affectlib, of which this one "
+                        "knows nothing; use that version, name another output or allow to overwrite"
+                    )
             except (UnicodeError, json.JSONDecodeError, TypeError, KeyError, AttributeError):
                 raise ResumeError(
                     f"{path}, line {number}: the manifest is damaged; "
@@ -125,10 +132,11 @@ class Manifest:
 
     def changes(self, header: Header) -> list[str]:
         """Say in what another header differs, such as ``options.level was …, is …``."""
-        return [*_differences("", self.header, json.loads(json.dumps(header)))]
+        return differences(self.header, json.loads(json.dumps(header)))
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        with naming(self.path), self.path.open("ab") as file:
+        with naming(self.path), self.path.open("r+b") as file:  # one that is gone stays gone
+            file.seek(0, os.SEEK_END)
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -141,6 +149,27 @@ class Manifest:
             **{**line, "files": _facts(line["files"]), "counts": Counts(**line["counts"])}
         )
         self.shards[shard.first] = shard
+
+
+def model_facts(classifier: AffectClassifier) -> dict[str, str]:
+    """Say what makes labels: the version of affectlib, and the model with all that it reads by."""
+    artifact = classifier.artifact
+    return {
+        "version": _version.__version__,
+        "model": artifact.name,
+        "model_version": artifact.version,
+        "fingerprint": artifact.fingerprint,
+    }
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Say in what two mappings differ, as `Manifest.changes` does.
+
+    Example:
+        >>> differences({"model": {"version": "0.12.0"}}, {"model": {"version": "0.13.0"}})
+        ['model.version was "0.12.0", is "0.13.0"']
+    """
+    return [*_differences("", old, new)]
 
 
 def _shard_line(shard: Shard) -> dict[str, Any]:

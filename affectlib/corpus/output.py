@@ -40,7 +40,7 @@ class FileFacts:
     @classmethod
     def of(cls, path: Path) -> FileFacts:
         """Read a file and return its facts."""
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(path.stat().st_size, digest)
 

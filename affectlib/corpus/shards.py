@@ -274,6 +274,9 @@ class Shards:
         if self._open is not None:
             self._complete(self._open)
         if self._layout.files is None:
+            for shard in self._manifest.ordered():
+                for name in shard.files:
+                    (self._layout.folder / name).stat()  # raises if somebody took it away meanwhile
             self._manifest.finish({})
             return
         merged = self._merge(self._layout.files)
@@ -289,15 +292,25 @@ class Shards:
         sync_folder(self._layout.target.parent)
         shutil.rmtree(self._layout.folder)
 
-    def abandon(self) -> Path | None:
-        """Keep what was labelled and return the folder it is in, None if there is nothing."""
+    def abandon(self, *, resumable: bool) -> str | None:
+        """Keep what was labelled, and say where it is, or that it was removed; None if nothing is.
+
+        Args:
+            resumable: Whether the same input can be read again.
+        """
+        folder = self._layout.folder
+        removed = self._manifest.finished is None and not self._layout.working_manifest.exists()
         if self._open is not None:
             shard = self._open
             with suppress(Exception):  # the error that led here is the one to tell
                 self._complete(shard)
-            shard.discard()
+            with suppress(OSError):
+                shard.discard()
+        if removed:
+            return f"{folder} was removed or moved during the run, so that it cannot be resumed"
         if self._manifest.shards and self._layout.working_manifest.exists():
-            return self._layout.folder
+            remedy = ", and can be resumed" if resumable else ""
+            return f"what was labelled until then is in {folder}{remedy}"
         if self._began:
             discard_unfinished(self._layout)
         return None
@@ -432,9 +445,12 @@ def _part(layout: Layout, level: RowLevel, first: int) -> Path:
 def _require_same(layout: Layout, manifest: Manifest, header: Header) -> None:
     changes: Sequence[str] = manifest.changes(header)
     if changes:
+        made_by = manifest.header.get("model", {}).get("version")
+        another = made_by is not None and made_by != header["model"]["version"]
+        first = f"use affectlib {made_by}, " if another else ""
         raise ResumeError(
             f"{layout.target}: what is there was made from something else ({'; '.join(changes)}); "
-            "name another output or allow to overwrite"
+            f"{first}name another output or allow to overwrite"
         )
 
 

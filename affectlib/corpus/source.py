@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from affectlib.errors import SourceChangedError
+from affectlib.formats._atomic import naming
 from affectlib.formats._datasets import HUB
 from affectlib.formats._listing import list_files
 
@@ -54,7 +55,7 @@ def inspect_source(source: str) -> SourceFacts:
     for name, file in files.items():
         size += file.stat().st_size
         digest.update(f"{name}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
-        with file.open("rb") as stream:
+        with naming(file), file.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
     return SourceFacts(len(files), size, digest.hexdigest())
@@ -85,7 +86,7 @@ def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> Non
     """
     try:
         now = stamps_of(source)
-    except OSError:
+    except FileNotFoundError:
         now = {}
     changed = [name for name in {**stamps, **now} if stamps.get(name) != now.get(name)]
     if changed:

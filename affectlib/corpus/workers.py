@@ -10,15 +10,16 @@ import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from affectlib._extras import requires_extra, switch_off
 from affectlib._inputs import in_buffers
 from affectlib.conversation import Conversation
+from affectlib.corpus.manifest import differences, model_facts
 from affectlib.corpus.processes import running
 from affectlib.corpus.rows import Outcome
-from affectlib.errors import OptionError, WorkerError
+from affectlib.errors import AffectlibError, OptionError, WorkerError
 from affectlib.model.engines.cores import count_cores
 from affectlib.predictions import ConversationFailure
 
@@ -43,17 +44,33 @@ class Labeller:
 
     Args:
         options: Arguments of `AffectClassifier.from_pretrained`.
+        facts: What `model_facts` says where the rows are written.
     """
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        """Load the classifier."""
-        from affectlib.classifier import AffectClassifier
-
-        self._classifier = AffectClassifier.from_pretrained(**options)
+    def __init__(self, options: Mapping[str, Any], facts: Mapping[str, str]) -> None:
+        """Keep what the classifier is loaded with, at the first buffer."""
+        self._options = options
+        self._facts = facts
 
     def label(self, buffer: list[Item]) -> list[Outcome]:
-        """Label a buffer of conversations."""
+        """Label a buffer of conversations.
+
+        Raises:
+            WorkerError: This worker has another version of affectlib or of the model.
+        """
         return [*self._classifier.stream(buffer, on_error="record")]
+
+    @cached_property
+    def _classifier(self) -> AffectClassifier:
+        from affectlib.classifier import AffectClassifier
+
+        classifier = AffectClassifier.from_pretrained(**self._options)
+        if changes := differences(self._facts, model_facts(classifier)):
+            raise WorkerError(
+                f"a worker on {socket.gethostname()} labels otherwise ({'; '.join(changes)}); "
+                "have the same version of affectlib and of the model everywhere"
+            )
+        return classifier
 
 
 def label_here(classifier: AffectClassifier) -> Label:
@@ -76,9 +93,10 @@ def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
         A function that raises `WorkerError` if one of them dies.
     """
     options = {**classifier.options, "threads": max(1, count_cores() // workers)}
+    load = partial(_load, options, model_facts(classifier))
 
     def label(items: Iterable[Item]) -> Generator[Outcome]:
-        with running(partial(_load, options), workers) as processes:
+        with running(load, workers) as processes:
             yield from _in_order(items, processes.submit, workers)
 
     return label
@@ -104,6 +122,7 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
 
     threads = max(1, count_cores() // workers)
     options = {**classifier.options, "threads": threads}
+    facts = model_facts(classifier)
 
     def label(items: Iterable[Item]) -> Generator[Outcome]:
         with _connected(ray, address):
@@ -114,7 +133,7 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
 
             def submit(buffer: list[Item]) -> _Result:
                 if len(actors) < workers:
-                    actors.append(actor.remote(options))
+                    actors.append(actor.remote(options, facts))
                 actors.rotate()
                 result: _Result = actors[0].label.remote(buffer).future()
                 return result
@@ -123,6 +142,10 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
                 yield from _in_order(items, submit, workers)
             except ray.exceptions.RayActorError as error:
                 raise WorkerError("an actor on Ray ended before its work; resume") from error
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, AffectlibError):
+                    raise error.cause from error
+                raise
 
     return label
 
@@ -170,6 +193,8 @@ def _require_answer(address: str) -> None:
         raise OptionError(f"no Ray cluster answers at {address!r} ({error})") from error
 
 
-def _load(options: Mapping[str, Any]) -> Callable[[list[Item]], list[Outcome]]:
-    """Load the classifier of a process."""
-    return Labeller(options).label
+def _load(
+    options: Mapping[str, Any], facts: Mapping[str, str]
+) -> Callable[[list[Item]], list[Outcome]]:
+    """Return what labels in a process."""
+    return Labeller(options, facts).label

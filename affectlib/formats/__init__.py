@@ -59,6 +59,7 @@ from affectlib.formats import (
     wildchat,
     zendesk,
 )
+from affectlib.formats._atomic import naming
 from affectlib.formats._datasets import HUB, MAGICS, hub_splits, iter_arrow_rows, saved_splits
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._listing import Listing, list_files
@@ -81,6 +82,7 @@ from affectlib.formats._sources import (
     is_archive,
     open_input,
 )
+from affectlib.formats._system import of_the_machine
 from affectlib.formats.options import Branches, ReadOptions, with_deprecated
 from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
 from affectlib.predictions import ConversationFailure
@@ -196,6 +198,9 @@ def _counted(
         except TranscriptFormatError as error:
             problem = ": ".join(filter(None, (reading.file, error.problem)))
             raise TranscriptFormatError(problem, path=os.fspath(path), line=error.line) from None
+        except OSError as error:
+            with naming(os.path.join(path, reading.file) if reading.file else os.fspath(path)):
+                raise error
 
 
 def _read_input(
@@ -270,6 +275,8 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
             known = True
             yield reading.failure(error)
         except OSError as error:
+            if of_the_machine(error):
+                raise
             known = True
             yield reading.failure(TranscriptFormatError(f"cannot be read: {error.strerror}"))
     reading.file = ""

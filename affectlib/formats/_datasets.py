@@ -18,6 +18,7 @@ from affectlib.formats._arrow import rows_of
 from affectlib.formats._json import Record
 from affectlib.formats._reader import Files, Reading
 from affectlib.formats._sources import Source
+from affectlib.formats._system import of_the_machine
 
 MAGICS = (b"ARROW1", b"\xff\xff\xff\xff")
 """What Arrow files and Arrow streams begin with."""
@@ -101,7 +102,9 @@ def _arrow_rows(stream: BinaryIO) -> Iterator[Any]:
         for batch in _batches(ipc.open_file(stream) if is_file else ipc.open_stream(stream)):
             for start in range(0, batch.num_rows, _ROWS):
                 yield from map(_unpacked, rows_of(batch.slice(start, _ROWS)))
-    except unreadable:
+    except unreadable as error:
+        if of_the_machine(error):
+            raise
         raise TranscriptFormatError("the Arrow file is damaged or cut short") from None
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
+from affectlib.formats._system import of_the_machine
+
 __all__ = ["Listing", "is_rubbish", "list_files"]
 
 LINKED_FOLDER = "it is a link to a folder that is read in any case"
@@ -76,6 +78,8 @@ def _below(folder: Path) -> Listing:
     links: list[Path] = []
 
     def fail(error: OSError) -> None:
+        if of_the_machine(error):
+            raise error
         listing.failed[_name(Path(error.filename), folder)] = _unreadable(error)
 
     for place, folders, names in os.walk(folder, onerror=fail):
@@ -103,6 +107,8 @@ def _take(listing: Listing, paths: dict[str, Path]) -> None:
         try:
             facts = paths[name].stat()
         except OSError as error:
+            if of_the_machine(error):
+                raise
             if error.errno not in (errno.ENOENT, errno.ELOOP):  # else a link that leads nowhere
                 listing.failed[name] = f"the file cannot be read: {error.strerror}"
             continue
@@ -154,6 +160,8 @@ def _entries(folder: Path, listing: Listing) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
+        if of_the_machine(error):
+            raise
         listing.failed[str(folder)] = _unreadable(error)
         return []
 

@@ -9,6 +9,7 @@ from affectlib.errors import TranscriptFormatError
 from affectlib.formats._arrow import rows_of
 from affectlib.formats._json import Record
 from affectlib.formats._progress import Progress
+from affectlib.formats._system import of_the_machine
 
 MAGIC = b"PAR1"
 _BATCH = 128
@@ -30,7 +31,9 @@ def iter_rows(stream: BinaryIO, progress: Progress) -> Iterator[Record]:
     unreadable = (pyarrow.ArrowException, OSError, ValueError, OverflowError)
     try:
         file = ParquetFile(stream)
-    except unreadable:
+    except unreadable as error:
+        if of_the_machine(error):
+            raise
         raise TranscriptFormatError("the Parquet file is damaged or cut short") from None
     number, rows = 0, file.metadata.num_rows
     progress.within = lambda: number / rows if rows else 0.0
@@ -39,5 +42,7 @@ def iter_rows(stream: BinaryIO, progress: Progress) -> Iterator[Record]:
             for row in rows_of(batch):
                 number += 1
                 yield Record(f"row {number - 1}", row)
-    except unreadable:
+    except unreadable as error:
+        if of_the_machine(error):
+            raise
         raise TranscriptFormatError("the Parquet file is damaged", line=number) from None

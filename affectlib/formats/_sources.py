@@ -23,6 +23,7 @@ from affectlib.errors import TranscriptFormatError
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._listing import is_rubbish
 from affectlib.formats._reader import Files, Reading
+from affectlib.formats._system import of_the_machine
 from affectlib.formats.report import Limits
 
 HEAD = 1 << 16
@@ -131,7 +132,9 @@ class Archive:
         """
         try:
             self._archive = zipfile.ZipFile(stream)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+            if of_the_machine(error):
+                raise
             raise TranscriptFormatError("the ZIP archive is damaged or cut short") from None
         self._reading = reading
         entries: dict[str, zipfile.ZipInfo] = {}

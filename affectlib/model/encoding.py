@@ -9,15 +9,18 @@ length, so that little is padding.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from affectlib.conversation import Conversation
+from affectlib.conversation import Conversation, Message, Role
 from affectlib.model.text.legible import legible
 from affectlib.model.text.spelling import drawn_in
 from affectlib.model.text.tokens import TokenReader
@@ -46,6 +49,14 @@ class EncodedWindow:
     message: int
     ids: NDArray[np.int32]
     truncated_tokens: int
+
+
+class _Message(NamedTuple):
+    """A message that was read: its token ids, and about how many there are beyond these."""
+
+    role: Role
+    ids: NDArray[np.int32]
+    unread: int
 
 
 class WindowEncoder:
@@ -81,38 +92,78 @@ class WindowEncoder:
         Returns:
             The windows, conversation by conversation, target by target.
         """
-        shortened = [
-            self._readable(message.content) if message.role in ROLE_TOKENS else ("", 0)
-            for conversation in conversations
-            for message in conversation.messages
-        ]
-        tokens = self._reader.read([text for text, _ in shortened])
+        read = self._read([m for conversation in conversations for m in conversation.messages])
         windows = []
         offset = 0
         for position, conversation in enumerate(conversations):
-            count = len(conversation.messages)
-            ids = tokens[offset : offset + count]
-            unread = [
-                _estimate_tokens(characters, len(message))
-                for message, (_, characters) in zip(
-                    ids, shortened[offset : offset + count], strict=True
-                )
-            ]
-            offset += count
-            roles = [message.role for message in conversation.messages]
-            plan = plan_windows(
-                roles, list(map(len, ids)), self.settings, assistant_targets=assistant_targets
-            )
-            windows += [
-                EncodedWindow(
-                    position,
-                    window.message,
-                    self._assemble(roles, ids, window.context, window.target),
-                    window.truncated_tokens + unread[window.message],
-                )
-                for window in plan
-            ]
+            end = offset + len(conversation.messages)
+            windows += self._lay_out(position, read[offset:end], assistant_targets)
+            offset = end
         return windows
+
+    def encode_stretches(
+        self, conversation: Conversation, starts: Sequence[int], *, assistant_targets: bool = True
+    ) -> Iterator[list[EncodedWindow]]:
+        """Encode the windows of one long conversation piece by piece, so that few are held at once.
+
+        Args:
+            conversation: The conversation.
+            starts: The first message of each stretch, from 0 on.
+            assistant_targets: Whether the assistant's messages are targets too.
+
+        Yields:
+            The windows whose targets lie in the stretch; all together, those of `encode`.
+        """
+        limits = self.settings.context_tokens
+        earlier: list[_Message] = []
+        for start, end in pairwise([*starts, len(conversation.messages)]):
+            read = [*earlier, *self._read(conversation.messages[start:end])]
+            yield self._lay_out(0, read, assistant_targets, start, len(earlier))
+            context = (message for message in read if len(message.ids) and limits.get(message.role))
+            earlier = [*deque(context, self.settings.context_messages)]
+
+    def _read(self, messages: Sequence[Message]) -> list[_Message]:
+        """Tokenize messages, each once."""
+        shortened = [
+            self._readable(message.content) if message.role in ROLE_TOKENS else ("", 0)
+            for message in messages
+        ]
+        tokens = self._reader.read([text for text, _ in shortened])
+        return [
+            _Message(message.role, ids, _estimate_tokens(left_out, len(ids)))
+            for message, ids, (_, left_out) in zip(messages, tokens, shortened, strict=True)
+        ]
+
+    def _lay_out(
+        self,
+        position: int,
+        messages: Sequence[_Message],
+        assistant_targets: bool,
+        first: int = 0,
+        earlier: int = 0,
+    ) -> list[EncodedWindow]:
+        """Return the windows of messages.
+
+        Args:
+            position: Position of their conversation in the input.
+            messages: The messages.
+            assistant_targets: Whether the assistant's are targets too.
+            first: Position in the conversation of the first one that is a target.
+            earlier: How many before it are context only.
+        """
+        roles = [message.role for message in messages]
+        lengths = [len(message.ids) for message in messages]
+        plan = plan_windows(roles, lengths, self.settings, assistant_targets=assistant_targets)
+        return [
+            EncodedWindow(
+                position,
+                window.message - earlier + first,
+                self._assemble(messages, window.context, window.target),
+                window.truncated_tokens + messages[window.message].unread,
+            )
+            for window in plan
+            if window.message >= earlier
+        ]
 
     def _readable(self, content: str) -> tuple[str, int]:
         """Return a message as it looks, and how many characters of it are left out."""
@@ -121,21 +172,20 @@ class WindowEncoder:
 
     def _assemble(
         self,
-        roles: Sequence[str],
-        ids: Sequence[NDArray[np.int32]],
+        messages: Sequence[_Message],
         context: Sequence[Segment],
         target: Sequence[Segment],
     ) -> NDArray[np.int32]:
         parts = [self._start]
-        message = -1
+        position = -1
         for segment in context:
-            if segment.message != message:
-                message = segment.message
-                parts.append(self._roles[roles[message]])
-            parts.append(ids[message][segment.start : segment.stop])
-        message = target[0].message
-        parts.append(self._target if roles[message] == "user" else self._roles["assistant"])
-        parts += [ids[message][segment.start : segment.stop] for segment in target]
+            if segment.message != position:
+                position = segment.message
+                parts.append(self._roles[messages[position].role])
+            parts.append(messages[position].ids[segment.start : segment.stop])
+        message = messages[target[0].message]
+        parts.append(self._target if message.role == "user" else self._roles["assistant"])
+        parts += [message.ids[segment.start : segment.stop] for segment in target]
         return np.concatenate([*parts, self._end])
 
     def _special(self, token: str) -> NDArray[np.int32]:

@@ -66,6 +66,11 @@ class WindowSettings:
         if max(self.target_tokens, self.assistant_target_tokens) + 3 > self.max_tokens:
             raise ValueError("max_tokens must exceed the target's tokens by at least 3")
 
+    @property
+    def context_tokens(self) -> Mapping[Role, int]:
+        """Tokens of a message in the context at most, by its role; 0 or none to leave it out."""
+        return {"user": self.user_context_tokens, "assistant": self.assistant_context_tokens}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WindowSettings:
         """Build settings from a mapping such as `to_dict` returns."""
@@ -146,10 +151,7 @@ def plan_windows(
         for index, (role, length) in enumerate(zip(roles, lengths, strict=True))
         if length and role in ("user", "assistant")
     ]
-    limits = {
-        "user": settings.user_context_tokens,
-        "assistant": settings.assistant_context_tokens,
-    }
+    limits = settings.context_tokens
     earlier: deque[int] = deque(maxlen=settings.context_messages)
     for index in readable:
         if roles[index] == "user":
@@ -197,7 +199,7 @@ def _fit_context(
     roles: Sequence[Role],
     lengths: Sequence[int],
     room: int,
-    limits: Mapping[str, int],
+    limits: Mapping[Role, int],
 ) -> tuple[Segment, ...]:
     """Take the newest messages that fit, each shortened, oldest first in the result."""
     context: tuple[Segment, ...] = ()

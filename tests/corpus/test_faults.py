@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from affectlib import _version
 from affectlib.classifier import AffectClassifier
 from affectlib.corpus import label_file as corpus
 from affectlib.corpus import output as _output
@@ -272,6 +273,16 @@ def test_a_worker_that_is_killed_is_told_and_what_was_labelled_is_kept(
     summary = label_file(src, dst, classifier=tiny, resume=True)
     assert 300 <= summary.resumed < 3000
     assert [row["conversation_id"] for row in rows_of(dst)] == [str(n) for n in range(3000)]
+
+
+def test_a_worker_of_another_version_is_refused(
+    tmp_path: Path, tiny: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(30)))
+    monkeypatch.setattr(_version, "__version__", "0.0.1")
+    with pytest.raises(WorkerError, match=r'labels otherwise \(version was "0\.0\.1", is'):
+        label_file(src, tmp_path / "out.jsonl", classifier=tiny, workers=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
 def test_workers_end_with_their_parent(tmp_path: Path, tiny_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from affectlib import _version
 from affectlib.classifier import AffectClassifier
 from affectlib.corpus.label_file import label_file
 from affectlib.errors import OptionError, WorkerError
@@ -80,6 +82,44 @@ def test_an_actor_that_dies_is_told_and_the_run_resumes(
         label_file(src, dst, classifier=tiny, ray="local", workers=2, progress=progress)
     assert label_file(src, dst, classifier=tiny, resume=True).resumed >= 300
     assert [row["conversation_id"] for row in rows_of(dst)] == [str(n) for n in range(3000)]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_actor_with_another_version_is_refused(
+    tmp_path: Path, tiny: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(30)))
+    monkeypatch.setattr(_version, "__version__", "0.0.1")
+    with pytest.raises(WorkerError, match=r'other labels \(version was "0\.0\.1"') as caught:
+        label_file(src, tmp_path / "out.jsonl", classifier=tiny, ray="local")
+    assert "Traceback" not in str(caught.value)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_ray_data_calls_again_what_a_dead_actor_had(tmp_path: Path, tiny_folder: Path) -> None:
+    died = tmp_path / "died"
+
+    class DiesOnce(AffectMapper):
+        def __call__(self, batch: Any) -> Any:
+            if not died.exists():
+                died.touch()
+                os._exit(1)
+            return super().__call__(batch)
+
+    table = pa.table({"key": [*range(40)], "messages": [[user(ALONE), assistant("sorry")]] * 40})
+    mapped = ray.data.from_arrow(table).map_batches(
+        DiesOnce,
+        fn_constructor_args=(str(tiny_folder),),
+        fn_constructor_kwargs={"device": "cpu", "threads": 1},
+        concurrency=1,
+        batch_size=10,
+        batch_format="pyarrow",
+    )
+    rows = mapped.take_all()
+    assert died.exists()
+    assert sorted(row["key"] for row in rows) == [*range(40)], "each row once"
+    assert {row["status"] for row in rows} == {"ok"}
 
 
 @pytest.mark.usefixtures("cluster")

@@ -15,6 +15,7 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from affectlib import _version
 from affectlib.corpus import label_file as corpus
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
 from affectlib.formats import ReadOptions
@@ -126,13 +127,20 @@ def test_a_second_run_does_nothing_and_says_so(
     ("change", "named"),
     [
         ("input", r"input\.bytes was .*input\.sha256 was"),
-        ("model", r'model\.fingerprint was "f00", is "f01"'),
+        ("model", r'model\.fingerprint was "f00", is "f01".*; name another'),
+        ("version", r'model\.version was ".*", is "9\.9".*; use affectlib .*, name another'),
         ("point", r'options\.operating_point was "balanced", is "high_recall"'),
         ("level", r'options\.level was "conversation", is "both"'),
     ],
 )
 def test_other_input_model_or_options_are_refused(
-    tmp_path: Path, src: Path, name: str, finished: bool, change: str, named: str
+    tmp_path: Path,
+    src: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    finished: bool,
+    change: str,
+    named: str,
 ) -> None:
     dst = tmp_path / name
     if finished:
@@ -146,6 +154,8 @@ def test_other_input_model_or_options_are_refused(
         src.write_text(src.read_text() + "{}\n")
     elif change == "model":
         classifier.artifact.fingerprint = "f01"
+    elif change == "version":
+        monkeypatch.setattr(_version, "__version__", "9.9")
     elif change == "point":
         classifier.operating_point = "high_recall"
     else:

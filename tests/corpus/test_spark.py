@@ -39,7 +39,7 @@ def spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     session = (
-        sql.SparkSession.builder.master("local[2]")
+        sql.SparkSession.builder.master("local[2,4]")  # a task is tried four times, as on a cluster
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.warehouse.dir", str(tmp_path))
@@ -59,6 +59,44 @@ def test_map_in_pandas_takes_the_mapper(spark: Any, tiny_folder: Path) -> None:
     for name in ("key", "status", "label", "probability", "any", "truncated_tokens", "in_crisis"):
         assert [row[name] for row in rows] == [row[name] for row in expected], name
     assert [row["shows_empathy"] for row in rows] == [row["shows_empathy"] for row in expected]
+
+
+def dying(mark: Path, folder: Path, *, once: bool) -> AffectMapper:
+    """Return a mapper whose process dies at a batch, the first time or always."""
+
+    class Dying(AffectMapper):
+        def __call__(self, batch: Any) -> Any:
+            if not (once and mark.exists()):
+                mark.touch()
+                os._exit(1)
+            return super().__call__(batch)
+
+    return Dying(str(folder), device="cpu", threads=1)
+
+
+def test_spark_calls_again_what_a_dead_worker_had(
+    spark: Any, tiny_folder: Path, tmp_path: Path
+) -> None:
+    mapper = dying(tmp_path / "died", tiny_folder, once=True)
+    frame = spark.createDataFrame([*enumerate(CHATS)], SCHEMA).repartition(2)
+    labelled = frame.mapInPandas(mapper, mapper.spark_schema(frame.schema))
+    labelled.drop("messages").write.parquet(str(tmp_path / "out"))
+    assert (tmp_path / "died").exists()
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+    rows = spark.read.parquet(str(tmp_path / "out")).collect()
+    assert sorted(row["key"] for row in rows) == [*range(40)], "each row once"
+
+
+def test_spark_leaves_no_output_if_workers_always_die(
+    spark: Any, tiny_folder: Path, tmp_path: Path
+) -> None:
+    mapper = dying(tmp_path / "died", tiny_folder, once=False)
+    frame = spark.createDataFrame([*enumerate(CHATS)], SCHEMA).repartition(2)
+    labelled = frame.mapInPandas(mapper, mapper.spark_schema(frame.schema))
+    with pytest.raises(Exception, match=r"(?s)Python worker exited unexpectedly|Job aborted"):
+        labelled.drop("messages").write.parquet(str(tmp_path / "out"))
+    assert not [*(tmp_path / "out").rglob("*.parquet")]
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
 
 
 @pytest.mark.usefixtures("spark")
