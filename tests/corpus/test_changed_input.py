@@ -51,7 +51,7 @@ def test_what_is_read_is_what_was_hashed_or_it_is_refused(
 
     with pytest.raises(SourceChangedError, match="changed while it was read") as caught:
         label(folder, dst, progress=progress)
-    assert "resumed" not in " ".join(getattr(caught.value, "__notes__", []))
+    assert "can be resumed" not in " ".join(getattr(caught.value, "__notes__", []))
     if name == "out.csv":
         assert not dst.exists()
     if name != "-" and change != "replaced":
@@ -74,5 +74,5 @@ def test_an_output_folder_that_vanished_is_not_said_to_be_resumable(
 
     with pytest.raises(OSError, match=r"[Nn]o such file") as caught:
         label(src, place / name, progress=progress)
-    assert "resumed" not in " ".join(getattr(caught.value, "__notes__", []))
+    assert "can be resumed" not in " ".join(getattr(caught.value, "__notes__", []))
     assert str(place) in str(caught.value.filename)

@@ -160,6 +160,31 @@ def test_neighbours_in_the_list_change_nothing(
 
 
 @unhurried
+@given(
+    st.lists(
+        st.builds(Message, st.sampled_from(["user", "assistant", "tool"]), TEXTS), max_size=12
+    ),
+    st.sets(st.integers(1, 12)),
+    st.integers(0, 3),
+    st.booleans(),
+)
+def test_a_conversation_in_stretches_gives_the_same_windows(
+    encoder: WindowEncoder, messages: list[Message], cuts: set[int], context: int, both: bool
+) -> None:
+    chat = Conversation(tuple(messages))
+    starts = [0, *sorted(cut for cut in cuts if cut < len(messages))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "settings", replace(SETTINGS, context_messages=context))
+        whole = encoder.encode([chat], assistant_targets=both)
+        parts = [*encoder.encode_stretches(chat, starts, assistant_targets=both)]
+    assert len(parts) == len(starts)
+    found = [window for part in parts for window in part]
+    assert facts(found) == facts(whole)
+    for start, end, part in zip(starts, [*starts[1:], len(messages)], parts, strict=True):
+        assert all(start <= window.message < end for window in part)
+
+
+@unhurried
 @given(CHATS)
 def test_every_message_with_something_to_read_is_a_target(
     encoder: WindowEncoder, chats: list[Conversation]

@@ -10,6 +10,7 @@ import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
+from affectlib.model.scoring import score_windows
 from affectlib.taxonomy import OUTPUTS
 
 WORDS = ("i", "am", "so", "sad", "the", "csv", "file", "hello", "word")
@@ -46,6 +47,35 @@ def test_one_long_conversation_takes_at_most_twice_the_time(
         fresh = [AffectClassifier(tiny_classifier.artifact, NoEngine()) for _ in range(2)]
         ratios.append(seconds(fresh[0], long) / seconds(fresh[1], short))
     assert min(ratios) < 2, ratios
+
+
+def test_a_long_conversation_in_stretches_has_the_same_labels(
+    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [*chats(40, 10), *chats(3000, 3000)]
+    whole = tiny_classifier.predict(given)
+    monkeypatch.setattr("affectlib._inputs._BUFFER_MESSAGES", 70)
+    fresh = AffectClassifier(tiny_classifier.artifact, tiny_classifier._engine)
+    assert [*fresh.stream(iter(given))] == [*whole]
+    silent = Conversation((Message("assistant", "hello"),) * 200)
+    (nothing,) = fresh.stream([silent])
+    assert nothing.status == "empty"
+
+
+def test_few_windows_of_a_long_conversation_are_held_at_once(
+    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def watched(windows: Any, *others: Any) -> Any:
+        held.append(sum(map(len, windows)))
+        return score_windows(windows, *others)
+
+    monkeypatch.setattr("affectlib.classifier.score_windows", watched)
+    classifier = AffectClassifier(tiny_classifier.artifact, NoEngine())
+    (found,) = classifier.stream(chats(12_000, 12_000))
+    assert len(found.messages) == sum(held) == 12_000
+    assert max(held) <= 5000
 
 
 def test_the_windows_that_were_run_are_counted_while_they_run(
