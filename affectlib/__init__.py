@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from affectlib.explanations import Explanation, TurnShare, WordExplanation, WordShare
+    from affectlib.finetuning import FineTuned, finetune
     from affectlib.formats import ReadOptions, ReadReport, read_conversations
     from affectlib.model.artifacts import Artifact
     from affectlib.model.calibration import OperatingPoint, prior_shift
@@ -66,6 +67,7 @@ __all__ = [
     "ConversationFailure",
     "ConversationPrediction",
     "Explanation",
+    "FineTuned",
     "InputTypeError",
     "LabelSummary",
     "Message",
@@ -87,6 +89,7 @@ __all__ = [
     "WordShare",
     "WorkerError",
     "__version__",
+    "finetune",
     "label_file",
     "label_table",
     "output_schema",
@@ -106,6 +109,7 @@ _MODULES = {
     "ConversationFailure": "predictions",
     "ConversationPrediction": "predictions",
     "Explanation": "explanations",
+    "FineTuned": "finetuning",
     "LabelSummary": "corpus.label_file",
     "Message": "conversation",
     "MessagePrediction": "predictions",
@@ -117,6 +121,7 @@ _MODULES = {
     "WindowText": "model.rendering",
     "WordExplanation": "explanations",
     "WordShare": "explanations",
+    "finetune": "finetuning",
     "label_file": "corpus.label_file",
     "label_table": "tables",
     "output_schema": "corpus.rows",

@@ -19,9 +19,10 @@ from pathlib import Path
 from tests.test_layout import imports, modules
 
 ROOT = Path(__file__).parents[1]
+_INNER = ("model", "corpus", "formats", "analysis", "finetuning", "cli")
 PACKAGES = (
     "affectlib",
-    *(f"affectlib/{name}" for name in ("model", "corpus", "formats", "analysis", "cli")),
+    *(f"affectlib/{name}" for name in _INNER),
     "training",
     "tests",
 )

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import ConversationCalibration, OperatingPoint
 from affectlib.taxonomy import CUES, OUTPUTS
-from training.data.labelled import LabelledConversation, from_gold
+from training.data.labelled import from_gold
 from training.evaluation.judged import Judged, Reader, judge_by
 from training.model.calibrate import Calibration
 

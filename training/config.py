@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from affectlib.finetuning.settings import TrainSettings
 from affectlib.model.artifacts import bundled_models, load_artifact
 from affectlib.model.hub import HUB_ID
 from affectlib.model.windows import WindowSettings
@@ -103,41 +104,6 @@ class AugmentSettings(_Section):
     typos: float = 0.0
     impersonal: float = 0.0
     surrounded: float = 0.0
-
-
-class TrainSettings(_Section):
-    """How the encoder is trained.
-
-    Attributes:
-        epochs: Passes over the windows.
-        learning_rate: Peak learning rate of the encoder.
-        head_learning_rate: Peak learning rate of the head.
-        warmup: Share of the steps over which the rates rise.
-        batch_size: Windows of a step.
-        label_smoothing: How much of each target is spread over both classes.
-        charge_weight: Weight of the losses of a charge of at least 1 and of 3; that of the label
-            has weight 1.
-        cue_weight: Weight of a cue's loss.
-        theme_weight: Weight of a theme's loss.
-        average: Share of the trained weights in their average with those that training started
-            from, which keeps some of what these knew; 1 for the trained ones alone (Wortsman et
-            al. 2022, "Robust fine-tuning of zero-shot models").
-        save_steps: Steps between checkpoints.
-        max_steps: Steps at most; -1 for as many as the epochs take.
-    """
-
-    epochs: float = 1.0
-    learning_rate: float = 1e-4
-    head_learning_rate: float = 5e-4
-    warmup: float = 0.06
-    batch_size: int = 32
-    label_smoothing: float = 0.02
-    charge_weight: float = 0.5
-    cue_weight: float = 0.5
-    theme_weight: float = 0.5
-    average: float = Field(default=1.0, gt=0, le=1)
-    save_steps: int = 400
-    max_steps: int = -1
 
 
 class TeacherSettings(_Section):

@@ -30,9 +30,10 @@ import numpy as np
 
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import AffectlibError
+from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from training.config import Recipe, RecipeError, load_recipe
-from training.data.labelled import LabelledConversation, from_gold
+from training.data.labelled import from_gold
 from training.data.prepare import training_conversations
 from training.data.sources import (
     read_annotations,

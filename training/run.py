@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from affectlib.model.artifacts import sha256
 from training.config import Recipe, RecipeError, load_recipe
-from training.data.sources import DATA, sha256
+from training.data.sources import DATA
 
 
 def _prepare(recipe: Recipe, data: Path | None) -> Any:

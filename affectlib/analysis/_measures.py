@@ -12,9 +12,10 @@ The calibration error is no such function where it is small, and has a method of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,12 @@ from affectlib.analysis._intervals import (
     wilson_share,
 )
 
-__all__ = ["BINS", "Measured", "changes", "measures"]
+__all__ = ["BINS", "Measured", "change_rows", "changes", "measures", "ranking_changes"]
 
 BINS = 10
 """Bins of equal width in which the calibration error compares probabilities and shares."""
 _DRAWS = 2000
+_ERROR = "calibration error"
 _LARGEST = 3.0
 _STEPS = 121
 
@@ -72,7 +74,36 @@ def measures(rows: Measured, confidence: float) -> Iterator[tuple[str, Estimate]
     both = known and bool(rows.truth.any()) and not rows.truth.all()
     yield "average precision", _area(rows, *_average_precision(rows), confidence) if both else NONE
     yield "AUROC", _area(rows, *_auroc(rows), confidence) if both else NONE
-    yield "calibration error", _calibration_error(rows, confidence) if known else NONE
+    yield _ERROR, _calibration_error(rows, confidence) if known else NONE
+
+
+def change_rows(
+    pairs: Mapping[str, tuple[Measured, Measured]], confidence: float, *, ranking: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table of what changed, by operating point and measure.
+
+    Args:
+        pairs: The rows as they were and as they are, by operating point.
+        confidence: Of the intervals.
+        ranking: Whether the ranking changed too, and not the decisions only.
+    """
+    for place, (name, (old, new)) in enumerate(pairs.items()):
+        first, then = dict(measures(old, confidence)), dict(measures(new, confidence))
+        for measure, change in changes(old, new, confidence):
+            yield _row(name, measure, first[measure], then[measure], change)
+        if place < len(pairs) - 1:
+            continue
+        # These are the same at every operating point.
+        for measure, change in ranking_changes(old, new, confidence) if ranking else ():
+            yield _row(None, measure, first[measure], then[measure], change)
+        yield _row(None, _ERROR, first[_ERROR], then[_ERROR], NONE)
+
+
+def _row(name: str | None, measure: str, *estimates: Estimate) -> dict[str, Any]:
+    row: dict[str, Any] = {"operating_point": name, "measure": measure}
+    for when, each in zip(("before", "after", "change"), estimates, strict=True):
+        row |= {when: each.estimate, f"{when}_low": each.low, f"{when}_high": each.high}
+    return row
 
 
 def changes(before: Measured, after: Measured, confidence: float) -> Iterator[tuple[str, Estimate]]:
@@ -82,12 +113,28 @@ def changes(before: Measured, after: Measured, confidence: float) -> Iterator[tu
     ):
         old, pull = _ratio(before, hit, among)
         new, new_pull = _ratio(after, new_hit, new_among)
-        if np.isnan(new - old):
+        yield name, _change(before, new - old, new_pull - pull, confidence)
+
+
+def ranking_changes(
+    before: Measured, after: Measured, confidence: float
+) -> Iterator[tuple[str, Estimate]]:
+    """Yield by how much the areas changed on the same rows, with an interval."""
+    both = bool(before.truth.any()) and not before.truth.all()
+    for name, area in (("average precision", _average_precision), ("AUROC", _auroc)):
+        if not both:
             yield name, NONE
             continue
-        found = spread(before.by_user(new_pull - pull))
-        reach = found.quantile(confidence) * float(np.sqrt(found.variance))
-        yield name, Estimate(new - old, max(new - old - reach, -1.0), min(new - old + reach, 1.0))
+        (old, pull), (new, new_pull) = area(before), area(after)
+        yield name, _change(before, new - old, new_pull - pull, confidence)
+
+
+def _change(rows: Measured, change: float, influence: Floats, confidence: float) -> Estimate:
+    if np.isnan(change):
+        return NONE
+    found = spread(rows.by_user(influence))
+    reach = found.quantile(confidence) * float(np.sqrt(found.variance))
+    return Estimate(change, max(change - reach, -1.0), min(change + reach, 1.0))
 
 
 def _shares(rows: Measured) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], ...]:

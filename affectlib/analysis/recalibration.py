@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from affectlib.analysis._frames import AnalysisWarning, check_confidence, labels_table, user_keys
-from affectlib.analysis._intervals import NONE, Estimate
-from affectlib.analysis._measures import Measured, changes, measures
+from affectlib.analysis._measures import change_rows
 from affectlib.analysis.evaluation import measured_rows
 from affectlib.analysis.gold import gold_rows
-from affectlib.model.recalibration import Recalibrated, recalibrate, save_recalibrated
+from affectlib.model.recalibration import recalibrate, save_recalibrated
 
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
 __all__ = ["calibrate"]
-
-_ERROR = "calibration error"
 
 
 def calibrate(
@@ -109,26 +106,12 @@ def calibrate(
             stacklevel=2,
         )
     save_recalibrated(artifact, found, folder, name=name or Path(folder).resolve().name)
-    figures = [*_figures(artifact, before, found, confidence)]
+    pairs = {
+        name: (
+            replace(before, called=before.probability >= getattr(point, found.level)),
+            replace(before, called=found.called[name], probability=found.probability),
+        )
+        for name, point in artifact.operating_points.items()
+    }
+    figures = [*change_rows(pairs, confidence)]
     return source.restore(pl.DataFrame(figures, infer_schema_length=None).fill_nan(None))
-
-
-def _figures(
-    artifact: Artifact, before: Measured, found: Recalibrated, confidence: float
-) -> Iterator[dict[str, Any]]:
-    for place, (name, called) in enumerate(found.called.items()):
-        threshold = getattr(artifact.operating_points[name], found.level)
-        old = replace(before, called=before.probability >= threshold)
-        new = replace(before, called=called, probability=found.probability)
-        first, then = dict(measures(old, confidence)), dict(measures(new, confidence))
-        for measure, change in changes(old, new, confidence):
-            yield _row(name, measure, first[measure], then[measure], change)
-        if place == len(found.called) - 1:  # the same at every operating point
-            yield _row(None, _ERROR, first[_ERROR], then[_ERROR], NONE)
-
-
-def _row(name: str | None, measure: str, *estimates: Estimate) -> dict[str, Any]:
-    row: dict[str, Any] = {"operating_point": name, "measure": measure}
-    for when, each in zip(("before", "after", "change"), estimates, strict=True):
-        row |= {when: each.estimate, f"{when}_low": each.low, f"{when}_high": each.high}
-    return row

@@ -127,3 +127,16 @@ def figure(row: dict[str, Any], confidence: float) -> str:
         f"{row['estimate']:.3f}  ({confidence * 100:g} % interval {row['low']:.3f} to "
         f"{row['high']:.3f})"
     )
+
+
+def change(row: Mapping[str, Any], confidence: float) -> str:
+    """Show what a figure was and is, with the intervals of what it is and of the difference."""
+    if row["before"] is None or row["after"] is None:
+        return "not defined"
+    text = f"{row['before']:.3f}, now {row['after']:.3f}"
+    if row["after_low"] is not None:
+        text += f" ({row['after_low']:.3f} to {row['after_high']:.3f})"
+    if row["change_low"] is not None:
+        text += f"; change {row['change']:+.3f} ({row['change_low']:+.3f} to "
+        text += f"{row['change_high']:+.3f})"
+    return f"{text}, {confidence * 100:g} % intervals"

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from affectlib.cli._labels import artifact_of_labels, naming
+from affectlib.cli._labels import artifact_of_labels, change, naming
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -84,7 +84,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
             if row["operating_point"] != shown:
                 shown = row["operating_point"]
                 say(_heading(shown, base, new, made["level"]))
-            say(f"  {row['measure']:<18} {_change(row, arguments.confidence)}")
+            say(f"  {row['measure']:<18} {change(row, arguments.confidence)}")
     for note in dict.fromkeys(str(warning.message) for warning in caught):
         say(f"note: {note}", stream)
     say(
@@ -100,18 +100,6 @@ def _heading(name: str | None, base: Any, new: Any, level: str) -> str:
         return "probabilities"
     old, now = (getattr(each.operating_points[name], level) for each in (base, new))
     return f"{name}: threshold {old:.3f}, now {now:.3f}"
-
-
-def _change(row: dict[str, Any], confidence: float) -> str:
-    if row["before"] is None or row["after"] is None:
-        return "not defined"
-    text = f"{row['before']:.3f}, now {row['after']:.3f}"
-    if row["after_low"] is not None:
-        text += f" ({row['after_low']:.3f} to {row['after_high']:.3f})"
-    if row["change_low"] is not None:
-        text += f"; change {row['change']:+.3f} ({row['change_low']:+.3f} to "
-        text += f"{row['change_high']:+.3f})"
-    return f"{text}, {confidence * 100:g} % intervals"
 
 
 def _shares(text: str) -> dict[str, float]:

@@ -54,8 +54,13 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _base(artifact: Artifact) -> dict[str, str]:
     """Name the model that one with a calibration of its own has its weights from."""
-    base = artifact.description.get("calibrated")
-    return {} if base is None else {"based on": f"{base['from']} {base['version']}"}
+    said = artifact.description
+    if "calibrated" in said:
+        base = said["calibrated"]
+        return {"based on": f"{base['from']} {base['version']}"}
+    if "base" in said:
+        return {"based on": f"{said['base']['name']} {said['base']['version']}, fine-tuned"}
+    return {}
 
 
 def _everything(classifier: AffectClassifier) -> dict[str, Any]:

@@ -1,115 +1,63 @@
-"""Fourth step: the artifact. fp16 safetensors, int8 ONNX, tokenizer, ``affect.json``.
+"""The files of a model: fp16 safetensors, int8 ONNX, ``affect.json``.
 
-The safetensors have one output more, for the pipelines of transformers (`training.model.head`).
+The safetensors have one output more, for the pipelines of transformers
+(`affectlib.finetuning.head`).
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import onnx
-import torch
-from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
+from affectlib._extras import requires_extra
+from affectlib.finetuning.head import add_task, outputs_of, with_outputs
+from affectlib.finetuning.quantize import quantize_embeddings, quantize_matrix_products
+from affectlib.model.artifacts import MANIFEST, sha256, with_digest
 
-from affectlib.model.artifacts import FORMAT, with_digest
-from affectlib.model.reference import Reference
-from affectlib.model.text import TEXT_RULES
-from affectlib.taxonomy import OUTPUTS
-from training.config import Recipe, base_model
-from training.data.sources import sha256
-from training.model.calibrate import Calibration
-from training.model.encoder import write_tokenizer_config
-from training.model.head import add_task, with_our_outputs
-from training.model.quantize import quantize_embeddings, quantize_matrix_products
+with requires_extra("train"):
+    import onnx
+    import torch
+    from transformers import BertForSequenceClassification
+
+__all__ = ["MODEL_FILES", "export_onnx", "write_manifest", "write_weights"]
 
 MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
 
 
-def export(
-    recipe: Recipe,
-    model_folder: Path,
-    calibration: Calibration,
-    measured: Mapping[str, Any],
-    folder: Path,
-    reference: Reference | None = None,
-) -> None:
-    """Write the artifact.
+def write_weights(model: Any, folder: Path) -> None:
+    """Write a model's configuration and weights: half precision for transformers, int8 for CPUs.
 
     Args:
-        recipe: The recipe.
-        model_folder: The trained model with its tokenizer.
-        calibration: What is folded into the head, and the thresholds.
-        measured: What the thresholds gave (`training.evaluation.judged.measured`).
-        folder: Where the artifact goes; replaced if it is there.
-        reference: What the transcripts that it is measured on look like.
+        model: A sequence classifier; its weights are in half precision afterwards.
+        folder: Where they go.
     """
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    model = AutoModelForSequenceClassification.from_pretrained(model_folder, dtype=torch.float32)
-    fold_calibration(model, calibration)
+    outputs = outputs_of(model)
     model.half()
     add_task(model)
     model.save_pretrained(folder)
-    with_our_outputs(model)
-    shutil.copy(model_folder / "tokenizer.json", folder / "tokenizer.json")
-    write_tokenizer_config(folder, model.config.max_position_embeddings)
+    with_outputs(model, outputs)
     # Exported is what the fp16 file holds, so that both engines start from one set of weights.
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
-    description = describe(recipe, calibration, measured, reference)
-    description["files"] = {name: sha256(folder / name) for name in MODEL_FILES}
-    text = json.dumps(with_digest(description), indent=1, ensure_ascii=False)
-    (folder / "affect.json").write_text(text + "\n", encoding="utf-8")
 
 
-def fold_calibration(model: Any, calibration: Calibration) -> None:
-    """Fold slope and intercept of each output into the head, in place."""
-    slopes = torch.tensor(calibration.slopes, dtype=torch.float32)
-    intercepts = torch.tensor(calibration.intercepts, dtype=torch.float32)
-    with torch.no_grad():
-        model.classifier.weight.mul_(slopes[:, None])
-        model.classifier.bias.mul_(slopes).add_(intercepts)
+def write_manifest(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write ``affect.json``, with the hashes of the files that lie in a folder.
 
-
-def describe(
-    recipe: Recipe,
-    calibration: Calibration,
-    measured: Mapping[str, Any],
-    reference: Reference | None = None,
-) -> dict[str, Any]:
-    """Return what ``affect.json`` holds, less the hashes of the files."""
-    return {
-        "format": FORMAT,
-        "name": recipe.name,
-        "version": recipe.version,
-        "languages": list(recipe.languages),
-        "base_model": base_model(recipe.encoder.path) or recipe.encoder.path,
-        "outputs": list(OUTPUTS),
-        "text_rules": TEXT_RULES,
-        "windows": recipe.windows.to_dict(),
-        "conversation": asdict(calibration.conversation),
-        "prevalence": recipe.calibrate.prevalence,
-        "operating_points": {
-            name: {key: round(value, 6) for key, value in asdict(point).items()}
-            for name, point in calibration.operating_points.items()
-        },
-        "cue_thresholds": {
-            name: round(value, 6) for name, value in calibration.cue_thresholds.items()
-        },
-        "measured": dict(measured),
-        "recipe": recipe.text(),
-        **({} if reference is None else {"reference": reference.to_dict()}),
-    }
+    Args:
+        folder: Where the model's files are.
+        description: What else it says.
+    """
+    files = {name: sha256(folder / name) for name in MODEL_FILES}
+    values = with_digest({**description, "files": files})
+    text = json.dumps(values, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def export_onnx(model: Any, path: Path, *, every_token: bool = False) -> None:
-    """Write a model as ONNX in int8 (see `training.model.quantize`).
+    """Write a model as ONNX in int8 (see `affectlib.finetuning.quantize`).
 
     Args:
         model: A sequence classifier in fp32 and in evaluation mode.

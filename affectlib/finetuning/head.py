@@ -11,11 +11,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
+from affectlib._extras import requires_extra
 from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS, TASK
 
-_EMOTIONAL = OUTPUTS.index(EMOTIONAL)
+with requires_extra("train"):
+    import torch
+
+__all__ = ["add_task", "name_outputs", "outputs_of", "with_outputs"]
+
+
+def outputs_of(model: Any) -> tuple[str, ...]:
+    """Return the names of a model's outputs, in order."""
+    names = model.config.id2label
+    return tuple(names[place] for place in sorted(names))
 
 
 def name_outputs(config: Any, outputs: Sequence[str] = OUTPUTS) -> None:
@@ -27,33 +35,34 @@ def name_outputs(config: Any, outputs: Sequence[str] = OUTPUTS) -> None:
 
 
 def add_task(model: Any) -> None:
-    """Add the output ``task`` to a model with our outputs, in place."""
-    head = model.classifier
-    wider = torch.nn.Linear(head.in_features, len(OUTPUTS) + 1, dtype=head.weight.dtype)
+    """Add the output ``task`` to a model, in place."""
+    head, outputs = model.classifier, outputs_of(model)
+    wider = torch.nn.Linear(head.in_features, len(outputs) + 1, dtype=head.weight.dtype)
+    emotional = outputs.index(EMOTIONAL)
     with torch.no_grad():
         for new, old in ((wider.weight, head.weight), (wider.bias, head.bias)):
-            new[:-1], new[-1] = old, -old[_EMOTIONAL]
-    _replace(model, wider, (*OUTPUTS, TASK))
+            new[:-1], new[-1] = old, -old[emotional]
+    _replace(model, wider, (*outputs, TASK))
 
 
-def with_our_outputs(model: Any) -> None:
-    """Give a model the outputs that are trained, in place; those that it has keep their weights.
+def with_outputs(model: Any, outputs: Sequence[str] = OUTPUTS) -> None:
+    """Give a model these outputs, in place; those that it has keep their weights.
 
-    ``task`` goes. In a model with fewer outputs, a charge begins as the label, other outputs as
-    they come.
+    Others go, such as ``task``. In a model with fewer outputs, a charge begins as the label, other
+    outputs as they come.
     """
-    before = [model.config.id2label[i] for i in range(model.config.num_labels)]
-    if before == [*OUTPUTS]:
+    before = outputs_of(model)
+    if before == (*outputs,):
         return
     old = model.classifier
-    new = torch.nn.Linear(old.in_features, len(OUTPUTS), dtype=old.weight.dtype)
+    new = torch.nn.Linear(old.in_features, len(outputs), dtype=old.weight.dtype)
     with torch.no_grad():
-        for place, name in enumerate(OUTPUTS):
+        for place, name in enumerate(outputs):
             known = EMOTIONAL if name in CHARGES and name not in before else name
             if known in before:
                 new.weight[place] = old.weight[before.index(known)]
                 new.bias[place] = old.bias[before.index(known)]
-    _replace(model, new, OUTPUTS)
+    _replace(model, new, outputs)
 
 
 def _replace(model: Any, head: torch.nn.Linear, outputs: Sequence[str]) -> None:

@@ -19,9 +19,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from affectlib._extras import requires_extra
+
+with requires_extra("train"):
+    import onnx
+    from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 _RUNTIME = "com.microsoft"
 _INPUT = "input_ids"

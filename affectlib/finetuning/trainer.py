@@ -1,38 +1,53 @@
-"""Third step: fine-tune the encoder on the windows, for charge, cues and themes at once."""
+"""Training: windows with targets in, weights out, for charge, cues and themes at once."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
-from datasets import Dataset, load_from_disk
 from numpy.typing import NDArray
-from torch.nn.functional import binary_cross_entropy_with_logits
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Trainer,
-    TrainingArguments,
-    set_seed,
-)
-from transformers.trainer_utils import get_last_checkpoint
 
+from affectlib._extras import requires_extra
+from affectlib.finetuning.head import outputs_of, with_outputs
+from affectlib.finetuning.settings import TrainSettings
+from affectlib.model.encoding import EncodedWindow, token_batches
 from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, CUES, EMOTIONAL, OUTPUTS
-from training.config import Recipe, TeacherSettings, TrainSettings
-from training.evaluation.metrics import Auroc, AveragePrecision
-from training.model.head import with_our_outputs
+
+with requires_extra("train"):
+    import torch
+    from datasets import Dataset
+    from torch.nn.functional import binary_cross_entropy_with_logits
+    from transformers import (
+        AutoModelForSequenceClassification,
+        DataCollatorWithPadding,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+        PrinterCallback,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+    from transformers.trainer_utils import get_last_checkpoint
+
+__all__ = [
+    "MultiTaskTrainer",
+    "average_weights",
+    "fit",
+    "freeze_layers",
+    "has_bf16",
+    "labelled_windows",
+    "load_model",
+    "mix_targets",
+    "multi_task_loss",
+    "window_logits",
+]
 
 WEIGHT_DECAY = 0.01
+BATCH_TOKENS = 8192
 
 
 def multi_task_loss(
@@ -40,6 +55,7 @@ def multi_task_loss(
     targets: torch.Tensor,
     weight: torch.Tensor,
     settings: TrainSettings,
+    outputs: Sequence[str] = OUTPUTS,
 ) -> torch.Tensor:
     """Return the weighted cross entropy of the outputs whose target is known.
 
@@ -48,12 +64,13 @@ def multi_task_loss(
         targets: Shape ``[batch, outputs]``; NaN where unknown.
         weight: Weight of each window, shape ``[batch]``.
         settings: Label smoothing, and the weights of the outputs.
+        outputs: Names of the outputs.
     """
     known = ~torch.isnan(targets)
     smooth = targets.nan_to_num(0.5) * (1 - settings.label_smoothing)
     smooth = smooth + settings.label_smoothing / 2
     losses = binary_cross_entropy_with_logits(logits.float(), smooth, reduction="none")
-    scale = torch.tensor([_weight(name, settings) for name in OUTPUTS], device=logits.device)
+    scale = torch.tensor([_weight(name, settings) for name in outputs], device=logits.device)
     return (losses * known * scale * weight[:, None]).sum() / len(logits)
 
 
@@ -83,14 +100,15 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
     """A `transformers.Trainer` with the multi-task loss and a faster head.
 
     Args:
-        recipe_settings: The recipe's training settings.
+        train_settings: How it is trained.
         **kwargs: As for `transformers.Trainer`.
     """
 
-    def __init__(self, recipe_settings: TrainSettings, **kwargs: Any) -> None:
+    def __init__(self, train_settings: TrainSettings, **kwargs: Any) -> None:
         """Keep the settings of the loss."""
         super().__init__(**kwargs)
-        self._settings = recipe_settings
+        self._settings = train_settings
+        self._outputs = outputs_of(self.model)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
@@ -98,7 +116,7 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
         """Return the loss of a batch, and the model's output if it is asked for."""
         targets, weight = inputs["labels"], inputs["weight"]
         output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss = multi_task_loss(output.logits, targets, weight, self._settings)
+        loss = multi_task_loss(output.logits, targets, weight, self._settings, self._outputs)
         return (loss, {"logits": output.logits}) if return_outputs else loss
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
@@ -118,30 +136,107 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
         return self.optimizer
 
 
-def train(recipe: Recipe) -> dict[str, float]:
-    """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
+class _Steps(TrainerCallback):  # type: ignore[misc]
+    """Says how many steps are done."""
 
-    Goes on from the last checkpoint if an earlier run was stopped.
+    def __init__(self, report: Callable[[int, int], None]) -> None:
+        self._report = report
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._report(state.global_step, state.max_steps)
+
+
+def fit(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    windows: Dataset,
+    folder: Path,
+    settings: TrainSettings,
+    *,
+    seed: int,
+    compute_metrics: Callable[[Any], dict[str, float]] | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> MultiTaskTrainer:
+    """Train a model on windows, from the last checkpoint in the folder if there is one.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer, which is saved with it.
+        windows: Columns ``input_ids, targets, weight, length``.
+        folder: Where checkpoints go.
+        settings: How it is trained.
+        seed: Seed of the order of the windows, and of dropout.
+        compute_metrics: As for `transformers.Trainer`.
+        report: Told after each step how many are done, of how many; there are no checkpoints
+            then, and nothing is printed.
 
     Returns:
-        Metrics on the dev windows of the corpus.
+        The trainer, when it is done.
     """
-    prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
-    set_seed(recipe.seed)
-    windows = load_from_disk(str(prepared / "train"))
-    if recipe.teacher is not None:
-        soft = np.load(recipe.folder / "teach" / "soft.npy")
-        windows = with_soft_targets(windows, soft, recipe.teacher)
-    windows = labelled_windows(windows)
-    model = load_model(prepared / "encoder")
-    tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
-    start = deepcopy(model.state_dict())
-    trainer = fit(recipe, recipe.train, model, tokenizer, windows, folder)
-    average_weights(model, start, recipe.train.average)
-    metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
-    trainer.save_model(str(folder / "model"))
-    write_json(folder / "metrics.json", metrics)
-    return metrics
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=settings.warmup,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=64,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        bf16=has_bf16(),
+        use_cpu=not torch.cuda.is_available(),
+        max_grad_norm=1.0,
+        logging_steps=50,
+        save_strategy="steps" if report is None else "no",
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        eval_strategy="no",
+        seed=seed,
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        disable_tqdm=True,
+        label_names=["labels"],
+    )
+    trainer = MultiTaskTrainer(
+        settings,
+        model=model,
+        args=arguments,
+        processing_class=tokenizer,
+        train_dataset=windows,
+        data_collator=_Collator(tokenizer),
+        compute_metrics=compute_metrics,
+    )
+    if report is not None:
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_Steps(report))
+    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=checkpoint)
+    return trainer
+
+
+def load_model(folder: Path, outputs: Sequence[str] = OUTPUTS) -> PreTrainedModel:
+    """Load a model for training.
+
+    Args:
+        folder: Where it is.
+        outputs: The outputs that it gets; see `affectlib.finetuning.head.with_outputs`.
+    """
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32
+    )
+    with_outputs(model, outputs)
+    return model
+
+
+def freeze_layers(model: PreTrainedModel, number: int) -> None:
+    """Keep a model's embeddings and its lowest layers from learning, in place; 0 for none."""
+    if not number:
+        return
+    body = model.base_model
+    for part in (body.embeddings, *body.encoder.layer[:number]):
+        part.requires_grad_(False)
 
 
 def average_weights(
@@ -166,73 +261,56 @@ def labelled_windows(windows: Dataset) -> Dataset:
     return windows.select(np.flatnonzero(~unknown))
 
 
-def load_model(folder: Path) -> PreTrainedModel:
-    """Load a model for training."""
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        folder, attn_implementation="eager", dtype=torch.float32
-    )
-    with_our_outputs(model)
-    return model
-
-
-def fit(
-    recipe: Recipe,
-    settings: TrainSettings,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    windows: Dataset,
-    folder: Path,
-) -> MultiTaskTrainer:
-    """Train a model on windows, from the last checkpoint in the folder if there is one.
+def mix_targets(
+    targets: NDArray[np.floating[Any]],
+    soft: NDArray[np.floating[Any]],
+    share: NDArray[np.floating[Any]],
+    user: NDArray[np.bool_],
+    outputs: Sequence[str] = OUTPUTS,
+) -> NDArray[np.floating[Any]]:
+    """Mix labels with what a teacher says; where there is no label, the teacher's word is all.
 
     Args:
-        recipe: The recipe, for its seed.
-        settings: How it is trained.
-        model: The model.
-        tokenizer: Its tokenizer, which is saved with it.
-        windows: Columns ``input_ids, targets, weight, length``.
-        folder: Where checkpoints go.
+        targets: What the labels say, NaN where they say nothing, shape ``[windows, outputs]``.
+        soft: The teacher's probabilities, NaN where it did not read the window; same shape.
+        share: Share of the teacher where there is a label, shape ``[windows]``.
+        user: Whether each window is of a message of the user, whose outputs are not those of the
+            assistant's messages; shape ``[windows]``.
+        outputs: Names of the outputs.
 
     Returns:
-        The trainer, when it is done.
+        The targets, NaN where an output does not apply or neither says anything.
     """
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=settings.warmup,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=64,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
-        bf16=has_bf16(),
-        use_cpu=not torch.cuda.is_available(),
-        max_grad_norm=1.0,
-        logging_steps=50,
-        save_steps=settings.save_steps,
-        save_total_limit=2,
-        eval_strategy="no",
-        seed=recipe.seed,
-        report_to="none",
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
-        disable_tqdm=True,
-        label_names=["labels"],
-    )
-    trainer = MultiTaskTrainer(
-        settings,
-        model=model,
-        args=arguments,
-        processing_class=tokenizer,
-        train_dataset=windows,
-        data_collator=_Collator(tokenizer),
-        compute_metrics=_window_metrics,
-    )
-    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=checkpoint)
-    return trainer
+    part = share[:, None]
+    mixed = np.where(np.isnan(targets), soft, (1 - part) * targets + part * soft)
+    mixed = np.where(np.isnan(soft), targets, mixed)
+    of_user = np.array([output not in ASSISTANT_CUES for output in outputs])
+    return np.asarray(np.where(user[:, None] == of_user, mixed, np.nan))
+
+
+def window_logits(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Return a model's logits of windows, shape ``[windows, outputs]``.
+
+    Windows that are alike are computed once.
+
+    Args:
+        model: The model, which no longer learns afterwards.
+        rows: The token ids of each window.
+    """
+    model.eval()
+    numbers: dict[tuple[int, ...], int] = {}
+    places_of = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
+    windows = [EncodedWindow(0, 0, np.array(row, dtype=np.int32), 0) for row in numbers]
+    result = np.zeros((len(windows), model.config.num_labels))
+    kind = model.device.type
+    with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=has_bf16()):
+        for places, ids, mask in token_batches(
+            windows, max_tokens=BATCH_TOKENS, pad_id=model.config.pad_token_id
+        ):
+            ids_there, mask_there = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
+            output = model(input_ids=ids_there, attention_mask=mask_there)
+            result[places] = output.logits.float().cpu().numpy()
+    return result[places_of]
 
 
 @cache
@@ -257,43 +335,3 @@ def _product_time(dtype: torch.dtype) -> float:
         torch.mm(a, b)
         times.append(perf_counter() - begin)
     return min(times)
-
-
-def with_soft_targets(
-    windows: Dataset, soft: NDArray[np.float32], teacher: TeacherSettings
-) -> Dataset:
-    """Mix what the teacher says into the windows' targets.
-
-    Args:
-        windows: The prepared windows.
-        soft: The teacher's probabilities, shape ``[windows, outputs]``; NaN where it did not read
-            the window, which keeps its labels then.
-        teacher: How much it counts.
-    """
-    targets = np.array(windows["targets"], dtype=np.float32)
-    share = np.where(windows["silver"], teacher.soft_silver, teacher.soft)[:, None]
-    mixed = np.where(np.isnan(targets), soft, (1 - share) * targets + share * soft)
-    mixed = np.where(np.isnan(soft), targets, mixed)
-    user = np.array(windows["user"])[:, None]
-    of_user = np.array([output not in ASSISTANT_CUES for output in OUTPUTS])
-    mixed = np.where(user == of_user, mixed, np.nan)
-    return windows.remove_columns("targets").add_column("targets", mixed.tolist())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def _window_metrics(prediction: Any) -> dict[str, float]:
-    logits = prediction.predictions
-    logits = logits["logits"] if isinstance(logits, dict) else logits
-    emotional = OUTPUTS.index(EMOTIONAL)
-    truth = np.asarray(prediction.label_ids)[:, emotional]
-    known = ~np.isnan(truth)
-    columns = {
-        "predictions": np.asarray(logits)[known, emotional].astype(float),
-        "references": truth[known].astype(int),
-    }
-    return {**AveragePrecision().compute(**columns), **Auroc().compute(**columns)}

@@ -41,7 +41,17 @@ from affectlib.model.text import TEXT_RULES
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS, TASK
 
-__all__ = ["DEFAULT_MODEL", "Artifact", "bundled_models", "load_artifact", "save_artifact"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "FORMAT",
+    "MANIFEST",
+    "Artifact",
+    "bundled_models",
+    "load_artifact",
+    "save_artifact",
+    "sha256",
+    "with_digest",
+]
 
 DEFAULT_MODEL = "affect-small"
 """The bundled model that is used if none is named."""
@@ -52,7 +62,7 @@ which readers of the first would pass over."""
 
 _DIGEST = "sha256"
 _CONFIG = "config.json"
-_MANIFEST = "affect.json"
+MANIFEST = "affect.json"
 _UNHASHED = ("tokenizer_config.json", "README.md", "reliability.svg")
 _USUAL_CUE_THRESHOLD = 0.5
 _MODELS = Path(__file__).parents[1] / "models"
@@ -110,12 +120,10 @@ class Artifact:
         """
         path = self.folder / name
         if name not in self._hashes:
-            raise ArtifactCorruptError(f"{self.folder / _MANIFEST}: it lists no file {name!r}")
+            raise ArtifactCorruptError(f"{self.folder / MANIFEST}: it lists no file {name!r}")
         if not path.is_file():
             raise ArtifactCorruptError(f"{path}: the file is missing; {_REMEDY}")
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != self._hashes[name]:
+        if (found := sha256(path)) != self._hashes[name]:
             raise ArtifactCorruptError(
                 f"{path}: the file is damaged, or that of another model (SHA-256 {found}, should "
                 f"be {self._hashes[name]}); {_REMEDY}"
@@ -141,6 +149,12 @@ class Artifact:
             ) from None
 
 
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def bundled_models() -> dict[str, Path]:
     """Return the artifacts that came with affectlib: name to folder.
 
@@ -148,7 +162,7 @@ def bundled_models() -> dict[str, Path]:
         >>> "affect-small" in bundled_models()
         True
     """
-    return {manifest.parent.name: manifest.parent for manifest in _MODELS.glob(f"*/{_MANIFEST}")}
+    return {manifest.parent.name: manifest.parent for manifest in _MODELS.glob(f"*/{MANIFEST}")}
 
 
 def load_artifact(
@@ -179,9 +193,9 @@ def load_artifact(
         'emotional'
     """
     folder = _find(model, local_files_only, revision)
-    manifest = folder / _MANIFEST
+    manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise ArtifactNotFoundError(f"{folder}: the folder is no artifact, it has no {_MANIFEST}")
+        raise ArtifactNotFoundError(f"{folder}: the folder is no artifact, it has no {MANIFEST}")
     content = manifest.read_bytes()
     try:
         artifact = _parse(json.loads(content), folder, hashlib.sha256(content).hexdigest())
@@ -240,9 +254,9 @@ def save_artifact(
         (target / "README.md").write_text(card, encoding="utf-8", newline="\n")
     # Last, so that a copy that was interrupted is not taken for an artifact.
     if manifest is None:
-        shutil.copyfile(artifact.folder / _MANIFEST, target / _MANIFEST)
+        shutil.copyfile(artifact.folder / MANIFEST, target / MANIFEST)
     else:
-        (target / _MANIFEST).write_text(manifest, encoding="utf-8", newline="\n")
+        (target / MANIFEST).write_text(manifest, encoding="utf-8", newline="\n")
 
 
 def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str | None) -> Path:
@@ -294,10 +308,10 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         raise _ManifestError(problem)
     points = _pop(values, "operating_points", dict)
     hashes = _pop(values, "files", dict)
-    for name, sha256 in hashes.items():
+    for name, given in hashes.items():
         if Path(name).name != name:
             raise _ManifestError('"files" must name files of the folder itself')
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        if not isinstance(given, str) or not _SHA256.fullmatch(given):
             raise _ManifestError(f'"files.{name}" must be a SHA-256 in lower-case hexadecimal')
     prevalence = _number(_pop(values, "prevalence", int | float), "prevalence")
     if not 0 < prevalence < 1:

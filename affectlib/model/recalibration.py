@@ -28,7 +28,17 @@ from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import FORMAT, Artifact, save_artifact, with_digest
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 
-__all__ = ["FEWEST", "Recalibrated", "recalibrate", "save_recalibrated"]
+__all__ = [
+    "FEWEST",
+    "FOLDS",
+    "Recalibrated",
+    "Rows",
+    "counts_of",
+    "fit_line",
+    "folds",
+    "recalibrate",
+    "save_recalibrated",
+]
 
 FEWEST = 10
 """Rows of each kind that are needed."""
@@ -36,7 +46,7 @@ PRIOR_ROWS = 20
 """Rows that the model's own operating points count as."""
 LEAST_FOUND = 3
 """Emotional rows that reach each operating point."""
-_FOLDS = 5
+FOLDS = 5
 _SPREAD_OF_SHIFT = 1.5
 _SPREAD_OF_LOG_SLOPE = 0.35
 _TINY = 1e-9
@@ -113,16 +123,16 @@ def recalibrate(
         >>> found.line.intercept < -1, found.line.slope > 0
         (True, True)
     """
-    rows = _Rows.of(probability, truth, weights, groups)
+    rows = Rows.of(probability, truth, weights, groups)
     asked = dict(specificity or {})
     wanted = _wanted(artifact, asked)
     line, strict = _fit(artifact, rows, wanted, level)
     _require_reached(rows, {name: strict[name] for name in asked}, wanted)
     raw = {name: z if name in asked else _reachable(rows, z) for name, z in strict.items()}
-    fold = _folds(rows)
+    fold = folds(rows.truth, rows.group)
     crossed = np.empty(len(rows.truth))
     called = {name: np.zeros(len(rows.truth), bool) for name in wanted}
-    for number in range(_FOLDS):
+    for number in range(FOLDS):
         held = fold == number
         its_line, its_raw = _fit(artifact, rows.where(~held), wanted, level)
         crossed[held] = sigmoid(its_line.intercept + its_line.slope * rows.z[held])
@@ -130,7 +140,7 @@ def recalibrate(
             if name not in asked:
                 threshold = _reachable(rows.where(~held), threshold)
             called[name][held] = rows.z[held] >= threshold
-    measured = {name: _counts(rows, found) for name, found in called.items()}
+    measured = {name: counts_of(rows, found) for name, found in called.items()}
     points = {
         name: _point(artifact.operating_points[name], line, threshold, measured[name], level)
         for name, threshold in raw.items()
@@ -194,7 +204,16 @@ def save_recalibrated(
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class Rows:
+    """Rows to fit to.
+
+    Attributes:
+        z: Logit of each, shape ``[rows]``.
+        truth: Whether each is emotional, shape ``[rows]``.
+        weight: How many rows of the corpus each stands for, shape ``[rows]``.
+        group: Number of each one's group, from 0, shape ``[rows]``.
+    """
+
     z: Floats
     truth: Flags
     weight: Floats
@@ -207,7 +226,7 @@ class _Rows:
         truth: ArrayLike,
         weights: ArrayLike | None,
         groups: Sequence[Any] | NDArray[Any] | None,
-    ) -> _Rows:
+    ) -> Rows:
         """Check what was given.
 
         Raises:
@@ -231,8 +250,9 @@ class _Rows:
         _, group = np.unique(members, return_inverse=True)
         return cls(logit(np.clip(given, _TINY, 1 - _TINY)), flags, weight, group)
 
-    def where(self, chosen: Flags) -> _Rows:
-        return _Rows(self.z[chosen], self.truth[chosen], self.weight[chosen], self.group[chosen])
+    def where(self, chosen: Flags) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.z[chosen], self.truth[chosen], self.weight[chosen], self.group[chosen])
 
     def size(self, chosen: Flags) -> float:
         """Return how many independent rows these are worth: by their weights, and by group."""
@@ -260,33 +280,46 @@ def _wanted(artifact: Artifact, given: Mapping[str, float]) -> dict[str, float]:
     return {name: given.get(name, p.specificity) for name, p in artifact.operating_points.items()}
 
 
-def _folds(rows: _Rows) -> NDArray[np.intp]:
-    """Return each row's fold; groups with emotional rows are spread evenly."""
-    positives = np.bincount(rows.group, rows.truth)
+def folds(truth: Flags, group: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return each row's fold; groups with emotional rows are spread evenly.
+
+    Args:
+        truth: Whether each row is emotional, shape ``[rows]``.
+        group: Number of each one's group, shape ``[rows]``.
+    """
+    positives = np.bincount(group, truth)
     mixed = np.random.default_rng(0).permutation(len(positives))
     ranked = mixed[np.argsort(-positives[mixed], kind="stable")]
     fold = np.empty(len(ranked), np.intp)
-    fold[ranked] = np.arange(len(ranked)) % _FOLDS
-    return fold[rows.group]
+    fold[ranked] = np.arange(len(ranked)) % FOLDS
+    return fold[group]
 
 
 def _fit(
-    artifact: Artifact, rows: _Rows, wanted: Mapping[str, float], level: str
+    artifact: Artifact, rows: Rows, wanted: Mapping[str, float], level: str
 ) -> tuple[Recalibration, dict[str, float]]:
     """Return the line, and each operating point's threshold as a logit before it."""
     base = {
         name: logit(float(np.clip(getattr(point, level), _TINY, 1 - _TINY)))
         for name, point in artifact.operating_points.items()
     }
-    line = _fit_line(rows, float(np.median([*base.values()])))
+    line = fit_line(rows, float(np.median([*base.values()])))
     prior = _specificity_of(
         [(base[name], point.specificity) for name, point in artifact.operating_points.items()]
     )
     return line, {name: _threshold(rows, share, prior) for name, share in wanted.items()}
 
 
-def _fit_line(rows: _Rows, pivot: float) -> Recalibration:
-    """Fit the line; its prior is on the slope, and on the shift at `pivot`, where labels part."""
+def fit_line(rows: Rows, pivot: float) -> Recalibration:
+    """Fit a line through logits; its prior is on the slope, and on the shift at `pivot`.
+
+    Args:
+        rows: What it is fitted to.
+        pivot: The logit at which labels part.
+
+    Raises:
+        MissingExtraError: scipy is not installed.
+    """
     with requires_extra("analysis"):
         from scipy.optimize import minimize
     weight = rows.weight * rows.size(np.ones(len(rows.z), bool)) / rows.weight.sum()
@@ -323,7 +356,7 @@ def _specificity_of(points: Sequence[tuple[float, float]]) -> Floats:
     return np.maximum.accumulate(sigmoid(inside))
 
 
-def _threshold(rows: _Rows, wanted: float, prior: Floats) -> float:
+def _threshold(rows: Rows, wanted: float, prior: Floats) -> float:
     """Return the lowest threshold that leaves the wanted share of the others alone."""
     others = ~rows.truth
     order = np.argsort(rows.z[others], kind="stable")
@@ -339,7 +372,7 @@ def _threshold(rows: _Rows, wanted: float, prior: Floats) -> float:
     return float(candidates[enough.argmax()]) if enough.any() else float("inf")
 
 
-def _reachable(rows: _Rows, threshold: float) -> float:
+def _reachable(rows: Rows, threshold: float) -> float:
     """Return a threshold, lowered if fewer than `LEAST_FOUND` emotional rows reach it."""
     least = np.sort(rows.z[rows.truth])[-LEAST_FOUND]
     below = rows.z[rows.z < least]
@@ -349,7 +382,7 @@ def _reachable(rows: _Rows, threshold: float) -> float:
 
 
 def _require_reached(
-    rows: _Rows, thresholds: Mapping[str, float], wanted: Mapping[str, float]
+    rows: Rows, thresholds: Mapping[str, float], wanted: Mapping[str, float]
 ) -> None:
     highest = rows.z[rows.truth].max()
     for name, threshold in thresholds.items():
@@ -363,7 +396,8 @@ def _require_reached(
         )
 
 
-def _counts(rows: _Rows, called: Flags) -> dict[str, float]:
+def counts_of(rows: Rows, called: Flags) -> dict[str, float]:
+    """Count what is called right and wrong, at the effective sample size."""
     counts = []
     for kind in (rows.truth, ~rows.truth):
         size = rows.size(kind)

@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 from affectlib.conversation import Conversation
 from affectlib.model.calibration import logit
 
-__all__ = ["FEATURES", "Comparison", "Difference", "Likeness", "Reference", "reference_of"]
+__all__ = [
+    "FEATURES",
+    "Comparison",
+    "Difference",
+    "Likeness",
+    "Reference",
+    "reference_of",
+    "with_own_kind",
+]
 
 _Floats = NDArray[np.float64]
 
@@ -127,6 +135,25 @@ class Reference:
             for kind, each in self.kinds.items()
         }
         return {"words": sorted(self.words), "kinds": kinds}
+
+
+def with_own_kind(reference: Reference, conversations: Sequence[Conversation]) -> Reference:
+    """Add a user's own transcripts to the kinds of a reference, but none of their words.
+
+    Scores are no longer compared then, as the kinds that were there have those of another model.
+    Fewer than 30 conversations are not added.
+
+    Args:
+        reference: The reference.
+        conversations: The transcripts.
+    """
+    likeness = Likeness(reference.words)
+    for conversation in conversations:
+        likeness.add(conversation, every=True)
+    if likeness.seen < FEWEST:
+        return reference
+    shares = {name: likeness.shares(name).tolist() for name in FEATURES if name != "score"}
+    return Reference(reference.words, {**reference.kinds, "own transcripts": shares})
 
 
 def reference_of(

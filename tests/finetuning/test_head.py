@@ -16,14 +16,14 @@ import torch
 import transformers
 
 from affectlib.classifier import AffectClassifier
+from affectlib.finetuning.export import export_onnx
+from affectlib.finetuning.head import add_task, with_outputs
+from affectlib.finetuning.trainer import load_model
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS, TASK
 from tests.conftest import ALONE, WORDS, write_manifest
 from training.model.encoder import write_tokenizer_config
-from training.model.export import export_onnx
-from training.model.head import add_task, with_our_outputs
-from training.model.train import load_model
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +39,12 @@ def plain(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as `training.model.export` writes it."""
+    """The same as `affectlib.finetuning.export` writes it."""
     folder = shutil.copytree(plain, tmp_path_factory.mktemp("head") / "model")
     model = load_model(folder).eval().half()
     add_task(model)
     model.save_pretrained(folder)
-    with_our_outputs(model)
+    with_outputs(model)
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     return write_manifest(folder, name="exported")

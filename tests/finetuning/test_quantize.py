@@ -14,8 +14,8 @@ onnx = pytest.importorskip("onnx", reason="needs affectlib[train]")
 onnxruntime = pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch", reason="needs affectlib[train]")
 
+from affectlib.finetuning.export import export_onnx  # noqa: E402
 from affectlib.taxonomy import OUTPUTS  # noqa: E402
-from training.model.export import export_onnx  # noqa: E402
 
 VOCABULARY = 50
 PADDING = 1

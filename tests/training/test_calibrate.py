@@ -13,10 +13,10 @@ pytest.importorskip("scipy", reason="training needs affectlib[train]")
 pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 
 from affectlib.conversation import Conversation, Message
+from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.calibration import ConversationCalibration, prior_shift, sigmoid
 from affectlib.taxonomy import CUES, OUTPUTS
 from training.config import CalibrateSettings
-from training.data.labelled import LabelledConversation
 from training.model import calibrate
 from training.model.calibrate import ScoredConversation, fit
 

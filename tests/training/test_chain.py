@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
+from affectlib.finetuning import trainer
 from affectlib.model.artifacts import load_artifact
 from affectlib.taxonomy import LABELS, OUTPUTS, TASK
 from tests.conftest import assistant, user
@@ -354,7 +355,7 @@ def count_steps(
     monkeypatch: pytest.MonkeyPatch, *, stop_at: int | None = None
 ) -> Callable[[], int]:
     """Count the training steps from now on; stop the training in one of them."""
-    original = train.MultiTaskTrainer.compute_loss
+    original = trainer.MultiTaskTrainer.compute_loss
     steps = 0
 
     def compute_loss(self: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
@@ -364,7 +365,7 @@ def count_steps(
             raise KeyboardInterrupt
         return original(self, model, *args, **kwargs)
 
-    monkeypatch.setattr(train.MultiTaskTrainer, "compute_loss", compute_loss)
+    monkeypatch.setattr(trainer.MultiTaskTrainer, "compute_loss", compute_loss)
     return lambda: steps
 
 

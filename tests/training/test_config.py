@@ -157,6 +157,8 @@ def test_digest_depends_on_every_setting(recipe_file: Path) -> None:
 def test_recipe_cannot_be_changed(recipe_file: Path) -> None:
     recipe: Recipe = load_recipe(recipe_file)
     with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 9
+    with pytest.raises(AttributeError):
         recipe.train.epochs = 9
 
 

@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("torch", reason="training needs affectlib[train]")
 pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 
+from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import prior_shift
 from tests.conftest import ALONE, TASK
 from tests.judged_chats import TinyModel, labelled
-from training.data.labelled import LabelledConversation
 from training.data.sources import read_annotations, read_corpus, read_real_dev_labels
 from training.evaluation import metrics
 from training.evaluation.figures import (

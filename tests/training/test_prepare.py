@@ -14,12 +14,12 @@ from datasets import load_from_disk
 from tokenizers import Tokenizer
 
 from affectlib.conversation import Conversation
+from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import assistant, user
 from training.config import AugmentSettings, EncoderSettings, Recipe, SourceSettings
 from training.data import prepare as module
-from training.data.labelled import LabelledConversation
 from training.data.prepare import evaluation_conversations, prepare, training_conversations
 from training.data.sources import load_manifest, read_corpus
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,9 +259,7 @@ def test_trained_weights_are_averaged_with_those_they_started_from(tmp_path: Pat
     folder = made.folder / "train" / "model"
     found = {}
     for share in (1.0, 0.25):
-        changed = made.model_copy(
-            update={"train": made.train.model_copy(update={"average": share})}
-        )
+        changed = made.model_copy(update={"train": replace(made.train, average=share)})
         train(changed)
         found[share] = BertForSequenceClassification.from_pretrained(folder).state_dict()
         shutil.rmtree(made.folder / "train")

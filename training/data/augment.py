@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import partial
 
 from affectlib.conversation import Conversation, Message
+from affectlib.finetuning.labelled import LabelledConversation
 from training.config import AugmentSettings
-from training.data.labelled import LabelledConversation
 from training.data.surroundings import surrounded
 
 _GREETINGS = (

@@ -14,12 +14,14 @@ import torch
 from datasets import Dataset
 
 from affectlib.conversation import Conversation
+from affectlib.finetuning.labelled import LabelledConversation
+from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.encoding import WindowEncoder
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import Recipe, SourceSettings
 from training.data.augment import Augmenter, wrap_in_task
 from training.data.duplicates import EvaluationIndex
-from training.data.labelled import LabelledConversation, from_gold, from_silver, from_twin
+from training.data.labelled import from_gold, from_silver, from_twin
 from training.data.sources import (
     corpus_part,
     is_held_out,
@@ -32,7 +34,6 @@ from training.data.sources import (
     read_twins,
     require_use,
 )
-from training.data.user_file import read_labelled_file
 from training.model.encoder import build_encoder
 
 VOCABULARY_CHARACTERS = 2000
@@ -159,7 +160,7 @@ def _read(
     elif source.name == "file":
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
-        conversations = list(read_labelled_file(source.path))
+        conversations = [_longest_charged(each) for each in read_labelled_file(source.path)]
     else:
         require_use(source.name, "train")
         emotional = source.kind == "silver_emotional"
@@ -179,6 +180,14 @@ def _read(
             continue
         wrap = labelled.emotional and random_state.random() < source.wrapped
         yield wrap_in_task(labelled, random_state) if wrap else labelled
+
+
+def _longest_charged(labelled: LabelledConversation) -> LabelledConversation:
+    """Take the user's longest message for the charged one, where turns are not labelled."""
+    if labelled.turns_known:
+        return labelled
+    messages = labelled.conversation.messages
+    return labelled.with_charged({max(labelled.charges, key=lambda i: len(messages[i].content))})
 
 
 def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:

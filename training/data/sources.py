@@ -18,6 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from affectlib.model.artifacts import sha256
+
 DATA = Path(__file__).parent
 HELD_OUT_TENTH = ("multidogo", "sgd", "taskmaster4")
 """Service dialogues of which a tenth measures how often such are flagged."""
@@ -208,12 +210,6 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     with opener(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _sha256_once = cache(sha256)

@@ -14,15 +14,14 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, BertConfig, BertForSequenceClassification
 
-from affectlib.model.artifacts import Artifact
+from affectlib.finetuning.export import export_onnx
+from affectlib.model.artifacts import Artifact, sha256
 from affectlib.model.calibration import sigmoid
 from affectlib.model.encoding import EncodedWindow, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
-from training.data.sources import sha256
 from training.evaluation.judged import Judged, Reader
 from training.evaluation.metrics import estimate, proportion, share
-from training.model.export import export_onnx
 
 BATCH_TOKENS = 4096
 TIMED_BATCHES = 12

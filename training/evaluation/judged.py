@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from affectlib.conversation import Conversation
-from affectlib.model.artifacts import Artifact
+from affectlib.finetuning.labelled import LabelledConversation
+from affectlib.model.artifacts import Artifact, sha256
 from affectlib.model.calibration import ConversationCalibration
 from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.model.engines import load_engine
@@ -20,14 +21,8 @@ from affectlib.model.scoring import WindowCache, encode_windows, score_windows
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings
-from training.data.labelled import LabelledConversation, from_gold
-from training.data.sources import (
-    read_corpus,
-    read_real_dev_labels,
-    read_source,
-    read_study_labels,
-    sha256,
-)
+from training.data.labelled import from_gold
+from training.data.sources import read_corpus, read_real_dev_labels, read_source, read_study_labels
 from training.model.calibrate import Calibration, Kind, ScoredConversation, fit
 
 LOGS = ("sharegpt_dev", "arena_wildchat_dev")

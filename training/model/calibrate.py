@@ -29,11 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.aggregation import conversation_features
 from affectlib.model.calibration import ConversationCalibration, OperatingPoint, sigmoid
 from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from training.config import CalibrateSettings
-from training.data.labelled import LabelledConversation
 
 Floats = NDArray[np.float64]
 

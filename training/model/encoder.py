@@ -27,11 +27,11 @@ from transformers import (
     PreTrainedModel,
 )
 
+from affectlib.finetuning.head import name_outputs, with_outputs
 from affectlib.model.artifacts import bundled_models
 from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
 from affectlib.taxonomy import EMOTIONAL
 from training.config import EncoderSettings
-from training.model.head import name_outputs, with_our_outputs
 
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
@@ -104,15 +104,6 @@ def build_foreign_encoder(path: str, data: Path | None, dropout: float, folder: 
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def freeze_layers(model: PreTrainedModel, number: int) -> None:
-    """Keep a model's embeddings and its lowest layers from learning, in place; 0 for none."""
-    if not number:
-        return
-    body = model.base_model
-    for part in (body.embeddings, *body.encoder.layer[:number]):
-        part.requires_grad_(False)
-
-
 def _load(source: str | Path, dropout: float) -> PreTrainedModel:
     """Load an encoder with a head of ours, in fp32."""
     config = AutoConfig.from_pretrained(source)
@@ -126,7 +117,7 @@ def _load(source: str | Path, dropout: float) -> PreTrainedModel:
         source, config=config, dtype=torch.float32, attn_implementation="eager"
     )
     if known:
-        with_our_outputs(model)
+        with_outputs(model)
     return model
 
 

@@ -8,29 +8,32 @@ own and reads the same windows, translated piece by piece.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset, load_from_disk
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast, set_seed
 
+from affectlib.finetuning.trainer import (
+    fit,
+    freeze_layers,
+    labelled_windows,
+    load_model,
+    window_logits,
+)
 from affectlib.model.calibration import sigmoid
-from affectlib.model.encoding import EncodedWindow, token_batches
 from affectlib.taxonomy import OUTPUTS
 from training.config import Recipe, TeacherSettings
 from training.model.encoder import (
     CONTROL_TOKENS,
     build_foreign_encoder,
-    freeze_layers,
     special_tokens,
 )
-from training.model.train import fit, has_bf16, labelled_windows, load_model
 
-BATCH_TOKENS = 8192
 MAX_TOKENS = 256
 CHUNK = 20_000
 """Windows that the teacher judges before what it says of them is written."""
@@ -87,7 +90,6 @@ def _plain(windows: Dataset) -> Dataset:
 def _learn(
     recipe: Recipe, teacher: TeacherSettings, windows: Dataset, start: Path, folder: Path
 ) -> None:
-    changes = {"learning_rate": teacher.learning_rate, "epochs": teacher.epochs}
     set_seed(recipe.seed)
     file = str(start / "tokenizer.json")
     tokenizer = PreTrainedTokenizerFast(
@@ -95,8 +97,8 @@ def _learn(
     )
     model = load_model(start)
     freeze_layers(model, teacher.frozen)
-    settings = recipe.train.model_copy(update=changes)
-    trainer = fit(recipe, settings, model, tokenizer, windows, folder)
+    settings = replace(recipe.train, learning_rate=teacher.learning_rate, epochs=teacher.epochs)
+    trainer = fit(model, tokenizer, windows, folder, settings, seed=recipe.seed)
     trainer.save_model(str(folder / "model"))
 
 
@@ -157,15 +159,4 @@ def _probabilities(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.fl
 
     Windows that are alike, as copies are before they are rewritten, are computed once.
     """
-    model = load_model(folder).eval()
-    numbers: dict[tuple[int, ...], int] = {}
-    places_of = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
-    windows = [EncodedWindow(0, 0, np.array(row, dtype=np.int32), 0) for row in numbers]
-    result = np.zeros((len(windows), len(OUTPUTS)))
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16()):
-        for places, ids, mask in token_batches(
-            windows, max_tokens=BATCH_TOKENS, pad_id=model.config.pad_token_id
-        ):
-            output = model(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask))
-            result[places] = sigmoid(output.logits.float().numpy())
-    return result[places_of]
+    return sigmoid(window_logits(load_model(folder), rows))

@@ -22,7 +22,7 @@ with requires_extra("torch"):
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
-__all__ = ["TorchEngine", "find_gpu", "load_model"]
+__all__ = ["TorchEngine", "find_gpu", "load_model", "quiet"]
 
 _MODEL = ("config.json", "model.safetensors")
 _SETTING_THREADS = Lock()
@@ -99,7 +99,7 @@ def load_model(artifact: Artifact) -> Any:
     """
     folder = {artifact.file(name).parent for name in _MODEL}.pop()
     try:
-        with _quiet():
+        with quiet():
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 dtype=torch.float32,
@@ -178,7 +178,7 @@ def _half_precision(device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Load without a progress bar, and leave the setting as it was."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()

@@ -1,0 +1,139 @@
+"""What is said of a fine-tuned model: in its card, and in notes before it is used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from affectlib.finetuning.decisions import FEWEST_HELD_OUT
+
+if TYPE_CHECKING:
+    from affectlib.finetuning.result import FineTuned
+    from affectlib.model.artifacts import Artifact
+
+__all__ = ["card", "notes"]
+
+
+def notes(made: FineTuned, unread: int) -> Iterator[str]:
+    """Say what should be known before a model is used.
+
+    Args:
+        made: What was made.
+        unread: Conversations in which the tokenizer found nothing to read.
+    """
+    if unread:
+        yield f"{unread:,} conversations were left out: the tokenizer finds nothing to read in them"
+    if not made.fitted:
+        others = made.held_out - made.held_out_emotional
+        yield (
+            f"{made.held_out_emotional:,} emotional and {others:,} other conversations were held "
+            f"out, and thresholds of their own need {FEWEST_HELD_OUT} of each: those of "
+            f"{made.base} stay, and probabilities are on average what it gives"
+        )
+    if not made.share:
+        yield (
+            f"{made.base} was as good on what was held out, so that none of what was learnt is in "
+            "the new model; label more conversations"
+        )
+        return
+    change = made.figure("AUROC") if made.figures else {}
+    if change.get("change") is None:
+        yield "what was held out does not show whether the new model is better"
+    elif change["change"] <= 0:
+        yield f"the new model does not rank what was held out better than {made.base}"
+    elif change["change_low"] <= 0:
+        yield f"that the new model ranks better than {made.base} may be chance"
+
+
+def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
+    """Return the card of a model.
+
+    Args:
+        made: What was made.
+        base: The model that it was made from.
+        about: ``data``, the user's name for the labelled conversations; ``licence`` and ``group``,
+            or None; ``seed``; ``confidence``.
+    """
+    learnt = made.conversations - made.held_out
+    learnt_emotional = made.emotional - made.held_out_emotional
+    parts = [
+        _head(base, about["licence"]),
+        f"# {made.name}",
+        f"{made.base}, fine-tuned with `affectlib finetune` on labels that its maker gave. The "
+        "project affectlib has seen neither the data nor this model.",
+        "## Data",
+        f"{about['data']}: {made.conversations:,} labelled conversations, {made.emotional:,} of "
+        f"them emotional ({made.emotional / made.conversations:.0%}). "
+        f"{learnt:,} ({learnt_emotional:,} emotional) were learnt from, {made.held_out:,} "
+        f"({made.held_out_emotional:,} emotional) were held out, {_grouped(about['group'])}. "
+        + (
+            "No licence was stated."
+            if about["licence"] is None
+            else f"Licence, as its maker states it: {about['licence']}."
+        ),
+        "## Base and fine-tuned",
+        f"On the {made.held_out:,} conversations that were held out, with "
+        f"{about['confidence'] * 100:g} % intervals.{_how_judged(made)}",
+        _table(made),
+        *(f"**{_sentence(note)}**" for note in made.notes),
+        "## How",
+        f"Share of the new weights in their average with the base's: {made.share:g}, chosen on "
+        "what was held out, in doubt the smaller. The lower half of the encoder, the tokenizer, "
+        "the layout of windows and the thresholds of cues are the base's. Cues, and whatever else "
+        f"the labels do not say, follow what the base said. Seed {about['seed']}. What this model "
+        "does on other transcripts than these was not measured; figures in the card of "
+        f"{base.name} are those of {base.name}.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(base: Artifact, licence: str | None) -> str:
+    values = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["affective-computing", "chat-transcripts", "multi-label", "onnx", "affectlib"],
+        "language": [*base.description.get("languages", ())],
+    }
+    if licence is not None:
+        values["license"] = licence
+    # JSON is YAML too, and quotes whatever a name or a licence has in it.
+    lines = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+    return "\n".join(["---", *lines, "---"])
+
+
+def _grouped(group: str | None) -> str:
+    if group is None:
+        return "by conversation"
+    return f"by `{group}`, so that none of them is in both parts"
+
+
+def _how_judged(made: FineTuned) -> str:
+    if made.fitted:
+        return (
+            " The new model's are cross-fitted: each is judged by a share, a calibration and "
+            "thresholds that were chosen without it."
+        )
+    return f" Thresholds are those of {made.base}."
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
+
+
+def _table(made: FineTuned) -> str:
+    lines = ["| | | base | fine-tuned | change |", "|---|---|---|---|---|"]
+    for row in made.figures:
+        cells = (_interval(row, when) for when in ("before", "after", "change"))
+        point = row["operating_point"] or ""
+        lines.append(f"| {point} | {row['measure']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _interval(row: Mapping[str, Any], when: str) -> str:
+    value, low, high = row[when], row[f"{when}_low"], row[f"{when}_high"]
+    if value is None:
+        return "-"
+    sign = "+" if when == "change" else ""
+    shown = f"{value:{sign}.3f}"
+    return shown if low is None else f"{shown} ({low:{sign}.3f} to {high:{sign}.3f})"

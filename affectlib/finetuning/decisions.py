@@ -1,0 +1,137 @@
+"""What is decided on the held-out part: probabilities, thresholds, and what they are found to be.
+
+A model's operating points promise to leave a share of the other conversations alone. On a user's
+transcripts the base may have broken that promise, and found much by it. So the new model is asked
+to keep it only as far as it misses no more charged conversations than the base did, by a margin
+for chance, and to leave at least as many others alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
+from affectlib.model.recalibration import Rows, counts_of, recalibrate
+
+__all__ = ["FEWEST_HELD_OUT", "Decided", "decide", "pivot_of", "to_logits"]
+
+FEWEST_HELD_OUT = 20
+"""Conversations of each label that must be held out for thresholds of their own."""
+_TINY = 1e-9
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Codes = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What was decided.
+
+    Attributes:
+        line: From the probabilities by the base's calibration to the new ones.
+        operating_points: The thresholds by name.
+        prevalence: The share of emotional conversations that the probabilities assume.
+        fitted: Whether it was fitted to labels; else the base's thresholds stay.
+        probability: Cross-fitted probability of each held-out conversation.
+        called: Whether each is called emotional by cross-fitting, by operating point.
+        measured: Counts of these, by operating point; nothing without conversations of both
+            labels.
+    """
+
+    line: Recalibration
+    operating_points: Mapping[str, OperatingPoint]
+    prevalence: float
+    fitted: bool
+    probability: Floats
+    called: Mapping[str, Flags]
+    measured: Mapping[str, Mapping[str, float]]
+
+
+def to_logits(probability: Floats) -> Floats:
+    """Return finite logits of probabilities."""
+    return logit(np.clip(probability, _TINY, 1 - _TINY))
+
+
+def pivot_of(artifact: Artifact) -> float:
+    """Return the logit at which a model's labels part: that of its middle threshold."""
+    points = artifact.operating_points.values()
+    return float(np.median(to_logits(np.array([point.conversation for point in points]))))
+
+
+def decide(
+    base: Artifact, before: Floats, after: Floats, crossed: Floats, truth: Flags, groups: Codes
+) -> Decided:
+    """Decide on held-out conversations.
+
+    Args:
+        base: The model that the new one is made from.
+        before: What the base gives, shape ``[conversations]``.
+        after: What the new weights give by the base's calibration, of the same shape.
+        crossed: The same by weights that were chosen without each one's fold.
+        truth: Whether each is emotional.
+        groups: Number of each one's group.
+    """
+    if min(truth.sum(), (~truth).sum()) < FEWEST_HELD_OUT:
+        return _as_the_base(base, before, after, truth, groups)
+    promised = _kept(base, before, after, truth)
+    found = recalibrate(promised, after, truth, groups=groups)
+    judged = recalibrate(promised, crossed, truth, groups=groups)
+    points = {
+        name: replace(point, sensitivity=own.sensitivity, specificity=own.specificity)
+        for (name, point), own in zip(
+            found.operating_points.items(), judged.operating_points.values(), strict=True
+        )
+    }
+    return Decided(
+        found.line,
+        points,
+        found.prevalence,
+        True,
+        judged.probability,
+        judged.called,
+        judged.measured,
+    )
+
+
+def _kept(base: Artifact, before: Floats, after: Floats, truth: Flags) -> Artifact:
+    """Return the base with what is asked of the new model in the place of its promises."""
+    points = {}
+    for name, point in base.operating_points.items():
+        missed = float((before[truth] < point.conversation).sum())
+        most = int(max(missed - np.sqrt(missed), 0.0))
+        reached = np.sort(after[truth])[most]
+        possible = float((after[~truth] < reached).mean())
+        own = float((before[~truth] < point.conversation).mean())
+        asked = min(point.specificity, max(own, possible))
+        points[name] = replace(point, specificity=asked)
+    return replace(base, operating_points=points)
+
+
+def _as_the_base(
+    base: Artifact, before: Floats, after: Floats, truth: Flags, groups: Codes
+) -> Decided:
+    """Leave thresholds as they are, and move probabilities to where they are on average."""
+    z = to_logits(after)
+    gap = float((to_logits(before) - z).mean()) if len(z) else 0.0
+    probability = sigmoid(z + gap)
+    called = {
+        name: probability >= point.conversation for name, point in base.operating_points.items()
+    }
+    rows = Rows(z, truth, np.ones(len(z)), groups)
+    both = bool(truth.any()) and not truth.all()
+    measured = {name: counts_of(rows, own) for name, own in called.items()} if both else {}
+    return Decided(
+        Recalibration(gap, 1.0),
+        base.operating_points,
+        base.prevalence,
+        False,
+        probability,
+        called,
+        measured,
+    )

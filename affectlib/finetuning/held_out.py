@@ -1,0 +1,117 @@
+"""The part of a user's file that is kept from learning: which it is, and what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib.model.recalibration import FOLDS, Rows, fit_line, folds
+
+__all__ = ["SHARE", "SHARES", "choose_share", "cross_fitted", "hold_out"]
+
+SHARE = 0.3
+"""Share of the conversations that is held out."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the new weights in their average with the base's that are tried."""
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+def hold_out(truth: Flags, groups: Sequence[Hashable], *, seed: int, share: float = SHARE) -> Flags:
+    """Choose what is held out: about the same share of both labels, and of no group a part.
+
+    Groups are gone through at random, the large ones first; one is held out if both labels are
+    nearer to the wanted share with it.
+
+    Args:
+        truth: Whether each conversation is emotional, shape ``[conversations]``.
+        groups: Whose each is.
+        seed: Seed of the order.
+        share: The share that is wanted.
+
+    Returns:
+        Whether each is held out, shape ``[conversations]``.
+
+    Example:
+        >>> held = hold_out(np.array([True] * 10 + [False] * 20), [*range(30)], seed=1)
+        >>> int(held[:10].sum()), int(held[10:].sum())
+        (3, 6)
+    """
+    numbers: dict[Hashable, int] = {}
+    group = np.array([numbers.setdefault(name, len(numbers)) for name in groups], np.intp)
+    sizes = np.stack([np.bincount(group, kind, len(numbers)) for kind in (~truth, truth)], axis=1)
+    goal = share * sizes.sum(0)
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    order = order[np.argsort(-sizes[order].sum(1), kind="stable")]
+    found = np.zeros(2)
+    held = np.zeros(len(numbers), bool)
+    for number in order:
+        with_it = found + sizes[number]
+        if _distance(with_it, goal) < _distance(found, goal):
+            found = with_it
+            held[number] = True
+    return np.asarray(held[group])
+
+
+def _distance(found: Floats, goal: Floats) -> float:
+    return float((((found - goal) / np.maximum(goal, 1.0)) ** 2).sum())
+
+
+def choose_share(z: Floats, truth: Flags, groups: NDArray[np.intp], pivot: float) -> int:
+    """Return which share of the new weights is best, in doubt the smallest.
+
+    Each is judged by the likelihood of the labels, after a line through its logits that is fitted
+    as calibration does it. The smallest is taken that is no worse than the best by more than a
+    standard error of their difference (the rule of Breiman et al. 1984, "Classification and
+    regression trees"), so that a few conversations do not choose at random, and what the base knew
+    is kept.
+
+    Args:
+        z: Logits of the conversations by share, shape ``[shares, conversations]``.
+        truth: Whether each is emotional, shape ``[conversations]``.
+        groups: Number of each one's group, shape ``[conversations]``.
+        pivot: Logit at which labels part.
+
+    Returns:
+        Its place in `z`; 0 if all are of one label.
+    """
+    if truth.all() or not truth.any():
+        return 0
+    weight = np.ones(len(truth))
+    gains = []
+    for values in z:
+        line = fit_line(Rows(values, truth, weight, groups), pivot)
+        moved = line.intercept + line.slope * values
+        gains.append(np.bincount(groups, truth * moved - np.logaddexp(0.0, moved)))
+    likelihood = np.array(gains)
+    best = likelihood[likelihood.sum(1).argmax()]
+    for place, own in enumerate(likelihood):
+        behind = best - own
+        if behind.sum() <= np.sqrt(len(behind)) * behind.std():
+            return place
+    raise AssertionError("the best is as good as itself")
+
+
+def cross_fitted(z: Floats, truth: Flags, groups: NDArray[np.intp], pivot: float) -> Floats:
+    """Return the logits of the share that is chosen without each one's fold.
+
+    Args:
+        z: As for `choose_share`.
+        truth: As there.
+        groups: As there.
+        pivot: As there.
+
+    Returns:
+        The logits, shape ``[conversations]``.
+    """
+    fold = folds(truth, groups)
+    crossed = np.empty(len(truth))
+    for number in range(FOLDS):
+        own = fold == number
+        if own.any():
+            others = np.unique(groups[~own], return_inverse=True)[1]
+            crossed[own] = z[choose_share(z[:, ~own], truth[~own], others, pivot), own]
+    return crossed

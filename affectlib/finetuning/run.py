@@ -1,0 +1,269 @@
+"""Fine-tune a model on a user's own labels: read, hold out, learn, choose, decide, write."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from affectlib._extras import requires_extra
+from affectlib.errors import OptionError
+from affectlib.finetuning.card import notes
+from affectlib.finetuning.decisions import Decided, decide, pivot_of, to_logits
+from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
+from affectlib.finetuning.reading import Labelled, Reader
+from affectlib.finetuning.result import FineTuned
+from affectlib.finetuning.writing import building, require_free, write_description, write_model
+from affectlib.formats._atomic import locked
+from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
+from affectlib.model.calibration import sigmoid
+from affectlib.model.encoding import EncodedWindow
+from affectlib.model.engines import load_engine
+from affectlib.model.scoring import MessageScore
+
+if TYPE_CHECKING:
+    from affectlib.finetuning.learning import Learned
+
+__all__ = ["finetune"]
+
+Floats = NDArray[np.float64]
+
+
+def finetune(
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | Artifact = DEFAULT_MODEL,
+    group: str | None = None,
+    name: str | None = None,
+    data_name: str | None = None,
+    licence: str | None = None,
+    seed: int = 1,
+    confidence: float = 0.95,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> FineTuned:
+    """Fine-tune a model on labelled conversations, and save the new one.
+
+    Three tenths of the conversations are held out. On these it is chosen how far the new model
+    goes from the base, they fit its probabilities and thresholds, and they say how it does beside
+    the base. What the base gives for cues and charges stays nearly the same. A few hundred
+    conversations take minutes on a laptop.
+
+    Args:
+        path: The labelled conversations, JSONL or CSV.
+        folder: Where the new model goes; it must not be there, or be empty.
+        model: The model to start from: a name, a folder, or what `load_artifact` returns.
+        group: A field or column of the file that says whose a conversation is; all of one person's
+            are held out or none. By itself, each conversation is its own.
+        name: The new model's name; that of the folder if None.
+        data_name: What the card calls the data; the name of the file if None.
+        licence: The licence that the card states; none if None.
+        seed: Seed of all that is random.
+        confidence: Of the intervals.
+        overwrite: Whether a model that is in the folder may be replaced.
+        progress: Whether to show progress, with the time left.
+
+    Raises:
+        TranscriptFormatError: A row of the file is malformed, has no such `group`, or an id is
+            there twice.
+        OptionError: There are fewer than ten conversations of a label, or `confidence` is not
+            between 0 and 1.
+        OutputExistsError: The folder is there.
+        ArtifactNotFoundError: There is no such model to start from.
+        ArtifactCorruptError: A file of it is missing or altered.
+        MissingExtraError: The extra ``train`` is not installed.
+        OSError: The file cannot be read, or the folder cannot be written.
+
+    Example:
+        >>> import affectlib
+        >>> made = affectlib.finetune("mine.jsonl", "my-model")  # doctest: +SKIP
+        >>> classifier = affectlib.AffectClassifier.from_pretrained(made.folder)  # doctest: +SKIP
+    """
+    began = time.monotonic()
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence must be between 0 and 1, got {confidence}")
+    source, target = Path(path), Path(folder)
+    base = model if isinstance(model, Artifact) else load_artifact(model)
+    require_free(target, base, source, overwrite=overwrite)
+    data = Labelled.read(source, group)
+    with requires_extra("train"):
+        import affectlib.finetuning.learning  # noqa: F401 what it needs is told of first
+    about = {
+        "name": name or target.resolve().name,
+        "data": data_name or source.name,
+        "licence": licence,
+        "group": group,
+        "seed": seed,
+        "confidence": confidence,
+    }
+    with (
+        locked(target),
+        building(target) as built,
+        _own_randomness(),
+        _Progress(progress) as shown,
+    ):
+        made = _make(base, data, built, about, shown)
+    return replace(made, folder=target, seconds=time.monotonic() - began)
+
+
+@contextmanager
+def _own_randomness() -> Iterator[None]:
+    """Leave the state of all generators as it was."""
+    import torch
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def _make(
+    base: Artifact, data: Labelled, built: Path, about: Mapping[str, Any], shown: _Progress
+) -> FineTuned:
+    """Make the new model in a folder."""
+    reader = Reader(base)
+    engine = load_engine(base, engine="onnx", device="cpu")
+    scores = reader.scores(reader.windows(data), engine)
+    read = np.array([bool(own) for own in scores])
+    data, scores = data.where(read), _where(scores, read)
+    held = hold_out(data.truth, data.groups, seed=about["seed"])
+    kept = data.where(held)
+    learned = _learn(reader, data.where(~held), _where(scores, ~held), about["seed"], shown)
+    shown.stage("choosing")
+    windows, pivot = reader.windows(kept), pivot_of(base)
+    z = _by_share(reader, learned, kept, windows)
+    chosen = choose_share(z, kept.truth, kept.codes, pivot)
+    shown.stage("writing")
+    new = write_model(base, learned.averaged(SHARES[chosen]), built)
+    engine = load_engine(new, engine="onnx", device="cpu")
+    before = reader.probabilities(kept, _where(scores, held))
+    after = reader.probabilities(kept, reader.scores(windows, engine))
+    z[chosen] = to_logits(after)
+    crossed = sigmoid(cross_fitted(z, kept.truth, kept.codes, pivot))
+    decided = decide(base, before, after, crossed, kept.truth, kept.codes)
+    made = FineTuned(
+        folder=built,
+        name=about["name"],
+        base=f"{base.name} {base.version}",
+        conversations=len(data.conversations),
+        emotional=int(data.truth.sum()),
+        held_out=len(kept.conversations),
+        held_out_emotional=int(kept.truth.sum()),
+        share=SHARES[chosen],
+        fitted=decided.fitted,
+        figures=(*_figures(base, decided, before, kept, about["confidence"]),),
+    )
+    made = replace(made, notes=(*notes(made, int((~read).sum())),))
+    write_description(base, made, decided, about, [c.conversation for c in data.conversations])
+    return made
+
+
+def _where(
+    scores: Sequence[dict[int, MessageScore]], chosen: NDArray[np.bool_]
+) -> list[dict[int, MessageScore]]:
+    return [own for own, wanted in zip(scores, chosen, strict=True) if wanted]
+
+
+def _learn(
+    reader: Reader,
+    data: Labelled,
+    scores: Sequence[Mapping[int, MessageScore]],
+    seed: int,
+    shown: _Progress,
+) -> Learned:
+    from affectlib.finetuning.learning import learn
+
+    with TemporaryDirectory() as scratch:
+        return learn(
+            reader.base,
+            reader.encoder,
+            data.conversations,
+            scores,
+            Path(scratch),
+            seed=seed,
+            report=shown.step,
+        )
+
+
+def _by_share(
+    reader: Reader, learned: Learned, kept: Labelled, windows: Sequence[Sequence[EncodedWindow]]
+) -> Floats:
+    """Return the logits of conversations by share of the new weights."""
+    from affectlib.finetuning.learning import ModelEngine
+
+    rows = []
+    for share in SHARES:
+        scores = reader.scores(windows, ModelEngine(learned.averaged(share)))
+        rows.append(to_logits(reader.probabilities(kept, scores)))
+    return np.array(rows)
+
+
+def _figures(
+    base: Artifact, decided: Decided, before: Floats, kept: Labelled, confidence: float
+) -> Iterator[dict[str, Any]]:
+    """Yield base and new model on what was held out, by operating point and measure."""
+    with requires_extra("train"):
+        from affectlib.analysis._measures import Measured, change_rows
+
+    if not len(before):
+        return
+    weight, codes = np.ones(len(before)), kept.codes.astype(np.int64)
+    pairs = {
+        name: (
+            Measured(kept.truth, before >= point.conversation, before, weight, codes),
+            Measured(kept.truth, decided.called[name], decided.probability, weight, codes),
+        )
+        for name, point in base.operating_points.items()
+    }
+    for row in change_rows(pairs, confidence, ranking=True):
+        yield {
+            key: None if isinstance(value, float) and np.isnan(value) else value
+            for key, value in row.items()
+        }
+
+
+class _Progress:
+    """A line that says how far it is, and how long it still takes."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._bar: Any = None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def step(self, done: int, total: int) -> None:
+        """Show how many steps of learning are done."""
+        if not self._wanted:
+            return
+        if self._bar is None:
+            from tqdm.auto import tqdm
+
+            often = 0.1 if sys.stderr.isatty() else 10.0
+            self._bar = tqdm(
+                total=total, desc="learning", unit=" steps", leave=False, mininterval=often
+            )
+        self._bar.update(done - self._bar.n)
+
+    def stage(self, words: str) -> None:
+        """Show what is done after learning."""
+        if self._bar is not None:
+            self._bar.set_description_str(words)

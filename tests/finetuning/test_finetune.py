@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="fine-tuning needs affectlib[train]")
+pytest.importorskip("datasets", reason="fine-tuning needs affectlib[train]")
+pytest.importorskip("onnx", reason="fine-tuning needs affectlib[train]")
+pytest.importorskip("scipy", reason="fine-tuning needs affectlib[train]")
+
+import affectlib
+from affectlib import AffectClassifier, OptionError, OutputExistsError, TranscriptFormatError
+from affectlib.cli import main
+from affectlib.finetuning import FineTuned, finetune, learning, run
+from affectlib.finetuning.export import write_weights
+from affectlib.finetuning.head import name_outputs
+from affectlib.model.artifacts import load_artifact
+from affectlib.model.engines import load_engine
+from tests.conftest import assistant, build_tokenizer, user, write_manifest
+
+SAD = [
+    " ".join(words) for words in product(("i am", "so"), ("alone", "sad"), ("hello", "word", "a"))
+]
+DRY = [" ".join(words) for words in product(("the", "a"), ("csv", "file"), ("hello", "word", "a"))]
+quiet_export = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning:torch", "ignore::torch.jit.TracerWarning"
+)
+pytestmark = quiet_export
+
+
+def rows(count: int, share: float = 0.5) -> list[dict[str, Any]]:
+    """Conversations of which each says something else, of as many users."""
+    charged = round(share * count)
+    found = []
+    for n in range(count):
+        emotional = n < charged
+        text = (SAD if emotional else DRY)[n % 12]
+        found.append(
+            {
+                "id": f"c{n}",
+                "messages": [user("hello " * (n % 7 + 1)), assistant("sorry"), user(text)],
+                "label": "emotional" if emotional else "task",
+                "writer": f"w{n}",
+            }
+        )
+        if emotional:
+            found[-1]["turns"] = [2]
+    return found
+
+
+def write(path: Path, *lines: Any) -> Path:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT that knows nothing, but can learn in a few steps."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("base") / "calm"
+    folder.mkdir()
+    tokenizer = build_tokenizer()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=32,
+        initializer_range=0.1,
+        pad_token_id=1,
+    )
+    name_outputs(config)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        write_weights(BertForSequenceClassification(config).eval(), folder)
+    reference = {"words": ["hello"], "kinds": {}}
+    return write_manifest(folder, name="calm", recipe="secret", reference=reference)
+
+
+@pytest.fixture(scope="module")
+def fast() -> Any:
+    """Let a tiny model learn in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        settings = replace(
+            learning.SETTINGS, epochs=12, learning_rate=5e-3, head_learning_rate=5e-3
+        )
+        patch.setattr(learning, "SETTINGS", settings)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(
+    base: Path, fast: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[FineTuned, Path]:
+    """A model made of 160 conversations, 80 of them emotional."""
+    folder = tmp_path_factory.mktemp("made")
+    file = write(folder / "mine.jsonl", *rows(160))
+    found = finetune(file, folder / "mine", model=base, group="writer", data_name="support chats")
+    return found, folder / "mine"
+
+
+def test_the_new_model_is_a_model_that_names_its_base(
+    made: tuple[FineTuned, Path], base: Path
+) -> None:
+    found, folder = made
+    assert found.folder == folder
+    new, old = load_artifact(folder), load_artifact(base)
+    assert new.name == "mine"
+    assert new.outputs == old.outputs
+    assert new.windows == old.windows
+    assert new.cue_thresholds == old.cue_thresholds
+    assert new.description["base"] == {
+        "name": "calm",
+        "version": old.version,
+        "fingerprint": old.fingerprint,
+    }
+    assert "recipe" not in new.description
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["mine", "mine.jsonl"]
+    chats = [row["messages"] for row in rows(12)]
+    for engine in ("onnx", "torch"):
+        classifier = AffectClassifier.from_pretrained(folder, engine=engine, device="cpu")
+        assert len(classifier.predict(chats)) == 12
+
+
+def test_it_learns(made: tuple[FineTuned, Path]) -> None:
+    found, folder = made
+    assert (found.conversations, found.emotional) == (160, 80)
+    assert (found.held_out, found.held_out_emotional) == (48, 24)
+    assert found.share > 0
+    assert found.fitted
+    assert found.figure("AUROC")["after"] > found.figure("AUROC")["before"]
+    assert found.figure("AUROC")["after"] > 0.9
+    classifier = AffectClassifier.from_pretrained(folder, device="cpu")
+    lines = rows(160)[::9]
+    labels = [found.label for found in classifier.predict([line["messages"] for line in lines])]
+    assert labels == [line["label"] for line in lines]
+    with pytest.raises(KeyError):
+        found.figure("beauty")
+
+
+def test_measured_is_what_was_held_out(made: tuple[FineTuned, Path]) -> None:
+    found, folder = made
+    new = load_artifact(folder)
+    for name, point in new.operating_points.items():
+        counts = new.description["measured"][name]["conversation"]
+        positives = counts["true_positives"] + counts["false_negatives"]
+        assert positives == pytest.approx(found.held_out_emotional)
+        assert counts["true_positives"] / positives == pytest.approx(point.sensitivity, abs=1e-3)
+        row = found.figure("recall", name)
+        assert row["after"] == pytest.approx(point.sensitivity, abs=1e-3)
+
+
+def test_what_is_not_labelled_stays_near_the_base(made: tuple[FineTuned, Path], base: Path) -> None:
+    chats = [row["messages"] for row in rows(160)][::5]
+    before, after = (
+        AffectClassifier.from_pretrained(folder, device="cpu").predict(chats)
+        for folder in (base, made[1])
+    )
+    gaps = [
+        abs(one.cues[name] - other.cues[name])
+        for one, other in zip(before, after, strict=True)
+        for name in one.cues
+    ]
+    moved = [abs(a.probability - b.probability) for a, b in zip(before, after, strict=True)]
+    assert np.mean(gaps) < 0.05
+    assert np.mean(gaps) < np.mean(moved) / 2
+
+
+def test_the_lower_half_of_the_encoder_is_the_base_s(
+    made: tuple[FineTuned, Path], base: Path
+) -> None:
+    from safetensors.numpy import load_file
+
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, made[1]))
+    same = {name for name in before if np.array_equal(before[name], after[name])}
+    assert {name for name in before if ".layer.0." in name or "embeddings" in name} <= same
+    assert not any(".layer.1." in name and name.endswith("dense.weight") for name in same)
+
+
+def test_the_card_says_what_is_true(made: tuple[FineTuned, Path]) -> None:
+    found, folder = made
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\n")
+    assert "license" not in card
+    assert "No licence was stated." in card
+    assert "support chats: 160 labelled conversations, 80 of them emotional (50%)" in card
+    assert (
+        "112 (56 emotional) were learnt from, 48 (24 emotional) were held out, by `writer`" in card
+    )
+    assert "calm 0.0.1" in card
+    assert f"| balanced | recall | {found.figure('recall', 'balanced')['before']:.3f} (" in card
+    assert f"| AUROC | {found.figure('AUROC')['before']:.3f} (" in card
+    for text in ("written by a large language model", "Apache", SAD[0], "c0"):
+        assert text not in card
+    assert "was as good on what was held out" not in card
+    values = load_artifact(folder).description["finetuned"]
+    assert values["conversations"] == 160
+    assert values["share"] == found.share
+
+
+def test_the_model_says_nothing_of_what_was_written(made: tuple[FineTuned, Path]) -> None:
+    for path in made[1].iterdir():
+        if path.name not in ("tokenizer.json",):
+            assert b"alone" not in path.read_bytes(), path.name
+
+
+def test_the_state_of_chance_is_left_alone(
+    base: Path, fast: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    def state() -> list[float]:
+        return [random.random(), np.random.random(), torch.rand(1).item()]
+
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    random.seed(3), np.random.seed(3), torch.manual_seed(3)
+    first = state()
+    random.seed(3), np.random.seed(3), torch.manual_seed(3)
+    finetune(file, tmp_path / "mine", model=base)
+    assert state() == first
+    assert capfd.readouterr() == ("", "")
+
+
+def test_few_conversations_keep_the_thresholds(base: Path, fast: None, tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    found = finetune(file, tmp_path / "mine", model=base, licence="CC0: mine", name="few")
+    new, old = load_artifact(tmp_path / "mine"), load_artifact(base)
+    assert not found.fitted
+    assert new.name == "few"
+    assert new.operating_points == old.operating_points
+    assert new.prevalence == old.prevalence
+    assert new.recalibration.slope == 1.0
+    assert any("those of calm 0.0.1 stay" in note for note in found.notes)
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert 'license: "CC0: mine"' in card
+    assert "Those of calm" not in card
+    assert "those of calm 0.0.1 stay" in card
+    assert "by conversation" in card
+
+
+def test_a_model_that_is_no_better_is_the_base_and_says_so(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels that go with nothing teach nothing that holds for others."""
+    lines = rows(80)
+    chance = random.Random(0)
+    for line in lines:
+        line["label"] = chance.choice(["emotional", "task"])
+        line.pop("turns", None)
+    found = finetune(write(tmp_path / "mine.jsonl", *lines), tmp_path / "mine", model=base)
+    assert found.share == 0
+    assert any("was as good on what was held out" in note for note in found.notes)
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert "was as good on what was held out" in card
+    texts = ["i am so alone", "the csv file", "hello"]
+    before, after = (
+        AffectClassifier.from_pretrained(folder, device="cpu").predict(texts)
+        for folder in (base, tmp_path / "mine")
+    )
+    for one, other in zip(before, after, strict=True):
+        assert dict(other.cues) == pytest.approx(dict(one.cues), abs=0.03)
+
+
+def never(*_: Any, **__: Any) -> Any:
+    raise AssertionError("it must not come to this")
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ([], "there is no conversation in it"),
+        (rows(40, share=1.0), "0 of 40 conversations are task"),
+        (rows(40, share=0.0), "0 of 40 conversations are emotional"),
+        (rows(40, share=0.1), "4 of 40 conversations are emotional"),
+        ([{"messages": [user("hello")]}], 'line 1: field "label"'),
+        ([{"messages": [user("hello")], "label": "sad"}], 'line 1: field "label"'),
+        ([rows(1)[0]] * 2, "line 2: field \"id\": 'c0' is also that of line 1"),
+        ([{"messages": [user("hello")], "label": "task", "id": "x"}], "'x': field 'writer'"),
+        ([{"messages": [user("hello")], "label": "task", "writer": []}], "1: field 'writer'"),
+    ],
+)
+def test_a_file_that_cannot_be_learnt_from_is_named_before_anything_is_done(
+    tmp_path: Path,
+    base: Path,
+    lines: list[Any],
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(run, "_make", never)
+    file = write(tmp_path / "mine.jsonl", *lines)
+    with pytest.raises((TranscriptFormatError, OptionError), match=re.escape(problem)) as caught:
+        finetune(file, tmp_path / "mine", model=base, group="writer")
+    assert str(file) in str(caught.value)
+    words = [str(file), "-o", str(tmp_path / "mine"), "--model", str(base), "--group", "writer"]
+    assert main(["finetune", *words]) == 2
+    assert problem in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+def test_a_file_that_is_not_there_is_named(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(tmp_path / "none.jsonl"), "-o", str(tmp_path / "mine"), "--model", str(base)]
+    assert main(["finetune", *words]) == 2
+    assert "none.jsonl" in capsys.readouterr().err
+
+
+def test_a_share_of_confidence_is_between_0_and_1(tmp_path: Path, base: Path) -> None:
+    with pytest.raises(OptionError, match="confidence"):
+        finetune(tmp_path / "none", tmp_path / "mine", model=base, confidence=95)
+
+
+def test_nothing_is_overwritten_unasked(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "_make", never)
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "thesis.txt").write_text("years of work")
+    words = ["finetune", str(file), "-o", str(target), "--model", str(base)]
+    assert main(words) == 2
+    assert "it exists; name another folder or give --overwrite" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 2
+    assert "it holds no model, so it is not overwritten" in capsys.readouterr().err
+    assert (target / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(OutputExistsError, match="holds what is to be read"):
+        finetune(file, base, model=base, overwrite=True)
+    with pytest.raises(FileNotFoundError):
+        finetune(file, tmp_path / "no" / "mine", model=base)
+
+
+def test_a_model_is_replaced_if_asked(
+    made: tuple[FineTuned, Path], base: Path, fast: None, tmp_path: Path
+) -> None:
+    target = shutil.copytree(made[1], tmp_path / "mine")
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    finetune(file, target, model=base, overwrite=True)
+    assert load_artifact(target).description["finetuned"]["conversations"] == 40
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.jsonl"}
+
+
+@pytest.mark.parametrize("place", ["learn", "write_model", "write_description"])
+def test_a_run_that_ends_early_leaves_nothing_half_done(
+    place: str,
+    made: tuple[FineTuned, Path],
+    base: Path,
+    fast: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    kept = shutil.copytree(made[1], tmp_path / "kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(learning if place == "learn" else run, place, stop)
+        words = ["finetune", str(file), "--model", str(base), "--quiet"]
+        assert main([*words, "-o", str(tmp_path / "mine")]) == 130
+        assert main([*words, "-o", str(kept), "--overwrite"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.jsonl", "kept"}
+    assert load_artifact(kept).description["finetuned"]["conversations"] == 160
+
+
+def test_what_a_killed_run_left_is_no_model_and_goes_with_the_next(
+    base: Path, fast: None, tmp_path: Path
+) -> None:
+    rest = tmp_path / ".mine.tmp"
+    rest.mkdir()
+    (rest / "model.safetensors").write_bytes(b"half")
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    finetune(file, tmp_path / "mine", model=base)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.jsonl"}
+
+
+def test_command_line(
+    base: Path, fast: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "mine.jsonl", *rows(160))
+    words = ["finetune", str(file), "--model", str(base), "--group", "writer"]
+    assert main([*words, "-o", str(tmp_path / "one")]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("160 labelled conversations (80 emotional); 48 (24 emotional) were held")
+    assert re.search(r"^balanced: threshold 0\.500, now 0\.\d{3}$", out, re.MULTILINE)
+    assert re.search(r"^  AUROC +\d\.\d{3}, now \d\.\d{3} \(.*\); change \+", out, re.MULTILINE)
+    assert "one, based on calm 0.0.1 ->" in err
+    assert "learning" in err
+    assert re.search(r"<\d\d:\d\d", err), "the time that is left"
+    assert main([*words, "-o", str(tmp_path / "two"), "--json", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    figures = [json.loads(line) for line in out.splitlines()]
+    assert {row["measure"] for row in figures} > {"AUROC", "recall", "calibration error"}
+    assert "learning" not in err
+    assert main(["info", "--model", str(tmp_path / "one")]) == 0
+    assert "calm 0.0.1, fine-tuned" in capsys.readouterr().out
+
+
+def test_a_calibrated_model_can_be_fine_tuned(
+    made: tuple[FineTuned, Path], fast: None, tmp_path: Path
+) -> None:
+    """What is fitted afterwards is applied to what was fitted before."""
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    finetune(file, tmp_path / "again", model=made[1])
+    new = load_artifact(tmp_path / "again")
+    assert new.description["base"]["name"] == "mine"
+    old = AffectClassifier.from_pretrained(made[1], device="cpu")
+    again = AffectClassifier(new, load_engine(new, device="cpu"))
+    chats = [line["messages"] for line in rows(160)[::9]]
+    before, after = ([p.label for p in each.predict(chats)] for each in (old, again))
+    assert before == after
+
+
+def test_it_is_a_public_name() -> None:
+    assert affectlib.finetune is finetune
+    assert affectlib.FineTuned is FineTuned
