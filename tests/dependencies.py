@@ -28,11 +28,16 @@ RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 UV = (sys.executable, "-m", "uv")
 
 
+def virtual_environment(folder: str) -> Path:
+    """Make a virtual environment with nothing in it, and return its Python."""
+    subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    return Path(folder, "Scripts" if os.name == "nt" else "bin", "python")
+
+
 def check(which: str, extras: str, tests: Sequence[str], index: str | None) -> int:
     """Install in a fresh environment and run the tests; returns the exit status of pytest."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        python = Path(folder, "Scripts" if os.name == "nt" else "bin", "python")
+        python = virtual_environment(folder)
         install = [*UV, "pip", "install", "--quiet", "--python", python]
         if index is not None:
             install += ["--index", index]

@@ -178,8 +178,11 @@ def check_command(words: list[str], place: str) -> None:
 
 def _options(module: str, arguments: list[str], place: str) -> list[tuple[str, str]]:
     """Require that a module has these options, and return them with their values."""
+    found = importlib.import_module(module)
+    if not hasattr(found, "main"):  # a package that is run
+        found = importlib.import_module(f"{module}.__main__")
     with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
-        importlib.import_module(module).main(["--help"])
+        found.main(["--help"])
     for name in arguments:
         assert not name.startswith("--") or name in shown.getvalue(), f"{place}: {module} {name}"
     return [*zip_longest(arguments, arguments[1:], fillvalue="")]
