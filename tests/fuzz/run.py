@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,18 +52,38 @@ def write(files: Mapping[str, bytes], folder: Path) -> Path:
     return folder / next(iter(files)) if len(files) == 1 else folder
 
 
-def check(path: Path, format: str, branches: Branches, outcome: Outcome) -> None:
+def options_of(format: str, rng: random.Random) -> ReadOptions:
+    """Draw options for an input of a format: mostly those that it needs, sometimes any other."""
+    values: dict[str, Any] = {
+        "format": rng.choice(("auto", "auto", format)),
+        "branches": rng.choice(get_args(Branches)),
+        "limits": _LIMITS,
+    }
+    others: dict[str, tuple[Any, ...]] = {
+        "format": tuple(EXPORTS),
+        "users": (["user"], ["Bot"], ["Me", "x"], [""]),
+        "assistants": (["assistant"], ["Bot"]),
+        "gap": (0.001, 30, 1e9),
+        "keep": (["id"], ["title", "nothing"], ["messages", "content"]),
+        "columns": ({"content": "content"}, {"role": "from", "content": "value"}, {"x": "y"}),
+        "limits": tuple(
+            Limits(record_characters=size, files=5, branches=1) for size in (1, 50, 1000)
+        ),
+    }
+    for name in others:
+        if rng.random() < 0.05:
+            values[name] = rng.choice(others[name])
+    return ReadOptions(**values)
+
+
+def check(path: Path, options: ReadOptions, outcome: Outcome) -> None:
     """Read an input, and require what must hold whatever it is."""
     report = ReadReport()
     read: list[Conversation | ConversationFailure] = []
     begun = time.process_time()
     told: list[str] = []
     try:
-        read.extend(
-            read_conversations(
-                path, ReadOptions(format=format, branches=branches, limits=_LIMITS), report=report
-            )
-        )
+        read.extend(read_conversations(path, options, report=report))
     except AffectlibError as error:
         outcome.refused += 1
         told.append(str(error))
@@ -91,7 +111,14 @@ def _check_conversation(conversation: Conversation) -> None:
     assert [*parse(record, Reading())] == [conversation]
 
 
-def fuzz(format: str, examples: int, folder: Path, number: int = 0) -> Outcome:
+def fuzz(
+    format: str,
+    examples: int,
+    folder: Path,
+    number: int = 0,
+    *,
+    each: Callable[[], None] = lambda: None,
+) -> Outcome:
     """Read damaged exports of a format.
 
     Args:
@@ -99,6 +126,7 @@ def fuzz(format: str, examples: int, folder: Path, number: int = 0) -> Outcome:
         examples: Valid exports to build; each is damaged in `MUTATIONS` ways.
         folder: Where the inputs are written, each in the place of the one before.
         number: Seed of all chance.
+        each: Called before each input is read.
     """
     outcome = Outcome()
 
@@ -116,13 +144,13 @@ def fuzz(format: str, examples: int, folder: Path, number: int = 0) -> Outcome:
         for _ in range(MUTATIONS):
             files = mutate(export, rng)
             path = write(files, folder)
-            asked: Any = rng.choice(("auto", "auto", format))
-            branches = rng.choice(get_args(Branches))
+            options = options_of(format, rng)
+            each()
             try:
-                check(path, asked, branches, outcome)
+                check(path, options, outcome)
             except BaseException as error:
                 kept = write(files, _fresh(folder.parent / f"{format}-{number}"))
-                error.add_note(f"read as {asked}, {branches}; the input is kept in {kept}")
+                error.add_note(f"read with {options}; the input is kept in {kept}")
                 raise
             for name in files:
                 with suppress(FileNotFoundError):
