@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from affectlib.corpus.label_file import label_file
@@ -100,6 +104,64 @@ def failing(number: int, problem: int, *, lasting: bool) -> Iterator[Disk]:
         yield disk
 
 
+class _Raw(io.FileIO):
+    """A file of which each read is a step."""
+
+    disk: Disk
+
+    def readinto(self, buffer: Any) -> Any:
+        self.disk.step()
+        return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        self.disk.step()
+        return super().readall()
+
+
+@contextmanager
+def failing_reads(number: int, folder: Path, *, lasting: bool) -> Iterator[Disk]:
+    """Let the n-th reading from files below a folder fail while the block lasts; see `failing`."""
+    disk = Disk(number, errno.EIO, lasting)
+    opened, table = io.open, pyarrow.parquet.read_table
+
+    def opening(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        ours = isinstance(file, str | Path) and Path(file).is_relative_to(folder)
+        if not ours or mode not in ("r", "rb"):
+            return opened(file, mode, *arguments, **options)
+        disk.step()
+        raw = _Raw(file)
+        raw.disk = disk
+        binary = io.BufferedReader(raw)
+        return binary if mode == "rb" else io.TextIOWrapper(binary, *arguments[1:], **options)
+
+    def reading(source: Any, *arguments: Any, **options: Any) -> Any:
+        disk.step()
+        return table(source, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(io, "open", opening)
+        patch.setattr("builtins.open", opening)
+        patch.setattr(pyarrow.parquet, "read_table", reading)
+        yield disk
+
+
+def sources(folder: Path, records: int) -> dict[str, Path]:
+    """Write the same transcripts in several ways, and return where they are by what they are."""
+    lines = source(folder, records)
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    found = {"JSON Lines": lines, "gzip": folder / "in.jsonl.gz", "Parquet": folder / "in.parquet"}
+    found["gzip"].write_bytes(gzip.compress(lines.read_bytes()))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), found["Parquet"], row_group_size=2)
+    found["ZIP"] = folder / "in.zip"
+    found["folder"] = folder / "in"
+    found["folder"].mkdir()
+    with zipfile.ZipFile(found["ZIP"], "w") as archive:
+        for name in ("a.jsonl", "b.jsonl"):
+            archive.write(lines, name)
+            (found["folder"] / name).write_bytes(lines.read_bytes())
+    return found
+
+
 def source(folder: Path, records: int) -> Path:
     """Write transcripts, and return their file."""
     path = folder / "in.jsonl"
@@ -127,33 +189,57 @@ COMMANDS: dict[str, tuple[Callable[[Path, Path, bool], None], str]] = {
 }
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Return the files of an output; the manifest, which has no rows, only by name."""
-    return {
-        path.relative_to(folder).as_posix(): b"" if "manifest" in path.name else path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(".lock")
-    }
+def contents(folder: Path) -> dict[str, Any]:
+    """Return the files of an output; the manifest, which has no rows, only by name.
+
+    Of shards, whose number depends on where a run stopped, the rows of each table.
+    """
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name.endswith(".lock"):
+            continue
+        name = path.relative_to(folder).as_posix()
+        if path.name.startswith("part-"):
+            rows = pyarrow.parquet.read_table(path, partitioning=None).to_pylist()
+            found.setdefault(str(Path(name).parent), []).extend(rows)
+        else:
+            found[name] = b"" if "manifest" in path.name else path.read_bytes()
+    return found
 
 
-def fail_every_step(name: str, src: Path, folder: Path, *, lasting: bool) -> int:
+def fail_every_step(
+    name: str, src: Path, folder: Path, *, lasting: bool, reads: bool = False
+) -> int:
     """Fail each step of a command in turn; returns how many there are.
 
     After each, the command is run again as a user would, to resume; then its output must be that of
     a run that nothing stopped. What a failed run leaves under the output's name must be that too.
+
+    Args:
+        name: One of `COMMANDS`.
+        src: The transcripts.
+        folder: An empty folder to work in; the transcripts may lie in it.
+        lasting: Whether all steps fail from the n-th on, or it only.
+        reads: Whether the steps are those of reading, or those to the disk.
     """
     command, target = COMMANDS[name]
     whole = folder / "whole"
     whole.mkdir()
     command(src, whole / target, False)
     expected = contents(whole)
+    shutil.rmtree(whole)
     number = 0
     while True:
         number += 1
         place = folder / "place"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        with failing(number, PROBLEMS[number % 2], lasting=lasting) as disk:
+        how = (
+            failing_reads(number, folder, lasting=lasting)
+            if reads
+            else failing(number, PROBLEMS[number % 2], lasting=lasting)
+        )
+        with how as disk:
             try:
                 command(src, place / target, False)
                 ended = True

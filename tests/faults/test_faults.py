@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from affectlib.corpus import label_file
-from tests.faults.run import COMMANDS, fail_every_step, source
+from tests.faults.run import COMMANDS, fail_every_step, source, sources
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """On a disk that fails for good, closing a file fails as well."""
@@ -31,6 +31,25 @@ def test_whatever_step_to_the_disk_fails(
     monkeypatch.setattr(label_file, "_SHARD", 4)
     steps = fail_every_step(name, source(tmp_path, 6), tmp_path, lasting=lasting)
     assert steps >= (4 if name == "convert" else 20)
+
+
+KINDS = ("JSON Lines", "gzip", "Parquet", "ZIP", "folder")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_read_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lasting: bool
+) -> None:
+    monkeypatch.setattr(label_file, "_SHARD", 4)
+    for name in ("label to Parquet", "label to a folder", "convert"):
+        folder = tmp_path / name
+        folder.mkdir()
+        found = sources(folder, 6)
+        assert tuple(found) == KINDS
+        steps = fail_every_step(name, found[kind], folder, lasting=lasting, reads=True)
+        assert steps >= (2 if name == "convert" else 4), name
 
 
 @pytest.mark.parametrize("lasting", [False, True])
