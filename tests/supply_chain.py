@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.traced import ROOT, traced, why_not
 
 PAGE = ROOT / "docs" / "explanation" / "supply-chain.md"
-NOT_FOR_USERS = ("dev", "docs", "train")
+NOT_FOR_USERS = ("dev", "docs")
 """Extras for those who work on affectlib; what they bring is not imported by it."""
 
 IMPORTED_AS = {
