@@ -128,4 +128,4 @@ def test_pair_is_conversations_of_one_split_with_other_labels() -> None:
     assert len(pairs) - len(whole) <= 1
     for pair in whole:
         assert len({row["split"] for row in pair}) == 1
-        assert {row["labels"]["charge"] >= 2 for row in pair} == {True, False}
+        assert len({row["labels"]["charge"] for row in pair}) > 1
