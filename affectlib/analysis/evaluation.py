@@ -22,7 +22,7 @@ from affectlib.analysis._frames import (
 from affectlib.analysis._intervals import NONE
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis.gold import gold_rows
-from affectlib.analysis.prevalence import with_groups
+from affectlib.analysis.prevalence import hidden_among, with_groups
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL, TASK
 
@@ -70,7 +70,8 @@ def evaluate(
             None.
         by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
         confidence: Of the intervals.
-        min_users: Groups with gold labels of fewer users are suppressed; 0 shows all.
+        min_users: Groups with gold labels of fewer users are suppressed, and those that would show
+            them by subtraction; 0 shows all.
 
     Returns:
         A frame: the columns of `by`, ``measure, estimate, low, high, gold`` (how many rows),
@@ -111,9 +112,10 @@ def evaluate(
             stacklevel=2,
         )
     figures: list[dict[str, Any]] = []
+    few = hidden_among(rows.lazy(), names, min_users)
     for values, group in _groups(rows, names):
         users = group["_user"].n_unique()
-        hidden = users < min_users
+        hidden = few[values]
         counts = {"gold": len(group), "emotional": int(group["gold"].sum()), "users": users}
         figures += (
             dict(zip(names, values, strict=True))

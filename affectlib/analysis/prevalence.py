@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from affectlib._values import name_list
-from affectlib.analysis._correction import Apparent, Errors, GoldUnits, Target
+from affectlib.analysis._correction import Apparent, Errors, GoldUnits, Target, drawn_by_row
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
@@ -27,13 +27,12 @@ from affectlib.analysis._intervals import (
     Estimate,
     Spread,
     clustered_mean,
-    effective_size,
     exact_share,
     kish,
     wilson_share,
 )
 from affectlib.analysis._made import known_accuracy
-from affectlib.analysis._privacy import hidden_cells
+from affectlib.analysis._privacy import Cell, hidden_groups
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
 from affectlib.errors import OptionError
@@ -41,9 +40,9 @@ from affectlib.errors import OptionError
 __all__ = ["prevalence"]
 
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
+_COARSER = ("_week", "_month")
 _WIDE = 0.75
 _WANTED = 0.5
-_SPREAD_OUT = 0.6
 _LEAST_USE = 0.1
 _FIGURES: dict[str, pl.DataType] = {
     "method": pl.String(),
@@ -95,12 +94,13 @@ def prevalence(
         measured: What the classifier did elsewhere. If None, what the bundled model says of itself,
             where `labels` say that it made them: from `read_labels` of a Parquet file, or a pyarrow
             table read from one.
-        by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
+        by: Columns to group by; one of ``day``, ``week`` and ``month`` is made from the time.
         target: What the share is of: the ``population`` of all that users like these write, so that
             intervals allow for which users these happen to be; or the ``corpus`` itself.
         confidence: Of the intervals.
         min_users: Groups of fewer users are suppressed, and so is what rests on the gold labels of
-            fewer users, and what would show them by subtraction; 0 shows all.
+            fewer users, and what would show them by subtraction, also together with the figures by
+            another period; 0 shows all.
 
     Returns:
         A frame: the columns of `by`, ``method, estimate, low, high, units, users, gold,
@@ -108,8 +108,8 @@ def prevalence(
 
     Raises:
         InputTypeError: `labels` or `gold` is no frame.
-        OptionError: `by` names no column or one with a name of the result's, `target` is unknown,
-            or `confidence` is not between 0 and 1.
+        OptionError: `by` names no column, one with a name of the result's, or two periods,
+            `target` is unknown, or `confidence` is not between 0 and 1.
         TableError: A column is missing or holds what it cannot; see the message.
 
     Warns:
@@ -137,7 +137,8 @@ def prevalence(
     sample = None if gold is None else gold_rows(source, gold)
     clusters = _by_user(source, names)
     evidence = _evidence(clusters, sample, measured)
-    rows = _rows(clusters, evidence, names, target, confidence, min_users)
+    hidden = _Hidden.of(source, clusters, sample, names, min_users)
+    rows = _rows(clusters, evidence, names, target, confidence, hidden)
     if gold is None and measured is not None:
         _warn_of_shift(measured)
     if sample is not None and not names and not rows[-1]["suppressed"]:
@@ -165,6 +166,52 @@ class Evidence:
     units: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    """What is not shown.
+
+    Attributes:
+        small: Whether a group is of few users, or would show one that is.
+        few: The same of the gold labels of a group; those without any are left out.
+        few_overall: Whether all gold labels are of few users.
+    """
+
+    small: Mapping[Cell, bool]
+    few: Mapping[Cell, bool]
+    few_overall: bool
+
+    @classmethod
+    def of(
+        cls,
+        source: Labels,
+        clusters: pl.DataFrame,
+        sample: pl.DataFrame | None,
+        names: Sequence[str],
+        min_users: int,
+    ) -> _Hidden:
+        """Find out from labels, their users in each group, and gold labels."""
+        by_period = {*_COARSER} & {*source.columns}
+        small = hidden_among(source.rows if by_period else clusters.lazy(), names, min_users)
+        if sample is None:
+            return cls(small, {}, False)
+        few_overall = 0 < sample["_user"].n_unique() < min_users
+        return cls(small, hidden_among(sample.lazy(), names, min_users), few_overall)
+
+
+def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Mapping[Cell, bool]:
+    """Say which groups of rows to suppress.
+
+    Args:
+        rows: Rows with ``_user`` and the columns of `with_groups`.
+        names: The columns to group by.
+        min_users: The fewest users that a figure may be of.
+    """
+    coarser = [name for name in _COARSER if name in rows.collect_schema().names()]
+    periods = [] if not coarser else ["day" if len(coarser) > 1 else "week", *coarser]
+    users = rows.select(*names, *coarser, "_user").unique(maintain_order=True)
+    return hidden_groups(users.collect(engine="streaming"), names, min_users, periods)
+
+
 def _evidence(
     clusters: pl.DataFrame, sample: pl.DataFrame | None, measured: Accuracy | None
 ) -> Evidence:
@@ -185,7 +232,11 @@ def _evidence(
         called=sample["charged"].to_numpy(),
         predicted=sample["_prediction"].to_numpy(),
         weight=sample["weight"].to_numpy(),
-        by_row=_drawn_by_row(clusters, sample),
+        by_row=drawn_by_row(
+            clusters.group_by("_user").agg(pl.col("units").sum())["units"].to_numpy(),
+            sample["_user"].n_unique(),
+            len(sample),
+        ),
     )
     updated = Errors.updated(units_of, Apparent(called / units, units), means, measured)
     return Evidence(sample, given, known, updated, units)
@@ -203,14 +254,6 @@ def label_errors(labels: Any, gold: Any, measured: Accuracy | None) -> Errors | 
         return None if measured is None else Errors.measured(measured)
     source = _in_memory(with_prediction(user_keys(labels_table(labels).labelled())), [])
     return _evidence(_by_user(source, []), gold_rows(source, gold), measured).updated
-
-
-def _drawn_by_row(clusters: pl.DataFrame, sample: pl.DataFrame) -> bool:
-    """Tell whether gold labels are of about as many users as rows drawn one by one would be."""
-    shares = clusters.group_by("_user").agg(pl.col("units").sum())["units"].to_numpy()
-    shares = shares / shares.sum()
-    expected = (1 - (1 - shares) ** len(sample)).sum()
-    return bool(sample["_user"].n_unique() >= _SPREAD_OUT * expected)
 
 
 def _by_user(source: Labels, names: Sequence[str]) -> pl.DataFrame:
@@ -235,34 +278,25 @@ def _rows(
     names: Sequence[str],
     target: Target,
     confidence: float,
-    min_users: int,
+    hidden: _Hidden,
 ) -> list[dict[str, Any]]:
     """Return the figures of each group by each method."""
-    groups = [*_groups(clusters, names)]
-    cells = [values for values, _ in groups]
-    small = hidden_cells(cells, [group["_user"].to_numpy() for _, group in groups], min_users)
-    samples = [_of_group(evidence.sample, names, values) for values in cells]
-    few = hidden_cells(
-        cells,
-        [np.array([]) if own is None else own["_user"].unique().to_numpy() for own in samples],
-        min_users,
-    )
-    few_overall = evidence.sample is not None and _of_few(evidence.sample, min_users)
     rows = []
-    for place, (values, group) in enumerate(groups):
-        own = samples[place]
-        without = {"naive": False, "rogan_gladen": False, "gold": few[place], "ppi": few_overall}
+    for values, group in _groups(clusters, names):
+        own = _of_group(evidence.sample, names, values)
+        small, few = hidden.small[values], hidden.few.get(values, False)
+        without = {"naive": False, "rogan_gladen": False, "gold": few, "ppi": hidden.few_overall}
         for method, estimate in _estimates(group, own, evidence, target, not names, confidence):
-            hidden = small[place] or without[method]
+            suppressed = small or without[method]
             rows.append(
                 dict(zip(names, values, strict=True))
                 | {"method": method}
-                | asdict(NONE if hidden else estimate)
+                | asdict(NONE if suppressed else estimate)
                 | {
-                    "units": None if hidden else int(group["units"].sum()),
-                    "users": None if hidden else len(group),
-                    "gold": None if small[place] or few[place] or own is None else len(own),
-                    "suppressed": hidden,
+                    "units": None if suppressed else int(group["units"].sum()),
+                    "users": None if suppressed else len(group),
+                    "gold": None if small or few or own is None else len(own),
+                    "suppressed": suppressed,
                 }
             )
     return rows
@@ -278,13 +312,15 @@ def _estimates(
 ) -> Iterator[tuple[str, Estimate]]:
     """Yield the methods that are possible for a group, and what they find."""
     counts = group["units"].to_numpy().astype(float)
-    share, spread = clustered_mean(group["called"].to_numpy(), counts)
-    users = kish(counts) if len(counts) > 1 else 1.0
-    called = Apparent(share, counts.sum())
+    hits = group["called"].to_numpy()
     if target == "population":
-        called = Apparent(share, counts.sum(), effective_size(share, spread, users, confidence))
+        share, spread = clustered_mean(hits, counts)
+        called = Apparent.of_users(hits, counts, confidence)
+        users = kish(counts) if len(counts) > 1 else 1.0
         yield "naive", wilson_share(share, spread, users, confidence)
     else:
+        share = float(hits.sum() / counts.sum())
+        called = Apparent(share, counts.sum())
         yield "naive", Estimate(share, share, share)
     if evidence.known:
         found = NONE if evidence.measured is None else evidence.measured.share(called, confidence)
@@ -327,11 +363,18 @@ def _warn_of_little(row: dict[str, Any], sample: pl.DataFrame, units: int) -> No
 def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
     """Check the columns of a ``by=``, and make those of a period from the time.
 
+    A day or week comes with columns of the coarser periods, which `hidden_among` needs.
+
     Raises:
-        OptionError: One is not there, or has a name that `prevalence` gives to something else.
+        OptionError: One is not there, or has a name that `prevalence` gives to something else, or
+            there are two periods.
         TableError: A period is asked for and no row has a time.
     """
     rows = labels.rows
+    made = [name for name in names if name in PERIODS and name not in labels.columns]
+    if len(made) > 1:
+        raise OptionError(f"by: {' and '.join(made)} cannot be together; name one period")
+    kinds = rows.collect_schema()
     for name in names:
         if name in _TAKEN:
             raise OptionError(
@@ -339,6 +382,10 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
                 f"of {labels.name}"
             )
         if name in labels.columns:
+            if kinds[name].is_nested():
+                raise TableError(f"{labels.name}, {name}: expected single values, got lists")
+            if kinds[name].is_float():
+                rows = rows.with_columns(pl.col(name).fill_nan(None))
             continue
         if name not in PERIODS or labels.time not in labels.columns:
             raise OptionError(
@@ -347,7 +394,11 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
             )
         if not rows.select(pl.col(labels.time).count()).collect().item():
             raise TableError(f"{labels.name}, {labels.time}: no row has a time to make {name} from")
-        rows = rows.with_columns(pl.col(labels.time).dt.truncate(PERIODS[name]).alias(name))
+        length = [*PERIODS].index(name)
+        rows = rows.with_columns(
+            pl.col(labels.time).dt.truncate(PERIODS[period]).alias(column)
+            for period, column in zip([*PERIODS][length:], [name, *_COARSER[length:]], strict=True)
+        )
     return labels.having(rows)
 
 
@@ -361,7 +412,7 @@ def with_prediction(labels: Labels) -> Labels:
 
 def _in_memory(labels: Labels, names: Sequence[str]) -> Labels:
     """Read once what is used with gold labels; a lazy frame may give other places to its rows."""
-    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *names)
+    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *_COARSER, *names)
     columns = [name for name in labels.columns if name in wanted]
     return labels.having(labels.rows.select(columns).collect().lazy())
 
@@ -386,11 +437,6 @@ def _of_group(
             *(pl.col(name).eq_missing(value) for name, value in zip(names, values, strict=True)),
         )
     )
-
-
-def _of_few(sample: pl.DataFrame, min_users: int) -> bool:
-    """Tell whether there are gold labels, and fewer users than these stand behind them."""
-    return 0 < sample["_user"].n_unique() < min_users
 
 
 def gold_share(sample: pl.DataFrame, confidence: float) -> Estimate:
