@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, Self, cast
 
 import numpy as np
@@ -32,6 +33,7 @@ _NUMBERS = (
     *CUES,
 )
 _CUE_THRESHOLD = 0.5
+_LARGEST = 1e100
 _MERGED = "conversations cannot be told apart"
 _REMEDY = (
     "label the files in one go, number record through all of them, or give each conversation its "
@@ -418,15 +420,25 @@ def numbers(values: pl.Series) -> NDArray[np.float64]:
 
 
 def require_numbers(source: Table, names: Iterable[str]) -> None:
-    """Refuse columns of something else than numbers, or of infinite ones.
+    """Refuse columns of something else than numbers, or of infinite or very large ones.
 
     Raises:
         TableError: There is one; if it is text, the error names the first row without a number.
     """
+    names = [*dict.fromkeys(names)]
     kinds = source.rows.collect_schema()
+    floats = [name for name in names if kinds[name].is_float()]
+    sizes = pl.col(floats).fill_nan(None).abs().max()
+    largest = source.rows.select(sizes).collect(engine="streaming") if floats else pl.DataFrame()
     for name in names:
-        if kinds[name].is_float() and source.collect(name)[name].is_infinite().any():
+        size = largest[name].item() if name in floats else None
+        if size == inf:
             raise TableError(f"{source.name}, {name}: there are infinite values; leave them empty")
+        if size is not None and size > _LARGEST:
+            raise TableError(
+                f"{source.name}, {name}: there are values beyond {_LARGEST:.0e}, whose squares are "
+                "too large to compute with; give them in another unit, or leave them empty"
+            )
         if kinds[name].is_numeric() or kinds[name] == pl.Boolean:
             continue
         place = ""

@@ -51,9 +51,9 @@ def associate(
 
     Coefficients say how the outcome differs between users who differ in a predictor and are alike
     in the others. They are associations: nothing here shows that one changes the other. Errors
-    are heteroscedasticity-consistent (HC3; MacKinnon and White 1985), or clustered, with a
-    correction for few clusters (CR2 with Satterthwaite's degrees of freedom; Bell and McCaffrey
-    2002).
+    are heteroscedasticity-consistent (HC3; MacKinnon and White 1985), with fewer degrees of freedom
+    where few users carry a coefficient, or clustered, with a correction for few clusters (CR2 with
+    Satterthwaite's degrees of freedom; Bell and McCaffrey 2002).
 
     Args:
         users: A frame with one row a user: `affectlib.analysis.users` joined with survey scores.
@@ -96,14 +96,15 @@ def associate(
     terms = [*predictors, *controls]
     columns = [outcome, *terms, *([clusters] if clusters else [])]
     _check(source, columns, predictors, [*deciles, *splines], confidence)
-    require_numbers(source, [outcome, *splines])
-    rows = _complete(source, columns, min_users)
+    kinds = source.rows.collect_schema()
+    require_numbers(source, [outcome, *splines, *(n for n in terms if kinds[n].is_numeric())])
+    rows = complete(source, columns, min_users)
     design = [
         part
         for name in terms
-        for part in _terms(rows, name, source.name, name in deciles, name in splines, min_users)
+        for part in terms_of(rows, name, source.name, name in deciles, name in splines, min_users)
     ]
-    fit = _fitted(numbers(rows[outcome]), design, None if clusters is None else rows[clusters])
+    fit = fitted(numbers(rows[outcome]), design, None if clusters is None else rows[clusters])
     low, high = fit.interval(confidence)
     common = {"users": len(rows), "r_squared": fit.explained, "suppressed": False}
     found: list[dict[str, Any]] = []
@@ -150,7 +151,7 @@ def _check(
 
 
 @dataclass(frozen=True, slots=True)
-class _Term:
+class Term:
     """A column of the design.
 
     Attributes:
@@ -165,7 +166,7 @@ class _Term:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
+class Fit:
     """A regression; the intercept comes first.
 
     Attributes:
@@ -205,7 +206,7 @@ class _Fit:
         return float(stats.f.sf(ratio, len(places), self.freedom[list(places)].min()))
 
 
-def _fitted(outcome: _Floats, design: Sequence[_Term], clusters: pl.Series | None) -> _Fit:
+def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None) -> Fit:
     """Fit by least squares.
 
     Raises:
@@ -214,6 +215,10 @@ def _fitted(outcome: _Floats, design: Sequence[_Term], clusters: pl.Series | Non
     with requires_extra("analysis"):
         import statsmodels.api as sm
     x = np.column_stack([np.ones(len(outcome)), *(part.values for part in design)])
+    # Columns of one size, so that no unit of measurement spoils the numerics.
+    scale = np.abs(x).max(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    x = x / scale
     if np.linalg.matrix_rank(x) < x.shape[1]:
         raise TableError(
             "users: a predictor or control says what the others say already; leave one out"
@@ -222,7 +227,11 @@ def _fitted(outcome: _Floats, design: Sequence[_Term], clusters: pl.Series | Non
         raise TableError(f"users: {len(outcome)} users are too few for {len(design)} terms")
     fit = sm.OLS(outcome, x).fit(cov_type="HC3", use_t=True)
     covariance = np.asarray(fit.cov_params())
-    freedom = np.full(x.shape[1], float(fit.df_resid))
+    # Where few users carry a coefficient, its error is known from few: as many as weights would be
+    # worth that are their shares in its variance.
+    carried = np.linalg.pinv(x) ** 2
+    worth = carried.sum(axis=1) ** 2 / (carried**2).sum(axis=1)
+    freedom = np.minimum(float(fit.df_resid), worth)
     if clusters is not None:
         codes = clusters.rank("dense").to_numpy()
         if len(np.unique(codes)) < _FEWEST_CLUSTERS:
@@ -231,8 +240,12 @@ def _fitted(outcome: _Floats, design: Sequence[_Term], clusters: pl.Series | Non
                 f"far errors go together; at least {_FEWEST_CLUSTERS} are needed"
             )
         covariance, freedom = _of_clusters(x, np.asarray(fit.resid), codes)
-    return _Fit(
-        np.asarray(fit.params), covariance, freedom, float(fit.rsquared), float(outcome.std())
+    return Fit(
+        np.asarray(fit.params) / scale,
+        covariance / np.outer(scale, scale),
+        freedom,
+        float(fit.rsquared),
+        float(outcome.std()),
     )
 
 
@@ -268,20 +281,20 @@ def _of_clusters(x: _Floats, residuals: _Floats, codes: NDArray[Any]) -> tuple[_
     return covariance, freedom
 
 
-def _terms(
+def terms_of(
     rows: pl.DataFrame, name: str, frame: str, in_deciles: bool, spline: bool, min_users: int
-) -> Iterator[_Term]:
+) -> Iterator[Term]:
     """Yield what a column adds to the design."""
     kind = rows[name].dtype
     if in_deciles:
         tenths = rows.select(decile(pl.col(name)))[name].to_numpy()
         present = sorted({*tenths.tolist()})
         for tenth in present[1:]:
-            yield _Term(name, f"{name}: decile {tenth:.0f}", (tenths == tenth).astype(float))
+            yield Term(name, f"{name}: decile {tenth:.0f}", (tenths == tenth).astype(float))
     elif spline:
         yield from _spline(name, numbers(rows[name]))
     elif kind.is_numeric():
-        yield _Term(name, name, numbers(rows[name]))
+        yield Term(name, name, numbers(rows[name]))
     else:
         texts = rows[name].cast(pl.String)
         sizes = texts.value_counts().sort(["count", name], descending=[True, False])
@@ -293,16 +306,16 @@ def _terms(
                     f"{frame}, {name}: a group of fewer than {min_users} users cannot be shown "
                     "(min_users); merge it with another"
                 )
-            yield _Term(name, f"{name}: {value}", (texts == value).cast(pl.Float64).to_numpy())
+            yield Term(name, f"{name}: {value}", (texts == value).cast(pl.Float64).to_numpy())
 
 
-def _spline(name: str, values: _Floats) -> Iterator[_Term]:
+def _spline(name: str, values: _Floats) -> Iterator[Term]:
     """Yield a restricted cubic spline: linear beyond the outer knots."""
     knots = np.quantile(values, _KNOTS)
     if len(np.unique(knots)) < len(knots):
         raise TableError(f"users, {name}: too many equal values for a spline; use deciles")
     last, before = knots[-1], knots[-2]
-    yield _Term(name, f"{name}: spline 1", values)
+    yield Term(name, f"{name}: spline 1", values)
 
     def cube(knot: float) -> _Floats:
         return np.maximum(values - knot, 0.0) ** 3
@@ -313,10 +326,10 @@ def _spline(name: str, values: _Floats) -> Iterator[_Term]:
             - cube(before) * (last - knot) / (last - before)
             + cube(last) * (before - knot) / (last - before)
         )
-        yield _Term(name, f"{name}: spline {place}", curve / (last - knots[0]) ** 2)
+        yield Term(name, f"{name}: spline {place}", curve / (last - knots[0]) ** 2)
 
 
-def _complete(source: Table, columns: Sequence[str], min_users: int) -> pl.DataFrame:
+def complete(source: Table, columns: Sequence[str], min_users: int) -> pl.DataFrame:
     rows = source.collect(*columns)
     kept = rows.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None)).drop_nulls()
     if len(kept) < max(min_users, 3):

@@ -108,7 +108,7 @@ def compare(
                 | (
                     dict.fromkeys(("mean", "reference_mean", *_COMPARED))
                     if hidden
-                    else _difference(other, base, confidence)
+                    else difference(other, base, confidence)
                 )
                 | {
                     "users": None if group in small else len(other),
@@ -128,7 +128,7 @@ def _places(values: Mapping[str, NDArray[np.float64]]) -> list[tuple[int, str]]:
     return [*zip([0, *ends[:-1]], values, strict=True)]
 
 
-def _difference(
+def difference(
     values: NDArray[np.float64], base: NDArray[np.float64], confidence: float
 ) -> dict[str, float | None]:
     count, base_count = len(values), len(base)

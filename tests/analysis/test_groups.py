@@ -121,7 +121,10 @@ def test_errors_are_robust_to_uneven_spread():
     lever = np.einsum("ij,jk,ik->i", design, inverse, design)
     scaled = ((frame["y"].to_numpy() - design @ fitted) / (1 - lever)) ** 2
     error = np.sqrt((inverse @ (design.T * scaled) @ design @ inverse)[1, 1])
-    width = 2 * stats.t.ppf(0.975, 1998) * error
+    carried = (inverse @ design.T)[1] ** 2
+    freedom = carried.sum() ** 2 / (carried**2).sum()
+    assert 100 < freedom < 1998
+    width = 2 * stats.t.ppf(0.975, freedom) * error
     assert found["high"] - found["low"] == pytest.approx(width)
 
 
@@ -272,3 +275,17 @@ def test_surveys_join_users_by_id():
         join_users(usage, pl.DataFrame({"user_id": ["x"], "score": [1]}))
     with pytest.raises(TableError, match="'messages' is there already"):
         join_users(usage, usage)
+
+
+@pytest.mark.parametrize("column", ["dependence", "loneliness_start"])
+def test_numbers_too_large_to_square_are_refused(column: str) -> None:
+    huge = JOINED.with_columns(pl.col(column) * 1e300)
+    message = rf"users, {column}: there are values beyond 1e\+100, .* give them in another unit"
+    with pytest.raises(TableError, match=message):
+        associate(huge, outcome="dependence", predictors=["loneliness_start"])
+    large = JOINED.with_columns(pl.col(column) * 1e90)
+    found = associate(large, outcome="dependence", predictors=["loneliness_start"])
+    usual = associate(JOINED, outcome="dependence", predictors=["loneliness_start"])
+    assert found["p"].to_list() == pytest.approx(usual["p"].to_list())
+    with pytest.raises(TableError, match="values beyond"):
+        compare(huge, "modality", outcomes=[column])
