@@ -16,7 +16,9 @@ their distribution; a figure is computed for every draw, and its interval is wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import inf
 from typing import Literal, TypeAlias
 
@@ -24,20 +26,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from affectlib.analysis._intervals import Estimate, Floats, kish
+from affectlib.analysis._intervals import (
+    Estimate,
+    Floats,
+    clustered_mean,
+    effective_size,
+    kish,
+)
 from affectlib.analysis.accuracy import Accuracy
 
-__all__ = ["Apparent", "Errors", "GoldUnits", "Target"]
+__all__ = ["Apparent", "Errors", "GoldUnits", "Target", "drawn_by_row"]
 
 Target: TypeAlias = Literal["corpus", "population"]
 """What a figure is of: these transcripts, or all that users like these would write."""
 
 _DRAWS = 4000
+_KNOTS = 201
 _GRID = 80
 _PRIOR_COUNTS = 0.5
 _NEUTRAL = 1 / 3
 _TRUSTED_EVENTS = 3
 _LEAST_POWER = 0.05
+_SPREAD_OUT = 0.6
+_NEARLY_ALL = 1 - 1e-6
 _TINY = 1e-12
 
 
@@ -55,6 +66,19 @@ class Apparent:
     share: float
     units: float
     size: float = inf
+
+    @classmethod
+    def of_users(cls, called: Floats, units: Floats, confidence: float) -> Apparent:
+        """Return that of a population, from what each of its users in the corpus has.
+
+        Args:
+            called: How many units of each user are called emotional, shape ``[users]``.
+            units: How many there are, shape ``[users]``.
+            confidence: Of the interval that it is for.
+        """
+        share, spread = clustered_mean(called, units)
+        otherwise = kish(units) if len(units) > 1 else 1.0
+        return cls(share, units.sum(), effective_size(share, spread, otherwise, confidence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +222,14 @@ class Errors:
             called: The share of labels.
             seed: Another one for each of several shares that chance has separated.
         """
+        return np.clip(self._uncut(called, seed), 0.0, 1.0)
+
+    def _uncut(self, called: Apparent, seed: int) -> Floats:
+        """Return draws of the true share, below 0 where fewer are called so than errors explain."""
         size = self._size(called)
         chance = np.random.default_rng(seed + 1)
         labels = _beta_draws(called.share * size, (1 - called.share) * size, 0.5, chance)
-        return np.clip((labels + self.specificity - 1) / self.power, 0.0, 1.0)
+        return np.asarray((labels + self.specificity - 1) / self.power)
 
     def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
         """Return the true share behind a share of labels.
@@ -230,14 +258,22 @@ class Errors:
             error: Its standard error.
             confidence: Of the interval.
         """
-        places = stats.norm.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS)
-        noise = np.random.default_rng(2).permutation(places) * error
+        noise = np.random.default_rng(2).permutation(_normal_places()) * error
         draws = (estimate + noise) / self.power
         return Estimate(
             float(estimate / max(sum(self.rates) - 1, _LEAST_POWER)), *_ends(draws, confidence)
         )
 
-    def calibrated(self, rates: Floats, units: Floats) -> Floats:
+    def spread_out(self, count: int) -> Iterator[tuple[float, float]]:
+        """Yield sensitivities and specificities that span what they may be, the weakest first."""
+        order = np.argsort(self.sensitivity + self.specificity)
+        places = ((np.arange(count) + 0.5) / count * len(order)).astype(int)
+        for place in order[places]:
+            yield float(self.sensitivity[place]), float(self.specificity[place])
+
+    def calibrated(
+        self, rates: Floats, units: Floats, at: tuple[float, float] | None = None
+    ) -> tuple[Floats, float]:
         """Return the true rates of users, as far as they can be told from label error.
 
         By regression calibration (Carroll et al., Measurement Error in Nonlinear Models, 2006,
@@ -247,18 +283,52 @@ class Errors:
             rates: The share of each user's units that is called emotional, shape ``[users]``; NaN
                 where there are no units.
             units: How many units each user has, shape ``[users]``.
+            at: Sensitivity and specificity, the likeliest ones if None.
+
+        Returns:
+            The rates, and which part of the variance of the given ones is not label error.
         """
         known = np.isfinite(rates) & (units > 0)
-        found, spared = self.rates
+        found, spared = self.rates if at is None else at
         power = max(found + spared - 1, _LEAST_POWER)
         called = (rates[known] @ units[known]) / units[known].sum()
         true = float(np.clip((called + spared - 1) / power, 0, 1))
         by_error = true * found * (1 - found) + (1 - true) * spared * (1 - spared)
         error = by_error / np.where(known, units, np.nan)
-        between = max(float(np.var(rates[known], ddof=1)) - float(error[known].mean()), 0.0)
+        varies = float(np.var(rates[known], ddof=1))
+        between = max(varies - float(error[known].mean()), 0.0)
         middle = rates[known].mean()
         near = middle + between / np.maximum(between + error, _TINY) * (rates - middle)
-        return np.asarray((near + spared - 1) / power)
+        return np.asarray((near + spared - 1) / power), between / max(varies, _TINY)
+
+    def later(
+        self, whole: Apparent, first: Apparent, of_first: Errors, confidence: float
+    ) -> Estimate:
+        """Return how often what is not emotional at first becomes so.
+
+        Where a conversation is emotional if one of its messages is, that share is the emotional
+        conversations without those of an emotional first message, among those that begin with
+        another one. The errors with conversations and with messages are known apart from each
+        other, and so each share is corrected by its own.
+
+        Args:
+            whole: The share of conversations that is called emotional.
+            first: The share of them whose first message is.
+            of_first: What is known of the errors with messages.
+            confidence: Of the interval.
+        """
+        all_of = self._uncut(whole, 0)
+        # What is known of the two kinds of errors comes in the same order.
+        at_first = np.random.default_rng(3).permutation(of_first._uncut(first, 1))
+        at_first = np.minimum(at_first, _NEARLY_ALL)
+        draws = np.clip((all_of - at_first) / (1 - at_first), 0.0, 1.0)
+        low, high = _ends(draws, confidence)
+        middle, begun = (
+            errors.share(called, confidence).estimate
+            for errors, called in ((self, whole), (of_first, first))
+        )
+        later = (middle - begun) / (1 - min(begun, _NEARLY_ALL))
+        return Estimate(float(np.clip(later, low, high)), low, high)
 
     def _size(self, called: Apparent) -> float:
         """Return how many independent labels say as much of the rate at which labels are given.
@@ -280,10 +350,29 @@ class Errors:
         return float(np.clip(inner / between, called.size, called.units))
 
 
+def drawn_by_row(units: Floats, users: int, rows: int) -> bool:
+    """Tell whether gold labels are of about as many users as rows drawn one by one would be.
+
+    Args:
+        units: How many rows each user has, shape ``[users]``.
+        users: Of how many the gold labels are.
+        rows: How many gold labels there are.
+    """
+    expected = (1 - (1 - units / units.sum()) ** rows).sum()
+    return bool(users >= _SPREAD_OUT * expected)
+
+
 def _beta_draws(hits: float, rest: float, more: float, chance: np.random.Generator) -> Floats:
-    """Return the quantiles of a beta distribution in random order."""
-    places = (np.arange(_DRAWS) + 0.5) / _DRAWS
-    return chance.permutation(stats.beta.ppf(places, hits + more, rest + more))
+    """Return the quantiles of a beta distribution in random order, by interpolation."""
+    places = _normal_places()
+    knots = np.linspace(places[0], places[-1], _KNOTS)
+    values = stats.beta.ppf(stats.norm.cdf(knots), hits + more, rest + more)
+    return chance.permutation(np.interp(places, knots, values))
+
+
+@cache
+def _normal_places() -> Floats:
+    return np.asarray(stats.norm.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS))
 
 
 def _log_times(count: float, share: Floats) -> Floats:

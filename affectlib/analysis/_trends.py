@@ -9,7 +9,7 @@ from scipy import stats
 
 from affectlib.analysis._intervals import kish
 
-__all__ = ["share_change", "user_trends"]
+__all__ = ["share_change", "slope_of_sums", "user_trends"]
 
 _FEWEST_WEEKS = 4
 _WEEK_SECONDS = 604_800
@@ -118,25 +118,47 @@ def share_change(rows: pl.DataFrame) -> tuple[float, float]:
         rows: A row each, with ``_user``, ``place`` (in time, from 0 to 1) and ``charged``.
     """
     place, charged = pl.col("place"), pl.col("charged").cast(pl.Float64)
-    count, middle, mean, spread, joint = rows.select(
-        pl.len(),
-        place.mean(),
-        charged.mean().alias("mean"),
-        ((place - place.mean()) ** 2).sum().alias("spread"),
-        ((place - place.mean()) * charged).sum().alias("joint"),
-    ).row(0)
-    if not count or not spread:
-        return np.nan, np.nan
-    slope = joint / spread
-    away = pl.col("place") - middle
-    by_user = rows.group_by("_user").agg(
-        (away * (charged - mean - slope * away)).sum().alias("added"),
-        (away**2).sum().alias("own"),
+    sums = (
+        rows.group_by("_user")
+        .agg(
+            pl.len().cast(pl.Float64),
+            place.sum(),
+            (place**2).sum().alias("square"),
+            charged.sum(),
+            (place * charged).sum().alias("product"),
+        )
+        .sort("_user")
     )
-    own = by_user["own"].to_numpy() / spread
+    names = ("len", "place", "square", "charged", "product")
+    return slope_of_sums(*(sums[name].to_numpy() for name in names))
+
+
+def slope_of_sums(
+    count: _Floats, place: _Floats, square: _Floats, charged: _Floats, product: _Floats
+) -> tuple[float, float]:
+    """Return what `share_change` does, from the sums over each user's rows.
+
+    Args:
+        count: How many rows, shape ``[users]``.
+        place: Sum of their places.
+        square: Sum of the squares of these.
+        charged: How many rows are labelled charged.
+        product: Sum of the places of those.
+    """
+    total = count.sum()
+    if not total:
+        return np.nan, np.nan
+    middle, mean = place.sum() / total, charged.sum() / total
+    away = square - 2 * middle * place + middle**2 * count
+    spread = away.sum()
+    if spread <= 0:
+        return np.nan, np.nan
+    slope = float((product.sum() - middle * charged.sum()) / spread)
+    own = away / spread
     if len(own) < 3 or (own >= 1).any():
-        return float(slope), np.nan
-    variance = float((((by_user["added"].to_numpy() / spread) / (1 - own)) ** 2).sum())
+        return slope, np.nan
+    added = product - middle * charged - mean * (place - middle * count) - slope * away
+    variance = float(((added / spread / (1 - own)) ** 2).sum())
     freedom = kish(own) - 1
     widened = stats.t.ppf(0.975, max(freedom, 1.0)) / stats.norm.ppf(0.975)
-    return float(slope), float(np.sqrt(variance) * widened)
+    return slope, float(np.sqrt(variance) * widened)

@@ -72,7 +72,7 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
     if not ((probability >= 0) & (probability <= 1)).all():
         raise TableError(f"{source.name}, probability: every one must be between 0 and 1")
     chance = np.random.default_rng(seed)
-    drawn, weight = _draw(chance, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
+    drawn, weight = drawn_rows(chance, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
     return source.restore(
         rows[drawn]
         .select(keys)
@@ -81,7 +81,7 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
     )
 
 
-def _draw(
+def drawn_rows(
     chance: np.random.Generator, probability: NDArray[np.float64], n: int, strata: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the positions drawn and their weights."""

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import Accuracy, associate, join_users, simulate, users
+from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._correction import Apparent, Errors, GoldUnits
 
 EXACT = Accuracy(8_000_000, 2_000_000, 98_000_000, 2_000_000)
@@ -77,7 +78,7 @@ def test_a_coefficient_of_calibrated_rates_is_not_drawn_towards_0() -> None:
         people = simulate(400, seed=seed, prevalence=0.3)
         joined = join_users(users(people.messages), people.participants.drop("growing"))
         rates, turns = (joined[name].cast(pl.Float64).to_numpy() for name in ("turn_rate", "turns"))
-        ways = {"calibrated": known().calibrated(rates, turns), "stretched": rates / 0.78}
+        ways = {"calibrated": known().calibrated(rates, turns)[0], "stretched": rates / 0.78}
         for name, values in ways.items():
             row = associate(
                 joined.with_columns(pl.Series("rate", values)),
@@ -88,3 +89,39 @@ def test_a_coefficient_of_calibrated_rates_is_not_drawn_towards_0() -> None:
             found[name].append(row["estimate"])
     assert np.mean(found["stretched"]) < 0.47
     assert np.mean(found["calibrated"]) == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_interval_of_a_coefficient_allows_for_what_is_not_known_of_errors() -> None:
+    people = simulate(300, seed=1, prevalence=0.3)
+    joined = join_users(users(people.messages), people.participants.drop("growing"))
+    widths, middles = {}, {}
+    for name, accuracy in {"exact": EXACT, "rough": Accuracy(8, 2, 98, 2)}.items():
+        errors = Errors.measured(accuracy)
+        rows, corrected = associate_rates(
+            joined, errors, outcome="loneliness_end", predictors=["usage_decile"]
+        )
+        assert corrected
+        row = next(row for row in rows if row["term"] == CHARGED_RATE)
+        widths[name], middles[name] = row["high"] - row["low"], row["estimate"]
+        assert row["low"] < row["estimate"] < row["high"]
+    assert middles["rough"] == pytest.approx(middles["exact"])
+    assert widths["rough"] > 1.02 * widths["exact"]
+
+
+def test_rates_that_are_mostly_label_error_are_not_calibrated() -> None:
+    people = simulate(200, seed=1, prevalence=0.003)
+    joined = join_users(users(people.messages), people.participants.drop("growing"))
+    options = {"outcome": "loneliness_end", "predictors": ["usage_decile"]}
+    rows, corrected = associate_rates(joined, known(), **options)
+    assert not corrected
+    assert rows == associate_rates(joined, None, **options)[0]
+
+
+def test_what_becomes_emotional_is_what_is_so_less_what_began_so() -> None:
+    whole, first = 0.2, 0.05
+    labelled = [Apparent(true * 0.8 + (1 - true) * 0.02, 1e9) for true in (whole, first)]
+    found = known().later(labelled[0], labelled[1], known(), 0.95)
+    assert found.estimate == pytest.approx((whole - first) / (1 - first), abs=1e-3)
+    assert found.low <= found.estimate <= found.high
+    nothing = known().later(labelled[1], labelled[0], known(), 0.95)
+    assert nothing.low == nothing.estimate == 0

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarn
 
 HOSTILE = "</blockquote><script>document.title = 'broken'</script><img src=https://example.com/x>"
 SHOWN = ("question", "short", "overall", "time", "group-0", "users", "deciles", "outcome-0")
-SHOWN += ("within", "cues", "calibration", "data", "methods", "limits")
+SHOWN += ("within", "cues", "quality", "data", "methods", "limits")
 
 
 @cache
@@ -166,7 +166,7 @@ def test_counts_of_few_users_are_hidden_everywhere(lang):
     for name in names:
         assert data[words(f"data.{name}", units=words("units.conversation"))] == [words("hidden")]
     assert data[words("data.failed")] == ["0"]
-    for bars in cells(page, "calibration").values():
+    for bars in cells(page, "quality").values():
         assert bars[-1] in ("–", words("head.hand"))
     shown = cells(page, "cues")
     assert shown[words.maybe("cue.in_crisis", "In crisis")][0] == words("fewer", users=10)
@@ -191,7 +191,7 @@ def test_hand_labels_of_one_user_are_hidden():
     mine = labels.filter(user_id=one).select("record")
     page = report_page(labels, gold=population().gold_conversations.join(mine, on="record"))
     assert cells(page, "overall")["Hand labels only"] == ["not shown", "–", "–"]
-    assert cells(page, "calibration")["0% to 10%"] == ["not shown", "–", "–"]
+    assert cells(page, "quality")["0% to 10%"] == ["not shown", "–", "–"]
     assert cells(page, "data")[Words("en")("data.gold")] == ["not shown"]
 
 
@@ -252,7 +252,7 @@ def test_names_of_groups_are_no_formulas():
 
 def test_what_cannot_be_said_is_said():
     page = text_of(bare())
-    for name in ("time", "within", "calibration", "people"):
+    for name in ("time", "within", "quality", "people"):
         assert Words("en")(f"missing.{name}") in page
     assert Words("en")("overall.naive_only") in page
     assert Words("en")("short.none") in page

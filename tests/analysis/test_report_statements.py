@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -82,6 +83,57 @@ def test_statements_agree_with_the_data_block_and_with_the_tables(lang: str) -> 
                     if row[0] == shown[0] and row[1] == shown[1]
                 )
                 assert row
+
+
+NUMBER = re.compile(r"[−-]?\d[\d\u202f,.]*\d|\d")
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_every_number_of_a_statement_is_one_of_its_figures(lang: str) -> None:
+    words, data = Words(lang), block(corrected(lang))
+    assert len(data["summary"]) == 4
+    for found in data["summary"]:
+        known = {"95", "10"} if found["section"] != "time" else {"95"}
+        for figure in found["figures"]:
+            for end in ("estimate", "low", "high"):
+                value = figure[end]
+                texts = (words.percent(value), words.points(value), words.number(value, 3))
+                known |= {NUMBER.findall(text)[0] for text in texts}
+        text = re.sub(r"« .*? »|“.*?”", "", found["text"])
+        if found["section"] == "time":
+            text = re.sub(r"\d+ \w+ \d{4}", "", text)
+        assert [number for number in NUMBER.findall(text) if number not in known] == [], text
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_what_a_section_says_is_what_the_summary_says(lang: str) -> None:
+    page = corrected(lang)
+    for found in block(page)["summary"]:
+        part = page.split(f'<section id="{found["section"]}"')[1].split("</section>")[0]
+        inside = text_of(part)
+        text = text_of(found["text"])
+        if found["section"] == "overall":
+            (figure,) = found["figures"]
+            assert Words(lang).share(figure) in part
+        else:
+            assert text in inside.replace("&#34;", '"'), text
+
+
+def test_a_correction_that_goes_up_is_said_to() -> None:
+    people, words = simulate(300, seed=2, prevalence=0.5), Words("en")
+    page = report_page(people.conversations, measured=Accuracy(600, 400, 980, 20))
+    share, naive = (
+        next(f for f in block(page)["figures"] if f["section"] == "overall" and f["method"] == m)
+        for m in ("rogan_gladen", "labelled")
+    )
+    assert share["estimate"] > naive["estimate"]
+    said = words(
+        "overall.corrected_up",
+        naive=words.share(naive),
+        best=words.share(share),
+        units=words("units.conversation"),
+    )
+    assert said in text_of(page)
 
 
 @pytest.mark.parametrize("page", [full, bare])

@@ -30,7 +30,7 @@ from affectlib.analysis._made import known_accuracy, known_thresholds, model_nam
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.prevalence import PERIODS, label_errors
-from affectlib.analysis.report import _people, _share, _talk
+from affectlib.analysis.report import _people, _quality, _share, _talk
 from affectlib.analysis.report._document import Report
 from affectlib.analysis.report._study import Grid, Known, Row, Study
 from affectlib.analysis.report._words import Words
@@ -136,7 +136,7 @@ def report(
         *_people.associated(study),
         _talk.within(study),
         _talk.cues(study),
-        _share.calibrated(study),
+        _quality.quality(study),
     ]
     sections = [section for section in found if section is not None]
     facts = _data(labels, study, best)
@@ -361,7 +361,7 @@ def _data(labels: Any, study: Study, best: Row) -> Grid:
 
 def _missing(study: Study, there: set[str]) -> list[str]:
     """Say which parts the report lacks, and why."""
-    names = ["time", "within", "calibration"]
+    names = ["time", "within", "quality"]
     if study.people is None:
         names.append("people")
     return [study.words(f"missing.{name}") for name in names if name not in there]

@@ -133,7 +133,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "trend.flat": "No clear change",
         "trend.falling": "Falling",
         "trend.note": "Most users have too few charged turns to tell a trend from chance; “no "
-        "clear change” does not prove that there is none.",
+        "clear change” does not prove that there is none. As long as the program’s mistakes stay "
+        "the same over time, they do not make a user rise or fall. They only hide some who do.",
         "associated.title": "What goes with “{outcome}”",
         "associated.text": "Linear regression over {users} users of “{outcome}” on the tenth of "
         "usage, the rate of charged turns and the groups of this report. A coefficient says by how "
@@ -143,7 +144,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "differs by {value} ({interval}), other rows held equal. This is an association, not an "
         "effect.",
         "associated.calibrated": "The rate of charged turns is corrected by regression "
-        "calibration. Assumption: the program makes as many mistakes with all users.",
+        "calibration, and the intervals allow for what is not known of the program’s mistakes. "
+        "Assumption: it makes as many with all users.",
+        "associated.unreliable": "The rate is that of turns labelled charged. Label error draws "
+        "its coefficient towards 0. It is not corrected, because most of the differences between "
+        "users are label error.",
         "associated.labelled": "The rate is that of turns labelled charged. Label error draws its "
         "coefficient towards 0.",
         "associated.hidden": "Not shown: these users do not allow a regression. Fewer than {users} "
@@ -161,6 +166,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "within.caption": "Share of messages that are charged (users) or labelled with a cue "
         "(assistant) at the start, middle and end of conversations, with 95% intervals.",
         "within.grid": "The numbers behind the plot",
+        "within.later": "Conversations that begin with a task",
+        "within.later_row": "A later turn is charged",
+        "within.later_note": "How often conversations that begin with a task become charged is "
+        "corrected for the program’s errors. Assumptions: a conversation is charged if one of its "
+        "turns is, and the program makes as many mistakes with first turns as with later ones.",
         "within.onset": "Where the program first labels a turn as charged, among conversations "
         "with any",
         "followed.charged": "User: charged",
@@ -188,7 +198,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cues.grid": "Share of {units} that show each cue",
         "role.user": "user",
         "role.assistant": "assistant",
-        "calibration.title": "Can the probabilities be trusted?",
+        "quality.title": "How good are the labels?",
+        "quality.measured": "The first table compares the labels with the hand labels, whose "
+        "weights count: its figures are estimates for all {units} here.",
+        "quality.one_kind": "The hand labels are all of one kind, so they do not tell how often "
+        "the program is right.",
+        "quality.measures": "Labels of {units} against hand labels",
+        "quality.recall": "Recall: share of the charged ones that the program finds",
+        "quality.specificity": "Specificity: share of the others that it does not flag",
+        "quality.precision": "Precision: share of those labelled charged that are charged",
+        "quality.calibration error": "Calibration error: average gap between probability and share",
         "calibration.text": "Where the program says 30%, about 30% of the hand labels should be "
         "charged: the points should be on the dashed line.",
         "calibration.caption": "Share of hand labels that are charged against the probability "
@@ -215,7 +234,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "than two days.",
         "missing.within": "What happens within conversations: that needs labels of messages "
         "(affectlib label --level message), and chats with at least three messages of one role.",
-        "missing.calibration": "How good the labels are on these transcripts: that needs a sample "
+        "missing.quality": "How good the labels are on these transcripts: that needs a sample "
         "labelled by hand (affectlib sample).",
         "missing.people": "Whose use it is: there are no user ids.",
         "methods.title": "How it was measured",

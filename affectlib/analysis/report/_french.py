@@ -144,7 +144,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "trend.flat": "Sans changement net",
         "trend.falling": "En baisse",
         "trend.note": "La plupart ont trop peu de tours chargés pour que l’on distingue une "
-        "tendance du hasard ; « sans changement net » ne prouve pas qu’il n’y en a pas.",
+        "tendance du hasard ; « sans changement net » ne prouve pas qu’il n’y en a pas. Tant que "
+        "les erreurs du programme restent les mêmes au fil du temps, elles ne font monter ni "
+        "descendre personne : elles cachent seulement une partie de ceux qui changent.",
         "associated.title": "Ce qui va de pair avec « {outcome} »",
         "associated.text": "Régression linéaire de « {outcome} » sur le dixième d’usage, le taux "
         "de tours chargés et les groupes de ce rapport, pour {users} utilisateurs. Un coefficient "
@@ -155,7 +157,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "{outcome} » diffère de {value} ({interval}), les autres lignes étant égales. C’est une "
         "association, pas un effet.",
         "associated.calibrated": "Le taux de tours chargés est corrigé par calibration de "
-        "régression. Hypothèse : le programme se trompe aussi souvent avec chaque utilisateur.",
+        "régression, et les intervalles tiennent compte de ce que l’on ignore des erreurs du "
+        "programme. Hypothèse : il se trompe aussi souvent avec chaque utilisateur.",
+        "associated.unreliable": "Le taux est celui des tours étiquetés comme chargés. Les erreurs "
+        "du programme rapprochent son coefficient de 0. Il n’est pas corrigé, car les différences "
+        "entre utilisateurs tiennent surtout à ces erreurs.",
         "associated.labelled": "Le taux est celui des tours étiquetés comme chargés. Les erreurs "
         "du programme rapprochent son coefficient de 0.",
         "associated.hidden": "Non montré : les données de ces utilisateurs ne permettent pas de "
@@ -174,6 +180,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "within.caption": "Part des messages chargés (utilisateurs) ou étiquetés d’un indice "
         "(assistant) au début, au milieu et à la fin des conversations, avec intervalle à 95 %.",
         "within.grid": "Les chiffres du graphique",
+        "within.later": "Conversations qui commencent par une tâche",
+        "within.later_row": "Un tour suivant est chargé",
+        "within.later_note": "La fréquence à laquelle une conversation commencée par une tâche "
+        "devient chargée est corrigée des erreurs du programme. Hypothèses : une conversation est "
+        "chargée si l’un de ses tours l’est, et le programme se trompe autant au premier tour "
+        "qu’aux suivants.",
         "within.onset": "Où le programme donne la première étiquette de charge, parmi les "
         "conversations qui en ont",
         "followed.charged": "Utilisateur : chargé",
@@ -215,7 +227,18 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cue.claims_affection": "Déclare de l’affection",
         "role.user": "utilisateur",
         "role.assistant": "assistant",
-        "calibration.title": "Peut-on se fier aux probabilités ?",
+        "quality.title": "Que valent les étiquettes ?",
+        "quality.measured": "Le premier tableau compare les étiquettes aux annotations, en "
+        "tenant compte de leurs poids : ses chiffres sont des estimations pour l’ensemble des "
+        "{units}.",
+        "quality.one_kind": "Les annotations vont toutes dans le même sens : elles ne disent "
+        "pas à quelle fréquence le programme a raison.",
+        "quality.measures": "Étiquettes des {units} et annotations",
+        "quality.recall": "Rappel : part des cas chargés que le programme trouve",
+        "quality.specificity": "Spécificité : part des autres qu’il ne signale pas",
+        "quality.precision": "Précision : part des cas étiquetés comme chargés qui le sont",
+        "quality.calibration error": "Erreur de calibration : écart moyen entre la probabilité et "
+        "la part",
         "calibration.text": "Quand le programme dit 30 %, environ 30 % des annotations devraient "
         "indiquer une charge : les points devraient se trouver sur la ligne pointillée.",
         "calibration.caption": "Part des annotations avec charge selon la probabilité donnée, avec "
@@ -243,7 +266,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
         "messages (affectlib label --level message), de conversations d’au moins trois messages "
         "d’un même rôle.",
-        "missing.calibration": "Ce que valent les étiquettes sur ces conversations : il faut un "
+        "missing.quality": "Ce que valent les étiquettes sur ces conversations : il faut un "
         "échantillon annoté à la main (affectlib sample).",
         "missing.people": "Chez qui : il n’y a pas d’identifiants d’utilisateurs.",
         "methods.title": "Comment cela a été mesuré",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from math import nan
 
 import polars as pl
 
+from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._frames import AnalysisWarning, TableError
 from affectlib.analysis._privacy import hidden_cells
-from affectlib.analysis.association import associate
 from affectlib.analysis.concentration import concentration, lorenz
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import best_by
@@ -28,7 +27,6 @@ from affectlib.analysis.report._study import (
 )
 
 _FEWEST_FOR_DECILES = 100
-_FEWEST_CALIBRATED = 3
 
 
 def concentrated(study: Study) -> Section | None:
@@ -185,7 +183,7 @@ def associated(study: Study) -> list[Section]:
     sections = []
     for place, outcome in enumerate(study.outcomes):
         try:
-            found = _regressed(study, study.participants, outcome)
+            found, corrected = _regressed(study, study.participants, outcome)
         except TableError as error:
             warnings.warn(
                 f"what goes with {outcome!r}: not shown; {error}", AnalysisWarning, stacklevel=3
@@ -194,13 +192,14 @@ def associated(study: Study) -> list[Section]:
             title = words("associated.title", outcome=outcome)
             sections.append(Section(f"outcome-{place}", title, [hidden]))
             continue
-        sections.append(_regression(study, place, outcome, found))
+        sections.append(_regression(study, place, outcome, found, corrected))
     return sections
 
 
-def _regression(study: Study, place: int, outcome: str, found: Sequence[Row]) -> Section:
+def _regression(
+    study: Study, place: int, outcome: str, found: Sequence[Row], corrected: bool
+) -> Section:
     words = study.words
-    corrected = study.message_errors is not None
     rows = [
         (
             words.maybe(f"term.{row['term']}", row["term"])
@@ -215,7 +214,7 @@ def _regression(study: Study, place: int, outcome: str, found: Sequence[Row]) ->
     head = ("head.term", "head.coefficient", "head.interval", "head.standardized", "head.q")
     numbers = [Number.of(row, f"coefficient of {row['term']}", outcome, "counted") for row in found]
     finding = None
-    charged = one_of(found, term="charged_rate")
+    charged = one_of(found, term=CHARGED_RATE)
     if charged is not None and corrected:
         tenth = {name: charged[name] / 10 for name in ("estimate", "low", "high")}
         sentence = words(
@@ -228,7 +227,8 @@ def _regression(study: Study, place: int, outcome: str, found: Sequence[Row]) ->
         finding = Statement(sentence, [number])
         numbers.append(number)
     text = words("associated.text", outcome=outcome, users=words.number(found[0]["users"]))
-    notes = [words("associated.calibrated") if corrected else words("associated.labelled")]
+    uncorrected = "labelled" if study.message_errors is None else "unreliable"
+    notes = [words("associated.calibrated" if corrected else f"associated.{uncorrected}")]
     return Section(
         f"outcome-{place}",
         words("associated.title", outcome=outcome),
@@ -241,30 +241,18 @@ def _regression(study: Study, place: int, outcome: str, found: Sequence[Row]) ->
     )
 
 
-def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> Sequence[Row]:
-    """Regress an outcome.
+def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> tuple[Sequence[Row], bool]:
+    """Regress an outcome; also say whether the rates of charged turns were calibrated.
 
     Raises:
         TableError: That cannot be done with these users, or not without showing what few have.
     """
     groups = [name for name in study.groups if name in users.columns and users[name].n_unique() > 1]
-    found = associate(
-        users.with_columns(
-            pl.col("usage_decile").cast(pl.Float64), charged_rate=_charged_rate(study, users)
-        ),
+    return associate_rates(
+        users.with_columns(pl.col("usage_decile").cast(pl.Float64)),
+        study.message_errors,
         outcome=outcome,
-        predictors=["usage_decile", "charged_rate", *groups],
+        predictors=["usage_decile", *groups],
         controls=[name for name in study.controls if name != outcome],
         min_users=study.min_users,
     )
-    return rows_of(found)
-
-
-def _charged_rate(study: Study, users: pl.DataFrame) -> pl.Series:
-    """Return users' rates of charged turns, without label error where something is known of it."""
-    rates = users["turn_rate"].cast(pl.Float64)
-    if study.message_errors is None or rates.count() < _FEWEST_CALIBRATED:
-        return rates
-    turns = users["turns"].cast(pl.Float64).fill_null(0).to_numpy()
-    calibrated = study.message_errors.calibrated(rates.fill_null(nan).to_numpy(), turns)
-    return pl.Series(calibrated).fill_nan(None)

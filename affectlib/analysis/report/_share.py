@@ -1,4 +1,4 @@
-"""Sections on how common charge is: overall, over time, by group, and how good the scores are."""
+"""Sections on how common charge is: overall, over time, and by group."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._trends import share_change
-from affectlib.analysis.calibration import calibration
 from affectlib.analysis.groups import compare
 from affectlib.analysis.prevalence import PERIODS, prevalence
 from affectlib.analysis.report import _plots
@@ -33,7 +33,6 @@ from affectlib.analysis.report._study import (
 from affectlib.taxonomy import EMOTIONAL
 
 _BEST = ("ppi", "rogan_gladen", "gold", "naive")
-_BINS = 10
 _CONFIDENCE = 0.95
 _THIN = 30
 _FEWEST_PERIODS = 3
@@ -211,8 +210,7 @@ def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | N
     if users["_user"].n_unique() < max(study.min_users, 3) or not np.isfinite(error):
         return None
     change = study.errors.difference(slope, error, _CONFIDENCE)
-    method = "ppi" if study.gold is not None else "rogan_gladen"
-    row = asdict(change) | {"method": method, "suppressed": False}
+    row = asdict(change) | {"method": study.method, "suppressed": False}
     name = "time.rose" if change.low > 0 else "time.fell" if change.high < 0 else "time.flat"
     middle, interval = words.difference(row)
     sentence = words(
@@ -272,56 +270,6 @@ def by_groups(study: Study) -> Iterator[Section]:
         )
 
 
-def calibrated(study: Study) -> Section | None:
-    """Set probabilities against hand labels; None without hand labels."""
-    if study.gold is None:
-        return None
-    words = study.words
-    found = rows_of(calibration(study.labels, study.gold, bins=_BINS, min_users=study.min_users))
-    shown = [row for row in found if not row["suppressed"]]
-    grid = Grid(
-        words("calibration.grid"),
-        [words(n) for n in ("head.probability", "head.charged", "head.interval", "head.hand")],
-        [
-            (
-                _bin(row["bin"], study)
-                if row["probability"] is None
-                else words.percent(row["probability"]),
-                words.share(row),
-                words.interval(row),
-                "–" if row["gold"] is None else words.number(row["gold"]),
-            )
-            for row in found
-        ],
-        folded=bool(shown),
-    )
-    figures = [
-        Figure(
-            _plots.calibration_curve(
-                "calibration",
-                [row["probability"] for row in shown],
-                _plots.Points.of(shown),
-                words,
-                words("axis.probability"),
-                words("axis.hand"),
-            ),
-            words("calibration.caption"),
-        )
-    ]
-    text = [words("calibration.text")]
-    numbers = [
-        Number.of(row, "share of hand labels", _bin(row["bin"], study), "gold") for row in found
-    ]
-    return Section(
-        "calibration",
-        words("calibration.title"),
-        text,
-        figures if shown else [],
-        [grid],
-        numbers=numbers,
-    )
-
-
 def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     """Compare users of a group with those of the largest one, if a user has one group.
 
@@ -347,9 +295,7 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     for row in found:
         method = LABELLED
         if row["outcome"] == _OWN_SHARE and study.errors is not None and row["low"] is not None:
-            error = (row["high"] - row["low"]) / 2 / norm.ppf((1 + _CONFIDENCE) / 2)
-            row = row | asdict(study.errors.difference(row["estimate"], error, _CONFIDENCE))
-            method = "ppi" if study.gold is not None else "rogan_gladen"
+            row, method = difference_of(study.errors, row), study.method
         name = f"outcome.{row['outcome']}"
         if row["outcome"] == _OWN_SHARE and method == LABELLED:
             name = "outcome.own_share_labelled"
@@ -373,9 +319,10 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     return Grid(words("groups.differences"), [words(name) for name in head], cells), numbers
 
 
-def _bin(place: int, study: Study) -> str:
-    words = study.words
-    return words("to", low=words.tick(place / _BINS), high=words.tick((place + 1) / _BINS))
+def difference_of(errors: Errors, row: Row) -> dict[str, Any]:
+    """Take label error out of a difference of shares of labels with its interval."""
+    error = (row["high"] - row["low"]) / 2 / norm.ppf((1 + _CONFIDENCE) / 2)
+    return {**row, **asdict(errors.difference(row["estimate"], error, _CONFIDENCE))}
 
 
 def _share_head(study: Study) -> list[str]:

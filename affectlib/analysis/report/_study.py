@@ -80,6 +80,11 @@ class Study:
         return self.words(f"units.{self.level}")
 
     @property
+    def method(self) -> str:
+        """By what differences and the like are corrected for the errors of labels."""
+        return "rogan_gladen" if self.gold is None else "ppi"
+
+    @property
     def cue_notes(self) -> list[str]:
         """What to know of sections that count cues."""
         alike = len({*self.thresholds.values()}) == 1

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 import polars as pl
 from scipy.stats import norm
 
-from affectlib.analysis._correction import Apparent
+from affectlib.analysis._correction import Apparent, Errors
 from affectlib.analysis._frames import labels_table
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.report import _plots
+from affectlib.analysis.report._onset import begins
 from affectlib.analysis.report._study import (
     LABELLED,
     Figure,
@@ -23,12 +24,12 @@ from affectlib.analysis.report._study import (
     rows_of,
 )
 from affectlib.analysis.report._words import Words
-from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
+from affectlib.analysis.trajectory import cue_pairs, trajectory
 from affectlib.taxonomy import CUES, EMOTIONAL
 
+_CONFIDENCE = 0.95
 _PARTS = ("start", "middle", "end")
 _FOLLOWED = (("user", "charged"), ("assistant", "shows_empathy"), ("assistant", "claims_affection"))
-_ONSETS = ("turn 1", "turn 2", "turns 3 to 5", "turns 6 to 10", "after turn 10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,16 @@ def within(study: Study) -> Section | None:
     found = rows_of(
         trajectory(study.messages, cue_threshold=study.thresholds, min_users=study.min_users)
     )
-    first = rows_of(onset(study.messages, min_users=study.min_users))
     lines, rows, numbers = [], [], []
     for role, measure in _FOLLOWED:
         parts = [one_of(found, part=p, role=role, measure=measure) for p in _PARTS]
         shown = [part for part in parts if part is not None]
         if len(shown) < len(_PARTS):
             continue
-        corrected = measure == "charged" and study.message_errors is not None
-        if corrected:
-            shown = [_corrected(study, row) for row in shown]
+        errors = study.message_errors if measure == "charged" else None
+        corrected = errors is not None
+        if errors is not None:
+            shown = [corrected_share(errors, row) for row in shown]
         name = words("followed.charged" if corrected else f"followed.{measure}_labelled")
         lines.append(_plots.Points.of(shown, name, labelled=not corrected))
         for part, own in zip(_PARTS, shown, strict=True):
@@ -81,19 +82,11 @@ def within(study: Study) -> Section | None:
         words("within.caption"),
     )
     head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
-    turned = one_of(first, measure="turns personal")
-    begun = [
-        (words(f"onset.{name}"), words.share(row), words.interval(row))
-        for name in _ONSETS
-        if (row := one_of(first, measure=_measure(name))) is not None
-    ]
-    if turned is not None:
-        begun.append((words("onset.turned"), words.share(turned), words.interval(turned)))
-    numbers += [Number.of(each, f"onset: {each['measure']}") for each in first]
-    grids = [Grid(words("within.grid"), head, rows, folded=True)]
-    grids += [Grid(words("within.onset"), head, begun)] if begun else []
+    begun = begins(study)
+    grids = [Grid(words("within.grid"), head, rows, folded=True), *begun.grids]
+    numbers += begun.numbers
     enough = any(line.enough for line in lines)
-    notes = [words("within.labelled"), *study.cue_notes]
+    notes = [words("within.labelled"), *study.cue_notes, *begun.notes]
     notes += [] if enough else [words("note.left_out")]
     return Section(
         "within",
@@ -106,16 +99,16 @@ def within(study: Study) -> Section | None:
     )
 
 
-def _corrected(study: Study, row: Row) -> Row:
+def corrected_share(errors: Errors, row: Row) -> Row:
     """Take label error out of a share of messages."""
-    if study.message_errors is None or row["estimate"] is None:
+    if row["estimate"] is None:
         return row
     share = row["estimate"]
     # How many independent messages would give this interval.
-    error = max((row["high"] - row["low"]) / 2 / norm.ppf(0.975), 1e-9)
+    error = max((row["high"] - row["low"]) / 2 / norm.ppf((1 + _CONFIDENCE) / 2), 1e-9)
     inner = max(share * (1 - share), 1.0 / row["units"])
     called = Apparent(share, row["units"], float(min(inner / error**2, row["units"])))
-    return {**row, **asdict(study.message_errors.share(called, 0.95))}
+    return {**row, **asdict(errors.share(called, _CONFIDENCE))}
 
 
 def _has_thirds(messages: pl.LazyFrame) -> bool:
@@ -222,10 +215,6 @@ def excerpts(
         )
         found.append(Excerpt(place, "\n\n".join(texts)))
     return found
-
-
-def _measure(name: str) -> str:
-    return f"first {name}" if name.startswith("after") else f"first at {name}"
 
 
 def _title(name: str, words: Words) -> str:

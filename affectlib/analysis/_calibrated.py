@@ -1,0 +1,129 @@
+"""Regression on users' rates of charged turns, with what label error does to it taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import nan
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from affectlib.analysis._correction import Errors
+from affectlib.analysis._frames import numbers
+from affectlib.analysis._intervals import Floats
+from affectlib.analysis.association import Fit, Term, associate, fitted, terms_of
+
+__all__ = ["CHARGED_RATE", "associate_rates", "calibrated_rates", "spanned"]
+
+CHARGED_RATE = "charged_rate"
+"""The predictor that is added to those of the users."""
+
+_ALTERNATIVES = 12
+_PLACES = 200
+_CONFIDENCE = 0.95
+_LEAST_KNOWN, _LEAST_EVER = 0.5, 0.3
+_FEWEST = 3
+
+
+def associate_rates(
+    users: pl.DataFrame,
+    errors: Errors | None,
+    *,
+    outcome: str,
+    predictors: Sequence[str],
+    controls: Sequence[str] = (),
+    min_users: int = 10,
+) -> tuple[list[dict[str, Any]], bool]:
+    """Regress an outcome on users' rates of charged turns and on other predictors.
+
+    Rates are calibrated (see `Errors.calibrated`) if enough of what they vary by is not label
+    error. Sensitivity and specificity are known only so far: the regression is made with several
+    that they may have, and the intervals span what comes out of all.
+
+    Args:
+        users: A row a user, with ``turn_rate`` and ``turns``.
+        errors: What is known of the errors of the labels of turns, None if nothing is.
+        outcome: As for `associate`.
+        predictors: The same; the rate comes after them.
+        controls: The same.
+        min_users: The same.
+
+    Returns:
+        The rows of `associate`, in which the rate is called `CHARGED_RATE`, and whether the rates
+        were calibrated.
+
+    Raises:
+        TableError: See `associate`.
+    """
+    rates = users["turn_rate"].cast(pl.Float64).fill_null(nan).to_numpy()
+    turns = users["turns"].cast(pl.Float64).fill_null(0).to_numpy()
+    several = calibrated_rates(rates, turns, errors)
+    values = rates if several is None else several[0]
+    frame = users.with_columns(pl.Series(CHARGED_RATE, values).fill_nan(None))
+    names = [*predictors, CHARGED_RATE]
+    rows = associate(
+        frame, outcome=outcome, predictors=names, controls=controls, min_users=min_users
+    ).to_dicts()
+    if several is None:
+        return rows, False
+    names += controls
+    frame = frame.with_columns(pl.Series(str(place), own) for place, own in enumerate(several[1:]))
+    kept = frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+    kept = kept.drop_nulls([outcome, *names])
+    design = [
+        part
+        for name in names
+        for part in terms_of(kept, name, "users", in_deciles=False, spline=False, min_users=0)
+    ]
+    fits = [
+        fitted(
+            numbers(kept[outcome]),
+            [
+                Term(part.column, part.name, kept[str(place)].to_numpy())
+                if part.column == CHARGED_RATE
+                else part
+                for part in design
+            ],
+            None,
+        )
+        for place in range(len(several) - 1)
+    ]
+    for row, ends in zip(rows, spanned(fits), strict=True):
+        row["low"], row["high"] = ends
+    return rows, True
+
+
+def calibrated_rates(rates: Floats, turns: Floats, errors: Errors | None) -> list[Floats] | None:
+    """Return users' true rates as far as they can be told, and what they may be instead.
+
+    Args:
+        rates: The share of each user's turns that is labelled charged, NaN where there are none.
+        turns: How many turns each has.
+        errors: What is known of the errors of labels, None if nothing is.
+
+    Returns:
+        The likeliest rates, then those at other sensitivities and specificities; None if nothing
+        is known, or if too much of what the rates vary by is label error.
+    """
+    if errors is None or np.isfinite(rates).sum() < _FEWEST:
+        return None
+    likeliest, known = errors.calibrated(rates, turns)
+    others = [errors.calibrated(rates, turns, at) for at in errors.spread_out(_ALTERNATIVES)]
+    if known < _LEAST_KNOWN or min(least for _, least in others) < _LEAST_EVER:
+        return None
+    return [likeliest, *(values for values, _ in others)]
+
+
+def spanned(fits: Sequence[Fit]) -> Iterator[tuple[float, float]]:
+    """Yield the intervals of coefficients that several regressions span, without the intercept."""
+    places = (np.arange(_PLACES) + 0.5) / _PLACES
+    ends = [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2]
+    for place in range(1, len(fits[0].coefficients)):
+        draws = [
+            fit.coefficients[place] + fit.errors[place] * stats.t.ppf(places, fit.freedom[place])
+            for fit in fits
+        ]
+        low, high = np.quantile(draws, ends)
+        yield float(low), float(high)

@@ -1,0 +1,126 @@
+"""Where charge begins in conversations, and how often they become charged after a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from affectlib.analysis._correction import Apparent, Errors
+from affectlib.analysis._frames import labels_table, user_keys
+from affectlib.analysis._intervals import NONE
+from affectlib.analysis.report._study import Grid, Number, Row, Study, one_of, rows_of
+from affectlib.analysis.trajectory import onset
+
+_CONFIDENCE = 0.95
+_ONSETS = ("turn 1", "turn 2", "turns 3 to 5", "turns 6 to 10", "after turn 10")
+_LATER = "turns personal"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is found.
+
+    Attributes:
+        grids: Its tables.
+        notes: What to know of them.
+        numbers: Its figures.
+    """
+
+    grids: Sequence[Grid]
+    notes: Sequence[str]
+    numbers: Sequence[Number]
+
+
+def begins(study: Study) -> Begun:
+    """Show where charge begins, as labelled, and how often it comes later, corrected."""
+    words = study.words
+    found = rows_of(onset(study.messages, min_users=study.min_users))
+    later = _later(study)
+    if later is not None:
+        found = [row for row in found if row["measure"] != _LATER]
+    rows = [
+        (words(f"onset.{name}"), words.share(row), words.interval(row))
+        for name in _ONSETS
+        if (row := one_of(found, measure=_measure(name))) is not None
+    ]
+    if (turned := one_of(found, measure=_LATER)) is not None:
+        rows.append((words("onset.turned"), words.share(turned), words.interval(turned)))
+    numbers = [Number.of(row, f"onset: {row['measure']}") for row in found]
+    head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
+    grids = [Grid(words("within.onset"), head, rows)] if rows else []
+    if later is None:
+        return Begun(grids, [], numbers)
+    cells = (words("within.later_row"), words.share(later), words.interval(later))
+    return Begun(
+        [Grid(words("within.later"), head, [cells]), *grids],
+        [words("within.later_note")],
+        [*numbers, Number.of(later, "becomes charged after beginning with a task")],
+    )
+
+
+def _later(study: Study) -> Row | None:
+    """Estimate how often what begins with a task becomes charged; None if errors are not known."""
+    if study.level == "message" or study.messages is None:
+        return None
+    if study.errors is None or study.message_errors is None:
+        return None
+    found = becomes_charged(
+        study.labels, study.messages, study.errors, study.message_errors, study.min_users
+    )
+    return None if found is None else found | {"method": study.method}
+
+
+def becomes_charged(
+    labels: pl.LazyFrame,
+    messages: pl.LazyFrame,
+    errors: Errors,
+    message_errors: Errors,
+    min_users: int,
+) -> dict[str, Any] | None:
+    """Estimate the share of conversations with a charged turn among those that begin with a task.
+
+    That of conversations and that of their first turns are corrected apart, each by its own errors.
+
+    Args:
+        labels: Labels of conversations.
+        messages: Labels of their messages.
+        errors: What is known of the errors with conversations.
+        message_errors: What is known of those with messages.
+        min_users: The fewest users that a figure may be of.
+
+    Returns:
+        ``estimate, low, high, units, users, suppressed``; None if no conversation has two turns.
+    """
+    source = user_keys(labels_table(labels).labelled())
+    turns = labels_table(messages, "messages").labelled()
+    keys = [name for name in source.conversation_keys() if name in turns.conversation_keys()]
+    begun = turns.rows.group_by(keys).agg(
+        pl.col("charged").sort_by("message").first().alias("first"), pl.len().alias("turns")
+    )
+    by_user = (
+        source.rows.select(*keys, "_user", "charged")
+        .join(begun.filter(pl.col("turns") > 1), on=keys, nulls_equal=True)
+        .group_by("_user")
+        .agg(pl.len().alias("units"), pl.col("charged", "first").sum())
+        .select(pl.col("_user"), pl.col("units", "charged", "first").cast(pl.Float64))
+        .sort("_user")
+        .collect(engine="streaming")
+    )
+    if by_user.is_empty():
+        return None
+    units = by_user["units"].to_numpy()
+    whole, first = (
+        Apparent.of_users(by_user[name].to_numpy(), units, _CONFIDENCE)
+        for name in ("charged", "first")
+    )
+    hidden = len(by_user) < min_users
+    found = NONE if hidden else errors.later(whole, first, message_errors, _CONFIDENCE)
+    counts = {"units": int(units.sum()), "users": len(by_user)}
+    return asdict(found) | (dict.fromkeys(counts) if hidden else counts) | {"suppressed": hidden}
+
+
+def _measure(name: str) -> str:
+    return f"first {name}" if name.startswith("after") else f"first at {name}"

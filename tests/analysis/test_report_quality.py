@@ -1,0 +1,118 @@
+"""The report on how good labels are, and on conversations that become charged."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+import polars as pl
+import pytest
+
+from affectlib.analysis import Accuracy, evaluate, report, sample, simulate
+from affectlib.analysis.report import Report
+from affectlib.analysis.report._words import Words
+from affectlib.analysis.simulate import Population
+from affectlib.taxonomy import EMOTIONAL
+from tests.analysis.test_report import cells
+
+pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
+
+KNOWN = Accuracy(8000, 2000, 98000, 2000)
+
+
+@cache
+def population() -> Population:
+    return simulate(300, seed=7, prevalence=0.2)
+
+
+@cache
+def gold() -> pl.DataFrame:
+    sheet = sample(population().conversations, 300, seed=1).drop("gold")
+    return sheet.join(population().gold_conversations, on=["record", "conversation_id"])
+
+
+def made(patch: pytest.MonkeyPatch, **options: Any) -> Report:
+    """Make a report on labels whose errors are known."""
+    patch.setattr(sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: KNOWN)
+    people = population()
+    return report(people.conversations, messages=people.messages, **options)
+
+
+def row(found: Report, measure: str) -> dict[str, Any]:
+    (figure,) = found.figures().filter(measure=measure).to_dicts()
+    return figure
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_the_report_measures_labels_as_evaluate_does(lang: str) -> None:
+    words = Words(lang)
+    found = report(population().conversations, gold=gold(), lang=lang)
+    shown = cells(found.html(), "quality")
+    expected = {
+        each["measure"]: each for each in evaluate(population().conversations, gold()).to_dicts()
+    }
+    for name in ("recall", "specificity", "precision", "calibration error"):
+        figure = row(found, f"quality: {name}")
+        assert figure["method"] == "gold"
+        for end in ("estimate", "low", "high"):
+            assert figure[end] == pytest.approx(expected[name][end], abs=1e-11)
+        texts = shown[words(f"quality.{name}")]
+        gap = name == "calibration error"
+        values = words.difference(figure) if gap else (words.share(figure), words.interval(figure))
+        assert texts == [*values]
+
+
+def test_hand_labels_of_one_kind_measure_nothing() -> None:
+    calm = gold().filter(gold="task")
+    found = report(population().conversations, gold=calm)
+    assert Words("en")("quality.one_kind") in found.html()
+    assert not found.figures()["measure"].str.starts_with("quality").any()
+
+
+def test_labels_without_probabilities_are_measured() -> None:
+    labels = population().conversations.drop("probability")
+    found = report(labels, gold=gold())
+    assert row(found, "quality: recall")["estimate"] is not None
+    assert row(found, "quality: calibration error")["estimate"] is None
+
+
+def test_what_becomes_charged_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = population()
+    turns = people.gold_messages.group_by("record").agg(
+        (pl.col("gold").sort_by("message") == EMOTIONAL).first().alias("first"),
+        (pl.col("gold") == EMOTIONAL).any().alias("any"),
+        pl.len(),
+    )
+    begun = turns.filter((pl.col("len") > 1) & ~pl.col("first"))
+    truth = begun["any"].mean()
+    found = made(monkeypatch)
+    figure = row(found, "becomes charged after beginning with a task")
+    assert figure["method"] == "rogan_gladen"
+    assert figure["low"] <= truth <= figure["high"]
+    assert figure["high"] - figure["low"] < 0.1
+    assert "onset: turns personal" not in found.figures()["measure"].to_list()
+    table = cells(found.html(), "within")
+    words = Words("en")
+    assert table[words("within.later_row")] == [words.share(figure), words.interval(figure)]
+
+
+def test_without_what_is_known_of_errors_it_is_labelled() -> None:
+    people = population()
+    found = report(people.conversations, messages=people.messages)
+    assert row(found, "onset: turns personal")["method"] == "labelled"
+    of_messages = report(people.messages, measured=KNOWN)
+    assert row(of_messages, "onset: turns personal")["method"] == "labelled"
+
+
+def test_few_users_do_not_show_in_what_becomes_charged(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = population().participants["user_id"].head(5).implode()
+    people = population()
+    monkeypatch.setattr(
+        sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: KNOWN
+    )
+    found = report(
+        people.conversations.filter(pl.col("user_id").is_in(few)), messages=people.messages
+    )
+    figure = row(found, "becomes charged after beginning with a task")
+    assert figure["estimate"] is figure["units"] is figure["users"] is None
