@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -14,11 +15,15 @@ from scipy.stats import norm
 from affectlib.analysis import Accuracy, sample
 
 SENSITIVITY, SPECIFICITY = 0.8, 0.98
+MESSAGE_SENSITIVITY, MESSAGE_SPECIFICITY = 0.7, 0.99
 MEASURED_ON = 22, 387
+MESSAGES_MEASURED_ON = 59, 1204
 WEEKS = 12
 _START = datetime(2025, 3, 3, tzinfo=UTC)
 _CONCENTRATION = 6.0
 _GROUPS = {"a": 0.5, "b": 1.0, "c": 2.0}
+_ENDS = 0.3
+_FIRST, _LAST = 0.2, 0.8
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,39 @@ class Drawn:
     """A corpus.
 
     Attributes:
-        labels: The labels of its conversations, with a column ``group``.
-        truth: Whether each is charged.
+        user: Number of the user of each conversation.
+        group: Number of that user's group.
+        place: When it was, from 0 to 1.
+        truth: Whether it is charged.
+        called: Whether it is called so.
+        probability: What the classifier gives it.
         setting: What it was drawn from.
     """
 
-    labels: pl.DataFrame
+    user: NDArray[np.int64]
+    group: NDArray[np.int64]
+    place: NDArray[np.float64]
     truth: NDArray[np.bool_]
+    called: NDArray[np.bool_]
+    probability: NDArray[np.float64]
     setting: Setting
+
+    @cached_property
+    def labels(self) -> pl.DataFrame:
+        """The labels of the conversations, with a column ``group``."""
+        start = int(_START.timestamp() * 1e6)
+        moments = start + (self.place * WEEKS * 7 * 86_400 * 1e6).astype(np.int64)
+        return pl.DataFrame(
+            {
+                "record": np.arange(len(self.user)),
+                "conversation_id": [f"c{place}" for place in range(len(self.user))],
+                "user_id": [f"u{place}" for place in self.user],
+                "group": np.array([*_GROUPS])[self.group],
+                "started_at": pl.Series(moments).cast(pl.Datetime("us", "UTC")),
+                "label": np.where(self.called, "emotional", "task"),
+                "probability": self.probability,
+            }
+        )
 
 
 def draw(chance: np.random.Generator, setting: Setting) -> Drawn:
@@ -62,30 +92,63 @@ def draw(chance: np.random.Generator, setting: Setting) -> Drawn:
     middle = np.log(setting.conversations) - setting.inequality**2 / 2
     sizes = np.exp(middle + setting.inequality * chance.normal(size=setting.users))
     sizes = np.maximum(1, sizes.round()).astype(int)
-    group = chance.choice([*_GROUPS], setting.users)
-    rate = shares()
-    mean = np.array([rate[name] for name in group]) * setting.prevalence
+    group = chance.integers(0, len(_GROUPS), setting.users)
+    mean = np.array([*shares().values()])[group] * setting.prevalence
     leaning = chance.beta(_CONCENTRATION * mean, _CONCENTRATION * (1 - mean))
     user = np.repeat(np.arange(setting.users), sizes)
     truth = chance.random(len(user)) < leaning[user]
     distance = norm.ppf(SENSITIVITY) + norm.ppf(SPECIFICITY)
     score = distance**2 / 2 * np.where(truth, 1, -1) + distance * chance.normal(size=len(user))
     called = score >= -(distance**2) / 2 + distance * norm.ppf(SPECIFICITY)
-    seconds = _START.timestamp() + chance.random(len(user)) * WEEKS * 7 * 86_400
     odds = setting.prevalence / (1 - setting.prevalence)
-    labels = pl.DataFrame(
-        {
-            "record": np.arange(len(user)),
-            "conversation_id": [f"c{place}" for place in range(len(user))],
-            "user_id": [f"u{place}" for place in user],
-            "group": group[user],
-            "started_at": pl.Series((seconds * 1e6).astype(np.int64))
-            + int(_START.timestamp() * 1e6),
-            "label": np.where(called, "emotional", "task"),
-            "probability": expit(score + np.log(odds)),
-        }
-    ).with_columns(pl.col("started_at").cast(pl.Datetime("us", "UTC")))
-    return Drawn(labels, truth, setting)
+    return Drawn(
+        user=user,
+        group=group[user],
+        place=chance.random(len(user)),
+        truth=truth,
+        called=called,
+        probability=expit(score + np.log(odds)),
+        setting=setting,
+    )
+
+
+@dataclass(frozen=True)
+class Talk:
+    """The messages of users in a corpus.
+
+    Attributes:
+        conversation: Number of the conversation of each.
+        part: In which third of it the message is, from 0.
+        length: How many the conversation has.
+        first: Whether it is the first.
+        truth: Whether it is charged.
+        called: Whether it is called so.
+    """
+
+    conversation: NDArray[np.int64]
+    part: NDArray[np.int64]
+    length: NDArray[np.int64]
+    first: NDArray[np.bool_]
+    truth: NDArray[np.bool_]
+    called: NDArray[np.bool_]
+
+
+def talk(chance: np.random.Generator, charged: NDArray[np.bool_]) -> Talk:
+    """Draw the messages of conversations; errors with them have nothing to do with each other.
+
+    A charged conversation has at least one charged turn, and more of them towards its end.
+    """
+    sizes = chance.geometric(_ENDS, len(charged))
+    own = np.repeat(np.arange(len(charged)), sizes)
+    length = sizes[own]
+    place = np.arange(len(own)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rate = _FIRST + (_LAST - _FIRST) * (place + 1) / length
+    truth = charged[own] & (chance.random(len(own)) < rate)
+    none = charged & (np.bincount(own, truth, len(charged)) == 0)
+    truth |= none[own] & (place == length - 1)
+    rates = np.where(truth, MESSAGE_SENSITIVITY, 1 - MESSAGE_SPECIFICITY)
+    called = chance.random(len(own)) < rates
+    return Talk(own, place * 3 // length, length, place == 0, truth, called)
 
 
 def shares() -> dict[str, float]:
@@ -101,8 +164,12 @@ def hand_labels(drawn: Drawn, rows: int, seed: int) -> pl.DataFrame:
     return sheet.with_columns(gold=pl.Series(answers))
 
 
-def measured(chance: np.random.Generator) -> Accuracy:
-    """Measure the classifier on a few conversations from elsewhere, as an artifact's card does."""
-    charged, others = MEASURED_ON
-    found, spared = chance.binomial(charged, SENSITIVITY), chance.binomial(others, SPECIFICITY)
+def measured(
+    chance: np.random.Generator,
+    on: tuple[int, int] = MEASURED_ON,
+    rates: tuple[float, float] = (SENSITIVITY, SPECIFICITY),
+) -> Accuracy:
+    """Measure the classifier on a few rows from elsewhere, as an artifact's card does."""
+    charged, others = on
+    found, spared = chance.binomial(charged, rates[0]), chance.binomial(others, rates[1])
     return Accuracy(found, charged - found, spared, others - spared)

@@ -1,38 +1,42 @@
 """Bias and coverage of figures whose truth is known.
 
-``python -m tests.simulation --users 150 --prevalence 0.01 --gold 200 --repetitions 100`` draws that
-many corpora and says of every figure how far off it is on average, in widths of its interval, and
-how often its interval holds the truth. Without options it goes through all settings, which takes
-hours: give some of them, and several runs go side by side.
+``python -m tests.simulation`` draws corpora of every setting and says of every corrected figure of
+the report how far off it is on average, in widths of its interval, and how often its interval holds
+the truth. ``--users 150 --prevalence 0.01 --gold 200`` takes some settings only. With ``--results
+FILE``, settings that the file has are not drawn again, and the others are added to it; ``--docs``
+writes the tables into docs/explanation/coverage.md. ``--labelled`` looks at trends of users and
+concentration instead, which are of labels; ``--clusters 4 8 20`` at regressions with clustered
+errors.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from affectlib.analysis import (
-    Accuracy,
-    AnalysisWarning,
-    associate,
-    concentration,
-    prevalence,
-)
-from affectlib.analysis._frames import labels_table, user_keys
-from affectlib.analysis._trends import share_change, user_trends
-from affectlib.analysis.prevalence import label_errors
-from tests.simulation.population import Drawn, Setting, draw, hand_labels, measured, shares
+from affectlib.analysis import AnalysisWarning, TableError, associate
+from tests.simulation import figures
+from tests.simulation.figures import Corpus, Found
+from tests.simulation.population import Setting, draw
 
 CONVERSATIONS = {40: 100.0, 150: 30.0, 1500: 10.0}
-SHARES = [0.003, 0.01, 0.03, 0.1, 0.3]
-_GROUP_TRUTH = shares()
+SHARES = (0.003, 0.01, 0.03, 0.1, 0.3)
+GOLD = (0, 200)
+REPETITIONS = 300
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "coverage.md"
+_MARKS = "<!-- simulation -->", "<!-- end of simulation -->"
+_PROMISED = 0.95
+_SLOPE = 0.3
 
 
 @dataclass
@@ -51,116 +55,139 @@ class Tally:
     below: int = 0
     above: int = 0
 
-    def add(self, estimate: float, low: float, high: float, truth: float) -> None:
+    def add(self, found: Found) -> None:
         """Count one repetition."""
-        self.errors.append(estimate - truth)
-        self.widths.append(high - low)
-        self.below += truth < low
-        self.above += truth > high
+        self.errors.append(found.estimate - found.truth)
+        self.widths.append(found.high - found.low)
+        self.below += found.truth < found.low
+        self.above += found.truth > found.high
 
-    def __str__(self) -> str:
+    def summary(self) -> dict[str, float]:
+        """Return the shares and means."""
         count, width = len(self.errors), float(np.mean(self.widths))
-        bias = float(np.mean(self.errors)) / width if width else 0.0
-        inside = 1 - (self.below + self.above) / count
-        return (
-            f"coverage {inside:6.1%}  below {self.below / count:5.1%}  above "
-            f"{self.above / count:5.1%}  bias/width {bias:+.3f}  width {width:.4f}  n {count}"
-        )
+        return {
+            "coverage": 1 - (self.below + self.above) / count,
+            "below": self.below / count,
+            "above": self.above / count,
+            "bias": float(np.mean(self.errors)) / width if width else 0.0,
+            "width": width,
+            "count": count,
+        }
 
 
-def figures(
-    drawn: Drawn, gold: pl.DataFrame | None, accuracy: Accuracy | None
-) -> Iterator[tuple[str, float, float, float, float]]:
-    """Yield figures with their truth: name, estimate, low, high, truth."""
-    share = drawn.setting.prevalence
-    options = {"measured": accuracy, "min_users": 0}
-    for target, truth in (("corpus", float(drawn.truth.mean())), ("population", share)):
-        for row in prevalence(drawn.labels, gold, target=target, **options).to_dicts():
-            yield from _row(f"share, {row['method']}, {target}", row, truth)
-    for row in prevalence(drawn.labels, gold, by="group", **options).to_dicts():
-        if row["method"] in ("ppi", "rogan_gladen"):
-            truth = share * _GROUP_TRUTH[row["group"]]
-            yield from _row(f"share of group {row['group']}, {row['method']}", row, truth)
-    errors = label_errors(drawn.labels, gold, accuracy)
-    if errors is not None:
-        time = pl.col("started_at").cast(pl.Int64)
-        place = ((time - time.min()) / (time.max() - time.min())).alias("place")
-        rows = user_keys(labels_table(drawn.labels).labelled()).rows
-        slope, error = share_change(rows.select("_user", place, "charged").collect())
-        change = errors.difference(slope, error, 0.95)
-        yield "change over time", change.estimate, change.low, change.high, 0.0
+def error_of(coverage: float, count: int) -> float:
+    """Return how far chance moves a coverage (two standard errors)."""
+    return 2 * float(np.sqrt(max(coverage * (1 - coverage), _PROMISED * 0.05) / count))
 
 
-def of_users(drawn: Drawn, population: pl.DataFrame) -> Iterator[tuple[str, float, ...]]:
-    """Yield how concentrated labelled conversations are, against a very large population."""
-    truth = dict(concentration(population, min_users=0)["measure", "estimate"].iter_rows())
-    counts = per_user(drawn)
-    if counts["charged_turns"].sum():
-        for row in concentration(counts).to_dicts():
-            if row["estimate"] is not None:
-                yield from _row(f"concentration, {row['measure']}", row, truth[row["measure"]])
-
-
-def per_user(drawn: Drawn) -> pl.DataFrame:
-    """Count labelled conversations of each user."""
-    called = (pl.col("label") == "emotional").sum().alias("charged_turns")
-    return drawn.labels.group_by("user_id").agg(called)
-
-
-def false_trend(drawn: Drawn) -> bool:
-    """Tell whether any user is said to rise or fall where nobody does."""
-    rows = drawn.labels.select(
-        "user_id",
-        first="started_at",
-        turns=pl.lit(1),
-        charged=(pl.col("label") == "emotional").cast(pl.Int64),
-    )
-    return bool((user_trends(rows, 0.05)["direction"] != "flat").any())
-
-
-def type_one(chance: np.random.Generator, clusters: int) -> bool:
-    """Tell whether a predictor that has nothing to do with an outcome is said to."""
-    sizes = chance.integers(10, 60, clusters)
-    own = np.repeat(np.arange(clusters), sizes)
-    x = chance.normal(size=clusters)[own] + 0.5 * chance.normal(size=len(own))
-    y = chance.normal(size=clusters)[own] + chance.normal(size=len(own))
-    frame = pl.DataFrame({"site": own, "x": x, "y": y})
-    found = associate(frame, outcome="y", predictors=["x"], clusters="site")
-    return bool(found["p"][0] < 0.05)
-
-
-def _row(
-    name: str, row: dict[str, float], truth: float
-) -> Iterator[tuple[str, float, float, float, float]]:
-    if row["estimate"] is not None and row["low"] is not None:
-        yield name, row["estimate"], row["low"], row["high"], truth
-
-
-def _slice(arguments: argparse.Namespace, users: int, share: float, rows: int) -> None:
-    chance = np.random.default_rng([arguments.seed, users, int(share * 1e4), rows])
-    setting = Setting(users, CONVERSATIONS.get(users, 10.0), arguments.inequality, share)
-    large = Setting(100_000, setting.conversations, setting.inequality, share)
-    population = per_user(draw(chance, large)) if users >= 1000 and not rows else None
+def simulated(setting: Setting, rows: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Draw corpora of a setting; return how each figure did."""
+    seed = [arguments.seed, setting.users, int(setting.prevalence * 1e4), rows]
+    chance = np.random.default_rng(seed)
+    truths = figures.concentrations(setting, chance) if arguments.labelled else {}
     tallies: dict[str, Tally] = {}
     trends = 0
     start = time.monotonic()
-    for repetition in range(arguments.repetitions):
+    for _ in range(arguments.repetitions):
         drawn = draw(chance, setting)
-        gold = hand_labels(drawn, rows, repetition) if rows else None
-        accuracy = None if arguments.unmeasured else measured(chance)
-        for name, *values in figures(drawn, gold, accuracy):
-            tallies.setdefault(name, Tally()).add(*values)
-        if population is not None:
-            for name, *values in of_users(drawn, population):
-                tallies.setdefault(name, Tally()).add(*values)
-        trends += false_trend(drawn)
-    print(
-        f"{users} users, {share:.1%} charged, {rows} gold labels, {time.monotonic() - start:.0f} s",
-        flush=True,
+        corpus = Corpus.of(chance, drawn, rows, known=not arguments.unmeasured)
+        found = [] if corpus is None else [*figures.figures(corpus, chance)]
+        if arguments.labelled:
+            found = [*figures.concentrated(drawn, truths["label"])]
+            trends += figures.false_trend(drawn)
+        for each in found:
+            tallies.setdefault(each.name, Tally()).add(each)
+    return {
+        **asdict(setting),
+        "gold": rows,
+        "repetitions": arguments.repetitions,
+        "seconds": round(time.monotonic() - start, 1),
+        "figures": {name: tally.summary() for name, tally in tallies.items()},
+        "false_trends": trends / arguments.repetitions if arguments.labelled else None,
+        "concentration": truths,
+    }
+
+
+def lines(cell: dict[str, Any]) -> Iterator[str]:
+    """Yield what to print of a setting."""
+    yield (
+        f"{cell['users']} users, {cell['prevalence']:.1%} charged, {cell['gold']} gold labels; "
+        f"{cell['repetitions']} repetitions in {cell['seconds']:.0f} s, so that 95.0% is "
+        f"95.0 ± {error_of(_PROMISED, cell['repetitions']):.1%}"
     )
-    for name, tally in tallies.items():
-        print(f"  {name:<38} {tally}", flush=True)
-    print(f"  corpora with a false trend of a user   {trends / arguments.repetitions:.1%}")
+    for name, row in cell["figures"].items():
+        yield (
+            f"  {name:<28} coverage {row['coverage']:6.1%}  below {row['below']:5.1%}  above "
+            f"{row['above']:5.1%}  bias/width {row['bias']:+.3f}  width {row['width']:.4f}  "
+            f"n {row['count']:.0f}"
+        )
+    if cell["false_trends"] is not None:
+        yield f"  corpora with a false trend of a user   {cell['false_trends']:.1%}"
+    if cell["concentration"]:
+        for name, of_labels in cell["concentration"]["label"].items():
+            true = cell["concentration"]["truth"][name]
+            yield f"  {name}: {of_labels:.3f} of labels, {true:.3f} true"
+
+
+def tables(cells: list[dict[str, Any]]) -> str:
+    """Return the coverage of every figure by prevalence, as Markdown."""
+    count = min(cell["repetitions"] for cell in cells)
+    parts = [
+        f"Coverage in percent, of {count} simulated corpora for each number; chance moves a number "
+        f"by {100 * error_of(_PROMISED, count):.1f}. In brackets: the largest bias over the "
+        "prevalences, in widths of the interval."
+    ]
+    for rows in sorted({cell["gold"] for cell in cells}):
+        own = [cell for cell in cells if cell["gold"] == rows]
+        shares = sorted({cell["prevalence"] for cell in own})
+        title = f"With {rows} rows labelled by hand" if rows else "Without rows labelled by hand"
+        parts += [f"**{title}**", _table(own, shares)]
+    return "\n\n".join(parts)
+
+
+def _table(cells: list[dict[str, Any]], shares: list[float]) -> str:
+    names = dict.fromkeys(name for cell in cells for name in cell["figures"])
+    sizes = sorted({cell["users"] for cell in cells})
+    head = ["figure", "users", *(f"{100 * share:g} %" for share in shares), "bias"]
+    out = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name in names:
+        for users in sizes:
+            found = [
+                next((c for c in cells if (c["users"], c["prevalence"]) == (users, share)), None)
+                for share in shares
+            ]
+            own = [None if cell is None else cell["figures"].get(name) for cell in found]
+            if not any(own):
+                continue
+            texts = ["–" if row is None else f"{100 * row['coverage']:.1f}" for row in own]
+            bias = max((row["bias"] for row in own if row), key=abs)
+            out.append(f"| {name} | {users:,} | " + " | ".join(texts) + f" | ({bias:+.2f}) |")
+    return "\n".join(out)
+
+
+def regressions(chance: np.random.Generator, clusters: int, repetitions: int) -> str:
+    """Say how often a regression with clustered errors is wrong, without a relation and with one.
+
+    The predictor differs between clusters as well as within them, and so does the outcome.
+    """
+    false, covered = 0, 0
+    for _ in range(repetitions):
+        sizes = chance.integers(10, 60, clusters)
+        own = np.repeat(np.arange(clusters), sizes)
+        x = chance.normal(size=clusters)[own] + 0.5 * chance.normal(size=len(own))
+        noise = chance.normal(size=clusters)[own] + chance.normal(size=len(own))
+        frame = pl.DataFrame({"site": own, "x": x, "null": noise, "y": _SLOPE * x + noise})
+        options: dict[str, Any] = {"predictors": ["x"], "clusters": "site"}
+        try:
+            false += associate(frame, outcome="null", **options)["p"][0] < 1 - _PROMISED
+            row = associate(frame, outcome="y", **options).row(0, named=True)
+        except TableError as error:
+            return f"{clusters} clusters: {error}"
+        covered += row["low"] <= _SLOPE <= row["high"]
+    return (
+        f"{clusters} clusters: type I error {false / repetitions:.1%}, coverage "
+        f"{covered / repetitions:.1%} (± {error_of(_PROMISED, repetitions):.1%})"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -171,28 +198,67 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--users", type=int, nargs="+", default=[*CONVERSATIONS])
-    parser.add_argument(
-        "--prevalence", type=float, nargs="+", default=[0.003, 0.01, 0.03, 0.1, 0.3]
-    )
-    parser.add_argument("--gold", type=int, nargs="+", default=[0, 100, 200])
-    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--prevalence", type=float, nargs="+", default=SHARES)
+    parser.add_argument("--gold", type=int, nargs="+", default=GOLD)
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--inequality", type=float, default=1.0, help="of activity; 1")
     parser.add_argument("--unmeasured", action="store_true", help="nothing is known of errors")
     parser.add_argument("--clusters", type=int, nargs="+", default=[], help="of associate, only")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--labelled", action="store_true", help="look at what is not corrected instead"
+    )
+    parser.add_argument("--results", type=Path, help="JSON Lines to keep settings in")
+    parser.add_argument("--docs", action="store_true", help="write the tables into the docs")
     arguments = parser.parse_args(argv)
     warnings.simplefilter("ignore", AnalysisWarning)
     if arguments.clusters:
         chance = np.random.default_rng(arguments.seed)
         for clusters in arguments.clusters:
-            wrong = sum(type_one(chance, clusters) for _ in range(arguments.repetitions))
-            print(f"{clusters} clusters: type I error {wrong / arguments.repetitions:.1%}")
+            print(regressions(chance, clusters, arguments.repetitions), flush=True)
         return 0
+    cells = []
+    for cell in _cells(arguments):
+        cells.append(cell)
+        print("\n".join(lines(cell)), flush=True)
+    if arguments.docs:
+        _write(tables(cells))
+    return 0
+
+
+def _cells(arguments: argparse.Namespace) -> Iterable[dict[str, Any]]:
+    """Yield every setting, from the file of results if it has it."""
+    kept: Path | None = arguments.results
+    old = kept.read_text(encoding="utf-8").splitlines() if kept and kept.exists() else []
+    done = {_key(cell): cell for cell in map(json.loads, old)}
     for users in arguments.users:
         for share in arguments.prevalence:
             for rows in arguments.gold:
-                _slice(arguments, users, share, rows)
-    return 0
+                setting = Setting(
+                    users, CONVERSATIONS.get(users, 10.0), arguments.inequality, share
+                )
+                key = _key({**asdict(setting), "gold": rows})
+                cell = done.get(key)
+                if cell is None or cell["repetitions"] < arguments.repetitions:
+                    cell = simulated(setting, rows, arguments)
+                    if kept is not None:
+                        with kept.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(cell) + "\n")
+                yield cell
+
+
+def _key(cell: dict[str, Any]) -> tuple[float, ...]:
+    return tuple(
+        cell[name] for name in ("users", "conversations", "inequality", "prevalence", "gold")
+    )
+
+
+def _write(text: str) -> None:
+    """Put the tables between the marks of the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(_MARKS[0])
+    _, after = rest.split(_MARKS[1])
+    PAGE.write_text(f"{before}{_MARKS[0]}\n\n{text}\n\n{_MARKS[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
