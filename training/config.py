@@ -39,7 +39,7 @@ class EncoderSettings(_Section):
         path: A folder (relative to the data folder), a hub id, the name of a bundled artifact, or
             "tiny": a small random encoder built on the spot.
         words_from: A multilingual encoder, as `path`, by which an English one gets the words of
-            the training texts in other languages (see `training.model.words`).
+            the training texts in other languages (see `training.model.encoder`).
         dropout: Dropout of hidden layers and of the head.
     """
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from affectlib.conversation import parse_conversation
 from tests.conftest import assistant, user
 from training.config import AugmentSettings
-from training.data.augment import Augmenter
-from training.data.surroundings import surrounded
+from training.data.augment import Augmenter, surrounded
 
 
 @given(st.text(min_size=1), st.integers(0, 2**32))

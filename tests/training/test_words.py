@@ -27,15 +27,18 @@ from affectlib.model.encoding import WindowEncoder
 from affectlib.model.windows import WindowSettings
 from tests.conftest import user
 from training.config import EncoderSettings
-from training.model.encoder import build_encoder
-from training.model.words import _centred, _gloss, add_words
+from training.model.encoder import _centred, _gloss, add_words, build_encoder
 
 ENGLISH = [
-    "I feel so sad and alone tonight",
-    "sort the list of names",
-    "so sad 😭",
-    "alone again",
-] * 4
+    text + end
+    for end in ("", "!", "?", ",")  # a text that is there twice is read once
+    for text in (
+        "I feel so sad and alone tonight",
+        "sort the list of names",
+        "so sad 😭",
+        "alone again",
+    )
+]
 FRENCH = ["je me sens tellement seule ce soir 🥀", "trie la liste", "seule, encore"]
 WIDTH = 8
 
@@ -112,18 +115,6 @@ def test_foreign_words_and_emoji_are_tokens_and_english_is_split_as_before(
     names = wordpiece["model"]["vocab"]
     for token in ("sad", "[CLS]", "##a"):
         assert torch.equal(rows[after.token_to_id(token)], old[names[token]])
-
-
-def test_an_encoder_with_words_gets_more_and_keeps_those_it_has(
-    wordpiece: dict[str, Any], multilingual: Path
-) -> None:
-    first, rows = add_words(wordpiece, embeddings_of(wordpiece), ENGLISH * 4, FRENCH, multilingual)
-    more = [*FRENCH, "toujours triste"]
-    second, again = add_words(first, rows, ENGLISH * 4, more, multilingual)
-    old, new = first["model"]["vocab"], second["model"]["vocab"]
-    assert {*new} - {*old} == {"toujours", "triste"}
-    assert all(torch.equal(rows[old[token]], again[new[token]]) for token in old if token in new)
-    assert second["pre_tokenizer"] == first["pre_tokenizer"]
 
 
 def test_a_word_begins_as_its_nearest_english_words() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,6 @@ from affectlib.model.encoding import WindowEncoder
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import Recipe, SourceSettings
 from training.data.augment import Augmenter, wrap_in_task
-from training.data.duplicates import EvaluationIndex
 from training.data.labelled import from_gold, from_silver, from_twin
 from training.data.sources import (
     corpus_part,
@@ -39,6 +39,10 @@ from training.model.encoder import build_encoder
 VOCABULARY_CHARACTERS = 2000
 OTHER_CHARACTERS = 400
 LONG_MESSAGE_WINDOWS = 2
+SHINGLE_WORDS = 8
+MOST_SHARED = 0.3
+
+_WORDS = re.compile(r"\w+")
 
 
 def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
@@ -348,4 +352,51 @@ def _row(
         "language": labelled.row.get("lang", "en"),
         "user": user,
         "length": len(ids),
+    }
+
+
+class EvaluationIndex:
+    """Recognises conversations whose user's words occur in evaluation data.
+
+    A conversation is a near-duplicate if a message of its user of at least `SHINGLE_WORDS` words
+    is also one of an evaluation conversation (letter case and punctuation aside), or if more than
+    `MOST_SHARED` of the user's runs of `SHINGLE_WORDS` words are.
+
+    Args:
+        conversations: All evaluation conversations.
+    """
+
+    def __init__(self, conversations: Iterable[Conversation]) -> None:
+        """Index the words of the users."""
+        self._messages: set[int] = set()
+        self._shingles: set[int] = set()
+        for conversation in conversations:
+            for words in _user_words(conversation):
+                if len(words) >= SHINGLE_WORDS:
+                    self._messages.add(hash(words))
+                    self._shingles.update(_shingles(words))
+
+    def contains(self, conversation: Conversation) -> bool:
+        """Tell whether the conversation is a near-duplicate of an evaluation conversation."""
+        shared = total = 0
+        for words in _user_words(conversation):
+            if len(words) < SHINGLE_WORDS:
+                continue
+            if hash(words) in self._messages:
+                return True
+            shingles = _shingles(words)
+            total += len(shingles)
+            shared += len(shingles & self._shingles)
+        return total > 0 and shared / total > MOST_SHARED
+
+
+def _user_words(conversation: Conversation) -> Iterable[tuple[str, ...]]:
+    for message in conversation.user_messages:
+        yield tuple(_WORDS.findall(message.content.lower()))
+
+
+def _shingles(words: tuple[str, ...]) -> set[int]:
+    return {
+        hash(words[start : start + SHINGLE_WORDS])
+        for start in range(len(words) - SHINGLE_WORDS + 1)
     }

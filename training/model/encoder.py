@@ -1,16 +1,31 @@
-"""The encoder that training starts from, with role tokens and words of other languages added."""
+"""The encoder that training starts from, with role tokens and words of other languages added.
+
+Each new word, and each emoji, begins as what it means in English: its embedding is an average of
+those of the nearest English words. Which are nearest, a multilingual encoder says, which reads the
+training texts and gives every word the mean of its states over the places where it stands. A
+sentence then reads like an English gloss, word by word, and training does the rest; English text is
+split as it was before. The idea of such a start is that of WECHSEL (Minixhofer, Paischer and
+Rekabsaz 2022, https://arxiv.org/abs/2112.06598), which compares static word vectors instead.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import random
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from string import printable
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import (
+    Encoding,
     Tokenizer,
     decoders,
     models,
@@ -21,6 +36,7 @@ from tokenizers import (
 )
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
@@ -33,6 +49,8 @@ from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
 from affectlib.taxonomy import EMOTIONAL
 from training.config import EncoderSettings
 
+Floats = NDArray[Any]
+
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
 """Before and after a text, padding, unknown: of Unigram encoders and of WordPiece ones."""
@@ -41,6 +59,33 @@ PACKAGE = "package:"
 UNREACHABLE = -10_000.0
 """Score of special tokens. They are pieces like others to a Unigram model, which would read them
 out of a text in which somebody typed them; at this score it takes ordinary pieces instead."""
+
+SYMBOLS = {
+    "type": "Split",
+    "pattern": {"Regex": "\\p{S}"},
+    "behavior": "Isolated",
+    "invert": False,
+}
+"""Symbols stand alone: an emoji at the end of a word would make all of it an unknown token."""
+FOREIGN = 10.0
+"""A known word that is so many times as frequent outside English is glossed as well."""
+FEWEST = 3
+"""Places where a word must stand to be an English word that others are made of, and where a known
+one must stand outside English to be glossed."""
+NEAREST = 3
+SHARPNESS = 10.0
+LAYERS = (9, 12)
+"""States of the multilingual encoder that a word's meaning is the mean of."""
+PLACES = 20
+"""Places of a word that are read."""
+ENGLISH_TEXTS = 3000
+SYMBOL_TEXTS = 500
+READ_TOKENS = 48
+BATCH = 64
+CHUNK = 2000
+
+_RARE = re.compile(r"[^\w\s!-~]")
+_WORD = re.compile(r"[^\W\d_]+|[^\w\s]")
 
 
 def build_encoder(
@@ -69,8 +114,6 @@ def build_encoder(
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
     old = model.get_input_embeddings().weight.data
     if settings.words_from is not None:
-        from training.model.words import add_words
-
         multilingual = Path(_locate(settings.words_from, data))
         tokenizer, rows = add_words(tokenizer, old, english, foreign, multilingual)
         if not ours:
@@ -266,3 +309,224 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
     name_outputs(config)
     write_tokenizer_config(folder, config.max_position_embeddings)
     BertForSequenceClassification(config).save_pretrained(folder)
+
+
+def add_words(
+    tokenizer: dict[str, Any],
+    embeddings: torch.Tensor,
+    english: Sequence[str],
+    foreign: Sequence[str],
+    multilingual: Path,
+) -> tuple[dict[str, Any], torch.Tensor]:
+    """Give an English encoder the words of other texts.
+
+    Tokens that no text needs are dropped.
+
+    Args:
+        tokenizer: The parsed ``tokenizer.json`` of a WordPiece model.
+        embeddings: Embeddings of its tokens, ``[tokens, width]``.
+        english: English training texts.
+        foreign: Training texts in other languages.
+        multilingual: Folder of an encoder of twelve layers that reads all of these languages.
+
+    Returns:
+        The new ``tokenizer.json`` and the embeddings of its tokens.
+
+    Raises:
+        ValueError: The tokenizer is of another kind.
+    """
+    if tokenizer["model"]["type"] != "WordPiece":
+        raise ValueError(f"cannot add words to a {tokenizer['model']['type']} tokenizer")
+    splitters = [SYMBOLS, tokenizer["pre_tokenizer"]]
+    tokenizer = {
+        **tokenizer,
+        "truncation": None,
+        "padding": None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": splitters},
+    }
+    reader = Tokenizer.from_str(json.dumps(tokenizer))
+    kept, glossed = _choose(tokenizer, reader, english, foreign)
+    english = random.Random(0).sample(english, len(english))
+    read = _WordReader(multilingual, lambda word: str(reader.normalizer.normalize_str(word)))
+    with_symbols = [text for text in english if _symbols(text)]
+    known = {word for word in kept if word.isalpha() and word.isascii()}.difference(glossed)
+    meanings = read.meanings([*foreign, *with_symbols[:SYMBOL_TEXTS]], {*glossed})
+    anchors = read.meanings(english[:ENGLISH_TEXTS], known, FEWEST)
+    # Less the mean of its language, a word is nearer to its translations than to its neighbours.
+    meanings, anchors = _centred(meanings), _centred(anchors)
+    old = tokenizer["model"]["vocab"]
+    new = _gloss(
+        {word: meanings[word] for word in glossed if word in meanings},
+        np.stack([*anchors.values()]),
+        embeddings[[old[word] for word in anchors]].numpy(),
+    )
+    before = {*kept}
+    tokens = [*kept, *(word for word in new if word not in before)]
+    rows = [
+        torch.from_numpy(new[token]) if token in new else embeddings[old[token]] for token in tokens
+    ]
+    return _renumber(tokenizer, tokens), torch.stack(rows)
+
+
+def _choose(
+    tokenizer: dict[str, Any],
+    reader: Tokenizer,
+    english: Sequence[str],
+    foreign: Sequence[str],
+) -> tuple[list[str], list[str]]:
+    """Return the tokens that stay, in their order, and the words that want a gloss, by frequency.
+
+    Words of the vocabulary that are no English ones are glossed as well.
+    """
+    of_english, of_foreign = _count_pieces(reader, english), _count_pieces(reader, foreign)
+    always = {token["content"] for token in tokenizer["added_tokens"]}
+    vocabulary: dict[str, int] = tokenizer["model"]["vocab"]
+    always |= {token for token in vocabulary if len(token.removeprefix("##")) == 1}
+    ratio = of_english.total() / max(1, of_foreign.total())
+    words: Counter[str] = Counter()
+    for text in foreign:
+        plain = reader.normalizer.normalize_str(text)
+        words.update(word for word, _ in reader.pre_tokenizer.pre_tokenize_str(plain))
+    symbols = {symbol for text in (*english, *foreign) for symbol in _symbols(text)}
+    counts = Counter({token: of_english[token] + ratio * of_foreign[token] for token in vocabulary})
+    counts.update({w: ratio * n for w, n in words.items() if w.isalpha() and w not in vocabulary})
+    counts.update({symbol: 1 for symbol in symbols if symbol not in vocabulary})
+    wanted = [token for token, count in counts.most_common() if count and token not in always]
+    stay = always | {*wanted}
+    kept = [token for token in sorted(vocabulary, key=vocabulary.__getitem__) if token in stay]
+    known = {*kept}
+    glossed = [
+        word
+        for word, count in words.most_common()
+        if word.isalpha()
+        and word in stay
+        and (word not in known or (count >= FEWEST and count * ratio > FOREIGN * of_english[word]))
+    ]
+    return kept, glossed + sorted(symbols & stay - known)
+
+
+def _count_pieces(reader: Tokenizer, texts: Sequence[str]) -> Counter[str]:
+    counts: Counter[int] = Counter()
+    for start in range(0, len(texts), CHUNK):
+        for encoding in reader.encode_batch_fast([*texts[start : start + CHUNK]]):
+            counts.update(encoding.ids)
+    return Counter({str(reader.id_to_token(piece)): count for piece, count in counts.items()})
+
+
+def _symbols(text: str) -> list[str]:
+    """Return the emoji and the like of a text."""
+    return [c for c in _RARE.findall(text) if unicodedata.category(c) == "So"]
+
+
+class _WordReader:
+    """A multilingual encoder that says what words mean where they stand."""
+
+    def __init__(self, folder: Path, normalize: Callable[[str], str]) -> None:
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(READ_TOKENS)
+        self._tokenizer.no_padding()
+        self._model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        self._normalize = normalize
+
+    def meanings(
+        self, texts: Sequence[str], wanted: set[str], fewest: int = 1
+    ) -> dict[str, Floats]:
+        """Return the mean state of each wanted word that stands often enough in the texts."""
+        sums: dict[str, Floats] = {}
+        counts: Counter[str] = Counter()
+        ordered = sorted({*texts}, key=lambda text: (len(text), text))
+        for start in range(0, len(ordered), BATCH):
+            batch = ordered[start : start + BATCH]
+            found = [
+                (encoding, places)
+                for text, encoding in zip(batch, self._tokenizer.encode_batch(batch), strict=True)
+                if (places := self._places(text, encoding, wanted, counts))
+            ]
+            if not found:
+                continue
+            states = self._states([encoding for encoding, _ in found])
+            for row, (_, places) in enumerate(found):
+                for word, tokens in places:
+                    sums[word] = sums.get(word, np.float32(0)) + states[row, tokens].mean(0)
+        return {
+            word: total / counts[word] for word, total in sums.items() if counts[word] >= fewest
+        }
+
+    def _places(
+        self, text: str, encoding: Encoding, wanted: set[str], counts: Counter[str]
+    ) -> list[tuple[str, list[int]]]:
+        """Return words with their tokens, and count them."""
+        found = []
+        last = len(encoding.ids) - 1
+        token = 1
+        for match in _WORD.finditer(text):
+            word = self._normalize(match.group())
+            while token < last and encoding.offsets[token][1] <= match.start():
+                token += 1
+            if token == last:
+                break
+            end = token
+            while end < last and encoding.offsets[end][0] < match.end():
+                end += 1
+            if word in wanted and end > token and counts[word] < PLACES:
+                counts[word] += 1
+                found.append((word, [*range(token, end)]))
+        return found
+
+    def _states(self, encodings: Sequence[Encoding]) -> Floats:
+        """Return states, shape ``[texts, tokens, width]``."""
+        length = max(len(encoding.ids) for encoding in encodings)
+        ids = torch.full((len(encodings), length), self._model.config.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for row, encoding in enumerate(encodings):
+            ids[row, : len(encoding.ids)] = torch.tensor(encoding.ids)
+            mask[row, : len(encoding.ids)] = 1
+        with torch.inference_mode():
+            states = self._model(
+                input_ids=ids, attention_mask=mask, output_hidden_states=True
+            ).hidden_states
+        result: Floats = torch.stack([states[layer] for layer in LAYERS]).mean(0).numpy()
+        return result
+
+
+def _centred(meanings: dict[str, Floats]) -> dict[str, Floats]:
+    mean = np.mean([*meanings.values()], axis=0)
+    return {word: meaning - mean for word, meaning in meanings.items()}
+
+
+def _gloss(meanings: dict[str, Floats], anchors: Floats, known: Floats) -> dict[str, Floats]:
+    """Return an embedding for each word, of the mean length of the known words'.
+
+    Args:
+        meanings: What each word means.
+        anchors: What known words mean, ``[known, width]``.
+        known: Their embeddings, ``[known, width of the embeddings]``.
+    """
+    if not meanings:
+        return {}
+    near = _unit(np.stack([*meanings.values()])) @ _unit(anchors).T
+    best = np.argsort(-near, axis=1)[:, :NEAREST]
+    weights = np.exp(SHARPNESS * np.take_along_axis(near, best, 1))
+    weights /= weights.sum(1, keepdims=True)
+    average = (weights[:, :, None] * known[best]).sum(1)
+    gloss = _unit(average) * np.linalg.norm(known, axis=1).mean()
+    return dict(zip(meanings, gloss, strict=True))
+
+
+def _unit(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-9), np.float32)
+
+
+def _renumber(tokenizer: dict[str, Any], tokens: Sequence[str]) -> dict[str, Any]:
+    """Return the tokenizer with these tokens."""
+    new_id = {token: i for i, token in enumerate(tokens)}
+    post = json.loads(json.dumps(tokenizer["post_processor"]))
+    for token in post["special_tokens"].values():
+        token["ids"] = [new_id[name] for name in token["tokens"]]
+    return {
+        **tokenizer,
+        "added_tokens": [{**t, "id": new_id[t["content"]]} for t in tokenizer["added_tokens"]],
+        "post_processor": post,
+        "model": {**tokenizer["model"], "vocab": new_id},
+    }
