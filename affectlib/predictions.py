@@ -42,6 +42,7 @@ class MessagePrediction:
         shown_cues: The cues that reach the model's threshold (`Artifact.cue_thresholds`), the
             likeliest first.
         threshold: Probability from which it is emotional; None where the label is.
+        screened: Whether the screen settled it, so that the encoder did not read it.
     """
 
     index: int
@@ -52,6 +53,7 @@ class MessagePrediction:
     truncated_tokens: int = 0
     shown_cues: tuple[str, ...] = ()
     threshold: float | None = None
+    screened: bool = False
 
     def __str__(self) -> str:
         """Say label and probability; an assistant's message has its role in place of them."""
@@ -70,6 +72,7 @@ class MessagePrediction:
             "cues": dict(self.cues),
             "shown_cues": [*self.shown_cues],
             "truncated_tokens": self.truncated_tokens,
+            "screened": self.screened,
         }
 
     def _repr_html_(self) -> str:

@@ -128,7 +128,10 @@ def build_tokenizer() -> Tokenizer:
 
 def describe(folder: Path, **changes: Any) -> dict[str, Any]:
     """Return what ``affect.json`` says of the files in a folder."""
-    names = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
+    names = (
+        *("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json"),
+        "screen.safetensors",
+    )
     files = [folder / name for name in names if (folder / name).exists()]
     point = {"sensitivity": 0.8, "specificity": 0.99}
     values = {

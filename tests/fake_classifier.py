@@ -42,6 +42,7 @@ class FakeClassifier:
     engine = "fake"
     assistant_cues = True
     windows_run = 0
+    screen = False
     ahead = 5
 
     def __init__(self, **options: Any) -> None:

@@ -100,6 +100,7 @@ def test_star_import_gives_the_public_names():
                 "engine",
                 "operating_point",
                 "assistant_cues",
+                "screen",
                 "threads",
                 "local_files_only",
                 "revision",

@@ -53,6 +53,11 @@ def running_options() -> argparse.ArgumentParser:
         action="store_true",
         help="leave the assistant's messages out, which is faster",
     )
+    running.add_argument(
+        "--no-screen",
+        action="store_true",
+        help="have the encoder read what the model's screen would settle too, which is slower",
+    )
     return running
 
 
@@ -82,5 +87,6 @@ def load_classifier(arguments: argparse.Namespace) -> AffectClassifier:
             "engine": arguments.engine,
             "operating_point": arguments.operating_point,
             "assistant_cues": not arguments.no_assistant_cues,
+            "screen": not arguments.no_screen,
         }
     return AffectClassifier.from_pretrained(**options)

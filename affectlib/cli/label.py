@@ -148,6 +148,11 @@ def _report(summary: LabelSummary) -> Iterator[str]:
         f"  read       {summary.user_messages:,} user messages; "
         f"{summary.truncated_tokens:,} tokens were too many and left out"
     )
+    if summary.screened:
+        yield (
+            f"  screened   {summary.screened:,} of {summary.messages:,} messages are plain tasks, "
+            "which the encoder need not read"
+        )
     if summary.resumed:
         yield f"  resumed    after {summary.resumed:,} that were labelled before"
     if summary.empty:

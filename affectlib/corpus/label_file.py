@@ -92,6 +92,7 @@ class LabelSummary:
         not_kept: Names in `keep` of which no record of this run had a value.
         unlike: In what the transcripts look unlike those that the model was measured on, None if
             they look alike or the model does not say. Of what was read in this call.
+        screened: Messages that the screen settled, so that the encoder did not read them.
     """
 
     conversations: int
@@ -111,6 +112,7 @@ class LabelSummary:
     empty: int = 0
     not_kept: tuple[str, ...] = ()
     unlike: str | None = None
+    screened: int = 0
 
     @property
     def emotional_share(self) -> float:
@@ -248,6 +250,8 @@ def label_file(
             "engine": classifier.engine,
             "output_format": layout.suffix.removeprefix("."),
         }
+        if classifier.screen:  # named only then, so that earlier outputs can be resumed without
+            made_by["screen"] = True
         model = model_facts(classifier)
         header: Header = {"input": asdict(source.facts), "model": model, "options": made_by}
         made_with = {"affectlib": dumps({**model, "operating_point": classifier.operating_point})}
@@ -386,6 +390,7 @@ class _Run:
             counts.empty,
             tuple(name for name in self.keep if name not in self.kept),
             self.comparison.line() if self.comparison is not None and done else None,
+            counts.screened,
         )
 
     def _expected(self) -> int | None:

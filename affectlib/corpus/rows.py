@@ -71,6 +71,7 @@ _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
         "label": "string",
         "probability": "double",
         "truncated_tokens": "int64",
+        "screened": "bool",
         **_CUES,
     },
 }
@@ -135,6 +136,7 @@ class Counts:
     messages: int = 0
     truncated_tokens: int = 0
     empty: int = 0
+    screened: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         """Count both together."""
@@ -146,6 +148,7 @@ class Counts:
             self.messages + other.messages,
             self.truncated_tokens + other.truncated_tokens,
             self.empty + other.empty,
+            self.screened + other.screened,
         )
 
 
@@ -177,6 +180,7 @@ class Labelled:
             user_messages=user,
             messages=user + (self._count("assistant") or 0),
             truncated_tokens=self.outcome.truncated_tokens,
+            screened=sum(message.screened for message in self.outcome.messages),
         )
 
     def rows(self, level: RowLevel) -> list[Row]:
@@ -231,6 +235,7 @@ class Labelled:
                     "label": turn.label,
                     "probability": turn.probability,
                     "truncated_tokens": turn.truncated_tokens,
+                    "screened": turn.screened,
                 }
             rows.append(row)
         return rows

@@ -109,6 +109,14 @@ class Artifact:
     recalibration: Recalibration = field(default_factory=Recalibration)
     reference: Reference | None = field(default=None, repr=False)
 
+    def has_file(self, name: str) -> bool:
+        """Whether it lists a file of that name among those that are used."""
+        return name in self._hashes
+
+    def sha256(self, name: str) -> str | None:
+        """Return the SHA-256 that a file of it should have, None if it lists none of that name."""
+        return self._hashes.get(name)
+
     def file(self, name: str) -> Path:
         """Return the path of one of its files, after checking that it is unaltered.
 

@@ -96,6 +96,7 @@ def _message(
         probability=probability if labelled else None,
         cues=cues,
         truncated_tokens=score.truncated_tokens,
+        screened=score.screened,
         shown_cues=_shown(artifact, cues),
         threshold=threshold if labelled else None,
     )

@@ -43,12 +43,18 @@ class EncodedWindow:
         message: Position of its target message in the conversation.
         ids: Its token ids, shape ``[length]``.
         truncated_tokens: Tokens of the target that no window of it reads.
+        target: Where in `ids` the target begins, with the token that marks it.
+        user: Whether the target is a user's message.
+        logits: The logits that stand without the encoder, None if it has to be asked.
     """
 
     conversation: int
     message: int
     ids: NDArray[np.int32]
     truncated_tokens: int
+    target: int = 0
+    user: bool = True
+    logits: NDArray[np.float32] | None = None
 
 
 class _Message(NamedTuple):
@@ -160,6 +166,8 @@ class WindowEncoder:
                 window.message - earlier + first,
                 self._assemble(messages, window.context, window.target),
                 window.truncated_tokens + messages[window.message].unread,
+                target=window.length - 2 - sum(map(len, window.target)),
+                user=roles[window.message] == "user",
             )
             for window in plan
             if window.message >= earlier

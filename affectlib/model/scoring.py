@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import chain
 from threading import Lock
 from typing import Any
 
@@ -18,6 +17,7 @@ from affectlib.model.aggregation import merge_windows
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine
 from affectlib.model.engines.forks import renew_in_children
+from affectlib.model.screen import Screen
 
 __all__ = ["MessageScore", "WindowCache", "encode_windows", "score_messages", "score_windows"]
 
@@ -26,15 +26,17 @@ _BATCH_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class MessageScore:
-    """What the encoder says of one message.
+    """What the model says of one message.
 
     Attributes:
         logits: Its logits, shape ``[outputs]``.
         truncated_tokens: Tokens of it that were not read.
+        screened: Whether its logits are the screen's.
     """
 
     logits: NDArray[Any]
     truncated_tokens: int
+    screened: bool = False
 
 
 class WindowCache:
@@ -119,6 +121,7 @@ def encode_windows(
     encoder: WindowEncoder,
     *,
     assistant_targets: bool = True,
+    screen: Screen | None = None,
 ) -> list[list[EncodedWindow]]:
     """Encode the windows of each conversation.
 
@@ -126,9 +129,13 @@ def encode_windows(
         conversations: The conversations.
         encoder: Lays out and tokenizes them.
         assistant_targets: Whether the assistant's messages are scored too.
+        screen: What settles the windows that need no encoder, if anything does.
     """
+    encoded = encoder.encode(conversations, assistant_targets=assistant_targets)
+    if screen is not None:
+        encoded = screen.settle(encoded)
     windows: list[list[EncodedWindow]] = [[] for _ in conversations]
-    for window in encoder.encode(conversations, assistant_targets=assistant_targets):
+    for window in encoded:
         windows[window.conversation].append(window)
     return windows
 
@@ -137,6 +144,9 @@ def score_windows(
     windows: Sequence[Sequence[EncodedWindow]], engine: Engine, pad_id: int, known: WindowCache
 ) -> list[dict[int, MessageScore]]:
     """Score the messages that windows cover; windows that are the same are run once.
+
+    Windows that the screen settled keep its logits. Of a message that it settled in part, both
+    count, as each output's highest logit does.
 
     Args:
         windows: The windows of each conversation.
@@ -147,8 +157,9 @@ def score_windows(
     Returns:
         For each conversation the scores of its messages, by their position.
     """
-    keys = [_key(window) for group in windows for window in group]
-    distinct = dict(zip(keys, chain.from_iterable(windows), strict=True))
+    asked = [window for group in windows for window in group if window.logits is None]
+    keys = [*map(_key, asked)]
+    distinct = dict(zip(keys, asked, strict=True))
     logits = known.take(distinct)
     fresh = {key: window for key, window in distinct.items() if key not in logits}
     names = [*fresh]
@@ -163,9 +174,15 @@ def score_windows(
     position = iter(keys)
     for group in windows:
         unread = {window.message: window.truncated_tokens for window in group}
-        found = np.array([logits[next(position)] for _ in group])
-        merged = merge_windows([window.message for window in group], found)
-        scores.append({index: MessageScore(row, unread[index]) for index, row in merged.items()})
+        open_ones = {window.message for window in group if window.logits is None}
+        found = [w.logits if w.logits is not None else logits[next(position)] for w in group]
+        merged = merge_windows([window.message for window in group], np.array(found))
+        scores.append(
+            {
+                index: MessageScore(row, unread[index], index not in open_ones)
+                for index, row in merged.items()
+            }
+        )
     return scores
 
 

@@ -279,6 +279,7 @@ def test_options_reach_their_places(
         "engine": "onnx",
         "operating_point": "high_recall",
         "assistant_cues": False,
+        "screen": True,
     }
 
 

@@ -19,7 +19,7 @@ def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
     optionally ``charges`` (by the number of the user turn its charge, or the least and the highest
     that it can have; 0 where there is none), ``turn_cues`` and ``themes``.
     """
-    conversation = parse_conversation(_said_by_user(row["messages"]), id=row["id"])
+    conversation = parse_conversation(said_by_user(row["messages"]), id=row["id"])
     labels = row["labels"]
     user = [i for i, m in enumerate(conversation.messages) if m.role == "user"]
     return LabelledConversation(
@@ -66,7 +66,7 @@ def _turn_cues(
     return cues
 
 
-def _said_by_user(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def said_by_user(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return messages with the user as the speaker of those that are of neither role."""
     return [
         {"role": "user" if m["role"] == "other" else m["role"], "content": m["content"]}
@@ -80,7 +80,7 @@ def from_silver(row: Mapping[str, Any], source: str, emotional: bool) -> Labelle
 
     Cues and themes stay unknown where the source is emotional; a task has none.
     """
-    conversation = parse_conversation(_said_by_user(row["messages"]), id=str(row["id"]))
+    conversation = parse_conversation(said_by_user(row["messages"]), id=str(row["id"]))
     charge: Charge = (2, 3) if emotional else (0, 0)
     return LabelledConversation(
         conversation,
@@ -100,7 +100,7 @@ def from_twin(row: Mapping[str, Any], twin: Mapping[str, Any]) -> LabelledConver
         twin: A line of ``twins.jsonl``: ``changed`` has the new text of user turns by their number,
             ``charges`` their charge, ``labels`` those of the altered chat.
     """
-    messages = _said_by_user(row["messages"])
+    messages = said_by_user(row["messages"])
     user = [i for i, m in enumerate(messages) if m["role"] == "user"]
     changed = {user[int(turn) - 1]: text for turn, text in twin["changed"].items()}
     for index, text in changed.items():
