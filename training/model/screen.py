@@ -27,7 +27,7 @@ from safetensors.numpy import save_file
 
 from affectlib.conversation import parse_conversation
 from affectlib.errors import AffectlibError
-from affectlib.model.artifacts import Artifact, load_artifact, save_artifact
+from affectlib.model.artifacts import Artifact, load_artifact, save_artifact, with_digest
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.engines.torch import load_model
@@ -241,7 +241,7 @@ def add_screen(artifact: Artifact, folder: Path) -> None:
     manifest = folder / "affect.json"
     values = json.loads(manifest.read_text(encoding="utf-8"))
     values["files"][SCREEN_FILE] = sha256(folder / SCREEN_FILE)
-    text = json.dumps(values, indent=1, ensure_ascii=False)
+    text = json.dumps(with_digest(values), indent=1, ensure_ascii=False)
     manifest.write_text(text + "\n", encoding="utf-8")
 
 
