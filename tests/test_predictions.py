@@ -71,6 +71,7 @@ def test_rows_are_flat_one_a_message() -> None:
             "probability": 0.75,
             "threshold": 0.5,
             "truncated_tokens": 3,
+            "screened": False,
             "in_crisis": 0.5,
         },
         {
@@ -81,6 +82,7 @@ def test_rows_are_flat_one_a_message() -> None:
             "probability": None,
             "threshold": None,
             "truncated_tokens": 0,
+            "screened": False,
             "shows_empathy": 0.25,
         },
     ]

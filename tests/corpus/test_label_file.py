@@ -138,6 +138,7 @@ def test_conversation_rows(tmp_path: Path) -> None:
         "unlike": None,
         "skipped": {},
         "emotional_share": summary.emotional_share,
+        "screened": 0,
     }
 
 
