@@ -38,11 +38,12 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     with the same parameters, and never pickled or cloned.
 
     Args:
-        model: See `affectlib.AffectClassifier.from_pretrained`, also for the five that follow.
+        model: See `affectlib.AffectClassifier.from_pretrained`, also for the six that follow.
         device: Where it runs.
         engine: What runs it.
         operating_point: The thresholds; they only affect ``rate`` and ``adjusted``.
         assistant_cues: Whether the assistant's messages are read for cues too.
+        screen: Whether the model's screen, if it has one, settles plain tasks.
         threads: Threads that the engine computes with.
         missing: The value of a cue without a probability, as in a conversation without an
             assistant's message; and of every column, if a text or conversation is missing or has
@@ -66,6 +67,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         engine: str = "auto",
         operating_point: str = "balanced",
         assistant_cues: bool = True,
+        screen: bool = True,
         threads: int | None = None,
         missing: float = 0.0,
     ) -> None:
@@ -75,6 +77,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.engine = engine
         self.operating_point = operating_point
         self.assistant_cues = assistant_cues
+        self.screen = screen
         self.threads = threads
         self.missing = missing
 
@@ -116,6 +119,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             engine=self.engine,
             operating_point=self.operating_point,
             assistant_cues=self.assistant_cues,
+            screen=self.screen,
             threads=self.threads,
         )
         scores = np.full((len(items), len(_COLUMNS)), self.missing, dtype=np.float64)

@@ -36,7 +36,7 @@ __all__ = ["AffectMapper", "label_table", "register_duckdb"]
 
 _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
     "conversation": ("status", "error", "label", "probability", "any", "adjusted", "rate"),
-    "message": ("status", "error", "label", "probability"),
+    "message": ("status", "error", "label", "probability", "screened"),
 }
 _SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int64": "long"}
 

@@ -152,7 +152,12 @@ class CalibrateSettings(_Section):
 
 
 class Recipe(_Section):
-    """Everything that decides a run."""
+    """Everything that decides a run.
+
+    Attributes:
+        screen: Whether the artifact gets a screen (see `training.screen`), for which all public
+            sets must be there.
+    """
 
     name: str
     version: str
@@ -167,6 +172,7 @@ class Recipe(_Section):
     train: TrainSettings = TrainSettings()
     calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
+    screen: bool = False
 
     @property
     def folder(self) -> Path:
@@ -184,9 +190,10 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, set[str]] = {
-    "prepare": {"version", "calibrate", "train", "teacher"},
-    "teach": {"version", "calibrate", "train"},
-    "train": {"version", "calibrate"},
+    "prepare": {"version", "calibrate", "train", "teacher", "screen"},
+    "teach": {"version", "calibrate", "train", "screen"},
+    "train": {"version", "calibrate", "screen"},
+    "export": {"screen"},
 }
 
 

@@ -215,6 +215,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "engines": lambda s: footprint.compare_precision(s.artifact, s.judged, s.reader),
     "speed": lambda s: footprint.speed(s.artifact, s.judged, s.reader),
     "sizes": lambda s: footprint.sizes(s.artifact),
+    "screen": lambda s: dict(s.artifact.description.get("screen", {})),
     "agreement": _agreement,
 }
 """What is measured, by its name in the results."""

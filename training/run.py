@@ -1,4 +1,4 @@
-"""The chain: prepare -> teach -> train -> calibrate and export -> evaluate -> card.
+"""The chain: prepare -> teach -> train -> calibrate and export -> screen -> evaluate -> card.
 
     python -m training.run --config configs/NAME.yaml [--data DIR] [--start STEP] [--set a.b=c]
 
@@ -65,6 +65,17 @@ def _export(recipe: Recipe, data: Path | None) -> Any:
     return describe(recipe, calibration, counts)["operating_points"]
 
 
+def _screen(recipe: Recipe, data: Path | None) -> Any:
+    from affectlib.model.artifacts import load_artifact
+    from training.screen.make import add_screen
+    from training.screen.chats import read_chats
+
+    if not recipe.screen:
+        return {}
+    artifact = load_artifact(recipe.folder / "artifact")
+    return add_screen(artifact, read_chats(data), recipe.folder / "screen", artifact.folder)
+
+
 def _evaluate(recipe: Recipe, data: Path | None) -> Any:
     from training.evaluate import evaluate, print_results
 
@@ -85,6 +96,7 @@ STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
     "teach": _teach,
     "train": _train,
     "export": _export,
+    "screen": _screen,
     "evaluate": _evaluate,
     "card": _card,
 }

@@ -71,7 +71,8 @@ def calibrate(
         ArtifactCorruptError: A file of the model is missing or altered.
 
     Warns:
-        AnalysisWarning: An operating point leaves fewer alone than it promised; see also
+        AnalysisWarning: An operating point leaves fewer alone than it promised, or the screen
+            does not hold for the new thresholds and is left out; see also
             `affectlib.analysis.evaluate`.
 
     Example:
@@ -105,7 +106,13 @@ def calibrate(
             AnalysisWarning,
             stacklevel=2,
         )
-    save_recalibrated(artifact, found, folder, name=name or Path(folder).resolve().name)
+    if save_recalibrated(artifact, found, folder, name=name or Path(folder).resolve().name):
+        warnings.warn(
+            "the new thresholds are lower than those that the model's screen was made for; the new "
+            "model has none, so that it labels as well, but more slowly",
+            AnalysisWarning,
+            stacklevel=2,
+        )
     pairs = {
         name: (
             replace(before, called=before.probability >= getattr(point, found.level)),

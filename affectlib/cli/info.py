@@ -43,6 +43,7 @@ def _info(arguments: argparse.Namespace) -> int:
         "runs on": f"{classifier.device}, with {classifier.engine}",
         "folder": str(artifact.folder),
         "prevalence": f"{artifact.prevalence:.1%} emotional is what its probabilities assume",
+        **_screen(classifier),
     }
     for name, fact in facts.items():
         say(f"{name:<12} {fact}")
@@ -61,6 +62,11 @@ def _base(artifact: Artifact) -> dict[str, str]:
     if "base" in said:
         return {"based on": f"{said['base']['name']} {said['base']['version']}, fine-tuned"}
     return {}
+
+
+def _screen(classifier: AffectClassifier) -> dict[str, str]:
+    """Say that plain tasks are settled before the encoder reads them, if they are."""
+    return {"screen": "settles plain tasks first, in less time"} if classifier.screen else {}
 
 
 def _everything(classifier: AffectClassifier) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
 ``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
-(``model.int8.onnx``), a card (``README.md``, with its diagram ``reliability.svg``) and
+(``model.int8.onnx``), perhaps a screen (``screen.safetensors``), a card (``README.md``, with its diagram ``reliability.svg``) and
 ``affect.json``: names, window layout, version of the text rules (1 if it names none), calibration,
 thresholds, the SHA-256 of every file that is used, and that of its own content. Nothing in it is
 pickled.
@@ -17,7 +17,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -116,6 +116,11 @@ class Artifact:
     def sha256(self, name: str) -> str | None:
         """Return the SHA-256 that a file of it should have, None if it lists none of that name."""
         return self._hashes.get(name)
+
+    def without(self, name: str) -> Artifact:
+        """Return it less one of its files, for a copy that cannot use that."""
+        hashes = {other: sha256 for other, sha256 in self._hashes.items() if other != name}
+        return replace(self, _hashes=MappingProxyType(hashes))
 
     def file(self, name: str) -> Path:
         """Return the path of one of its files, after checking that it is unaltered.

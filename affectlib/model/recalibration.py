@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import FORMAT, Artifact, save_artifact, with_digest
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
+from affectlib.model.screen import SCREEN_FILE, Screen
 
 __all__ = [
     "FEWEST",
@@ -162,14 +163,19 @@ def recalibrate(
 
 def save_recalibrated(
     artifact: Artifact, found: Recalibrated, folder: str | os.PathLike[str], *, name: str
-) -> None:
+) -> bool:
     """Write a model with other decisions: the same weights, and an ``affect.json`` of its own.
+
+    A screen goes along if its bounds hold for the new thresholds too.
 
     Args:
         artifact: The model that it is based on, which it names.
         found: The decisions.
         folder: Where it goes; it must not be there, or be empty.
         name: The new model's name.
+
+    Returns:
+        Whether the model has a screen that had to be left out.
 
     Raises:
         OutputExistsError: The folder is there and holds something.
@@ -179,16 +185,28 @@ def save_recalibrated(
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputExistsError(f"{target}: it exists; name another folder")
+    points = {
+        key: {field: round(value, 6) for field, value in asdict(point).items()}
+        for key, point in found.operating_points.items()
+    }
+    line = found.line.after(artifact.recalibration)
+    decided = replace(
+        artifact,
+        recalibration=line,
+        operating_points={key: OperatingPoint(**point) for key, point in points.items()},
+    )
+    kept = artifact if Screen.load(decided) is not None else artifact.without(SCREEN_FILE)
+    left_out = artifact.has_file(SCREEN_FILE) and not kept.has_file(SCREEN_FILE)
     values = json.loads((artifact.folder / "affect.json").read_bytes())
+    if left_out:
+        del values["files"][SCREEN_FILE]
+        values.pop("screen", None)
     values |= {
         "format": FORMAT,
         "name": name,
-        "recalibration": asdict(found.line.after(artifact.recalibration)),
+        "recalibration": asdict(line),
         "prevalence": found.prevalence,
-        "operating_points": {
-            key: {field: round(value, 6) for field, value in asdict(point).items()}
-            for key, point in found.operating_points.items()
-        },
+        "operating_points": points,
         "measured": {key: {found.level: dict(counts)} for key, counts in found.measured.items()},
         "calibrated": {
             "from": artifact.name,
@@ -200,7 +218,8 @@ def save_recalibrated(
         },
     }
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
-    save_artifact(artifact, target, manifest=text, card=_card(artifact, found, name))
+    save_artifact(kept, target, manifest=text, card=_card(artifact, found, name, left_out))
+    return left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +448,7 @@ def _point(
     )
 
 
-def _card(artifact: Artifact, found: Recalibrated, name: str) -> str:
+def _card(artifact: Artifact, found: Recalibrated, name: str, left_out: bool) -> str:
     lines = [
         f"# {name}",
         "",
@@ -447,4 +466,10 @@ def _card(artifact: Artifact, found: Recalibrated, name: str) -> str:
         f"{point.specificity:.3f} |"
         for key, point in found.operating_points.items()
     ]
-    return "\n".join([*lines, "", "Recall and specificity are cross-fitted.", ""])
+    lines += ["", "Recall and specificity are cross-fitted."]
+    if left_out:
+        lines += [
+            "",
+            "It has no screen: its thresholds are lower than those that the base's was made for.",
+        ]
+    return "\n".join([*lines, ""])

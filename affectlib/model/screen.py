@@ -1,11 +1,14 @@
 """The screen: a static model that settles plain tasks, so that the encoder need not read them.
 
-It looks up a vector for each token of a window and for each pair of neighbours in the target,
-takes weighted means of the target's and of the context's, and computes the encoder's logits from
-these with one hidden layer: numpy only, some hundred times as fast as the encoder, which taught it.
+It slides filters of three tokens over the target of a window. What a filter makes of a token at
+each of the three places, and of a pair of neighbours, is looked up in tables of small integers and
+added; of each filter the highest value and the mean over the target count. One hidden layer
+computes the encoder's logits from these. So it needs numpy only, and is some hundred times as fast
+as the encoder, which taught it.
+
 Where it is sure that no threshold of any operating point and no cue's would be reached, its logits
-stand; all other windows go to the encoder. Its file, ``screen.safetensors``, names the weights that
-taught it and the logits (``limits``) which its bounds were chosen for.
+stand; all other windows go to the encoder. Its file, ``screen.safetensors``, names the files that
+it was made from and the logits (``limits``) which its bounds were chosen for.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import log
+from math import inf, log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,38 +26,50 @@ from numpy.typing import NDArray
 from affectlib.errors import ArtifactCorruptError
 from affectlib.model.calibration import logit
 from affectlib.model.text import TEXT_RULES
+from affectlib.taxonomy import EMOTIONAL
 
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
     from affectlib.model.encoding import EncodedWindow
 
-__all__ = ["SCREEN_FILE", "WEIGHTS", "Screen", "lowest_limits", "pair_buckets", "pooled_features"]
+__all__ = [
+    "SCREEN_FILE",
+    "Screen",
+    "lowest_limits",
+    "made_from",
+    "pair_buckets",
+    "rows_of_windows",
+]
 
 SCREEN_FILE = "screen.safetensors"
-WEIGHTS = "model.safetensors"
-"""The file whose SHA-256 says which encoder taught a screen."""
+_MADE_FROM = ("model.safetensors", "model.int8.onnx", "tokenizer.json")
 
-_BLOCK = 64
-"""Rows of a product; always as many, so that a window's logits do not depend on its neighbours."""
+_BLOCK = 16
+"""Rows of a product; always as many, so that a window's logits do not depend on its neighbours,
+and so few that no library of linear algebra starts threads for them."""
 _CHUNK = 256
 """Windows looked up at once."""
 _BELOW = 0.01
 """How far below a limit the logit of a settled window lies at least."""
 _MANY_TURNS = 100
-_TYPES = {"I8": np.int8, "F16": np.float16, "F32": np.float32}
-_TABLES = ("tokens", "pairs", "context")
+_TYPES = {"I8": np.int8, "I16": np.int16, "F16": np.float16, "F32": np.float32}
+
+Rows = Mapping[str, NDArray[np.int64]]
 
 
 class Screen:
     """A screen, loaded; safe to share between threads.
 
     Args:
-        tensors: ``tokens``, ``pairs`` and ``context`` (int8, a row for each token or bucket) with
-            a ``scale`` and a ``weight`` for each row; ``hidden.weight``, ``hidden.bias``,
-            ``out.weight`` and ``out.bias``. The last two outputs say how likely the windows of
-            users and of assistants reach a limit.
-        limits: The logit of each output that no settled window reaches.
-        bounds: From which value of those two outputs on the encoder is asked.
+        tensors: ``before``, ``here``, ``after`` and ``pairs``: what each filter makes of each token
+            or bucket, shape ``[rows, filters]`` (int8), with a ``bias`` (int16) and a ``scale`` for
+            each filter; ``context``, the same for what precedes the target, with a
+            ``context.scale``; ``hidden.weight``, ``hidden.bias``, ``out.weight`` and ``out.bias``.
+            The last two outputs say how likely the windows of users and of assistants reach a
+            limit.
+        limits: The logit of each output that no settled window reaches; infinite without one.
+        bounds: From which value of those two outputs on the encoder is asked, for ``user`` and
+            ``assistant``.
     """
 
     def __init__(
@@ -63,15 +78,14 @@ class Screen:
         limits: Sequence[float],
         bounds: Mapping[str, float],
     ) -> None:
-        """Spell the tables out."""
-        values = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
-        self._weights = {name: values[f"{name}.weight"] for name in _TABLES}
-        self._tables = {
-            name: values[name] * (values[f"{name}.scale"] * self._weights[name])[:, None]
-            for name in _TABLES
+        """Keep the tables as integers that can be added."""
+        tables = ("before", "here", "after", "pairs", "context", "bias")
+        self._tables = {name: tensors[name].astype(np.int16) for name in tables}
+        self._values = {
+            name: tensor.astype(np.float32)
+            for name, tensor in tensors.items()
+            if name not in tables
         }
-        self._hidden = values["hidden.weight"], values["hidden.bias"]
-        self._out = values["out.weight"], values["out.bias"]
         self._highest = np.asarray(limits, dtype=np.float32) - _BELOW
         self._bounds = np.array([bounds["user"], bounds["assistant"]], dtype=np.float32)
 
@@ -93,18 +107,18 @@ class Screen:
         try:
             tensors, facts = read_tensors(path)
             limits, bounds = json.loads(facts["limits"]), json.loads(facts["bounds"])
-            teacher = facts["weights"], facts["text_rules"]
-            order = [limits[name] for name in artifact.outputs]
-            screen = cls(tensors, order, bounds)
-        except (KeyError, TypeError, ValueError) as error:
+            source = json.loads(facts["made_from"])
+            screen = cls(tensors, [limits.get(name, inf) for name in artifact.outputs], bounds)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactCorruptError(f"{path}: it is no screen that can be read") from error
-        if teacher != (artifact.sha256(WEIGHTS), str(TEXT_RULES)):
+        if source != made_from(artifact):
             raise ArtifactCorruptError(
                 f"{path}: the screen was made for other weights; make it anew with "
-                "python -m training.model.screen"
+                "python -m training.screen"
             )
         lowest = lowest_limits(artifact)
-        return screen if all(lowest[name] >= limits[name] for name in lowest) else None
+        covered = all(limits.get(name, inf) <= limit for name, limit in lowest.items())
+        return screen if covered else None
 
     def settle(
         self, windows: Sequence[EncodedWindow], users: Sequence[bool]
@@ -119,9 +133,7 @@ class Screen:
         for start in range(0, len(windows), _CHUNK):
             chunk = windows[start : start + _CHUNK]
             side = 1 - np.asarray(users[start : start + _CHUNK], dtype=np.int64)
-            found = self.outputs([w.ids for w in chunk], [w.target for w in chunk], side)
-            reach = found[np.arange(len(chunk)), side - 2]
-            logits = np.minimum(found[:, :-2], self._highest)
+            logits, reach = self.outputs([w.ids for w in chunk], [w.target for w in chunk], side)
             sure = reach < self._bounds[side]
             settled += [
                 replace(window, logits=row) if settles else window
@@ -130,61 +142,86 @@ class Screen:
         return settled
 
     def outputs(
-        self, ids: Sequence[NDArray[np.int32]], targets: Sequence[int], side: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return the outputs of windows, shape ``[windows, outputs + 2]``.
+        self, ids: Sequence[NDArray[Any]], targets: Sequence[int], side: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the logits of windows, and the values that the bounds are for.
 
         Args:
             ids: The token ids of each window.
             targets: Where the target begins in each, with the token that marks it.
             side: 0 for a user's message, 1 for an assistant's.
+
+        Returns:
+            Logits, shape ``[windows, outputs]``, each below its limit; and how likely each window
+            reaches a limit, as a logit, shape ``[windows]``.
         """
-        rows = pooled_features(ids, targets, len(self._tables["pairs"]))
-        means = [self._mean(name, *rows[name]) for name in _TABLES]
-        lengths = [len(window) - place for window, place in zip(ids, targets, strict=True)]
-        facts = np.stack([side, np.log1p(lengths) / 5], axis=1)
-        features = np.concatenate([*means, facts], axis=1, dtype=np.float32)
+        features = self._features(rows_of_windows(ids, targets, len(self._tables["pairs"])), side)
         padded = np.zeros((-(-len(ids) // _BLOCK) * _BLOCK, features.shape[1]), np.float32)
         padded[: len(ids)] = features
         blocks = [self._head(padded[at : at + _BLOCK]) for at in range(0, len(padded), _BLOCK)]
-        return np.concatenate(blocks)[: len(ids)]
+        found = np.concatenate(blocks)[: len(ids)]
+        reach = found[np.arange(len(ids)), side - 2]
+        return np.minimum(found[:, :-2], self._highest), reach
 
-    def _mean(
-        self, name: str, rows: NDArray[np.int64], starts: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        weights = np.add.reduceat(self._weights[name][rows], starts)
-        sums = np.add.reduceat(self._tables[name][rows], starts, axis=0)
-        mean: NDArray[np.float32] = sums / (1 + weights)[:, None]
-        return mean
+    def _features(self, rows: Rows, side: NDArray[np.int64]) -> NDArray[np.float32]:
+        tables, values = self._tables, self._values
+        found = tables["here"][rows["here"]]
+        for name in ("before", "after", "pairs"):
+            found += tables[name][rows[name]]
+        found += tables["bias"]
+        np.maximum(found, 0, out=found)
+        starts, lengths = rows["starts"], rows["lengths"]
+        highest = np.maximum.reduceat(found, starts, axis=0) * values["scale"]
+        total = np.add.reduceat(found, starts, axis=0, dtype=np.int32)
+        mean = total / lengths[:, None] * values["scale"]
+        around = np.add.reduceat(
+            tables["context"][rows["context"]], rows["context_starts"], axis=0, dtype=np.int32
+        )
+        context = around / rows["context_lengths"][:, None] * values["context.scale"]
+        facts = np.stack([side, np.log1p(lengths) / 5], axis=1)
+        return np.concatenate([highest, mean, context, facts], axis=1, dtype=np.float32)
 
     def _head(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        (first, first_bias), (second, second_bias) = self._hidden, self._out
-        out: NDArray[np.float32] = np.maximum(features @ first + first_bias, 0) @ second
-        return out + second_bias
+        values = self._values
+        hidden = features @ values["hidden.weight"] + values["hidden.bias"]
+        found: NDArray[np.float32] = np.maximum(hidden, 0) @ values["out.weight"]
+        return found + values["out.bias"]
 
 
-def pooled_features(
-    ids: Sequence[NDArray[np.int32]], targets: Sequence[int], buckets: int
-) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def rows_of_windows(
+    ids: Sequence[NDArray[Any]], targets: Sequence[int], buckets: int
+) -> dict[str, NDArray[np.int64]]:
     """Return the rows of each table that windows look up, and where each window's begin.
 
     Args:
-        ids: The token ids of each window.
+        ids: The token ids of each window: one token at least before the target, and one after it.
         targets: Where the target begins in each.
         buckets: Rows for pairs.
+
+    Returns:
+        ``before``, ``here``, ``after`` and ``pairs`` for each token of the targets, the one that
+        marks it included and the last of the window not; ``context`` for each token before them;
+        where those of each window begin (``starts``, ``context_starts``), and how many they are.
     """
-    lengths = np.array([len(window) for window in ids])
+    lengths = np.array([len(window) for window in ids], dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
     cuts = np.asarray(targets, dtype=np.int64)
     tokens = np.concatenate(ids).astype(np.int64)
-    places = np.arange(len(tokens)) - np.repeat(starts, lengths)
-    in_target = places >= np.repeat(cuts, lengths)
-    pairs = pair_buckets(tokens, buckets)[in_target[:-1] & in_target[1:] & (places[1:] > 0)]
-    inside = lengths - cuts
+    in_target = np.arange(len(tokens)) >= np.repeat(starts + cuts, lengths)
+    context = ~in_target
+    in_target[starts + lengths - 1] = False
+    places = np.flatnonzero(in_target)
+    inside = lengths - cuts - 1
     return {
-        "tokens": (tokens[in_target], np.cumsum(inside) - inside),
-        "pairs": (pairs, np.cumsum(inside - 1) - (inside - 1)),
-        "context": (tokens[~in_target], np.cumsum(cuts) - cuts),
+        "before": tokens[places - 1],
+        "here": tokens[places],
+        "after": tokens[places + 1],
+        "pairs": pair_buckets(tokens, buckets)[places],
+        "context": tokens[context],
+        "starts": np.cumsum(inside) - inside,
+        "lengths": inside,
+        "context_starts": np.cumsum(cuts) - cuts,
+        "context_lengths": cuts,
     }
 
 
@@ -199,10 +236,16 @@ def pair_buckets(tokens: NDArray[np.int64], buckets: int) -> NDArray[np.int64]:
     return (mixed >> 7) % buckets
 
 
+def made_from(artifact: Artifact) -> dict[str, Any]:
+    """Return what a screen depends on: SHA-256 by file, and the version of the text rules."""
+    return {**{name: artifact.sha256(name) for name in _MADE_FROM}, "text_rules": TEXT_RULES}
+
+
 def lowest_limits(artifact: Artifact) -> dict[str, float]:
     """Return the logit of each output below which no message matters, to its conversation either.
 
-    Below it, the message reaches no operating point or, for a cue, not the cue's threshold.
+    Below it, the message reaches no operating point or, for a cue, not the cue's threshold. Outputs
+    that are not compared with a threshold have none.
     """
     points = artifact.operating_points.values()
     line, function = artifact.recalibration, artifact.conversation
@@ -213,7 +256,7 @@ def lowest_limits(artifact: Artifact) -> dict[str, float]:
     turns = max(function.log_turns * log(count) for count in (2, _MANY_TURNS))
     both = (several - turns) / (function.max + function.top)
     cues = {name: logit(value) for name, value in artifact.cue_thresholds.items()}
-    return {name: cues.get(name, min(single, both)) for name in artifact.outputs}
+    return {EMOTIONAL: min(single, both), **cues}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

@@ -1,8 +1,10 @@
 """How fast a corpus is labelled, how much memory it takes, and what others need for the same.
 
-Run as ``python -m tests.benchmarks.throughput [--data FILE] [--only NAME …] [--json FILE]`` on a
-machine with nothing else to do. Everything is measured in one run, so that ratios hold; it prints
-a table and writes the same as JSON. Transcripts are those of ``--data``, or those in examples.
+Run as ``python -m tests.benchmarks.throughput [--data FILE …] [--model FOLDER] [--only NAME …]
+[--json FILE]`` on a machine with nothing else to do. Everything is measured in one run, so that
+ratios hold; it prints a table for each file of transcripts and writes the same as JSON. Transcripts
+are those of ``--data``, or those in examples. Where the model has a screen, everything is measured
+with it and without.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
 from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
-from affectlib.model.artifacts import load_artifact
+from affectlib.model.artifacts import DEFAULT_MODEL, load_artifact
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, count_cores, load_engine
+from affectlib.model.screen import Screen
+from tests.benchmarks.stages import card_rate, cost, measure_stages
 
 ROOT = Path(__file__).parents[2]
 _SAMPLE = ROOT / "examples" / "transcripts.jsonl"
@@ -51,15 +55,18 @@ def timed(work: Callable[[], Any], repeats: int = 3) -> float:
 class Bench:
     """What the measurements share: the transcripts, their windows, the engine."""
 
-    def __init__(self, data: Path, conversations: int) -> None:
+    def __init__(self, data: Path, conversations: int, model: str) -> None:
         """Read the transcripts."""
         found = [item for item in read_conversations(data) if isinstance(item, Conversation)]
         found = found[:conversations]
-        self.artifact = load_artifact()
+        self.model = model
+        self.artifact = load_artifact(model)
+        self.screen = Screen.load(self.artifact)
         self.encoder = WindowEncoder(self.artifact.file("tokenizer.json"), self.artifact.windows)
         self.engine: Engine = load_engine(self.artifact, device="cpu")
         self.conversations = found
         self.windows = distinct(self.encoder.encode(found))
+        self.users = [found[w.conversation].messages[w.message].role == "user" for w in self.windows]
         self.file = Path(tempfile.mkdtemp()) / "transcripts.jsonl"
         write_copies(found, self.file, len(found))
 
@@ -68,10 +75,20 @@ class Bench:
         for ids, mask in self.batches():
             self.engine.logits(ids, mask)
 
+    def run_screened(self) -> None:
+        """Settle what the screen is sure of, and run the engine on the rest."""
+        if self.screen is not None:
+            settled = self.screen.settle(self.windows, self.users)
+            for ids, mask in self._batches([w for w in settled if w.logits is None]):
+                self.engine.logits(ids, mask)
+
     def batches(self) -> list[tuple[Any, Any]]:
         """Return the windows as batches of token ids and masks."""
+        return self._batches(self.windows)
+
+    def _batches(self, windows: list[EncodedWindow]) -> list[tuple[Any, Any]]:
         pad = self.encoder.pad_id
-        ready = token_batches(self.windows, max_tokens=_BATCH_TOKENS, pad_id=pad)
+        ready = token_batches(windows, max_tokens=_BATCH_TOKENS, pad_id=pad)
         return [(ids, mask) for _, ids, mask in ready]
 
 
@@ -97,6 +114,8 @@ def against_others(bench: Bench) -> dict[str, float]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = [tokenizer.decode(window.ids[1:-1]) for window in bench.windows]
     result = {"affectlib": bench_rate(bench, timed(bench.run_engine))}
+    if bench.screen is not None:
+        result["affectlib, with the screen"] = bench_rate(bench, timed(bench.run_screened))
     for size in (1, 8, 32):
         classify = pipeline(
             "text-classification", model=folder, device="cpu", top_k=None, batch_size=size
@@ -114,6 +133,8 @@ def against_others(bench: Bench) -> dict[str, float]:
     result["torch, sorted batches"] = bench_rate(bench, timed(loop, 1))
     best = max(rate for name, rate in result.items() if name.startswith("pipeline"))
     result["ratio to the best pipeline"] = result["affectlib"] / best
+    if bench.screen is not None:
+        result["ratio with the screen"] = result["affectlib, with the screen"] / best
     result["ratio to torch"] = result["affectlib"] / result["torch, sorted batches"]
     return result
 
@@ -127,17 +148,22 @@ def whole_command(bench: Bench) -> dict[str, float]:
     """Reading, tokenising and writing included, against the engine alone on ready batches."""
     target = bench.file.with_name("labels.parquet")
 
-    def label() -> None:
+    def label(screen: bool) -> None:
         # A new classifier each time: it remembers windows that it has seen.
-        classifier = AffectClassifier(bench.artifact, bench.engine)
+        classifier = AffectClassifier(bench.artifact, bench.engine, screen=screen)
         label_file(bench.file, target, classifier=classifier, level="both", overwrite=True)
 
-    engine, whole = timed(bench.run_engine), timed(label)
-    return {
+    engine, whole = timed(bench.run_engine), timed(lambda: label(False))
+    result = {
         "engine alone": bench_rate(bench, engine),
         "label_file": bench_rate(bench, whole),
         "share of the engine": engine / whole,
     }
+    if bench.screen is not None:
+        screened = timed(lambda: label(True))
+        result["label_file, with the screen"] = bench_rate(bench, screened)
+        result["ratio with the screen"] = whole / screened
+    return result
 
 
 def machine_limit(bench: Bench) -> dict[str, float]:
@@ -191,20 +217,56 @@ def bf16_peak(rng: np.random.Generator) -> float:
     return timed(lambda: a @ a)
 
 
-def memory(bench: Bench, sizes: tuple[int, ...]) -> dict[str, float]:
-    """Peak memory in MB and time a conversation, in processes of their own."""
+def stages(bench: Bench) -> dict[str, float]:
+    """Where the time goes, on one core."""
+    result = measure_stages(bench.artifact, bench.file, screen=False).figures()
+    if bench.screen is not None:
+        screened = measure_stages(bench.artifact, bench.file, screen=True).figures()
+        result |= {f"{name}, with the screen": value for name, value in screened.items()}
+    return result
+
+
+def costs(bench: Bench) -> dict[str, float]:
+    """Hours for ten million such conversations; the table of the page on cost."""
+    cores = count_cores()
+    rates = scaling_by_cores(bench)
+    kept = rates[f"{cores} cores"] / rates["1 core"] / cores if cores > 1 else 1.0
+    windows, pad = bench.windows, bench.encoder.pad_id
+    rate = card_rate(bench.artifact, windows, pad)
+    result = {"share of its speed that each core keeps": kept}
+    if rate is not None:
+        result["tokens a second of the graphics card"] = rate
+    for name, screen in (("without a screen", False), ("with the screen", True)):
+        if not screen or bench.screen is not None:
+            found = measure_stages(bench.artifact, bench.file, screen=screen)
+            result |= {f"{machine}, {name}: h": h for machine, h in cost(found, kept, rate)}
+    return result
+
+
+def memory(bench: Bench, sizes: tuple[int, ...], *, cache: bool) -> dict[str, float]:
+    """Peak memory in MB and time a conversation, in processes of their own.
+
+    Args:
+        bench: What is repeated.
+        sizes: How many conversations.
+        cache: Whether windows that were seen before are remembered; they all are, as conversations
+            are repeated, so that without it takes as long as so many different ones.
+    """
     result = {}
     for size in sizes:
         source = bench.file.with_name(f"{size}.jsonl")
         write_copies(bench.conversations, source, size)
         code = (
-            "import sys, time; from affectlib import label_file;"
+            "import sys, time; from affectlib import AffectClassifier, label_file;"
+            "from affectlib.model.scoring import WindowCache;"
             "from tests.benchmarks.throughput import peak_memory;"
+            "classifier = AffectClassifier.from_pretrained(sys.argv[2]);"
+            "classifier._known = classifier._known if sys.argv[3] else WindowCache(size=0);"
             "begun = time.perf_counter();"
-            "label_file(sys.argv[1], sys.argv[1] + '.parquet');"
+            "label_file(sys.argv[1], sys.argv[1] + '.parquet', classifier=classifier);"
             "print(time.perf_counter() - begun, peak_memory())"
         )
-        seconds, peak = map(float, python("-c", code, str(source)).split())
+        seconds, peak = map(float, python("-c", code, str(source), bench.model, "1" if cache else "").split())
         result[f"{size:,} conversations: MB"] = peak
         result[f"{size:,} conversations: ms each"] = 1000 * seconds / size
     return result
@@ -231,13 +293,35 @@ def start(_: Bench) -> dict[str, float]:
     }
 
 
+def scaling_by_cores(bench: Bench) -> dict[str, float]:
+    """Conversations a second by the number of cores that one process may use, start excluded."""
+    source = bench.file
+    code = (
+        "import os, sys, time; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))"
+        "[: int(sys.argv[3])]);"
+        "from affectlib import AffectClassifier, label_file;"
+        "classifier = AffectClassifier.from_pretrained(sys.argv[2], device='cpu');"
+        "classifier.predict(['hello', 'sort this list']);"
+        "begun = time.perf_counter();"
+        "label_file(sys.argv[1], sys.argv[1] + '.parquet', classifier=classifier, overwrite=True);"
+        "print(time.perf_counter() - begun)"
+    )
+    result = {}
+    for cores in sorted({1, 2, count_cores()} & {*range(1, count_cores() + 1)}):
+        took = float(python("-c", code, str(source), bench.model, str(cores)))
+        result[f"{cores} core{'s' if cores > 1 else ''}"] = bench_rate(bench, took)
+    return result
+
+
 def scaling(bench: Bench) -> dict[str, float]:
     """One process against two, and against two actors of Ray, start included."""
     source = bench.file.with_name("scaling.jsonl")
     write_copies(bench.conversations, source, 4 * len(bench.conversations))
     target = str(source.with_suffix(".parquet"))
     command = ("-m", "affectlib.cli", "label", str(source), "-o", target, "--overwrite", "--quiet")
-    result = {"1 process": timed(lambda: python(*command), 1)}
+    command = (*command, "--model", bench.model)
+    result = scaling_by_cores(bench)
+    result["1 process"] = timed(lambda: python(*command), 1)
     result["2 workers"] = timed(lambda: python(*command, "--workers", "2"), 1)
     result["ratio of 2 workers"] = result["1 process"] / result["2 workers"]
     if importlib.util.find_spec("ray") is not None:
@@ -283,27 +367,32 @@ def show(results: dict[str, dict[str, Any]]) -> Iterator[str]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, default=_SAMPLE)
+    parser.add_argument("--data", type=Path, nargs="+", default=[_SAMPLE])
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of the model")
+    parser.add_argument("--no-cache", action="store_true", help="in the memory measurement")
     parser.add_argument("--conversations", type=int, default=400, help="of --data, at most")
     parser.add_argument("--sizes", default="1000,10000,100000", help="of the memory measurement")
     sections: dict[str, Callable[[Bench], dict[str, float]]] = {
         "others": against_others,
         "command": whole_command,
         "limit": machine_limit,
-        "memory": lambda bench: memory(bench, sizes),
+        "stages": stages,
+        "memory": lambda bench: memory(bench, sizes, cache=not arguments.no_cache),
         "start": start,
         "scaling": scaling,
+        "cost": costs,
     }
     parser.add_argument("--only", nargs="+", choices=[*sections])
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
     sizes = tuple(map(int, arguments.sizes.split(",")))
-    bench = Bench(arguments.data, arguments.conversations)
     results: dict[str, dict[str, Any]] = {"machine": describe_machine()}
-    for name in arguments.only or sections:
-        results[name] = sections[name](bench)
-    results["machine"]["conversations"] = len(bench.conversations)
-    results["machine"]["windows"] = len(bench.windows)
+    for data in arguments.data:
+        bench = Bench(data, arguments.conversations, arguments.model)
+        name = data.name.partition(".")[0]
+        results[name] = {"conversations": len(bench.conversations), "windows": len(bench.windows)}
+        for section in arguments.only or sections:
+            results[f"{name}: {section}"] = sections[section](bench)
     for line in show(results):
         print(line)
     if arguments.json is not None:

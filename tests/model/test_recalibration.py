@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
 from affectlib.model.recalibration import recalibrate, save_recalibrated
+from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits
+from tests.tiny_screen import write_screen
 
 
 def draw(rows: int, seed: int, *, shift: float = 0.0, slope: float = 1.0) -> tuple[Any, Any]:
@@ -283,3 +286,44 @@ def test_what_is_fitted_is_always_usable(seed: int, shift: float) -> None:
     points = found.operating_points.values()
     assert all(0 < point.message < 1 and 0 < point.conversation < 1 for point in points)
     assert replace(next(iter(points))) is not None
+
+
+@pytest.mark.parametrize("move", [0.0, 0.05])
+def test_a_screen_goes_along_where_its_bounds_hold(
+    tiny_folder: Path, tmp_path: Path, move: float
+) -> None:
+    base, found = screened(tiny_folder, tmp_path)
+    higher = decided(found, base, move)
+    assert not save_recalibrated(base, higher, tmp_path / "mine", name="mine")
+    mine = load_artifact(tmp_path / "mine")
+    assert Screen.load(mine) is not None
+    assert AffectClassifier(mine, load_engine(mine, device="cpu")).screen
+
+
+def test_a_screen_for_higher_thresholds_is_left_out(tiny_folder: Path, tmp_path: Path) -> None:
+    base, found = screened(tiny_folder, tmp_path)
+    lower = decided(found, base, -0.19)
+    assert save_recalibrated(base, lower, tmp_path / "mine", name="mine")
+    mine = load_artifact(tmp_path / "mine")
+    assert not mine.has_file(SCREEN_FILE)
+    assert not (tmp_path / "mine" / SCREEN_FILE).exists()
+    assert "no screen" in (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert not AffectClassifier(mine, load_engine(mine, device="cpu")).screen
+
+
+def screened(tiny_folder: Path, tmp_path: Path) -> tuple[Artifact, Any]:
+    """The tiny artifact with a screen for its thresholds, and what is fitted to some rows."""
+    shutil.copytree(tiny_folder, tmp_path / "base")
+    write_screen(tmp_path / "base", limits=json.dumps(lowest_limits(load_artifact(tiny_folder))))
+    base = load_artifact(tmp_path / "base")
+    return base, recalibrate(base, *draw(300, 1))
+
+
+def decided(found: Any, base: Artifact, move: float) -> Any:
+    """The same with the base's own line and thresholds, moved."""
+    points = {
+        name: replace(p, message=p.message + move, conversation=p.conversation + move)
+        for name, p in base.operating_points.items()
+        if p.message + move < 1
+    }
+    return replace(found, line=Recalibration(), operating_points=points)

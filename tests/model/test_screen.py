@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,68 +20,21 @@ from affectlib.errors import ArtifactCorruptError
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.calibration import logit
 from affectlib.model.engines import load_engine
-from affectlib.model.screen import Screen, lowest_limits, pooled_features
+from affectlib.model.screen import Screen, lowest_limits, rows_of_windows
+from affectlib.sklearn import AffectTransformer
+from affectlib.tables import AffectMapper, label_table, register_duckdb
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import (
     ALONE,
     CHAT,
     TASK,
-    WORD_LOGITS,
+    WORDS,
     CountingEngine,
     assistant,
-    build_tokenizer,
     user,
     write_manifest,
 )
-
-CHARGED = [word for word in WORD_LOGITS if word != "csv"]
-LIMITS = dict.fromkeys(OUTPUTS, -2.0)
-PLAIN = -4.0
-
-
-def tensors() -> dict[str, np.ndarray[Any, Any]]:
-    """A screen that is sure of every window without a charged word in its target."""
-    tokenizer = build_tokenizer()
-    size = tokenizer.get_vocab_size()
-    tokens = np.zeros((size, 1), np.int8)
-    tokens[[tokenizer.token_to_id(word) for word in CHARGED]] = 100
-    made: dict[str, np.ndarray[Any, Any]] = {
-        "tokens": tokens,
-        "pairs": np.zeros((8, 1), np.int8),
-        "context": np.zeros((size, 1), np.int8),
-        "hidden.weight": np.array([[1], [0], [0], [0], [0]], np.float32),
-        "hidden.bias": np.zeros(1, np.float32),
-        "out.weight": np.array([[0] * len(OUTPUTS) + [1, 1]], np.float32),
-        "out.bias": np.array([PLAIN] * len(OUTPUTS) + [0, 0], np.float32),
-    }
-    for name in ("tokens", "pairs", "context"):
-        made[f"{name}.scale"] = np.full(len(made[name]), 0.01, np.float16)
-        made[f"{name}.weight"] = np.ones(len(made[name]), np.float16)
-    return made
-
-
-def write_screen(folder: Path, **changes: Any) -> None:
-    """Write a screen for an artifact as safetensors has it, and list it."""
-    write_manifest(folder)
-    facts = {
-        "weights": load_artifact(folder).sha256("model.safetensors"),
-        "text_rules": "1",
-        "limits": json.dumps(LIMITS),
-        "bounds": json.dumps({"user": 0.01, "assistant": 0.01}),
-        **changes,
-    }
-    header: dict[str, Any] = {"__metadata__": facts}
-    body = b""
-    kinds = {"int8": "I8", "float16": "F16", "float32": "F32"}
-    for name, values in tensors().items():
-        place = [len(body), len(body) + values.nbytes]
-        kind = kinds[str(values.dtype)]
-        header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": place}
-        body += values.tobytes()
-    head = json.dumps(header).encode()
-    content = len(head).to_bytes(8, "little") + head + body
-    (folder / "screen.safetensors").write_bytes(content)
-    write_manifest(folder)
+from tests.tiny_screen import LIMITS, PLAIN, tensors, write_screen
 
 
 @pytest.fixture
@@ -90,6 +44,16 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
     (copy / "model.safetensors").write_bytes(b"weights")
     write_screen(copy)
     return copy
+
+
+@pytest.fixture(scope="module")
+def shared(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A screened artifact and its engine."""
+    copy = tmp_path_factory.mktemp("screened") / "tiny"
+    shutil.copytree(tiny_folder, copy)
+    write_screen(copy)
+    artifact = load_artifact(copy)
+    return artifact, load_engine(artifact, device="cpu")
 
 
 @pytest.fixture
@@ -131,12 +95,13 @@ def test_a_settled_message_has_the_screens_probability_and_no_cue(screened):
 
 def test_no_settled_logit_reaches_a_limit(folder):
     loaded = Screen.load(load_artifact(folder))
-    loaded._out = (loaded._out[0], np.array([5.0] * len(OUTPUTS) + [0, 0], np.float32))
+    loaded._values["out.bias"] = np.array([5.0] * len(OUTPUTS) + [0, 0], np.float32)
     classifier = AffectClassifier(load_artifact(folder), None)
     classifier._screen = loaded
     assert classifier.predict(TASK).label == "task"
     (windows,) = classifier._screened([classifier_input(TASK)])
-    assert (windows[0].logits < LIMITS["emotional"]).all()
+    capped = [OUTPUTS.index(name) for name in LIMITS]
+    assert (windows[0].logits[capped] < LIMITS["emotional"]).all()
 
 
 def classifier_input(text):
@@ -169,6 +134,43 @@ def test_it_is_the_same_whatever_it_is_given_by(screened, tmp_path):
             assert row["probability"] == message.probability
 
 
+def test_tables_mappers_sql_and_sklearn_have_the_same_answers(folder, screened):
+    duckdb = pytest.importorskip("duckdb")
+    pyarrow = pytest.importorskip("pyarrow")
+    expected = screened.predict(CHAT)
+    table = pyarrow.table({"messages": [CHAT]})
+    options = {"device": "cpu", "engine": "onnx"}
+    rows = label_table(table, classifier=screened, level="message").to_pylist()
+    found = [(row["probability"], row["screened"]) for row in rows if row["label"]]
+    users = [m for m in expected.messages if m.role == "user"]
+    assert found == [(message.probability, message.screened) for message in users]
+    probabilities = [
+        AffectMapper(folder, **options)(table)["probability"].to_pylist(),
+        AffectTransformer(model=folder, **options).transform([CHAT])[:, 0].tolist(),
+    ]
+    connection = duckdb.connect()
+    register_duckdb(connection, classifier=screened)
+    connection.register("chats", table)
+    answer = connection.execute("SELECT affect(messages).probability FROM chats").fetchall()
+    probabilities.append([value for row in answer for value in row])
+    assert probabilities == [[expected.probability]] * 3
+    without = AffectTransformer(model=folder, screen=False, **options)
+    assert without.transform([[user(TASK)]])[0, 0] != screened.predict(TASK).probability
+
+
+def test_workers_use_it_as_the_classifier_does(folder, tmp_path):
+    source = tmp_path / "chats.jsonl"
+    source.write_text((json.dumps({"messages": CHAT}) + "\n") * 3)
+    counts = []
+    for screen in (True, False):
+        classifier = AffectClassifier.from_pretrained(
+            folder, device="cpu", engine="onnx", screen=screen
+        )
+        target = tmp_path / f"{screen}.jsonl"
+        counts.append(label_file(source, target, classifier=classifier, workers=2).screened)
+    assert counts == [6, 0]
+
+
 def test_the_command_line_has_both_ways(folder, tmp_path, capsys):
     source = tmp_path / "chats.jsonl"
     source.write_text(json.dumps({"messages": CHAT}) + "\n")
@@ -195,8 +197,8 @@ def test_it_is_pickled_as_an_option(screened, whole):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"weights": "0" * 64}, "made for other weights"),
-        ({"text_rules": "0"}, "made for other weights"),
+        ({"made_from": "{}"}, "made for other weights"),
+        ({"made_from": json.dumps({"text_rules": 0})}, "made for other weights"),
         ({"bounds": "{}"}, "no screen that can be read"),
         ({"limits": "nothing"}, "no screen that can be read"),
     ],
@@ -240,30 +242,37 @@ ROWS = st.lists(st.lists(st.integers(0, 14), min_size=3, max_size=12), min_size=
 def test_rows_are_those_of_each_window_by_itself(rows):
     ids = [np.array(row, np.int32) for row in rows]
     targets = [len(row) // 2 for row in rows]
-    together = pooled_features(ids, targets, 50)
+    together = rows_of_windows(ids, targets, 50)
+    of_context = together["context_starts"], together["context_lengths"]
+    of_target = together["starts"], together["lengths"]
     for place, (window, target) in enumerate(zip(ids, targets, strict=True)):
-        for name, (values, starts) in pooled_features([window], [target], 50).items():
-            found, begins = together[name]
-            end = [*begins, len(found)][place + 1]
-            assert found[begins[place] : end].tolist() == values.tolist()
-            assert starts.tolist() == [0]
+        by_itself = rows_of_windows([window], [target], 50)
+        for name in ("before", "here", "after", "pairs", "context"):
+            starts, lengths = of_context if name == "context" else of_target
+            found = together[name][starts[place] : starts[place] + lengths[place]]
+            assert found.tolist() == by_itself[name].tolist()
+        assert by_itself["here"].tolist() == window[target:-1].tolist()
+        assert by_itself["before"].tolist() == window[target - 1 : -2].tolist()
+        assert by_itself["after"].tolist() == window[target + 1 :].tolist()
 
 
 @pytest.mark.parametrize("count", [1, 7, 63, 64, 65, 300])
 def test_neighbours_do_not_change_outputs(folder, count):
     loaded = Screen.load(load_artifact(folder))
     draw = np.random.default_rng(0)
-    loaded._hidden = (draw.normal(size=(5, 16)).astype(np.float32), np.zeros(16, np.float32))
-    loaded._out = (draw.normal(size=(16, 14)).astype(np.float32), np.zeros(14, np.float32))
+    loaded._values |= {
+        "hidden.weight": draw.normal(size=(5, 16)).astype(np.float32),
+        "hidden.bias": np.zeros(16, np.float32),
+        "out.weight": draw.normal(size=(16, len(OUTPUTS) + 2)).astype(np.float32),
+    }
     ids = [draw.integers(0, 15, size=draw.integers(3, 40)).astype(np.int32) for _ in range(count)]
     targets = [1] * count
     sides = draw.integers(0, 2, size=count)
-    together = loaded.outputs(ids, targets, sides)
-    alone = [
-        loaded.outputs([window], [1], sides[place : place + 1])[0]
-        for place, window in enumerate(ids)
-    ]
-    assert together.tolist() == [row.tolist() for row in alone]
+    logits, reach = loaded.outputs(ids, targets, sides)
+    for place, window in enumerate(ids):
+        alone = loaded.outputs([window], [1], sides[place : place + 1])
+        assert alone[0].tolist() == logits[place : place + 1].tolist()
+        assert alone[1].tolist() == reach[place : place + 1].tolist()
 
 
 def test_assistants_are_settled_by_their_own_bound(folder, engine):
@@ -271,3 +280,80 @@ def test_assistants_are_settled_by_their_own_bound(folder, engine):
     classifier = AffectClassifier(load_artifact(folder), engine)
     found = classifier.predict([user(TASK), assistant("hello")])
     assert [message.screened for message in found.messages] == [True, False]
+
+
+CHATS = st.lists(
+    st.lists(
+        st.tuples(
+            st.sampled_from([user, assistant]),
+            st.lists(st.sampled_from(WORDS), min_size=1, max_size=30).map(" ".join),
+        ),
+        max_size=4,
+    ).map(lambda said: [*(say(text) for say, text in said), user("a file")]),
+    min_size=1,
+    max_size=4,
+)
+
+
+def as_decided(prediction):
+    """Return what thresholds decide of a conversation."""
+    messages = [(m.index, m.label, m.shown_cues) for m in prediction.messages]
+    return prediction.label, prediction.shown_cues, messages
+
+
+@settings(deadline=None)
+@given(CHATS)
+def test_a_screen_that_settles_nothing_changes_nothing(shared, chats):
+    artifact, engine = shared
+    with_screen = AffectClassifier(artifact, engine)
+    with_screen._screen._bounds[:] = -1e6
+    whole = AffectClassifier(artifact, engine, screen=False)
+    assert with_screen.predict(chats) == whole.predict(chats)
+
+
+@settings(deadline=None)
+@given(CHATS, st.sampled_from(["balanced", "high_precision", "high_recall"]))
+def test_a_screen_that_knows_what_the_encoder_says_decides_the_same(shared, chats, point):
+    artifact, engine = shared
+    perfect = AffectClassifier(artifact, engine)
+    perfect._screen = Perfect(artifact, engine)
+    found = perfect.predict(chats, operating_point=point)
+    whole = AffectClassifier(artifact, engine, screen=False).predict(chats, operating_point=point)
+    assert [*map(as_decided, found)] == [*map(as_decided, whole)]
+    assert found[0].messages[-1].screened
+
+
+@settings(deadline=None)
+@given(CHATS)
+def test_batches_do_not_change_what_is_screened(shared, chats):
+    artifact, engine = shared
+    together = AffectClassifier(artifact, engine).predict(chats)
+    assert together == [AffectClassifier(artifact, engine).predict(chat) for chat in chats]
+
+
+def test_threads_have_the_same_answers(folder):
+    artifact = load_artifact(folder)
+    classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
+    chats = [CHAT, [user(TASK)], [user(ALONE), assistant("sorry")]] * 20
+    expected = classifier.predict(chats)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(found == expected for found in pool.map(classifier.predict, [chats] * 8))
+
+
+class Perfect(Screen):
+    """Settles what the encoder puts below all limits, and says of it what the encoder does."""
+
+    def __init__(self, artifact, engine):
+        limits = lowest_limits(artifact)
+        order = [limits.get(name, np.inf) for name in artifact.outputs]
+        super().__init__(tensors(), order, {"user": 0.0, "assistant": 0.0})
+        self._engine = engine
+
+    def outputs(self, ids, targets, side):
+        rows = [
+            self._engine.logits(row[None].astype(np.int64), np.ones((1, len(row)), np.int64))
+            for row in ids
+        ]
+        logits = np.concatenate(rows)
+        return np.minimum(logits, self._highest), (logits - self._highest).max(axis=1)
+

@@ -178,3 +178,10 @@ def test_windows_are_those_of_the_artifact_that_training_starts_from(recipe_file
     assert load_recipe(recipe_file, [f"encoder.path={bundled.folder}"]).windows == bundled.windows
     own = load_recipe(recipe_file, [f"encoder.path={DEFAULT_MODEL}", "windows.max_tokens=150"])
     assert own.windows == WindowSettings(max_tokens=150)
+
+
+def test_a_screen_is_made_after_the_weights_and_does_not_change_them(recipe_file: Path) -> None:
+    recipe, screened = load_recipe(recipe_file), load_recipe(recipe_file, ["screen=true"])
+    for step in ("prepare", "teach", "train", "export"):
+        assert recipe.digest(step) == screened.digest(step)
+    assert recipe.digest("screen") != screened.digest("screen")

@@ -171,7 +171,7 @@ def test_corpus_that_is_trained_on_shares_no_message_and_few_runs_of_words_with_
     tmp_path: Path,
 ) -> None:
     chosen = recipe(tmp_path, {"name": "corpus"})
-    dev = [user_words(conversation) for conversation in evaluation_conversations(chosen, None)]
+    dev = [user_words(conversation) for conversation in evaluation_conversations(chosen.real_dev, None)]
     assert len(dev) == len(read_corpus("dev")) + len(read_corpus("test"))
     dev_messages = {" ".join(words) for messages in dev for words in messages}
     dev_runs = {run for messages in dev for run in runs(messages)}
@@ -222,7 +222,7 @@ def test_training_sets_are_no_evaluation_data(
     chosen = recipe(tmp_path, {"name": "clinc150", "kind": "silver_task"}, real_dev=True)
     assert len(training_conversations(chosen, tmp_path)) == 1
     own = len(read_corpus("dev")) + len(read_corpus("test"))
-    assert len(list(evaluation_conversations(chosen, tmp_path))) == own
+    assert len(list(evaluation_conversations(chosen.real_dev, tmp_path))) == own
 
 
 def test_evaluation_set_is_refused_as_a_source(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledCo
     ]
 
 
-def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conversation]:
+def evaluation_conversations(real_dev: bool, data: Path | None) -> Iterator[Conversation]:
     """Yield every conversation that may not be trained on.
 
     The corpus's dev and test splits always; the real dev transcripts, the small talk and the
@@ -114,7 +114,7 @@ def evaluation_conversations(recipe: Recipe, data: Path | None) -> Iterator[Conv
     for row in read_corpus():
         if row["split"] != "train":
             yield from_gold(row, "corpus").conversation
-    if not recipe.real_dev:
+    if not real_dev:
         return
     for row in read_small_talk(data):
         yield from_gold(row, "small talk").conversation
@@ -131,7 +131,7 @@ def _take(
     report: dict[str, Counter[str]],
 ) -> list[tuple[SourceSettings, list[LabelledConversation]]]:
     """Read each source, less near-duplicates of evaluation data; the report counts both."""
-    index = EvaluationIndex(evaluation_conversations(recipe, data))
+    index = EvaluationIndex(evaluation_conversations(recipe.real_dev, data))
     taken = []
     seen: set[tuple[str, str]] = set()
     for source in recipe.sources:
@@ -160,7 +160,7 @@ def _read(
     elif source.name == "annotations":
         conversations = list(_read_annotated(source.parts, data))
     elif source.name == "twins":
-        conversations = list(_read_twins(data))
+        conversations = list(twin_conversations(data))
     elif source.name == "file":
         if source.path is None:
             raise ValueError('source "file" needs a path: set sources.N.path=FILE')
@@ -221,7 +221,7 @@ def _read_annotated(
         yield from_gold({**row, "labels": labels[name][row["id"]]}, f"{name}_annotated")
 
 
-def _read_twins(data: Path | None) -> Iterator[LabelledConversation]:
+def twin_conversations(data: Path | None) -> Iterator[LabelledConversation]:
     """Yield real chats with turns that were written anew."""
     twins: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for twin in read_twins():

@@ -289,6 +289,35 @@ def _agreement(sets: Mapping[str, Any]) -> Table:
     )
 
 
+def _screen(screen: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part")):
+        users, assistants = (screen.get(name, {}).get(role, {}) for role in ("user", "assistant"))
+        for kind, user in users.items():
+            assistant = assistants[kind]
+            rows.append(
+                [
+                    f"{kind}, {said}",
+                    f"{user['conversations']:,}",
+                    *(
+                        f"{1 - found['settled'] / found['windows']:.1%}" if found["windows"] else "-"
+                        for found in (user, assistant)
+                    ),
+                    *(_lost(user[loss]) for loss in ("other_label", "charged_lost")),
+                    _lost(user["other_cues"]),
+                    _lost(assistant["other_cues"]),
+                ]
+            )
+    head = ["conversations", "n", "users' windows read", "assistants' windows read"]
+    head += ["other label", "charged lost", "other cues of users", "of assistants"]
+    return Table("What the screen leaves to the encoder, and what it loses", head, rows)
+
+
+def _lost(loss: Mapping[str, Any]) -> str:
+    """Return a loss with the upper end of its one-sided interval."""
+    return f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else "-"
+
+
 _TABLES: dict[str, Callable[[Any], Table]] = {
     "choice": _estimates("The figure by which recipes are chosen"),
     "targets": _targets,
@@ -309,5 +338,6 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "engines": _estimates("int8 against fp32, by window"),
     "speed": _estimates("Speed, by batch"),
     "sizes": lambda s: Table("Size", ["file", "bytes"], [*s["files"].items()]),
+    "screen": _screen,
     "agreement": _agreement,
 }

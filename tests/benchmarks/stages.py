@@ -1,0 +1,180 @@
+"""Where the time of a corpus goes, stage by stage on one core, and what a corpus costs by that."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from affectlib.conversation import Conversation
+from affectlib.corpus.label_file import label_file
+from affectlib.formats import read_conversations
+from affectlib.model.artifacts import Artifact
+from affectlib.model.decisions import conclude
+from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.model.engines import load_engine
+from affectlib.model.scoring import WindowCache, score_windows
+from affectlib.model.screen import Screen
+
+BATCH_TOKENS = 4096
+CORPUS = 10_000_000
+"""Conversations of the corpus whose cost is shown."""
+MACHINES = {
+    "laptop, 4 cores": 4,
+    "one machine, 32 cores": 32,
+    "Ray cluster, 10 × 32 cores": 320,
+}
+BEFORE_ENCODER = ("reading", "text and tokens", "screen", "deciding", "writing")
+"""Stages that a graphics card does not take over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """CPU seconds a conversation by stage, and what the encoder reads.
+
+    Attributes:
+        seconds: Seconds a conversation on one core, by stage.
+        windows: Windows a conversation.
+        asked: Share of the window tokens that the screen leaves to the encoder.
+        tokens: Tokens that the encoder reads a conversation.
+    """
+
+    seconds: dict[str, float]
+    windows: float
+    asked: float
+    tokens: float
+
+    def figures(self) -> dict[str, float]:
+        """Return milliseconds and shares by stage, ready to be shown."""
+        whole = sum(self.seconds.values())
+        figures = {f"{name}: ms": 1000 * value for name, value in self.seconds.items()}
+        figures |= {f"{name}: share": value / whole for name, value in self.seconds.items()}
+        return {
+            **figures,
+            "conversations a second and core": 1 / whole,
+            "windows a conversation": self.windows,
+            "share of tokens for the encoder": self.asked,
+        }
+
+
+def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
+    """Measure each stage by itself, on one core.
+
+    Args:
+        artifact: The model.
+        source: Transcripts as JSON Lines.
+        screen: Whether its screen settles plain tasks.
+    """
+    found, reading = _timed(lambda: [*read_conversations(source)])
+    chats = [chat for chat in found if isinstance(chat, Conversation)]
+    encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
+    encoder.encode(chats[:20])
+    windows, text = _timed(lambda: encoder.encode(chats))
+    asked, settling = windows, 0.0
+    loaded = Screen.load(artifact) if screen else None
+    if loaded is not None:
+        users = [chats[w.conversation].messages[w.message].role == "user" for w in windows]
+        loaded.settle(windows[:20], users[:20])
+        windows, settling = _timed(lambda: loaded.settle(windows, users))
+        asked = [window for window in windows if window.logits is None]
+    engine = load_engine(artifact, engine="onnx", device="cpu", threads=1)
+    groups: list[list[EncodedWindow]] = [[] for _ in chats]
+    for window in windows:
+        groups[window.conversation].append(window)
+    known = WindowCache(size=len(windows) + 1)
+    _run(asked[:20], encoder, engine)
+    _, encoding = _timed(lambda: _run(asked, encoder, engine))
+    scores = score_windows(groups, engine, encoder.pad_id, known)
+    point = artifact.operating_point("balanced")
+    decided, deciding = _timed(
+        lambda: [
+            conclude(artifact, chat, score, point)
+            for chat, score in zip(chats, scores, strict=True)
+        ]
+    )
+    seconds = {
+        "reading": reading,
+        "text and tokens": text,
+        "screen": settling,
+        "encoder": encoding,
+        "deciding": deciding,
+        "writing": _writing(artifact, chats, decided),
+    }
+    read = sum(len(window.ids) for window in asked)
+    return Stages(
+        {name: value / len(chats) for name, value in seconds.items()},
+        windows=len(windows) / len(chats),
+        asked=read / sum(len(window.ids) for window in windows),
+        tokens=read / len(chats),
+    )
+
+
+def _run(windows: list[EncodedWindow], encoder: WindowEncoder, engine: Any) -> None:
+    for _, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id):
+        engine.logits(ids, mask)
+
+
+def _writing(artifact: Artifact, chats: list[Conversation], decided: list[Any]) -> float:
+    """Return the seconds that `label_file` takes with labels that are there already."""
+    facts: dict[str, Any] = {
+        "artifact": artifact,
+        "operating_point": "balanced",
+        "assistant_cues": True,
+        "engine": "none",
+        "screen": False,
+        "windows_run": 0,
+        "stream": lambda items, on_error: (
+            answer for _, answer in zip(items, decided, strict=True)
+        ),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "labels.parquet"
+        _, seconds = _timed(
+            lambda: label_file(chats, target, classifier=SimpleNamespace(**facts), level="both")  # type: ignore[arg-type]
+        )
+    return seconds
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    begun = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - begun
+
+
+def card_rate(artifact: Artifact, windows: list[EncodedWindow], pad_id: int) -> float | None:
+    """Return the tokens a second that a graphics card reads; None without one."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    engine = load_engine(artifact, engine="torch", device="cuda")
+    batches = [
+        (ids, mask) for _, ids, mask in token_batches(windows, max_tokens=65_536, pad_id=pad_id)
+    ]
+    engine.logits(*batches[0])
+    _, seconds = _timed(lambda: [engine.logits(ids, mask) for ids, mask in batches])
+    return sum(len(window.ids) for window in windows) / seconds
+
+
+def cost(stages: Stages, scaling: float, rate: float | None) -> Iterator[tuple[str, float]]:
+    """Yield hours for the corpus on each kind of machine.
+
+    Args:
+        stages: What a conversation takes on one core.
+        scaling: What share of their speed cores keep when all of them work.
+        rate: Tokens a second of a graphics card, None if that was not measured.
+    """
+    hour = CORPUS / 3600
+    whole = sum(stages.seconds.values())
+    for name, cores in MACHINES.items():
+        yield name, hour * whole / (cores * scaling)
+    if rate is not None:
+        others = sum(stages.seconds[name] for name in BEFORE_ENCODER)
+        yield "one GPU and 8 cores", hour * max(others / (8 * scaling), stages.tokens / rate)
+

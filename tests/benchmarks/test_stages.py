@@ -1,0 +1,48 @@
+"""Costs follow from the stages that were measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from affectlib.model.artifacts import Artifact
+from tests.benchmarks.stages import CORPUS, MACHINES, Stages, cost, measure_stages
+from tests.conftest import CHAT
+
+STAGES = Stages(
+    {
+        "reading": 0.001,
+        "text and tokens": 0.002,
+        "screen": 0.001,
+        "encoder": 0.015,
+        "deciding": 0.0005,
+        "writing": 0.0005,
+    },
+    windows=4.0,
+    asked=0.2,
+    tokens=80.0,
+)
+
+
+def test_hours_are_those_of_the_formula() -> None:
+    hours = dict(cost(STAGES, 0.5, None))
+    assert {*hours} == {*MACHINES}
+    assert hours["laptop, 4 cores"] == pytest.approx(CORPUS * 0.02 / (4 * 0.5) / 3600)
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1e9, 0.005 / 8), (8_000.0, 0.01)])
+def test_with_a_graphics_card_the_slower_side_decides(rate: float, seconds: float) -> None:
+    hours = dict(cost(STAGES, 1.0, rate))["one GPU and 8 cores"]
+    assert hours == pytest.approx(CORPUS * seconds / 3600)
+
+
+def test_stages_of_a_file_are_measured(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    source = tmp_path / "chats.jsonl"
+    source.write_text((json.dumps({"messages": CHAT}) + "\n") * 3)
+    found = measure_stages(tiny_artifact, source, screen=True)
+    assert found.windows == 4
+    assert found.asked == 1
+    assert sum(v for k, v in found.figures().items() if k.endswith("share")) == pytest.approx(1)
+    assert all(seconds > 0 for name, seconds in found.seconds.items() if name != "screen")

@@ -1,0 +1,93 @@
+"""What teaches a screen, and what has a say in its bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs affectlib[train]")
+pytest.importorskip("datasets", reason="training needs affectlib[train]")
+
+from tests.conftest import assistant, user
+from training.data import prepare
+from training.data.sources import load_manifest
+from training.screen import chats
+from training.screen.chats import CHECK, KINDS, NATURAL, PARTS, SETS, Taken, read_chats
+
+WORDS = "please convert this table of prices to a list and round each of its numbers"
+
+
+def row(number, text=WORDS, **about):
+    return {"id": f"{number}", "messages": [user(f"{number} {text}"), assistant("Done.")], **about}
+
+
+@pytest.fixture
+def sets(monkeypatch):
+    """Sets that tests fill; the corpus and all others are empty."""
+    rows = {}
+    for module in (chats, prepare):
+        monkeypatch.setattr(module, "read_source", lambda name, data: iter(rows.get(name, [])))
+        monkeypatch.setattr(module, "read_corpus", lambda *split: rows.get("corpus", []))
+        monkeypatch.setattr(module, "read_annotations", lambda: rows.get("annotations", []))
+    monkeypatch.setattr(prepare, "read_small_talk", lambda data: [])
+    monkeypatch.setattr(prepare, "read_twins", list)
+    return rows
+
+
+def test_all_sets_that_may_train_teach_and_none_that_may_not_is_asked():
+    manifest = load_manifest()
+    names = {taken.name for taken in SETS} - {"corpus", "twins"}
+    assert names == {s.name for s in manifest.values() if s.use != "eval"}
+    assert {taken.kind for taken in SETS} == {*KINDS}
+
+
+def test_only_training_sets_teach(sets):
+    sets["clinc150"] = [row(n) for n in range(50)]
+    sets["sharegpt_dev"] = [row(n, f"{WORDS} again", labels=calm()) for n in range(50, 80)]
+    found = read_chats(None)
+    assert {chat.source for chat in found if chat.teaches} == {"clinc150"}
+    assert {chat.source for chat in found if not chat.teaches} == {"sharegpt_dev"}
+    assert {chat.part for chat in found} == {*range(PARTS)}
+
+
+def test_what_is_like_evaluation_data_does_not_teach(sets):
+    sets["clinc150"] = [row(1), row(2, "Convert a list of numbers to a table for my homework now")]
+    sets["sharegpt_dev"] = [row(1, labels=calm())]
+    assert [chat.conversation.id for chat in read_chats(None) if chat.teaches] == ["2"]
+
+
+def test_splits_of_the_corpus_teach_decide_and_check(sets):
+    splits = ["train", "dev", "test"] * 20
+    texts = ["round numbers", "sort names", "count the words in my poem"]
+    sets["corpus"] = [
+        {**row(n, texts[n % 3]), "split": split, "pair": None, "labels": calm(), "lang": "en"}
+        for n, split in enumerate(splits)
+    ]
+    found = read_chats(None)
+    assert {chat.teaches for chat in found if chat.conversation.id == "0"} == {True}
+    assert not any(chat.teaches for chat in found if int(chat.conversation.id) % 3)
+    assert {chat.part for chat in found if int(chat.conversation.id) % 3 == 2} == {CHECK}
+
+
+def test_annotations_say_what_is_charged(sets):
+    sets["goemotions"] = [row("a"), row("b"), row("c")]
+    charged = {"charge": 2, "cues": [], "turns": [1]}
+    sets["annotations"] = [
+        {"id": "a", "source": "goemotions", "labels": charged},
+        {"id": "b", "source": "goemotions", "labels": calm()},
+    ]
+    found = {chat.conversation.id: chat.charged for chat in read_chats(None)}
+    assert found == {"a": True, "b": False, "c": False}
+
+
+def test_what_is_much_alike_shares_a_part():
+    taken = Taken("clinc150", NATURAL)
+    long = "the same long beginning of a chat " * 10
+    made = [
+        chats.Chat.of(prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x", False), taken)
+        for n in range(20)
+    ]
+    assert len({chat.part for chat in made}) == 1
+
+
+def calm():
+    return {"charge": 0, "cues": [], "turns": []}

@@ -1,0 +1,163 @@
+"""The screen while it learns, and its tensors afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from affectlib.model.screen import rows_of_windows
+from training.screen.windows import Windows
+
+FILTERS = 32
+CONTEXT = 8
+BUCKETS = 1 << 16
+WORDS = 64
+"""Directions in which the encoder's words differ most, from which filters begin."""
+HIDDEN = 64
+EPOCHS = 8
+BATCH = 512
+RATE = 6e-3
+RARE = 8.0
+"""How much more a window that reaches a limit counts than one that is far from all."""
+NEAR = 1.0
+"""How far below a limit, in logits, a window counts as one that nearly reaches it."""
+_CLIPPED = 1e-4
+_STEPS = 127
+
+
+class Student(nn.Module):
+    """What becomes a screen; see `affectlib.model.screen.Screen`."""
+
+    def __init__(self, words: torch.Tensor, outputs: int) -> None:
+        """Begin with what the encoder knows of words, shape ``[vocabulary, width]``."""
+        super().__init__()
+        centred = words - words.mean(dim=0)
+        directions = torch.linalg.svd(centred, full_matrices=False)[2]
+        known = centred @ directions[:WORDS].T
+        self.register_buffer("words", known / known.std())
+        width = 3 * FILTERS + CONTEXT
+        self.read = nn.Linear(self.words.shape[1], width, bias=False)
+        self.own = nn.Parameter(torch.zeros(len(words), width))
+        self.pairs = nn.Parameter(torch.zeros(BUCKETS, FILTERS))
+        self.bias = nn.Parameter(torch.zeros(FILTERS))
+        self.hidden = nn.Linear(2 * FILTERS + CONTEXT + 2, HIDDEN)
+        self.out = nn.Linear(HIDDEN, outputs + 2)
+
+    def tables(self) -> dict[str, torch.Tensor]:
+        """Return what each filter makes of each token, and the rows of pairs and of context."""
+        table = self.read(self.words) + self.own
+        sizes = [FILTERS] * 3 + [CONTEXT]
+        names = ("before", "here", "after", "context")
+        return {**dict(zip(names, table.split(sizes, dim=1), strict=True)), "pairs": self.pairs}
+
+    def forward(self, rows: Mapping[str, NDArray[np.int64]], side: torch.Tensor) -> torch.Tensor:
+        """Return the outputs of windows, then both values that bounds are for."""
+        tables = self.tables()
+        index = {name: torch.from_numpy(values) for name, values in rows.items()}
+        parts = [
+            nn.functional.embedding(index[name], tables[name])
+            for name in ("before", "here", "after", "pairs")
+        ]
+        found = torch.relu(parts[0] + parts[1] + parts[2] + parts[3] + self.bias)
+        lengths = index["lengths"]
+        around = nn.functional.embedding_bag(
+            index["context"], tables["context"].contiguous(), index["context_starts"], mode="mean"
+        )
+        pooled = [
+            torch.segment_reduce(found, "max", lengths=lengths),
+            torch.segment_reduce(found, "mean", lengths=lengths),
+            around,
+        ]
+        facts = torch.stack([side.float(), torch.log1p(lengths) / 5], dim=1)
+        logits: torch.Tensor = self.out(torch.relu(self.hidden(torch.cat([*pooled, facts], dim=1))))
+        return logits
+
+
+def learn(
+    windows: Windows, words: torch.Tensor, margin: NDArray[np.float32], applies: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Train a screen.
+
+    What must not happen is that a window is settled which reaches a limit. So windows that do, and
+    those that nearly do, weigh more in the loss of the value that bounds are for, the target of
+    which rises from far below a limit to far above it, as the encoder itself is unsure there.
+
+    Args:
+        windows: What it learns from.
+        words: What the encoder knows of each token before it reads, ``[vocabulary, width]``.
+        margin: How far each window's highest output lies above its limit, shape ``[windows]``.
+        applies: Which outputs are asked of users and of assistants, shape ``[2, outputs]``.
+
+    Returns:
+        The tensors that `Screen` takes.
+    """
+    torch.manual_seed(0)
+    student = Student(words, windows.logits.shape[1])
+    batches = -(-len(windows) // BATCH)
+    optimizer = torch.optim.Adam(student.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=EPOCHS * batches)
+    draw = np.random.default_rng(0)
+    for _ in range(EPOCHS):
+        for batch in np.array_split(draw.permutation(len(windows)), batches):
+            loss = _loss(student, windows.where(batch), margin[batch], applies)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return quantized(student)
+
+
+def _loss(
+    student: Student, windows: Windows, margin: NDArray[np.float32], applies: NDArray[np.bool_]
+) -> torch.Tensor:
+    side = torch.from_numpy(windows.sides)
+    found = student(rows_of_windows(windows.ids, windows.targets.tolist(), BUCKETS), side)
+    counts = torch.from_numpy(applies)[side]
+    gap = nn.functional.smooth_l1_loss(
+        found[:, :-2], torch.from_numpy(windows.logits), reduction="none"
+    )
+    above = torch.from_numpy(margin)
+    reach = found[torch.arange(len(windows)), side - 2]
+    weight = 1 + (RARE - 1) * torch.clamp(above / NEAR + 1, 0, 1)
+    miss = nn.functional.binary_cross_entropy_with_logits(
+        reach, torch.sigmoid(2 * above / NEAR), weight
+    )
+    loss: torch.Tensor = (gap * counts).sum() / counts.sum() + miss
+    return loss
+
+
+def quantized(student: Student) -> dict[str, NDArray[Any]]:
+    """Return the tensors that `Screen` takes: small integers, with a scale for each filter."""
+    with torch.no_grad():
+        tables = {name: table.numpy() for name, table in student.tables().items()}
+    filters = np.concatenate([table for name, table in tables.items() if name != "context"])
+    scale = _scale(filters)
+    tensors = {
+        name: _small(table, _scale(table) if name == "context" else scale)
+        for name, table in tables.items()
+    }
+    bias = np.round(student.bias.detach().numpy() / scale)
+    tensors |= {
+        "bias": bias.astype(np.int16),
+        "scale": scale,
+        "context.scale": _scale(tables["context"]),
+    }
+    for name, layer in (("hidden", student.hidden), ("out", student.out)):
+        tensors[f"{name}.weight"] = np.ascontiguousarray(layer.weight.detach().numpy().T)
+        tensors[f"{name}.bias"] = layer.bias.detach().numpy().copy()
+    return tensors
+
+
+def _scale(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the step of each column; a few values that lie far out are cut."""
+    most = np.quantile(np.abs(table), 1 - _CLIPPED, axis=0)
+    return np.maximum(most / _STEPS, 1e-8).astype(np.float32)
+
+
+def _small(table: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.int8]:
+    return np.clip(np.round(table / scale), -_STEPS, _STEPS).astype(np.int8)
