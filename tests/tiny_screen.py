@@ -45,12 +45,12 @@ def write_screen(folder: Path, **changes: Any) -> None:
     """Write a screen for an artifact as safetensors has it, and list it."""
     write_manifest(folder)
     facts = {
-        "made_from": json.dumps(made_from(load_artifact(folder))),
-        "limits": json.dumps(LIMITS),
-        "bounds": json.dumps({"user": 0.01, "assistant": 0.01}),
+        "made_from": made_from(load_artifact(folder)),
+        "limits": LIMITS,
+        "bounds": {"user": 0.01, "assistant": 0.01},
         **changes,
     }
-    header: dict[str, Any] = {"__metadata__": facts}
+    header: dict[str, Any] = {"__metadata__": {"screen": json.dumps(facts)}}
     body = b""
     kinds = {"int8": "I8", "int16": "I16", "float32": "F32"}
     for name, values in tensors().items():

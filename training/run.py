@@ -67,8 +67,8 @@ def _export(recipe: Recipe, data: Path | None) -> Any:
 
 def _screen(recipe: Recipe, data: Path | None) -> Any:
     from affectlib.model.artifacts import load_artifact
-    from training.screen.make import add_screen
     from training.screen.chats import read_chats
+    from training.screen.make import add_screen
 
     if not recipe.screen:
         return {}

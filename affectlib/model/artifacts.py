@@ -2,10 +2,10 @@
 
 An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
 ``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
-(``model.int8.onnx``), perhaps a screen (``screen.safetensors``), a card (``README.md``, with its diagram ``reliability.svg``) and
-``affect.json``: names, window layout, version of the text rules (1 if it names none), calibration,
-thresholds, the SHA-256 of every file that is used, and that of its own content. Nothing in it is
-pickled.
+(``model.int8.onnx``), perhaps a screen (``screen.safetensors``), a card (``README.md``, with its
+diagram ``reliability.svg``) and ``affect.json``: names, window layout, version of the text rules (1
+if it names none), calibration, thresholds, the SHA-256 of every file that is used, and that of its
+own content. Nothing in it is pickled.
 """
 
 from __future__ import annotations

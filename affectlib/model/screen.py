@@ -105,10 +105,11 @@ class Screen:
             return None
         path = artifact.file(SCREEN_FILE)
         try:
-            tensors, facts = read_tensors(path)
-            limits, bounds = json.loads(facts["limits"]), json.loads(facts["bounds"])
-            source = json.loads(facts["made_from"])
-            screen = cls(tensors, [limits.get(name, inf) for name in artifact.outputs], bounds)
+            tensors, metadata = read_tensors(path)
+            facts = json.loads(metadata["screen"])
+            limits, source = facts["limits"], facts["made_from"]
+            order = [limits.get(name, inf) for name in artifact.outputs]
+            screen = cls(tensors, order, facts["bounds"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactCorruptError(f"{path}: it is no screen that can be read") from error
         if source != made_from(artifact):

@@ -177,4 +177,3 @@ def cost(stages: Stages, scaling: float, rate: float | None) -> Iterator[tuple[s
     if rate is not None:
         others = sum(stages.seconds[name] for name in BEFORE_ENCODER)
         yield "one GPU and 8 cores", hour * max(others / (8 * scaling), stages.tokens / rate)
-

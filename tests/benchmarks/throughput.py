@@ -66,7 +66,9 @@ class Bench:
         self.engine: Engine = load_engine(self.artifact, device="cpu")
         self.conversations = found
         self.windows = distinct(self.encoder.encode(found))
-        self.users = [found[w.conversation].messages[w.message].role == "user" for w in self.windows]
+        self.users = [
+            found[w.conversation].messages[w.message].role == "user" for w in self.windows
+        ]
         self.file = Path(tempfile.mkdtemp()) / "transcripts.jsonl"
         write_copies(found, self.file, len(found))
 
@@ -266,7 +268,9 @@ def memory(bench: Bench, sizes: tuple[int, ...], *, cache: bool) -> dict[str, fl
             "label_file(sys.argv[1], sys.argv[1] + '.parquet', classifier=classifier);"
             "print(time.perf_counter() - begun, peak_memory())"
         )
-        seconds, peak = map(float, python("-c", code, str(source), bench.model, "1" if cache else "").split())
+        seconds, peak = map(
+            float, python("-c", code, str(source), bench.model, "1" if cache else "").split()
+        )
         result[f"{size:,} conversations: MB"] = peak
         result[f"{size:,} conversations: ms each"] = 1000 * seconds / size
     return result

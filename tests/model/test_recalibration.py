@@ -314,7 +314,7 @@ def test_a_screen_for_higher_thresholds_is_left_out(tiny_folder: Path, tmp_path:
 def screened(tiny_folder: Path, tmp_path: Path) -> tuple[Artifact, Any]:
     """The tiny artifact with a screen for its thresholds, and what is fitted to some rows."""
     shutil.copytree(tiny_folder, tmp_path / "base")
-    write_screen(tmp_path / "base", limits=json.dumps(lowest_limits(load_artifact(tiny_folder))))
+    write_screen(tmp_path / "base", limits=lowest_limits(load_artifact(tiny_folder)))
     base = load_artifact(tmp_path / "base")
     return base, recalibrate(base, *draw(300, 1))
 

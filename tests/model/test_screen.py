@@ -197,9 +197,9 @@ def test_it_is_pickled_as_an_option(screened, whole):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"made_from": "{}"}, "made for other weights"),
-        ({"made_from": json.dumps({"text_rules": 0})}, "made for other weights"),
-        ({"bounds": "{}"}, "no screen that can be read"),
+        ({"made_from": {}}, "made for other weights"),
+        ({"made_from": {"text_rules": 0}}, "made for other weights"),
+        ({"bounds": {}}, "no screen that can be read"),
         ({"limits": "nothing"}, "no screen that can be read"),
     ],
 )
@@ -219,7 +219,7 @@ def test_a_file_that_is_no_screen_is_refused(folder, content):
 
 
 def test_a_screen_for_higher_thresholds_is_not_used(folder):
-    write_screen(folder, limits=json.dumps(LIMITS | {"emotional": 0.0}))
+    write_screen(folder, limits=LIMITS | {"emotional": 0.0})
     assert Screen.load(load_artifact(folder)) is None
 
 
@@ -276,7 +276,7 @@ def test_neighbours_do_not_change_outputs(folder, count):
 
 
 def test_assistants_are_settled_by_their_own_bound(folder, engine):
-    write_screen(folder, bounds=json.dumps({"user": 0.01, "assistant": -1.0}))
+    write_screen(folder, bounds={"user": 0.01, "assistant": -1.0})
     classifier = AffectClassifier(load_artifact(folder), engine)
     found = classifier.predict([user(TASK), assistant("hello")])
     assert [message.screened for message in found.messages] == [True, False]
@@ -356,4 +356,3 @@ class Perfect(Screen):
         ]
         logits = np.concatenate(rows)
         return np.minimum(logits, self._highest), (logits - self._highest).max(axis=1)
-

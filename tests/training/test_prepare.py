@@ -171,7 +171,9 @@ def test_corpus_that_is_trained_on_shares_no_message_and_few_runs_of_words_with_
     tmp_path: Path,
 ) -> None:
     chosen = recipe(tmp_path, {"name": "corpus"})
-    dev = [user_words(conversation) for conversation in evaluation_conversations(chosen.real_dev, None)]
+    dev = [
+        user_words(conversation) for conversation in evaluation_conversations(chosen.real_dev, None)
+    ]
     assert len(dev) == len(read_corpus("dev")) + len(read_corpus("test"))
     dev_messages = {" ".join(words) for messages in dev for words in messages}
     dev_runs = {run for messages in dev for run in runs(messages)}

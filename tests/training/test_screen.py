@@ -86,7 +86,7 @@ def test_the_report_is_what_the_artifact_does(made, chats):
     checked = [chat.conversation for chat in chats if chat.part == CHECK]
     screened = AffectClassifier.from_pretrained(folder, device="cpu", engine="onnx")
     whole = AffectClassifier.from_pretrained(folder, device="cpu", engine="onnx", screen=False)
-    other = {point: 0 for point in screened.artifact.operating_points}
+    other = dict.fromkeys(screened.artifact.operating_points, 0)
     for point in other:
         pairs = zip(
             screened.predict(checked, operating_point=point),

@@ -42,7 +42,7 @@ def test_all_sets_that_may_train_teach_and_none_that_may_not_is_asked():
 
 def test_only_training_sets_teach(sets):
     sets["clinc150"] = [row(n) for n in range(50)]
-    sets["sharegpt_dev"] = [row(n, f"{WORDS} again", labels=calm()) for n in range(50, 80)]
+    sets["sharegpt_dev"] = [row(n, "and how are you", labels=calm()) for n in range(50, 80)]
     found = read_chats(None)
     assert {chat.source for chat in found if chat.teaches} == {"clinc150"}
     assert {chat.source for chat in found if not chat.teaches} == {"sharegpt_dev"}
@@ -83,7 +83,10 @@ def test_what_is_much_alike_shares_a_part():
     taken = Taken("clinc150", NATURAL)
     long = "the same long beginning of a chat " * 10
     made = [
-        chats.Chat.of(prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x", False), taken)
+        chats.Chat.of(
+            prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x", False),
+            taken,
+        )
         for n in range(20)
     ]
     assert len({chat.part for chat in made}) == 1

@@ -300,7 +300,9 @@ def _screen(screen: Mapping[str, Any]) -> Table:
                     f"{kind}, {said}",
                     f"{user['conversations']:,}",
                     *(
-                        f"{1 - found['settled'] / found['windows']:.1%}" if found["windows"] else "-"
+                        f"{1 - found['settled'] / found['windows']:.1%}"
+                        if found["windows"]
+                        else "-"
                         for found in (user, assistant)
                     ),
                     *(_lost(user[loss]) for loss in ("other_label", "charged_lost")),

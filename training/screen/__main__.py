@@ -35,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         artifact = load_artifact(options.artifact)
         work = options.work or options.output.with_name(f"{options.output.name}-work")
-        report = add_screen(
-            artifact, read_chats(options.data, options.share), work, options.output
-        )
+        report = add_screen(artifact, read_chats(options.data, options.share), work, options.output)
     except (AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.screen: {error}", file=sys.stderr)
         return 2

@@ -165,7 +165,7 @@ class Judge:
 
 
 def _loss(flags: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return how many ``hits`` there are in the worst column, ``of`` how many, and the upper end."""
+    """Return the ``hits`` in the worst column, ``of`` how many they are, and the upper end."""
     if not flags.shape[1]:  # the assistant's messages, which have no label
         return {"hits": 0, "of": 0, "most": 0.0}
     hits, of = int(flags.sum(axis=0).max()), len(flags)

@@ -150,9 +150,7 @@ def _read(taken: Taken, data: Path | None) -> Iterator[Chat]:
         for labelled in twin_conversations(data):
             yield Chat.of(labelled, taken)
         return
-    labels = {
-        row["id"]: row["labels"] for row in read_annotations() if row["source"] == taken.name
-    }
+    labels = {row["id"]: row["labels"] for row in read_annotations() if row["source"] == taken.name}
     unseen = {row["id"] for row in read_small_talk_labels()}
     for labelled in _of_set(taken.name, data, labels, unseen):
         if any(message.content.strip() for message in labelled.conversation.user_messages):

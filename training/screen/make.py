@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -46,12 +45,8 @@ def add_screen(artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Pa
     save_artifact(artifact, folder)
     path = folder / SCREEN_FILE
     limits = {name: made.limits[name] for name in artifact.outputs if name in made.limits}
-    facts = {
-        "made_from": json.dumps(made_from(artifact)),
-        "limits": json.dumps(limits),
-        "bounds": json.dumps(made.bounds),
-    }
-    save_file(made.tensors, path, metadata=facts)
+    facts = {"made_from": made_from(artifact), "limits": limits, "bounds": made.bounds}
+    save_file(made.tensors, path, metadata={"screen": json.dumps(facts)})
     if (size := path.stat().st_size) > MOST_BYTES:
         raise ValueError(f"{path}: it has {size:,} bytes, more than {MOST_BYTES:,}")
     manifest = folder / "affect.json"

@@ -39,9 +39,9 @@ class Student(nn.Module):
         centred = words - words.mean(dim=0)
         directions = torch.linalg.svd(centred, full_matrices=False)[2]
         known = centred @ directions[:WORDS].T
-        self.register_buffer("words", known / known.std())
+        self.words = nn.Parameter(known / known.std(), requires_grad=False)
         width = 3 * FILTERS + CONTEXT
-        self.read = nn.Linear(self.words.shape[1], width, bias=False)
+        self.read = nn.Linear(known.shape[1], width, bias=False)
         self.own = nn.Parameter(torch.zeros(len(words), width))
         self.pairs = nn.Parameter(torch.zeros(BUCKETS, FILTERS))
         self.bias = nn.Parameter(torch.zeros(FILTERS))
@@ -137,7 +137,7 @@ def quantized(student: Student) -> dict[str, NDArray[Any]]:
         tables = {name: table.numpy() for name, table in student.tables().items()}
     filters = np.concatenate([table for name, table in tables.items() if name != "context"])
     scale = _scale(filters)
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         name: _small(table, _scale(table) if name == "context" else scale)
         for name, table in tables.items()
     }

@@ -92,7 +92,7 @@ def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
             began = time.monotonic()
             arrays = _scored(chats[start : start + CHUNK], start, encoder, engine)
             written = path.with_name("new.npz")
-            np.savez(written, **arrays)
+            np.savez(written, allow_pickle=False, **arrays)
             os.replace(written, path)
             rate = len(arrays["sides"]) / (time.monotonic() - began)
             print(f"{start + CHUNK:,} of {len(chats):,} chats, {rate:.0f} windows/s", flush=True)
