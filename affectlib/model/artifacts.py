@@ -15,9 +15,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -116,11 +116,6 @@ class Artifact:
     def sha256(self, name: str) -> str | None:
         """Return the SHA-256 that a file of it should have, None if it lists none of that name."""
         return self._hashes.get(name)
-
-    def without(self, name: str) -> Artifact:
-        """Return it less one of its files, for a copy that cannot use that."""
-        hashes = {other: sha256 for other, sha256 in self._hashes.items() if other != name}
-        return replace(self, _hashes=MappingProxyType(hashes))
 
     def file(self, name: str) -> Path:
         """Return the path of one of its files, after checking that it is unaltered.
@@ -241,6 +236,7 @@ def save_artifact(
     *,
     manifest: str | None = None,
     card: str | None = None,
+    left_out: Container[str] = (),
 ) -> None:
     """Copy an artifact, so that `load_artifact` and transformers can load the copy.
 
@@ -249,6 +245,7 @@ def save_artifact(
         folder: Where it goes; made if needed, files of the same names are replaced.
         manifest: Another ``affect.json`` for the copy.
         card: Another card for the copy, which then has no diagram.
+        left_out: Names of files that the copy does not have; its `manifest` must not list them.
 
     Raises:
         ArtifactCorruptError: A file is missing or altered.
@@ -259,7 +256,8 @@ def save_artifact(
     if target.samefile(artifact.folder):
         return
     for name in artifact._hashes:
-        shutil.copyfile(artifact.file(name), target / name)
+        if name not in left_out:
+            shutil.copyfile(artifact.file(name), target / name)
     for name in _UNHASHED:
         if (artifact.folder / name).is_file() and (card is None or name == _UNHASHED[0]):
             shutil.copyfile(artifact.folder / name, target / name)

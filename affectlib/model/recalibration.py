@@ -195,8 +195,7 @@ def save_recalibrated(
         recalibration=line,
         operating_points={key: OperatingPoint(**point) for key, point in points.items()},
     )
-    kept = artifact if Screen.load(decided) is not None else artifact.without(SCREEN_FILE)
-    left_out = artifact.has_file(SCREEN_FILE) and not kept.has_file(SCREEN_FILE)
+    left_out = artifact.has_file(SCREEN_FILE) and Screen.load(decided) is None
     values = json.loads((artifact.folder / "affect.json").read_bytes())
     if left_out:
         del values["files"][SCREEN_FILE]
@@ -218,7 +217,9 @@ def save_recalibrated(
         },
     }
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
-    save_artifact(kept, target, manifest=text, card=_card(artifact, found, name, left_out))
+    card = _card(artifact, found, name, left_out)
+    without = {SCREEN_FILE} if left_out else ()
+    save_artifact(artifact, target, manifest=text, card=card, left_out=without)
     return left_out
 
 
