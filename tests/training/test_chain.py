@@ -133,7 +133,7 @@ def test_what_comes_after_a_stopped_step_is_not_taken_for_done(steps: Chain) -> 
     steps.fails = "export"
     steps.run()
     steps.fails = None
-    assert steps.run() == ["export", "evaluate", "card"]
+    assert steps.run() == STEPS[STEPS.index("export") :]
 
 
 @pytest.mark.parametrize(
