@@ -121,19 +121,12 @@ class Screen:
         covered = all(limits.get(name, inf) <= limit for name, limit in lowest.items())
         return screen if covered else None
 
-    def settle(
-        self, windows: Sequence[EncodedWindow], users: Sequence[bool]
-    ) -> list[EncodedWindow]:
-        """Return the windows, those with logits that the encoder need not read.
-
-        Args:
-            windows: The windows.
-            users: Whether the target of each is a user's message.
-        """
+    def settle(self, windows: Sequence[EncodedWindow]) -> list[EncodedWindow]:
+        """Return the windows, those with logits that the encoder need not read."""
         settled: list[EncodedWindow] = []
         for start in range(0, len(windows), _CHUNK):
             chunk = windows[start : start + _CHUNK]
-            side = 1 - np.asarray(users[start : start + _CHUNK], dtype=np.int64)
+            side = np.array([not window.user for window in chunk], dtype=np.int64)
             logits, reach = self.outputs([w.ids for w in chunk], [w.target for w in chunk], side)
             sure = reach < self._bounds[side]
             settled += [

@@ -77,9 +77,8 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
     asked, settling = windows, 0.0
     loaded = Screen.load(artifact) if screen else None
     if loaded is not None:
-        users = [chats[w.conversation].messages[w.message].role == "user" for w in windows]
-        loaded.settle(windows[:20], users[:20])
-        windows, settling = _timed(lambda: loaded.settle(windows, users))
+        loaded.settle(windows[:20])
+        windows, settling = _timed(lambda: loaded.settle(windows))
         asked = [window for window in windows if window.logits is None]
     engine = load_engine(artifact, engine="onnx", device="cpu", threads=1)
     groups: list[list[EncodedWindow]] = [[] for _ in chats]

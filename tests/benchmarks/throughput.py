@@ -66,9 +66,6 @@ class Bench:
         self.engine: Engine = load_engine(self.artifact, device="cpu")
         self.conversations = found
         self.windows = distinct(self.encoder.encode(found))
-        self.users = [
-            found[w.conversation].messages[w.message].role == "user" for w in self.windows
-        ]
         self.file = Path(tempfile.mkdtemp()) / "transcripts.jsonl"
         write_copies(found, self.file, len(found))
 
@@ -80,7 +77,7 @@ class Bench:
     def run_screened(self) -> None:
         """Settle what the screen is sure of, and run the engine on the rest."""
         if self.screen is not None:
-            settled = self.screen.settle(self.windows, self.users)
+            settled = self.screen.settle(self.windows)
             for ids, mask in self._batches([w for w in settled if w.logits is None]):
                 self.engine.logits(ids, mask)
 

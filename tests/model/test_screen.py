@@ -134,6 +134,17 @@ def test_it_is_the_same_whatever_it_is_given_by(screened, tmp_path):
             assert row["probability"] == message.probability
 
 
+def test_a_long_conversation_in_stretches_is_screened_alike(screened, engine, monkeypatch):
+    chat = [user(TASK), assistant("sorry"), user(ALONE), assistant("hello")] * 20
+    whole = screened.predict(chat)
+    read = len(engine.windows)
+    monkeypatch.setattr("affectlib._inputs._BUFFER_MESSAGES", 7)
+    fresh = AffectClassifier(screened.artifact, engine)
+    assert [*fresh.stream([chat])] == [whole]
+    assert len(engine.windows) == 2 * read
+    assert sum(message.screened for message in whole.messages) == 40
+
+
 def test_tables_mappers_sql_and_sklearn_have_the_same_answers(folder, screened):
     duckdb = pytest.importorskip("duckdb")
     pyarrow = pytest.importorskip("pyarrow")

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from affectlib.model.artifacts import Artifact, save_artifact, with_digest
+from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_digest
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import ASSISTANT_CUES
-from training.data.sources import sha256
 from training.screen.bound import CONFIDENCE, Judge, choose_bound, mean_shift
 from training.screen.chats import CHECK, Chat
 from training.screen.student import learn

@@ -109,7 +109,6 @@ def _scored(
         for window in encoder.encode([chat.conversation for chat in chats])
         if window.message in _wanted(chats[window.conversation])
     ]
-    roles = [chats[w.conversation].conversation.messages[w.message].role for w in windows]
     logits = np.zeros((len(windows), 0), np.float32)
     for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id):
         found = engine.logits(ids, mask)
@@ -120,7 +119,7 @@ def _scored(
         "ids": _flat(windows),
         "lengths": np.array([len(window.ids) for window in windows], np.int64),
         "targets": np.array([window.target for window in windows], np.int64),
-        "sides": np.array([ROLES.index(role) for role in roles], np.int64),
+        "sides": np.array([not window.user for window in windows], np.int64),
         "chats": np.array([offset + window.conversation for window in windows], np.int64),
         "messages": np.array([window.message for window in windows], np.int64),
         "logits": logits,
