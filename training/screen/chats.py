@@ -11,9 +11,8 @@ from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.finetuning.labelled import LabelledConversation
-from training.data.duplicates import EvaluationIndex
 from training.data.labelled import from_gold, from_silver
-from training.data.prepare import evaluation_conversations, twin_conversations
+from training.data.prepare import EvaluationIndex, evaluation_conversations, twin_conversations
 from training.data.sources import (
     find_source,
     is_held_out,

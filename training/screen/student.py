@@ -19,7 +19,7 @@ BUCKETS = 1 << 16
 WORDS = 64
 """Directions in which the encoder's words differ most, from which filters begin."""
 HIDDEN = 64
-EPOCHS = 8
+EPOCHS = 4
 BATCH = 512
 RATE = 6e-3
 RARE = 8.0
