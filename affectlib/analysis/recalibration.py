@@ -15,6 +15,7 @@ from affectlib.analysis._frames import AnalysisWarning, check_confidence, labels
 from affectlib.analysis._measures import change_rows
 from affectlib.analysis.evaluation import measured_rows
 from affectlib.analysis.gold import gold_rows
+from affectlib.conversation import clean_text
 from affectlib.model.recalibration import recalibrate, save_recalibrated
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def calibrate(
             AnalysisWarning,
             stacklevel=2,
         )
-    if save_recalibrated(artifact, found, folder, name=name or Path(folder).resolve().name):
+    called = clean_text(name or Path(folder).resolve().name)
+    if save_recalibrated(artifact, found, folder, name=called):
         warnings.warn(
             "the new thresholds are lower than those that the model's screen was made for; the new "
             "model has none, so that it labels as well, but more slowly",

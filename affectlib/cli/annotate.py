@@ -74,7 +74,7 @@ def _annotate(arguments: argparse.Namespace) -> int:
     if not arguments.network:
         raise OptionError("annotate sends transcript text to the endpoint; allow it with --network")
     target = Path(arguments.output)
-    answers = target.with_name(f".{target.name}.answers.jsonl")
+    answers = target.parent / f".{target.name}.answers.jsonl"
     check_output(target, ".csv", arguments.overwrite or answers.exists())
     refuse_inputs([target], arguments.sheet, arguments.transcripts)
     sheet = read_labels(arguments.sheet).collect()

@@ -139,6 +139,8 @@ def _targets(target: Path, forms: Sequence[str] | None) -> dict[str, Path]:
         forms = [target.suffix.removeprefix(".")]
     if unknown := [form for form in forms if form not in _FORMS]:
         raise OptionError(f"--format: unknown form {unknown[0]!r}; use {known}")
+    if not target.name:
+        raise OptionError(f"{target}: this is a folder; name a file")
     return {form: target.with_suffix(f".{form}") for form in forms}
 
 

@@ -54,7 +54,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     from affectlib.corpus.output import write_rows
 
     target = Path(arguments.output)
-    page = target.with_suffix(".html")
+    page = target.parent / f"{target.stem}.html"
     check_output(target, ".csv", arguments.overwrite)
     refuse_inputs([target, page], arguments.labels, arguments.transcripts)
     in_language(TEXTS, arguments.lang)

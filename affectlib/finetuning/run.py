@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
+from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
 from affectlib.finetuning.card import notes
 from affectlib.finetuning.decisions import Decided, decide, pivot_of, to_logits
@@ -100,9 +101,9 @@ def finetune(
     with requires_extra("train"):
         import affectlib.finetuning.learning  # noqa: F401 what it needs is told of first
     about = {
-        "name": name or target.resolve().name,
-        "data": data_name or source.name,
-        "licence": licence,
+        "name": clean_text(name or target.resolve().name),
+        "data": clean_text(data_name or source.name),
+        "licence": licence and clean_text(licence),
         "group": group,
         "seed": seed,
         "confidence": confidence,

@@ -1,0 +1,288 @@
+"""Options of every command that are not what they should be: a result, or exit status 2 and why."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import affectlib.analysis.annotate  # noqa: F401 its pauses are patched
+from affectlib import cli
+from tests.conftest import ALONE, TASK
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.loopback,
+]
+
+MODEL = ["--model=model", "--device=cpu"]
+CALLS: dict[str, list[str]] = {
+    "predict": ["i am so sad", *MODEL],
+    "label": ["in.jsonl", "--output=out.csv", *MODEL],
+    "inspect": ["in.jsonl", "--no-languages", "--model=model"],
+    "convert": ["in.jsonl", "--output=all.jsonl"],
+    "sample": ["labels.parquet", "--output=new.csv"],
+    "annotate": [
+        "sheet.csv",
+        "--transcripts=in.jsonl",
+        "--network",
+        "--endpoint=http://127.0.0.1:9/v1",
+        "--model=m",
+        "--output=new.csv",
+    ],
+    "prevalence": ["labels.parquet"],
+    "evaluate": ["labels.parquet", "--gold=sheet.csv", "--model=model"],
+    "calibrate": ["labels.parquet", "--gold=sheet.csv", "--model=model", "--output=new"],
+    "agreement": ["sheet.csv", "sheet.csv"],
+    "report": ["labels.parquet", "--output=new.html"],
+    "info": ["--model=model"],
+    "finetune": ["few.jsonl", "--output=new", "--model=model"],
+}
+"""A call of each command that is well, to which odd options are added."""
+
+NOT_DONE = {"annotate", "finetune"}
+"""Commands whose call ends with 2: nothing is sent unasked, and there is too little to train on."""
+
+READERS = {"label", "inspect", "convert", "annotate", "sample", "evaluate", "report"}
+"""Commands that read transcripts, of which some may be bad: exit status 1."""
+
+EXAMPLES = {"report": 25, "calibrate": 40, "evaluate": 60, "annotate": 40}
+"""Calls of the slower commands; of the others 100."""
+
+LEFT_OUT = {
+    "network": "reaches for the network",
+    "ray": "starts a cluster; see tests/corpus/test_ray.py",
+    "help": "prints it",
+    "version": "prints it",
+}
+
+FILES = [
+    "in.jsonl",
+    "labels.parquet",
+    "messages.parquet",
+    "sheet.csv",
+    "empty.csv",
+    "empty.parquet",
+    "empty.jsonl",
+    "garbage.parquet",
+    "garbage.csv",
+    "folder",
+    "no_such",
+    "no/such.csv",
+    ".",
+    "model",
+    "users.csv",
+    "in.txt",
+]
+WORDS = [
+    *[
+        "x",
+        "no_such",
+        "a,b",
+        "=",
+        ",",
+        "a=b",
+        "label",
+        "label,label",
+        "user_id,model",
+        "record",
+        "en",
+        "fr",
+        "model",
+        "auto",
+        "cpu",
+    ],
+    *[
+        "{}",
+        "*",
+        "[",
+        "-",
+        "nan",
+        "balanced=0.9",
+        "balanced=x",
+        "balanced=2",
+        "role=content",
+        "content=content",
+    ],
+    *("", " ", "é", "\udce9", "\u202e", "x" * 300, "9" * 400, "a\nb", "0,0", "1,2,3,4", "html,md"),
+]
+WHOLE = ["0", "-1", "1", "3", str(2**31), str(2**80), "x", "", "1.5", "nan"]
+REAL = ["0", "1", "-1", "0.5", "0.999999", "nan", "inf", "-inf", "1e400", "1e-320", "x", ""]
+BOUNDED = {
+    "workers": ["-1", "0", "1", "x"],  # more would start processes
+    "engine": ["auto", "onnx", "x"],  # the others take long to load
+    "endpoint": ["http://127.0.0.1:9", "http://[", "ftp://127.0.0.1", "127.0.0.1", "", "http://"],
+    "concurrency": ["-1", "0", "1", "3", "x"],
+    "timeout": ["-1", "0", "1", "nan", "inf", "x"],
+}
+OF_FILES = {
+    *("input", "labels", "sheet", "output", "gold", "messages", "users", "transcripts"),
+    *("show_text", "plot", "summary", "model", "first", "others"),
+}
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    (commands,) = (
+        action
+        for action in cli._parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    return dict(commands.choices)
+
+
+def values_of(action: argparse.Action) -> list[str]:
+    if action.dest in BOUNDED:
+        return BOUNDED[action.dest]
+    if action.choices is not None:
+        return [*map(str, action.choices), "x"]
+    if action.type is int:
+        return WHOLE
+    if action.type is float:
+        return REAL
+    return [*FILES, *WORDS] if action.dest in OF_FILES else WORDS
+
+
+def arguments_of(command: str) -> st.SearchStrategy[list[str]]:
+    """Options with odd values, or another file in the place of the first that is given."""
+    options = []
+    files: st.SearchStrategy[list[str]] = st.just(CALLS[command])
+    for action in parsers()[command]._actions:
+        if action.dest in LEFT_OUT:
+            continue
+        if not action.option_strings:
+            other = st.sampled_from([*FILES, *WORDS]).map(lambda name: [name, *CALLS[command][1:]])
+            files = st.one_of(st.just(CALLS[command]), st.just(CALLS[command]), other)
+            continue
+        name = action.option_strings[-1]
+        if action.nargs == 0:
+            options.append(st.just(name))
+        else:
+            joined = f"{name}=" if name.startswith("--") else name
+            options.append(st.sampled_from(values_of(action)).map(joined.__add__))
+    added = st.lists(st.one_of(options), min_size=1, max_size=3)
+    return st.tuples(files, added).map(lambda parts: [command, *parts[0], *parts[1]])
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+    """A folder with a file of each kind."""
+    folder = tmp_path_factory.mktemp("work")
+    shutil.copytree(tiny_folder, folder / "model")
+    with (folder / "in.jsonl").open("w") as file:
+        for number in range(60):
+            text = (ALONE, TASK, "hello")[number % 3]
+            chat = [{"role": "user", "content": text}, {"role": "assistant", "content": "sorry"}]
+            about = {"id": str(number), "user_id": f"u{number % 20}", "timestamp": "2024-05-01"}
+            file.write(json.dumps({**about, "messages": chat}) + "\n")
+    few = {"messages": [{"role": "user", "content": ALONE}], "label": "emotional"}
+    (folder / "few.jsonl").write_text(json.dumps(few) + "\n")
+    (folder / "in.txt").write_text("i am so sad\n")
+    (folder / "folder").mkdir()
+    for name in ("empty.csv", "empty.parquet", "empty.jsonl"):
+        (folder / name).touch()
+    for name in ("garbage.csv", "garbage.parquet"):
+        (folder / name).write_bytes(bytes(range(256)) * 9)
+    users = pl.DataFrame({"user_id": [f"u{n}" for n in range(20)], "label": range(20)})
+    users.write_csv(folder / "users.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made = ["--output=labels.parquet", "--level=both", *MODEL]
+        assert cli.main(["label", "in.jsonl", *made]) == 0
+        (folder / "labels.messages.parquet").rename("messages.parquet")
+        assert cli.main(["sample", "labels.parquet", "--output=sheet.csv", "-n60"]) == 0
+    gold = (
+        pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("emotional")).otherwise(pl.lit("task"))
+    )
+    sheet = pl.read_csv(folder / "sheet.csv", infer_schema=False)
+    sheet.with_columns(gold=gold).write_csv(folder / "sheet.csv")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("places")
+
+
+def test_every_command_has_a_call_that_is_well(
+    work: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(CALLS) == set(parsers())
+    for command, call in CALLS.items():
+        status, errors = run(work, places, [command, *call], monkeypatch)
+        assert status == (2 if command in NOT_DONE else 0), errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", CALLS)
+def test_odd_options(
+    work: Path, places: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    allowed = {0, 2, 1} if command in READERS else {0, 2}
+    seen = set()
+
+    @settings(
+        max_examples=EXAMPLES.get(command, 100),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[*HealthCheck],
+    )
+    @given(arguments_of(command))
+    def try_it(arguments: list[str]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            status, errors = run(work, places, arguments, patch)
+        seen.add(status)
+        assert status in allowed, errors
+        if status:
+            assert errors
+        assert "Traceback" not in errors
+
+    try_it()
+    assert {*seen} >= ({2} if command in NOT_DONE else {0, 2})
+
+
+def run(
+    work: Path, places: Path, arguments: list[str], patch: pytest.MonkeyPatch
+) -> tuple[int, str]:
+    """Run a command in a copy of the folder, and return its exit status and what it complained."""
+    place = places / "place"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(work, place)
+    patch.chdir(place)
+    patch.setattr(sys.modules["affectlib.analysis.annotate"], "_LONGEST_PAUSE", 0.0)
+    errors = io.StringIO()
+    patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
+    patch.setattr(sys, "stderr", errors)
+    status: Any = cli.main(arguments)
+    return status, errors.getvalue()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["annotate"], ["sample"], ["report", "--format=md"]], ids=lambda a: a[0]
+)
+def test_a_folder_in_the_place_of_the_output(
+    work: Path, places: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    command, *options = arguments
+    call = [command, *CALLS[command], *options, "--output=."]
+    status, errors = run(work, places, call, monkeypatch)
+    assert (status, errors.count("\n")) == (2, 1), errors
+
+
+def test_a_model_in_a_folder_whose_name_is_no_text(
+    work: Path, places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ["calibrate", *CALLS["calibrate"], "--output=\udce9"]
+    assert run(work, places, call, monkeypatch)[0] == 0
+    (made,) = (path for path in (places / "place").iterdir() if not path.name.isascii())
+    assert json.loads((made / "affect.json").read_text("utf-8"))["name"] == "\ufffd"
