@@ -70,8 +70,10 @@ def trajectory(
     """
     thresholds = cue_thresholds(cue_threshold, known_thresholds(labels))
     source, keys = _messages(labels, confidence)
-    place = pl.col("message").rank("ordinal").over([*keys, "role"])
-    length = pl.len().over([*keys, "role"])
+    # One number for the keys, as ids of 10 million messages would take gigabytes.
+    of_role = pl.struct(*keys, "role").hash()
+    place = pl.col("message").rank("ordinal").over(of_role)
+    length = pl.len().over(of_role)
     measures = _measures(source, thresholds)
     # An assistant's message has no label, but a user's without one was not read.
     read = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
