@@ -161,8 +161,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "within.text": "Every conversation with at least three messages of one role is cut into "
         "three parts of equal length. What the assistant does is shown beside what the user does.",
         "within.labelled": "Cues, and where charge begins, are counted from the program’s labels, "
-        "errors included. In long conversations false alarms add up, so read these figures as "
-        "upper bounds.",
+        "errors included. False alarms add up in long conversations, and a charged turn that the "
+        "program misses makes charge seem to begin later.",
         "within.caption": "Share of messages that are charged (users) or labelled with a cue "
         "(assistant) at the start, middle and end of conversations, with 95% intervals.",
         "within.grid": "The numbers behind the plot",

@@ -176,7 +176,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "l’utilisateur.",
         "within.labelled": "Les indices et le début de la charge sont comptés d’après les "
         "étiquettes du programme, erreurs comprises. Dans les longues conversations, les fausses "
-        "alertes s’additionnent : ces chiffres sont des bornes supérieures.",
+        "alertes s’additionnent, et un tour chargé que le programme manque fait paraître la charge "
+        "plus tardive.",
         "within.caption": "Part des messages chargés (utilisateurs) ou étiquetés d’un indice "
         "(assistant) au début, au milieu et à la fin des conversations, avec intervalle à 95 %.",
         "within.grid": "Les chiffres du graphique",
