@@ -35,6 +35,7 @@ GOLD = (0, 200)
 REPETITIONS = 300
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "coverage.md"
 _MARKS = "<!-- simulation -->", "<!-- end of simulation -->"
+_FEWEST = 50
 _PROMISED = 0.95
 _SLOPE = 0.3
 
@@ -135,7 +136,8 @@ def tables(cells: list[dict[str, Any]]) -> str:
     parts = [
         f"Coverage in percent, of {count} simulated corpora for each number; chance moves a number "
         f"by {100 * error_of(_PROMISED, count):.1f}. In brackets: the largest bias over the "
-        "prevalences, in widths of the interval."
+        "prevalences, in widths of the interval. A figure that fewer than "
+        f"{_FEWEST} of the corpora have is left out."
     ]
     for rows in sorted({cell["gold"] for cell in cells}):
         own = [cell for cell in cells if cell["gold"] == rows]
@@ -157,6 +159,7 @@ def _table(cells: list[dict[str, Any]], shares: list[float]) -> str:
                 for share in shares
             ]
             own = [None if cell is None else cell["figures"].get(name) for cell in found]
+            own = [row if row and row["count"] >= _FEWEST else None for row in own]
             if not any(own):
                 continue
             texts = ["–" if row is None else f"{100 * row['coverage']:.1f}" for row in own]
