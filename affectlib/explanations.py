@@ -34,7 +34,7 @@ from affectlib.model.scoring import MessageScore
 from affectlib.model.text.groups import word_groups
 from affectlib.model.windows import WindowSettings
 from affectlib.predictions import ConversationPrediction, title_html
-from affectlib.taxonomy import EMOTIONAL, USER_CUES
+from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, EMOTIONAL
 
 __all__ = [
     "Explanation",
@@ -155,7 +155,7 @@ class WordExplanation:
 
     Attributes:
         index: The message's position in the conversation.
-        output: What is explained, ``emotional`` or the name of a cue.
+        output: What is explained, ``emotional`` or the name of a cue or theme.
         probability: Its probability in the message.
         words: The share of each group of words, in order.
         text: The message.
@@ -282,7 +282,7 @@ def explain_words(
         OptionError: `output` is unknown, or there is no message of the user to read there.
         NoUserTextError: There is nothing to read in what the user wrote.
     """
-    outputs = [name for name in artifact.outputs if name == EMOTIONAL or name in USER_CUES]
+    outputs = [name for name in artifact.outputs if name not in ASSISTANT_CUES]
     if output not in outputs:
         raise OptionError(f"unknown output {output!r}; use {', '.join(outputs)}")
     column = artifact.outputs.index(output)
@@ -312,7 +312,7 @@ def explain_words(
         )
     )
     probability = sigmoid(whole)
-    if output == EMOTIONAL:
+    if output in CHARGES:
         probability = artifact.recalibration.probability(probability)
     return WordExplanation(message, output, probability, words, text)
 

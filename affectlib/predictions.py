@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Generic, Literal, TypeVar
 from warnings import warn
@@ -12,7 +12,7 @@ from affectlib import _views
 from affectlib._extras import requires_extra
 from affectlib.conversation import Role
 from affectlib.errors import InputTypeError
-from affectlib.taxonomy import CUES, EMOTIONAL
+from affectlib.taxonomy import CUES, EMOTIONAL, THEME_COLUMNS, THEMES, use_kind
 
 __all__ = [
     "ConversationFailure",
@@ -24,7 +24,11 @@ __all__ = [
 
 _T = TypeVar("_T", bound="MessagePrediction | ConversationPrediction")
 
-_OF_A_MESSAGE = ("status", "error", "label", "probability")
+_OF_A_MESSAGE = ("status", "error", "label", "probability", "intensity")
+_NESTED = ("cues", "shown_cues", "themes", "shown_themes")
+_TITLES = {name: cue.title for name, cue in CUES.items()} | {
+    name: theme.title for name, theme in THEMES.items()
+}
 _OF_A_CONVERSATION = ("conversation_id", *_OF_A_MESSAGE, "any", "adjusted", "rate")
 
 
@@ -43,6 +47,11 @@ class MessagePrediction:
             likeliest first.
         threshold: Probability from which it is emotional; None where the label is.
         screened: Whether the screen settled it, so that the encoder did not read it.
+        intensity: The expected charge, from 0 to 3; None where the label is, or if the model does
+            not give it.
+        themes: Probability of each theme, of a message of the user; empty if the model knows none.
+        shown_themes: The themes that reach the model's threshold (`Artifact.theme_thresholds`), the
+            likeliest first; none if it is not emotional.
     """
 
     index: int
@@ -54,6 +63,17 @@ class MessagePrediction:
     shown_cues: tuple[str, ...] = ()
     threshold: float | None = None
     screened: bool = False
+    intensity: float | None = None
+    themes: Mapping[str, float] = field(default_factory=dict)
+    shown_themes: tuple[str, ...] = ()
+
+    @property
+    def use_kind(self) -> str | None:
+        """Which kind of affective use it is, by its cues and themes (`taxonomy.use_kind`).
+
+        None if it is not emotional, or if the model knows no themes.
+        """
+        return _use_kind(self)
 
     def __str__(self) -> str:
         """Say label and probability; an assistant's message has its role in place of them."""
@@ -68,16 +88,19 @@ class MessagePrediction:
             "role": self.role,
             "label": self.label,
             "probability": self.probability,
+            "intensity": self.intensity,
             "threshold": self.threshold,
             "cues": dict(self.cues),
             "shown_cues": [*self.shown_cues],
+            "themes": dict(self.themes),
+            "shown_themes": [*self.shown_themes],
             "truncated_tokens": self.truncated_tokens,
             "screened": self.screened,
         }
 
     def _repr_html_(self) -> str:
         """Show in a notebook what was found; there is no text in it."""
-        return _views.page(_title(self.label or self.role, self.probability), _table([self]))
+        return _views.page(_title(self.label or self.role, self), _table([self]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +121,11 @@ class ConversationPrediction:
         shown_cues: The cues that reach the model's threshold (`Artifact.cue_thresholds`), the
             likeliest first.
         threshold: Probability from which it is emotional.
+        intensity: The expected charge, from 0 to 3; None if the model does not give it.
+        themes: Probability of each theme, the highest of the emotional messages (of all of the
+            user's if none is); empty if the model knows none.
+        shown_themes: The themes that reach the model's threshold (`Artifact.theme_thresholds`), the
+            likeliest first; none if it is not emotional.
     """
 
     id: str | None
@@ -111,6 +139,17 @@ class ConversationPrediction:
     truncated_tokens: int = 0
     shown_cues: tuple[str, ...] = ()
     threshold: float | None = None
+    intensity: float | None = None
+    themes: Mapping[str, float] = field(default_factory=dict)
+    shown_themes: tuple[str, ...] = ()
+
+    @property
+    def use_kind(self) -> str | None:
+        """Which kind of affective use it is, by its cues and themes (`taxonomy.use_kind`).
+
+        None if it is not emotional, or if the model knows no themes.
+        """
+        return _use_kind(self)
 
     @property
     def turns(self) -> tuple[MessagePrediction, ...]:
@@ -128,9 +167,12 @@ class ConversationPrediction:
             "id": self.id,
             "label": self.label,
             "probability": self.probability,
+            "intensity": self.intensity,
             "threshold": self.threshold,
             "cues": dict(self.cues),
             "shown_cues": [*self.shown_cues],
+            "themes": dict(self.themes),
+            "shown_themes": [*self.shown_themes],
             "any": self.any,
             "adjusted": self.adjusted,
             "rate": self.rate,
@@ -143,7 +185,8 @@ class ConversationPrediction:
         rows = []
         for message in self.messages:
             row = {"conversation_id": self.id, **message.to_dict(), **message.cues}
-            rows.append({k: v for k, v in row.items() if k not in ("cues", "shown_cues")})
+            row |= by_column(message.themes)
+            rows.append({name: value for name, value in row.items() if name not in _NESTED})
         return rows
 
     def plot(self, *, threshold: float | None = None, ax: Any | None = None) -> Any:
@@ -236,10 +279,11 @@ class Predictions(list[_T | ConversationFailure], Generic[_T]):
                         escape(label),
                         "" if item.probability is None else _views.bar(item.probability),
                         _titles(shown),
+                        _titles(getattr(item, "shown_themes", ())),
                     ],
                 )
             )
-        header = ["position", "id", "label", "probability", "cues"]
+        header = ["position", "id", "label", "probability", "cues", "themes"]
         emotional = sum(item.label == EMOTIONAL for item in self)
         title = f"{len(self):,} predictions, {emotional:,} of them emotional"
         return _views.page(title, _views.table(header, rows), len(self) - len(rows))
@@ -254,9 +298,9 @@ def to_frame(predictions: Iterable[Any]) -> Any:
 
     Returns:
         A data frame with the columns ``status``, ``error``, ``label``, ``probability``,
-        ``truncated_tokens`` and one for each cue; those of conversations also have
-        ``conversation_id``, ``any``, ``adjusted`` and ``rate``. Where one could not be labelled,
-        ``status`` says so, and what it lacks is missing.
+        ``intensity``, ``truncated_tokens`` and one for each cue and theme (``theme_grief``); those
+        of conversations also have ``conversation_id``, ``any``, ``adjusted`` and ``rate``. Where
+        one could not be labelled, ``status`` says so, and what it lacks is missing.
 
     Raises:
         InputTypeError: One is no prediction, or some are of texts and others of conversations.
@@ -277,6 +321,8 @@ def to_frame(predictions: Iterable[Any]) -> Any:
         raise InputTypeError(f"expected predictions of texts or of conversations; got {found}")
     names: tuple[str, ...] = _OF_A_MESSAGE if kinds <= {MessagePrediction} else _OF_A_CONVERSATION
     cues = [name for name in CUES if any(name in getattr(item, "cues", ()) for item in items)]
+    themes = [n for n in THEMES if any(n in getattr(item, "themes", ()) for item in items)]
+    scored = [*cues, *(THEME_COLUMNS[name] for name in themes)]
     rows = []
     for item in items:
         failed = isinstance(item, ConversationFailure)
@@ -286,10 +332,21 @@ def to_frame(predictions: Iterable[Any]) -> Any:
             "error": item.error if failed and item.status == "error" else None,
         }
         row = {name: known.get(name, getattr(item, name, None)) for name in names}
-        shown = {} if failed else item.cues
+        shown = {} if failed else {**item.cues, **by_column(item.themes)}
         row["truncated_tokens"] = getattr(item, "truncated_tokens", None)
-        rows.append(row | {name: shown.get(name) for name in cues})
-    return pandas.DataFrame(rows, columns=[*names, "truncated_tokens", *cues])
+        rows.append(row | {name: shown.get(name) for name in scored})
+    return pandas.DataFrame(rows, columns=[*names, "truncated_tokens", *scored])
+
+
+def _use_kind(found: MessagePrediction | ConversationPrediction) -> str | None:
+    if found.label != EMOTIONAL or not found.themes:
+        return None
+    return use_kind((*found.shown_cues, *found.shown_themes))
+
+
+def by_column(themes: Mapping[str, float]) -> dict[str, float]:
+    """Return the probabilities of themes by the columns that hold them in a table."""
+    return {THEME_COLUMNS[name]: value for name, value in themes.items()}
 
 
 def title_html(prediction: ConversationPrediction) -> str:
@@ -297,17 +354,31 @@ def title_html(prediction: ConversationPrediction) -> str:
     name = ""
     if prediction.id is not None:
         name = f"<bdi>{escape(_views.excerpt(prediction.id))}</bdi>: "
-    return name + _title(prediction.label, prediction.probability)
+    return name + _title(prediction.label, prediction)
 
 
-def _title(label: str, probability: float | None) -> str:
+def _title(label: str, prediction: MessagePrediction | ConversationPrediction) -> str:
+    probability, intensity = prediction.probability, prediction.intensity
     found = "" if probability is None else f", P(emotional) {probability:.3f}"
-    return f"<b>{escape(label)}</b>{found}"
+    charge = "" if intensity is None else f", intensity {intensity:.2f}"
+    return f"<b>{escape(label)}</b>{found}{charge}"
 
 
 def _table(messages: Iterable[MessagePrediction]) -> str:
-    rows = [(m.label == EMOTIONAL, [str(m.index), m.role, *_found(m), _cues(m)]) for m in messages]
-    return _views.table(["message", "role", "label", "probability", "cues"], rows)
+    rows = [
+        (
+            message.label == EMOTIONAL,
+            [
+                str(message.index),
+                message.role,
+                *_found(message),
+                _shown(message.cues, message.shown_cues),
+                _shown(message.themes, message.shown_themes),
+            ],
+        )
+        for message in messages
+    ]
+    return _views.table(["message", "role", "label", "probability", "cues", "themes"], rows)
 
 
 def _found(message: MessagePrediction) -> tuple[str, str]:
@@ -316,9 +387,9 @@ def _found(message: MessagePrediction) -> tuple[str, str]:
     return escape(message.label), _views.bar(message.probability)
 
 
-def _cues(message: MessagePrediction) -> str:
-    return ", ".join(f"{_titles([name])} {message.cues[name]:.2f}" for name in message.shown_cues)
+def _shown(found: Mapping[str, float], names: Iterable[str]) -> str:
+    return ", ".join(f"{_titles([name])} {found[name]:.2f}" for name in names)
 
 
 def _titles(names: Iterable[str]) -> str:
-    return ", ".join(escape(CUES[name].title if name in CUES else name) for name in names)
+    return ", ".join(escape(_TITLES.get(name, name)) for name in names)

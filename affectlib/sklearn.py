@@ -17,8 +17,8 @@ from affectlib._values import column_values
 from affectlib.conversation import Conversation
 from affectlib.errors import InputTypeError, NoUserTextError
 from affectlib.model.artifacts import DEFAULT_MODEL
-from affectlib.predictions import ConversationFailure
-from affectlib.taxonomy import CUES
+from affectlib.predictions import ConversationFailure, by_column
+from affectlib.taxonomy import CUES, THEME_COLUMNS
 
 with requires_extra("sklearn"):
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -26,16 +26,17 @@ with requires_extra("sklearn"):
 
 __all__ = ["AffectTransformer"]
 
-_COLUMNS = ("probability", "rate", "adjusted", *CUES)
+_SCORES = ("probability", "intensity", "rate", "adjusted")
+_COLUMNS = (*_SCORES, *CUES, *THEME_COLUMNS.values())
 
 
 class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turns texts or conversations into affect scores, for a Pipeline.
 
-    The columns are the calibrated P(emotional), ``rate`` and ``adjusted`` (see
-    `affectlib.ConversationPrediction`), and the probability of each cue. There is nothing to fit.
-    The classifier is loaded at the first `transform`, once in each process for all transformers
-    with the same parameters, and never pickled or cloned.
+    The columns are the calibrated P(emotional), ``intensity``, ``rate`` and ``adjusted`` (see
+    `affectlib.ConversationPrediction`), and the probability of each cue and theme. There is
+    nothing to fit. The classifier is loaded at the first `transform`, once in each process for all
+    transformers with the same parameters, and never pickled or cloned.
 
     Args:
         model: See `affectlib.AffectClassifier.from_pretrained`, also for the six that follow.
@@ -46,9 +47,9 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         screen: Whether the model's screen, if it has one, settles plain tasks.
         threads: Threads that the engine computes with.
         missing: The value of a cue without a probability, as in a conversation without an
-            assistant's message; and of every column, if a text or conversation is missing or has
-            no text of a user. With 0.0, these look like the calmest of all: use NaN to tell them
-            apart.
+            assistant's message; of the intensity and the themes, if the model does not give them;
+            and of every column, if a text or conversation is missing or has no text of a user.
+            With 0.0, these look like the calmest of all: use NaN to tell them apart.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -126,9 +127,11 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for row, found in enumerate(classifier.stream(_chats(items))):
             if isinstance(found, ConversationFailure):
                 continue
-            values = {name: getattr(found, name) for name in ("probability", "rate", "adjusted")}
-            for name, value in (values | dict(found.cues)).items():
-                scores[row, _COLUMNS.index(name)] = value
+            values = {name: getattr(found, name) for name in _SCORES}
+            values |= {**found.cues, **by_column(found.themes)}
+            for name, value in values.items():
+                if value is not None:
+                    scores[row, _COLUMNS.index(name)] = value
         return scores
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
@@ -139,7 +142,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Example:
             >>> AffectTransformer().get_feature_names_out()[:3].tolist()
-            ['affect_probability', 'affect_rate', 'affect_adjusted']
+            ['affect_probability', 'affect_intensity', 'affect_rate']
         """
         return np.array([f"affect_{name}" for name in _COLUMNS], dtype=object)
 

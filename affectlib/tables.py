@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AffectMapper", "label_table", "register_duckdb"]
 
+_OF_BOTH = ("status", "error", "label", "probability", "intensity")
 _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
-    "conversation": ("status", "error", "label", "probability", "any", "adjusted", "rate"),
-    "message": ("status", "error", "label", "probability", "screened"),
+    "conversation": (*_OF_BOTH, "any", "adjusted", "rate"),
+    "message": (*_OF_BOTH, "screened"),
 }
 _SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int64": "long"}
 
@@ -380,10 +381,10 @@ def _added_schema(level: RowLevel, prefix: str) -> pyarrow.Schema:
     """Return the columns that are added to a table: those of an output that labels fill."""
     import pyarrow
 
-    from affectlib.taxonomy import CUES
+    from affectlib.taxonomy import CUES, THEME_COLUMNS
 
     schema = output_schema(level)
-    names = (*_ADDED[level], "truncated_tokens", *CUES)
+    names = (*_ADDED[level], "truncated_tokens", *CUES, *THEME_COLUMNS.values())
     return pyarrow.schema([schema.field(name).with_name(f"{prefix}{name}") for name in names])
 
 

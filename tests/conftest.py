@@ -9,6 +9,7 @@ import shutil
 import socket
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,17 @@ from affectlib.model.engines import load_engine
 from affectlib.taxonomy import CUES, OUTPUTS
 
 WORD_LOGITS: Mapping[str, Mapping[str, float]] = {
-    "alone": {"emotional": 6.0, "shares_feelings": 5.0, "seeks_company": 3.0},
-    "sad": {"emotional": 2.0, "shares_feelings": 4.0},
-    "csv": {"emotional": -4.0},
+    "alone": {
+        "emotional": 6.0,
+        "charge_1_or_more": 7.0,
+        "charge_3": 4.0,
+        "shares_feelings": 5.0,
+        "seeks_company": 3.0,
+        "loneliness": 5.0,
+        "love": 4.0,
+    },
+    "sad": {"emotional": 2.0, "charge_1_or_more": 5.0, "shares_feelings": 4.0, "grief": 6.0},
+    "csv": {"emotional": -4.0, "charge_1_or_more": -3.0},
     "sorry": {"shows_empathy": 6.0},
 }
 """What each word of a window adds to the logits of the tiny artifact."""
@@ -212,6 +221,28 @@ def tiny_artifact(tiny_folder: Path) -> Artifact:
 def tiny_classifier(tiny_artifact: Artifact) -> AffectClassifier:
     """A classifier on the CPU with the tiny artifact."""
     return AffectClassifier(tiny_artifact, load_engine(tiny_artifact, device="cpu"))
+
+
+class FewerOutputs:
+    """An engine that gives some of what another one does."""
+
+    name = "fewer"
+    device = "cpu"
+
+    def __init__(self, engine, places):
+        self.engine = engine
+        self.places = places
+
+    def logits(self, input_ids, attention_mask):
+        return self.engine.logits(input_ids, attention_mask)[:, self.places]
+
+
+@pytest.fixture(scope="session")
+def older_classifier(tiny_classifier: AffectClassifier) -> AffectClassifier:
+    """The tiny classifier as it was before models knew charges and themes."""
+    names = ("emotional", *CUES)
+    engine = FewerOutputs(tiny_classifier._engine, [OUTPUTS.index(name) for name in names])
+    return AffectClassifier(replace(tiny_classifier.artifact, outputs=names), engine)
 
 
 class CountingEngine:

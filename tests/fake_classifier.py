@@ -19,7 +19,7 @@ from affectlib.predictions import (
     ConversationPrediction,
     MessagePrediction,
 )
-from affectlib.taxonomy import ASSISTANT_CUES, CUES, USER_CUES
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, THEMES, USER_CUES
 
 MEASURED = {
     "balanced": {
@@ -59,6 +59,7 @@ class FakeClassifier:
             operating_points={"balanced": OperatingPoint(0.4, 0.5, 0.8, 0.98)},
             reference=None,
             cue_thresholds=dict.fromkeys(CUES, 0.5),
+            theme_thresholds=dict.fromkeys(THEMES, 0.5),
             description={"languages": ["en", "fr"], "measured": MEASURED},
         )
 
@@ -107,7 +108,19 @@ class FakeClassifier:
                 label, probability = ("emotional", 0.9) if sad else ("task", 0.1)
                 cues = dict.fromkeys(USER_CUES, probability)
                 shown = USER_CUES if sad else ()
-                turn = MessagePrediction(index, "user", label, probability, cues, 2, shown, 0.5)
+                turn = MessagePrediction(
+                    index,
+                    "user",
+                    label,
+                    probability,
+                    cues,
+                    2,
+                    shown,
+                    0.5,
+                    intensity=2.5 if sad else 0.25,
+                    themes=dict.fromkeys(THEMES, 0.75),
+                    shown_themes=tuple(THEMES) if sad else (),
+                )
             else:
                 turn = MessagePrediction(
                     index, "assistant", None, None, dict.fromkeys(ASSISTANT_CUES, 0.25)
@@ -124,4 +137,6 @@ class FakeClassifier:
             0.75,
             0.5,
             7,
+            intensity=2.5 if any_sad else 0.25,
+            themes=dict.fromkeys(THEMES, 0.75),
         )

@@ -11,7 +11,7 @@ import numpy as np
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import ConversationCalibration, OperatingPoint
-from affectlib.taxonomy import CUES, OUTPUTS
+from affectlib.taxonomy import CUES, OUTPUTS, THEMES
 from training.data.labelled import from_gold
 from training.evaluation.judged import Judged, Reader, judge_by
 from training.model.calibrate import Calibration
@@ -22,7 +22,8 @@ CALIBRATION = Calibration(
     np.zeros(len(OUTPUTS)),
     ConversationCalibration(0.0, 1.0, 0.0, 0.0),
     {"balanced": POINT},
-    {name: 0.5 for name in OUTPUTS if name != "emotional"},
+    dict.fromkeys(CUES, 0.5),
+    dict.fromkeys(THEMES, 0.5),
 )
 """Leaves logits as they are; a conversation is what its highest message is."""
 

@@ -23,6 +23,9 @@ USER = MessagePrediction(
     truncated_tokens=3,
     shown_cues=("in_crisis",),
     threshold=0.5,
+    intensity=1.75,
+    themes={"grief": 0.75, "money": 0.25},
+    shown_themes=("grief",),
 )
 ASSISTANT = MessagePrediction(1, "assistant", None, None, {"shows_empathy": 0.25})
 CHAT = ConversationPrediction(
@@ -37,6 +40,9 @@ CHAT = ConversationPrediction(
     truncated_tokens=3,
     shown_cues=("in_crisis",),
     threshold=0.4,
+    intensity=1.25,
+    themes={"grief": 0.75, "money": 0.25},
+    shown_themes=("grief",),
 )
 FAILED = ConversationFailure("a2", "broken")
 
@@ -57,6 +63,8 @@ def test_dict_of_a_conversation_holds_those_of_its_turns() -> None:
 def test_dict_is_a_copy() -> None:
     USER.to_dict()["cues"]["in_crisis"] = 0.0
     CHAT.to_dict()["cues"]["in_crisis"] = 0.0
+    CHAT.to_dict()["themes"]["grief"] = 0.0
+    assert CHAT.themes["grief"] == 0.75
     assert USER.cues == {"in_crisis": 0.5}
     assert CHAT.cues["in_crisis"] == 0.5
 
@@ -69,10 +77,13 @@ def test_rows_are_flat_one_a_message() -> None:
             "role": "user",
             "label": "emotional",
             "probability": 0.75,
+            "intensity": 1.75,
             "threshold": 0.5,
             "truncated_tokens": 3,
             "screened": False,
             "in_crisis": 0.5,
+            "theme_grief": 0.75,
+            "theme_money": 0.25,
         },
         {
             "conversation_id": "a1",
@@ -80,6 +91,7 @@ def test_rows_are_flat_one_a_message() -> None:
             "role": "assistant",
             "label": None,
             "probability": None,
+            "intensity": None,
             "threshold": None,
             "truncated_tokens": 0,
             "screened": False,
@@ -116,19 +128,24 @@ def test_frame_of_conversations() -> None:
         3,
     ]
     assert frame["in_crisis"].tolist()[0] == 0.5
+    assert frame["intensity"].tolist()[0] == 1.25
     assert frame["shows_empathy"].isna().tolist() == [False, True, True]
-    assert [*frame.columns][-2:] == ["in_crisis", "shows_empathy"]
+    scores = ["in_crisis", "shows_empathy", "theme_money", "theme_grief"]
+    assert [*frame.columns][-4:] == scores
+    assert frame["theme_grief"].tolist()[0] == 0.75
+    assert frame["theme_grief"].isna().tolist() == [False, True, True]
 
 
 def test_frame_of_texts() -> None:
     found = Predictions([USER, ConversationFailure(None, "it is missing", "empty")])
     frame = found.to_frame()
     assert [*frame.columns] == [
-        "status", "error", "label", "probability", "truncated_tokens", "in_crisis",
+        "status", "error", "label", "probability", "intensity", "truncated_tokens", "in_crisis",
+        "theme_money", "theme_grief",
     ]  # fmt: skip
     assert frame["probability"].tolist()[0] == 0.75
     assert frame["probability"].isna().tolist() == [False, True]
-    assert to_frame([]).shape == (0, 5)
+    assert to_frame([]).shape == (0, 6)
 
 
 @pytest.mark.parametrize("mixed", [[USER, CHAT], [USER, None], ["emotional"]])

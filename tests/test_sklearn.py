@@ -27,11 +27,12 @@ from sklearn.utils.validation import validate_data
 
 from affectlib import Conversation, ConversationError, InputTypeError, Message, OptionError
 from affectlib.sklearn import AffectTransformer
-from affectlib.taxonomy import CUES
+from affectlib.taxonomy import CUES, THEME_COLUMNS
 from tests.conftest import ALONE, CHAT, TASK, assistant, user
 from tests.fake_classifier import FakeClassifier
 
-NAMES = [f"affect_{name}" for name in ("probability", "rate", "adjusted", *CUES)]
+SCORES = ("probability", "intensity", "rate", "adjusted")
+NAMES = [f"affect_{name}" for name in (*SCORES, *CUES, *THEME_COLUMNS.values())]
 TEXTS = [ALONE, TASK, "i am sad", "hello"]
 CHATS: list[Any] = [[user(TASK), assistant("sorry"), user(ALONE)], [user(TASK)]]
 
@@ -47,7 +48,8 @@ def test_texts(transformer: AffectTransformer, tiny_classifier: Any) -> None:
     assert scores.shape == (4, len(NAMES))
     assert transformer.get_feature_names_out().tolist() == NAMES
     assert scores[:, 0].tolist() == [found.probability for found in expected]
-    assert scores[:, 1].tolist() == [found.label == "emotional" for found in expected]
+    assert scores[:, 1].tolist() == [found.intensity for found in expected]
+    assert scores[:, 2].tolist() == [found.label == "emotional" for found in expected]
     column = NAMES.index("affect_shares_feelings")
     assert scores[:, column].tolist() == [found.cues["shares_feelings"] for found in expected]
 
@@ -55,7 +57,7 @@ def test_texts(transformer: AffectTransformer, tiny_classifier: Any) -> None:
 def test_conversations(transformer: AffectTransformer, tiny_classifier: Any) -> None:
     expected = tiny_classifier.predict(CHATS)
     scores = transformer.transform(CHATS)
-    for column, name in enumerate(("probability", "rate", "adjusted")):
+    for column, name in enumerate(SCORES):
         assert scores[:, column].tolist() == [getattr(found, name) for found in expected]
     column = NAMES.index("affect_shows_empathy")
     assert scores[:, column].tolist() == [expected[0].cues["shows_empathy"], 0.0]
@@ -160,7 +162,7 @@ def test_a_model_can_be_a_path(transformer: AffectTransformer, tiny_folder: Path
 def test_operating_point_moves_the_rate(transformer: AffectTransformer) -> None:
     chats = [[user("i am sad"), user("a word")]]
     rates = [
-        clone(transformer).set_params(operating_point=point).transform(chats)[0, 1]
+        clone(transformer).set_params(operating_point=point).transform(chats)[0, 2]
         for point in ("high_recall", "high_precision")
     ]
     assert rates == [0.5, 0.0]

@@ -79,7 +79,7 @@ def test_nested_conversations(make: Any, tiny_classifier: Any) -> None:
     assert names(result)[:4] == ["messages", "key", "status", "error"]
     assert column(result, "key") == NESTED["key"]
     assert column(result, "status") == ["ok", "ok", "empty", "ok"]
-    for name in ("label", "probability", "any", "adjusted", "rate", "truncated_tokens"):
+    for name in ("label", "probability", "intensity", "any", "adjusted", "truncated_tokens"):
         assert column(result, name) == [p and getattr(p, name) for p in expected], name
     assert column(result, "shares_feelings") == [p and p.cues["shares_feelings"] for p in expected]
     assert column(result, "error") == [None] * 4
@@ -100,6 +100,7 @@ def test_long_messages(make: Any, tiny_classifier: Any) -> None:
     assert column(result, "status") == ["ok", "ok", "ok", "ok", "ok", "empty"]
     assert column(result, "shows_empathy")[2] > 0.5
     assert column(result, "shares_feelings")[2] is None
+    assert [value is None for value in column(result, "intensity")] == [0, 0, 1, 0, 1, 1]
 
 
 def test_long_conversations(make: Any, tiny_classifier: Any) -> None:

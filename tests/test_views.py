@@ -110,7 +110,7 @@ def test_an_id_is_escaped() -> None:
     prediction = ConversationPrediction(HOSTILE[0], "task", 0.25, (turn,), {}, False, 0.0, 0.0)
     found = read(prediction._repr_html_())
     assert HOSTILE[0] in found.text
-    assert found.rows[1][-1] == "<b> 0.90"
+    assert found.rows[1][4:] == ["<b> 0.90", ""]
 
 
 def test_cues_are_shown_from_the_thresholds_of_the_model(

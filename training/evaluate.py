@@ -32,6 +32,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.errors import AffectlibError
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
+from affectlib.taxonomy import THEMES
 from training.config import Recipe, RecipeError, load_recipe
 from training.data.labelled import from_gold
 from training.data.prepare import training_conversations
@@ -106,15 +107,8 @@ def _groups(s: Subject) -> dict[str, Any]:
     }
 
 
-def _studies(s: Subject) -> dict[str, Any]:
-    studies = [j for j in s.judged if j.source == STUDIES]
-    predictions = s.classifier.predict([j.conversation for j in studies], on_error="raise")
-    # An artifact that learnt no charges has no intensity; its probability orders chats too.
-    intensity = {
-        str(j.conversation.id): float(getattr(prediction, "intensity", j.probability))
-        for j, prediction in zip(studies, predictions, strict=True)
-    }
-    return figures.study_figures(studies, intensity)
+def _themes(s: Subject) -> dict[str, Any]:
+    return figures.theme_figures(s.judged) if {*THEMES} & {*s.artifact.outputs} else {}
 
 
 def _test(s: Subject) -> dict[str, Any]:
@@ -200,9 +194,10 @@ def _agreement(s: Subject) -> dict[str, Any]:
 MEASURES: dict[str, Callable[[Subject], Any]] = {
     "choice": lambda s: figures.choice(s.judged),
     "groups": _groups,
-    "studies": _studies,
+    "studies": lambda s: figures.study_figures(s.judged),
     "corpus": lambda s: figures.corpus_figures([j for j in s.judged if j.of_corpus]),
     "cues": lambda s: figures.cue_figures(s.judged),
+    "themes": _themes,
     "calibration": lambda s: figures.calibration_figures(s.judged, s.recipe.calibrate.prevalence),
     "source": lambda s: figures.source_probe(s.judged),
     "test": _test,

@@ -88,6 +88,7 @@ def _everything(classifier: AffectClassifier) -> dict[str, Any]:
             name: asdict(point) for name, point in artifact.operating_points.items()
         },
         "cue_thresholds": dict(artifact.cue_thresholds),
+        "theme_thresholds": dict(artifact.theme_thresholds),
         **artifact.description,
     }
 

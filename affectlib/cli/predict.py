@@ -11,7 +11,7 @@ import sys
 from affectlib.cli._options import Commands, load_classifier, network_option, running_options
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
-from affectlib.taxonomy import CUES
+from affectlib.taxonomy import CUES, THEMES
 
 
 def add(commands: Commands) -> None:
@@ -41,9 +41,13 @@ def _predict(arguments: argparse.Namespace) -> int:
         found = prediction.to_dict()
         say(json.dumps(found if words is None else found | {"words": words.to_dict()["words"]}))
         return DONE
-    say(f"{prediction.label}  (probability of emotional {prediction.probability:.3f})")
+    intensity = prediction.intensity
+    charge = "" if intensity is None else f", intensity {intensity:.2f} of 3"
+    say(f"{prediction.label}  (probability of emotional {prediction.probability:.3f}{charge})")
     for name in prediction.shown_cues:
         say(f"  {CUES[name].title:<24} {prediction.cues[name]:.3f}")
+    for name in prediction.shown_themes:
+        say(f"  theme: {THEMES[name].title:<32} {prediction.themes[name]:.3f}")
     if words is not None:
         say("words, by what they add to the logit of emotional:")
         for group, share in words.top():

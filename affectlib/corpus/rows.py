@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from affectlib._values import is_missing
 from affectlib.conversation import Conversation, clean_text
 from affectlib.errors import OptionError
-from affectlib.predictions import ConversationFailure, ConversationPrediction
-from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, USER_CUES
+from affectlib.predictions import ConversationFailure, ConversationPrediction, by_column
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, THEME_COLUMNS, USER_CUES
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,7 +37,8 @@ Level: TypeAlias = Literal["conversation", "message", "both"]
 Outcome: TypeAlias = ConversationPrediction | ConversationFailure
 Row: TypeAlias = dict[str, Any]
 
-_CUES = dict.fromkeys(CUES, "double")
+_FOUND = ("label", "probability", "intensity", "any", "adjusted", "rate", "truncated_tokens")
+_CUES_AND_THEMES = dict.fromkeys((*CUES, *THEME_COLUMNS.values()), "double")
 _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
     "conversation": {
         "conversation_id": "string",
@@ -51,13 +52,14 @@ _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
         "error": "string",
         "label": "string",
         "probability": "double",
+        "intensity": "double",
         "any": "bool",
         "adjusted": "double",
         "rate": "double",
         "user_messages": "int64",
         "assistant_messages": "int64",
         "truncated_tokens": "int64",
-        **_CUES,
+        **_CUES_AND_THEMES,
     },
     "message": {
         "conversation_id": "string",
@@ -70,9 +72,10 @@ _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
         "error": "string",
         "label": "string",
         "probability": "double",
+        "intensity": "double",
         "truncated_tokens": "int64",
         "screened": "bool",
-        **_CUES,
+        **_CUES_AND_THEMES,
     },
 }
 
@@ -82,7 +85,8 @@ def output_schema(level: RowLevel = "conversation", keep: Collection[str] = ()) 
 
     Times are UTC. ``record`` is the position in the input from 0, and ``message`` that in the
     conversation. ``status`` is ``ok``, ``error``, or ``empty`` where no user wrote anything. A cue
-    is null where it does not apply to the role, or was not asked for.
+    is null where it does not apply to the role, or was not asked for. ``intensity`` and the themes
+    (``theme_grief`` and so on) are null where the model does not give them.
 
     Args:
         level: What a row is.
@@ -213,8 +217,8 @@ class Labelled:
                 name: getattr(self.conversation, name) for name in ("model", "language", "source")
             }
         if isinstance(self.outcome, ConversationPrediction):
-            names = ("label", "probability", "any", "adjusted", "rate", "truncated_tokens")
-            row |= {name: getattr(self.outcome, name) for name in names} | dict(self.outcome.cues)
+            row |= {name: getattr(self.outcome, name) for name in _FOUND}
+            row |= {**self.outcome.cues, **by_column(self.outcome.themes)}
         return row
 
     def _message_rows(self) -> list[Row]:
@@ -231,9 +235,11 @@ class Labelled:
             if (turn := turns.get(index)) is not None:
                 applicable = USER_CUES if message.role == "user" else ASSISTANT_CUES
                 row |= {name: turn.cues[name] for name in applicable if name in turn.cues}
+                row |= by_column(turn.themes)
                 row |= {
                     "label": turn.label,
                     "probability": turn.probability,
+                    "intensity": turn.intensity,
                     "truncated_tokens": turn.truncated_tokens,
                     "screened": turn.screened,
                 }

@@ -39,7 +39,7 @@ from affectlib.model.hub import HUB_ID, download
 from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.model.windows import WindowSettings
-from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS, TASK
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS, TASK, THEMES
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -64,7 +64,7 @@ _DIGEST = "sha256"
 _CONFIG = "config.json"
 MANIFEST = "affect.json"
 _UNHASHED = ("tokenizer_config.json", "README.md", "reliability.svg")
-_USUAL_CUE_THRESHOLD = 0.5
+_USUAL_THRESHOLD = 0.5
 _MODELS = Path(__file__).parents[1] / "models"
 _REMEDY = "install affectlib, or download the model, again"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -92,6 +92,8 @@ class Artifact:
         fingerprint: SHA-256 of ``affect.json``, which holds those of the other files.
         recalibration: What a user's own labels made of its probabilities.
         reference: What the transcripts that it was measured on look like, None if it does not say.
+        theme_thresholds: Probability from which what is charged is taken to have a theme, by the
+            theme's name; 0.5 for each in an artifact that has none of its own.
     """
 
     folder: Path
@@ -108,6 +110,7 @@ class Artifact:
     _hashes: Mapping[str, str] = field(repr=False)
     recalibration: Recalibration = field(default_factory=Recalibration)
     reference: Reference | None = field(default=None, repr=False)
+    theme_thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def has_file(self, name: str) -> bool:
         """Whether it lists a file of that name among those that are used."""
@@ -342,7 +345,8 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
                 for name, point in points.items()
             }
         ),
-        cue_thresholds=MappingProxyType(_cue_thresholds(values, outputs)),
+        cue_thresholds=_thresholds(values, "cue_thresholds", outputs, CUES),
+        theme_thresholds=_thresholds(values, "theme_thresholds", outputs, THEMES),
         prevalence=prevalence,
         recalibration=_build(
             Recalibration, values.pop("recalibration", asdict(Recalibration())), "recalibration"
@@ -386,15 +390,18 @@ def _require_order(artifact: Artifact) -> None:
         raise _ManifestError(f'"outputs" are not those of {_CONFIG}, or stand in another order')
 
 
-def _cue_thresholds(values: dict[str, Any], outputs: tuple[str, ...]) -> dict[str, float]:
-    cues = [name for name in outputs if name in CUES]
-    if "cue_thresholds" not in values:
-        return dict.fromkeys(cues, _USUAL_CUE_THRESHOLD)
-    thresholds = _pop(values, "cue_thresholds", dict)
-    for name in cues:
-        if not 0 <= _number(thresholds.get(name), f"cue_thresholds.{name}") <= 1:
-            raise _ManifestError(f'"cue_thresholds.{name}" must lie between 0 and 1')
-    return {name: float(thresholds[name]) for name in cues}
+def _thresholds(
+    values: dict[str, Any], key: str, outputs: tuple[str, ...], kinds: Container[str]
+) -> Mapping[str, float]:
+    """Return the threshold of each of the outputs that are of a kind, such as the cues."""
+    names = [name for name in outputs if name in kinds]
+    if key not in values:
+        return MappingProxyType(dict.fromkeys(names, _USUAL_THRESHOLD))
+    thresholds = _pop(values, key, dict)
+    for name in names:
+        if not 0 <= _number(thresholds.get(name), f"{key}.{name}") <= 1:
+            raise _ManifestError(f'"{key}.{name}" must lie between 0 and 1')
+    return MappingProxyType({name: float(thresholds[name]) for name in names})
 
 
 def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:

@@ -16,6 +16,7 @@ __all__ = [
     "ConversationCalibration",
     "OperatingPoint",
     "Recalibration",
+    "expected_charge",
     "logit",
     "prior_shift",
     "sigmoid",
@@ -123,7 +124,9 @@ class Recalibration:
     """A rising line through logits, fitted on a user's own labels; by default all stays as it is.
 
     It is applied to the probability of a conversation and of each message of the user alike, so
-    that one text keeps one answer.
+    that one text keeps one answer. What the intensity is made of besides, P(charge >= 1) and
+    P(charge >= 3), moves along the same line: labels of two kinds say nothing of them, and a rising
+    line keeps their order.
 
     Attributes:
         intercept: Where the line begins.
@@ -164,6 +167,25 @@ class Recalibration:
 
 
 _UNCHANGED = Recalibration()
+
+
+def expected_charge(at_least_1: float, at_least_2: float, at_least_3: float) -> float:
+    """Return the intensity: the charge that is expected, from 0 to 3.
+
+    It is the sum of the three probabilities. They are cumulative: the first is taken to be no lower
+    than the second, and the third no higher. So the second, which decides on the label, is used as
+    it is, and the intensity rises with it.
+
+    Args:
+        at_least_1: P(charge >= 1).
+        at_least_2: P(charge >= 2), which is P(emotional).
+        at_least_3: P(charge >= 3).
+
+    Example:
+        >>> expected_charge(0.75, 0.5, 0.25), expected_charge(0.25, 0.5, 0.75)
+        (1.5, 1.5)
+    """
+    return max(at_least_1, at_least_2) + at_least_2 + min(at_least_3, at_least_2)
 
 
 @overload

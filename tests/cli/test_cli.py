@@ -71,10 +71,13 @@ def test_predict(capsys: pytest.CaptureFixture[str]) -> None:
     first, *cues = captured.out.splitlines()
     assert first.startswith("emotional")
     assert "0.900" in first
+    assert "intensity 2.50 of 3" in first
     assert any("Shares feelings" in line for line in cues)
+    assert any("theme: Grief and loss" in line for line in cues)
     assert captured.err == ""
     assert cli.main(["predict", "sum of column C"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["task  (probability of emotional 0.100)"]
+    said = "task  (probability of emotional 0.100, intensity 0.25 of 3)"
+    assert capsys.readouterr().out.splitlines() == [said]
 
 
 def test_predict_json(capsys: pytest.CaptureFixture[str]) -> None:

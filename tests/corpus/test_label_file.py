@@ -27,10 +27,11 @@ from affectlib.predictions import (
     ConversationFailure,
     ConversationPrediction,
 )
-from affectlib.taxonomy import ASSISTANT_CUES, CUES, USER_CUES
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, THEME_COLUMNS, USER_CUES
 from tests.fake_classifier import FakeClassifier
 
 SECRET = "my secret words"
+SCORED = (*CUES, *THEME_COLUMNS.values())
 
 
 def record(*texts: str, **fields: Any) -> dict[str, Any]:
@@ -101,11 +102,13 @@ def test_conversation_rows(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == ["ok", "error", "ok", "error", "empty", "ok"]
     first = rows[0]
     assert (first["label"], first["probability"], first["any"]) == ("emotional", 0.9, True)
+    assert first["intensity"] == 2.5
     assert (first["adjusted"], first["rate"], first["truncated_tokens"]) == (0.75, 0.5, 7)
     assert (first["user_id"], first["model"], first["language"]) == ("=u1", "m", "en")
     assert (first["source"], first["error"], first["started_at"]) == ("s", None, None)
     assert (first["user_messages"], first["assistant_messages"]) == (1, 1)
     assert {first[cue] for cue in CUES} == {0.5}
+    assert {first[theme] for theme in THEME_COLUMNS.values()} == {0.75}
     assert rows[2]["started_at"].isoformat() == "2023-12-31T23:00:00+00:00"
     assert rows[5]["started_at"].year == 2023
     assert (rows[5]["user_messages"], rows[5]["assistant_messages"]) == (2, 1)
@@ -113,7 +116,7 @@ def test_conversation_rows(tmp_path: Path) -> None:
     assert "line 4: not valid JSON" in rows[3]["error"]
     assert rows[4]["error"] is None
     for failed in (rows[1], rows[3], rows[4]):
-        assert {failed[name] for name in ("label", "probability", "any", *CUES)} == {None}
+        assert {failed[name] for name in ("label", "intensity", "any", *SCORED)} == {None}
     seconds = summary.seconds
     assert summary == LabelSummary(
         6, 2, 2, 4, 6, 21, seconds, str(dst), expected=6, dropped={"not_text": 1}, empty=1
@@ -164,6 +167,9 @@ def test_message_rows(tmp_path: Path) -> None:
     assert {user[cue] for cue in USER_CUES} == {0.9}
     assert {user[cue] for cue in ASSISTANT_CUES} == {None}
     assert {assistant[cue] for cue in USER_CUES} == {None}
+    assert (user["intensity"], assistant["intensity"]) == (2.5, None)
+    assert {user[theme] for theme in THEME_COLUMNS.values()} == {0.75}
+    assert {assistant[theme] for theme in THEME_COLUMNS.values()} == {None}
     assert {assistant[cue] for cue in ASSISTANT_CUES} == {0.25}
     assert (user["probability"], user["truncated_tokens"], user["user_id"]) == (0.9, 2, "=u1")
     assert (silent["status"], silent["probability"], silent["truncated_tokens"]) == (

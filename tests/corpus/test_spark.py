@@ -56,7 +56,7 @@ def test_map_in_pandas_takes_the_mapper(spark: Any, tiny_folder: Path) -> None:
     frame = spark.createDataFrame([*enumerate(CHATS)], SCHEMA).repartition(2)
     labelled = frame.mapInPandas(mapper, mapper.spark_schema(frame.schema))
     rows = [row.asDict() for row in labelled.orderBy("key").collect()]
-    for name in ("key", "status", "label", "probability", "any", "truncated_tokens", "in_crisis"):
+    for name in ("key", "status", "label", "probability", "intensity", "any", "in_crisis"):
         assert [row[name] for row in rows] == [row[name] for row in expected], name
     assert [row["shows_empathy"] for row in rows] == [row["shows_empathy"] for row in expected]
 

@@ -15,7 +15,7 @@ from affectlib.errors import (
 from affectlib.model import artifacts
 from affectlib.model.artifacts import load_artifact, save_artifact, with_digest
 from affectlib.model.text import TEXT_RULES
-from affectlib.taxonomy import CUES, OUTPUTS
+from affectlib.taxonomy import CUES, OUTPUTS, THEMES
 from tests.conftest import WINDOWS, describe, write_manifest
 
 
@@ -40,6 +40,7 @@ def test_what_is_read(tiny_folder):
 def test_cue_thresholds_are_those_given_or_of_older_artifacts_the_usual_one(folder):
     assert set(load_artifact(folder).cue_thresholds) == {*CUES}
     assert set(load_artifact(folder).cue_thresholds.values()) == {0.5}
+    assert load_artifact(folder).theme_thresholds == dict.fromkeys(THEMES, 0.5)
     given = dict.fromkeys(CUES, 0.3)
     write_manifest(folder, cue_thresholds=given)
     assert load_artifact(folder).cue_thresholds == given
@@ -143,6 +144,9 @@ def test_missing_key_is_named(folder, key):
         ({"name": 3}, '"name" has the wrong type, int'),
         ({"cue_thresholds": {"seeks_support": 0.4}}, '"cue_thresholds.shares_feelings"'),
         ({"cue_thresholds": 0.5}, '"cue_thresholds" has the wrong type, float'),
+        ({"theme_thresholds": {"love": 0.4}}, '"theme_thresholds.family"'),
+        ({"theme_thresholds": dict.fromkeys(THEMES, -0.1)}, '"theme_thresholds.* between 0 and 1'),
+        ({"theme_thresholds": []}, '"theme_thresholds" has the wrong type, list'),
         ({"files": {"../../secret": "0" * 64}}, '"files"'),
     ],
 )  # fmt: skip

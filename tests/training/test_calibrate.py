@@ -15,12 +15,13 @@ pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 from affectlib.conversation import Conversation, Message
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.calibration import ConversationCalibration, prior_shift, sigmoid
-from affectlib.taxonomy import CUES, OUTPUTS
+from affectlib.taxonomy import CHARGES, CUES, OUTPUTS, THEMES
 from training.config import CalibrateSettings
 from training.model import calibrate
 from training.model.calibrate import ScoredConversation, fit
 
 EMPATHY = OUTPUTS.index("shows_empathy")
+GRIEF = OUTPUTS.index("grief")
 
 
 def scored(
@@ -124,6 +125,48 @@ def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> N
     assert fitted.message_logits(logits) == pytest.approx(
         logits * fitted.slopes + fitted.intercepts
     )
+
+
+def test_charges_are_calibrated_together() -> None:
+    # All three say the truth: what is expected is the mean charge, whatever their logits were.
+    generator = np.random.default_rng(0)
+    conversations = []
+    for _ in range(3000):
+        charge = int(generator.choice([0, 1, 2, 3], p=[0.6, 0.2, 0.1, 0.1]))
+        labelled = LabelledConversation(
+            Conversation((Message("user", "word"),)),
+            "toy",
+            charge=charge,
+            charges={0: (charge, charge)},
+        )
+        z = outputs(0.0)
+        for level, name in enumerate(CHARGES, 1):
+            z[OUTPUTS.index(name)] = 2.0 * (charge >= level) - level + generator.normal(0, 1)
+        conversations.append(
+            ScoredConversation(labelled, {0: z}, ("logs", "corpus")[int(generator.integers(2))])
+        )
+    fitted = fit(conversations, settings(0.2))
+    expected = [fitted.intensity(s) for s in conversations]
+    assert np.mean(expected) == pytest.approx(0.7, abs=0.05)
+    by_charge = [
+        np.mean([x for x, s in zip(expected, conversations, strict=True) if s.labelled.charge == c])
+        for c in range(4)
+    ]
+    assert by_charge == sorted(by_charge)
+    # Where charge is rarer, all three are: their examples have the weights of P(emotional).
+    rare = fit(conversations, settings(0.02))
+    truth = np.array([s.labelled.emotional for s in conversations], float)
+    weights = calibrate.example_weights(truth, np.array([s.kind for s in conversations]), 0.02)
+    found = weights @ np.array([rare.intensity(s) for s in conversations])
+    assert found == pytest.approx(0.02 + 0.98 * 0.25 + 0.02 + 0.01, abs=0.02)
+
+
+def test_intensity_is_that_of_a_single_message_and_lies_between_0_and_3() -> None:
+    fitted = fit(mixed(200), settings())
+    for logit in (-4.0, 0.0, 4.0):
+        found = fitted.intensity(scored([logit], False))
+        probability = fitted.conversation_probability(scored([logit], False))
+        assert 2 * probability <= found <= 1 + 2 * probability
 
 
 def test_assistant_messages_do_not_count_for_the_conversation() -> None:
@@ -251,6 +294,32 @@ def test_cue_without_a_message_of_its_role_has_no_probability() -> None:
     fitted = fit([scored] * 10, settings())
     assert fitted.cue_probability(scored, "shows_empathy") is None
     assert fitted.cue_thresholds["shows_empathy"] == 0.5
+
+
+def with_theme(logit: float, *themes: str, charge: int = 2) -> ScoredConversation:
+    """A conversation of a charged message with this logit of grief, and one that does not count."""
+    labelled = LabelledConversation(
+        Conversation((Message("user", "word"), Message("user", "word"))),
+        "toy",
+        charge=charge,
+        charges={0: (charge, charge), 1: (0, 0)},
+        themes=frozenset(themes) if themes else None,
+    )
+    found = {0: outputs(2.0 * charge), 1: outputs(-2.0)}
+    found[0][GRIEF], found[1][GRIEF] = logit, 9.0
+    return ScoredConversation(labelled, found, kind="logs")
+
+
+def test_theme_threshold_is_where_f1_is_highest_over_charged_chats_with_themes() -> None:
+    shown = [with_theme(z, "grief", "love") for z in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)]
+    others = [with_theme(z, "love") for z in (-3.0, -2.0, -1.0, 0.3, -4.0)]
+    unknown = [with_theme(5.0), with_theme(5.0, "love", charge=0)] * 20
+    fitted = fit([*shown, *others, *unknown], settings())
+    threshold = fitted.theme_thresholds["grief"]
+    flagged = [fitted.theme_probability(s, "grief") >= threshold for s in (*shown, *others)]
+    assert flagged == [True] * 6 + [False] * 3 + [True, False]
+    assert set(fitted.theme_thresholds) == set(THEMES)
+    assert fitted.theme_thresholds["money"] == 0.5
 
 
 def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) -> list[float]:

@@ -27,6 +27,7 @@ from training.evaluation.figures import (
     group_figures,
     source_probe,
     study_figures,
+    theme_figures,
 )
 from training.evaluation.judged import STUDIES, Judged
 
@@ -94,8 +95,7 @@ def test_studies_tell_charges_sources_and_readers_apart(model: TinyModel) -> Non
         study(TASK, number=5, charge=0, labels=twice(0, []), of="coach_de"),
         labelled(ALONE, charged=[0]),
     )
-    intensity = {"s1": 3.0, "s2": 1.0, "s3": 2.0, "s4": 0.5, "s5": 0.1}
-    figures = study_figures(judged, intensity)
+    figures = study_figures(judged)
     assert [*figures] == ["all", "duo_ed", "coach_de", "second reader"]
     values = {name: figures["all"][name]["value"] for name in figures["all"]}
     assert values["recall"] == 1 / 2
@@ -103,7 +103,8 @@ def test_studies_tell_charges_sources_and_readers_apart(model: TinyModel) -> Non
     assert (values["flagged_charge_0"], values["flagged_charge_1"]) == (0, 1 / 2)
     # One charged turn of two is found, and one is found that is none.
     assert values["turn_f1"] == 1 / 2
-    assert values["intensity"] == pytest.approx(0.9, abs=0.1)
+    # The ranks of what is expected (the two of ALONE, then the others) and of 3, 2, 1, 1, 0.
+    assert values["intensity"] == pytest.approx(0.444, abs=0.001)
     second = {name: figures["second reader"][name]["value"] for name in figures["second reader"]}
     assert (second["recall"], second["flagged_charge_1"]) == (1 / 2, 1 / 2)
     # Of five turns that either reader names, one is named by both.
@@ -155,12 +156,29 @@ def test_macro_f1_is_the_mean_over_frequent_cues(model: TinyModel) -> None:
     missed = [labelled(TASK, charged=[0], cues=["seeks_support"]) for _ in range(20)]
     rare = [labelled("alone alone alone", charged=[0], cues=["seeks_company"], reply=None)]
     figures = cue_figures(model.judge(*shown, *missed, *rare))
-    assert figures["by_cue"]["shares_feelings"]["positives"] == 20
-    assert figures["by_cue"]["seeks_support"]["f1"]["value"] == 0
-    assert figures["macro_cues"] == 2
-    of_the_other = figures["by_cue"]["shares_feelings"]["f1"]["value"]
+    assert figures["by_name"]["shares_feelings"]["positives"] == 20
+    assert figures["by_name"]["seeks_support"]["f1"]["value"] == 0
+    assert figures["frequent"] == 2
+    of_the_other = figures["by_name"]["shares_feelings"]["f1"]["value"]
     assert of_the_other > 0
     assert figures["macro_f1"]["value"] == pytest.approx(of_the_other / 2)
+
+
+def test_themes_are_measured_on_charged_chats_whose_themes_are_known(model: TinyModel) -> None:
+    def chat(text: str, *themes: str) -> LabelledConversation:
+        return labelled(text, charged=[0], labels={"themes": [*themes]})
+
+    lonely = [chat(ALONE, "loneliness") for _ in range(20)]
+    missed = [chat("sad", "loneliness") for _ in range(20)]
+    others = [chat("a word", "grief") for _ in range(3)]
+    unknown = [labelled(ALONE, charged=[0]), labelled(ALONE)]
+    figures = theme_figures(model.judge(*lonely, *missed, *others, *unknown))
+    assert {*figures["by_name"]} == {"loneliness", "grief"}
+    of_loneliness = figures["by_name"]["loneliness"]
+    assert of_loneliness["positives"] == 40
+    assert of_loneliness["f1"]["value"] == pytest.approx(2 / 3)
+    assert figures["frequent"] == 1
+    assert figures["macro_f1"]["value"] == of_loneliness["f1"]["value"]
 
 
 def bare(rows: list[tuple[str, bool, float]]) -> list[Judged]:

@@ -14,7 +14,7 @@ from affectlib.taxonomy import OUTPUTS
 from tests.conftest import ALONE, TASK, CountingEngine
 from tests.judged_chats import TinyModel, labelled
 from training.config import CalibrateSettings
-from training.data.labelled import from_gold
+from training.data.labelled import LabelledConversation, from_gold
 from training.data.sources import read_corpus
 from training.evaluation import judged as module
 from training.evaluation.judged import (
@@ -71,6 +71,26 @@ def test_counts_are_those_of_real_conversations_and_of_their_user_messages(
     }
     judged = model.judge(*real, *chosen, *study, *ours)
     assert measured(judged, ["balanced"]) == {"balanced": counts}
+
+
+def test_themes_are_counted_where_a_real_chat_is_labelled_emotional(model: TinyModel) -> None:
+    def chat(text: str, *themes: str) -> LabelledConversation:
+        labels = {"themes": [*themes]} if themes else {}
+        return labelled(text, charged=[0], source="sharegpt_dev", labels=labels)
+
+    lonely = [chat(ALONE, "loneliness") for _ in range(5)]
+    others = [chat(ALONE, "family"), chat(ALONE), chat(TASK, "loneliness")]
+    false = [labelled(ALONE, source="arena_wildchat_dev"), labelled(TASK, source="sharegpt_dev")]
+    counts = measured(model.judge(*lonely, *others, *false), ["balanced"])["balanced"]["themes"]
+    # The one whose themes nobody named, and what is labelled task, do not count.
+    assert counts == {
+        "loneliness": {
+            "true_positives": 5,
+            "false_negatives": 0,
+            "true_negatives": 0,
+            "false_positives": 2,
+        }
+    }
 
 
 def test_there_are_no_counts_without_real_conversations_of_both_labels(model: TinyModel) -> None:

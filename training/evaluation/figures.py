@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib.model.calibration import prior_shift
-from affectlib.taxonomy import CUES
+from affectlib.taxonomy import CUES, THEMES
 from training.evaluation import metrics
 from training.evaluation.judged import (
     LOGS,
@@ -25,7 +25,7 @@ from training.evaluation.judged import (
 )
 from training.evaluation.metrics import estimate, proportion
 
-FEWEST_CUE_POSITIVES = 20
+FEWEST_POSITIVES = 20
 DIAGRAM_BINS = 10
 
 
@@ -97,32 +97,33 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
     return result
 
 
-def study_figures(judged: Sequence[Judged], intensity: Mapping[str, float]) -> dict[str, Any]:
+def study_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of the studies at ``balanced``: of all, by study, and of a second reader.
+
+    The intensity of an artifact that learnt no charges orders chats as the probability does.
 
     Args:
         judged: Dev conversations; those of the studies count.
-        intensity: Expected charge of each conversation, by its id.
 
     Returns:
         ``all``, each study, and ``second reader``: what a second, blind annotation says of the
         same conversations, which is as well as anybody agrees with the first.
     """
     studies = [j for j in judged if j.source == STUDIES]
-    result = {"all": _study(studies, intensity)}
+    result = {"all": _study(studies)}
     for name in STUDY_SOURCES:
         if members := [j for j in studies if j.row["source"] == name]:
-            result[name] = _study(members, intensity)
+            result[name] = _study(members)
     read = [j for j in studies if j.row["labels"].get("second_charge") is not None]
     result["second reader"] = _second_reader(read)
     return result
 
 
-def _study(judged: Sequence[Judged], intensity: Mapping[str, float]) -> dict[str, Any]:
+def _study(judged: Sequence[Judged]) -> dict[str, Any]:
     truth, groups = labels(judged), clusters(judged)
     flagged = np.array([j.flagged("balanced") for j in judged])
     charge = np.array([j.charge for j in judged])
-    expected = np.array([intensity[str(j.conversation.id)] for j in judged])
+    expected = np.array([j.calibration.intensity(j.scored) for j in judged])
     turns = _turn_columns(judged)
     scores = probabilities(judged)
     return {
@@ -200,41 +201,77 @@ def _difference(right: Floats, french: NDArray[np.bool_]) -> float:
 
 
 def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return figures of each cue of whole conversations at its threshold, and macro F1.
+    """Return figures of each cue of whole conversations at its threshold; see `_by_name`."""
+    found = {
+        name: [
+            (
+                j.calibration.cue_probability(j.scored, name),
+                name in (j.scored.labelled.cues or ()),
+                j.calibration.cue_thresholds[name],
+            )
+            for j in judged
+        ]
+        for name in CUES
+    }
+    return _by_name(found)
+
+
+def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return figures of each theme of charged conversations with known themes; see `_by_name`."""
+    found = {
+        name: [
+            (
+                j.calibration.theme_probability(j.scored, name),
+                name in themes,
+                j.calibration.theme_thresholds[name],
+            )
+            for j in judged
+            if j.emotional and (themes := j.scored.labelled.themes)
+        ]
+        for name in THEMES
+    }
+    return _by_name(found)
+
+
+def _by_name(found: Mapping[str, Sequence[tuple[float | None, bool, float]]]) -> dict[str, Any]:
+    """Return figures of each output, and macro F1.
+
+    Args:
+        found: Of each conversation its probability (None if there is none), truth and threshold, by
+            the name of the output.
 
     Returns:
-        ``by_cue``, and ``macro_f1`` over the ``macro_cues`` cues that have at least
-        `FEWEST_CUE_POSITIVES` positives (None if there is no such cue).
+        ``by_name``, and ``macro_f1`` over the ``frequent`` outputs that have at least
+        `FEWEST_POSITIVES` positives (None if there is no such output).
     """
     result: dict[str, Any] = {}
     columns: list[tuple[NDArray[Any], NDArray[Any]]] = []
-    for name in CUES:
-        found = [(j, j.calibration.cue_probability(j.scored, name)) for j in judged]
-        known = np.array([p is not None for _, p in found])
-        truth = np.array([name in (j.scored.labelled.cues or ()) for j, _ in found], int) * known
+    for name, rows in found.items():
+        known = np.array([p is not None for p, _, _ in rows], bool)
+        truth = np.array([shown for _, shown, _ in rows], int) * known
         if not truth.any():
             continue
-        scores = np.array([0.0 if p is None else p for _, p in found])
-        thresholds = np.array([j.calibration.cue_thresholds[name] for j in judged])
+        scores = np.array([0.0 if p is None else p for p, _, _ in rows])
+        thresholds = np.array([threshold for _, _, threshold in rows])
         decisions = ((scores >= thresholds) & known).astype(int)
         result[name] = {
             "positives": int(truth.sum()),
             "average_precision": estimate(metrics.average_precision, truth[known], scores[known]),
             "f1": estimate(metrics.f1, truth[known], decisions[known]),
         }
-        if truth.sum() >= FEWEST_CUE_POSITIVES:
+        if truth.sum() >= FEWEST_POSITIVES:
             columns.append((truth, decisions))
     return {
-        "by_cue": result,
-        "macro_cues": len(columns),
+        "by_name": result,
+        "frequent": len(columns),
         "macro_f1": _macro_f1(columns) if columns else None,
     }
 
 
 def _macro_f1(columns: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, Any]:
     def macro(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
-        by_cue = zip(truth.T, decisions.T, strict=True)
-        return metrics.share(np.array([metrics.f1(t, d) for t, d in by_cue]))
+        by_name = zip(truth.T, decisions.T, strict=True)
+        return metrics.share(np.array([metrics.f1(t, d) for t, d in by_name]))
 
     truth, decisions = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
     return estimate(macro, truth, decisions)

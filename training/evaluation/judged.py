@@ -19,11 +19,11 @@ from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.model.engines import load_engine
 from affectlib.model.scoring import WindowCache, encode_windows, score_windows
 from affectlib.model.windows import WindowSettings
-from affectlib.taxonomy import OUTPUTS
+from affectlib.taxonomy import OUTPUTS, THEMES
 from training.config import CalibrateSettings
 from training.data.labelled import from_gold
 from training.data.sources import read_corpus, read_real_dev_labels, read_source, read_study_labels
-from training.model.calibrate import Calibration, Kind, ScoredConversation, fit
+from training.model.calibrate import FEWEST_POSITIVES, Calibration, Kind, ScoredConversation, fit
 
 LOGS = ("sharegpt_dev", "arena_wildchat_dev")
 """Logs that people shared, or that public chat pages keep."""
@@ -258,6 +258,7 @@ def judge_as_shipped(
         artifact.conversation,
         dict(artifact.operating_points),
         dict(artifact.cue_thresholds),
+        dict(artifact.theme_thresholds),
     )
     return [judge_by(scored, own) for scored in reader.score(conversations)]
 
@@ -282,17 +283,16 @@ def judge_again(
     ]
 
 
-def measured(
-    judged: Iterable[Judged], points: Iterable[str]
-) -> dict[str, dict[str, dict[str, int]]]:
+def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Count what is right and wrong on chats of real people, for ``affect.json``.
 
     False alarms in the shared logs are counted on those that were drawn at random: the others were
     chosen for being like emotional ones, and give more than a natural collection does.
 
     Returns:
-        By operating point: ``conversation`` and ``message`` (of the user) of the shared logs, and
-        ``studies``, conversations of the studies; nothing if one of both labels is missing.
+        By operating point: ``conversation`` and ``message`` (of the user) of the shared logs;
+        ``studies``, conversations of the studies; and ``themes``, by name, of both where they are
+        labelled emotional. Nothing if one of both labels is missing.
     """
     judged = list(judged)
     sets = {
@@ -302,7 +302,7 @@ def measured(
     }
     if not any(j.emotional for j in sets["logs"]) or all(j.emotional for j in sets["random"]):
         return {}
-    counts = {}
+    counts: dict[str, dict[str, Any]] = {}
     for point in points:
         chats = {name: [(j.flagged(point), j.emotional) for j in own] for name, own in sets.items()}
         turns = {
@@ -319,6 +319,31 @@ def measured(
         }
         if sets["studies"]:
             counts[point]["studies"] = _counts(chats["studies"], chats["studies"])
+        flagged = [j for j in (*sets["logs"], *sets["studies"]) if j.flagged(point)]
+        if themes := _theme_counts(flagged):
+            counts[point]["themes"] = themes
+    return counts
+
+
+def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """Count what is right and wrong of each theme, where it is known and common enough.
+
+    What is labelled emotional and is not has no theme.
+    """
+    known = [j for j in flagged if j.scored.labelled.themes or not j.emotional]
+    counts = {}
+    for name in THEMES:
+        found = [
+            (
+                j.calibration.theme_probability(j.scored, name)
+                >= j.calibration.theme_thresholds[name],
+                name in (j.scored.labelled.themes or ()),
+            )
+            for j in known
+        ]
+        own = _counts(found, found)
+        if own["true_positives"] + own["false_negatives"] >= FEWEST_POSITIVES:
+            counts[name] = own
     return counts
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from training.evaluation.figures import FEWEST_CUE_POSITIVES
+from training.evaluation.figures import FEWEST_POSITIVES
 from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.metrics import Estimate
 
@@ -227,15 +227,18 @@ def _as_shipped(what: str, groups: Mapping[str, Any]) -> Table:
     )
 
 
-def _cues(cues: Mapping[str, Any]) -> Table:
-    rows = [
-        [name, c["positives"], show(c, "average_precision"), show(c, "f1")]
-        for name, c in cues["by_cue"].items()
-    ]
-    if cues["macro_f1"]:
-        name = f"macro, {cues['macro_cues']} cues of {FEWEST_CUE_POSITIVES} or more positives"
-        rows.append([name, "", "", _show(cues["macro_f1"])])
-    return Table("Cues of conversations", ["cue", "positives", "AP", "F1"], rows)
+def _by_name(title: str, kind: str) -> Callable[[Mapping[str, Any]], Table]:
+    def table(found: Mapping[str, Any]) -> Table:
+        rows = [
+            [name, values["positives"], show(values, "average_precision"), show(values, "f1")]
+            for name, values in found["by_name"].items()
+        ]
+        if found["macro_f1"]:
+            name = f"macro, {found['frequent']} {kind}s of {FEWEST_POSITIVES} or more positives"
+            rows.append([name, "", "", _show(found["macro_f1"])])
+        return Table(title, [kind, "positives", "AP", "F1"], rows)
+
+    return table
 
 
 def _long_chats(fillings: Mapping[str, Any]) -> Table:
@@ -329,7 +332,8 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "corpus": _estimates("Corpus dev, balanced"),
     "test": lambda test: _as_shipped("Corpus test", test["groups"]),
     "small_talk": lambda g: _as_shipped("Real small talk", {"between students": g}),
-    "cues": _cues,
+    "cues": _by_name("Cues of conversations", "cue"),
+    "themes": _by_name("Themes of charged conversations", "theme"),
     "calibration": lambda c: _estimates("Expected calibration error")(c["error"]),
     "long_chats": _long_chats,
     "services": _estimates("Service dialogues, share flagged"),

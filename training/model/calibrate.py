@@ -1,13 +1,16 @@
 """Third step: turn scores into probabilities, and choose thresholds, on dev conversations alone.
 
 1. Each output is calibrated by itself with a slope and an intercept (Platt scaling), which export
-   folds into the weights of the head.
+   folds into the weights of the head. Those of the three charges count the same examples, by the
+   same weights, for their sum is the expected charge.
 2. The probability of a conversation with one message of its user is that of the message. That of a
    longer one is a logistic function of three features of their logits
    (`affectlib.model.aggregation.conversation_features`), fitted on the longer ones, which leaves a
    single message as it is. So few real dev conversations are charged that it is drawn towards the
-   simplest such function, the highest logit.
-3. Each cue's threshold is the probability at which F1 over the dev conversations is highest.
+   simplest such function, the highest logit. P(charge >= 1) and P(charge >= 3) of a conversation
+   come from their own logits by the same function.
+3. Each cue's threshold is the probability at which F1 over the dev conversations is highest; that
+   of each theme is found in the same way, over the charged ones whose themes are known.
 4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
    dev conversations of real people without charge, and of the user messages in those that have
    several. Shared logs and personal chats of studies weigh the same in that share.
@@ -31,8 +34,13 @@ from scipy.optimize import minimize
 
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.aggregation import conversation_features
-from affectlib.model.calibration import ConversationCalibration, OperatingPoint, sigmoid
-from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
+from affectlib.model.calibration import (
+    ConversationCalibration,
+    OperatingPoint,
+    expected_charge,
+    sigmoid,
+)
+from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
 from training.config import CalibrateSettings
 
 Floats = NDArray[np.float64]
@@ -62,11 +70,11 @@ class ScoredConversation:
     logits: dict[int, NDArray[np.float32]]
     kind: Kind = "corpus"
 
-    def user_logits(self) -> Floats:
-        """Return the emotional logits of the user's messages."""
-        messages = self.labelled.conversation.messages
+    def user_logits(self, output: str = EMOTIONAL) -> Floats:
+        """Return the logits of the user's messages for an output."""
+        messages, place = self.labelled.conversation.messages, OUTPUTS.index(output)
         return np.array(
-            [z[_EMOTIONAL] for i, z in self.logits.items() if messages[i].role == "user"], float
+            [z[place] for i, z in self.logits.items() if messages[i].role == "user"], float
         )
 
 
@@ -80,6 +88,7 @@ class Calibration:
         conversation: From a conversation's features to its probability.
         operating_points: Thresholds by name.
         cue_thresholds: Probability from which a conversation shows a cue, by the cue's name.
+        theme_thresholds: Probability from which a charged conversation has a theme, by its name.
     """
 
     slopes: Floats
@@ -87,6 +96,7 @@ class Calibration:
     conversation: ConversationCalibration
     operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
     cue_thresholds: dict[str, float] = field(default_factory=dict)
+    theme_thresholds: dict[str, float] = field(default_factory=dict)
 
     def message_logits(self, logits: NDArray[Any]) -> Floats:
         """Return calibrated logits, shape as given (last axis: outputs)."""
@@ -100,6 +110,12 @@ class Calibration:
         """Return P(emotional) of the conversation."""
         return self.conversation.probability(self._user_logits(scored))
 
+    def intensity(self, scored: ScoredConversation) -> float:
+        """Return the expected charge of the conversation, from 0 to 3."""
+        return expected_charge(
+            *(self.conversation.probability(self._user_logits(scored, name)) for name in CHARGES)
+        )
+
     def cue_probability(self, scored: ScoredConversation, cue: str) -> float | None:
         """Return the highest probability of a cue; None without a message of its role."""
         messages = scored.labelled.conversation.messages
@@ -110,9 +126,20 @@ class Calibration:
         ]
         return sigmoid(max(logits)) if logits else None
 
-    def _user_logits(self, scored: ScoredConversation) -> Floats:
-        slope, intercept = self.slopes[_EMOTIONAL], self.intercepts[_EMOTIONAL]
-        return np.asarray(scored.user_logits() * slope + intercept, dtype=np.float64)
+    def theme_probability(self, scored: ScoredConversation, theme: str) -> float:
+        """Return the highest probability of a theme in the messages that are known as charged.
+
+        In all of the user's if none is.
+        """
+        place, charged = OUTPUTS.index(theme), scored.labelled.charged & scored.logits.keys()
+        messages = scored.labelled.conversation.messages
+        chosen = charged or [i for i in scored.logits if messages[i].role == "user"]
+        return sigmoid(max(float(self.message_logits(scored.logits[i])[place]) for i in chosen))
+
+    def _user_logits(self, scored: ScoredConversation, output: str = EMOTIONAL) -> Floats:
+        place = OUTPUTS.index(output)
+        slope, intercept = self.slopes[place], self.intercepts[place]
+        return np.asarray(scored.user_logits(output) * slope + intercept, dtype=np.float64)
 
 
 def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
@@ -128,7 +155,8 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
     return replace(
         fitted,
         operating_points=_choose_operating_points(fitted, scored, settings),
-        cue_thresholds={name: _choose_cue_threshold(fitted, scored, name) for name in CUES},
+        cue_thresholds={name: _cue_threshold(fitted, scored, name) for name in CUES},
+        theme_thresholds={name: _theme_threshold(fitted, scored, name) for name in THEMES},
     )
 
 
@@ -142,13 +170,16 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
             kinds.append(s.kind)
     truth, z, of_kind = np.array(targets), np.array(logits, float), np.array(kinds)
     slopes, intercepts = np.ones(len(OUTPUTS)), np.zeros(len(OUTPUTS))
-    for output in range(len(OUTPUTS)):
+    emotional = truth[:, _EMOTIONAL]
+    for output, name in enumerate(OUTPUTS):
         known = ~np.isnan(truth[:, output])
+        if name in CHARGES:
+            known &= ~np.isnan(emotional)
         y, x = truth[known, output], z[known, output]
         if y.sum() < FEWEST_POSITIVES:
             continue
-        if output == _EMOTIONAL:
-            weights = example_weights(y, of_kind[known], prevalence)
+        if name in CHARGES:
+            weights = example_weights(emotional[known], of_kind[known], prevalence)
         else:
             weights = np.full(len(y), 1 / len(y))
         intercepts[output], slopes[output] = _fit_logistic(x[:, None], y, weights, [(0.05, None)])
@@ -261,12 +292,30 @@ def _choose_operating_points(
     return points
 
 
-def _choose_cue_threshold(
-    fitted: Calibration, scored: Sequence[ScoredConversation], cue: str
-) -> float:
-    """Return the probability at which the cue's F1 is highest; 0.5 with too few examples."""
+def _cue_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], cue: str) -> float:
     found = [(fitted.cue_probability(s, cue), cue in (s.labelled.cues or ())) for s in scored]
-    known = sorted(((p, shown) for p, shown in found if p is not None), reverse=True)
+    return _best_threshold([(p, shown) for p, shown in found if p is not None])
+
+
+def _theme_threshold(
+    fitted: Calibration, scored: Sequence[ScoredConversation], theme: str
+) -> float:
+    return _best_threshold(
+        [
+            (fitted.theme_probability(s, theme), theme in themes)
+            for s in scored
+            if s.labelled.emotional and (themes := s.labelled.themes)
+        ]
+    )
+
+
+def _best_threshold(found: Sequence[tuple[float, bool]]) -> float:
+    """Return the probability at which F1 is highest; 0.5 with too few examples.
+
+    Args:
+        found: Probability and truth of each conversation.
+    """
+    known = sorted(found, reverse=True)
     positives = sum(shown for _, shown in known)
     if positives < FEWEST_POSITIVES:
         return 0.5

@@ -84,6 +84,9 @@ def describe(
         "cue_thresholds": {
             name: round(value, 6) for name, value in calibration.cue_thresholds.items()
         },
+        "theme_thresholds": {
+            name: round(value, 6) for name, value in calibration.theme_thresholds.items()
+        },
         "measured": dict(measured),
         "recipe": recipe.text(),
         **({} if reference is None else {"reference": reference.to_dict()}),

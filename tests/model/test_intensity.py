@@ -1,0 +1,130 @@
+"""The expected charge: of messages, of conversations, and with models that do not give it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from affectlib.classifier import AffectClassifier
+from affectlib.conversation import Conversation, Message
+from affectlib.corpus.rows import Labelled
+from affectlib.model.artifacts import Artifact
+from affectlib.model.calibration import Recalibration, expected_charge, sigmoid
+from affectlib.model.decisions import conclude
+from affectlib.model.scoring import MessageScore
+from affectlib.predictions import ConversationPrediction, to_frame
+from affectlib.taxonomy import CHARGES, OUTPUTS
+from tests.conftest import ALONE, BIAS, CHAT, TASK, user
+
+probabilities = st.floats(0, 1)
+logits = st.floats(-12, 12)
+turns = st.lists(st.tuples(logits, logits, logits), min_size=1, max_size=6)
+lines = st.builds(Recalibration, st.floats(-4, 4), st.floats(0.2, 4))
+quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def predicted(artifact: Artifact, *charges: tuple[float, ...]) -> ConversationPrediction:
+    """What a chat is taken for whose user's messages have these logits of the charges."""
+    scores = {}
+    for index, values in enumerate(charges):
+        row = np.full(len(OUTPUTS), BIAS, np.float32)
+        row[[OUTPUTS.index(name) for name in CHARGES]] = values
+        scores[index] = MessageScore(row, 0)
+    chat = Conversation(tuple(Message("user", "word") for _ in charges))
+    return conclude(artifact, chat, scores, artifact.operating_points["balanced"])
+
+
+@given(probabilities, probabilities, probabilities)
+def test_it_lies_where_cumulative_probabilities_let_it(p1: float, p2: float, p3: float) -> None:
+    found = expected_charge(p1, p2, p3)
+    assert 2 * p2 - 1e-12 <= found <= 1 + 2 * p2 + 1e-12
+    if p1 >= p2 >= p3:
+        assert found == pytest.approx(p1 + p2 + p3)
+
+
+@given(probabilities, probabilities, probabilities, probabilities)
+def test_it_rises_with_the_probability(p1: float, low: float, high: float, p3: float) -> None:
+    low, high = sorted((low, high))
+    assert expected_charge(p1, low, p3) <= expected_charge(p1, high, p3)
+
+
+@quick
+@given(turns=turns, line=lines)
+def test_every_prediction_has_one_that_fits_its_probability(
+    tiny_artifact: Artifact, turns: list[tuple[float, float, float]], line: Recalibration
+) -> None:
+    # With a user's own calibration too: P1 >= P2 >= P3 bounds their sum by the second.
+    found = predicted(replace(tiny_artifact, recalibration=line), *turns)
+    for one in (found, *found.messages):
+        assert one.probability is not None
+        assert one.intensity is not None
+        assert 0 <= one.intensity <= 3
+        assert 2 * one.probability - 1e-9 <= one.intensity <= 1 + 2 * one.probability + 1e-9
+    if len(turns) == 1:
+        assert found.intensity == found.messages[0].intensity
+
+
+@quick
+@given(turns=turns, raised=st.floats(0, 8))
+def test_a_more_probable_chat_has_no_lower_one(
+    tiny_artifact: Artifact, turns: list[tuple[float, float, float]], raised: float
+) -> None:
+    more = [(one, two + raised, three) for one, two, three in turns]
+    low, high = predicted(tiny_artifact, *turns), predicted(tiny_artifact, *more)
+    assert high.probability >= low.probability
+    assert (high.intensity or 0) >= (low.intensity or 0) - 1e-9
+
+
+@quick
+@given(line=lines, charges=st.tuples(logits, logits, logits))
+def test_a_calibration_moves_all_three_alike(
+    tiny_artifact: Artifact, line: Recalibration, charges: tuple[float, float, float]
+) -> None:
+    ordered = sorted(charges, reverse=True)
+    found = predicted(replace(tiny_artifact, recalibration=line), tuple(ordered))
+    expected = sum(line.probability(sigmoid(float(np.float32(z)))) for z in ordered)
+    assert found.intensity == pytest.approx(expected)
+
+
+def test_it_is_low_for_a_task_and_high_for_a_chat_about_it(
+    tiny_classifier: AffectClassifier,
+) -> None:
+    calm, sad, alone = tiny_classifier.predict([TASK, "sad", ALONE])
+    assert calm.label == "task"
+    assert calm.intensity < 0.1
+    assert sad.label == "task"
+    assert 1 < sad.intensity < 1.5
+    assert alone.intensity > 2.5
+    assert alone.intensity == pytest.approx(sum(sigmoid(BIAS + z) for z in (7, 6, 4)))
+    assert tiny_classifier.predict([user(ALONE)]).intensity == alone.intensity
+    long = tiny_classifier.predict([user(ALONE), *[user(TASK)] * 19])
+    assert calm.intensity < long.intensity < alone.intensity
+
+
+def test_the_assistant_has_none(tiny_classifier: AffectClassifier) -> None:
+    found = tiny_classifier.predict(CHAT)
+    assert [one.intensity is None for one in found.messages] == [False, True, False, True]
+
+
+def test_a_model_without_charges_gives_none(older_classifier: AffectClassifier) -> None:
+    found: Any = older_classifier.predict([CHAT, [user(ALONE)]])
+    assert {one.intensity for chat in found for one in (chat, *chat.messages)} == {None}
+    assert to_frame(found)["intensity"].isna().all()
+    assert "intensity" not in found[0]._repr_html_()
+    chat = Conversation(tuple(Message(**message) for message in CHAT))
+    for level in ("conversation", "message"):
+        rows = Labelled(0, chat, found[0]).rows(level)
+        assert {row.get("intensity") for row in rows} == {None}
+
+
+def test_one_of_the_outputs_is_not_enough(tiny_artifact: Artifact) -> None:
+    artifact = replace(tiny_artifact, outputs=("emotional", "charge_3"))
+    chat = Conversation((Message("user", "word"),))
+    scores = {0: MessageScore(np.zeros(2, np.float32), 0)}
+    found = conclude(artifact, chat, scores, artifact.operating_points["balanced"])
+    assert found.intensity is None
