@@ -14,8 +14,9 @@ rows without a label are left out. Other frames (gold labels, surveys, participa
 messages, and only for them, also ``message``, ``gold`` (``emotional`` or ``task``, empty or
 ``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the row stands for,
 the inverse of the chance that it had to be drawn. Without ``weight`` all rows count the same, and a
-warning says so. Where several people answered a row, ``annotator`` tells them apart and what most
-of them say counts. Other columns are ignored.
+warning says so. A column ``themes`` may name the themes of charged rows, for `themes`. Where
+several people answered a row, ``annotator`` tells them apart and what most of them say counts.
+Other columns are ignored.
 
 **What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
 figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
@@ -28,6 +29,8 @@ seems.
 | function | takes | gives a row for each |
 |---|---|---|
 | `prevalence` | labels, gold, measured | group, method |
+| `themes` | labels, gold with `themes`, measured | theme, group, method |
+| `use_kinds` | labels | kind of use, group |
 | `calibration` | labels, gold | bin of probability |
 | `evaluate` | labels, gold | group, measure |
 | `calibrate` | labels, gold, model | operating point, measure that changed |
@@ -79,6 +82,7 @@ with requires_extra("analysis"):
     from affectlib.analysis.sheet import annotation_page
     from affectlib.analysis.simulate import Population, simulate
     from affectlib.analysis.surveys import INSTRUMENTS, Instrument, join_users, score_survey
+    from affectlib.analysis.themes import themes, use_kinds
     from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
     from affectlib.analysis.users import users
 
@@ -117,7 +121,9 @@ __all__ = [
     "sample",
     "score_survey",
     "simulate",
+    "themes",
     "trajectory",
+    "use_kinds",
     "users",
 ]
 

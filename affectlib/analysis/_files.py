@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -169,7 +170,15 @@ def _read_json_lines(file: Path) -> pl.LazyFrame:
             infer_schema_length=_INFERRED,
         )
     whole = (_as(known[name], rows[name].cast(pl.String), file, 1) for name in floats)
-    return rows.with_columns(whole).lazy()
+    return rows.with_columns(whole).select(_in_order(file, rows.columns)).lazy()
+
+
+def _in_order(file: Path, columns: Sequence[str]) -> list[str]:
+    """Return the columns in the order of the first line; polars mixes more than 32 of them."""
+    with file.open("rb") as stream:
+        first = next((line for line in stream if line.strip()), b"{}")
+    names = [name for name in json.loads(first) if name in columns]
+    return [*names, *sorted({*columns} - {*names})]
 
 
 def _read_csv(file: Path) -> pl.LazyFrame:

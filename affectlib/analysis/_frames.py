@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from affectlib._extras import requires_extra
 from affectlib._values import name_list, to_time
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
-from affectlib.taxonomy import CUES, EMOTIONAL, LABELS
+from affectlib.taxonomy import CUES, EMOTIONAL, LABELS, THEME_COLUMNS
 
 __all__ = ["AnalysisWarning", "TableError"]
 
@@ -32,7 +32,8 @@ _NUMBERS = (
     "truncated_tokens",
     *CUES,
 )
-_CUE_THRESHOLD = 0.5
+_SCORES = ("probability", "intensity", "adjusted", "rate", *CUES, *THEME_COLUMNS.values())
+_USUAL_THRESHOLD = 0.5
 _LARGEST = 1e100
 _MERGED = "conversations cannot be told apart"
 _REMEDY = (
@@ -205,7 +206,7 @@ def labels_table(frame: Any, name: str = "labels") -> Labels:
         *(as_text(column, schema[column]) for column in _TEXTS if column in schema),
         *(
             pl.col(column).fill_nan(None)
-            for column in (*CUES, "probability", "adjusted", "rate")
+            for column in _SCORES
             if column in schema and schema[column].is_float()
         ),
     )
@@ -389,29 +390,33 @@ def check_confidence(confidence: float) -> None:
         raise OptionError(problem)
 
 
-def cue_thresholds(
-    given: float | Mapping[str, float] | None, known: Mapping[str, float]
+def shown_from(
+    given: float | Mapping[str, float] | None,
+    known: Mapping[str, float],
+    kind: Literal["cue", "theme"] = "cue",
 ) -> dict[str, float]:
-    """Return the probability from which each cue counts as shown.
+    """Return the probability from which each cue, or each theme, counts as shown.
 
     Args:
-        given: One for all cues, or some by the cue's name; the others have 0.5.
+        given: One for all, or some by name; the others have 0.5.
         known: Those of the model, which count where none are given.
+        kind: Of what.
 
     Raises:
-        OptionError: A name is that of no cue, or a threshold is not between 0 and 1.
+        OptionError: A name is unknown, or a threshold is not between 0 and 1.
     """
+    names: Collection[str] = CUES if kind == "cue" else THEME_COLUMNS
     given = known if given is None else given
-    named = given if isinstance(given, Mapping) else dict.fromkeys(CUES, given)
+    named = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
     for name, threshold in named.items():
-        if name not in CUES:
-            raise OptionError(f"cue_threshold: no cue {name!r}; there are {', '.join(CUES)}")
+        if name not in names:
+            raise OptionError(f"{kind}_threshold: no {kind} {name!r}; there are {', '.join(names)}")
         if not 0 < threshold <= 1:
             place = f", {name}:" if isinstance(given, Mapping) else ""
             raise OptionError(
-                f"cue_threshold{place} must be more than 0 and at most 1, got {threshold}"
+                f"{kind}_threshold{place} must be more than 0 and at most 1, got {threshold}"
             )
-    return dict.fromkeys(CUES, _CUE_THRESHOLD) | dict(named)
+    return dict.fromkeys(names, _USUAL_THRESHOLD) | dict(named)
 
 
 def numbers(values: pl.Series) -> NDArray[np.float64]:

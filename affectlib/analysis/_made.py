@@ -16,7 +16,15 @@ from affectlib.model import artifacts
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
-__all__ = ["known_accuracy", "known_thresholds", "made_with", "model_name", "remember"]
+__all__ = [
+    "known_accuracy",
+    "known_accuracy_of_themes",
+    "known_theme_thresholds",
+    "known_thresholds",
+    "made_with",
+    "model_name",
+    "remember",
+]
 
 _KEY = b"affectlib"
 _FIELDS = ("model", "model_version", "fingerprint", "operating_point")
@@ -73,6 +81,27 @@ def known_thresholds(labels: Any) -> Mapping[str, float]:
     """Return from which probability the model that made labels takes each cue to be shown."""
     artifact = _artifact_of(made_with(labels))
     return {} if artifact is None else artifact.cue_thresholds
+
+
+def known_theme_thresholds(labels: Any) -> Mapping[str, float]:
+    """Return from which probability the model that made labels takes each theme to be shown."""
+    artifact = _artifact_of(made_with(labels))
+    return {} if artifact is None else artifact.theme_thresholds
+
+
+def known_accuracy_of_themes(labels: Any) -> Mapping[str, Accuracy]:
+    """Return what the model that made labels says of its themes of conversations, by name."""
+    made = made_with(labels)
+    artifact = _artifact_of(made)
+    measured = {} if artifact is None else artifact.description.get("measured", {})
+    counts = measured.get(made["operating_point"], {}).get("themes", {}) if measured else {}
+    return {name: Accuracy(**own) for name, own in counts.items() if _of_both(own)}
+
+
+def _of_both(counts: Mapping[str, float]) -> bool:
+    """Whether there are rows that have a theme, and others."""
+    have = counts["true_positives"] + counts["false_negatives"]
+    return have > 0 and counts["true_negatives"] + counts["false_positives"] > 0
 
 
 def _artifact_of(made: Mapping[str, Any]) -> Artifact | None:

@@ -19,15 +19,16 @@ from affectlib.analysis._frames import (
     refuse_alike,
     table,
 )
-from affectlib.taxonomy import EMOTIONAL, TASK
+from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
-__all__ = ["gold_rows"]
+__all__ = ["gold_rows", "gold_themes"]
 
 _ONE = ("1", "1.0")
 _EMOTIONAL = (EMOTIONAL, "yes", "oui", "true", *_ONE)
 _TASK = (TASK, "no", "non", "false", "0", "0.0")
 _OPEN = ("", "unsure", "?", "na")
 _HIGH = ("2", "2.0", "3", "3.0")
+_NO_THEME = "none"
 MODEL_PREFIX = "model:"
 """Begins the name of an annotator that is no person."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
@@ -154,9 +155,7 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
             f"{labels.name} are of conversations; give the labels of messages that the sample was "
             "drawn from, or a sheet of conversations"
         )
-    shared = {*labels.columns} & {*sheet.columns}
-    key = id_columns(shared)
-    key += ["message"] if labels.level == "message" else []
+    key = _join_key(labels, sheet)
     sheet.require([*key, "gold"])
     labels.require(key)
     schema = sheet.rows.collect_schema()
@@ -196,6 +195,75 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
             f"is {place}; give the labels that the sample was drawn from"
         )
     return joined
+
+
+def gold_themes(labels: Labels, frame: Any) -> pl.DataFrame:
+    """Join gold labels to the rows labelled emotional, with the themes that people named.
+
+    Args:
+        labels: As for `gold_rows`.
+        frame: The same. In ``themes``, the names are parted by commas, semicolons or spaces;
+            ``none`` says that a charged row has none of them. Where several people answered, the
+            themes that at least half of them named count.
+
+    Returns:
+        Those rows that `gold_rows` returns which are labelled emotional, with ``themes`` (a list of
+        names). What is a task by its gold label has none. Charged rows without an answer are left
+        out, and the others weigh as much as all of them.
+
+    Raises:
+        TableError: There is no column ``themes``, it has no answer for any charged row, or a name
+            in it is unknown; see `gold_rows`.
+
+    Warns:
+        AnalysisWarning: Charged rows have no answer; see `gold_rows`.
+    """
+    sheet = table(frame, "gold").require(["themes"])
+    found = gold_rows(labels, frame)
+    key = _join_key(labels, sheet)
+    text = pl.col("themes").cast(pl.String).str.to_lowercase()
+    named = (
+        sheet.rows.select(*key_columns(sheet, key), text.str.extract_all(r"[^\s,;]+"))
+        .filter(pl.col("themes").list.len() > 0)
+        .collect()
+    )
+    each = named.with_columns(answers=pl.len().over(key)).explode("themes")
+    if unknown := {*each["themes"]} - {*THEMES, _NO_THEME}:
+        raise TableError(
+            f"gold, themes: {len(unknown)} unknown names; use {', '.join(THEMES)}, or {_NO_THEME}"
+        )
+    by_row = (
+        each.group_by([*key, "themes"], maintain_order=True)
+        .agg(pl.len().alias("votes"), pl.col("answers").first())
+        .group_by(key, maintain_order=True)
+        .agg(pl.col("themes").filter(pl.col("votes") * 2 >= pl.col("answers")))
+    )
+    joined = found.drop("themes", strict=False).join(
+        by_row, on=key, how="left", nulls_equal=True, maintain_order="left"
+    )
+    called = joined.filter("charged")
+    task, open_ = called.filter(~pl.col("gold")), pl.col("themes").is_null()
+    charged = called.filter("gold")
+    answered = charged.filter(~open_)
+    if len(charged) and answered.is_empty():
+        raise TableError(f"{sheet.name}, themes: no row labelled {EMOTIONAL} has an answer yet")
+    if len(answered) < len(charged):
+        warnings.warn(
+            f"{sheet.name}, themes: {len(charged) - len(answered):,} of {len(charged):,} charged "
+            "rows have no answer, and are taken to be like the others",
+            AnalysisWarning,
+            stacklevel=4,
+        )
+        more = charged["weight"].to_numpy().sum() / answered["weight"].to_numpy().sum()
+        answered = answered.with_columns(weight=pl.col("weight") * more)
+    none = pl.lit([], dtype=pl.List(pl.String))
+    return pl.concat([answered, task.with_columns(themes=none)])
+
+
+def _join_key(labels: Labels, sheet: Table) -> list[str]:
+    """Return the columns by which a sheet's rows are those of labels."""
+    key = id_columns({*labels.columns} & {*sheet.columns})
+    return [*key, "message"] if labels.level == "message" else key
 
 
 def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

@@ -40,7 +40,7 @@ from affectlib.errors import OptionError
 __all__ = ["prevalence"]
 
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
-_COARSER = ("_week", "_month")
+COARSER = ("_week", "_month")
 _WIDE = 0.75
 _WANTED = 0.5
 _LEAST_USE = 0.1
@@ -125,8 +125,7 @@ def prevalence(
         ['naive', 'gold', 'ppi']
     """
     check_confidence(confidence)
-    if target not in ("corpus", "population"):
-        raise OptionError(f"unknown target {target!r}; use corpus or population")
+    check_target(target)
     source = labels_table(labels).labelled()
     if measured is None:
         measured = known_accuracy(labels, source.level)
@@ -135,16 +134,54 @@ def prevalence(
     if gold is not None:
         source = _in_memory(source, names)
     sample = None if gold is None else gold_rows(source, gold)
+    found = shares(source, sample, measured, names, target, confidence, min_users)
+    if gold is None and measured is not None:
+        _warn_of_shift(measured)
+    last = found.row(-1, named=True)
+    if sample is not None and not names and not last["suppressed"]:
+        _warn_of_little(last, sample)
+    return source.restore(found)
+
+
+def check_target(target: str) -> None:
+    """Refuse what a share cannot be of.
+
+    Raises:
+        OptionError: It is neither the corpus nor the population.
+    """
+    if target not in ("corpus", "population"):
+        raise OptionError(f"unknown target {target!r}; use corpus or population")
+
+
+def shares(
+    source: Labels,
+    sample: pl.DataFrame | None,
+    measured: Accuracy | None,
+    names: Sequence[str],
+    target: Target,
+    confidence: float,
+    min_users: int,
+) -> pl.DataFrame:
+    """Return the share of rows that are flagged, by every method that is possible.
+
+    Args:
+        source: Rows with ``_user``, the flag ``charged`` and ``_prediction``.
+        sample: Those of them whose truth is known, with ``gold`` and ``weight``; None if none is.
+        measured: What the flag was found to do elsewhere, None if it is not known.
+        names: Columns to group by.
+        target: As for `prevalence`.
+        confidence: The same.
+        min_users: The same.
+
+    Returns:
+        What `prevalence` returns.
+    """
     clusters = _by_user(source, names)
     evidence = _evidence(clusters, sample, measured)
     hidden = _Hidden.of(source, clusters, sample, names, min_users)
     rows = _rows(clusters, evidence, names, target, confidence, hidden)
-    if gold is None and measured is not None:
-        _warn_of_shift(measured)
-    if sample is not None and not names and not rows[-1]["suppressed"]:
-        _warn_of_little(rows[-1], sample, evidence.units)
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
-    return source.restore(pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None))
+    return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +193,12 @@ class Evidence:
         known: Whether anything is known from elsewhere.
         measured: What is known from elsewhere, None if it is of no use.
         updated: What the gold labels say, None if there are none.
-        units: How many units have a label.
     """
 
     sample: pl.DataFrame | None
     known: bool
     measured: Errors | None
     updated: Errors | None
-    units: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +225,7 @@ class _Hidden:
         min_users: int,
     ) -> _Hidden:
         """Find out from labels, their users in each group, and gold labels."""
-        by_period = {*_COARSER} & {*source.columns}
+        by_period = {*COARSER} & {*source.columns}
         small = hidden_among(source.rows if by_period else clusters.lazy(), names, min_users)
         if sample is None:
             return cls(small, {}, False)
@@ -206,7 +241,7 @@ def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Ma
         names: The columns to group by.
         min_users: The fewest users that a figure may be of.
     """
-    coarser = [name for name in _COARSER if name in rows.collect_schema().names()]
+    coarser = [name for name in COARSER if name in rows.collect_schema().names()]
     periods = [] if not coarser else ["day" if len(coarser) > 1 else "week", *coarser]
     users = rows.select(*names, *coarser, "_user").unique(maintain_order=True)
     return hidden_groups(users.collect(engine="streaming"), names, min_users, periods)
@@ -219,7 +254,7 @@ def _evidence(
     given = measured is not None
     units = int(clusters["units"].sum())
     if sample is None:
-        return Evidence(None, given, known, None, units)
+        return Evidence(None, given, known, None)
     called = float(clusters["called"].sum())
     among = float(clusters["predicted_called"].sum())
     means = (
@@ -239,7 +274,7 @@ def _evidence(
         ),
     )
     updated = Errors.updated(units_of, Apparent(called / units, units), means, measured)
-    return Evidence(sample, given, known, updated, units)
+    return Evidence(sample, given, known, updated)
 
 
 def label_errors(labels: Any, gold: Any, measured: Accuracy | None) -> Errors | None:
@@ -344,13 +379,13 @@ def _warn_of_shift(measured: Accuracy) -> None:
     )
 
 
-def _warn_of_little(row: dict[str, Any], sample: pl.DataFrame, units: int) -> None:
+def _warn_of_little(row: dict[str, Any], sample: pl.DataFrame) -> None:
     """Say how many more rows to label where the interval is wide beside the estimate."""
     reach = (row["high"] - row["low"]) / 2
     if reach <= _WIDE * row["estimate"]:
         return
     needed = len(sample) * (reach / max(_WANTED * row["estimate"], 1e-9)) ** 2
-    more = min(int(np.ceil((needed - len(sample)) / 50)) * 50, units - len(sample))
+    more = min(int(np.ceil((needed - len(sample)) / 50)) * 50, row["units"] - len(sample))
     warnings.warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "
         f"the share between {row['low']:.2%} and {row['high']:.2%}; label about {more:,} rows "
@@ -397,7 +432,7 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
         length = [*PERIODS].index(name)
         rows = rows.with_columns(
             pl.col(labels.time).dt.truncate(PERIODS[period]).alias(column)
-            for period, column in zip([*PERIODS][length:], [name, *_COARSER[length:]], strict=True)
+            for period, column in zip([*PERIODS][length:], [name, *COARSER[length:]], strict=True)
         )
     return labels.having(rows)
 
@@ -412,7 +447,7 @@ def with_prediction(labels: Labels) -> Labels:
 
 def _in_memory(labels: Labels, names: Sequence[str]) -> Labels:
     """Read once what is used with gold labels; a lazy frame may give other places to its rows."""
-    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *_COARSER, *names)
+    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *COARSER, *names)
     columns = [name for name in labels.columns if name in wanted]
     return labels.having(labels.rows.select(columns).collect().lazy())
 

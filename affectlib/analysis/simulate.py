@@ -9,6 +9,8 @@ How it is made, from the top down:
   voice_effect * voice + growth * (week - middle) (+ more growth for some)``; ``base`` is set so
   that `prevalence` of the conversations are charged on average.
 - A charged conversation has charged turns, more of them towards its end; another has none.
+- A charged conversation has a theme, and sometimes a second one; so have its charged turns. The
+  classifier finds a theme with `_THEME_GIVEN_TRUTH`, and takes some others for one.
 - The classifier errs on messages and conversations as a binormal model says (scores of charged
   and other ones are normal with equal variance), so that it has the `sensitivity` and
   `specificity` given, and probabilities that are calibrated.
@@ -32,7 +34,7 @@ from scipy.stats import norm
 from affectlib.analysis._frames import decile
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import adjusted
-from affectlib.taxonomy import CUES, EMOTIONAL, TASK
+from affectlib.taxonomy import CUES, EMOTIONAL, TASK, THEME_COLUMNS, THEMES
 
 __all__ = ["Population", "simulate"]
 
@@ -42,6 +44,9 @@ _SPREAD = 1.0
 _GROWERS = 0.1
 _CUE_GIVEN_CHARGE = (0.5, 0.02)
 _EMPATHY_GIVEN_CHARGE = (0.7, 0.05)
+_THEME_GIVEN_TRUTH = (0.8, 0.03)
+_SECOND_THEME = 0.3
+_COMMONEST_THEME = 0.25
 
 _Floats = NDArray[np.float64]
 _Flags = NDArray[np.bool_]
@@ -55,7 +60,7 @@ class Population:
         messages: Labels of messages, the columns of ``output_schema("message")``.
         conversations: Labels of conversations, the columns of ``output_schema()``.
         gold_messages: The truth, every row in it: ``record, conversation_id, message, weight``
-            (1), ``gold``.
+            (1), ``gold``, ``themes`` (those of charged rows, with commas between).
         gold_conversations: The same of conversations, without ``message``.
         participants: One row a user: ``user_id, modality, gender, age, loneliness_start,
             loneliness_end, dependence, growing``.
@@ -124,15 +129,9 @@ def simulate(
     turns = _turns(chance, chats)
     labels = _classify(chance, turns.charged, sensitivity, specificity)
     of_chats = _classify(chance, chats.charged, sensitivity, specificity)
-    sent = (
-        chats.week[turns.conversation] * _WEEK
-        + turns.turn * 60
-        + chance.random(len(turns.turn)) * 30
-    )
-    names = _Names(
-        pl.Series([f"u{index:05}" for index in range(users)]),
-        pl.Series([f"c{index:06}" for index in range(len(chats.owner))]),
-    )
+    later = turns.turn * 60 + chance.random(len(turns.turn)) * 30
+    sent = chats.week[turns.conversation] * _WEEK + later
+    names = _Names.of(users, len(chats.owner))
     messages = _messages(chance, names, chats, turns, sent, labels)
     conversations = _conversations(chance, names, chats, turns, labels[0], of_chats)
     conversations = conversations.join(
@@ -141,19 +140,26 @@ def simulate(
         how="left",
         maintain_order="left",
     )
+    # By a chance of their own, so that all else is what it would be without themes.
+    for_themes = np.random.default_rng([seed, 1])
+    about = _themes(for_themes, chats.charged)
+    about_turns = about[turns.conversation] & turns.charged[:, None]
     user = chats.owner[turns.conversation]
     size = np.bincount(user, minlength=users)
     truth["prevalence"] = float(chats.charged.mean())
     truth["message_prevalence"] = float(turns.charged.mean())
     return Population(
-        messages=messages,
-        conversations=conversations,
+        messages=_with_themes_of_users(for_themes, messages, about_turns),
+        conversations=_with_themes(for_themes, conversations, about),
         gold_messages=_gold(
             messages.filter(pl.col("role") == "user"),
             ["record", "conversation_id", "message"],
             turns.charged,
+            about_turns,
         ),
-        gold_conversations=_gold(conversations, ["record", "conversation_id"], chats.charged),
+        gold_conversations=_gold(
+            conversations, ["record", "conversation_id"], chats.charged, about
+        ),
         participants=_participants(
             chance,
             names.users,
@@ -271,6 +277,7 @@ def _conversations(
             "error": pl.Series([None] * count, dtype=pl.String),
             "label": np.where(called, EMOTIONAL, TASK),
             "probability": probability,
+            "intensity": _intensity(probability),
             **_aggregations(_count(turns.conversation, found, count), chats.turns),
             "user_messages": chats.turns,
             "assistant_messages": chats.turns,
@@ -279,16 +286,49 @@ def _conversations(
     )
 
 
-def _gold(rows: pl.DataFrame, keys: list[str], charged: _Flags) -> pl.DataFrame:
+def _gold(rows: pl.DataFrame, keys: list[str], charged: _Flags, about: _Flags) -> pl.DataFrame:
     """Return the truth of every row."""
     answers = pl.Series(np.where(charged, EMOTIONAL, TASK))
-    return rows.select(*keys, weight=pl.lit(1.0), gold=answers)
+    names = pl.DataFrame(dict(zip(THEMES, about.T, strict=True)))
+    named = pl.concat_str(
+        [pl.when(name).then(pl.lit(name)) for name in THEMES], separator=",", ignore_nulls=True
+    )
+    return rows.select(
+        *keys, weight=pl.lit(1.0), gold=answers, themes=names.select(named).to_series()
+    )
+
+
+def _themes(chance: np.random.Generator, charged: _Flags) -> _Flags:
+    """Draw which themes each conversation has, shape ``[conversations, themes]``."""
+    common = (1 - _COMMONEST_THEME) ** np.arange(len(THEMES))
+    drawn = chance.choice(len(THEMES), (len(charged), 2), p=common / common.sum())
+    about = np.zeros((len(charged), len(THEMES)), bool)
+    about[np.arange(len(charged)), drawn[:, 0]] = charged
+    second = charged & (chance.random(len(charged)) < _SECOND_THEME)
+    about[np.flatnonzero(second), drawn[second, 1]] = True
+    return about
+
+
+def _with_themes(chance: np.random.Generator, rows: pl.DataFrame, about: _Flags) -> pl.DataFrame:
+    """Add the columns of themes."""
+    columns = zip(THEME_COLUMNS.values(), about.T, strict=True)
+    return rows.with_columns(
+        pl.Series(column, _cue(chance, own, *_THEME_GIVEN_TRUTH)) for column, own in columns
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Names:
     users: pl.Series
     conversations: pl.Series
+
+    @classmethod
+    def of(cls, users: int, conversations: int) -> _Names:
+        """Make ids of so many."""
+        return cls(
+            pl.Series([f"u{index:05}" for index in range(users)]),
+            pl.Series([f"c{index:06}" for index in range(conversations)]),
+        )
 
 
 def _count(places: NDArray[np.int64], flags: _Flags, length: int) -> NDArray[np.int64]:
@@ -306,6 +346,20 @@ def _classify(
     threshold = -(distance**2) / 2 + distance * norm.ppf(specificity)
     prior = np.clip(charged.mean(), 1e-6, 1 - 1e-6)
     return score >= threshold, expit(score + np.log(prior / (1 - prior)))
+
+
+def _with_themes_of_users(
+    chance: np.random.Generator, messages: pl.DataFrame, about: _Flags
+) -> pl.DataFrame:
+    """Add the columns of themes to messages; those of the assistant have none."""
+    of_user = pl.col("role") == "user"
+    parts = [_with_themes(chance, messages.filter(of_user), about), messages.filter(~of_user)]
+    return pl.concat(parts, how="diagonal").sort("record", "message")
+
+
+def _intensity(probability: _Floats) -> _Floats:
+    """Return expected charges that go with probabilities of being charged."""
+    return np.asarray(probability**0.5 + probability + probability**2)
 
 
 def _aggregations(
@@ -349,6 +403,7 @@ def _messages(
             "timestamp": _moments(sent),
             "label": np.where(found, EMOTIONAL, TASK),
             "probability": probability,
+            "intensity": _intensity(probability),
             "truncated_tokens": np.zeros(len(turn), np.int64),
             **{name: values for name, values in cues.items() if CUES[name].unit == "user"},
         }
@@ -365,7 +420,8 @@ def _messages(
         }
     )
     names_in_order = ["conversation_id", "record", "user_id", "message", "role", "timestamp"]
-    names_in_order += ["status", "error", "label", "probability", "truncated_tokens", *CUES]
+    names_in_order += ["status", "error", "label", "probability", "intensity"]
+    names_in_order += ["truncated_tokens", *CUES]
     return (
         pl.concat([user, assistant], how="diagonal")
         .with_columns(error=pl.lit(None, pl.String))

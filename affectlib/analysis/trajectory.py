@@ -13,8 +13,8 @@ from affectlib.analysis._frames import (
     Labels,
     TableError,
     check_confidence,
-    cue_thresholds,
     labels_table,
+    shown_from,
     user_keys,
 )
 from affectlib.analysis._intervals import NONE, Estimate, clustered_mean, kish, wilson_share
@@ -68,7 +68,7 @@ def trajectory(
         >>> found["part"].unique(maintain_order=True).to_list()
         ['start', 'middle', 'end']
     """
-    thresholds = cue_thresholds(cue_threshold, known_thresholds(labels))
+    thresholds = shown_from(cue_threshold, known_thresholds(labels))
     source, keys = _messages(labels, confidence)
     # One number for the keys, as ids of 10 million messages would take gigabytes.
     of_role = pl.struct(*keys, "role").hash()
@@ -194,7 +194,7 @@ def cue_pairs(
     Warns:
         AnalysisWarning: Rows lack user ids.
     """
-    thresholds = cue_thresholds(cue_threshold, known_thresholds(labels))
+    thresholds = shown_from(cue_threshold, known_thresholds(labels))
     check_confidence(confidence)
     source = user_keys(labels_table(labels))
     names = [name for name in CUES if name in source.columns]

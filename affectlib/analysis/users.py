@@ -13,9 +13,9 @@ from affectlib.analysis._frames import (
     AnalysisWarning,
     Labels,
     TableError,
-    cue_thresholds,
     decile,
     labels_table,
+    shown_from,
 )
 from affectlib.analysis._made import known_thresholds
 from affectlib.analysis._trends import user_trends
@@ -98,7 +98,7 @@ def users(
         (100, 10)
     """
     _check_options(usage, time_zone, false_discovery_rate)
-    thresholds = cue_thresholds(cue_threshold, known_thresholds(labels))
+    thresholds = shown_from(cue_threshold, known_thresholds(labels))
     source = labels_table(labels)
     rows = _of_known_users(source)
     if source.level == "message":

@@ -119,7 +119,7 @@ def _report(arguments: argparse.Namespace) -> int:
     if not known_thresholds(labels) and {*CUES} & {*labels.collect_schema().names()}:
         say(
             f"note: {arguments.labels}: it names no bundled model that made the labels, so every "
-            "cue counts as shown from 0.5; Parquet as affectlib label wrote it does",
+            "cue and theme counts as shown from 0.5; Parquet as affectlib label wrote it does",
             sys.stderr,
         )
     for path in targets.values():

@@ -19,6 +19,7 @@ from affectlib.analysis import (
     TableError,
     concentration,
     prevalence,
+    themes,
     users,
 )
 from affectlib.analysis._pages import write_page
@@ -29,13 +30,14 @@ from affectlib.analysis.simulate import Population, simulate
 from affectlib.errors import OptionError
 from affectlib.formats import read_conversations
 from affectlib.model.artifacts import load_artifact
+from affectlib.taxonomy import THEME_COLUMNS, THEMES, USE_KINDS
 from tests.chromium import Page, chromium, needs_chromium
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 
 HOSTILE = "</blockquote><script>document.title = 'broken'</script><img src=https://example.com/x>"
 SHOWN = ("question", "short", "overall", "time", "group-0", "users", "deciles", "outcome-0")
-SHOWN += ("within", "cues", "quality", "data", "methods", "limits")
+SHOWN += ("themes", "within", "cues", "quality", "data", "methods", "limits")
 
 
 @cache
@@ -202,6 +204,42 @@ def test_each_cue_counts_from_its_threshold():
     assert found["Seeks support"] == ["0.0%", "user", "0.50"]
     with pytest.raises(OptionError, match="cue_threshold: no cue 'sadness'"):
         report_page(labels, cue_threshold={"sadness": 0.06})
+
+
+def test_themes_are_those_of_the_analysis():
+    words, page = Words("en"), full()
+    found = themes(population().conversations, gold()).to_dicts()
+    shown = cells(page, "themes")
+    for row in found:
+        if row["method"] == "ppi" and not row["suppressed"]:
+            title = THEMES[row["theme"]].title
+            assert shown[title][:2] == [words.share(row), words.interval(row)]
+    assert {"text", "voice"} <= {*shown}
+    assert "Coaching" in shown
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_labels_without_themes_make_no_section_of_them(lang):
+    unknown = population().conversations.with_columns(
+        pl.lit(None, pl.Float64).alias(column) for column in THEME_COLUMNS.values()
+    )
+    for labels in (unknown, unknown.drop(*THEME_COLUMNS.values())):
+        page = report_page(labels, gold=gold(), lang=lang)
+        assert "themes" not in sections(page)
+        assert Words(lang)("missing.themes").split(":")[0].strip() in text_of(page)
+    assert Words(lang)("missing.themes")[:30] not in text_of(full(lang))
+
+
+def test_themes_that_nothing_corrects_are_called_labelled():
+    page = report_page(population().conversations, gold=gold().drop("themes"))
+    assert "labelled with each theme, the program’s errors included" in text_of(page)
+    figures = json.loads(page.split('id="figures">')[1].split("</script>")[0])
+    of_themes = [row for row in figures["figures"] if row["section"] == "themes"]
+    assert {row["method"] for row in of_themes} == {"labelled"}
+    assert "themes" not in {row["section"] for row in figures["summary"]}
+    measures = {row["measure"] for row in of_themes}
+    assert {f"share about {name}" for name in THEMES} <= measures
+    assert {f"share of use: {kind}" for kind in USE_KINDS} <= measures
 
 
 def test_what_rests_on_no_column_of_participants_is_of_all_users():

@@ -63,6 +63,7 @@ def test_statements_agree_with_the_data_block_and_with_the_tables(lang: str) -> 
         "time",
         "deciles",
         "outcome-0",
+        "themes",
     }
     for found in data["summary"]:
         assert page.count(found["text"].replace("\u202f", " ").replace("\u00a0", " ")) >= 1
@@ -91,7 +92,7 @@ NUMBER = re.compile(r"[−-]?\d[\d\u202f,.]*\d|\d")
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_every_number_of_a_statement_is_one_of_its_figures(lang: str) -> None:
     words, data = Words(lang), block(corrected(lang))
-    assert len(data["summary"]) == 4
+    assert len(data["summary"]) == 5
     for found in data["summary"]:
         known = {"95", "10"} if found["section"] != "time" else {"95"}
         for figure in found["figures"]:

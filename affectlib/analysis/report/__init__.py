@@ -20,17 +20,23 @@ from affectlib.analysis._frames import (
     Labels,
     TableError,
     as_text,
-    cue_thresholds,
     group_columns,
     labels_table,
     require_numbers,
+    shown_from,
     table,
 )
-from affectlib.analysis._made import known_accuracy, known_thresholds, model_name
+from affectlib.analysis._made import (
+    known_accuracy,
+    known_accuracy_of_themes,
+    known_theme_thresholds,
+    known_thresholds,
+    model_name,
+)
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.prevalence import PERIODS, label_errors
-from affectlib.analysis.report import _people, _quality, _share, _talk
+from affectlib.analysis.report import _people, _quality, _share, _talk, _themes
 from affectlib.analysis.report._document import Report
 from affectlib.analysis.report._study import Grid, Known, Row, Study
 from affectlib.analysis.report._words import Words
@@ -120,9 +126,15 @@ def report(
         source,
         messages,
         survey,
-        Known(gold, measured, known_accuracy(labels, "message")),
+        Known(
+            gold,
+            measured,
+            known_accuracy(labels, "message"),
+            known_accuracy_of_themes(labels) if source.level == "conversation" else {},
+        ),
         min_users,
-        cue_thresholds(cue_threshold, known_thresholds(labels)),
+        shown_from(cue_threshold, known_thresholds(labels)),
+        shown_from(None, known_theme_thresholds(labels), "theme"),
         words,
     )
     overall, best = _share.overall(study)
@@ -134,6 +146,7 @@ def report(
         _people.by_usage(study),
         _people.changing(study),
         *_people.associated(study),
+        _themes.about(study),
         _talk.within(study),
         _talk.cues(study),
         _quality.quality(study),
@@ -181,6 +194,7 @@ def _study(
     known: Known,
     min_users: int,
     thresholds: Mapping[str, float],
+    theme_thresholds: Mapping[str, float],
     words: Words,
 ) -> Study:
     """Check and join the frames."""
@@ -216,6 +230,8 @@ def _study(
         controls=survey.controls,
         min_users=min_users,
         thresholds=thresholds,
+        theme_thresholds=theme_thresholds,
+        measured_themes=known.measured_themes,
         words=words,
     )
 
@@ -361,7 +377,7 @@ def _data(labels: Any, study: Study, best: Row) -> Grid:
 
 def _missing(study: Study, there: set[str]) -> list[str]:
     """Say which parts the report lacks, and why."""
-    names = ["time", "within", "quality"]
+    names = ["time", "themes", "within", "quality"]
     if study.people is None:
         names.append("people")
     return [study.words(f"missing.{name}") for name in names if name not in there]

@@ -196,6 +196,31 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "thresholds are not known for these labels. Where they are, as for Parquet files of "
         "affectlib label, the shares of cues are different.",
         "cues.grid": "Share of {units} that show each cue",
+        "themes.title": "What is it about?",
+        "themes.text": "The share of {units} labelled charged that are about each theme. One can "
+        "have several themes, or none. What is labelled charged by mistake has none.",
+        "themes.caption": "Share of {units} labelled charged that are about each theme, with 95% "
+        "intervals.",
+        "themes.caption_labelled": "Share of {units} labelled charged that are labelled with each "
+        "theme, the program’s errors included, with 95% intervals.",
+        "themes.grid": "Themes of {units} labelled charged",
+        "themes.by": "The commonest themes by “{column}”",
+        "themes.over_time": "The commonest themes by {period}",
+        "themes.kinds": "Kinds of use of {units} labelled charged, the program’s errors included",
+        "themes.kinds_text": "Each of the {units} labelled charged is also of one kind of use. The "
+        "kinds are those of Anthropic’s report of 2025 on affective use of Claude; they follow "
+        "from cues and themes by rules, which nothing was trained on.",
+        "themes.alike": "All themes count from the same probability here, because the model’s own "
+        "thresholds are not known for these labels. Where they are, as for Parquet files of "
+        "affectlib label, the shares of themes are different.",
+        "themes.finding": "The commonest theme of {units} labelled charged is “{theme}”: {share} "
+        "(95% interval {interval}; method: {method}).",
+        "use_kind.interpersonal_advice": "Interpersonal advice",
+        "use_kind.coaching": "Coaching",
+        "use_kind.counselling": "Counselling and psychotherapy",
+        "use_kind.companionship": "Companionship",
+        "use_kind.romantic_roleplay": "Romantic or sexual role-play",
+        "use_kind.other": "Other charged use",
         "role.user": "user",
         "role.assistant": "assistant",
         "quality.title": "How good are the labels?",
@@ -232,6 +257,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.title": "What this report cannot say",
         "missing.time": "Whether charged use is growing: there are no times, or they span less "
         "than two days.",
+        "missing.themes": "What charged use is about: the labels have no themes (the model that "
+        "made them may know none), or nothing is labelled charged.",
         "missing.within": "What happens within conversations: that needs labels of messages "
         "(affectlib label --level message), and chats with at least three messages of one role.",
         "missing.quality": "How good the labels are on these transcripts: that needs a sample "
@@ -273,6 +300,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "note.left_out": "A plot is left out because too few of its points can be shown.",
         "axis.share": "Share of {units} that are charged",
         "axis.labelled": "Labelled charged",
+        "axis.themes": "Share of {units} labelled charged",
         "axis.messages": "Share of messages",
         "axis.of_users": "Users, the least charged first",
         "axis.of_charge": "Their share of all charged turns",
@@ -304,6 +332,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "head.coefficient": "Coefficient",
         "head.standardized": "Standardised",
         "head.cue": "Cue",
+        "head.theme": "Theme",
+        "head.use_kind": "Kind of use",
         "head.whose": "Shown by",
         "head.from": "From probability",
         "head.fact": "What",

@@ -226,6 +226,47 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cue.in_crisis": "En crise",
         "cue.shows_empathy": "Montre de l’empathie",
         "cue.claims_affection": "Déclare de l’affection",
+        "themes.title": "De quoi s’agit-il ?",
+        "themes.text": "Parmi les {units} avec étiquette de charge, la part qui porte sur chaque "
+        "thème. Il peut y en avoir plusieurs, ou aucun. Une étiquette de charge mise par erreur ne "
+        "va avec aucun thème.",
+        "themes.caption": "Part de chaque thème parmi les {units} avec étiquette de charge, avec "
+        "intervalle à 95 %.",
+        "themes.caption_labelled": "Part de chaque thème étiqueté parmi les {units} avec étiquette "
+        "de charge, erreurs du programme comprises, avec intervalle à 95 %.",
+        "themes.grid": "Thèmes des {units} avec étiquette de charge",
+        "themes.by": "Les thèmes les plus fréquents selon « {column} »",
+        "themes.over_time": "Les thèmes les plus fréquents par {period}",
+        "themes.kinds": "Types d’usage des {units} avec étiquette de charge, erreurs du programme "
+        "comprises",
+        "themes.kinds_text": "À chaque étiquette de charge correspond aussi un seul type d’usage. "
+        "Ce sont les types du rapport d’Anthropic de 2025 sur l’usage affectif de Claude ; ils "
+        "découlent des indices et des thèmes par des règles, sans apprentissage.",
+        "themes.alike": "Ici, tous les thèmes comptent à partir de la même probabilité, car les "
+        "seuils propres au modèle ne sont pas connus pour ces étiquettes. Là où ils le sont, comme "
+        "pour les fichiers Parquet d’affectlib label, les parts des thèmes sont différentes.",
+        "themes.finding": "Le thème le plus fréquent des {units} avec étiquette de charge est "
+        "« {theme} » : {share} (intervalle à 95 % : {interval} ; méthode : {method}).",
+        "theme.love": "Couple et amour",
+        "theme.family": "Famille",
+        "theme.other_people": "Amis et autres personnes",
+        "theme.loneliness": "Solitude et compagnie",
+        "theme.bond_with_assistant": "Lien avec l’assistant",
+        "theme.romance_with_assistant": "Romance ou intimité avec l’assistant",
+        "theme.work_and_study": "Travail et études",
+        "theme.money": "Argent",
+        "theme.health": "Corps et santé",
+        "theme.mind_and_crisis": "Psychisme et crise",
+        "theme.grief": "Deuil et perte",
+        "theme.self_worth": "Estime de soi et identité",
+        "theme.meaning_and_world": "Foi, sens et monde",
+        "theme.joy_and_pride": "Joie et fierté",
+        "use_kind.interpersonal_advice": "Conseil relationnel",
+        "use_kind.coaching": "Coaching",
+        "use_kind.counselling": "Soutien psychologique et psychothérapie",
+        "use_kind.companionship": "Compagnie",
+        "use_kind.romantic_roleplay": "Jeu de rôle romantique ou sexuel",
+        "use_kind.other": "Autre usage chargé",
         "role.user": "utilisateur",
         "role.assistant": "assistant",
         "quality.title": "Que valent les étiquettes ?",
@@ -264,6 +305,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.title": "Ce que ce rapport ne peut pas dire",
         "missing.time": "Si l’usage affectif augmente : il n’y a pas de dates, ou elles couvrent "
         "moins de deux jours.",
+        "missing.themes": "De quoi parle l’usage affectif : les étiquettes n’ont pas de thèmes (le "
+        "modèle qui les a posées n’en connaît peut-être pas), ou aucune n’indique de charge.",
         "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
         "messages (affectlib label --level message), de conversations d’au moins trois messages "
         "d’un même rôle.",
@@ -310,6 +353,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "note.left_out": "Un graphique est omis, car trop peu de ses points peuvent être montrés.",
         "axis.share": "Part des {units} avec charge",
         "axis.labelled": "Étiquette de charge",
+        "axis.themes": "Part des {units} avec étiquette de charge",
         "axis.messages": "Part des messages",
         "axis.of_users": "Utilisateurs, les moins chargés d’abord",
         "axis.of_charge": "Leur part des tours chargés",
@@ -341,6 +385,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "head.coefficient": "Coefficient",
         "head.standardized": "Standardisé",
         "head.cue": "Indice",
+        "head.theme": "Thème",
+        "head.use_kind": "Type d’usage",
         "head.whose": "De qui",
         "head.from": "À partir de",
         "head.fact": "Élément",

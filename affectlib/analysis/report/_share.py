@@ -130,7 +130,7 @@ def overall(study: Study) -> tuple[Section, Row]:
 def over_time(study: Study) -> Section | None:
     """Show the share by day, week or month, and a line through all of them; None without times."""
     words = study.words
-    period = _period(study)
+    period = period_of(study)
     if period is None:
         return None
     found = [row for row in best_by(study, study.labels, period) if row[period] is not None]
@@ -146,8 +146,8 @@ def over_time(study: Study) -> Section | None:
     )
     grid = Grid(
         words("time.grid"),
-        [words(f"head.{period}"), *_share_head(study)],
-        [(tick, *_share_cells(row, study)) for tick, row in zip(ticks, found, strict=True)],
+        [words(f"head.{period}"), *share_head(study)],
+        [(tick, *share_cells(row, study)) for tick, row in zip(ticks, found, strict=True)],
         folded=True,
     )
     numbers = [Number.of(row, "share", row[period].date().isoformat()) for row in found]
@@ -170,7 +170,7 @@ def over_time(study: Study) -> Section | None:
     )
 
 
-def _period(study: Study) -> str | None:
+def period_of(study: Study) -> str | None:
     """Choose days, weeks or months, so that each has enough users; None if there are no times."""
     if study.time not in study.labels.collect_schema().names():
         return None
@@ -235,9 +235,9 @@ def by_groups(study: Study) -> Iterator[Section]:
         grids = [
             Grid(
                 words("groups.grid_labelled" if labelled else "groups.grid"),
-                [column, *_share_head(study)],
+                [column, *share_head(study)],
                 [
-                    (label, *_share_cells(row, study))
+                    (label, *share_cells(row, study))
                     for label, row in zip(labels, found, strict=True)
                 ],
             )
@@ -325,12 +325,14 @@ def difference_of(errors: Errors, row: Row) -> dict[str, Any]:
     return {**row, **asdict(errors.difference(row["estimate"], error, _CONFIDENCE))}
 
 
-def _share_head(study: Study) -> list[str]:
+def share_head(study: Study) -> list[str]:
+    """Return what stands above `share_cells`."""
     names = ("head.share", "head.interval", f"head.{study.level}", "head.users")
     return [study.words(name) for name in names]
 
 
-def _share_cells(row: Row, study: Study) -> tuple[str, ...]:
+def share_cells(row: Row, study: Study) -> tuple[str, ...]:
+    """Write a share, its interval, and the counts behind it."""
     words = study.words
     counts = (row["units"], row["users"])
     if row["suppressed"]:

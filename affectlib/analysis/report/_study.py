@@ -29,11 +29,13 @@ class Known:
         gold: Labels that people gave, None if there are none.
         measured: What the classifier did elsewhere, None if it is not known.
         measured_messages: The same on messages.
+        measured_themes: How well each theme was found elsewhere in what is labelled emotional.
     """
 
     gold: Any
     measured: Accuracy | None
     measured_messages: Accuracy | None
+    measured_themes: Mapping[str, Accuracy]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Study:
         controls: Columns of the users to hold constant.
         min_users: Figures of fewer users are suppressed.
         thresholds: Probability from which each cue counts as shown.
+        theme_thresholds: The same of each theme.
+        measured_themes: How well each theme was found elsewhere.
         words: The language.
     """
 
@@ -72,6 +76,8 @@ class Study:
     controls: Sequence[str]
     min_users: int
     thresholds: Mapping[str, float]
+    theme_thresholds: Mapping[str, float]
+    measured_themes: Mapping[str, Accuracy]
     words: Words
 
     @property

@@ -1,0 +1,209 @@
+"""The section on what charged use is about: themes, by group and over time, and kinds of use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from affectlib.analysis._frames import table
+from affectlib.analysis.report import _plots
+from affectlib.analysis.report._share import headline, period_of, share_cells, share_head
+from affectlib.analysis.report._study import (
+    Figure,
+    Grid,
+    Number,
+    Row,
+    Section,
+    Statement,
+    Study,
+    is_labelled,
+    one_of,
+    rows_of,
+)
+from affectlib.analysis.themes import themes, use_kinds
+from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS, THEMES
+
+_COMMONEST = 5
+_COARSER = {"day": "week", "week": "month", "month": "month"}
+"""Periods in which as many chats are about one theme as are charged at all in shorter ones."""
+
+
+def about(study: Study) -> Section | None:
+    """Say what charged use is about; None without themes, or if nothing is charged."""
+    charged = _charged(study)
+    if charged is None:
+        return None
+    words = study.words
+    found = _ordered(_best(study, None))
+    labelled = is_labelled(found)
+    names = [row["theme"] for row in found]
+    titles = [_title(name, study) for name in names]
+    points = _plots.Points.of(found, labelled=labelled)
+    caption = "themes.caption_labelled" if labelled else "themes.caption"
+    figure = Figure(
+        _plots.dots("themes", titles, points, words, words("axis.themes", units=study.units)),
+        words(caption, units=study.units),
+    )
+    grid = Grid(
+        words("themes.grid", units=study.units),
+        [words("head.theme"), *share_head(study)],
+        [(title, *share_cells(row, study)) for title, row in zip(titles, found, strict=True)],
+    )
+    kinds, numbers = _kinds(study)
+    grids = [grid, kinds]
+    numbers = [*(_number(row) for row in found), *numbers]
+    for more, own in _by_columns(study, charged, names[:_COMMONEST], corrected=not labelled):
+        grids.append(more)
+        numbers += own
+    notes = [words("note.labelled" if labelled else "note.same_errors")]
+    notes += [words("themes.alike")] if len({*study.theme_thresholds.values()}) == 1 else []
+    notes += [] if points.enough else [words("note.left_out")]
+    finding = _finding(study, found[0], labelled)
+    return Section(
+        "themes",
+        words("themes.title"),
+        [
+            words("themes.text", units=study.units),
+            *([] if finding is None else [finding.text]),
+            words("themes.kinds_text", units=study.units),
+        ],
+        [figure] if points.enough else [],
+        grids,
+        notes,
+        finding,
+        numbers,
+    )
+
+
+def _charged(study: Study) -> pl.LazyFrame | None:
+    """Return the rows labelled charged, None if there are none or nobody knows their themes."""
+    there = [c for c in THEME_COLUMNS.values() if c in study.labels.collect_schema().names()]
+    charged = study.labels.filter(pl.col("label") == EMOTIONAL)
+    known = charged.select(pl.col(there).count()).collect().row(0) if there else ()
+    return charged if any(known) else None
+
+
+def _best(study: Study, by: str | None) -> list[Row]:
+    """Return the share of each theme, in each group: corrected if all can be, else of labels."""
+    found = rows_of(
+        themes(
+            study.labels,
+            _gold(study),
+            measured=study.measured_themes,
+            by=by,
+            theme_threshold=study.theme_thresholds,
+            min_users=study.min_users,
+        )
+    )
+    cells: dict[tuple[Any, Any], list[Row]] = {}
+    for row in found:
+        cells.setdefault((row["theme"], row[by] if by else None), []).append(row)
+    best = [headline(rows) for rows in cells.values()]
+    if any(row["method"] == "naive" and row["estimate"] is not None for row in best):
+        best = [row for row in found if row["method"] == "naive"]
+    return best
+
+
+def _gold(study: Study) -> Any:
+    """Return the hand labels if they name themes, else None."""
+    if study.gold is None or "themes" not in (sheet := table(study.gold, "gold")).columns:
+        return None
+    named = pl.col("themes").cast(pl.String).str.contains(r"\S").any()
+    return study.gold if sheet.rows.select(named).collect().item() else None
+
+
+def _ordered(found: Sequence[Row]) -> list[Row]:
+    """Return the commonest theme first, and those that are not shown last."""
+    return sorted(found, key=lambda row: -1.0 if row["estimate"] is None else -row["estimate"] - 2)
+
+
+def _finding(study: Study, row: Row, labelled: bool) -> Statement | None:
+    if labelled or row["estimate"] is None:
+        return None
+    words = study.words
+    sentence = words(
+        "themes.finding",
+        units=study.units,
+        theme=_title(row["theme"], study),
+        share=words.share(row),
+        interval=words.interval(row),
+        method=words(f"method.{row['method']}"),
+    )
+    return Statement(sentence, [_number(row)])
+
+
+def _by_columns(
+    study: Study, charged: pl.LazyFrame, names: Sequence[str], *, corrected: bool
+) -> Iterator[tuple[Grid, list[Number]]]:
+    """Yield the commonest themes in the groups of every column to group by, and over time."""
+    words = study.words
+    usual = period_of(replace(study, labels=charged))
+    period = None if usual is None else _COARSER[usual]
+    for column in (*study.groups, *([] if period is None else [period])):
+        of_time = column == period and column not in study.groups
+        found = _best(study, column)
+        if corrected and is_labelled(found):
+            continue
+        groups = [*dict.fromkeys(row[column] for row in found)]
+        groups = [group for group in groups if group is not None or not of_time]
+        labels = [_group(group, study) for group in groups]
+        rows = []
+        for group, label in zip(groups, labels, strict=True):
+            own = [one_of(found, theme=name, **{column: group}) for name in names]
+            rows.append((label, *("–" if row is None else _cell(row, study) for row in own)))
+        caption = (
+            words("themes.over_time", period=words(f"period.{column}"))
+            if of_time
+            else words("themes.by", column=column)
+        )
+        head = [words(f"head.{column}") if of_time else column]
+        head += [_title(name, study) for name in names]
+        yield (
+            Grid(caption, head, rows, folded=of_time),
+            [
+                _number(row, _group(row[column], study))
+                for row in found
+                if row[column] is not None or not of_time
+            ],
+        )
+
+
+def _kinds(study: Study) -> tuple[Grid, list[Number]]:
+    """Return in which kinds of use charged talk is."""
+    words = study.words
+    found = rows_of(
+        use_kinds(
+            study.labels,
+            cue_threshold=study.thresholds,
+            theme_threshold=study.theme_thresholds,
+            min_users=study.min_users,
+        )
+    )
+    rows = [(words(f"use_kind.{row['use_kind']}"), *share_cells(row, study)) for row in found]
+    grid = Grid(
+        words("themes.kinds", units=study.units), [words("head.use_kind"), *share_head(study)], rows
+    )
+    return grid, [Number.of(row, f"share of use: {row['use_kind']}") for row in found]
+
+
+def _number(row: Row, group: str | None = None) -> Number:
+    return Number.of(row, f"share about {row['theme']}", group)
+
+
+def _cell(row: Row, study: Study) -> str:
+    """Write a share with its interval."""
+    share = study.words.share(row)
+    return share if row["low"] is None else f"{share} ({study.words.interval(row)})"
+
+
+def _group(value: Any, study: Study) -> str:
+    if value is None:
+        return study.words("unknown")
+    return value.date().isoformat() if hasattr(value, "date") else str(value)
+
+
+def _title(name: str, study: Study) -> str:
+    return study.words.maybe(f"theme.{name}", THEMES[name].title)
