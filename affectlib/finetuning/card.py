@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["card", "notes"]
 
 
-def notes(made: FineTuned, unread: int) -> Iterator[str]:
+def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
     """Say what should be known before a model is used.
 
     Args:
         made: What was made.
         unread: Conversations in which the tokenizer found nothing to read.
+        screened: Whether the base has a screen, which does not hold for other weights.
     """
+    if screened:
+        yield f"the screen of {made.base} is left out, so that labelling takes longer"
     if unread:
         yield f"{unread:,} conversations were left out: the tokenizer finds nothing to read in them"
     if not made.fitted:

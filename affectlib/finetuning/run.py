@@ -31,6 +31,7 @@ from affectlib.model.calibration import sigmoid
 from affectlib.model.encoding import EncodedWindow
 from affectlib.model.engines import load_engine
 from affectlib.model.scoring import MessageScore
+from affectlib.model.screen import SCREEN_FILE
 
 if TYPE_CHECKING:
     from affectlib.finetuning.learning import Learned
@@ -168,7 +169,8 @@ def _make(
         fitted=decided.fitted,
         figures=(*_figures(base, decided, before, kept, about["confidence"]),),
     )
-    made = replace(made, notes=(*notes(made, int((~read).sum())),))
+    screened = base.has_file(SCREEN_FILE)
+    made = replace(made, notes=(*notes(made, int((~read).sum()), screened=screened),))
     write_description(base, made, decided, about, [c.conversation for c in data.conversations])
     return made
 

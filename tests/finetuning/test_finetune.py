@@ -23,8 +23,9 @@ from affectlib.cli import main
 from affectlib.finetuning import FineTuned, finetune, learning, run
 from affectlib.finetuning.export import write_weights
 from affectlib.finetuning.head import name_outputs
-from affectlib.model.artifacts import load_artifact
+from affectlib.model.artifacts import load_artifact, sha256
 from affectlib.model.engines import load_engine
+from affectlib.model.screen import SCREEN_FILE
 from tests.conftest import assistant, build_tokenizer, user, write_manifest
 
 SAD = [
@@ -249,6 +250,18 @@ def test_few_conversations_keep_the_thresholds(base: Path, fast: None, tmp_path:
     assert "Those of calm" not in card
     assert "those of calm 0.0.1 stay" in card
     assert "by conversation" in card
+
+
+def test_a_screen_does_not_hold_for_other_weights(base: Path, fast: None, tmp_path: Path) -> None:
+    folder = shutil.copytree(base, tmp_path / "base")
+    (folder / SCREEN_FILE).write_bytes(b"what the base learnt to leave alone")
+    values = json.loads((folder / "affect.json").read_text(encoding="utf-8"))
+    files = {**values["files"], SCREEN_FILE: sha256(folder / SCREEN_FILE)}
+    write_manifest(folder, name="calm", files=files, screen={"settled": 0.7})
+    found = finetune(write(tmp_path / "mine.jsonl", *rows(40)), tmp_path / "mine", model=folder)
+    assert any("the screen of calm 0.0.1 is left out" in note for note in found.notes)
+    assert "screen" not in load_artifact(tmp_path / "mine").description
+    assert not (tmp_path / "mine" / SCREEN_FILE).exists()
 
 
 def test_a_model_that_is_no_better_is_the_base_and_says_so(
