@@ -31,7 +31,8 @@ from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.model.artifacts import DEFAULT_MODEL, load_artifact
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
-from affectlib.model.engines import Engine, count_cores, load_engine
+from affectlib.model.engines import Engine, load_engine
+from affectlib.model.engines.cores import count_cores
 from affectlib.model.screen import Screen
 from tests.benchmarks.stages import card_rate, cost, measure_stages
 
