@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from affectlib.model.artifacts import Artifact
 from tests.benchmarks.stages import CORPUS, MACHINES, Stages, cost, measure_stages
+from tests.benchmarks.throughput import Bench, stages, whole_command
 from tests.conftest import CHAT
+from tests.tiny_screen import write_screen
 
 STAGES = Stages(
     {
@@ -46,3 +49,15 @@ def test_stages_of_a_file_are_measured(tiny_artifact: Artifact, tmp_path: Path) 
     assert found.asked == 1
     assert sum(v for k, v in found.figures().items() if k.endswith("share")) == pytest.approx(1)
     assert all(seconds > 0 for name, seconds in found.seconds.items() if name != "screen")
+
+
+def test_the_benchmark_measures_with_a_screen_and_without(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "tiny")
+    write_screen(tmp_path / "tiny")
+    source = tmp_path / "chats.jsonl"
+    source.write_text((json.dumps({"messages": CHAT}) + "\n") * 3)
+    bench = Bench(source, 3, str(tmp_path / "tiny"))
+    assert stages(bench)["share of tokens for the encoder, with the screen"] < 1
+    assert whole_command(bench)["ratio with the screen"] > 0
