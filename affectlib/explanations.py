@@ -155,7 +155,7 @@ class WordExplanation:
 
     Attributes:
         index: The message's position in the conversation.
-        output: What is explained, ``emotional`` or the name of a cue or theme.
+        output: What is explained, ``emotional``, or the name of another charge, a cue or a theme.
         probability: Its probability in the message.
         words: The share of each group of words, in order.
         text: The message.
