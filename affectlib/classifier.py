@@ -414,8 +414,8 @@ class AffectClassifier(Saved):
         Args:
             x: A text or a conversation, as `predict` takes them.
             message: The position of a user's message; that of the highest logit if None.
-            output: What is explained: ``emotional``, or the name of another charge, of a theme or of
-                one of the user's cues.
+            output: What is explained: ``emotional``, or the name of another charge, of a theme, or
+                of one of the user's cues.
 
         Raises:
             InputTypeError: `x` is of another type, or a list of texts or conversations; see
