@@ -63,6 +63,16 @@ def test_what_is_much_better_is_taken() -> None:
     assert all(choose_share(*by_share(2.0, 150, seed), 0.0) > 0 for seed in range(10))
 
 
+def test_few_emotional_ones_take_little() -> None:
+    """However much better it looks: 4 of 12, 10 of 30, 20 of 60 and 100 of 300."""
+    taken = [choose_share(*by_share(9.0, n, 0), 0.0) for n in (12, 30, 60, 300)]
+    assert taken == sorted(taken)
+    assert SHARES[taken[0]] <= 0.25
+    assert SHARES[taken[1]] <= 0.25
+    assert SHARES[taken[2]] <= 0.5
+    assert SHARES[taken[3]] >= 0.5
+
+
 def test_one_label_chooses_nothing() -> None:
     z, truth, groups = by_share(2.0, 60, 1)
     assert choose_share(z, np.ones_like(truth), groups, 0.0) == 0
