@@ -10,11 +10,11 @@ import numpy as np
 
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.screen import made_from
-from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS, THEMES
 from tests.conftest import WORD_LOGITS, build_tokenizer, write_manifest
 
 CHARGED = [word for word in WORD_LOGITS if word != "csv"]
-LIMITS = dict.fromkeys((EMOTIONAL, *CUES), -2.0)
+LIMITS = dict.fromkeys((EMOTIONAL, *CUES, *THEMES), -2.0)
 PLAIN = -4.0
 """The logit that it gives all outputs."""
 

@@ -238,8 +238,8 @@ def made_from(artifact: Artifact) -> dict[str, Any]:
 def lowest_limits(artifact: Artifact) -> dict[str, float]:
     """Return the logit of each output below which no message matters, to its conversation either.
 
-    Below it, the message reaches no operating point or, for a cue, not the cue's threshold. Outputs
-    that are not compared with a threshold have none.
+    Below it, the message reaches no operating point or, for a cue or theme, not its threshold.
+    Outputs that are not compared with a threshold have none.
     """
     points = artifact.operating_points.values()
     line, function = artifact.recalibration, artifact.conversation
@@ -249,8 +249,9 @@ def lowest_limits(artifact: Artifact) -> dict[str, float]:
     several = (threshold - line.intercept) / line.slope - function.intercept
     turns = max(function.log_turns * log(count) for count in (2, _MANY_TURNS))
     both = (several - turns) / (function.max + function.top)
-    cues = {name: logit(value) for name, value in artifact.cue_thresholds.items()}
-    return {EMOTIONAL: min(single, both), **cues}
+    thresholds = {**artifact.cue_thresholds, **artifact.theme_thresholds}
+    others = {name: logit(value) for name, value in thresholds.items()}
+    return {EMOTIONAL: min(single, both), **others}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
