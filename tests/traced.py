@@ -52,6 +52,10 @@ def why_not() -> str | None:
     return "strace may not trace here" if done.returncode else None
 
 
+_SWITCHES = ("ORT_", "HF_", "RAY_", "CI", "MPLCONFIGDIR", "XDG_", "DO_NOT_TRACK", "TORCH")
+_SWITCHES += ("KMP_", "_RJEM_")  # set by libraries that the tests themselves import
+
+
 def traced(folder: Path, command: Sequence[str], **environment: str) -> Traced:
     """Run a command of Python in a folder, with home and temporary folders of its own."""
     work = folder / "work"
@@ -60,8 +64,7 @@ def traced(folder: Path, command: Sequence[str], **environment: str) -> Traced:
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir()
     log = folder / "trace"
-    switches = ("ORT_", "HF_", "RAY_", "CI", "MPLCONFIGDIR", "XDG_", "DO_NOT_TRACK", "TORCH")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(switches)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SWITCHES)}
     done = subprocess.run(
         [
             *f"strace -f -qq -s 4096 -e trace={_CALLS} -o".split(),

@@ -421,10 +421,10 @@ def _messages(
     )
     names_in_order = ["conversation_id", "record", "user_id", "message", "role", "timestamp"]
     names_in_order += ["status", "error", "label", "probability", "intensity"]
-    names_in_order += ["truncated_tokens", *CUES]
+    names_in_order += ["truncated_tokens", "screened", *CUES]
     return (
         pl.concat([user, assistant], how="diagonal")
-        .with_columns(error=pl.lit(None, pl.String))
+        .with_columns(error=pl.lit(None, pl.String), screened=pl.lit(False))
         .sort("record", "message")
         .select(names_in_order)
     )
