@@ -279,9 +279,9 @@ def _exposed(
 
 
 def _users_of(rows: pl.DataFrame, names: Sequence[str]) -> dict[Cell, _Users]:
-    """Return the users of each group."""
+    """Return the users of each group, in the order of its values, whatever that of the rows."""
     if not names:
         return {(): rows["_user"].unique().to_numpy()}
-    found = rows.group_by(names, maintain_order=True).agg(pl.col("_user").unique())
+    found = rows.group_by(names).agg(pl.col("_user").unique()).sort(names)
     values = found.select(names).iter_rows()
     return {cell: own.to_numpy() for cell, own in zip(values, found["_user"], strict=True)}
