@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
+from affectlib.model.calibration import OperatingPoint, Recalibration, finite_logit, sigmoid
 from affectlib.model.recalibration import Rows, counts_of, recalibrate
 
-__all__ = ["FEWEST_HELD_OUT", "Decided", "decide", "pivot_of", "to_logits"]
+__all__ = ["FEWEST_HELD_OUT", "Decided", "decide", "pivot_of"]
 
 FEWEST_HELD_OUT = 20
 """Conversations of each label that must be held out for thresholds of their own."""
-_TINY = 1e-9
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -53,15 +52,10 @@ class Decided:
     measured: Mapping[str, Mapping[str, float]]
 
 
-def to_logits(probability: Floats) -> Floats:
-    """Return finite logits of probabilities."""
-    return logit(np.clip(probability, _TINY, 1 - _TINY))
-
-
 def pivot_of(artifact: Artifact) -> float:
     """Return the logit at which a model's labels part: that of its middle threshold."""
     points = artifact.operating_points.values()
-    return float(np.median(to_logits(np.array([point.conversation for point in points]))))
+    return float(np.median(finite_logit(np.array([point.conversation for point in points]))))
 
 
 def decide(
@@ -117,8 +111,8 @@ def _as_the_base(
     base: Artifact, before: Floats, after: Floats, truth: Flags, groups: Codes
 ) -> Decided:
     """Leave thresholds as they are, and move probabilities to where they are on average."""
-    z = to_logits(after)
-    gap = float((to_logits(before) - z).mean()) if len(z) else 0.0
+    z = finite_logit(after)
+    gap = float((finite_logit(before) - z).mean()) if len(z) else 0.0
     probability = sigmoid(z + gap)
     called = {
         name: probability >= point.conversation for name, point in base.operating_points.items()

@@ -20,14 +20,14 @@ from affectlib._extras import requires_extra
 from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
 from affectlib.finetuning.card import notes
-from affectlib.finetuning.decisions import Decided, decide, pivot_of, to_logits
+from affectlib.finetuning.decisions import Decided, decide, pivot_of
 from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
 from affectlib.finetuning.reading import Labelled, Reader
 from affectlib.finetuning.result import FineTuned
 from affectlib.finetuning.writing import building, require_free, write_description, write_model
 from affectlib.formats._atomic import locked
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
-from affectlib.model.calibration import sigmoid
+from affectlib.model.calibration import finite_logit, sigmoid
 from affectlib.model.encoding import EncodedWindow
 from affectlib.model.engines import load_engine
 from affectlib.model.scoring import MessageScore
@@ -154,7 +154,7 @@ def _make(
     engine = load_engine(new, engine="onnx", device="cpu")
     before = reader.probabilities(kept, _where(scores, held))
     after = reader.probabilities(kept, reader.scores(windows, engine))
-    z[chosen] = to_logits(after)
+    z[chosen] = finite_logit(after)
     crossed = sigmoid(cross_fitted(z, kept.truth, kept.codes, pivot))
     decided = decide(base, before, after, crossed, kept.truth, kept.codes)
     made = FineTuned(
@@ -211,7 +211,7 @@ def _by_share(
     rows = []
     for share in SHARES:
         scores = reader.scores(windows, ModelEngine(learned.averaged(share)))
-        rows.append(to_logits(reader.probabilities(kept, scores)))
+        rows.append(finite_logit(reader.probabilities(kept, scores)))
     return np.array(rows)
 
 

@@ -17,10 +17,13 @@ __all__ = [
     "OperatingPoint",
     "Recalibration",
     "expected_charge",
+    "finite_logit",
     "logit",
     "prior_shift",
     "sigmoid",
 ]
+
+_TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,21 @@ def logit(probability: float | NDArray[Any]) -> float | NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         odds = np.log(values) - np.log1p(-values)
     return odds if odds.ndim else float(odds)
+
+
+@overload
+def finite_logit(probability: float) -> float: ...
+@overload
+def finite_logit(probability: NDArray[Any]) -> NDArray[np.float64]: ...
+def finite_logit(probability: float | NDArray[Any]) -> float | NDArray[np.float64]:
+    """Return the logarithm of the odds, finite at 0 and 1 too.
+
+    Example:
+        >>> finite_logit(0.0) > -21
+        True
+    """
+    kept = np.clip(np.asarray(probability, dtype=np.float64), _TINY, 1 - _TINY)
+    return logit(kept if kept.ndim else float(kept))
 
 
 @overload

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import FORMAT, Artifact, save_artifact, with_digest
-from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
+from affectlib.model.calibration import OperatingPoint, Recalibration, finite_logit, logit, sigmoid
 from affectlib.model.screen import SCREEN_FILE, Screen
 
 __all__ = [
@@ -50,7 +50,6 @@ LEAST_FOUND = 3
 FOLDS = 5
 _SPREAD_OF_SHIFT = 1.5
 _SPREAD_OF_LOG_SLOPE = 0.35
-_TINY = 1e-9
 _MARGIN = 0.01
 _GRID = np.arange(-10.0, 10.0, 0.05)
 
@@ -268,7 +267,7 @@ class Rows:
                 raise OptionError(f"{name}; row {int(sound.argmin())} (from 0) is not")
         _require_enough(flags)
         _, group = np.unique(members, return_inverse=True)
-        return cls(logit(np.clip(given, _TINY, 1 - _TINY)), flags, weight, group)
+        return cls(finite_logit(given), flags, weight, group)
 
     def where(self, chosen: Flags) -> Rows:
         """Return some of the rows."""
@@ -320,7 +319,7 @@ def _fit(
 ) -> tuple[Recalibration, dict[str, float]]:
     """Return the line, and each operating point's threshold as a logit before it."""
     base = {
-        name: logit(float(np.clip(getattr(point, level), _TINY, 1 - _TINY)))
+        name: finite_logit(getattr(point, level))
         for name, point in artifact.operating_points.items()
     }
     line = fit_line(rows, float(np.median([*base.values()])))
@@ -434,9 +433,9 @@ def _point(
     counts: Mapping[str, float],
     level: str,
 ) -> OperatingPoint:
-    moved = threshold - logit(float(np.clip(getattr(base, level), _TINY, 1 - _TINY)))
+    moved = threshold - finite_logit(getattr(base, level))
     message, conversation = (
-        line.probability(sigmoid(logit(float(np.clip(value, _TINY, 1 - _TINY))) + moved))
+        line.probability(sigmoid(finite_logit(value) + moved))
         for value in (base.message, base.conversation)
     )
     positives = counts["true_positives"] + counts["false_negatives"]
