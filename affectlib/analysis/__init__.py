@@ -18,13 +18,14 @@ warning says so. A column ``themes`` may name the themes of charged rows, for `t
 several people answered a row, ``annotator`` tells them apart and what most of them say counts.
 Other columns are ignored.
 
-**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame): one row a
-figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=`` changes that), the
-counts behind it (``units``, ``users``) and ``suppressed``. Where fewer than ``min_users`` users
-(10 unless you say otherwise; 0 turns it off) stand behind a figure, it and its counts are null
-and ``suppressed`` is true (`associate` raises `TableError` instead; `agreement`, `users` and
-`lorenz` have no such columns). An `AnalysisWarning` says where a result rests on less than it
-seems.
+**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame), as type
+checkers know too: in a signature, ``Frame[IntoDataFrameT]`` is the frame whose kind comes out, and
+``AnyFrame`` one of any kind beside it. There is one row a figure, with ``estimate``, ``low``,
+``high`` (a 95 % interval; ``confidence=`` changes that), the counts behind it (``units``,
+``users``) and ``suppressed``. Where fewer than ``min_users`` users (10 unless you say otherwise; 0
+turns it off) stand behind a figure, it and its counts are null and ``suppressed`` is true
+(`associate` raises `TableError` instead; `agreement`, `users` and `lorenz` have no such columns).
+An `AnalysisWarning` says where a result rests on less than it seems.
 
 | function | takes | gives a row for each |
 |---|---|---|

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrame, IntoDataFrameT
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
@@ -42,6 +43,26 @@ _REMEDY = (
 )
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
+_Frame_co = TypeVar("_Frame_co", covariant=True)
+
+
+class Lazy(Protocol[_Frame_co]):
+    """A frame that is still to be read: a polars lazy frame, which becomes a polars frame."""
+
+    def collect(self) -> _Frame_co:
+        """Return it in memory."""
+        ...
+
+
+Frame: TypeAlias = IntoDataFrameT | Lazy[IntoDataFrameT]
+"""A pandas or polars frame, a pyarrow table or a polars lazy frame.
+
+The variable is the kind of frame that comes out: the same, or, for a lazy frame, a polars frame.
+"""
+
+AnyFrame: TypeAlias = Frame[IntoDataFrame]
+"""The same, where nothing of its kind comes out."""
+
 
 class TableError(AffectlibError, ValueError):
     """A table lacks a column, or a column holds what it cannot."""
@@ -53,17 +74,15 @@ class AnalysisWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A frame as polars, and the way back to the kind that it came in.
+    """A frame as polars.
 
     Attributes:
         rows: The frame.
         name: What to call it in errors.
-        restore: Turns a result into the kind of frame that came in.
     """
 
     rows: pl.LazyFrame
     name: str
-    restore: Callable[[pl.DataFrame], Any]
 
     @property
     def columns(self) -> list[str]:
@@ -160,7 +179,7 @@ class Labels(Table):
         return replace(self, rows=rows)
 
 
-def table(frame: Any, name: str) -> Table:
+def table(frame: AnyFrame, name: str) -> Table:
     """Take a frame of any kind that is accepted.
 
     Args:
@@ -172,22 +191,37 @@ def table(frame: Any, name: str) -> Table:
         TableError: pandas holds what has no type in a table.
     """
     if isinstance(frame, pl.LazyFrame):
-        return Table(frame, name, lambda result: result)
+        return Table(frame, name)
     if isinstance(frame, pl.DataFrame):
-        return Table(frame.lazy(), name, lambda result: result)
-    package = type(frame).__module__.partition(".")[0]
+        return Table(frame.lazy(), name)
+    package = package_of(frame)
     if package == "pandas" and hasattr(frame, "columns"):
-        return Table(_from_pandas(frame, name).lazy(), name, lambda result: result.to_pandas())
+        return Table(_from_pandas(frame, name).lazy(), name)
     if package == "pyarrow" and hasattr(frame, "column_names"):
-        rows = cast(pl.DataFrame, pl.from_arrow(frame)).lazy()
-        return Table(rows, name, lambda result: result.to_arrow())
+        return Table(cast(pl.DataFrame, pl.from_arrow(frame)).lazy(), name)
     raise InputTypeError(
         f"{name}: expected a pandas or polars frame or a pyarrow table, "
         f"got {type(frame).__name__}; read a file with affectlib.analysis.read_labels"
     )
 
 
-def labels_table(frame: Any, name: str = "labels") -> Labels:
+def like(frame: Frame[IntoDataFrameT], result: pl.DataFrame) -> IntoDataFrameT:
+    """Return a result as the kind of frame that came in."""
+    package = package_of(frame)
+    converted: object = result
+    if package == "pandas":
+        converted = result.to_pandas()
+    elif package == "pyarrow":
+        converted = result.to_arrow()
+    return cast(IntoDataFrameT, converted)
+
+
+def package_of(frame: object) -> str:
+    """Return the name of the library that a frame is of."""
+    return type(frame).__module__.partition(".")[0]
+
+
+def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN null.
 
     Columns that begin with an underscore are left out; such names are for what is computed.
@@ -213,9 +247,7 @@ def labels_table(frame: Any, name: str = "labels") -> Labels:
     for column in TIMES:
         if column in schema:
             rows = _in_utc(rows, column, schema[column], name)
-    return Labels(
-        rows, name, source.restore, "message" if "message" in schema.names() else "conversation"
-    )
+    return Labels(rows, name, "message" if "message" in schema.names() else "conversation")
 
 
 def _require_types(source: Table, schema: pl.Schema) -> None:

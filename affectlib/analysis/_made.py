@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from affectlib.analysis._frames import AnyFrame, package_of
 from affectlib.analysis.accuracy import Accuracy, measured_accuracy
 from affectlib.corpus.rows import RowLevel
 from affectlib.model import artifacts
@@ -50,7 +51,7 @@ def _parsed(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, str]:
     return made if sound and made["model"] else {}
 
 
-def made_with(labels: Any) -> Mapping[str, Any]:
+def made_with(labels: AnyFrame) -> Mapping[str, Any]:
     """Return which model made labels, nothing if that is not known.
 
     Args:
@@ -58,18 +59,18 @@ def made_with(labels: Any) -> Mapping[str, Any]:
             from it. Other frames do not keep it.
     """
     found = getattr(labels, _REMEMBERED, None)
-    if found is None and type(labels).__module__.partition(".")[0] == "pyarrow":
+    if found is None and package_of(labels) == "pyarrow" and hasattr(labels, "schema"):
         found = _parsed(labels.schema.metadata)
     return found or {}
 
 
-def model_name(labels: Any) -> str | None:
+def model_name(labels: AnyFrame) -> str | None:
     """Return which model made labels, and where its threshold lay; None if that is not known."""
     made = made_with(labels)
     return f"{made['model']} {made['model_version']}, {made['operating_point']}" if made else None
 
 
-def known_accuracy(labels: Any, level: RowLevel) -> Accuracy | None:
+def known_accuracy(labels: AnyFrame, level: RowLevel) -> Accuracy | None:
     """Return what the model that made labels says of its accuracy, None if that is not known."""
     artifact = _artifact_of(made_with(labels))
     if artifact is None:
@@ -77,19 +78,19 @@ def known_accuracy(labels: Any, level: RowLevel) -> Accuracy | None:
     return measured_accuracy(artifact, made_with(labels)["operating_point"], level)
 
 
-def known_thresholds(labels: Any) -> Mapping[str, float]:
+def known_thresholds(labels: AnyFrame) -> Mapping[str, float]:
     """Return from which probability the model that made labels takes each cue to be shown."""
     artifact = _artifact_of(made_with(labels))
     return {} if artifact is None else artifact.cue_thresholds
 
 
-def known_theme_thresholds(labels: Any) -> Mapping[str, float]:
+def known_theme_thresholds(labels: AnyFrame) -> Mapping[str, float]:
     """Return from which probability the model that made labels takes each theme to be shown."""
     artifact = _artifact_of(made_with(labels))
     return {} if artifact is None else artifact.theme_thresholds
 
 
-def known_accuracy_of_themes(labels: Any) -> Mapping[str, Accuracy]:
+def known_accuracy_of_themes(labels: AnyFrame) -> Mapping[str, Accuracy]:
     """Return what the model that made labels says of its themes of conversations, by name."""
     made = made_with(labels)
     artifact = _artifact_of(made)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
 from affectlib.analysis._frames import (
     AnalysisWarning,
+    AnyFrame,
+    Frame,
     Table,
     TableError,
     alike,
     check_confidence,
+    like,
     table,
 )
 from affectlib.analysis._intervals import Estimate, clustered_mean, exact_share, kish
@@ -37,7 +40,14 @@ _Counts = NDArray[np.int64]
 _Floats = NDArray[np.float64]
 
 
-def agreement(*sheets: Any, column: str = "gold", confidence: float = 0.95, seed: int = 0) -> Any:
+def agreement(
+    sheet: Frame[IntoDataFrameT],
+    /,
+    *others: AnyFrame,
+    column: str = "gold",
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> IntoDataFrameT:
     """Compare sheets that two people or more filled in.
 
     Intervals are percentiles of 1,000 bootstrap samples of conversations. Where these samples are
@@ -48,9 +58,10 @@ def agreement(*sheets: Any, column: str = "gold", confidence: float = 0.95, seed
     the rows were drawn by score, the figures are of that draw, not of the corpus.
 
     Args:
-        *sheets: Two sheets or more: ``record``, ``conversation_id`` or both (and ``message``, if
-            they have it), and the answers (see `affectlib.analysis.prevalence`). Rows with fewer
-            than two answers are left out.
+        sheet: The first sheet: ``record``, ``conversation_id`` or both (and ``message``, if it
+            has it), and the answers (see `affectlib.analysis.prevalence`). Rows with fewer than two
+            answers are left out.
+        *others: One or more sheets like it.
         column: The column of answers.
         confidence: Of the intervals.
         seed: Seed of the bootstrap.
@@ -82,7 +93,8 @@ def agreement(*sheets: Any, column: str = "gold", confidence: float = 0.95, seed
         [1.0, 1.0, 1.0, 1.0]
     """
     check_confidence(confidence)
-    rows, unit, first = _joined(sheets, column)
+    sheets = (sheet, *others)
+    rows, unit, _ = _joined(sheets, column)
     several = _with_two_answers(rows, len(sheets))
     pair = len(sheets) == 2
     kinds = _kinds_of_two(several) if pair else _kinds_of_many(several)
@@ -114,14 +126,17 @@ def agreement(*sheets: Any, column: str = "gold", confidence: float = 0.95, seed
             strict=True,
         )
     ]
-    return first.restore(pl.DataFrame(found).fill_nan(None))
+    return like(sheet, pl.DataFrame(found).fill_nan(None))
 
 
-def majority(*sheets: Any, column: str = "gold") -> Any:
+def majority(
+    sheet: Frame[IntoDataFrameT], /, *others: AnyFrame, column: str = "gold"
+) -> IntoDataFrameT:
     """Put the sheets of several people together: what most of them say, and how many said so.
 
     Args:
-        *sheets: As for `agreement`.
+        sheet: As for `agreement`.
+        *others: The same.
         column: The column of answers.
 
     Returns:
@@ -143,7 +158,7 @@ def majority(*sheets: Any, column: str = "gold") -> Any:
         >>> majority(sheet, sheet, sheet)["answers"].unique().to_list()
         [3]
     """
-    rows, unit, first = _joined(sheets, column)
+    rows, unit, first = _joined((sheet, *others), column)
     keys = [name for name in (*unit, "message") if name in rows.columns]
     answers = [name for name in rows.columns if name.startswith("answer ")]
     counted = rows.select(
@@ -170,10 +185,10 @@ def majority(*sheets: Any, column: str = "gold") -> Any:
         weights = first.rows.select(*key_columns(first, keys), "weight").collect()
         counted = counted.join(weights, on=keys, how="left", nulls_equal=True)
     names = [*keys, "weight", "gold", "answers", "emotional"]
-    return first.restore(counted.select(name for name in names if name in counted.columns))
+    return like(sheet, counted.select(name for name in names if name in counted.columns))
 
 
-def _joined(sheets: Sequence[Any], column: str) -> tuple[pl.DataFrame, list[str], Table]:
+def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list[str], Table]:
     """Return the answers side by side, as ``answer 0`` and so on, what tells conversations apart.
 
     The first sheet comes last.

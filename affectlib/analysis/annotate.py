@@ -18,12 +18,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
 from affectlib._extras import requires_extra
-from affectlib.analysis._frames import table
+from affectlib.analysis._frames import AnyFrame, Frame, like, table
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.gold import MODEL_PREFIX
 from affectlib.analysis.sheet_texts import TEXTS
@@ -100,7 +101,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(Generic[IntoDataFrameT]):
     """A filled sheet.
 
     Attributes:
@@ -109,7 +110,7 @@ class Annotation:
         resumed: Answers that an earlier call had.
     """
 
-    sheet: Any
+    sheet: IntoDataFrameT
     failed: Mapping[int, str]
     resumed: int
 
@@ -266,7 +267,7 @@ def prompt_digest() -> str:
 
 
 def estimate(
-    sheet: Any, transcripts: Transcripts, *, max_characters: int = _CHARACTERS
+    sheet: AnyFrame, transcripts: Transcripts, *, max_characters: int = _CHARACTERS
 ) -> Estimate:
     """Estimate what it takes to fill a sheet; nothing is sent.
 
@@ -290,7 +291,7 @@ def estimate(
 
 
 def annotate(
-    sheet: Any,
+    sheet: Frame[IntoDataFrameT],
     transcripts: Transcripts,
     endpoint: Endpoint,
     *,
@@ -298,7 +299,7 @@ def annotate(
     concurrency: int = 4,
     max_characters: int = _CHARACTERS,
     progress: Callable[[int, int], None] | None = None,
-) -> Annotation:
+) -> Annotation[IntoDataFrameT]:
     """Have a language model fill in a sheet; transcript text is sent to the endpoint.
 
     What a model answers is no gold: compare it with a sheet that a person filled, by
@@ -331,8 +332,7 @@ def annotate(
     for name, value in (("concurrency", concurrency), ("max_characters", max_characters)):
         if value < 1:
             raise OptionError(f"{name} must be at least 1, got {value}")
-    source = table(sheet, "sheet")
-    rows = source.collect()
+    rows = table(sheet, "sheet").collect()
     questions = _questions(rows, transcripts, max_characters)
     kept = _Kept.open(answers, rows, endpoint.model, max_characters)
     resumed = len(kept.charges)
@@ -352,7 +352,7 @@ def annotate(
         annotator=pl.lit(f"{MODEL_PREFIX}{endpoint.model}"),
         prompt=pl.lit(prompt_digest()),
     )
-    return Annotation(source.restore(filled), failed, resumed)
+    return Annotation(like(sheet, filled), failed, resumed)
 
 
 def _asked(

@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 from scipy import stats
 
 from affectlib._extras import requires_extra
 from affectlib.analysis._frames import (
     AnalysisWarning,
+    Frame,
     Table,
     TableError,
     check_confidence,
     decile,
+    like,
     numbers,
     require_numbers,
     require_options,
@@ -36,7 +39,7 @@ _Floats = NDArray[np.float64]
 
 
 def associate(
-    users: Any,
+    users: Frame[IntoDataFrameT],
     *,
     outcome: str,
     predictors: Sequence[str],
@@ -46,7 +49,7 @@ def associate(
     clusters: str | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Regress an outcome on predictors, by least squares with robust errors.
 
     Coefficients say how the outcome differs between users who differ in a predictor and are alike
@@ -129,7 +132,7 @@ def associate(
     result = pl.DataFrame(found)
     of_interest = result.select(pl.when(pl.col("role") == "predictor").then("p").alias("p"))["p"]
     result = result.insert_column(result.columns.index("p") + 1, adjusted_p(of_interest))
-    return source.restore(result)
+    return like(users, result)
 
 
 def _check(

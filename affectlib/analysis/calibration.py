@@ -6,8 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
-from affectlib.analysis._frames import check_confidence, labels_table, user_keys
+from affectlib.analysis._frames import (
+    AnyFrame,
+    Frame,
+    check_confidence,
+    labels_table,
+    like,
+    user_keys,
+)
 from affectlib.analysis._intervals import NONE
 from affectlib.analysis._privacy import hidden_cells
 from affectlib.analysis.gold import gold_rows
@@ -18,14 +26,14 @@ __all__ = ["calibration"]
 
 
 def calibration(
-    labels: Any,
-    gold: Any,
+    labels: Frame[IntoDataFrameT],
+    gold: AnyFrame,
     *,
     bins: int = 10,
     confidence: float = 0.95,
     min_gold: int = 10,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Set the classifier's probabilities against gold labels.
 
     Args:
@@ -76,6 +84,6 @@ def calibration(
             | {"gold": None if of_few else len(group), "suppressed": hidden}
         )
     kinds: dict[str, Any] = dict.fromkeys(("probability", "estimate", "low", "high"), pl.Float64)
-    return source.restore(
-        pl.DataFrame(rows, schema_overrides=kinds | {"gold": pl.Int64}).fill_nan(None)
+    return like(
+        labels, pl.DataFrame(rows, schema_overrides=kinds | {"gold": pl.Int64}).fill_nan(None)
     )

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from affectlib.analysis._frames import (
+    Frame,
     Table,
     TableError,
     check_confidence,
+    like,
     numbers,
     require_numbers,
     table,
@@ -30,14 +33,14 @@ _Floats = NDArray[np.float64]
 
 
 def concentration(
-    users: Any,
+    users: Frame[IntoDataFrameT],
     *,
     of: str = "charged_turns",
     top: Sequence[float] = (0.01, 0.05, 0.1),
     confidence: float = 0.95,
     min_users: int = 10,
     seed: int = 0,
-) -> Any:
+) -> IntoDataFrameT:
     """Measure how much of something comes from few users.
 
     Intervals are those of the bootstrap-t over 500 samples of users, on the scale of log-odds, with
@@ -95,10 +98,16 @@ def concentration(
             }
         )
     kinds: dict[str, Any] = dict.fromkeys(("estimate", "low", "high"), pl.Float64)
-    return source.restore(pl.DataFrame(rows, schema_overrides=kinds | {"users": pl.Int64}))
+    return like(users, pl.DataFrame(rows, schema_overrides=kinds | {"users": pl.Int64}))
 
 
-def lorenz(users: Any, *, of: str = "charged_turns", points: int = 101, min_users: int = 10) -> Any:
+def lorenz(
+    users: Frame[IntoDataFrameT],
+    *,
+    of: str = "charged_turns",
+    points: int = 101,
+    min_users: int = 10,
+) -> IntoDataFrameT:
     """Return the Lorenz curve: what share the users with the least have, together.
 
     Args:
@@ -125,7 +134,7 @@ def lorenz(users: Any, *, of: str = "charged_turns", points: int = 101, min_user
     beyond = np.minimum(below, len(values) - below)
     kept = (beyond >= min_users) | (at == 0) | (at == 1)
     curve = np.interp(below, np.arange(len(sums)), sums)
-    return source.restore(pl.DataFrame({"share_of_users": at[kept], "share": curve[kept]}))
+    return like(users, pl.DataFrame({"share_of_users": at[kept], "share": curve[kept]}))
 
 
 def _counts(source: Table, name: str) -> _Floats:

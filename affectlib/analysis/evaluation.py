@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._frames import (
     AnalysisWarning,
+    AnyFrame,
+    Frame,
     Labels,
     TableError,
     check_confidence,
     group_columns,
     labels_table,
+    like,
     user_keys,
 )
 from affectlib.analysis._intervals import NONE
@@ -41,14 +45,14 @@ _FIGURES: dict[str, pl.DataType] = {
 
 
 def evaluate(
-    labels: Any,
-    gold: Any,
+    labels: Frame[IntoDataFrameT],
+    gold: AnyFrame,
     *,
     threshold: float | None = None,
     by: str | Sequence[str] | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Measure labels, of any model, against those that people gave.
 
     The weights of `affectlib.analysis.sample` count, so that the figures are those of the corpus,
@@ -126,10 +130,12 @@ def evaluate(
             for measure, estimate in measures(measured_rows(group), confidence)
         )
     schema = {name: rows.schema[name] for name in names} | _FIGURES
-    return source.restore(pl.DataFrame(figures, schema=schema, orient="row").fill_nan(None))
+    return like(labels, pl.DataFrame(figures, schema=schema, orient="row").fill_nan(None))
 
 
-def disagreements(labels: Any, gold: Any, n: int = 20, *, threshold: float | None = None) -> Any:
+def disagreements(
+    labels: Frame[IntoDataFrameT], gold: AnyFrame, n: int = 20, *, threshold: float | None = None
+) -> IntoDataFrameT:
     """Return the rows in which labels and people differ most.
 
     Args:
@@ -168,14 +174,15 @@ def disagreements(labels: Any, gold: Any, n: int = 20, *, threshold: float | Non
     by_size = (pl.col("probability") - pl.col("gold").cast(pl.Float64)).abs()
     found = rows.sort(by_size, *keys, descending=[True, *[False] * len(keys)]).head(n)
     names = {True: EMOTIONAL, False: TASK}
-    return source.restore(
+    return like(
+        labels,
         found.select(
             *keys,
             pl.col("gold").replace_strict(names, return_dtype=pl.String),
             pl.col("charged").replace_strict(names, return_dtype=pl.String).alias("label"),
             "probability",
             "weight",
-        )
+        ),
     )
 
 
@@ -194,7 +201,7 @@ def measured_rows(rows: pl.DataFrame) -> Measured:
     )
 
 
-def _called(labels: Any, threshold: float | None) -> Labels:
+def _called(labels: AnyFrame, threshold: float | None) -> Labels:
     """Take labels, with those that a threshold gives in place of their own."""
     source = labels_table(labels).labelled()
     if "probability" in source.columns:

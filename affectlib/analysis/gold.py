@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import polars as pl
 
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
+    AnyFrame,
     Labels,
     Table,
     TableError,
@@ -125,7 +125,7 @@ def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
     ]
 
 
-def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
+def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     """Join gold labels to the rows that they belong to.
 
     The key is what both frames have of ``record`` and ``conversation_id``; and ``message`` where a
@@ -197,7 +197,7 @@ def gold_rows(labels: Labels, frame: Any) -> pl.DataFrame:
     return joined
 
 
-def gold_themes(labels: Labels, frame: Any) -> pl.DataFrame:
+def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     """Join gold labels to the rows labelled emotional, with the themes that people named.
 
     Args:

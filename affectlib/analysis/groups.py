@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
-from typing import Any
 
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 from scipy import stats
 
 from affectlib.analysis._frames import (
+    Frame,
     check_confidence,
+    like,
     numbers,
     require_numbers,
     require_options,
@@ -29,14 +31,14 @@ _COMPARED = ("estimate", "low", "high", "effect", "effect_low", "effect_high", "
 
 
 def compare(
-    users: Any,
+    users: Frame[IntoDataFrameT],
     by: str,
     *,
     outcomes: Sequence[str] | None = None,
     reference: str | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Compare the means of groups of users with that of a reference group.
 
     The difference has Welch's interval and p-value, which allow for unequal spread. The effect
@@ -119,7 +121,7 @@ def compare(
     floats = dict.fromkeys(("mean", "reference_mean", *_COMPARED), pl.Float64)
     result = pl.DataFrame(found, schema_overrides=floats)
     result = result.insert_column(result.columns.index("p") + 1, adjusted_p(result["p"]))
-    return source.restore(result)
+    return like(users, result)
 
 
 def _places(values: Mapping[str, NDArray[np.float64]]) -> list[tuple[int, str]]:

@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
 from affectlib._values import name_list
 from affectlib.analysis._correction import Apparent, Errors, GoldUnits, Target, drawn_by_row
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
+    AnyFrame,
+    Frame,
     Labels,
     TableError,
     check_confidence,
     group_columns,
     labels_table,
+    like,
     user_keys,
 )
 from affectlib.analysis._intervals import (
@@ -58,15 +62,15 @@ _TAKEN = (*_FIGURES, "weight", "charged", "called", "predicted", "_user", "_pred
 
 
 def prevalence(
-    labels: Any,
-    gold: Any = None,
+    labels: Frame[IntoDataFrameT],
+    gold: AnyFrame | None = None,
     *,
     measured: Accuracy | None = None,
     by: str | Sequence[str] | None = None,
     target: Target = "population",
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Estimate the share that is truly emotional.
 
     Counting labels is biased where emotional ones are rare: of 1,000 conversations with 5
@@ -140,7 +144,7 @@ def prevalence(
     last = found.row(-1, named=True)
     if sample is not None and not names and not last["suppressed"]:
         _warn_of_little(last, sample)
-    return source.restore(found)
+    return like(labels, found)
 
 
 def check_target(target: str) -> None:
@@ -277,7 +281,9 @@ def _evidence(
     return Evidence(sample, given, known, updated)
 
 
-def label_errors(labels: Any, gold: Any, measured: Accuracy | None) -> Errors | None:
+def label_errors(
+    labels: AnyFrame, gold: AnyFrame | None, measured: Accuracy | None
+) -> Errors | None:
     """Return what is known of label error, by which differences are corrected; None if nothing is.
 
     Args:

@@ -7,11 +7,20 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
-from affectlib.analysis._frames import AnalysisWarning, check_confidence, labels_table, user_keys
+from affectlib.analysis._frames import (
+    AnalysisWarning,
+    AnyFrame,
+    Frame,
+    check_confidence,
+    labels_table,
+    like,
+    user_keys,
+)
 from affectlib.analysis._measures import change_rows
 from affectlib.analysis.evaluation import measured_rows
 from affectlib.analysis.gold import gold_rows
@@ -25,15 +34,15 @@ __all__ = ["calibrate"]
 
 
 def calibrate(
-    labels: Any,
-    gold: Any,
+    labels: Frame[IntoDataFrameT],
+    gold: AnyFrame,
     artifact: Artifact,
     folder: str | os.PathLike[str],
     *,
     specificity: Mapping[str, float] | None = None,
     name: str | None = None,
     confidence: float = 0.95,
-) -> Any:
+) -> IntoDataFrameT:
     """Fit a model's calibration and operating points to labels that people gave, and save it.
 
     The new model is a folder that `affectlib.AffectClassifier.from_pretrained` loads. Its weights
@@ -123,4 +132,4 @@ def calibrate(
         for name, point in artifact.operating_points.items()
     }
     figures = [*change_rows(pairs, confidence)]
-    return source.restore(pl.DataFrame(figures, infer_schema_length=None).fill_nan(None))
+    return like(labels, pl.DataFrame(figures, infer_schema_length=None).fill_nan(None))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 
-from affectlib.analysis._frames import TableError, labels_table, refuse_alike
+from affectlib.analysis._frames import Frame, TableError, labels_table, like, refuse_alike
 from affectlib.analysis.gold import id_columns
 from affectlib.errors import OptionError
 
@@ -19,7 +18,9 @@ _SEEDS = 2**63
 _LEAST_IN_STRATUM = 5
 
 
-def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any:
+def sample(
+    labels: Frame[IntoDataFrameT], n: int = 200, *, strata: int = 10, seed: int = 0
+) -> IntoDataFrameT:
     """Draw rows to label by hand: more where the classifier is unsure, each with its weight.
 
     Rows are sorted by probability and cut into strata so that each holds the same sum of
@@ -73,11 +74,12 @@ def sample(labels: Any, n: int = 200, *, strata: int = 10, seed: int = 0) -> Any
         raise TableError(f"{source.name}, probability: every one must be between 0 and 1")
     chance = np.random.default_rng(seed)
     drawn, weight = drawn_rows(chance, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
-    return source.restore(
+    return like(
+        labels,
         rows[drawn]
         .select(keys)
         .with_columns(weight=pl.Series(weight), gold=pl.lit(None, pl.String))
-        .sample(fraction=1.0, shuffle=True, seed=seed)
+        .sample(fraction=1.0, shuffle=True, seed=seed),
     )
 
 

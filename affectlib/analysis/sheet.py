@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._frames import table
+from affectlib.analysis._frames import AnyFrame, table
 from affectlib.analysis._pages import in_language, render
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.sheet_texts import TEXTS, SheetTexts
@@ -24,7 +23,7 @@ _KEYS = ("record", "conversation_id", "message", "weight")
 
 
 def annotation_page(
-    drawn: Any,
+    drawn: AnyFrame,
     transcripts: Transcripts,
     *,
     lang: str = "en",

@@ -6,11 +6,21 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
-from affectlib.analysis._frames import AnalysisWarning, Table, TableError, as_text, table
+from affectlib.analysis._frames import (
+    AnalysisWarning,
+    AnyFrame,
+    Frame,
+    Table,
+    TableError,
+    as_text,
+    like,
+    table,
+)
 from affectlib.errors import OptionError
 
 __all__ = ["INSTRUMENTS", "Instrument", "join_users", "score_survey"]
@@ -101,13 +111,13 @@ _MISSING_SHARE = 0.2
 
 
 def score_survey(
-    answers: Any,
+    answers: Frame[IntoDataFrameT],
     instrument: str | Instrument,
     *,
     items: Sequence[str] | None = None,
     answer_range: tuple[int, int] | None = None,
     name: str | None = None,
-) -> Any:
+) -> IntoDataFrameT:
     """Score a questionnaire.
 
     Reversed items are turned round. Where at most a fifth of the items has no answer, they count
@@ -174,16 +184,17 @@ def score_survey(
     mean = pl.mean_horizontal(turned)
     score = mean * form.items if form.total == "sum" else mean
     enough = missing <= _MISSING_SHARE * form.items
-    return source.restore(
+    return like(
+        answers,
         rows.select(
             "user_id",
             pl.when(enough).then(score).alias(title),
             missing.cast(pl.Int64).alias(f"{title}_missing"),
-        )
+        ),
     )
 
 
-def join_users(users: Any, *others: Any) -> Any:
+def join_users(users: Frame[IntoDataFrameT], *others: AnyFrame) -> IntoDataFrameT:
     """Put what else is known of users, such as survey scores, beside their usage.
 
     Args:
@@ -202,10 +213,10 @@ def join_users(users: Any, *others: Any) -> Any:
         AnalysisWarning: Users are left out because a frame lacks them.
     """
     named = [table(frame, f"frame {place}") for place, frame in enumerate(others, start=1)]
-    return join_tables(table(users, "users"), named)
+    return like(users, join_tables(table(users, "users"), named))
 
 
-def join_tables(users: Table, others: Iterable[Table]) -> Any:
+def join_tables(users: Table, others: Iterable[Table]) -> pl.DataFrame:
     """Do what `join_users` does, where the frames have names."""
     joined = users.require(["user_id"]).rows.collect()
     joined = joined.with_columns(as_text("user_id", joined.schema["user_id"]))
@@ -229,7 +240,7 @@ def join_tables(users: Table, others: Iterable[Table]) -> Any:
                 AnalysisWarning,
                 stacklevel=3,
             )
-    return users.restore(joined)
+    return joined
 
 
 def _instrument(instrument: str | Instrument) -> Instrument:

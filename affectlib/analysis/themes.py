@@ -9,15 +9,19 @@ from operator import and_
 from typing import Any
 
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._correction import Target
 from affectlib.analysis._frames import (
     KEYS,
+    AnyFrame,
+    Frame,
     Labels,
     TableError,
     check_confidence,
     group_columns,
     labels_table,
+    like,
     require_numbers,
     shown_from,
     user_keys,
@@ -39,8 +43,8 @@ _FIGURES = ("estimate", "low", "high", "units", "users", "gold")
 
 
 def themes(
-    labels: Any,
-    gold: Any = None,
+    labels: Frame[IntoDataFrameT],
+    gold: AnyFrame | None = None,
     *,
     measured: Mapping[str, Accuracy] | None = None,
     by: str | Sequence[str] | None = None,
@@ -48,7 +52,7 @@ def themes(
     target: Target = "population",
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Estimate what share of charged conversations, or messages, is about each theme.
 
     The share is of the rows labelled ``emotional``; one can have several themes, or none. A row
@@ -98,17 +102,18 @@ def themes(
     cut = shown_from(theme_threshold, known_theme_thresholds(labels), "theme")
     if measured is None:
         measured = known_accuracy_of_themes(labels) if source.level == "conversation" else {}
-    return _figures(
+    found = _figures(
         source,
         _flags(source, cut),
         _Asked("theme", group_columns(by), target, confidence, min_users),
         gold,
         measured,
     )
+    return like(labels, found)
 
 
 def use_kinds(
-    labels: Any,
+    labels: Frame[IntoDataFrameT],
     *,
     by: str | Sequence[str] | None = None,
     cue_threshold: float | Mapping[str, float] | None = None,
@@ -116,7 +121,7 @@ def use_kinds(
     target: Target = "population",
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Count in which kind of affective use charged conversations, or messages, are.
 
     Each has one kind, by its cues and themes; see `affectlib.taxonomy.use_kind`. The figures count
@@ -150,13 +155,14 @@ def use_kinds(
     cut = shown_from(cue_threshold, known_thresholds(labels))
     shown = {name: column >= cut[name] for name, column in _columns(source, CUES)}
     shown |= {name: flag.flag for name, flag in flags.items()}
-    return _figures(
+    found = _figures(
         source,
         {kind: _Flag(own, own.cast(pl.Float64)) for kind, own in _kinds(shown)},
         _Asked("use_kind", group_columns(by), target, confidence, min_users, exclusive=True),
         None,
         {},
     )
+    return like(labels, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +239,9 @@ def _figures(
     source: Labels,
     flags: Mapping[str, _Flag],
     asked: _Asked,
-    gold: Any,
+    gold: AnyFrame | None,
     measured: Mapping[str, Accuracy],
-) -> Any:
+) -> pl.DataFrame:
     """Return the share of rows labelled emotional that show each of what is counted."""
     check_confidence(asked.confidence)
     check_target(asked.target)
@@ -263,7 +269,7 @@ def _figures(
             ).select(pl.lit(name).alias(asked.what), pl.all())
         )
     few = _few(charged, flags, asked)
-    return source.restore(_suppressed(pl.concat(tables), few, asked))
+    return _suppressed(pl.concat(tables), few, asked)
 
 
 def _kept(rows: Labels, flags: Mapping[str, _Flag], by: Sequence[str]) -> pl.LazyFrame:

@@ -8,12 +8,16 @@ from itertools import combinations
 from typing import Any
 
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._frames import (
+    AnyFrame,
+    Frame,
     Labels,
     TableError,
     check_confidence,
     labels_table,
+    like,
     shown_from,
     user_keys,
 )
@@ -30,12 +34,12 @@ _LATER = "after turn 10"
 
 
 def trajectory(
-    labels: Any,
+    labels: Frame[IntoDataFrameT],
     *,
     cue_threshold: float | Mapping[str, float] | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Follow charge and cues from the start of conversations to their end.
 
     Each role's messages are cut into thirds; conversations with fewer than three messages of a
@@ -100,10 +104,12 @@ def trajectory(
         for name in measures
         if (figures := _share(group, name, confidence, min_users)) is not None
     ]
-    return source.restore(_frame(rows))
+    return like(labels, _frame(rows))
 
 
-def onset(labels: Any, *, confidence: float = 0.95, min_users: int = 10) -> Any:
+def onset(
+    labels: Frame[IntoDataFrameT], *, confidence: float = 0.95, min_users: int = 10
+) -> IntoDataFrameT:
     """Say where charge first appears, and how often task talk turns personal.
 
     Args:
@@ -160,16 +166,16 @@ def onset(labels: Any, *, confidence: float = 0.95, min_users: int = 10) -> Any:
         for name in measures
         if (figures := _share(sums, name, confidence, min_users)) is not None
     ]
-    return source.restore(_frame(rows))
+    return like(labels, _frame(rows))
 
 
 def cue_pairs(
-    labels: Any,
+    labels: Frame[IntoDataFrameT],
     *,
     cue_threshold: float | Mapping[str, float] | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
-) -> Any:
+) -> IntoDataFrameT:
     """Count how often two cues are shown together: in a message, or in a conversation.
 
     Args:
@@ -234,10 +240,10 @@ def cue_pairs(
         expected = of_one * of_other / known
         lift = both / expected if expected and not figures["suppressed"] else None
         rows.append({"cue": one, "other": other, "lift": lift, **figures})
-    return source.restore(_frame(rows))
+    return like(labels, _frame(rows))
 
 
-def _messages(labels: Any, confidence: float) -> tuple[Labels, list[str]]:
+def _messages(labels: AnyFrame, confidence: float) -> tuple[Labels, list[str]]:
     """Return labels of messages with user keys, and the columns that tell conversations apart."""
     check_confidence(confidence)
     source = labels_table(labels)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
+from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
+    Frame,
     Labels,
     TableError,
     decile,
     labels_table,
+    like,
     shown_from,
 )
 from affectlib.analysis._made import known_thresholds
@@ -31,13 +34,13 @@ _RATES = ("any_rate", "mean_rate")
 
 
 def users(
-    labels: Any,
+    labels: Frame[IntoDataFrameT],
     *,
     usage: Literal["messages", "conversations", "hours"] = "messages",
     cue_threshold: float | Mapping[str, float] | None = None,
     time_zone: str = "UTC",
     false_discovery_rate: float = 0.05,
-) -> Any:
+) -> IntoDataFrameT:
     """Summarise labels by user.
 
     Labels of messages give all columns. Labels of conversations lack ``hours``, count active days
@@ -120,7 +123,7 @@ def users(
         user_trends(conversations, false_discovery_rate), on="user_id", how="left"
     ).with_columns(decile(pl.col(usage)).alias("usage_decile"))
     people = people.select(_columns(people)).with_columns(pl.col(pl.UInt32).cast(pl.Int64))
-    return source.restore(people.sort("user_id"))
+    return like(labels, people.sort("user_id"))
 
 
 def _check_options(usage: str, zone: str, rate: float) -> None:

@@ -6,15 +6,20 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from affectlib.cli._labels import artifact_of_labels, figure, model_of, naming
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, transcripts
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from affectlib.conversation import Conversation
 
 _TEXT_SHOWN = 300
 
@@ -145,8 +150,8 @@ def _size(row: dict[str, Any]) -> str:
     return f"{row['gold']:,} gold labels ({row['emotional']:,} emotional), {row['users']:,} users"
 
 
-def _worst_lines(worst: Any, arguments: argparse.Namespace) -> Iterator[str]:
-    chats: list[Any] = [None] * len(worst)
+def _worst_lines(worst: pl.DataFrame, arguments: argparse.Namespace) -> Iterator[str]:
+    chats: Sequence[Conversation | None] = [None] * len(worst)
     if arguments.show_text is not None:
         from affectlib.analysis._transcripts import conversations_of
 
@@ -163,7 +168,7 @@ def _worst_lines(worst: Any, arguments: argparse.Namespace) -> Iterator[str]:
             yield f"    {text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}"
 
 
-def _write_plot(arguments: argparse.Namespace, labels: Any, gold: Any) -> None:
+def _write_plot(arguments: argparse.Namespace, labels: pl.LazyFrame, gold: pl.LazyFrame) -> None:
     from affectlib.analysis import calibration
     from affectlib.analysis.report._plots import Points, calibration_curve
     from affectlib.analysis.report._words import Words

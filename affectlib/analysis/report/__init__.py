@@ -17,6 +17,7 @@ import polars as pl
 from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import (
     AnalysisWarning,
+    AnyFrame,
     Labels,
     TableError,
     as_text,
@@ -49,11 +50,11 @@ __all__ = ["Report", "report", "report_page"]
 
 
 def report(
-    labels: Any,
+    labels: AnyFrame,
     *,
-    messages: Any = None,
-    participants: Any = None,
-    gold: Any = None,
+    messages: AnyFrame | None = None,
+    participants: AnyFrame | None = None,
+    gold: AnyFrame | None = None,
     measured: Accuracy | None = None,
     by: str | Sequence[str] | None = None,
     outcomes: Sequence[str] = (),
@@ -166,7 +167,7 @@ def report(
     )
 
 
-def report_page(labels: Any, **options: Any) -> str:
+def report_page(labels: AnyFrame, **options: Any) -> str:
     """Return the HTML page of `report`, which takes the same arguments.
 
     Example:
@@ -181,7 +182,7 @@ def report_page(labels: Any, **options: Any) -> str:
 class _Survey:
     """What is known of users, and which of it is asked for."""
 
-    participants: Any
+    participants: AnyFrame | None
     groups: Sequence[str]
     outcomes: Sequence[str]
     controls: Sequence[str]
@@ -189,7 +190,7 @@ class _Survey:
 
 def _study(
     labels: Labels,
-    messages: Any,
+    messages: AnyFrame | None,
     survey: _Survey,
     known: Known,
     min_users: int,
@@ -210,7 +211,7 @@ def _study(
     if survey.participants is not None:
         if people is None:
             raise TableError("labels, user_id: no row has one, so participants cannot be joined")
-        joined, rows = _surveyed(rows, people, survey)
+        joined, rows = _surveyed(rows, people, survey.participants, survey)
     _check_options(survey, rows.collect_schema().names(), [] if joined is None else joined.columns)
     of_messages = None if known.measured_messages is None else known.measured_messages
     if labels.level == "message":
@@ -236,7 +237,7 @@ def _study(
     )
 
 
-def _messages(messages: Any) -> Labels:
+def _messages(messages: AnyFrame) -> Labels:
     given = labels_table(messages, "messages")
     if given.level != "message":
         raise TableError(
@@ -247,10 +248,10 @@ def _messages(messages: Any) -> Labels:
 
 
 def _surveyed(
-    rows: pl.LazyFrame, people: pl.DataFrame, survey: _Survey
+    rows: pl.LazyFrame, people: pl.DataFrame, participants: AnyFrame, survey: _Survey
 ) -> tuple[pl.DataFrame, pl.LazyFrame]:
     """Join what is known of users to their usage, and the columns of groups to the labels."""
-    known = table(survey.participants, "participants").require(["user_id"]).rows.collect()
+    known = table(participants, "participants").require(["user_id"]).rows.collect()
     known = known.with_columns(as_text("user_id", known.schema["user_id"]))
     inside = people.join(known, on="user_id", how="semi", maintain_order="left")
     surveyed = table(known, "participants")
@@ -326,7 +327,7 @@ def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
     return cards
 
 
-def _data(labels: Any, study: Study, best: Row) -> Grid:
+def _data(labels: AnyFrame, study: Study, best: Row) -> Grid:
     """Tell what the figures rest on, and what was left out; no counts of too few users."""
     words = study.words
     raw = table(labels, "labels").rows

@@ -34,11 +34,11 @@ class Begun:
     numbers: Sequence[Number]
 
 
-def begins(study: Study) -> Begun:
+def begins(study: Study, messages: pl.LazyFrame) -> Begun:
     """Show where charge begins, as labelled, and how often it comes later, corrected."""
     words = study.words
-    found = rows_of(onset(study.messages, min_users=study.min_users))
-    later = _later(study)
+    found = rows_of(onset(messages, min_users=study.min_users))
+    later = _later(study, messages)
     if later is not None:
         found = [row for row in found if row["measure"] != _LATER]
     rows = [
@@ -61,14 +61,12 @@ def begins(study: Study) -> Begun:
     )
 
 
-def _later(study: Study) -> Row | None:
+def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
     """Estimate how often what begins with a task becomes charged; None if errors are not known."""
-    if study.level == "message" or study.messages is None:
-        return None
-    if study.errors is None or study.message_errors is None:
+    if study.level == "message" or study.errors is None or study.message_errors is None:
         return None
     found = becomes_charged(
-        study.labels, study.messages, study.errors, study.message_errors, study.min_users
+        study.labels, messages, study.errors, study.message_errors, study.min_users
     )
     return None if found is None else found | {"method": study.method}
 

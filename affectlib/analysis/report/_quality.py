@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from affectlib.analysis._frames import AnalysisWarning, TableError
+from affectlib.analysis._frames import AnalysisWarning, AnyFrame, TableError
 from affectlib.analysis.calibration import calibration
 from affectlib.analysis.evaluation import evaluate
 from affectlib.analysis.report import _plots
@@ -28,7 +28,7 @@ def quality(study: Study) -> Section | None:
     if study.gold is None:
         return None
     words = study.words
-    measured = _measured(study)
+    measured = _measured(study, study.gold)
     text = [words("quality.measured" if measured else "quality.one_kind", units=study.units)]
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
@@ -77,12 +77,12 @@ def _curve(study: Study, shown: Sequence[Row]) -> Figure:
     return Figure(plot, words("calibration.caption"))
 
 
-def _measured(study: Study) -> list[Row]:
+def _measured(study: Study, gold: AnyFrame) -> list[Row]:
     """Return what `evaluate` says of the labels; nothing where hand labels are of one kind only."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnalysisWarning)  # others have said the same of the sheet
         try:
-            found = evaluate(study.labels, study.gold, min_users=study.min_users)
+            found = evaluate(study.labels, gold, min_users=study.min_users)
         except TableError:
             return []
     return [row for row in rows_of(found) if row["measure"] in _MEASURES]

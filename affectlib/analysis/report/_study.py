@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from affectlib.analysis._correction import Errors
+from affectlib.analysis._frames import AnyFrame
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.report._words import Words
 from affectlib.corpus.rows import RowLevel
@@ -32,7 +33,7 @@ class Known:
         measured_themes: How well each theme was found elsewhere in what is labelled emotional.
     """
 
-    gold: Any
+    gold: AnyFrame | None
     measured: Accuracy | None
     measured_messages: Accuracy | None
     measured_themes: Mapping[str, Accuracy]
@@ -67,7 +68,7 @@ class Study:
     messages: pl.LazyFrame | None
     people: pl.DataFrame | None
     participants: pl.DataFrame | None
-    gold: Any
+    gold: AnyFrame | None
     measured: Accuracy | None
     errors: Errors | None
     message_errors: Errors | None

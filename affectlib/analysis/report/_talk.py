@@ -82,7 +82,7 @@ def within(study: Study) -> Section | None:
         words("within.caption"),
     )
     head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
-    begun = begins(study)
+    begun = begins(study, study.messages)
     grids = [Grid(words("within.grid"), head, rows, folded=True), *begun.grids]
     numbers += begun.numbers
     enough = any(line.enough for line in lines)

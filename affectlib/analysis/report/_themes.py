@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._frames import table
+from affectlib.analysis._frames import AnyFrame, table
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import headline, period_of, share_cells, share_head
 from affectlib.analysis.report._study import (
@@ -107,7 +107,7 @@ def _best(study: Study, by: str | None) -> list[Row]:
     return best
 
 
-def _gold(study: Study) -> Any:
+def _gold(study: Study) -> AnyFrame | None:
     """Return the hand labels if they name themes, else None."""
     if study.gold is None or "themes" not in (sheet := table(study.gold, "gold")).columns:
         return None
