@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from inspect import Signature, signature
 from threading import Lock
@@ -12,7 +12,7 @@ from affectlib.errors import InputTypeError
 from affectlib.model.engines.forks import renew_in_children
 
 if TYPE_CHECKING:
-    from affectlib._inputs import Chat, OnError, Options
+    from affectlib._inputs import Chat, Chats, OnError, Options, Texts
     from affectlib.classifier import AffectClassifier
     from affectlib.predictions import ConversationPrediction, MessagePrediction, Predictions
 
@@ -24,11 +24,9 @@ def predict(x: str, **options: Unpack[Options]) -> MessagePrediction: ...  # typ
 @overload
 def predict(x: Chat, **options: Unpack[Options]) -> ConversationPrediction: ...  # type: ignore[overload-overlap]
 @overload
-def predict(x: Iterable[str], **options: Unpack[Options]) -> Predictions[MessagePrediction]: ...
+def predict(x: Texts, **options: Unpack[Options]) -> Predictions[MessagePrediction]: ...  # type: ignore[overload-overlap]
 @overload
-def predict(
-    x: Iterable[Chat], **options: Unpack[Options]
-) -> Predictions[ConversationPrediction]: ...
+def predict(x: Chats, **options: Unpack[Options]) -> Predictions[ConversationPrediction]: ...
 def predict(
     x: Any,
     *,

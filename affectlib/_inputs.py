@@ -18,6 +18,12 @@ Messages: TypeAlias = Sequence[Mapping[str, Any] | Message]
 Chat: TypeAlias = Conversation | Messages | Mapping[str, Any]
 """A conversation in any form; a mapping has its messages under ``messages``."""
 
+Texts: TypeAlias = Iterable[str | None]
+"""Several texts; None stands for one that is missing."""
+
+Chats: TypeAlias = Iterable[Chat | ConversationFailure | None]
+"""Several conversations; None stands for one that is missing, a failure for an unreadable one."""
+
 OnError: TypeAlias = Literal["record", "raise"]
 """What becomes of one of several texts or conversations that cannot be labelled."""
 

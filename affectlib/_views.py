@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from affectlib._extras import requires_extra
 from affectlib.taxonomy import EMOTIONAL, TASK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_ItemT = TypeVar("_ItemT")
 
 ROWS = 50
 """Rows of a table at most."""
@@ -58,15 +63,15 @@ def excerpt(text: str) -> str:
     return line if len(line) <= _EXCERPT and len(text) <= 4 * _EXCERPT else f"{line[:_EXCERPT]}…"
 
 
-def foremost(items: Sequence[Any], weights: Sequence[float]) -> list[Any]:
+def foremost(items: Sequence[_ItemT], weights: Sequence[float]) -> list[_ItemT]:
     """Return the items of the greatest weight, as many as a table has rows, in their order."""
     chosen = sorted(range(len(items)), key=lambda place: -weights[place])[:ROWS]
     return [items[place] for place in sorted(chosen)]
 
 
 def plot_points(
-    points: Sequence[tuple[int, float, str | None]], threshold: float | None, ax: Any | None
-) -> Any:
+    points: Sequence[tuple[int, float, str | None]], threshold: float | None, ax: Axes | None
+) -> Axes:
     """Plot probabilities by position, each with the mark of its label.
 
     Args:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from affectlib._inputs import (
     Chat,
+    Chats,
     Input,
     Item,
     OnError,
     Options,
     Readable,
+    Texts,
     Unlabelled,
     in_buffers,
     read_one,
@@ -231,12 +233,10 @@ class AffectClassifier(Saved):
     @overload
     def predict(self, x: Chat, **options: Unpack[Options]) -> ConversationPrediction: ...  # type: ignore[overload-overlap]
     @overload
-    def predict(
-        self, x: Iterable[str], **options: Unpack[Options]
-    ) -> Predictions[MessagePrediction]: ...
+    def predict(self, x: Texts, **options: Unpack[Options]) -> Predictions[MessagePrediction]: ...  # type: ignore[overload-overlap]
     @overload
     def predict(
-        self, x: Iterable[Chat], **options: Unpack[Options]
+        self, x: Chats, **options: Unpack[Options]
     ) -> Predictions[ConversationPrediction]: ...
     def predict(
         self,
@@ -288,7 +288,11 @@ class AffectClassifier(Saved):
         return Predictions(predictions) if given.listed else predictions[0]
 
     def predict_proba(
-        self, x: Any, *, on_error: OnError = "record", progress: bool = False
+        self,
+        x: str | Chat | Texts | Chats,
+        *,
+        on_error: OnError = "record",
+        progress: bool = False,
     ) -> NDArray[np.float32]:
         """Return the probability of each label.
 
@@ -314,16 +318,16 @@ class AffectClassifier(Saved):
         return np.stack([emotional, 1 - emotional], axis=1).astype(np.float32)
 
     @overload
-    def stream(
-        self, conversations: Iterable[str], **options: Unpack[Options]
+    def stream(  # type: ignore[overload-overlap]
+        self, conversations: Texts, **options: Unpack[Options]
     ) -> Iterator[MessagePrediction | ConversationFailure]: ...
     @overload
     def stream(
-        self, conversations: Iterable[Chat | ConversationFailure], **options: Unpack[Options]
+        self, conversations: Chats, **options: Unpack[Options]
     ) -> Iterator[ConversationPrediction | ConversationFailure]: ...
     def stream(
         self,
-        conversations: Iterable[Any],
+        conversations: Texts | Chats,
         *,
         on_error: OnError = "record",
         operating_point: str | None = None,
@@ -480,7 +484,7 @@ class AffectClassifier(Saved):
         return predictions
 
     def _stream(
-        self, conversations: Any, record: bool, point: OperatingPoint
+        self, conversations: Texts | Chats, record: bool, point: OperatingPoint
     ) -> Iterator[MessagePrediction | ConversationPrediction | ConversationFailure]:
         items = Readable(conversations)
         for position, outcome in enumerate(self._label(items, point)):

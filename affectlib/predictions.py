@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from warnings import warn
 
 from affectlib import _views
@@ -13,6 +13,10 @@ from affectlib._extras import requires_extra
 from affectlib.conversation import Role
 from affectlib.errors import InputTypeError
 from affectlib.taxonomy import CUES, EMOTIONAL, THEME_COLUMNS, THEMES, use_kind
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
 
 __all__ = [
     "ConversationFailure",
@@ -189,7 +193,7 @@ class ConversationPrediction:
             rows.append({name: value for name, value in row.items() if name not in _NESTED})
         return rows
 
-    def plot(self, *, threshold: float | None = None, ax: Any | None = None) -> Any:
+    def plot(self, *, threshold: float | None = None, ax: Axes | None = None) -> Axes:
         """Plot the probabilities of the user's messages, in order, with their threshold.
 
         Args:
@@ -257,7 +261,7 @@ class Predictions(list[_T | ConversationFailure], Generic[_T]):
         ['empty']
     """
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> pandas.DataFrame:
         """Return them as a pandas data frame; see `affectlib.to_frame`."""
         return to_frame(self)
 
@@ -289,7 +293,9 @@ class Predictions(list[_T | ConversationFailure], Generic[_T]):
         return _views.page(title, _views.table(header, rows), len(self) - len(rows))
 
 
-def to_frame(predictions: Iterable[Any]) -> Any:
+def to_frame(
+    predictions: Iterable[MessagePrediction | ConversationPrediction | ConversationFailure],
+) -> pandas.DataFrame:
     """Return predictions as a pandas data frame, with a row for each, in order.
 
     Args:
@@ -325,14 +331,16 @@ def to_frame(predictions: Iterable[Any]) -> Any:
     scored = [*cues, *(THEME_COLUMNS[name] for name in themes)]
     rows = []
     for item in items:
-        failed = isinstance(item, ConversationFailure)
+        failure = item if isinstance(item, ConversationFailure) else None
         known = {
             "conversation_id": getattr(item, "id", None),
-            "status": item.status if failed else "ok",
-            "error": item.error if failed and item.status == "error" else None,
+            "status": "ok" if failure is None else failure.status,
+            "error": failure.error if failure and failure.status == "error" else None,
         }
         row = {name: known.get(name, getattr(item, name, None)) for name in names}
-        shown = {} if failed else {**item.cues, **by_column(item.themes)}
+        shown: dict[str, float] = {}
+        if not isinstance(item, ConversationFailure):
+            shown = {**item.cues, **by_column(item.themes)}
         row["truncated_tokens"] = getattr(item, "truncated_tokens", None)
         rows.append(row | {name: shown.get(name) for name in scored})
     return pandas.DataFrame(rows, columns=[*names, "truncated_tokens", *scored])

@@ -82,7 +82,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.threads = threads
         self.missing = missing
 
-    def fit(self, X: Any, y: Any = None) -> AffectTransformer:
+    def fit(self, X: object, y: object = None) -> AffectTransformer:
         """Do nothing: the model is already trained.
 
         Args:
@@ -134,7 +134,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     scores[row, _COLUMNS.index(name)] = value
         return scores
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns, ``affect_probability`` and so on.
 
         Args:

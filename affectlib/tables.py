@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from affectlib import _version
 from affectlib._default import classifier_or_bundled, load_once
@@ -29,6 +29,10 @@ from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
     import pyarrow
+    from datasets import Dataset
+    from duckdb import DuckDBPyConnection
+    from narwhals.typing import IntoDataFrame
+    from pyspark.sql.types import StructType
 
     from affectlib.classifier import AffectClassifier
 
@@ -48,9 +52,12 @@ _TEXTS = ("content", "text", "message", "prompt")
 
 _Item = Conversation | ConversationFailure
 
+TableT = TypeVar("TableT", bound="IntoDataFrame | Dataset")
+"""The kind of table that goes in and comes out: pandas, Polars, PyArrow or a `Dataset`."""
+
 
 def label_table(
-    frame: Any,
+    frame: TableT,
     *,
     classifier: AffectClassifier | None = None,
     level: RowLevel = "conversation",
@@ -58,7 +65,7 @@ def label_table(
     on_error: Literal["record", "raise"] = "record",
     prefix: str = "",
     progress: bool = False,
-) -> Any:
+) -> TableT:
     """Label the conversations of a table in memory.
 
     A table is long, with a message a row, if it has columns for the conversation's id, role and
@@ -105,8 +112,8 @@ def label_table(
         table = frame.with_format("arrow")[:]
         options: dict[str, Any] = {"level": level, "columns": columns, "on_error": on_error}
         options |= {"prefix": prefix, "progress": progress}
-        labelled = label_table(table, classifier=classifier, **options)
-        return to_dataset(frame, labelled)
+        found: TableT = to_dataset(frame, label_table(table, classifier=classifier, **options))
+        return found
     data = open_table(frame)
     given = dict(zip(data.columns, data.iter_columns(), strict=True))
     fields = _fields(given, columns)
@@ -114,9 +121,9 @@ def label_table(
         given, fields, classifier_or_bundled(classifier), level, on_error, prefix, progress
     )
     added = nw.from_arrow(labels, backend=data.implementation)
-    if whole:
-        return added.to_native()
-    return data.with_columns(*added.iter_columns()).to_native()
+    labelled = added if whole else data.with_columns(*added.iter_columns())
+    found = labelled.to_native()
+    return found
 
 
 class AffectMapper:
@@ -171,6 +178,12 @@ class AffectMapper:
         self._prefix = prefix
         self._version = _version.__version__
 
+    @overload
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]: ...
+    @overload
+    def __call__(self, batch: Iterator[TableT]) -> Iterator[TableT]: ...
+    @overload
+    def __call__(self, batch: TableT) -> TableT: ...
     def __call__(self, batch: Any) -> Any:
         """Label a batch, or each of an iterator of batches.
 
@@ -191,7 +204,7 @@ class AffectMapper:
             prefix=self._prefix,
         )
 
-    def spark_schema(self, schema: Any) -> Any:
+    def spark_schema(self, schema: StructType) -> StructType:
         """Return the schema of what ``mapInPandas`` gives for a frame of this schema.
 
         Args:
@@ -233,7 +246,10 @@ class AffectMapper:
 
 
 def register_duckdb(
-    connection: Any, name: str = "affect", *, classifier: AffectClassifier | None = None
+    connection: DuckDBPyConnection,
+    name: str = "affect",
+    *,
+    classifier: AffectClassifier | None = None,
 ) -> None:
     """Add a SQL function that labels conversations to a connection to DuckDB.
 

@@ -26,7 +26,15 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, Literal
 
 from affectlib._default import classifier_or_bundled
-from affectlib._inputs import Readable, Unlabelled, in_buffers, require_on_error, text_size
+from affectlib._inputs import (
+    Chats,
+    Readable,
+    Texts,
+    Unlabelled,
+    in_buffers,
+    require_on_error,
+    text_size,
+)
 from affectlib.conversation import Conversation
 from affectlib.corpus.manifest import Header, model_facts
 from affectlib.corpus.output import StandardOutput
@@ -131,7 +139,7 @@ class LabelSummary:
 
 
 def label_file(
-    src: str | os.PathLike[str] | Iterable[Any],
+    src: str | os.PathLike[str] | Texts | Chats,
     dst: str | os.PathLike[str],
     *,
     classifier: AffectClassifier | None = None,
@@ -295,7 +303,11 @@ class _Source:
 
     @classmethod
     def of(
-        cls, src: Any, layout: Layout | None, options: ReadOptions, report: ReadReport
+        cls,
+        src: str | os.PathLike[str] | Texts | Chats,
+        layout: Layout | None,
+        options: ReadOptions,
+        report: ReadReport,
     ) -> _Source:
         """Open a file, or check a stream of conversations as it comes."""
         if not isinstance(src, str | os.PathLike):

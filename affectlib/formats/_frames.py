@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from affectlib._values import name_list
 from affectlib.errors import InputTypeError, OptionError
@@ -13,6 +13,7 @@ from affectlib.errors import InputTypeError, OptionError
 if TYPE_CHECKING:
     import narwhals as nw
     import pyarrow
+    from datasets import Dataset
 
 _PREDICT = "; texts and conversations in a list are for AffectClassifier.predict"
 _MAP = "; use its map(AffectMapper(), batched=True)"
@@ -57,13 +58,13 @@ def open_table(frame: Any) -> nw.DataFrame[Any]:
         ) from None
 
 
-def is_dataset(frame: Any) -> bool:
+def is_dataset(frame: object) -> TypeGuard[Dataset]:
     """Whether it is a ``datasets.Dataset``; whoever holds one has imported its library."""
     datasets = sys.modules.get("datasets")
     return datasets is not None and isinstance(frame, datasets.Dataset)
 
 
-def to_dataset(like: Any, table: pyarrow.Table) -> Any:
+def to_dataset(like: Dataset, table: pyarrow.Table) -> Dataset:
     """Return a table as a data set of the same class as another."""
     from datasets.table import InMemoryTable
 

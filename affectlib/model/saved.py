@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import Artifact, save_artifact
 from affectlib.model.hub import upload
 from affectlib.taxonomy import EMOTIONAL, LABELS
+
+if TYPE_CHECKING:
+    from affectlib._inputs import Chats, Texts
 
 __all__ = ["Saved"]
 
@@ -41,7 +44,7 @@ class Saved:
 
     def calibrated(
         self,
-        conversations: Iterable[Any],
+        conversations: Texts | Chats,
         labels: Sequence[str | bool],
         folder: str | os.PathLike[str],
         *,
