@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("analysis", "formats", "hub", "sklearn", "torch")
+EXTRAS = ("analysis", "annotate", "formats", "hub", "sklearn", "torch")
 TOOLS = ("duckdb", "hypothesis", "jsonschema", "onnx", "psutil", "pytest")
 """What the tests need besides, in any version that fits."""
 NEEDS = {
