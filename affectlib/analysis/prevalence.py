@@ -392,6 +392,8 @@ def _warn_of_little(row: dict[str, Any], sample: pl.DataFrame) -> None:
         return
     needed = len(sample) * (reach / max(_WANTED * row["estimate"], 1e-9)) ** 2
     more = min(int(np.ceil((needed - len(sample)) / 50)) * 50, row["units"] - len(sample))
+    if more <= 0:  # all are labelled
+        return
     warnings.warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "
         f"the share between {row['low']:.2%} and {row['high']:.2%}; label about {more:,} rows "

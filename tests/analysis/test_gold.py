@@ -82,6 +82,16 @@ def test_how_many_more_to_label_is_said_where_the_interval_is_wide() -> None:
     assert more > 25
 
 
+def test_nothing_more_is_asked_for_where_all_rows_are_labelled() -> None:
+    few = PEOPLE.conversations.head(30)
+    gold = PEOPLE.gold_conversations.select("record", "gold").with_columns(weight=1.0)
+    sheet = few.select("record").join(gold, on="record", maintain_order="left")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AnalysisWarning)
+        prevalence(few, sheet, min_users=0)
+    assert not any("label about" in str(warning.message) for warning in caught)
+
+
 @pytest.mark.parametrize("json_lines", [[], ["--json"]])
 def test_the_command_says_so_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], json_lines: list[str]
