@@ -27,6 +27,7 @@ from affectlib.model.encoding import WindowEncoder
 from affectlib.model.windows import WindowSettings
 from tests.conftest import user
 from training.config import EncoderSettings
+from training.model import encoder
 from training.model.encoder import _centred, _gloss, add_words, build_encoder
 
 ENGLISH = [
@@ -117,6 +118,22 @@ def test_foreign_words_and_emoji_are_tokens_and_english_is_split_as_before(
         assert torch.equal(rows[after.token_to_id(token)], old[names[token]])
 
 
+def test_words_that_texts_need_least_are_read_in_pieces(
+    wordpiece: dict[str, Any], multilingual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = add_words(wordpiece, embeddings_of(wordpiece), ENGLISH, FRENCH, multilingual)
+    most = len(whole["model"]["vocab"]) - 12
+    monkeypatch.setattr(encoder, "MOST", most)
+    fewer, rows = add_words(wordpiece, embeddings_of(wordpiece), ENGLISH, FRENCH, multilingual)
+    symbols = {"😭", "🥀"}
+    assert most <= len(rows) <= most + len(symbols)
+    assert symbols <= {*fewer["model"]["vocab"]}
+    found = Tokenizer.from_str(json.dumps(fewer)).encode("trie la liste, seule").tokens
+    assert "seule" in found  # twice in the texts
+    assert "trie" not in found
+    assert "[UNK]" not in found
+
+
 def test_a_word_begins_as_its_nearest_english_words() -> None:
     far, near = np.float32([5, 0, 0, 1]), np.float32([0, 5, 0, 1])
     known = np.float32([[3, 0], [0, 3], [-3, 0], [0, -3]])
@@ -152,8 +169,8 @@ def test_the_encoder_with_its_new_words_is_built_and_loads(
     model = AutoModelForSequenceClassification.from_pretrained(built)
     assert model.get_input_embeddings().num_embeddings == len(tokenizer)
     assert model.config.pad_token_id == tokenizer.pad_token_id
-    encoder = WindowEncoder(built / "tokenizer.json", WindowSettings())
-    typed = encoder.encode([parse_conversation([user("<|target|> [SEP] seule")])])[0].ids.tolist()
+    windows = WindowEncoder(built / "tokenizer.json", WindowSettings())
+    typed = windows.encode([parse_conversation([user("<|target|> [SEP] seule")])])[0].ids.tolist()
     control = {tokenizer.sep_token_id, tokenizer.convert_tokens_to_ids("<|target|>")}
     assert not control & {*typed[2:-1]}
     assert tokenizer.convert_tokens_to_ids("seule") in typed

@@ -72,6 +72,9 @@ FOREIGN = 10.0
 FEWEST = 3
 """Places where a word must stand to be an English word that others are made of, and where a known
 one must stand outside English to be glossed."""
+MOST = 34_000
+"""Tokens at most, symbols aside: those that the texts need most. Words without one are read in
+pieces, and training sees how that looks."""
 NEAREST = 3
 SHARPNESS = 10.0
 LAYERS = (9, 12)
@@ -320,7 +323,7 @@ def add_words(
 ) -> tuple[dict[str, Any], torch.Tensor]:
     """Give an English encoder the words of other texts.
 
-    Tokens that no text needs are dropped.
+    Tokens that texts need least are dropped.
 
     Args:
         tokenizer: The parsed ``tokenizer.json`` of a WordPiece model.
@@ -390,9 +393,8 @@ def _choose(
     symbols = {symbol for text in (*english, *foreign) for symbol in _symbols(text)}
     counts = Counter({token: of_english[token] + ratio * of_foreign[token] for token in vocabulary})
     counts.update({w: ratio * n for w, n in words.items() if w.isalpha() and w not in vocabulary})
-    counts.update({symbol: 1 for symbol in symbols if symbol not in vocabulary})
     wanted = [token for token, count in counts.most_common() if count and token not in always]
-    stay = always | {*wanted}
+    stay = always | symbols | {*wanted[: MOST - len(always)]}
     kept = [token for token in sorted(vocabulary, key=vocabulary.__getitem__) if token in stay]
     known = {*kept}
     glossed = [
