@@ -279,7 +279,7 @@ def test_what_is_there_is_not_replaced(tiny_classifier: Any) -> None:
     [
         ({"a": [1]}, {}, OptionError, "the columns a, but none"),
         ({"secret words": [1]}, {}, OptionError, r"the columns \(1 that are not"),
-        (NESTED, {"columns": {"words": "messages"}}, OptionError, "cannot say where 'words'"),
+        (NESTED, {"columns": {"words": "messages"}}, OptionError, "unknown field 'words'"),
         (NESTED, {"columns": {"messages": "chat"}}, OptionError, "no column 'chat'"),
         (NESTED, {"level": "turn"}, OptionError, "conversation or message"),
         (NESTED, {"on_error": "skip"}, OptionError, "record or raise"),

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: The arguments, those of the process if None.
+        argv: The arguments; those of the process if None.
 
     Returns:
         The exit status: 0 done, 1 some records failed, 2 usage or unreadable input, 130

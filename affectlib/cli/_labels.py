@@ -1,4 +1,4 @@
-"""What commands know of files of labels: which model made them, and what errors call them."""
+"""What the commands share about label files: which model made them, how errors name them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def naming(files: Mapping[str, str | None]) -> Iterator[None]:
-    """Add to the error of a table from which file it was read.
+    """Add to a table's errors the name of the file that it was read from.
 
     Args:
-        files: The files, by what errors call their tables.
+        files: The files, by the names that errors give to their tables.
     """
     from polars.exceptions import PolarsError
 
@@ -40,12 +40,12 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
     except PolarsError as error:
         named = ", ".join(path for path in files.values() if path is not None)
         raise TableError(
-            f"{named}: a table cannot be read; it is damaged, or a column holds what it cannot"
+            f"{named}: a table cannot be read; it is damaged, or a column holds wrong values"
         ) from error
 
 
 def model_of(path: str) -> str | None:
-    """Return which model made the labels, None if the file does not say."""
+    """Return which model made the labels, or None if the file does not say."""
     from affectlib.analysis import read_labels
     from affectlib.analysis._made import model_name
 
@@ -57,12 +57,12 @@ def artifact_of_labels(path: str, model: str | None) -> Artifact:
 
     Args:
         path: The file of labels.
-        model: The model that the user names, None for the bundled one that the labels name.
+        model: The model that the user names; None for the bundled one that the labels name.
 
     Raises:
-        OptionError: The labels do not say which model made them and none is named, or it is
-            another one than is named or bundled.
-        ArtifactNotFoundError: There is no model of the name.
+        OptionError: The labels do not say which model made them and none is named, or they
+            were made by a model other than the one named or bundled.
+        ArtifactNotFoundError: There is no model of that name.
     """
     from affectlib.analysis import read_labels
     from affectlib.analysis._made import made_with
@@ -70,18 +70,20 @@ def artifact_of_labels(path: str, model: str | None) -> Artifact:
 
     made = made_with(read_labels(path))
     if model is None and not made:
-        raise OptionError(f"{path}: it does not say which model made the labels; give --model")
+        raise OptionError(
+            f"{path}: the file does not say which model made the labels; give --model"
+        )
     if model is None and made["model"] not in bundled_models():
         raise OptionError(
-            f"{path}: the labels are of the model {made['model']} {made['model_version']}, which "
-            "is not a bundled one; give its folder with --model"
+            f"{path}: the labels were made by {made['model']} {made['model_version']}, which is "
+            "not bundled; give its folder with --model"
         )
     artifact = load_artifact(made["model"] if model is None else model)
     if made and made["fingerprint"] != artifact.fingerprint:
         raise OptionError(
-            f"{path}: the labels are of {made['model']} {made['model_version']}, and "
-            f"{artifact.folder} holds another model, or another version of it; label again, or "
-            "give the folder of the model that made them with --model"
+            f"{path}: the labels were made by {made['model']} {made['model_version']}, but "
+            f"{artifact.folder} holds another model or version; label again, or give the folder "
+            "of the model that made them with --model"
         )
     return artifact
 
@@ -89,7 +91,7 @@ def artifact_of_labels(path: str, model: str | None) -> Artifact:
 def labelled_transcripts(
     path: str, arguments: argparse.Namespace
 ) -> Iterator[Conversation | ConversationFailure]:
-    """Read the transcripts behind labels, as the options say or else as when they were labelled."""
+    """Read the transcripts behind labels as the options say, or else as they were first read."""
     options = read_options(arguments)
     if replace(options, local_files_only=True) == ReadOptions():
         known = reading_of(arguments.labels) or options
@@ -98,7 +100,7 @@ def labelled_transcripts(
 
 
 def reading_of(path: str) -> ReadOptions | None:
-    """Return how the transcripts behind labels were read, None if no manifest says it.
+    """Return how the transcripts behind labels were read, or None if no manifest says.
 
     Args:
         path: The file or folder of labels.
@@ -118,7 +120,7 @@ def reading_of(path: str) -> ReadOptions | None:
 
 
 def figure(row: dict[str, Any], confidence: float) -> str:
-    """Show an estimate of a table of figures with its interval, if there is one."""
+    """Show an estimate from a table of figures, with its interval if it has one."""
     if row["estimate"] is None:
         return "not defined"
     if row["low"] is None:
@@ -130,7 +132,7 @@ def figure(row: dict[str, Any], confidence: float) -> str:
 
 
 def change(row: Mapping[str, Any], confidence: float) -> str:
-    """Show what a figure was and is, with the intervals of what it is and of the difference."""
+    """Show a figure before and after, with intervals for the new value and the change."""
     if row["before"] is None or row["after"] is None:
         return "not defined"
     text = f"{row['before']:.3f}, now {row['after']:.3f}"

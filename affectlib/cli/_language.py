@@ -1,4 +1,4 @@
-"""Errors in the words of the command line: options in place of arguments in Python."""
+"""Errors in the words of the command line: options instead of Python arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 _ARGUMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], str], ...] = (
     (re.compile(r"columns=(\{[^{}]*\})"), lambda found: f"--columns {_pairs(found[1])}", "columns"),
-    (re.compile(r"^columns cannot say"), "--columns cannot say", "columns"),
+    (re.compile(r"^columns: "), "--columns: ", "columns"),
     (re.compile(r"\bleave columns out\b"), "leave --columns out", "columns"),
     (re.compile(r"\bformat= "), "--format ", "format"),
     (re.compile(r"\(users=, assistants=; (--[^()]*)\)"), r"(\1)", "user"),
@@ -17,23 +17,21 @@ _ARGUMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], s
     (re.compile(r"\blocal_files_only=False\b"), "--network", "network"),
     (re.compile(r"^keep: "), "--keep: ", "keep"),
     (re.compile(r"\bmin_users= "), "--min-users ", "min_users"),
-    (re.compile(r"\ballow to resume it, or to overwrite it\b"), "--resume goes on with it, and "
-     "--overwrite begins anew", "resume"),
-    (re.compile(r"\ballow to overwrite\b"), "give --overwrite", "overwrite"),
-    (re.compile(r"\bended before its work; resume\b"), "ended before its work; go on with "
-     "--resume", "resume"),
-    (re.compile(r"; resume, if need be with fewer workers"), "; go on with --resume, if need be "
-     "with fewer --workers", "resume"),
+    (re.compile(r"\bpass resume=True to continue it, or overwrite=True to replace it\b"), "give "
+     "--resume to continue it, or --overwrite to replace it", "resume"),
+    (re.compile(r"\bpass overwrite=True\b"), "give --overwrite", "overwrite"),
+    (re.compile(r"\bcontinue with resume=True\b"), "continue with --resume", "resume"),
+    (re.compile(r"\bif need be with fewer workers\b"), "if need be with fewer --workers", "resume"),
 )  # fmt: skip
-"""What errors say, what the command line says in its place, and which option it then names."""
+"""What errors say, what the command line says instead, and the option that it then names."""
 
 
 def in_options(problem: str, arguments: argparse.Namespace) -> str:
-    """Say a problem in the words of a command.
+    """Put a problem in the words of a command.
 
     Args:
         problem: What an error says.
-        arguments: The command's options; those that it has not are not named.
+        arguments: The command's options; no other options are named.
 
     Example:
         >>> in_options("name it: columns={'role': 'who'}", argparse.Namespace(columns=None))
@@ -46,7 +44,7 @@ def in_options(problem: str, arguments: argparse.Namespace) -> str:
 
 
 def _pairs(text: str) -> str:
-    """Return a dict as options name it."""
+    """Return a dict as an option's value."""
     try:
         pairs = ast.literal_eval(text).items()
     except (ValueError, SyntaxError):

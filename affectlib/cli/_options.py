@@ -19,7 +19,7 @@ def model_options() -> argparse.ArgumentParser:
     model.add_argument(
         "--model",
         help="a model's name or folder, or its id on the Hugging Face Hub (with --network, unless "
-        "it was downloaded before); the bundled one if left out",
+        "it was downloaded before); by default, the bundled model",
     )
     return model
 
@@ -28,7 +28,7 @@ def network_option() -> argparse.ArgumentParser:
     """Return a parent parser: whether the network may be used, for commands that read no file."""
     network = argparse.ArgumentParser(add_help=False)
     network.add_argument(
-        "--network", action="store_true", help="allow to download a --model from the Hub"
+        "--network", action="store_true", help="allow downloading a --model from the Hub"
     )
     return network
 
@@ -51,12 +51,12 @@ def running_options() -> argparse.ArgumentParser:
     running.add_argument(
         "--no-assistant-cues",
         action="store_true",
-        help="leave the assistant's messages out, which is faster",
+        help="skip the assistant's messages, which is faster",
     )
     running.add_argument(
         "--no-screen",
         action="store_true",
-        help="have the encoder read what the model's screen would settle too, which is slower",
+        help="let the encoder read even what the model's screen would settle, which is slower",
     )
     return running
 

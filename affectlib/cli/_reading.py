@@ -1,4 +1,4 @@
-"""Options of the commands that read transcripts, and what they say of the reading."""
+"""Options of the commands that read transcripts, and what they report about the reading."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ def reading_options() -> argparse.ArgumentParser:
         "--gap",
         type=float,
         metavar="MINUTES",
-        help="silence after which a chat without conversations is another one (Gemini: 30)",
+        help="silence that starts a new conversation where the format marks none (Gemini: 30)",
     )
     reading.add_argument(
         "--network",
         action="store_true",
-        help="allow the network, for data sets (hf://datasets/OWNER/NAME) and models of the Hub",
+        help="allow the network, for data sets (hf://datasets/OWNER/NAME) and models from the Hub",
     )
     return reading
 
 
 def read_options(arguments: argparse.Namespace) -> ReadOptions:
-    """Return what the options ask `read_conversations` for."""
+    """Return the options as `read_conversations` takes them."""
     return ReadOptions(
         format=arguments.format,
         columns=arguments.columns or {},
@@ -98,7 +98,7 @@ def refuse_inputs(outputs: Sequence[Path], *sources: str | None) -> None:
 
     Raises:
         OutputExistsError: One is.
-        FileNotFoundError: An input is a pattern that no file fits.
+        FileNotFoundError: An input is a pattern that matches no file.
     """
     for source in sources:
         if source is not None and (path := file_among(source, outputs)) is not None:
@@ -110,7 +110,7 @@ def report_lines(report: ReadReport, *, quiet: bool = False) -> Iterator[str]:
 
     Args:
         report: What the reading found.
-        quiet: Whether to name only files that were skipped, of which nothing in the output tells.
+        quiet: Whether to name only skipped files, which leave no trace in the output.
     """
     if quiet:
         report = ReadReport(skipped=report.skipped)

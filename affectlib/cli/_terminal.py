@@ -56,9 +56,9 @@ class _Closed(io.RawIOBase):
 
 
 def open_closed_streams() -> None:
-    """Let closed standard streams be an error where they are used, and nothing where they are not.
+    """Make closed standard streams an error where they are used, and harmless elsewhere.
 
-    Their numbers are taken, so that no file that is opened gets one of them, and with it what
+    Their numbers are taken, so that no file opened later gets one of them and with it what
     libraries print. What goes to a closed standard error is lost.
     """
     if None not in (sys.stdin, sys.stdout, sys.stderr):
@@ -84,10 +84,10 @@ def complain(problem: str, error: BaseException) -> None:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print one line that neither steers the terminal nor holds what it cannot show.
+    """Print one line, without control characters or anything that the terminal cannot show.
 
     Args:
-        text: The line; where it has breaks in it, spaces are printed.
+        text: The line; line breaks in it are printed as spaces.
         stream: Where it goes, standard output if None.
     """
     stream = sys.stdout if stream is None else stream

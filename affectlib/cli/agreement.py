@@ -19,20 +19,20 @@ def add(commands: Commands) -> None:
     agreement = commands.add_parser(
         "agreement", help="compare the answers of people who labelled the same rows"
     )
-    agreement.add_argument("first", metavar="A", help="a filled sheet: .csv, .jsonl or .parquet")
-    agreement.add_argument("others", metavar="B", nargs="+", help="the others, one or more")
+    agreement.add_argument("first", metavar="A", help="a filled-in sheet: .csv, .jsonl or .parquet")
+    agreement.add_argument("others", metavar="B", nargs="+", help="one or more other sheets")
     agreement.add_argument(
         "-o",
         "--output",
         metavar="OUT",
-        help="also write a sheet (.csv) of what most of them say, with how many said so",
+        help="also write a sheet (.csv) of the majority answers, and how many gave each",
     )
-    agreement.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
-    agreement.add_argument("--column", default="gold", help="the column of answers")
+    agreement.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    agreement.add_argument("--column", default="gold", help="the column with the answers")
     agreement.add_argument(
-        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+        "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"
     )
-    agreement.add_argument("--json", action="store_true", help="print JSON, one line a measure")
+    agreement.add_argument("--json", action="store_true", help="print JSON, a line per measure")
     agreement.set_defaults(command=_agreement)
 
 

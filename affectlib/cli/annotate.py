@@ -22,10 +22,10 @@ def add(commands: Commands) -> None:
         help="have a language model fill in a sheet",
         description="Send the conversations of a sheet, one at a time with the codebook, to a "
         "language model behind an OpenAI-compatible endpoint (Ollama, vLLM, llama.cpp, a "
-        "provider), and fill the sheet with its answers. Transcript text leaves this machine if "
-        "the endpoint is another one. The sheet says which model and prompt filled it.",
+        "provider), and fill in the sheet with its answers. Transcript text leaves this machine "
+        "unless the endpoint runs on it. The sheet says which model and prompt filled it in.",
     )
-    annotate.add_argument("sheet", metavar="SHEET", help="what affectlib sample wrote")
+    annotate.add_argument("sheet", metavar="SHEET", help="the output of affectlib sample")
     annotate.add_argument(
         "--transcripts", metavar="IN", required=True, help="the file that was labelled"
     )
@@ -34,10 +34,10 @@ def add(commands: Commands) -> None:
     )
     annotate.add_argument("--model", required=True, help="the model's name at the endpoint")
     annotate.add_argument(
-        "-o", "--output", metavar="OUT", required=True, help="the filled sheet, a .csv file"
+        "-o", "--output", metavar="OUT", required=True, help="the filled-in sheet, a .csv file"
     )
     annotate.add_argument(
-        "--yes", action="store_true", help="send it; without, only the estimate is printed"
+        "--yes", action="store_true", help="send the text; without it, only the estimate is printed"
     )
     annotate.add_argument(
         "--price",
@@ -49,19 +49,24 @@ def add(commands: Commands) -> None:
         "--key-variable", metavar="NAME", help="environment variable that holds the endpoint's key"
     )
     annotate.add_argument(
-        "--concurrency", type=int, default=4, metavar="N", help="questions at a time; 4"
+        "--concurrency", type=int, default=4, metavar="N", help="requests at a time; default 4"
     )
     annotate.add_argument(
-        "--timeout", type=float, default=120, metavar="SECONDS", help="for an answer; 120"
+        "--timeout",
+        type=float,
+        default=120,
+        metavar="SECONDS",
+        help="how long to wait for an answer; default 120",
     )
     annotate.add_argument(
         "--max-characters",
         type=int,
         default=24_000,
         metavar="N",
-        help="of a conversation that are sent at most, its messages' beginnings and ends; 24,000",
+        help="the most to send of a conversation; longer messages lose their middle; default "
+        "24,000",
     )
-    annotate.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    annotate.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     annotate.set_defaults(command=_annotate)
 
 
@@ -86,7 +91,7 @@ def _annotate(arguments: argparse.Namespace) -> int:
         sys.stderr,
     )
     if needed.shortened:
-        say(f"{needed.shortened:,} conversations are too long and sent in part", sys.stderr)
+        say(f"{needed.shortened:,} conversations are too long and are sent in part", sys.stderr)
     if arguments.price is not None:
         say(f"about {needed.cost(*arguments.price):.2f} at these prices", sys.stderr)
     if not arguments.yes:
@@ -112,7 +117,7 @@ def _annotate(arguments: argparse.Namespace) -> int:
         for problem in sorted({*found.failed.values()}):
             count = [*found.failed.values()].count(problem)
             say(f"  {count:,} without an answer: {problem}", sys.stderr)
-        say("the same command asks for those again", sys.stderr)
+        say("run the same command again to retry those", sys.stderr)
         return SOME_FAILED
     answers.unlink(missing_ok=True)
     return DONE

@@ -1,4 +1,4 @@
-"""``affectlib calibrate``: fit a model to labels that people gave, without training."""
+"""``affectlib calibrate``: fit a model to labels given by people, without training."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ def add(commands: Commands) -> None:
     calibrate = commands.add_parser(
         "calibrate",
         help="fit a model's probabilities and thresholds to labels given by people",
-        description="Fit calibration and operating points of the model that made LABELS to a "
-        "filled sheet, without training. FOLDER is the new model: give it to label with --model.",
+        description="Fit the calibration and operating points of the model that made LABELS to a "
+        "filled-in sheet, without training. FOLDER is the new model: name it with --model to "
+        "label with it.",
     )
     calibrate.add_argument(
-        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
     )
     calibrate.add_argument(
-        "--gold", metavar="SHEET", required=True, help="the sheet of affectlib sample, filled in"
+        "--gold", metavar="SHEET", required=True, help="the sheet from affectlib sample, filled in"
     )
     calibrate.add_argument(
-        "-o", "--output", metavar="FOLDER", required=True, help="the new model; a new folder"
+        "-o", "--output", metavar="FOLDER", required=True, help="a new folder for the new model"
     )
     calibrate.add_argument(
         "--model", help="the folder of the model that made LABELS, if it is not a bundled one"
     )
-    calibrate.add_argument("--name", help="the new model's name; that of FOLDER if left out")
+    calibrate.add_argument("--name", help="the new model's name; by default, FOLDER's")
     calibrate.add_argument(
         "--specificity",
         type=_shares,
         metavar="NAME=SHARE,…",
-        help="share of task rows that an operating point must not flag, such as "
-        "balanced=0.95; what the model promises if left out",
+        help="share of task rows that an operating point must leave unflagged, such as "
+        "balanced=0.95; by default, what the model promises",
     )
     calibrate.add_argument(
-        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+        "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"
     )
-    calibrate.add_argument("--json", action="store_true", help="print JSON, one line a figure")
+    calibrate.add_argument("--json", action="store_true", help="print JSON, a line per figure")
     calibrate.set_defaults(command=_calibrate)
 
 
@@ -76,8 +77,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     else:
         made = new.description["calibrated"]
         say(
-            f"{made['rows']:,} gold labels ({made['emotional']:,} emotional); after is judged by "
-            "cross-fitting"
+            f"{made['rows']:,} gold labels ({made['emotional']:,} emotional); the new figures are "
+            "cross-fitted"
         )
         shown = None
         for row in rows:
@@ -88,8 +89,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     for note in dict.fromkeys(str(warning.message) for warning in caught):
         say(f"note: {note}", stream)
     say(
-        f"{new.name}, based on {base.name} {base.version} -> {arguments.output}; label with it by "
-        f"--model {arguments.output}",
+        f"{new.name}, based on {base.name} {base.version} -> {arguments.output}; to label with "
+        f"it, give --model {arguments.output}",
         sys.stderr,
     )
     return DONE

@@ -25,9 +25,9 @@ def add(commands: Commands) -> None:
         required=True,
         help="a .jsonl file; - for standard output",
     )
-    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.add_argument(
-        "--quiet", action="store_true", help="no summary; only files that were skipped are named"
+        "--quiet", action="store_true", help="print no summary, only the files that were skipped"
     )
     convert.set_defaults(command=_convert)
 

@@ -30,15 +30,15 @@ def add(commands: Commands) -> None:
         "evaluate",
         parents=[reading_options()],
         help="measure labels against labels given by people",
-        description="Measure labels, of any model, against a filled sheet: recall, specificity, "
-        "precision, average precision, AUROC and calibration error, with intervals, and the rows "
-        "that differ most.",
+        description="Measure the labels of any model against a filled-in sheet: recall, "
+        "specificity, precision, average precision, AUROC and calibration error, with intervals, "
+        "and the rows where they differ most.",
     )
     evaluate.add_argument(
-        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
     )
     evaluate.add_argument(
-        "--gold", metavar="SHEET", required=True, help="the sheet of affectlib sample, filled in"
+        "--gold", metavar="SHEET", required=True, help="the sheet from affectlib sample, filled in"
     )
     where = evaluate.add_mutually_exclusive_group()
     where.add_argument(
@@ -47,8 +47,8 @@ def add(commands: Commands) -> None:
     where.add_argument(
         "--operating-point",
         metavar="NAME",
-        help="call rows emotional from the model's threshold of this name; the labels as they are "
-        "if left out",
+        help="call rows emotional from the model's threshold of this name; by default, take the "
+        "labels as they are",
     )
     evaluate.add_argument(
         "--model", help="the folder of the model that made LABELS, if it is not a bundled one"
@@ -57,23 +57,29 @@ def add(commands: Commands) -> None:
         "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
     )
     evaluate.add_argument(
-        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+        "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"
     )
     evaluate.add_argument(
-        "--min-users", type=int, default=10, help="groups of fewer users are not shown"
+        "--min-users", type=int, default=10, help="hide groups of fewer users; default 10"
     )
     evaluate.add_argument(
-        "--worst", type=int, default=10, metavar="N", help="how many disagreements to list; 10"
+        "--worst",
+        type=int,
+        default=10,
+        metavar="N",
+        help="how many disagreements to list; default 10",
     )
     evaluate.add_argument(
         "--show-text",
         metavar="IN",
-        help="show the text of those, from IN, the transcripts that were labelled",
+        help="the transcripts that were labelled: show the text of the rows listed",
     )
     evaluate.add_argument(
-        "--plot", metavar="FILE", help="write a reliability plot: FILE.svg; replaced if it is there"
+        "--plot",
+        metavar="FILE",
+        help="write a reliability plot to FILE, an .svg file; replace it if it exists",
     )
-    evaluate.add_argument("--json", action="store_true", help="print JSON, one line a figure")
+    evaluate.add_argument("--json", action="store_true", help="print JSON, a line per figure")
     evaluate.set_defaults(command=_evaluate)
 
 
@@ -81,7 +87,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import AnalysisWarning, disagreements, evaluate, read_labels
 
     if arguments.plot is not None and Path(arguments.plot).suffix != ".svg":
-        raise OptionError(f"--plot {arguments.plot}: the plot is an SVG file; give it this suffix")
+        raise OptionError(f"--plot {arguments.plot}: the plot is an SVG file; use the suffix .svg")
     labels, gold = read_labels(arguments.labels), read_labels(arguments.gold)
     threshold = _threshold(arguments, labels.collect_schema().names())
     with (

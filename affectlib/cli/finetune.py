@@ -1,4 +1,4 @@
-"""``affectlib finetune``: train a model further on labels of one's own."""
+"""``affectlib finetune``: train a model further on labels of your own."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ def add(commands: Commands) -> None:
         parents=[model_options(), network_option()],
         help="train a model further on labels of your own",
         description="Train a model further on labelled conversations. Three tenths of them are "
-        "held out: they choose how far the new model goes from the old one, fit its thresholds, "
-        "and say how both do. FOLDER is the new model: give it to label with --model.",
+        "held out to choose how far the new model moves from the old one, to fit its thresholds "
+        "and to measure both. FOLDER is the new model: name it with --model to label with it.",
     )
     finetune.add_argument(
         "labelled",
         metavar="LABELLED",
-        help='.jsonl: a line {"messages": […], "label": "emotional" or "task"} a conversation, '
-        "with turns (numbers of the charged ones) and cues if they are known; or .csv: a row a "
+        help='.jsonl: a line {"messages": […], "label": "emotional" or "task"} per conversation, '
+        "with turns (the numbers of the charged ones) and cues if known; or .csv: a row per "
         "message, with conversation_id, role, content and label",
     )
     finetune.add_argument(
-        "-o", "--output", metavar="FOLDER", required=True, help="the new model; a new folder"
+        "-o", "--output", metavar="FOLDER", required=True, help="a new folder for the new model"
     )
     finetune.add_argument(
         "--group",
         metavar="COLUMN",
-        help="a field or column that says whose a conversation is: all of a person's are held "
-        "out, or none",
+        help="the field or column that names the person: all of a person's conversations are "
+        "held out, or none",
     )
-    finetune.add_argument("--name", help="the new model's name; that of FOLDER if left out")
+    finetune.add_argument("--name", help="the new model's name; by default, FOLDER's")
     finetune.add_argument(
-        "--data-name", metavar="NAME", help="what the card calls the data; the file's name"
+        "--data-name",
+        metavar="NAME",
+        help="what the card calls the data; by default, the file's name",
     )
-    finetune.add_argument("--licence", help="the licence that the card states; none if left out")
-    finetune.add_argument("--seed", type=int, default=1, help="of all that is random; default 1")
+    finetune.add_argument("--licence", help="the licence that the card states; by default, none")
+    finetune.add_argument("--seed", type=int, default=1, help="the random seed; default 1")
     finetune.add_argument(
-        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+        "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"
     )
     finetune.add_argument(
         "--overwrite", action="store_true", help="replace the model in FOLDER if there is one"
     )
-    finetune.add_argument("--json", action="store_true", help="print JSON, one line a figure")
-    finetune.add_argument("--quiet", action="store_true", help="no progress line")
+    finetune.add_argument("--json", action="store_true", help="print JSON, a line per figure")
+    finetune.add_argument("--quiet", action="store_true", help="print no progress")
     finetune.set_defaults(command=_finetune)
 
 
@@ -75,11 +77,11 @@ def _finetune(arguments: argparse.Namespace) -> int:
     stream = sys.stderr if arguments.json else sys.stdout
     say(
         f"{made.conversations:,} labelled conversations ({made.emotional:,} emotional); "
-        f"{made.held_out:,} ({made.held_out_emotional:,} emotional) were held out to choose and "
-        f"to judge; {made.seconds:,.0f} s",
+        f"{made.held_out:,} ({made.held_out_emotional:,} emotional) were held out; "
+        f"{made.seconds:,.0f} s",
         stream,
     )
-    say(f"share of the new weights in the average with the base's: {made.share:g}", stream)
+    say(f"share of the new weights, averaged with the base's: {made.share:g}", stream)
     if arguments.json:
         for row in made.figures:
             say(json.dumps(row))
@@ -98,8 +100,8 @@ def _finetune(arguments: argparse.Namespace) -> int:
     for note in made.notes:
         say(f"note: {note}", stream)
     say(
-        f"{made.name}, based on {made.base} -> {arguments.output}; label with it by "
-        f"--model {arguments.output}",
+        f"{made.name}, based on {made.base} -> {arguments.output}; to label with it, "
+        f"give --model {arguments.output}",
         sys.stderr,
     )
     return DONE

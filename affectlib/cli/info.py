@@ -1,4 +1,4 @@
-"""``affectlib info``: show which model is used, and how good it was found to be."""
+"""``affectlib info``: show which model is used and how well it does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     info = commands.add_parser(
         "info", parents=[model_options(), network_option()], help="show which model is used"
     )
-    info.add_argument("--json", action="store_true", help="print all that is known, as JSON")
+    info.add_argument("--json", action="store_true", help="print everything known, as JSON")
     info.set_defaults(command=_info)
 
 
@@ -42,7 +42,7 @@ def _info(arguments: argparse.Namespace) -> int:
         "languages": ", ".join(artifact.description.get("languages", ())) or "not said",
         "runs on": f"{classifier.device}, with {classifier.engine}",
         "folder": str(artifact.folder),
-        "prevalence": f"{artifact.prevalence:.1%} emotional is what its probabilities assume",
+        "prevalence": f"its probabilities assume {artifact.prevalence:.1%} emotional",
         **_screen(classifier),
     }
     for name, fact in facts.items():
@@ -54,7 +54,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _base(artifact: Artifact) -> dict[str, str]:
-    """Name the model that one with a calibration of its own has its weights from."""
+    """Name the model that a calibrated or fine-tuned one is based on."""
     said = artifact.description
     if "calibrated" in said:
         base = said["calibrated"]
@@ -94,7 +94,7 @@ def _everything(classifier: AffectClassifier) -> dict[str, Any]:
 
 
 def _table(artifact: Artifact, default: str) -> Iterator[str]:
-    """Show thresholds, and what they were found to give on chats of real people."""
+    """Show thresholds, and how they did on chats of real people."""
     measured: Mapping[str, Any] = artifact.description.get("measured", {})
     personal = any("studies" in counts for counts in measured.values())
     if personal:
@@ -110,11 +110,11 @@ def _table(artifact: Artifact, default: str) -> Iterator[str]:
             if personal and level == _LEVELS[0]:
                 shares += _recall_and_specificity(counts.get("studies", {}))
             yield _line(title, level, f"{getattr(point, level):.3f}", *shares)
-    yield "* unless another is named; a message by itself has the threshold of conversations"
+    yield "* the default; a message by itself is judged by the threshold of conversations"
     if measured:
         yield "recall and specificity: on real transcripts that no weight was trained on"
     else:
-        yield "recall and specificity were not measured; affectlib.analysis does that with labels"
+        yield "recall and specificity were not measured; affectlib evaluate does that, with labels"
 
 
 def _line(title: str, level: str, threshold: str, *shares: str) -> str:

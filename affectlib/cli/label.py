@@ -41,19 +41,19 @@ def add(commands: Commands) -> None:
         "--level",
         default="conversation",
         choices=["conversation", "message", "both"],
-        help="what a row stands for; both writes two tables",
+        help="what each row stands for; both writes two tables",
     )
     label.add_argument(
         "--keep",
         type=names,
         default=[],
         metavar="COLUMN,…",
-        help="columns of IN, or fields of its records, that are carried through to OUT",
+        help="columns of IN, or fields of its records, to carry over to OUT",
     )
     label.add_argument(
         "--output-format",
         choices=["parquet", "jsonl", "csv"],
-        help="the kind of the files in a folder; parquet if left out",
+        help="the kind of files in a folder; by default, parquet",
     )
     label.add_argument(
         "--on-error",
@@ -67,7 +67,7 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="continue an unfinished OUT, or repair a damaged folder",
     )
-    begun.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    begun.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     label.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes, or actors on Ray; default 1"
     )
@@ -78,7 +78,7 @@ def add(commands: Commands) -> None:
     label.add_argument(
         "--quiet",
         action="store_true",
-        help="no progress bar and no figures; only files that were skipped are named",
+        help="print no progress bar and no figures, only the files that were skipped",
     )
     label.set_defaults(command=_label)
 
@@ -150,13 +150,13 @@ def _report(summary: LabelSummary) -> Iterator[str]:
     )
     if summary.screened:
         yield (
-            f"  screened   {summary.screened:,} of {summary.messages:,} messages are plain tasks, "
-            "which the encoder need not read"
+            f"  screened   {summary.screened:,} of {summary.messages:,} messages are plain tasks "
+            "that the encoder did not need to read"
         )
     if summary.resumed:
-        yield f"  resumed    after {summary.resumed:,} that were labelled before"
+        yield f"  resumed    after {summary.resumed:,} labelled before"
     if summary.empty:
-        yield f'  empty      {summary.empty:,} without words of a user; status "empty"'
+        yield f'  empty      {summary.empty:,} without user text; status "empty"'
     if summary.not_kept:
         yield f"  not kept   {', '.join(summary.not_kept)}: no record has it"
     if summary.failed:

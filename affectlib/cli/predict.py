@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     predict.add_argument("text", metavar="TEXT", help="the message; - for standard input")
     predict.add_argument("--json", action="store_true", help="print JSON")
     predict.add_argument(
-        "--explain", action="store_true", help="also print the words that speak most for or against"
+        "--explain", action="store_true", help="also print the words that count most for or against"
     )
     predict.set_defaults(command=_predict)
 
@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
 def _predict(arguments: argparse.Namespace) -> int:
     if os.path.isfile(arguments.text):  # a Path would refuse a text that is too long for a name
         raise OptionError(
-            f"{arguments.text}: this is a file; what is in it is labelled by "
+            f"{arguments.text}: this is a file; label what is in it with "
             f"affectlib label {shlex.quote(arguments.text)} -o OUT"
         )
     text = sys.stdin.read() if arguments.text == "-" else arguments.text

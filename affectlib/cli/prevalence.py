@@ -29,19 +29,20 @@ def add(commands: Commands) -> None:
         "prevalence", help="estimate how common emotional conversations or messages are"
     )
     prevalence.add_argument(
-        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
     )
     prevalence.add_argument(
         "--gold",
         metavar="SHEET",
-        help="labels that people gave: record or conversation_id, gold and, if drawn so, weight",
+        help="labels given by people: record or conversation_id, gold and, if the draw was "
+        "weighted, weight",
     )
     prevalence.add_argument(
         "--measured",
         type=_counts,
         metavar="TP,FN,TN,FP",
-        help="what was measured for the model elsewhere, instead of its own counts: true "
-        "positives, false negatives, true negatives, false positives",
+        help="counts measured elsewhere, instead of the model's own: true positives, false "
+        "negatives, true negatives, false positives",
     )
     prevalence.add_argument(
         "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
@@ -50,15 +51,15 @@ def add(commands: Commands) -> None:
         "--target",
         default="population",
         choices=["population", "corpus"],
-        help="whether the share is of all that users like these write, or of these transcripts",
+        help="what the share is of: all that users like these write, or only these transcripts",
     )
     prevalence.add_argument(
-        "--confidence", type=float, default=0.95, help="of the intervals; default 0.95"
+        "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"
     )
     prevalence.add_argument(
-        "--min-users", type=int, default=10, help="groups of fewer users are not shown"
+        "--min-users", type=int, default=10, help="hide groups of fewer users; default 10"
     )
-    prevalence.add_argument("--json", action="store_true", help="print JSON, one line a figure")
+    prevalence.add_argument("--json", action="store_true", help="print JSON, a line per figure")
     prevalence.set_defaults(command=_prevalence)
 
 
@@ -129,7 +130,7 @@ def _counts(text: str) -> Accuracy:
         return Accuracy(*(int(count) for count in text.split(",")))
     except (ValueError, TypeError):
         raise argparse.ArgumentTypeError(
-            "expected four counts TP,FN,TN,FP, with emotional conversations and others among them"
+            "expected four counts TP,FN,TN,FP, of both emotional and other conversations"
         ) from None
 
 

@@ -37,35 +37,37 @@ def add(commands: Commands) -> None:
         parents=[reading_options()],
         conflict_handler="resolve",  # --format is that of the report; the input's is known
         help="put the findings on a page",
-        description="Write one HTML page, for people who did not run this: how common charged use "
-        "is, whose it is, whether it grows and what goes with it, with intervals, methods and "
-        "limits. It needs no network and holds no transcript text unless --show-text asks for it. "
-        "Or write Markdown, JSON, or a CSV table of all figures for your own plots.",
+        description="Write one HTML page for people who did not run the analysis: how common "
+        "charged use is, who it comes from, whether it is growing and what goes with it, with "
+        "intervals, methods and limits. It needs no network and holds no transcript text unless "
+        "--show-text asks for it. Or write Markdown, JSON, or a CSV table of all figures for your "
+        "own plots.",
     )
     report.add_argument(
-        "labels", metavar="LABELS", help="what affectlib label wrote: .parquet, .jsonl or .csv"
+        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
     )
-    report.add_argument(
-        "-o", "--output", metavar="OUT", required=True, help="the file to write; by its suffix"
-    )
+    report.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
     report.add_argument(
         "--format",
         dest="forms",
         type=lambda text: text.split(","),
         metavar="FORMAT,…",
-        help="html, md, json or csv, several beside each other; what the suffix of OUT says",
+        help="html, md, json or csv; several write files side by side; by default, the suffix of "
+        "OUT decides",
     )
     report.add_argument(
-        "--messages", metavar="FILE", help="labels of the same transcripts by --level message"
+        "--messages",
+        metavar="FILE",
+        help="labels of the same transcripts from label --level message",
     )
     report.add_argument(
-        "--users", metavar="FILE", help="what is known of the users: user_id and other columns"
+        "--users", metavar="FILE", help="a table of the users: user_id and other columns"
     )
     report.add_argument("--gold", metavar="SHEET", help="a sample labelled by hand")
     for name, about in (
         ("by", "columns to compare groups by"),
-        ("outcome", "columns of the users, such as survey scores, to set against usage"),
-        ("control", "columns of the users to hold constant in that"),
+        ("outcome", "columns of --users, such as survey scores, to relate to usage"),
+        ("control", "columns of --users to hold constant in that"),
     ):
         report.add_argument(
             f"--{name}",
@@ -82,9 +84,9 @@ def add(commands: Commands) -> None:
         help="the transcripts that were labelled: show the messages with the highest probabilities",
     )
     report.add_argument(
-        "--min-users", type=int, default=10, help="figures of fewer users are not shown"
+        "--min-users", type=int, default=10, help="hide figures of fewer users; default 10"
     )
-    report.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    report.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     report.set_defaults(command=_report, format="auto")
 
 
@@ -118,8 +120,9 @@ def _report(arguments: argparse.Namespace) -> int:
         say(f"note: {note}", sys.stderr)
     if not known_thresholds(labels) and {*CUES} & {*labels.collect_schema().names()}:
         say(
-            f"note: {arguments.labels}: it names no bundled model that made the labels, so every "
-            "cue and theme counts as shown from 0.5; Parquet as affectlib label wrote it does",
+            f"note: {arguments.labels}: the file names no bundled model as the maker of its "
+            "labels, so every cue and theme counts as shown from 0.5; the Parquet files of "
+            "affectlib label name it",
             sys.stderr,
         )
     for path in targets.values():

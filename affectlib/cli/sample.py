@@ -19,11 +19,13 @@ def add(commands: Commands) -> None:
         parents=[reading_options()],
         help="choose what to label by hand",
         description="Draw conversations (or messages) to label by hand: more where the classifier "
-        "is unsure, each with its weight. Fill in the column gold with emotional or task, by the "
-        "codebook, or on the page that --transcripts makes beside the sheet.",
+        "is unsure, each with its weight. Following the codebook, fill in the column gold with "
+        "emotional or task, in the sheet or on the page that --transcripts writes beside it.",
     )
-    sample.add_argument("labels", metavar="LABELS", help="what affectlib label wrote")
-    sample.add_argument("-n", type=int, default=200, metavar="ROWS", help="how many; 200")
+    sample.add_argument("labels", metavar="LABELS", help="the output of affectlib label")
+    sample.add_argument(
+        "-n", type=int, default=200, metavar="ROWS", help="how many to draw; default 200"
+    )
     sample.add_argument(
         "-o", "--output", metavar="OUT", required=True, help="the sheet, a .csv file"
     )
@@ -31,17 +33,19 @@ def add(commands: Commands) -> None:
         "--transcripts",
         metavar="IN",
         help="the file that was labelled: also write a page (OUT with .html) that shows each "
-        "conversation and is filled in by keys, offline; it holds their text",
+        "conversation and is filled in with the keyboard, offline; it holds their text",
     )
     sample.add_argument(
         "--strata",
         type=int,
         default=10,
-        help="ranges of probability to draw from; 10",
+        help="how many ranges of probability to draw from; default 10",
     )
-    sample.add_argument("--seed", type=int, default=0, help="the same one draws the same rows; 0")
+    sample.add_argument(
+        "--seed", type=int, default=0, help="the same seed draws the same rows; default 0"
+    )
     sample.add_argument("--lang", default="en", help="language of the page, en or fr")
-    sample.add_argument("--overwrite", action="store_true", help="replace OUT if it is there")
+    sample.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     sample.set_defaults(command=_sample)
 
 

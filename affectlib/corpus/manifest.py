@@ -95,13 +95,13 @@ class Manifest:
                     manifest = cls(path, values)
                 else:
                     raise ResumeError(
-                        f"{path}: it was made by another version of affectlib, of which this one "
-                        "knows nothing; use that version, name another output or allow to overwrite"
+                        f"{path}: it was made by a version of affectlib that this one does not "
+                        "know; use that version, name another output or pass overwrite=True"
                     )
             except (UnicodeError, json.JSONDecodeError, TypeError, KeyError, AttributeError):
                 raise ResumeError(
                     f"{path}, line {number}: the manifest is damaged; "
-                    "name another output or allow to overwrite"
+                    "name another output or pass overwrite=True"
                 ) from None
         return manifest
 

@@ -171,8 +171,8 @@ class _Failure:
 
 def _died() -> WorkerError:
     return WorkerError(
-        "a worker process ended before its work, killed or for want of memory; "
-        "resume, if need be with fewer workers"
+        "a worker process died before it was done, killed or out of memory; "
+        "continue with resume=True, if need be with fewer workers"
     )
 
 

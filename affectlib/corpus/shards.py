@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 _MANIFEST = "_manifest.jsonl"
 _SUBFOLDERS: Mapping[RowLevel, str] = {"conversation": "conversations", "message": "messages"}
-_REMEDY = "allow to resume it, or to overwrite it"
+_REMEDY = "pass resume=True to continue it, or overwrite=True to replace it"
+_ELSEWHERE = "name another output or pass overwrite=True"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
         labelled = working.counts().conversations
         if not resume:
             raise OutputExistsError(
-                f"{layout.target}: an unfinished output is there, of {labelled:,} conversations; "
+                f"{layout.target}: there is an unfinished output of {labelled:,} conversations; "
                 f"{_REMEDY}"
             )
         _require_same(layout, working, header)
@@ -178,9 +179,7 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
     if finished is None:
         _refuse_foreign(layout)
         if there:
-            raise OutputExistsError(
-                f"{there[0]}: it exists; name another output or allow to overwrite"
-            )
+            raise OutputExistsError(f"{there[0]}: it exists; {_ELSEWHERE}")
         return None
     if layout.files is not None and not there:
         return None
@@ -188,7 +187,7 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
     if problems := _problems(layout, finished):
         if layout.files is None and resume:
             return None
-        remedy = _REMEDY if layout.files is None else "name another output or allow to overwrite"
+        remedy = _REMEDY if layout.files is None else _ELSEWHERE
         raise OutputExistsError(f"{'; '.join(problems)}; {remedy}")
     if layout.files is not None:
         discard_unfinished(layout)  # shards of a run that was killed after all was done
@@ -204,8 +203,8 @@ def require_new(layout: Layout) -> None:
     there = (layout.working_manifest, *(layout.files or {}).values())
     if any(path.exists() for path in there):
         raise OutputExistsError(
-            f"{layout.target}: it exists, and whether it was made from this input cannot be told, "
-            "as that is a stream; name another output or allow to overwrite"
+            f"{layout.target}: it exists, and as the input is a stream, nothing tells whether it "
+            f"was made from it; {_ELSEWHERE}"
         )
     _refuse_foreign(layout)
 
@@ -450,7 +449,7 @@ def _require_same(layout: Layout, manifest: Manifest, header: Header) -> None:
         first = f"use affectlib {made_by}, " if another else ""
         raise ResumeError(
             f"{layout.target}: what is there was made from something else ({'; '.join(changes)}); "
-            f"{first}name another output or allow to overwrite"
+            f"{first}{_ELSEWHERE}"
         )
 
 

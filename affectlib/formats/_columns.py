@@ -93,7 +93,7 @@ def find_columns(
     """
     given = _in_full(given)
     if unknown := given.keys() - FIELDS.keys():
-        raise OptionError(f"columns cannot say where {min(unknown)!r} is; use {', '.join(FIELDS)}")
+        raise OptionError(f"columns: unknown field {min(unknown)!r}; use {', '.join(FIELDS)}")
     for column in given.values():
         if column not in names:
             raise OptionError(f"there is no column {column!r}; the table has {name_list(names)}")

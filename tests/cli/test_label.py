@@ -33,7 +33,7 @@ def test_empty_chats_are_normal(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(["label", str(src), "-o", str(tmp_path / "out.jsonl")]) == 0
     shown = capsys.readouterr().err
     assert "1 of 1 labelled" in shown
-    assert "empty      2 without words of a user" in shown
+    assert "empty      2 without user text" in shown
     rows = rows_of(tmp_path / "out.jsonl")
     assert [row["status"] for row in rows] == ["ok", "empty", "empty"]
     assert [row["error"] for row in rows] == [None] * 3

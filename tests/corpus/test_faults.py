@@ -112,7 +112,7 @@ def test_control_c_leaves_what_can_be_resumed_and_exits_with_130(
         [*command, "--resume"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert f"after {len(kept):,} that were labelled before" in done.stderr
+    assert f"after {len(kept):,} labelled before" in done.stderr
     rows = rows_of(tmp_path / "out.jsonl")
     assert [row["conversation_id"] for row in rows] == [str(n) for n in range(20_000)]
 

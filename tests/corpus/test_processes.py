@@ -95,12 +95,12 @@ def test_processes_end_in_the_midst_of_their_work() -> None:
 
 @pytest.mark.parametrize("piece", ["die", "die " + "x" * HUGE])
 def test_a_process_that_dies_is_told_while_others_work(piece: str) -> None:
-    with pytest.raises(WorkerError, match="a worker process ended before its work"):
+    with pytest.raises(WorkerError, match="a worker process died before it was done"):
         results(["sleep", piece])
 
 
 def test_a_process_that_dies_is_told_while_it_is_sent_to() -> None:
-    with pytest.raises(WorkerError, match="ended before its work"):
+    with pytest.raises(WorkerError, match="died before it was done"):
         results(["die", *["x" * HUGE] * 5])
 
 
@@ -117,7 +117,7 @@ def test_a_process_that_dies_with_all_its_work_done_is_told() -> None:
     ("begin", "error", "words"),
     [
         (stand_in_workers.fail_to_load, MissingExtraError, r"affectlib\[audio\]"),
-        (stand_in_workers.die_in_loading, WorkerError, "ended before its work"),
+        (stand_in_workers.die_in_loading, WorkerError, "died before it was done"),
     ],
 )
 def test_a_failure_in_loading_is_told(
