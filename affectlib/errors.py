@@ -127,11 +127,11 @@ class ResumeError(OutputExistsError):
 
 
 class SourceChangedError(AffectlibError, RuntimeError):
-    """The input was written to while it was read, so its labels would be those of no input."""
+    """The input changed while it was read, so the labels would match no version of it."""
 
 
 class WorkerError(AffectlibError, RuntimeError):
-    """A worker ended before its work was done, killed or out of memory, or has another version."""
+    """A worker died before it was done, killed or out of memory, or has another version."""
 
 
 class ArtifactError(AffectlibError, OSError):

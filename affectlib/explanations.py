@@ -292,7 +292,7 @@ def explain_words(
         message = max(read, key=lambda index: float(scores[index].logits[column]))
     elif message not in read:
         raise OptionError(
-            f"message {message} is none of the user's with text; those are "
+            f"message {message} is not a user message with text; those are "
             f"{', '.join(map(str, [*read][:20]))}{' …' if len(read) > 20 else ''}"
         )
     text = conversation.messages[message].content

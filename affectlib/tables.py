@@ -239,8 +239,8 @@ class AffectMapper:
     def _classifier(self) -> AffectClassifier:
         if self._version != _version.__version__:
             raise WorkerError(
-                f"this process has affectlib {_version.__version__} and the one that sent the "
-                f"mapper {self._version}; have the same version everywhere"
+                f"this process has affectlib {_version.__version__}, and the one that sent the "
+                f"mapper has {self._version}; use the same version everywhere"
             )
         return load_once(**self._options)
 

@@ -31,8 +31,8 @@ _TRUTH = {
     **dict.fromkeys(("FALSE", "FAUX", "FALSCH", "FALSO"), "false"),
 }
 _WANTED: dict[pl.DataType, str] = {
-    pl.Int64(): "no whole number",
-    pl.Float64(): "no number",
+    pl.Int64(): "not a whole number",
+    pl.Float64(): "not a number",
     pl.Boolean(): "neither true nor false",
 }
 """What text is not that cannot be read as a value of these types, the narrowest first."""
@@ -123,15 +123,15 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
         keys = [name for name in ("record", "message") if name in rows.collect_schema().names()]
         if len(shards) > 1 and "record" in keys and alike(rows, keys):
             raise TableError(
-                f"{folder}: shards with the same records; remove copies, or label the files in one "
-                "go so that records are numbered through"
+                f"{folder}: shards hold the same records; remove copies, or label the files in one "
+                "run, so that each record has its own number"
             )
         return
     written = {name for shard in manifest.shards.values() for name in shard.files}
     for shard in shards:
         if shard.relative_to(manifest.path.parent).as_posix() not in written:
             raise TableError(
-                f"{shard}: it is no shard of the run that wrote this folder (a copy?); move it away"
+                f"{shard}: it is not from the run that wrote this folder (a copy?); move it away"
             )
     if manifest.finished is None:
         records = sum(shard.records for shard in manifest.shards.values())
@@ -142,7 +142,7 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
                 "what is there with read_labels(..., unfinished=True)"
             )
         warnings.warn(
-            f"{problem}; figures are of these, which may differ from the others",
+            f"{problem}; figures are of these, and the others may differ",
             AnalysisWarning,
             stacklevel=4,
         )

@@ -38,7 +38,7 @@ _USUAL_THRESHOLD = 0.5
 _LARGEST = 1e100
 _MERGED = "conversations cannot be told apart"
 _REMEDY = (
-    "label the files in one go, number record through all of them, or give each conversation its "
+    "label the files in one run, number their records consecutively, or give each conversation its "
     "own id"
 )
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
@@ -418,7 +418,7 @@ def check_confidence(confidence: float) -> None:
     if not isinstance(confidence, int | float) or not 1e-6 <= confidence <= 1 - 1e-6:
         problem = f"confidence must be more than 0 and less than 1, got {confidence}"
         if isinstance(confidence, int | float) and 0 < confidence < 1:
-            problem += ", which is too near to it"
+            problem += ", which is too close"
         raise OptionError(problem)
 
 

@@ -37,7 +37,7 @@ class Accuracy:
         if not all(isinstance(n, int | float) and 0 <= n <= _MOST for n in counts):
             raise OptionError(f"the counts of an accuracy must lie between 0 and {_MOST:,}")
         if not self.positives or not self.negatives:
-            raise OptionError("an accuracy needs emotional conversations and others")
+            raise OptionError("an accuracy needs both emotional and other conversations")
 
     @property
     def positives(self) -> float:

@@ -177,7 +177,7 @@ def majority(
     if open_rows := counted["gold"].null_count():
         warnings.warn(
             f"{open_rows:,} of {len(counted):,} rows have as many answers of one kind as of the "
-            "other; gold is empty there: let one more person decide",
+            "other; gold is empty there: let another person decide",
             AnalysisWarning,
             stacklevel=2,
         )
@@ -201,8 +201,8 @@ def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list
     for sheet in tables:
         if "message" in sheet.columns and "message" not in shared:
             raise TableError(
-                f"{sheet.name}: its answers are of messages (there is a column 'message'), and "
-                "those of another sheet are of conversations; give sheets of one sample"
+                f"{sheet.name}: its answers are for messages (there is a column 'message'), but "
+                "those of another sheet are for conversations; give sheets of the same sample"
             )
     unit = id_columns(shared)
     keys = [*unit, "message"] if "message" in shared else unit
@@ -230,7 +230,7 @@ def _with_two_answers(rows: pl.DataFrame, sheets: int) -> pl.DataFrame:
     if several.is_empty():
         keys = [name for name in rows.columns if not name.startswith("answer ")]
         raise TableError(
-            f"no row with an answer is in both sheets; rows are told by {' and '.join(keys)}"
+            f"no row has an answer in both sheets; rows are matched by {' and '.join(keys)}"
         )
     if len(several) < len(rows):
         warnings.warn(

@@ -239,11 +239,11 @@ def _charge_of(response: Any) -> int:
         begin, end = text.index("{"), text.rindex("}")
         charge = json.loads(text[begin : end + 1])["charge"]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        raise _Passing("the answer was no JSON with a charge") from None
+        raise _Passing("the answer was not JSON with a charge") from None
     if isinstance(charge, str) and charge.strip() in ("0", "1", "2", "3"):
         charge = int(charge)
     if isinstance(charge, bool) or charge not in (0, 1, 2, 3):
-        raise _Passing("the answer held another charge than 0, 1, 2 or 3")
+        raise _Passing("the charge in the answer was not 0, 1, 2 or 3")
     return int(charge)
 
 
@@ -416,7 +416,7 @@ class _Kept:
         if found is not None and found != header:
             changed = ", ".join(name for name in header if found.get(name) != header[name])
             raise ResumeError(
-                f"{path}: these answers are of another {changed}; delete it, or name another output"
+                f"{path}: its answers are for another {changed}; delete it, or name another output"
             )
         kept._write("".join(f"{line}\n" for line in lines) or json.dumps(header) + "\n", "w")
         return kept

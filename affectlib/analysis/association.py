@@ -224,7 +224,7 @@ def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None)
     x = x / scale
     if np.linalg.matrix_rank(x) < x.shape[1]:
         raise TableError(
-            "users: a predictor or control says what the others say already; leave one out"
+            "users: a predictor or control only repeats what the others say; leave one out"
         )
     if len(outcome) <= x.shape[1]:
         raise TableError(f"users: {len(outcome)} users are too few for {len(design)} terms")
@@ -240,7 +240,7 @@ def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None)
         if len(np.unique(codes)) < _FEWEST_CLUSTERS:
             raise TableError(
                 f"users, {clusters.name}: {len(np.unique(codes))} clusters are too few to tell how "
-                f"far errors go together; at least {_FEWEST_CLUSTERS} are needed"
+                f"far errors are related; at least {_FEWEST_CLUSTERS} are needed"
             )
         covariance, freedom = _of_clusters(x, np.asarray(fit.resid), codes)
     return Fit(

@@ -103,15 +103,15 @@ def evaluate(
     check_confidence(confidence)
     names = group_columns(by)
     if taken := [name for name in names if name in _FIGURES]:
-        raise OptionError(f"by: {taken[0]!r} is a name of the result's; rename that column")
+        raise OptionError(f"by: the result has a column {taken[0]!r} of its own; rename yours")
     source = with_groups(_called(labels, threshold), names)
     rows = gold_rows(user_keys(source), gold)
     _refuse_one_kind(rows)
     if threshold is not None and not rows["charged"].any():
         highest = float(rows["probability"].cast(pl.Float64).to_numpy().max())
         warnings.warn(
-            f"no gold label is of a row that reaches the threshold {threshold:g}, so there is no "
-            f"precision; the highest probability among them is {highest:.3f}",
+            f"no row with a gold label reaches the threshold {threshold:g}, so there is no "
+            f"precision; their highest probability is {highest:.3f}",
             AnalysisWarning,
             stacklevel=2,
         )
@@ -210,7 +210,7 @@ def _called(labels: AnyFrame, threshold: float | None) -> Labels:
             raise TableError(f"{source.name}, probability: expected numbers, got {kind}")
         odd = pl.col("probability").is_between(0, 1).not_().any()
         if source.rows.select(odd).collect(engine="streaming").item():
-            raise TableError(f"{source.name}, probability: every one must be between 0 and 1")
+            raise TableError(f"{source.name}, probability: values must be between 0 and 1")
     if threshold is None:
         return source
     if not 0 < threshold <= 1:
@@ -224,8 +224,8 @@ def _refuse_one_kind(rows: pl.DataFrame) -> None:
         return
     kind, other = (EMOTIONAL, TASK) if rows["gold"][0] else (TASK, EMOTIONAL)
     raise TableError(
-        f"gold: all {len(rows):,} answers are {kind}, which tells nothing of the other kind; label "
-        f"rows that are {other} too, or draw more with affectlib sample"
+        f"gold: all {len(rows):,} answers are {kind}, which says nothing about the other kind; "
+        f"label rows that are {other} too, or draw more with affectlib sample"
     )
 
 

@@ -51,8 +51,8 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     sheet.require([column])
     if models := model_annotators(sheet):
         warnings.warn(
-            f"{sheet.name}: answers are of {' and '.join(models)}, not of people; compare them "
-            "with a sheet that a person filled (affectlib agreement)",
+            f"{sheet.name}: answers are from {' and '.join(models)}, not from people; compare them "
+            "with a sheet that a person filled in (affectlib agreement)",
             AnalysisWarning,
             stacklevel=3,
         )
@@ -68,7 +68,7 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     if {*_ONE} & {*found}:
         warnings.warn(
             f"{sheet.name}, {column}: 1 is read as {EMOTIONAL} and 0 as {TASK}; if these are "
-            f"{_CHARGES}, write labels in their place",
+            f"{_CHARGES}, write labels instead",
             AnalysisWarning,
             stacklevel=3,
         )
@@ -151,7 +151,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     sheet = table(frame, "gold")
     if labels.level == "conversation" and "message" in sheet.columns:
         raise TableError(
-            "gold: these are hand labels of messages (there is a column 'message'), and "
+            "gold: these are hand labels of messages (there is a column 'message'), but "
             f"{labels.name} are of conversations; give the labels of messages that the sample was "
             "drawn from, or a sheet of conversations"
         )
@@ -163,8 +163,8 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     if "weight" not in schema:
         weight = pl.lit(1.0)
         warnings.warn(
-            f"{sheet.name}: there is no column 'weight', so the rows are taken for an even draw; "
-            "if they were not, as with affectlib sample, give the sheet with its weights",
+            f"{sheet.name}: there is no column 'weight', so the rows are taken as an even draw; "
+            "if it was uneven, as with affectlib sample, give the sheet with its weights",
             AnalysisWarning,
             stacklevel=3,
         )
@@ -279,8 +279,8 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         return gold.drop("annotator", strict=False)
     if "annotator" not in gold.columns or alike(gold, [*key, "annotator"]):
         raise TableError(
-            f"gold: rows with the same {' and '.join(key)}; keep one of each, or tell the people "
-            "apart who gave them in a column 'annotator'"
+            f"gold: rows with the same {' and '.join(key)}; keep one of each, or say in a column "
+            "'annotator' who gave which"
         )
     voted = gold.group_by(key, maintain_order=True).agg(
         pl.col("gold").mean().alias("share"), pl.col("weight").first()
@@ -289,7 +289,7 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     if len(decided) < len(voted):
         warnings.warn(
             f"gold: {len(voted) - len(decided):,} of {len(voted):,} rows have as many answers of "
-            "one kind as of the other and are left out; let one more person decide",
+            "one kind as of the other and are left out; let another person decide",
             AnalysisWarning,
             stacklevel=4,
         )

@@ -377,8 +377,8 @@ def _estimates(
 def _warn_of_shift(measured: Accuracy) -> None:
     warnings.warn(
         "sensitivity and specificity were measured on other transcripts "
-        f"({measured.positives:,.0f} emotional, {measured.negatives:,.0f} others); where yours "
-        "differ, the corrected share is wrong by more than its interval says: label a sample "
+        f"({measured.positives:,.0f} emotional, {measured.negatives:,.0f} others); if yours "
+        "differ, the corrected share is off by more than its interval says: label a sample "
         "of yours by hand",
         AnalysisWarning,
         stacklevel=3,
@@ -396,8 +396,8 @@ def _warn_of_little(row: dict[str, Any], sample: pl.DataFrame) -> None:
         return
     warnings.warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "
-        f"the share between {row['low']:.2%} and {row['high']:.2%}; label about {more:,} rows "
-        "more, drawn by sample, to know it to half of itself",
+        f"the share between {row['low']:.2%} and {row['high']:.2%}; label about {more:,} more "
+        "rows, drawn with affectlib sample, to know it to within half its value",
         AnalysisWarning,
         stacklevel=3,
     )
@@ -416,13 +416,13 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
     rows = labels.rows
     made = [name for name in names if name in PERIODS and name not in labels.columns]
     if len(made) > 1:
-        raise OptionError(f"by: {' and '.join(made)} cannot be together; name one period")
+        raise OptionError(f"by: {' and '.join(made)} cannot be combined; name one period")
     kinds = rows.collect_schema()
     for name in names:
         if name in _TAKEN:
             raise OptionError(
-                f"by: {name!r} is a name that the result or its making needs; rename that column "
-                f"of {labels.name}"
+                f"by: the name {name!r} is needed for the result; rename that column of "
+                f"{labels.name}"
             )
         if name in labels.columns:
             if kinds[name].is_nested():

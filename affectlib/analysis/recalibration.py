@@ -111,8 +111,8 @@ def calibrate(
     )
     if found.lowered:
         warnings.warn(
-            "hardly any emotional row reaches the share of task rows left alone that was promised "
-            f"at {' and '.join(found.lowered)}, which was lowered; see specificity",
+            "hardly any emotional row reaches a threshold that leaves the promised share of task "
+            f"rows alone at {' and '.join(found.lowered)}, so it was lowered; see specificity",
             AnalysisWarning,
             stacklevel=2,
         )
@@ -120,7 +120,7 @@ def calibrate(
     if save_recalibrated(artifact, found, folder, name=called):
         warnings.warn(
             "the new thresholds are lower than those that the model's screen was made for; the new "
-            "model has none, so that it labels as well, but more slowly",
+            "model has no screen, so it labels just as well, but more slowly",
             AnalysisWarning,
             stacklevel=2,
         )

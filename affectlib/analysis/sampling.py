@@ -71,7 +71,7 @@ def sample(
     refuse_alike(rows, keys, source.name, "what is drawn cannot be found again")
     probability = rows["probability"].cast(pl.Float64).to_numpy()
     if not ((probability >= 0) & (probability <= 1)).all():
-        raise TableError(f"{source.name}, probability: every one must be between 0 and 1")
+        raise TableError(f"{source.name}, probability: values must be between 0 and 1")
     chance = np.random.default_rng(seed)
     drawn, weight = drawn_rows(chance, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
     return like(

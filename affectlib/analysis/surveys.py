@@ -226,12 +226,12 @@ def join_tables(users: Table, others: Iterable[Table]) -> pl.DataFrame:
         rows = rows.with_columns(as_text("user_id", rows.schema["user_id"]))
         _check_ids(rows, other.name)
         if twice := ({*joined.columns} & {*rows.columns}) - {"user_id"}:
-            raise TableError(f"{other.name}: column {sorted(twice)[0]!r} is there already")
+            raise TableError(f"{other.name}: column {sorted(twice)[0]!r} exists already")
         before = len(joined)
         joined = joined.join(rows, on="user_id", how="inner", maintain_order="left")
         if joined.is_empty():
             raise TableError(
-                f"{other.name}: none of its user ids is among the users'; write them as these do"
+                f"{other.name}: none of its user ids is one of the users'; write them the same way"
             )
         if len(joined) < before:
             warnings.warn(
@@ -260,4 +260,4 @@ def _check_ids(rows: pl.DataFrame, name: str) -> None:
     if ids.null_count():
         raise TableError(f"{name}, user_id: {ids.null_count()} rows have none")
     if ids.is_duplicated().any():
-        raise TableError(f"{name}, user_id: users are there twice; keep one row of each")
+        raise TableError(f"{name}, user_id: users appear twice; keep one row for each")

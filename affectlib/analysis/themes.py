@@ -246,7 +246,7 @@ def _figures(
     check_confidence(asked.confidence)
     check_target(asked.target)
     if asked.what in asked.by:
-        raise OptionError(f"by: {asked.what!r} is a name of the result's; rename that column")
+        raise OptionError(f"by: the result has a column {asked.what!r} of its own; rename yours")
     rows = with_groups(user_keys(source), asked.by)
     kept = _kept(rows, flags, asked.by)
     rows = rows.having((kept if gold is not None else kept.filter("charged")).collect().lazy())

@@ -210,7 +210,9 @@ def cue_pairs(
         if source.level == "conversation" or CUES[one].unit == CUES[other].unit
     ]
     if not pairs:
-        raise TableError(f"{source.name}: no two columns of cues; there are {', '.join(names)}")
+        raise TableError(
+            f"{source.name}: two columns of cues are needed; there are {', '.join(names)}"
+        )
     shown = {name: _shown(name, thresholds[name]) for name in names}
     measures = {f"{one}+{other}": shown[one] * shown[other] for one, other in pairs}
     # How often a cue is shown where the other one is known.

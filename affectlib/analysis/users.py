@@ -142,8 +142,8 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
     known = source.rows.select(pl.col("user_id").is_not_null().mean()).collect().item() or 0.0
     if not known:
         raise TableError(
-            f"{source.name}, user_id: no row has one, so nothing can be said of users; give each "
-            "conversation its user's id"
+            f"{source.name}, user_id: no row has one, so nothing can be said about users; give "
+            "each conversation its user's id"
         )
     if known < 1:
         warnings.warn(
@@ -155,7 +155,7 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
     if not timed or not source.rows.select(pl.col(source.time).count()).collect().item():
         warnings.warn(
             f"{source.name}, {source.time}: no row has a time, so there are no active days, time "
-            "in chat and trends",
+            "in chat or trends",
             AnalysisWarning,
             stacklevel=3,
         )

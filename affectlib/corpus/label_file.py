@@ -487,6 +487,6 @@ def _refuse_source(source: str, layout: Layout | None) -> None:
         raise OutputExistsError(f"{target}: this is the input; name another output")
     if any(takes_up(source, path) for path in layout.written):
         raise OutputExistsError(
-            f"{layout.target}: it lies in the input, or what is written there fits its pattern; "
+            f"{layout.target}: it lies in the input, or files written there match its pattern; "
             "name an output elsewhere"
         )

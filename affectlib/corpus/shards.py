@@ -85,7 +85,7 @@ class Layout:
                 f"use {', '.join(SUFFIXES)}, or a folder"
             )
         if kind not in (None, path.suffix.removeprefix(".")):
-            raise OptionError(f"{target}: its suffix says another format than {kind!r}")
+            raise OptionError(f"{target}: its suffix is not that of the format {kind!r}")
         main, *others = levels
         files = {main: path}
         for level in others:

@@ -91,8 +91,8 @@ def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> Non
     changed = [name for name in {**stamps, **now} if stamps.get(name) != now.get(name)]
     if changed:
         raise SourceChangedError(
-            f"{source}: {', '.join(changed[:3])} changed while it was read, so that the labels "
-            "would be those of no input; label a copy, to another output"
+            f"{source}: {', '.join(changed[:3])} changed while it was read, so the labels would "
+            "match no version of it; label a copy, to another output"
         )
 
 

@@ -67,8 +67,9 @@ class Labeller:
         classifier = AffectClassifier.from_pretrained(**self._options)
         if changes := differences(self._facts, model_facts(classifier)):
             raise WorkerError(
-                f"a worker on {socket.gethostname()} labels otherwise ({'; '.join(changes)}); "
-                "have the same version of affectlib and of the model everywhere"
+                f"a worker on {socket.gethostname()} would label differently "
+                f"({'; '.join(changes)}); use the same version of affectlib and of the model "
+                "everywhere"
             )
         return classifier
 

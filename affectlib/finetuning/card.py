@@ -31,22 +31,22 @@ def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
         others = made.held_out - made.held_out_emotional
         yield (
             f"{made.held_out_emotional:,} emotional and {others:,} other conversations were held "
-            f"out, and thresholds of their own need {FEWEST_HELD_OUT} of each: those of "
-            f"{made.base} stay, and probabilities are on average what it gives"
+            f"out, and new thresholds need {FEWEST_HELD_OUT} of each: those of {made.base} stay, "
+            "and probabilities are on average what it gives"
         )
     if not made.share:
         yield (
-            f"{made.base} was as good on what was held out, so that none of what was learnt is in "
-            "the new model; label more conversations"
+            f"{made.base} was as good on the held-out conversations, so the new model uses none of "
+            "the new weights; label more conversations"
         )
         return
     change = made.figure("AUROC") if made.figures else {}
     if change.get("change") is None:
-        yield "what was held out does not show whether the new model is better"
+        yield "the held-out conversations do not show whether the new model is better"
     elif change["change"] <= 0:
-        yield f"the new model does not rank what was held out better than {made.base}"
+        yield f"the new model does not rank the held-out conversations better than {made.base}"
     elif change["change_low"] <= 0:
-        yield f"that the new model ranks better than {made.base} may be chance"
+        yield f"it may be chance that the new model ranks better than {made.base}"
 
 
 def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
@@ -68,7 +68,7 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
         "## Data",
         f"{about['data']}: {made.conversations:,} labelled conversations, {made.emotional:,} of "
         f"them emotional ({made.emotional / made.conversations:.0%}). "
-        f"{learnt:,} ({learnt_emotional:,} emotional) were learnt from, {made.held_out:,} "
+        f"{learnt:,} ({learnt_emotional:,} emotional) were used for training, {made.held_out:,} "
         f"({made.held_out_emotional:,} emotional) were held out, {_grouped(about['group'])}. "
         + (
             "No licence was stated."
@@ -76,17 +76,17 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
             else f"Licence, as its maker states it: {about['licence']}."
         ),
         "## Base and fine-tuned",
-        f"On the {made.held_out:,} conversations that were held out, with "
+        f"On the {made.held_out:,} held-out conversations, with "
         f"{about['confidence'] * 100:g} % intervals.{_how_judged(made)}",
         _table(made),
         *(f"**{_sentence(note)}**" for note in made.notes),
         "## How",
         f"Share of the new weights in their average with the base's: {made.share:g}, chosen on "
-        "what was held out, in doubt the smaller. The lower half of the encoder, the tokenizer, "
-        "the layout of windows and the thresholds of cues are the base's. Cues, and whatever else "
-        f"the labels do not say, follow what the base said. Seed {about['seed']}. What this model "
-        "does on other transcripts than these was not measured; figures in the card of "
-        f"{base.name} are those of {base.name}.",
+        "the held-out conversations, in doubt the smaller. The lower half of the encoder, the "
+        "tokenizer, the layout of windows and the thresholds of cues are the base's. Cues, and "
+        f"whatever else the labels do not say, follow the base. Seed {about['seed']}. How this "
+        f"model does on other transcripts was not measured; the figures in the card of {base.name} "
+        "do not apply to it.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

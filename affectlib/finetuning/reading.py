@@ -61,8 +61,8 @@ class Labelled:
         for label, count in ((EMOTIONAL, emotional), (TASK, len(conversations) - emotional)):
             if count < FEWEST:
                 raise OptionError(
-                    f"{path}: {count:,} of {len(conversations):,} conversations are {label}; to "
-                    f"fine-tune, at least {FEWEST} must be"
+                    f"{path}: {count:,} of {len(conversations):,} conversations are {label}; "
+                    f"fine-tuning needs at least {FEWEST}"
                 )
         return found
 
@@ -95,7 +95,7 @@ def _group_of(
         return value
     place = labelled.conversation.id or number
     raise TranscriptFormatError(
-        f"{path}, conversation {place!r}: field {group!r}, by which to group, is missing, or "
+        f"{path}, conversation {place!r}: field {group!r}, to group by, is missing, or "
         "neither text nor a number"
     )
 

@@ -262,7 +262,7 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
                 stack.enter_context(progress.file(raw, files.size(name)))
                 source = Source(raw, reading.limits)
                 if is_archive(source.head):
-                    raise _UnknownFormatError("it is an archive within another or in a folder")
+                    raise _UnknownFormatError("it is an archive inside another, or inside a folder")
                 yield from _guarded(_read_whole(source, format, reading, stack), reading)
                 known = True
         except _UnknownFormatError as error:

@@ -61,7 +61,7 @@ def list_files(path: str | os.PathLike[str]) -> Listing | None:
     first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     found = [*_fitting(Path(*parts[:first]), parts[first:], listing)]
     if not found and not listing.failed:
-        raise FileNotFoundError(errno.ENOENT, "no file has such a name", text)
+        raise FileNotFoundError(errno.ENOENT, "no file matches this pattern", text)
     _take(listing, {str(name): name for name in found})
     return listing
 

@@ -80,7 +80,7 @@ class People:
             known = {person: sorted(self._names(person) & reading.named) for person in counts}
             if not any(known.values()):
                 raise ConversationError(
-                    f"nobody of {_describe(counts)} has a name that was given {HOW_TO_NAME}"
+                    f"none of {_describe(counts)} has a name that was given {HOW_TO_NAME}"
                 )
             return {
                 person: reading.role_of(names[0] if names else person)

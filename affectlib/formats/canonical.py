@@ -62,7 +62,7 @@ def to_record(conversation: Conversation) -> dict[str, Any]:
         try:
             json.dumps(metadata, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
-            raise ConversationError("it holds what JSON cannot", field="metadata") from None
+            raise ConversationError("it holds values that JSON cannot", field="metadata") from None
         record["metadata"] = metadata
     return record | {"messages": [_message_record(message) for message in conversation.messages]}
 

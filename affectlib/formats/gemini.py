@@ -193,7 +193,7 @@ def _activity(record: Any, reading: Reading) -> _Activity | None:
         raise ConversationError(f"expected text, got {kind_of(title)}", field="title")
     time = to_time(record.get("time"))
     if time is None:
-        raise ConversationError("it is no time that can be read", field="time")
+        raise ConversationError("it cannot be read as a time", field="time")
     media = sum(count_of(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
     link = record.get("titleUrl")
     answer = _joined(record.get("safeHtmlItem"), "html") or _joined(record.get("subtitles"), "name")

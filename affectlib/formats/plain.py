@@ -72,7 +72,7 @@ def recognizes(beginning: str, reading: Reading) -> str | None:
 
     Example:
         >>> recognizes("You said:\nhi\nChatGPT said:\nHello!", Reading())
-        'lines that begin with who speaks'
+        'lines that begin with a speaker'
     """
     text = _lines(beginning).lstrip("\ufeff \t\n")
     if len(text) >= _WHOLE:
@@ -82,7 +82,7 @@ def recognizes(beginning: str, reading: Reading) -> str | None:
     if first is None or not turns or turns[0].mark.start() != first.start():
         return None
     roles = {turn.role for turn in turns}
-    return "lines that begin with who speaks" if roles >= {"user", "assistant"} else None
+    return "lines that begin with a speaker" if roles >= {"user", "assistant"} else None
 
 
 def describe(beginning: str) -> str | None:
@@ -139,7 +139,7 @@ def _messages(text: str, reading: Reading) -> Iterator[Message]:
         if not text.strip():
             return
         raise ConversationError(
-            f"no line begins with who speaks, such as User: or AI:; name the people {HOW_TO_NAME}"
+            f"no line begins with a speaker, such as User: or AI:; name the people {HOW_TO_NAME}"
         )
     _require_both(text, found, reading)
     reading.drop("event", bool(text[: found.turns[0].mark.start()].strip("\ufeff \n")))
@@ -176,7 +176,7 @@ def _require_both(text: str, found: _Found, reading: Reading) -> None:
             reading.place = f"line {line}"
             raise ConversationError(
                 f"no line is known to begin a turn of the {role}, but this one and perhaps others "
-                f"begin with another name; name who speaks {HOW_TO_NAME}"
+                f"begin with another name; name the speakers {HOW_TO_NAME}"
             )
 
 

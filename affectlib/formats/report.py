@@ -20,13 +20,14 @@ DROPS: Mapping[str, str] = MappingProxyType(
         "reasoning": "the model's thoughts",
         "empty": "messages with nothing in them",
         "deleted": "messages that were deleted",
-        "event": "events that are no messages",
+        "event": "events that are not messages",
         "internal": "notes that the user did not see",
-        "duplicate": "messages that stand there twice",
-        "not_text": "parts of messages that are no text: images, sound, files",
+        "duplicate": "messages that appear twice",
+        "not_text": "parts of messages that are not text: images, sound, files",
         "not_a_person": "messages of people who were given no role",
         "speaker": "speakers that are unclear; what they say is left in the turn before; name them",
-        "time": "times that are unclear or none, such as 3/4/2024; write them as 2024-03-04 22:02",
+        "time": "times that are unclear or unreadable, such as 3/4/2024; write them as "
+        "2024-03-04 22:02",
     }
 )
 """Why messages or parts of messages are left out, and what that means."""

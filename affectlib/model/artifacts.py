@@ -136,8 +136,8 @@ class Artifact:
             raise ArtifactCorruptError(f"{path}: the file is missing; {_REMEDY}")
         if (found := sha256(path)) != self._hashes[name]:
             raise ArtifactCorruptError(
-                f"{path}: the file is damaged, or that of another model (SHA-256 {found}, should "
-                f"be {self._hashes[name]}); {_REMEDY}"
+                f"{path}: the file is damaged, or belongs to another model (SHA-256 {found}, "
+                f"should be {self._hashes[name]}); {_REMEDY}"
             )
         return path
 
@@ -206,7 +206,9 @@ def load_artifact(
     folder = _find(model, local_files_only, revision)
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise ArtifactNotFoundError(f"{folder}: the folder is no artifact, it has no {MANIFEST}")
+        raise ArtifactNotFoundError(
+            f"{folder}: the folder is not an artifact: it has no {MANIFEST}"
+        )
     content = manifest.read_bytes()
     try:
         artifact = _parse(json.loads(content), folder, hashlib.sha256(content).hexdigest())
@@ -282,7 +284,7 @@ def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str |
     if here is not None:
         if revision is not None:
             raise OptionError(
-                f"revision: {name!r} lies here; only models of the Hub have revisions"
+                f"revision: {name!r} is on this machine; only models on the Hub have revisions"
             )
         return here
     if HUB_ID.fullmatch(name) and not local_files_only:
@@ -292,8 +294,8 @@ def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str |
             return download(name, revision, local_files_only=True)
     raise ArtifactNotFoundError(
         f"no model {name!r}: it is neither bundled ({', '.join(sorted(bundled)) or 'none'}), nor "
-        "a folder here, nor a model of the Hugging Face Hub that was downloaded before; for one "
-        'that was not, give its id "user/name" and local_files_only=False'
+        "a folder here, nor a model of the Hugging Face Hub that was downloaded before; to "
+        'download one, give its id "user/name" and local_files_only=False'
     )
 
 
@@ -314,7 +316,7 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
     if version < 1 or isinstance(version, bool):
         raise _ManifestError(f'"format" must be a number from 1 to {FORMAT}, not {version}')
     if version > 1 and _pop(values, _DIGEST, str) != digest:
-        raise _ManifestError(f'it was altered: "{_DIGEST}" is not that of its content')
+        raise _ManifestError(f'it was altered: "{_DIGEST}" does not match its content')
     _check_text_rules(values.get("text_rules", 1))
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
@@ -324,7 +326,7 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
     hashes = _pop(values, "files", dict)
     for name, given in hashes.items():
         if Path(name).name != name:
-            raise _ManifestError('"files" must name files of the folder itself')
+            raise _ManifestError('"files" must name files in the folder itself')
         if not isinstance(given, str) or not _SHA256.fullmatch(given):
             raise _ManifestError(f'"files.{name}" must be a SHA-256 in lower-case hexadecimal')
     prevalence = _number(_pop(values, "prevalence", int | float), "prevalence")
@@ -369,8 +371,8 @@ def _check_text_rules(rules: Any) -> None:
         )
     if rules < TEXT_RULES:
         raise _ManifestError(
-            f"it learnt from text read by rules {rules}, and this affectlib reads by {TEXT_RULES}; "
-            "use the affectlib that made it"
+            f"it was trained on text read by rules {rules}, but this affectlib reads by "
+            f"{TEXT_RULES}; use the affectlib that made it"
         )
 
 
@@ -387,7 +389,7 @@ def _require_order(artifact: Artifact) -> None:
     found = tuple(names[i] for i in sorted(names))
     expected = (artifact.outputs, (*artifact.outputs, TASK))  # one more, for transformers' users
     if _CONFIG in artifact._hashes and found not in expected:
-        raise _ManifestError(f'"outputs" are not those of {_CONFIG}, or stand in another order')
+        raise _ManifestError(f'"outputs" are not those of {_CONFIG}, or are in another order')
 
 
 def _thresholds(

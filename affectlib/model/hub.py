@@ -87,7 +87,7 @@ def upload(folder: Path, name: str, *, private: bool, message: str, token: str |
         commit = api.create_commit(name, files, commit_message=message)
     except Exception as error:  # see above
         raise ArtifactError(
-            f"{name}: the Hugging Face Hub did not take the model ({type(error).__name__}); check "
-            "the id, the connection, HF_HUB_OFFLINE, and that HF_TOKEN may write there"
+            f"{name}: the Hugging Face Hub did not accept the model ({type(error).__name__}); "
+            "check the id, the connection, HF_HUB_OFFLINE, and that HF_TOKEN may write there"
         ) from error
     return str(commit.commit_url)

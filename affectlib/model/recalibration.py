@@ -260,7 +260,7 @@ class Rows:
             if size != len(given):
                 raise OptionError(f"{name}: {size:,} values for {len(given):,} probabilities")
         for name, sound in (
-            ("probability: every one must be between 0 and 1", (given >= 0) & (given <= 1)),
+            ("probability: values must be between 0 and 1", (given >= 0) & (given <= 1)),
             ("weights: every one must be a number above 0", np.isfinite(weight) & (weight > 0)),
         ):
             if not sound.all():
@@ -286,7 +286,7 @@ def _require_enough(truth: Flags) -> None:
             continue
         more = f"label about {ceil(rows * FEWEST / count) - rows:,} more" if count else "label more"
         raise OptionError(
-            f"{count} of {rows:,} gold labels are {kind}; to calibrate, at least {FEWEST} must be: "
+            f"{count} of {rows:,} gold labels are {kind}; calibration needs at least {FEWEST}: "
             f"{more}, drawn with affectlib sample"
         )
 
@@ -411,7 +411,7 @@ def _require_reached(
         share = np.average(rows.z[others] < highest, weights=rows.weight[others])
         raise OptionError(
             f"{name}: no emotional row reaches the threshold that leaves {wanted[name]:.1%} of the "
-            f"others alone; ask for at most {max(share - 0.005, 0.01):.3f} by specificity"
+            f"others alone; ask for a specificity of at most {max(share - 0.005, 0.01):.3f}"
         )
 
 

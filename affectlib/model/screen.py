@@ -111,10 +111,10 @@ class Screen:
             order = [limits.get(name, inf) for name in artifact.outputs]
             screen = cls(tensors, order, facts["bounds"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ArtifactCorruptError(f"{path}: it is no screen that can be read") from error
+            raise ArtifactCorruptError(f"{path}: it cannot be read as a screen") from error
         if source != made_from(artifact):
             raise ArtifactCorruptError(
-                f"{path}: the screen was made for other weights; make it anew with "
+                f"{path}: the screen was made for other weights; make it again with "
                 "python -m training.screen"
             )
         lowest = lowest_limits(artifact)

@@ -208,8 +208,8 @@ def test_json_among_words_is_found(files: Path, stand_in: StandIn) -> None:
     ("trouble", "problem"),
     [
         ("500", "the endpoint answered 500, 2 times"),
-        ("wrong label", "the answer held another charge than 0, 1, 2 or 3, 2 times"),
-        ("cut JSON", "the answer was no JSON with a charge, 2 times"),
+        ("wrong label", "the charge in the answer was not 0, 1, 2 or 3, 2 times"),
+        ("cut JSON", "the answer was not JSON with a charge, 2 times"),
         ("slow", "no answer in 0.3 s, 2 times"),
     ],
 )
@@ -261,10 +261,10 @@ def test_it_goes_on_where_it_was_stopped(files: Path, stand_in: StandIn) -> None
 def test_answers_of_another_sheet_or_model_are_not_taken(files: Path, stand_in: StandIn) -> None:
     answers = files / "answers.jsonl"
     fill(files, stand_in, answers=answers)
-    with pytest.raises(ResumeError, match="these answers are of another max"):
+    with pytest.raises(ResumeError, match="its answers are for another max"):
         fill(files, stand_in, answers=answers, max_characters=9)
     sheet_of(files).reverse().write_csv(files / "sheet.csv")
-    with pytest.raises(ResumeError, match="these answers are of another sheet"):
+    with pytest.raises(ResumeError, match="its answers are for another sheet"):
         fill(files, stand_in, answers=answers)
     answers.write_text("nonsense\n", encoding="utf-8")
     with pytest.raises(ResumeError, match="it is damaged"):
@@ -306,7 +306,7 @@ def test_bad_input_is_refused(files: Path, stand_in: StandIn) -> None:
 def test_figures_say_that_a_model_answered(files: Path, stand_in: StandIn) -> None:
     filled = fill(files, stand_in).sheet
     labels = pl.read_csv(files / "labels.csv")
-    named = f"answers are of the model tiny-llm with prompt {prompt_digest()}, not of people"
+    named = f"answers are from the model tiny-llm with prompt {prompt_digest()}, not from people"
     person = filled.drop("prompt").with_columns(annotator=pl.lit("AB"))
     for figure, arguments in ((prevalence, (labels, filled)), (agreement, (person, filled))):
         with warnings.catch_warnings(record=True) as caught:
@@ -352,7 +352,7 @@ def test_the_command_fills_a_sheet_that_prevalence_reads(
     }  # fmt: skip
     labels, filled = str(files / "labels.csv"), str(files / "filled.csv")
     assert cli.main(["prevalence", labels, "--gold", filled, "--min-users", "0"]) == 0
-    assert "note: gold: answers are of the model tiny-llm" in capsys.readouterr().out
+    assert "note: gold: answers are from the model tiny-llm" in capsys.readouterr().out
     assert run(files, stand_in, *allowed) == 2
     assert "it exists" in capsys.readouterr().err
     assert run(files, stand_in, "--network", "--yes", "--key-variable", "NOT_THERE") == 2

@@ -174,7 +174,7 @@ def test_a_threshold_takes_the_place_of_the_labels() -> None:
 def test_a_threshold_that_nothing_reaches_is_said() -> None:
     calm = PEOPLE.conversations.with_columns(pl.col("probability") * 0.5)
     with pytest.warns(
-        AnalysisWarning, match=r"reaches the threshold 0.9.*probability among them is 0\.500"
+        AnalysisWarning, match=r"reaches the threshold 0.9.*their highest probability is 0\.500"
     ):
         found = figures(evaluate(calm, filled(), threshold=0.9))
     assert found["precision"]["estimate"] is None
@@ -193,7 +193,7 @@ def test_groups_and_those_too_small() -> None:
     assert hidden["suppressed"].all()
     for column in ("estimate", "low", "high", "gold", "emotional", "users"):
         assert hidden[column].null_count() == len(hidden) == 6
-    with pytest.raises(OptionError, match="'measure' is a name of the result"):
+    with pytest.raises(OptionError, match="the result has a column 'measure'"):
         evaluate(PEOPLE.conversations, filled(), by="measure")
 
 

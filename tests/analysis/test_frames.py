@@ -154,7 +154,7 @@ def test_tables_that_pandas_saved_again_are_read(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("cells", "problem"),
     [
-        ("record,any\n1,true\n2.0,FALSE\n2.5,\n", "'record', row 4 .* no whole number"),
+        ("record,any\n1,true\n2.0,FALSE\n2.5,\n", "'record', row 4 .* not a whole number"),
         ("record,any\n1,true\nNA,\n,maybe\n", "'any', row 4 .* neither true nor false"),
         ("record,any,probability\n1,,0.5\n2,,high\n", "'probability', row 3 .* no number"),
     ],
@@ -172,7 +172,7 @@ def test_a_whole_float_among_json_lines_is_no_error_and_another_is_named(tmp_pat
     path.write_text('{"record": 1.0}\n{"record": null}\n{"record": 3}\n')
     assert read_labels(path).collect()["record"].to_list() == [1, None, 3]
     path.write_text('{"record": 1.0}\n{"record": 2.5}\n')
-    with pytest.raises(TableError, match=r"'record', row 2 \(the .* row 1\): no whole number"):
+    with pytest.raises(TableError, match=r"'record', row 2 \(the .* row 1\): not a whole number"):
         read_labels(path)
 
 

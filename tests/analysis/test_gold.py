@@ -65,7 +65,7 @@ def test_words_are_no_charges(yes: str, no: str) -> None:
 def test_a_sheet_without_weights_is_taken_for_an_even_draw_and_that_is_said() -> None:
     assert notes(filled()) == []
     (note,) = notes(filled().drop("weight"))
-    assert "gold: there is no column 'weight', so the rows are taken for an even draw" in note
+    assert "gold: there is no column 'weight', so the rows are taken as an even draw" in note
 
 
 def test_groups_of_few_charged_gold_labels_are_corrected_by_those_of_all() -> None:

@@ -259,7 +259,7 @@ def test_bad_surveys_are_named():
         score_survey(frame, "uls8", items=["uls8_1", "uls8_2"])
     with pytest.raises(TableError, match="no column 'uls8_8'"):
         score_survey(frame.drop("uls8_8"), "uls8")
-    with pytest.raises(TableError, match="users are there twice"):
+    with pytest.raises(TableError, match="users appear twice"):
         score_survey(frame.with_columns(user_id=pl.lit("a")), "uls8")
     with pytest.raises(TableError, match="user_id: 2 rows have none"):
         score_survey(frame.with_columns(user_id=pl.lit(None, pl.String)), "uls8")
@@ -273,7 +273,7 @@ def test_surveys_join_users_by_id():
     assert found.rows() == [("1", 5, 0.7), ("3", 7, 0.5)]
     with pytest.raises(TableError, match="none of its user ids"):
         join_users(usage, pl.DataFrame({"user_id": ["x"], "score": [1]}))
-    with pytest.raises(TableError, match="'messages' is there already"):
+    with pytest.raises(TableError, match="'messages' exists already"):
         join_users(usage, usage)
 
 

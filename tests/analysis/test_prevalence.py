@@ -78,7 +78,7 @@ def test_weights_make_an_uneven_draw_even():
     truth = PEOPLE.truth["prevalence"]
     found = figures(prevalence(PEOPLE.conversations, gold))["ppi"]
     assert found["low"] <= truth <= found["high"]
-    with pytest.warns(AnalysisWarning, match="taken for an even draw"):
+    with pytest.warns(AnalysisWarning, match="taken as an even draw"):
         unweighted = figures(prevalence(PEOPLE.conversations, gold.drop("weight")))["gold"]
     assert unweighted["low"] > truth
 

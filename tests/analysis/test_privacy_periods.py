@@ -130,7 +130,7 @@ def test_nor_in_groups_of_users(sizes: list[int], min_users: int) -> None:
 
 def test_two_periods_at_a_time_are_refused() -> None:
     labels = labels_of([[*range(12)]] * 20)
-    with pytest.raises(OptionError, match="by: week and month cannot be together; name one"):
+    with pytest.raises(OptionError, match="by: week and month cannot be combined; name one"):
         prevalence(labels, by=["week", "month"])
 
 

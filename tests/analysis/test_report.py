@@ -497,5 +497,5 @@ def test_messages_of_other_conversations_are_left_out() -> None:
     whole = report_page(half, messages=people.messages, made_on=date(2026, 1, 1))
     assert whole == report_page(half, messages=own, made_on=date(2026, 1, 1))
     other = people.messages.with_columns(conversation_id="x" + pl.col("conversation_id"))
-    with pytest.raises(TableError, match="messages: none is of a conversation of the labels"):
+    with pytest.raises(TableError, match="messages: none is from a conversation in labels"):
         report_page(half, messages=other)

@@ -87,7 +87,7 @@ def test_controls_without_outcomes_are_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda people: pl.concat([people, people.head(2)]), "user_id: users are there twice"),
+        (lambda people: pl.concat([people, people.head(2)]), "user_id: users appear twice"),
         (lambda people: people.with_columns(pl.col("user_id") + "x"), "none of its user ids"),
         (lambda people: people.with_columns(user_id=None), "user_id: 150 rows have none"),
     ],

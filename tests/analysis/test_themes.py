@@ -191,7 +191,7 @@ def test_other_annotators_and_open_answers() -> None:
     [
         ({}, {"theme_threshold": 2}, OptionError, "theme_threshold must be"),
         ({}, {"theme_threshold": {"joy": 0.5}}, OptionError, "no theme 'joy'; there are love"),
-        ({}, {"by": "theme"}, OptionError, "'theme' is a name of the result's"),
+        ({}, {"by": "theme"}, OptionError, "the result has a column 'theme'"),
         ({}, {"by": "nation"}, OptionError, "no column 'nation'"),
         ({}, {"target": "all"}, OptionError, "unknown target 'all'"),
         ({"label": "task"}, {}, TableError, "no row is labelled emotional"),

@@ -156,7 +156,7 @@ def test_what_is_needed_is_named():
         trajectory(PEOPLE.conversations)
     with pytest.raises(TableError, match="no conversation has three messages"):
         trajectory(pl.DataFrame(chat("a", "x", "te")))
-    with pytest.raises(TableError, match="no two columns of cues"):
+    with pytest.raises(TableError, match="two columns of cues are needed"):
         cue_pairs(PEOPLE.conversations.select("user_id", "label", "in_crisis"))
     with pytest.raises(OptionError, match="cue_threshold"):
         trajectory(PEOPLE.messages, cue_threshold=2)
@@ -235,16 +235,16 @@ def test_rows_of_one_sheet_alone_are_said():
     one, other = sheets(10, 2, 2, 20)
     with pytest.warns(AnalysisWarning, match="4 rows have an answer in one sheet only"):
         assert agreement(one.head(30), other)["units"][0] == 30
-    with pytest.raises(TableError, match="no row with an answer is in both"):
+    with pytest.raises(TableError, match="no row has an answer in both"):
         agreement(one, other.with_columns(pl.col("conversation_id") + "x"))
     numbered = [sheet.with_row_index("record") for sheet in (one, other)]
-    with pytest.raises(TableError, match="rows are told by record and conversation_id"):
+    with pytest.raises(TableError, match="rows are matched by record and conversation_id"):
         agreement(numbered[0], numbered[1].with_columns(pl.col("conversation_id") + "x"))
     with pytest.raises(TableError, match="second sheet: rows with the same conversation_id"):
         agreement(one, pl.concat([other, other]))
     of_messages = other.with_columns(message=0)
     for sheets_given, name in (((of_messages, one), "first"), ((one, of_messages), "second")):
-        with pytest.raises(TableError, match=f"{name} sheet: its answers are of messages"):
+        with pytest.raises(TableError, match=f"{name} sheet: its answers are for messages"):
             agreement(*sheets_given)
     with pytest.raises(TableError, match="second sheet: no column 'gold'"):
         agreement(one, other.drop("gold"))

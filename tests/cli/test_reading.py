@@ -106,7 +106,7 @@ def test_inspect_without_the_detector(
     ("arguments", "message"),
     [
         (["none.json"], "No such file"),
-        (["*.none"], "no file has such a name"),
+        (["*.none"], "no file matches this pattern"),
         ([str(EXAMPLES / "README.md")], "found neither JSON nor a table of several columns; if"),
         ([str(EXAMPLES / "chats.csv"), "--columns", "role=who"], "no column 'who'"),
     ],

@@ -280,7 +280,7 @@ def test_a_worker_of_another_version_is_refused(
 ) -> None:
     src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(30)))
     monkeypatch.setattr(_version, "__version__", "0.0.1")
-    with pytest.raises(WorkerError, match=r'labels otherwise \(version was "0\.0\.1", is'):
+    with pytest.raises(WorkerError, match=r'would label differently \(version was "0\.0\.1", is'):
         label_file(src, tmp_path / "out.jsonl", classifier=tiny, workers=2)
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 

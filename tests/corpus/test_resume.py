@@ -282,7 +282,7 @@ def test_an_output_that_a_pattern_would_read_is_refused(
         for suffix in (".jsonl", ".parquet"):
             (tmp_path / folder / f"in{suffix}").write_text(src.read_text())
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(OutputExistsError, match=r"labels.*fits its pattern; name an output else"):
+    with pytest.raises(OutputExistsError, match=r"labels.*match its pattern; name an output else"):
         label(f"{tmp_path}/{pattern}", tmp_path / name, overwrite=overwrite)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -309,7 +309,7 @@ def test_a_relative_pattern_and_an_absolute_output(
     tmp_path: Path, src: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputExistsError, match="fits its pattern"):
+    with pytest.raises(OutputExistsError, match="match its pattern"):
         label("*.jsonl", tmp_path / "labels.jsonl")
 
 
@@ -343,7 +343,7 @@ def test_one_writer_at_a_time(tmp_path: Path, src: Path) -> None:
         ("out.csv", {"resume": True, "overwrite": True}, "contradict"),
         ("out.csv", {"workers": 0}, "at least 1"),
         ("out", {"output_format": "xml"}, "unknown output format 'xml'; use parquet, jsonl, csv"),
-        ("out.csv", {"output_format": "jsonl"}, "its suffix says another format"),
+        ("out.csv", {"output_format": "jsonl"}, "its suffix is not that of the format"),
         ("-", {"level": "both"}, "one table"),
         ("-", {"resume": True}, "cannot be resumed"),
         ("-", {"output_format": "csv"}, "JSON Lines"),

@@ -199,14 +199,15 @@ def test_the_card_says_what_is_true(made: tuple[FineTuned, Path]) -> None:
     assert "No licence was stated." in card
     assert "support chats: 160 labelled conversations, 80 of them emotional (50%)" in card
     assert (
-        "112 (56 emotional) were learnt from, 48 (24 emotional) were held out, by `writer`" in card
+        "112 (56 emotional) were used for training, 48 (24 emotional) were held out, by `writer`"
+        in card
     )
     assert "calm 0.0.1" in card
     assert f"| balanced | recall | {found.figure('recall', 'balanced')['before']:.3f} (" in card
     assert f"| AUROC | {found.figure('AUROC')['before']:.3f} (" in card
     for text in ("written by a large language model", "Apache", SAD[0], "c0"):
         assert text not in card
-    assert "was as good on what was held out" not in card
+    assert "was as good on the held-out conversations" not in card
     values = load_artifact(folder).description["finetuned"]
     assert values["conversations"] == 160
     assert values["share"] == found.share
@@ -275,9 +276,9 @@ def test_a_model_that_is_no_better_is_the_base_and_says_so(
         line.pop("turns", None)
     found = finetune(write(tmp_path / "mine.jsonl", *lines), tmp_path / "mine", model=base)
     assert found.share == 0
-    assert any("was as good on what was held out" in note for note in found.notes)
+    assert any("was as good on the held-out conversations" in note for note in found.notes)
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
-    assert "was as good on what was held out" in card
+    assert "was as good on the held-out conversations" in card
     texts = ["i am so alone", "the csv file", "hello"]
     before, after = (
         AffectClassifier.from_pretrained(folder, device="cpu").predict(texts)

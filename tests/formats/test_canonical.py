@@ -124,5 +124,5 @@ def test_a_failure_leaves_no_half_a_file(tmp_path: Path) -> None:
 def test_times_and_metadata() -> None:
     naive = Conversation((), metadata={"started_at": datetime(2024, 5, 1, 12)})
     assert to_record(naive)["started_at"] == "2024-05-01T12:00:00Z"
-    with pytest.raises(ConversationError, match="metadata: it holds what JSON cannot"):
+    with pytest.raises(ConversationError, match="metadata: it holds values that JSON cannot"):
         to_record(Conversation((), metadata={"a": float("nan")}))

@@ -175,7 +175,7 @@ def test_a_folder_of_typed_transcripts(tmp_path: Path) -> None:
     assert report.dropped["event"].count == 2
     write(tmp_path, "Ana: hi\nEve: hello\n", "p3.txt")
     (bad,) = read(tmp_path / "p3.txt", format="plain")
-    assert "no line begins with who speaks" in error_of(bad)
+    assert "no line begins with a speaker" in error_of(bad)
 
 
 LONG = {

@@ -210,8 +210,8 @@ def test_it_is_pickled_as_an_option(screened, whole):
     [
         ({"made_from": {}}, "made for other weights"),
         ({"made_from": {"text_rules": 0}}, "made for other weights"),
-        ({"bounds": {}}, "no screen that can be read"),
-        ({"limits": "nothing"}, "no screen that can be read"),
+        ({"bounds": {}}, "cannot be read as a screen"),
+        ({"limits": "nothing"}, "cannot be read as a screen"),
     ],
 )
 def test_a_screen_of_another_model_is_refused(folder, changes, problem):
@@ -225,7 +225,7 @@ def test_a_screen_of_another_model_is_refused(folder, changes, problem):
 def test_a_file_that_is_no_screen_is_refused(folder, content):
     (folder / "screen.safetensors").write_bytes(content)
     write_manifest(folder)
-    with pytest.raises(ArtifactCorruptError, match="no screen that can be read"):
+    with pytest.raises(ArtifactCorruptError, match="cannot be read as a screen"):
         Screen.load(load_artifact(folder))
 
 

@@ -260,7 +260,7 @@ def _surveyed(
     if strangers := len(people) - len(inside):
         warnings.warn(
             f"participants: {strangers:,} of {len(people):,} users are not in it and are left "
-            "out of what rests on its columns",
+            "out of figures that need its columns",
             AnalysisWarning,
             stacklevel=5,
         )
@@ -307,7 +307,7 @@ def _of_the_same(labels: Labels, messages: Labels) -> pl.LazyFrame:
     found = messages.rows.join(known, on=keys, how="semi", nulls_equal=True)
     if found.head(1).collect().is_empty():
         raise TableError(
-            "messages: none is of a conversation of the labels; give the labels of its messages "
+            "messages: none is from a conversation in labels; give the labels of their messages "
             "(affectlib label --level both writes the two together)"
         )
     return found
