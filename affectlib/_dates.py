@@ -1,4 +1,4 @@
-"""Dates as people's devices write them, in the languages of the exports that have no others."""
+"""Dates as people's devices write them, in the languages of exports that have no other dates."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def predict(
 
 
 def load_once(**options: Any) -> AffectClassifier:
-    """Load a classifier once a process, whoever asks for it; the three last used are kept.
+    """Load a classifier once per process; the three last used are kept.
 
     Args:
         options: Arguments of `AffectClassifier.from_pretrained`, whose errors it raises. Those
@@ -76,7 +76,7 @@ def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifi
     """Return what labels: what was given, or the bundled classifier if that is None.
 
     Raises:
-        InputTypeError: It is no classifier.
+        InputTypeError: It is not a classifier.
     """
     if classifier is None:
         return load_once()

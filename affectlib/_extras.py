@@ -1,8 +1,8 @@
-"""Libraries that affectlib imports when it needs them: what to install, and that none reports.
+"""Libraries that affectlib imports when needed: what to install, and how none of them reports.
 
 Some report on their use, or would if nothing kept them from it; they are told not to before they
-are imported. Who set a switch decides, and so does a host program that imported such a library
-itself. ``docs/explanation/nothing-leaves.md`` says what each of them would do.
+are imported. A switch that is set already stays, and a host program that imported such a library
+itself decides for it. ``docs/explanation/nothing-leaves.md`` says what each of them would do.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OPENVINO = "openvino_telemetry"
 
 @contextmanager
 def requires_extra(extra: str) -> Iterator[None]:
-    """Say which extra to install if an import within fails, and keep what it brings from reporting.
+    """Name the extra to install if an import within fails, and keep its libraries from reporting.
 
     Args:
         extra: The extra of ``pyproject.toml`` that brings what is imported.

@@ -45,7 +45,7 @@ _FIRST = 1 / 32
 """Size of the first buffer, where buffers grow."""
 _LONGEST_PATH = 4096
 _TAKEN = ("messages", "id", "conversation_id", "user_id")
-"""Fields of a mapping that are no metadata."""
+"""Fields of a mapping that are not metadata."""
 _ACCEPTED = (
     "a text, a conversation (a Conversation, a list of messages, or a mapping with "
     '"messages"), or several texts or several conversations'
@@ -65,7 +65,7 @@ class Unlabelled:
     id: str | None = None
 
     def failure(self) -> ConversationFailure:
-        """Return what is put out in its place."""
+        """Return what takes its place in the output."""
         status: Literal["empty", "error"] = (
             "empty" if isinstance(self.error, NoUserTextError) else "error"
         )
@@ -111,7 +111,7 @@ class Input:
         return cls(found.texts, True, items)
 
     def problem(self) -> ConversationError | None:
-        """Return why the first that cannot be labelled cannot, with its position."""
+        """Return the error of the first one that cannot be labelled, with its position."""
         for position, item in enumerate(self.items):
             if isinstance(item, Unlabelled):
                 return item.error.in_conversation(position) if self.listed else item.error
@@ -243,7 +243,7 @@ def _is_conversation(item: Any) -> bool:
 
 
 def _readable(item: Any) -> Conversation | Unlabelled:
-    """Read a text or a conversation of any form, None if it is missing."""
+    """Read a text or a conversation of any form, or None if it is missing."""
     try:
         if item is None:
             raise NoUserTextError("it is missing, so there is nothing to label")

@@ -36,7 +36,7 @@ class Unreadable:
 def text_of_bytes(value: bytes) -> str | None:
     r"""Return bytes as text, of UTF-8 or else of Windows-1252; None if they are neither.
 
-    Bytes with a NUL are no text, nor are those with other bytes that the encoding does not have.
+    Bytes with a NUL are not text, nor are those with other bytes that the encoding does not have.
 
     Example:
         >>> [text_of_bytes(value) for value in (b"caf\xc3\xa9", b"caf\xe9", b"\x00\x9d")]
@@ -63,10 +63,10 @@ def is_missing(value: Any) -> bool:
 
 
 def to_text(value: Any) -> str | None:
-    """Return an id or another short field as text, None if it is empty or not a scalar.
+    """Return an id or another short field as text, or None if it is empty or not a scalar.
 
     Whole floats and decimals lose their fraction: they are integer ids that went through a column
-    with gaps. Bytes that are no text are given in hexadecimal.
+    with gaps. Bytes that are not text are given in hexadecimal.
 
     Example:
         >>> [to_text(value) for value in (12.0, Decimal("7.00"), b"a1", bytes(2), [])]
@@ -84,10 +84,10 @@ def to_text(value: Any) -> str | None:
 
 
 def to_time(value: Any) -> datetime | None:
-    """Return a point in time, None if it cannot be read as one.
+    """Return a point in time, or None if it cannot be read as one.
 
     Numbers are seconds since 1970, or milli-, micro- or nanoseconds where seconds would be absurd;
-    those that are absurd in any of them are no times. Texts are dates of which `parse_date` is
+    those that are absurd in any of them are not times. Texts are dates of which `parse_date` is
     certain. Times without a zone are taken as UTC.
 
     Example:

@@ -64,8 +64,8 @@ class AffectClassifier(Saved):
 
     Most people want `from_pretrained`, then `predict` or `stream`.
 
-    Pickled, it holds how it is loaded and no weights. In a forked child the onnx engine is loaded
-    anew at its first use; use other engines in processes that are spawned. A forked child must end
+    Pickled, it holds how to load it, and no weights. In a forked child the onnx engine is loaded
+    again at its first use; use other engines in processes that are spawned. A forked child must end
     as those of `multiprocessing` do (``os._exit``): with ``sys.exit`` it would wait in ONNX Runtime
     for threads that only its parent has.
 
@@ -74,8 +74,8 @@ class AffectClassifier(Saved):
         engine: What runs it.
         operating_point: Name of the thresholds that `predict` uses if none is named.
         assistant_cues: Whether the assistant's messages are read for cues too.
-        screen: Whether messages that the artifact's screen settles are left to it; one that has
-            none computes everything.
+        screen: Whether the artifact's screen may settle messages; without one, the encoder reads
+            everything.
 
     Raises:
         OptionError: There is no such operating point.
@@ -133,8 +133,8 @@ class AffectClassifier(Saved):
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
             engine: ``auto``, ``onnx`` (CPU), ``openvino`` (CPU with bf16) or ``torch``.
             operating_point: ``balanced``, ``high_precision`` or ``high_recall``.
-            assistant_cues: Whether the assistant's messages are read for cues too; without,
-                it is faster.
+            assistant_cues: Whether the assistant's messages are read for cues too; it is faster
+                without.
             screen: Whether the model's screen, if it has one, settles plain tasks, which makes it
                 several times as fast; without, the encoder reads everything.
             threads: Threads that the engine computes with on the CPU; one for each core that this
@@ -196,7 +196,7 @@ class AffectClassifier(Saved):
 
     @property
     def windows_run(self) -> int:
-        """Windows that the engine has read so far in this process, which tells that it goes on."""
+        """Windows that the engine has read so far in this process, a sign that it is working."""
         return self._known.run
 
     @property
@@ -261,8 +261,8 @@ class AffectClassifier(Saved):
             operating_point: The name of the thresholds, those of the classifier if None.
             on_error: What becomes of one of several that cannot be labelled, or is missing (None,
                 NaN): ``record`` to put a `ConversationFailure` in its place, which has neither
-                label nor probability; ``raise`` to raise before any of them is labelled. What is
-                given by itself always raises.
+                label nor probability; ``raise`` to raise before any of them is labelled. If only
+                one is given, it always raises.
             progress: Whether to show a progress bar.
 
         Returns:
@@ -335,14 +335,14 @@ class AffectClassifier(Saved):
     ) -> Iterator[Any]:
         """Label conversations or texts as they come, in order, with bounded memory.
 
-        Up to 512 of them are read ahead, so that windows of like length share a batch, and the
+        Up to 512 of them are read ahead, so that windows of similar length share a batch, and the
         next ones are tokenized while the engine runs. The first ones come soon: at first, few are
         read ahead.
 
         Args:
             conversations: Only conversations or only texts, as `predict` takes them. A
-                `ConversationFailure`, of one that could not be read, is handed through.
-            on_error: ``record`` to put out a `ConversationFailure` for one that cannot be labelled,
+                `ConversationFailure`, of one that could not be read, is passed through.
+            on_error: ``record`` to yield a `ConversationFailure` for one that cannot be labelled,
                 or is missing, and go on; ``raise`` to stop at it.
             operating_point: The name of the thresholds, those of the classifier if None.
             progress: Whether to show a progress bar.
@@ -378,7 +378,7 @@ class AffectClassifier(Saved):
         average over all orders in which the messages could be added to an empty chat, which has the
         model's prevalence (`Artifact.prevalence`). The shares and the prevalence sum up to the
         probability, and messages that say the same have the same share. They are exact for up to 12
-        messages, else a mean over 64 orders. A message keeps its logit, also where it was read with
+        messages, else a mean over 64 orders. A message keeps its logit, even if it was read with
         another one as context.
 
         Args:
@@ -424,7 +424,7 @@ class AffectClassifier(Saved):
         Raises:
             InputTypeError: `x` is of another type, or a list of texts or conversations; see
                 `predict` for the other errors.
-            OptionError: `output` is unknown, or `message` is none of the user's with text.
+            OptionError: `output` is unknown, or `message` is not a user message with text.
 
         Example:
             >>> classifier = AffectClassifier.from_pretrained()

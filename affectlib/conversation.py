@@ -65,7 +65,7 @@ class Message:
         content: Its text; empty if it had none (an image, a tool call).
         id: The source's message id.
         timestamp: When it was sent.
-        modality: ``text`` or ``voice`` (its content is a transcription), None if it is not known.
+        modality: ``text`` or ``voice`` (its content is a transcription), or None if not known.
     """
 
     role: Role

@@ -50,9 +50,9 @@ class ConversationError(AffectlibError, ValueError):
 
     Attributes:
         problem: What is wrong, without the place.
-        index: Position of the message in the conversation, None if the conversation as a whole.
-        field: Name of the offending field, None if no single field is to blame.
-        conversation: Id or position of the conversation in the input, None if there is just one.
+        index: Position of the message in the conversation, or None for the conversation as a whole.
+        field: Name of the offending field, or None if no single field is to blame.
+        conversation: Id or position of the conversation in the input, or None if there is just one.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class TranscriptFormatError(AffectlibError, ValueError):
 
     Attributes:
         path: The file.
-        line: One-based line (or record) number, None if the file as a whole.
+        line: One-based line (or record) number, or None for the file as a whole.
     """
 
     def __init__(self, problem: str, *, path: str | None = None, line: int | None = None) -> None:

@@ -112,7 +112,7 @@ class ConversationPrediction:
     """What was found in one conversation.
 
     Attributes:
-        id: The conversation's id, None if it had none.
+        id: The conversation's id, or None if it had none.
         label: "emotional" or "task".
         probability: Calibrated P(emotional) of the conversation, whatever the label.
         messages: One prediction for each user and assistant message that has text, in order.
@@ -233,9 +233,9 @@ class ConversationFailure:
     """A text or conversation that could not be read or labelled, and why.
 
     Attributes:
-        id: The conversation's id, None if it had none or could not be read that far.
+        id: The conversation's id, or None if it had none or could not be read that far.
         error: The exception's class and message; never holds transcript text.
-        status: ``empty`` if a user wrote nothing in it, or it is missing, which is no fault;
+        status: ``empty`` if a user wrote nothing in it, or it is missing, which is not a fault;
             ``error`` for anything else.
     """
 
@@ -253,7 +253,7 @@ class ConversationFailure:
 
 
 class Predictions(list[_T | ConversationFailure], Generic[_T]):
-    """A list of predictions, which shows itself as a table in notebooks.
+    """A list of predictions, shown as a table in notebooks.
 
     Example:
         >>> missing = ConversationFailure(None, "it is missing", "empty")
@@ -309,7 +309,7 @@ def to_frame(
         one could not be labelled, ``status`` says so, and what it lacks is missing.
 
     Raises:
-        InputTypeError: One is no prediction, or some are of texts and others of conversations.
+        InputTypeError: One is not a prediction, or some are of texts and others of conversations.
         MissingExtraError: pandas is not installed.
 
     Example:

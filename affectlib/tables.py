@@ -68,8 +68,8 @@ def label_table(
 ) -> TableT:
     """Label the conversations of a table in memory.
 
-    A table is long, with a message a row, if it has columns for the conversation's id, role and
-    content. Else it is nested, with a conversation a row and its messages in a column (such as
+    A table is long, with one message per row, if it has columns for the conversation's id, role and
+    content. Else it is nested, with one conversation per row and its messages in a column (such as
     ``messages``, ``conversation`` or ``chat``: a list of mappings with role and content or of
     `affectlib.Message`, or JSON text of such mappings). If there is none of these, but a column
     ``content``, ``text``, ``message`` or ``prompt``, or `columns` names the ``content``, each row
@@ -133,7 +133,7 @@ class AffectMapper:
     tables; the result is of the same kind, with the labels added. Each row of a batch must be a
     whole conversation, or the batch hold whole conversations (a group). Where rows are not what
     `level` says, the result is a table of its own, as that of `label_table`, which `spark_schema`
-    does not describe. A mapper pickles as its arguments, and loads its classifier once a process,
+    does not describe. A mapper pickles as its arguments, and loads its classifier once per process,
     at the first batch.
 
     Args:
@@ -251,7 +251,7 @@ def register_duckdb(
     *,
     classifier: AffectClassifier | None = None,
 ) -> None:
-    """Add a SQL function that labels conversations to a connection to DuckDB.
+    """Give a DuckDB connection a SQL function that labels conversations.
 
     It takes the messages of a conversation, as a list of structs or as JSON text
     (``json_array(json_object('role', 'user', 'content', words))`` if there is just a text), and
@@ -314,7 +314,7 @@ def _fields(given: Mapping[str, Any], columns: Mapping[str, str] | None) -> dict
 
 
 def _text_fields(names: Sequence[str]) -> dict[str, str] | None:
-    """Find the column of texts by its usual names, None if there is none.
+    """Find the column of texts by its usual names, or None if there is none.
 
     Raises:
         OptionError: There are several of these names.

@@ -7,7 +7,7 @@ Needs the extra ``analysis`` (``pip install 'affectlib[analysis]'``).
 table. `read_labels` opens the file; a Parquet file stays on disk and is read column by column.
 Only the columns that a function names below must be there, and others (a country, a model) can be
 named in ``by=``. Frames of both levels are taken where it makes sense: a frame with a column
-``message`` has one row a message, any other one row a conversation. Rows with status ``error`` and
+``message`` has a row per message, any other a row per conversation. Rows with status ``error`` and
 rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
 
 **Gold labels** are a sheet that a person filled in: ``record`` (or ``conversation_id``), for
@@ -42,7 +42,7 @@ An `AnalysisWarning` says where a result rests on less than it seems.
 | `concentration`, `lorenz` | users | share of users |
 | `compare` | users, with a column of groups | outcome, group against the reference |
 | `associate` | users, with survey columns | outcome, term of the regression |
-| `score_survey` | answers, one row a person | person |
+| `score_survey` | answers, one row per person | person |
 | `join_users` | users, and frames with `user_id` | user |
 | `trajectory` | labels of messages | part of the conversation, measure |
 | `onset` | labels of messages | measure |

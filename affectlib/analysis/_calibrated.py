@@ -44,7 +44,7 @@ def associate_rates(
 
     Args:
         users: A row a user, with ``turn_rate`` and ``turns``.
-        errors: What is known of the errors of the labels of turns, None if nothing is.
+        errors: What is known about the errors of the labels of turns, None if nothing is.
         outcome: As for `associate`.
         predictors: The same; the rate comes after them.
         controls: The same.
@@ -101,7 +101,7 @@ def calibrated_rates(rates: Floats, turns: Floats, errors: Errors | None) -> lis
     Args:
         rates: The share of each user's turns that is labelled charged, NaN where there are none.
         turns: How many turns each has.
-        errors: What is known of the errors of labels, None if nothing is.
+        errors: What is known about the errors of labels, None if nothing is.
 
     Returns:
         The likeliest rates, then those at other sensitivities and specificities; None if nothing

@@ -125,7 +125,7 @@ class GoldUnits:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """What is known of a classifier's errors.
+    """What is known about a classifier's errors.
 
     Attributes:
         sensitivity: Draws of the share of emotional units that it finds, shape ``[draws]``.
@@ -314,7 +314,7 @@ class Errors:
         Args:
             whole: The share of conversations that is called emotional.
             first: The share of them whose first message is.
-            of_first: What is known of the errors with messages.
+            of_first: What is known about the errors with messages.
             confidence: Of the interval.
         """
         all_of = self._uncut(whole, 0)

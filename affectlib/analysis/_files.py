@@ -39,7 +39,7 @@ _WANTED: dict[pl.DataType, str] = {
 
 
 def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl.LazyFrame:
-    """Open a file of labels, or a sheet filled by hand.
+    """Open a file of labels, or a sheet filled in by hand.
 
     Args:
         path: A .parquet, .jsonl or .csv file, or a folder of Parquet shards; a name, not a pattern.

@@ -65,7 +65,7 @@ AnyFrame: TypeAlias = Frame[IntoDataFrame]
 
 
 class TableError(AffectlibError, ValueError):
-    """A table lacks a column, or a column holds what it cannot."""
+    """A table lacks a column, or a column has invalid values."""
 
 
 class AnalysisWarning(UserWarning):
@@ -227,7 +227,7 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     Columns that begin with an underscore are left out; such names are for what is computed.
 
     Raises:
-        InputTypeError: It is no frame.
+        InputTypeError: It is not a frame.
         TableError: A time cannot be read, or a column is of another type than its name says.
     """
     source = table(frame, name)

@@ -33,7 +33,7 @@ _REMEMBERED = "_affectlib_made_with"
 
 
 def remember(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
-    """Keep with a lazy frame what its Parquet file says of its making."""
+    """Keep with a lazy frame what its Parquet file says about its making."""
     from pyarrow.parquet import read_schema
 
     setattr(rows, _REMEMBERED, _parsed(read_schema(file).metadata))
@@ -41,7 +41,7 @@ def remember(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
 
 
 def _parsed(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, str]:
-    """Return what a file says of its making, nothing if that is damaged or by somebody else."""
+    """Return what a file says about its making, nothing if that is damaged or by somebody else."""
     try:
         found = json.loads((metadata or {}).get(_KEY, b"{}"))
         made = {name: found.get(name, "") for name in _FIELDS}

@@ -84,7 +84,7 @@ def change_rows(
 
     Args:
         pairs: The rows as they were and as they are, by operating point.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         ranking: Whether the ranking changed too, and not the decisions only.
     """
     for place, (name, (old, new)) in enumerate(pairs.items()):

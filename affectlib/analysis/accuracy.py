@@ -1,4 +1,4 @@
-"""How well a classifier does, as counts, and what an artifact says of its own."""
+"""How well a classifier does, as counts, and what an artifact says about its own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Accuracy:
 def measured_accuracy(
     artifact: Artifact, operating_point: str = "balanced", level: str = "conversation"
 ) -> Accuracy | None:
-    """Return what an artifact says of its own accuracy on real transcripts.
+    """Return what an artifact says about its own accuracy on real transcripts.
 
     Args:
         artifact: The artifact.

@@ -63,7 +63,7 @@ def agreement(
             answers are left out.
         *others: One or more sheets like it.
         column: The column of answers.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         seed: Seed of the bootstrap.
 
     Returns:
@@ -77,9 +77,9 @@ def agreement(
         be estimated.
 
     Raises:
-        InputTypeError: A sheet is no frame.
+        InputTypeError: A sheet is not a frame.
         OptionError: `confidence` is not between 0 and 1, or there are fewer than two sheets.
-        TableError: A column is missing, an answer unknown, a row there twice, some sheets are of
+        TableError: A column is missing, an answer unknown, a row occurs twice, some sheets are of
             messages and others not, or no row has answers in two sheets.
 
     Warns:
@@ -132,7 +132,7 @@ def agreement(
 def majority(
     sheet: Frame[IntoDataFrameT], /, *others: AnyFrame, column: str = "gold"
 ) -> IntoDataFrameT:
-    """Put the sheets of several people together: what most of them say, and how many said so.
+    """Combine the sheets of several people: the majority answer, and how many gave it.
 
     Args:
         sheet: As for `agreement`.
@@ -145,7 +145,7 @@ def majority(
         (how many gave one) and ``emotional`` (how many of them said so).
 
     Raises:
-        InputTypeError: A sheet is no frame.
+        InputTypeError: A sheet is not a frame.
         OptionError: There are fewer than two sheets.
         TableError: As for `agreement`.
 

@@ -3,7 +3,7 @@
 The model sees what the labelling page shows a person: the codebook, and one conversation at a time
 (or a message with up to 6 before it), as JSON, so that nothing in it reads as an order. It answers
 with a charge from 0 to 3. Transcript text goes to the endpoint and nowhere else; the file of
-answers, which a later call goes on from, holds none.
+answers, from which a later call continues, holds none.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Annotation(Generic[IntoDataFrameT]):
-    """A filled sheet.
+    """A filled-in sheet.
 
     Attributes:
         sheet: The rows of the sheet with ``gold``, ``charge``, ``annotator`` and ``prompt``.
@@ -302,7 +302,7 @@ def annotate(
 ) -> Annotation[IntoDataFrameT]:
     """Have a language model fill in a sheet; transcript text is sent to the endpoint.
 
-    What a model answers is no gold: compare it with a sheet that a person filled, by
+    What a model answers is not gold: compare it with a sheet that a person filled, by
     `affectlib.analysis.agreement`. `affectlib.analysis.prevalence` and the report say where answers
     are a model's.
 
@@ -312,12 +312,12 @@ def annotate(
         endpoint: What is asked; opened by ``with``.
         answers: A file that answers are kept in, without text, and from which a later call with the
             same sheet, model and prompt goes on; None to keep none.
-        concurrency: Questions that are asked at a time.
+        concurrency: Requests at a time.
         max_characters: Characters of a conversation that are sent at most: its beginning and end.
         progress: Called with the number of rows answered and of all.
 
     Returns:
-        The sheet with its rows in order, and of which rows there is no answer.
+        The sheet with its rows in order, and which rows have no answer.
 
     Raises:
         AnnotationError: The endpoint refuses, as for want of a key.

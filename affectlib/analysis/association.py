@@ -59,7 +59,7 @@ def associate(
     Satterthwaite's degrees of freedom; Bell and McCaffrey 2002).
 
     Args:
-        users: A frame with one row a user: `affectlib.analysis.users` joined with survey scores.
+        users: A frame with one row per user: `affectlib.analysis.users` joined with survey scores.
         outcome: The column to explain, of numbers.
         predictors: Columns of interest. Text and booleans become one indicator for each value
             but the most frequent.
@@ -69,7 +69,7 @@ def associate(
             relations that are not straight lines; a row ``joint`` has the p-value of the whole.
         clusters: A column of groups in which errors go together, such as a class or site; at least
             5 of them.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: The fewest users; also for each indicator. 0 allows any number.
 
     Returns:
@@ -78,7 +78,7 @@ def associate(
         predictors, Benjamini and Hochberg 1995), ``users, r_squared, suppressed``.
 
     Raises:
-        InputTypeError: `users` is no frame.
+        InputTypeError: `users` is not a frame.
         OptionError: A column is not there, or is named twice, or `deciles` or `splines` name one
             that is neither predictor nor control.
         TableError: A column has no numbers, or the same value for all, or says what others say

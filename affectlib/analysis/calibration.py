@@ -40,7 +40,7 @@ def calibration(
         labels: Labels with ``probability``.
         gold: As for `prevalence`.
         bins: How many bins of equal width from 0 to 1.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_gold: Bins with fewer gold labels are suppressed; 0 shows all.
         min_users: Bins with gold labels of fewer users are suppressed; 0 shows all.
 
@@ -50,9 +50,9 @@ def calibration(
         of bins of too few users, mean and number are null as well.
 
     Raises:
-        InputTypeError: `labels` or `gold` is no frame.
+        InputTypeError: `labels` or `gold` is not a frame.
         OptionError: `bins` is below 1, or `confidence` not between 0 and 1.
-        TableError: A column is missing or holds what it cannot.
+        TableError: A column is missing or has invalid values.
 
     Warns:
         AnalysisWarning: User ids are missing, or the gold sample has no weights, or numbers that

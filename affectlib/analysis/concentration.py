@@ -52,10 +52,10 @@ def concentration(
     labels make affective use look more even than it is.
 
     Args:
-        users: A frame of `affectlib.analysis.users`, or any with one row a user.
+        users: A frame of `affectlib.analysis.users`, or any with one row per user.
         of: The column of counts.
         top: Shares of users, the heaviest first.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: A top share of fewer users is suppressed; 0 shows all.
         seed: Seed of the bootstrap.
 
@@ -65,7 +65,7 @@ def concentration(
         top, all for the Gini), ``suppressed``.
 
     Raises:
-        InputTypeError: `users` is no frame.
+        InputTypeError: `users` is not a frame.
         OptionError: A share of `top`, or `confidence`, is not between 0 and 1.
         TableError: The column is missing, has negative values, or nothing in it.
 
@@ -111,7 +111,7 @@ def lorenz(
     """Return the Lorenz curve: what share the users with the least have, together.
 
     Args:
-        users: A frame of `affectlib.analysis.users`, or any with one row a user.
+        users: A frame of `affectlib.analysis.users`, or any with one row per user.
         of: The column of counts.
         points: How many points, evenly spaced over the users.
         min_users: Points with fewer users on either side are left out; 0 shows all.
@@ -120,7 +120,7 @@ def lorenz(
         A frame: ``share_of_users``, ``share``, both from 0 to 1.
 
     Raises:
-        InputTypeError: `users` is no frame.
+        InputTypeError: `users` is not a frame.
         OptionError: `points` is below 2.
         TableError: The column is missing, has negative values, or nothing in it.
     """
@@ -160,7 +160,7 @@ def _intervals(
         levels: The values that there are, from the lowest.
         people: How many users have each.
         top: Shares of users.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         chance: The source of chance.
     """
     size = int(people.sum())

@@ -73,7 +73,7 @@ def evaluate(
         threshold: The probability from which a row is called emotional; the labels as they are if
             None.
         by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: Groups with gold labels of fewer users are suppressed, and those that would show
             them by subtraction; 0 shows all.
 
@@ -83,10 +83,10 @@ def evaluate(
         null.
 
     Raises:
-        InputTypeError: `labels` or `gold` is no frame.
-        OptionError: `by` names no column or one with a name of the result's, or `confidence` is
-            not between 0 and 1, or `threshold` is no probability.
-        TableError: A column is missing or holds what it cannot, the gold labels do not belong to
+        InputTypeError: `labels` or `gold` is not a frame.
+        OptionError: `by` names no column or one whose name the result uses, or `confidence` is
+            not between 0 and 1, or `threshold` is not a probability.
+        TableError: A column is missing or has invalid values, the gold labels do not belong to
             the labels, or all of them are of one kind.
 
     Warns:
@@ -150,9 +150,9 @@ def disagreements(
         emotional one with a low probability, or another one with a high one.
 
     Raises:
-        InputTypeError: `labels` or `gold` is no frame.
-        OptionError: `n` is below 1, or `threshold` is no probability.
-        TableError: A column is missing or holds what it cannot, or the gold labels do not belong
+        InputTypeError: `labels` or `gold` is not a frame.
+        OptionError: `n` is below 1, or `threshold` is not a probability.
+        TableError: A column is missing or has invalid values, or the gold labels do not belong
             to the labels.
 
     Warns:

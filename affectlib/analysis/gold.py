@@ -30,7 +30,7 @@ _OPEN = ("", "unsure", "?", "na")
 _HIGH = ("2", "2.0", "3", "3.0")
 _NO_THEME = "none"
 MODEL_PREFIX = "model:"
-"""Begins the name of an annotator that is no person."""
+"""Begins the name of an annotator that is not a person."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
 
 
@@ -142,7 +142,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
         for each gold label.
 
     Raises:
-        TableError: A column is missing, a weight is not above 0, a key is there twice, the sheet
+        TableError: A column is missing, a weight is not above 0, a key occurs twice, the sheet
             is of messages and the labels are not, or a gold label belongs to no row.
 
     Warns:

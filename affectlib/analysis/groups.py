@@ -46,11 +46,11 @@ def compare(
     approximation. A difference between groups is an association, not an effect of the group.
 
     Args:
-        users: A frame of `affectlib.analysis.users` joined with what is known of the users.
+        users: A frame of `affectlib.analysis.users` joined with what is known about the users.
         by: The column of groups; users without one are left out.
         outcomes: Columns of numbers to compare; the rates and the usage that there are, if None.
         reference: The group to compare with; the largest if None.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: A comparison with a group of fewer users is suppressed, and so is what would
             show such a group by subtraction; 0 shows all.
 
@@ -60,7 +60,7 @@ def compare(
         Hochberg 1995), ``users, reference_users, suppressed``.
 
     Raises:
-        InputTypeError: `users` is no frame.
+        InputTypeError: `users` is not a frame.
         OptionError: `by`, `reference` or an outcome is not there, or there is no outcome, or one
             group only.
         TableError: An outcome holds no numbers.

@@ -101,7 +101,7 @@ def prevalence(
         by: Columns to group by; one of ``day``, ``week`` and ``month`` is made from the time.
         target: What the share is of: the ``population`` of all that users like these write, so that
             intervals allow for which users these happen to be; or the ``corpus`` itself.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: Groups of fewer users are suppressed, and so is what rests on the gold labels of
             fewer users, and what would show them by subtraction, also together with the figures by
             another period; 0 shows all.
@@ -111,10 +111,10 @@ def prevalence(
         suppressed``. A figure that cannot be estimated is null.
 
     Raises:
-        InputTypeError: `labels` or `gold` is no frame.
-        OptionError: `by` names no column, one with a name of the result's, or two periods,
+        InputTypeError: `labels` or `gold` is not a frame.
+        OptionError: `by` names no column, one whose name the result uses, or two periods,
             `target` is unknown, or `confidence` is not between 0 and 1.
-        TableError: A column is missing or holds what it cannot; see the message.
+        TableError: A column is missing or has invalid values; see the message.
 
     Warns:
         AnalysisWarning: User ids are missing, so that rows count as independent; or the correction
@@ -190,7 +190,7 @@ def shares(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of label error.
+    """What is known about label error.
 
     Attributes:
         sample: The gold labels, None if there are none.

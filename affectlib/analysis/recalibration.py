@@ -58,12 +58,12 @@ def calibrate(
             is one.
         gold: Labels that people gave; see `affectlib.analysis.prevalence`.
         artifact: The model that made the labels.
-        folder: Where the new model goes; it must not be there, or be empty.
-        specificity: The share of task rows that an operating point must not flag, by its name.
+        folder: Where the new model goes; it must be new or empty.
+        specificity: The share of task rows that an operating point must leave alone, by its name.
             Where none is given, it is what the point promised before, or lower if hardly any
             emotional row would reach it.
         name: The new model's name; that of the folder if None.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
 
     Returns:
         A frame of what changed, on the gold labels with their weights: ``operating_point``
@@ -72,11 +72,11 @@ def calibrate(
         difference on the same rows; for the calibration error there is none.
 
     Raises:
-        InputTypeError: `labels` or `gold` is no frame.
+        InputTypeError: `labels` or `gold` is not a frame.
         OptionError: There are too few gold labels of a kind, an operating point is unknown or no
             emotional row reaches its threshold, or `confidence` is not between 0 and 1.
-        OutputExistsError: The folder is there.
-        TableError: A column is missing or holds what it cannot, or the gold labels do not belong
+        OutputExistsError: The folder exists.
+        TableError: A column is missing or has invalid values, or the gold labels do not belong
             to the labels.
         ArtifactCorruptError: A file of the model is missing or altered.
 

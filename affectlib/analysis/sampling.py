@@ -45,10 +45,10 @@ def sample(
         What the classifier found is left out, so that it does not lead whoever fills it in.
 
     Raises:
-        OptionError: `n` or `strata` is below 1, `seed` below 0, or one is no whole number.
+        OptionError: `n` or `strata` is below 1, `seed` below 0, or one is not a whole number.
         TableError: A column is missing, a probability is not between 0 and 1, or rows cannot be
             told apart.
-        InputTypeError: `labels` is no frame.
+        InputTypeError: `labels` is not a frame.
 
     Example:
         >>> from affectlib.analysis.simulate import simulate

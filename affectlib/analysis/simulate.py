@@ -60,7 +60,7 @@ class Population:
         messages: Labels of messages, the columns of ``output_schema("message")``.
         conversations: Labels of conversations, the columns of ``output_schema()``.
         gold_messages: The truth, every row in it: ``record, conversation_id, message, weight``
-            (1), ``gold``, ``themes`` (those of charged rows, with commas between).
+            (1), ``gold``, ``themes`` (those of charged rows, separated by commas).
         gold_conversations: The same of conversations, without ``message``.
         participants: One row a user: ``user_id, modality, gender, age, loneliness_start,
             loneliness_end, dependence, growing``.

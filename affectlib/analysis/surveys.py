@@ -126,7 +126,7 @@ def score_survey(
     the `Instrument`, and give `answer_range` if it differs.
 
     Args:
-        answers: A frame with ``user_id`` and a column an item.
+        answers: A frame with ``user_id`` and a column for each item.
         instrument: A name of `INSTRUMENTS`, or an `Instrument` of your own.
         items: The columns, in the order of the questionnaire; ``uls8_1`` and so on if None.
         answer_range: Lowest and highest answer of your form.
@@ -136,10 +136,10 @@ def score_survey(
         A frame: ``user_id``, the score, and ``<name>_missing``, how many items had no answer.
 
     Raises:
-        InputTypeError: `answers` is no frame.
+        InputTypeError: `answers` is not a frame.
         OptionError: The instrument is unknown, the number of `items` is not its own, or it needs
             an `answer_range`.
-        TableError: A column is missing, an answer is no whole number in the range, or a user is
+        TableError: A column is missing, an answer is not a whole number in the range, or a user is
             there twice.
 
     Example:
@@ -195,17 +195,17 @@ def score_survey(
 
 
 def join_users(users: Frame[IntoDataFrameT], *others: AnyFrame) -> IntoDataFrameT:
-    """Put what else is known of users, such as survey scores, beside their usage.
+    """Put what else is known about users, such as survey scores, beside their usage.
 
     Args:
         users: A frame of `affectlib.analysis.users`.
-        *others: Frames with ``user_id``, one row a user.
+        *others: Frames with ``user_id``, one row per user.
 
     Returns:
         A frame of the kind of `users`, with a row for each user that all frames have.
 
     Raises:
-        InputTypeError: An argument is no frame.
+        InputTypeError: An argument is not a frame.
         TableError: One lacks ``user_id``, has a user twice or a column that another has, or no
             user is in all of them.
 

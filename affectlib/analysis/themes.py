@@ -64,16 +64,16 @@ def themes(
         labels: Labels with ``label`` and the columns of themes (``theme_love`` and so on), and if
             there are any ``user_id``.
         gold: Labels that people gave, as for `prevalence`, with a column ``themes``: names from
-            `affectlib.taxonomy.THEMES` with commas between, ``none`` for a charged row that has
+            `affectlib.taxonomy.THEMES` separated by commas, ``none`` for a charged row that has
             none of them. A charged row without an answer there is taken to be like the others.
         measured: How well each theme was found elsewhere in what is labelled emotional, by name. If
-            None, what the bundled model says of itself, where `labels` say that it made them.
+            None, what the bundled model says about itself, where `labels` say that it made them.
         by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
         theme_threshold: Probability from which a theme counts as shown: one for all, or a mapping
             from theme to threshold (themes that it lacks: 0.5). If None, the model's own thresholds
             where the labels say which model made them (see `read_labels`), else 0.5.
         target: As for `prevalence`.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: A figure of fewer users is suppressed, also where fewer show the theme, and so is
             what would show it by subtraction; 0 shows all.
 
@@ -82,8 +82,8 @@ def themes(
         labelled emotional), ``users, gold, suppressed``.
 
     Raises:
-        InputTypeError: `labels` or `gold` is no frame.
-        OptionError: `by` names no column or one with a name of the result's, `target` is unknown,
+        InputTypeError: `labels` or `gold` is not a frame.
+        OptionError: `by` names no column or one whose name the result uses, `target` is unknown,
             a threshold or `confidence` is not between 0 and 1, or there is no such theme.
         TableError: There are no themes, no row is labelled emotional, or a column holds what it
             cannot; see the message.
@@ -133,7 +133,7 @@ def use_kinds(
         cue_threshold: As for `users`.
         theme_threshold: As for `themes`.
         target: As for `prevalence`.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: As for `themes`.
 
     Returns:
@@ -141,7 +141,7 @@ def use_kinds(
         gold, suppressed``. The shares of a group add up to 1.
 
     Raises:
-        InputTypeError: `labels` is no frame.
+        InputTypeError: `labels` is not a frame.
         OptionError: See `themes`.
         TableError: See `themes`.
 
@@ -181,7 +181,7 @@ class _Asked:
         what: Name of the column that says what is counted.
         by: Columns to group by.
         target: As for `prevalence`.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         min_users: As for `prevalence`.
         exclusive: Whether a row has just one of what is counted.
     """

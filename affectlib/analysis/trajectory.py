@@ -50,7 +50,7 @@ def trajectory(
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
             from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
             where the labels say which model made them (see `read_labels`), else 0.5.
-        confidence: Of the intervals, which allow for users who have many messages.
+        confidence: Level of the intervals, which allow for users who have many messages.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
     Returns:
@@ -58,7 +58,7 @@ def trajectory(
         ``estimate, low, high`` (share of messages), ``units, users, suppressed``.
 
     Raises:
-        InputTypeError: `labels` is no frame.
+        InputTypeError: `labels` is not a frame.
         OptionError: A number is not between 0 and 1.
         TableError: The labels are not of messages, or a column is missing, or messages cannot be
             told apart, or no conversation has three messages of one role.
@@ -114,7 +114,7 @@ def onset(
 
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
-        confidence: Of the intervals, which allow for users who have many conversations.
+        confidence: Level of the intervals, which allow for users who have many conversations.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
     Returns:
@@ -125,7 +125,7 @@ def onset(
         the share in which a later one is charged).
 
     Raises:
-        InputTypeError: `labels` is no frame.
+        InputTypeError: `labels` is not a frame.
         OptionError: `confidence` is not between 0 and 1.
         TableError: The labels are not of messages, or a column is missing, or messages cannot be
             told apart.
@@ -183,7 +183,7 @@ def cue_pairs(
         cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
             from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
             where the labels say which model made them (see `read_labels`), else 0.5.
-        confidence: Of the intervals, which allow for users who have many rows.
+        confidence: Level of the intervals, which allow for users who have many rows.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
     Returns:
@@ -193,7 +193,7 @@ def cue_pairs(
         known.
 
     Raises:
-        InputTypeError: `labels` is no frame.
+        InputTypeError: `labels` is not a frame.
         OptionError: A number is not between 0 and 1.
         TableError: There are not two columns of cues.
 

@@ -82,10 +82,10 @@ def users(
         false_discovery_rate: The ``trend_q`` below which a trend counts.
 
     Returns:
-        A frame, one row a user, in the order of their ids.
+        A frame, one row per user, in the order of their ids.
 
     Raises:
-        InputTypeError: `labels` is no frame.
+        InputTypeError: `labels` is not a frame.
         OptionError: `usage`, `time_zone` or a number has a value that is not accepted.
         TableError: A column is missing, no row has a user id, or conversations (or messages) are
             there twice or have no id, so that they cannot be told apart.
@@ -165,7 +165,7 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
 def _from_messages(
     source: Labels, rows: pl.LazyFrame, thresholds: Mapping[str, float], zone: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a row a user, and a row a conversation with ``user_id, week, turns, charged``."""
+    """Return a row per user, and a row per conversation with ``user_id, week, turns, charged``."""
     source.require(["role"])
     time = _time_of(source)
     keys = source.having(rows).distinct_keys()

@@ -87,19 +87,19 @@ class LabelSummary:
         path: The output, ``-`` for standard output.
         resumed: Conversations, of those above, that an earlier run had labelled.
         expected: Records of the input: an estimate, by how much of it was read, as long as the
-            run goes on; None where that is unknown, as of a pipe.
+            run goes on; None where that is unknown, as with a pipe.
         finished_before: Whether the output was there, complete, so that nothing was done.
         repaired: Files of an earlier run that were lost or altered, and made again.
         dropped: Messages and parts of messages that were left out in reading, by the reason; see
             `affectlib.formats.DROPS`.
         skipped: Files of a folder or archive that were not read, by the reason, as they have no
-            known format. They are no records and not among `failed`. This and `dropped` are
+            known format. They are not records and not among `failed`. This and `dropped` are
             counted in reading, and empty where nothing was done.
         empty: Records in which no user wrote anything; their rows have status ``empty``. They are
             normal in exports, and not among `failed`.
         not_kept: Names in `keep` of which no record of this run had a value.
-        unlike: In what the transcripts look unlike those that the model was measured on, None if
-            they look alike or the model does not say. Of what was read in this call.
+        unlike: How the transcripts differ from those that the model was measured on, or None if
+            they look alike or the model does not say. Based on what was read in this call.
         screened: Messages that the screen settled, so that the encoder did not read them.
     """
 
@@ -156,24 +156,24 @@ def label_file(
     progress: bool | Callable[[LabelSummary], None] = False,
     **deprecated: Any,
 ) -> LabelSummary:
-    """Label every conversation of a file, or of several, and write the labels to another.
+    """Label every conversation of a file, or of several, and write the labels to another file.
 
     The output has the columns of `output_schema`, in Parquet, JSON Lines or CSV. A row is a
     conversation or, at level ``message``, a message of the user or assistant; one without text
     has no label. A record that cannot be read or labelled has one row with status ``error`` and
     the reason; one in which no user wrote anything has status ``empty``. In CSV, text that a
     spreadsheet would take for a formula (it begins with ``= + - @``, a tab or a carriage return)
-    gets an apostrophe before it, which `affectlib.analysis.read_labels` takes away.
+    gets an apostrophe before it, which `affectlib.analysis.read_labels` removes.
 
     If `dst` has a suffix (``labels.parquet``) it becomes one file, which appears when it is
     complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).
     Without (``labels/``) it becomes a folder of files of 2,000 conversations each, in
     ``conversations`` and ``messages``. Either way these are written one after the other, so that
-    a run that is stopped, killed or out of disk loses little: the same call with `resume` goes
-    on after the last. A manifest says what the labels are made from; on an output that is
-    finished and made from the same input, model and options, nothing is done. Of a pipe or a data
-    set on the Hub none can tell whether it is the same, so that an output of it is never resumed,
-    and refused if it is there. The rows do not depend on the number of workers, nor on whether it
+    a run that is stopped, killed or out of disk loses little: the same call with `resume`
+    continues after the last. A manifest says what the labels are made from; if the output is
+    finished and made from the same input, model and options, nothing is done. Nothing tells
+    whether a pipe or a data set on the Hub is the same, so an output of it is never resumed, and
+    refused if it exists. The rows do not depend on the number of workers, nor on whether the run
     was resumed.
 
     Args:
@@ -189,27 +189,27 @@ def label_file(
         on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it; an empty
             one does not fail.
         output_format: The kind of files in a folder, ``parquet`` if None.
-        resume: Whether to go on with an output that is unfinished, or a folder of which shards were
-            lost or altered; of those the records are labelled again.
-        overwrite: Whether to begin anew, whatever of the output is there.
+        resume: Whether to continue an unfinished output, or repair a folder whose shards were lost
+            or altered, by labelling their records again.
+        overwrite: Whether to start over, whatever is there of the output.
         workers: Processes that label, each with its share of the cores. With more than one, a
-            script needs the usual ``if __name__ == "__main__":``. Gains where there are many
-            cores; on few, one process uses them all.
+            script needs the usual ``if __name__ == "__main__":``. It pays with many cores; with
+            few, one process uses them all.
         ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
-        progress: Whether to show a progress bar; or what is called after each record with the
+        progress: Whether to show a progress bar; or a function to call after each record with the
             figures so far.
-        deprecated: What `options` holds as keywords of their own, which warn.
+        deprecated: The options as separate keywords, which warn.
 
     Raises:
-        OutputExistsError: `dst` is there, and neither finished nor to be resumed or overwritten,
-            or it belongs to `src`, or it is there and `src` is a pipe or on the Hub, or another
+        OutputExistsError: `dst` exists, and is neither finished nor to be resumed or overwritten,
+            or it belongs to `src`, or it exists and `src` is a pipe or on the Hub, or another
             process is writing it.
         ResumeError: `dst` is made from another input, model or options.
         TranscriptFormatError: `src` has no known format, or a record failed and `on_error` is
             ``raise``.
         OSError: A file cannot be opened or written.
         OptionError: An option has an unknown value, such as the suffix of `dst`.
-        InputTypeError: `classifier` is no classifier.
+        InputTypeError: `classifier` is not a classifier.
         SourceChangedError: `src` was written to while it was read.
         WorkerError: A worker process was killed.
         MissingExtraError: `ray` was asked for and is not installed.
@@ -291,7 +291,7 @@ class _Source:
         name: What errors call it.
         items: The conversations.
         facts: What tells whether it is still the same.
-        count: How many there are, None if that is not known.
+        count: How many there are, or None if that is not known.
         stamps: What changes with its files when somebody writes to them.
     """
 

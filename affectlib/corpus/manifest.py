@@ -1,7 +1,7 @@
 """The manifest of an output: what it is made from, and every shard that is complete.
 
 It is a JSON Lines file. The first line is the header (input, model, options); each further one
-says of a shard which records it holds, its files with size and SHA-256, and its counts; the last
+describes a shard: the records it holds, its files with size and SHA-256, and its counts; the last
 one says that the output is finished. A line is added once its shard is on the disk, so what the
 manifest names is there, whenever the process was killed. It holds no transcript text.
 """
@@ -59,7 +59,7 @@ class Shard:
 
 @dataclass(slots=True)
 class Manifest:
-    """What is known of an output.
+    """What is known about an output.
 
     Attributes:
         path: The file.
@@ -76,7 +76,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest | None:
-        """Read a manifest, None if there is none; a last line that was cut short is dropped.
+        """Read a manifest, or None if there is none; a last line that was cut short is dropped.
 
         Raises:
             ResumeError: It is damaged, or made by a newer version.
@@ -131,7 +131,7 @@ class Manifest:
         return sum((shard.counts for shard in self.shards.values()), Counts())
 
     def changes(self, header: Header) -> list[str]:
-        """Say in what another header differs, such as ``options.level was …, is …``."""
+        """Say how another header differs, such as ``options.level was …, is …``."""
         return differences(self.header, json.loads(json.dumps(header)))
 
     def _append(self, line: Mapping[str, Any]) -> None:
@@ -152,7 +152,7 @@ class Manifest:
 
 
 def model_facts(classifier: AffectClassifier) -> dict[str, str]:
-    """Say what makes labels: the version of affectlib, and the model with all that it reads by."""
+    """Say what decides on labels: the version of affectlib, and the model with its settings."""
     artifact = classifier.artifact
     return {
         "version": _version.__version__,
@@ -163,7 +163,7 @@ def model_facts(classifier: AffectClassifier) -> dict[str, str]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say in what two mappings differ, as `Manifest.changes` does.
+    """Say how two mappings differ, as `Manifest.changes` does.
 
     Example:
         >>> differences({"model": {"version": "0.12.0"}}, {"model": {"version": "0.13.0"}})

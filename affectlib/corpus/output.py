@@ -45,7 +45,7 @@ class FileFacts:
         return cls(path.stat().st_size, digest)
 
     def problem(self, path: Path) -> str | None:
-        """Say what is wrong with the file that should have these facts, None if nothing is."""
+        """Return what is wrong with the file that should have these facts, or None if nothing is."""
         if not path.is_file():
             return "it is missing"
         if (size := path.stat().st_size) != self.bytes:
@@ -176,7 +176,7 @@ def merge_files(parts: Sequence[Path], target: Path, schema: pyarrow.Schema) -> 
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by one of this text, such that either is there at any time."""
+    """Replace a file by one with this text, so that one or the other is there at any time."""
     with replacing(path) as file:
         file.write(text.encode())
 

@@ -105,7 +105,7 @@ class _Remaining(Generic[_T]):
         self._problem: BaseException | None = None
 
     def take(self) -> tuple[_T] | None:
-        """Return the next item, None if there is no more."""
+        """Return the next item, or None if there is no more."""
         if self._problem is not None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Processes that work side by side, none of which can be waited for in vain.
+"""Processes that work side by side; waiting for one never hangs.
 
 The parent has one pipe to each process and no thread. A process has a thread that takes from the
 pipe whatever comes, also while it works or waits for its result to be taken: so the parent is
@@ -60,7 +60,7 @@ class Processes(Generic[_T, _R]):
         self._members: list[_Member[_T, _R]] = []
 
     def submit(self, piece: _T) -> Answer[_R]:
-        """Give a piece of work to the process that has the least of it, and wait if all have much.
+        """Give work to the process that has the least, and wait if all of them have plenty.
 
         Another process is started if all have some, so that there are no more than there is work
         for.

@@ -1,4 +1,4 @@
-"""Progress bars, on a terminal or in a notebook: how far, how fast, how long still."""
+"""Progress bars, on a terminal or in a notebook: how far, how fast, how long to go."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Bar:
     Speed and time left are those since its beginning: what comes in bursts is no surprise to them.
 
     Args:
-        total: How many there are, None if that is not known yet.
+        total: How many there are, or None if that is not known yet.
         done: How many of them an earlier run had done.
     """
 
@@ -54,12 +54,12 @@ class Bar:
         self._bar.update(done - self._bar.n)
 
     def begin(self, done: int) -> None:
-        """Begin with so many that an earlier run had done."""
+        """Begin with the number that an earlier run had done."""
         self._bar.initial = self._bar.n = done
         self._begun = time.monotonic()
 
     def note(self, words: str) -> None:
-        """Say something in the place of the figures, until it is next moved."""
+        """Show something instead of the figures, until the bar next moves."""
         self._bar.set_postfix_str(words)
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ def with_bar(outcomes: Iterable[_T], total: int | None) -> Iterator[_T]:
 
     Args:
         outcomes: The predictions, and what stands in the place of those that failed.
-        total: How many there will be, None if that is not known.
+        total: How many there will be, or None if that is not known.
     """
     bar = Bar(total)
     messages = 0

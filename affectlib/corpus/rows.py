@@ -1,4 +1,4 @@
-"""The rows of an output: their columns, what they say of a conversation, and what is counted."""
+"""The rows of an output: their columns, what they say about a conversation, and what is counted."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Labelled:
 
     Attributes:
         record: Its position in the input.
-        conversation: The conversation, None if it could not be read.
+        conversation: The conversation, or None if it could not be read.
         outcome: What was found.
         keep: What of the conversation's metadata goes into its rows.
     """

@@ -50,7 +50,7 @@ class Layout:
         target: What the user asked for.
         levels: Its tables.
         suffix: The suffix of its files.
-        files: The file of each table, None if the output is a folder of shards.
+        files: The file of each table, or None if the output is a folder of shards.
     """
 
     target: Path
@@ -111,7 +111,7 @@ class Layout:
 
     @property
     def written(self) -> list[Path]:
-        """What a run writes, of the shards of each table the first."""
+        """The files that a run writes: of each table's shards, the first."""
         shards = [_part(self, level, 0) for level in self.levels]
         return [*(self.files or {}).values(), self.final_manifest, self.working_manifest, *shards]
 
@@ -158,7 +158,7 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
         resume: Whether an unfinished or damaged output may be completed.
 
     Returns:
-        The manifest of a finished output that is made from the same, None if there is work to do.
+        The manifest of a finished output made from the same input, or None if there is work to do.
 
     Raises:
         OutputExistsError: Something else is there, or it is unfinished and `resume` is false.
@@ -215,7 +215,7 @@ class Shards:
     Args:
         layout: Where it lies.
         header: What it is made from.
-        schemas: The columns of each table, with what each Parquet file says of itself.
+        schemas: The columns of each table, with what each Parquet file says about itself.
         size: Records of a shard.
     """
 

@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What is known of an input without parsing it.
+    """What is known about an input without parsing it.
 
     Attributes:
         files: Number of its files.
@@ -75,7 +75,7 @@ def stamps_of(source: str) -> dict[str, tuple[int, ...]]:
 
 
 def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise if an input is not what it was, so that what was read is not what was looked at.
+    """Raise if an input is not what it was when it was inspected.
 
     Args:
         source: The input.
@@ -97,7 +97,7 @@ def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> Non
 
 
 def file_among(source: str, paths: Iterable[Path]) -> Path | None:
-    """Return the first of some paths that is a file of an input, by whatever name, None if none is.
+    """Return the first of some paths that is a file of an input, by whatever name, or None.
 
     Raises:
         FileNotFoundError: The input is a pattern that no file fits.

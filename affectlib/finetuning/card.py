@@ -1,4 +1,4 @@
-"""What is said of a fine-tuned model: in its card, and in notes before it is used."""
+"""What is said about a fine-tuned model: in its card, and in notes before it is used."""
 
 from __future__ import annotations
 

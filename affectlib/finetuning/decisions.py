@@ -1,4 +1,4 @@
-"""What is decided on the held-out part: probabilities, thresholds, and what they are found to be.
+"""What is decided on the held-out part: probabilities, thresholds, and how well they do.
 
 A model's operating points promise to leave a share of the other conversations alone. On a user's
 transcripts the base may have broken that promise, and found much by it. So the new model is asked
@@ -53,7 +53,7 @@ class Decided:
 
 
 def pivot_of(artifact: Artifact) -> float:
-    """Return the logit at which a model's labels part: that of its middle threshold."""
+    """Return the logit that separates a model's labels: that of its middle threshold."""
     points = artifact.operating_points.values()
     return float(np.median(finite_logit(np.array([point.conversation for point in points]))))
 

@@ -1,6 +1,6 @@
-"""The head of a model: its outputs, and one more for those who use it by transformers alone.
+"""The head of a model: its outputs, and one more for those who use it with only transformers.
 
-A pipeline of transformers returns the label with the highest score. Of a text that shows nothing,
+A pipeline of transformers returns the label with the highest score. For a text that shows nothing,
 that would be some cue, or ``emotional`` with a score of 0.02. So an exported model has a further
 output, ``task``, whose logit is that of ``emotional`` with the other sign: their probabilities sum
 up to 1, and the pipeline says ``task`` with 0.98. affectlib reads only the outputs before it.

@@ -1,4 +1,4 @@
-"""The part of a user's file that is kept from learning: which it is, and what it decides."""
+"""The part of a user's file that is held out: how it is chosen, and what it decides."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Flags = NDArray[np.bool_]
 
 
 def hold_out(truth: Flags, groups: Sequence[Hashable], *, seed: int, share: float = SHARE) -> Flags:
-    """Choose what is held out: about the same share of both labels, and of no group a part.
+    """Choose what is held out: about the same share of both labels, and only whole groups.
 
     Groups are gone through at random, the large ones first; one is held out if both labels are
     nearer to the wanted share with it.

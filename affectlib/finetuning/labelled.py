@@ -16,12 +16,12 @@ SEVERAL_TURNS = 0.7
 the conversation is known to show it."""
 
 Charge: TypeAlias = tuple[int, int]
-"""The least and the highest charge that a message can have by what is known of it."""
+"""The least and the highest charge that a message can have by what is known about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledConversation:
-    """A conversation with what is known of its messages.
+    """A conversation with what is known about its messages.
 
     Attributes:
         conversation: The conversation.

@@ -1,8 +1,8 @@
 """From labelled conversations to new weights, near the base's where nothing is labelled.
 
-The lower half of the encoder stays as it is. What the base says of a window is the target of every
-output that is not labelled, and a part of the target of those that are, so that cues and charges
-stay what they were (Li and Hoiem 2016, "Learning without forgetting").
+The lower half of the encoder stays as it is. What the base says about a window is the target of
+every output that is not labelled, and a part of the target of those that are, so that cues and
+charges stay what they were (Li and Hoiem 2016, "Learning without forgetting").
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ModelEngine:
 
 @dataclass(frozen=True)
 class Learned:
-    """What was learnt: the model before, and its weights after.
+    """What was learned: the model before, and its weights after.
 
     Attributes:
         model: The model; its weights are those of the last share that was asked for.
@@ -118,7 +118,7 @@ def learn(
         base: The model to start from.
         encoder: Lays out and tokenizes for it.
         conversations: What is learnt.
-        scores: What the base says of the messages of each.
+        scores: What the base says about the messages of each.
         folder: A folder for what training needs on the way.
         seed: Seed of all that is random.
         report: Told after each step how many are done, of how many.

@@ -1,4 +1,4 @@
-"""A user's labelled conversations as arrays, and what a model says of them."""
+"""A user's labelled conversations as arrays, and what a model says about them."""
 
 from __future__ import annotations
 

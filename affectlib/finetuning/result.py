@@ -12,7 +12,7 @@ __all__ = ["FineTuned"]
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
-    """What fine-tuning made, and how it does on what was held out.
+    """What fine-tuning made, and how it does on the held-out conversations.
 
     Attributes:
         folder: The new model; `affectlib.AffectClassifier.from_pretrained` loads it.
@@ -23,8 +23,8 @@ class FineTuned:
         held_out: How many were held out.
         held_out_emotional: How many of these are emotional.
         share: Share of the new weights in their average with the base's; 0 where the base was best.
-        fitted: Whether calibration and thresholds were fitted to what was held out; else those of
-            the base stay.
+        fitted: Whether calibration and thresholds were fitted to the held-out conversations; else
+            those of the base stay.
         figures: A row for each operating point and measure: ``operating_point`` (None for what
             needs none), ``measure``, ``before, before_low, before_high`` (the base), ``after,
             after_low, after_high`` (the new model), ``change, change_low, change_high``; None where

@@ -57,22 +57,22 @@ def finetune(
 ) -> FineTuned:
     """Fine-tune a model on labelled conversations, and save the new one.
 
-    Three tenths of the conversations are held out. On these it is chosen how far the new model
-    goes from the base, they fit its probabilities and thresholds, and they say how it does beside
-    the base. What the base gives for cues and charges stays nearly the same. A few hundred
-    conversations take minutes on a laptop.
+    Three tenths of the conversations are held out, to choose how far the new model moves from the
+    base, to fit its probabilities and thresholds, and to compare it with the base. What the base
+    gives for cues and charges stays nearly the same. A few hundred conversations take minutes on
+    a laptop.
 
     Args:
         path: The labelled conversations, JSONL or CSV.
-        folder: Where the new model goes; it must not be there, or be empty.
+        folder: Where the new model goes; it must be new or empty.
         model: The model to start from: a name, a folder, or what `load_artifact` returns.
-        group: A field or column of the file that says whose a conversation is; all of one person's
-            are held out or none. By itself, each conversation is its own.
+        group: A field or column of the file that names the person; all of a person's conversations
+            are held out, or none. Without it, each conversation counts by itself.
         name: The new model's name; that of the folder if None.
         data_name: What the card calls the data; the name of the file if None.
         licence: The licence that the card states; none if None.
-        seed: Seed of all that is random.
-        confidence: Of the intervals.
+        seed: Seed of everything random.
+        confidence: Level of the intervals.
         overwrite: Whether a model that is in the folder may be replaced.
         progress: Whether to show progress, with the time left.
 
@@ -81,7 +81,7 @@ def finetune(
             there twice.
         OptionError: There are fewer than ten conversations of a label, or `confidence` is not
             between 0 and 1.
-        OutputExistsError: The folder is there.
+        OutputExistsError: The folder exists.
         ArtifactNotFoundError: There is no such model to start from.
         ArtifactCorruptError: A file of it is missing or altered.
         MissingExtraError: The extra ``train`` is not installed.

@@ -268,7 +268,7 @@ def mix_targets(
     user: NDArray[np.bool_],
     outputs: Sequence[str] = OUTPUTS,
 ) -> NDArray[np.floating[Any]]:
-    """Mix labels with what a teacher says; where there is no label, the teacher's word is all.
+    """Mix labels with what a teacher says; where there is no label, only the teacher counts.
 
     Args:
         targets: What the labels say, NaN where they say nothing, shape ``[windows, outputs]``.

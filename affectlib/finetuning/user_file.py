@@ -25,7 +25,7 @@ def read_labelled_file(path: str | Path) -> Iterator[LabelledConversation]:
 
     JSONL: one conversation a line, ``{"messages": [...], "label": "emotional" | "task"}``, and
     optionally ``"id"``, ``"turns"`` (numbers of the charged user turns, from 1) and ``"cues"``
-    (names). CSV: one message a row with the columns ``conversation_id, role, content, label``; the
+    (names). CSV: a message per row with the columns ``conversation_id, role, content, label``; the
     label of a user's message is its own, and a conversation is emotional if any of its messages
     is. Other fields, and other columns of a conversation's first row, are kept in `row`.
 
@@ -33,7 +33,7 @@ def read_labelled_file(path: str | Path) -> Iterator[LabelledConversation]:
     are charged (`LabelledConversation.turns_known`).
 
     Raises:
-        TranscriptFormatError: A row is malformed, or an id is there twice; the message names file,
+        TranscriptFormatError: A row is malformed, or an id occurs twice; the message names file,
             row and field.
         OSError: The file cannot be read.
     """

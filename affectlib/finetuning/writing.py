@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["building", "require_free", "write_description", "write_model"]
 
 _NOT_OF_THIS_MODEL = ("calibrated", "recipe", "screen", "files", "sha256")
-"""What the base says of itself, and is not true of a model with other weights."""
+"""What the base says about itself, and is not true of a model with other weights."""
 
 
 def require_free(target: Path, base: Artifact, source: Path, *, overwrite: bool) -> None:
@@ -117,7 +117,7 @@ def write_description(
         base: The model that it was made from.
         made: What was made.
         decided: Its calibration and thresholds.
-        about: What the card says of the data; see `affectlib.finetuning.card.card`.
+        about: What the card says about the data; see `affectlib.finetuning.card.card`.
         conversations: The labelled conversations.
     """
     from affectlib.finetuning.export import write_manifest

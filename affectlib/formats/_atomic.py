@@ -68,7 +68,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """Add to an error of the system which file it is about, as that of a full disk does not say.
+    """Add the file to a system error that does not name it, such as that of a full disk.
 
     Example:
         >>> with naming("labels.csv"):

@@ -76,7 +76,7 @@ def find_columns(
             once; the caller sees to that (`has_conversation_ids`).
 
     Returns:
-        Column names by field: of a long table, with one row a message; of a nested one, with one
+        Column names by field: of a long table, with one row per message; of a nested one, with one
         row a conversation (it has ``messages``); or, if `given` has ``content`` and there is
         neither a role nor, but for `texts_with_ids`, an id of conversations, of a table of texts,
         each of which is a conversation of one message of the user. None if a column needed cannot
@@ -166,7 +166,7 @@ def _found(by_name: Mapping[str, str], given: Mapping[str, str]) -> dict[str, st
 
 
 def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str | None:
-    r"""Return the delimiter under which the header names the columns needed, None if none does.
+    r"""Return the delimiter under which the header names the columns needed, or None if none does.
 
     Raises:
         OptionError: The caller named a column that is there under no delimiter.
@@ -240,5 +240,5 @@ def describe_columns(
     )
     if "role" in missing:
         text = {"content": found.get("content", _LONG["content"][1])}
-        problem += f", or columns={text} alone if each row is a text by itself"
+        problem += f", or only columns={text} if each row is a text by itself"
     return problem

@@ -1,4 +1,4 @@
-"""Rows of CSV, of which a stray quote costs one and no others."""
+"""Rows of CSV; a stray quote costs one row and no others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face library ``datasets``: saved on disk, or on the Hub.
 
 What ``save_to_disk`` writes is read with only pyarrow: a folder with ``state.json`` and Arrow
-files, or one such folder for each split. Its rows are then told by their structure, like those of
+files, or one such folder for each split. Its rows are recognised by their structure, like those of
 any other file.
 """
 

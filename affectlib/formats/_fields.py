@@ -36,7 +36,7 @@ _NAMES = {
 
 
 def first_of(record: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return the first of several fields that is there and not null, None if there is none."""
+    """Return the first of several fields that is there and not null, or None if there is none."""
     return next((record[name] for name in names if record.get(name) is not None), None)
 
 
@@ -71,7 +71,7 @@ def named_message(message: Any) -> Any:
 def to_conversation(
     record: Mapping[str, Any], messages: Sequence[Message], time: Timer = to_time
 ) -> Conversation:
-    """Put messages together with what the record says of the conversation as a whole.
+    """Put messages together with what the record says about the conversation as a whole.
 
     Args:
         record: What says it.
@@ -99,7 +99,7 @@ def numbered(conversation: Conversation, suffix: str) -> Conversation:
 
 
 def record_id(record: Any) -> str | None:
-    """Return the conversation's id, None if the record has none."""
+    """Return the conversation's id, or None if the record has none."""
     if not isinstance(record, Mapping):
         return None
     return next(filter(None, (to_text(record.get(name)) for name in _IDS)), None)
@@ -109,7 +109,7 @@ def require_list(record: Any, field: str) -> list[Any]:
     """Return a field that must be a list.
 
     Raises:
-        ConversationError: The record is no object, or lacks the field, or it is no list.
+        ConversationError: The record is not an object, or lacks the field, or it is not a list.
     """
     if not isinstance(record, Mapping):
         raise ConversationError(f"expected an object, got {kind_of(record)}")

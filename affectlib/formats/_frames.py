@@ -27,14 +27,14 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "IterableDatasetDict": _MAP,
     }
 )
-"""What to do with what is no table, by the name of its type."""
+"""What to do with what is not a table, by the name of its type."""
 
 
 def open_table(frame: Any) -> nw.DataFrame[Any]:
     """Return a table as narwhals knows it.
 
     Raises:
-        InputTypeError: It is no table, or not in memory.
+        InputTypeError: It is not a table, or not in memory.
         OptionError: Two of its columns have the same name.
     """
     import narwhals as nw

@@ -1,6 +1,6 @@
 """Rows that belong together, brought together from wherever they stand.
 
-Rows go to a temporary file first; in memory is only where each row of each group lies.
+Rows go to a temporary file first; memory holds only the place of each row of each group.
 """
 
 from __future__ import annotations

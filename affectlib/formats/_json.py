@@ -203,7 +203,7 @@ class _Buffer:
 
 
 def _array_start(buffer: _Buffer) -> int | None:
-    """Return where the first record of an array begins, None if the layout is another."""
+    """Return where the first record of an array begins, or None if the layout is another."""
     first = buffer.peek()
     if first == "{":
         return _wrapped_start(buffer)
@@ -224,7 +224,7 @@ def _array_start(buffer: _Buffer) -> int | None:
 
 
 def _wrapped_start(buffer: _Buffer) -> int | None:
-    """Return where the records begin that an object holds, None if it holds none.
+    """Return where the records begin that an object holds, or None if it holds none.
 
     The buffer is at the beginning of the object, or at the comma after a value in it.
     """
@@ -251,7 +251,7 @@ def _wrapped_start(buffer: _Buffer) -> int | None:
 
 
 def _space(buffer: _Buffer, offset: int) -> int:
-    """Return the offset of the next character that is no white space."""
+    """Return the offset of the next character that is not white space."""
     while buffer.at(offset).isspace():
         offset += 1
     return offset

@@ -28,7 +28,7 @@ class Sent(NamedTuple):
         text: What was written.
         id: The message's id.
         timestamp: When it was sent.
-        modality: Text or voice, None if it is not known.
+        modality: Text or voice, or None if it is not known.
     """
 
     person: str
@@ -119,7 +119,7 @@ def chat_conversations(
     Args:
         sent: The messages.
         people: Who writes in the chat.
-        about: What the export says of the chat as a whole.
+        about: What the export says about the chat as a whole.
         reading: What the caller asked for.
 
     Raises:
@@ -165,7 +165,7 @@ def optional_text(value: Any, index: int, field: str) -> str:
 
 
 def count_of(value: Any) -> int:
-    """Return how many attachments a list has, none if it is no list."""
+    """Return how many attachments a list has, none if it is not a list."""
     return len(value) if isinstance(value, list) else 0
 
 

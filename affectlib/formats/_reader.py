@@ -3,7 +3,7 @@
 A reader is one of three things, by what it reads:
 
 - `RecordReader`: JSON records (lines, arrays, documents), rows of Parquet;
-- `TextReader`: text that is no JSON, such as CSV, HTML or a log;
+- `TextReader`: text that is not JSON, such as CSV, HTML or a log;
 - `FolderReader`: the files of a folder or a ZIP archive that belong together.
 """
 
@@ -89,7 +89,7 @@ class Reading:
         return self.users | self.assistants
 
     def role_of(self, name: Any) -> Role | None:
-        """Return the role that the caller gave to a person, None if none.
+        """Return the role that the caller gave to a person, or None if none.
 
         Where only users were named, everyone else is the assistant, and the other way round.
 
@@ -108,7 +108,7 @@ class Reading:
         return "user" if self.assistants and not self.users else None
 
     def who(self, name: Any) -> Role | None:
-        """Return who somebody is, None if that is not known.
+        """Return who somebody is, or None if that is not known.
 
         The names that the caller gave come first, then those of roles, then what `role_of` says of
         everyone else, and last the words by which users call themselves.
@@ -200,7 +200,7 @@ class RecordReader:
 
     Attributes:
         name: The format.
-        recognizes: Returns what in a record tells the format, None if it has another.
+        recognizes: Returns what identifies the format in a record, or None.
         read: Makes conversations of all records of a file; see `each`.
     """
 
@@ -211,11 +211,11 @@ class RecordReader:
 
 @dataclass(frozen=True, slots=True)
 class TextReader:
-    """A format of text that is no JSON.
+    """A format of text that is not JSON.
 
     Attributes:
         name: The format.
-        recognizes: Returns what in the first 64 KiB tells the format, None if it has another.
+        recognizes: Returns what identifies the format in the first 64 KiB, or None.
         read: Makes conversations of the text, with line ends as they are.
         any_text: Whether it reads any text if it is named, also what looks like JSON.
     """
@@ -232,7 +232,7 @@ class FolderReader:
 
     Attributes:
         name: The format.
-        recognizes: Returns which files tell the format, None if it has another.
+        recognizes: Returns which files identify the format, or None.
         read: Makes conversations of the files.
     """
 
@@ -268,7 +268,7 @@ def each(
 
 
 def good(records: Iterator[Record], reading: Reading) -> Iterator[Record | ConversationFailure]:
-    """Yield the records, and failures in the place of those that are no valid JSON.
+    """Yield the records, and failures in the place of those that are not valid JSON.
 
     Each record's place becomes that of the reading.
     """

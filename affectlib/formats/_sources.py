@@ -30,7 +30,7 @@ HEAD = 1 << 16
 """Bytes from which the format of a file is told."""
 
 NOT_UTF8 = "affectlib-windows-1252"
-"""The error handler of decoders that reads bytes that are no UTF-8 as Windows-1252, in which
+"""The error handler of decoders that reads bytes that are not UTF-8 as Windows-1252, in which
 spreadsheets write. A text of that encoding holds next to no valid UTF-8 but ASCII."""
 
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
@@ -217,7 +217,7 @@ codecs.register_error(NOT_UTF8, _as_windows_1252)
 
 
 def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
-    """Say why an entry of an archive is not read, None if it is."""
+    """Return why an entry of an archive is not read, or None if it is."""
     name = entry.filename
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
@@ -277,7 +277,7 @@ def _beginning(stream: Any, size: int) -> bytes:
 
 
 def _unpacked(stream: BinaryIO, magic: bytes, limits: Limits) -> BinaryIO | None:
-    """Return the stream decompressed, None if it is not compressed."""
+    """Return the stream decompressed, or None if it is not compressed."""
     if not magic.startswith((_GZIP, _ZSTD)):
         return None
     packed = _Counted(stream)

@@ -27,7 +27,7 @@ _CLOSE = re.compile(r"\S[ \t]*\r?\n[ \t]*Assistant:")
 
 
 def recognizes(record: Any) -> str | None:
-    r"""Return what in a record tells the format, None if it has another.
+    r"""Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"chosen": "\n\nHuman: hi\n\nAssistant: Hello!", "rejected": "…"})
@@ -42,7 +42,7 @@ def recognizes(record: Any) -> str | None:
 
 
 def recognizes_text(beginning: str, reading: Reading) -> str | None:
-    """Return what in a text tells the format, None if it has another."""
+    """Return what identifies the format in a text, or None."""
     if not _STARTS.match(beginning) or _CLOSE.search(beginning):
         return None  # without a blank line before the marks it is plain text
     return '"Human:" at the beginning'

@@ -33,7 +33,7 @@ _ABOUT = ("id", "user_id", "title", "model", "language", "source")
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"affectlib": 1, "messages": []})

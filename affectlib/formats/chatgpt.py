@@ -58,7 +58,7 @@ _CITATION = re.compile("\ue200.*?\ue201|【\\d+(?::\\d+)?†[^】]*】", re.DOTA
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"mapping": {}}), recognizes({"messages": []})
@@ -104,7 +104,7 @@ READERS = (RecordReader("chatgpt", recognizes, each(parse)),)
 
 
 def _hidden(message: Mapping[str, Any]) -> str | None:
-    """Return why the interface does not show a message, None if it does."""
+    """Return why the interface does not show a message, or None if it does."""
     metadata = _mapping(message.get("metadata"))
     role = _mapping(message.get("author")).get("role")
     kind = _mapping(message.get("content")).get("content_type")

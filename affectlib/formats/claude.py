@@ -28,7 +28,7 @@ _PASTED = re.compile(r"(pasted?([ _-]?text)?[ _-]?\d*(\.txt)?)?", re.IGNORECASE)
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"chat_messages": []}), recognizes({"messages": []})

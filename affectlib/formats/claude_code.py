@@ -32,7 +32,7 @@ _COMMAND = re.compile(r"\s*<(command-|local-command-|bash-|system-reminder)")
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"type": "summary", "summary": "…", "leafUuid": "u1"})
@@ -93,7 +93,7 @@ def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
 
 
 def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[str, Message] | None:
-    """Return an answer's id and the message in an event, None if it has none to keep."""
+    """Return an answer's id and the message in an event, or None if it has none to keep."""
     message = event.get("message")
     if event.get("type") not in ("user", "assistant") or not isinstance(message, Mapping):
         reading.drop("event")

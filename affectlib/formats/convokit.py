@@ -42,7 +42,7 @@ _Roles = Mapping[str, Any]
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"id": "1", "speaker": "s", "conversation_id": "1", "reply_to": None})
@@ -58,7 +58,7 @@ def recognizes(record: Any) -> str | None:
 
 
 def recognizes_folder(files: Files) -> str | None:
-    """Return which files tell the format, None if it has another."""
+    """Return which files identify the format, or None."""
     names = [name for name in (*_UTTERANCES, "corpus.json", "index.json") if name in files.names]
     return " and ".join(names) if len(names) > 1 and names[0] in _UTTERANCES else None
 
@@ -94,7 +94,7 @@ READERS = (
 
 
 def _told(about: Any) -> Any:
-    """Return what a speaker's meta says of the role."""
+    """Return what a speaker's meta says about the role."""
     meta = about.get("meta", about) if isinstance(about, Mapping) else None
     return first_of(meta, ("role", "type")) if isinstance(meta, Mapping) else None
 

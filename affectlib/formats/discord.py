@@ -34,7 +34,7 @@ _MESSAGE_NUMBERS = frozenset({"0", "19", "20", "23"})
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"guild": {}, "channel": {}, "messages": []})

@@ -64,7 +64,7 @@ class _Activity:
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"header": "Gemini Apps", "title": "Prompted hi", "time": "2025-01-01"})
@@ -76,7 +76,7 @@ def recognizes(record: Any) -> str | None:
 
 
 def recognizes_html(beginning: str, reading: Reading) -> str | None:
-    """Return what in a text tells the format, None if it has another.
+    """Return what identifies the format in a text, or None.
 
     Example:
         >>> recognizes_html('<html><div class="outer-cell mdl-cell">', Reading())
@@ -212,7 +212,7 @@ def _joined(items: Any, field: str) -> str:
 def _made(
     title: str, answer: str, time: datetime, links: str, media: int, reading: Reading
 ) -> _Activity | None:
-    """Make an activity, None if it is no prompt."""
+    """Make an activity, or None if it is not a prompt."""
     verb = _PROMPT.match(title)
     if _EVENT.match(title) or (verb is None and not answer):
         reading.drop("event")

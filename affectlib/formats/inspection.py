@@ -34,7 +34,7 @@ class Inspection:
         messages: Messages by role.
         empty_messages: Messages without text (images, calls of tools).
         without_user_text: Conversations in which the user wrote nothing that can be read.
-        first: The earliest time of a message or conversation, None if there are no times.
+        first: The earliest time of a message or conversation, or None if there are no times.
         last: The latest.
         undated: Conversations without any time.
         languages: Conversations by the language that the user wrote, detected; empty if it was not

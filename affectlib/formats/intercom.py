@@ -41,7 +41,7 @@ _WITH_BODY = frozenset(
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"type": "conversation", "source": {}, "conversation_parts": {}})
@@ -130,7 +130,7 @@ def _message(part: Any, index: int, record: Mapping[str, Any], reading: Reading)
 
 
 def _reason(part: Mapping[str, Any], kind: Any, body: str, attached: int) -> str | None:
-    """Say why a part is left out, None if it is a message."""
+    """Return why a part is left out, or None if it is a message."""
     if isinstance(kind, str) and kind.startswith("note"):
         return "internal"
     if part.get("redacted") is True:

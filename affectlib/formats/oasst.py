@@ -27,7 +27,7 @@ _Nodes = Mapping[str, Mapping[str, Any]]
 
 
 def recognizes_trees(record: Any) -> str | None:
-    """Return what in a record tells a nested tree, None if it has another format.
+    """Return what identifies a nested tree in a record, or None.
 
     Example:
         >>> recognizes_trees({"message_tree_id": "t", "prompt": {"replies": []}})
@@ -42,7 +42,7 @@ def recognizes_trees(record: Any) -> str | None:
 
 
 def recognizes_flat(record: Any) -> str | None:
-    """Return what in a record tells a message of a tree, None if it has another format.
+    """Return what identifies a message of a tree in a record, or None.
 
     Example:
         >>> recognizes_flat({"message_tree_id": "t", "message_id": "t", "text": "hi"})

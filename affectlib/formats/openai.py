@@ -43,7 +43,7 @@ _TOOL_TYPES = {
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"messages": []}), recognizes({"mapping": {}})
@@ -96,7 +96,7 @@ READERS = (RecordReader("openai", recognizes, each(parse)),)
 
 
 def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
-    """Return what the record says of the conversation as a whole, and the messages."""
+    """Return what the record says about the conversation as a whole, and the messages."""
     if isinstance(record, list):
         return {}, record
     if not isinstance(record, Mapping) or isinstance(record.get("messages"), list):
@@ -163,7 +163,7 @@ def _created(message: Mapping[str, Any]) -> float:
 
 
 def _message(message: Any, index: int, reading: Reading) -> Message | None:
-    """Turn a message into one of ours, None if it is none of the user's or assistant's."""
+    """Turn a message into one of ours, or None if it is none of the user's or assistant's."""
     if not isinstance(message, Mapping):
         return to_message(message, index)
     if not {"role", "content"} <= message.keys():

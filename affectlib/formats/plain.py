@@ -1,4 +1,4 @@
-r"""Plain text in which each turn begins, on a line of its own, with who says it and a colon.
+r"""Plain text in which each turn begins on a new line, with the speaker and a colon.
 
 This is how people type transcripts (``User: hi``, ``AI: Hello!``), and how chats look when they are
 copied from a page (``You said:``, ``ChatGPT said:``), also in French and in Markdown's bold. Other
@@ -12,7 +12,7 @@ that come first count for the whole file, so that a dialogue pasted into a turn 
 that was not given may be a speaker, or just text ("Note: …"). Only if every line begins with a name
 is this certain: then all the usual words begin turns. If names were given, so do all other names
 that occur twice, or once if nobody else is on the other side; they have the other role if one side
-was named, and are left out if both were. Elsewhere such lines stay in the turn before them. Words
+was named, and are left out if both were. Otherwise such lines stay in the turn before them. Words
 for a role are counted, and so are other names that occur twice, if any names were given. If that
 leaves a side without a turn, the file is not read, unless the caller said who that side is.
 """
@@ -68,7 +68,7 @@ class _Found(NamedTuple):
 
 
 def recognizes(beginning: str, reading: Reading) -> str | None:
-    r"""Return what in a text tells the format, None if it has another.
+    r"""Return what identifies the format in a text, or None.
 
     Example:
         >>> recognizes("You said:\nhi\nChatGPT said:\nHello!", Reading())
@@ -86,7 +86,7 @@ def recognizes(beginning: str, reading: Reading) -> str | None:
 
 
 def describe(beginning: str) -> str | None:
-    r"""Say that a text may be a chat of which it is not known who is who, None if it is none.
+    r"""Say that a text may be a chat with unknown speakers, or return None if it is not one.
 
     Example:
         >>> str(describe("Ana: hi\nLuna: hello\n")).partition("; ")[0]

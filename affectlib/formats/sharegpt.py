@@ -18,7 +18,7 @@ __all__ = ["READERS", "parse", "recognizes"]
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"conversations": []}), recognizes({"messages": []})

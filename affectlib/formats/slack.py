@@ -52,7 +52,7 @@ _CHANNEL = "\x00channel"
 
 @dataclass(slots=True)
 class _Workspace:
-    """What an export says of its people and channels.
+    """What an export says about its people and channels.
 
     Attributes:
         people: Users and bots, by id.
@@ -66,7 +66,7 @@ class _Workspace:
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"type": "message", "user": "U1", "text": "hi", "ts": "1714564800.000100"})
@@ -79,7 +79,7 @@ def recognizes(record: Any) -> str | None:
 
 
 def recognizes_folder(files: Files) -> str | None:
-    """Return which files tell the format, None if it has another."""
+    """Return which files identify the format, or None."""
     days = [name for name in files.names if _DAY.fullmatch(name)]
     named = [name for name in (*_USERS, *_CHANNELS) if name in files.names]
     if not named:

@@ -3,9 +3,9 @@
 A long table has a row for each message: columns for the conversation's id, the role and the
 content, and perhaps others (see `FIELDS`). A nested table has a row for each conversation, with its
 messages as a list, or as JSON or Python text in a cell. Columns are found by their usual names, or
-named by the caller. A table without roles is one of texts, each a message of the user by itself, if
-the caller names the column of the content; ids of conversations may then be there once each. Roles
-may be people's names, if the caller says who is who.
+named by the caller. A table without roles holds texts, each a message of the user by itself, if the
+caller names the column of the content; each conversation id may then occur only once. Roles may be
+people's names, if the caller says who is who.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
 conversation is handed out in the order of its last row, its messages in the order of their turns,
@@ -13,9 +13,9 @@ else of their times, if each has one. Numeric dates with the year last are read 
 in any of them tells whether the day comes first. A row that repeats the turn (or the message's id),
 the role and the content of another counts once; without such a column, repeated rows are kept.
 
-A quote in CSV that is missing, or not doubled within a cell, costs its row where it shows: where a
-cell goes on over several lines, and text follows on its last quote or the file ends before it. It
-does not show where the next quote happens to end a cell; the rows between them are then in that.
+A quote in CSV that is missing, or not doubled within a cell, costs its row if it shows: if a cell
+runs over several lines, and text follows its last quote or the file ends before it. It does not
+show if the next quote happens to end a cell; the rows between them are then part of that cell.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _find_columns = partial(find_columns, texts_with_ids=True)
 
 
 def recognizes_text(beginning: str, reading: Reading) -> str | None:
-    r"""Return what in a text tells that it is a table, None if it is none.
+    r"""Return what identifies a text as a table, or None.
 
     Example:
         >>> recognizes_text("conversation_id,role,content\n1,user,hi\n", Reading())
@@ -83,7 +83,7 @@ def recognizes_text(beginning: str, reading: Reading) -> str | None:
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells that it is a row of a table, None if it is none.
+    """Return what identifies a record as a row of a table, or None.
 
     Example:
         >>> recognizes({"conversation_id": 1, "role": "user", "content": "hi"})

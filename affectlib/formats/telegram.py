@@ -4,7 +4,7 @@ A chat is a conversation; ``gap`` splits it. People are called by their name or 
 chat with a bot, the bot is the assistant unless the caller gives the roles. Text is joined from its
 parts (links, bold words, mentions …). Service messages are events and left out; so are photos,
 stickers, files and voice messages, of which the export has no transcription. Edits, reactions and
-what a message replies to are not kept; forwarded messages count as those of who forwarded them. The
+what a message replies to are not kept; a forwarded message counts as its forwarder's. The
 reader expects exports as they are since 2021, with ``from_id`` as "user123"; older ids are read
 too.
 """
@@ -51,7 +51,7 @@ _MEDIA = ("photo", "file", "media_type", "sticker_emoji", "location_information"
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"name": "Helper", "type": "bot_chat", "id": 7, "messages": []})

@@ -1,6 +1,6 @@
-"""Text with one message of a user a line, each a conversation by itself.
+"""Text with one user message per line, each a conversation by itself.
 
-It is read only if it is named: any text has lines. Every line counts, also a blank one, so that the
+It is read only if it is named: any text has lines. Every line counts, even a blank one, so that the
 position of a record is that of its line.
 """
 

@@ -2,7 +2,7 @@ r"""WhatsApp chats exported as text, from Android and iPhones; ``_chat.txt`` or 
 
 A line that begins with a date and time begins a message, in Android's form ``12/03/2024, 14:08 -
 Ana: hi`` or the iPhone's ``[12/03/2024, 14:08:18] Ana: hi``, in the order and with the words of the
-device's language, 12 or 24 hours, and with invisible marks; other lines go on with the message
+device's language, 12 or 24 hours, and with invisible marks; other lines continue the message
 before. The file is one conversation; ``gap`` splits it. There are no roles: the caller names the
 users or the assistants, but people called "ChatGPT", "assistant" or the like are the assistant.
 
@@ -11,8 +11,7 @@ else by which order lets time run forward, else it is the day, or with slashes a
 month. There is no zone; times are taken as UTC. System lines (without a sender, or on iPhones with
 a mark before the text) are events and left out, as are media, in English and some other languages,
 and deleted messages. A system line of Android with a colon cannot be told from a message, unless it
-has quotes before it. The reader
-expects exports as they were from 2018 to 2025.
+has quotes before it. The reader expects exports as they were from 2018 to 2025.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ class _Entry(NamedTuple):
 
 
 def recognizes(beginning: str, reading: Reading) -> str | None:
-    """Return what in a text tells the format, None if it has another.
+    """Return what identifies the format in a text, or None.
 
     Example:
         >>> recognizes("12/03/2024, 14:08 - Ana: hi", Reading())
@@ -136,7 +135,7 @@ def _entries(text: str) -> tuple[list[_Entry], int]:
 
 
 def _entry(line: str) -> _Entry | None:
-    """Return what a line begins, None if it goes on with the line before."""
+    """Return what a line begins, or None if it continues the line before."""
     line = line.lstrip(_LEADING)
     if not line[:1].isdigit() and not line.startswith("["):
         return None

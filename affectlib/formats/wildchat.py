@@ -31,7 +31,7 @@ _METADATA = ("country", "toxic", "redacted")
 
 
 def recognizes_wildchat(record: Any) -> str | None:
-    """Return what in a record tells WildChat, None if it has another format.
+    """Return what identifies WildChat in a record, or None.
 
     Example:
         >>> recognizes_wildchat({"conversation_hash": "c1", "conversation": []})
@@ -41,7 +41,7 @@ def recognizes_wildchat(record: Any) -> str | None:
 
 
 def recognizes_lmsys(record: Any) -> str | None:
-    """Return what in a record tells LMSYS-Chat-1M, None if it has another format.
+    """Return what identifies LMSYS-Chat-1M in a record, or None.
 
     Example:
         >>> recognizes_lmsys({"conversation_id": "c1", "conversation": []})

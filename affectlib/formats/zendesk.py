@@ -2,10 +2,10 @@
 
 A record is a ticket with ``comments``; a ticket under ``ticket`` with ``comments`` (and perhaps
 ``users``) beside it; or a conversation log, whose authors are user, agent or bot. Comments that are
-not public are internal notes and left out. Who opened the ticket (``requester_id``) is the user, as
-are those whom ``users`` calls end-users; everyone else is the assistant. HTML becomes text. Voice
-comments are kept if they have a transcription; attachments are left out. Tags, fields, ratings and
-changes of the ticket are not kept.
+not public are internal notes and left out. Whoever opened the ticket (``requester_id``) is the
+user, as are those whom ``users`` calls end-users; everyone else is the assistant. HTML becomes
+text. Voice comments are kept if they have a transcription; attachments are left out. Tags, fields,
+ratings and changes of the ticket are not kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Roles = Mapping[str | None, Role]
 
 
 def recognizes(record: Any) -> str | None:
-    """Return what in a record tells the format, None if it has another.
+    """Return what identifies the format in a record, or None.
 
     Example:
         >>> recognizes({"id": 7, "requester_id": 1, "comments": []})

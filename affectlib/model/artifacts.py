@@ -88,10 +88,10 @@ class Artifact:
             cue's name; 0.5 for each in an artifact of an older version, which has none of its own.
         prevalence: The share of emotional conversations that its probabilities assume; see
             `affectlib.prior_shift`.
-        description: What else it says of itself, such as languages and base model.
+        description: What else it says about itself, such as languages and base model.
         fingerprint: SHA-256 of ``affect.json``, which holds those of the other files.
         recalibration: What a user's own labels made of its probabilities.
-        reference: What the transcripts that it was measured on look like, None if it does not say.
+        reference: What the transcripts that it was measured on look like; None if it does not say.
         theme_thresholds: Probability from which what is charged is taken to have a theme, by the
             theme's name; 0.5 for each in an artifact that has none of its own.
     """
@@ -117,7 +117,7 @@ class Artifact:
         return name in self._hashes
 
     def sha256(self, name: str) -> str | None:
-        """Return the SHA-256 that a file of it should have, None if it lists none of that name."""
+        """Return the SHA-256 that its file of that name should have, or None if it lists none."""
         return self._hashes.get(name)
 
     def file(self, name: str) -> Path:

@@ -31,10 +31,10 @@ class OperatingPoint:
     """Thresholds, and their measured recall and specificity.
 
     Attributes:
-        message: Probability from which a message is emotional that is one of several of its user.
+        message: Probability from which a message is emotional, if it is one of several of its user.
             It has the same specificity for messages as the other has for conversations.
-        conversation: Probability from which a conversation is emotional, and so is the message of
-            one that has a single message of its user, such as a text by itself.
+        conversation: Probability from which a conversation is emotional. It also holds for the
+            only message of a user, such as a text by itself.
         sensitivity: Share of the emotional conversations found (recall).
         specificity: Share of the other conversations that are not flagged.
     """
@@ -45,7 +45,7 @@ class OperatingPoint:
     specificity: float
 
     def __post_init__(self) -> None:
-        """Refuse thresholds that are no probabilities."""
+        """Refuse thresholds that are not probabilities."""
         for name in ("message", "conversation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"the {name} threshold must lie between 0 and 1")

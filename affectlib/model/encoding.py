@@ -45,7 +45,7 @@ class EncodedWindow:
         truncated_tokens: Tokens of the target that no window of it reads.
         target: Where in `ids` the target begins, with the token that marks it.
         user: Whether the target is a user's message.
-        logits: The logits that stand without the encoder, None if it has to be asked.
+        logits: The logits that stand without the encoder, or None if it has to be asked.
     """
 
     conversation: int

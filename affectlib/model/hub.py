@@ -1,6 +1,6 @@
 """Models on the Hugging Face Hub: download and upload.
 
-Where the Hub is, how one signs in and where downloads are kept is as huggingface_hub has it
+huggingface_hub decides where the Hub is, how to sign in and where downloads are kept
 (``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HOME``), and ``HF_HUB_OFFLINE=1`` keeps it off the network.
 """
 
@@ -68,7 +68,7 @@ def upload(folder: Path, name: str, *, private: bool, message: str, token: str |
         The commit's address.
 
     Raises:
-        OptionError: `name` is no id of the Hub.
+        OptionError: `name` is not an id on the Hub.
         ArtifactError: The Hub refused it, or cannot be reached.
         MissingExtraError: huggingface_hub is not installed.
     """

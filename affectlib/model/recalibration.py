@@ -1,4 +1,4 @@
-"""Calibration and operating points refitted on labels of one's own: no training, no torch.
+"""Calibration and operating points refitted on a user's own labels: no training, no torch.
 
 1. The logits are moved along a rising line. It is fitted by maximum a posteriori: the likelihood of
    the labels, with the weights of the draw, and a prior around "as it is" that counts the more the
@@ -107,7 +107,7 @@ def recalibrate(
         groups: Whose each row is; rows of one group share a fold.
         level: What a row is. Thresholds of the other level move as far.
         specificity: The share of other rows that an operating point must not flag, by its
-            name; what the model says of its own where none is given.
+            name; what the model says about its own where none is given.
 
     Raises:
         OptionError: There are too few rows of a kind, an array has another length or holds what it
@@ -170,7 +170,7 @@ def save_recalibrated(
     Args:
         artifact: The model that it is based on, which it names.
         found: The decisions.
-        folder: Where it goes; it must not be there, or be empty.
+        folder: Where it goes; it must be new or empty.
         name: The new model's name.
 
     Returns:

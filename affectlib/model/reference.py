@@ -5,8 +5,8 @@ have few or many messages, short or long ones, and so on: a histogram of each of
 most frequent words of their users. No text, and no figure of a single conversation, is in it.
 
 Other transcripts are compared with the mixture of these kinds that they are nearest to. Their
-distance is, of each feature, the largest difference of the two cumulative histograms (the statistic
-of Kolmogorov and Smirnov), so that 0 is alike and 1 is nothing in common.
+distance in each feature is the largest difference between the two cumulative histograms (the
+statistic of Kolmogorov and Smirnov): 0 is alike, and 1 is nothing in common.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """In what transcripts differ most from those that a model was measured on.
+    """How transcripts differ most from those that a model was measured on.
 
     Attributes:
         feature: Its name in `FEATURES`.
@@ -221,7 +221,7 @@ class Likeness:
 
         Args:
             conversation: The conversation.
-            probability: What the model found, None if it was not asked.
+            probability: What the model found, or None if it was not asked.
             every: Whether to read it however many there were.
         """
         self.seen += 1
@@ -239,7 +239,7 @@ class Likeness:
         return counts / max(float(counts.sum()), 1.0)
 
     def differences(self, reference: Reference) -> list[Difference]:
-        """Return in what these transcripts are unlike the reference, the largest difference first.
+        """Return how these transcripts differ from the reference, the largest difference first.
 
         Nothing is returned of too few, or where they are alike. What chance makes of few is allowed
         for.
@@ -301,7 +301,7 @@ class Comparison:
         return cls(reference, model.name, Likeness(reference.words))
 
     def line(self) -> str | None:
-        """Say in one line in what the transcripts are unlike; None where they are alike."""
+        """Say in one line how the transcripts differ; None if they are alike."""
         if not (found := self.likeness.differences(self.reference)):
             return None
         named = " and ".join(map(str, found[:2]))

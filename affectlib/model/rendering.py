@@ -26,8 +26,8 @@ class WindowText:
     Attributes:
         message: Position of the target message in the conversation.
         text: The text.
-        exact: Whether the artifact's tokenizer makes the window's tokens of the text. It does not
-            where a long message was cut within a word.
+        exact: Whether the artifact's tokenizer turns the text into exactly the window's tokens. It
+            does not if a long message was cut inside a word.
         truncated_tokens: Tokens of the target message that no window of it reads.
     """
 

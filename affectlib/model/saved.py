@@ -1,4 +1,4 @@
-"""What holds a model: saves it, shares it on the Hugging Face Hub, and fits it to own labels."""
+"""Saving a model, sharing it on the Hugging Face Hub, and fitting it to a user's own labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Saved"]
 
 
 class Saved:
-    """The part of a classifier that saves its model, shares it, and fits it to own labels."""
+    """The part of a classifier that saves its model, shares it, and fits it to a user's labels."""
 
     _artifact: Artifact
 
@@ -61,7 +61,7 @@ class Saved:
         Args:
             conversations: At least ten that are emotional, and ten others.
             labels: What each is, ``emotional`` or ``task``, or whether it is emotional.
-            folder: Where the new model goes; it must not be there, or be empty.
+            folder: Where the new model goes; it must be new or empty.
             weights: How many conversations each stands for; one if None.
             users: Whose each is, so that no one judges themself; all different if None.
             specificity: The share of task conversations that an operating point leaves alone, by
@@ -75,7 +75,7 @@ class Saved:
             ConversationError: A conversation cannot be labelled.
             OptionError: There are too few of a kind, a label is unknown, there are more or fewer
                 labels than conversations, or no emotional one reaches a threshold.
-            OutputExistsError: The folder is there.
+            OutputExistsError: The folder exists.
             MissingExtraError: scipy is not installed.
 
         Example:
@@ -122,7 +122,7 @@ class Saved:
             ArtifactCorruptError: A file of the model is missing or altered.
             ArtifactError: The Hub refused it, or cannot be reached.
             MissingExtraError: huggingface_hub is not installed.
-            OptionError: `name` is no id of the Hub.
+            OptionError: `name` is not an id on the Hub.
 
         Example:
             >>> from affectlib import AffectClassifier

@@ -26,7 +26,7 @@ _BATCH_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class MessageScore:
-    """What the model says of one message.
+    """What the model says about one message.
 
     Attributes:
         logits: Its logits, shape ``[outputs]``.

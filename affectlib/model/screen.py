@@ -3,7 +3,7 @@
 It slides filters of three tokens over the target of a window. What a filter makes of a token at
 each of the three places, and of a pair of neighbours, is looked up in tables of small integers and
 added; of each filter the highest value and the mean over the target count. One hidden layer
-computes the encoder's logits from these. So it needs numpy only, and is some hundred times as fast
+computes the encoder's logits from these. So it needs only numpy, and is some hundred times as fast
 as the encoder, which taught it.
 
 Where it is sure that no threshold of any operating point and no cue's would be reached, its logits
@@ -122,7 +122,7 @@ class Screen:
         return screen if covered else None
 
     def settle(self, windows: Sequence[EncodedWindow]) -> list[EncodedWindow]:
-        """Return the windows, those with logits that the encoder need not read."""
+        """Return the windows, with logits for those that the encoder need not read."""
         settled: list[EncodedWindow] = []
         for start in range(0, len(windows), _CHUNK):
             chunk = windows[start : start + _CHUNK]
@@ -255,7 +255,7 @@ def lowest_limits(artifact: Artifact) -> dict[str, float]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read a file in the format of safetensors: its tensors, and what it says of itself.
+    """Read a file in the format of safetensors: its tensors, and what it says about itself.
 
     Raises:
         ValueError: It is in another format.

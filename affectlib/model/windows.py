@@ -35,17 +35,17 @@ class WindowSettings:
     """How windows are laid out; travels with the weights that were trained on it.
 
     Attributes:
-        max_tokens: Length of a window at most, special and role tokens included.
-        target_tokens: Tokens of the target at most in one window.
+        max_tokens: Maximum length of a window, special and role tokens included.
+        target_tokens: Maximum tokens of the target in one window.
         lead_tokens: Tokens of a long message's beginning that lead each window after the first,
             so that "Translate this:" is not lost from sight.
-        max_windows: Windows for one user message at most.
-        context_messages: Messages before the target at most, of the roles that are not left out.
-        user_context_tokens: Tokens of each user message in the context at most; 0 to leave them
+        max_windows: Maximum number of windows for one user message.
+        context_messages: Maximum number of messages before the target, of the roles not left out.
+        user_context_tokens: Maximum tokens of each user message in the context; 0 to leave them
             out.
-        assistant_context_tokens: Tokens of each assistant message in the context at most; 0 to
+        assistant_context_tokens: Maximum tokens of each assistant message in the context; 0 to
             leave them out.
-        assistant_target_tokens: Tokens of an assistant message as target at most.
+        assistant_target_tokens: Maximum tokens of an assistant message as target.
     """
 
     max_tokens: int = 192
@@ -68,7 +68,7 @@ class WindowSettings:
 
     @property
     def context_tokens(self) -> Mapping[Role, int]:
-        """Tokens of a message in the context at most, by its role; 0 or none to leave it out."""
+        """Maximum tokens of a message in the context, by its role; 0 if it is left out."""
         return {"user": self.user_context_tokens, "assistant": self.assistant_context_tokens}
 
     @classmethod

@@ -225,7 +225,7 @@ def test_a_table_of_texts(tmp_path: Path) -> None:
     assert "expected text" in error_of(bad)
     with pytest.raises(TranscriptFormatError, match="if each row is a text by itself, name"):
         rows_of(one, tmp_path)
-    with pytest.raises(TranscriptFormatError, match="alone if each row is a text by itself"):
+    with pytest.raises(TranscriptFormatError, match="if each row is a text by itself"):
         rows_of("id,text\n1,hi\n", tmp_path)
 
 

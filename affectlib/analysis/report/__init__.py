@@ -77,8 +77,8 @@ def report(
         labels: Labels of conversations or messages.
         messages: Labels of the messages, for what happens within conversations, where `labels` are
             of conversations.
-        participants: What is known of the users, such as groups and survey scores: ``user_id``, one
-            row a user. What rests on its columns is of the users in it, all else of all users.
+        participants: A table of the users, such as groups and survey scores: ``user_id``, one row
+            per user. What rests on its columns is of the users in it, all else of all users.
         gold: Labels that people gave, as for `affectlib.analysis.prevalence`.
         measured: What the classifier did elsewhere, as for `affectlib.analysis.prevalence`.
         by: Columns of `labels` or `participants` to compare groups by.
@@ -99,9 +99,9 @@ def report(
     Raises:
         InputTypeError: A frame is none.
         OptionError: `lang` is unknown, a column named is not there, one to compare by is there
-            twice or has a name of the result's, `controls` are named without `outcomes`, or
+            twice or has a name that the result uses, `controls` are named without `outcomes`, or
             `cue_threshold` is not between 0 and 1 or names no cue.
-        TableError: A frame lacks a column or holds what it cannot.
+        TableError: A frame lacks a column or has invalid values.
         TranscriptFormatError: The transcripts cannot be read.
         MissingExtraError: jinja2 or matplotlib is not installed.
 
@@ -180,7 +180,7 @@ def report_page(labels: AnyFrame, **options: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    """What is known of users, and which of it is asked for."""
+    """What is known about users, and which of it is asked for."""
 
     participants: AnyFrame | None
     groups: Sequence[str]

@@ -85,8 +85,8 @@ def becomes_charged(
     Args:
         labels: Labels of conversations.
         messages: Labels of their messages.
-        errors: What is known of the errors with conversations.
-        message_errors: What is known of those with messages.
+        errors: What is known about the errors with conversations.
+        message_errors: What is known about those with messages.
         min_users: The fewest users that a figure may be of.
 
     Returns:

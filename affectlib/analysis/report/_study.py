@@ -24,7 +24,7 @@ LABELLED = "labelled"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of label error.
+    """What is known about label error.
 
     Attributes:
         gold: Labels that people gave, None if there are none.
@@ -44,14 +44,14 @@ class Study:
     """The data of a report, checked and joined.
 
     Attributes:
-        labels: Labels that have one, with what is known of their users.
+        labels: Labels that have one, with what is known about their users.
         level: What a row of them is.
         messages: Labels of messages for what happens within conversations, None if there are none.
         people: A row a user; None without user ids.
         participants: A row a user of whom more is known, with that; all of `people` if nothing is.
         gold: Labels that people gave, None if there are none.
         measured: What the classifier did elsewhere, None if it is not known.
-        errors: What is known of the errors of the labels, None if nothing is.
+        errors: What is known about the errors of the labels, None if nothing is.
         message_errors: The same of labels of messages.
         groups: Columns to group by.
         outcomes: Columns of the users to explain.

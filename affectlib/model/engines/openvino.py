@@ -1,6 +1,6 @@
 """Another engine for CPUs: the artifact's weights in bf16 under OpenVINO.
 
-It pays on processors that multiply bf16 in hardware (AMX), and there only. It reads the weights
+It pays only on processors that multiply bf16 in hardware (AMX). It reads the weights
 through transformers, so it takes longer to load than the onnx engine, and needs torch.
 """
 

@@ -152,7 +152,7 @@ def _computing_with(threads: int | None) -> Iterator[None]:
 
 
 def find_gpu() -> str | None:
-    """Return the kind of GPU that torch can use here, None if there is none."""
+    """Return the kind of GPU that torch can use here, or None if there is none."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else None
