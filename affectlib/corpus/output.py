@@ -45,7 +45,7 @@ class FileFacts:
         return cls(path.stat().st_size, digest)
 
     def problem(self, path: Path) -> str | None:
-        """Return what is wrong with the file that should have these facts, or None if nothing is."""
+        """Return what is wrong with the file that should have these facts, or None."""
         if not path.is_file():
             return "it is missing"
         if (size := path.stat().st_size) != self.bytes:
