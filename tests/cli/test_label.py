@@ -53,7 +53,7 @@ def test_columns_are_carried_through(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.main(["label", str(src), "-o", "-", "--keep", "topc"]) == 0
     assert "not kept   topc: no record has it" in capsys.readouterr().err
     assert cli.main(["label", str(src), "-o", "-", "--keep", "label"]) == 2
-    assert "--keep: the output has a column 'label' itself" in capsys.readouterr().err
+    assert "--keep: the output has a column 'label' of its own" in capsys.readouterr().err
 
 
 def test_text_with_one_message_a_line(tmp_path: Path) -> None:
