@@ -365,7 +365,9 @@ def test_a_mapper_of_another_version_is_refused(
 ) -> None:
     pickled = pickle.dumps(AffectMapper(tiny_folder, device="cpu"))
     monkeypatch.setattr("affectlib._version.__version__", "9.9")
-    with pytest.raises(WorkerError, match=r"has affectlib 9\.9 and the one that sent the mapper 0"):
+    with pytest.raises(
+        WorkerError, match=r"has affectlib 9\.9, and the one that sent the mapper has 0"
+    ):
         pickle.loads(pickled)({"messages": [[user(ALONE)]]})
 
 

@@ -298,7 +298,7 @@ def test_an_operating_point_is_that_of_the_model_that_made_the_labels(
         parquet.write_table(table, files / "labels.parquet")
         assert run(files, "--operating-point", "high_precision") == status
         captured = capsys.readouterr()
-    assert "holds another model, or another version of it" in captured.err
+    assert "holds another model or version" in captured.err
     assert run(files, "--operating-point", "none") == 2
 
 

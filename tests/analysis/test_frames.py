@@ -156,7 +156,7 @@ def test_tables_that_pandas_saved_again_are_read(tmp_path, suffix):
     [
         ("record,any\n1,true\n2.0,FALSE\n2.5,\n", "'record', row 4 .* not a whole number"),
         ("record,any\n1,true\nNA,\n,maybe\n", "'any', row 4 .* neither true nor false"),
-        ("record,any,probability\n1,,0.5\n2,,high\n", "'probability', row 3 .* no number"),
+        ("record,any,probability\n1,,0.5\n2,,high\n", "'probability', row 3 .* not a number"),
     ],
 )
 def test_cells_that_are_not_what_their_column_holds_are_named(tmp_path, cells, problem):

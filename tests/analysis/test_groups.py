@@ -175,7 +175,11 @@ def test_users_without_a_value_are_counted():
         ({"predictors": []}, OptionError, "name at least one column"),
         ({"predictors": ["age"], "controls": ["age"]}, OptionError, "named twice"),
         ({"predictors": ["age"], "splines": ["hours"]}, OptionError, "'hours' is neither"),
-        ({"predictors": ["messages"], "controls": ["twice"]}, TableError, "say already"),
+        (
+            {"predictors": ["messages"], "controls": ["twice"]},
+            TableError,
+            "only repeats what the others say",
+        ),
         ({"predictors": ["constant"]}, TableError, "all users have the same value"),
         ({"predictors": ["rare"]}, TableError, "fewer than 10 users cannot be shown"),
         ({"predictors": ["turns"], "splines": ["turns"]}, TableError, "too many equal values"),

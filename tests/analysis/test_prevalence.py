@@ -159,7 +159,7 @@ def test_missing_user_ids_are_a_stated_fallback():
 def test_gold_labels_without_emotional_ones_leave_a_wide_interval_and_say_so():
     calm = PEOPLE.gold_conversations.filter(pl.col("gold") == "task")
     gold = of_different_users(calm).head(100)
-    with pytest.warns(AnalysisWarning, match=r"0 of 100 gold .* label about [\d,]+ rows more"):
+    with pytest.warns(AnalysisWarning, match=r"0 of 100 gold .* label about [\d,]+ more rows"):
         found = figures(prevalence(PEOPLE.conversations, gold))
     assert found["ppi"]["low"] == 0
     assert found["ppi"]["high"] > 0.02
@@ -327,7 +327,7 @@ def test_answers_have_synonyms_and_gaps(answers):
         ({"by": "country"}, "by: no column 'country'; there are conversation_id"),
         (
             {"by": "method"},
-            "by: 'method' is a name that the result .* rename that column of labels",
+            "by: the name 'method' is needed for the result; rename that column of labels",
         ),
         ({"confidence": 95}, "confidence must be more than 0 and less than 1"),
         ({"target": "users"}, "unknown target 'users'; use corpus or population"),
@@ -341,7 +341,7 @@ def test_bad_options_are_named(options, problem):
 @pytest.mark.parametrize("name", ["gold", "users", "units", "suppressed", "called", "weight"])
 def test_groups_do_not_have_names_of_the_result(name):
     labels = PEOPLE.conversations.with_columns(pl.col("model").alias(name))
-    with pytest.raises(OptionError, match=f"by: '{name}' is a name"):
+    with pytest.raises(OptionError, match=f"by: the name '{name}' is needed"):
         prevalence(labels, by=["language", name])
 
 

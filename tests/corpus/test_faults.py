@@ -267,7 +267,7 @@ def test_a_worker_that_is_killed_is_told_and_what_was_labelled_is_kept(
                 if "resource_tracker" not in " ".join(child.cmdline()):
                     child.kill()
 
-    with pytest.raises(WorkerError, match="a worker process ended") as caught:
+    with pytest.raises(WorkerError, match="a worker process died") as caught:
         label_file(src, dst, classifier=tiny, workers=2, progress=progress)
     assert "can be resumed" in caught.value.__notes__[0]
     summary = label_file(src, dst, classifier=tiny, resume=True)

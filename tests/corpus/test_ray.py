@@ -78,7 +78,7 @@ def test_an_actor_that_dies_is_told_and_the_run_resumes(
                 if child.name().startswith("ray::Labeller"):
                     child.kill()
 
-    with pytest.raises(WorkerError, match="an actor on Ray ended"):
+    with pytest.raises(WorkerError, match="an actor on Ray died"):
         label_file(src, dst, classifier=tiny, ray="local", workers=2, progress=progress)
     assert label_file(src, dst, classifier=tiny, resume=True).resumed >= 300
     assert [row["conversation_id"] for row in rows_of(dst)] == [str(n) for n in range(3000)]

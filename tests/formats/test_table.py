@@ -316,15 +316,23 @@ def test_no_text_is_the_users_unless_it_is_the_only_one_of_its_conversation(
         (
             "conversation_id,text\n1,hi\n",
             {},
-            ["for the role; name it", "{'role': 'who'}, or columns={'content': 'text'} alone if"],
+            ["for the role; name it", "{'role': 'who'}, or only columns={'content': 'text'} if"],
         ),
         (
             "who,text\n1,hi\n",
             {"role": "who", "content": "text"},
             ["for the conversation's id; name it, for example columns={'conversation_id': 'chat'}"],
         ),
-        ('{"prompt": "hi"}\n', {}, ["JSON with the keys prompt, but", "'content': 'words'} alone"]),
-        ('{"text": "hi"}\n', {}, ["JSON with the keys text, but", "{'content': 'text'} alone"]),
+        (
+            '{"prompt": "hi"}\n',
+            {},
+            ["JSON with the keys prompt, but", "only columns={'content': 'words'} if"],
+        ),
+        (
+            '{"text": "hi"}\n',
+            {},
+            ["JSON with the keys text, but", "only columns={'content': 'text'} if"],
+        ),
     ],
 )
 def test_errors_name_the_columns_that_are_missing(
@@ -340,7 +348,7 @@ def test_errors_name_the_columns_that_are_missing(
 
 def test_a_parquet_of_texts_says_how_to_name_its_column(tmp_path: Path) -> None:
     frame = pd.DataFrame({"prompt": ["hi"]})
-    with pytest.raises(TranscriptFormatError, match=r"columns prompt, but .*'words'} alone if"):
+    with pytest.raises(TranscriptFormatError, match=r"columns prompt, but .*'words'} if"):
         read(write(tmp_path, frame.to_parquet()))
 
 
