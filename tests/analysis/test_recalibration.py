@@ -144,7 +144,7 @@ def test_figures_as_json(tmp_path: Path, capsys: Any) -> None:
 def test_labels_of_another_model_are_refused(tmp_path: Path, capsys: Any) -> None:
     command = write(tmp_path, bent(0.0), "f00")
     assert cli.main(command) == 2
-    assert "holds another model, or another version of it; label again" in capsys.readouterr().err
+    assert "holds another model or version; label again" in capsys.readouterr().err
     bent(0.0).write_csv(tmp_path / "labels.csv")
     command[1] = str(tmp_path / "labels.csv")
     assert cli.main(command) == 2

@@ -93,7 +93,7 @@ def test_damaged_file_is_named_with_a_remedy(folder, other_folder, name, damage)
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 def test_manifest_of_another_artifact_does_not_fit(folder, other_folder, engine):
     swap(folder / "affect.json", other_folder)
-    with pytest.raises(ArtifactCorruptError, match="that of another model"):
+    with pytest.raises(ArtifactCorruptError, match="or belongs to another model"):
         load(folder, engine)
 
 
