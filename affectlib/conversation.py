@@ -253,7 +253,7 @@ def _parse_content(content: Any, index: int) -> str:
         for position, block in enumerate(content):
             if not isinstance(block, str | Mapping):
                 raise ConversationError(
-                    f"block {position} of the content is {_kind(block)}, expected text or a mapping",
+                    f"block {position} of the content is {_kind(block)}, not text or a mapping",
                     index=index,
                     field="content",
                 )
