@@ -50,8 +50,8 @@ def check(which: str, extras: str, tests: Sequence[str], index: str | None) -> i
         subprocess.run([*install, *TOOLS], check=True)
         print(which, flush=True)
         subprocess.run([*UV, "pip", "freeze", "--quiet", "--python", python], check=True)
-        absent = [n for extra, names in NEEDS.items() if extra not in extras.split(",") for n in names]
-        ignored = [f"--ignore-glob=*/tests/**/{name}" for name in (*NEVER, *absent)]
+        left_out = [NEVER, *(NEEDS[extra] for extra in {*NEEDS}.difference(extras.split(",")))]
+        ignored = [f"--ignore-glob=*/tests/**/{name}" for names in left_out for name in names]
         # Old versions beside new ones of what they require use what is to go: that is no fault.
         going = ["-W", "ignore::DeprecationWarning"]
         command = [python, "-m", "pytest", "-q", *going, "-m", "not slow", *ignored, *tests]
