@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,15 @@ def examples_in(name: str) -> list[doctest.DocTest]:
         module = importlib.import_module(name)
     except MissingExtraError as error:
         pytest.skip(str(error))
-    return [test for test in doctest.DocTestFinder().find(module, name) if test.examples]
+    found = doctest.DocTestFinder().find(module, name)
+    return [test for test in found if test.examples and can_run(test)]
+
+
+def can_run(test: doctest.DocTest) -> bool:
+    """Tell whether everything is installed that the examples import."""
+    source = "".join(example.source for example in test.examples)
+    packages = re.findall(r"^(?:from|import) (\w+)", source, re.MULTILINE)
+    return all(find_spec(package) is not None for package in packages)
 
 
 @pytest.mark.parametrize("name", ["affectlib", *MODULES])

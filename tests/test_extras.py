@@ -79,7 +79,7 @@ CASES = [
     ("yaml", "PyYAML", "train", "import training.run"),
     ("torch", "torch", "train", "import training.evaluate"),
 ]
-LOOKED_FOR_BEFORE = {"openvino": ["openvino"], "train": ["accelerate"]}
+LOOKED_FOR_BEFORE = {"openvino": ["openvino"], "torch": ["torch"], "train": ["accelerate"]}
 """Packages whose absence would be told of first."""
 
 

@@ -35,7 +35,7 @@ def nested(folder: Path, messages: pa.Array, **columns: Any) -> Path:
     return folder / "in.parquet"
 
 
-BINARY = [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())]
+BINARY = [pa.binary(), pa.large_binary(), pa.dictionary(pa.int8(), pa.binary())]
 
 
 @pytest.mark.parametrize("kind", BINARY, ids=str)

@@ -204,6 +204,7 @@ else:
 
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
 def test_torch_engine_names_its_extra(tiny_folder, missing):
+    pytest.importorskip("torch", reason="needs affectlib[torch]")  # it is looked for first
     code = f"""
 import sys
 sys.modules[{missing!r}] = None

@@ -58,7 +58,7 @@ def hub(tmp_path, monkeypatch):
             ("HF_TOKEN_PATH", str(tmp_path / "no-token")),
             ("HF_STORED_TOKENS_PATH", str(tmp_path / "no-tokens")),
         ):
-            monkeypatch.setattr(constants, name, value)
+            monkeypatch.setattr(constants, name, value, raising=False)
         monkeypatch.delenv("HF_TOKEN", raising=False)
         renew_sessions()
         yield served
