@@ -90,7 +90,7 @@ def test_an_actor_with_another_version_is_refused(
 ) -> None:
     src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(30)))
     monkeypatch.setattr(_version, "__version__", "0.0.1")
-    with pytest.raises(WorkerError, match=r'otherwise \(version was "0\.0\.1"') as caught:
+    with pytest.raises(WorkerError, match=r'differently \(version was "0\.0\.1"') as caught:
         label_file(src, tmp_path / "out.jsonl", classifier=tiny, ray="local")
     assert "Traceback" not in str(caught.value)
     assert not (tmp_path / "out.jsonl").exists()

@@ -17,7 +17,7 @@ def main(given: Sequence[str] | None = None) -> None:
     records = parser.parse_args(given).records
     label_file._SHARD = 4
     for lasting in (False, True):
-        how = "and all after it" if lasting else "alone"
+        how = "and all after it" if lasting else "by itself"
         for name in COMMANDS:
             with tempfile.TemporaryDirectory() as folder:
                 src = source(Path(folder), records)

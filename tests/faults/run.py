@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import itertools
 import json
 import os
 import shutil
@@ -208,7 +209,14 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def fail_every_step(
-    name: str, src: Path, folder: Path, *, lasting: bool, reads: bool = False
+    name: str,
+    src: Path,
+    folder: Path,
+    *,
+    lasting: bool,
+    reads: bool = False,
+    first: int = 1,
+    every: int = 1,
 ) -> int:
     """Fail each step of a command in turn; returns how many there are.
 
@@ -221,6 +229,8 @@ def fail_every_step(
         folder: An empty folder to work in; the transcripts may lie in it.
         lasting: Whether all steps fail from the n-th on, or it only.
         reads: Whether the steps are those of reading, or those to the disk.
+        first: The first step that fails.
+        every: Which of those after it do: each second, third …
     """
     command, target = COMMANDS[name]
     whole = folder / "whole"
@@ -228,16 +238,14 @@ def fail_every_step(
     command(src, whole / target, False)
     expected = contents(whole)
     shutil.rmtree(whole)
-    number = 0
-    while True:
-        number += 1
+    for number in itertools.count(first, every):
         place = folder / "place"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         how = (
             failing_reads(number, folder, lasting=lasting)
             if reads
-            else failing(number, PROBLEMS[number % 2], lasting=lasting)
+            else failing(number, PROBLEMS[number // every % 2], lasting=lasting)
         )
         with how as disk:
             try:
@@ -248,7 +256,7 @@ def fail_every_step(
         if ended:
             assert contents(place) == expected, f"{name}, step {number}: it ended, but wrongly"
             if disk.steps < number:
-                return number - 1
+                return disk.steps
             continue
         left = place / target
         if left.is_file():
