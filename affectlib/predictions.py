@@ -315,8 +315,9 @@ def to_frame(
     Example:
         >>> import affectlib
         >>> found = affectlib.predict(["my dad died last night", None, "sort this list"])
-        >>> affectlib.to_frame(found)["status"].tolist()
-        ['ok', 'empty', 'ok']
+        >>> frame = affectlib.to_frame(found)
+        >>> frame["status"].tolist(), frame["label"].dropna().tolist()
+        (['ok', 'empty', 'ok'], ['emotional', 'task'])
     """
     with requires_extra("analysis"):
         import pandas

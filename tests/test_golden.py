@@ -1,7 +1,6 @@
 """The bundled model gives through every entry point what the golden file holds.
 
-Golden values were made on one kind of processor, by one version of onnxruntime; another may round
-a little differently.
+Golden values were made on one kind of processor; another may round a little differently.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import csv
 import json
 
 import numpy
+import onnxruntime
 import pandas
 import pyarrow
 import pytest
@@ -25,7 +25,8 @@ from tests.conftest import assistant, user
 from tests.golden import EXAMPLES, GOLDEN, TEXTS, summarize
 
 TOLERANCE = 0.005
-OF_CUES = 0.02
+OF_CUES = 0.02 if onnxruntime.__version__.startswith("1.20.") else TOLERANCE
+"""The oldest version that is allowed rounds otherwise."""
 SAME = 1e-4
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Header: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What an output is made from: ``input``, ``model`` and ``options``."""
 
+NAME_ANOTHER = "name another output or pass overwrite=True"
+"""The remedy where what is there cannot be continued."""
+
 _FORMAT = 1
 
 
@@ -96,12 +99,11 @@ class Manifest:
                 else:
                     raise ResumeError(
                         f"{path}: it was made by a version of affectlib that this one does not "
-                        "know; use that version, name another output or pass overwrite=True"
+                        f"know; use that version, {NAME_ANOTHER}"
                     )
             except (UnicodeError, json.JSONDecodeError, TypeError, KeyError, AttributeError):
                 raise ResumeError(
-                    f"{path}, line {number}: the manifest is damaged; "
-                    "name another output or pass overwrite=True"
+                    f"{path}, line {number}: the manifest is damaged; {NAME_ANOTHER}"
                 ) from None
         return manifest
 

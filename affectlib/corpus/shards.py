@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlib.corpus.manifest import Header, Manifest, Shard
+from affectlib.corpus.manifest import NAME_ANOTHER, Header, Manifest, Shard
 from affectlib.corpus.output import (
     SUFFIXES,
     FileFacts,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _MANIFEST = "_manifest.jsonl"
 _SUBFOLDERS: Mapping[RowLevel, str] = {"conversation": "conversations", "message": "messages"}
 _REMEDY = "pass resume=True to continue it, or overwrite=True to replace it"
-_ELSEWHERE = "name another output or pass overwrite=True"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
     if finished is None:
         _refuse_foreign(layout)
         if there:
-            raise OutputExistsError(f"{there[0]}: it exists; {_ELSEWHERE}")
+            raise OutputExistsError(f"{there[0]}: it exists; {NAME_ANOTHER}")
         return None
     if layout.files is not None and not there:
         return None
@@ -187,7 +186,7 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
     if problems := _problems(layout, finished):
         if layout.files is None and resume:
             return None
-        remedy = _REMEDY if layout.files is None else _ELSEWHERE
+        remedy = _REMEDY if layout.files is None else NAME_ANOTHER
         raise OutputExistsError(f"{'; '.join(problems)}; {remedy}")
     if layout.files is not None:
         discard_unfinished(layout)  # shards of a run that was killed after all was done
@@ -204,7 +203,7 @@ def require_new(layout: Layout) -> None:
     if any(path.exists() for path in there):
         raise OutputExistsError(
             f"{layout.target}: it exists, and as the input is a stream, nothing tells whether it "
-            f"was made from it; {_ELSEWHERE}"
+            f"was made from it; {NAME_ANOTHER}"
         )
     _refuse_foreign(layout)
 
@@ -449,7 +448,7 @@ def _require_same(layout: Layout, manifest: Manifest, header: Header) -> None:
         first = f"use affectlib {made_by}, " if another else ""
         raise ResumeError(
             f"{layout.target}: what is there was made from something else ({'; '.join(changes)}); "
-            f"{first}{_ELSEWHERE}"
+            f"{first}{NAME_ANOTHER}"
         )
 
 

@@ -131,7 +131,10 @@ def test_cues_of_labels_that_do_not_tell_their_model(
     frame = population().messages
     getattr(frame, {"jsonl": "write_ndjson"}.get(suffix, "write_csv"))(labels)
     assert cli.main(["report", str(labels), "-o", str(tmp_path / "page.html")]) == 0
-    note = f"note: {labels}: the file names no bundled model as the maker of its labels, so "
+    note = (
+        f"note: {labels}: the file names no bundled model as the maker of its labels, so every cue "
+    )
+    note += "and theme counts"
     assert note in capsys.readouterr().err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     for section in ("cues", "within"):

@@ -37,7 +37,7 @@ def test_conversations_in_place_of_a_file(tmp_path: Path) -> None:
         assert [row["status"] for row in rows] == ["ok", "ok", "ok", "empty", "error"]
         assert [row["topic"] for row in rows] == ["7", None, "x", None, None]
         assert (summary.conversations, summary.failed, summary.empty) == (5, 1, 1)
-        with pytest.raises(OutputExistsError, match="nothing tells whether it was made"):
+        with pytest.raises(OutputExistsError, match="nothing tells whether it was made from it"):
             label(given, dst)
     with pytest.raises(OptionError, match="conversations: a stream cannot be read again"):
         label(chats, dst, resume=True)

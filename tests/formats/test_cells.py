@@ -35,7 +35,7 @@ def nested(folder: Path, messages: pa.Array, **columns: Any) -> Path:
     return folder / "in.parquet"
 
 
-BINARY = [pa.binary(), pa.large_binary(), pa.dictionary(pa.int8(), pa.binary())]
+BINARY = [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int8(), pa.binary())]
 
 
 @pytest.mark.parametrize("kind", BINARY, ids=str)
@@ -46,7 +46,11 @@ def test_a_long_table_of_bytes_is_read_as_text(
     content = pa.array([text.encode(), b"oh"], pa.binary()).cast(kind)
     role = pa.array([b"user", b"bot"], pa.binary()).cast(kind)
     ids = pa.array([b"1", b"1"], pa.binary()).cast(kind)
-    (found,) = read(table(tmp_path, content=content, role=role, conversation_id=ids))
+    try:
+        path = table(tmp_path, content=content, role=role, conversation_id=ids)
+    except pa.ArrowNotImplementedError:
+        pytest.skip(f"pyarrow {pa.__version__} writes no {kind} to Parquet")
+    (found,) = read(path)
     assert texts(found) == [text, "oh"]
     assert found.id == "1"
 

@@ -170,7 +170,9 @@ def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) ->
     chance = np.random.default_rng(0)
     truth = np.arange(300) < 30
     given = np.where(truth, 0.4, chance.random(300))
-    with pytest.raises(OptionError, match=r"high_precision: no emotional row.*at most 0\.3\d+"):
+    with pytest.raises(
+        OptionError, match=r"high_precision: no emotional row.*specificity of at most 0\.3\d+"
+    ):
         recalibrate(tiny_artifact, given, truth, specificity={"high_precision": 0.99})
     found = recalibrate(tiny_artifact, given, truth)
     assert found.lowered == ("balanced", "high_precision", "high_recall")
