@@ -58,7 +58,7 @@ def test_a_shard_that_was_copied_does_not_count_twice(tmp_path: Path, manifest: 
     folder = folder_of(tmp_path, finished=True, manifest=manifest)
     shard = folder / "conversations" / "part-000000000000.parquet"
     shutil.copy(shard, shard.with_name("part-000000000000 (copy).parquet"))
-    with pytest.raises(TableError, match=r"\(a copy\?\)|shards with the same records"):
+    with pytest.raises(TableError, match=r"\(a copy\?\)|shards hold the same records"):
         read_labels(folder)
 
 
