@@ -5,8 +5,9 @@ python -m tests.golden      writes it anew, after the model was changed on purpo
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ def summarize(predictions: Iterable[Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the golden file."""
+    parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
+    parser.parse_args(arguments)
     classifier = AffectClassifier.from_pretrained(device="cpu", engine="onnx")
     golden = {
         "fingerprint": classifier.artifact.fingerprint,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,18 @@ from training.data import prepare as module
 from training.data.prepare import evaluation_conversations, prepare, training_conversations
 from training.data.sources import load_manifest, read_corpus
 
+read_corpus = cache(read_corpus)
+
 CHARGED = "Since the funeral I have felt so alone that I can hardly leave the house."
 PLAIN = "Please convert this table of prices to JSON and round each number to two digits."
 SMALL_TALK = "We went to the lake with my cousins and my brother fell out of the boat twice."
 NOTHING = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0)
+
+
+@pytest.fixture(autouse=True)
+def the_corpus_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it takes seconds, and most of these tests have no other work to do."""
+    monkeypatch.setattr(module, "read_corpus", read_corpus)
 
 
 def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
