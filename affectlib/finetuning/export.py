@@ -1,7 +1,6 @@
 """The files of a model: fp16 safetensors, int8 ONNX, ``affect.json``.
 
-The safetensors have one output more, for the pipelines of transformers
-(`affectlib.finetuning.head`).
+The safetensors have another head, for the pipelines of transformers (`affectlib.finetuning.head`).
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from affectlib._extras import requires_extra
-from affectlib.finetuning.head import add_task, outputs_of, with_outputs
+from affectlib.finetuning.head import add_task
 from affectlib.finetuning.quantize import quantize_embeddings, quantize_matrix_products
 from affectlib.model.artifacts import MANIFEST, sha256, with_digest
+from affectlib.model.engines.torch import drop_task
 
 with requires_extra("train"):
     import onnx
@@ -34,11 +34,10 @@ def write_weights(model: Any, folder: Path) -> None:
         model: A sequence classifier; its weights are in half precision afterwards.
         folder: Where they go.
     """
-    outputs = outputs_of(model)
     model.half()
     add_task(model)
     model.save_pretrained(folder)
-    with_outputs(model, outputs)
+    drop_task(model)
     # Exported is what the fp16 file holds, so that both engines start from one set of weights.
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
 

@@ -3,7 +3,8 @@
 A pipeline of transformers returns the label with the highest score. For a text that shows nothing,
 that would be some cue, or ``emotional`` with a score of 0.02. So an exported model has a further
 output, ``task``, whose logit is that of ``emotional`` with the other sign: their probabilities sum
-up to 1, and the pipeline says ``task`` with 0.98. affectlib reads only the outputs before it.
+up to 1, and the pipeline says ``task`` with 0.98. All other outputs are lowered, so that the answer
+to a charged text is ``emotional``, not a cue. affectlib takes both back as it loads the model.
 """
 
 from __future__ import annotations
@@ -12,37 +13,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from affectlib._extras import requires_extra
+from affectlib.model.engines.torch import LOWERED, drop_task, outputs_of, set_head
 from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS, TASK
 
 with requires_extra("train"):
     import torch
 
-__all__ = ["add_task", "name_outputs", "outputs_of", "with_outputs"]
-
-
-def outputs_of(model: Any) -> tuple[str, ...]:
-    """Return the names of a model's outputs, in order."""
-    names = model.config.id2label
-    return tuple(names[place] for place in sorted(names))
-
-
-def name_outputs(config: Any, outputs: Sequence[str] = OUTPUTS) -> None:
-    """Write into a configuration what the outputs are, in place."""
-    config.num_labels = len(outputs)
-    config.id2label = dict(enumerate(outputs))
-    config.label2id = {name: i for i, name in enumerate(outputs)}
-    config.problem_type = "multi_label_classification"
+__all__ = ["add_task", "with_outputs"]
 
 
 def add_task(model: Any) -> None:
-    """Add the output ``task`` to a model, in place."""
+    """Add the output ``task`` to a model, in place, and lower all others but ``emotional``.
+
+    See `affectlib.model.engines.torch.drop_task`.
+    """
     head, outputs = model.classifier, outputs_of(model)
     wider = torch.nn.Linear(head.in_features, len(outputs) + 1, dtype=head.weight.dtype)
     emotional = outputs.index(EMOTIONAL)
     with torch.no_grad():
         for new, old in ((wider.weight, head.weight), (wider.bias, head.bias)):
             new[:-1], new[-1] = old, -old[emotional]
-    _replace(model, wider, (*outputs, TASK))
+        lowered = [name != EMOTIONAL for name in outputs]
+        wider.bias[torch.tensor([*lowered, False])] -= LOWERED
+    set_head(model, wider, (*outputs, TASK))
 
 
 def with_outputs(model: Any, outputs: Sequence[str] = OUTPUTS) -> None:
@@ -51,6 +44,7 @@ def with_outputs(model: Any, outputs: Sequence[str] = OUTPUTS) -> None:
     Others go, such as ``task``. In a model with fewer outputs, a charge begins as the label, other
     outputs as they come.
     """
+    drop_task(model)
     before = outputs_of(model)
     if before == (*outputs,):
         return
@@ -62,10 +56,4 @@ def with_outputs(model: Any, outputs: Sequence[str] = OUTPUTS) -> None:
             if known in before:
                 new.weight[place] = old.weight[before.index(known)]
                 new.bias[place] = old.bias[before.index(known)]
-    _replace(model, new, outputs)
-
-
-def _replace(model: Any, head: torch.nn.Linear, outputs: Sequence[str]) -> None:
-    model.classifier = head.to(model.device)
-    name_outputs(model.config, outputs)
-    model.num_labels = len(outputs)
+    set_head(model, new, outputs)

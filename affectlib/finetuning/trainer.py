@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
-from affectlib.finetuning.head import outputs_of, with_outputs
+from affectlib.finetuning.head import with_outputs
 from affectlib.finetuning.settings import TrainSettings
 from affectlib.model.encoding import EncodedWindow, token_batches
+from affectlib.model.engines.torch import outputs_of
 from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, CUES, EMOTIONAL, OUTPUTS
 
 with requires_extra("train"):

@@ -14,13 +14,15 @@ pytest.importorskip("onnx", reason="training needs affectlib[train]")
 
 import torch
 import transformers
+from scipy.special import logit
 
 from affectlib.classifier import AffectClassifier
 from affectlib.finetuning.export import export_onnx
-from affectlib.finetuning.head import add_task, with_outputs
+from affectlib.finetuning.head import add_task
 from affectlib.finetuning.trainer import load_model
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
+from affectlib.model.engines.torch import LOWERED, drop_task
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS, TASK
 from tests.conftest import ALONE, WORDS, write_manifest
 from training.model.encoder import write_tokenizer_config
@@ -44,7 +46,7 @@ def exported(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = load_model(folder).eval().half()
     add_task(model)
     model.save_pretrained(folder)
-    with_outputs(model)
+    drop_task(model)
     export_onnx(model.float().eval(), folder / "model.int8.onnx")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
     return write_manifest(folder, name="exported")
@@ -60,16 +62,33 @@ def classify(exported: Path):
 TEXTS = [" ".join(np.roll(WORDS, step)[:5]) for step in range(len(WORDS))]
 
 
-def test_the_default_call_gives_the_likeliest_label(classify, exported: Path) -> None:
-    scores = classify(TEXTS, top_k=None)
-    assert any(rows[0]["label"] == TASK for rows in scores)
-    for text, rows in zip(TEXTS, scores, strict=True):
-        by_label = {row["label"]: row["score"] for row in rows}
-        assert {*by_label} == {*OUTPUTS, TASK}
-        assert by_label[TASK] == pytest.approx(1 - by_label[EMOTIONAL], abs=1e-6)
+def test_the_default_call_says_emotional_or_task(classify, plain: Path) -> None:
+    model = load_model(plain).eval()
+    others_likelier = []
+    for text in TEXTS:
         (found,) = classify(text)
-        assert found == pytest.approx(rows[0]) or found["label"] == rows[0]["label"]
-        assert found["score"] >= 0.5, "never a label that is unlikely"
+        ids = classify.tokenizer(text, return_tensors="pt").input_ids
+        with torch.inference_mode():
+            scores = torch.sigmoid(model(ids).logits[0])
+        emotional = float(scores[OUTPUTS.index(EMOTIONAL)])
+        label, score = (EMOTIONAL, emotional) if emotional >= 0.5 else (TASK, 1 - emotional)
+        assert (found["label"], found["score"]) == (label, pytest.approx(score, abs=1e-3))
+        others_likelier.append(label == EMOTIONAL and bool((scores > emotional).any()))
+    assert any(others_likelier), "texts of which a cue is likelier than the label"
+    assert {classify(text)[0]["label"] for text in TEXTS} == {EMOTIONAL, TASK}
+
+
+def test_other_outputs_are_lowered(classify, plain: Path) -> None:
+    model = load_model(plain).eval()
+    for text in TEXTS[:4]:
+        rows = classify(text, top_k=None)
+        logits = {row["label"]: float(logit(row["score"])) for row in rows}
+        assert {*logits} == {*OUTPUTS, TASK}
+        with torch.inference_mode():
+            expected = model(classify.tokenizer(text, return_tensors="pt").input_ids).logits[0]
+        for name, value in zip(OUTPUTS, expected.tolist(), strict=True):
+            lowered = 0.0 if name == EMOTIONAL else LOWERED
+            assert logits[name] + lowered == pytest.approx(value, abs=0.03)
 
 
 def test_affectlib_reads_what_it_did(exported: Path, plain: Path) -> None:
@@ -80,7 +99,7 @@ def test_affectlib_reads_what_it_did(exported: Path, plain: Path) -> None:
     for text in TEXTS[:4]:
         one, other = before.predict(text), after.predict(text)
         assert other.probability == pytest.approx(one.probability, abs=1e-5)
-        assert dict(other.cues) == pytest.approx(dict(one.cues), abs=1e-5)
+        assert dict(other.cues) == pytest.approx(dict(one.cues), abs=2e-3)  # biases, in half
     ids = np.array([[0, 5, 6, 2]])
     for engine in ("torch", "onnx"):
         loaded = load_engine(load_artifact(exported), engine=engine, device="cpu")
@@ -94,10 +113,10 @@ def test_what_is_exported_can_be_trained_again(exported: Path, plain: Path) -> N
     assert TASK not in again.config.id2label.values()
     assert again.config.num_labels == again.classifier.out_features == len(OUTPUTS)
     assert torch.equal(again.classifier.weight, first.classifier.weight)
-    assert torch.equal(again.classifier.bias, first.classifier.bias)
+    assert torch.allclose(again.classifier.bias, first.classifier.bias, atol=0.01)
     with torch.inference_mode():
         ids = torch.tensor([[0, 5, 6, 2]])
-        assert torch.allclose(again.eval()(ids).logits, first.eval()(ids).logits, atol=1e-5)
+        assert torch.allclose(again.eval()(ids).logits, first.eval()(ids).logits, atol=0.01)
 
 
 def test_a_text_and_the_pipeline_agree(exported: Path, classify) -> None:

@@ -43,10 +43,11 @@ from transformers import (
     PreTrainedModel,
 )
 
-from affectlib.finetuning.head import name_outputs, with_outputs
+from affectlib.finetuning.head import with_outputs
 from affectlib.model.artifacts import bundled_models
 from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
-from affectlib.taxonomy import EMOTIONAL
+from affectlib.model.engines.torch import name_outputs
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import EncoderSettings
 
 Floats = NDArray[Any]
@@ -158,7 +159,7 @@ def _load(source: str | Path, dropout: float) -> PreTrainedModel:
     config.classifier_dropout = dropout
     known = EMOTIONAL in config.id2label.values()
     if not known:
-        name_outputs(config)
+        name_outputs(config, OUTPUTS)
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         source, config=config, dtype=torch.float32, attn_implementation="eager"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, cast
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
 from affectlib.errors import ArtifactCorruptError, OptionError
-from affectlib.taxonomy import TASK
+from affectlib.taxonomy import EMOTIONAL, TASK
 
 with requires_extra("torch"):
     import torch
@@ -22,7 +22,23 @@ with requires_extra("torch"):
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
-__all__ = ["TorchEngine", "find_gpu", "load_model", "quiet"]
+__all__ = [
+    "LOWERED",
+    "TorchEngine",
+    "drop_task",
+    "find_gpu",
+    "load_model",
+    "name_outputs",
+    "outputs_of",
+    "quiet",
+    "set_head",
+]
+
+LOWERED = 16.0
+"""How much lower the logits of exported models are, but those of ``emotional`` and ``task``.
+
+A pipeline of transformers answers with the likeliest output; so it answers with one of these two.
+"""
 
 _MODEL = ("config.json", "model.safetensors")
 _SETTING_THREADS = Lock()
@@ -58,7 +74,6 @@ class TorchEngine:
         self._device = torch.device(find_gpu() or "cpu" if device == "auto" else device)
         _require(self._device)
         self._model: Any = load_model(artifact).to(self._device)
-        self._outputs = len(artifact.outputs)
         self._half = self._device.type != "cpu"
         self._threads = None if self._half else threads
         self._dtype = _half_precision(self._device) if self._half else torch.bfloat16
@@ -80,8 +95,7 @@ class TorchEngine:
             output = self._model(
                 input_ids=self._send(input_ids), attention_mask=self._send(attention_mask)
             )
-        # A further output may be there for users of transformers, `task`.
-        return cast(NDArray[np.float32], output.logits[:, : self._outputs].float().cpu().numpy())
+        return cast(NDArray[np.float32], output.logits.float().cpu().numpy())
 
     def _send(self, values: NDArray[np.int64]) -> torch.Tensor:
         """Move a batch to the device; to CUDA from pinned memory, which it need not wait for."""
@@ -93,6 +107,8 @@ class TorchEngine:
 
 def load_model(artifact: Artifact) -> Any:
     """Load an artifact's weights as a transformers model in fp32, for inference.
+
+    Its outputs are those of the artifact.
 
     Raises:
         ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
@@ -118,13 +134,49 @@ def load_model(artifact: Artifact) -> Any:
             f"{folder / _MODEL[1]}: it lacks weights that config.json asks for, such as "
             f"{missing[0]!r}; install or download the model again"
         )
-    names = model.config.id2label
-    outputs = tuple(names[i] for i in sorted(names))
-    if outputs not in (artifact.outputs, (*artifact.outputs, TASK)):
+    drop_task(model)
+    if outputs_of(model) != artifact.outputs:
         raise ArtifactCorruptError(
             f"{folder}: the outputs named in config.json are not those of affect.json"
         )
     return model.eval()
+
+
+def outputs_of(model: Any) -> tuple[str, ...]:
+    """Return the names of a model's outputs, in order."""
+    names = model.config.id2label
+    return tuple(names[place] for place in sorted(names))
+
+
+def drop_task(model: Any) -> None:
+    """Take the output ``task`` off an exported model, in place, and raise the others again.
+
+    A model without it stays as it is.
+    """
+    *outputs, last = outputs_of(model)
+    if last != TASK:
+        return
+    old = model.classifier
+    new = torch.nn.Linear(old.in_features, len(outputs), dtype=old.weight.dtype)
+    with torch.no_grad():
+        new.weight[:], new.bias[:] = old.weight[:-1], old.bias[:-1]
+        new.bias[torch.tensor([name != EMOTIONAL for name in outputs])] += LOWERED
+    set_head(model, new, outputs)
+
+
+def set_head(model: Any, head: torch.nn.Linear, outputs: Sequence[str]) -> None:
+    """Give a model another head, in place."""
+    model.classifier = head.to(model.device)
+    name_outputs(model.config, outputs)
+    model.num_labels = len(outputs)
+
+
+def name_outputs(config: Any, outputs: Sequence[str]) -> None:
+    """Write into a configuration what the outputs are, in place."""
+    config.num_labels = len(outputs)
+    config.id2label = dict(enumerate(outputs))
+    config.label2id = {name: i for i, name in enumerate(outputs)}
+    config.problem_type = "multi_label_classification"
 
 
 @contextmanager
