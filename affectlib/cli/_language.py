@@ -21,6 +21,7 @@ _ARGUMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], s
      "--resume to continue it, or --overwrite to replace it", "resume"),
     (re.compile(r"\bpass overwrite=True\b"), "give --overwrite", "overwrite"),
     (re.compile(r"\bcontinue with resume=True\b"), "continue with --resume", "resume"),
+    (re.compile(r"\bwith screen=False\b"), "with --no-screen", "no_screen"),
     (re.compile(r"\bif need be with fewer workers\b"), "if need be with fewer --workers", "resume"),
 )  # fmt: skip
 """What errors say, what the command line says instead, and the option that it then names."""

@@ -114,8 +114,8 @@ class Screen:
             raise ArtifactCorruptError(f"{path}: it cannot be read as a screen") from error
         if source != made_from(artifact):
             raise ArtifactCorruptError(
-                f"{path}: the screen was made for other weights; make it again with "
-                "python -m training.screen"
+                f"{path}: the screen was made for other weights; install or download the model "
+                "again, or leave the screen out with screen=False"
             )
         lowest = lowest_limits(artifact)
         covered = all(limits.get(name, inf) <= limit for name, limit in lowest.items())

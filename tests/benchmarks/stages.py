@@ -28,7 +28,7 @@ MACHINES = {
     "one machine, 32 cores": 32,
     "Ray cluster, 10 × 32 cores": 320,
 }
-BEFORE_ENCODER = ("reading", "text and tokens", "screen", "deciding", "writing")
+BEFORE_ENCODER = ("reading", "text", "tokens", "screen", "deciding", "writing")
 """Stages that a graphics card does not take over."""
 
 
@@ -73,7 +73,10 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
     chats = [chat for chat in found if isinstance(chat, Conversation)]
     encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
     encoder.encode(chats[:20])
-    windows, text = _timed(lambda: encoder.encode(chats))
+    _, text = _timed(
+        lambda: [encoder._readable(m.content) for chat in chats for m in chat.messages]
+    )
+    windows, both = _timed(lambda: encoder.encode(chats))
     asked, settling = windows, 0.0
     loaded = Screen.load(artifact) if screen else None
     if loaded is not None:
@@ -97,7 +100,8 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
     )
     seconds = {
         "reading": reading,
-        "text and tokens": text,
+        "text": text,
+        "tokens": max(0.0, both - text),
         "screen": settling,
         "encoder": encoding,
         "deciding": deciding,

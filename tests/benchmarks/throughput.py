@@ -75,12 +75,18 @@ class Bench:
         for ids, mask in self.batches():
             self.engine.logits(ids, mask)
 
-    def run_screened(self) -> None:
-        """Settle what the screen is sure of, and run the engine on the rest."""
-        if self.screen is not None:
-            settled = self.screen.settle(self.windows)
-            for ids, mask in self._batches([w for w in settled if w.logits is None]):
-                self.engine.logits(ids, mask)
+    def run_text(self, *, screen: bool) -> None:
+        """Cut the text into windows of tokens, and run on each what reads it."""
+        windows = distinct(self.encoder.encode(self.conversations))
+        if screen and self.screen is not None:
+            windows = [w for w in self.screen.settle(windows) if w.logits is None]
+        for ids, mask in self._batches(windows):
+            self.engine.logits(ids, mask)
+
+    def asked(self) -> int:
+        """Return how many windows the screen leaves to the encoder."""
+        settled = self.windows if self.screen is None else self.screen.settle(self.windows)
+        return sum(window.logits is None for window in settled)
 
     def batches(self) -> list[tuple[Any, Any]]:
         """Return the windows as batches of token ids and masks."""
@@ -106,16 +112,20 @@ def write_copies(conversations: list[Conversation], path: Path, records: int) ->
 
 
 def against_others(bench: Bench) -> dict[str, float]:
-    """The same windows and weights in transformers' pipeline, and in a loop of torch."""
+    """The same windows and weights in transformers' pipeline, and in a loop of torch.
+
+    From text to logits, tokens included; the loop of torch is given the tokens.
+    """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
     folder = str(bench.artifact.folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     texts = [tokenizer.decode(window.ids[1:-1]) for window in bench.windows]
-    result = {"affectlib": bench_rate(bench, timed(bench.run_engine))}
+    result = {"affectlib": bench_rate(bench, timed(lambda: bench.run_text(screen=False), 1))}
     if bench.screen is not None:
-        result["affectlib, with the screen"] = bench_rate(bench, timed(bench.run_screened))
+        screened = timed(lambda: bench.run_text(screen=True), 1)
+        result["affectlib, with the screen"] = bench_rate(bench, screened)
     for size in (1, 8, 32):
         classify = pipeline(
             "text-classification", model=folder, device="cpu", top_k=None, batch_size=size
@@ -155,7 +165,7 @@ def whole_command(bench: Bench) -> dict[str, float]:
 
     engine, whole = timed(bench.run_engine), timed(lambda: label(False))
     result = {
-        "engine alone": bench_rate(bench, engine),
+        "only the engine": bench_rate(bench, engine),
         "label_file": bench_rate(bench, whole),
         "share of the engine": engine / whole,
     }
@@ -285,10 +295,10 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def start(_: Bench) -> dict[str, float]:
-    """Seconds from nothing to an answer, and of the import alone."""
+def start(bench: Bench) -> dict[str, float]:
+    """Seconds from nothing to an answer, and of only the import."""
     idle = timed(lambda: python("-c", "pass"))
-    cold = timed(lambda: python("-m", "affectlib.cli", "predict", "hi"))
+    cold = timed(lambda: python("-m", "affectlib.cli", "predict", "hi", "--model", bench.model))
     return {
         "affectlib predict": cold,
         "import affectlib": timed(lambda: python("-c", "import affectlib")) - idle,
@@ -316,21 +326,22 @@ def scaling_by_cores(bench: Bench) -> dict[str, float]:
 
 
 def scaling(bench: Bench) -> dict[str, float]:
-    """One process against two, and against two actors of Ray, start included."""
+    """Conversations a second of one process, of two, and of two actors of Ray, start included."""
     source = bench.file.with_name("scaling.jsonl")
     write_copies(bench.conversations, source, 4 * len(bench.conversations))
     target = str(source.with_suffix(".parquet"))
     command = ("-m", "affectlib.cli", "label", str(source), "-o", target, "--overwrite", "--quiet")
     command = (*command, "--model", bench.model)
     result = scaling_by_cores(bench)
-    result["1 process"] = timed(lambda: python(*command), 1)
-    result["2 workers"] = timed(lambda: python(*command, "--workers", "2"), 1)
-    result["ratio of 2 workers"] = result["1 process"] / result["2 workers"]
+    ways = {"1 process": (), "2 workers": ("--workers", "2")}
     if importlib.util.find_spec("ray") is not None:
-        on_ray = (*command, "--ray", "local", "--workers", "2")
-        result["Ray, 2 actors"] = timed(lambda: python(*on_ray), 1)
-        result["ratio of 2 actors"] = result["1 process"] / result["Ray, 2 actors"]
-    return result
+        ways["2 actors of Ray"] = ("--ray", "local", "--workers", "2")
+    for name, options in ways.items():
+        seconds = timed(lambda more=options: python(*command, *more), 1)
+        result[name] = 4 * bench_rate(bench, seconds)
+    return result | {
+        f"ratio of {name}": result[name] / result["1 process"] for name in [*ways][1:]
+    }
 
 
 def python(*arguments: str) -> str:
