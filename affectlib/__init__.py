@@ -51,10 +51,11 @@ if TYPE_CHECKING:
         to_frame,
     )
     from affectlib.tables import AffectMapper, label_table
-    from affectlib.taxonomy import CUES
+    from affectlib.taxonomy import CUES, THEMES
 
 __all__ = [
     "CUES",
+    "THEMES",
     "AffectClassifier",
     "AffectMapper",
     "AffectlibError",
@@ -117,6 +118,7 @@ _MODULES = {
     "Predictions": "predictions",
     "ReadOptions": "formats",
     "ReadReport": "formats",
+    "THEMES": "taxonomy",
     "TurnShare": "explanations",
     "WindowText": "model.rendering",
     "WordExplanation": "explanations",

@@ -280,7 +280,7 @@ class AffectClassifier(Saved):
             >>> classifier.predict("Convert this CSV to JSON in Python").label
             'task'
             >>> chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hi!"}]
-            >>> [turn.role for turn in classifier.predict(chat).messages]
+            >>> [message.role for message in classifier.predict(chat).messages]
             ['user', 'assistant']
         """
         given = Input.read(x)
@@ -379,7 +379,8 @@ class AffectClassifier(Saved):
         model's prevalence (`Artifact.prevalence`). The shares and the prevalence sum up to the
         probability, and messages that say the same have the same share. They are exact for up to 12
         messages, else a mean over 64 orders. A message keeps its logit, even if it was read with
-        another one as context.
+        another one as context. A screen is not used, so probabilities of plain tasks can differ a
+        little from those of `predict`.
 
         Args:
             x: A conversation, as `predict` takes it, or a text, which is a conversation of one
@@ -409,7 +410,7 @@ class AffectClassifier(Saved):
     ) -> WordExplanation:
         """Return what each group of words adds to the logit of a user's message.
 
-        Groups are parts of clauses, of two to eight words, longer in very long messages. Each is
+        Groups are parts of clauses, of up to eight words, longer in very long messages. Each is
         left out in turn, and read by itself in turn, with the message's context. Its share is the
         mean of what the logit loses and what it gains, against a message that is just "…". So a
         group has a share also where another one says the same. In a message too long to be read

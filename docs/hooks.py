@@ -76,7 +76,7 @@ def help_of(command: str) -> str:
 
 
 class Examples(griffe.Extension):
-    """Prepares docstrings: griffe knows the heading of examples in the plural alone."""
+    """Prepares docstrings: griffe knows the heading of examples only in the plural."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Put the heading of the examples of one object into the plural."""
