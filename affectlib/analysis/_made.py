@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import polars as pl
 
 from affectlib.analysis._frames import AnyFrame, package_of
-from affectlib.analysis.accuracy import Accuracy, measured_accuracy
+from affectlib.analysis.accuracy import Accuracy
+from affectlib.corpus.manifest import known_of
 from affectlib.corpus.rows import RowLevel
+from affectlib.errors import OptionError
 from affectlib.model import artifacts
 
-if TYPE_CHECKING:
-    from affectlib.model.artifacts import Artifact
-
 __all__ = [
+    "Kind",
     "known_accuracy",
     "known_accuracy_of_themes",
     "known_theme_thresholds",
@@ -27,8 +28,13 @@ __all__ = [
     "remember",
 ]
 
+Kind: TypeAlias = Literal["logs", "studies"]
+"""On which transcripts a model was measured: shared logs, or personal chats given to studies."""
+
 _KEY = b"affectlib"
 _FIELDS = ("model", "model_version", "fingerprint", "operating_point")
+_KNOWN = ("measured", "cue_thresholds", "theme_thresholds", "fitted")
+_THEMES = "themes"
 _REMEMBERED = "_affectlib_made_with"
 
 
@@ -40,7 +46,7 @@ def remember(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
     return rows
 
 
-def _parsed(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, str]:
+def _parsed(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
     """Return what a file says about its making, nothing if that is damaged or by somebody else."""
     try:
         found = json.loads((metadata or {}).get(_KEY, b"{}"))
@@ -48,7 +54,8 @@ def _parsed(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, str]:
     except (ValueError, TypeError, AttributeError, RecursionError):
         return {}
     sound = all(isinstance(value, str) for value in made.values())
-    return made if sound and made["model"] else {}
+    known = {name: found[name] for name in _KNOWN if name in found}
+    return made | known if sound and made["model"] else {}
 
 
 def made_with(labels: AnyFrame) -> Mapping[str, Any]:
@@ -70,44 +77,106 @@ def model_name(labels: AnyFrame) -> str | None:
     return f"{made['model']} {made['model_version']}, {made['operating_point']}" if made else None
 
 
-def known_accuracy(labels: AnyFrame, level: RowLevel) -> Accuracy | None:
-    """Return what the model that made labels says of its accuracy, None if that is not known."""
-    artifact = _artifact_of(made_with(labels))
-    if artifact is None:
-        return None
-    return measured_accuracy(artifact, made_with(labels)["operating_point"], level)
+def known_accuracy(
+    labels: AnyFrame, level: RowLevel, kind: Kind = "logs", *, gold: AnyFrame | None = None
+) -> Accuracy | None:
+    """Return what the model that made labels says of its accuracy, None if that is not known.
+
+    Args:
+        labels: The labels.
+        level: What a row of them is.
+        kind: On which transcripts it was measured.
+        gold: Gold labels that it is used with. What a calibrated or fine-tuned model says was
+            measured on labels of its user, and these may be the same, which must not count twice.
+
+    Raises:
+        OptionError: `kind` is unknown, or the model was not measured on such transcripts.
+    """
+    if kind not in get_args(Kind):
+        raise OptionError(f"unknown kind {kind!r}; use {' or '.join(get_args(Kind))}")
+    known = _known(labels)
+    if kind == "studies":
+        found = known.measured.get(kind) if level == "conversation" else None
+        if found is None:
+            raise OptionError(
+                f"kind={kind!r}: nothing says how well the model that made the labels does on "
+                f"{level}s of personal study chats; leave kind out, or give measured"
+            )
+        return found
+    return None if known.fitted and gold is not None else known.measured.get(level)
 
 
 def known_thresholds(labels: AnyFrame) -> Mapping[str, float]:
     """Return from which probability the model that made labels takes each cue to be shown."""
-    artifact = _artifact_of(made_with(labels))
-    return {} if artifact is None else artifact.cue_thresholds
+    return _known(labels).cues
 
 
 def known_theme_thresholds(labels: AnyFrame) -> Mapping[str, float]:
     """Return from which probability the model that made labels takes each theme to be shown."""
-    artifact = _artifact_of(made_with(labels))
-    return {} if artifact is None else artifact.theme_thresholds
+    return _known(labels).themes
 
 
 def known_accuracy_of_themes(labels: AnyFrame) -> Mapping[str, Accuracy]:
     """Return what the model that made labels says of its themes of conversations, by name."""
+    return _known(labels).measured_themes
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a model knows of itself; nothing, unless it is said.
+
+    Attributes:
+        measured: Its accuracy, by what it was measured on.
+        measured_themes: That of its themes, by name.
+        cues: From which probability each cue is shown.
+        themes: The same of the themes.
+        fitted: Whether it was fitted to labels of its user, on which it was measured, too.
+    """
+
+    measured: Mapping[str, Accuracy] = field(default_factory=dict)
+    measured_themes: Mapping[str, Accuracy] = field(default_factory=dict)
+    cues: Mapping[str, float] = field(default_factory=dict)
+    themes: Mapping[str, float] = field(default_factory=dict)
+    fitted: bool = False
+
+
+def _known(labels: AnyFrame) -> _Known:
+    """Return what the model that made labels knows of itself: by their file, or else as bundled."""
     made = made_with(labels)
-    artifact = _artifact_of(made)
-    measured = {} if artifact is None else artifact.description.get("measured", {})
-    counts = measured.get(made["operating_point"], {}).get("themes", {}) if measured else {}
+    if not {*_KNOWN} <= made.keys():
+        made = made | _of_bundled(made)
+    try:
+        counts = dict(made.get("measured", {}))
+        themes = counts.pop(_THEMES, {})
+        return _Known(
+            _accuracies(counts),
+            _accuracies(themes),
+            _probabilities(made.get("cue_thresholds", {})),
+            _probabilities(made.get("theme_thresholds", {})),
+            bool(made.get("fitted", False)),
+        )
+    except (ValueError, TypeError, AttributeError, KeyError):  # written by somebody else
+        return _Known()
+
+
+def _of_bundled(made: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the bundled model that made labels knows, nothing if another model did."""
+    if made.get("model") not in artifacts.bundled_models():
+        return {}
+    artifact = artifacts.load_artifact(made["model"])
+    same = artifact.fingerprint == made["fingerprint"]
+    return known_of(artifact, made["operating_point"]) if same else {}
+
+
+def _accuracies(counts: Mapping[str, Mapping[str, float]]) -> Mapping[str, Accuracy]:
     return {name: Accuracy(**own) for name, own in counts.items() if _of_both(own)}
 
 
 def _of_both(counts: Mapping[str, float]) -> bool:
-    """Whether there are rows that have a theme, and others."""
+    """Whether there are rows of one kind, and of the other."""
     have = counts["true_positives"] + counts["false_negatives"]
     return have > 0 and counts["true_negatives"] + counts["false_positives"] > 0
 
 
-def _artifact_of(made: Mapping[str, Any]) -> Artifact | None:
-    """Return the bundled model that made labels, None if it was another one."""
-    if made.get("model") not in artifacts.bundled_models():
-        return None
-    artifact = artifacts.load_artifact(made["model"])
-    return artifact if artifact.fingerprint == made["fingerprint"] else None
+def _probabilities(thresholds: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: float(value) for name, value in thresholds.items()}

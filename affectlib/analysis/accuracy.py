@@ -58,7 +58,8 @@ def measured_accuracy(
     Args:
         artifact: The artifact.
         operating_point: Which of its operating points made the labels.
-        level: What a row of the labels is.
+        level: What a row of the labels is, ``conversation`` or ``message``; or ``studies``, for
+            conversations of personal chats that people gave to studies.
 
     Returns:
         The counts under ``measured.<operating point>.<level>`` of its ``affect.json``, None if

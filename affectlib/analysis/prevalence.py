@@ -35,7 +35,7 @@ from affectlib.analysis._intervals import (
     kish,
     wilson_share,
 )
-from affectlib.analysis._made import known_accuracy
+from affectlib.analysis._made import Kind, known_accuracy
 from affectlib.analysis._privacy import Cell, hidden_groups
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
@@ -66,6 +66,7 @@ def prevalence(
     gold: AnyFrame | None = None,
     *,
     measured: Accuracy | None = None,
+    kind: Kind = "logs",
     by: str | Sequence[str] | None = None,
     target: Target = "population",
     confidence: float = 0.95,
@@ -95,9 +96,13 @@ def prevalence(
         gold: Labels that people gave to a random sample of the rows: ``record`` or
             ``conversation_id`` (and ``message``), ``gold`` (emotional or task) and, if some rows
             were likelier to be drawn, ``weight``, the number of rows that each stands for.
-        measured: What the classifier did elsewhere. If None, what the bundled model says of itself,
-            where `labels` say that it made them: from `read_labels` of a Parquet file, or a pyarrow
-            table read from one.
+        measured: What the classifier did elsewhere. If None, what the model that made them says of
+            itself, where `labels` tell: from `read_labels` of a Parquet file, or a pyarrow table
+            read from one. A calibrated or fine-tuned model says what it did on its user's gold
+            labels; with `gold`, which may be the same ones, that is left out.
+        kind: On which transcripts the model says this: ``logs``, shared logs, or ``studies``,
+            personal chats that people gave to studies, for conversations of people who talk about
+            themselves.
         by: Columns to group by; one of ``day``, ``week`` and ``month`` is made from the time.
         target: What the share is of: the ``population`` of all that users like these write, so that
             intervals allow for which users these happen to be; or the ``corpus`` itself.
@@ -113,7 +118,8 @@ def prevalence(
     Raises:
         InputTypeError: `labels` or `gold` is not a frame.
         OptionError: `by` names no column, one whose name the result uses, or two periods,
-            `target` is unknown, or `confidence` is not between 0 and 1.
+            `target` or `kind` is unknown, `confidence` is not between 0 and 1, or the model does
+            not say how it did on transcripts of that `kind`, or `measured` is given as well.
         TableError: A column is missing or has invalid values; see the message.
 
     Warns:
@@ -132,7 +138,9 @@ def prevalence(
     check_target(target)
     source = labels_table(labels).labelled()
     if measured is None:
-        measured = known_accuracy(labels, source.level)
+        measured = known_accuracy(labels, source.level, kind, gold=gold)
+    elif kind != "logs":
+        raise OptionError("measured and kind contradict each other; give one of them")
     names = group_columns(by)
     source = with_groups(with_prediction(user_keys(source)), names)
     if gold is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlib.cli._language import in_options
 from affectlib.cli._reading import read_options
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError
@@ -16,12 +17,14 @@ from affectlib.formats import ReadOptions, read_conversations
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
+    from warnings import WarningMessage
+
     from affectlib.model.artifacts import Artifact
 
 
 @contextmanager
 def naming(files: Mapping[str, str | None]) -> Iterator[None]:
-    """Add to a table's errors the name of the file that it was read from.
+    """Add to the errors of a table the name of the file that it was read from.
 
     Args:
         files: The files, by the names that errors give to their tables.
@@ -32,7 +35,7 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
 
     try:
         yield
-    except TableError as error:
+    except (TableError, OptionError) as error:
         for name, path in files.items():
             if path is not None and str(error).startswith((f"{name}:", f"{name},")):
                 error.add_note(f"{name} is {path}")
@@ -42,6 +45,11 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
         raise TableError(
             f"{named}: a table cannot be read; it is damaged, or a column holds wrong values"
         ) from error
+
+
+def notes_of(caught: Iterable[WarningMessage], arguments: argparse.Namespace) -> list[str]:
+    """Return what a command was warned of, each once, with its options in place of arguments."""
+    return [*dict.fromkeys(in_options(str(warning.message), arguments) for warning in caught)]
 
 
 def model_of(path: str) -> str | None:

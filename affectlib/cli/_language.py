@@ -22,6 +22,11 @@ _ARGUMENTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str], s
     (re.compile(r"\bpass overwrite=True\b"), "give --overwrite", "overwrite"),
     (re.compile(r"\bcontinue with resume=True\b"), "continue with --resume", "resume"),
     (re.compile(r"\bwith screen=False\b"), "with --no-screen", "no_screen"),
+    (re.compile(r"\bsee specificity\b"), "see --specificity", "specificity"),
+    (re.compile(r"^specificity, "), "--specificity, ", "specificity"),
+    (re.compile(r"^kind='studies': "), "--measured-on studies: ", "measured_on"),
+    (re.compile(r"\bleave kind out, or give measured\b"), "leave --measured-on out, or give "
+     "--measured", "measured_on"),
     (re.compile(r"\bif need be with fewer workers\b"), "if need be with fewer --workers", "resume"),
 )  # fmt: skip
 """What errors say, what the command line says instead, and the option that it then names."""

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import naming
+from affectlib.cli._labels import naming, notes_of
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -37,12 +37,20 @@ def add(commands: Commands) -> None:
         help="labels given by people: record or conversation_id, gold and, if the draw was "
         "weighted, weight",
     )
-    prevalence.add_argument(
+    accuracy = prevalence.add_mutually_exclusive_group()
+    accuracy.add_argument(
         "--measured",
         type=_counts,
         metavar="TP,FN,TN,FP",
         help="counts measured elsewhere, instead of the model's own: true positives, false "
         "negatives, true negatives, false positives",
+    )
+    accuracy.add_argument(
+        "--measured-on",
+        default="logs",
+        choices=["logs", "studies"],
+        help="which of the model's own counts to use: of shared logs, or of personal chats given "
+        "to studies, for people who talk about themselves; default logs",
     )
     prevalence.add_argument(
         "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
@@ -72,7 +80,7 @@ def _prevalence(arguments: argparse.Namespace) -> int:
     ):
         warnings.simplefilter("always", AnalysisWarning)
         rows = _found(arguments)
-    notes = [*dict.fromkeys(str(warning.message) for warning in caught)]
+    notes = notes_of(caught, arguments)
     if arguments.json:
         for row in rows:
             say(json.dumps(row, default=str))
@@ -115,6 +123,7 @@ def _found(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             labels,
             gold,
             measured=arguments.measured,
+            kind=arguments.measured_on,
             by=by,
             target=arguments.target,
             confidence=arguments.confidence,
@@ -127,7 +136,7 @@ def _counts(text: str) -> Accuracy:
     from affectlib.analysis import Accuracy
 
     try:
-        return Accuracy(*(int(count) for count in text.split(",")))
+        return Accuracy(*(float(count) for count in text.split(",")))
     except (ValueError, TypeError):
         raise argparse.ArgumentTypeError(
             "expected four counts TP,FN,TN,FP, of both emotional and other conversations"

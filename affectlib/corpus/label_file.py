@@ -36,7 +36,7 @@ from affectlib._inputs import (
     text_size,
 )
 from affectlib.conversation import Conversation
-from affectlib.corpus.manifest import Header, model_facts
+from affectlib.corpus.manifest import Header, known_of, model_facts
 from affectlib.corpus.output import StandardOutput
 from affectlib.corpus.pipeline import Background, ahead
 from affectlib.corpus.progress import summary_bar
@@ -262,7 +262,9 @@ def label_file(
             made_by["screen"] = True
         model = model_facts(classifier)
         header: Header = {"input": asdict(source.facts), "model": model, "options": made_by}
-        made_with = {"affectlib": dumps({**model, "operating_point": classifier.operating_point})}
+        point = classifier.operating_point
+        known = known_of(classifier.artifact, point)
+        made_with = {"affectlib": dumps({**model, "operating_point": point, **known})}
         with layout.locked():
             if overwrite:
                 discard_unfinished(layout)

@@ -74,6 +74,8 @@ def test_prevalence_reads_what_the_model_says_of_itself(files, tmp_path, capsys,
         fingerprint="f00d",
         operating_point=artifact.operating_point,
         description={"measured": {"balanced": {"conversation": counts}}},
+        cue_thresholds={},
+        theme_thresholds={},
     )
     monkeypatch.setattr(affectlib.model.artifacts, "load_artifact", lambda name: stand_in)
     made_with = {"model": "affect-small", "fingerprint": "f00d", "operating_point": "balanced"}
@@ -88,6 +90,16 @@ def test_prevalence_reads_what_the_model_says_of_itself(files, tmp_path, capsys,
         )
         assert cli.main(["prevalence", str(path)]) == 0
         assert ("(22 emotional, 754 others)" in capsys.readouterr().out) == known
+
+
+def test_counts_measured_elsewhere_may_be_fractions(files, capsys):
+    labels = str(files / "labels.parquet")
+    outputs = []
+    for counts in ("17.31,3.97,980.2,19.8", "17.31,3.97,980,20"):
+        assert cli.main(["prevalence", labels, "--measured", counts, "--json"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert "rogan_gladen" in outputs[0]
+    assert outputs[0] != outputs[1]
 
 
 def test_json_has_a_line_a_figure(files, capsys):
@@ -118,6 +130,12 @@ def test_agreement(files, capsys):
         (["prevalence", "{labels}", "--confidence", "95"], "confidence must be"),
         (["prevalence", "{labels}", "--measured", "1,2"], "four counts TP,FN,TN,FP"),
         (["prevalence", "{labels}", "--measured", "0,0,2,2"], "four counts TP,FN,TN,FP"),
+        (["prevalence", "{labels}", "--measured", "nan,1,2,2"], "four counts TP,FN,TN,FP"),
+        (
+            ["prevalence", "{labels}", "--measured-on", "studies"],
+            "--measured-on studies: nothing says how well the model that made the labels does on "
+            "conversations of personal study chats; leave --measured-on out, or give --measured",
+        ),
         (["agreement", "{labels}", "{labels}"], "first sheet: no column 'gold'"),
     ],
 )
