@@ -39,6 +39,9 @@ _CHARACTERS = 24_000
 _CHARACTERS_A_TOKEN = 4
 _TOKENS_OF_AN_ANSWER = 12
 _TRIES = 6
+_REFUSED_AT_FIRST = 5
+"""Rows that are refused, with none answered before, from which on it is not the rows."""
+_TOO_LARGE = 413
 _LONGEST_PAUSE = 60.0
 _GOLD = (TASK, TASK, EMOTIONAL, EMOTIONAL)
 _SCHEMA = {
@@ -136,6 +139,7 @@ class Endpoint:
     pause: float = 1.0
     _client: Any = field(default=None, repr=False)
     _format: int = field(default=0, repr=False)
+    _accepted: bool = field(default=False, repr=False)
 
     def __enter__(self) -> Self:
         """Open connections.
@@ -173,7 +177,7 @@ class Endpoint:
         """
         for attempt in range(self.tries):
             try:
-                return self._ask(system, question)
+                return self._ask_in_a_format(system, question)
             except _Passing as error:
                 if attempt == self.tries - 1:
                     raise AnnotationError(f"{error}, {self.tries} times") from None
@@ -181,10 +185,25 @@ class Endpoint:
                 time.sleep(min(max(pause, error.pause or 0.0), _LONGEST_PAUSE))
         raise AnnotationError("it was not asked")
 
-    def _ask(self, system: str, question: str) -> int:
+    def _ask_in_a_format(self, system: str, question: str) -> int:
+        """Ask in the format that was accepted, or, until one was, in each until one is."""
+        chosen = self._format
+        while True:
+            try:
+                return self._ask(system, question, chosen)
+            except _RefusedRow as error:
+                if error.status == _TOO_LARGE:
+                    raise
+                if chosen < self._format:  # another row has found meanwhile which one it takes
+                    chosen = self._format
+                elif self._accepted or chosen == len(_FORMATS) - 1:
+                    raise
+                else:
+                    chosen += 1
+
+    def _ask(self, system: str, question: str, chosen: int) -> int:
         import httpx
 
-        chosen = self._format
         body: dict[str, Any] = {
             "model": self.model,
             "temperature": 0,
@@ -202,14 +221,28 @@ class Endpoint:
         except httpx.HTTPError as error:
             raise _Passing(f"no connection ({type(error).__name__})") from None
         status = response.status_code
-        if status in (400, 422) and chosen < len(_FORMATS) - 1:
-            self._format = max(self._format, chosen + 1)  # it may not know this response_format
-            raise _Passing(f"the endpoint answered {status}")
+        if status in (400, _TOO_LARGE, 422):
+            raise _RefusedRow(status)
         if status in (408, 409, 425, 429) or status >= 500:
             raise _Passing(f"the endpoint answered {status}", _pause_of(response.headers))
         if status != 200:
             raise _Refused(status)
+        if not self._accepted:
+            self._format, self._accepted = chosen, True
         return _charge_of(response)
+
+
+class _RefusedRow(AnnotationError):
+    """The endpoint refuses a row, while it may take others.
+
+    Attributes:
+        status: What it answered.
+    """
+
+    def __init__(self, status: int) -> None:
+        reason = "too long" if status == _TOO_LARGE else "too long, or stopped by a filter"
+        super().__init__(f"the endpoint answered {status}: it does not take this row ({reason}?)")
+        self.status = status
 
 
 class _Refused(AnnotationError):
@@ -320,7 +353,8 @@ def annotate(
         The sheet with its rows in order, and which rows have no answer.
 
     Raises:
-        AnnotationError: The endpoint refuses, as for want of a key.
+        AnnotationError: The endpoint refuses, as for want of a key, or as it takes none of the
+            first rows. A row that it refuses while it takes others has no answer.
         OptionError: `concurrency` or `max_characters` is below 1.
         ResumeError: `answers` is of another sheet, model or prompt.
         TableError: A row belongs to no conversation or message of them.
@@ -338,7 +372,7 @@ def annotate(
     resumed = len(kept.charges)
     failed: dict[int, str] = {}
     waiting = [place for place in range(len(rows)) if place not in kept.charges]
-    for place, outcome in _asked(waiting, questions, endpoint, concurrency):
+    for place, outcome in _asked(waiting, questions, endpoint, concurrency, known=resumed > 0):
         if isinstance(outcome, int):
             kept.add(place, outcome)
         else:
@@ -360,10 +394,18 @@ def _asked(
     questions: Sequence[tuple[str, bool]],
     endpoint: Endpoint,
     concurrency: int,
+    *,
+    known: bool,
 ) -> Iterator[tuple[int, int | AnnotationError]]:
-    """Ask some questions at a time, and yield answers as they come."""
+    """Ask some questions at a time, and yield answers as they come.
+
+    Raises:
+        AnnotationError: The endpoint refuses in a way that no other row will change, or each of the
+            first rows, unless it is `known` to have answered others.
+    """
     system = system_prompt()
     left = iter(places)
+    refused = 0
     running: dict[Future[int], int] = {}
     pool = ThreadPoolExecutor(concurrency)
     try:
@@ -379,6 +421,10 @@ def _asked(
                 except _Refused:
                     raise
                 except AnnotationError as error:
+                    if isinstance(error, _RefusedRow) and not (known or endpoint._accepted):
+                        refused += 1
+                        if refused >= min(_REFUSED_AT_FIRST, len(places)):
+                            raise _Refused(error.status) from None
                     yield place, error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

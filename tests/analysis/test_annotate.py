@@ -38,11 +38,13 @@ class StandIn:
 
     Attributes:
         trouble: What to do on each of the first requests for a conversation, by name.
+        refused: Texts of which each request is refused, and with what.
         asked: The bodies of all requests.
     """
 
     def __init__(self) -> None:
         self.trouble: list[str] = []
+        self.refused: dict[str, int] = {}
         self.asked: list[dict[str, Any]] = []
         self.keys: set[str | None] = set()
         self.tries: Counter[str] = Counter()
@@ -90,6 +92,9 @@ class StandIn:
         return f"http://127.0.0.1:{self.server.server_address[1]}/v1"
 
     def answer(self, trouble: str, question: str, body: dict[str, Any]) -> tuple[int, str]:
+        for text, status in self.refused.items():
+            if text in question:
+                return status, "nothing to see"
         if trouble == "slow":
             time.sleep(0.6)
         if trouble.isdigit():
@@ -197,6 +202,57 @@ def test_an_endpoint_without_schemas_is_asked_without(files: Path, stand_in: Sta
     assert fill(files, stand_in, concurrency=1).failed == {}
     kinds = Counter(body["response_format"]["type"] for body in stand_in.asked)
     assert kinds == {"json_schema": 1, "json_object": CHATS}
+
+
+def said_in(sheet: pl.DataFrame, *places: int) -> list[str]:
+    """What the user says in these rows of a sheet, as it stands in a question."""
+    return [f'secret-{sheet["record"][place]}"' for place in places]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("place", [0, 9])
+def test_a_row_that_is_refused_stays_empty_and_the_rest_goes_on(
+    files: Path, stand_in: StandIn, status: int, place: int
+) -> None:
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), place), status)
+    found = fill(files, stand_in, concurrency=1)
+    assert [*found.failed] == [place]
+    assert found.failed[place].startswith(f"the endpoint answered {status}: it does not take this")
+    assert found.sheet["gold"].null_count() == 1
+    (refused,) = stand_in.refused
+    kinds = {
+        body["response_format"]["type"]
+        for body in stand_in.asked
+        if refused not in body["messages"][1]["content"]
+    }
+    assert kinds == {"json_schema"}
+
+
+def test_a_refused_row_does_not_hide_that_schemas_are_unknown(
+    files: Path, stand_in: StandIn
+) -> None:
+    stand_in.trouble = ["no schema"] * 9
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), 0), 400)
+    assert [*fill(files, stand_in, concurrency=1).failed] == [0]
+    kinds = Counter(body.get("response_format", {}).get("type") for body in stand_in.asked)
+    assert kinds == {"json_schema": 2, "json_object": CHATS, None: 1}
+
+
+def test_an_endpoint_that_takes_none_of_the_first_rows_ends_the_run(
+    files: Path, stand_in: StandIn
+) -> None:
+    stand_in.trouble = ["400"] * 9
+    with pytest.raises(AnnotationError, match="answered 400: it does not accept the question"):
+        fill(files, stand_in, concurrency=1)
+    assert len(stand_in.asked) == 5 * 3
+
+
+def test_refused_rows_may_be_all_that_is_left(files: Path, stand_in: StandIn) -> None:
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), *range(12, 20)), 400)
+    answers = files / "answers.jsonl"
+    for resumed in (0, CHATS - 8):
+        found = fill(files, stand_in, answers=answers, concurrency=2)
+        assert (len(found.failed), found.resumed) == (8, resumed)
 
 
 def test_json_among_words_is_found(files: Path, stand_in: StandIn) -> None:
