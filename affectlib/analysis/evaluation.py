@@ -28,9 +28,13 @@ from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis.gold import gold_rows
 from affectlib.analysis.prevalence import hidden_among, with_groups
 from affectlib.errors import OptionError
+from affectlib.model.calibration import OperatingPoint
 from affectlib.taxonomy import EMOTIONAL, TASK
 
 __all__ = ["disagreements", "evaluate"]
+
+ALONE = "_alone"
+"""Column of `with_alone`."""
 
 _FIGURES: dict[str, pl.DataType] = {
     "measure": pl.String(),
@@ -48,7 +52,7 @@ def evaluate(
     labels: Frame[IntoDataFrameT],
     gold: AnyFrame,
     *,
-    threshold: float | None = None,
+    threshold: float | OperatingPoint | None = None,
     by: str | Sequence[str] | None = None,
     confidence: float = 0.95,
     min_users: int = 10,
@@ -71,7 +75,8 @@ def evaluate(
             ``probability`` (without, the last three are null) and ``user_id``.
         gold: Labels that people gave; see `affectlib.analysis.prevalence`.
         threshold: The probability from which a row is called emotional; the labels as they are if
-            None.
+            None. An operating point of a model (`Artifact.operating_point`) judges as in labelling:
+            each message by its threshold of messages, a user's only one by that of conversations.
         by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
         confidence: Level of the intervals.
         min_users: Groups with gold labels of fewer users are suppressed, and those that would show
@@ -90,8 +95,9 @@ def evaluate(
             the labels, or all of them are of one kind.
 
     Warns:
-        AnalysisWarning: User ids or weights are missing, no row reaches `threshold`, or the sheet
-            has answers that may be charges, or rows without one.
+        AnalysisWarning: User ids or weights are missing, no row reaches `threshold` (its recall is
+            then 0, which is a finding and no error), or the sheet has answers that may be charges,
+            or rows without one.
 
     Example:
         >>> from affectlib.analysis import simulate
@@ -109,8 +115,9 @@ def evaluate(
     _refuse_one_kind(rows)
     if threshold is not None and not rows["charged"].any():
         highest = float(rows["probability"].cast(pl.Float64).to_numpy().max())
+        named = f"{threshold:g}" if isinstance(threshold, int | float) else "of the operating point"
         warnings.warn(
-            f"no row with a gold label reaches the threshold {threshold:g}, so there is no "
+            f"no row with a gold label reaches the threshold {named}, so there is no "
             f"precision; their highest probability is {highest:.3f}",
             AnalysisWarning,
             stacklevel=2,
@@ -134,7 +141,11 @@ def evaluate(
 
 
 def disagreements(
-    labels: Frame[IntoDataFrameT], gold: AnyFrame, n: int = 20, *, threshold: float | None = None
+    labels: Frame[IntoDataFrameT],
+    gold: AnyFrame,
+    n: int = 20,
+    *,
+    threshold: float | OperatingPoint | None = None,
 ) -> IntoDataFrameT:
     """Return the rows in which labels and people differ most.
 
@@ -201,7 +212,21 @@ def measured_rows(rows: pl.DataFrame) -> Measured:
     )
 
 
-def _called(labels: AnyFrame, threshold: float | None) -> Labels:
+def with_alone(source: Labels) -> Labels:
+    """Say of each row, in `ALONE`, whether it is the only message of its conversation with a label.
+
+    Labels are made of it by the threshold of conversations (see `OperatingPoint.of_messages`).
+
+    Raises:
+        TableError: Rows are messages, and no column tells their conversations apart.
+    """
+    alone = pl.lit(False)
+    if source.level == "message":
+        alone = pl.len().over(source.conversation_keys()) == 1
+    return source.having(source.rows.with_columns(alone.alias(ALONE)))
+
+
+def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Labels:
     """Take labels, with those that a threshold gives in place of their own."""
     source = labels_table(labels).labelled()
     if "probability" in source.columns:
@@ -213,10 +238,16 @@ def _called(labels: AnyFrame, threshold: float | None) -> Labels:
             raise TableError(f"{source.name}, probability: values must be between 0 and 1")
     if threshold is None:
         return source
-    if not 0 < threshold <= 1:
-        raise OptionError(f"threshold must be more than 0 and at most 1, got {threshold}")
     source.require(["probability"])
-    return source.having(source.rows.with_columns(charged=pl.col("probability") >= threshold))
+    if isinstance(threshold, OperatingPoint):
+        source = with_alone(source)
+        own = threshold.conversation if source.level == "conversation" else threshold.message
+        least = pl.when(ALONE).then(threshold.conversation).otherwise(own)
+    elif 0 < threshold <= 1:
+        least = pl.lit(threshold)
+    else:
+        raise OptionError(f"threshold must be more than 0 and at most 1, got {threshold}")
+    return source.having(source.rows.with_columns(charged=pl.col("probability") >= least))
 
 
 def _refuse_one_kind(rows: pl.DataFrame) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -29,6 +30,8 @@ _TASK = (TASK, "no", "non", "false", "0", "0.0")
 _OPEN = ("", "unsure", "?", "na")
 _HIGH = ("2", "2.0", "3", "3.0")
 _NO_THEME = "none"
+_ROW = "_row"
+"""Number of a row in its sheet, from 0."""
 MODEL_PREFIX = "model:"
 """Begins the name of an annotator that is not a person."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
@@ -61,9 +64,10 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     unknown = [answer for answer in found if answer not in (*_EMOTIONAL, *_TASK, *_OPEN)]
     if unknown:
         hint = " (a charge of 2 or 3 is emotional, 0 or 1 task)" if {*_HIGH} & {*unknown} else ""
+        row = sheet.rows.select(answers.is_in(unknown).arg_true().first()).collect().item()
         raise TableError(
-            f"{sheet.name}, {column}: {len(unknown)} unknown answers; "
-            f"use {EMOTIONAL}, {TASK}, or leave it empty{hint}"
+            f"{sheet.name}, {column}: {len(unknown)} unknown answers, the first in row {row} "
+            f"(from 0); use {EMOTIONAL}, {TASK}, or leave it empty{hint}"
         )
     if {*_ONE} & {*found}:
         warnings.warn(
@@ -168,15 +172,16 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
             AnalysisWarning,
             stacklevel=3,
         )
-    columns = [*key_columns(sheet, key), "gold", weight.alias("weight")]
+    columns = [*key_columns(sheet, key), "gold", weight.alias("weight"), _ROW]
     columns += ["annotator"] if "annotator" in schema else []
-    gold = gold_flags(sheet).select(columns).collect()
+    numbered = sheet.rows.drop(_ROW, strict=False).with_row_index(_ROW)
+    gold = gold_flags(replace(sheet, rows=numbered)).select(columns).collect()
     weights = gold["weight"]
     sound = (weights.is_not_null() & weights.is_finite() & (weights > 0)).fill_null(False)
     if not sound.all():
         raise TableError(
-            f"gold, weight: every weight must be a number above 0; row {sound.arg_min()} (from 0) "
-            "of those with an answer has none"
+            f"gold, weight: every weight must be a number above 0; row "
+            f"{gold[_ROW][sound.arg_min() or 0]} (from 0) has none"
         )
     gold = _one_of_each(gold, key)
     joined = (
@@ -276,11 +281,15 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         AnalysisWarning: As many say one as the other; such rows are left out.
     """
     if not alike(gold, key):
-        return gold.drop("annotator", strict=False)
-    if "annotator" not in gold.columns or alike(gold, [*key, "annotator"]):
+        return gold.drop("annotator", _ROW, strict=False)
+    by_hand = [*key, *(["annotator"] if "annotator" in gold.columns else [])]
+    twice = gold.filter(pl.struct(by_hand).is_duplicated())
+    if len(twice):
+        same = twice.join(twice.head(1), on=by_hand, how="semi", nulls_equal=True)
+        first, second, *_ = same[_ROW].sort()
         raise TableError(
-            f"gold: rows with the same {' and '.join(key)}; keep one of each, or say in a column "
-            "'annotator' who gave which"
+            f"gold: rows with the same {' and '.join(key)}, such as {first} and {second} (from 0); "
+            "keep one of each, or say in a column 'annotator' who gave which"
         )
     voted = gold.group_by(key, maintain_order=True).agg(
         pl.col("gold").mean().alias("share"), pl.col("weight").first()

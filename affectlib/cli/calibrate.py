@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from affectlib.cli._labels import artifact_of_labels, change, naming
+from affectlib.cli._labels import artifact_of_labels, change, naming, notes_of
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -86,7 +86,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
                 shown = row["operating_point"]
                 say(_heading(shown, base, new, made["level"]))
             say(f"  {row['measure']:<18} {change(row, arguments.confidence)}")
-    for note in dict.fromkeys(str(warning.message) for warning in caught):
+    for note in notes_of(caught, arguments):
         say(f"note: {note}", stream)
     say(
         f"{new.name}, based on {base.name} {base.version} -> {arguments.output}; to label with "

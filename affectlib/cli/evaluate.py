@@ -6,13 +6,20 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import artifact_of_labels, figure, model_of, naming
+from affectlib.cli._labels import (
+    artifact_of_labels,
+    figure,
+    labelled_transcripts,
+    model_of,
+    naming,
+    notes_of,
+)
 from affectlib.cli._options import Commands
-from affectlib.cli._reading import reading_options, transcripts
+from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
 
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from affectlib.conversation import Conversation
+    from affectlib.model.calibration import OperatingPoint
 
 _TEXT_SHOWN = 300
 
@@ -77,19 +85,28 @@ def add(commands: Commands) -> None:
     evaluate.add_argument(
         "--plot",
         metavar="FILE",
-        help="write a reliability plot to FILE, an .svg file; replace it if it exists",
+        help="write a reliability plot to FILE, an .svg file",
     )
-    evaluate.add_argument("--json", action="store_true", help="print JSON, a line per figure")
+    evaluate.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    evaluate.add_argument(
+        "--json", action="store_true", help="print JSON, a line per figure and disagreement"
+    )
     evaluate.set_defaults(command=_evaluate)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import AnalysisWarning, disagreements, evaluate, read_labels
+    from affectlib.analysis._pages import check_output
 
-    if arguments.plot is not None and Path(arguments.plot).suffix != ".svg":
-        raise OptionError(f"--plot {arguments.plot}: the plot is an SVG file; use the suffix .svg")
+    if arguments.plot is not None:
+        if Path(arguments.plot).suffix != ".svg":
+            raise OptionError(
+                f"--plot {arguments.plot}: the plot is an SVG file; use the suffix .svg"
+            )
+        check_output(Path(arguments.plot), ".svg", arguments.overwrite)
+        refuse_inputs([Path(arguments.plot)], arguments.labels, arguments.gold, arguments.show_text)
     labels, gold = read_labels(arguments.labels), read_labels(arguments.gold)
-    threshold = _threshold(arguments, labels.collect_schema().names())
+    threshold = _threshold(arguments)
     with (
         naming({"labels": arguments.labels, "gold": arguments.gold}),
         warnings.catch_warnings(record=True) as caught,
@@ -109,28 +126,27 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         if arguments.plot is not None:
             _write_plot(arguments, labels, gold)
     stream = sys.stderr if arguments.json else sys.stdout
+    differing = [] if worst is None else _differing(worst, arguments)
     if arguments.json:
-        for row in figures.to_dicts():
+        for row in [*figures.to_dicts(), *({"disagreement": row} for row in differing)]:
             say(json.dumps(row, default=str))
     else:
         for line in _lines(figures.to_dicts(), arguments):
             say(line)
-        if worst is not None and len(worst):
-            for line in _worst_lines(worst, arguments):
-                say(line)
-    for note in dict.fromkeys(str(warning.message) for warning in caught):
+        for line in _worst_lines(differing):
+            say(line)
+    for note in notes_of(caught, arguments):
         say(f"note: {note}", stream)
     if arguments.plot is not None:
         say(f"reliability plot -> {arguments.plot}", sys.stderr)
     return DONE
 
 
-def _threshold(arguments: argparse.Namespace, columns: list[str]) -> float | None:
+def _threshold(arguments: argparse.Namespace) -> float | OperatingPoint | None:
     if arguments.operating_point is None:
         return None if arguments.threshold is None else float(arguments.threshold)
     artifact = artifact_of_labels(arguments.labels, arguments.model)
-    point = artifact.operating_point(arguments.operating_point)
-    return point.message if "message" in columns else point.conversation
+    return artifact.operating_point(arguments.operating_point)
 
 
 def _lines(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterator[str]:
@@ -156,22 +172,34 @@ def _size(row: dict[str, Any]) -> str:
     return f"{row['gold']:,} gold labels ({row['emotional']:,} emotional), {row['users']:,} users"
 
 
-def _worst_lines(worst: pl.DataFrame, arguments: argparse.Namespace) -> Iterator[str]:
-    chats: Sequence[Conversation | None] = [None] * len(worst)
-    if arguments.show_text is not None:
+def _differing(worst: pl.DataFrame, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the rows that differ most, with their text if it is asked for."""
+    rows = worst.to_dicts()
+    if arguments.show_text is not None and rows:
         from affectlib.analysis._transcripts import conversations_of
 
-        chats = conversations_of(worst, transcripts(arguments.show_text, arguments))
-    yield "where they differ most"
-    keys = [name for name in ("record", "conversation_id", "message") if name in worst.columns]
-    for row, chat in zip(worst.to_dicts(), chats, strict=True):
-        place = ", ".join(f"{name} {row[name]}" for name in keys if row[name] is not None)
+        chats = conversations_of(worst, labelled_transcripts(arguments.show_text, arguments))
+        for row, chat in zip(rows, chats, strict=True):
+            row["text"] = _text(chat, row.get("message"))
+    return rows
+
+
+def _text(chat: Conversation, message: int | None) -> str:
+    """Return what a user says in a conversation or in one message, cut short."""
+    shown = chat.user_messages if message is None else [chat.messages[message]]
+    text = " / ".join(" ".join(each.content.split()) for each in shown)
+    return f"{text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}"
+
+
+def _worst_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    if rows:
+        yield "where they differ most"
+    for row in rows:
+        keys = ("record", "conversation_id", "message")
+        place = ", ".join(f"{name} {row[name]}" for name in keys if row.get(name) is not None)
         yield f"  {row['gold']}, but probability {row['probability']:.3f}: {place}"
-        if chat is not None:
-            message = row.get("message")
-            shown = chat.user_messages if message is None else [chat.messages[message]]
-            text = " / ".join(" ".join(each.content.split()) for each in shown)
-            yield f"    {text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}"
+        if "text" in row:
+            yield f"    {row['text']}"
 
 
 def _write_plot(arguments: argparse.Namespace, labels: pl.LazyFrame, gold: pl.LazyFrame) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "fit_line",
     "folds",
     "recalibrate",
+    "require_enough",
     "save_recalibrated",
 ]
 
@@ -48,6 +49,7 @@ PRIOR_ROWS = 20
 LEAST_FOUND = 3
 """Emotional rows that reach each operating point."""
 FOLDS = 5
+_RULE_OF_THREE = 3
 _SPREAD_OF_SHIFT = 1.5
 _SPREAD_OF_LOG_SLOPE = 0.35
 _MARGIN = 0.01
@@ -64,7 +66,8 @@ class Recalibrated:
     Attributes:
         line: From the model's probabilities, as they are given now, to those of the new one.
         operating_points: The new thresholds by name, with cross-fitted recall and specificity.
-        prevalence: The share of emotional rows that the new probabilities assume.
+        prevalence: The share of emotional conversations that the new probabilities assume; of rows
+            that are messages, that of the model before.
         level: What a row is.
         probability: Cross-fitted probability of each row, shape ``[rows]``.
         called: Whether each row is called emotional by cross-fitting, by operating point.
@@ -95,6 +98,7 @@ def recalibrate(
     weights: ArrayLike | None = None,
     groups: Sequence[Any] | NDArray[Any] | None = None,
     level: Literal["conversation", "message"] = "conversation",
+    alone: ArrayLike | None = None,
     specificity: Mapping[str, float] | None = None,
 ) -> Recalibrated:
     """Refit a model's calibration and operating points.
@@ -106,6 +110,9 @@ def recalibrate(
         weights: How many rows of the corpus each stands for; all the same if None.
         groups: Whose each row is; rows of one group share a fold.
         level: What a row is. Thresholds of the other level move as far.
+        alone: Whether each row is a message that is its user's only one in the conversation, which
+            is judged by the threshold of conversations (see `OperatingPoint.of_messages`); none is
+            if None.
         specificity: The share of other rows that an operating point must not flag, by its
             name; what the model says about its own where none is given.
 
@@ -123,12 +130,17 @@ def recalibrate(
         >>> found.line.intercept < -1, found.line.slope > 0
         (True, True)
     """
-    rows = Rows.of(probability, truth, weights, groups)
+    rows = Rows.of(probability, truth, weights, groups, alone)
     asked = dict(specificity or {})
     wanted = _wanted(artifact, asked)
+    points = artifact.operating_points
     line, strict = _fit(artifact, rows, wanted, level)
-    _require_reached(rows, {name: strict[name] for name in asked}, wanted)
-    raw = {name: z if name in asked else _reachable(rows, z) for name, z in strict.items()}
+    for name in asked:
+        _require_reached(rows.by(points[name]), name, strict[name], wanted[name])
+    raw = {
+        name: z if name in asked else _reachable(rows.by(points[name]), z)
+        for name, z in strict.items()
+    }
     fold = folds(rows.truth, rows.group)
     crossed = np.empty(len(rows.truth))
     called = {name: np.zeros(len(rows.truth), bool) for name in wanted}
@@ -137,19 +149,22 @@ def recalibrate(
         its_line, its_raw = _fit(artifact, rows.where(~held), wanted, level)
         crossed[held] = sigmoid(its_line.intercept + its_line.slope * rows.z[held])
         for name, threshold in its_raw.items():
+            judged = rows.by(points[name])
             if name not in asked:
-                threshold = _reachable(rows.where(~held), threshold)
-            called[name][held] = rows.z[held] >= threshold
+                threshold = _reachable(judged.where(~held), threshold)
+            called[name][held] = judged.z[held] >= threshold
     measured = {name: counts_of(rows, found) for name, found in called.items()}
-    points = {
-        name: _point(artifact.operating_points[name], line, threshold, measured[name], level)
-        for name, threshold in raw.items()
-    }
-    new = sigmoid(line.intercept + line.slope * rows.z)
+    prevalence = artifact.prevalence
+    if level == "conversation":
+        new = sigmoid(line.intercept + line.slope * rows.z)
+        prevalence = float(np.clip(np.average(new, weights=rows.weight), 1e-4, 1 - 1e-4))
     return Recalibrated(
         line=line,
-        operating_points=points,
-        prevalence=float(np.clip(np.average(new, weights=rows.weight), 1e-4, 1 - 1e-4)),
+        operating_points={
+            name: _point(points[name], line, threshold, measured[name], level)
+            for name, threshold in raw.items()
+        },
+        prevalence=prevalence,
         level=level,
         probability=crossed,
         called=called,
@@ -231,12 +246,15 @@ class Rows:
         truth: Whether each is emotional, shape ``[rows]``.
         weight: How many rows of the corpus each stands for, shape ``[rows]``.
         group: Number of each one's group, from 0, shape ``[rows]``.
+        alone: Whether each is the only message of its conversation's user, shape ``[rows]``; None
+            if none is.
     """
 
     z: Floats
     truth: Flags
     weight: Floats
     group: NDArray[np.intp]
+    alone: Flags | None = None
 
     @classmethod
     def of(
@@ -245,6 +263,7 @@ class Rows:
         truth: ArrayLike,
         weights: ArrayLike | None,
         groups: Sequence[Any] | NDArray[Any] | None,
+        alone: ArrayLike | None = None,
     ) -> Rows:
         """Check what was given.
 
@@ -255,7 +274,9 @@ class Rows:
         flags = np.asarray(truth).astype(bool)
         weight = np.ones(len(given)) if weights is None else np.asarray(weights, dtype=np.float64)
         members = np.arange(len(given)) if groups is None else np.asarray(groups)
+        single = None if alone is None else np.asarray(alone).astype(bool)
         sizes = {"truth": len(flags), "weights": len(weight), "groups": len(members)}
+        sizes |= {} if single is None else {"alone": len(single)}
         for name, size in sizes.items():
             if size != len(given):
                 raise OptionError(f"{name}: {size:,} values for {len(given):,} probabilities")
@@ -265,13 +286,27 @@ class Rows:
         ):
             if not sound.all():
                 raise OptionError(f"{name}; row {int(sound.argmin())} (from 0) is not")
-        _require_enough(flags)
+        require_enough(flags, "truth")
         _, group = np.unique(members, return_inverse=True)
-        return cls(finite_logit(given), flags, weight, group)
+        return cls(finite_logit(given), flags, weight, group, single)
 
     def where(self, chosen: Flags) -> Rows:
         """Return some of the rows."""
-        return Rows(self.z[chosen], self.truth[chosen], self.weight[chosen], self.group[chosen])
+        alone = None if self.alone is None else self.alone[chosen]
+        return Rows(
+            self.z[chosen], self.truth[chosen], self.weight[chosen], self.group[chosen], alone
+        )
+
+    def by(self, point: OperatingPoint) -> Rows:
+        """Return the rows with logits that the threshold of messages parts as an operating point.
+
+        A user's only message has the threshold of conversations. Its logit is moved by what lies
+        between the two thresholds, which stays the same when both are moved.
+        """
+        if self.alone is None:
+            return self
+        apart = finite_logit(point.message) - finite_logit(point.conversation)
+        return replace(self, z=self.z + apart * self.alone)
 
     def size(self, chosen: Flags) -> float:
         """Return how many independent rows these are worth: by their weights, and by group."""
@@ -279,15 +314,28 @@ class Rows:
         return float(by_group.sum() ** 2 / (by_group**2).sum()) if chosen.any() else 0.0
 
 
-def _require_enough(truth: Flags) -> None:
-    positives, rows = int(truth.sum()), len(truth)
+def require_enough(truth: ArrayLike, name: str) -> None:
+    """Refuse labels of which too few are of one kind.
+
+    Args:
+        truth: Whether each row is emotional, shape ``[rows]``.
+        name: What to call the labels in the error.
+
+    Raises:
+        OptionError: They are; it says how many more it takes.
+    """
+    flags = np.asarray(truth).astype(bool)
+    positives, rows = int(flags.sum()), len(flags)
     for kind, count in (("emotional", positives), ("task", rows - positives)):
         if count >= FEWEST:
             continue
-        more = f"label about {ceil(rows * FEWEST / count) - rows:,} more" if count else "label more"
+        # Where none is found among n rows, the share is hardly above 3 / n (the rule of three).
+        likely = count or _RULE_OF_THREE
+        needed = ceil(rows * FEWEST / likely) - rows * (count > 0)
         raise OptionError(
-            f"{count} of {rows:,} gold labels are {kind}; calibration needs at least {FEWEST}: "
-            f"{more}, drawn with affectlib sample"
+            f"{name}: {count} of {rows:,} labels are {kind}; calibration needs at least {FEWEST}, "
+            f"so {FEWEST - count} more: label {'about' if count else 'at least'} {needed:,} more "
+            "rows, drawn with affectlib sample"
         )
 
 
@@ -326,7 +374,10 @@ def _fit(
     prior = _specificity_of(
         [(base[name], point.specificity) for name, point in artifact.operating_points.items()]
     )
-    return line, {name: _threshold(rows, share, prior) for name, share in wanted.items()}
+    return line, {
+        name: _threshold(rows.by(artifact.operating_points[name]), share, prior)
+        for name, share in wanted.items()
+    }
 
 
 def fit_line(rows: Rows, pivot: float) -> Recalibration:
@@ -400,19 +451,16 @@ def _reachable(rows: Rows, threshold: float) -> float:
     )
 
 
-def _require_reached(
-    rows: Rows, thresholds: Mapping[str, float], wanted: Mapping[str, float]
-) -> None:
+def _require_reached(rows: Rows, name: str, threshold: float, wanted: float) -> None:
     highest = rows.z[rows.truth].max()
-    for name, threshold in thresholds.items():
-        if highest >= threshold:
-            continue
-        others = ~rows.truth
-        share = np.average(rows.z[others] < highest, weights=rows.weight[others])
-        raise OptionError(
-            f"{name}: no emotional row reaches the threshold that leaves {wanted[name]:.1%} of the "
-            f"others alone; ask for a specificity of at most {max(share - 0.005, 0.01):.3f}"
-        )
+    if highest >= threshold:
+        return
+    others = ~rows.truth
+    share = np.average(rows.z[others] < highest, weights=rows.weight[others])
+    raise OptionError(
+        f"{name}: no emotional row reaches the threshold that leaves {wanted:.1%} of the "
+        f"others alone; ask for a specificity of at most {max(share - 0.005, 0.01):.3f}"
+    )
 
 
 def counts_of(rows: Rows, called: Flags) -> dict[str, float]:

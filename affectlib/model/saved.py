@@ -81,15 +81,17 @@ class Saved:
         Example:
             >>> mine = classifier.calibrated(chats, labels, "mine")  # doctest: +SKIP
         """
-        from affectlib.model.recalibration import recalibrate, save_recalibrated
+        from affectlib.model.recalibration import recalibrate, require_enough, save_recalibrated
 
         if odd := {label for label in labels if label not in (*LABELS, True, False)}:
             raise OptionError(f"labels: {len(odd)} unknown values; use {' or '.join(LABELS)}")
+        truth = [label in (EMOTIONAL, True) for label in labels]
+        require_enough(truth, "labels")
         classifier: Any = self
         fitted = recalibrate(
             self._artifact,
             [found.probability for found in classifier.stream(conversations, on_error="raise")],
-            [label in (EMOTIONAL, True) for label in labels],
+            truth,
             weights=weights,
             groups=users,
             specificity=specificity,

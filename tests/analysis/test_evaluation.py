@@ -25,6 +25,7 @@ from affectlib.analysis import (
     simulate,
 )
 from affectlib.analysis._measures import Measured, measures
+from affectlib.corpus.manifest import Manifest
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
 
@@ -258,9 +259,13 @@ def test_the_command_says_it_in_words_and_as_json(files: Path, capsys: Any) -> N
     assert sum("but probability" in line for line in lines) == 2
     assert run(files, "--json", "--by", "model") == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {row["measure"] for row in rows} == {
+    assert {row["measure"] for row in rows if "measure" in row} == {
         "recall", "specificity", "precision", "average precision", "AUROC", "calibration error"
     }  # fmt: skip
+    worst = [row["disagreement"] for row in rows if "measure" not in row]
+    assert worst == disagreements(PEOPLE.conversations, filled(), 10).to_dicts()
+    assert run(files, "--json", "--worst", "0") == 0
+    assert "disagreement" not in capsys.readouterr().out
 
 
 def test_the_plot_is_written(files: Path, capsys: Any) -> None:
@@ -268,6 +273,12 @@ def test_the_plot_is_written(files: Path, capsys: Any) -> None:
     assert (files / "plot.svg").read_text(encoding="utf-8").startswith("<svg")
     assert run(files, "--plot", str(files / "plot.pdf")) == 2
     assert "the plot is an SVG file" in capsys.readouterr().err
+    (files / "plot.svg").write_text("mine", encoding="utf-8")
+    assert run(files, "--plot", str(files / "plot.svg")) == 2
+    assert "name another output or give --overwrite" in capsys.readouterr().err
+    assert (files / "plot.svg").read_text(encoding="utf-8") == "mine"
+    assert run(files, "--plot", str(files / "plot.svg"), "--overwrite") == 0
+    assert (files / "plot.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_text_is_shown_only_where_it_is_asked_for(files: Path, capsys: Any) -> None:
@@ -279,6 +290,22 @@ def test_text_is_shown_only_where_it_is_asked_for(files: Path, capsys: Any) -> N
     chats.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     assert run(files) == 0
     assert "secret" not in capsys.readouterr().out
+    assert run(files, "--worst", "3", "--show-text", str(chats)) == 0
+    assert capsys.readouterr().out.count("    secret ") == 3
+    assert run(files, "--json", "--worst", "3", "--show-text", str(chats)) == 0
+    assert capsys.readouterr().out.count('"text": "secret ') == 3
+
+
+def test_text_is_read_as_the_labels_were_made(files: Path, capsys: Any) -> None:
+    ids = PEOPLE.conversations.sort("record")["conversation_id"]
+    rows = [f"{name},user,secret {place}" for place, name in enumerate(ids)]
+    chats = files / "chats.csv"
+    chats.write_text("\n".join(["chat,who,words", *rows]), encoding="utf-8")
+    assert run(files, "--show-text", str(chats)) == 2  # nothing says what the columns are
+    columns = {"conversation_id": "chat", "role": "who", "content": "words"}
+    options = {"format": "table", "columns": columns, "branches": "active"}
+    Manifest(files / "labels.parquet.manifest", {"options": options}).write()
+    capsys.readouterr()
     assert run(files, "--worst", "3", "--show-text", str(chats)) == 0
     assert capsys.readouterr().out.count("    secret ") == 3
 

@@ -62,6 +62,32 @@ def test_words_are_no_charges(yes: str, no: str) -> None:
     assert notes(open_ended) == ["gold: 3 of 400 rows have no answer and are left out"]
 
 
+@pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
+def test_bad_rows_are_named_by_their_place_in_the_sheet() -> None:
+    sheet = filled()
+    place = pl.int_range(pl.len())
+    gaps = sheet.with_columns(gold=pl.when(place < 5).then(None).otherwise("gold"))
+    light = gaps.with_columns(weight=pl.when(place == 9).then(0.0).otherwise("weight"))
+    with pytest.raises(TableError, match=r"above 0; row 9 \(from 0\) has none"):
+        prevalence(PEOPLE.conversations, light)
+    odd = gaps.with_columns(
+        gold=pl.when(place.is_in([7, 8])).then(place.cast(str)).otherwise("gold")
+    )
+    with pytest.raises(TableError, match=r"gold: 2 unknown answers, the first in row 7 \(from 0\)"):
+        prevalence(PEOPLE.conversations, odd)
+    twice = pl.concat([gaps, gaps.slice(11, 2), gaps.slice(11, 1)])
+    same = (
+        r"gold: rows with the same record and conversation_id, such as 11 and 400 \(from 0\); keep"
+    )
+    with pytest.raises(TableError, match=same):
+        prevalence(PEOPLE.conversations, twice)
+    people = twice.with_columns(
+        annotator=pl.when(place.is_in([11, 402])).then(pl.lit("b")).otherwise(pl.lit("a"))
+    )
+    with pytest.raises(TableError, match=r"such as 11 and 402 \(from 0\)"):
+        prevalence(PEOPLE.conversations, people)
+
+
 def test_a_sheet_without_weights_is_taken_for_an_even_draw_and_that_is_said() -> None:
     assert notes(filled()) == []
     (note,) = notes(filled().drop("weight"))

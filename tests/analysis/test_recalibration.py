@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +20,14 @@ from affectlib.analysis import (
     AnalysisWarning,
     TableError,
     calibrate,
+    evaluate,
     measured_accuracy,
     sample,
     simulate,
 )
 from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import load_artifact
-from affectlib.model.calibration import logit, sigmoid
+from affectlib.model.calibration import OperatingPoint, logit, sigmoid
 
 PEOPLE = simulate(600, seed=4, prevalence=0.1)
 BASE = load_artifact()
@@ -93,13 +98,41 @@ def test_messages_can_be_calibrated_on(tmp_path: Path) -> None:
     mine = load_artifact(tmp_path / "mine")
     assert mine.description["calibrated"]["level"] == "message"
     assert [*mine.description["measured"]["balanced"]] == ["message"]
+    assert mine.prevalence == BASE.prevalence
+
+
+def test_messages_are_judged_as_label_judges_them(tmp_path: Path) -> None:
+    point = OperatingPoint(message=0.05, conversation=0.6, sensitivity=0.8, specificity=0.95)
+    apart = replace(BASE, operating_points={"balanced": point})
+    first = pl.col("message") == pl.col("message").min().over("record")
+    labels = PEOPLE.messages.filter(pl.col("label").is_not_null())
+    labels = labels.filter(first | (pl.col("record") % 2 == 1))  # every other chat has one message
+    several = pl.len().over("record") > 1
+    least = pl.when(several).then(point.message).otherwise(point.conversation)
+    called = pl.when(pl.col("probability") >= least).then(pl.lit("emotional"))
+    labels = labels.with_columns(label=called.otherwise(pl.lit("task")))
+    sheet = sample(labels, 400, seed=1).drop("gold")
+    gold = PEOPLE.gold_messages.select("record", "message", "gold")
+    sheet = sheet.join(gold, on=["record", "message"], maintain_order="left")
+    as_labelled = evaluate(labels, sheet).drop("suppressed")
+    assert as_labelled.equals(evaluate(labels, sheet, threshold=point).drop("suppressed"))
+    assert not as_labelled.equals(
+        evaluate(labels, sheet, threshold=point.message).drop("suppressed")
+    )
+    changed = calibrate(labels, sheet, apart, tmp_path / "mine").filter(operating_point="balanced")
+    before = dict(changed.select("measure", "before").rows())
+    expected = dict(as_labelled.select("measure", "estimate").rows())
+    assert before["recall"] == pytest.approx(expected["recall"])
+    assert before["specificity"] == pytest.approx(expected["specificity"])
 
 
 def test_nothing_is_written_where_it_cannot_be_done(tmp_path: Path) -> None:
     labels = bent(0.0)
     sheet = filled(labels)
     calm = sheet.filter((pl.col("gold") == "task") | (pl.int_range(pl.len()).over("gold") < 3))
-    with pytest.raises(OptionError, match=r"3 of \d+ gold labels are emotional.* more, drawn with"):
+    with pytest.raises(
+        OptionError, match=r"gold: 3 of \d+ labels are emotional.* so 7 more:.*drawn with"
+    ):
         calibrate(labels, calm, BASE, tmp_path / "mine")
     with pytest.raises(TableError, match="no column 'probability'"):
         calibrate(labels.drop("probability"), sheet, BASE, tmp_path / "mine")
@@ -129,9 +162,45 @@ def test_the_command_says_what_changed(tmp_path: Path, capsys: Any) -> None:
     assert captured.out.count("; change ") == 9
     assert f"ours, based on affect-small {BASE.version} -> " in captured.err
     assert cli.main(["info", "--model", command[-1]]) == 0
-    assert "affect-small" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "affect-small" in out
+    assert "cross-fitted on the 300 conversations that it was calibrated on" in out
+    assert "no weight was trained on" not in out
+    assert re.search(
+        r"balanced \* +conversation +0\.\d{3} +0\.\d{3} \(\d+(\.\d)?/\d+(\.\d)?\) ", out
+    )
     assert cli.main(command) == 2
     assert "it exists; name another folder" in capsys.readouterr().err
+
+
+def test_too_few_of_a_kind_are_said_with_the_file(tmp_path: Path, capsys: Any) -> None:
+    command = write(tmp_path, bent(-2.0))
+    sheet = pl.read_csv(tmp_path / "filled.csv").with_columns(gold=pl.lit("task"))
+    sheet.write_csv(tmp_path / "filled.csv")
+    assert cli.main(command) == 2
+    err = capsys.readouterr().err
+    assert "gold: 0 of 300 labels are emotional; calibration needs at least 10, so 10 more" in err
+    assert err.rstrip().endswith(f"drawn with affectlib sample; gold is {tmp_path / 'filled.csv'}")
+
+
+def test_notes_name_the_options_of_the_command(tmp_path: Path, capsys: Any) -> None:
+    mixed = np.random.default_rng(0).permutation(PEOPLE.conversations["probability"].to_numpy())
+    command = write(tmp_path, PEOPLE.conversations.with_columns(probability=pl.Series(mixed)))
+    assert cli.main(command) == 0
+    assert "so it was lowered; see --specificity\n" in capsys.readouterr().out
+    (tmp_path / "mine").rename(tmp_path / "other")
+    assert cli.main([*command, "--specificity", "balanced=2"]) == 2
+    assert "affectlib: --specificity, balanced: it must be" in capsys.readouterr().err
+
+
+def test_the_command_loads_no_torch(tmp_path: Path) -> None:
+    command = write(tmp_path, bent(-2.0))
+    code = f"import sys; from affectlib import cli; print(cli.main({command!r}), *sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    status, *loaded = run.stdout.splitlines()[-1].split()
+    assert status == "0"
+    assert "scipy" in loaded
+    assert not {"torch", "transformers", "onnxruntime"} & {*loaded}
 
 
 def test_figures_as_json(tmp_path: Path, capsys: Any) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from affectlib import AffectClassifier
 from affectlib.errors import ArtifactCorruptError, OptionError, OutputExistsError
 from affectlib.model.artifacts import Artifact, load_artifact, with_digest
-from affectlib.model.calibration import Recalibration, logit, sigmoid
+from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
 from affectlib.model.recalibration import recalibrate, save_recalibrated
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits
@@ -139,9 +139,15 @@ def test_too_few_of_a_kind_is_refused_with_what_is_needed(
     given = np.linspace(0.9, 0.1, 50)
     if kind == "task":
         truth, given = ~truth, 1 - given
-    with pytest.raises(OptionError, match=rf"4 of 50 gold labels are {kind}.*about 75 more"):
+    with pytest.raises(
+        OptionError,
+        match=rf"truth: 4 of 50 labels are {kind}.* so 6 more: label about 75 more rows, ",
+    ):
         recalibrate(tiny_artifact, given, truth)
-    with pytest.raises(OptionError, match=r"0 of 50 gold labels are emotional.*label more, drawn"):
+    with pytest.raises(
+        OptionError,
+        match=r"0 of 50 .* so 10 more: label at least 167 more rows, drawn with affectlib sample",
+    ):
         recalibrate(tiny_artifact, given, np.zeros(50, bool))
 
 
@@ -177,6 +183,33 @@ def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) ->
     found = recalibrate(tiny_artifact, given, truth)
     assert found.lowered == ("balanced", "high_precision", "high_recall")
     assert found.operating_points["balanced"].conversation < 0.5
+
+
+def test_an_only_message_is_judged_by_the_threshold_of_conversations(
+    tiny_artifact: Artifact,
+) -> None:
+    promised = OperatingPoint(message=0.05, conversation=0.6, sensitivity=0.5, specificity=0.9)
+    artifact = replace(tiny_artifact, operating_points={"balanced": promised})
+    given, truth = draw(3000, 1)
+    alone = np.arange(3000) % 2 == 0
+    found = recalibrate(artifact, given, truth, level="message", alone=alone)
+    point = found.operating_points["balanced"]
+    probability = np.array([found.line.probability(p) for p in given])
+    called = probability >= np.where(alone, point.conversation, point.message)
+    assert called[~truth].mean() == pytest.approx(0.1, abs=0.01)
+    assert called[~truth & alone].mean() < called[~truth & ~alone].mean()
+    assert found.called["balanced"][~truth].mean() == pytest.approx(0.1, abs=0.02)
+    assert (found.called["balanced"] == called).mean() > 0.98
+    with pytest.raises(OptionError, match="alone: 1 values for 3,000"):
+        recalibrate(artifact, given, truth, level="message", alone=[True])
+
+
+def test_messages_say_nothing_of_how_many_conversations_are_emotional(
+    tiny_artifact: Artifact,
+) -> None:
+    rows = draw(400, 1)
+    assert recalibrate(tiny_artifact, *rows, level="message").prevalence == tiny_artifact.prevalence
+    assert recalibrate(tiny_artifact, *rows).prevalence != tiny_artifact.prevalence
 
 
 @pytest.fixture
@@ -270,6 +303,8 @@ def test_a_classifier_is_calibrated_with_conversations(
         tiny_classifier.calibrated(chats, ["sad"] * 60, tmp_path / "other")
     with pytest.raises(OptionError, match="truth: 59 values for 60"):
         tiny_classifier.calibrated(chats, labels[1:], tmp_path / "other")
+    with pytest.raises(OptionError, match="labels: 0 of 60 labels are emotional"):
+        tiny_classifier.calibrated(chats, [False] * 60, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
