@@ -63,7 +63,10 @@ def _inspect(arguments: argparse.Namespace) -> int:
     items = read_conversations(arguments.input, read_options(arguments), report=report)
     # Where standard output is JSON, nothing else may stand in it.
     stream = sys.stderr if arguments.json else sys.stdout
-    comparison = Comparison.of(load_artifact(arguments.model or DEFAULT_MODEL))
+    artifact = load_artifact(
+        arguments.model or DEFAULT_MODEL, local_files_only=not arguments.network
+    )
+    comparison = Comparison.of(artifact)
     shown = _compared(_shown(items, arguments.show_text, stream), comparison)
     found = inspect_conversations(shown, detect=detect)
     unlike = None if comparison is None else comparison.line()

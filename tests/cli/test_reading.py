@@ -12,6 +12,7 @@ import pytest
 
 from affectlib import cli
 from affectlib.formats import ReadOptions, read_conversations
+from affectlib.model.artifacts import load_artifact
 from tests.formats.test_fixtures import FIXTURES
 from tests.transcript_files import EXAMPLES, SECRET, chat, lines, write
 
@@ -55,6 +56,25 @@ def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "(line 6)",
     ):
         assert part in out
+
+
+def test_inspect_reaches_for_a_model_of_the_hub_only_where_it_may(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def load(model: str, **options: Any) -> Any:
+        asked.append((model, options))
+        return load_artifact()
+
+    monkeypatch.setattr("affectlib.cli.inspect.load_artifact", load)
+    command = ["inspect", write(tmp_path, records()), "--no-languages", "--model", "user/name"]
+    run(capsys, *command)
+    run(capsys, *command, "--network")
+    assert asked == [
+        ("user/name", {"local_files_only": True}),
+        ("user/name", {"local_files_only": False}),
+    ]
 
 
 def test_inspect_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
