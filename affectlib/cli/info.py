@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from affectlib._version import __version__
 from affectlib.cli._options import Commands, load_classifier, model_options, network_option
 from affectlib.cli._terminal import DONE, say
+from affectlib.model.artifacts import bundled_models, load_artifact
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier
     from affectlib.model.artifacts import Artifact
 
 _LEVELS = ("conversation", "message")
+_SHARE = 20
+"""Width of a share with the numbers behind it."""
 
 
 def add(commands: Commands) -> None:
@@ -98,7 +101,7 @@ def _table(artifact: Artifact, default: str) -> Iterator[str]:
     measured: Mapping[str, Any] = artifact.description.get("measured", {})
     personal = any("studies" in counts for counts in measured.values())
     if personal:
-        yield f"{'':42}{'shared logs':<38}personal chats"
+        yield f"{'':42}{'shared logs':<{2 * (_SHARE + 1)}}personal chats"
     yield _line(
         "operating point", "level", "threshold", *["recall", "specificity"] * (1 + personal)
     )
@@ -111,27 +114,49 @@ def _table(artifact: Artifact, default: str) -> Iterator[str]:
                 shares += _recall_and_specificity(counts.get("studies", {}))
             yield _line(title, level, f"{getattr(point, level):.3f}", *shares)
     yield "* the default; a message by itself is judged by the threshold of conversations"
-    if measured:
-        yield "recall and specificity: on real transcripts that no weight was trained on"
+    if any(measured.values()):
+        yield f"recall and specificity: {_measured_on(artifact)}"
     else:
         yield "recall and specificity were not measured; affectlib evaluate does that, with labels"
 
 
+def _measured_on(artifact: Artifact) -> str:
+    """Say on what a model was measured, as far as that is known."""
+    said = artifact.description
+    if "calibrated" in said:
+        own = said["calibrated"]
+        return (
+            f"cross-fitted on the {own['rows']:,} {own['level']}s that it was calibrated on "
+            f"({own['emotional']:,} emotional)"
+        )
+    if "finetuned" in said:
+        own = said["finetuned"]
+        return (
+            f"on {own['held_out']:,} of its labelled conversations ({own['held_out_emotional']:,} "
+            "emotional), which were held out of training"
+        )
+    bundled = artifact.name in bundled_models() and load_artifact(artifact.name)
+    if bundled and bundled.fingerprint == artifact.fingerprint:
+        return "on real transcripts that no weight was trained on"
+    return "as the model says of itself; it does not say on what they were measured"
+
+
 def _line(title: str, level: str, threshold: str, *shares: str) -> str:
-    columns = "".join(
-        f"{share:<{width}} " for share, width in zip(shares, (16, 20) * 2, strict=False)
-    )
+    columns = "".join(f"{share:<{_SHARE}} " for share in shares)
     return f"{title:<16} {level:<13} {threshold:>9}  {columns}".rstrip()
 
 
-def _recall_and_specificity(counts: Mapping[str, int]) -> tuple[str, str]:
+def _recall_and_specificity(counts: Mapping[str, float]) -> tuple[str, str]:
     return (
         _share(counts, "true_positives", "false_negatives"),
         _share(counts, "true_negatives", "false_positives"),
     )
 
 
-def _share(counts: Mapping[str, int], right: str, wrong: str) -> str:
-    """Return a share with the numbers behind it."""
+def _share(counts: Mapping[str, float], right: str, wrong: str) -> str:
+    """Return a share with the numbers behind it, which are fractions if rows have weights."""
     total = counts.get(right, 0) + counts.get(wrong, 0)
-    return f"{counts[right] / total:.3f} ({counts[right]}/{total})" if total else "-"
+    if not total:
+        return "-"
+    shown = (f"{count:.1f}".removesuffix(".0") for count in (counts[right], total))
+    return f"{counts[right] / total:.3f} ({'/'.join(shown)})"

@@ -410,6 +410,7 @@ def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) ->
         "(97/100)",
     ] in rows
     assert ["message", "0.400", "-", "-"] in rows
+    assert "it does not say on what they were measured" in out
     assert made[0].options == {"model": "m"}
 
 
@@ -419,7 +420,8 @@ def test_info_shows_shared_logs_and_personal_chats_side_by_side(
     stand = FakeClassifier()
     names = ("true_positives", "false_negatives", "true_negatives", "false_positives")
     counts = dict(zip(names, (9, 1, 3, 1), strict=True))
-    measured = {"balanced": {"conversation": counts, "studies": counts}}
+    weighted = dict(zip(names, (17.31, 3.97, 1180.04, 23.1), strict=True))
+    measured = {"balanced": {"conversation": weighted, "studies": counts}}
     monkeypatch.setitem(stand.artifact.description, "measured", measured)
     monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
     cli.main(["info"])
@@ -430,6 +432,8 @@ def test_info_shows_shared_logs_and_personal_chats_side_by_side(
     assert header.index("recall") == kinds.index("shared logs")
     assert header.rindex("recall") == kinds.index("personal chats") == row.rindex("0.900 (9/10)")
     assert row.endswith("0.750 (3/4)")
+    assert "0.813 (17.3/21.3)" in row
+    assert "0.981 (1180/1203.1)" in row
 
 
 def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
