@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
@@ -104,8 +104,6 @@ class Input:
                 if not _is_message(value):
                     raise _wrong(position, value, first)
             return cls(False, False, [_readable(values)])
-        if first is not None and all(isinstance(v, str) and _is_file(v) for v in values):
-            raise InputTypeError(f"each text in x {_A_FILE}")
         found = Readable(values)
         items = [*found]
         return cls(found.texts, True, items)
@@ -134,6 +132,8 @@ class Readable:
     def __init__(self, items: Any) -> None:
         """Refuse what holds no texts or conversations."""
         _require_several(items, "expected texts or conversations")
+        if isinstance(items, Sized):  # what is gone through only once is not looked ahead in
+            _refuse_files(_values(items))
         self._items = items
         self.texts = False
         """Whether they are texts; known from the first on."""
@@ -189,7 +189,11 @@ def _require_several(x: Any, expected: str) -> None:
     remedy = ""
     if isinstance(x, os.PathLike):
         raise InputTypeError(f"{expected}; a {type(x).__name__} {_A_FILE}")
-    if any(hasattr(type(x), name) for name in ("columns", "column_names")):
+    if isinstance(x, str):
+        if _is_file(x):
+            raise InputTypeError(f"{expected}; this text {_A_FILE}")
+        remedy = "; a text by itself goes into a list, or to predict"
+    elif any(hasattr(type(x), name) for name in ("columns", "column_names")):
         remedy = (
             "; a table is for label_table(x), and a column of texts or of conversations, "
             "such as x['text'], is for predict"
@@ -206,8 +210,25 @@ def _require_several(x: Any, expected: str) -> None:
     raise InputTypeError(f"{expected}; got {type(x).__name__}{remedy}")
 
 
+def _refuse_files(values: Iterable[Any]) -> None:
+    """Refuse paths in place of texts, if each is that of a file.
+
+    Raises:
+        InputTypeError: They are.
+    """
+    seen = False
+    for value in values:
+        if not (isinstance(value, str) and _is_file(value)):
+            return
+        seen = True
+    if seen:
+        raise InputTypeError(f"each text {_A_FILE}")
+
+
 def _wrong(position: int, item: Any, first: Any) -> InputTypeError:
     """Say that an item is of another type than the first, or of none that is accepted."""
+    if isinstance(item, os.PathLike):
+        return InputTypeError(f"item {position}, a {type(item).__name__}, {_A_FILE}")
     found = f"item {position} is {type(item).__name__}"
     if position and item is not first:
         found += f" and the first is {type(first).__name__}"

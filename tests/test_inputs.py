@@ -51,6 +51,14 @@ def test_the_path_of_a_file_is_no_text(tiny_classifier, tmp_path, monkeypatch):
     for x in ("chats.jsonl", str(tmp_path / "chats.jsonl"), ["chats.jsonl"], tmp_path / "no.csv"):
         with pytest.raises(InputTypeError, match=r"path of a file; label_file\(path, output\)"):
             tiny_classifier.predict(x)
+        with pytest.raises(InputTypeError, match=r"path of a file; label_file\(path, output\)"):
+            next(tiny_classifier.stream(x))
+    for paths in ([tmp_path / "chats.jsonl"], iter([tmp_path]), pl.Series(["chats.jsonl"] * 2)):
+        with pytest.raises(InputTypeError, match=r"path of a file; label_file\(path, output\)"):
+            next(tiny_classifier.stream(paths))
+    with pytest.raises(InputTypeError, match="got str; a text by itself goes into a list"):
+        next(tiny_classifier.stream("i am so sad"))
+    assert len([*tiny_classifier.stream(["chats.jsonl", ALONE])]) == 2
     with pytest.raises(InputTypeError, match="path of a file"):
         tiny_classifier.explain("chats.jsonl")
     as_text = tiny_classifier.predict([user("chats.jsonl")])
