@@ -144,7 +144,7 @@ def _known(labels: AnyFrame) -> _Known:
     """Return what the model that made labels knows of itself: by their file, or else as bundled."""
     made = made_with(labels)
     if not {*_KNOWN} <= made.keys():
-        made = made | _of_bundled(made)
+        made = {**made, **_of_bundled(made)}
     try:
         counts = dict(made.get("measured", {}))
         themes = counts.pop(_THEMES, {})

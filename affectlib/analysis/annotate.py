@@ -137,9 +137,9 @@ class Endpoint:
     timeout: float = 120.0
     tries: int = _TRIES
     pause: float = 1.0
-    _client: Any = field(default=None, repr=False)
-    _format: int = field(default=0, repr=False)
-    _accepted: bool = field(default=False, repr=False)
+    _client: Any = field(default=None, init=False, repr=False)
+    _format: int = field(default=0, init=False, repr=False)
+    _accepted: bool = field(default=False, init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Open connections.

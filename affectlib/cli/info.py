@@ -135,8 +135,8 @@ def _measured_on(artifact: Artifact) -> str:
             f"on {own['held_out']:,} of its labelled conversations ({own['held_out_emotional']:,} "
             "emotional), which were held out of training"
         )
-    bundled = artifact.name in bundled_models() and load_artifact(artifact.name)
-    if bundled and bundled.fingerprint == artifact.fingerprint:
+    same = artifact.fingerprint
+    if artifact.name in bundled_models() and load_artifact(artifact.name).fingerprint == same:
         return "on real transcripts that no weight was trained on"
     return "as the model says of itself; it does not say on what they were measured"
 

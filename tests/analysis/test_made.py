@@ -132,7 +132,8 @@ def test_personal_chats_are_corrected_by_what_was_measured_on_such(
 
 def test_a_kind_that_the_model_was_not_measured_on_is_refused(tmp_path: Path) -> None:
     labels = written(tmp_path / "labels.parquet", measured={})
-    for frame in (labels, PEOPLE.conversations):
+    frames: tuple[Any, ...] = (labels, PEOPLE.conversations)
+    for frame in frames:
         with pytest.raises(OptionError, match=r"kind='studies': nothing says.* conversations of"):
             prevalence(frame, kind="studies")
     with pytest.raises(OptionError, match=r"'studies': nothing says.* messages of personal study"):

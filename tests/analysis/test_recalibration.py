@@ -120,8 +120,8 @@ def test_messages_are_judged_as_label_judges_them(tmp_path: Path) -> None:
         evaluate(labels, sheet, threshold=point.message).drop("suppressed")
     )
     changed = calibrate(labels, sheet, apart, tmp_path / "mine").filter(operating_point="balanced")
-    before = dict(changed.select("measure", "before").rows())
-    expected = dict(as_labelled.select("measure", "estimate").rows())
+    before = {row["measure"]: row["before"] for row in changed.to_dicts()}
+    expected = {row["measure"]: row["estimate"] for row in as_labelled.to_dicts()}
     assert before["recall"] == pytest.approx(expected["recall"])
     assert before["specificity"] == pytest.approx(expected["specificity"])
 

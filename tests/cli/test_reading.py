@@ -61,7 +61,7 @@ def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_inspect_reaches_for_a_model_of_the_hub_only_where_it_may(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    asked: list[tuple[str, dict[str, Any]]] = []
 
     def load(model: str, **options: Any) -> Any:
         asked.append((model, options))
