@@ -58,7 +58,8 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
     Raises:
         OptionError: The suffix is another one.
         TableError: The file cannot be read as a table; if a cell is not what its column holds, its
-            place is named. Or a folder is that of a run that did not finish, or holds copies.
+            place is named. Or a folder is that of a run that did not finish, holds copies, or
+            lacks a shard.
         FileNotFoundError: There is no such file.
 
     Example:
@@ -111,7 +112,7 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
     """Compare shards with the manifest of the run that wrote them, or with each other.
 
     Raises:
-        TableError: The run did not finish, or a shard is no part of it, or is there twice.
+        TableError: The run did not finish, or a shard is no part of it, is there twice, or is gone.
 
     Warns:
         AnalysisWarning: The run did not finish, and the user accepts it.
@@ -133,6 +134,15 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
             raise TableError(
                 f"{shard}: it is not from the run that wrote this folder (a copy?); move it away"
             )
+    there = {shard.name for shard in shards}
+    own = shards[0].parent.relative_to(manifest.path.parent)
+    of_table = (Path(name) for name in sorted(written))
+    if gone := [file for file in of_table if file.parent == own and file.name not in there]:
+        more = f", and {len(gone) - 1:,} more" if len(gone) > 1 else ""
+        raise TableError(
+            f"{manifest.path.parent / gone[0]}: the run wrote this shard, and it is gone{more}; "
+            "put it back, or label its records again (affectlib label with the same OUT and --resume)"
+        )
     if manifest.finished is None:
         records = sum(shard.records for shard in manifest.shards.values())
         problem = f"{folder}: the run that wrote it stopped after {records:,} records"

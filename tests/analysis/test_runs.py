@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -51,6 +52,26 @@ def test_a_run_that_finished_is_read(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, finished=True)
     for path in (folder, folder / "conversations"):
         assert len(read_labels(path).collect()) == 200
+
+
+def test_a_shard_that_is_gone_is_named(tmp_path: Path) -> None:
+    for finished in (True, False):
+        folder = folder_of(tmp_path / str(finished), finished=finished)
+        (folder / "conversations" / "part-000000000100.parquet").unlink()
+        for path in (folder, folder / "conversations"):
+            with pytest.raises(TableError, match=r"000100\.parquet: .* is gone; .* --resume"):
+                read_labels(path, unfinished=not finished)
+
+
+def test_a_table_is_read_without_the_shards_of_the_other(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, finished=True)
+    found = Manifest.read(folder / "_manifest.jsonl")
+    assert found is not None
+    for shard in found.ordered():
+        files = {name.replace("conversations", "messages"): f for name, f in shard.files.items()}
+        found.shards[shard.first] = replace(shard, files={**shard.files, **files})
+    found.write()
+    assert len(read_labels(folder).collect()) == 200
 
 
 @pytest.mark.parametrize("manifest", [True, False])
