@@ -141,7 +141,8 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
         more = f", and {len(gone) - 1:,} more" if len(gone) > 1 else ""
         raise TableError(
             f"{manifest.path.parent / gone[0]}: the run wrote this shard, and it is gone{more}; "
-            "put it back, or label its records again (affectlib label with the same OUT and --resume)"
+            "put it back, or label its records again (affectlib label with the same OUT and "
+            "--resume)"
         )
     if manifest.finished is None:
         records = sum(shard.records for shard in manifest.shards.values())

@@ -13,6 +13,7 @@ from affectlib.cli._labels import labelled_transcripts, naming
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
+from affectlib.corpus.output import FORMULA
 from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES
 
@@ -21,11 +22,20 @@ if TYPE_CHECKING:
 
     from affectlib.analysis import Report
 
+
+def _csv(report: Report) -> str:
+    """Return the figures as CSV in which no spreadsheet takes the name of a group for a formula."""
+    import polars as pl
+
+    guarded = pl.col(pl.String).str.replace(f"^({FORMULA.pattern})", "'$1")
+    return report.figures().with_columns(guarded).write_csv()
+
+
 _FORMS: Mapping[str, Callable[[Report], str]] = {
     "html": lambda report: report.html(),
     "md": lambda report: report.markdown(),
     "json": lambda report: report.json() + "\n",
-    "csv": lambda report: report.figures().write_csv(),
+    "csv": _csv,
 }
 """How each form of a report is made."""
 

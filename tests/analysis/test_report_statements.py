@@ -177,3 +177,15 @@ def test_several_forms_are_written_beside_each_other(labels: Path) -> None:
     assert page.is_file()
     assert page.with_suffix(".csv").is_file()
     assert cli.main(["report", str(labels), "-o", str(page), "--format", "pdf"]) == 2
+
+
+def test_no_name_of_a_group_is_a_formula_in_csv(labels: Path) -> None:
+    names = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1", "plain"]
+    frame = pl.read_parquet(labels)
+    of_row = pl.int_range(pl.len()) % len(names)
+    plans = of_row.replace_strict(dict(enumerate(names)), return_dtype=pl.String)
+    frame.with_columns(plan=plans).write_parquet(labels)
+    output = labels.with_name("report.csv")
+    assert cli.main(["report", str(labels), "-o", str(output), "--by", "plan"]) == 0
+    groups = pl.read_csv(output).filter(section="group-0")["group"].to_list()
+    assert {*groups} == {*(name if name == "plain" else f"'{name}" for name in names)}
