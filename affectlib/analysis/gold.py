@@ -97,18 +97,33 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
 
 
 def model_annotators(sheet: Table) -> list[str]:
-    """Return which language models, and with which prompts, gave answers of a sheet."""
+    """Return which language models, and with which prompts, gave answers of a sheet, in words."""
+    return [
+        " with prompt ".join(filter(None, [f"the model {name}", prompt]))
+        for name, prompt in annotating_models(sheet)
+    ]
+
+
+def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
+    """Return which language models gave answers of a sheet, each with its prompt if it is known."""
     if "annotator" not in sheet.columns:
         return []
     names = ["annotator", *(["prompt"] if "prompt" in sheet.columns else [])]
     found = sheet.rows.select(pl.col(names).cast(pl.String)).unique().collect()
     found = found.filter(pl.col("annotator").str.starts_with(MODEL_PREFIX)).sort(names)
     return [
-        " with prompt ".join(
-            filter(None, [f"the model {row[0].removeprefix(MODEL_PREFIX)}", *row[1:]])
-        )
-        for row in found.rows()
+        (row["annotator"].removeprefix(MODEL_PREFIX), row.get("prompt"))
+        for row in found.rows(named=True)
     ]
+
+
+def people_answered(sheet: Table) -> bool:
+    """Tell whether any answer of a sheet is from a person."""
+    if "annotator" not in sheet.columns:
+        return True
+    by_model = pl.col("annotator").cast(pl.String).str.starts_with(MODEL_PREFIX).fill_null(False)
+    answered = sheet.rows.filter(pl.col("gold").is_not_null())
+    return bool(answered.select(by_model.not_().any()).collect().item())
 
 
 def id_columns(shared: Collection[str]) -> list[str]:

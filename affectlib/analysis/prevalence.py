@@ -393,14 +393,24 @@ def _warn_of_shift(measured: Accuracy) -> None:
     )
 
 
-def _warn_of_little(row: dict[str, Any], sample: pl.DataFrame) -> None:
-    """Say how many more rows to label where the interval is wide beside the estimate."""
+def more_to_label(row: Mapping[str, Any]) -> int:
+    """Return how many more rows to label where the interval is wide beside the estimate, else 0.
+
+    Args:
+        row: The figure of all rows by ``ppi``, one that is shown.
+    """
     reach = (row["high"] - row["low"]) / 2
     if reach <= _WIDE * row["estimate"]:
-        return
-    needed = len(sample) * (reach / max(_WANTED * row["estimate"], 1e-9)) ** 2
-    more = min(int(np.ceil((needed - len(sample)) / 50)) * 50, row["units"] - len(sample))
-    if more <= 0:  # all are labelled
+        return 0
+    needed = row["gold"] * (reach / max(_WANTED * row["estimate"], 1e-9)) ** 2
+    more = min(int(np.ceil((needed - row["gold"]) / 50)) * 50, row["units"] - row["gold"])
+    return max(more, 0)  # 0 if all are labelled
+
+
+def _warn_of_little(row: Mapping[str, Any], sample: pl.DataFrame) -> None:
+    """Say how many more rows to label, if any."""
+    more = more_to_label(row)
+    if not more:
         return
     warnings.warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "

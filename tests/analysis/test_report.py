@@ -150,7 +150,7 @@ def test_a_cue_of_few_users_is_hidden():
 def cells(page: str, section: str) -> dict[str, list[str]]:
     """Return the cells of a section's tables by the first of their row."""
     part = page.split(f'<section id="{section}"')[1].split("</section>")[0]
-    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in part.split("<tr>")]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in part.split("<tr")]
     return {row[0]: row[1:] for row in rows if row}
 
 

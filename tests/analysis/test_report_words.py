@@ -21,7 +21,7 @@ FRENCH = LANGUAGES["fr"].texts
 
 
 def placeholders(text: str) -> set[str]:
-    return {name for _, name, _, _ in Formatter().parse(text) if name}
+    return {name.casefold() for _, name, _, _ in Formatter().parse(text) if name}
 
 
 def test_every_language_says_the_same_things():

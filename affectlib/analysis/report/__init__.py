@@ -36,11 +36,12 @@ from affectlib.analysis._made import (
 )
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.accuracy import Accuracy
-from affectlib.analysis.prevalence import PERIODS, label_errors
+from affectlib.analysis.gold import annotating_models, people_answered
+from affectlib.analysis.prevalence import PERIODS, label_errors, prevalence
 from affectlib.analysis.report import _people, _quality, _share, _talk, _themes
 from affectlib.analysis.report._document import Report
-from affectlib.analysis.report._study import Grid, Known, Row, Study
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._study import Grid, Known, Row, Study, gold_counts, rows_of
+from affectlib.analysis.report._words import Answers, Words
 from affectlib.analysis.surveys import join_tables
 from affectlib.analysis.users import users
 from affectlib.errors import OptionError
@@ -118,7 +119,8 @@ def report(
         >>> found.figures().columns[:5]
         ['section', 'measure', 'group', 'estimate', 'low']
     """
-    words = Words(lang)
+    answers, models = _answers(gold)
+    words = Words(lang, answers)
     source = labels_table(labels)
     source.labelled()
     measured = measured or known_accuracy(labels, source.level)
@@ -129,6 +131,7 @@ def report(
         survey,
         Known(
             gold,
+            models,
             measured,
             known_accuracy(labels, "message"),
             known_accuracy_of_themes(labels) if source.level == "conversation" else {},
@@ -178,6 +181,17 @@ def report_page(labels: AnyFrame, **options: Any) -> str:
     return report(labels, **options).html()
 
 
+def _answers(gold: AnyFrame | None) -> tuple[Answers, Sequence[tuple[str, str | None]]]:
+    """Tell who gave the answers in a sheet, and name the language models among them."""
+    if gold is None:
+        return "hand", ()
+    sheet = table(gold, "gold")
+    models = annotating_models(sheet)
+    if not models:
+        return "hand", ()
+    return "mixed" if people_answered(sheet) else "model", models
+
+
 @dataclass(frozen=True, slots=True)
 class _Survey:
     """What is known about users, and which of it is asked for."""
@@ -213,9 +227,12 @@ def _study(
             raise TableError("labels, user_id: no row has one, so participants cannot be joined")
         joined, rows = _surveyed(rows, people, survey.participants, survey)
     _check_options(survey, rows.collect_schema().names(), [] if joined is None else joined.columns)
-    of_messages = None if known.measured_messages is None else known.measured_messages
-    if labels.level == "message":
-        of_messages = known.measured
+    shares = rows_of(prevalence(rows, known.gold, measured=known.measured, min_users=min_users))
+    # What corrects the share of all labels corrects all other figures of them.
+    gold = known.gold if gold_counts(shares) else None
+    errors = label_errors(rows, gold, known.measured)
+    of_messages = known.measured_messages
+    message_errors = None if of_messages is None else Errors.measured(of_messages)
     return Study(
         labels=rows,
         level=labels.level,
@@ -223,9 +240,11 @@ def _study(
         people=people,
         participants=joined,
         gold=known.gold,
+        models=known.models,
         measured=known.measured,
-        errors=label_errors(rows, known.gold, known.measured),
-        message_errors=None if of_messages is None else Errors.measured(of_messages),
+        shares=shares,
+        errors=errors,
+        message_errors=errors if labels.level == "message" else message_errors,
         groups=survey.groups,
         outcomes=survey.outcomes,
         controls=survey.controls,
@@ -321,7 +340,7 @@ def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
         interval = words("card.interval", interval=words.interval(best))
         cards.append((words.share(best), words("card.share", units=study.units), interval))
     if best["units"] is not None:
-        cards.append((words.number(best["units"]), study.units, words("card.labelled")))
+        cards.append((words.number(best["units"]), study.units, words("card.all")))
     if study.people is not None and len(study.people) >= study.min_users:
         cards.append((words.number(len(study.people)), words("card.users"), words("card.people")))
     return cards

@@ -10,12 +10,13 @@ import polars as pl
 
 from affectlib._version import __version__
 from affectlib.analysis._pages import render
-from affectlib.analysis.report._study import Grid, Number, Section, Study
+from affectlib.analysis.report._study import Grid, Number, Section, Study, as_annotator
 from affectlib.analysis.report._talk import Excerpt
 
 __all__ = ["Report"]
 
 _COLUMNS = ("section", "measure", "group", "estimate", "low", "high", "units", "users", "method")
+_COLUMNS += ("annotator",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,10 @@ class Report:
     def figures(self) -> pl.DataFrame:
         """Return all figures, a row each.
 
-        ``section, measure, group, estimate, low, high, units, users, method``; the method is
-        ``labelled`` where label error was not taken out. A figure that is suppressed is null.
+        ``section, measure, group, estimate, low, high, units, users, method, annotator``. The
+        method is ``labelled`` where label error was not taken out, and ``counted`` where there is
+        none. The annotator is null, or names the language models whose answers in the sheet a
+        figure rests on (``model:NAME prompt:PROMPT``). A figure that is suppressed is null.
         """
         kinds = dict.fromkeys(("estimate", "low", "high"), pl.Float64())
         counts = dict.fromkeys(("units", "users"), pl.Int64())
@@ -74,6 +77,8 @@ class Report:
             missing=self.missing,
             by_user=study.people is not None,
             min_users=study.min_users,
+            who=study.words(f"question.{study.words.answers}", models=study.named_models),
+            filled_by=study.filled_by,
             block=self.json().replace("<", "\\u003c"),
         )
 
@@ -84,7 +89,8 @@ class Report:
                 "section": section.name,
                 "text": section.finding.text,
                 "figures": [
-                    asdict(number.within(section.name)) for number in section.finding.numbers
+                    asdict(number.within(section.name, self.study))
+                    for number in section.finding.numbers
                 ],
             }
             for section in self.sections
@@ -94,6 +100,7 @@ class Report:
             "title": self.title,
             "version": __version__,
             "made_with": self.made_with,
+            "annotators": [as_annotator(model) for model in self.study.models],
             "min_users": self.study.min_users,
             "summary": summary,
             "figures": self.figures().to_dicts(),
@@ -127,7 +134,9 @@ class Report:
 
     def _numbers(self) -> list[Number]:
         return [
-            number.within(section.name) for section in self.sections for number in section.numbers
+            number.within(section.name, self.study)
+            for section in self.sections
+            for number in section.numbers
         ]
 
 

@@ -29,14 +29,30 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "whose is it, and is it growing? A conversation or message is charged when the user’s own "
         "feelings, relationships, wellbeing or bond with the assistant are a real part of it. "
         "Fiction, translations and essays about feelings are tasks, however sad their words.",
-        "question.labels": "A program read the transcripts and gave each one a label. No person "
-        "did, except where this page mentions hand labels.",
+        "question.labels": "A program read the transcripts and gave each one a label.",
+        "question.hand": "No person did, except where this page mentions hand labels.",
+        "question.model": "No person did. Where this page mentions language-model answers, these "
+        "are from {models}.",
+        "question.mixed": "No person did, except for some of what this page calls sheet answers; "
+        "the others are from {models}.",
+        "answers.hand": "hand labels",
+        "answers.model": "language-model answers",
+        "answers.mixed": "sheet answers",
+        "who.model": "the model {model}",
+        "who.prompt": "the model {model} with prompt {prompt}",
+        "and": " and ",
+        "filled.model": "The answers in the sheet are from {models}, not from people. Intervals do "
+        "not include the errors of a language model. Compare its answers with a sheet that a "
+        "person filled in (affectlib agreement).",
+        "filled.mixed": "Some answers in the sheet are from {models}, not from people. Intervals "
+        "do not include the errors of a language model. Compare its answers with a sheet that a "
+        "person filled in (affectlib agreement).",
         "short.title": "In short",
         "short.none": "No figure here is corrected for the program’s mistakes, so this summary "
         "gives none. Label a sample by hand (affectlib sample) to correct them.",
         "card.share": "of {units} are charged",
         "card.interval": "95% interval {interval}",
-        "card.labelled": "labelled by the program",
+        "card.all": "in this report",
         "card.users": "users",
         "card.people": "who had them",
         "overall.title": "How common is it?",
@@ -58,17 +74,25 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.shift": "Assumption: the program makes as many mistakes on these transcripts as "
         "on those that it was measured on. If yours differ from those, the corrected share is off "
         "by more than its interval says. A sample labelled by hand removes that doubt.",
+        "overall.little": "The interval, {interval}, is wide beside the share. Label about {rows} "
+        "more rows by hand, drawn with affectlib sample, to know the share to within half its "
+        "value.",
         "overall.caption": "Share of {units} that are charged, by method, with 95% intervals.",
+        "overall.caption_labelled": "Share of {units} labelled charged, the program’s errors "
+        "included, with its 95% interval.",
         "overall.grid": "Share that is charged, by method",
+        "overall.grid_labelled": "Share labelled charged",
         "overall.finding": "About {share} of {units} are emotionally charged (95% interval "
         "{interval}; method: {method}).",
         "method.naive": "Labels counted",
-        "method.gold": "Hand labels only",
+        "method.gold": "{Hand} only",
         "method.rogan_gladen": "Corrected for known errors",
-        "method.ppi": "Labels and hand labels together",
+        "method.ppi": "Labels and {hand} together",
         "time.title": "Is it growing?",
         "time.text": "Each point is one {period}. The first and last may be incomplete. The line "
         "breaks where a {period} has too few users to be shown.",
+        "time.text_table": "Each row of the table is one {period}. The first and last may be "
+        "incomplete.",
         "time.rose": "From {first} to {last}, the share of {units} that are charged rose by "
         "{change} (95% interval {interval}), according to a straight line through all of them.",
         "time.fell": "From {first} to {last}, the share of {units} that are charged fell: it "
@@ -81,7 +105,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "interval.",
         "time.caption_labelled": "Share of {units} labelled charged by {period}, the program’s "
         "errors included; the band is the 95% interval.",
-        "time.grid": "The numbers behind the plot",
         "period.day": "day",
         "period.week": "week",
         "period.month": "month",
@@ -122,7 +145,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "least (1) to the tenth who use it most (10), with 95% intervals.",
         "deciles.caption_labelled": "Share of {units} labelled charged, from the tenth of users "
         "who use it least (1) to the tenth who use it most (10), with 95% intervals.",
-        "deciles.grid": "The numbers behind the plot",
         "trend.title": "Do users change?",
         "trend.text": "For the {users} users who were active in at least four weeks, a line was "
         "fitted through their weekly share of turns labelled charged. It counts as rising or "
@@ -137,9 +159,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "the same over time, they do not make a user rise or fall. They only hide some who do.",
         "associated.title": "What goes with “{outcome}”",
         "associated.text": "Linear regression over {users} users of “{outcome}” on the tenth of "
-        "usage, the rate of charged turns and the groups of this report. A coefficient says by how "
-        "much “{outcome}” differs between users who differ by one in that row and are alike in the "
-        "others; intervals allow for unequal spread (HC3).",
+        "usage, {rate} and the groups of this report. A coefficient says by how much “{outcome}” "
+        "differs between users who differ by one in that row and are alike in the others; "
+        "intervals allow for unequal spread (HC3).",
+        "associated.rate": "the rate of charged turns",
+        "associated.rate_labelled": "the rate of turns labelled charged",
         "associated.finding": "Where the rate of charged turns is 10 points higher, “{outcome}” "
         "differs by {value} ({interval}), other rows held equal. This is an association, not an "
         "effect.",
@@ -157,6 +181,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "associated.grid": "Coefficients",
         "term.usage_decile": "Tenth of usage (1 to 10)",
         "term.charged_rate": "Rate of charged turns (0 to 1)",
+        "term.charged_rate_labelled": "Rate of turns labelled charged (0 to 1)",
         "within.title": "Within conversations",
         "within.text": "Every conversation with at least three messages of one role is cut into "
         "three parts of equal length. What the assistant does is shown beside what the user does.",
@@ -165,11 +190,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "program misses makes charge seem to begin later.",
         "within.caption": "Share of messages that are charged (users) or labelled with a cue "
         "(assistant) at the start, middle and end of conversations, with 95% intervals.",
-        "within.grid": "The numbers behind the plot",
+        "within.caption_labelled": "Share of messages labelled charged (users) or labelled with a "
+        "cue (assistant) at the start, middle and end of conversations, with 95% intervals.",
         "within.later": "Conversations that begin with a task",
         "within.later_row": "A later turn is charged",
         "within.later_note": "How often conversations that begin with a task become charged is "
-        "corrected for the program’s errors. Assumptions: a conversation is charged if one of its "
+        "corrected for the program’s errors: those with conversations (method: {whole}) and those "
+        "with first turns (method: {first}). Assumptions: a conversation is charged if one of its "
         "turns is, and the program makes as many mistakes with first turns as with later ones.",
         "within.onset": "Where the program first labels a turn as charged, among conversations "
         "with any",
@@ -190,31 +217,36 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cues.text": "A cue counts as shown if the program gives it at least the probability in "
         "the last column of the table. The model card says how far each can be trusted.",
         "cues.caption": "How many times more often two cues are shown together in {units} than if "
-        "they were independent: 1 as expected, above 1 (blue) more often, below (orange) less "
+        "they were independent: 1 as expected, above 1 (green) more often, below (purple) less "
         "often. A cell is empty if the cues were never shown together, or by too few users.",
         "cues.alike": "All cues count from the same probability here, because the model’s own "
         "thresholds are not known for these labels. Where they are, as for Parquet files of "
         "affectlib label, the shares of cues are different.",
         "cues.grid": "Share of {units} that show each cue",
         "themes.title": "What is it about?",
-        "themes.text": "The share of {units} labelled charged that are about each theme. One can "
-        "have several themes, or none. What is labelled charged by mistake has none.",
-        "themes.caption": "Share of {units} labelled charged that are about each theme, with 95% "
-        "intervals.",
-        "themes.caption_labelled": "Share of {units} labelled charged that are labelled with each "
-        "theme, the program’s errors included, with 95% intervals.",
-        "themes.grid": "Themes of {units} labelled charged",
-        "themes.by": "The commonest themes by “{column}”",
-        "themes.over_time": "The commonest themes by {period}",
-        "themes.kinds": "Kinds of use of {units} labelled charged, the program’s errors included",
-        "themes.kinds_text": "Each of the {units} labelled charged is also of one kind of use. The "
+        "themes.text": "Of the {units} that the program flags as charged, the share that is about "
+        "each theme. One can have several themes, or none. What is flagged by mistake has none.",
+        "themes.caption": "Of the {units} that the program flags as charged, the share that is "
+        "about each theme, with 95% intervals.",
+        "themes.caption_labelled": "Of the {units} that the program flags as charged, the share "
+        "labelled with each theme, the program’s errors included, with 95% intervals.",
+        "themes.grid": "Themes of the {units} that the program flags as charged",
+        "themes.by": "Common themes by “{column}”",
+        "themes.over_time": "Common themes by {period}",
+        "themes.kinds": "Labelled kinds of use of the {units} that the program flags as charged, "
+        "its errors included",
+        "themes.kinds_text": "Each of these {units} is also labelled with one kind of use. The "
         "kinds are those of Anthropic’s report of 2025 on affective use of Claude; they follow "
         "from cues and themes by rules, which nothing was trained on.",
         "themes.alike": "All themes count from the same probability here, because the model’s own "
         "thresholds are not known for these labels. Where they are, as for Parquet files of "
         "affectlib label, the shares of themes are different.",
-        "themes.finding": "The commonest theme of {units} labelled charged is “{theme}”: {share} "
-        "(95% interval {interval}; method: {method}).",
+        "themes.shift": "Assumption: the program finds each theme as well in these transcripts as "
+        "in those that it was measured on.",
+        "themes.finding": "The commonest theme of the {units} that the program flags as charged is "
+        "“{theme}”: {share} (95% interval {interval}; method: {method}).",
+        "themes.finding_among": "“{theme}” is among the commonest themes of the {units} that the "
+        "program flags as charged: {share} (95% interval {interval}; method: {method}).",
         "use_kind.interpersonal_advice": "Interpersonal advice",
         "use_kind.coaching": "Coaching",
         "use_kind.counselling": "Counselling and psychotherapy",
@@ -224,20 +256,24 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "role.user": "user",
         "role.assistant": "assistant",
         "quality.title": "How good are the labels?",
-        "quality.measured": "The first table compares the labels with the hand labels, whose "
+        "quality.measured": "The first table compares the labels with the {hand}, whose "
         "weights count: its figures are estimates for all {units} here.",
-        "quality.one_kind": "The hand labels are all of one kind, so they do not tell how often "
+        "quality.one_kind": "The {hand} are all of one kind, so they do not tell how often "
         "the program is right.",
-        "quality.measures": "Labels of {units} against hand labels",
+        "quality.measures": "Labels of {units} against {hand}",
         "quality.recall": "Recall: share of the charged ones that the program finds",
         "quality.specificity": "Specificity: share of the others that it does not flag",
         "quality.precision": "Precision: share of those labelled charged that are charged",
+        "quality.average precision": "Average precision: area under the curve of precision and "
+        "recall, lower where charged ones are rare",
+        "quality.AUROC": "AUROC: how often a charged one has a higher probability than another one",
         "quality.calibration error": "Calibration error: average gap between probability and share",
-        "calibration.text": "Where the program says 30%, about 30% of the hand labels should be "
-        "charged: the points should be on the dashed line.",
-        "calibration.caption": "Share of hand labels that are charged against the probability "
+        "calibration.text": "Where the program says 30%, about 30% of the {hand} should be "
+        "charged.",
+        "calibration.points": "The points should be on the dashed line.",
+        "calibration.caption": "Share of {hand} that are charged against the probability "
         "given, with 95% intervals.",
-        "calibration.grid": "Probabilities against hand labels",
+        "calibration.grid": "Probabilities against {hand}",
         "excerpts.title": "Examples",
         "excerpts.text": "The messages that the program is most certain of. They are the most "
         "charged, not typical ones.",
@@ -253,7 +289,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.strangers": "{units} without a user id (left out of the sections on users)",
         "data.undated": "{units} without a time (left out of the sections on change)",
         "data.cut": "tokens that were too long to be read",
-        "data.gold": "rows in the sheet of hand labels",
+        "data.gold": "rows in the sheet of {hand}",
         "missing.title": "What this report cannot say",
         "missing.time": "Whether charged use is growing: there are no times, or they span less "
         "than two days.",
@@ -270,11 +306,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "conversation’s label comes from the scores of its messages.",
         "methods.corrected": "“Corrected for known errors” takes out what a program with that "
         "sensitivity and specificity gets wrong (Rogan and Gladen 1978), with the uncertainty of "
-        "both. “Labels and hand labels together” adds what hand labels show of these errors "
+        "both. “Labels and {hand} together” adds what {hand} show of these errors "
         "(prediction-powered inference; Angelopoulos and others 2023), with the known errors as "
-        "prior (Gelman and Carpenter 2020), so that it holds for few hand labels too. Differences "
-        "and slopes are divided by sensitivity + specificity − 1. What cannot be corrected is "
-        "called “labelled”, is drawn in orange, and is not in the summary.",
+        "prior (Gelman and Carpenter 2020), so that it holds for few {hand} too. Differences "
+        "and slopes are divided by sensitivity + specificity − 1.",
+        "methods.labelled": "A figure that cannot be corrected is called “labelled”. It is orange "
+        "in tables and plots, where its mark is hollow, and it is not in the summary. Themes are "
+        "those of what the program flags as charged, false alarms included.",
         "methods.clusters": "Messages of one person are alike. All intervals of shares are "
         "computed over users, not over messages (jackknife), and those of concentration by "
         "resampling users (bootstrap-t).",
@@ -297,21 +335,23 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "corrected.",
         "note.same_errors": "Assumption: the program makes as many mistakes in each of these "
         "groups or periods as overall.",
-        "note.left_out": "A plot is left out because too few of its points can be shown.",
+        "note.left_out": "A plot is left out because too little of it can be shown.",
+        "grid.behind": "The numbers behind the plot",
+        "grid.numbers": "The numbers",
         "axis.share": "Share of {units} that are charged",
         "axis.labelled": "Labelled charged",
-        "axis.themes": "Share of {units} labelled charged",
+        "axis.themes": "Share of these {units}",
         "axis.messages": "Share of messages",
         "axis.of_users": "Users, the least charged first",
         "axis.of_charge": "Their share of all charged turns",
         "axis.decile": "Tenth of users by usage",
         "axis.part": "Part of the conversation",
         "axis.probability": "Probability given",
-        "axis.hand": "Charged by hand labels",
+        "axis.hand": "Charged by {hand}",
         "head.method": "Method",
         "head.share": "Share",
         "head.interval": "95% interval",
-        "head.hand": "Hand labels",
+        "head.hand": "{Hand}",
         "head.day": "Day",
         "head.week": "Week from",
         "head.month": "Month",

@@ -31,14 +31,31 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "tiennent une vraie place. Une fiction, une traduction ou une dissertation sur les "
         "sentiments reste une tâche, si tristes qu’en soient les mots.",
         "question.labels": "Un programme a lu les conversations et attribué une étiquette à "
-        "chacune. Personne d’autre ne l’a fait, sauf là où cette page parle d’annotations à la "
-        "main.",
+        "chacune.",
+        "question.hand": "Personne d’autre ne l’a fait, sauf là où cette page parle d’annotations.",
+        "question.model": "Personne d’autre ne l’a fait. Là où cette page parle de réponses du "
+        "modèle de langue, elles viennent de {models}.",
+        "question.mixed": "Personne d’autre ne l’a fait, sauf pour une partie de ce que cette page "
+        "appelle réponses de la feuille ; les autres viennent de {models}.",
+        "answers.hand": "annotations",
+        "answers.model": "réponses du modèle de langue",
+        "answers.mixed": "réponses de la feuille",
+        "who.model": "{model}",
+        "who.prompt": "{model} (consigne {prompt})",
+        "and": " et ",
+        "filled.model": "Les réponses de la feuille viennent d’un modèle de langue, {models}, et "
+        "non de personnes. Les intervalles ne comprennent pas les erreurs d’un tel modèle. "
+        "Comparez ses réponses à une feuille remplie par une personne (affectlib agreement).",
+        "filled.mixed": "Une partie des réponses de la feuille vient d’un modèle de langue, "
+        "{models}, et non de personnes. Les intervalles ne comprennent pas les erreurs d’un tel "
+        "modèle. Comparez ses réponses à une feuille remplie par une personne (affectlib "
+        "agreement).",
         "short.title": "En bref",
         "short.none": "Ici, aucun chiffre n’est corrigé des erreurs du programme ; ce résumé n’en "
         "donne donc pas. Annotez un échantillon à la main (affectlib sample) pour les corriger.",
         "card.share": "des {units} ont une charge affective",
         "card.interval": "intervalle à 95 % : {interval}",
-        "card.labelled": "avec une étiquette du programme",
+        "card.all": "dans ce rapport",
         "card.users": "utilisateurs",
         "card.people": "à l’origine de ces échanges",
         "overall.title": "Est-ce fréquent ?",
@@ -63,16 +80,24 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "lève ce doute.",
         "overall.caption": "Part des {units} avec charge affective, par méthode, avec intervalle à "
         "95 %.",
+        "overall.little": "L’intervalle, {interval}, est large par rapport à la part. Annotez à la "
+        "main environ {rows} lignes de plus, tirées avec affectlib sample, pour connaître la part "
+        "à la moitié de sa valeur près.",
+        "overall.caption_labelled": "Part des {units} avec étiquette de charge, erreurs du "
+        "programme comprises, avec son intervalle à 95 %.",
         "overall.grid": "Part avec charge affective, par méthode",
+        "overall.grid_labelled": "Part étiquetée comme chargée",
         "overall.finding": "Environ {share} des {units} ont une charge affective (intervalle à 95 "
         "% : {interval} ; méthode : {method}).",
         "method.naive": "Étiquettes comptées",
-        "method.gold": "Annotations seules",
+        "method.gold": "{Hand} seules",
         "method.rogan_gladen": "Corrigé des erreurs connues",
-        "method.ppi": "Étiquettes et annotations ensemble",
+        "method.ppi": "Étiquettes et {hand} ensemble",
         "time.title": "Est-ce en hausse ?",
         "time.text": "Un point par {period}. Le premier et le dernier peuvent être incomplets. La "
         "ligne s’interrompt là où il y a trop peu d’utilisateurs.",
+        "time.text_table": "Une ligne du tableau par {period}. La première et la dernière peuvent "
+        "être incomplètes.",
         "time.rose": "Du {first} au {last}, la part des {units} avec charge affective a augmenté "
         "de {change} (intervalle à 95 % : {interval}), selon une droite ajustée à l’ensemble.",
         "time.fell": "Du {first} au {last}, la part des {units} avec charge affective a baissé : "
@@ -85,7 +110,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "l’intervalle à 95 %.",
         "time.caption_labelled": "Part des {units} avec étiquette de charge, par {period}, erreurs "
         "du programme comprises ; la bande est l’intervalle à 95 %.",
-        "time.grid": "Les chiffres du graphique",
         "period.day": "jour",
         "period.week": "semaine",
         "period.month": "mois",
@@ -132,7 +156,6 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "deciles.caption_labelled": "Part des {units} avec étiquette de charge, du dixième "
         "d’utilisateurs qui s’en sert le moins (1) à celui qui s’en sert le plus (10), avec "
         "intervalle à 95 %.",
-        "deciles.grid": "Les chiffres du graphique",
         "trend.title": "Les utilisateurs changent-ils ?",
         "trend.text": "Pour {users} utilisateurs, actifs pendant au moins quatre semaines, une "
         "droite a été ajustée à leur part hebdomadaire de tours étiquetés comme chargés. Elle "
@@ -148,11 +171,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "les erreurs du programme restent les mêmes au fil du temps, elles ne font monter ni "
         "descendre personne : elles cachent seulement une partie de ceux qui changent.",
         "associated.title": "Ce qui va de pair avec « {outcome} »",
-        "associated.text": "Régression linéaire de « {outcome} » sur le dixième d’usage, le taux "
-        "de tours chargés et les groupes de ce rapport, pour {users} utilisateurs. Un coefficient "
+        "associated.text": "Régression linéaire de « {outcome} » sur le dixième d’usage, {rate} "
+        "et les groupes de ce rapport, pour {users} utilisateurs. Un coefficient "
         "indique de combien « {outcome} » diffère entre des utilisateurs qui diffèrent d’une unité "
         "sur cette ligne et se ressemblent sur les autres ; les intervalles tiennent compte de "
         "dispersions inégales (HC3).",
+        "associated.rate": "le taux de tours chargés",
+        "associated.rate_labelled": "le taux de tours étiquetés comme chargés",
         "associated.finding": "Quand le taux de tours chargés est plus élevé de 10 points, « "
         "{outcome} » diffère de {value} ({interval}), les autres lignes étant égales. C’est une "
         "association, pas un effet.",
@@ -170,6 +195,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "associated.grid": "Coefficients",
         "term.usage_decile": "Dixième d’usage (1 à 10)",
         "term.charged_rate": "Taux de tours chargés (0 à 1)",
+        "term.charged_rate_labelled": "Taux de tours étiquetés comme chargés (0 à 1)",
         "within.title": "Au fil des conversations",
         "within.text": "Chaque conversation d’au moins trois messages d’un même rôle est coupée en "
         "trois parts égales. Ce que fait l’assistant est montré à côté de ce que fait "
@@ -180,13 +206,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "plus tardive.",
         "within.caption": "Part des messages chargés (utilisateurs) ou étiquetés d’un indice "
         "(assistant) au début, au milieu et à la fin des conversations, avec intervalle à 95 %.",
-        "within.grid": "Les chiffres du graphique",
+        "within.caption_labelled": "Part des messages étiquetés comme chargés (utilisateurs) ou "
+        "étiquetés d’un indice (assistant) au début, au milieu et à la fin des conversations, avec "
+        "intervalle à 95 %.",
         "within.later": "Conversations qui commencent par une tâche",
         "within.later_row": "Un tour suivant est chargé",
         "within.later_note": "La fréquence à laquelle une conversation commencée par une tâche "
-        "devient chargée est corrigée des erreurs du programme. Hypothèses : une conversation est "
-        "chargée si l’un de ses tours l’est, et le programme se trompe autant au premier tour "
-        "qu’aux suivants.",
+        "devient chargée est corrigée des erreurs du programme : celles sur les conversations "
+        "(méthode : {whole}) et celles sur les premiers tours (méthode : {first}). Hypothèses : "
+        "une conversation est chargée si l’un de ses tours l’est, et le programme se trompe autant "
+        "au premier tour qu’aux suivants.",
         "within.onset": "Où le programme donne la première étiquette de charge, parmi les "
         "conversations qui en ont",
         "followed.charged": "Utilisateur : chargé",
@@ -208,8 +237,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cues.text": "Un indice compte comme présent si le programme lui donne au moins la "
         "probabilité de la dernière colonne du tableau. La fiche du modèle dit jusqu’où s’y fier.",
         "cues.caption": "Combien de fois plus souvent deux indices apparaissent ensemble dans les "
-        "{units} que s’ils étaient indépendants : 1, comme attendu ; plus de 1 (bleu), plus "
-        "souvent ; moins de 1 (orange), moins souvent. Une case est vide si les deux indices ne "
+        "{units} que s’ils étaient indépendants : 1, comme attendu ; plus de 1 (vert), plus "
+        "souvent ; moins de 1 (violet), moins souvent. Une case est vide si les deux indices ne "
         "sont jamais apparus ensemble, ou chez trop peu d’utilisateurs.",
         "cues.alike": "Ici, tous les indices comptent à partir de la même probabilité, car les "
         "seuils propres au modèle ne sont pas connus pour ces étiquettes. Là où ils le sont, comme "
@@ -227,26 +256,31 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cue.shows_empathy": "Montre de l’empathie",
         "cue.claims_affection": "Déclare de l’affection",
         "themes.title": "De quoi s’agit-il ?",
-        "themes.text": "Parmi les {units} avec étiquette de charge, la part qui porte sur chaque "
-        "thème. Il peut y en avoir plusieurs, ou aucun. Une étiquette de charge mise par erreur ne "
-        "va avec aucun thème.",
-        "themes.caption": "Part de chaque thème parmi les {units} avec étiquette de charge, avec "
-        "intervalle à 95 %.",
-        "themes.caption_labelled": "Part de chaque thème étiqueté parmi les {units} avec étiquette "
-        "de charge, erreurs du programme comprises, avec intervalle à 95 %.",
-        "themes.grid": "Thèmes des {units} avec étiquette de charge",
-        "themes.by": "Les thèmes les plus fréquents selon « {column} »",
-        "themes.over_time": "Les thèmes les plus fréquents par {period}",
-        "themes.kinds": "Types d’usage des {units} avec étiquette de charge, erreurs du programme "
-        "comprises",
-        "themes.kinds_text": "À chaque étiquette de charge correspond aussi un seul type d’usage. "
+        "themes.text": "Parmi les {units} où le programme voit une charge, la part qui porte sur "
+        "chaque thème. Il peut y en avoir plusieurs, ou aucun. Là où il en voit une par erreur, "
+        "il n’y a aucun thème.",
+        "themes.caption": "Part de chaque thème parmi les {units} où le programme voit une charge, "
+        "avec intervalle à 95 %.",
+        "themes.caption_labelled": "Part étiquetée de chaque thème parmi les {units} où le "
+        "programme voit une charge, erreurs comprises, avec intervalle à 95 %.",
+        "themes.grid": "Thèmes des {units} où le programme voit une charge",
+        "themes.by": "Thèmes fréquents selon « {column} »",
+        "themes.over_time": "Thèmes fréquents par {period}",
+        "themes.kinds": "Types d’usage étiquetés des {units} où le programme voit une charge, "
+        "erreurs comprises",
+        "themes.kinds_text": "Le programme donne aussi à chacun de ces cas un seul type d’usage. "
         "Ce sont les types du rapport d’Anthropic de 2025 sur l’usage affectif de Claude ; ils "
         "découlent des indices et des thèmes par des règles, sans apprentissage.",
         "themes.alike": "Ici, tous les thèmes comptent à partir de la même probabilité, car les "
         "seuils propres au modèle ne sont pas connus pour ces étiquettes. Là où ils le sont, comme "
         "pour les fichiers Parquet d’affectlib label, les parts des thèmes sont différentes.",
-        "themes.finding": "Le thème le plus fréquent des {units} avec étiquette de charge est "
-        "« {theme} » : {share} (intervalle à 95 % : {interval} ; méthode : {method}).",
+        "themes.shift": "Hypothèse : le programme reconnaît chaque thème dans ces conversations "
+        "aussi bien que dans celles où cela a été mesuré.",
+        "themes.finding": "Le thème le plus fréquent des {units} où le programme voit une charge "
+        "est « {theme} » : {share} (intervalle à 95 % : {interval} ; méthode : {method}).",
+        "themes.finding_among": "« {theme} » compte parmi les thèmes les plus fréquents des "
+        "{units} où le programme voit une charge : {share} (intervalle à 95 % : {interval} ; "
+        "méthode : {method}).",
         "theme.love": "Couple et amour",
         "theme.family": "Famille",
         "theme.other_people": "Amis et autres personnes",
@@ -270,22 +304,27 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "role.user": "utilisateur",
         "role.assistant": "assistant",
         "quality.title": "Que valent les étiquettes ?",
-        "quality.measured": "Le premier tableau compare les étiquettes aux annotations, en "
+        "quality.measured": "Le premier tableau compare les étiquettes aux {hand}, en "
         "tenant compte de leurs poids : ses chiffres sont des estimations pour l’ensemble des "
         "{units}.",
-        "quality.one_kind": "Les annotations vont toutes dans le même sens : elles ne disent "
+        "quality.one_kind": "Les {hand} vont toutes dans le même sens : elles ne disent "
         "pas à quelle fréquence le programme a raison.",
-        "quality.measures": "Étiquettes des {units} et annotations",
+        "quality.measures": "Étiquettes des {units} et {hand}",
         "quality.recall": "Rappel : part des cas chargés que le programme trouve",
         "quality.specificity": "Spécificité : part des autres qu’il ne signale pas",
         "quality.precision": "Précision : part des cas étiquetés comme chargés qui le sont",
+        "quality.average precision": "Précision moyenne : aire sous la courbe de précision et de "
+        "rappel, plus basse quand la charge est rare",
+        "quality.AUROC": "AUROC : fréquence à laquelle un cas chargé a une probabilité plus haute "
+        "qu’un autre",
         "quality.calibration error": "Erreur de calibration : écart moyen entre la probabilité et "
         "la part",
-        "calibration.text": "Quand le programme dit 30 %, environ 30 % des annotations devraient "
-        "indiquer une charge : les points devraient se trouver sur la ligne pointillée.",
-        "calibration.caption": "Part des annotations avec charge selon la probabilité donnée, avec "
+        "calibration.text": "Quand le programme dit 30 %, environ 30 % des {hand} devraient "
+        "indiquer une charge.",
+        "calibration.points": "Les points devraient se trouver sur la ligne pointillée.",
+        "calibration.caption": "Part des {hand} avec charge selon la probabilité donnée, avec "
         "intervalle à 95 %.",
-        "calibration.grid": "Probabilités et annotations",
+        "calibration.grid": "Probabilités et {hand}",
         "excerpts.title": "Exemples",
         "excerpts.text": "Les messages dont le programme est le plus sûr. Ce sont les plus "
         "chargés, non des messages typiques.",
@@ -301,7 +340,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.strangers": "{units} sans identifiant d’utilisateur (hors des parties sur eux)",
         "data.undated": "{units} sans date (hors de la partie sur l’évolution)",
         "data.cut": "unités de texte (tokens) en trop, non lues",
-        "data.gold": "lignes de la feuille d’annotations",
+        "data.gold": "lignes de la feuille ({hand})",
         "missing.title": "Ce que ce rapport ne peut pas dire",
         "missing.time": "Si l’usage affectif augmente : il n’y a pas de dates, ou elles couvrent "
         "moins de deux jours.",
@@ -319,12 +358,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "étiquette. L’étiquette d’une conversation découle des scores de ses messages.",
         "methods.corrected": "« Corrigé des erreurs connues » retire les erreurs que fait un "
         "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978), en tenant "
-        "compte de l’incertitude des deux. « Étiquettes et annotations ensemble » y ajoute ce que "
-        "les annotations montrent de ces erreurs (inférence aidée par prédictions ; Angelopoulos "
+        "compte de l’incertitude des deux. « Étiquettes et {hand} ensemble » y ajoute ce que "
+        "les {hand} montrent de ces erreurs (inférence aidée par prédictions ; Angelopoulos "
         "et al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020), ce "
-        "qui convient donc aussi à peu d’annotations. Différences et pentes sont divisées par "
-        "sensibilité + spécificité − 1. Ce qui ne peut pas être corrigé est dit « étiqueté », "
-        "tracé en orange, et absent du résumé.",
+        "qui convient donc aussi quand elles sont peu nombreuses. Différences et pentes sont "
+        "divisées par sensibilité + spécificité − 1.",
+        "methods.labelled": "Un chiffre qui ne peut pas être corrigé est dit « étiqueté ». Il est "
+        "en orange dans les tableaux et les graphiques, où son point est creux, et absent du "
+        "résumé. Les thèmes sont ceux des cas où le programme voit une charge, fausses alertes "
+        "comprises.",
         "methods.clusters": "Les messages d’une même personne se ressemblent. Les intervalles des "
         "parts sont calculés sur les utilisateurs, pas sur les messages (jackknife), et ceux de la "
         "concentration en tirant de nouveau les utilisateurs au sort (bootstrap-t).",
@@ -350,21 +392,23 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "Ils ne sont pas corrigés.",
         "note.same_errors": "Hypothèse : le programme se trompe aussi souvent dans chacun de ces "
         "groupes ou périodes que dans l’ensemble.",
-        "note.left_out": "Un graphique est omis, car trop peu de ses points peuvent être montrés.",
+        "note.left_out": "Un graphique est omis, car on ne peut en montrer que trop peu.",
+        "grid.behind": "Les chiffres du graphique",
+        "grid.numbers": "Les chiffres",
         "axis.share": "Part des {units} avec charge",
         "axis.labelled": "Étiquette de charge",
-        "axis.themes": "Part des {units} avec étiquette de charge",
+        "axis.themes": "Part de ces {units}",
         "axis.messages": "Part des messages",
         "axis.of_users": "Utilisateurs, les moins chargés d’abord",
         "axis.of_charge": "Leur part des tours chargés",
         "axis.decile": "Dixième d’utilisateurs selon l’usage",
         "axis.part": "Part de la conversation",
         "axis.probability": "Probabilité donnée",
-        "axis.hand": "Charge selon les annotations",
+        "axis.hand": "Charge selon les {hand}",
         "head.method": "Méthode",
         "head.share": "Part",
         "head.interval": "Intervalle à 95 %",
-        "head.hand": "Annotations",
+        "head.hand": "{Hand}",
         "head.day": "Jour",
         "head.week": "Semaine du",
         "head.month": "Mois",

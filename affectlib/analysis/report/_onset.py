@@ -50,13 +50,19 @@ def begins(study: Study, messages: pl.LazyFrame) -> Begun:
         rows.append((words("onset.turned"), words.share(turned), words.interval(turned)))
     numbers = [Number.of(row, f"onset: {row['measure']}") for row in found]
     head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
-    grids = [Grid(words("within.onset"), head, rows)] if rows else []
+    grids = [Grid(words("within.onset"), head, rows, labelled=range(len(rows)))] if rows else []
     if later is None:
         return Begun(grids, [], numbers)
     cells = (words("within.later_row"), words.share(later), words.interval(later))
     return Begun(
         [Grid(words("within.later"), head, [cells]), *grids],
-        [words("within.later_note")],
+        [
+            words(
+                "within.later_note",
+                whole=words(f"method.{study.method}"),
+                first=words(f"method.{study.message_method}"),
+            )
+        ],
         [*numbers, Number.of(later, "becomes charged after beginning with a task")],
     )
 
@@ -68,7 +74,9 @@ def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
     found = becomes_charged(
         study.labels, messages, study.errors, study.message_errors, study.min_users
     )
-    return None if found is None else found | {"method": study.method}
+    # Conversations and their first turns may be corrected by different things.
+    methods = dict.fromkeys((study.method, study.message_method))
+    return None if found is None else found | {"method": "+".join(methods)}
 
 
 def becomes_charged(

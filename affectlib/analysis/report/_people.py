@@ -14,6 +14,8 @@ from affectlib.analysis.concentration import concentration, lorenz
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import best_by
 from affectlib.analysis.report._study import (
+    CALIBRATED,
+    LABELLED,
     Figure,
     Grid,
     Number,
@@ -24,6 +26,7 @@ from affectlib.analysis.report._study import (
     is_labelled,
     one_of,
     rows_of,
+    uncorrected,
 )
 
 _FEWEST_FOR_DECILES = 100
@@ -48,26 +51,28 @@ def concentrated(study: Study) -> Section | None:
     ]
     if gini is not None:
         rows.append((words("users.gini"), words.value(gini), words.reach(gini)))
-    figures = [
-        Figure(
-            _plots.lorenz_curve(
-                "lorenz",
-                curve["share_of_users"].to_list(),
-                curve["share"].to_list(),
-                words,
-                words("axis.of_users"),
-                words("axis.of_charge"),
-            ),
-            words("users.lorenz"),
+    figures, text, notes = [], [], [words("note.labelled"), words("users.note")]
+    if len(curve) > 2:
+        text.append(words("users.text"))
+        plot = _plots.lorenz_curve(
+            "lorenz",
+            curve["share_of_users"].to_list(),
+            curve["share"].to_list(),
+            words,
+            words("axis.of_users"),
+            words("axis.of_charge"),
         )
-    ]
+        figures.append(Figure(plot, words("users.lorenz")))
+    else:
+        notes.append(words("note.left_out"))
+    head = [words(name) for name in _HEAD]
     return Section(
         "users",
         words("users.title"),
-        [words("users.text")],
-        figures if len(curve) > 2 else [],
-        [Grid(words("users.grid"), [words(n) for n in _HEAD], rows)],
-        [words("note.labelled"), words("users.note")],
+        text,
+        figures,
+        [Grid(words("users.grid"), head, rows, labelled=range(len(rows)))],
+        notes,
         numbers=[Number.of(row, f"concentration: {row['measure']}") for row in found],
     )
 
@@ -95,7 +100,7 @@ def by_usage(study: Study) -> Section | None:
         words(caption, units=study.units),
     )
     grid = Grid(
-        words("deciles.grid"),
+        words("grid.behind" if points.enough else "grid.numbers"),
         [words("head.decile"), words("head.share"), words("head.interval"), words("head.users")],
         [
             (
@@ -108,7 +113,8 @@ def by_usage(study: Study) -> Section | None:
             )
             for tick, row in zip(ticks, found, strict=True)
         ],
-        folded=True,
+        folded=points.enough,
+        labelled=uncorrected(found),
     )
     finding = None if labelled else _ends(study, found)
     notes = [words("note.labelled" if labelled else "note.same_errors"), words("note.association")]
@@ -165,12 +171,13 @@ def changing(study: Study) -> Section | None:
         )
         for name, users, few in zip(names, own, hidden, strict=True)
     ]
+    head = [words("head.direction"), words("head.users")]
     return Section(
         "trends",
         words("trend.title"),
         [words("trend.text", users=words.number(total))],
         [],
-        [Grid(words("trend.grid"), [words("head.direction"), words("head.users")], rows)],
+        [Grid(words("trend.grid"), head, rows, labelled=range(len(rows)))],
         [words("note.labelled"), words("trend.note")],
     )
 
@@ -200,19 +207,27 @@ def _regression(
     study: Study, place: int, outcome: str, found: Sequence[Row], corrected: bool
 ) -> Section:
     words = study.words
+    rate = "" if corrected else "_labelled"
+    of_rate = [at for at, row in enumerate(found) if row["term"] == CHARGED_RATE]
     rows = [
         (
-            words.maybe(f"term.{row['term']}", row["term"])
+            words.maybe(f"term.{row['term']}{rate if at in of_rate else ''}", row["term"])
             + (f" ({words('control')})" if row["role"] == "control" else ""),
             words.value(row, 3),
             words.reach(row, 3),
             words.number(row["standardized"], 2),
             words.p(row["q"]),
         )
-        for row in found
+        for at, row in enumerate(found)
     ]
     head = ("head.term", "head.coefficient", "head.interval", "head.standardized", "head.q")
-    numbers = [Number.of(row, f"coefficient of {row['term']}", outcome, "counted") for row in found]
+    method = CALIBRATED if corrected else LABELLED
+    numbers = [
+        Number.of(
+            row, f"coefficient of {row['term']}", outcome, method if place in of_rate else "counted"
+        )
+        for place, row in enumerate(found)
+    ]
     finding = None
     charged = one_of(found, term=CHARGED_RATE)
     if charged is not None and corrected:
@@ -223,10 +238,15 @@ def _regression(
             value=words.value(tenth, 3),
             interval=words.reach(tenth, 3),
         )
-        number = Number.of(tenth, "coefficient of charged_rate, per 0.1", outcome, "calibrated")
+        number = Number.of(tenth, "coefficient of charged_rate, per 0.1", outcome, method)
         finding = Statement(sentence, [number])
         numbers.append(number)
-    text = words("associated.text", outcome=outcome, users=words.number(found[0]["users"]))
+    text = words(
+        "associated.text",
+        outcome=outcome,
+        users=words.number(found[0]["users"]),
+        rate=words(f"associated.rate{rate}"),
+    )
     uncorrected = "labelled" if study.message_errors is None else "unreliable"
     notes = [words("associated.calibrated" if corrected else f"associated.{uncorrected}")]
     return Section(
@@ -234,7 +254,14 @@ def _regression(
         words("associated.title", outcome=outcome),
         [text, *([finding.text] if finding else [])],
         [],
-        [Grid(words("associated.grid"), [words(name) for name in head], rows)],
+        [
+            Grid(
+                words("associated.grid"),
+                [words(name) for name in head],
+                rows,
+                labelled=[] if corrected else of_rate,
+            )
+        ],
         [*notes, words("note.association")],
         finding,
         numbers,

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from affectlib.analysis.report._words import Words
 
 _BLUE, _ORANGE, _GREY, _INK = "#0b5cad", "#b3541e", "#8c959f", "#24292f"
-_COLOURS = (_BLUE, _ORANGE, "#3f7d20", "#6f42a5")
-_MARKS = ("o", "s", "^", "D")
+"""Orange is for figures that are not corrected for label error, and for nothing else."""
+_GREEN, _PURPLE = "#1b7837", "#762a83"
+_MARKS = ("o-", "s--", "^:", "D-.")
+"""What tells series apart, whatever their colours."""
 _WIDTH = 4.7
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -66,10 +68,24 @@ class Points:
         middle, low, high = ([row[key] for row in rows] for key in ("estimate", "low", "high"))
         return cls(name, middle, low, high, labelled)
 
+    @classmethod
+    def apart(cls, rows: Sequence[Mapping[str, Any]]) -> list[Points]:
+        """Take figures by several methods, apart by whether they are corrected."""
+        none = {"estimate": None, "low": None, "high": None}
+        return [
+            cls.of(
+                [row if (row["method"] == "naive") == labelled else none for row in rows],
+                labelled=labelled,
+            )
+            for labelled in (False, True)
+        ]
+
     @property
-    def colour(self) -> str:
-        """What they are drawn in: labels differ from what is corrected."""
-        return _ORANGE if self.labelled else _BLUE
+    def look(self) -> dict[str, Any]:
+        """How they are drawn: labels differ from what is corrected, without colours too."""
+        if self.labelled:
+            return {"color": _ORANGE, "markerfacecolor": "white"}
+        return {"color": _BLUE}
 
     @property
     def enough(self) -> bool:
@@ -90,14 +106,17 @@ class Points:
         return columns[0], columns[1], columns[2:]
 
 
-def dots(name: str, labels: Sequence[str], points: Points, words: Words, axis: str) -> str:
-    """Draw estimates below each other with their intervals."""
+def dots(
+    name: str, labels: Sequence[str], several: Sequence[Points], words: Words, axis: str
+) -> str:
+    """Draw estimates below each other with their intervals, a line for each label."""
 
     def draw(axes: Axes) -> None:
         places = list(range(len(labels)))
-        at, middle, reach = points.known([float(place) for place in places])
-        axes.errorbar(middle, at, xerr=reach, fmt="o", color=points.colour, capsize=3, markersize=6)
-        axes.set_yticks(places, labels)
+        for points in several:
+            at, middle, reach = points.known([float(place) for place in places])
+            axes.errorbar(middle, at, xerr=reach, fmt="o", capsize=3, markersize=6, **points.look)
+        axes.set_yticks(places, [" ".join(label.split()) for label in labels])
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(_percent(words))
@@ -117,8 +136,9 @@ def band(name: str, ticks: Sequence[str], points: Points, words: Words, axis: st
             for values in (points.middle, points.low, points.high)
         )
         at = range(len(ticks))
-        axes.fill_between(at, low, high, color=points.colour, alpha=0.18, linewidth=0)
-        axes.plot(at, middle, color=points.colour, marker="o", markersize=4, linewidth=1.8)
+        colour = points.look["color"]
+        axes.fill_between(at, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(at, middle, marker="o", markersize=4, linewidth=1.8, **points.look)
         step = max(1, -(-len(ticks) // 6))
         axes.set_xticks(range(0, len(ticks), step), ticks[::step])
         axes.set_ylim(bottom=0)
@@ -138,11 +158,9 @@ def series(
         for order, points in enumerate(lines):
             shift = 0.09 * (order - (len(lines) - 1) / 2)
             at, middle, reach = points.known([place + shift for place in range(len(ticks))])
-            colour = _ORANGE if points.labelled and not order else _COLOURS[order % 4]
-            mark = _MARKS[order % 4]
             axes.errorbar(
-                at, middle, yerr=reach, fmt=f"{mark}-", color=colour, capsize=3, markersize=5,
-                linewidth=1.5, label=points.name,
+                at, middle, yerr=reach, fmt=_MARKS[order % len(_MARKS)], capsize=3, markersize=5,
+                linewidth=1.5, label=points.name, **points.look,
             )  # fmt: skip
         axes.set_xticks(range(len(ticks)), ticks)
         axes.set_ylim(bottom=0)
@@ -185,7 +203,7 @@ def calibration_curve(
 
 
 def heat(name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None]]) -> str:
-    """Draw lifts of pairs below the diagonal: blue above 1, orange below, white at 1."""
+    """Draw lifts of pairs below the diagonal: green above 1, purple below, white at 1."""
 
     def draw(axes: Axes) -> None:
         import numpy as np
@@ -194,7 +212,7 @@ def heat(name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None
         lifts = np.array([[np.nan if v is None else v for v in row] for row in cells], dtype=float)
         with np.errstate(divide="ignore"):
             doublings = np.clip(np.log2(lifts), -4, 4)
-        colours = LinearSegmentedColormap.from_list("lift", [_ORANGE, "#ffffff", _BLUE])
+        colours = LinearSegmentedColormap.from_list("lift", [_PURPLE, "#ffffff", _GREEN])
         limit = max(1.0, float(np.nanmax(np.abs(doublings))))
         for (down, across), lift in np.ndenumerate(lifts):
             if np.isnan(lift):

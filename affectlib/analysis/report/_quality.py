@@ -20,7 +20,7 @@ from affectlib.analysis.report._study import (
 )
 
 _BINS = 10
-_MEASURES = ("recall", "specificity", "precision", "calibration error")
+_AREAS = ("average precision", "AUROC")
 
 
 def quality(study: Study) -> Section | None:
@@ -33,18 +33,24 @@ def quality(study: Study) -> Section | None:
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
     figures = []
+    notes = [] if study.filled_by is None else [study.filled_by]
     if "probability" in study.labels.collect_schema().names():
         found = rows_of(
             calibration(study.labels, study.gold, bins=_BINS, min_users=study.min_users)
         )
         shown = [row for row in found if not row["suppressed"]]
         text.append(words("calibration.text"))
+        if shown:
+            text.append(words("calibration.points"))
+            figures.append(_curve(study, shown))
+        else:
+            notes.append(words("note.left_out"))
         grids.append(_bins(study, found, folded=bool(shown)))
-        figures += [_curve(study, shown)] if shown else []
         numbers += [
-            Number.of(row, "share of hand labels", _bin(row["bin"], study), "gold") for row in found
+            Number.of(row, "share of gold labels", _bin(row["bin"], study), "gold") for row in found
         ]
-    return Section("quality", words("quality.title"), text, figures, grids, numbers=numbers)
+    title = words("quality.title")
+    return Section("quality", title, text, figures, grids, notes, numbers=numbers)
 
 
 def _bins(study: Study, found: Sequence[Row], *, folded: bool) -> Grid:
@@ -85,7 +91,7 @@ def _measured(study: Study, gold: AnyFrame) -> list[Row]:
             found = evaluate(study.labels, gold, min_users=study.min_users)
         except TableError:
             return []
-    return [row for row in rows_of(found) if row["measure"] in _MEASURES]
+    return rows_of(found)
 
 
 def _measures(study: Study, found: Sequence[Row]) -> Grid:
@@ -93,8 +99,11 @@ def _measures(study: Study, found: Sequence[Row]) -> Grid:
     head = ("head.measure", "head.estimate", "head.interval")
     rows = []
     for row in found:
-        gap = row["measure"] == "calibration error"
-        shown = words.difference(row) if gap else (words.share(row), words.interval(row))
+        shown = words.share(row), words.interval(row)
+        if row["measure"] == "calibration error":
+            shown = words.difference(row)
+        elif row["measure"] in _AREAS:
+            shown = words.value(row, 3), words.reach(row, 3)
         rows.append((words(f"quality.{row['measure']}"), *shown))
     return Grid(words("quality.measures", units=study.units), [words(n) for n in head], rows)
 

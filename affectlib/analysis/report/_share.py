@@ -15,7 +15,7 @@ from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._trends import share_change
 from affectlib.analysis.groups import compare
-from affectlib.analysis.prevalence import PERIODS, prevalence
+from affectlib.analysis.prevalence import PERIODS, more_to_label, prevalence
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import (
     LABELLED,
@@ -29,6 +29,7 @@ from affectlib.analysis.report._study import (
     is_labelled,
     one_of,
     rows_of,
+    uncorrected,
 )
 from affectlib.taxonomy import EMOTIONAL
 
@@ -65,10 +66,7 @@ def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
 
 def overall(study: Study) -> tuple[Section, Row]:
     """Say how common charge is, by every method that is possible; also return the best row."""
-    words = study.words
-    found = rows_of(
-        prevalence(study.labels, study.gold, measured=study.measured, min_users=study.min_users)
-    )
+    words, found = study.words, study.shares
     best = headline(found)
     corrected = best["method"] != "naive" and best["estimate"] is not None
     naive = one_of(found, method="naive") or best
@@ -84,22 +82,16 @@ def overall(study: Study) -> tuple[Section, Row]:
                 units=study.units,
             )
         )
-    notes = [] if corrected else [words("overall.naive_only")]
-    if study.measured is not None and study.gold is None:
-        notes.append(words("overall.shift"))
     labels = [words(f"method.{row['method']}") for row in found]
-    figure = Figure(
-        _plots.dots(
-            "overall",
-            labels,
-            _plots.Points.of(found, labelled=not corrected),
-            words,
-            words("axis.share", units=study.units),
-        ),
-        words("overall.caption", units=study.units),
-    )
+    points = _plots.Points.apart(found)
+    axis = words("axis.share" if corrected else "axis.labelled", units=study.units)
+    caption = "overall.caption" if corrected else "overall.caption_labelled"
+    figures = []
+    if any(row["estimate"] is not None for row in found):
+        plot = _plots.dots("overall", labels, points, words, axis)
+        figures.append(Figure(plot, words(caption, units=study.units)))
     grid = Grid(
-        words("overall.grid"),
+        words("overall.grid" if corrected else "overall.grid_labelled"),
         [words(name) for name in ("head.method", "head.share", "head.interval", "head.hand")],
         [
             (
@@ -110,6 +102,7 @@ def overall(study: Study) -> tuple[Section, Row]:
             )
             for label, row in zip(labels, found, strict=True)
         ],
+        labelled=uncorrected(found),
     )
     numbers = [Number.of(row, "share") for row in found]
     finding = None
@@ -122,9 +115,22 @@ def overall(study: Study) -> tuple[Section, Row]:
             method=words(f"method.{best['method']}"),
         )
         finding = Statement(sentence, [Number.of(best, "share")])
-    shown = [] if all(row["estimate"] is None for row in found) else [figure]
+    notes = [*_overall_notes(study, best), *([] if figures else [words("note.left_out")])]
     title = words("overall.title")
-    return Section("overall", title, text, shown, [grid], notes, finding, numbers), best
+    return Section("overall", title, text, figures, [grid], notes, finding, numbers), best
+
+
+def _overall_notes(study: Study, best: Row) -> Iterator[str]:
+    """Say what the share rests on, and what would make it surer."""
+    words = study.words
+    if best["method"] == "naive":
+        yield words("overall.naive_only")
+    if best["method"] == "rogan_gladen":
+        yield words("overall.shift")
+    if study.filled_by is not None:
+        yield study.filled_by
+    if best["method"] == "ppi" and (more := more_to_label(best)):
+        yield words("overall.little", rows=words.number(more), interval=words.interval(best))
 
 
 def over_time(study: Study) -> Section | None:
@@ -145,13 +151,14 @@ def over_time(study: Study) -> Section | None:
         words(caption, period=name, units=study.units),
     )
     grid = Grid(
-        words("time.grid"),
+        words("grid.behind" if points.enough else "grid.numbers"),
         [words(f"head.{period}"), *share_head(study)],
         [(tick, *share_cells(row, study)) for tick, row in zip(ticks, found, strict=True)],
-        folded=True,
+        folded=points.enough,
+        labelled=uncorrected(found),
     )
     numbers = [Number.of(row, "share", row[period].date().isoformat()) for row in found]
-    text = [words("time.text", period=name)]
+    text = [words("time.text" if points.enough else "time.text_table", period=name)]
     finding = _change(study, found, labelled)
     if finding is not None:
         text.append(finding.text)
@@ -240,6 +247,7 @@ def by_groups(study: Study) -> Iterator[Section]:
                     (label, *share_cells(row, study))
                     for label, row in zip(labels, found, strict=True)
                 ],
+                labelled=uncorrected(found),
             )
         ]
         numbers = [Number.of(row, "share", name) for name, row in zip(labels, found, strict=True)]
@@ -253,7 +261,7 @@ def by_groups(study: Study) -> Iterator[Section]:
         axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
         caption = "groups.caption_labelled" if labelled else "groups.caption"
         figure = Figure(
-            _plots.dots(f"group{place}", labels, points, words, axis),
+            _plots.dots(f"group{place}", labels, [points], words, axis),
             words(caption, column=column, units=study.units),
         )
         notes = [words("note.labelled" if labelled else "note.same_errors")]
@@ -292,6 +300,7 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
         compare(users, column, outcomes=[_OWN_SHARE, "messages"], min_users=study.min_users)
     )
     cells, numbers = [], []
+    labelled: list[int] = []
     for row in found:
         method = LABELLED
         if row["outcome"] == _OWN_SHARE and study.errors is not None and row["low"] is not None:
@@ -299,6 +308,7 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
         name = f"outcome.{row['outcome']}"
         if row["outcome"] == _OWN_SHARE and method == LABELLED:
             name = "outcome.own_share_labelled"
+            labelled.append(len(cells))
         outcome = words(name, units=study.units)
         rate = row["outcome"] == _OWN_SHARE
         group = words(
@@ -316,7 +326,8 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
         against = f"{row['group']} against {row['reference']}"
         numbers.append(Number.of(row, measure, against, method if rate else "counted"))
     head = ("head.comparison", "head.difference", "head.interval", "head.effect", "head.q")
-    return Grid(words("groups.differences"), [words(name) for name in head], cells), numbers
+    caption, names = words("groups.differences"), [words(name) for name in head]
+    return Grid(caption, names, cells, labelled=labelled), numbers
 
 
 def difference_of(errors: Errors, row: Row) -> dict[str, Any]:

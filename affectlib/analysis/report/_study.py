@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import polars as pl
 from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import AnyFrame
 from affectlib.analysis.accuracy import Accuracy
+from affectlib.analysis.gold import MODEL_PREFIX
 from affectlib.analysis.report._words import Words
 from affectlib.corpus.rows import RowLevel
 
@@ -21,6 +22,9 @@ _DIGITS = 12
 LABELLED = "labelled"
 """The method of what is not corrected for label error."""
 
+CALIBRATED = "calibrated"
+"""The method of a regression on rates that are corrected for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -28,12 +32,14 @@ class Known:
 
     Attributes:
         gold: Labels that people gave, None if there are none.
+        models: The language models that gave some of them, each with its prompt if known.
         measured: What the classifier did elsewhere, None if it is not known.
         measured_messages: The same on messages.
         measured_themes: How well each theme was found elsewhere in what is labelled emotional.
     """
 
     gold: AnyFrame | None
+    models: Sequence[tuple[str, str | None]]
     measured: Accuracy | None
     measured_messages: Accuracy | None
     measured_themes: Mapping[str, Accuracy]
@@ -50,7 +56,9 @@ class Study:
         people: A row a user; None without user ids.
         participants: A row a user of whom more is known, with that; all of `people` if nothing is.
         gold: Labels that people gave, None if there are none.
+        models: The language models that gave answers in `gold`, each with its prompt if known.
         measured: What the classifier did elsewhere, None if it is not known.
+        shares: The share of all labels, by every method that is possible.
         errors: What is known about the errors of the labels, None if nothing is.
         message_errors: The same of labels of messages.
         groups: Columns to group by.
@@ -69,7 +77,9 @@ class Study:
     people: pl.DataFrame | None
     participants: pl.DataFrame | None
     gold: AnyFrame | None
+    models: Sequence[tuple[str, str | None]]
     measured: Accuracy | None
+    shares: Sequence[Row]
     errors: Errors | None
     message_errors: Errors | None
     groups: Sequence[str]
@@ -88,8 +98,34 @@ class Study:
 
     @property
     def method(self) -> str:
-        """By what differences and the like are corrected for the errors of labels."""
-        return "rogan_gladen" if self.gold is None else "ppi"
+        """By what figures of the labels are corrected for their errors, if these are known."""
+        return "ppi" if gold_counts(self.shares) else "rogan_gladen"
+
+    @property
+    def message_method(self) -> str:
+        """The same of figures of messages."""
+        return self.method if self.level == "message" else "rogan_gladen"
+
+    @property
+    def filled_by(self) -> str | None:
+        """Say which language models gave answers in the sheet; None if people did."""
+        if self.words.answers == "hand":
+            return None
+        return self.words(f"filled.{self.words.answers}", models=self.named_models)
+
+    @property
+    def named_models(self) -> str:
+        """Name the language models that gave answers in the sheet, in words."""
+        return self.words("and").join(
+            self.words("who.model" if prompt is None else "who.prompt", model=name, prompt=prompt)
+            for name, prompt in self.models
+        )
+
+    def annotator(self, method: str) -> str | None:
+        """Return which language models' answers a figure by a method rests on, None if none's."""
+        rests = method == "gold" or "ppi" in method
+        rests |= method == CALIBRATED and self.message_method == "ppi"
+        return "; ".join(map(as_annotator, self.models)) or None if rests else None
 
     @property
     def cue_notes(self) -> list[str]:
@@ -116,7 +152,8 @@ class Number:
         units: How many rows are behind it.
         users: How many users.
         method: What took label error out, ``labelled`` if nothing did.
-        section: Id of the section in the page, filled in there.
+        annotator: The language models whose answers it rests on, None if it rests on none's.
+        section: Id of the section in the page.
     """
 
     measure: str
@@ -127,15 +164,19 @@ class Number:
     units: int | None = None
     users: int | None = None
     method: str = LABELLED
+    annotator: str | None = None
     section: str = ""
 
-    def within(self, section: str) -> Number:
+    def within(self, section: str, study: Study) -> Number:
         """Return it as part of a section, without digits that depend on the order of a sum."""
         low, high, estimate = (
             None if value is None else round(value, _DIGITS)
             for value in (self.low, self.high, self.estimate)
         )
-        return replace(self, section=section, estimate=estimate, low=low, high=high)
+        annotator = study.annotator(self.method)
+        return replace(
+            self, section=section, annotator=annotator, estimate=estimate, low=low, high=high
+        )
 
     @classmethod
     def of(cls, row: Row, measure: str, group: str | None = None, method: str = LABELLED) -> Number:
@@ -188,12 +229,14 @@ class Grid:
         head: Names of the columns.
         rows: The cells; the first of each row names it.
         folded: Whether it is closed at first.
+        labelled: Places of the rows that are not corrected for label error.
     """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     folded: bool = False
+    labelled: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +274,27 @@ def one_of(rows: Iterable[Row], **values: Any) -> Row | None:
     return next(
         (row for row in rows if all(row[name] == value for name, value in values.items())), None
     )
+
+
+def gold_counts(shares: Sequence[Row]) -> bool:
+    """Tell whether there are hand labels of so many users that figures may rest on them."""
+    row = one_of(shares, method="ppi")
+    return row is not None and row["estimate"] is not None
+
+
+def as_annotator(model: tuple[str, str | None]) -> str:
+    """Return how a sheet names a language model, with its prompt."""
+    name, prompt = model
+    return f"{MODEL_PREFIX}{name}" + ("" if prompt is None else f" prompt:{prompt}")
+
+
+def uncorrected(rows: Sequence[Row]) -> list[int]:
+    """Return the places of the figures that are shown and count labels, their errors included."""
+    return [
+        place
+        for place, row in enumerate(rows)
+        if row["method"] == "naive" and row["estimate"] is not None
+    ]
 
 
 def is_labelled(rows: Iterable[Row]) -> bool:

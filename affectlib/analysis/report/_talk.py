@@ -54,6 +54,7 @@ def within(study: Study) -> Section | None:
         trajectory(study.messages, cue_threshold=study.thresholds, min_users=study.min_users)
     )
     lines, rows, numbers = [], [], []
+    labelled: list[int] = []
     for role, measure in _FOLLOWED:
         parts = [one_of(found, part=p, role=role, measure=measure) for p in _PARTS]
         shown = [part for part in parts if part is not None]
@@ -65,10 +66,11 @@ def within(study: Study) -> Section | None:
             shown = [corrected_share(errors, row) for row in shown]
         name = words("followed.charged" if corrected else f"followed.{measure}_labelled")
         lines.append(_plots.Points.of(shown, name, labelled=not corrected))
+        labelled += [] if corrected else range(len(rows), len(rows) + len(_PARTS))
         for part, own in zip(_PARTS, shown, strict=True):
             title = f"{name}, {words(f'part.{part}')}"
             rows.append((title, words.share(own), words.interval(own)))
-            method = "rogan_gladen" if corrected else LABELLED
+            method = study.message_method if corrected else LABELLED
             numbers.append(Number.of(own, f"share of messages: {measure}", part, method))
     figure = Figure(
         _plots.series(
@@ -79,13 +81,14 @@ def within(study: Study) -> Section | None:
             words("axis.part"),
             words("axis.messages"),
         ),
-        words("within.caption"),
+        words("within.caption_labelled" if study.message_errors is None else "within.caption"),
     )
     head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
     begun = begins(study, study.messages)
-    grids = [Grid(words("within.grid"), head, rows, folded=True), *begun.grids]
-    numbers += begun.numbers
     enough = any(line.enough for line in lines)
+    caption = words("grid.behind" if enough else "grid.numbers")
+    grids = [Grid(caption, head, rows, folded=enough, labelled=labelled), *begun.grids]
+    numbers += begun.numbers
     notes = [words("within.labelled"), *study.cue_notes, *begun.notes]
     notes += [] if enough else [words("note.left_out")]
     return Section(
@@ -157,7 +160,7 @@ def cues(study: Study) -> Section | None:
         if pair["cue"] in order and pair["other"] in order:
             across, down = sorted((order[pair["cue"]], order[pair["other"]]))
             cells[down][across] = pair["lift"]
-    figures = []
+    figures, notes = [], [words("note.labelled"), *study.cue_notes]
     if any(value is not None for row in cells for value in row):
         figures.append(
             Figure(
@@ -165,14 +168,16 @@ def cues(study: Study) -> Section | None:
                 words("cues.caption", units=study.units),
             )
         )
+    else:
+        notes.append(words("note.left_out"))
     head = [words(name) for name in ("head.cue", "head.share", "head.whose", "head.from")]
     return Section(
         "cues",
         words("cues.title"),
         [words("cues.text", units=study.units)],
         figures,
-        [Grid(words("cues.grid", units=study.units), head, rows)],
-        [words("note.labelled"), *study.cue_notes],
+        [Grid(words("cues.grid", units=study.units), head, rows, labelled=range(len(rows)))],
+        notes,
         numbers=[
             Number(f"share that shows {name}", None if name in few else counts[name], None, None)
             for name in known

@@ -22,6 +22,7 @@ from affectlib.analysis.report._study import (
     is_labelled,
     one_of,
     rows_of,
+    uncorrected,
 )
 from affectlib.analysis.themes import themes, use_kinds
 from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS, THEMES
@@ -44,24 +45,29 @@ def about(study: Study) -> Section | None:
     points = _plots.Points.of(found, labelled=labelled)
     caption = "themes.caption_labelled" if labelled else "themes.caption"
     figure = Figure(
-        _plots.dots("themes", titles, points, words, words("axis.themes", units=study.units)),
+        _plots.dots("themes", titles, [points], words, words("axis.themes", units=study.units)),
         words(caption, units=study.units),
     )
     grid = Grid(
         words("themes.grid", units=study.units),
         [words("head.theme"), *share_head(study)],
         [(title, *share_cells(row, study)) for title, row in zip(titles, found, strict=True)],
+        labelled=uncorrected(found),
     )
     kinds, numbers = _kinds(study)
     grids = [grid, kinds]
     numbers = [*(_number(row) for row in found), *numbers]
-    for more, own in _by_columns(study, charged, names[:_COMMONEST], corrected=not labelled):
+    parts = [*_by_columns(study, charged, names[:_COMMONEST], corrected=not labelled)]
+    for more, own in parts:
         grids.append(more)
         numbers += own
-    notes = [words("note.labelled" if labelled else "note.same_errors")]
+    notes = [words("note.labelled")] if labelled else []
+    if any(row["method"] == "rogan_gladen" for row in found):
+        notes.append(words("themes.shift"))
+    notes += [words("note.same_errors")] if parts and not labelled else []
     notes += [words("themes.alike")] if len({*study.theme_thresholds.values()}) == 1 else []
     notes += [] if points.enough else [words("note.left_out")]
-    finding = _finding(study, found[0], labelled)
+    finding = _finding(study, found, labelled)
     return Section(
         "themes",
         words("themes.title"),
@@ -120,12 +126,16 @@ def _ordered(found: Sequence[Row]) -> list[Row]:
     return sorted(found, key=lambda row: -1.0 if row["estimate"] is None else -row["estimate"] - 2)
 
 
-def _finding(study: Study, row: Row, labelled: bool) -> Statement | None:
+def _finding(study: Study, found: Sequence[Row], labelled: bool) -> Statement | None:
+    """Name the theme with the highest share, as the commonest only if no other may be it."""
+    row, *others = found
     if labelled or row["estimate"] is None:
         return None
     words = study.words
+    highs = [other["high"] for other in others if other["estimate"] is not None]
+    surely = highs and row["low"] > max(highs)
     sentence = words(
-        "themes.finding",
+        "themes.finding" if surely else "themes.finding_among",
         units=study.units,
         theme=_title(row["theme"], study),
         share=words.share(row),
@@ -162,7 +172,13 @@ def _by_columns(
         head = [words(f"head.{column}") if of_time else column]
         head += [_title(name, study) for name in names]
         yield (
-            Grid(caption, head, rows, folded=of_time),
+            Grid(
+                caption,
+                head,
+                rows,
+                folded=of_time,
+                labelled=range(0 if corrected else len(rows)),
+            ),
             [
                 _number(row, _group(row[column], study))
                 for row in found
@@ -184,7 +200,10 @@ def _kinds(study: Study) -> tuple[Grid, list[Number]]:
     )
     rows = [(words(f"use_kind.{row['use_kind']}"), *share_cells(row, study)) for row in found]
     grid = Grid(
-        words("themes.kinds", units=study.units), [words("head.use_kind"), *share_head(study)], rows
+        words("themes.kinds", units=study.units),
+        [words("head.use_kind"), *share_head(study)],
+        rows,
+        labelled=uncorrected(found),
     )
     return grid, [Number.of(row, f"share of use: {row['use_kind']}") for row in found]
 

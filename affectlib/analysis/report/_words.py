@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from math import isfinite
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from affectlib.analysis._pages import in_language
 from affectlib.analysis.report import _english, _french
@@ -45,24 +45,32 @@ LANGUAGES: Mapping[str, Language] = {
 }
 
 
+Answers: TypeAlias = Literal["hand", "model", "mixed"]
+"""Who gave the answers of a sheet: people, language models, or both."""
+
+
 class Words:
     """A language at work.
 
     Args:
         lang: Which one, a key of `LANGUAGES`.
+        answers: Who gave the answers in the sheet, by which these are called ``{hand}``.
 
     Raises:
-        OptionError: It is none of them.
+        OptionError: The language is none of them.
     """
 
-    def __init__(self, lang: str) -> None:
+    def __init__(self, lang: str, answers: Answers = "hand") -> None:
         """Choose the language."""
         self.lang = lang
+        self.answers = answers
         self._language = in_language(LANGUAGES, lang)
+        hand = self._language.texts[f"answers.{answers}"]
+        self._called = {"hand": hand, "Hand": hand[0].upper() + hand[1:]}
 
     def __call__(self, name: str, **values: Any) -> str:
         """Return a sentence with values filled in."""
-        text = self._language.texts[name].format(**values)
+        text = self._language.texts[name].format(**(self._called | values))
         for sign in self._language.tied:
             text = text.replace(f" {sign}", f"{_NO_BREAK}{sign}")
         return text.replace("« ", f"«{_NO_BREAK}")
