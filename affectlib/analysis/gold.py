@@ -118,7 +118,12 @@ def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
 
 
 def people_answered(sheet: Table) -> bool:
-    """Tell whether any answer of a sheet is from a person."""
+    """Tell whether any answer of a sheet is from a person.
+
+    Raises:
+        TableError: There is no column of answers.
+    """
+    sheet.require(["gold"])
     if "annotator" not in sheet.columns:
         return True
     by_model = pl.col("annotator").cast(pl.String).str.starts_with(MODEL_PREFIX).fill_null(False)

@@ -222,7 +222,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cues.alike": "All cues count from the same probability here, because the model’s own "
         "thresholds are not known for these labels. Where they are, as for Parquet files of "
         "affectlib label, the shares of cues are different.",
-        "cues.grid": "Share of {units} that show each cue",
+        "cues.grid": "Share of {units} labelled with each cue",
         "themes.title": "What is it about?",
         "themes.text": "Of the {units} that the program flags as charged, the share that is about "
         "each theme. One can have several themes, or none. What is flagged by mistake has none.",
@@ -263,7 +263,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "quality.measures": "Labels of {units} against {hand}",
         "quality.recall": "Recall: share of the charged ones that the program finds",
         "quality.specificity": "Specificity: share of the others that it does not flag",
-        "quality.precision": "Precision: share of those labelled charged that are charged",
+        "quality.precision": "Precision: share of those that the program flags that are charged",
         "quality.average precision": "Average precision: area under the curve of precision and "
         "recall, lower where charged ones are rare",
         "quality.AUROC": "AUROC: how often a charged one has a higher probability than another one",
@@ -338,12 +338,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "note.left_out": "A plot is left out because too little of it can be shown.",
         "grid.behind": "The numbers behind the plot",
         "grid.numbers": "The numbers",
-        "axis.share": "Share of {units} that are charged",
+        "axis.share": "Share that is charged",
         "axis.labelled": "Labelled charged",
         "axis.themes": "Share of these {units}",
         "axis.messages": "Share of messages",
-        "axis.of_users": "Users, the least charged first",
-        "axis.of_charge": "Their share of all charged turns",
+        "axis.of_users": "Users, those with the fewest first",
+        "axis.of_charge": "Their share of turns labelled charged",
         "axis.decile": "Tenth of users by usage",
         "axis.part": "Part of the conversation",
         "axis.probability": "Probability given",

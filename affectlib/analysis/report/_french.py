@@ -243,7 +243,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cues.alike": "Ici, tous les indices comptent à partir de la même probabilité, car les "
         "seuils propres au modèle ne sont pas connus pour ces étiquettes. Là où ils le sont, comme "
         "pour les fichiers Parquet d’affectlib label, les parts des indices sont différentes.",
-        "cues.grid": "Part des {units} qui montrent chaque indice",
+        "cues.grid": "Part étiquetée de chaque indice parmi les {units}",
         "cue.shares_feelings": "Partage ses sentiments",
         "cue.seeks_support": "Cherche du soutien",
         "cue.seeks_personal_advice": "Demande un conseil personnel",
@@ -312,7 +312,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "quality.measures": "Étiquettes des {units} et {hand}",
         "quality.recall": "Rappel : part des cas chargés que le programme trouve",
         "quality.specificity": "Spécificité : part des autres qu’il ne signale pas",
-        "quality.precision": "Précision : part des cas étiquetés comme chargés qui le sont",
+        "quality.precision": "Précision : part des cas signalés par le programme qui sont chargés",
         "quality.average precision": "Précision moyenne : aire sous la courbe de précision et de "
         "rappel, plus basse quand la charge est rare",
         "quality.AUROC": "AUROC : fréquence à laquelle un cas chargé a une probabilité plus haute "
@@ -395,12 +395,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "note.left_out": "Un graphique est omis, car on ne peut en montrer que trop peu.",
         "grid.behind": "Les chiffres du graphique",
         "grid.numbers": "Les chiffres",
-        "axis.share": "Part des {units} avec charge",
+        "axis.share": "Part avec charge",
         "axis.labelled": "Étiquette de charge",
         "axis.themes": "Part de ces {units}",
         "axis.messages": "Part des messages",
-        "axis.of_users": "Utilisateurs, les moins chargés d’abord",
-        "axis.of_charge": "Leur part des tours chargés",
+        "axis.of_users": "Utilisateurs, ceux qui en ont le moins d’abord",
+        "axis.of_charge": "Leur part des tours étiquetés",
         "axis.decile": "Dixième d’utilisateurs selon l’usage",
         "axis.part": "Part de la conversation",
         "axis.probability": "Probabilité donnée",

@@ -220,7 +220,9 @@ def _regression(
         )
         for at, row in enumerate(found)
     ]
-    head = ("head.term", "head.coefficient", "head.interval", "head.standardized", "head.q")
+    names = ("term", "coefficient", "interval", "standardized", "q")
+    head = [words(f"head.{name}") for name in names]
+    labelled = [] if corrected else of_rate
     method = CALIBRATED if corrected else LABELLED
     numbers = [
         Number.of(
@@ -254,14 +256,7 @@ def _regression(
         words("associated.title", outcome=outcome),
         [text, *([finding.text] if finding else [])],
         [],
-        [
-            Grid(
-                words("associated.grid"),
-                [words(name) for name in head],
-                rows,
-                labelled=[] if corrected else of_rate,
-            )
-        ],
+        [Grid(words("associated.grid"), head, rows, labelled=labelled)],
         [*notes, words("note.association")],
         finding,
         numbers,

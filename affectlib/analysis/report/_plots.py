@@ -220,7 +220,7 @@ def heat(name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None
             colour = colours(0.5 + doublings[down, across] / (2 * limit))
             edges = (across - 0.5, down - 0.5)
             axes.add_patch(_square(edges, colour))
-            dark = sum(part * k for part, k in zip(colour, (0.3, 0.59, 0.11), strict=False)) < 0.6
+            dark = sum(part * k for part, k in zip(colour, (0.3, 0.59, 0.11), strict=False)) < 0.5
             axes.text(
                 across, down, f"{lift:.0f}" if lift >= 9.5 else f"{lift:.1f}",
                 ha="center", va="center", fontsize=8, color="white" if dark else _INK,
