@@ -403,8 +403,8 @@ def more_to_label(row: Mapping[str, Any]) -> int:
     if reach <= _WIDE * row["estimate"]:
         return 0
     needed = row["gold"] * (reach / max(_WANTED * row["estimate"], 1e-9)) ** 2
-    more = min(int(np.ceil((needed - row["gold"]) / 50)) * 50, row["units"] - row["gold"])
-    return max(more, 0)  # 0 if all are labelled
+    left = int(row["units"] - row["gold"])
+    return max(min(int(np.ceil((needed - row["gold"]) / 50)) * 50, left), 0)
 
 
 def _warn_of_little(row: Mapping[str, Any], sample: pl.DataFrame) -> None:
