@@ -19,6 +19,7 @@ from affectlib.model import artifacts
 
 __all__ = [
     "Kind",
+    "accuracy_of",
     "known_accuracy",
     "known_accuracy_of_themes",
     "known_theme_thresholds",
@@ -104,6 +105,25 @@ def known_accuracy(
             )
         return found
     return None if known.fitted and gold is not None else known.measured.get(level)
+
+
+def accuracy_of(
+    labels: AnyFrame,
+    level: RowLevel,
+    measured: Accuracy | None,
+    kind: Kind,
+    gold: AnyFrame | None,
+) -> Accuracy | None:
+    """Return the accuracy that a user gives, or else what the labels say; see `known_accuracy`.
+
+    Raises:
+        OptionError: Both are asked for.
+    """
+    if measured is None:
+        return known_accuracy(labels, level, kind, gold=gold)
+    if kind != "logs":
+        raise OptionError("measured and kind contradict each other; give one of them")
+    return measured
 
 
 def known_thresholds(labels: AnyFrame) -> Mapping[str, float]:

@@ -35,7 +35,7 @@ from affectlib.analysis._intervals import (
     kish,
     wilson_share,
 )
-from affectlib.analysis._made import Kind, known_accuracy
+from affectlib.analysis._made import Kind, accuracy_of
 from affectlib.analysis._privacy import Cell, hidden_groups
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
@@ -137,10 +137,7 @@ def prevalence(
     check_confidence(confidence)
     check_target(target)
     source = labels_table(labels).labelled()
-    if measured is None:
-        measured = known_accuracy(labels, source.level, kind, gold=gold)
-    elif kind != "logs":
-        raise OptionError("measured and kind contradict each other; give one of them")
+    measured = accuracy_of(labels, source.level, measured, kind, gold)
     names = group_columns(by)
     source = with_groups(with_prediction(user_keys(source)), names)
     if gold is not None:

@@ -47,6 +47,17 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
         ) from error
 
 
+def measured_on_option(command: argparse._ActionsContainer) -> None:
+    """Add the option that says on which transcripts the model was measured."""
+    command.add_argument(
+        "--measured-on",
+        default="logs",
+        choices=["logs", "studies"],
+        help="which of the model's own counts to use: of shared logs, or of personal chats given "
+        "to studies, for people who talk about themselves; default logs",
+    )
+
+
 def notes_of(caught: Iterable[WarningMessage], arguments: argparse.Namespace) -> list[str]:
     """Return what a command was warned of, each once, with its options in place of arguments."""
     return [*dict.fromkeys(in_options(str(warning.message), arguments) for warning in caught)]

@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from affectlib.cli._labels import figure, naming
+from affectlib.cli._labels import figure, naming, notes_of
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import refuse_inputs
 from affectlib.cli._terminal import DONE, say
@@ -60,13 +60,13 @@ def _agreement(arguments: argparse.Namespace) -> int:
     if arguments.json:
         for row in rows:
             say(json.dumps(row))
-        for warning in caught:
-            say(f"note: {warning.message}", sys.stderr)
+        for note in notes_of(caught, arguments):
+            say(f"note: {note}", sys.stderr)
         return DONE
     who = "both" if len(paths) == 2 else "two or more"
     say(f"{rows[0]['units']:,} rows answered by {who}")
     for row in rows:
         say(f"  {row['measure']:<24} {figure(row, arguments.confidence)}")
-    for note in dict.fromkeys(str(warning.message) for warning in caught):
+    for note in notes_of(caught, arguments):
         say(f"note: {note}")
     return DONE

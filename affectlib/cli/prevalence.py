@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import naming, notes_of
+from affectlib.cli._labels import measured_on_option, naming, notes_of
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -45,13 +45,7 @@ def add(commands: Commands) -> None:
         help="counts measured elsewhere, instead of the model's own: true positives, false "
         "negatives, true negatives, false positives",
     )
-    accuracy.add_argument(
-        "--measured-on",
-        default="logs",
-        choices=["logs", "studies"],
-        help="which of the model's own counts to use: of shared logs, or of personal chats given "
-        "to studies, for people who talk about themselves; default logs",
-    )
+    measured_on_option(accuracy)
     prevalence.add_argument(
         "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
     )

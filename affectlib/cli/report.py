@@ -9,7 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlib.cli._labels import labelled_transcripts, naming
+from affectlib.cli._labels import (
+    labelled_transcripts,
+    measured_on_option,
+    naming,
+    notes_of,
+)
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
@@ -93,6 +98,7 @@ def add(commands: Commands) -> None:
         metavar="IN",
         help="the transcripts that were labelled: show the messages with the highest probabilities",
     )
+    measured_on_option(report)
     report.add_argument(
         "--min-users", type=int, default=10, help="hide figures of fewer users; default 10"
     )
@@ -126,13 +132,13 @@ def _report(arguments: argparse.Namespace) -> int:
         found = _found(arguments, labels)
     for form, path in targets.items():
         write_page(path, _FORMS[form](found), overwrite=arguments.overwrite)
-    for note in dict.fromkeys(str(warning.message) for warning in caught):
+    for note in notes_of(caught, arguments):
         say(f"note: {note}", sys.stderr)
     if not known_thresholds(labels) and {*CUES} & {*labels.collect_schema().names()}:
         say(
-            f"note: {arguments.labels}: the file names no bundled model as the maker of its "
-            "labels, so every cue and theme counts as shown from 0.5; the Parquet files of "
-            "affectlib label name it",
+            f"note: {arguments.labels}: the file does not hold the thresholds of the model that "
+            "made its labels, so every cue and theme counts as shown from 0.5; the Parquet files "
+            "of affectlib label hold them",
             sys.stderr,
         )
     for path in targets.values():
@@ -176,5 +182,6 @@ def _found(arguments: argparse.Namespace, labels: LazyFrame) -> Report:
         title=arguments.title,
         show_text=None if show is None else labelled_transcripts(show, arguments),
         lang=arguments.lang,
+        kind=arguments.measured_on,
         min_users=arguments.min_users,
     )

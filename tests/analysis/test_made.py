@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from affectlib.analysis import (
     measured_accuracy,
     prevalence,
     read_labels,
+    report,
     simulate,
     users,
 )
@@ -128,6 +130,22 @@ def test_personal_chats_are_corrected_by_what_was_measured_on_such(
     assert not logs.equals(studies)
     assert cli.main(["prevalence", str(path), "--measured-on", "studies"]) == 0
     assert "(36 emotional, 94 others)" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:sensitivity and specificity were measured")
+def test_the_report_corrects_as_prevalence_does(tmp_path: Path) -> None:
+    path = tmp_path / "labels.parquet"
+    labels = written(path)
+    for kind, measured in (("logs", LOGS), ("studies", STUDIES)):
+        page = tmp_path / f"{kind}.html"
+        assert cli.main(["report", str(path), "-o", str(page), "--measured-on", kind]) == 0
+        found = report(labels, kind=kind, made_on=date(2025, 6, 1))
+        meant = report(labels, measured=Accuracy(*measured), made_on=date(2025, 6, 1))
+        assert found.figures().equals(meant.figures())
+    texts = [(tmp_path / f"{kind}.html").read_text("utf-8") for kind in ("logs", "studies")]
+    assert texts[0] != texts[1]
+    with pytest.raises(OptionError, match="measured and kind contradict each other"):
+        report(labels, kind="studies", measured=Accuracy(*LOGS))
 
 
 def test_a_kind_that_the_model_was_not_measured_on_is_refused(tmp_path: Path) -> None:

@@ -132,10 +132,9 @@ def test_cues_of_labels_that_do_not_tell_their_model(
     getattr(frame, {"jsonl": "write_ndjson"}.get(suffix, "write_csv"))(labels)
     assert cli.main(["report", str(labels), "-o", str(tmp_path / "page.html")]) == 0
     note = (
-        f"note: {labels}: the file names no bundled model as the maker of its labels, so every cue "
+        f"note: {labels}: the file does not hold the thresholds of the model that made its labels"
     )
-    note += "and theme counts"
-    assert note in capsys.readouterr().err
+    assert f"{note}, so every cue and theme counts" in capsys.readouterr().err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     for section in ("cues", "within"):
         assert ENGLISH("cues.alike") in part(page, section)

@@ -339,9 +339,7 @@ def scaling(bench: Bench) -> dict[str, float]:
     for name, options in ways.items():
         seconds = timed(lambda more=options: python(*command, *more), 1)
         result[name] = 4 * bench_rate(bench, seconds)
-    return result | {
-        f"ratio of {name}": result[name] / result["1 process"] for name in [*ways][1:]
-    }
+    return result | {f"ratio of {name}": result[name] / result["1 process"] for name in [*ways][1:]}
 
 
 def python(*arguments: str) -> str:

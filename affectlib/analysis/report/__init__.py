@@ -28,6 +28,8 @@ from affectlib.analysis._frames import (
     table,
 )
 from affectlib.analysis._made import (
+    Kind,
+    accuracy_of,
     known_accuracy,
     known_accuracy_of_themes,
     known_theme_thresholds,
@@ -57,6 +59,7 @@ def report(
     participants: AnyFrame | None = None,
     gold: AnyFrame | None = None,
     measured: Accuracy | None = None,
+    kind: Kind = "logs",
     by: str | Sequence[str] | None = None,
     outcomes: Sequence[str] = (),
     controls: Sequence[str] = (),
@@ -82,6 +85,7 @@ def report(
             per user. What rests on its columns is of the users in it, all else of all users.
         gold: Labels that people gave, as for `affectlib.analysis.prevalence`.
         measured: What the classifier did elsewhere, as for `affectlib.analysis.prevalence`.
+        kind: On which transcripts the model itself says this, as for the same.
         by: Columns of `labels` or `participants` to compare groups by.
         outcomes: Columns of `participants` to explain by usage and the rate of charged turns.
         controls: Columns of `participants` to hold constant in that; not without `outcomes`.
@@ -100,8 +104,9 @@ def report(
     Raises:
         InputTypeError: A frame is none.
         OptionError: `lang` is unknown, a column named is not there, one to compare by is there
-            twice or has a name that the result uses, `controls` are named without `outcomes`, or
-            `cue_threshold` is not between 0 and 1 or names no cue.
+            twice or has a name that the result uses, `controls` are named without `outcomes`,
+            `cue_threshold` is not between 0 and 1 or names no cue, or the model does not say how
+            it did on transcripts of that `kind`, or `measured` is given as well.
         TableError: A frame lacks a column or has invalid values.
         TranscriptFormatError: The transcripts cannot be read.
         MissingExtraError: jinja2 or matplotlib is not installed.
@@ -123,7 +128,7 @@ def report(
     words = Words(lang, answers)
     source = labels_table(labels)
     source.labelled()
-    measured = measured or known_accuracy(labels, source.level)
+    measured = accuracy_of(labels, source.level, measured, kind, gold)
     survey = _Survey(participants, group_columns(by), outcomes, controls)
     study = _study(
         source,
