@@ -204,6 +204,7 @@ def _worst_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def _write_plot(arguments: argparse.Namespace, labels: pl.LazyFrame, gold: pl.LazyFrame) -> None:
     from affectlib.analysis import calibration
+    from affectlib.analysis.report import answers_of
     from affectlib.analysis.report._plots import Points, calibration_curve
     from affectlib.analysis.report._words import Words
     from affectlib.corpus.output import write_atomically
@@ -212,7 +213,7 @@ def _write_plot(arguments: argparse.Namespace, labels: pl.LazyFrame, gold: pl.La
         labels, gold, confidence=arguments.confidence, min_users=arguments.min_users
     )
     shown = [row for row in found.to_dicts() if row["estimate"] is not None]
-    words = Words("en")
+    words = Words("en", answers_of(gold)[0])
     svg = calibration_curve(
         "reliability",
         [row["probability"] for row in shown],

@@ -281,6 +281,15 @@ def test_the_plot_is_written(files: Path, capsys: Any) -> None:
     assert (files / "plot.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+@pytest.mark.parametrize(
+    ("annotator", "answers"), [("ada", "hand labels"), ("model:llama", "language-model answers")]
+)
+def test_the_plot_names_whose_answers_they_are(files: Path, annotator: str, answers: str) -> None:
+    filled().with_columns(annotator=pl.lit(annotator)).write_csv(files / "filled.csv")
+    assert run(files, "--plot", str(files / "plot.svg")) == 0
+    assert f"Charged by {answers}" in (files / "plot.svg").read_text(encoding="utf-8")
+
+
 def test_text_is_shown_only_where_it_is_asked_for(files: Path, capsys: Any) -> None:
     chats = files / "chats.jsonl"
     rows = [

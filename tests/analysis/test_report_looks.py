@@ -14,6 +14,7 @@ from affectlib.analysis.report._plots import Points, heat, series
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.simulate import Population
 from affectlib.taxonomy import CUES, THEMES
+from tests.analysis.known import knowing
 from tests.analysis.test_report import sections, text_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -40,7 +41,7 @@ def corrected() -> str:
     """A page on which some figures are corrected, and others cannot be."""
     people = population()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: KNOWN)
+        knowing(patch, KNOWN)
         return report_page(people.conversations, messages=people.messages, gold=gold())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from typing import Any
 
@@ -14,6 +13,7 @@ from affectlib.analysis.report import Report
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.simulate import Population
 from affectlib.taxonomy import EMOTIONAL
+from tests.analysis.known import knowing
 from tests.analysis.test_report import cells
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -34,7 +34,7 @@ def gold() -> pl.DataFrame:
 
 def made(patch: pytest.MonkeyPatch, **options: Any) -> Report:
     """Make a report on labels whose errors are known."""
-    patch.setattr(sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: KNOWN)
+    knowing(patch, KNOWN)
     people = population()
     return report(people.conversations, messages=people.messages, **options)
 
@@ -111,9 +111,7 @@ def test_without_what_is_known_of_errors_it_is_labelled() -> None:
 def test_few_users_do_not_show_in_what_becomes_charged(monkeypatch: pytest.MonkeyPatch) -> None:
     few = population().participants["user_id"].head(5).implode()
     people = population()
-    monkeypatch.setattr(
-        sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: KNOWN
-    )
+    knowing(monkeypatch, KNOWN)
     found = report(
         people.conversations.filter(pl.col("user_id").is_in(few)), messages=people.messages
     )

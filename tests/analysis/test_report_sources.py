@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from functools import cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from affectlib.analysis import Accuracy, AnalysisWarning, prevalence, report, sa
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._words import Answers, Words
 from affectlib.analysis.simulate import Population
+from tests.analysis.known import knowing
 from tests.analysis.test_report import text_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -45,11 +45,6 @@ def filled(answers: Answers) -> pl.DataFrame:
 
 def section(page: str, name: str) -> str:
     return text_of(page.split(f'<section id="{name}"')[1].split("</section>")[0])
-
-
-def knowing(patch: pytest.MonkeyPatch) -> None:
-    """Let the errors of the labels be known from elsewhere."""
-    patch.setattr(sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: KNOWN)
 
 
 def row(found: Report, measure: str, **more: Any) -> dict[str, Any]:
@@ -98,7 +93,7 @@ def test_answers_of_people_are_hand_labels() -> None:
 
 
 def test_hand_labels_of_few_users_correct_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    knowing(monkeypatch)
+    knowing(monkeypatch, KNOWN)
     people = population()
     own = people.conversations.select("record", "user_id")
     few = own["user_id"].unique().sort().head(9)
@@ -129,7 +124,7 @@ def test_hand_labels_of_few_users_correct_nothing(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_becomes_charged_names_both_corrections(monkeypatch: pytest.MonkeyPatch) -> None:
-    knowing(monkeypatch)
+    knowing(monkeypatch, KNOWN)
     people, words = population(), Words("en")
     found = report(people.conversations, messages=people.messages, gold=gold())
     measure = "becomes charged after beginning with a task"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from affectlib import cli
 from affectlib.analysis import Accuracy, prevalence, report_page, sample, simulate
 from affectlib.analysis.report._words import Words
+from tests.analysis.known import knowing
 from tests.analysis.test_report import bare, cells, full, population, text_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -40,10 +40,7 @@ def corrected(lang: str) -> str:
     people = simulate(400, seed=3, prevalence=0.2)
     gold = sample(people.conversations, 400, seed=1).drop("gold")
     with pytest.MonkeyPatch.context() as patch:
-        accuracy = Accuracy(80, 20, 980, 20)
-        patch.setattr(
-            sys.modules["affectlib.analysis.report"], "known_accuracy", lambda *_: accuracy
-        )
+        knowing(patch, Accuracy(80, 20, 980, 20))
         return report_page(
             people.conversations,
             messages=people.messages,

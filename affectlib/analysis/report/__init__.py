@@ -124,7 +124,7 @@ def report(
         >>> found.figures().columns[:5]
         ['section', 'measure', 'group', 'estimate', 'low']
     """
-    answers, models = _answers(gold)
+    answers, models = answers_of(gold)
     words = Words(lang, answers)
     source = labels_table(labels)
     source.labelled()
@@ -186,7 +186,7 @@ def report_page(labels: AnyFrame, **options: Any) -> str:
     return report(labels, **options).html()
 
 
-def _answers(gold: AnyFrame | None) -> tuple[Answers, Sequence[tuple[str, str | None]]]:
+def answers_of(gold: AnyFrame | None) -> tuple[Answers, Sequence[tuple[str, str | None]]]:
     """Tell who gave the answers in a sheet, and name the language models among them."""
     if gold is None:
         return "hand", ()
