@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="training needs affectlib[train]")
 pytest.importorskip("datasets", reason="training needs affectlib[train]")
 
 from tests.conftest import assistant, user
-from training.data import prepare
+from training.data import prepare, sources
 from training.data.sources import load_manifest
 from training.screen import chats
 from training.screen.chats import CHECK, KINDS, NATURAL, PARTS, SETS, Taken, read_chats
@@ -28,6 +28,8 @@ def sets(monkeypatch):
         monkeypatch.setattr(module, "read_source", lambda name, data: iter(rows.get(name, [])))
         monkeypatch.setattr(module, "read_corpus", lambda *split: rows.get("corpus", []))
         monkeypatch.setattr(module, "read_annotations", lambda: rows.get("annotations", []))
+    monkeypatch.setattr(sources, "read_study_labels", lambda: rows.get("study labels", []))
+    monkeypatch.setattr(sources, "read_real_dev_labels", lambda: rows.get("log labels", []))
     monkeypatch.setattr(prepare, "read_small_talk", lambda data: [])
     monkeypatch.setattr(prepare, "read_twins", list)
     return rows
@@ -42,7 +44,7 @@ def test_all_sets_that_may_train_teach_and_none_that_may_not_is_asked():
 
 def test_only_training_sets_teach(sets):
     sets["clinc150"] = [row(n) for n in range(50)]
-    sets["sharegpt_dev"] = [row(n, "and how are you", labels=calm()) for n in range(50, 80)]
+    sets["sharegpt_dev"] = [row(n, "and how are you") for n in range(50, 80)]
     found = read_chats(None)
     assert {chat.source for chat in found if chat.teaches} == {"clinc150"}
     assert {chat.source for chat in found if not chat.teaches} == {"sharegpt_dev"}
@@ -51,7 +53,7 @@ def test_only_training_sets_teach(sets):
 
 def test_what_is_like_evaluation_data_does_not_teach(sets):
     sets["clinc150"] = [row(1), row(2, "Convert a list of numbers to a table for my homework now")]
-    sets["sharegpt_dev"] = [row(1, labels=calm())]
+    sets["sharegpt_dev"] = [row(1)]
     assert [chat.conversation.id for chat in read_chats(None) if chat.teaches] == ["2"]
 
 
@@ -77,6 +79,18 @@ def test_annotations_say_what_is_charged(sets):
     ]
     found = {chat.conversation.id: chat.charged for chat in read_chats(None)}
     assert found == {"a": True, "b": False, "c": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("studies_dev", "study labels"), ("sharegpt_dev", "log labels")]
+)
+def test_our_labels_say_which_dev_chats_are_charged(sets, name, file):
+    """Not the labels in the rows of the set, which it may lack."""
+    charged = {"charge": 2, "cues": [], "turns": [1]}
+    sets[name] = [row("a"), row("b", labels=charged)]
+    sets[file] = [{"id": "a", "labels": charged}, {"id": "b", "labels": calm()}]
+    found = {chat.conversation.id: chat.charged for chat in read_chats(None)}
+    assert found == {"a": True, "b": False}
 
 
 def test_what_is_much_alike_shares_a_part():

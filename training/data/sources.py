@@ -192,6 +192,11 @@ def read_study_labels() -> list[dict[str, Any]]:
     return list(_read_lines(DATA / "study_labels.jsonl"))
 
 
+def read_dev_labels() -> dict[str, dict[str, Any]]:
+    """Return our labels of the dev transcripts of real people, by id: shared logs and studies."""
+    return {row["id"]: row["labels"] for row in (*read_real_dev_labels(), *read_study_labels())}
+
+
 def read_small_talk_labels() -> list[dict[str, Any]]:
     """Return our annotations of small talk that is never trained on: as `read_annotations`."""
     return list(_read_lines(DATA / "small_talk_labels.jsonl"))

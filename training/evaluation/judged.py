@@ -22,7 +22,7 @@ from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import OUTPUTS, THEMES
 from training.config import CalibrateSettings
 from training.data.labelled import from_gold
-from training.data.sources import read_corpus, read_real_dev_labels, read_source, read_study_labels
+from training.data.sources import read_corpus, read_dev_labels, read_source
 from training.model.calibrate import FEWEST_POSITIVES, Calibration, Kind, ScoredConversation, fit
 
 LOGS = ("sharegpt_dev", "arena_wildchat_dev")
@@ -40,7 +40,7 @@ def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledCon
         yield from_gold(row, "corpus")
     if not real_dev:
         return
-    labels = {row["id"]: row["labels"] for row in (*read_real_dev_labels(), *read_study_labels())}
+    labels = read_dev_labels()
     for name in (*LOGS, STUDIES):
         for row in read_source(name, data):
             yield from_gold({**row, "labels": labels[row["id"]]}, name)

@@ -18,6 +18,7 @@ from training.data.sources import (
     is_held_out,
     read_annotations,
     read_corpus,
+    read_dev_labels,
     read_small_talk_labels,
     read_source,
 )
@@ -151,6 +152,8 @@ def _read(taken: Taken, data: Path | None) -> Iterator[Chat]:
             yield Chat.of(labelled, taken)
         return
     labels = {row["id"]: row["labels"] for row in read_annotations() if row["source"] == taken.name}
+    if find_source(taken.name).use == "dev":
+        labels = read_dev_labels()
     unseen = {row["id"] for row in read_small_talk_labels()}
     for labelled in _of_set(taken.name, data, labels, unseen):
         if any(message.content.strip() for message in labelled.conversation.user_messages):
@@ -165,8 +168,7 @@ def _of_set(
             continue
         if row.get("lang", LANGUAGES[0]) not in LANGUAGES:
             continue
-        own = labels.get(row["id"], row.get("labels"))
-        if own is None or "charge" not in own:
-            yield from_silver(row, name, emotional=False)
+        if row["id"] in labels:
+            yield from_gold({**row, "labels": labels[row["id"]]}, name)
         else:
-            yield from_gold({**row, "labels": own}, name)
+            yield from_silver(row, name, emotional=False)
