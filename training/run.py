@@ -111,9 +111,9 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         start: First step to run, whether it is done or not; those after it run too.
     """
     recipe.folder.mkdir(parents=True, exist_ok=True)
-    contents = _contents(recipe, data)
+    learnt, judged = _contents(recipe, data)
     for name, step in STEPS.items():
-        digest = f"{recipe.digest(name)} {contents}"
+        digest = f"{recipe.digest(name)} {learnt if name in _LEARNING else judged}"
         mark = recipe.folder / f"{name}.done"
         if name != start and mark.exists() and mark.read_text() == digest:
             print(f"{name}: done before")
@@ -126,10 +126,16 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         print(json.dumps(result, indent=1, ensure_ascii=False), flush=True)
 
 
-def _contents(recipe: Recipe, data: Path | None) -> str:
+_LEARNING = ("prepare", "teach", "train")
+_DEV_LABELS = ("real_dev_labels.jsonl", "study_labels.jsonl")
+"""What thresholds are chosen by, so that it counts for the steps after these."""
+
+
+def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
     """Return a hash of the labels, of the user's own files and of the encoders that are folders.
 
-    The manifest holds the hashes of public sets; what packages carry is theirs.
+    The manifest holds the hashes of public sets; what packages carry is theirs. The second hash is
+    that with the dev labels.
     """
     encoders = [recipe.encoder.path, recipe.encoder.words_from]
     encoders += [recipe.teacher.path] if recipe.teacher else []
@@ -150,8 +156,10 @@ def _contents(recipe: Recipe, data: Path | None) -> str:
             for folder in (data or Path(), Path())
         ),
     ]
-    sums = [sha256(file) for file in files if file.is_file()]
-    return hashlib.sha256("".join(sums).encode()).hexdigest()[:16]
+    learnt = "".join(sha256(file) for file in files if file.is_file())
+    judged = learnt + "".join(sha256(DATA / name) for name in _DEV_LABELS)
+    first, second = (hashlib.sha256(x.encode()).hexdigest()[:16] for x in (learnt, judged))
+    return first, second
 
 
 def _begin(folder: Path, name: str, digest: str) -> None:

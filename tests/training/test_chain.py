@@ -165,6 +165,21 @@ def test_changed_labels_of_a_file_are_followed_by_everything(steps: Chain, tmp_p
     assert steps.run(**own) == STEPS
 
 
+@pytest.mark.parametrize("name", ["real_dev_labels.jsonl", "study_labels.jsonl"])
+def test_changed_dev_labels_are_followed_by_what_they_choose(
+    steps: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What was learnt stays: thresholds, the screen and the figures depend on them."""
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for file in ("real_dev_labels.jsonl", "study_labels.jsonl"):
+        (labels / file).write_text("{}\n", encoding="utf-8")
+    monkeypatch.setattr(run, "DATA", labels)
+    steps.run()
+    (labels / name).write_text('{"id": "1"}\n', encoding="utf-8")
+    assert steps.run() == STEPS[STEPS.index("export") :]
+
+
 def test_training_with_other_settings_or_windows_does_not_go_on_from_old_checkpoints(
     steps: Chain,
 ) -> None:
