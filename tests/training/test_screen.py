@@ -80,6 +80,58 @@ def test_what_is_lost_lies_within_the_targets(made):
             assert all(found[loss]["most"] <= 0.2 for loss in ("other_label", "other_cues"))
 
 
+def counts_of(**losses):
+    """Losses of natural logs, each as hits and conversations or messages."""
+    found = dict.fromkeys(("other_label", "charged_lost", "other_cues"), (0, 10_000)) | losses
+    return {
+        NATURAL: {
+            name: {"hits": hits, "of": of, "most": bound.upper_end(hits, of)}
+            for name, (hits, of) in found.items()
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ({}, []),
+        # Few do not show that a target is met, and do not miss it either.
+        ({"other_label": (0, 100)}, []),
+        (
+            {"other_label": (6, 10_000)},
+            [
+                "natural logs: conversations with another label: 6 of 10,000, 0.06%; the target "
+                "is 0.05%"
+            ],
+        ),
+        (
+            {"charged_lost": (1, 300), "other_cues": (2, 1000)},
+            [
+                "charged conversations that are lost: 1 of 300, 0.33%; the target is 0.30%",
+                "natural logs: messages with other cues: 2 of 1,000, 0.20%; the target is 0.10%",
+            ],
+        ),
+        ({"charged_lost": (0, 0)}, []),
+    ],
+)
+def test_missed_targets_are_named(losses, said):
+    assert [*bound.missed(counts_of(**losses))] == said
+
+
+def test_what_is_missed_by_the_part_that_checks_is_printed(
+    bert_folder, chats, tmp_path, small, monkeypatch, capsys
+):
+    where = tmp_path / "work", tmp_path / "out"
+    start = "checked on conversations that took no part: "
+    make.add_screen(load_artifact(bert_folder), chats, *where)
+    assert f"{start}all targets are met\n" in capsys.readouterr().out
+    monkeypatch.setattr(make, "missed", lambda counts: ["something: 1 of 2"])
+    make.add_screen(load_artifact(bert_folder), chats, *where)
+    printed = capsys.readouterr().out
+    assert f"{start}user: something: 1 of 2\n{start}assistant: something: 1 of 2\n" in printed
+    assert "are met" not in printed
+
+
 def test_the_report_is_what_the_artifact_does(made, chats):
     """Label the conversations of the part that checks, with and without the screen."""
     folder, report = made
@@ -145,10 +197,21 @@ def test_a_screen_is_made_again_in_place(made, chats, tmp_path):
     assert Screen.load(load_artifact(folder)) is not None
 
 
-def test_one_that_is_too_large_is_refused(bert_folder, chats, tmp_path, small, monkeypatch):
-    monkeypatch.setattr(make, "MOST_BYTES", 100)
-    with pytest.raises(ValueError, match="more than 100"):
+def test_one_that_is_too_large_is_refused_before_anything_is_scored(
+    bert_folder, chats, tmp_path, small, monkeypatch
+):
+    monkeypatch.setattr(make, "MOST_BYTES", make.HEADER_BYTES + 100)
+    with pytest.raises(ValueError, match="more than 50,100: lessen BUCKETS"):
         make.add_screen(load_artifact(bert_folder), chats, tmp_path / "work", tmp_path / "out")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_the_size_is_known_before_it_learns(made, bert_folder):
+    folder, _ = made
+    artifact = load_artifact(bert_folder)
+    words = make.load_model(artifact).get_input_embeddings().weight.detach()
+    size = student.size_of(words, len(artifact.outputs))
+    assert 0 < (folder / SCREEN_FILE).stat().st_size - size < make.HEADER_BYTES
 
 
 def test_an_artifact_that_is_not_there_is_named(tmp_path, capsys):

@@ -72,5 +72,19 @@ def test_what_was_measured_has_a_table_and_no_more() -> None:
     ]
 
 
+def test_screen_is_shown_with_what_it_leaves_and_loses() -> None:
+    loss = {"hits": 1, "of": 2000, "most": 0.00237}
+    none = {"hits": 0, "of": 0, "most": 0.0}
+    users = {"conversations": 2000, "messages": 3000, "windows": 4000, "settled": 3000}
+    user = {**users, "other_label": loss, "charged_lost": none, "other_cues": loss}
+    assistant = {**user, "windows": 0, "settled": 0, "other_label": none, "other_cues": none}
+    screen = {"checked_on": {"user": {"corpus": user}, "assistant": {"corpus": assistant}}}
+    (table,) = [table for name, table in tables({"screen": screen}) if name == "screen"]
+    lost = "1 of 2,000 (up to 0.24%)"
+    row = ["corpus, took no part", "2,000", "25.0%", "-", lost, "-", lost, "-"]
+    assert table.rows == [row]
+    assert len(table.head) == len(row)
+
+
 def test_every_measure_has_a_table() -> None:
     assert {*MEASURES} <= {*module._TABLES}

@@ -9,7 +9,7 @@ conversations without any loss do not suffice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -180,15 +180,30 @@ def _starts(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.flatnonzero(changes) + 1]).astype(np.int64)
 
 
-def allowed(counts: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Tell whether what is lost lies within the targets."""
+def _targets(
+    counts: Mapping[str, Mapping[str, Any]],
+) -> Iterator[tuple[str, Mapping[str, Any], float]]:
+    """Yield each loss that has a target, in words, with that target."""
     charged = [found["charged_lost"] for found in counts.values()]
-    lost = upper_end(sum(loss["hits"] for loss in charged), sum(loss["of"] for loss in charged))
-    return lost <= CHARGED_LOST and all(
-        found["other_label"]["most"] <= OTHER_LABEL[kind]
-        and found["other_cues"]["most"] <= OTHER_CUES[kind]
-        for kind, found in counts.items()
-    )
+    hits, of = (sum(loss[key] for loss in charged) for key in ("hits", "of"))
+    lost = {"hits": hits, "of": of, "most": upper_end(hits, of)}
+    yield "charged conversations that are lost", lost, CHARGED_LOST
+    for kind, found in counts.items():
+        yield f"{kind}: conversations with another label", found["other_label"], OTHER_LABEL[kind]
+        yield f"{kind}: messages with other cues", found["other_cues"], OTHER_CUES[kind]
+
+
+def allowed(counts: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether what is lost lies within the targets, by the upper ends of its intervals."""
+    return all(loss["most"] <= target for _, loss, target in _targets(counts))
+
+
+def missed(counts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Say which targets are missed by what is lost itself, as on few conversations."""
+    for words, loss, target in _targets(counts):
+        hits, of = loss["hits"], loss["of"]
+        if of and hits / of > target:
+            yield f"{words}: {hits:,} of {of:,}, {hits / of:.2%}; the target is {target:.2%}"
 
 
 def choose_bound(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -17,12 +18,14 @@ from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_dige
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import ASSISTANT_CUES
-from training.screen.bound import CONFIDENCE, Judge, choose_bound, mean_shift
+from training.screen.bound import CONFIDENCE, Judge, choose_bound, mean_shift, missed
 from training.screen.chats import CHECK, Chat
-from training.screen.student import learn
+from training.screen.student import learn, size_of
 from training.screen.windows import ROLES, Windows, score
 
 MOST_BYTES = 6_000_000
+HEADER_BYTES = 50_000
+"""What the file holds beside the tensors, at most: their names, limits and bounds."""
 DECIDING = tuple(range(CHECK))
 
 
@@ -37,17 +40,26 @@ def add_screen(artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Pa
 
     Returns:
         What ``affect.json`` says of the screen: see `_report`.
+
+    Raises:
+        ValueError: The screen would be too large; this is known before anything is scored.
     """
+    words = load_model(artifact).get_input_embeddings().weight.detach().float()
+    size = size_of(words, len(artifact.outputs)) + HEADER_BYTES
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"the screen of {artifact.name} would have {size:,} bytes, more than {MOST_BYTES:,}: "
+            "lessen BUCKETS or FILTERS in training/screen/student.py"
+        )
     windows = score(chats, artifact, work)
-    made = _Making(artifact, chats, windows)
+    made = _Making(artifact, chats, windows, words)
     report = made.run()
+    _print_missed(report["checked_on"])
     save_artifact(artifact, folder)
     path = folder / SCREEN_FILE
     limits = {name: made.limits[name] for name in artifact.outputs if name in made.limits}
     facts = {"made_from": made_from(artifact), "limits": limits, "bounds": made.bounds}
     save_file(made.tensors, path, metadata={"screen": json.dumps(facts)})
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise ValueError(f"{path}: it has {size:,} bytes, more than {MOST_BYTES:,}")
     manifest = folder / "affect.json"
     values = json.loads(manifest.read_text(encoding="utf-8"))
     values["files"][SCREEN_FILE] = sha256(path)
@@ -57,6 +69,13 @@ def add_screen(artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Pa
     return report
 
 
+def _print_missed(checked_on: dict[str, Any]) -> None:
+    """Say which targets are missed on the conversations that took no part."""
+    lines = [f"{role}: {line}" for role, counts in checked_on.items() for line in missed(counts)]
+    for line in lines or ["all targets are met"]:
+        print(f"checked on conversations that took no part: {line}", flush=True)
+
+
 @dataclass
 class _Making:
     """A screen in the making."""
@@ -64,6 +83,7 @@ class _Making:
     artifact: Artifact
     chats: Sequence[Chat]
     windows: Windows
+    words: torch.Tensor
 
     def __post_init__(self) -> None:
         outputs = self.artifact.outputs
@@ -74,7 +94,6 @@ class _Making:
         above = self.windows.logits - self.order
         above[~self.applies[self.windows.sides]] = -inf
         self.margin = above.max(axis=1)
-        self.words = load_model(self.artifact).get_input_embeddings().weight.detach().float()
         of_chat = np.array([[chat.part, chat.teaches] for chat in self.chats])[self.windows.chats]
         self.part, self.teaches = of_chat[:, 0], of_chat[:, 1].astype(bool)
         self.bounds: dict[str, float] = dict.fromkeys(ROLES, 0.0)

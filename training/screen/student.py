@@ -112,6 +112,11 @@ def learn(
     return quantized(student)
 
 
+def size_of(words: torch.Tensor, outputs: int) -> int:
+    """Return the bytes of a screen's tensors, which are the same whatever it learns."""
+    return sum(tensor.nbytes for tensor in quantized(Student(words, outputs)).values())
+
+
 def _loss(
     student: Student, windows: Windows, margin: NDArray[np.float32], applies: NDArray[np.bool_]
 ) -> torch.Tensor:
