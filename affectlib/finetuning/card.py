@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["card", "notes"]
 
+_POINT = "balanced"
+
 
 def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
     """Say what should be known before a model is used.
@@ -34,6 +36,11 @@ def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
             f"out, and new thresholds need {FEWEST_HELD_OUT} of each: those of {made.base} stay, "
             "and probabilities are on average what it gives"
         )
+    yield from _of_the_ranking(made)
+    yield from _of_what_is_found(made)
+
+
+def _of_the_ranking(made: FineTuned) -> Iterator[str]:
     if not made.share:
         yield (
             f"{made.base} was as good on the held-out conversations, so the new model uses none of "
@@ -47,6 +54,24 @@ def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
         yield f"the new model does not rank the held-out conversations better than {made.base}"
     elif change["change_low"] <= 0:
         yield f"it may be chance that the new model ranks better than {made.base}"
+
+
+def _of_what_is_found(made: FineTuned) -> Iterator[str]:
+    """Say whether the new model finds fewer charged conversations than the base at `_POINT`."""
+    of = {row["measure"]: row for row in made.figures if row["operating_point"] == _POINT}
+    recall, specificity = of.get("recall", {}), of.get("specificity", {})
+    if recall.get("change") is None or recall["change"] >= 0:
+        return
+    found, before = (round(recall[when] * made.held_out_emotional) for when in ("after", "before"))
+    gain = specificity.get("change") or 0.0
+    yield (
+        f"at {_POINT}, the new model labels {found:,} of the {made.held_out_emotional:,} emotional "
+        f"conversations that were held out, and {made.base} {before:,}"
+    ) + (
+        f"; it leaves {gain:.1%} more of the others alone"
+        if gain > 0
+        else ", without leaving more of the others alone: keep the base"
+    )
 
 
 def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
