@@ -31,6 +31,7 @@ import numpy as np
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import AffectlibError
 from affectlib.finetuning.labelled import LabelledConversation
+from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
 from training.config import Recipe, RecipeError, load_recipe
@@ -239,7 +240,8 @@ def evaluate(
         against: Other artifacts that are run on them, such as earlier ones.
 
     Returns:
-        The results by measure, fit for JSON, and ``artifact``: name, version and fingerprint.
+        The results by measure, fit for JSON; ``artifact``: name, version and fingerprint; and, of a
+        run's own artifact, ``training_data`` and ``own_data`` (see `own_data`).
 
     Raises:
         ArtifactNotFoundError: There is no such artifact.
@@ -257,10 +259,22 @@ def evaluate(
     report = recipe.folder / "prepare" / "report.json"
     if report.is_file() and Path(model) == recipe.folder / "artifact":
         results["training_data"] = json.loads(report.read_text(encoding="utf-8"))
+        results["own_data"] = own_data(recipe)
     for name, measure in MEASURES.items():
         if (not only or name in only) and (recipe.real_dev or name not in NEED_DATA):
             results[name] = measure(subject)
     return results
+
+
+def own_data(recipe: Recipe) -> dict[str, dict[str, int]]:
+    """Return how many conversations the user's own files hold, and how many are emotional."""
+    found = {}
+    for source in recipe.sources:
+        if source.path is not None:
+            labels = [labelled.emotional for labelled in read_labelled_file(source.path)]
+            counts = {"conversations": len(labels), "emotional": sum(labels)}
+            found[Path(source.path).name] = counts
+    return found
 
 
 def print_results(results: dict[str, Any]) -> None:

@@ -102,6 +102,12 @@ STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
 }
 
 
+_THRESHOLDS_OF_OURS = (
+    "note: thresholds are chosen on the project's own dev conversations, not on your file; "
+    "`affectlib finetune` chooses them on a part of it"
+)
+
+
 def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
     """Run the steps that are not done yet.
 
@@ -111,6 +117,8 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
         start: First step to run, whether it is done or not; those after it run too.
     """
     recipe.folder.mkdir(parents=True, exist_ok=True)
+    if any(source.path is not None for source in recipe.sources):
+        print(_THRESHOLDS_OF_OURS, flush=True)
     learnt, judged = _contents(recipe, data)
     for name, step in STEPS.items():
         digest = f"{recipe.digest(name)} {learnt if name in _LEARNING else judged}"

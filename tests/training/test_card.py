@@ -21,9 +21,16 @@ from dataclasses import replace
 from huggingface_hub import ModelCard
 
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, bundled_models, load_artifact
+from affectlib.taxonomy import CUES, THEMES
 from training.config import load_recipe
+from training.evaluate import own_data
 from training.evaluation import card
 from training.evaluation.card import MARKS, draw, header, put_between_marks, render, short_table
+from training.evaluation.hard_cases import FILLINGS
+from training.evaluation.judged import GROUPS as GROUP_NAMES
+from training.evaluation.judged import STUDY_SOURCES
+from training.evaluation.tables import DECISIONS, POINTS, TARGETS
+from training.screen.chats import KINDS
 
 
 def estimate(value: float) -> dict[str, Any]:
@@ -61,6 +68,56 @@ RESULTS: dict[str, Any] = {
     },
     "training_data": {"clinc150": {"conversations": 12, "windows": 34, "emotional": 0}},
 }
+
+
+LOSS = {"hits": 1, "of": 20_000, "most": 0.00024}
+ROLE = {
+    **{"conversations": 20_000, "windows": 40_000, "settled": 30_000},
+    **dict.fromkeys(("other_label", "charged_lost", "other_cues"), LOSS),
+}
+SCREEN = {
+    part: {role: dict.fromkeys(KINDS, ROLE) for role in ("user", "assistant")}
+    for part in ("chosen_on", "checked_on")
+}
+
+
+def full_results() -> dict[str, Any]:
+    """Results of all measures, with as many rows as they have or may come to have."""
+    value = estimate(0.9125)
+    decisions = dict.fromkeys(DECISIONS, value)
+    figures = dict.fromkeys(("auroc", "average_precision", "recall_at_98"), value)
+    group = {"n": 4000, "emotional": 400, **figures, **dict.fromkeys(POINTS, decisions)}
+    study = {**figures, **decisions, "turn_f1": value, "intensity": value}
+    study |= dict.fromkeys(("flagged_charge_0", "flagged_charge_1"), value)
+    named = {"positives": 40, "average_precision": value, "f1": value}
+    rows = {f"what is in row {n} of a table": value for n in range(6)}
+    lengths = {
+        f"{n} turns": dict.fromkeys(("uncharged", "charged", "message"), value) for n in (4, 20, 50)
+    }
+    systems = dict.fromkeys(("this artifact", "another one", "a", "b", "c"), figures)
+    results: dict[str, Any] = {
+        **{name: dict(rows) for name in ("choice", "services", "engines", "speed")},
+        "groups": dict.fromkeys(GROUP_NAMES, group),
+        "studies": dict.fromkeys(("all", *STUDY_SOURCES, "second reader"), study),
+        "test": {"groups": dict.fromkeys(["both", *"abcdef"], group)},
+        "small_talk": group,
+        "long_chats": {name: dict(lengths) for name in FILLINGS},
+        "systems": dict.fromkeys(("shared logs", "studies", "corpus dev"), systems),
+        "cues": {"by_name": dict.fromkeys(CUES, named), "frequent": 30, "macro_f1": value},
+        "themes": {"by_name": dict.fromkeys(THEMES, named), "frequent": 20, "macro_f1": value},
+        "calibration": {"error": dict(rows)},
+        "screen": SCREEN,
+        "robustness": {"accuracy": value, "flips": {}},
+        "sizes": {"files": {}},
+        "short_chats": dict.fromkeys(("English", "French"), decisions),
+        "training_data": {f"set_{n}": {"windows": 40_000} for n in range(30)},
+    }
+    for target in TARGETS:
+        place = results
+        for key in target.path[:-1]:
+            place = place.setdefault(key, {})
+        place.setdefault(target.path[-1], value)
+    return results
 
 
 @pytest.fixture
@@ -129,6 +186,42 @@ def test_card_shows_what_was_measured_and_says_what_was_not(artifact: Artifact) 
     assert "\n## Limits\n" in text
     assert "None" not in text
     assert "nan" not in text
+
+
+def test_card_of_a_users_own_data_states_no_licence_and_nothing_of_ours(artifact: Artifact) -> None:
+    own = {"mine.csv": {"conversations": 1200, "emotional": 300}}
+    text = render({**RESULTS, "own_data": own}, artifact)
+    assert "license" not in text
+    assert "apache" not in text
+    assert "not checked by people" not in text
+    assert "mine.csv: 1,200 conversations, 300 of them charged (25%), labelled by the maker" in text
+    ours = render({**RESULTS, "own_data": {}}, artifact)
+    assert "license: apache-2.0" in ours
+    assert "not checked by people" in ours
+
+
+def test_own_files_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    rows = [
+        {"messages": [{"role": "user", "content": f"hello {n}"}], "label": label}
+        for n, label in enumerate(["emotional", "task", "task"])
+    ]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    recipe = load_recipe("configs/finetune.yaml", [f"sources.0.path={file}"])
+    assert own_data(recipe) == {"mine.jsonl": {"conversations": 3, "emotional": 1}}
+
+
+def test_a_model_without_a_screen_has_nothing_of_it_in_its_card(artifact: Artifact) -> None:
+    text = render(RESULTS, artifact)
+    assert "screen" not in text
+    assert "\n\n\n" not in text
+    assert "The screen settles plain tasks" in render({**RESULTS, "screen": SCREEN}, artifact)
+
+
+def test_a_full_card_is_read_in_ten_minutes(artifact: Artifact) -> None:
+    text = render(full_results(), artifact)
+    assert "Not measured." not in text
+    assert 1500 < len(text.split()) <= 2500
 
 
 def test_card_leads_with_logs_and_studies_and_is_short(artifact: Artifact) -> None:

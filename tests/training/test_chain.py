@@ -155,6 +155,18 @@ def test_changed_setting_is_followed_by_what_depends_on_it(
     assert steps.run(**changes) == STEPS[STEPS.index(first) :]
 
 
+def test_whose_conversations_choose_the_thresholds_is_said(
+    steps: Chain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps.run()
+    assert "affectlib finetune" not in capsys.readouterr().out
+    file = tmp_path / "mine.jsonl"
+    file.write_text('{"id": "1"}\n', encoding="utf-8")
+    steps.run(sources=f"[{{name: file, path: '{file}'}}]")
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if "affectlib finetune" in x]
+    assert "not on your file" in line
+
+
 def test_changed_labels_of_a_file_are_followed_by_everything(steps: Chain, tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     own = {"sources": f"[{{name: file, path: '{file}'}}]"}
@@ -453,3 +465,5 @@ def test_own_conversations_fine_tune_an_artifact(
     assert len(classifier.predict(dev)) == len(dev)
     card = (folder / "artifact" / "README.md").read_text(encoding="utf-8")
     assert "--config configs/finetune.yaml --data DIR\n" in card
+    assert "mine.jsonl: 20 conversations, 10 of them charged (50%)" in card
+    assert "license" not in card

@@ -67,21 +67,52 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
     return path
 
 
+_SCREEN = """\
+The screen settles plain tasks before the encoder reads them. The table shows the share of windows
+that the encoder still reads, and what is lost: conversations with another label at the worst
+operating point, charged ones that are no longer found, messages with other cues. In brackets is the
+most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided)."""
+_OURS = """\
+Our corpus and annotations were written by a large language model that followed the project's
+codebook, and were not checked by people. Near-duplicates of evaluation data were removed. Origins
+and licences of the other sets are in `training/data/sources.jsonl`."""
+_THEIRS = """\
+labelled by the maker of this model. The project affectlib has seen neither them nor this model, and
+no licence was stated. The other sets in the table are the project's; `training/data/README.md`
+describes them. Near-duplicates of evaluation data were removed."""
+
+
 def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     """Return the card's text; what was not measured is said to be so."""
+    own = results.get("own_data", {})
     config = json.loads(artifact.file("config.json").read_text(encoding="utf-8"))
     text = TEXT.read_text(encoding="utf-8")
     names = set(re.findall(r"\{(\w+)\}", text))
     shown = {name: table.markdown() for name, table in tables(results) if name in names}
     about = {
-        "header": header(artifact, results.get("groups", {})),
+        "header": header(
+            artifact, results.get("groups", {}), licence=None if own else "apache-2.0"
+        ),
         "artifact": artifact,
         "config": config,
         "outputs": len(artifact.outputs),
         "base": artifact.description["base_model"],
         "training_data": _training_data(results.get("training_data", {})),
+        "origin": _origin(own),
+        "screen": f"{_SCREEN}\n\n{shown['screen']}\n" if "screen" in shown else "",
     }
-    return text.format(**dict.fromkeys(names, "Not measured.") | shown | about)
+    found = text.format(**dict.fromkeys(names, "Not measured.") | shown | about)
+    return re.sub(r"\n{3,}", "\n\n", found)
+
+
+def _origin(own: Mapping[str, Any]) -> str:
+    """Say where the training data come from; of a user's files only what is in them."""
+    files = [
+        f"{name}: {counts['conversations']:,} conversations, {counts['emotional']:,} of them "
+        f"charged ({counts['emotional'] / counts['conversations']:.0%})"
+        for name, counts in own.items()
+    ]
+    return f"{'; '.join(files)}, {_THEIRS}" if files else _OURS
 
 
 _DATASETS = {
@@ -93,12 +124,15 @@ _DATASETS = {
 _RANKING = {"auroc": "roc_auc", "average_precision": "average_precision"}
 
 
-def header(artifact: Artifact, groups: Mapping[str, Any]) -> str:
+def header(
+    artifact: Artifact, groups: Mapping[str, Any], *, licence: str | None = "apache-2.0"
+) -> str:
     """Return the head of the card, which model hubs read, with the lines of dashes around it.
 
     Args:
         artifact: The artifact.
         groups: Figures of groups of dev conversations, by name.
+        licence: The licence; None to state none.
     """
     results: list[dict[str, Any]] = [
         {
@@ -116,7 +150,7 @@ def header(artifact: Artifact, groups: Mapping[str, Any]) -> str:
     base = artifact.description.get("base_model")
     hub_id = isinstance(base, str) and re.fullmatch(r"[\w-]+/[\w.-]+", base)
     values = {
-        "license": "apache-2.0",
+        **({"license": licence} if licence else {}),
         "language": list(artifact.description["languages"]),
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
