@@ -310,7 +310,7 @@ def _build_tiny(texts: Iterable[str], folder: Path) -> None:
         attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.token_to_id("<pad>"),
     )
-    name_outputs(config)
+    name_outputs(config, OUTPUTS)
     write_tokenizer_config(folder, config.max_position_embeddings)
     BertForSequenceClassification(config).save_pretrained(folder)
 
