@@ -110,7 +110,8 @@ def learn(
     folder: Path,
     *,
     seed: int,
-    report: Callable[[int, int], None],
+    prepared: Callable[[float], None],
+    learnt: Callable[[float], None],
 ) -> Learned:
     """Train the base on labelled conversations.
 
@@ -121,7 +122,8 @@ def learn(
         scores: What the base says about the messages of each.
         folder: A folder for what training needs on the way.
         seed: Seed of all that is random.
-        report: Told after each step how many are done, of how many.
+        prepared: Told how much the new model has read before it learns, from 0 to 1.
+        learnt: Told how much is learnt, from 0 to 1.
 
     Raises:
         ArtifactCorruptError: A file of the base is missing or altered.
@@ -130,7 +132,7 @@ def learn(
     model = load_model(base)
     with_outputs(model, base.outputs)
     rows = [*_rows(base, encoder, conversations, scores, random.Random(seed))]
-    soft = sigmoid(window_logits(model, [ids for ids, _, _ in rows]))
+    soft = sigmoid(window_logits(model, [ids for ids, _, _ in rows], report=prepared))
     columns = [OUTPUTS.index(name) for name in base.outputs]
     labels = np.array([targets for _, targets, _ in rows])[:, columns]
     user = np.array([of_user for _, _, of_user in rows])
@@ -147,7 +149,7 @@ def learn(
     freeze_layers(model, len(model.base_model.encoder.layer) // 2)
     before = {name: values.clone() for name, values in model.state_dict().items()}
     tokenizer = _tokenizer(base, encoder.pad_id)
-    fit(model, tokenizer, windows, folder, SETTINGS, seed=seed, report=report)
+    fit(model, tokenizer, windows, folder, SETTINGS, seed=seed, report=learnt)
     model = model.cpu()
     after = {name: values.clone() for name, values in model.state_dict().items()}
     return Learned(model, before, after)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,8 @@ from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
 from affectlib.finetuning.card import notes
 from affectlib.finetuning.decisions import Decided, decide, pivot_of
-from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
+from affectlib.finetuning.held_out import SHARE, SHARES, choose_share, cross_fitted, hold_out
+from affectlib.finetuning.progress import CountedEngine, Progress, expected_work
 from affectlib.finetuning.reading import Labelled, Reader
 from affectlib.finetuning.result import FineTuned
 from affectlib.finetuning.writing import building, require_free, write_description, write_model
@@ -113,7 +113,7 @@ def finetune(
         locked(target),
         building(target) as built,
         _own_randomness(),
-        _Progress(progress) as shown,
+        Progress(progress) as shown,
     ):
         made = _make(base, data, built, about, shown)
     return replace(made, folder=target, seconds=time.monotonic() - began)
@@ -134,26 +134,25 @@ def _own_randomness() -> Iterator[None]:
 
 
 def _make(
-    base: Artifact, data: Labelled, built: Path, about: Mapping[str, Any], shown: _Progress
+    base: Artifact, data: Labelled, built: Path, about: Mapping[str, Any], shown: Progress
 ) -> FineTuned:
     """Make the new model in a folder."""
     reader = Reader(base)
-    engine = load_engine(base, engine="onnx", device="cpu")
-    scores = reader.scores(reader.windows(data), engine)
+    windows = reader.windows(data)
+    shown.plan(_work(windows))
+    scores = _scores(reader, base, windows, shown.of("scoring"))
     read = np.array([bool(own) for own in scores])
     data, scores = data.where(read), _where(scores, read)
     held = hold_out(data.truth, data.groups, seed=about["seed"])
     kept = data.where(held)
     learned = _learn(reader, data.where(~held), _where(scores, ~held), about["seed"], shown)
-    shown.stage("choosing")
     windows, pivot = reader.windows(kept), pivot_of(base)
-    z = _by_share(reader, learned, kept, windows)
+    z = _by_share(reader, learned, kept, windows, shown)
     chosen = choose_share(z, kept.truth, kept.codes, pivot)
-    shown.stage("writing")
+    shown.show("writing", 0.0)
     new = write_model(base, learned.averaged(SHARES[chosen]), built)
-    engine = load_engine(new, engine="onnx", device="cpu")
     before = reader.probabilities(kept, _where(scores, held))
-    after = reader.probabilities(kept, reader.scores(windows, engine))
+    after = reader.probabilities(kept, _scores(reader, new, windows, shown.of("checking")))
     z[chosen] = finite_logit(after)
     crossed = sigmoid(cross_fitted(z, kept.truth, kept.codes, pivot))
     decided = decide(base, before, after, crossed, kept.truth, kept.codes)
@@ -172,7 +171,29 @@ def _make(
     screened = base.has_file(SCREEN_FILE)
     made = replace(made, notes=(*notes(made, int((~read).sum()), screened=screened),))
     write_description(base, made, decided, about, [c.conversation for c in data.conversations])
+    shown.show("checking", 1.0)
     return made
+
+
+def _work(windows: Sequence[Sequence[EncodedWindow]]) -> dict[str, float]:
+    """Return how much work each stage is likely to be."""
+    from affectlib.finetuning.learning import ASSISTANT_MESSAGES, SETTINGS, USER_MESSAGES
+
+    most = (min(len(own), USER_MESSAGES) + ASSISTANT_MESSAGES for own in windows)
+    learnt = round((1 - SHARE) * sum(most))
+    return expected_work(sum(map(len, windows)), learnt, SETTINGS.epochs)
+
+
+def _scores(
+    reader: Reader,
+    model: Artifact,
+    windows: Sequence[Sequence[EncodedWindow]],
+    report: Callable[[float], None],
+) -> list[dict[int, MessageScore]]:
+    """Return what a model that is written says of the messages of each conversation."""
+    report(0.0)
+    engine = load_engine(model, engine="onnx", device="cpu")
+    return reader.scores(windows, CountedEngine(engine, windows, report))
 
 
 def _where(
@@ -186,10 +207,11 @@ def _learn(
     data: Labelled,
     scores: Sequence[Mapping[int, MessageScore]],
     seed: int,
-    shown: _Progress,
+    shown: Progress,
 ) -> Learned:
     from affectlib.finetuning.learning import learn
 
+    shown.show("preparing", 0.0)
     with TemporaryDirectory() as scratch:
         return learn(
             reader.base,
@@ -198,18 +220,24 @@ def _learn(
             scores,
             Path(scratch),
             seed=seed,
-            report=shown.step,
+            prepared=shown.of("preparing"),
+            learnt=shown.of("learning"),
         )
 
 
 def _by_share(
-    reader: Reader, learned: Learned, kept: Labelled, windows: Sequence[Sequence[EncodedWindow]]
+    reader: Reader,
+    learned: Learned,
+    kept: Labelled,
+    windows: Sequence[Sequence[EncodedWindow]],
+    shown: Progress,
 ) -> Floats:
     """Return the logits of conversations by share of the new weights."""
     from affectlib.finetuning.learning import ModelEngine
 
     rows = []
-    for share in SHARES:
+    for place, share in enumerate(SHARES):
+        shown.show("choosing", place / len(SHARES))
         scores = reader.scores(windows, ModelEngine(learned.averaged(share)))
         rows.append(finite_logit(reader.probabilities(kept, scores)))
     return np.array(rows)
@@ -237,36 +265,3 @@ def _figures(
             key: None if isinstance(value, float) and np.isnan(value) else value
             for key, value in row.items()
         }
-
-
-class _Progress:
-    """A line that says how far it is, and how long it still takes."""
-
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
-        self._bar: Any = None
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def step(self, done: int, total: int) -> None:
-        """Show how many steps of learning are done."""
-        if not self._wanted:
-            return
-        if self._bar is None:
-            from tqdm.auto import tqdm
-
-            often = 0.1 if sys.stderr.isatty() else 10.0
-            self._bar = tqdm(
-                total=total, desc="learning", unit=" steps", leave=False, mininterval=often
-            )
-        self._bar.update(done - self._bar.n)
-
-    def stage(self, words: str) -> None:
-        """Show what is done after learning."""
-        if self._bar is not None:
-            self._bar.set_description_str(words)

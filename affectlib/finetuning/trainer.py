@@ -138,13 +138,13 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
-    """Says how many steps are done."""
+    """Says how much is done."""
 
-    def __init__(self, report: Callable[[int, int], None]) -> None:
+    def __init__(self, report: Callable[[float], None]) -> None:
         self._report = report
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._report(state.global_step, state.max_steps)
+        self._report(state.global_step / state.max_steps)
 
 
 def fit(
@@ -156,7 +156,7 @@ def fit(
     *,
     seed: int,
     compute_metrics: Callable[[Any], dict[str, float]] | None = None,
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[float], None] | None = None,
 ) -> MultiTaskTrainer:
     """Train a model on windows, from the last checkpoint in the folder if there is one.
 
@@ -168,8 +168,8 @@ def fit(
         settings: How it is trained.
         seed: Seed of the order of the windows, and of dropout.
         compute_metrics: As for `transformers.Trainer`.
-        report: Told after each step how many are done, of how many; there are no checkpoints
-            then, and nothing is printed.
+        report: Told after each step how much is done, from 0 to 1; there are no checkpoints then,
+            and nothing is printed.
 
     Returns:
         The trainer, when it is done.
@@ -289,7 +289,12 @@ def mix_targets(
     return np.asarray(np.where(user[:, None] == of_user, mixed, np.nan))
 
 
-def window_logits(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+def window_logits(
+    model: PreTrainedModel,
+    rows: Sequence[Sequence[int]],
+    *,
+    report: Callable[[float], None] | None = None,
+) -> NDArray[np.float64]:
     """Return a model's logits of windows, shape ``[windows, outputs]``.
 
     Windows that are alike are computed once.
@@ -297,13 +302,14 @@ def window_logits(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> NDAr
     Args:
         model: The model, which no longer learns afterwards.
         rows: The token ids of each window.
+        report: Told after each batch how much is done, from 0 to 1.
     """
     model.eval()
     numbers: dict[tuple[int, ...], int] = {}
     places_of = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
     windows = [EncodedWindow(0, 0, np.array(row, dtype=np.int32), 0) for row in numbers]
     result = np.zeros((len(windows), model.config.num_labels))
-    kind = model.device.type
+    kind, done = model.device.type, 0
     with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=has_bf16()):
         for places, ids, mask in token_batches(
             windows, max_tokens=BATCH_TOKENS, pad_id=model.config.pad_token_id
@@ -311,6 +317,9 @@ def window_logits(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> NDAr
             ids_there, mask_there = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
             output = model(input_ids=ids_there, attention_mask=mask_there)
             result[places] = output.logits.float().cpu().numpy()
+            done += len(places)
+            if report is not None:
+                report(done / len(windows))
     return result[places_of]
 
 

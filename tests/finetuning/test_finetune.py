@@ -22,10 +22,11 @@ from affectlib import AffectClassifier, OptionError, OutputExistsError, Transcri
 from affectlib.cli import main
 from affectlib.finetuning import FineTuned, finetune, learning, run
 from affectlib.finetuning.export import write_weights
-from affectlib.finetuning.head import name_outputs
 from affectlib.model.artifacts import load_artifact, sha256
 from affectlib.model.engines import load_engine
+from affectlib.model.engines.torch import name_outputs
 from affectlib.model.screen import SCREEN_FILE
+from affectlib.taxonomy import OUTPUTS
 from tests.conftest import assistant, build_tokenizer, user, write_manifest
 
 SAD = [
@@ -83,7 +84,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         initializer_range=0.1,
         pad_token_id=1,
     )
-    name_outputs(config)
+    name_outputs(config, OUTPUTS)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         write_weights(BertForSequenceClassification(config).eval(), folder)
@@ -424,6 +425,47 @@ def test_command_line(
     assert "learning" not in err
     assert main(["info", "--model", str(tmp_path / "one")]) == 0
     assert "calm 0.0.1, fine-tuned" in capsys.readouterr().out
+
+
+class Bar:
+    """A line that keeps what it was told."""
+
+    def __init__(self, *, total: float, **_: Any) -> None:
+        self.total, self.n, self.stage, self.closed = total, 0.0, "", False
+        self.seen: list[tuple[str, float]] = []
+
+    def set_description_str(self, words: str) -> None:
+        self.stage = words
+
+    def update(self, more: float) -> None:
+        assert more >= 0
+        self.n += more
+        self.seen.append((self.stage, self.n))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_one_line_moves_through_all_stages_to_its_end(
+    base: Path, fast: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Bar] = []
+
+    def bar_of(**how: Any) -> Bar:
+        bars.append(Bar(**how))
+        return bars[-1]
+
+    monkeypatch.setattr("tqdm.auto.tqdm", bar_of)
+    file = write(tmp_path / "mine.jsonl", *rows(40))
+    finetune(file, tmp_path / "mine", model=base, progress=True)
+    (bar,) = bars
+    assert bar.closed
+    assert bar.n == pytest.approx(bar.total)
+    stages = [*dict(bar.seen)]
+    assert stages == ["scoring", "preparing", "learning", "choosing", "writing", "checking"]
+    for stage in ("scoring", "preparing", "learning", "choosing", "checking"):
+        within = [n for name, n in bar.seen if name == stage]
+        assert within[-1] > within[0], stage
 
 
 def test_a_calibrated_model_can_be_fine_tuned(
