@@ -4,22 +4,14 @@ from importlib.util import find_spec
 
 from affectlib.errors import MissingExtraError
 
-_PACKAGES = {
-    "accelerate": "accelerate",
-    "datasets": "datasets",
-    "evaluate": "evaluate",
-    "matplotlib": "matplotlib",
-    "onnx": "onnx",
-    "onnxscript": "onnxscript",
-    "pydantic": "pydantic",
-    "sklearn": "scikit-learn",
-    "torch": "torch",
-    "transformers": "transformers",
-    "vaderSentiment": "vaderSentiment",
-    "yaml": "PyYAML",
-}
-"""What the steps import, and the names that pip knows; looked for before any step begins."""
+_PACKAGES = (
+    *("accelerate", "datasets", "evaluate", "matplotlib", "onnx", "onnxscript", "pydantic"),
+    *("sklearn", "torch", "transformers", "vaderSentiment", "yaml"),
+)
+"""What the steps import; looked for before any step begins."""
+_NAMES = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+"""What pip calls those that it knows by another name."""
 
-for _package, _distribution in _PACKAGES.items():
+for _package in _PACKAGES:
     if find_spec(_package) is None:
-        raise MissingExtraError(_distribution, "train")
+        raise MissingExtraError(_NAMES.get(_package, _package), "train")

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from affectlib.finetuning.settings import TrainSettings
 from affectlib.model.artifacts import bundled_models, load_artifact
-from affectlib.model.hub import HUB_ID
 from affectlib.model.windows import WindowSettings
 
 
@@ -24,14 +23,6 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_BASE_MODELS = {
-    "all_minilm_l6_v2": "sentence-transformers/all-MiniLM-L6-v2",
-    "e5-small": "intfloat/multilingual-e5-small",
-    "affect-small": "sentence-transformers/all-MiniLM-L6-v2",
-}
-"""By a part of an encoder's path, the id of the model that it was made from."""
-
-
 class EncoderSettings(_Section):
     """Which encoder training starts from.
 
@@ -40,12 +31,10 @@ class EncoderSettings(_Section):
             "tiny": a small random encoder built on the spot.
         words_from: A multilingual encoder, as `path`, by which an English one gets the words of
             the training texts in other languages (see `training.model.encoder`).
-        dropout: Dropout of hidden layers and of the head.
     """
 
     path: str
     words_from: str | None = None
-    dropout: float = 0.1
 
 
 class SourceSettings(_Section):
@@ -55,8 +44,8 @@ class SourceSettings(_Section):
         name: "corpus" for our own, "annotations" for the rows of public sets that we annotated,
             "twins" for such rows with a turn that was written anew, "file" for a user's own
             labelled data, else a name in `training/data/sources.jsonl`.
-        kind: gold (labels by turn), silver: one label for the whole source, or unlabelled:
-            windows that the teacher alone labels.
+        kind: gold (labels by turn), silver_task (the whole source is tasks), or unlabelled
+            (windows that only the teacher labels).
         path: The file, for "file".
         parts: For "corpus", the parts that are taken (the beginning of the ids); for "annotations",
             the parts whose rows are taken; None for all.
@@ -72,7 +61,7 @@ class SourceSettings(_Section):
     """
 
     name: str
-    kind: Literal["gold", "silver_task", "silver_emotional", "unlabelled"] = "gold"
+    kind: Literal["gold", "silver_task", "unlabelled"] = "gold"
     path: str | None = None
     parts: tuple[str, ...] | None = None
     conversations: int | None = None
@@ -111,9 +100,6 @@ class TeacherSettings(_Section):
 
     Attributes:
         path: A base encoder (see `EncoderSettings`) with a tokenizer of its own.
-        languages: What it reads; windows in other languages keep their labels only.
-        learning_rate: Its peak learning rate.
-        epochs: Its passes over the windows.
         windows: Labelled windows that it learns from at most, drawn at random.
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
             learns faster then.
@@ -122,9 +108,6 @@ class TeacherSettings(_Section):
     """
 
     path: str
-    languages: tuple[str, ...] = ("en",)
-    learning_rate: float = 4e-5
-    epochs: float = 1.0
     windows: int | None = None
     frozen: int = 0
     soft: float = Field(default=0.5, ge=0, le=1)
@@ -195,19 +178,6 @@ _IRRELEVANT: dict[str, set[str]] = {
     "train": {"version", "calibrate", "screen"},
     "export": {"screen"},
 }
-
-
-def base_model(path: str) -> str | None:
-    """Return the hub id of the model that an encoder was made from; None if unknown.
-
-    Example:
-        >>> base_model("../models/e5-small-latin")
-        'intfloat/multilingual-e5-small'
-    """
-    for part, base in _BASE_MODELS.items():
-        if part in path:
-            return base
-    return path if HUB_ID.fullmatch(path) else None
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

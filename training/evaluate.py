@@ -38,11 +38,9 @@ from training.config import Recipe, RecipeError, load_recipe
 from training.data.labelled import from_gold
 from training.data.prepare import training_conversations
 from training.data.sources import (
-    read_annotations,
     read_corpus,
-    read_real_dev_labels,
+    read_rows,
     read_small_talk,
-    read_small_talk_labels,
 )
 from training.evaluation import baselines, figures, footprint, hard_cases, metrics
 from training.evaluation.judged import (
@@ -74,7 +72,6 @@ class Subject:
     data: Path | None
     artifact: Artifact
     against: Sequence[Artifact] = ()
-    others: bool = True
 
     @cached_property
     def reader(self) -> Reader:
@@ -136,10 +133,7 @@ def _systems(s: Subject) -> dict[str, Any]:
     systems = {"this artifact": probabilities(s.judged)}
     for artifact in s.against:
         systems.update(_other_artifact(s, artifact))
-    if s.others:
-        systems.update(_baselines(s))
-    if len(systems) == 1:
-        return {}
+    systems.update(_baselines(s))
     truth, groups, judges = labels(s.judged), clusters(s.judged), calibrations(s.judged)
     result: dict[str, Any] = {}
     for name in ("shared logs", "studies", "corpus dev"):
@@ -183,10 +177,10 @@ def _baselines(s: Subject) -> dict[str, Floats]:
 
 def _agreement(s: Subject) -> dict[str, Any]:
     rows: dict[str, list[Any]] = defaultdict(list, {"corpus": read_corpus()})
-    for row in read_annotations():
+    for row in read_rows("annotations.jsonl"):
         rows[row["source"]].append(row)
-    rows["shared logs"] = read_real_dev_labels()
-    rows["small talk"] = read_small_talk_labels()
+    rows["shared logs"] = [*read_rows("real_dev_labels.jsonl")]
+    rows["small talk"] = [*read_rows("small_talk_labels.jsonl")]
     rows["studies"] = [j.row for j in s.judged if j.source == STUDIES]
     found = {name: figures.agreement(own) for name, own in rows.items()}
     return {name: values for name, values in found.items() if values}
@@ -200,7 +194,6 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "cues": lambda s: figures.cue_figures(s.judged),
     "themes": _themes,
     "calibration": lambda s: figures.calibration_figures(s.judged, s.recipe.calibrate.prevalence),
-    "source": lambda s: figures.source_probe(s.judged),
     "test": _test,
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
@@ -226,7 +219,6 @@ def evaluate(
     model: str | Path,
     *,
     only: Collection[str] = (),
-    others: bool = True,
     against: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
     """Measure an artifact.
@@ -236,7 +228,6 @@ def evaluate(
         data: Folder of the public sets; None if the recipe needs none.
         model: The artifact.
         only: Names of the `MEASURES` that are wanted; all if empty.
-        others: Whether TF-IDF, VADER and zero-shot MiniLM are run on the same conversations.
         against: Other artifacts that are run on them, such as earlier ones.
 
     Returns:
@@ -248,7 +239,7 @@ def evaluate(
         FileNotFoundError: A set is missing.
     """
     artifact = load_artifact(str(model))
-    subject = Subject(recipe, data, artifact, [load_artifact(str(x)) for x in against], others)
+    subject = Subject(recipe, data, artifact, [load_artifact(str(x)) for x in against])
     results: dict[str, Any] = {
         "artifact": {
             "name": artifact.name,
@@ -305,7 +296,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FOLDER",
         help="another artifact to compare with, such as an earlier one; may be given again",
     )
-    parser.add_argument("--no-baselines", action="store_true")
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)
     try:
@@ -314,7 +304,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.data,
             options.model,
             only=options.only,
-            others=not options.no_baselines,
             against=options.against,
         )
     except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:

@@ -49,9 +49,9 @@ def _export(recipe: Recipe, data: Path | None) -> Any:
         dev_conversations,
         judge,
         measured,
+        reference_for,
         uncalibrated,
     )
-    from training.evaluation.likeness import reference_for
     from training.model.calibrate import fit
     from training.model.export import describe, export
 

@@ -62,7 +62,7 @@ def export_onnx(model: Any, path: Path, *, every_token: bool = False) -> None:
         model: A sequence classifier in fp32 and in evaluation mode.
         path: The file to write.
         every_token: Compute every token in the last layer of a BERT too, although its head reads
-            the first alone; for measuring what that costs.
+            only the first; for measuring what that costs.
     """
     float_file = path.with_suffix(".fp32.onnx")
     ids = torch.ones(2, 8, dtype=torch.long)
@@ -103,7 +103,7 @@ class _Logits(torch.nn.Module):
 
 
 class _LogitsOfFirst(_Logits):
-    """The same of a BERT, but the last layer computes the first token alone: the head reads it."""
+    """The same of a BERT, but the last layer computes only the first token: the head reads it."""
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         bert = self.model.bert

@@ -128,7 +128,7 @@ def _is_product(node: NodeProto, tensors: Mapping[str, TensorProto]) -> bool:
 
 
 def _of_first_tokens(nodes: Sequence[NodeProto], products: Sequence[NodeProto]) -> set[str]:
-    """Return the names of what is computed of the first token alone.
+    """Return the names of what is computed of the first token only.
 
     That is what comes after a part was cut out of tokens that are also multiplied whole.
     """

@@ -47,6 +47,8 @@ __all__ = [
     "window_logits",
 ]
 
+CUE_WEIGHT = 0.5
+"""Weight of a cue's loss; that of the label has weight 1."""
 WEIGHT_DECAY = 0.01
 BATCH_TOKENS = 8192
 
@@ -81,7 +83,7 @@ def _weight(output: str, settings: TrainSettings) -> float:
         return 1.0
     if output in CHARGES:
         return settings.charge_weight
-    return settings.cue_weight if output in CUES else settings.theme_weight
+    return CUE_WEIGHT if output in CUES else settings.theme_weight
 
 
 class _Collator(DataCollatorWithPadding):  # type: ignore[misc]
@@ -244,6 +246,9 @@ def average_weights(
     model: PreTrainedModel, start: Mapping[str, torch.Tensor], share: float
 ) -> None:
     """Average a model's weights with those that training started from, in place.
+
+    This keeps some of what these knew (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+    models").
 
     Args:
         model: The trained model.

@@ -14,7 +14,7 @@ from affectlib.conversation import Conversation, parse_conversation
 from tests.conftest import assistant, user
 from training.config import AugmentSettings
 from training.data.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
-from training.data.labelled import from_silver
+from training.data.labelled import from_gold
 
 SHARES = AugmentSettings.model_fields.keys() - {"alone_threshold"}
 NOTHING = dict.fromkeys(sorted(SHARES), 0.0)
@@ -170,8 +170,12 @@ def test_same_seed_same_alterations() -> None:
 
 
 def emotional(text: str) -> Any:
-    row = {"id": 1, "messages": [user(text), assistant("I hear you.")]}
-    return from_silver(row, "toy", emotional=True)
+    return charged([user(text), assistant("I hear you.")])
+
+
+def charged(messages: list[dict[str, Any]]) -> Any:
+    labels = {"charge": 2, "cues": [], "turns": [1]}
+    return from_gold({"id": "1", "messages": messages, "labels": labels}, "toy")
 
 
 def test_wrapped_text_is_a_task_that_contains_it() -> None:
@@ -196,8 +200,7 @@ def test_long_text_is_pasted_up_to_a_whole_word() -> None:
 
 
 def test_silent_first_message_is_not_what_is_pasted() -> None:
-    row = {"id": 1, "messages": [user(""), user("I feel lost")]}
-    labelled = from_silver(row, "toy", emotional=True)
+    labelled = charged([user(""), user("I feel lost")])
     [message] = wrap_in_task(labelled, random.Random(0)).conversation.messages
     assert "I feel lost" in message.content
 

@@ -353,7 +353,7 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
 def test_artifact_does_as_well_as_itself(smoke: Path) -> None:
     recipe = load_recipe(SMOKE, overrides(smoke.parent))
     artifact = load_artifact(smoke / "artifact")
-    subject = evaluate.Subject(recipe, None, artifact, [artifact], others=False)
+    subject = evaluate.Subject(recipe, None, artifact, [artifact])
     found = evaluate._other_artifact(subject, artifact)
     assert [*found] == [f"smoke 0.0.1 ({artifact.fingerprint[:8]})"]
     (probabilities,) = found.values()

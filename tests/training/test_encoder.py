@@ -22,7 +22,7 @@ from tests.conftest import user
 from training.config import EncoderSettings, Recipe, SourceSettings
 from training.data.prepare import prepare
 from training.data.sources import read_corpus
-from training.model.encoder import CONTROL_TOKENS, build_encoder
+from training.model.encoder import CONTROL_TOKENS, DROPOUT, build_encoder
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
@@ -105,7 +105,7 @@ def base_folder(base: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
 def test_encoder_keeps_the_layers_and_embeddings_of_its_base(
     base_folder: Path, texts: list[str], tmp_path: Path
 ) -> None:
-    settings = EncoderSettings(path="models/base", dropout=0.3)
+    settings = EncoderSettings(path="models/base")
     build_encoder(settings, texts[:20], [], base_folder.parent.parent, tmp_path)
     old = BertModel.from_pretrained(base_folder)
     new = AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -120,7 +120,7 @@ def test_encoder_keeps_the_layers_and_embeddings_of_its_base(
     for new_layer, old_layer in zip(new.bert.encoder.layer, old.encoder.layer, strict=True):
         expected = old_layer.output.dense.weight
         assert torch.equal(new_layer.output.dense.weight, expected)
-    assert new.config.hidden_dropout_prob == 0.3
+    assert new.config.hidden_dropout_prob == DROPOUT
     assert new.config.id2label == dict(enumerate(OUTPUTS))
     assert new.config.problem_type == "multi_label_classification"
     assert_typed_tokens_are_read_as_text(tmp_path / "tokenizer.json")

@@ -16,7 +16,7 @@ from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import prior_shift
 from tests.conftest import ALONE, TASK
 from tests.judged_chats import TinyModel, labelled
-from training.data.sources import read_annotations, read_corpus, read_real_dev_labels
+from training.data.sources import read_rows
 from training.evaluation import metrics
 from training.evaluation.figures import (
     agreement,
@@ -25,7 +25,6 @@ from training.evaluation.figures import (
     corpus_figures,
     cue_figures,
     group_figures,
-    source_probe,
     study_figures,
     theme_figures,
 )
@@ -241,24 +240,6 @@ def test_points_of_the_diagram_by_hand() -> None:
     assert [*bins] == ["shared logs, shifted to its own share"]
 
 
-def test_source_probe_looks_within_one_class_and_either_way(model: TinyModel) -> None:
-    judged = model.judge(
-        *(labelled(TASK, source=LOGS[0]) for _ in range(4)),
-        *(labelled("a word", id="rel-1") for _ in range(4)),
-        # Charged ones, which score higher, must not count among the uncharged.
-        *(labelled(ALONE, charged=[0], source=LOGS[0]) for _ in range(8)),
-    )
-    figures = source_probe(judged)
-    assert {*figures} == {"uncharged: shared logs or corpus"}
-    assert figures["uncharged: shared logs or corpus"]["value"] == 1
-    assert figures["uncharged: shared logs or corpus"]["n"] == 8
-
-
-def test_score_that_says_nothing_of_the_source_is_a_coin(model: TinyModel) -> None:
-    judged = model.judge(*(labelled(TASK, source=name) for name in LOGS * 5))
-    assert source_probe(judged)["uncharged: ShareGPT or Arena, WildChat"]["value"] == 0.5
-
-
 def row(charge: int, second: int | None) -> dict[str, Any]:
     return {"labels": {"charge": charge, "second_charge": second}}
 
@@ -271,9 +252,10 @@ def test_rows_that_were_annotated_once_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "n"), [(read_corpus, 4000), (read_real_dev_labels, 400), (read_annotations, 10_000)]
+    ("file", "n"),
+    [("corpus.jsonl", 4000), ("real_dev_labels.jsonl", 400), ("annotations.jsonl", 10_000)],
 )
-def test_our_annotations_are_stable(rows: Any, n: int) -> None:
-    found = agreement(rows())
+def test_our_annotations_are_stable(file: str, n: int) -> None:
+    found = agreement(read_rows(file))
     assert found["same label"]["n"] >= n
     assert found["kappa of the label"]["value"] > 0.8

@@ -21,7 +21,7 @@ from affectlib.model.calibration import ConversationCalibration
 from affectlib.model.text.legible import legible
 from tests.conftest import ALONE, TASK
 from tests.judged_chats import CALIBRATION, TinyModel, labelled
-from training.data.sources import read_corpus
+from training.data.sources import read_corpus, read_rows
 from training.evaluation import hard_cases
 from training.evaluation.hard_cases import (
     ALTERATIONS,
@@ -29,7 +29,6 @@ from training.evaluation.hard_cases import (
     SHORT_CHATS,
     altered,
     long_chats,
-    read_rows,
     robustness,
     services,
     short_chats,
@@ -37,24 +36,24 @@ from training.evaluation.hard_cases import (
 )
 from training.evaluation.judged import STUDIES
 
+ROWS, SHORT = ([*read_rows(path)] for path in (ROBUSTNESS, SHORT_CHATS))
+
 
 def test_messages_are_balanced_and_distinct() -> None:
-    rows = read_rows(ROBUSTNESS)
-    kinds = Counter((row["language"], row["label"]) for row in rows)
+    kinds = Counter((row["language"], row["label"]) for row in ROWS)
     assert kinds == dict.fromkeys(
         [(language, label) for language in ("en", "fr") for label in ("emotional", "task")], 120
     )
-    texts = [row[name].lower() for row in rows for name in ("text", "paraphrase")]
-    assert len({*texts}) == len({row["id"] for row in rows}) * 2 == 960
+    texts = [row[name].lower() for row in ROWS for name in ("text", "paraphrase")]
+    assert len({*texts}) == len({row["id"] for row in ROWS}) * 2 == 960
 
 
 def test_short_chats_are_short_and_distinct() -> None:
-    rows = read_rows(SHORT_CHATS)
-    kinds = Counter((row["language"], row["label"]) for row in rows)
+    kinds = Counter((row["language"], row["label"]) for row in SHORT)
     assert len(kinds) == 4
     assert min(kinds.values()) >= 70
-    assert len({row["id"] for row in rows}) == len({row["text"].lower() for row in rows}) == 304
-    assert max(len(row["text"].split()) for row in rows) <= 7
+    assert len({row["id"] for row in SHORT}) == len({row["text"].lower() for row in SHORT}) == 304
+    assert max(len(row["text"].split()) for row in SHORT) <= 7
 
 
 def test_no_message_is_in_the_corpus() -> None:
@@ -62,28 +61,28 @@ def test_no_message_is_in_the_corpus() -> None:
         return " ".join(re.findall(r"\w+", text.lower()))
 
     known = {bare(m["content"]) for row in read_corpus() for m in row["messages"]}
-    ours = {bare(row[name]) for row in read_rows(ROBUSTNESS) for name in ("text", "paraphrase")}
-    short = {bare(row["text"]) for row in read_rows(SHORT_CHATS)}
+    ours = {bare(row[name]) for row in ROWS for name in ("text", "paraphrase")}
+    short = {bare(row["text"]) for row in SHORT}
     assert (ours | short) & known == set()
 
 
 def test_every_alteration_alters() -> None:
-    texts = altered(read_rows(ROBUSTNESS))
+    texts = altered(ROWS)
     assert [*texts] == ["original", *ALTERATIONS, "paraphrase"]
     for name, group in texts.items():
         same = sum(a == b for a, b in zip(group, texts["original"], strict=True))
         assert (same == len(group)) if name == "original" else (same < len(group)), name
-    assert texts == altered(read_rows(ROBUSTNESS))
+    assert texts == altered(ROWS)
 
 
 @pytest.mark.parametrize("name", ["lookalike letters", "invisible characters"])
 def test_disguised_messages_are_read_as_they_look(name: str) -> None:
-    texts = altered(read_rows(ROBUSTNESS))
+    texts = altered(ROWS)
     assert [legible(text) for text in texts[name]] == texts["original"]
 
 
 def test_disguises_flip_no_label() -> None:
-    texts = altered(read_rows(ROBUSTNESS)[::8])
+    texts = altered(ROWS[::8])
     classifier = AffectClassifier.from_pretrained(device="cpu", engine="onnx")
     plain = classifier.predict(texts["original"])
     for name in ("lookalike letters", "invisible characters"):

@@ -9,7 +9,7 @@ from affectlib.finetuning.labelled import SEVERAL_TURNS
 from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
 from tests.conftest import assistant, user
 from training.data.labelled import from_gold, from_silver, from_twin
-from training.data.sources import read_corpus, read_twins
+from training.data.sources import read_corpus, read_rows
 
 CHAT = [user("fix my code"), assistant("Done."), user("I feel lost"), assistant("I am here.")]
 LONELY = {"shares_feelings", "seeks_company"}
@@ -102,7 +102,7 @@ def test_a_twin_is_a_real_chat_with_targets_where_it_was_written_anew() -> None:
 
 
 def test_twins_and_their_labels_fit_each_other() -> None:
-    for twin in read_twins():
+    for twin in read_rows("twins.jsonl"):
         labels = twin["labels"]
         assert set(map(str, labels["turns"])) <= twin["charges"].keys() == twin["changed"].keys()
         highest = max(c if isinstance(c, int) else c[1] for c in twin["charges"].values())
@@ -216,21 +216,16 @@ def test_corpus_conversation_is_emotional_exactly_if_a_message_is() -> None:
 
 def test_silver_task_is_uncharged_in_every_message_and_has_no_cue() -> None:
     row = {"id": 7, "messages": CHAT}
-    labelled = from_silver(row, "toy", emotional=False)
+    labelled = from_silver(row, "toy")
     found = named(labelled.targets())
     assert all(shown(values) == {} for values in found.values())
     assert [len(found[index]) for index in range(4)] == [10, 2, 10, 2]
     assert labelled.conversation.id == "7"
 
 
-def test_silver_emotional_is_charged_in_every_user_message_and_its_cues_are_unknown() -> None:
-    found = named(from_silver({"id": 7, "messages": CHAT}, "toy", emotional=True).targets())
-    assert found == {0: {"emotional": 1.0}, 1: {}, 2: {"emotional": 1.0}, 3: {}}
-
-
 def test_silver_takes_other_speakers_for_users_and_drops_messages_without_text() -> None:
     messages = [{"role": "other", "content": "hello"}, assistant(None), user("bye")]
-    labelled = from_silver({"id": 1, "messages": messages}, "toy", emotional=False)
+    labelled = from_silver({"id": 1, "messages": messages}, "toy")
     assert [(m.role, m.content) for m in labelled.conversation.messages] == [
         ("user", "hello"),
         ("user", "bye"),

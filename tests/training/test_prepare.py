@@ -146,7 +146,8 @@ def test_parts_of_the_annotations_are_taken_by_themselves(
     sources_of(monkeypatch, xed=rows)
     labels = {"charge": 2, "cues": [], "decoy": None, "turns": [1]}
     first, later = ({"id": row["id"], "source": "xed", "labels": labels} for row in rows)
-    monkeypatch.setattr(module, "read_annotations", lambda: [first, {**later, "part": "xed_rest"}])
+    annotated = [first, {**later, "part": "xed_rest"}]
+    monkeypatch.setattr(module, "read_rows", lambda file: annotated)
     for parts, expected in (
         (["xed"], ["first"]),
         (["xed_rest"], ["later"]),
@@ -237,7 +238,7 @@ def test_training_sets_are_no_evaluation_data(
 
 
 def test_evaluation_set_is_refused_as_a_source(tmp_path: Path) -> None:
-    chosen = recipe(tmp_path, {"name": "esconv", "kind": "silver_emotional"})
+    chosen = recipe(tmp_path, {"name": "esconv", "kind": "silver_task"})
     with pytest.raises(ValueError, match=r"'esconv'.*may not be used for train"):
         training_conversations(chosen, tmp_path)
 
@@ -260,14 +261,21 @@ def test_languages_and_silent_users_are_left_out(
 def test_wrapped_share_becomes_tasks_of_a_source_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    sources_of(monkeypatch, counselchat=[silver(f"I feel lost, day {i}") for i in range(400)])
-    source = {"name": "counselchat", "kind": "silver_emotional", "wrapped": 0.25}
+    rows = [
+        {"id": f"{n}", "lang": "en", "messages": [user(f"I feel lost, day {n}")]}
+        for n in range(400)
+    ]
+    sources_of(monkeypatch, counselchat=rows)
+    labels = {"charge": 2, "cues": [], "decoy": None, "turns": [1]}
+    annotated = [{"id": row["id"], "source": "counselchat", "labels": labels} for row in rows]
+    monkeypatch.setattr(module, "read_rows", lambda file: annotated)
+    source = {"name": "annotations", "parts": ["counselchat"], "wrapped": 0.25}
     kept: list[LabelledConversation] = training_conversations(recipe(tmp_path, source), tmp_path)
-    wrapped = [k for k in kept if k.source == "counselchat_wrapped"]
+    wrapped = [k for k in kept if k.source == "counselchat_annotated_wrapped"]
     assert len(kept) == 400
     assert len(wrapped) / 400 == pytest.approx(0.25, abs=0.07)
     assert not any(k.emotional for k in wrapped)
-    assert all(k.emotional for k in kept if k.source == "counselchat")
+    assert all(k.emotional for k in kept if k.source == "counselchat_annotated")
 
 
 CHAT = [

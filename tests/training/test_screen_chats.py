@@ -24,14 +24,17 @@ def row(number, text=WORDS, **about):
 def sets(monkeypatch):
     """Sets that tests fill; the corpus and all others are empty."""
     rows = {}
+    read_rows = sources.read_rows
+    for module in (chats, prepare, sources):
+        monkeypatch.setattr(
+            module,
+            "read_rows",
+            lambda file: read_rows(file) if file == "sources.jsonl" else rows.get(file, []),
+        )
     for module in (chats, prepare):
         monkeypatch.setattr(module, "read_source", lambda name, data: iter(rows.get(name, [])))
         monkeypatch.setattr(module, "read_corpus", lambda *split: rows.get("corpus", []))
-        monkeypatch.setattr(module, "read_annotations", lambda: rows.get("annotations", []))
-    monkeypatch.setattr(sources, "read_study_labels", lambda: rows.get("study labels", []))
-    monkeypatch.setattr(sources, "read_real_dev_labels", lambda: rows.get("log labels", []))
     monkeypatch.setattr(prepare, "read_small_talk", lambda data: [])
-    monkeypatch.setattr(prepare, "read_twins", list)
     return rows
 
 
@@ -73,7 +76,7 @@ def test_splits_of_the_corpus_teach_decide_and_check(sets):
 def test_annotations_say_what_is_charged(sets):
     sets["goemotions"] = [row("a"), row("b"), row("c")]
     charged = {"charge": 2, "cues": [], "turns": [1]}
-    sets["annotations"] = [
+    sets["annotations.jsonl"] = [
         {"id": "a", "source": "goemotions", "labels": charged},
         {"id": "b", "source": "goemotions", "labels": calm()},
     ]
@@ -82,7 +85,8 @@ def test_annotations_say_what_is_charged(sets):
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("studies_dev", "study labels"), ("sharegpt_dev", "log labels")]
+    ("name", "file"),
+    [("studies_dev", "study_labels.jsonl"), ("sharegpt_dev", "real_dev_labels.jsonl")],
 )
 def test_our_labels_say_which_dev_chats_are_charged(sets, name, file):
     """Not the labels in the rows of the set, which it may lack."""
@@ -98,7 +102,7 @@ def test_what_is_much_alike_shares_a_part():
     long = "the same long beginning of a chat " * 10
     made = [
         chats.Chat.of(
-            prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x", False),
+            prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x"),
             taken,
         )
         for n in range(20)

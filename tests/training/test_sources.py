@@ -45,6 +45,13 @@ def test_rows_come_back_as_they_were_written(toy: Source, tmp_path: Path) -> Non
     assert list(read_source("toy", tmp_path)) == ROWS
 
 
+def test_the_data_folder_may_be_named_from_where_one_is(
+    toy: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    assert list(read_source("toy", Path(tmp_path.name))) == ROWS
+
+
 def test_rows_that_the_manifest_leaves_out_are_never_read(
     toy: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from affectlib.conversation import Conversation, parse_conversation
@@ -75,19 +76,15 @@ def said_by_user(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def from_silver(row: Mapping[str, Any], source: str, emotional: bool) -> LabelledConversation:
-    """Give a row of a public set the label of its source; all its user messages share it.
-
-    Cues and themes stay unknown where the source is emotional; a task has none.
-    """
+def from_silver(row: Mapping[str, Any], source: str) -> LabelledConversation:
+    """Take a row of a public set for a task: no message of it is charged or shows a cue."""
     conversation = parse_conversation(said_by_user(row["messages"]), id=str(row["id"]))
-    charge: Charge = (2, 3) if emotional else (0, 0)
     return LabelledConversation(
         conversation,
         source,
-        charge=charge[0],
-        charges={i: charge for i, m in enumerate(conversation.messages) if m.role == "user"},
-        cues=None if emotional else frozenset(),
+        charge=0,
+        charges={i: (0, 0) for i, m in enumerate(conversation.messages) if m.role == "user"},
+        cues=frozenset(),
         row={"lang": row["lang"]} if "lang" in row else {},
     )
 
@@ -110,13 +107,4 @@ def from_twin(row: Mapping[str, Any], twin: Mapping[str, Any]) -> LabelledConver
         {**row, "id": twin["id"], "messages": messages, "labels": labels, "pair": twin["of"]},
         "twins",
     )
-    charges = {i: c for i, c in labelled.charges.items() if i in changed}
-    return LabelledConversation(
-        labelled.conversation,
-        labelled.source,
-        charge=labelled.charge,
-        charges=charges,
-        cues=labelled.cues,
-        themes=labelled.themes,
-        row=labelled.row,
-    )
+    return replace(labelled, charges={i: c for i, c in labelled.charges.items() if i in changed})

@@ -26,12 +26,10 @@ from training.data.sources import (
     corpus_part,
     is_held_out,
     load_manifest,
-    read_annotations,
     read_corpus,
+    read_rows,
     read_small_talk,
-    read_small_talk_labels,
     read_source,
-    read_twins,
     require_use,
 )
 from training.model.encoder import build_encoder
@@ -121,7 +119,7 @@ def evaluation_conversations(real_dev: bool, data: Path | None) -> Iterator[Conv
     for source in load_manifest().values():
         if source.use != "train":
             for row in read_source(source.name, data):
-                yield from_silver(row, source.name, emotional=False).conversation
+                yield from_silver(row, source.name).conversation
 
 
 def _take(
@@ -167,11 +165,10 @@ def _read(
         conversations = [_longest_charged(each) for each in read_labelled_file(source.path)]
     else:
         require_use(source.name, "train")
-        emotional = source.kind == "silver_emotional"
-        rows = [*read_annotations(), *read_small_talk_labels()]
+        rows = (*read_rows("annotations.jsonl"), *read_rows("small_talk_labels.jsonl"))
         annotated = {row["id"] for row in rows if row["source"] == source.name}
         conversations = [
-            from_silver(row, source.name, emotional)
+            from_silver(row, source.name)
             for row in read_source(source.name, data)
             if row.get("lang", languages[0]) in languages
             and row["id"] not in annotated
@@ -210,7 +207,7 @@ def _read_annotated(
     """Yield the rows of public sets that we annotated, with their labels; of some parts or all."""
     labels: dict[str, dict[str, Any]] = defaultdict(dict)
     known = set()
-    for row in read_annotations():
+    for row in read_rows("annotations.jsonl"):
         part = row.get("part", row["source"])
         known.add(part)
         if parts is None or part in parts:
@@ -224,7 +221,7 @@ def _read_annotated(
 def twin_conversations(data: Path | None) -> Iterator[LabelledConversation]:
     """Yield real chats with turns that were written anew."""
     twins: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for twin in read_twins():
+    for twin in read_rows("twins.jsonl"):
         twins[twin["source"]][twin["of"]].append(twin)
     for name, row in _rows_of(twins, data):
         for twin in twins[name][row["id"]]:

@@ -69,7 +69,7 @@ def load_manifest() -> Mapping[str, Source]:
                 "left_out": tuple(row.get("left_out", ())),
             }
         )
-        for row in _read_lines(DATA / "sources.jsonl")
+        for row in read_rows("sources.jsonl")
     )
     return MappingProxyType({source.name: source for source in sources})
 
@@ -136,7 +136,7 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
             f"{source.sha256}); get it again, or, if you made it yourself and mean to use it, "
             "put its SHA-256 into training/data/sources.jsonl"
         )
-    return (row for row in _read_lines(path) if row["id"] not in source.left_out)
+    return (row for row in read_rows(path) if row["id"] not in source.left_out)
 
 
 def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
     Raises:
         ValueError: There is no such split.
     """
-    rows = list(_read_lines(DATA / "corpus.jsonl"))
+    rows = list(read_rows("corpus.jsonl"))
     splits = {row["split"] for row in rows}
     if split is not None and split not in splits:
         raise ValueError(f"the corpus has no split {split!r}; it has {', '.join(sorted(splits))}")
@@ -166,51 +166,34 @@ def corpus_part(conversation_id: str) -> str:
     return conversation_id.split("-")[0]
 
 
-def read_annotations() -> list[dict[str, Any]]:
-    """Return our annotations of public rows: ``id``, ``source`` and ``labels``, without text."""
-    return list(_read_lines(DATA / "annotations.jsonl"))
-
-
-def read_twins() -> list[dict[str, Any]]:
-    """Return what was written in place of turns of real chats: see `training.data.labelled`."""
-    return list(_read_lines(DATA / "twins.jsonl"))
-
-
 def is_held_out(source: str, conversation_id: str) -> bool:
     """Whether a conversation of a service set is kept for measuring, one in ten by its id."""
     digest = hashlib.sha256(conversation_id.encode()).digest()
     return source in HELD_OUT_TENTH and digest[0] % 10 == 0
 
 
-def read_real_dev_labels() -> list[dict[str, Any]]:
-    """Return our annotations of the real dev transcripts: ``id``, ``source`` and ``labels``."""
-    return list(_read_lines(DATA / "real_dev_labels.jsonl"))
-
-
-def read_study_labels() -> list[dict[str, Any]]:
-    """Return our labels of the dev chats of studies, by ``source`` and ``id``, without texts."""
-    return list(_read_lines(DATA / "study_labels.jsonl"))
-
-
 def read_dev_labels() -> dict[str, dict[str, Any]]:
     """Return our labels of the dev transcripts of real people, by id: shared logs and studies."""
-    return {row["id"]: row["labels"] for row in (*read_real_dev_labels(), *read_study_labels())}
-
-
-def read_small_talk_labels() -> list[dict[str, Any]]:
-    """Return our annotations of small talk that is never trained on: as `read_annotations`."""
-    return list(_read_lines(DATA / "small_talk_labels.jsonl"))
+    files = "real_dev_labels.jsonl", "study_labels.jsonl"
+    return {row["id"]: row["labels"] for file in files for row in read_rows(file)}
 
 
 def read_small_talk(data: Path | None) -> list[dict[str, Any]]:
     """Return the small talk that is never trained on: real chats of people, with our labels."""
-    labels = {row["id"]: row for row in read_small_talk_labels()}
+    labels = {row["id"]: row for row in read_rows("small_talk_labels.jsonl")}
     (name,) = {row["source"] for row in labels.values()}
     rows = read_source(name, data)
     return [{**row, "labels": labels[row["id"]]["labels"]} for row in rows if row["id"] in labels]
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_rows(file: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file of JSON lines; text names one of our own in `training/data`.
+
+    Of these, ``annotations.jsonl``, ``real_dev_labels.jsonl``, ``study_labels.jsonl`` and
+    ``small_talk_labels.jsonl`` have the ``id``, ``source`` and ``labels`` of rows of public sets,
+    without texts; see `training.data.labelled` for ``twins.jsonl``.
+    """
+    path = DATA / file if isinstance(file, str) else file
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
         for line in lines:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ from affectlib.model.calibration import prior_shift
 from affectlib.taxonomy import CUES, THEMES
 from training.evaluation import metrics
 from training.evaluation.judged import (
-    LOGS,
     STUDIES,
     STUDY_SOURCES,
     Floats,
@@ -27,6 +26,9 @@ from training.evaluation.metrics import estimate, proportion
 
 FEWEST_POSITIVES = 20
 DIAGRAM_BINS = 10
+
+Found: TypeAlias = tuple[float | None, bool, float]
+"""A conversation's probability of an output (None if there is none), the truth, the threshold."""
 
 
 def choice(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -202,43 +204,31 @@ def _difference(right: Floats, french: NDArray[np.bool_]) -> float:
 
 def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each cue of whole conversations at its threshold; see `_by_name`."""
-    found = {
-        name: [
-            (
-                j.calibration.cue_probability(j.scored, name),
-                name in (j.scored.labelled.cues or ()),
-                j.calibration.cue_thresholds[name],
-            )
-            for j in judged
-        ]
-        for name in CUES
-    }
-    return _by_name(found)
+
+    def of(j: Judged, name: str) -> Found:
+        probability = j.calibration.cue_probability(j.scored, name)
+        cues = j.scored.labelled.cues or ()
+        return probability, name in cues, j.calibration.cue_thresholds[name]
+
+    return _by_name(judged, CUES, of)
 
 
 def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each theme of charged conversations with known themes; see `_by_name`."""
-    found = {
-        name: [
-            (
-                j.calibration.theme_probability(j.scored, name),
-                name in themes,
-                j.calibration.theme_thresholds[name],
-            )
-            for j in judged
-            if j.emotional and (themes := j.scored.labelled.themes)
-        ]
-        for name in THEMES
-    }
-    return _by_name(found)
+
+    def of(j: Judged, name: str) -> Found:
+        probability = j.calibration.theme_probability(j.scored, name)
+        themes = j.scored.labelled.themes or ()
+        return probability, name in themes, j.calibration.theme_thresholds[name]
+
+    known = [j for j in judged if j.emotional and j.scored.labelled.themes]
+    return _by_name(known, THEMES, of)
 
 
-def _by_name(found: Mapping[str, Sequence[tuple[float | None, bool, float]]]) -> dict[str, Any]:
+def _by_name(
+    judged: Sequence[Judged], names: Iterable[str], of: Callable[[Judged, str], Found]
+) -> dict[str, Any]:
     """Return figures of each output, and macro F1.
-
-    Args:
-        found: Of each conversation its probability (None if there is none), truth and threshold, by
-            the name of the output.
 
     Returns:
         ``by_name``, and ``macro_f1`` over the ``frequent`` outputs that have at least
@@ -246,7 +236,8 @@ def _by_name(found: Mapping[str, Sequence[tuple[float | None, bool, float]]]) ->
     """
     result: dict[str, Any] = {}
     columns: list[tuple[NDArray[Any], NDArray[Any]]] = []
-    for name, rows in found.items():
+    for name in names:
+        rows = [of(j, name) for j in judged]
         known = np.array([p is not None for p, _, _ in rows], bool)
         truth = np.array([shown for _, shown, _ in rows], int) * known
         if not truth.any():
@@ -328,37 +319,6 @@ def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:
             }
         )
     return points
-
-
-SOURCE_PAIRS: dict[str, tuple[bool, str | None, str | None]] = {
-    "uncharged: shared logs or corpus": (False, None, "corpus"),
-    "uncharged: ShareGPT or Arena, WildChat": (False, *LOGS),
-    "charged: shared logs or corpus": (True, None, "corpus"),
-}
-"""What the score should not tell apart: the class, and two sources (None for all shared logs)."""
-
-
-def source_probe(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
-    """Measure how well the score tells the sources of one class apart.
-
-    Returns:
-        The AUROC by pair of sources, that of whichever direction is the better guess, so never
-        below 0.5. Pairs of which one is missing are left out.
-    """
-    result = {}
-    for pair, (emotional, first, second) in SOURCE_PAIRS.items():
-        firsts, seconds = (LOGS if name is None else (name,) for name in (first, second))
-        of_class = [j for j in judged if j.emotional == emotional]
-        chosen = [j for j in of_class if j.source in (*firsts, *seconds)]
-        source = np.array([j.source in firsts for j in chosen], int)
-        if 0 < source.sum() < len(source):
-            result[pair] = estimate(_either_way, source, probabilities(chosen))
-    return result
-
-
-def _either_way(source: NDArray[Any], scores: NDArray[Any]) -> float:
-    value = metrics.auroc(source, scores)
-    return max(value, 1 - value)
 
 
 def agreement(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

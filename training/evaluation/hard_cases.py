@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import zlib
@@ -17,7 +16,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
 from training.data.labelled import from_silver
-from training.data.sources import HELD_OUT_TENTH, is_held_out, read_source
+from training.data.sources import HELD_OUT_TENTH, is_held_out, read_rows, read_source
 from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
 from training.evaluation.metrics import proportion
 
@@ -96,11 +95,6 @@ ALTERATIONS: Mapping[str, Callable[[str, random.Random], str]] = {
 """Ways to write a message that change nothing for a reader."""
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read the messages of `ROBUSTNESS` or `SHORT_CHATS`."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
 def altered(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     """Return the messages as they are, in each way altered, and paraphrased."""
     texts = {"original": [row["text"] for row in rows]}
@@ -125,7 +119,7 @@ def robustness(
         ``accuracy`` on the originals; ``flips``: the share of changed labels by alteration; and
         ``worst``: the highest of them.
     """
-    rows = read_rows(ROBUSTNESS) if rows is None else rows
+    rows = [*read_rows(ROBUSTNESS)] if rows is None else rows
     texts = altered(rows)
     flat = [text for group in texts.values() for text in group]
     found = np.array(
@@ -143,7 +137,7 @@ def robustness(
 
 def short_chats(classifier: AffectClassifier) -> dict[str, dict[str, Any]]:
     """Return accuracy, recall and specificity on chats of one short message, by language."""
-    rows = read_rows(SHORT_CHATS)
+    rows = [*read_rows(SHORT_CHATS)]
     chats = [[{"role": "user", "content": row["text"]}] for row in rows]
     flagged = np.array(
         [found.label == EMOTIONAL for found in classifier.predict(chats, on_error="raise")]
@@ -178,7 +172,7 @@ def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
             for row in read_source(name, data)
             if name not in HELD_OUT_TENTH or is_held_out(name, str(row["id"]))
         )
-        chats = [from_silver(row, name, emotional=False).conversation for row in rows]
+        chats = [from_silver(row, name).conversation for row in rows]
         chats = [chat for chat in chats if any(m.content.strip() for m in chat.user_messages)]
         predictions = classifier.predict(spread(chats, SERVICE_SAMPLE), on_error="raise")
         flags[name] = [prediction.label == EMOTIONAL for prediction in predictions]

@@ -17,6 +17,7 @@ from affectlib.model.artifacts import Artifact, sha256
 from affectlib.model.calibration import ConversationCalibration
 from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.model.engines import load_engine
+from affectlib.model.reference import Reference, reference_of
 from affectlib.model.scoring import WindowCache, encode_windows, score_windows
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import OUTPUTS, THEMES
@@ -359,6 +360,28 @@ def _counts(
         "true_negatives": len(alarms) - sum(alarms),
         "false_positives": sum(alarms),
     }
+
+
+def reference_for(
+    scored: Sequence[ScoredConversation], calibration: Calibration, languages: Sequence[str]
+) -> Reference:
+    """Return what the transcripts look like that a model is measured on: those of real people.
+
+    Args:
+        scored: The dev conversations.
+        calibration: What was fitted on them.
+        languages: The languages that the model says it knows; others are left out.
+    """
+    real = [s for s in scored if s.labelled.source in (*LOGS, STUDIES)] or scored
+    known = [s for s in real if s.labelled.row.get("lang", languages[0]) in languages]
+    return reference_of(
+        (
+            str(s.labelled.row.get("source", s.labelled.source)),
+            s.labelled.conversation,
+            calibration.conversation_probability(s),
+        )
+        for s in known or real
+    )
 
 
 def labels(judged: Sequence[Judged]) -> NDArray[np.int64]:

@@ -339,7 +339,6 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "services": _estimates("Service dialogues, share flagged"),
     "robustness": _robustness,
     "short_chats": _short_chats,
-    "source": _estimates("Source guessed from the score, AUROC"),
     "systems": _systems,
     "engines": _estimates("int8 against fp32, by window"),
     "speed": _estimates("Speed, by batch"),

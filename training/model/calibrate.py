@@ -1,4 +1,4 @@
-"""Third step: turn scores into probabilities, and choose thresholds, on dev conversations alone.
+"""Third step: turn scores into probabilities, and choose thresholds, only on dev conversations.
 
 1. Each output is calibrated by itself with a slope and an intercept (Platt scaling), which export
    folds into the weights of the head. Those of the three charges count the same examples, by the

@@ -55,6 +55,8 @@ Floats = NDArray[Any]
 CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
 """Before and after a text, padding, unknown: of Unigram encoders and of WordPiece ones."""
+DROPOUT = 0.1
+"""Dropout of hidden layers and of the head."""
 PACKAGE = "package:"
 """Begins the path of an encoder that an installed Python package carries."""
 UNREACHABLE = -10_000.0
@@ -114,7 +116,7 @@ def build_encoder(
         return
     source = _locate(settings.path, data)
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
-    model = _load(source, settings.dropout)
+    model = _load(source)
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
     old = model.get_input_embeddings().weight.data
     if settings.words_from is not None:
@@ -131,13 +133,12 @@ def build_encoder(
     model.save_pretrained(folder)
 
 
-def build_foreign_encoder(path: str, data: Path | None, dropout: float, folder: Path) -> None:
+def build_foreign_encoder(path: str, data: Path | None, folder: Path) -> None:
     """Write an encoder that keeps its own tokenizer, of any kind, with the control tokens added.
 
     Args:
         path: The encoder, as `EncoderSettings.path`.
         data: The data folder.
-        dropout: Dropout of hidden layers and of the head.
         folder: Where it is written.
     """
     source = _locate(path, data)
@@ -145,18 +146,17 @@ def build_foreign_encoder(path: str, data: Path | None, dropout: float, folder: 
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.add_special_tokens([*CONTROL_TOKENS])
-    model = _load(source, dropout)
+    model = _load(source)
     model.resize_token_embeddings(tokenizer.get_vocab_size(), mean_resizing=False)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def _load(source: str | Path, dropout: float) -> PreTrainedModel:
+def _load(source: str | Path) -> PreTrainedModel:
     """Load an encoder with a head of ours, in fp32."""
     config = AutoConfig.from_pretrained(source)
     config.attention_probs_dropout_prob = 0.0
-    config.hidden_dropout_prob = dropout
-    config.classifier_dropout = dropout
+    config.hidden_dropout_prob = config.classifier_dropout = DROPOUT
     known = EMOTIONAL in config.id2label.values()
     if not known:
         name_outputs(config, OUTPUTS)

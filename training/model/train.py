@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, set_seed
 
 from affectlib.finetuning.trainer import (
-    average_weights,
     fit,
     labelled_windows,
     load_model,
@@ -40,7 +38,6 @@ def train(recipe: Recipe) -> dict[str, float]:
     windows = labelled_windows(windows)
     model = load_model(prepared / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(prepared / "encoder")
-    start = deepcopy(model.state_dict())
     trainer = fit(
         model,
         tokenizer,
@@ -50,7 +47,6 @@ def train(recipe: Recipe) -> dict[str, float]:
         seed=recipe.seed,
         compute_metrics=window_metrics,
     )
-    average_weights(model, start, recipe.train.average)
     metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
     trainer.save_model(str(folder / "model"))
     text = json.dumps(metrics, indent=1, ensure_ascii=False)

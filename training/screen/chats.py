@@ -16,10 +16,9 @@ from training.data.prepare import EvaluationIndex, evaluation_conversations, twi
 from training.data.sources import (
     find_source,
     is_held_out,
-    read_annotations,
     read_corpus,
     read_dev_labels,
-    read_small_talk_labels,
+    read_rows,
     read_source,
 )
 
@@ -151,10 +150,12 @@ def _read(taken: Taken, data: Path | None) -> Iterator[Chat]:
         for labelled in twin_conversations(data):
             yield Chat.of(labelled, taken)
         return
-    labels = {row["id"]: row["labels"] for row in read_annotations() if row["source"] == taken.name}
     if find_source(taken.name).use == "dev":
         labels = read_dev_labels()
-    unseen = {row["id"] for row in read_small_talk_labels()}
+    else:
+        rows = read_rows("annotations.jsonl")
+        labels = {row["id"]: row["labels"] for row in rows if row["source"] == taken.name}
+    unseen = {row["id"] for row in read_rows("small_talk_labels.jsonl")}
     for labelled in _of_set(taken.name, data, labels, unseen):
         if any(message.content.strip() for message in labelled.conversation.user_messages):
             yield Chat.of(labelled, taken)
@@ -171,4 +172,4 @@ def _of_set(
         if row["id"] in labels:
             yield from_gold({**row, "labels": labels[row["id"]]}, name)
         else:
-            yield from_silver(row, name, emotional=False)
+            yield from_silver(row, name)
