@@ -15,8 +15,10 @@ from affectlib.analysis.report._talk import Excerpt
 
 __all__ = ["Report"]
 
-_COLUMNS = ("section", "measure", "group", "estimate", "low", "high", "units", "users", "method")
-_COLUMNS += ("annotator",)
+_COLUMNS = (
+    *("section", "measure", "group", "estimate", "low", "high", "units", "users", "method"),
+    "annotator",
+)
 
 
 @dataclass(frozen=True, slots=True)

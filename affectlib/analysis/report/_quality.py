@@ -83,7 +83,7 @@ def _curve(study: Study, shown: Sequence[Row]) -> Figure:
     return Figure(plot, words("calibration.caption"))
 
 
-def _measured(study: Study, gold: AnyFrame) -> list[Row]:
+def _measured(study: Study, gold: AnyFrame) -> Sequence[Row]:
     """Return what `evaluate` says of the labels; nothing where hand labels are of one kind only."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnalysisWarning)  # others have said the same of the sheet

@@ -299,7 +299,8 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     found = rows_of(
         compare(users, column, outcomes=[_OWN_SHARE, "messages"], min_users=study.min_users)
     )
-    cells, numbers = [], []
+    cells: list[tuple[str, ...]] = []
+    numbers: list[Number] = []
     labelled: list[int] = []
     for row in found:
         method = LABELLED

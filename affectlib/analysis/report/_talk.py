@@ -53,7 +53,9 @@ def within(study: Study) -> Section | None:
     found = rows_of(
         trajectory(study.messages, cue_threshold=study.thresholds, min_users=study.min_users)
     )
-    lines, rows, numbers = [], [], []
+    lines: list[_plots.Points] = []
+    rows: list[tuple[str, ...]] = []
+    numbers: list[Number] = []
     labelled: list[int] = []
     for role, measure in _FOLLOWED:
         parts = [one_of(found, part=p, role=role, measure=measure) for p in _PARTS]
