@@ -246,7 +246,7 @@ def test_accuracy_without_errors_on_few_users_is_not_certain():
         (lambda gold: gold.with_columns(weight=pl.lit("x")), "gold, weight: every weight"),
         (
             lambda gold: pl.concat([gold, gold]),
-            "rows with the same record and conversation_id; keep",
+            r"rows with the same record and conversation_id, such as 0 and 50 \(from 0\); keep",
         ),
         (lambda gold: gold.with_columns(pl.col("record") + 10**6), "50 of 50 rows belong to no"),
         (lambda gold: gold.with_columns(pl.col("record").reverse()), "belong to no row"),

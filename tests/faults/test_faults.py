@@ -45,7 +45,7 @@ def test_whatever_read_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lasting: bool
 ) -> None:
     monkeypatch.setattr(label_file, "_SHARD", 4)
-    for name in ("label to Parquet", "label to a folder", "convert"):
+    for name in ("label to Parquet", "convert"):
         folder = tmp_path / name
         folder.mkdir()
         found = sources(folder, 6)

@@ -46,6 +46,8 @@ def test_one_long_conversation_takes_at_most_twice_the_time(
     for _ in range(3):  # the machine may be busy: the best of three counts
         fresh = [AffectClassifier(tiny_classifier.artifact, NoEngine()) for _ in range(2)]
         ratios.append(seconds(fresh[0], long) / seconds(fresh[1], short))
+        if ratios[-1] < 2:
+            break
     assert min(ratios) < 2, ratios
 
 
