@@ -20,7 +20,7 @@ from tests.chromium import PROGRAM, Page, chromium
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
-COLOURS = 64
+COLOURS = 128
 """A palette of so many keeps a picture of a page small."""
 
 
