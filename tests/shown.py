@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import doctest
-import os
 import shutil
 import tempfile
 import textwrap
@@ -22,13 +21,8 @@ from typing import Any
 from unittest.mock import patch
 
 from tests import pages
-from tests.pages import DOCS, ROOT, Block
+from tests.pages import DOCS, ROOT, Block, holds
 from tests.test_docstrings import MODULES, examples_in
-
-
-def holds(shown: str, printed: str) -> bool:
-    """Tell whether a line is what is printed; three dots in it stand for anything."""
-    return doctest.OutputChecker().check_output(shown, printed, doctest.ELLIPSIS)
 
 
 def merge(shown: str, printed: str) -> str:
@@ -43,14 +37,10 @@ def merge(shown: str, printed: str) -> str:
 @contextlib.contextmanager
 def beside_examples() -> Iterator[None]:
     """Work in a folder of its own, where `examples` is at hand."""
-    before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "examples", Path(folder) / "examples")
-        os.chdir(folder)
-        try:
+        with contextlib.chdir(folder):
             yield
-        finally:
-            os.chdir(before)
 
 
 def renew_page(page: Path) -> None:

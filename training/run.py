@@ -22,7 +22,7 @@ from typing import Any
 
 from affectlib.model.artifacts import sha256
 from training.config import Recipe, RecipeError, load_recipe
-from training.data.sources import DATA
+from training.data.sources import DATA, DEV_LABELS
 
 
 def _prepare(recipe: Recipe, data: Path | None) -> Any:
@@ -135,8 +135,7 @@ def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
 
 
 _LEARNING = ("prepare", "teach", "train")
-_DEV_LABELS = ("real_dev_labels.jsonl", "study_labels.jsonl")
-"""What thresholds are chosen by, so that it counts for the steps after these."""
+"""The steps before thresholds are chosen, for which the dev labels do not count."""
 
 
 def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
@@ -165,7 +164,7 @@ def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
         ),
     ]
     learnt = "".join(sha256(file) for file in files if file.is_file())
-    judged = learnt + "".join(sha256(DATA / name) for name in _DEV_LABELS)
+    judged = learnt + "".join(sha256(DATA / name) for name in DEV_LABELS)
     first, second = (hashlib.sha256(x.encode()).hexdigest()[:16] for x in (learnt, judged))
     return first, second
 

@@ -15,7 +15,7 @@ from affectlib.analysis.accuracy import Accuracy
 from affectlib.corpus.manifest import known_of
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import OptionError
-from affectlib.model import artifacts
+from affectlib.model.artifacts import bundled_with
 
 __all__ = [
     "Kind",
@@ -181,11 +181,8 @@ def _known(labels: AnyFrame) -> _Known:
 
 def _of_bundled(made: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the bundled model that made labels knows, nothing if another model did."""
-    if made.get("model") not in artifacts.bundled_models():
-        return {}
-    artifact = artifacts.load_artifact(made["model"])
-    same = artifact.fingerprint == made["fingerprint"]
-    return known_of(artifact, made["operating_point"]) if same else {}
+    artifact = bundled_with(made["fingerprint"], made["model"]) if made else None
+    return {} if artifact is None else known_of(artifact, made["operating_point"])
 
 
 def _accuracies(counts: Mapping[str, Mapping[str, float]]) -> Mapping[str, Accuracy]:

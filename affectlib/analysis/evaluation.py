@@ -27,6 +27,7 @@ from affectlib.analysis._intervals import NONE
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis.gold import gold_rows
 from affectlib.analysis.prevalence import hidden_among, with_groups
+from affectlib.corpus.rows import RowLevel
 from affectlib.errors import OptionError
 from affectlib.model.calibration import OperatingPoint
 from affectlib.taxonomy import EMOTIONAL, TASK
@@ -226,6 +227,11 @@ def with_alone(source: Labels) -> Labels:
     return source.having(source.rows.with_columns(alone.alias(ALONE)))
 
 
+def judged_by(point: OperatingPoint, level: RowLevel) -> pl.Expr:
+    """Return the threshold of each row of `with_alone`; see `OperatingPoint.of_messages`."""
+    return pl.when(ALONE).then(point.conversation).otherwise(getattr(point, level))
+
+
 def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Labels:
     """Take labels, with those that a threshold gives in place of their own."""
     source = labels_table(labels).labelled()
@@ -241,8 +247,7 @@ def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Label
     source.require(["probability"])
     if isinstance(threshold, OperatingPoint):
         source = with_alone(source)
-        own = threshold.conversation if source.level == "conversation" else threshold.message
-        least = pl.when(ALONE).then(threshold.conversation).otherwise(own)
+        least = judged_by(threshold, source.level)
     elif 0 < threshold <= 1:
         least = pl.lit(threshold)
     else:

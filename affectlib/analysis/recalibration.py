@@ -9,10 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 from narwhals.typing import IntoDataFrameT
-from numpy.typing import NDArray
 
 from affectlib.analysis._frames import (
     AnalysisWarning,
@@ -24,11 +22,9 @@ from affectlib.analysis._frames import (
     user_keys,
 )
 from affectlib.analysis._measures import change_rows
-from affectlib.analysis.evaluation import ALONE, measured_rows, with_alone
+from affectlib.analysis.evaluation import ALONE, judged_by, measured_rows, with_alone
 from affectlib.analysis.gold import gold_rows
 from affectlib.conversation import clean_text
-from affectlib.corpus.rows import RowLevel
-from affectlib.model.calibration import OperatingPoint
 from affectlib.model.recalibration import recalibrate, require_enough, save_recalibrated
 
 if TYPE_CHECKING:
@@ -104,7 +100,6 @@ def calibrate(
     source.require(["probability"])
     rows = gold_rows(source, gold)
     before = measured_rows(rows)
-    alone = rows[ALONE].to_numpy()
     require_enough(before.truth, "gold")
     found = recalibrate(
         artifact,
@@ -113,7 +108,7 @@ def calibrate(
         weights=before.weight,
         groups=before.user,
         level=source.level,
-        alone=alone if source.level == "message" else None,
+        alone=rows[ALONE] if source.level == "message" else None,
         specificity=specificity,
     )
     if found.lowered:
@@ -131,19 +126,14 @@ def calibrate(
             AnalysisWarning,
             stacklevel=2,
         )
+    points = artifact.operating_points
+    least = rows.select(**{name: judged_by(p, found.level) for name, p in points.items()})
     pairs = {
         name: (
-            replace(before, called=before.probability >= _thresholds(point, found.level, alone)),
+            replace(before, called=before.probability >= least[name].to_numpy()),
             replace(before, called=found.called[name], probability=found.probability),
         )
-        for name, point in artifact.operating_points.items()
+        for name in points
     }
     figures = [*change_rows(pairs, confidence)]
     return like(labels, pl.DataFrame(figures, infer_schema_length=None).fill_nan(None))
-
-
-def _thresholds(
-    point: OperatingPoint, level: RowLevel, alone: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return by which threshold each row is judged; see `OperatingPoint.of_messages`."""
-    return np.where(alone, point.conversation, getattr(point, level))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from affectlib._version import __version__
 from affectlib.cli._options import Commands, load_classifier, model_options, network_option
 from affectlib.cli._terminal import DONE, say
-from affectlib.model.artifacts import bundled_models, load_artifact
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier
@@ -122,6 +121,8 @@ def _table(artifact: Artifact, default: str) -> Iterator[str]:
 
 def _measured_on(artifact: Artifact) -> str:
     """Say on what a model was measured, as far as that is known."""
+    from affectlib.model.artifacts import bundled_with
+
     said = artifact.description
     if "calibrated" in said:
         own = said["calibrated"]
@@ -135,8 +136,7 @@ def _measured_on(artifact: Artifact) -> str:
             f"on {own['held_out']:,} of its labelled conversations ({own['held_out_emotional']:,} "
             "emotional), which were held out of training"
         )
-    same = artifact.fingerprint
-    if artifact.name in bundled_models() and load_artifact(artifact.name).fingerprint == same:
+    if bundled_with(artifact.fingerprint, artifact.name) is not None:
         return "on real transcripts that no weight was trained on"
     return "as the model says of itself; it does not say on what they were measured"
 

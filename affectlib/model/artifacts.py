@@ -47,6 +47,7 @@ __all__ = [
     "MANIFEST",
     "Artifact",
     "bundled_models",
+    "bundled_with",
     "load_artifact",
     "save_artifact",
     "sha256",
@@ -174,6 +175,14 @@ def bundled_models() -> dict[str, Path]:
         True
     """
     return {manifest.parent.name: manifest.parent for manifest in _MODELS.glob(f"*/{MANIFEST}")}
+
+
+def bundled_with(fingerprint: str, name: str) -> Artifact | None:
+    """Return the bundled model of a name if it has this fingerprint, else None."""
+    if name not in bundled_models():
+        return None
+    artifact = load_artifact(name)
+    return artifact if artifact.fingerprint == fingerprint else None
 
 
 def load_artifact(

@@ -9,17 +9,16 @@ from functools import cache
 import polars as pl
 import pytest
 
-from affectlib.analysis import Accuracy, report, report_page, sample, simulate, themes
+from affectlib.analysis import Accuracy, report, report_page, simulate, themes
 from affectlib.analysis.report._plots import Points, heat, series
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.simulate import Population
 from affectlib.taxonomy import CUES, THEMES
-from tests.analysis.known import knowing
+from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import sections, text_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 
-KNOWN = Accuracy(8000, 2000, 98000, 2000)
 ORANGE, BLUE = "#b3541e", "#0b5cad"
 ENGLISH = Words("en")
 UNITS = ENGLISH("units.conversation")
@@ -32,8 +31,7 @@ def population() -> Population:
 
 @cache
 def gold() -> pl.DataFrame:
-    sheet = sample(population().conversations, 300, seed=1).drop("gold")
-    return sheet.join(population().gold_conversations, on=["record", "conversation_id"])
+    return gold_of(population())
 
 
 @cache

@@ -8,17 +8,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from affectlib.analysis import Accuracy, evaluate, report, sample, simulate
+from affectlib.analysis import evaluate, report, simulate
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.simulate import Population
 from affectlib.taxonomy import EMOTIONAL
-from tests.analysis.known import knowing
+from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import cells
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
-
-KNOWN = Accuracy(8000, 2000, 98000, 2000)
 
 
 @cache
@@ -28,8 +26,7 @@ def population() -> Population:
 
 @cache
 def gold() -> pl.DataFrame:
-    sheet = sample(population().conversations, 300, seed=1).drop("gold")
-    return sheet.join(population().gold_conversations, on=["record", "conversation_id"])
+    return gold_of(population())
 
 
 def made(patch: pytest.MonkeyPatch, **options: Any) -> Report:

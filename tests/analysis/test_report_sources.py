@@ -10,16 +10,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from affectlib.analysis import Accuracy, AnalysisWarning, prevalence, report, sample, simulate
+from affectlib.analysis import AnalysisWarning, prevalence, report, sample, simulate
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._words import Answers, Words
 from affectlib.analysis.simulate import Population
-from tests.analysis.known import knowing
+from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import text_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 
-KNOWN = Accuracy(8000, 2000, 98000, 2000)
 MODEL, PROMPT = "llama", "abc123"
 
 
@@ -30,8 +29,7 @@ def population() -> Population:
 
 @cache
 def gold() -> pl.DataFrame:
-    sheet = sample(population().conversations, 300, seed=1).drop("gold")
-    return sheet.join(population().gold_conversations, on=["record", "conversation_id"])
+    return gold_of(population())
 
 
 def filled(answers: Answers) -> pl.DataFrame:

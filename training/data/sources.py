@@ -21,6 +21,8 @@ from typing import Any
 from affectlib.model.artifacts import sha256
 
 DATA = Path(__file__).parent
+DEV_LABELS = ("real_dev_labels.jsonl", "study_labels.jsonl")
+"""Our labels of the dev transcripts of real people, by which thresholds are chosen."""
 HELD_OUT_TENTH = ("multidogo", "sgd", "taskmaster4")
 """Service dialogues of which a tenth measures how often such are flagged."""
 
@@ -174,8 +176,7 @@ def is_held_out(source: str, conversation_id: str) -> bool:
 
 def read_dev_labels() -> dict[str, dict[str, Any]]:
     """Return our labels of the dev transcripts of real people, by id: shared logs and studies."""
-    files = "real_dev_labels.jsonl", "study_labels.jsonl"
-    return {row["id"]: row["labels"] for file in files for row in read_rows(file)}
+    return {row["id"]: row["labels"] for file in DEV_LABELS for row in read_rows(file)}
 
 
 def read_small_talk(data: Path | None) -> list[dict[str, Any]]:
