@@ -70,7 +70,7 @@ with requires_extra("analysis"):
     from affectlib.analysis._frames import AnalysisWarning, TableError
     from affectlib.analysis.accuracy import Accuracy, measured_accuracy
     from affectlib.analysis.agreement import agreement, majority
-    from affectlib.analysis.annotate import Annotation, AnnotationError, Endpoint, annotate
+    from affectlib.analysis.annotate import Annotation, AnnotationError, Answer, Endpoint, annotate
     from affectlib.analysis.association import associate
     from affectlib.analysis.calibration import calibration
     from affectlib.analysis.concentration import concentration, lorenz
@@ -94,6 +94,7 @@ __all__ = [
     "AnalysisWarning",
     "Annotation",
     "AnnotationError",
+    "Answer",
     "Endpoint",
     "Instrument",
     "Population",

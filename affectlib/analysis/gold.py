@@ -22,14 +22,15 @@ from affectlib.analysis._frames import (
 )
 from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
-__all__ = ["gold_rows", "gold_themes"]
+__all__ = ["MODEL_PREFIX", "NO_THEME", "gold_rows", "gold_themes"]
 
 _ONE = ("1", "1.0")
 _EMOTIONAL = (EMOTIONAL, "yes", "oui", "true", *_ONE)
 _TASK = (TASK, "no", "non", "false", "0", "0.0")
 _OPEN = ("", "unsure", "?", "na")
 _HIGH = ("2", "2.0", "3", "3.0")
-_NO_THEME = "none"
+NO_THEME = "none"
+"""Says in a sheet that a charged row has no theme."""
 _ROW = "_row"
 """Number of a row in its sheet, from 0."""
 MODEL_PREFIX = "model:"
@@ -253,9 +254,9 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
         .collect()
     )
     each = named.with_columns(answers=pl.len().over(key)).explode("themes")
-    if unknown := {*each["themes"]} - {*THEMES, _NO_THEME}:
+    if unknown := {*each["themes"]} - {*THEMES, NO_THEME}:
         raise TableError(
-            f"gold, themes: {len(unknown)} unknown names; use {', '.join(THEMES)}, or {_NO_THEME}"
+            f"gold, themes: {len(unknown)} unknown names; use {', '.join(THEMES)}, or {NO_THEME}"
         )
     by_row = (
         each.group_by([*key, "themes"], maintain_order=True)

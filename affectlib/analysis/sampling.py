@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from affectlib.analysis._frames import Frame, TableError, labels_table, like, refuse_alike
 from affectlib.analysis.gold import id_columns
 from affectlib.errors import OptionError
+from affectlib.taxonomy import THEME_COLUMNS
 
 __all__ = ["sample"]
 
@@ -41,7 +42,8 @@ def sample(
     Returns:
         One row for each row drawn, in random order: ``record`` and ``conversation_id`` as far as
         they are there, ``message`` if a row is a message, ``weight`` (how many rows of `labels` it
-        stands for; they add up to all of them), and ``gold``, which is empty and to be filled in.
+        stands for; they add up to all of them), and ``gold``, which is empty and to be filled in;
+        so is ``themes``, if the labels have themes.
         What the classifier found is left out, so that it does not lead whoever fills it in.
 
     Raises:
@@ -54,7 +56,7 @@ def sample(
         >>> from affectlib.analysis.simulate import simulate
         >>> drawn = sample(simulate(200).conversations, 100)
         >>> drawn.columns, len(drawn)
-        (['record', 'conversation_id', 'weight', 'gold'], 100)
+        (['record', 'conversation_id', 'weight', 'gold', 'themes'], 100)
     """
     for name, value, least in (("n", n, 1), ("strata", strata, 1), ("seed", seed, 0)):
         if not hasattr(value, "__index__") or not least <= value < _SEEDS:
@@ -67,18 +69,22 @@ def sample(
     source.require(keys)
     if source.level == "message":
         keys.append("message")
-    rows = source.collect(*keys, "probability")
+    named = [name for name in THEME_COLUMNS.values() if name in source.columns]
+    rows = source.collect(*keys, "probability", *named)
     refuse_alike(rows, keys, source.name, "what is drawn cannot be found again")
     probability = rows["probability"].cast(pl.Float64).to_numpy()
     if not ((probability >= 0) & (probability <= 1)).all():
         raise TableError(f"{source.name}, probability: values must be between 0 and 1")
     chance = np.random.default_rng(seed)
     drawn, weight = drawn_rows(chance, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
+    empty = {"gold": pl.lit(None, pl.String)}
+    if any(rows[name].count() for name in named):
+        empty["themes"] = pl.lit(None, pl.String)
     return like(
         labels,
         rows[drawn]
         .select(keys)
-        .with_columns(weight=pl.Series(weight), gold=pl.lit(None, pl.String))
+        .with_columns(weight=pl.Series(weight), **empty)
         .sample(fraction=1.0, shuffle=True, seed=seed),
     )
 

@@ -19,6 +19,8 @@ __all__ = ["annotation_page"]
 _BEFORE = 6
 _ROLES = ("user", "assistant")
 _GOLD = (TASK, TASK, EMOTIONAL, EMOTIONAL)
+_THEME_KEYS = "abcefghijklmno"
+"""Keys of the themes, in their order; D and U do something else."""
 _KEYS = ("record", "conversation_id", "message", "weight")
 
 
@@ -34,8 +36,9 @@ def annotation_page(
     codebook. Keys 0 to 3 give the charge and go on, U is unsure, the arrows go back and forth. Its
     button downloads the rows of `drawn` as CSV with ``gold`` (``emotional`` from charge 2, ``task``
     below, or ``unsure``), ``charge`` and ``annotator``, as `affectlib.analysis.prevalence` and
-    `affectlib.analysis.agreement` read them. Answers are kept in the browser, without any text,
-    until then.
+    `affectlib.analysis.agreement` read them. If `drawn` has a column ``themes``, what is charged is
+    asked for its themes too, as `affectlib.analysis.themes` reads them. Answers are kept in the
+    browser, without any text, until then.
 
     The page holds the text of these transcripts, escaped; nothing in it can run but its own script.
 
@@ -63,16 +66,18 @@ def annotation_page(
     rows = sheet.collect(*names)
     chats = conversations_of(rows, transcripts)
     places = rows["message"] if "message" in names else [None] * len(chats)
+    asked = ["themes"] if "themes" in sheet.columns else []
     items = [_item(chat, place, texts) for chat, place in zip(chats, places, strict=True)]
     return render(
         "sheet.html",
         lang=lang,
         texts=texts,
         by_message="message" in names,
+        themes=[*zip(_THEME_KEYS, texts.themes.items(), strict=True)] if asked else [],
         items=items,
         data={
             "id": _identity(rows, lang),
-            "columns": [*names, "gold", "charge", "annotator"],
+            "columns": [*names, "gold", "charge", *asked, "annotator"],
             "rows": rows.rows(),
             "gold": _GOLD,
             "words": dict(texts.words),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from affectlib.taxonomy import THEMES
+
 
 @dataclass(frozen=True, slots=True)
 class SheetTexts:
@@ -21,6 +23,7 @@ class SheetTexts:
         decoys: What is not charged however sad the words.
         advice: When advice is charged.
         roles: Names of who writes, by role.
+        themes: Names of the themes, by their name in the output.
         words: The rest, by name.
     """
 
@@ -33,6 +36,7 @@ class SheetTexts:
     decoys: str
     advice: str
     roles: Mapping[str, str]
+    themes: Mapping[str, str]
     words: Mapping[str, str]
 
 
@@ -83,6 +87,7 @@ _ENGLISH = SheetTexts(
     "own words or plainly in the situation (relationship trouble, self-worth, fear, grief); "
     '"what should I cook tonight" or a fitness plan is 0.',
     roles=MappingProxyType({"user": "User", "assistant": "Assistant"}),
+    themes=MappingProxyType({name: theme.title for name, theme in THEMES.items()}),
     words=MappingProxyType(
         {
             "answered": "labelled",
@@ -91,6 +96,8 @@ _ENGLISH = SheetTexts(
             "previous": "Previous",
             "next": "Next",
             "download": "Download CSV",
+            "themes": "What is it about? Choose all that apply, then →.",
+            "no_theme": "None of these",
             "codebook": "Codebook",
             "decoys": "Not charged, however sad the words",
             "personal_advice": "Advice",
@@ -161,6 +168,24 @@ _FRENCH = SheetTexts(
     "les mots de l’utilisateur ou clairement dans la situation (problèmes de couple, estime de "
     "soi, peur, deuil) ; « que cuisiner ce soir » ou un programme de sport : 0.",
     roles=MappingProxyType({"user": "Utilisateur", "assistant": "Assistant"}),
+    themes=MappingProxyType(
+        {
+            "love": "Couple et amour",
+            "family": "Famille",
+            "other_people": "Amis et autres personnes",
+            "loneliness": "Solitude et compagnie",
+            "bond_with_assistant": "Lien avec l’assistant",
+            "romance_with_assistant": "Romance ou intimité avec l’assistant",
+            "work_and_study": "Travail et études",
+            "money": "Argent",
+            "health": "Corps et santé",
+            "mind_and_crisis": "Psychisme et crise",
+            "grief": "Deuil et perte",
+            "self_worth": "Estime de soi et identité",
+            "meaning_and_world": "Foi, sens et monde",
+            "joy_and_pride": "Joie et fierté",
+        }
+    ),
     words=MappingProxyType(
         {
             "answered": "annotées",
@@ -169,6 +194,8 @@ _FRENCH = SheetTexts(
             "previous": "Précédent",
             "next": "Suivant",
             "download": "Télécharger le CSV",
+            "themes": "De quoi s’agit-il ? Choisissez tout ce qui convient, puis →.",
+            "no_theme": "Aucun de ces thèmes",
             "codebook": "Guide d’annotation",
             "decoys": "Pas chargé, si tristes que soient les mots",
             "personal_advice": "Conseils",

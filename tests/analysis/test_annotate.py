@@ -25,12 +25,19 @@ from affectlib.analysis import (
     annotate,
     prevalence,
     sample,
+    themes,
 )
 from affectlib.analysis.annotate import estimate, prompt_digest
 from affectlib.errors import OptionError, ResumeError
 
 pytestmark = pytest.mark.loopback
 CHATS = 24
+
+
+def said_of(question: str) -> dict[str, Any]:
+    charge = 3 if "sad" in question else 0
+    about = ["grief", "family"] if "-3" in question else []
+    return {"charge": charge, "themes": about if charge else ["love"]}
 
 
 class StandIn:
@@ -106,10 +113,12 @@ class StandIn:
             "wrong label": '{"charge": 7}',
             "words": "This chat is quite sad.",
             "true": '{"charge": true}',
+            "unknown theme": '{"charge": 3, "themes": ["weather"]}',
+            "no themes": '{"charge": 3}',
             "fenced": 'Sure:\n```json\n{"charge": "3"}\n```'
             if "sad" in question
             else '{"charge": "0"}',
-        }.get(trouble, json.dumps({"charge": 3 if "sad" in question else 0}))
+        }.get(trouble, json.dumps(said_of(question)))
         reply = json.dumps({"choices": [{"message": {"content": said}}]})
         return 200, {"empty": "", "cut off": reply[:20], "no choices": "{}"}.get(trouble, reply)
 
@@ -287,6 +296,43 @@ def test_a_refusal_ends_the_run(files: Path, stand_in: StandIn, status: str, hin
     with pytest.raises(AnnotationError, match=hint):
         fill(files, stand_in, concurrency=2)
     assert len(stand_in.asked) <= 4
+
+
+def with_themes(files: Path) -> None:
+    """Give the sheet a column for themes."""
+    sheet_of(files).with_columns(themes=pl.lit(None, pl.String)).write_csv(files / "sheet.csv")
+
+
+def test_themes_are_asked_where_the_sheet_has_a_column_for_them(
+    files: Path, stand_in: StandIn
+) -> None:
+    assert "themes" not in fill(files, stand_in).sheet.columns
+    assert "mind_and_crisis" not in stand_in.asked[-1]["messages"][0]["content"]
+    with_themes(files)
+    answers = files / "answers.jsonl"
+    found = fill(files, stand_in, answers=answers).sheet
+    body = stand_in.asked[-1]
+    assert "mind_and_crisis" in body["messages"][0]["content"]
+    assert body["response_format"]["json_schema"]["schema"]["required"] == ["charge", "themes"]
+    for row in found.to_dicts():
+        about = "grief,family" if str(row["record"]).startswith("3") else "none"
+        assert row["themes"] == (about if row["record"] % 3 == 0 else None)
+    assert {*found["prompt"]} == {prompt_digest(themes=True)} != {prompt_digest()}
+    assert fill(files, stand_in, answers=answers).sheet.equals(found)
+    labels = pl.read_csv(files / "labels.csv").with_columns(
+        theme_grief=pl.lit(0.9), user_id=pl.col("record")
+    )
+    with pytest.warns(AnalysisWarning, match="from the model tiny-llm"):
+        figures = themes(labels, found, min_users=0)
+    assert figures.filter(method="gold", theme="grief")["estimate"].item() == pytest.approx(1 / 8)
+
+
+@pytest.mark.parametrize("trouble", ["unknown theme", "no themes"])
+def test_a_theme_that_is_none_is_asked_again(files: Path, stand_in: StandIn, trouble: str) -> None:
+    with_themes(files)
+    stand_in.trouble = [trouble]
+    assert fill(files, stand_in).failed == {}
+    assert {*stand_in.tries.values()} == {2}
 
 
 def test_no_more_are_asked_at_a_time_than_wanted(files: Path, stand_in: StandIn) -> None:

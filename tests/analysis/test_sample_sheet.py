@@ -157,6 +157,42 @@ def test_it_is_filled_in_by_keys(transcripts, browser, tmp_path):
 
 
 @needs_chromium
+def test_themes_are_asked_of_what_is_charged(transcripts, browser, tmp_path):
+    path = tmp_path / "sheet.html"
+    drawn = DRAWN.with_columns(themes=pl.lit(None, pl.String), weight=pl.lit(2.0))
+    write_page(path, annotation_page(drawn, read_conversations(transcripts)))
+    browser.open(path)
+    browser.value("localStorage.clear()")
+    browser.open(path)
+    hidden = "document.getElementById('themes').hidden"
+    shown = "[...document.querySelectorAll('.item')].findIndex((item) => !item.hidden)"
+    assert browser.value(hidden) is True
+    browser.press("b", "KeyB")  # nothing is charged yet
+    browser.press("2", "Digit2")
+    assert (browser.value(shown), browser.value(hidden)) == (0, False)
+    for key in "kap":
+        browser.press(key, f"Key{key.upper()}")
+    browser.press("k", "KeyK")
+    browser.press("p", "KeyP")
+    for key in "kab":
+        browser.press(key, f"Key{key.upper()}")
+    browser.press("a", "KeyA")
+    browser.press("ArrowRight")
+    assert (browser.value(shown), browser.value(hidden)) == (1, True)
+    browser.press("1", "Digit1")
+    browser.press("3", "Digit3")
+    browser.press("p", "KeyP")
+    header, *rows = browser.value("csv()").split("\r\n")[:-1]
+    assert header == "record,conversation_id,weight,gold,charge,themes,annotator"
+    assert [row.split(",", 3)[3] for row in rows] == [
+        'emotional,2,"mind_and_crisis,family",',
+        "task,1,,",
+        "emotional,3,none,",
+    ]
+    assert browser.complaints == []
+
+
+@needs_chromium
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_it_fits_a_phone(transcripts, browser, tmp_path, lang):
     path = tmp_path / "sheet.html"

@@ -72,7 +72,7 @@ def test_the_weighted_share_is_right_and_sharper_than_an_even_draw():
 
 def test_it_tells_nothing_of_what_the_classifier_found():
     drawn = sample(population().messages, 50)
-    assert drawn.columns == ["record", "conversation_id", "message", "weight", "gold"]
+    assert drawn.columns == ["record", "conversation_id", "message", "weight", "gold", "themes"]
     assert drawn["gold"].null_count() == 50
     of_users = population().messages.filter(pl.col("role") == "user")
     assert len(drawn.join(of_users, on=["record", "message"])) == 50

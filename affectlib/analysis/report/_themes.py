@@ -24,8 +24,9 @@ from affectlib.analysis.report._study import (
     rows_of,
     uncorrected,
 )
+from affectlib.analysis.sheet_texts import TEXTS
 from affectlib.analysis.themes import themes, use_kinds
-from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS, THEMES
+from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS
 
 _COMMONEST = 5
 _COARSER = {"day": "week", "week": "month", "month": "month"}
@@ -225,4 +226,4 @@ def _group(value: Any, study: Study) -> str:
 
 
 def _title(name: str, study: Study) -> str:
-    return study.words.maybe(f"theme.{name}", THEMES[name].title)
+    return TEXTS[study.words.lang].themes[name]

@@ -3,10 +3,11 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const items = [...document.querySelectorAll(".item")];
 const choices = [...document.querySelectorAll("[data-charge]")];
+const themes = [...document.querySelectorAll("[data-theme]")];
 const storageKey = `affectlib-sheet-${data.id}`;
 
-// What a person said: one charge ("0" to "3" or "unsure") or null for each row.
-let state = { charges: items.map(() => null), initials: "" };
+// What a person said: one charge ("0" to "3" or "unsure") or null for each row, and its themes.
+let state = { charges: items.map(() => null), themes: items.map(() => []), initials: "" };
 let current = 0;
 let keeps = true;
 let unsaved = false;
@@ -14,7 +15,7 @@ let unsaved = false;
 function restore() {
   try {
     const kept = JSON.parse(localStorage.getItem(storageKey));
-    if (kept && kept.charges.length === items.length) state = kept;
+    if (kept && kept.charges.length === items.length) Object.assign(state, kept);
     localStorage.setItem(storageKey, JSON.stringify(state));
   } catch {
     keeps = false;
@@ -34,6 +35,11 @@ function keep() {
   }
 }
 
+// Themes are asked of what is charged, in a sheet that has a column for them.
+function isAbout(place) {
+  return themes.length > 0 && data.gold[Number(state.charges[place] ?? 0)] === "emotional";
+}
+
 function show(index) {
   current = Math.min(Math.max(index, 0), items.length - 1);
   items.forEach((item, place) => { item.hidden = place !== current; });
@@ -46,6 +52,10 @@ function show(index) {
   for (const choice of choices) {
     choice.setAttribute("aria-pressed", state.charges[current] === choice.dataset.charge);
   }
+  if (themes.length) byId("themes").hidden = !isAbout(current);
+  for (const theme of themes) {
+    theme.setAttribute("aria-pressed", state.themes[current].includes(theme.dataset.theme));
+  }
   const judged = items[current].querySelector(".judged");
   if (judged) judged.scrollIntoView({ block: "center" });
   else window.scrollTo(0, 0);
@@ -54,10 +64,23 @@ function show(index) {
 function answer(charge) {
   state.charges[current] = charge;
   keep();
+  if (isAbout(current)) {
+    show(current);
+    return;
+  }
   // Go on to the next row without an answer, from the top again after the last.
   const later = state.charges.indexOf(null, current + 1);
   const open = later === -1 ? state.charges.indexOf(null) : later;
   show(open === -1 ? current : open);
+}
+
+function toggle(theme) {
+  if (!isAbout(current)) return;
+  const chosen = state.themes[current];
+  const others = theme === "none" ? [] : chosen.filter((name) => name !== "none" && name !== theme);
+  state.themes[current] = chosen.includes(theme) ? others : [...others, theme];
+  keep();
+  show(current);
 }
 
 function cell(value) {
@@ -73,7 +96,9 @@ function csv() {
     const charge = state.charges[place];
     const scored = charge !== null && charge !== "unsure";
     const gold = scored ? data.gold[Number(charge)] : charge;
-    return [...row, gold, scored ? Number(charge) : null, state.initials || null];
+    const answers = [gold, scored ? Number(charge) : null];
+    if (themes.length) answers.push(isAbout(place) ? state.themes[place].join(",") : null);
+    return [...row, ...answers, state.initials || null];
   });
   return [data.columns, ...lines].map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n";
 }
@@ -91,6 +116,9 @@ function download() {
 for (const choice of choices) {
   choice.addEventListener("click", () => answer(choice.dataset.charge));
 }
+for (const theme of themes) {
+  theme.addEventListener("click", () => toggle(theme.dataset.theme));
+}
 byId("previous").addEventListener("click", () => show(current - 1));
 byId("next").addEventListener("click", () => show(current + 1));
 byId("download").addEventListener("click", download);
@@ -105,11 +133,13 @@ document.addEventListener("keydown", (event) => {
   const digit = /^(?:Digit|Numpad)([0-3])$/.exec(event.code);
   const key = digit ? digit[1] : event.key.toLowerCase();
   const codebook = byId("codebook");
+  const theme = themes.find((button) => button.dataset.key === key);
   if (/^[0-3]$/.test(key)) answer(key);
   else if (key === "u") answer("unsure");
   else if (key === "arrowleft") show(current - 1);
   else if (key === "arrowright") show(current + 1);
   else if (key === "d") download();
+  else if (theme) toggle(theme.dataset.theme);
   else if (key === "?") codebook.open = !codebook.open;
   else return;
   event.preventDefault();

@@ -1,0 +1,247 @@
+"""A language model behind an OpenAI-compatible endpoint, which judges charge and themes."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from affectlib._extras import requires_extra
+from affectlib.errors import AffectlibError, OptionError
+from affectlib.taxonomy import THEMES
+
+__all__ = ["AnnotationError", "Answer", "Endpoint", "Refused", "RefusedRow", "answer_schema"]
+
+_TRIES = 6
+_TOO_LARGE = 413
+_LONGEST_PAUSE = 60.0
+_LEAST_CHARGED = 2
+_PROPERTIES = {
+    "charge": {"type": "integer", "enum": [0, 1, 2, 3]},
+    "themes": {"type": "array", "items": {"type": "string", "enum": [*THEMES]}},
+}
+_FORMATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a language model says of a conversation, or of a message.
+
+    Attributes:
+        charge: From 0 to 3.
+        themes: What it is about, if this was asked and the charge is 2 or 3.
+    """
+
+    charge: int
+    themes: tuple[str, ...] = ()
+
+
+class AnnotationError(AffectlibError, ConnectionError):
+    """The endpoint refuses to answer, or gives no answer that can be used."""
+
+
+class _Passing(Exception):
+    """What may be gone when it is tried again.
+
+    Attributes:
+        pause: Seconds that the endpoint asks to wait, None if it does not say.
+    """
+
+    def __init__(self, problem: str, pause: float | None = None) -> None:
+        super().__init__(problem)
+        self.pause = pause
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """A language model behind an OpenAI-compatible endpoint; use it in a ``with``.
+
+    Attributes:
+        url: Its address up to ``/v1``, such as ``http://localhost:11434/v1``.
+        model: The model's name there.
+        key: The key, None if it needs none.
+        timeout: Seconds to wait for an answer.
+        tries: How often a question is asked at most.
+        pause: Seconds before the second try; each later pause is twice as long.
+        accepted: Whether it has answered a question yet.
+    """
+
+    url: str
+    model: str
+    key: str | None = field(default=None, repr=False)
+    timeout: float = 120.0
+    tries: int = _TRIES
+    pause: float = 1.0
+    _client: Any = field(default=None, init=False, repr=False)
+    _format: int = field(default=0, init=False, repr=False)
+    accepted: bool = field(default=False, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        """Open connections.
+
+        Raises:
+            OptionError: The address is none.
+            MissingExtraError: httpx is not installed.
+        """
+        with requires_extra("annotate"):
+            import httpx
+        address = httpx.URL(self.url) if self.url.startswith(("http://", "https://")) else None
+        if address is None or not address.host:
+            raise OptionError(
+                f"endpoint {self.url!r}: it must begin with http:// or https://, such as "
+                "http://localhost:11434/v1"
+            )
+        headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        self._client = httpx.Client(headers=headers, timeout=self.timeout)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close connections."""
+        self._client.close()
+
+    def ask(self, system: str, question: str, *, themes: bool = False) -> Answer:
+        """Return what the model answers.
+
+        Args:
+            system: What it is told.
+            question: What it is asked.
+            themes: Whether it must name themes.
+
+        Raises:
+            AnnotationError: It refuses, or gave no usable answer in all tries.
+        """
+        for attempt in range(self.tries):
+            try:
+                return self._ask_in_a_format(system, question, themes)
+            except _Passing as error:
+                if attempt == self.tries - 1:
+                    raise AnnotationError(f"{error}, {self.tries} times") from None
+                pause = self.pause * 2**attempt * (0.5 + random.random())
+                time.sleep(min(max(pause, error.pause or 0.0), _LONGEST_PAUSE))
+        raise AnnotationError("it was not asked")
+
+    def _ask_in_a_format(self, system: str, question: str, themes: bool) -> Answer:
+        """Ask in the format that was accepted, or, until one was, in each until one is."""
+        chosen = self._format
+        while True:
+            try:
+                return self._ask(system, question, themes, chosen)
+            except RefusedRow as error:
+                if error.status == _TOO_LARGE:
+                    raise
+                if chosen < self._format:  # another row has found meanwhile which one it takes
+                    chosen = self._format
+                elif self.accepted or chosen == _FORMATS - 1:
+                    raise
+                else:
+                    chosen += 1
+
+    def _ask(self, system: str, question: str, themes: bool, chosen: int) -> Answer:
+        import httpx
+
+        body: dict[str, Any] = {
+            "model": self.model,
+            "temperature": 0,
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": question},
+            ],
+        }
+        if chosen < _FORMATS - 1:
+            body["response_format"] = (answer_schema(themes), {"type": "json_object"})[chosen]
+        try:
+            response = self._client.post(f"{self.url.rstrip('/')}/chat/completions", json=body)
+        except httpx.TimeoutException:
+            raise _Passing(f"no answer in {self.timeout:g} s") from None
+        except httpx.HTTPError as error:
+            raise _Passing(f"no connection ({type(error).__name__})") from None
+        status = response.status_code
+        if status in (400, _TOO_LARGE, 422):
+            raise RefusedRow(status)
+        if status in (408, 409, 425, 429) or status >= 500:
+            raise _Passing(f"the endpoint answered {status}", _pause_of(response.headers))
+        if status != 200:
+            raise Refused(status)
+        if not self.accepted:
+            self._format, self.accepted = chosen, True
+        return _answer_of(response, themes)
+
+
+class RefusedRow(AnnotationError):
+    """The endpoint refuses a row, while it may take others.
+
+    Attributes:
+        status: What it answered.
+    """
+
+    def __init__(self, status: int) -> None:
+        """Say why."""
+        reason = "too long" if status == _TOO_LARGE else "too long, or stopped by a filter"
+        super().__init__(f"the endpoint answered {status}: it does not take this row ({reason}?)")
+        self.status = status
+
+
+class Refused(AnnotationError):
+    """The endpoint refuses in a way that no other row will change."""
+
+    def __init__(self, status: int) -> None:
+        """Say why."""
+        reasons = {
+            401: "it wants a key; name the environment variable that holds it",
+            403: "the key does not allow this",
+            404: "there is no such model or address; check the endpoint, up to /v1, and the model",
+        }
+        reason = reasons.get(status, "it does not accept the question")
+        super().__init__(f"the endpoint answered {status}: {reason}")
+
+
+def _pause_of(headers: Mapping[str, str]) -> float | None:
+    try:
+        return float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+
+
+def answer_schema(themes: bool) -> dict[str, Any]:
+    """Return the format of an answer, as endpoints that know JSON schemas take it."""
+    asked = ["charge", "themes"] if themes else ["charge"]
+    schema = {
+        "type": "object",
+        "properties": {name: _PROPERTIES[name] for name in asked},
+        "required": asked,
+        "additionalProperties": False,
+    }
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "charge", "strict": True, "schema": schema},
+    }
+
+
+def _answer_of(response: Any, themes: bool) -> Answer:
+    """Take the answer out of a response; what else is in it is never shown."""
+    try:
+        text = response.json()["choices"][0]["message"]["content"]
+        begin, end = text.index("{"), text.rindex("}")
+        said = json.loads(text[begin : end + 1])
+        charge = said["charge"]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise _Passing("the answer was not JSON with a charge") from None
+    if isinstance(charge, str) and charge.strip() in ("0", "1", "2", "3"):
+        charge = int(charge)
+    if isinstance(charge, bool) or charge not in (0, 1, 2, 3):
+        raise _Passing("the charge in the answer was not 0, 1, 2 or 3")
+    if not themes or charge < _LEAST_CHARGED:
+        return Answer(int(charge))
+    named = said.get("themes")
+    if not isinstance(named, list) or not all(name in [*THEMES] for name in named):
+        raise _Passing("the answer had no list of known themes")
+    return Answer(int(charge), tuple(dict.fromkeys(named)))
