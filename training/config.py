@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -103,14 +103,15 @@ class TeacherSettings(_Section):
         windows: Labelled windows that it learns from at most, drawn at random.
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
             learns faster then.
-        soft: Share of the teacher in the target of a window that has a gold label.
-        soft_silver: The same where the label is silver.
+        soft: Share of the teacher in the target of a window that has a gold label, by stage of
+            training. Each stage takes ``train.epochs`` and starts where the one before ended.
+        soft_silver: The same where the label is silver, in every stage.
     """
 
     path: str
     windows: int | None = None
     frozen: int = 0
-    soft: float = Field(default=0.5, ge=0, le=1)
+    soft: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(0.5,), min_length=1)
     soft_silver: float = Field(default=0.9, ge=0, le=1)
 
 
@@ -172,9 +173,12 @@ class Recipe(_Section):
         return hashlib.sha256(values.encode()).hexdigest()[:16]
 
 
-_IRRELEVANT: dict[str, set[str]] = {
+_IRRELEVANT: dict[str, Any] = {
     "prepare": {"version", "calibrate", "train", "teacher", "screen"},
-    "teach": {"version", "calibrate", "train", "screen"},
+    "teach": {
+        **dict.fromkeys(("version", "calibrate", "train", "screen"), True),
+        "teacher": {"soft", "soft_silver"},
+    },
     "train": {"version", "calibrate", "screen"},
     "export": {"screen"},
 }

@@ -29,6 +29,7 @@ from training.config import (
 )
 from training.data.prepare import prepare
 from training.model import teach as module
+from training.model import train as train_module
 from training.model.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
 from training.model.teach import teach
 from training.model.train import train, with_soft_targets
@@ -211,7 +212,7 @@ def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> N
 
 
 def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(path="unused", soft=1.0))
+    made = recipe(tmp_path, TeacherSettings(path="unused", soft=(1.0,)))
     prepare(made, None)
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     (made.folder / "teach").mkdir()
@@ -226,13 +227,37 @@ def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
     assert bias[0] < bias[1]
 
 
+def test_each_stage_starts_from_the_one_before_and_follows_the_teacher_by_its_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(tmp_path, TeacherSettings(path="unused", soft=(0.0, 1.0)))
+    prepare(made, None)
+    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
+    (made.folder / "teach").mkdir()
+    np.save(made.folder / "teach/soft.npy", np.full((len(windows), len(OUTPUTS)), 0.25))
+    stages = []
+    fit = train_module.fit
+
+    def watched(model: Any, tokenizer: Any, windows: Any, *rest: Any, **kwargs: Any) -> Any:
+        targets = np.array(windows["targets"][:])[:, OUTPUTS.index(EMOTIONAL)]
+        stages.append((model.classifier.bias.tolist(), set(targets[~np.isnan(targets)])))
+        return fit(model, tokenizer, windows, *rest, **kwargs)
+
+    monkeypatch.setattr(train_module, "fit", watched)
+    train(made)
+    (_, first), (start, second) = stages
+    assert first <= {0.0, 1.0}
+    assert second == {0.25}
+    after_one = BertForSequenceClassification.from_pretrained(made.folder / "train/stage-1/model")
+    assert start == pytest.approx(after_one.classifier.bias.tolist())
+
+
 def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:
     assert teach(recipe(tmp_path), None) == {}
     assert not (tmp_path / "runs").exists()
 
 
 def test_targets_are_mixed_with_what_the_teacher_says() -> None:
-    teacher = TeacherSettings(path="unused", soft=0.25, soft_silver=0.75)
     unknown = [np.nan] * len(OUTPUTS)
     windows = Dataset.from_dict(
         {
@@ -243,7 +268,7 @@ def test_targets_are_mixed_with_what_the_teacher_says() -> None:
     )
     soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
     soft[4] = np.nan
-    mixed = np.array(with_soft_targets(windows, soft, teacher)["targets"][:])
+    mixed = np.array(with_soft_targets(windows, soft, 0.25, 0.75)["targets"][:])
     of_user = np.array([name not in ASSISTANT_CUES for name in OUTPUTS])
     assert mixed[0, of_user] == pytest.approx(0.8)
     assert mixed[1, of_user] == pytest.approx(0.4)
