@@ -20,8 +20,8 @@ def add(commands: Commands) -> None:
         help="choose what to label by hand",
         description="Draw conversations (or messages) to label by hand: more where the classifier "
         "is unsure, each with its weight. Following the codebook, fill in the column gold with "
-        "emotional or task, in the sheet or on the page that --transcripts writes beside it; if the "
-        "labels have themes, also the column themes.",
+        "emotional or task, in the sheet or on the page that --transcripts writes beside it; and "
+        "the column themes, if the labels have themes.",
     )
     sample.add_argument("labels", metavar="LABELS", help="the output of affectlib label")
     sample.add_argument(

@@ -30,6 +30,7 @@ from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.judged import GROUPS as GROUP_NAMES
 from training.evaluation.judged import STUDY_SOURCES
 from training.evaluation.tables import DECISIONS, POINTS, TARGETS
+from training.screen.bound import SHARES
 from training.screen.chats import KINDS
 
 
@@ -107,6 +108,7 @@ def full_results() -> dict[str, Any]:
         "themes": {"by_name": dict.fromkeys(THEMES, named), "frequent": 20, "macro_f1": value},
         "calibration": {"error": dict(rows)},
         "screen": SCREEN,
+        "screen_trade_off": [SCREEN["checked_on"]["user"]] * len(SHARES),
         "robustness": {"accuracy": value, "flips": {}},
         "sizes": {"files": {}},
         "short_chats": dict.fromkeys(("English", "French"), decisions),

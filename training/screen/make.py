@@ -18,7 +18,7 @@ from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_dige
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import ASSISTANT_CUES
-from training.screen.bound import CONFIDENCE, Judge, choose_bound, mean_shift, missed
+from training.screen.bound import CONFIDENCE, Judge, choose_bound, mean_shift, missed, trade_off
 from training.screen.chats import CHECK, Chat
 from training.screen.student import learn, size_of
 from training.screen.windows import ROLES, Windows, score
@@ -170,4 +170,6 @@ class _Making:
                 own = self.windows.sides == side
                 settled = reach[own] < self.bounds[role]
                 report[name][role] = self.judges[role].losses(settled, logits[own], parts)
+        own = self.windows.sides == ROLES.index("user")
+        report["trade_off"] = trade_off(self.judges["user"], reach[own], logits[own], (CHECK,))
         return report
