@@ -5,8 +5,8 @@ the report how far off it is on average, in widths of its interval, and how ofte
 the truth. ``--users 150 --prevalence 0.01 --gold 200`` takes some settings only. With ``--results
 FILE``, settings that the file has are not drawn again, and the others are added to it; ``--docs``
 writes the tables into docs/explanation/coverage.md. ``--labelled`` looks at trends of users and
-concentration instead, which are of labels; ``--clusters 4 8 20`` at regressions with clustered
-errors.
+concentration instead, which are of labels; ``--clusters 5 8 20`` at regressions with clustered
+errors (with ``--docs``, into the same page).
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ SHARES = (0.003, 0.01, 0.03, 0.1, 0.3)
 GOLD = (0, 200)
 REPETITIONS = 300
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "coverage.md"
-_MARKS = "<!-- simulation -->", "<!-- end of simulation -->"
 _FEWEST = 50
 _PROMISED = 0.95
 _SLOPE = 0.3
@@ -168,10 +167,17 @@ def _table(cells: list[dict[str, Any]], shares: list[float]) -> str:
     return "\n".join(out)
 
 
-def regressions(chance: np.random.Generator, clusters: int, repetitions: int) -> str:
-    """Say how often a regression with clustered errors is wrong, without a relation and with one.
+def regressions(chance: np.random.Generator, clusters: int, repetitions: int) -> tuple[float, ...]:
+    """Return how often a regression with clustered errors is wrong without a relation, and right.
 
     The predictor differs between clusters as well as within them, and so does the outcome.
+
+    Returns:
+        The share of data without a relation in which one is found at 5 %, and the share of data
+        with one whose interval holds it.
+
+    Raises:
+        TableError: There are too few clusters.
     """
     false, covered = 0, 0
     for _ in range(repetitions):
@@ -181,16 +187,30 @@ def regressions(chance: np.random.Generator, clusters: int, repetitions: int) ->
         noise = chance.normal(size=clusters)[own] + chance.normal(size=len(own))
         frame = pl.DataFrame({"site": own, "x": x, "null": noise, "y": _SLOPE * x + noise})
         options: dict[str, Any] = {"predictors": ["x"], "clusters": "site"}
-        try:
-            false += associate(frame, outcome="null", **options)["p"][0] < 1 - _PROMISED
-            row = associate(frame, outcome="y", **options).row(0, named=True)
-        except TableError as error:
-            return f"{clusters} clusters: {error}"
+        false += associate(frame, outcome="null", **options)["p"][0] < 1 - _PROMISED
+        row = associate(frame, outcome="y", **options).row(0, named=True)
         covered += row["low"] <= _SLOPE <= row["high"]
-    return (
-        f"{clusters} clusters: type I error {false / repetitions:.1%}, coverage "
-        f"{covered / repetitions:.1%} (± {error_of(_PROMISED, repetitions):.1%})"
-    )
+    return false / repetitions, covered / repetitions
+
+
+def _clustered(arguments: argparse.Namespace) -> int:
+    """Print how regressions with clustered errors do; returns the exit code."""
+    chance, count = np.random.default_rng(arguments.seed), arguments.repetitions
+    rows = ["| clusters | false findings | coverage |", "|---|---|---|"]
+    for clusters in arguments.clusters:
+        try:
+            shares = regressions(chance, clusters, count)
+        except TableError as error:
+            print(f"{clusters} clusters: {error}")
+            return 2
+        texts = [f"{100 * share:.1f}" for share in shares]
+        rows.append(f"| {clusters} | {texts[0]} | {texts[1]} |")
+        print(f"{clusters} clusters: type I error {texts[0]} %, coverage {texts[1]} %", flush=True)
+    if arguments.docs:
+        error = 100 * error_of(_PROMISED, count)
+        said = f"In percent, of {count:,} data sets each; chance moves a number by {error:.1f}."
+        _write("\n\n".join([said, "\n".join(rows)]), "clusters")
+    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -216,16 +236,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     warnings.simplefilter("ignore", AnalysisWarning)
     if arguments.clusters:
-        chance = np.random.default_rng(arguments.seed)
-        for clusters in arguments.clusters:
-            print(regressions(chance, clusters, arguments.repetitions), flush=True)
-        return 0
+        return _clustered(arguments)
     cells = []
     for cell in _cells(arguments):
         cells.append(cell)
         print("\n".join(lines(cell)), flush=True)
     if arguments.docs:
-        _write(tables(cells))
+        _write(tables(cells), "simulation")
     return 0
 
 
@@ -256,12 +273,12 @@ def _key(cell: dict[str, Any]) -> tuple[float, ...]:
     )
 
 
-def _write(text: str) -> None:
-    """Put the tables between the marks of the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(_MARKS[0])
-    _, after = rest.split(_MARKS[1])
-    PAGE.write_text(f"{before}{_MARKS[0]}\n\n{text}\n\n{_MARKS[1]}{after}", encoding="utf-8")
+def _write(text: str, name: str) -> None:
+    """Put tables between the marks of a name in the page."""
+    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, rest = PAGE.read_text(encoding="utf-8").split(first)
+    _, after = rest.split(last)
+    PAGE.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
