@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -10,23 +11,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affectlib.analysis import compare, prevalence, simulate, users
+from affectlib.analysis import compare, prevalence, simulate, themes, use_kinds, users
 from affectlib.analysis._privacy import hidden_cells
+from affectlib.taxonomy import CUES, THEME_COLUMNS, THEMES, use_kind
 
 PEOPLE = simulate(300, seed=3, prevalence=0.1)
 
 
-def differences(labels: pl.DataFrame, columns: list[str], min_users: int) -> list[int]:
+Tables = dict[tuple[str, ...], pl.DataFrame]
+
+
+def choices(columns: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield every choice of columns, none and all included."""
+    for size in range(len(columns) + 1):
+        yield from combinations(columns, size)
+
+
+def differences(tables: Tables, rows: pl.DataFrame) -> list[int]:
     """Return of how many users the rows are that come out by subtraction.
 
-    The attacker has the figures by every choice of the columns, and takes the shown cells of a
-    finer table from a shown cell of a coarser one.
+    The attacker takes the shown cells of a finer table from a shown cell of a coarser one.
+
+    Args:
+        tables: Figures, and whether they are suppressed, by the columns that they are grouped by.
+        rows: What they count, with these columns and ``user_id``.
     """
-    tables = {
-        chosen: prevalence(labels, by=[*chosen], min_users=min_users).filter(method="naive")
-        for size in range(len(columns) + 1)
-        for chosen in combinations(columns, size)
-    }
     found = []
     for coarse, fine in product(tables, tables):
         if not {*coarse} < {*fine}:
@@ -34,23 +43,68 @@ def differences(labels: pl.DataFrame, columns: list[str], min_users: int) -> lis
         for row in tables[coarse].filter(~pl.col("suppressed")).iter_rows(named=True):
             same = [pl.col(name).eq_missing(row[name]) for name in coarse]
             shown = tables[fine].filter(~pl.col("suppressed"), *same)
-            inside = labels.filter(*same) if same else labels
+            inside = rows.filter(*same) if same else rows
             rest = inside.join(shown, on=[*fine], how="anti", nulls_equal=True)
-            if row["units"] > shown["units"].sum():
+            if len(rest):
                 found.append(rest["user_id"].n_unique())
     return found
 
 
-@pytest.mark.parametrize("columns", [["team"], ["team", "model"], ["team", "language", "model"]])
-def test_an_attacker_learns_nothing_of_few_users(columns: list[str]) -> None:
+def with_teams(labels: pl.DataFrame) -> pl.DataFrame:
     sizes = {"large": 200, "small": 60, "little": 30, "tiny": 6, "two": 4}
     teams = [name for name, size in sizes.items() for _ in range(size)]
     names = PEOPLE.participants["user_id"]
-    labels = PEOPLE.conversations.join(
-        pl.DataFrame({"user_id": names, "team": teams}), on="user_id", how="left"
-    )
-    assert min(differences(labels, columns, 0), default=0) == 0
-    assert min(differences(labels, columns, 20), default=20) >= 20
+    team = pl.DataFrame({"user_id": names, "team": teams})
+    return labels.join(team, on="user_id", how="left")
+
+
+@pytest.mark.parametrize("columns", [["team"], ["team", "model"], ["team", "language", "model"]])
+def test_an_attacker_learns_nothing_of_few_users(columns: list[str]) -> None:
+    labels = with_teams(PEOPLE.conversations)
+
+    def least(min_users: int) -> int | None:
+        tables = {
+            chosen: prevalence(labels, by=[*chosen], min_users=min_users).filter(method="naive")
+            for chosen in choices(columns)
+        }
+        return min(differences(tables, labels), default=None)
+
+    assert least(0) is None
+    assert (least(20) or 20) >= 20
+
+
+@pytest.mark.parametrize("columns", [["team"], ["team", "model"]])
+def test_an_attacker_learns_no_theme_of_few_users(columns: list[str]) -> None:
+    labels = with_teams(PEOPLE.conversations).filter(label="emotional")
+    tables = {
+        chosen: themes(labels, by=[*chosen], min_users=10).filter(method="naive")
+        for chosen in choices(columns)
+    }
+    assert tables[*columns,]["suppressed"].any()
+    for name in THEMES:
+        own = {chosen: found.filter(theme=name) for chosen, found in tables.items()}
+        shown = labels.filter(pl.col(THEME_COLUMNS[name]) >= 0.5)
+        assert min(differences(own, shown), default=10) >= 10
+
+
+@pytest.mark.parametrize("columns", [["team"], ["team", "model"]])
+def test_an_attacker_learns_no_kind_of_use_of_few_users(columns: list[str]) -> None:
+    """What has the other kinds is known, too: each row has just one."""
+    labels = with_teams(PEOPLE.conversations).filter(label="emotional")
+    names = [*CUES, *THEMES]
+    columns_of = [THEME_COLUMNS.get(name, name) for name in names]
+    kinds = [
+        use_kind([name for name, value in zip(names, row, strict=True) if (value or 0) >= 0.5])
+        for row in labels.select(columns_of).rows()
+    ]
+    rows = labels.with_columns(use_kind=pl.Series(kinds))
+    tables: Tables = {}
+    for chosen in choices(columns):
+        found = use_kinds(labels, by=[*chosen], min_users=20)
+        tables["use_kind", *chosen] = found
+        tables[chosen] = found.group_by(chosen or pl.lit(1)).agg(pl.col("suppressed").all())
+    assert tables["use_kind", *columns]["suppressed"].any()
+    assert min(differences(tables, rows), default=20) >= 20
 
 
 @settings(max_examples=60, deadline=None)
