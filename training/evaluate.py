@@ -95,6 +95,12 @@ class Subject:
         """The dev conversations, judged by cross-fitting."""
         return judge(self.reader.score(self.conversations), self.recipe.calibrate)
 
+    @cached_property
+    def test(self) -> list[Judged]:
+        """The corpus's test split, judged by the artifact as it is."""
+        rows = [from_gold(row, "corpus") for row in read_corpus("test")]
+        return judge_as_shipped(self.artifact, self.reader, rows)
+
 
 def _groups(s: Subject) -> dict[str, Any]:
     return {
@@ -105,17 +111,15 @@ def _groups(s: Subject) -> dict[str, Any]:
     }
 
 
-def _themes(s: Subject) -> dict[str, Any]:
-    return figures.theme_figures(s.judged) if {*THEMES} & {*s.artifact.outputs} else {}
+def _themes(s: Subject, judged: Callable[[], Sequence[Judged]]) -> dict[str, Any]:
+    return figures.theme_figures(judged()) if {*THEMES} & {*s.artifact.outputs} else {}
 
 
 def _test(s: Subject) -> dict[str, Any]:
-    rows = [from_gold(row, "corpus") for row in read_corpus("test")]
-    judged = judge_as_shipped(s.artifact, s.reader, rows)
-    main = [j for j in judged if j.language in MAIN_LANGUAGES]
+    main = [j for j in s.test if j.language in MAIN_LANGUAGES]
     groups = {
         "English and French": main,
-        **{x: [j for j in judged if j.language == x] for x in (*MAIN_LANGUAGES, *OTHER_LANGUAGES)},
+        **{x: [j for j in s.test if j.language == x] for x in (*MAIN_LANGUAGES, *OTHER_LANGUAGES)},
     }
     return {
         "groups": {name: figures.group_figures(own, ["balanced"]) for name, own in groups.items()},
@@ -192,7 +196,8 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "studies": lambda s: figures.study_figures(s.judged),
     "corpus": lambda s: figures.corpus_figures([j for j in s.judged if j.of_corpus]),
     "cues": lambda s: figures.cue_figures(s.judged),
-    "themes": _themes,
+    "themes": lambda s: _themes(s, lambda: s.judged),
+    "test_themes": lambda s: _themes(s, lambda: s.test),
     "calibration": lambda s: figures.calibration_figures(s.judged, s.recipe.calibrate.prevalence),
     "test": _test,
     "small_talk": _small_talk,

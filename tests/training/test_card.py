@@ -91,6 +91,7 @@ def full_results() -> dict[str, Any]:
     study = {**figures, **decisions, "turn_f1": value, "intensity": value}
     study |= dict.fromkeys(("flagged_charge_0", "flagged_charge_1"), value)
     named = {"positives": 40, "average_precision": value, "f1": value}
+    themes = {"by_name": dict.fromkeys(THEMES, named), "frequent": 20, "macro_f1": value}
     rows = {f"what is in row {n} of a table": value for n in range(6)}
     lengths = {
         f"{n} turns": dict.fromkeys(("uncharged", "charged", "message"), value) for n in (4, 20, 50)
@@ -105,7 +106,8 @@ def full_results() -> dict[str, Any]:
         "long_chats": {name: dict(lengths) for name in FILLINGS},
         "systems": dict.fromkeys(("shared logs", "studies", "corpus dev"), systems),
         "cues": {"by_name": dict.fromkeys(CUES, named), "frequent": 30, "macro_f1": value},
-        "themes": {"by_name": dict.fromkeys(THEMES, named), "frequent": 20, "macro_f1": value},
+        "themes": themes,
+        "test_themes": themes,
         "calibration": {"error": dict(rows)},
         "screen": SCREEN,
         "screen_trade_off": [SCREEN["checked_on"]["user"]] * len(SHARES),

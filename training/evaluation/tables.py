@@ -103,6 +103,8 @@ TARGETS = (
     Target("corpus dev: accuracy, French less English", _FRENCH, least=-0.02),
     Target("corpus test: accuracy", ("test", "corpus", "accuracy"), least=0.97),
     Target("corpus test: accuracy, French less English", ("test", *_FRENCH), least=-0.02),
+    Target("themes, macro F1: dev", ("themes", "macro_f1"), least=0.75),
+    Target("themes, macro F1: corpus test", ("test_themes", "macro_f1"), least=0.75),
     *(
         Target(f"20 turns of {x}: flagged", ("long_chats", x, "20 turns", "uncharged"), most=0.05)
         for x in FILLINGS
@@ -348,6 +350,7 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "small_talk": lambda g: _as_shipped("Real small talk", {"between students": g}),
     "cues": _by_name("Cues of conversations", "cue"),
     "themes": _by_name("Themes of charged conversations", "theme"),
+    "test_themes": _by_name("Themes of charged conversations of corpus test", "theme"),
     "calibration": lambda c: _estimates("Expected calibration error")(c["error"]),
     "long_chats": _long_chats,
     "services": _estimates("Service dialogues, share flagged"),
