@@ -194,6 +194,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "choice": lambda s: figures.choice(s.judged),
     "groups": _groups,
     "studies": lambda s: figures.study_figures(s.judged),
+    "study_errors": lambda s: figures.study_errors(s.judged),
     "corpus": lambda s: figures.corpus_figures([j for j in s.judged if j.of_corpus]),
     "cues": lambda s: figures.cue_figures(s.judged),
     "themes": lambda s: _themes(s, lambda: s.judged),
@@ -215,7 +216,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
 }
 """What is measured, by its name in the results."""
 
-NEED_DATA = ("studies", "small_talk", "services")
+NEED_DATA = ("studies", "study_errors", "small_talk", "services")
 """Measures that rest on nothing but sets that are not in the repository."""
 
 

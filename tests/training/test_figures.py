@@ -25,6 +25,7 @@ from training.evaluation.figures import (
     corpus_figures,
     cue_figures,
     group_figures,
+    study_errors,
     study_figures,
     theme_figures,
 )
@@ -110,6 +111,8 @@ def test_studies_tell_charges_sources_and_readers_apart(model: TinyModel) -> Non
     assert second["turn_f1"] == pytest.approx(2 / 5)
     assert figures["coach_de"]["specificity"]["n"] == 1
     assert math.isnan(figures["coach_de"]["recall"]["value"])
+    wrong = [(row["study"], row["charge"], row["second"]) for row in study_errors(judged)]
+    assert wrong == [("duo_ed", 1, 2), ("duo_ed", 2, 1)]
 
 
 def test_recipes_are_chosen_by_a_mean_that_is_surer_with_more_people(model: TinyModel) -> None:

@@ -121,6 +121,25 @@ def study_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     return result
 
 
+def study_errors(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """Return the conversations of the studies that are judged wrongly at ``balanced``, by study.
+
+    Returns:
+        Of each its ``study``, ``id``, ``charge``, that of a ``second`` reader and ``probability``.
+    """
+    wrong = [j for j in judged if j.source == STUDIES and j.flagged("balanced") != j.emotional]
+    return [
+        {
+            "study": j.row["source"],
+            "id": j.conversation.id,
+            "charge": j.charge,
+            "second": j.row["labels"].get("second_charge"),
+            "probability": round(j.probability, 3),
+        }
+        for j in sorted(wrong, key=lambda j: (str(j.row["source"]), j.charge))
+    ]
+
+
 def _study(judged: Sequence[Judged]) -> dict[str, Any]:
     truth, groups = labels(judged), clusters(judged)
     flagged = np.array([j.flagged("balanced") for j in judged])

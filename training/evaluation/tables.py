@@ -187,6 +187,13 @@ def _studies(studies: Mapping[str, Any]) -> Table:
     return Table("Studies, balanced", ["", "n", *figures], rows)
 
 
+def _study_errors(errors: Sequence[Mapping[str, Any]]) -> Table:
+    head = ["study", "id", "charge", "second", "probability"]
+    return Table(
+        "Studies: what is judged wrongly", head, [[row[n] for n in head] for row in errors]
+    )
+
+
 def _groups(groups: Mapping[str, Any]) -> Table:
     return Table(
         "Conversations",
@@ -343,6 +350,7 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "choice": _estimates("The figure by which recipes are chosen"),
     "targets": _targets,
     "studies": _studies,
+    "study_errors": _study_errors,
     "groups": _groups,
     "points": _points,
     "corpus": _estimates("Corpus dev, balanced"),
