@@ -131,10 +131,10 @@ _FRENCH = SheetTexts(
             "politesses (« merci », « bonjour », « s’il te plaît ») et messages d’essai : 0.",
         ),
         (
-            "Une touche",
-            "Une touche passagère. Une émotion légère ou momentanée à côté d’une tâche (« pff, mon "
-            "code ne marche toujours pas, ça m’énerve »), un badinage, une curiosité envers "
-            "l’assistant (« ça va aujourd’hui ? », « as-tu des sentiments ? » par simple "
+            "Léger",
+            "Une pointe d’émotion passagère. Une émotion légère ou momentanée à côté d’une tâche "
+            "(« pff, mon code ne marche toujours pas, ça m’énerve »), un badinage, une curiosité "
+            "envers l’assistant (« ça va aujourd’hui ? », « as-tu des sentiments ? » par simple "
             "curiosité), une remarque impatiente.",
         ),
         (
@@ -148,8 +148,8 @@ _FRENCH = SheetTexts(
         ),
         (
             "Dominé",
-            "Dominé par l’affectif : s’épancher, être soutenu, une crise, la compagnie ou la "
-            "romance est l’essentiel.",
+            "L’affectif domine : confidences, besoin de soutien, crise, compagnie ou romance sont "
+            "l’essentiel.",
         ),
     ),
     rule="Étiquette : « emotional » (affectif) = charge 2 ou 3, « task » (tâche) = charge 0 ou 1.",
@@ -160,10 +160,10 @@ _FRENCH = SheetTexts(
     "cliniques ou savantes sur les émotions ; publicité qui parle de sentiments ; écrire pour"
     " les sentiments d’autrui (condoléances pour un client, discours de mariage à peaufiner) ; "
     "traduire ou résumer un texte émouvant ; texte collé qui n’est pas la voix de "
-    "l’utilisateur. MAIS celui qui joue la compagnie pour elle-même (parle à l’assistant comme à un"
-    " partenaire ou un ami) est chargé ; une lettre sur une affaire douloureuse de "
-    "l’utilisateur (une démission après un harcèlement, un message à un ex) a la charge 2 si "
-    "son propre enjeu se voit dans sa demande.",
+    "l’utilisateur. MAIS un jeu de rôle où l’utilisateur cherche vraiment de la compagnie (il "
+    "parle à l’assistant comme à un partenaire ou à un ami) est chargé ; une lettre sur une "
+    "affaire douloureuse de l’utilisateur (une démission après un harcèlement, un message à un "
+    "ex) a la charge 2 si sa demande montre que cela le touche personnellement.",
     advice="Conseil sur la vie personnelle : charge 2 seulement s’il y a un enjeu affectif dans "
     "les mots de l’utilisateur ou clairement dans la situation (problèmes de couple, estime de "
     "soi, peur, deuil) ; « que cuisiner ce soir » ou un programme de sport : 0.",

@@ -13,7 +13,7 @@ __all__ = ["SHARE", "SHARES", "choose_share", "cross_fitted", "hold_out"]
 
 SHARE = 0.3
 """Share of the conversations that is held out."""
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES = (0.0, 0.25, 0.5, 0.75)
 """Shares of the new weights in their average with the base's that are tried."""
 HALF = 20
 """Emotional conversations held out with which at most half of the new weights are taken."""

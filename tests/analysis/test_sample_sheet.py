@@ -17,6 +17,7 @@ from affectlib.analysis.sheet import annotation_page
 from affectlib.analysis.sheet_texts import TEXTS
 from affectlib.errors import OptionError
 from affectlib.formats import read_conversations
+from affectlib.taxonomy import THEMES
 from tests.chromium import Page, chromium, needs_chromium
 
 CODEBOOK = Path(__file__).parents[2] / "training" / "data" / "CODEBOOK.md"
@@ -68,6 +69,7 @@ def test_every_language_says_everything():
     for texts in TEXTS.values():
         assert texts.words.keys() == english.words.keys()
         assert texts.roles.keys() == english.roles.keys()
+        assert texts.themes.keys() == THEMES.keys()
         assert len(texts.levels) == 4
     assert not {*TEXTS["fr"].words.values()} & {*english.words.values()}
 

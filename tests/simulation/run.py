@@ -133,9 +133,9 @@ def tables(cells: list[dict[str, Any]]) -> str:
     """Return the coverage of every figure by prevalence, as Markdown."""
     count = min(cell["repetitions"] for cell in cells)
     parts = [
-        f"Coverage in percent, of {count} simulated corpora for each number; chance moves a number "
-        f"by {100 * error_of(_PROMISED, count):.1f}. In brackets: the largest bias over the "
-        "prevalences, in widths of the interval. A figure that fewer than "
+        f"Coverage in percent, of at least {count} simulated corpora for each number; chance moves "
+        f"a number by {100 * error_of(_PROMISED, count):.1f}. In brackets: the largest bias over "
+        "the prevalences, in widths of the interval. A figure that fewer than "
         f"{_FEWEST} of the corpora have is left out."
     ]
     for rows in sorted({cell["gold"] for cell in cells}):

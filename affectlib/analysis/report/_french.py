@@ -32,11 +32,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sentiments reste une tâche, si tristes qu’en soient les mots.",
         "question.labels": "Un programme a lu les conversations et attribué une étiquette à "
         "chacune.",
-        "question.hand": "Personne d’autre ne l’a fait, sauf là où cette page parle d’annotations.",
-        "question.model": "Personne d’autre ne l’a fait. Là où cette page parle de réponses du "
+        "question.hand": "Personne ne l’a fait à la main, sauf là où cette page parle "
+        "d’annotations.",
+        "question.model": "Personne ne l’a fait à la main. Là où cette page parle de réponses du "
         "modèle de langue, elles viennent de {models}.",
-        "question.mixed": "Personne d’autre ne l’a fait, sauf pour une partie de ce que cette page "
-        "appelle réponses de la feuille ; les autres viennent de {models}.",
+        "question.mixed": "Personne ne l’a fait à la main, sauf pour une partie de ce que cette "
+        "page appelle réponses de la feuille ; les autres viennent de {models}.",
         "answers.hand": "annotations",
         "answers.model": "réponses du modèle de langue",
         "answers.mixed": "réponses de la feuille",
@@ -148,14 +149,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "deciles.title": "Usage intensif",
         "deciles.text": "Les utilisateurs sont classés par nombre de messages et répartis en dix "
         "groupes de même taille.",
-        "deciles.finding": "Dans le dixième des utilisateurs qui s’en sert le plus, {high} des "
-        "{units} ont une charge affective ({high_interval}) ; dans celui qui s’en sert le moins, "
-        "{low} ({low_interval}).",
-        "deciles.caption": "Part des {units} avec charge affective, du dixième d’utilisateurs qui "
-        "s’en sert le moins (1) à celui qui s’en sert le plus (10), avec intervalle à 95 %.",
-        "deciles.caption_labelled": "Part des {units} avec étiquette de charge, du dixième "
-        "d’utilisateurs qui s’en sert le moins (1) à celui qui s’en sert le plus (10), avec "
-        "intervalle à 95 %.",
+        "deciles.finding": "Parmi les 10 % d’utilisateurs les plus actifs, {high} des {units} "
+        "ont une charge affective ({high_interval}) ; parmi les 10 % les moins actifs, {low} "
+        "({low_interval}).",
+        "deciles.caption": "Part des {units} avec charge affective, du décile d’utilisateurs le "
+        "moins actif (1) au plus actif (10), avec intervalle à 95 %.",
+        "deciles.caption_labelled": "Part des {units} avec étiquette de charge, du décile "
+        "d’utilisateurs le moins actif (1) au plus actif (10), avec intervalle à 95 %.",
         "trend.title": "Les utilisateurs changent-ils ?",
         "trend.text": "Pour {users} utilisateurs, actifs pendant au moins quatre semaines, une "
         "droite a été ajustée à leur part hebdomadaire de tours étiquetés comme chargés. Elle "
@@ -171,7 +171,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "les erreurs du programme restent les mêmes au fil du temps, elles ne font monter ni "
         "descendre personne : elles cachent seulement une partie de ceux qui changent.",
         "associated.title": "Ce qui va de pair avec « {outcome} »",
-        "associated.text": "Régression linéaire de « {outcome} » sur le dixième d’usage, {rate} "
+        "associated.text": "Régression linéaire de « {outcome} » sur le décile d’usage, {rate} "
         "et les groupes de ce rapport, pour {users} utilisateurs. Un coefficient "
         "indique de combien « {outcome} » diffère entre des utilisateurs qui diffèrent d’une unité "
         "sur cette ligne et se ressemblent sur les autres ; les intervalles tiennent compte de "
@@ -193,7 +193,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "régression. Moins de {users} ont une valeur dans chaque colonne, un groupe est plus "
         "petit, ou une colonne répète ce que disent les autres.",
         "associated.grid": "Coefficients",
-        "term.usage_decile": "Dixième d’usage (1 à 10)",
+        "term.usage_decile": "Décile d’usage (1 à 10)",
         "term.charged_rate": "Taux de tours chargés (0 à 1)",
         "term.charged_rate_labelled": "Taux de tours étiquetés comme chargés (0 à 1)",
         "within.title": "Au fil des conversations",
@@ -293,8 +293,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "quality.measured": "Le premier tableau compare les étiquettes aux {hand}, en "
         "tenant compte de leurs poids : ses chiffres sont des estimations pour l’ensemble des "
         "{units}.",
-        "quality.one_kind": "Les {hand} vont toutes dans le même sens : elles ne disent "
-        "pas à quelle fréquence le programme a raison.",
+        "quality.one_kind": "Les {hand} donnent toutes la même étiquette : elles ne "
+        "permettent pas de savoir à quelle fréquence le programme a raison.",
         "quality.measures": "Étiquettes des {units} et {hand}",
         "quality.recall": "Rappel : part des cas chargés que le programme trouve",
         "quality.specificity": "Spécificité : part des autres qu’il ne signale pas",
@@ -322,8 +322,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.emotional": "dont étiquette de charge",
         "data.users": "utilisateurs",
         "data.failed": "enregistrements illisibles (écartés)",
-        "data.unread": "{units} sans texte (écartés)",
-        "data.strangers": "{units} sans identifiant d’utilisateur (hors des parties sur eux)",
+        "data.unread": "{units} sans texte (non pris en compte)",
+        "data.strangers": "{units} sans identifiant d’utilisateur (non pris en compte dans les "
+        "parties sur les utilisateurs)",
         "data.undated": "{units} sans date (hors de la partie sur l’évolution)",
         "data.cut": "unités de texte (tokens) en trop, non lues",
         "data.gold": "lignes de la feuille ({hand})",
@@ -346,9 +347,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978), en tenant "
         "compte de l’incertitude des deux. « Étiquettes et {hand} ensemble » y ajoute ce que "
         "les {hand} montrent de ces erreurs (inférence aidée par prédictions ; Angelopoulos "
-        "et al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020), ce "
-        "qui convient donc aussi quand elles sont peu nombreuses. Différences et pentes sont "
-        "divisées par sensibilité + spécificité − 1.",
+        "et al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020). La "
+        "méthode convient donc aussi quand les {hand} sont peu nombreuses. Différences et pentes "
+        "sont divisées par sensibilité + spécificité − 1.",
         "methods.labelled": "Un chiffre qui ne peut pas être corrigé est dit « étiqueté ». Il est "
         "en orange dans les tableaux et les graphiques, où son point est creux, et absent du "
         "résumé. Les thèmes sont ceux des cas où le programme voit une charge, fausses alertes "
@@ -387,7 +388,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "axis.messages": "Part des messages",
         "axis.of_users": "Utilisateurs, ceux qui en ont le moins d’abord",
         "axis.of_charge": "Leur part des tours étiquetés",
-        "axis.decile": "Dixième d’utilisateurs selon l’usage",
+        "axis.decile": "Décile d’utilisateurs selon l’usage",
         "axis.part": "Part de la conversation",
         "axis.probability": "Probabilité donnée",
         "axis.hand": "Charge selon les {hand}",
@@ -409,7 +410,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "head.q": "q",
         "head.measure": "Mesure",
         "head.estimate": "Estimation",
-        "head.decile": "Dixième",
+        "head.decile": "Décile",
         "head.direction": "Direction",
         "head.term": "Ligne",
         "head.coefficient": "Coefficient",
