@@ -30,7 +30,7 @@ def report() -> str:
     from affectlib.analysis.report import report_page
 
     people = simulate(2000, seed=1, prevalence=0.03)
-    drawn = sample(people.conversations, 400, seed=1).drop("gold")
+    drawn = sample(people.conversations, 400, seed=1).drop("gold", "themes")
     gold = drawn.join(people.gold_conversations, on=["record", "conversation_id"])
     return report_page(
         people.conversations,

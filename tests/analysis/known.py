@@ -15,7 +15,7 @@ KNOWN = Accuracy(8000, 2000, 98000, 2000)
 
 def gold_of(people: Population) -> pl.DataFrame:
     """Return a sheet of 300 conversations, with what is true of each."""
-    sheet = sample(people.conversations, 300, seed=1).drop("gold")
+    sheet = sample(people.conversations, 300, seed=1).drop("gold", "themes")
     return sheet.join(people.gold_conversations, on=["record", "conversation_id"])
 
 

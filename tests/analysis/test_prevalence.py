@@ -264,7 +264,7 @@ def test_bad_gold_is_named(change, problem):
 
 
 def test_gold_and_weight_are_those_of_the_sheet():
-    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold")
+    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold", "themes")
     gold = gold.join(PEOPLE.gold_conversations, on=["record", "conversation_id"])
     own = PEOPLE.conversations.with_columns(gold=pl.lit("task"), weight=pl.lit(1.0), place=1)
     assert_frame_equal(prevalence(own, gold), prevalence(PEOPLE.conversations, gold))
@@ -420,7 +420,7 @@ def test_intervals_agree_with_published_formulas():
 
 
 def test_the_share_of_a_corpus_is_surer_than_that_of_its_population():
-    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold")
+    gold = sample(PEOPLE.conversations, 300, seed=3).drop("gold", "themes")
     gold = gold.join(PEOPLE.gold_conversations, on=["record", "conversation_id"])
     of = {
         target: figures(prevalence(PEOPLE.conversations, gold, target=target))

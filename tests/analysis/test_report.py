@@ -48,7 +48,7 @@ def population() -> Population:
 @cache
 def gold() -> pl.DataFrame:
     people = population()
-    drawn = sample(people.conversations, 300, seed=1).drop("gold")
+    drawn = sample(people.conversations, 300, seed=1).drop("gold", "themes")
     return drawn.join(people.gold_conversations, on=["record", "conversation_id"])
 
 

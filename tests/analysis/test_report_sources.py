@@ -159,7 +159,7 @@ def test_coefficients_tell_whether_the_rate_is_corrected(known: bool) -> None:
 
 def test_the_page_says_how_many_more_rows_to_label_as_prevalence_does() -> None:
     people = simulate(400, prevalence=0.02)
-    sheet = sample(people.conversations, 100, seed=1).drop("gold")
+    sheet = sample(people.conversations, 100, seed=1).drop("gold", "themes")
     sheet = sheet.join(people.gold_conversations, on=["record", "conversation_id"])
     with pytest.warns(AnalysisWarning, match="more rows") as caught:
         found = prevalence(people.conversations, sheet).row(-1, named=True)

@@ -38,7 +38,7 @@ def block(page: str) -> dict[str, Any]:
 def corrected(lang: str) -> str:
     """A page on which every kind of statement can be made."""
     people = simulate(400, seed=3, prevalence=0.2)
-    gold = sample(people.conversations, 400, seed=1).drop("gold")
+    gold = sample(people.conversations, 400, seed=1).drop("gold", "themes")
     with pytest.MonkeyPatch.context() as patch:
         knowing(patch, Accuracy(80, 20, 980, 20))
         return report_page(
