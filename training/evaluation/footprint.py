@@ -49,12 +49,13 @@ def compare_precision(
     """
     windows = _user_windows(judged, reader)
     engines = (reader.engine, load_engine(artifact, engine="torch", device="cpu"))
-    emotional = artifact.outputs.index(EMOTIONAL)
+    emotional, line = artifact.outputs.index(EMOTIONAL), artifact.recalibration
     probabilities = np.zeros((2, len(windows)))
     pad_id = reader.encoder.pad_id
     for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id):
         for row, engine in enumerate(engines):
-            probabilities[row, places] = sigmoid(engine.logits(ids, mask)[:, emotional])
+            z = line.intercept + line.slope * engine.logits(ids, mask)[:, emotional]
+            probabilities[row, places] = sigmoid(z)
     first, second = probabilities >= artifact.operating_points["balanced"].message
     return {
         "same_label": proportion(first == second),

@@ -20,7 +20,7 @@ from affectlib.model.engines import load_engine
 from affectlib.model.reference import Reference, reference_of
 from affectlib.model.scoring import WindowCache, encode_windows, score_windows
 from affectlib.model.windows import WindowSettings
-from affectlib.taxonomy import OUTPUTS, THEMES
+from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
 from training.config import CalibrateSettings
 from training.data.labelled import from_gold
 from training.data.sources import read_corpus, read_dev_labels, read_source
@@ -253,10 +253,20 @@ def judge_as_shipped(
     artifact: Artifact, reader: Reader, conversations: Sequence[LabelledConversation]
 ) -> list[Judged]:
     """Judge conversations that chose nothing, by the artifact's own calibration and thresholds."""
-    own = Calibration(  # that of single outputs is in the weights of its head
-        np.ones(len(OUTPUTS)),
-        np.zeros(len(OUTPUTS)),
-        artifact.conversation,
+    line, function = artifact.recalibration, artifact.conversation
+    charges = [OUTPUTS.index(name) for name in CHARGES]
+    slopes, intercepts = np.ones(len(OUTPUTS)), np.zeros(len(OUTPUTS))
+    slopes[charges], intercepts[charges] = line.slope, line.intercept
+    own = Calibration(  # the rest of it is in the weights of its head
+        slopes,
+        intercepts,
+        # The line comes after the function there, and before it here.
+        replace(
+            function,
+            intercept=line.intercept * (1 - function.max - function.top)
+            + line.slope * function.intercept,
+            log_turns=line.slope * function.log_turns,
+        ),
         dict(artifact.operating_points),
         dict(artifact.cue_thresholds),
         dict(artifact.theme_thresholds),
