@@ -48,7 +48,8 @@ def redecide(
     Args:
         artifact: The model, whose own line its calibration replaces.
         calibration: What was fitted to its logits.
-        counts: What the thresholds gave (`training.evaluation.judged.measured`).
+        counts: What the thresholds gave (`training.evaluation.judged.measured`); themes, which
+            the model does not give, are left out.
         reference: What the transcripts that it is measured on look like.
         version: The new version.
         prevalence: The share of emotional conversations that its probabilities assume.
@@ -81,7 +82,10 @@ def redecide(
             for name, point in calibration.operating_points.items()
         },
         "cue_thresholds": cues,
-        "measured": dict(counts),
+        "measured": {
+            point: {name: found for name, found in of_point.items() if name != "themes"}
+            for point, of_point in counts.items()
+        },
         "reference": reference.to_dict(),
     }
     return json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
