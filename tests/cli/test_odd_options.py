@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import affectlib.analysis.annotate  # noqa: F401 its pauses are patched
+import affectlib.analysis.endpoint  # noqa: F401 its pauses are patched
 from affectlib import cli
 from tests.conftest import ALONE, TASK
 
@@ -258,7 +258,7 @@ def run(
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(work, place)
     patch.chdir(place)
-    patch.setattr(sys.modules["affectlib.analysis.annotate"], "_LONGEST_PAUSE", 0.0)
+    patch.setattr(sys.modules["affectlib.analysis.endpoint"], "_LONGEST_PAUSE", 0.0)
     errors = io.StringIO()
     patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
