@@ -77,7 +77,7 @@ def test_every_block_is_of_a_kind_that_is_looked_at(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_measured_figures_are_included_never_typed(page: Path) -> None:
-    assert re.findall(r"\d \[-?\d", page.read_text(encoding="utf-8")) == []
+    assert re.findall(r"\d (?:\[-?\d|\(-?[\d.]+–)", page.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(

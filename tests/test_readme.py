@@ -38,7 +38,7 @@ def test_it_is_short() -> None:
 def test_figures_are_those_of_the_card() -> None:
     card = (bundled_models()[DEFAULT_MODEL] / "README.md").read_text(encoding="utf-8")
     section = README.split("## How good is it?")[1].split("\n## ")[0]
-    figures = re.findall(r"\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\]", section)
+    figures = re.findall(r"\d\.\d{3} \(\d\.\d{3}–\d\.\d{3}\)", section)
     assert len(figures) >= 8
     assert [figure for figure in figures if figure not in card] == []
 

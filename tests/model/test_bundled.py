@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -93,6 +94,27 @@ def test_every_file_is_unaltered_and_listed(folder):
     assert {*artifact.operating_points} == {"balanced", "high_precision", "high_recall"}
     assert {"en", "fr"} <= {*artifact.description["languages"]}
     assert (folder / "README.md").stat().st_size > 1000
+
+
+def test_no_operating_point_is_dominated():
+    """Each finds more, or flags less, than every other on some set that it was measured on."""
+    measured = load_artifact().description["measured"]
+    rates = {point: rates_of(counts) for point, counts in measured.items()}
+    for (name, own), (other, theirs) in itertools.permutations(rates.items(), 2):
+        better = [mine > their for mine, their in zip(own, theirs, strict=True)]
+        assert any(better), f"{name} is dominated by {other}: {own}, {theirs}"
+
+
+def rates_of(counts):
+    """Recall and specificity on shared logs and on studies."""
+    rates = []
+    for found in (counts["conversation"], counts["studies"]):
+        for right, wrong in (
+            ("true_positives", "false_negatives"),
+            ("true_negatives", "false_positives"),
+        ):
+            rates.append(found[right] / (found[right] + found[wrong]))
+    return rates
 
 
 def test_card_is_that_of_these_weights(folder):
