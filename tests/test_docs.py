@@ -266,7 +266,7 @@ def test_commands_are_all_explained(site: Path) -> None:
 def test_card_codebook_and_changelog_are_those_of_the_repository(site: Path) -> None:
     card = (bundled_models()[DEFAULT_MODEL] / "README.md").read_text(encoding="utf-8")
     shown = (site / "reference" / "model-card.html").read_text(encoding="utf-8")
-    figures = re.findall(r"\d\.\d{3} \[-?\d\.\d{3}, -?\d\.\d{3}\]", card)
+    figures = re.findall(r"-?\d\.\d{3} \(-?\d\.\d{3}–\d\.\d{3}\)", card)
     assert len(figures) > 100
     assert [figure for figure in figures if figure not in shown] == []
     assert "license: apache-2.0" not in shown  # what is before the text is for machines

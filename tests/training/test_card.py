@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -292,8 +293,9 @@ def test_card_of_the_bundled_model() -> None:
     assert {"en"} <= {*data.language}
     assert re.fullmatch(r"[\w-]+/[\w.-]+", data.base_model)
     assert data.model_name == DEFAULT_MODEL
-    recipes = re.findall(r"run --config (\S+)", bundled.text.split("## Reproduce")[1])
-    assert load_recipe(recipes[-1]).name == DEFAULT_MODEL
+    commands = re.findall(r"python -m (\S+)", bundled.text.split("## Reproduce")[1])
+    assert commands[-1] == "training.evaluate"
+    assert all(find_spec(command) for command in commands)
     assert data.eval_results
     for result in data.eval_results:
         assert result.task_type == "text-classification"
