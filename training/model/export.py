@@ -64,6 +64,14 @@ def fold_calibration(model: Any, calibration: Calibration) -> None:
         model.classifier.bias.mul_(slopes).add_(intercepts)
 
 
+def points_of(calibration: Calibration) -> dict[str, dict[str, float]]:
+    """Return the operating points as ``affect.json`` holds them."""
+    return {
+        name: {key: round(value, 6) for key, value in asdict(point).items()}
+        for name, point in calibration.operating_points.items()
+    }
+
+
 def describe(
     recipe: Recipe,
     calibration: Calibration,
@@ -82,10 +90,7 @@ def describe(
         "windows": recipe.windows.to_dict(),
         "conversation": asdict(calibration.conversation),
         "prevalence": recipe.calibrate.prevalence,
-        "operating_points": {
-            name: {key: round(value, 6) for key, value in asdict(point).items()}
-            for name, point in calibration.operating_points.items()
-        },
+        "operating_points": points_of(calibration),
         "cue_thresholds": {
             name: round(value, 6) for name, value in calibration.cue_thresholds.items()
         },

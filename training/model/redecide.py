@@ -32,6 +32,7 @@ from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS
 from training.config import CalibrateSettings
 from training.evaluation.judged import Reader, dev_conversations, judge, measured, reference_for
 from training.model.calibrate import Calibration, fit
+from training.model.export import points_of
 
 
 def redecide(
@@ -77,10 +78,7 @@ def redecide(
         "conversation": asdict(function),
         "recalibration": asdict(line),
         "prevalence": prevalence,
-        "operating_points": {
-            name: {key: round(value, 6) for key, value in asdict(point).items()}
-            for name, point in calibration.operating_points.items()
-        },
+        "operating_points": points_of(calibration),
         "cue_thresholds": cues,
         "measured": {
             point: {name: found for name, found in of_point.items() if name != "themes"}
