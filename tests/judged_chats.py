@@ -12,7 +12,7 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import ConversationCalibration, OperatingPoint
 from affectlib.taxonomy import CUES, OUTPUTS, THEMES
-from training.data.labelled import from_gold
+from training.data.sources import from_gold
 from training.evaluation.judged import Judged, Reader, judge_by
 from training.model.calibrate import Calibration
 

@@ -35,9 +35,9 @@ from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
 from training.config import Recipe, RecipeError, load_recipe
-from training.data.labelled import from_gold
 from training.data.prepare import training_conversations
 from training.data.sources import (
+    from_gold,
     read_corpus,
     read_rows,
     read_small_talk,

@@ -35,8 +35,7 @@ from affectlib.errors import AffectlibError
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.taxonomy import EMOTIONAL, TASK
-from training.data.labelled import from_gold
-from training.data.sources import read_source
+from training.data.sources import from_gold, read_source
 from training.evaluation import metrics
 from training.evaluation.judged import LOGS, STUDIES, dev_conversations
 from training.evaluation.tables import Table

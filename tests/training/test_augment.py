@@ -14,7 +14,7 @@ from affectlib.conversation import Conversation, parse_conversation
 from tests.conftest import assistant, user
 from training.config import AugmentSettings
 from training.data.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
-from training.data.labelled import from_gold
+from training.data.sources import from_gold
 
 SHARES = AugmentSettings.model_fields.keys() - {"alone_threshold"}
 NOTHING = dict.fromkeys(sorted(SHARES), 0.0)

@@ -26,8 +26,7 @@ from tests.conftest import assistant, user
 from training import evaluate, run
 from training.config import load_recipe
 from training.data import sources
-from training.data.labelled import from_gold
-from training.data.sources import read_corpus
+from training.data.sources import from_gold, read_corpus
 from training.evaluation import metrics
 from training.model import train
 

@@ -9,13 +9,13 @@ pytest.importorskip("torch", reason="training needs affectlib[train]")
 pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 
 from affectlib.classifier import AffectClassifier
+from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import ALONE, TASK, CountingEngine
 from tests.judged_chats import TinyModel, labelled
 from training.config import CalibrateSettings
-from training.data.labelled import LabelledConversation, from_gold
-from training.data.sources import read_corpus
+from training.data.sources import from_gold, read_corpus
 from training.evaluation import judged as module
 from training.evaluation.judged import (
     STUDIES,

@@ -8,8 +8,7 @@ import pytest
 from affectlib.finetuning.labelled import SEVERAL_TURNS
 from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
 from tests.conftest import assistant, user
-from training.data.labelled import from_gold, from_silver, from_twin
-from training.data.sources import read_corpus, read_rows
+from training.data.sources import from_gold, from_silver, from_twin, read_corpus, read_rows
 
 CHAT = [user("fix my code"), assistant("Done."), user("I feel lost"), assistant("I am here.")]
 LONELY = {"shares_feelings", "seeks_company"}

@@ -15,7 +15,7 @@ from affectlib.model.calibration import ConversationCalibration, OperatingPoint
 from affectlib.model.reference import reference_of
 from affectlib.taxonomy import CUES, OUTPUTS
 from tests.conftest import assistant, user
-from training.data.labelled import from_gold
+from training.data.sources import from_gold
 from training.evaluation.judged import Reader, judge_as_shipped, judge_by
 from training.model.calibrate import Calibration
 from training.model.redecide import main, redecide

@@ -21,9 +21,11 @@ from affectlib.model.encoding import WindowEncoder
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import Recipe, SourceSettings
 from training.data.augment import Augmenter, wrap_in_task
-from training.data.labelled import from_gold, from_silver, from_twin
 from training.data.sources import (
     corpus_part,
+    from_gold,
+    from_silver,
+    from_twin,
     is_held_out,
     load_manifest,
     read_corpus,

@@ -15,8 +15,7 @@ import numpy as np
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
-from training.data.labelled import from_silver
-from training.data.sources import HELD_OUT_TENTH, is_held_out, read_rows, read_source
+from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read_rows, read_source
 from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
 from training.evaluation.metrics import proportion
 

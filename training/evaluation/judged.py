@@ -22,8 +22,7 @@ from affectlib.model.scoring import WindowCache, encode_windows, score_windows
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
 from training.config import CalibrateSettings
-from training.data.labelled import from_gold
-from training.data.sources import read_corpus, read_dev_labels, read_source
+from training.data.sources import from_gold, read_corpus, read_dev_labels, read_source
 from training.model.calibrate import FEWEST_POSITIVES, Calibration, Kind, ScoredConversation, fit
 
 LOGS = ("sharegpt_dev", "arena_wildchat_dev")

@@ -11,10 +11,11 @@ from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.finetuning.labelled import LabelledConversation
-from training.data.labelled import from_gold, from_silver
 from training.data.prepare import EvaluationIndex, evaluation_conversations, twin_conversations
 from training.data.sources import (
     find_source,
+    from_gold,
+    from_silver,
     is_held_out,
     read_corpus,
     read_dev_labels,
