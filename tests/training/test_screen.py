@@ -18,8 +18,9 @@ from affectlib.model.calibration import sigmoid
 from affectlib.model.screen import SCREEN_FILE, Screen
 from tests.conftest import WORDS, assistant, user, write_manifest
 from training.screen import __main__ as command
-from training.screen import bound, make, student, windows
-from training.screen.chats import CHECK, CORPUS, NATURAL, PARTS, Chat
+from training.screen import bound, make, student
+from training.screen import chats as module
+from training.screen.chats import CHECK, CORPUS, NATURAL, PARTS, ROLES, Chat, score
 
 
 @pytest.fixture
@@ -164,10 +165,10 @@ def test_the_report_is_what_the_artifact_does(made, chats):
 
 
 def test_a_call_that_was_stopped_goes_on(bert_folder, chats, tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "CHUNK", 30)
+    monkeypatch.setattr(module, "CHUNK", 30)
     artifact = load_artifact(bert_folder)
-    whole = windows.score(chats, artifact, tmp_path / "whole")
-    scored, calls = windows._scored, []
+    whole = score(chats, artifact, tmp_path / "whole")
+    scored, calls = module._scored, []
 
     def stopping(*arguments):
         calls.append(arguments)
@@ -175,10 +176,10 @@ def test_a_call_that_was_stopped_goes_on(bert_folder, chats, tmp_path, monkeypat
             raise KeyboardInterrupt
         return scored(*arguments)
 
-    monkeypatch.setattr(windows, "_scored", stopping)
+    monkeypatch.setattr(module, "_scored", stopping)
     with pytest.raises(KeyboardInterrupt):
-        windows.score(chats, artifact, tmp_path / "parts")
-    found = windows.score(chats, artifact, tmp_path / "parts")
+        score(chats, artifact, tmp_path / "parts")
+    found = score(chats, artifact, tmp_path / "parts")
     assert len(calls) == 5
     assert found.logits.tolist() == whole.logits.tolist()
     assert [ids.tolist() for ids in found.ids] == [ids.tolist() for ids in whole.ids]
@@ -186,8 +187,8 @@ def test_a_call_that_was_stopped_goes_on(bert_folder, chats, tmp_path, monkeypat
 
 def test_other_conversations_or_weights_are_scored_anew(bert_folder, chats, tmp_path):
     artifact = load_artifact(bert_folder)
-    windows.score(chats[:10], artifact, tmp_path)
-    assert len(windows.score(chats[10:30], artifact, tmp_path)) == 60
+    score(chats[:10], artifact, tmp_path)
+    assert len(score(chats[10:30], artifact, tmp_path)) == 60
 
 
 def test_other_weights_refuse_it(made):
@@ -238,8 +239,8 @@ def test_upper_ends_are_those_of_clopper_and_pearson(hits, of, end):
 
 
 def judge_of(artifact, chats, tmp_path, role="user"):
-    found = windows.score(chats, artifact, tmp_path)
-    side = windows.ROLES.index(role)
+    found = score(chats, artifact, tmp_path)
+    side = ROLES.index(role)
     return bound.Judge(artifact, chats, found.where(found.sides == side), role)
 
 
@@ -253,7 +254,7 @@ def test_few_conversations_settle_nothing(bert_folder, chats, tmp_path):
     assert bound.choose_bound(judge, zeros, judge.windows.logits, range(PARTS)) == bound.NOTHING
 
 
-@pytest.mark.parametrize("role", windows.ROLES)
+@pytest.mark.parametrize("role", ROLES)
 def test_a_screen_that_knows_the_encoder_may_settle_all_that_decides_nothing(
     bert_folder, chats, tmp_path, small, role
 ):

@@ -22,8 +22,7 @@ from scipy.stats import beta
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import sigmoid
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, USER_CUES
-from training.screen.chats import KINDS, NATURAL, Chat
-from training.screen.windows import Windows
+from training.screen.chats import KINDS, NATURAL, Chat, Windows
 
 CONFIDENCE = 0.95
 OTHER_LABEL = {kind: 0.0005 if kind == NATURAL else 0.005 for kind in KINDS}

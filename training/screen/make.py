@@ -19,9 +19,8 @@ from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import ASSISTANT_CUES
 from training.screen.bound import CONFIDENCE, Judge, choose_bound, mean_shift, missed, trade_off
-from training.screen.chats import CHECK, Chat
+from training.screen.chats import CHECK, ROLES, Chat, Windows, score
 from training.screen.student import learn, size_of
-from training.screen.windows import ROLES, Windows, score
 
 MOST_BYTES = 6_000_000
 HEADER_BYTES = 50_000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from affectlib.model.screen import rows_of_windows
-from training.screen.windows import Windows
+from training.screen.chats import Windows
 
 FILTERS = 32
 CONTEXT = 8
