@@ -31,8 +31,8 @@ from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.judged import GROUPS as GROUP_NAMES
 from training.evaluation.judged import STUDY_SOURCES
 from training.evaluation.tables import DECISIONS, POINTS, TARGETS
-from training.screen.bound import SHARES
 from training.screen.chats import KINDS
+from training.screen.make import SHARES
 
 
 def estimate(value: float) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from affectlib.model.calibration import sigmoid
 from affectlib.model.screen import SCREEN_FILE, Screen
 from tests.conftest import WORDS, assistant, user, write_manifest
 from training.screen import __main__ as command
-from training.screen import bound, make, student
 from training.screen import chats as module
+from training.screen import make, student
 from training.screen.chats import CHECK, CORPUS, NATURAL, PARTS, ROLES, Chat, score
 
 
@@ -50,8 +50,8 @@ def small(monkeypatch):
     for name, value in sizes.items():
         monkeypatch.setattr(student, name, value)
     for name in ("OTHER_LABEL", "OTHER_CUES"):
-        monkeypatch.setattr(bound, name, dict.fromkeys(bound.KINDS, 0.2))
-    monkeypatch.setattr(bound, "CHARGED_LOST", 0.2)
+        monkeypatch.setattr(make, name, dict.fromkeys(make.KINDS, 0.2))
+    monkeypatch.setattr(make, "CHARGED_LOST", 0.2)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_what_other_bounds_lose_is_in_the_report(made):
     settled = [
         found[NATURAL]["settled"] / found[NATURAL]["windows"] for found in report["trade_off"]
     ]
-    assert settled == pytest.approx(bound.SHARES, abs=0.1)
+    assert settled == pytest.approx(make.SHARES, abs=0.1)
     lost = [found[NATURAL]["other_label"]["hits"] for found in report["trade_off"]]
     assert lost == sorted(lost)
 
@@ -86,7 +86,7 @@ def test_what_other_bounds_lose_is_in_the_report(made):
 def test_what_is_lost_lies_within_the_targets(made):
     _, report = made
     for counts in report["chosen_on"].values():
-        assert bound.allowed(counts)
+        assert make.allowed(counts)
         for found in counts.values():
             assert all(found[loss]["most"] <= 0.2 for loss in ("other_label", "other_cues"))
 
@@ -96,7 +96,7 @@ def counts_of(**losses):
     found = dict.fromkeys(("other_label", "charged_lost", "other_cues"), (0, 10_000)) | losses
     return {
         NATURAL: {
-            name: {"hits": hits, "of": of, "most": bound.upper_end(hits, of)}
+            name: {"hits": hits, "of": of, "most": make.upper_end(hits, of)}
             for name, (hits, of) in found.items()
         }
     }
@@ -126,7 +126,7 @@ def counts_of(**losses):
     ],
 )
 def test_missed_targets_are_named(losses, said):
-    assert [*bound.missed(counts_of(**losses))] == said
+    assert [*make.missed(counts_of(**losses))] == said
 
 
 def test_what_is_missed_by_the_part_that_checks_is_printed(
@@ -235,13 +235,13 @@ def test_an_artifact_that_is_not_there_is_named(tmp_path, capsys):
     ("hits", "of", "end"), [(0, 5990, 0.0005), (0, 0, 0.0), (3, 3, 1.0), (1, 100, 0.0466)]
 )
 def test_upper_ends_are_those_of_clopper_and_pearson(hits, of, end):
-    assert bound.upper_end(hits, of) == pytest.approx(end, abs=1e-4)
+    assert make.upper_end(hits, of) == pytest.approx(end, abs=1e-4)
 
 
 def judge_of(artifact, chats, tmp_path, role="user"):
     found = score(chats, artifact, tmp_path)
     side = ROLES.index(role)
-    return bound.Judge(artifact, chats, found.where(found.sides == side), role)
+    return make.Judge(artifact, chats, found.where(found.sides == side), role)
 
 
 def test_few_conversations_settle_nothing(bert_folder, chats, tmp_path):
@@ -249,9 +249,9 @@ def test_few_conversations_settle_nothing(bert_folder, chats, tmp_path):
     judge = judge_of(load_artifact(bert_folder), chats, tmp_path)
     count = len(judge.windows)
     nothing = judge.losses(np.zeros(count, bool), judge.windows.logits, range(PARTS))
-    assert not bound.allowed(nothing)
+    assert not make.allowed(nothing)
     zeros = np.zeros(count, np.float32)
-    assert bound.choose_bound(judge, zeros, judge.windows.logits, range(PARTS)) == bound.NOTHING
+    assert make.choose_bound(judge, zeros, judge.windows.logits, range(PARTS)) == make.NOTHING
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -260,7 +260,7 @@ def test_a_screen_that_knows_the_encoder_may_settle_all_that_decides_nothing(
 ):
     judge = judge_of(load_artifact(bert_folder), chats, tmp_path, role)
     reach = judge.windows.logits.max(axis=1)
-    found = bound.choose_bound(judge, reach, judge.windows.logits, range(PARTS))
+    found = make.choose_bound(judge, reach, judge.windows.logits, range(PARTS))
     assert found == pytest.approx(reach.max())
 
 
@@ -269,20 +269,20 @@ def test_a_screen_that_is_wrong_is_bounded(bert_folder, chats, tmp_path, small):
     judge = judge_of(load_artifact(bert_folder), chats, tmp_path)
     calm = np.full_like(judge.windows.logits, -20)
     emotional = judge.windows.logits[:, judge.artifact.outputs.index("emotional")]
-    found = bound.choose_bound(judge, -emotional, calm, range(PARTS))
-    assert bound.allowed(judge.losses(-emotional < found, calm, range(PARTS)))
+    found = make.choose_bound(judge, -emotional, calm, range(PARTS))
+    assert make.allowed(judge.losses(-emotional < found, calm, range(PARTS)))
     everything = judge.losses(np.ones(len(calm), bool), calm, range(PARTS))
-    assert not bound.allowed(everything)
+    assert not make.allowed(everything)
 
 
 def test_the_mean_probability_of_settled_windows_is_the_encoders():
     draw = np.random.default_rng(0)
     meant = draw.normal(-5, 1, 1000).astype(np.float32)
     found = meant - 1.5 + draw.normal(0, 0.5, 1000).astype(np.float32)
-    shift = bound.mean_shift(found, meant, -1.0)
+    shift = make.mean_shift(found, meant, -1.0)
     settled = np.minimum(found + shift, -1.0)
     assert np.mean(sigmoid(settled)) == pytest.approx(np.mean(sigmoid(meant)), rel=1e-3)
-    assert bound.mean_shift(found[:0], meant[:0], -1.0) == 0.0
+    assert make.mean_shift(found[:0], meant[:0], -1.0) == 0.0
 
 
 def test_what_may_not_teach_does_not(bert_folder, chats, tmp_path, small, monkeypatch):

@@ -4,7 +4,7 @@
 
 The encoder that is shipped reads the conversations (`training.screen.chats`), in chunks that are
 kept in ``--work``, so that a call that was stopped goes on. A screen then learns what it said
-(`training.screen.student`). For the bounds (`training.screen.bound`), conversations are judged by a
+(`training.screen.student`). For the bounds (`training.screen.make`), conversations are judged by a
 screen that was taught by the other ones; a fifth teaches none, has no say and checks them. The copy
 is the whole artifact with its screen, and its ``affect.json`` says what was found.
 """

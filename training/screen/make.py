@@ -1,10 +1,19 @@
-"""The screen of an artifact in the making: teach, choose the bounds, check, write."""
+"""The screen of an artifact in the making: teach, choose the bounds, check, write.
+
+A bound is the value from which on a screen asks the encoder, as high as what may be lost allows.
+What is lost is counted on conversations that did not teach the screen, as users see it: another
+label at an operating point, another decision on a cue, a charged conversation that is no longer
+found. Each count has a target by kind of transcript. A bound is allowed if the upper ends of the
+one-sided Clopper-Pearson intervals of all counts lie within their targets, so that few
+conversations without any loss do not suffice.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -13,19 +22,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from scipy.optimize import brentq
+from scipy.stats import beta
 
 from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_digest
+from affectlib.model.calibration import sigmoid
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits, made_from
-from affectlib.taxonomy import ASSISTANT_CUES
-from training.screen.bound import CONFIDENCE, Judge, choose_bound, mean_shift, missed, trade_off
-from training.screen.chats import CHECK, ROLES, Chat, Windows, score
+from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, USER_CUES
+from training.screen.chats import CHECK, KINDS, NATURAL, ROLES, Chat, Windows, score
 from training.screen.student import learn, size_of
 
 MOST_BYTES = 6_000_000
 HEADER_BYTES = 50_000
 """What the file holds beside the tensors, at most: their names, limits and bounds."""
 DECIDING = tuple(range(CHECK))
+CONFIDENCE = 0.95
+OTHER_LABEL = {kind: 0.0005 if kind == NATURAL else 0.005 for kind in KINDS}
+"""Share of conversations that may have another label, at each operating point."""
+OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
+"""Share of messages of which another set of cues may be shown."""
+CHARGED_LOST = 0.003
+"""Share of the conversations with a charged label that may be found no longer, at each point."""
+SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""Shares of the windows of natural logs, for the table of what is lost if so many are settled."""
+NOTHING = -1e6
+"""A bound that settles nothing."""
+_CANDIDATES = 512
+_CUES = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
 
 
 def add_screen(artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Path) -> Any:
@@ -172,3 +196,237 @@ class _Making:
         own = self.windows.sides == ROLES.index("user")
         report["trade_off"] = trade_off(self.judges["user"], reach[own], logits[own], (CHECK,))
         return report
+
+
+def upper_end(hits: int, of: int) -> float:
+    """Return the upper end of the one-sided Clopper-Pearson interval of a share.
+
+    Example:
+        >>> round(upper_end(0, 6000), 6)
+        0.000499
+    """
+    if not of:
+        return 0.0
+    return 1.0 if hits == of else float(beta.ppf(CONFIDENCE, hits + 1, of - hits))
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What is decided on messages and conversations.
+
+    Attributes:
+        labels: Whether each conversation is emotional, shape ``[conversations, points]``; none for
+            the assistant's messages.
+        cues: Whether each cue of each message is shown, shape ``[messages, cues]``.
+    """
+
+    labels: NDArray[np.bool_]
+    cues: NDArray[np.bool_]
+
+
+@dataclass
+class Judge:
+    """Decides on the messages of one role as the artifact does.
+
+    Attributes:
+        artifact: The model with its thresholds.
+        chats: All conversations.
+        windows: The windows of one role.
+        role: The role.
+    """
+
+    artifact: Artifact
+    chats: Sequence[Chat]
+    windows: Windows
+    role: str
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where the windows of each message begin."""
+        return _starts(self.windows.chats, self.windows.messages)
+
+    @cached_property
+    def message_chats(self) -> NDArray[np.int64]:
+        """Position of the conversation of each message."""
+        return self.windows.chats[self.starts]
+
+    @cached_property
+    def chat_starts(self) -> NDArray[np.int64]:
+        """Where the messages of each conversation begin."""
+        return _starts(self.message_chats)
+
+    @cached_property
+    def read(self) -> list[Chat]:
+        """The conversations that have a message of the role."""
+        return [self.chats[place] for place in self.message_chats[self.chat_starts].tolist()]
+
+    @cached_property
+    def whole(self) -> Decisions:
+        """What the encoder decides."""
+        return self.decide(self.windows.logits)
+
+    def decide(self, logits: NDArray[np.float32]) -> Decisions:
+        """Return what is decided by the logits of the windows."""
+        outputs = self.artifact.outputs
+        if not len(self.windows):
+            return Decisions(np.zeros((0, 0), bool), np.zeros((0, 0), bool))
+        merged = np.maximum.reduceat(logits, self.starts, axis=0)
+        names = [name for name in _CUES[self.role] if name in outputs]
+        found = sigmoid(merged[:, [outputs.index(name) for name in names]])
+        cues = found >= [self.artifact.cue_thresholds[name] for name in names]
+        if self.role != "user":
+            return Decisions(np.zeros((len(self.chat_starts), 0), bool), cues)
+        emotional = merged[:, outputs.index(EMOTIONAL)]
+        ends = [*self.chat_starts[1:], len(emotional)]
+        probability = [
+            self.artifact.conversation_probability(emotional[start:end])
+            for start, end in zip(self.chat_starts, ends, strict=True)
+        ]
+        points = [point.conversation for point in self.artifact.operating_points.values()]
+        return Decisions(np.array(probability)[:, None] >= points, cues)
+
+    def losses(
+        self, settled: NDArray[np.bool_], logits: NDArray[np.float32], parts: Sequence[int]
+    ) -> dict[str, dict[str, Any]]:
+        """Count what is lost if some windows are settled.
+
+        Args:
+            settled: Whether each window is.
+            logits: What the screen says of each, shape ``[windows, outputs]``.
+            parts: The conversations that count.
+
+        Returns:
+            By kind of transcript: how many ``conversations``, ``messages``, ``windows`` of the role
+            and windows ``settled`` there are; and what is lost (see `_loss`): conversations with
+            an ``other_label`` and ``charged_lost`` at the operating point where most are, and
+            messages with ``other_cues``.
+        """
+        found = self.decide(np.where(settled[:, None], logits, self.windows.logits))
+        other = found.labels != self.whole.labels
+        lost = self.whole.labels & ~found.labels
+        cues = (found.cues != self.whole.cues).any(axis=1)
+        charged = np.array([chat.charged for chat in self.read], bool)
+        counts = {}
+        for kind in KINDS:
+            chosen = np.array([c.kind == kind and c.part in parts for c in self.chats], bool)
+            chats = chosen[self.message_chats[self.chat_starts]]
+            messages = chosen[self.message_chats]
+            windows = chosen[self.windows.chats]
+            counts[kind] = {
+                "conversations": int(chats.sum()),
+                "messages": int(messages.sum()),
+                "windows": int(windows.sum()),
+                "settled": int((settled & windows).sum()),
+                "other_label": _loss(other[chats]),
+                "charged_lost": _loss(lost[charged & chats]),
+                "other_cues": _loss(cues[messages, None]),
+            }
+        return counts
+
+
+def _loss(flags: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the ``hits`` in the worst column, ``of`` how many they are, and the upper end."""
+    if not flags.shape[1]:  # the assistant's messages, which have no label
+        return {"hits": 0, "of": 0, "most": 0.0}
+    hits, of = int(flags.sum(axis=0).max()), len(flags)
+    return {"hits": hits, "of": of, "most": round(upper_end(hits, of), 6)}
+
+
+def _starts(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where runs of the same keys begin."""
+    if not len(keys[0]):
+        return np.zeros(0, np.int64)
+    changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return np.concatenate([[0], np.flatnonzero(changes) + 1]).astype(np.int64)
+
+
+def _targets(
+    counts: Mapping[str, Mapping[str, Any]],
+) -> Iterator[tuple[str, Mapping[str, Any], float]]:
+    """Yield each loss that has a target, in words, with that target."""
+    charged = [found["charged_lost"] for found in counts.values()]
+    hits, of = (sum(loss[key] for loss in charged) for key in ("hits", "of"))
+    lost = {"hits": hits, "of": of, "most": upper_end(hits, of)}
+    yield "charged conversations that are lost", lost, CHARGED_LOST
+    for kind, found in counts.items():
+        yield f"{kind}: conversations with another label", found["other_label"], OTHER_LABEL[kind]
+        yield f"{kind}: messages with other cues", found["other_cues"], OTHER_CUES[kind]
+
+
+def allowed(counts: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Tell whether what is lost lies within the targets, by the upper ends of its intervals."""
+    return all(loss["most"] <= target for _, loss, target in _targets(counts))
+
+
+def missed(counts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Say which targets are missed by what is lost itself, as on few conversations."""
+    for words, loss, target in _targets(counts):
+        hits, of = loss["hits"], loss["of"]
+        if of and hits / of > target:
+            yield f"{words}: {hits:,} of {of:,}, {hits / of:.2%}; the target is {target:.2%}"
+
+
+def choose_bound(
+    judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
+) -> float:
+    """Return the highest bound that is allowed; `NOTHING` if none is.
+
+    Args:
+        judge: Decides on the messages of a role.
+        reach: How likely each window reaches a limit, by a screen that did not learn it.
+        logits: What the same screen says of each.
+        parts: The conversations that have a say.
+    """
+    asked = np.array([judge.chats[place].part in parts for place in judge.windows.chats], bool)
+    if not asked.any():
+        return NOTHING
+    candidates = np.unique(np.quantile(reach[asked], np.linspace(0, 1, _CANDIDATES)))
+    low, high = 0, len(candidates)
+    while low < high:
+        middle = (low + high) // 2
+        if allowed(judge.losses(reach < candidates[middle], logits, parts)):
+            low = middle + 1
+        else:
+            high = middle
+    return float(candidates[low - 1]) if low else NOTHING
+
+
+def trade_off(
+    judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
+) -> list[dict[str, dict[str, Any]]]:
+    """Return what is lost at bounds that settle the `SHARES` of the windows of natural logs.
+
+    Args:
+        judge: Decides on the messages of a role.
+        reach: How likely each window reaches a limit, by a screen that did not learn it.
+        logits: What the same screen says of each.
+        parts: The conversations that count.
+
+    Returns:
+        `Judge.losses` by share; nothing where there are no natural logs.
+    """
+    natural = [c.kind == NATURAL and c.part in parts for c in judge.chats]
+    chosen = reach[np.array(natural, bool)[judge.windows.chats]]
+    bounds = np.quantile(chosen, SHARES) if len(chosen) else ()
+    return [judge.losses(reach < bound, logits, parts) for bound in bounds]
+
+
+def mean_shift(found: NDArray[np.float32], meant: NDArray[np.float32], highest: float) -> float:
+    """Return what to add to a screen's logits so that their mean probability is the encoder's.
+
+    Args:
+        found: What the screen says of the windows that it settles, less than `highest`.
+        meant: What the encoder says of them.
+        highest: The highest logit that a settled window has.
+    """
+    if not len(found):
+        return 0.0
+    wanted = float(np.mean(sigmoid(meant)))
+
+    def gap(shift: float) -> float:
+        return float(np.mean(sigmoid(np.minimum(found + shift, highest)))) - wanted
+
+    most = 10.0
+    if gap(-most) >= 0 or gap(most) <= 0:
+        return 0.0
+    return float(brentq(gap, -most, most))
