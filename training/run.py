@@ -32,7 +32,7 @@ def _prepare(recipe: Recipe, data: Path | None) -> Any:
 
 
 def _teach(recipe: Recipe, data: Path | None) -> Any:
-    from training.model.teach import teach
+    from training.model.train import teach
 
     return teach(recipe, data)
 

@@ -1,26 +1,163 @@
-"""Third step: fine-tune the encoder on the windows, for charge, cues and themes at once."""
+"""Second and third step: a teacher learns the windows, and the encoder from it and the labels.
+
+The encoder is fine-tuned for charge, cues and themes at once, on the labels and on the teacher's
+probabilities (Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network"). The
+teacher has a tokenizer of its own and reads the same windows, translated piece by piece. A recipe
+may have none.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from datasets import Dataset, load_from_disk
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, set_seed
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
 from affectlib.finetuning.trainer import (
     MultiTaskTrainer,
     fit,
+    freeze_layers,
     labelled_windows,
     load_model,
     mix_targets,
+    window_logits,
 )
+from affectlib.model.calibration import sigmoid
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
-from training.config import Recipe
+from training.config import Recipe, TeacherSettings
 from training.evaluation.metrics import Auroc, AveragePrecision
+from training.model.encoder import CONTROL_TOKENS, build_foreign_encoder, special_tokens
+
+LANGUAGES = ("en",)
+"""What a teacher reads; windows in other languages keep their labels only."""
+LEARNING_RATE = 4e-5
+EPOCHS = 1.0
+MAX_TOKENS = 256
+CHUNK = 20_000
+"""Windows that the teacher judges before what it says of them is written."""
+
+
+def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
+    """Train the teacher and write its probabilities of every window that it can read.
+
+    Goes on from the last checkpoint, or the last chunk of windows, if an earlier run was stopped.
+
+    Args:
+        recipe: The recipe.
+        data: The data folder, where base encoders may lie.
+
+    Returns:
+        How many windows it learnt from and judged. The others have NaN in the file.
+    """
+    teacher = recipe.teacher
+    if teacher is None:
+        return {}
+    folder = recipe.folder / "teach"
+    windows = load_from_disk(str(recipe.folder / "prepare" / "train"))
+    readable = np.flatnonzero([language in LANGUAGES for language in windows["language"]])
+    start = folder / "start"
+    if not (start / "tokenizer.json").is_file():
+        build_foreign_encoder(teacher.path, data, start)
+    own = windows.select(readable)
+    learnt = _drawn(labelled_windows(own), teacher, recipe.seed)
+    if not (folder / "model").is_dir():
+        _learn_teacher(recipe, teacher, _translated(learnt, recipe, start), start, folder)
+    plain = _translated(_plain(own), recipe, start)
+    soft = np.full((len(windows), len(OUTPUTS)), np.nan, dtype=np.float32)
+    soft[readable] = _judged(folder, plain["input_ids"])
+    np.save(folder / "soft.npy", soft)
+    return {"learnt": len(learnt), "judged": len(own)}
+
+
+def _drawn(windows: Dataset, teacher: TeacherSettings, seed: int) -> Dataset:
+    if teacher.windows is None or len(windows) <= teacher.windows:
+        return windows
+    return windows.shuffle(seed=seed).select(range(teacher.windows))
+
+
+def _plain(windows: Dataset) -> Dataset:
+    """Return the windows as they were before their text was rewritten.
+
+    So a student learns to see in a text full of typing errors what a teacher sees without them.
+    """
+    kept = windows.remove_columns(["input_ids", "length"])
+    lengths = [len(ids) for ids in kept["plain_ids"]]
+    return kept.rename_column("plain_ids", "input_ids").add_column("length", lengths)
+
+
+def _learn_teacher(
+    recipe: Recipe, teacher: TeacherSettings, windows: Dataset, start: Path, folder: Path
+) -> None:
+    set_seed(recipe.seed)
+    file = str(start / "tokenizer.json")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=file, pad_token=special_tokens(Tokenizer.from_file(file))[2]
+    )
+    model = load_model(start)
+    freeze_layers(model, teacher.frozen)
+    settings = replace(recipe.train, learning_rate=LEARNING_RATE, epochs=EPOCHS)
+    trainer = fit(model, tokenizer, windows, folder, settings, seed=recipe.seed)
+    trainer.save_model(str(folder / "model"))
+
+
+def _judged(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    """Return the teacher's probabilities of windows; chunks that are on disk are not made again."""
+    parts = []
+    for start in range(0, len(rows), CHUNK):
+        path = folder / f"soft-{start}.npy"
+        if not path.is_file():
+            logits = window_logits(load_model(folder / "model"), rows[start : start + CHUNK])
+            np.save(path, sigmoid(logits))
+        parts.append(np.load(path))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
+    """Return the windows in the teacher's own tokens.
+
+    What lies between two control tokens is turned to text and tokenized anew.
+    """
+    from_file = str(recipe.folder / "prepare" / "encoder" / "tokenizer.json")
+    source, target = (
+        Tokenizer.from_file(from_file),
+        Tokenizer.from_file(str(start / "tokenizer.json")),
+    )
+    control = {
+        before: after
+        for token in CONTROL_TOKENS
+        if (before := source.token_to_id(token)) is not None
+        and (after := target.token_to_id(token)) is not None
+    }
+    first, last = target.encode("").ids
+    pieces: list[list[int]] = []
+    markers: list[list[int]] = []
+    for ids in windows["input_ids"]:
+        of_window: list[int] = []
+        for token in ids[1:-1]:
+            if token in control:
+                of_window.append(control[token])
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        markers.append(of_window)
+    texts = source.decode_batch(pieces)
+    encoded = iter(target.encode_batch_fast(texts, add_special_tokens=False))
+    rows = []
+    for of_window in markers:
+        row = [first]
+        for marker in of_window:
+            row += [marker, *next(encoded).ids]
+        rows.append([*row[: MAX_TOKENS - 1], last])
+    lengths = [len(row) for row in rows]
+    kept = windows.remove_columns(["input_ids", "length"])
+    return kept.add_column("input_ids", rows).add_column("length", lengths)
 
 
 def train(recipe: Recipe) -> dict[str, float]:

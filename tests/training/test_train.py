@@ -28,11 +28,9 @@ from training.config import (
     TrainSettings,
 )
 from training.data.prepare import prepare
-from training.model import teach as module
-from training.model import train as train_module
+from training.model import train as module
 from training.model.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
-from training.model.teach import teach
-from training.model.train import train, with_soft_targets
+from training.model.train import teach, train, with_soft_targets
 
 WORDS = ["i", "feel", "alone", "fix", "my", "code", "please", "today"]
 CHATS = [
@@ -146,7 +144,7 @@ def test_a_teacher_judges_what_it_can_read_and_learns_once(
     def never(*_: Any) -> None:
         raise AssertionError("what was done is not done again")
 
-    monkeypatch.setattr(module, "_learn", never)
+    monkeypatch.setattr(module, "_learn_teacher", never)
     monkeypatch.setattr(module, "window_logits", never)
     teach(made, None)
     assert np.load(made.folder / "teach" / "soft.npy") == pytest.approx(soft, nan_ok=True)
@@ -187,7 +185,9 @@ def test_a_teacher_judges_the_text_before_it_was_rewritten(
     learnt: list[Any] = []
     judged: list[Any] = []
     monkeypatch.setattr(module, "_translated", lambda windows, *_: windows)
-    monkeypatch.setattr(module, "_learn", lambda *given: learnt.extend(given[2]["input_ids"]))
+    monkeypatch.setattr(
+        module, "_learn_teacher", lambda *given: learnt.extend(given[2]["input_ids"])
+    )
     monkeypatch.setattr(module, "load_model", lambda folder: None)
     monkeypatch.setattr(
         module,
@@ -236,14 +236,14 @@ def test_each_stage_starts_from_the_one_before_and_follows_the_teacher_by_its_sh
     (made.folder / "teach").mkdir()
     np.save(made.folder / "teach/soft.npy", np.full((len(windows), len(OUTPUTS)), 0.25))
     stages = []
-    fit = train_module.fit
+    fit = module.fit
 
     def watched(model: Any, tokenizer: Any, windows: Any, *rest: Any, **kwargs: Any) -> Any:
         targets = np.array(windows["targets"][:])[:, OUTPUTS.index(EMOTIONAL)]
         stages.append((model.classifier.bias.tolist(), set(targets[~np.isnan(targets)])))
         return fit(model, tokenizer, windows, *rest, **kwargs)
 
-    monkeypatch.setattr(train_module, "fit", watched)
+    monkeypatch.setattr(module, "fit", watched)
     train(made)
     (_, first), (start, second) = stages
     assert first <= {0.0, 1.0}
