@@ -208,7 +208,6 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
     "engines": lambda s: footprint.compare_precision(s.artifact, s.judged, s.reader),
-    "speed": lambda s: footprint.speed(s.artifact, s.judged, s.reader),
     "sizes": lambda s: footprint.sizes(s.artifact),
     "screen": lambda s: dict(s.artifact.description.get("screen", {})),
     "screen_trade_off": lambda s: s.artifact.description.get("screen", {}).get("trade_off", []),

@@ -99,7 +99,7 @@ def full_results() -> dict[str, Any]:
     }
     systems = dict.fromkeys(("this artifact", "another one", "a", "b", "c"), figures)
     results: dict[str, Any] = {
-        **{name: dict(rows) for name in ("choice", "services", "engines", "speed")},
+        **{name: dict(rows) for name in ("choice", "services", "engines")},
         "groups": dict.fromkeys(GROUP_NAMES, group),
         "studies": dict.fromkeys(("all", *STUDY_SOURCES, "second reader"), study),
         "test": {"groups": dict.fromkeys(["both", *"abcdef"], group)},

@@ -291,7 +291,6 @@ def test_smoke_recipe_leaves_an_artifact_results_and_a_card(smoke: Path) -> None
     # Without real transcripts there is nothing that tells how the thresholds do on them.
     assert artifact.description["measured"] == {}
     assert "None" not in card
-    assert results["speed"]["times_as_fast"]["value"] > 1
     assert results["long_chats"]["tasks of the corpus"]["4 turns"]["message"]["n"] > 0
     assert f"{groups['corpus dev']['auroc']['value']:.3f}" in card
 

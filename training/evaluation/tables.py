@@ -114,7 +114,6 @@ TARGETS = (
     Target("calibration error: shared logs", (*_ERROR, "shared logs, as it is"), most=0.02),
     Target("calibration error: studies", (*_ERROR, "studies, shifted to its own share"), most=0.05),
     Target("bytes of the artifact", ("sizes", "total"), most=75e6),
-    Target("times as fast as 6 layers of 384", ("speed", "times_as_fast"), least=1.0),
     Target("int8 and fp32: same label", ("engines", "same_label"), least=0.997),
 )
 """The targets, in the order of the tables."""
@@ -366,7 +365,6 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "short_chats": _short_chats,
     "systems": _systems,
     "engines": _estimates("int8 against fp32, by window"),
-    "speed": _estimates("Speed, by batch"),
     "sizes": lambda s: Table("Size", ["file", "bytes"], [*s["files"].items()]),
     "screen": _screen,
     "screen_trade_off": _trade_off,
