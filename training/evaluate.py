@@ -42,7 +42,7 @@ from training.data.sources import (
     read_rows,
     read_small_talk,
 )
-from training.evaluation import baselines, figures, footprint, hard_cases, metrics
+from training.evaluation import baselines, figures, hard_cases, metrics
 from training.evaluation.judged import (
     GROUPS,
     OTHER_LANGUAGES,
@@ -207,8 +207,8 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "robustness": lambda s: hard_cases.robustness(s.classifier),
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
-    "engines": lambda s: footprint.compare_precision(s.artifact, s.judged, s.reader),
-    "sizes": lambda s: footprint.sizes(s.artifact),
+    "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
+    "sizes": lambda s: figures.sizes(s.artifact),
     "screen": lambda s: dict(s.artifact.description.get("screen", {})),
     "screen_trade_off": lambda s: s.artifact.description.get("screen", {}).get("trade_off", []),
     "agreement": _agreement,
