@@ -32,7 +32,6 @@ from training.evaluation.judged import GROUPS as GROUP_NAMES
 from training.evaluation.judged import STUDY_SOURCES
 from training.evaluation.tables import DECISIONS, POINTS, TARGETS
 from training.screen.chats import KINDS
-from training.screen.make import SHARES
 
 
 def estimate(value: float) -> dict[str, Any]:
@@ -111,7 +110,6 @@ def full_results() -> dict[str, Any]:
         "test_themes": themes,
         "calibration": {"error": dict(rows)},
         "screen": SCREEN,
-        "screen_trade_off": [SCREEN["checked_on"]["user"]] * len(SHARES),
         "robustness": {"accuracy": value, "flips": {}},
         "sizes": {"files": {}},
         "short_chats": dict.fromkeys(("English", "French"), decisions),

@@ -67,16 +67,12 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
     return path
 
 
-_SCREEN = {
-    "screen": """\
+_SCREEN = """\
 The screen settles plain tasks before the encoder reads them. The table shows the share of windows
 that the encoder still reads, and what is lost: conversations with another label at the worst
 operating point, charged ones that are no longer found, messages with other cues. In brackets is the
-most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided).""",
-    "screen_trade_off": """\
-The same with other bounds for users' messages, on conversations that took no part:""",
-}
-"""What stands above the tables of the screen."""
+most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided)."""
+"""What stands above the table of the screen."""
 _OURS = """\
 Our corpus and annotations were written by a large language model that followed the project's
 codebook, and were not checked by people. Near-duplicates of evaluation data were removed. Origins
@@ -93,8 +89,7 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     config = json.loads(artifact.file("config.json").read_text(encoding="utf-8"))
     text = TEXT.read_text(encoding="utf-8")
     names = set(re.findall(r"\{(\w+)\}", text))
-    asked = {*names, *_SCREEN}
-    shown = {name: table.markdown() for name, table in tables(results) if name in asked}
+    shown = {name: table.markdown() for name, table in tables(results) if name in names}
     about = {
         "header": header(
             artifact, results.get("groups", {}), licence=None if own else "apache-2.0"
@@ -105,16 +100,10 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
         "base": artifact.description["base_model"],
         "training_data": _training_data(results.get("training_data", {})),
         "origin": _origin(own),
-        "screen": _of_screen(shown),
+        "screen": f"{_SCREEN}\n\n{shown['screen']}" if "screen" in shown else "",
     }
     found = text.format(**dict.fromkeys(names, "Not measured.") | shown | about)
     return re.sub(r"\n{3,}", "\n\n", found)
-
-
-def _of_screen(shown: Mapping[str, str]) -> str:
-    return "".join(
-        f"{text}\n\n{shown[name]}\n\n" for name, text in _SCREEN.items() if name in shown
-    )
 
 
 def _origin(own: Mapping[str, Any]) -> str:

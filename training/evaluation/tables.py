@@ -10,7 +10,6 @@ from typing import Any
 from training.evaluation.figures import FEWEST_POSITIVES
 from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.metrics import Estimate
-from training.screen.chats import NATURAL, PERSONAL
 
 POINTS = ("balanced", "high_precision", "high_recall")
 POINT_GROUPS = ("shared logs", "shared logs: random half", "studies", "corpus dev")
@@ -327,19 +326,6 @@ def _screen(screen: Mapping[str, Any]) -> Table:
     return Table("What the screen leaves to the encoder, and what it loses", head, rows)
 
 
-def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> Table:
-    cells = []
-    for found in rows:
-        natural, charged = found[NATURAL], [kind["charged_lost"] for kind in found.values()]
-        hits, of = (sum(loss[key] for loss in charged) for key in ("hits", "of"))
-        shares = [1 - kind["settled"] / kind["windows"] for kind in (natural, found[PERSONAL])]
-        others = [_lost(kind["other_label"]) for kind in (natural, found[PERSONAL])]
-        cells.append([*(f"{share:.1%}" for share in shares), *others, f"{hits} of {of:,}"])
-    head = ["natural logs: windows read", "personal chats: windows read"]
-    head += ["natural logs: other label", "personal chats: other label", "charged lost, all kinds"]
-    return Table("What a screen with other bounds would leave and lose", head, cells)
-
-
 def _lost(loss: Mapping[str, Any]) -> str:
     """Return a loss with the upper end of its one-sided interval."""
     return f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else "-"
@@ -367,6 +353,5 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "engines": _estimates("int8 against fp32, by window"),
     "sizes": lambda s: Table("Size", ["file", "bytes"], [*s["files"].items()]),
     "screen": _screen,
-    "screen_trade_off": _trade_off,
     "agreement": _agreement,
 }
