@@ -111,7 +111,6 @@ def full_results() -> dict[str, Any]:
         "calibration": {"error": dict(rows)},
         "screen": SCREEN,
         "robustness": {"accuracy": value, "flips": {}},
-        "sizes": {"files": {}},
         "short_chats": dict.fromkeys(("English", "French"), decisions),
         "training_data": {f"set_{n}": {"windows": 40_000} for n in range(30)},
     }

@@ -54,20 +54,17 @@ def twice(charge: int, turns: list[int]) -> dict[str, Any]:
     return {"second_charge": charge, "second_turns": turns}
 
 
-def test_accuracy_pairs_turns_and_languages_of_the_corpus(model: TinyModel) -> None:
+def test_accuracy_and_languages_of_the_corpus(model: TinyModel) -> None:
     judged = model.judge(
-        labelled(ALONE, TASK, charged=[0], pair="a"),
-        labelled(TASK, pair="a"),
-        labelled("a word", charged=[0], pair="b"),
-        labelled(TASK, pair="b"),
+        labelled(ALONE, TASK, charged=[0]),
+        labelled(TASK),
+        labelled("a word", charged=[0]),
+        labelled(TASK),
         labelled(ALONE),
         labelled(TASK, lang="fr"),
     )
     figures = corpus_figures(judged)
     assert figures["accuracy"]["value"] == pytest.approx(4 / 6)
-    assert (figures["pairs_both_right"]["value"], figures["pairs_both_right"]["n"]) == (0.5, 2)
-    # One charged turn of two is found, and one is found that is none.
-    assert figures["turn_f1"]["value"] == pytest.approx(0.5)
     assert figures["french_less_english"]["value"] == pytest.approx(1 - 3 / 5)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -154,7 +153,6 @@ def _study(judged: Sequence[Judged]) -> dict[str, Any]:
     scores = probabilities(judged)
     return {
         "auroc": estimate(metrics.auroc_within, truth, scores, calibrations(judged), groups=groups),
-        "specificity_at_90": estimate(metrics.specificity_at(0.9), truth, scores, groups=groups),
         **_by_charge(charge, flagged, groups),
         "turn_f1": estimate(metrics.f1, *turns[:2], groups=turns[-1]),
         "intensity": estimate(metrics.spearman, charge, expected, groups=groups),
@@ -199,31 +197,18 @@ def _turn_columns(judged: Sequence[Judged]) -> tuple[NDArray[Any], ...]:
 
 
 def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return accuracy, pairs, turns and languages of conversations of the corpus, ``balanced``."""
-    pairs: dict[str, list[bool]] = defaultdict(list)
-    for j in judged:
-        if j.row["pair"]:
-            pairs[j.row["pair"]].append(j.flagged("balanced") == j.emotional)
-    both = np.array([all(right) for right in pairs.values() if len(right) == 2])
-    truth, flagged, groups = _turn_columns(judged)
+    """Return accuracy on the corpus, ``balanced``, and how much higher it is in French."""
+
+    def difference(right: Floats, french: NDArray[np.bool_]) -> float:
+        return metrics.share(right[french]) - metrics.share(right[~french])
+
+    right = np.array([j.flagged("balanced") == j.emotional for j in judged])
+    languages = np.array([j.language for j in judged])
+    rows = np.isin(languages, ("en", "fr"))
     return {
-        "accuracy": proportion(labels(judged) == [j.flagged("balanced") for j in judged]),
-        "pairs_both_right": proportion(both),
-        "turn_f1": estimate(metrics.f1, truth, flagged, groups=groups),
-        "french_less_english": _french_less_english(judged),
+        "accuracy": proportion(right),
+        "french_less_english": estimate(difference, right[rows], languages[rows] == "fr"),
     }
-
-
-def _french_less_english(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Return how much more often labels are right in French than in English."""
-    chosen = [j for j in judged if j.language in ("en", "fr")]
-    right = np.array([j.flagged("balanced") == j.emotional for j in chosen], float)
-    french = np.array([j.language == "fr" for j in chosen])
-    return estimate(_difference, right, french)
-
-
-def _difference(right: Floats, french: NDArray[np.bool_]) -> float:
-    return metrics.share(right[french]) - metrics.share(right[~french])
 
 
 def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -369,9 +354,8 @@ def _quadratic_kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def sizes(artifact: Artifact) -> dict[str, Any]:
-    """Return the bytes of each file of an artifact and of all together."""
-    files = {p.name: p.stat().st_size for p in sorted(artifact.folder.iterdir()) if p.is_file()}
-    return {"files": files, "total": sum(files.values())}
+    """Return the bytes of an artifact's files."""
+    return {"total": sum(p.stat().st_size for p in artifact.folder.iterdir() if p.is_file())}
 
 
 def compare_precision(
