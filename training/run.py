@@ -20,56 +20,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from affectlib.model.artifacts import sha256
+from affectlib.model.artifacts import load_artifact, sha256
 from training.config import Recipe, RecipeError, load_recipe
+from training.data.prepare import prepare
 from training.data.sources import DATA, DEV_LABELS
-
-
-def _prepare(recipe: Recipe, data: Path | None) -> Any:
-    from training.data.prepare import prepare
-
-    return prepare(recipe, data)
-
-
-def _teach(recipe: Recipe, data: Path | None) -> Any:
-    from training.model.train import teach
-
-    return teach(recipe, data)
-
-
-def _train(recipe: Recipe, data: Path | None) -> Any:
-    from training.model.train import train
-
-    return train(recipe)
-
-
-def _export(recipe: Recipe, data: Path | None) -> Any:
-    from training.evaluation.judged import (
-        Reader,
-        dev_conversations,
-        judge,
-        measured,
-        reference_for,
-        uncalibrated,
-    )
-    from training.model.calibrate import fit
-    from training.model.export import describe, export
-
-    folder = recipe.folder / "train" / "model"
-    reader = Reader(uncalibrated(folder, recipe.windows), "torch")
-    scored = reader.score(list(dev_conversations(recipe.real_dev, data)))
-    calibration = fit(scored, recipe.calibrate)
-    counts = measured(judge(scored, recipe.calibrate), recipe.calibrate.specificity)
-    reference = reference_for(scored, calibration, recipe.languages)
-    export(recipe, folder, calibration, counts, recipe.folder / "artifact", reference)
-    return describe(recipe, calibration, counts)["operating_points"]
+from training.evaluate import evaluate, print_results
+from training.evaluation.card import write_card
+from training.model.export import export
+from training.model.train import teach, train
+from training.screen.chats import read_chats
+from training.screen.make import add_screen
 
 
 def _screen(recipe: Recipe, data: Path | None) -> Any:
-    from affectlib.model.artifacts import load_artifact
-    from training.screen.chats import read_chats
-    from training.screen.make import add_screen
-
     if not recipe.screen:
         return {}
     artifact = load_artifact(recipe.folder / "artifact")
@@ -77,28 +40,20 @@ def _screen(recipe: Recipe, data: Path | None) -> Any:
 
 
 def _evaluate(recipe: Recipe, data: Path | None) -> Any:
-    from training.evaluate import evaluate, print_results
-
     results = evaluate(recipe, data, recipe.folder / "artifact")
     print_results(results)
     (recipe.folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     return {"results": str(recipe.folder / "results.json")}
 
 
-def _card(recipe: Recipe, data: Path | None) -> Any:
-    from training.evaluation.card import write_card
-
-    return {"card": str(write_card(recipe))}
-
-
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
-    "prepare": _prepare,
-    "teach": _teach,
-    "train": _train,
-    "export": _export,
+    "prepare": prepare,
+    "teach": teach,
+    "train": lambda recipe, _: train(recipe),
+    "export": export,
     "screen": _screen,
     "evaluate": _evaluate,
-    "card": _card,
+    "card": lambda recipe, _: {"card": str(write_card(recipe))},
 }
 
 

@@ -16,6 +16,7 @@ from affectlib.finetuning.card import card
 from affectlib.finetuning.decisions import Decided
 from affectlib.formats._atomic import require_folder, temporary_of
 from affectlib.model.artifacts import FORMAT, MANIFEST, Artifact, sha256
+from affectlib.model.recalibration import points_of
 from affectlib.model.reference import with_own_kind
 
 if TYPE_CHECKING:
@@ -130,10 +131,7 @@ def write_description(
         "name": made.name,
         "recalibration": asdict(decided.line.after(base.recalibration)),
         "prevalence": decided.prevalence,
-        "operating_points": {
-            name: {key: round(value, 6) for key, value in asdict(point).items()}
-            for name, point in decided.operating_points.items()
-        },
+        "operating_points": points_of(decided.operating_points),
         "measured": {name: {"conversation": own} for name, own in decided.measured.items()},
         "base": {"name": base.name, "version": base.version, "fingerprint": base.fingerprint},
         "finetuned": {

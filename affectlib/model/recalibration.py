@@ -37,6 +37,7 @@ __all__ = [
     "counts_of",
     "fit_line",
     "folds",
+    "points_of",
     "recalibrate",
     "require_enough",
     "save_recalibrated",
@@ -175,6 +176,14 @@ def recalibrate(
     )
 
 
+def points_of(points: Mapping[str, OperatingPoint]) -> dict[str, dict[str, float]]:
+    """Return operating points as ``affect.json`` holds them."""
+    return {
+        name: {field: round(value, 6) for field, value in asdict(point).items()}
+        for name, point in points.items()
+    }
+
+
 def save_recalibrated(
     artifact: Artifact, found: Recalibrated, folder: str | os.PathLike[str], *, name: str
 ) -> bool:
@@ -199,10 +208,7 @@ def save_recalibrated(
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputExistsError(f"{target}: it exists; name another folder")
-    points = {
-        key: {field: round(value, 6) for field, value in asdict(point).items()}
-        for key, point in found.operating_points.items()
-    }
+    points = points_of(found.operating_points)
     line = found.line.after(artifact.recalibration)
     decided = replace(
         artifact,

@@ -1,9 +1,9 @@
-"""Fourth step: the artifact; see `affectlib.finetuning.export`."""
+"""Fourth step: what is decided on dev conversations, and the artifact."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,20 @@ from transformers import AutoModelForSequenceClassification
 
 from affectlib.finetuning.export import write_manifest, write_weights
 from affectlib.model.artifacts import DEFAULT_MODEL, FORMAT
+from affectlib.model.recalibration import points_of
 from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
-from training.config import Recipe
-from training.model.calibrate import Calibration
+from training.config import CalibrateSettings, Recipe
+from training.evaluation.judged import (
+    Reader,
+    dev_conversations,
+    judge,
+    measured,
+    reference_for,
+    uncalibrated,
+)
+from training.model.calibrate import Calibration, fit
 from training.model.encoder import write_tokenizer_config
 
 _BASES = dict.fromkeys(
@@ -26,33 +35,57 @@ _BASES = dict.fromkeys(
 """The model of the hub that is behind an encoder of another name."""
 
 
-def export(
-    recipe: Recipe,
-    model_folder: Path,
-    calibration: Calibration,
-    measured: Mapping[str, Any],
-    folder: Path,
-    reference: Reference | None = None,
-) -> None:
-    """Write the artifact.
+def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
+    """Fit probabilities and thresholds to the trained model, and write the artifact.
 
     Args:
         recipe: The recipe.
-        model_folder: The trained model with its tokenizer.
-        calibration: What is folded into the head, and the thresholds.
-        measured: What the thresholds gave (`training.evaluation.judged.measured`).
-        folder: Where the artifact goes; replaced if it is there.
-        reference: What the transcripts that it is measured on look like.
+        data: Folder of the public sets.
+
+    Returns:
+        The operating points.
     """
-    if folder.exists():
-        shutil.rmtree(folder)
+    trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
+    reader = Reader(uncalibrated(trained, recipe.windows), "torch")
+    calibration, counts, reference = decide(
+        reader, recipe.calibrate, recipe.languages, real_dev=recipe.real_dev, data=data
+    )
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    model = AutoModelForSequenceClassification.from_pretrained(model_folder, dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
     fold_calibration(model, calibration)
     write_weights(model, folder)
-    shutil.copy(model_folder / "tokenizer.json", folder / "tokenizer.json")
+    shutil.copy(trained / "tokenizer.json", folder / "tokenizer.json")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
-    write_manifest(folder, describe(recipe, calibration, measured, reference))
+    write_manifest(folder, _describe(recipe, calibration, counts, reference))
+    return points_of(calibration.operating_points)
+
+
+def decide(
+    reader: Reader,
+    settings: CalibrateSettings,
+    languages: Sequence[str],
+    *,
+    real_dev: bool,
+    data: Path | None,
+) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
+    """Fit probabilities and thresholds to the dev conversations.
+
+    Args:
+        reader: Scores conversations with the model.
+        settings: How thresholds are chosen.
+        languages: The languages that the model says it knows.
+        real_dev: Whether conversations of real people have a say.
+        data: Folder of the public sets.
+
+    Returns:
+        What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
+        the transcripts look like that the model is measured on.
+    """
+    scored = reader.score([*dev_conversations(real_dev, data)])
+    calibration = fit(scored, settings)
+    counts = measured(judge(scored, settings), settings.specificity)
+    return calibration, counts, reference_for(scored, calibration, languages)
 
 
 def fold_calibration(model: Any, calibration: Calibration) -> None:
@@ -64,19 +97,8 @@ def fold_calibration(model: Any, calibration: Calibration) -> None:
         model.classifier.bias.mul_(slopes).add_(intercepts)
 
 
-def points_of(calibration: Calibration) -> dict[str, dict[str, float]]:
-    """Return the operating points as ``affect.json`` holds them."""
-    return {
-        name: {key: round(value, 6) for key, value in asdict(point).items()}
-        for name, point in calibration.operating_points.items()
-    }
-
-
-def describe(
-    recipe: Recipe,
-    calibration: Calibration,
-    measured: Mapping[str, Any],
-    reference: Reference | None = None,
+def _describe(
+    recipe: Recipe, calibration: Calibration, counts: Mapping[str, Any], reference: Reference
 ) -> dict[str, Any]:
     """Return what ``affect.json`` holds, less the hashes of the files."""
     return {
@@ -90,14 +112,14 @@ def describe(
         "windows": recipe.windows.to_dict(),
         "conversation": asdict(calibration.conversation),
         "prevalence": recipe.calibrate.prevalence,
-        "operating_points": points_of(calibration),
-        "cue_thresholds": {
-            name: round(value, 6) for name, value in calibration.cue_thresholds.items()
-        },
-        "theme_thresholds": {
-            name: round(value, 6) for name, value in calibration.theme_thresholds.items()
-        },
-        "measured": dict(measured),
+        "operating_points": points_of(calibration.operating_points),
+        "cue_thresholds": _rounded(calibration.cue_thresholds),
+        "theme_thresholds": _rounded(calibration.theme_thresholds),
+        "measured": counts,
         "recipe": recipe.text(),
-        **({} if reference is None else {"reference": reference.to_dict()}),
+        "reference": reference.to_dict(),
     }
+
+
+def _rounded(thresholds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in thresholds.items()}

@@ -27,12 +27,13 @@ from affectlib.model.artifacts import (
     with_digest,
 )
 from affectlib.model.calibration import Recalibration, logit, sigmoid
+from affectlib.model.recalibration import points_of
 from affectlib.model.reference import Reference
 from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS
 from training.config import CalibrateSettings
-from training.evaluation.judged import Reader, dev_conversations, judge, measured, reference_for
-from training.model.calibrate import Calibration, fit
-from training.model.export import points_of
+from training.evaluation.judged import Reader
+from training.model.calibrate import Calibration
+from training.model.export import decide
 
 
 def redecide(
@@ -78,7 +79,7 @@ def redecide(
         "conversation": asdict(function),
         "recalibration": asdict(line),
         "prevalence": prevalence,
-        "operating_points": points_of(calibration),
+        "operating_points": points_of(calibration.operating_points),
         "cue_thresholds": cues,
         "measured": {
             point: {name: found for name, found in of_point.items() if name != "themes"}
@@ -106,15 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         artifact, settings = load_artifact(options.model), CalibrateSettings()
-        scored = Reader(artifact).score([*dev_conversations(True, options.data)])
-        calibration = fit(scored, settings)
+        languages = artifact.description["languages"]
+        decided = decide(Reader(artifact), settings, languages, real_dev=True, data=options.data)
         manifest = redecide(
-            artifact,
-            calibration,
-            measured(judge(scored, settings), settings.specificity),
-            reference_for(scored, calibration, artifact.description["languages"]),
-            version=options.version,
-            prevalence=settings.prevalence,
+            artifact, *decided, version=options.version, prevalence=settings.prevalence
         )
         card = artifact.folder / "README.md"
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
