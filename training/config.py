@@ -73,23 +73,17 @@ class SourceSettings(_Section):
 
 
 class AugmentSettings(_Section):
-    """How copies of a window are altered; each is the share of copies.
+    """How copies of a window are altered beside what `training.data.augment` always does.
+
+    Each is the share of copies.
 
     Attributes:
-        alone: The target without what precedes it.
-        greeting: The target after a greeting and its answer, in place of what precedes it.
-        other_context: The target after messages of users of other conversations.
-        terse: Lower case without punctuation.
         typos: Letters swapped, left out, doubled or missed on the keyboard.
         impersonal: First-person pronouns left out or blanked.
         surrounded: What is no prose around each message, as exports have it: a number, a date, a
             placeholder, a signature, quotation marks, markup.
     """
 
-    alone: float = 0.2
-    greeting: float = 0.1
-    other_context: float = 0.25
-    terse: float = 0.1
     typos: float = 0.0
     impersonal: float = 0.0
     surrounded: float = 0.0
@@ -105,14 +99,12 @@ class TeacherSettings(_Section):
             learns faster then.
         soft: Share of the teacher in the target of a window that has a gold label, by stage of
             training. Each stage takes ``train.epochs`` and starts where the one before ended.
-        soft_silver: The same where the label is silver, in every stage.
     """
 
     path: str
     windows: int | None = None
     frozen: int = 0
     soft: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(0.5,), min_length=1)
-    soft_silver: float = Field(default=0.9, ge=0, le=1)
 
 
 class CalibrateSettings(_Section):
@@ -123,7 +115,6 @@ class CalibrateSettings(_Section):
         specificity: Least specificity by operating point: of the dev conversations of real people,
             with shared logs and personal chats weighing the same, and of the messages of those
             without charge.
-        folds: Folds of the cross-fitting that honest dev figures come from.
     """
 
     prevalence: float = 0.1
@@ -132,7 +123,6 @@ class CalibrateSettings(_Section):
         "high_precision": 0.97,
         "high_recall": 0.85,
     }
-    folds: int = 5
 
 
 class Recipe(_Section):
@@ -177,7 +167,7 @@ _IRRELEVANT: dict[str, Any] = {
     "prepare": {"version", "calibrate", "train", "teacher", "screen"},
     "teach": {
         **dict.fromkeys(("version", "calibrate", "train", "screen"), True),
-        "teacher": {"soft", "soft_silver"},
+        "teacher": {"soft"},
     },
     "train": {"version", "calibrate", "screen"},
     "export": {"screen"},

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,11 +15,11 @@ pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 from affectlib.conversation import Conversation, parse_conversation
 from tests.conftest import assistant, user
 from training.config import AugmentSettings
+from training.data import augment
 from training.data.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
 from training.data.sources import from_gold
 
-SHARES = AugmentSettings.model_fields.keys() - {"alone_threshold"}
-NOTHING = dict.fromkeys(sorted(SHARES), 0.0)
+ALWAYS = ("alone", "greeting", "other_context", "terse")
 REWRITINGS = ("terse", "typos", "impersonal")
 OTHERS = ["Another question.", "Yet another.", "And a third."]
 CHAT = parse_conversation(
@@ -37,9 +39,19 @@ def contents(conversation: Conversation) -> list[str]:
     return [message.content for message in conversation.messages]
 
 
-def alter(seed: int = 0, **settings: float) -> tuple[Conversation, int]:
-    augmenter = Augmenter(AugmentSettings(**{**NOTHING, **settings}), OTHERS, random.Random(seed))
-    return augmenter.alter(CHAT, TARGET)
+@contextmanager
+def augmenter(seed: int = 0, **shares: float) -> Iterator[Augmenter]:
+    """One that makes these alterations alone."""
+    of_recipes = {name: share for name, share in shares.items() if name not in ALWAYS}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ALWAYS:
+            patch.setattr(augment, name.upper(), shares.get(name, 0.0))
+        yield Augmenter(AugmentSettings(**of_recipes), OTHERS, random.Random(seed))
+
+
+def alter(seed: int = 0, index: int = TARGET, **shares: float) -> tuple[Conversation, int]:
+    with augmenter(seed, **shares) as found:
+        return found.alter(CHAT, index)
 
 
 def test_nothing_wanted_changes_nothing_up_to_the_target() -> None:
@@ -73,9 +85,9 @@ def test_other_context_is_what_other_users_wrote() -> None:
         assert place == len(before)
 
 
-def rewrite(text: str, seed: int = 0, language: str = "en", **settings: float) -> str:
-    augmenter = Augmenter(AugmentSettings(**{**NOTHING, **settings}), OTHERS, random.Random(seed))
-    return augmenter.rewrite(parse_conversation([user(text)]), language).messages[0].content
+def rewrite(text: str, seed: int = 0, language: str = "en", **shares: float) -> str:
+    with augmenter(seed, **shares) as found:
+        return found.rewrite(parse_conversation([user(text)]), language).messages[0].content
 
 
 def test_terse_is_lower_case_without_punctuation() -> None:
@@ -85,8 +97,8 @@ def test_terse_is_lower_case_without_punctuation() -> None:
 
 @pytest.mark.parametrize("rewriting", REWRITINGS)
 def test_only_the_users_messages_are_rewritten(rewriting: str) -> None:
-    settings = AugmentSettings(**{**NOTHING, rewriting: 1.0})
-    rewritten = Augmenter(settings, [], random.Random(1)).rewrite(CHAT, "en")
+    with augmenter(1, **{rewriting: 1.0}) as found:
+        rewritten = found.rewrite(CHAT, "en")
     answers = [1, 3]
     assert [rewritten.messages[i] for i in answers] == [CHAT.messages[i] for i in answers]
     assert contents(rewritten) != contents(CHAT)
@@ -126,8 +138,7 @@ def test_impersonal_blanks_pronouns_or_leaves_them_out(
 
 @pytest.mark.parametrize("alteration", ["alone", "greeting", "other_context"])
 def test_message_too_short_to_be_read_alone_keeps_its_context(alteration: str) -> None:
-    augmenter = Augmenter(AugmentSettings(**{**NOTHING, alteration: 1.0}), [], random.Random(0))
-    altered, place = augmenter.alter(CHAT, 4)
+    altered, place = alter(index=4, **{alteration: 1.0})
     assert altered.messages == CHAT.messages
     assert place == 4
 
@@ -142,20 +153,18 @@ shares = st.floats(0, 0.33)
     st.integers(0, 2**32),
 )
 def test_target_keeps_its_words_and_comes_last(
-    settings: dict[str, float], index: int, seed: int
+    wanted: dict[str, float], index: int, seed: int
 ) -> None:
-    wanted = AugmentSettings(**{**NOTHING, **settings})
-    altered, place = Augmenter(wanted, OTHERS, random.Random(seed)).alter(CHAT, index)
+    altered, place = alter(seed, index, **wanted)
     assert place == len(altered.messages) - 1
     assert altered.messages[place] == CHAT.messages[index]
 
 
 def test_alterations_come_as_often_as_wanted() -> None:
-    settings = AugmentSettings(alone=0.2, greeting=0.3, other_context=0.1)
-    augmenter = Augmenter(settings, OTHERS, random.Random(0))
-    alone = [len(augmenter.alter(CHAT, TARGET)[0].messages) == 1 for _ in range(2000)]
+    with augmenter(alone=0.2, greeting=0.3, other_context=0.1) as found:
+        alone = [len(found.alter(CHAT, TARGET)[0].messages) == 1 for _ in range(2000)]
+        replaced = [contents(found.alter(CHAT, TARGET)[0])[0] for _ in range(2000)]
     assert sum(alone) / 2000 == pytest.approx(0.2, abs=0.04)
-    replaced = [contents(augmenter.alter(CHAT, TARGET)[0])[0] for _ in range(2000)]
     kept = sum(text == CHAT.messages[0].content for text in replaced)
     assert kept / 2000 == pytest.approx(0.4, abs=0.04)
 

@@ -58,7 +58,7 @@ def test_values_of_the_file_and_defaults(recipe_file: Path) -> None:
         ("colour: red", "'colour'"),
         ("windows: {max_token: 9}", "'windows.max_token'"),
         ("train: {epoch: 9}", "'train.epoch'"),
-        ("calibrate: {fold: 3}", "'calibrate.fold'"),
+        ("calibrate: {prevalences: 3}", "'calibrate.prevalences'"),
     ],
 )
 def test_unknown_key_is_named(recipe_file: Path, line: str, key: str) -> None:
@@ -102,7 +102,7 @@ def test_overrides_reach_nested_settings_lists_and_absent_sections(recipe_file: 
         [
             "train.epochs=0.5",
             "sources.1.path=other.jsonl",
-            "calibrate.folds=3",
+            "calibrate.prevalence=0.3",
             "languages=[fr]",
             "sources.0.conversations=null",
             "version='2'",
@@ -111,7 +111,7 @@ def test_overrides_reach_nested_settings_lists_and_absent_sections(recipe_file: 
     assert recipe.train.epochs == 0.5
     assert recipe.sources[1].path == "other.jsonl"
     assert recipe.sources[0].conversations is None
-    assert recipe.calibrate.folds == 3
+    assert recipe.calibrate.prevalence == 0.3
     assert recipe.languages == ("fr",)
     assert recipe.version == "2"
 

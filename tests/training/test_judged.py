@@ -144,7 +144,8 @@ def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
         return calibration
 
     monkeypatch.setattr(module, "fit", fit)
-    judged = judge(model.reader.score(chats), CalibrateSettings(folds=4))
+    monkeypatch.setattr(module, "FOLDS", 4)
+    judged = judge(model.reader.score(chats), CalibrateSettings())
     assert [j.scored.labelled for j in judged] == chats
     assert len(fitted) == 4
     used = {id(calibration): seen for calibration, seen in fitted}

@@ -19,7 +19,8 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import assistant, user
-from training.config import AugmentSettings, EncoderSettings, Recipe, SourceSettings
+from training.config import EncoderSettings, Recipe, SourceSettings
+from training.data import augment
 from training.data import prepare as module
 from training.data.prepare import evaluation_conversations, prepare, training_conversations
 from training.data.sources import load_manifest, read_corpus
@@ -29,13 +30,19 @@ read_corpus = cache(read_corpus)
 CHARGED = "Since the funeral I have felt so alone that I can hardly leave the house."
 PLAIN = "Please convert this table of prices to JSON and round each number to two digits."
 SMALL_TALK = "We went to the lake with my cousins and my brother fell out of the boat twice."
-NOTHING = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0)
 
 
 @pytest.fixture(autouse=True)
 def the_corpus_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading it takes seconds, and most of these tests have no other work to do."""
     monkeypatch.setattr(module, "read_corpus", read_corpus)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_altered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a test wants it."""
+    for name in ("ALONE", "GREETING", "OTHER_CONTEXT", "TERSE"):
+        monkeypatch.setattr(augment, name, 0.0)
 
 
 def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
@@ -48,7 +55,7 @@ def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
             max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
         ),
         sources=tuple(SourceSettings(**source) for source in sources),
-        **{"augment": NOTHING, "real_dev": False, **settings},
+        **{"real_dev": False, **settings},
     )
 
 
@@ -341,10 +348,12 @@ def test_long_uncharged_message_does_not_flood_the_mixture(tmp_path: Path) -> No
     assert len(windows(chosen)) == 2
 
 
-def test_copies_are_altered_and_the_first_is_not(tmp_path: Path) -> None:
+def test_copies_are_altered_and_the_first_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(augment, "TERSE", 1.0)
     source = labelled_file(tmp_path / "mine.jsonl", ([user(CHARGED)], "emotional"))
-    terse = AugmentSettings(alone=0, greeting=0, other_context=0, terse=1)
-    chosen = recipe(tmp_path, {**source, "copies": 3}, augment=terse)
+    chosen = recipe(tmp_path, {**source, "copies": 3})
     prepare(chosen, None)
     assert sorted("." in text for text in texts(chosen, "file")) == [False, False, True]
 
@@ -359,12 +368,14 @@ def test_dev_windows_are_those_of_the_dev_split_whatever_is_trained_on(tmp_path:
     assert sum(row["targets"][0] == 1.0 for row in rows) >= charged
 
 
-def test_report_is_written_and_same_seed_gives_the_same_mixture(tmp_path: Path) -> None:
+def test_report_is_written_and_same_seed_gives_the_same_mixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(augment, "OTHER_CONTEXT", 0.5)
     source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"), ([user(PLAIN)], "task"))
     sources = ({"name": "corpus", "conversations": 30}, {**source, "copies": 3})
     first, second, other = (
-        recipe(tmp_path / str(i), *sources, seed=seed, augment=AugmentSettings())
-        for i, seed in enumerate((1, 1, 2))
+        recipe(tmp_path / str(i), *sources, seed=seed) for i, seed in enumerate((1, 1, 2))
     )
     reports = [prepare(chosen, None) for chosen in (first, second, other)]
     written = json.loads((first.folder / "prepare" / "report.json").read_text(encoding="utf-8"))
@@ -385,12 +396,12 @@ def test_charged_messages_are_drawn_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("words", "altered"), [(CHARGED, True), ("just since last March", False)])
 def test_copies_of_a_short_later_message_keep_its_context(
-    words: str, altered: bool, tmp_path: Path
+    words: str, altered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chat = [user("Please list three cities."), assistant("Rome, Oslo, Lima."), user(words)]
     source = labelled_file(tmp_path / "mine.jsonl", (chat, "emotional"))
-    alone = NOTHING.model_copy(update={"alone": 1.0})
-    chosen = recipe(tmp_path, {**source, "copies": 2}, augment=alone)
+    monkeypatch.setattr(augment, "ALONE", 1.0)
+    chosen = recipe(tmp_path, {**source, "copies": 2})
     prepare(chosen, None)
     found = [text for text in texts(chosen, "file") if words[:9].lower() in text]
     assert len(found) == 2

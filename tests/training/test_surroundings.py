@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from affectlib.conversation import parse_conversation
 from tests.conftest import assistant, user
 from training.config import AugmentSettings
+from training.data import augment
 from training.data.augment import Augmenter, surrounded
 
 
@@ -29,11 +30,10 @@ def test_there_is_much_that_can_stand_around_a_message() -> None:
     assert {"", '"', "<p>", "Me: "} < beginnings
 
 
-def test_only_the_users_messages_are_surrounded() -> None:
+def test_only_the_users_messages_are_surrounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augment, "TERSE", 0.0)
     chat = parse_conversation([user("hi"), assistant("yes?"), user("go")])
-    settings = AugmentSettings(
-        **dict.fromkeys(("terse", "typos", "impersonal"), 0.0), surrounded=1.0
-    )
+    settings = AugmentSettings(surrounded=1.0)
     found = Augmenter(settings, [], random.Random(0)).rewrite(chat, "en").messages
     assert [m.content for m in found if m.role == "assistant"] == ["yes?"]
     for before, after in zip(chat.user_messages, (found[0], found[2]), strict=True):

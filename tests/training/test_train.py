@@ -27,6 +27,7 @@ from training.config import (
     TeacherSettings,
     TrainSettings,
 )
+from training.data import augment
 from training.data.prepare import prepare
 from training.model import train as module
 from training.model.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
@@ -62,6 +63,13 @@ def write_foreign(folder: Path) -> str:
     return str(folder)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_altered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a recipe wants it."""
+    for name in ("ALONE", "GREETING", "OTHER_CONTEXT", "TERSE"):
+        monkeypatch.setattr(augment, name, 0.0)
+
+
 def recipe(tmp_path: Path, teacher: TeacherSettings | None = None) -> Recipe:
     import json
 
@@ -76,7 +84,6 @@ def recipe(tmp_path: Path, teacher: TeacherSettings | None = None) -> Recipe:
             max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
         ),
         sources=(SourceSettings(name="file", path=str(tmp_path / "mine.jsonl")),),
-        augment=AugmentSettings(alone=0, greeting=0, other_context=0, terse=0),
         train=TrainSettings(max_steps=2, batch_size=4),
         teacher=teacher,
         real_dev=False,
@@ -177,7 +184,7 @@ def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
 def test_a_teacher_judges_the_text_before_it_was_rewritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = AugmentSettings(alone=0, greeting=0, other_context=0, terse=0, impersonal=1)
+    changes = AugmentSettings(impersonal=1)
     made = recipe(tmp_path, TeacherSettings(path=write_foreign(tmp_path / "base")))
     source = made.sources[0].model_copy(update={"copies": 2})
     made = made.model_copy(update={"augment": changes, "sources": (source,)})
@@ -268,10 +275,10 @@ def test_targets_are_mixed_with_what_the_teacher_says() -> None:
     )
     soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
     soft[4] = np.nan
-    mixed = np.array(with_soft_targets(windows, soft, 0.25, 0.75)["targets"][:])
+    mixed = np.array(with_soft_targets(windows, soft, 0.25)["targets"][:])
     of_user = np.array([name not in ASSISTANT_CUES for name in OUTPUTS])
     assert mixed[0, of_user] == pytest.approx(0.8)
-    assert mixed[1, of_user] == pytest.approx(0.4)
+    assert mixed[1, of_user] == pytest.approx(0.28)
     assert mixed[2, of_user] == pytest.approx(0.2)
     assert np.isnan(mixed[:3, ~of_user]).all()
     assert mixed[3, ~of_user] == pytest.approx(0.2)

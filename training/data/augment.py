@@ -54,6 +54,14 @@ _WRAPPERS = (
     "Voici un témoignage pour mon mémoire, dégage les thèmes : {}",
 )
 
+ALONE = 0.2
+"""Share of copies of which the target stands without what precedes it."""
+GREETING = 0.1
+"""Of which it stands after a greeting and its answer instead."""
+OTHER_CONTEXT = 0.25
+"""Of which it stands after messages of users of other conversations."""
+TERSE = 0.1
+"""Of which the user writes in lower case without punctuation."""
 MASK = "_"
 PRONOUNS = {
     "en": re.compile(
@@ -83,7 +91,7 @@ class Augmenter:
     """Makes altered copies of single targets.
 
     Args:
-        settings: How often each alteration is made.
+        settings: How often each alteration is made that a recipe decides on.
         others: Texts of user messages that may come before a target.
         random_state: Source of randomness.
     """
@@ -99,15 +107,15 @@ class Augmenter:
     def alter(self, conversation: Conversation, index: int) -> tuple[Conversation, int]:
         """Return an altered conversation up to the target, and the target's place in it."""
         messages = list(conversation.messages[: index + 1])
-        settings, draw = self._settings, self._random.random()
+        draw = self._random.random()
         later = any(message.role == "user" for message in messages[:-1])
         readable_alone = len(messages[-1].content.split()) >= FEWEST_WORDS[later]
-        if draw < settings.alone and readable_alone:
+        if draw < ALONE and readable_alone:
             messages = messages[-1:]
-        elif draw < settings.alone + settings.greeting and readable_alone:
+        elif draw < ALONE + GREETING and readable_alone:
             user, assistant = self._random.choice(_GREETINGS)
             messages = [Message("user", user), Message("assistant", assistant), messages[-1]]
-        elif draw < settings.alone + settings.greeting + settings.other_context and readable_alone:
+        elif draw < ALONE + GREETING + OTHER_CONTEXT and readable_alone:
             count = min(self._random.choice((1, 1, 2, 3)), len(self._others))
             others = self._random.sample(self._others, count)
             messages = [*(Message("user", text) for text in others), messages[-1]]
@@ -123,7 +131,7 @@ class Augmenter:
         chosen = [
             change
             for change, share in (
-                (_terse, self._settings.terse),
+                (_terse, TERSE),
                 (partial(_impersonal, language=language), self._settings.impersonal),
                 (_typos, self._settings.typos),
                 (surrounded, self._settings.surrounded),

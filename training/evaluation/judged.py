@@ -31,6 +31,8 @@ STUDIES = "studies_dev"
 """Chats of people with assistants in published studies."""
 STUDY_SOURCES = ("duo_ed", "isle_social", "support", "isle_job", "isle_inquiry", "coach_de")
 OTHER_LANGUAGES = ("es", "de", "it", "pt")
+FOLDS = 5
+"""Folds of the cross-fitting that honest dev figures come from."""
 Floats = NDArray[np.float64]
 
 
@@ -222,7 +224,7 @@ def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> 
 
     Args:
         scored: All dev conversations that calibration rests on.
-        settings: How calibration and thresholds are chosen, and the number of folds.
+        settings: How calibration and thresholds are chosen.
     """
     rows = [s.labelled.row for s in scored]
     groups = [
@@ -230,7 +232,7 @@ def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> 
         for place, (s, row) in enumerate(zip(scored, rows, strict=True))
     ]
     strata = [f"{s.labelled.source} {s.labelled.emotional}" for s in scored]
-    folds = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=0)
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
         calibration = fit([scored[place] for place in others], settings)

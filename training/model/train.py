@@ -9,6 +9,7 @@ may have none.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,6 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
 
 from affectlib.finetuning.trainer import (
-    MultiTaskTrainer,
     fit,
     freeze_layers,
     labelled_windows,
@@ -37,9 +37,11 @@ from training.model.encoder import CONTROL_TOKENS, build_foreign_encoder, specia
 
 LANGUAGES = ("en",)
 """What a teacher reads; windows in other languages keep their labels only."""
-LEARNING_RATE = 4e-5
-EPOCHS = 1.0
-MAX_TOKENS = 256
+TEACHER_LEARNING_RATE = 4e-5
+TEACHER_EPOCHS = 1.0
+TEACHER_TOKENS = 256
+SILVER_SHARE = 0.9
+"""Share of the teacher in the target of a window that has a silver label."""
 CHUNK = 20_000
 """Windows that the teacher judges before what it says of them is written."""
 
@@ -102,7 +104,7 @@ def _learn_teacher(
     )
     model = load_model(start)
     freeze_layers(model, teacher.frozen)
-    settings = replace(recipe.train, learning_rate=LEARNING_RATE, epochs=EPOCHS)
+    settings = replace(recipe.train, learning_rate=TEACHER_LEARNING_RATE, epochs=TEACHER_EPOCHS)
     trainer = fit(model, tokenizer, windows, folder, settings, seed=recipe.seed)
     trainer.save_model(str(folder / "model"))
 
@@ -154,7 +156,7 @@ def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
         row = [first]
         for marker in of_window:
             row += [marker, *next(encoded).ids]
-        rows.append([*row[: MAX_TOKENS - 1], last])
+        rows.append([*row[: TEACHER_TOKENS - 1], last])
     lengths = [len(row) for row in rows]
     kept = windows.remove_columns(["input_ids", "length"])
     return kept.add_column("input_ids", rows).add_column("length", lengths)
@@ -170,56 +172,52 @@ def train(recipe: Recipe) -> dict[str, float]:
     Returns:
         Metrics on the dev windows of the corpus.
     """
-    prepared, folder = recipe.folder / "prepare", recipe.folder / "train"
-    windows = load_from_disk(str(prepared / "train"))
-    start = prepared / "encoder"
-    for number, targets in enumerate(_stages(recipe, windows), 1):
-        trainer = _learn(recipe, start, targets, folder / f"stage-{number}")
+    folder, teacher = recipe.folder / "train", recipe.teacher
+    start = recipe.folder / "prepare" / "encoder"
+    metrics = {}
+    for number, share in enumerate(teacher.soft if teacher else (None,), 1):
+        metrics = _learn(recipe, start, share, folder / f"stage-{number}")
         start = folder / f"stage-{number}" / "model"
-        trainer.save_model(str(start))
-    trainer.save_model(str(folder / "model"))
-    metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
+    shutil.copytree(start, folder / "model", dirs_exist_ok=True)
     text = json.dumps(metrics, indent=1, ensure_ascii=False)
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     return metrics
 
 
-def _stages(recipe: Recipe, windows: Dataset) -> list[Dataset]:
-    """Return the windows with the targets of each stage."""
-    teacher = recipe.teacher
-    if teacher is None:
-        return [windows]
-    soft = np.load(recipe.folder / "teach" / "soft.npy")
-    return [with_soft_targets(windows, soft, share, teacher.soft_silver) for share in teacher.soft]
-
-
-def _learn(recipe: Recipe, start: Path, windows: Dataset, folder: Path) -> MultiTaskTrainer:
+def _learn(recipe: Recipe, start: Path, share: float | None, folder: Path) -> dict[str, float]:
+    """Train one stage, with this share of the teacher in the targets, and measure it."""
+    prepared = recipe.folder / "prepare"
+    windows = load_from_disk(str(prepared / "train"))
+    if share is not None:
+        soft = np.load(recipe.folder / "teach" / "soft.npy")
+        windows = with_soft_targets(windows, soft, share)
     set_seed(recipe.seed)
-    return fit(
+    trainer = fit(
         load_model(start),
-        AutoTokenizer.from_pretrained(recipe.folder / "prepare" / "encoder"),
+        AutoTokenizer.from_pretrained(prepared / "encoder"),
         labelled_windows(windows),
         folder,
         recipe.train,
         seed=recipe.seed,
         compute_metrics=window_metrics,
     )
+    trainer.save_model(str(folder / "model"))
+    metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
+    return metrics
 
 
-def with_soft_targets(
-    windows: Dataset, soft: NDArray[np.float32], gold: float, silver: float
-) -> Dataset:
+def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) -> Dataset:
     """Mix what the teacher says into the windows' targets.
 
     Args:
         windows: The prepared windows.
         soft: The teacher's probabilities, shape ``[windows, outputs]``; NaN where it did not read
             the window, which keeps its labels then.
-        gold: Share of the teacher in the target of a window that has a gold label.
-        silver: The same where the label is silver.
+        gold: Share of the teacher in the target of a window that has a gold label; of one that
+            has a silver label, it is `SILVER_SHARE`.
     """
     targets = np.array(windows["targets"], dtype=np.float32)
-    share = np.where(windows["silver"], silver, gold)
+    share = np.where(windows["silver"], SILVER_SHARE, gold)
     mixed = mix_targets(targets, soft, share, np.array(windows["user"]))
     return windows.remove_columns("targets").add_column("targets", mixed.tolist())
 
