@@ -43,6 +43,7 @@ from training.data.sources import (
     read_small_talk,
 )
 from training.evaluation import baselines, figures, hard_cases, metrics
+from training.evaluation.card import tables
 from training.evaluation.judged import (
     GROUPS,
     OTHER_LANGUAGES,
@@ -59,7 +60,6 @@ from training.evaluation.judged import (
     probabilities,
 )
 from training.evaluation.metrics import estimate
-from training.evaluation.tables import tables
 
 MAIN_LANGUAGES = ("en", "fr")
 

@@ -37,8 +37,8 @@ from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.taxonomy import EMOTIONAL, TASK
 from training.data.sources import from_gold, read_source
 from training.evaluation import metrics
+from training.evaluation.card import Table
 from training.evaluation.judged import LOGS, STUDIES, dev_conversations
-from training.evaluation.tables import Table
 
 SHARE = 0.7
 OWN = "user's others"

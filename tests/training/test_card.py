@@ -26,11 +26,20 @@ from affectlib.taxonomy import CUES, THEMES
 from training.config import load_recipe
 from training.evaluate import own_data
 from training.evaluation import card
-from training.evaluation.card import MARKS, draw, header, put_between_marks, render, short_table
+from training.evaluation.card import (
+    DECISIONS,
+    MARKS,
+    POINTS,
+    TARGETS,
+    draw,
+    header,
+    put_between_marks,
+    render,
+    short_table,
+)
 from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.judged import GROUPS as GROUP_NAMES
 from training.evaluation.judged import STUDY_SOURCES
-from training.evaluation.tables import DECISIONS, POINTS, TARGETS
 from training.screen.chats import KINDS
 
 

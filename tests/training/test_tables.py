@@ -8,8 +8,8 @@ pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 pytest.importorskip("torch", reason="training needs affectlib[train]")
 
 from training.evaluate import MEASURES
-from training.evaluation import tables as module
-from training.evaluation.tables import TARGETS, Table, Target, tables
+from training.evaluation import card as module
+from training.evaluation.card import TARGETS, Table, Target, tables
 
 RESULTS: dict[str, Any] = {
     "artifact": {"name": "tiny", "version": "1", "fingerprint": "f" * 64},
