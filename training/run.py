@@ -101,15 +101,8 @@ def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
     """
     encoders = [recipe.encoder.path, recipe.encoder.words_from]
     encoders += [recipe.teacher.path] if recipe.teacher else []
-    labels = (
-        "annotations.jsonl",
-        "corpus.jsonl",
-        "small_talk_labels.jsonl",
-        "sources.jsonl",
-        "twins.jsonl",
-    )
     files = [
-        *(DATA / name for name in labels),
+        *(file for file in sorted(DATA.glob("*.jsonl")) if file.name not in DEV_LABELS),
         *(Path(source.path) for source in recipe.sources if source.path),
         *(
             folder / path / "model.safetensors"

@@ -83,7 +83,7 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
             rows += _windows(labelled, source, encoder, augmenter, random_state)
     for row in rows:
         report[row["source"]]["windows"] += 1
-        report[row["source"]]["emotional"] += row["targets"][0] >= 0.5
+        report[row["source"]]["emotional"] += row["targets"][OUTPUTS.index(EMOTIONAL)] >= 0.5
         report[row["source"]]["weight"] += row["weight"]
     random_state.shuffle(rows)
     Dataset.from_list(rows).save_to_disk(str(folder / "train"))
@@ -339,8 +339,6 @@ def _row(
     *,
     user: bool,
 ) -> dict[str, Any]:
-    assert len(targets) == len(OUTPUTS)
-    assert OUTPUTS[0] == EMOTIONAL
     return {
         "input_ids": ids,
         "plain_ids": plain_ids,  # of the text before it was rewritten: what teachers judge

@@ -12,11 +12,13 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from affectlib.conversation import Conversation, parse_conversation
 from affectlib.finetuning.labelled import Charge, LabelledConversation
@@ -69,17 +71,7 @@ class Source:
 @cache
 def load_manifest() -> Mapping[str, Source]:
     """Return the sources that are not in the repository, by name."""
-    sources = (
-        Source(
-            **{
-                **row,
-                "languages": tuple(row["languages"]),
-                "left_out": tuple(row.get("left_out", ())),
-            }
-        )
-        for row in read_rows("sources.jsonl")
-    )
-    return MappingProxyType({source.name: source for source in sources})
+    return MappingProxyType({row["name"]: Source(**row) for row in read_rows("sources.jsonl")})
 
 
 def find_source(name: str) -> Source:
