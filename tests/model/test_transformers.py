@@ -222,7 +222,7 @@ def test_tokenizer_without_normal_forms_is_spelled_with_a_space(tmp_path):
 
 def test_one_step_of_the_trainer(artifact, classifier, tokenizer, tmp_path):
     pytest.importorskip("evaluate", reason="needs affectlib[train]")
-    from training.evaluation.metrics import AveragePrecision
+    from training.evaluation.metrics import Ranking
 
     rows = [(window.text, "alone" in window.text) for chat in CHATS for window in
             classifier.windows(chat)]  # fmt: skip
@@ -234,7 +234,7 @@ def test_one_step_of_the_trainer(artifact, classifier, tokenizer, tmp_path):
 
     def measure(found):
         scores, truth = found.predictions[:, 0], found.label_ids[:, 0].astype(int)
-        return AveragePrecision().compute(predictions=scores, references=truth)
+        return Ranking().compute(predictions=scores, references=truth)
 
     before = model.classifier.weight.detach().clone()
     trainer = transformers.Trainer(

@@ -369,7 +369,7 @@ def compare_precision(
         The share of windows with the same label at ``balanced``, and the mean gap of P(emotional).
     """
     chosen = [j for j in judged if j.from_logs] or judged
-    windows = reader.windows([j.conversation for j in chosen])
+    windows = reader.encoder.encode([j.conversation for j in chosen], assistant_targets=False)
     engines = (reader.engine, load_engine(artifact, engine="torch", device="cpu"))
     emotional, line = artifact.outputs.index(EMOTIONAL), artifact.recalibration
     probabilities = np.zeros((2, len(windows)))

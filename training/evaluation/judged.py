@@ -15,7 +15,7 @@ from affectlib.conversation import Conversation
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact, sha256
 from affectlib.model.calibration import ConversationCalibration
-from affectlib.model.encoding import EncodedWindow, WindowEncoder
+from affectlib.model.encoding import WindowEncoder
 from affectlib.model.engines import load_engine
 from affectlib.model.reference import Reference, reference_of
 from affectlib.model.scoring import WindowCache, encode_windows, score_windows
@@ -82,10 +82,6 @@ class Reader:
         self.encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
         self._known = WindowCache(size=1_000_000)
         self._places = [OUTPUTS.index(name) for name in artifact.outputs]
-
-    def windows(self, conversations: Sequence[Conversation]) -> list[EncodedWindow]:
-        """Return the windows of the user's messages."""
-        return self.encoder.encode(conversations, assistant_targets=False)
 
     def logits(
         self, conversations: Sequence[Conversation], *, assistant_targets: bool

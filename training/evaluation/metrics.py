@@ -1,7 +1,7 @@
-"""Metrics as `evaluate.Metric` modules, and the intervals beside them.
+"""Metrics, and the intervals beside them.
 
-`evaluate.load` fetches its modules from a hub by name; these are defined here, so that training
-and evaluation work offline.
+`evaluate.load` fetches its modules from a hub by name; the one that training asks for is defined
+here, so that it works offline.
 """
 
 from __future__ import annotations
@@ -35,34 +35,26 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
 
 
-class _ScoreMetric(evaluate.Metric):  # type: ignore[misc]
-    """A metric of scores against binary references."""
+class Ranking(evaluate.Metric):  # type: ignore[misc]
+    """Average precision, and area under the ROC curve, of scores against binary references."""
 
     def _info(self) -> evaluate.MetricInfo:
+        columns = {
+            "predictions": datasets.Value("float64"),
+            "references": datasets.Value("int64"),
+        }
         return evaluate.MetricInfo(
             description=self.__class__.__doc__ or "",
             citation="",
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Value("float64"),
-                    "references": datasets.Value("int64"),
-                }
-            ),
+            features=datasets.Features(columns),
         )
 
-
-class AveragePrecision(_ScoreMetric):
-    """Area under the precision-recall curve, by steps."""
-
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        return {"average_precision": average_precision(np.array(references), np.array(predictions))}
-
-
-class Auroc(_ScoreMetric):
-    """Area under the receiver operating characteristic."""
-
-    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        return {"auroc": auroc(np.array(references), np.array(predictions))}
+        truth, scores = np.array(references), np.array(predictions)
+        return {
+            "average_precision": average_precision(truth, scores),
+            "auroc": auroc(truth, scores),
+        }
 
 
 def average_precision(truth: NDArray[Any], scores: NDArray[Any]) -> float:

@@ -32,7 +32,7 @@ from affectlib.finetuning.trainer import (
 from affectlib.model.calibration import sigmoid
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import Recipe, TeacherSettings
-from training.evaluation.metrics import Auroc, AveragePrecision
+from training.evaluation.metrics import Ranking
 from training.model.encoder import CONTROL_TOKENS, build_foreign_encoder, special_tokens
 
 LANGUAGES = ("en",)
@@ -229,8 +229,8 @@ def window_metrics(prediction: Any) -> dict[str, float]:
     emotional = OUTPUTS.index(EMOTIONAL)
     truth = np.asarray(prediction.label_ids)[:, emotional]
     known = ~np.isnan(truth)
-    columns = {
-        "predictions": np.asarray(logits)[known, emotional].astype(float),
-        "references": truth[known].astype(int),
-    }
-    return {**AveragePrecision().compute(**columns), **Auroc().compute(**columns)}
+    metrics: dict[str, float] = Ranking().compute(
+        predictions=np.asarray(logits)[known, emotional].astype(float),
+        references=truth[known].astype(int),
+    )
+    return metrics

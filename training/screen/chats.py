@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from affectlib.conversation import Conversation
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
-from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.model.encoding import WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
 from training.data.prepare import EvaluationIndex, evaluation_conversations, twin_conversations
@@ -282,7 +282,7 @@ def _scored(
             logits = np.zeros((len(windows), found.shape[1]), np.float32)
         logits[places] = found
     return {
-        "ids": _flat(windows),
+        "ids": np.concatenate([np.zeros(0, np.int32), *(window.ids for window in windows)]),
         "lengths": np.array([len(window.ids) for window in windows], np.int64),
         "targets": np.array([window.target for window in windows], np.int64),
         "sides": np.array([not window.user for window in windows], np.int64),
@@ -290,10 +290,6 @@ def _scored(
         "messages": np.array([window.message for window in windows], np.int64),
         "logits": logits,
     }
-
-
-def _flat(windows: Sequence[EncodedWindow]) -> NDArray[np.int32]:
-    return np.concatenate([np.zeros(0, np.int32), *(window.ids for window in windows)])
 
 
 def _wanted(chat: Chat) -> set[int]:
