@@ -11,7 +11,7 @@ from tests.conftest import assistant, user
 from training.data import prepare, sources
 from training.data.sources import load_manifest
 from training.screen import chats
-from training.screen.chats import CHECK, KINDS, NATURAL, PARTS, SETS, Taken, read_chats
+from training.screen.chats import CHECK, KINDS, PARTS, SETS, read_chats
 
 WORDS = "please convert this table of prices to a list and round each of its numbers"
 
@@ -40,9 +40,9 @@ def sets(monkeypatch):
 
 def test_all_sets_that_may_train_teach_and_none_that_may_not_is_asked():
     manifest = load_manifest()
-    names = {taken.name for taken in SETS} - {"corpus", "twins"}
+    names = {*SETS} - {"corpus", "twins"}
     assert names == {s.name for s in manifest.values() if s.use != "eval"}
-    assert {taken.kind for taken in SETS} == {*KINDS}
+    assert {kind for kind, _ in SETS.values()} == {*KINDS}
 
 
 def test_only_training_sets_teach(sets):
@@ -98,12 +98,11 @@ def test_our_labels_say_which_dev_chats_are_charged(sets, name, file):
 
 
 def test_what_is_much_alike_shares_a_part():
-    taken = Taken("clinc150", NATURAL)
     long = "the same long beginning of a chat " * 10
     made = [
         chats.Chat.of(
             prepare.from_silver({"id": f"{n}", "messages": [user(long + f"{n}")]}, "x"),
-            taken,
+            "clinc150",
         )
         for n in range(20)
     ]

@@ -47,49 +47,34 @@ PARTS = 5
 CHECK = PARTS - 1
 """The part that neither teaches nor has a say in the bounds, and checks them."""
 
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What is taken of a set.
-
-    Attributes:
-        name: Its name; "corpus" and "twins" are our own.
-        kind: What its conversations are.
-        most: Conversations at most, drawn at random; None for all.
-    """
-
-    name: str
-    kind: str
-    most: int | None = None
-
-
-SETS = (
-    Taken("sharegpt_unlabelled", NATURAL),
-    Taken("arena_hard", NATURAL),
-    Taken("oasst_en100", NATURAL),
-    Taken("sharegpt_dev", NATURAL),
-    Taken("arena_wildchat_dev", NATURAL),
-    Taken("studies_train", PERSONAL),
-    Taken("studies_unlabelled", PERSONAL),
-    Taken("studies_dev", PERSONAL),
-    Taken(CORPUS, CORPUS, 12_000),
-    Taken("twins", OTHER),
-    Taken("goemotions", OTHER, 10_000),
-    Taken("xed", OTHER, 4_000),
-    Taken("counselchat", OTHER),
-    Taken("empatheticpersonas", OTHER, 1_000),
-    Taken("chitchat_byu", OTHER, 600),
-    Taken("clinc150", OTHER, 3_000),
-    Taken("multidogo", OTHER, 1_000),
-    Taken("sgd", OTHER, 400),
-    Taken("taskmaster4", OTHER, 400),
-    Taken("persuasion", OTHER, 300),
-    Taken("mathdial", OTHER, 200),
-    Taken("topicalchat", OTHER, 200),
-    Taken("synth_personachat", OTHER, 300),
-    Taken("mtbench", OTHER),
-    Taken("selfinstruct_user", OTHER),
-)
+SETS: dict[str, tuple[str, int | None]] = {
+    "sharegpt_unlabelled": (NATURAL, None),
+    "arena_hard": (NATURAL, None),
+    "oasst_en100": (NATURAL, None),
+    "sharegpt_dev": (NATURAL, None),
+    "arena_wildchat_dev": (NATURAL, None),
+    "studies_train": (PERSONAL, None),
+    "studies_unlabelled": (PERSONAL, None),
+    "studies_dev": (PERSONAL, None),
+    CORPUS: (CORPUS, 12_000),
+    "twins": (OTHER, None),
+    "goemotions": (OTHER, 10_000),
+    "xed": (OTHER, 4_000),
+    "counselchat": (OTHER, None),
+    "empatheticpersonas": (OTHER, 1_000),
+    "chitchat_byu": (OTHER, 600),
+    "clinc150": (OTHER, 3_000),
+    "multidogo": (OTHER, 1_000),
+    "sgd": (OTHER, 400),
+    "taskmaster4": (OTHER, 400),
+    "persuasion": (OTHER, 300),
+    "mathdial": (OTHER, 200),
+    "topicalchat": (OTHER, 200),
+    "synth_personachat": (OTHER, 300),
+    "mtbench": (OTHER, None),
+    "selfinstruct_user": (OTHER, None),
+}
+"""What the conversations of each set are, and how many are taken at most, drawn at random."""
 LANGUAGES = ("en", "fr")
 BATCH_TOKENS = 4096
 CHUNK = 500
@@ -120,16 +105,16 @@ class Chat:
     charged: bool = False
 
     @classmethod
-    def of(cls, labelled: LabelledConversation, taken: Taken, split: str | None = None) -> Chat:
+    def of(cls, labelled: LabelledConversation, source: str, split: str | None = None) -> Chat:
         """Give a conversation its part; those of the corpus's test split check only."""
         first = next(iter(labelled.conversation.user_messages)).content
         group = str(labelled.row.get("pair") or first[:200])
-        digest = hashlib.sha256(f"{taken.name} {group}".encode()).digest()
-        use = split or ("train" if taken.name == "twins" else find_source(taken.name).use)
+        digest = hashlib.sha256(f"{source} {group}".encode()).digest()
+        use = split or ("train" if source == "twins" else find_source(source).use)
         return cls(
             labelled.conversation,
-            taken.name,
-            taken.kind,
+            source,
+            SETS[source][0],
             part=CHECK if split == "test" else digest[0] % PARTS,
             teaches=use == "train",
             charged=labelled.emotional,
@@ -149,36 +134,36 @@ def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
     index = EvaluationIndex(evaluation_conversations(True, data))
     return [
         chat
-        for taken in SETS
-        for chat in _drawn(_read(taken, data), taken, share)
+        for name in SETS
+        for chat in _drawn(_read(name, data), SETS[name][1], share)
         if not (chat.teaches and index.contains(chat.conversation))
     ]
 
 
-def _drawn(chats: Iterable[Chat], taken: Taken, share: float) -> Sequence[Chat]:
+def _drawn(chats: Iterable[Chat], most: int | None, share: float) -> Sequence[Chat]:
     found = [*chats]
-    count = round(share * min(len(found), taken.most or len(found)))
+    count = round(share * min(len(found), most or len(found)))
     return random.Random(0).sample(found, count)
 
 
-def _read(taken: Taken, data: Path | None) -> Iterator[Chat]:
-    if taken.name == CORPUS:
+def _read(name: str, data: Path | None) -> Iterator[Chat]:
+    if name == CORPUS:
         for row in read_corpus():
-            yield Chat.of(from_gold(row, CORPUS), taken, row["split"])
+            yield Chat.of(from_gold(row, CORPUS), CORPUS, row["split"])
         return
-    if taken.name == "twins":
+    if name == "twins":
         for labelled in twin_conversations(data):
-            yield Chat.of(labelled, taken)
+            yield Chat.of(labelled, name)
         return
-    if find_source(taken.name).use == "dev":
+    if find_source(name).use == "dev":
         labels = read_dev_labels()
     else:
         rows = read_rows("annotations.jsonl")
-        labels = {row["id"]: row["labels"] for row in rows if row["source"] == taken.name}
+        labels = {row["id"]: row["labels"] for row in rows if row["source"] == name}
     unseen = {row["id"] for row in read_rows("small_talk_labels.jsonl")}
-    for labelled in _of_set(taken.name, data, labels, unseen):
+    for labelled in _of_set(name, data, labels, unseen):
         if any(message.content.strip() for message in labelled.conversation.user_messages):
-            yield Chat.of(labelled, taken)
+            yield Chat.of(labelled, name)
 
 
 def _of_set(
