@@ -210,6 +210,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
     "sizes": lambda s: figures.sizes(s.artifact),
     "screen": lambda s: dict(s.artifact.description.get("screen", {})),
+    "screen_trade_off": lambda s: s.artifact.description.get("screen", {}).get("trade_off", []),
     "agreement": _agreement,
 }
 """What is measured, by its name in the results."""

@@ -41,6 +41,7 @@ from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.judged import GROUPS as GROUP_NAMES
 from training.evaluation.judged import STUDY_SOURCES
 from training.screen.chats import KINDS
+from training.screen.make import SHARES
 
 
 def estimate(value: float) -> dict[str, Any]:
@@ -119,6 +120,7 @@ def full_results() -> dict[str, Any]:
         "test_themes": themes,
         "calibration": {"error": dict(rows)},
         "screen": SCREEN,
+        "screen_trade_off": [SCREEN["checked_on"]["user"]] * len(SHARES),
         "robustness": {"accuracy": value, "flips": {}},
         "short_chats": dict.fromkeys(("English", "French"), decisions),
         "training_data": {f"set_{n}": {"windows": 40_000} for n in range(30)},

@@ -73,6 +73,16 @@ def test_it_is_taught_listed_and_used(made):
         assert 0 <= found["settled"] <= found["windows"]
 
 
+def test_what_other_bounds_lose_is_in_the_report(made):
+    _, report = made
+    settled = [
+        found[NATURAL]["settled"] / found[NATURAL]["windows"] for found in report["trade_off"]
+    ]
+    assert settled == pytest.approx(make.SHARES, abs=0.1)
+    lost = [found[NATURAL]["other_label"]["hits"] for found in report["trade_off"]]
+    assert lost == sorted(lost)
+
+
 def test_what_is_lost_lies_within_the_targets(made):
     _, report = made
     for counts in report["chosen_on"].values():

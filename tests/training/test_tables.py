@@ -10,6 +10,7 @@ pytest.importorskip("torch", reason="training needs affectlib[train]")
 from training.evaluate import MEASURES
 from training.evaluation import card as module
 from training.evaluation.card import TARGETS, Table, Target, tables
+from training.screen.chats import KINDS
 
 RESULTS: dict[str, Any] = {
     "artifact": {"name": "tiny", "version": "1", "fingerprint": "f" * 64},
@@ -84,6 +85,16 @@ def test_screen_is_shown_with_what_it_leaves_and_loses() -> None:
     row = ["corpus, took no part", "2,000", "25.0%", "-", lost, "-", lost, "-"]
     assert table.rows == [row]
     assert len(table.head) == len(row)
+
+
+def test_what_other_bounds_would_lose_is_shown() -> None:
+    loss = {"hits": 1, "of": 2000, "most": 0.00237}
+    counts = {"windows": 4000, "settled": 3000, "other_label": loss, "charged_lost": loss}
+    rows = [dict.fromkeys(KINDS, counts)]
+    (table,) = [t for name, t in tables({"screen_trade_off": rows}) if name == "screen_trade_off"]
+    lost = "1 of 2,000 (up to 0.24%)"
+    assert table.rows == [["25.0%", "25.0%", lost, lost, f"{len(KINDS)} of {2000 * len(KINDS):,}"]]
+    assert len(table.head) == len(table.rows[0])
 
 
 def test_every_measure_has_a_table_or_a_target() -> None:

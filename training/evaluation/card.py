@@ -30,6 +30,7 @@ from training.config import Recipe
 from training.evaluation.figures import FEWEST_POSITIVES
 from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.metrics import Estimate
+from training.screen.chats import NATURAL, PERSONAL
 
 POINTS = ("balanced", "high_precision", "high_recall")
 POINT_GROUPS = ("shared logs", "shared logs: random half", "studies", "corpus dev")
@@ -352,6 +353,19 @@ def _screen(screen: Mapping[str, Any]) -> Table:
     return Table("What the screen leaves to the encoder, and what it loses", head, rows)
 
 
+def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> Table:
+    cells = []
+    for found in rows:
+        natural, charged = found[NATURAL], [kind["charged_lost"] for kind in found.values()]
+        hits, of = (sum(loss[key] for loss in charged) for key in ("hits", "of"))
+        shares = [1 - kind["settled"] / kind["windows"] for kind in (natural, found[PERSONAL])]
+        others = [_lost(kind["other_label"]) for kind in (natural, found[PERSONAL])]
+        cells.append([*(f"{share:.1%}" for share in shares), *others, f"{hits} of {of:,}"])
+    head = ["natural logs: windows read", "personal chats: windows read"]
+    head += ["natural logs: other label", "personal chats: other label", "charged lost, all kinds"]
+    return Table("What a screen with other bounds would leave and lose", head, cells)
+
+
 def _lost(loss: Mapping[str, Any]) -> str:
     """Return a loss with the upper end of its one-sided interval."""
     return f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else "-"
@@ -376,6 +390,7 @@ _TABLES: dict[str, Callable[[Any], Table]] = {
     "systems": _systems,
     "engines": _estimates("int8 against fp32, by window"),
     "screen": _screen,
+    "screen_trade_off": _trade_off,
     "agreement": _agreement,
 }
 
@@ -411,12 +426,16 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
     return path
 
 
-_SCREEN = """\
+_SCREEN = {
+    "screen": """\
 The screen settles plain tasks before the encoder reads them. The table shows the share of windows
 that the encoder still reads, and what is lost: conversations with another label at the worst
 operating point, charged ones that are no longer found, messages with other cues. In brackets is the
-most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided)."""
-"""What stands above the table of the screen."""
+most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided).""",
+    "screen_trade_off": """\
+The same with other bounds for users' messages, on conversations that took no part:""",
+}
+"""What stands above the tables of the screen."""
 _OURS = """\
 Our corpus and annotations were written by a large language model that followed the project's
 codebook, and were not checked by people. Near-duplicates of evaluation data were removed. Origins
@@ -433,7 +452,8 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     config = json.loads(artifact.file("config.json").read_text(encoding="utf-8"))
     text = TEXT.read_text(encoding="utf-8")
     names = set(re.findall(r"\{(\w+)\}", text))
-    shown = {name: table.markdown() for name, table in tables(results) if name in names}
+    asked = {*names, *_SCREEN}
+    shown = {name: table.markdown() for name, table in tables(results) if name in asked}
     about = {
         "header": header(
             artifact, results.get("groups", {}), licence=None if own else "apache-2.0"
@@ -444,10 +464,16 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
         "base": artifact.description["base_model"],
         "training_data": _training_data(results.get("training_data", {})),
         "origin": _origin(own),
-        "screen": f"{_SCREEN}\n\n{shown['screen']}" if "screen" in shown else "",
+        "screen": _of_screen(shown),
     }
     found = text.format(**dict.fromkeys(names, "Not measured.") | shown | about)
     return re.sub(r"\n{3,}", "\n\n", found)
+
+
+def _of_screen(shown: Mapping[str, str]) -> str:
+    return "".join(
+        f"{text}\n\n{shown[name]}\n\n" for name, text in _SCREEN.items() if name in shown
+    )
 
 
 def _origin(own: Mapping[str, Any]) -> str:

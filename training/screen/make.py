@@ -44,6 +44,8 @@ OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of messages of which another set of cues may be shown."""
 CHARGED_LOST = 0.003
 """Share of the conversations with a charged label that may be found no longer, at each point."""
+SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""Shares of the windows of natural logs, for the table of what is lost if so many are settled."""
 NOTHING = -1e6
 """A bound that settles nothing."""
 _CANDIDATES = 512
@@ -191,6 +193,8 @@ class _Making:
                 own = self.windows.sides == side
                 settled = reach[own] < self.bounds[role]
                 report[name][role] = self.judges[role].losses(settled, logits[own], parts)
+        own = self.windows.sides == ROLES.index("user")
+        report["trade_off"] = trade_off(self.judges["user"], reach[own], logits[own], (CHECK,))
         return report
 
 
@@ -385,6 +389,26 @@ def choose_bound(
         else:
             high = middle
     return float(candidates[low - 1]) if low else NOTHING
+
+
+def trade_off(
+    judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
+) -> list[dict[str, dict[str, Any]]]:
+    """Return what is lost at bounds that settle the `SHARES` of the windows of natural logs.
+
+    Args:
+        judge: Decides on the messages of a role.
+        reach: How likely each window reaches a limit, by a screen that did not learn it.
+        logits: What the same screen says of each.
+        parts: The conversations that count.
+
+    Returns:
+        `Judge.losses` by share; nothing where there are no natural logs.
+    """
+    natural = [c.kind == NATURAL and c.part in parts for c in judge.chats]
+    chosen = reach[np.array(natural, bool)[judge.windows.chats]]
+    bounds = np.quantile(chosen, SHARES) if len(chosen) else ()
+    return [judge.losses(reach < bound, logits, parts) for bound in bounds]
 
 
 def mean_shift(found: NDArray[np.float32], meant: NDArray[np.float32], highest: float) -> float:
