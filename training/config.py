@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -97,14 +97,29 @@ class TeacherSettings(_Section):
         windows: Labelled windows that it learns from at most, drawn at random.
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
             learns faster then.
-        soft: Share of the teacher in the target of a window that has a gold label, by stage of
-            training. Each stage takes ``train.epochs`` and starts where the one before ended.
+        soft: Share of the teacher in the target of a window that has a gold label.
     """
 
     path: str
     windows: int | None = None
     frozen: int = 0
-    soft: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(default=(0.5,), min_length=1)
+    soft: float = Field(default=0.5, ge=0, le=1)
+
+
+class FinishSettings(_Section):
+    """Short trainings, each from the trained weights, whose weights are then averaged.
+
+    Attributes:
+        runs: How many; each reads the windows in another order.
+        steps: Steps of each.
+        learning_rate: Peak learning rate of the encoder.
+        soft: The share of the teacher in them, as in `TeacherSettings`.
+    """
+
+    runs: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    learning_rate: float
+    soft: float = Field(default=0.5, ge=0, le=1)
 
 
 class CalibrateSettings(_Section):
@@ -144,6 +159,7 @@ class Recipe(_Section):
     augment: AugmentSettings = AugmentSettings()
     teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
+    finish: FinishSettings | None = None
     calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
     screen: bool = False
@@ -164,9 +180,9 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, Any] = {
-    "prepare": {"version", "calibrate", "train", "teacher", "screen"},
+    "prepare": {"version", "calibrate", "train", "teacher", "finish", "screen"},
     "teach": {
-        **dict.fromkeys(("version", "calibrate", "train", "screen"), True),
+        **dict.fromkeys(("version", "calibrate", "train", "finish", "screen"), True),
         "teacher": {"soft"},
     },
     "train": {"version", "calibrate", "screen"},

@@ -157,7 +157,6 @@ def fit(
     settings: TrainSettings,
     *,
     seed: int,
-    compute_metrics: Callable[[Any], dict[str, float]] | None = None,
     report: Callable[[float], None] | None = None,
 ) -> MultiTaskTrainer:
     """Train a model on windows, from the last checkpoint in the folder if there is one.
@@ -169,7 +168,6 @@ def fit(
         folder: Where checkpoints go.
         settings: How it is trained.
         seed: Seed of the order of the windows, and of dropout.
-        compute_metrics: As for `transformers.Trainer`.
         report: Told after each step how much is done, from 0 to 1; there are no checkpoints then,
             and nothing is printed.
 
@@ -209,7 +207,6 @@ def fit(
         processing_class=tokenizer,
         train_dataset=windows,
         data_collator=_Collator(tokenizer),
-        compute_metrics=compute_metrics,
     )
     if report is not None:
         trainer.remove_callback(PrinterCallback)
@@ -243,22 +240,22 @@ def freeze_layers(model: PreTrainedModel, number: int) -> None:
 
 
 def average_weights(
-    model: PreTrainedModel, start: Mapping[str, torch.Tensor], share: float
+    model: PreTrainedModel, others: Mapping[str, torch.Tensor], share: float
 ) -> None:
-    """Average a model's weights with those that training started from, in place.
+    """Average a model's weights with others, in place.
 
-    This keeps some of what these knew (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
-    models").
+    With those that training started from, this keeps some of what these knew (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models").
 
     Args:
         model: The trained model.
-        start: The weights that it started from.
-        share: Share of the trained weights.
+        others: The other weights, such as those that it started from.
+        share: Share of the model's own weights.
     """
     with torch.no_grad():
         for name, weights in model.state_dict().items():
             if weights.is_floating_point():
-                weights.lerp_(start[name].to(weights), 1 - share)
+                weights.lerp_(others[name].to(weights), 1 - share)
 
 
 def labelled_windows(windows: Dataset) -> Dataset:

@@ -22,6 +22,7 @@ from tests.conftest import assistant, user
 from training.config import (
     AugmentSettings,
     EncoderSettings,
+    FinishSettings,
     Recipe,
     SourceSettings,
     TeacherSettings,
@@ -70,7 +71,11 @@ def nothing_is_altered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(augment, name, 0.0)
 
 
-def recipe(tmp_path: Path, teacher: TeacherSettings | None = None) -> Recipe:
+def recipe(
+    tmp_path: Path,
+    teacher: TeacherSettings | None = None,
+    finish: FinishSettings | None = None,
+) -> Recipe:
     import json
 
     lines = (json.dumps({"messages": m, "label": label}) for m, label in CHATS)
@@ -86,6 +91,7 @@ def recipe(tmp_path: Path, teacher: TeacherSettings | None = None) -> Recipe:
         sources=(SourceSettings(name="file", path=str(tmp_path / "mine.jsonl")),),
         train=TrainSettings(max_steps=2, batch_size=4),
         teacher=teacher,
+        finish=finish,
         real_dev=False,
     )
 
@@ -219,7 +225,7 @@ def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> N
 
 
 def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(path="unused", soft=(1.0,)))
+    made = recipe(tmp_path, TeacherSettings(path="unused", soft=1.0))
     prepare(made, None)
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     (made.folder / "teach").mkdir()
@@ -234,29 +240,35 @@ def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
     assert bias[0] < bias[1]
 
 
-def test_each_stage_starts_from_the_one_before_and_follows_the_teacher_by_its_share(
+def test_the_finish_starts_from_the_trained_weights_and_averages_its_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = recipe(tmp_path, TeacherSettings(path="unused", soft=(0.0, 1.0)))
+    finish = FinishSettings(runs=2, steps=3, learning_rate=1e-3, soft=1.0)
+    made = recipe(tmp_path, TeacherSettings(path="unused", soft=0.0), finish)
     prepare(made, None)
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     (made.folder / "teach").mkdir()
     np.save(made.folder / "teach/soft.npy", np.full((len(windows), len(OUTPUTS)), 0.25))
-    stages = []
+    starts, ends, targets = [], [], []
     fit = module.fit
 
     def watched(model: Any, tokenizer: Any, windows: Any, *rest: Any, **kwargs: Any) -> Any:
-        targets = np.array(windows["targets"][:])[:, OUTPUTS.index(EMOTIONAL)]
-        stages.append((model.classifier.bias.tolist(), set(targets[~np.isnan(targets)])))
-        return fit(model, tokenizer, windows, *rest, **kwargs)
+        found = np.array(windows["targets"][:])[:, OUTPUTS.index(EMOTIONAL)]
+        targets.append(set(found[~np.isnan(found)]))
+        starts.append(model.classifier.bias.tolist())
+        trainer = fit(model, tokenizer, windows, *rest, **kwargs)
+        ends.append(trainer.model.classifier.bias.tolist())
+        return trainer
 
     monkeypatch.setattr(module, "fit", watched)
     train(made)
-    (_, first), (start, second) = stages
-    assert first <= {0.0, 1.0}
-    assert second == {0.25}
-    after_one = BertForSequenceClassification.from_pretrained(made.folder / "train/stage-1/model")
-    assert start == pytest.approx(after_one.classifier.bias.tolist())
+    whole, *runs = targets
+    assert whole <= {0.0, 1.0}
+    assert runs == [{0.25}, {0.25}]
+    assert starts[1] == starts[2] == ends[0]
+    assert ends[1] != ends[2], "each run has its own order"
+    averaged = BertForSequenceClassification.from_pretrained(made.folder / "train/model")
+    assert averaged.classifier.bias.tolist() == pytest.approx(np.mean(ends[1:], axis=0), abs=1e-6)
 
 
 def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:

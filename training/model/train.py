@@ -9,19 +9,27 @@ may have none.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset, load_from_disk
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, set_seed
+from transformers import (
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
 
+from affectlib.finetuning.settings import TrainSettings
 from affectlib.finetuning.trainer import (
+    MultiTaskTrainer,
+    average_weights,
     fit,
     freeze_layers,
     labelled_windows,
@@ -165,45 +173,52 @@ def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
 def train(recipe: Recipe) -> dict[str, float]:
     """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
 
-    With a teacher there is a stage for each of its shares in the targets, and each stage starts
-    from the weights of the one before. Goes on from the last checkpoint if an earlier run was
-    stopped.
+    If the recipe has a finish, short trainings start from there, each with another order of the
+    windows, and their weights are averaged (Wortsman et al. 2022, "Model soups"). Goes on from the
+    last checkpoint if an earlier run was stopped.
 
     Returns:
-        Metrics on the dev windows of the corpus.
+        How well the dev windows of the corpus are ranked.
     """
-    folder, teacher = recipe.folder / "train", recipe.teacher
+    folder, finish = recipe.folder / "train", recipe.finish
     start = recipe.folder / "prepare" / "encoder"
-    metrics = {}
-    for number, share in enumerate(teacher.soft if teacher else (None,), 1):
-        metrics = _learn(recipe, start, share, folder / f"stage-{number}")
-        start = folder / f"stage-{number}" / "model"
-    shutil.copytree(start, folder / "model", dirs_exist_ok=True)
+    share = recipe.teacher.soft if recipe.teacher else None
+    trainer = _learn(recipe, recipe.train, start, share, recipe.seed, folder / "whole")
+    if finish:
+        start = folder / "whole" / "model"
+        trainer.save_model(str(start))
+        settings = replace(recipe.train, max_steps=finish.steps, learning_rate=finish.learning_rate)
+        share = finish.soft if recipe.teacher else None
+        weights: dict[str, torch.Tensor] = {}
+        for run in range(1, finish.runs + 1):
+            seed = recipe.seed + run
+            trainer = _learn(recipe, settings, start, share, seed, folder / f"finish-{run}")
+            if weights:
+                average_weights(trainer.model, weights, 1 / run)
+            weights = trainer.model.state_dict()
+    trainer.save_model(str(folder / "model"))
+    metrics = _ranking(trainer.model, load_from_disk(str(recipe.folder / "prepare" / "dev")))
     text = json.dumps(metrics, indent=1, ensure_ascii=False)
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     return metrics
 
 
-def _learn(recipe: Recipe, start: Path, share: float | None, folder: Path) -> dict[str, float]:
-    """Train one stage, with this share of the teacher in the targets, and measure it."""
-    prepared = recipe.folder / "prepare"
-    windows = load_from_disk(str(prepared / "train"))
+def _learn(
+    recipe: Recipe,
+    settings: TrainSettings,
+    start: Path,
+    share: float | None,
+    seed: int,
+    folder: Path,
+) -> MultiTaskTrainer:
+    """Train from the weights in a folder, with this share of the teacher in the targets."""
+    windows = load_from_disk(str(recipe.folder / "prepare" / "train"))
     if share is not None:
         soft = np.load(recipe.folder / "teach" / "soft.npy")
         windows = with_soft_targets(windows, soft, share)
-    set_seed(recipe.seed)
-    trainer = fit(
-        load_model(start),
-        AutoTokenizer.from_pretrained(prepared / "encoder"),
-        labelled_windows(windows),
-        folder,
-        recipe.train,
-        seed=recipe.seed,
-        compute_metrics=window_metrics,
-    )
-    trainer.save_model(str(folder / "model"))
-    metrics: dict[str, float] = trainer.evaluate(load_from_disk(str(prepared / "dev")))
-    return metrics
+    set_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(recipe.folder / "prepare" / "encoder")
+    return fit(load_model(start), tokenizer, labelled_windows(windows), folder, settings, seed=seed)
 
 
 def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) -> Dataset:
@@ -222,15 +237,12 @@ def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) 
     return windows.remove_columns("targets").add_column("targets", mixed.tolist())
 
 
-def window_metrics(prediction: Any) -> dict[str, float]:
-    """Return how well the windows' labels are ranked, as `transformers.Trainer` asks for it."""
-    logits = prediction.predictions
-    logits = logits["logits"] if isinstance(logits, dict) else logits
-    emotional = OUTPUTS.index(EMOTIONAL)
-    truth = np.asarray(prediction.label_ids)[:, emotional]
+def _ranking(model: PreTrainedModel, windows: Dataset) -> dict[str, float]:
+    """Return how well a model ranks windows by whether they are charged."""
+    truth = np.array(windows["targets"], dtype=np.float32)[:, OUTPUTS.index(EMOTIONAL)]
+    logits = window_logits(model, windows["input_ids"])[:, OUTPUTS.index(EMOTIONAL)]
     known = ~np.isnan(truth)
     metrics: dict[str, float] = Ranking().compute(
-        predictions=np.asarray(logits)[known, emotional].astype(float),
-        references=truth[known].astype(int),
+        predictions=logits[known].astype(float), references=truth[known].astype(int)
     )
     return metrics
