@@ -107,16 +107,14 @@ class TeacherSettings(_Section):
 
 
 class FinishSettings(_Section):
-    """Short trainings, each from the trained weights, whose weights are then averaged.
+    """A short training after the main one, closer to the teacher.
 
     Attributes:
-        runs: How many; each reads the windows in another order.
-        steps: Steps of each.
-        learning_rate: Peak learning rate of the encoder.
-        soft: The share of the teacher in them, as in `TeacherSettings`.
+        steps: Its steps.
+        learning_rate: Its peak learning rate of the encoder.
+        soft: The share of the teacher in it, as in `TeacherSettings`.
     """
 
-    runs: int = Field(ge=1)
     steps: int = Field(ge=1)
     learning_rate: float
     soft: float = Field(default=0.5, ge=0, le=1)

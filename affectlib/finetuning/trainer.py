@@ -240,22 +240,22 @@ def freeze_layers(model: PreTrainedModel, number: int) -> None:
 
 
 def average_weights(
-    model: PreTrainedModel, others: Mapping[str, torch.Tensor], share: float
+    model: PreTrainedModel, start: Mapping[str, torch.Tensor], share: float
 ) -> None:
-    """Average a model's weights with others, in place.
+    """Average a model's weights with those that training started from, in place.
 
-    With those that training started from, this keeps some of what these knew (Wortsman et al. 2022,
-    "Robust fine-tuning of zero-shot models").
+    This keeps some of what these knew (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+    models").
 
     Args:
         model: The trained model.
-        others: The other weights, such as those that it started from.
-        share: Share of the model's own weights.
+        start: The weights that it started from.
+        share: Share of the trained weights.
     """
     with torch.no_grad():
         for name, weights in model.state_dict().items():
             if weights.is_floating_point():
-                weights.lerp_(others[name].to(weights), 1 - share)
+                weights.lerp_(start[name].to(weights), 1 - share)
 
 
 def labelled_windows(windows: Dataset) -> Dataset:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset, load_from_disk
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
@@ -29,7 +28,6 @@ from transformers import (
 from affectlib.finetuning.settings import TrainSettings
 from affectlib.finetuning.trainer import (
     MultiTaskTrainer,
-    average_weights,
     fit,
     freeze_layers,
     labelled_windows,
@@ -173,9 +171,7 @@ def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
 def train(recipe: Recipe) -> dict[str, float]:
     """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
 
-    If the recipe has a finish, short trainings start from there, each with another order of the
-    windows, and their weights are averaged (Wortsman et al. 2022, "Model soups"). Goes on from the
-    last checkpoint if an earlier run was stopped.
+    Goes on from the last checkpoint if an earlier run was stopped.
 
     Returns:
         How well the dev windows of the corpus are ranked.
@@ -183,19 +179,13 @@ def train(recipe: Recipe) -> dict[str, float]:
     folder, finish = recipe.folder / "train", recipe.finish
     start = recipe.folder / "prepare" / "encoder"
     share = recipe.teacher.soft if recipe.teacher else None
-    trainer = _learn(recipe, recipe.train, start, share, recipe.seed, folder / "whole")
+    trainer = _learn(recipe, recipe.train, start, share, folder / "main")
     if finish:
-        start = folder / "whole" / "model"
+        start = folder / "main" / "model"
         trainer.save_model(str(start))
         settings = replace(recipe.train, max_steps=finish.steps, learning_rate=finish.learning_rate)
         share = finish.soft if recipe.teacher else None
-        weights: dict[str, torch.Tensor] = {}
-        for run in range(1, finish.runs + 1):
-            seed = recipe.seed + run
-            trainer = _learn(recipe, settings, start, share, seed, folder / f"finish-{run}")
-            if weights:
-                average_weights(trainer.model, weights, 1 / run)
-            weights = trainer.model.state_dict()
+        trainer = _learn(recipe, settings, start, share, folder / "finish")
     trainer.save_model(str(folder / "model"))
     metrics = _ranking(trainer.model, load_from_disk(str(recipe.folder / "prepare" / "dev")))
     text = json.dumps(metrics, indent=1, ensure_ascii=False)
@@ -208,7 +198,6 @@ def _learn(
     settings: TrainSettings,
     start: Path,
     share: float | None,
-    seed: int,
     folder: Path,
 ) -> MultiTaskTrainer:
     """Train from the weights in a folder, with this share of the teacher in the targets."""
@@ -216,9 +205,11 @@ def _learn(
     if share is not None:
         soft = np.load(recipe.folder / "teach" / "soft.npy")
         windows = with_soft_targets(windows, soft, share)
-    set_seed(seed)
+    set_seed(recipe.seed)
     tokenizer = AutoTokenizer.from_pretrained(recipe.folder / "prepare" / "encoder")
-    return fit(load_model(start), tokenizer, labelled_windows(windows), folder, settings, seed=seed)
+    return fit(
+        load_model(start), tokenizer, labelled_windows(windows), folder, settings, seed=recipe.seed
+    )
 
 
 def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) -> Dataset:
