@@ -142,7 +142,7 @@ def test_what_comes_after_a_stopped_step_is_not_taken_for_done(steps: Chain) -> 
         ({"version": "'2'"}, "export"),
         ({"train__learning_rate": 0.1}, "train"),
         ({"teacher__path": "tiny"}, "teach"),
-        ({"teacher__path": "tiny", "teacher__soft": "[0.2]"}, "teach"),
+        ({"teacher__path": "tiny", "teacher__soft": "0.2"}, "teach"),
         ({"seed": 2}, "prepare"),
         ({"windows__max_tokens": 90}, "prepare"),
         ({"sources.0.copies": 2}, "prepare"),
@@ -405,13 +405,13 @@ def test_training_stopped_in_its_first_epoch_goes_on_to_the_same_weights(
         count_steps(patch, stop_at=SAVE_STEPS + 5)
         with pytest.raises(KeyboardInterrupt):
             train.train(recipe)
-    assert (tmp_path / "smoke" / "train" / "stage-1" / f"checkpoint-{SAVE_STEPS}").is_dir()
+    assert (tmp_path / "smoke" / "train" / "main" / f"checkpoint-{SAVE_STEPS}").is_dir()
     assert not (tmp_path / "smoke" / "train" / "model").exists()
     steps = count_steps(monkeypatch)
     resumed = train.train(recipe)
     assert steps() == TRAIN_STEPS - SAVE_STEPS
     at_once = json.loads((smoke / "train" / "metrics.json").read_text(encoding="utf-8"))
-    assert resumed["eval_loss"] == pytest.approx(at_once["eval_loss"], abs=1e-4)
+    assert resumed == pytest.approx(at_once, abs=1e-4)
     models = [
         AutoModelForSequenceClassification.from_pretrained(folder / "train" / "model").state_dict()
         for folder in (smoke, tmp_path / "smoke")
