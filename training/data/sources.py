@@ -151,14 +151,20 @@ def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
     Raises:
         ValueError: There is no such split.
     """
-    rows = list(read_rows("corpus.jsonl"))
+    rows = _read_corpus()
     splits = {row["split"] for row in rows}
     if split is not None and split not in splits:
         raise ValueError(f"the corpus has no split {split!r}; it has {', '.join(sorted(splits))}")
+    return [{**row} for row in rows if split is None or row["split"] == split]
+
+
+@cache
+def _read_corpus() -> tuple[dict[str, Any], ...]:
+    rows = tuple(read_rows("corpus.jsonl"))
     for row in rows:
         if row["pair"]:
             row["pair"] = f"{corpus_part(row['id'])}:{row['pair']}"
-    return [row for row in rows if split is None or row["split"] == split]
+    return rows
 
 
 def corpus_part(conversation_id: str) -> str:
