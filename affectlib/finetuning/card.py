@@ -43,7 +43,7 @@ def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
 def _of_the_ranking(made: FineTuned) -> Iterator[str]:
     if not made.share:
         yield (
-            f"{made.base} was as good on the held-out conversations, so the new model uses none of "
+            f"{made.base} did better on the held-out conversations, so the new model uses none of "
             "the new weights; label more conversations"
         )
         return

@@ -208,7 +208,7 @@ def test_the_card_says_what_is_true(made: tuple[FineTuned, Path]) -> None:
     assert f"| AUROC | {found.figure('AUROC')['before']:.3f} (" in card
     for text in ("written by a large language model", "Apache", SAD[0], "c0"):
         assert text not in card
-    assert "was as good on the held-out conversations" not in card
+    assert "did better on the held-out conversations" not in card
     values = load_artifact(folder).description["finetuned"]
     assert values["conversations"] == 160
     assert values["share"] == found.share
@@ -277,9 +277,9 @@ def test_a_model_that_is_no_better_is_the_base_and_says_so(
         line.pop("turns", None)
     found = finetune(write(tmp_path / "mine.jsonl", *lines), tmp_path / "mine", model=base)
     assert found.share == 0
-    assert any("was as good on the held-out conversations" in note for note in found.notes)
+    assert any("did better on the held-out conversations" in note for note in found.notes)
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
-    assert "was as good on the held-out conversations" in card
+    assert "did better on the held-out conversations" in card
     texts = ["i am so alone", "the csv file", "hello"]
     before, after = (
         AffectClassifier.from_pretrained(folder, device="cpu").predict(texts)
