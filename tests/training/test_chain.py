@@ -276,8 +276,9 @@ def test_smoke_recipe_leaves_an_artifact_results_and_a_card(smoke: Path) -> None
     results = json.loads((smoke / "results.json").read_text(encoding="utf-8"))
     groups = results["groups"]
     assert groups["corpus dev"]["n"] == len(read_corpus("dev"))
-    # Such a model is useless: its logits lie close together, and about the threshold.
-    assert results["engines"]["same_label"]["value"] >= 0.98
+    # The model differs a little from run to run, and many of its logits lie about the threshold.
+    assert results["engines"]["same_label"]["high"] >= 0.995
+    assert results["engines"]["mean_gap"]["value"] < 0.005
     assert {*results["systems"]["corpus dev"]} == {
         "this artifact",
         "TF-IDF + logistic regression",
