@@ -32,7 +32,7 @@ from training.data import augment
 from training.data.prepare import prepare
 from training.model import train as module
 from training.model.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
-from training.model.train import teach, train, with_soft_targets
+from training.model.train import TAUGHT, teach, train, with_soft_targets
 
 WORDS = ["i", "feel", "alone", "fix", "my", "code", "please", "today"]
 CHATS = [
@@ -287,15 +287,17 @@ def test_targets_are_mixed_with_what_the_teacher_says() -> None:
     soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
     soft[4] = np.nan
     mixed = np.array(with_soft_targets(windows, soft, 0.25)["targets"][:])
-    of_user = np.array([name not in ASSISTANT_CUES for name in OUTPUTS])
-    assert mixed[0, of_user] == pytest.approx(0.8)
-    assert mixed[1, of_user] == pytest.approx(0.28)
-    assert mixed[2, of_user] == pytest.approx(0.2)
-    assert np.isnan(mixed[:3, ~of_user]).all()
-    assert mixed[3, ~of_user] == pytest.approx(0.2)
-    assert np.isnan(mixed[3, of_user]).all()
+    taught = np.array([name in TAUGHT for name in OUTPUTS])
+    labels_only = np.array([name not in {*TAUGHT, *ASSISTANT_CUES} for name in OUTPUTS])
+    assert mixed[0, taught] == pytest.approx(0.8)
+    assert mixed[1, taught] == pytest.approx(0.28)
+    assert mixed[2, taught] == pytest.approx(0.2)
+    assert mixed[:2, labels_only] == pytest.approx(1.0)
+    assert np.isnan(mixed[2, labels_only]).all()
+    # A message of the assistant is not charged, and the cues it may show are not taught.
+    assert np.isnan(mixed[3]).all()
     # The teacher does not read the last: its labels are all that there is.
-    assert mixed[4, of_user] == pytest.approx(1.0)
+    assert mixed[4, taught] == pytest.approx(1.0)
 
 
 def test_trained_weights_are_averaged_with_those_they_started_from() -> None:

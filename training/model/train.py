@@ -36,7 +36,7 @@ from affectlib.finetuning.trainer import (
     window_logits,
 )
 from affectlib.model.calibration import sigmoid
-from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from affectlib.taxonomy import CHARGES, EMOTIONAL, OUTPUTS
 from training.config import Recipe, TeacherSettings
 from training.evaluation.metrics import Ranking
 from training.model.encoder import CONTROL_TOKENS, build_foreign_encoder, special_tokens
@@ -46,6 +46,9 @@ LANGUAGES = ("en",)
 TEACHER_LEARNING_RATE = 4e-5
 TEACHER_EPOCHS = 1.0
 TEACHER_TOKENS = 256
+TAUGHT = (EMOTIONAL, CHARGES[0])
+"""The outputs for which the teacher counts. The others are rarer, and after its one pass it hardly
+knows them: it would draw a cue or theme that is there towards none."""
 SILVER_SHARE = 0.9
 """Share of the teacher in the target of a window that has a silver label."""
 CHUNK = 20_000
@@ -213,7 +216,7 @@ def _learn(
 
 
 def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) -> Dataset:
-    """Mix what the teacher says into the windows' targets.
+    """Mix what the teacher says of the outputs it is good at into the windows' targets.
 
     Args:
         windows: The prepared windows.
@@ -224,7 +227,8 @@ def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) 
     """
     targets = np.array(windows["targets"], dtype=np.float32)
     share = np.where(windows["silver"], SILVER_SHARE, gold)
-    mixed = mix_targets(targets, soft, share, np.array(windows["user"]))
+    taught = np.where([output in TAUGHT for output in OUTPUTS], soft, np.nan)
+    mixed = mix_targets(targets, taught, share, np.array(windows["user"]))
     return windows.remove_columns("targets").add_column("targets", mixed.tolist())
 
 
