@@ -57,7 +57,7 @@ def small(monkeypatch):
 @pytest.fixture
 def made(bert_folder, chats, tmp_path, small):
     folder = tmp_path / "screened"
-    report = make.add_screen(load_artifact(bert_folder), chats, tmp_path / "work", folder)
+    report = make.add_screen(load_artifact(bert_folder), chats, tmp_path / "work", folder, "9.1")
     return folder, report
 
 
@@ -66,6 +66,7 @@ def test_it_is_taught_listed_and_used(made):
     artifact = load_artifact(folder)
     assert AffectClassifier(artifact, None).screen
     assert artifact.description["screen"] == report
+    assert artifact.version == "9.1"
     for name, count in (("chosen_on", 40), ("checked_on", 10)):
         found = report[name]["user"][NATURAL]
         assert found["conversations"] == count
@@ -204,6 +205,7 @@ def test_a_screen_is_made_again_in_place(made, chats, tmp_path):
     folder, _ = made
     before = (folder / SCREEN_FILE).read_bytes()
     make.add_screen(load_artifact(folder), chats, tmp_path / "work", folder)
+    assert load_artifact(folder).version == "9.1"
     assert (folder / SCREEN_FILE).read_bytes() == before
     assert Screen.load(load_artifact(folder)) is not None
 

@@ -1,6 +1,6 @@
 """After the artifact: its screen, taught by the encoder on windows of all sets.
 
-    python -m training.screen --artifact FOLDER --data DIR -o COPY [--work FOLDER]
+    python -m training.screen --artifact FOLDER --data DIR -o COPY --version 0.12.2
 
 The encoder that is shipped reads the conversations (`training.screen.chats`), in chunks that are
 kept in ``--work``, so that a call that was stopped goes on. A screen then learns what it said
@@ -29,13 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--artifact", type=Path, required=True, help="its folder")
     parser.add_argument("--data", type=Path, required=True, help="folder of the public sets")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the copy")
+    parser.add_argument("--version", help="of the copy; the artifact's if not given")
     parser.add_argument("--work", type=Path, help="where scored windows are kept")
     parser.add_argument("--share", type=float, default=1.0, help="of each set to take")
     options = parser.parse_args(arguments)
     try:
         artifact = load_artifact(options.artifact)
         work = options.work or options.output.with_name(f"{options.output.name}-work")
-        report = add_screen(artifact, read_chats(options.data, options.share), work, options.output)
+        chats = read_chats(options.data, options.share)
+        report = add_screen(artifact, chats, work, options.output, options.version)
     except (AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.screen: {error}", file=sys.stderr)
         return 2

@@ -52,7 +52,13 @@ _CANDIDATES = 512
 _CUES = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
 
 
-def add_screen(artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Path) -> Any:
+def add_screen(
+    artifact: Artifact,
+    chats: Sequence[Chat],
+    work: Path,
+    folder: Path,
+    version: str | None = None,
+) -> Any:
     """Make the screen of an artifact and write the artifact with it.
 
     Args:
@@ -60,6 +66,7 @@ def add_screen(artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Pa
         chats: What teaches the screen, chooses its bounds and checks them.
         work: Where chunks of scored windows are kept.
         folder: Where the artifact goes; its own folder gets the screen only.
+        version: Its new version; the same if None.
 
     Returns:
         What ``affect.json`` says of the screen: see `_report`.
@@ -87,6 +94,7 @@ def add_screen(artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Pa
     values = json.loads(manifest.read_text(encoding="utf-8"))
     values["files"][SCREEN_FILE] = sha256(path)
     values["screen"] = report
+    values["version"] = version or artifact.version
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False)
     manifest.write_text(text + "\n", encoding="utf-8")
     return report
