@@ -2,9 +2,9 @@
 
 Run as ``python -m tests.benchmarks.throughput [--data FILE …] [--model FOLDER] [--only NAME …]
 [--json FILE]`` on a machine with nothing else to do. Everything is measured in one run, so that
-ratios hold; it prints a table for each file of transcripts and writes the same as JSON. Transcripts
-are those of ``--data``, or those in examples. Where the model has a screen, everything is measured
-with it and without.
+ratios hold; each table is printed as soon as it is measured, and the same is written as JSON.
+Transcripts are those of ``--data``, or the examples. Where the model has a screen, everything is
+measured with it and without.
 """
 
 from __future__ import annotations
@@ -366,13 +366,12 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def show(results: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield the lines of the table."""
-    for section, figures in results.items():
-        yield f"\n{section}"
-        for name, figure in figures.items():
-            text = f"{figure:>12,.3f}" if isinstance(figure, float) else f"  {figure}"
-            yield f"  {name:<36}{text}"
+def show(section: str, figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a table."""
+    yield f"\n{section}"
+    for name, figure in figures.items():
+        text = f"{figure:>12,.3f}" if isinstance(figure, float) else f"  {figure}"
+        yield f"  {name:<36}{text}"
 
 
 def main() -> None:
@@ -397,17 +396,23 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
     sizes = tuple(map(int, arguments.sizes.split(",")))
-    results: dict[str, dict[str, Any]] = {"machine": describe_machine()}
+    results: dict[str, dict[str, Any]] = {}
+
+    def record(name: str, figures: dict[str, Any]) -> None:
+        # At once, as a run takes long.
+        results[name] = figures
+        print(*show(name, figures), sep="\n", flush=True)
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+    record("machine", describe_machine())
     for data in arguments.data:
         bench = Bench(data, arguments.conversations, arguments.model)
         name = data.name.partition(".")[0]
-        results[name] = {"conversations": len(bench.conversations), "windows": len(bench.windows)}
+        counts = {"conversations": len(bench.conversations), "windows": len(bench.windows)}
+        record(name, counts)
         for section in arguments.only or sections:
-            results[f"{name}: {section}"] = sections[section](bench)
-    for line in show(results):
-        print(line)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            record(f"{name}: {section}", sections[section](bench))
 
 
 if __name__ == "__main__":
