@@ -150,8 +150,8 @@ def _report(summary: LabelSummary) -> Iterator[str]:
     )
     if summary.screened:
         yield (
-            f"  screened   {summary.screened:,} of {summary.messages:,} messages are plain tasks "
-            "that the encoder did not need to read"
+            f"  screened   {summary.screened:,} of {summary.messages:,} messages were settled by "
+            "the screen, without the encoder"
         )
     if summary.resumed:
         yield f"  resumed    after {summary.resumed:,} labelled before"

@@ -29,6 +29,8 @@ from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.calibration import OperatingPoint, logit, sigmoid
 
+pytestmark = pytest.mark.filterwarnings("ignore:the new thresholds are lower:UserWarning")
+
 PEOPLE = simulate(600, seed=4, prevalence=0.1)
 BASE = load_artifact()
 PROMISED = BASE.operating_points["balanced"].specificity

@@ -46,9 +46,14 @@ def classifier(folder):
 
 
 @pytest.fixture(scope="module")
+def unscreened(folder):
+    return AffectClassifier.from_pretrained(device="cpu", screen=False)
+
+
+@pytest.fixture(scope="module")
 def reference(folder):
     pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
-    return AffectClassifier.from_pretrained(device="cpu", engine="torch")
+    return AffectClassifier.from_pretrained(device="cpu", engine="torch", screen=False)
 
 
 def example_conversations() -> Iterator[Conversation]:
@@ -86,7 +91,8 @@ def test_emotional_turn_is_the_one_that_is_found(classifier):
 def test_every_file_is_unaltered_and_listed(folder):
     artifact = load_artifact()
     listed = json.loads((folder / "affect.json").read_text(encoding="utf-8"))["files"]
-    assert {*listed} == {"config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json"}
+    weights = {"model.safetensors", "model.int8.onnx", "screen.safetensors"}
+    assert {*listed} == {"config.json", "tokenizer.json", *weights}
     for name in listed:
         assert artifact.file(name).is_file()
     assert artifact.name == DEFAULT_MODEL
@@ -135,7 +141,19 @@ def test_entry_points_agree(classifier):
     assert max(gaps) < 1e-4
 
 
-def test_engines_give_the_same_label(classifier, reference):
+def test_the_screen_is_that_of_these_weights_and_changes_no_label(classifier, unscreened):
+    """A screen of other weights would be refused; one of higher thresholds left out."""
+    assert classifier.screen
+    chats = [*example_conversations()]
+    screened, whole = classifier.predict(chats), unscreened.predict(chats)
+    assert [p.label for p in screened] == [p.label for p in whole]
+    assert [p.shown_cues for p in screened] == [p.shown_cues for p in whole]
+    settled = [message.screened for p in screened for message in p.messages]
+    assert 0.1 < np.mean(settled) < 0.9
+    assert not any(message.screened for p in whole for message in p.messages)
+
+
+def test_engines_give_the_same_label(unscreened, reference):
     with open("training/evaluation/robustness.jsonl", encoding="utf-8") as lines:
         single = [[{"role": "user", "content": json.loads(line)["text"]}] for line in lines]
     chats = [*example_conversations(), *single]
@@ -146,7 +164,7 @@ def test_engines_give_the_same_label(classifier, reference):
             for turn in prediction.messages
             if turn.label
         ]
-        for c in (classifier, reference)
+        for c in (unscreened, reference)
     ]
     agreement = np.mean([a == b for a, b in zip(*labels, strict=True)])
     assert len(labels[0]) >= 500

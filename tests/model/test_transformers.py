@@ -145,7 +145,7 @@ def test_pipeline_gives_the_probabilities_of_our_engine(encoder, classifier, eng
 
 def test_pipeline_gives_the_probabilities_that_predict_gives(classify):
     """Before a line of ``affect.json`` calibrates them, of which transformers knows nothing."""
-    reference = AffectClassifier.from_pretrained(device="cpu", engine="torch")
+    reference = AffectClassifier.from_pretrained(device="cpu", engine="torch", screen=False)
     line = reference.artifact.recalibration
     for chat in CHATS:
         turns = reference.predict(chat).messages
