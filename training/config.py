@@ -106,20 +106,6 @@ class TeacherSettings(_Section):
     soft: float = Field(default=0.5, ge=0, le=1)
 
 
-class FinishSettings(_Section):
-    """A short training after the main one, closer to the teacher.
-
-    Attributes:
-        steps: Its steps.
-        learning_rate: Its peak learning rate of the encoder.
-        soft: The share of the teacher in it, as in `TeacherSettings`.
-    """
-
-    steps: int = Field(ge=1)
-    learning_rate: float
-    soft: float = Field(default=0.5, ge=0, le=1)
-
-
 class CalibrateSettings(_Section):
     """How thresholds are chosen.
 
@@ -157,7 +143,6 @@ class Recipe(_Section):
     augment: AugmentSettings = AugmentSettings()
     teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
-    finish: FinishSettings | None = None
     calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
     screen: bool = False
@@ -178,9 +163,9 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, Any] = {
-    "prepare": {"version", "calibrate", "train", "teacher", "finish", "screen"},
+    "prepare": {"version", "calibrate", "train", "teacher", "screen"},
     "teach": {
-        **dict.fromkeys(("version", "calibrate", "train", "finish", "screen"), True),
+        **dict.fromkeys(("version", "calibrate", "train", "screen"), True),
         "teacher": {"soft"},
     },
     "train": {"version", "calibrate", "screen"},

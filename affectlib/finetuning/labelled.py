@@ -68,8 +68,8 @@ class LabelledConversation:
     def targets(self) -> dict[int, list[float]]:
         """Return the targets of each user and assistant message, in the order of `OUTPUTS`.
 
-        An output that does not apply to the role, or is not known, is `UNKNOWN` (NaN). A message
-        that is not charged has no theme.
+        An output that does not apply to the role, or is not known, is `UNKNOWN` (NaN). Themes are
+        asked of charged messages only, as they are shown for no others.
         """
         turns = len(self.charged)
         targets: dict[int, list[float]] = {}
@@ -101,9 +101,7 @@ class LabelledConversation:
         charged = least >= 2
         if self.cues is not None:
             values |= {cue: self._cue(cue, turns if charged else None) for cue in USER_CUES}
-        if not charged and most < 2:
-            values |= dict.fromkeys(THEMES, 0.0)
-        elif self.themes:
+        if charged and self.themes:
             shown = 1.0 if turns == 1 else SEVERAL_TURNS
             values |= {name: shown * (name in self.themes) for name in THEMES}
         return values

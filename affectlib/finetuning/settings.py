@@ -18,9 +18,6 @@ class TrainSettings:
         warmup: Share of the steps over which the rates rise.
         batch_size: Windows of a step.
         label_smoothing: How much of each target is spread over both classes.
-        charge_weight: Weight of the losses of a charge of at least 1 and of 3; that of the label
-            has weight 1.
-        theme_weight: Weight of a theme's loss.
         save_steps: Steps between checkpoints.
         max_steps: Steps at most; -1 for as many as the epochs take.
     """
@@ -31,7 +28,5 @@ class TrainSettings:
     warmup: float = 0.06
     batch_size: int = 32
     label_smoothing: float = 0.02
-    charge_weight: float = 0.5
-    theme_weight: float = 0.5
     save_steps: int = 400
     max_steps: int = -1

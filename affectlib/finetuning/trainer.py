@@ -16,7 +16,7 @@ from affectlib.finetuning.head import with_outputs
 from affectlib.finetuning.settings import TrainSettings
 from affectlib.model.encoding import EncodedWindow, token_batches
 from affectlib.model.engines.torch import outputs_of
-from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, CUES, EMOTIONAL, OUTPUTS
+from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, OUTPUTS, THEMES
 
 with requires_extra("train"):
     import torch
@@ -47,8 +47,8 @@ __all__ = [
     "window_logits",
 ]
 
-CUE_WEIGHT = 0.5
-"""Weight of a cue's loss; that of the label has weight 1."""
+OTHER_WEIGHT = 0.5
+"""Weight of the loss of a cue and of a charge; that of the label and of a theme has weight 1."""
 WEIGHT_DECAY = 0.01
 BATCH_TOKENS = 8192
 
@@ -66,24 +66,16 @@ def multi_task_loss(
         logits: Shape ``[batch, outputs]``.
         targets: Shape ``[batch, outputs]``; NaN where unknown.
         weight: Weight of each window, shape ``[batch]``.
-        settings: Label smoothing, and the weights of the outputs.
+        settings: Label smoothing.
         outputs: Names of the outputs.
     """
     known = ~torch.isnan(targets)
     smooth = targets.nan_to_num(0.5) * (1 - settings.label_smoothing)
     smooth = smooth + settings.label_smoothing / 2
     losses = binary_cross_entropy_with_logits(logits.float(), smooth, reduction="none")
-    scale = torch.tensor([_weight(name, settings) for name in outputs], device=logits.device)
+    full = [name == EMOTIONAL or name in THEMES for name in outputs]
+    scale = torch.tensor([1.0 if x else OTHER_WEIGHT for x in full], device=logits.device)
     return (losses * known * scale * weight[:, None]).sum() / len(logits)
-
-
-def _weight(output: str, settings: TrainSettings) -> float:
-    """Return the weight of an output's loss."""
-    if output == EMOTIONAL:
-        return 1.0
-    if output in CHARGES:
-        return settings.charge_weight
-    return CUE_WEIGHT if output in CUES else settings.theme_weight
 
 
 class _Collator(DataCollatorWithPadding):  # type: ignore[misc]

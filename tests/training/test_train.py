@@ -22,7 +22,6 @@ from tests.conftest import assistant, user
 from training.config import (
     AugmentSettings,
     EncoderSettings,
-    FinishSettings,
     Recipe,
     SourceSettings,
     TeacherSettings,
@@ -74,7 +73,6 @@ def nothing_is_altered(monkeypatch: pytest.MonkeyPatch) -> None:
 def recipe(
     tmp_path: Path,
     teacher: TeacherSettings | None = None,
-    finish: FinishSettings | None = None,
 ) -> Recipe:
     import json
 
@@ -91,7 +89,6 @@ def recipe(
         sources=(SourceSettings(name="file", path=str(tmp_path / "mine.jsonl")),),
         train=TrainSettings(max_steps=2, batch_size=4),
         teacher=teacher,
-        finish=finish,
         real_dev=False,
     )
 
@@ -238,36 +235,6 @@ def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
         bias.append(student.classifier.bias[OUTPUTS.index(EMOTIONAL)].item())
         shutil.rmtree(folder)
     assert bias[0] < bias[1]
-
-
-def test_the_finish_starts_from_the_trained_weights_and_follows_the_teacher_by_its_share(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    finish = FinishSettings(steps=3, learning_rate=1e-3, soft=1.0)
-    made = recipe(tmp_path, TeacherSettings(path="unused", soft=0.0), finish)
-    prepare(made, None)
-    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    (made.folder / "teach").mkdir()
-    np.save(made.folder / "teach/soft.npy", np.full((len(windows), len(OUTPUTS)), 0.25))
-    starts, ends, targets = [], [], []
-    fit = module.fit
-
-    def watched(model: Any, tokenizer: Any, windows: Any, *rest: Any, **kwargs: Any) -> Any:
-        found = np.array(windows["targets"][:])[:, OUTPUTS.index(EMOTIONAL)]
-        targets.append(set(found[~np.isnan(found)]))
-        starts.append(model.classifier.bias.tolist())
-        trainer = fit(model, tokenizer, windows, *rest, **kwargs)
-        ends.append((trainer.model.classifier.bias.tolist(), trainer.state.global_step))
-        return trainer
-
-    monkeypatch.setattr(module, "fit", watched)
-    train(made)
-    assert targets[0] <= {0.0, 1.0}
-    assert targets[1] == {0.25}
-    assert starts[1] == ends[0][0]
-    assert [steps for _, steps in ends] == [made.train.max_steps, finish.steps]
-    model = BertForSequenceClassification.from_pretrained(made.folder / "train/model")
-    assert model.classifier.bias.tolist() == ends[1][0]
 
 
 def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:

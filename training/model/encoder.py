@@ -10,6 +10,7 @@ Rekabsaz 2022, https://arxiv.org/abs/2112.06598), which compares static word vec
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -118,6 +119,8 @@ def build_encoder(
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
     model = _load(source)
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
+    if not ours:
+        add_pooling_layer(model)
     old = model.get_input_embeddings().weight.data
     if settings.words_from is not None:
         multilingual = Path(_locate(settings.words_from, data))
@@ -166,6 +169,34 @@ def _load(source: str | Path) -> PreTrainedModel:
     if known:
         with_outputs(model)
     return model
+
+
+def add_pooling_layer(model: PreTrainedModel) -> None:
+    """Add a last layer to a BERT that begins as the mean over all tokens, in place.
+
+    Sentence encoders are trained so that the mean of their last states says what a text is about,
+    while the head of a BERT reads the first token only, in which there is little of that yet. In
+    the new layer the first token attends to all tokens nearly alike and takes their states as they
+    are; where to look is learnt. The exported model computes this layer for the first token only,
+    so most of its cost is that the layer before it computes every token.
+    """
+    layers, size = model.base_model.encoder.layer, model.config.hidden_size
+    layer = copy.deepcopy(layers[-1])
+    attention = layer.attention
+    with torch.no_grad():
+        for new in (attention.self.query, attention.self.key, layer.intermediate.dense):
+            new.weight.normal_(0, model.config.initializer_range)
+            new.bias.zero_()
+        identities = (attention.self.value, attention.output.dense, model.base_model.pooler.dense)
+        for identity in identities:
+            identity.weight.copy_(torch.eye(size))
+            identity.bias.zero_()
+        layer.output.dense.weight.zero_()
+        layer.output.dense.bias.zero_()
+    attention.output.LayerNorm.reset_parameters()
+    layer.output.LayerNorm.reset_parameters()
+    layers.append(layer)
+    model.config.num_hidden_layers += 1
 
 
 def write_tokenizer_config(folder: Path, max_length: int) -> None:

@@ -25,9 +25,7 @@ from transformers import (
     set_seed,
 )
 
-from affectlib.finetuning.settings import TrainSettings
 from affectlib.finetuning.trainer import (
-    MultiTaskTrainer,
     fit,
     freeze_layers,
     labelled_windows,
@@ -179,40 +177,25 @@ def train(recipe: Recipe) -> dict[str, float]:
     Returns:
         How well the dev windows of the corpus are ranked.
     """
-    folder, finish = recipe.folder / "train", recipe.finish
-    start = recipe.folder / "prepare" / "encoder"
-    share = recipe.teacher.soft if recipe.teacher else None
-    trainer = _learn(recipe, recipe.train, start, share, folder / "main")
-    if finish:
-        start = folder / "main" / "model"
-        trainer.save_model(str(start))
-        settings = replace(recipe.train, max_steps=finish.steps, learning_rate=finish.learning_rate)
-        share = finish.soft if recipe.teacher else None
-        trainer = _learn(recipe, settings, start, share, folder / "finish")
+    folder, prepared = recipe.folder / "train", recipe.folder / "prepare"
+    windows = load_from_disk(str(prepared / "train"))
+    if recipe.teacher:
+        soft = np.load(recipe.folder / "teach" / "soft.npy")
+        windows = with_soft_targets(windows, soft, recipe.teacher.soft)
+    set_seed(recipe.seed)
+    trainer = fit(
+        load_model(prepared / "encoder"),
+        AutoTokenizer.from_pretrained(prepared / "encoder"),
+        labelled_windows(windows),
+        folder,
+        recipe.train,
+        seed=recipe.seed,
+    )
     trainer.save_model(str(folder / "model"))
-    metrics = _ranking(trainer.model, load_from_disk(str(recipe.folder / "prepare" / "dev")))
+    metrics = _ranking(trainer.model, load_from_disk(str(prepared / "dev")))
     text = json.dumps(metrics, indent=1, ensure_ascii=False)
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     return metrics
-
-
-def _learn(
-    recipe: Recipe,
-    settings: TrainSettings,
-    start: Path,
-    share: float | None,
-    folder: Path,
-) -> MultiTaskTrainer:
-    """Train from the weights in a folder, with this share of the teacher in the targets."""
-    windows = load_from_disk(str(recipe.folder / "prepare" / "train"))
-    if share is not None:
-        soft = np.load(recipe.folder / "teach" / "soft.npy")
-        windows = with_soft_targets(windows, soft, share)
-    set_seed(recipe.seed)
-    tokenizer = AutoTokenizer.from_pretrained(recipe.folder / "prepare" / "encoder")
-    return fit(
-        load_model(start), tokenizer, labelled_windows(windows), folder, settings, seed=recipe.seed
-    )
 
 
 def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) -> Dataset:
