@@ -57,7 +57,7 @@ def multi_task_loss(
     logits: torch.Tensor,
     targets: torch.Tensor,
     weight: torch.Tensor,
-    settings: TrainSettings,
+    smoothing: float,
     outputs: Sequence[str] = OUTPUTS,
 ) -> torch.Tensor:
     """Return the weighted cross entropy of the outputs whose target is known.
@@ -66,12 +66,11 @@ def multi_task_loss(
         logits: Shape ``[batch, outputs]``.
         targets: Shape ``[batch, outputs]``; NaN where unknown.
         weight: Weight of each window, shape ``[batch]``.
-        settings: Label smoothing.
+        smoothing: How much of each target is spread over both classes.
         outputs: Names of the outputs.
     """
     known = ~torch.isnan(targets)
-    smooth = targets.nan_to_num(0.5) * (1 - settings.label_smoothing)
-    smooth = smooth + settings.label_smoothing / 2
+    smooth = targets.nan_to_num(0.5) * (1 - smoothing) + smoothing / 2
     losses = binary_cross_entropy_with_logits(logits.float(), smooth, reduction="none")
     full = [name == EMOTIONAL or name in THEMES for name in outputs]
     scale = torch.tensor([1.0 if x else OTHER_WEIGHT for x in full], device=logits.device)
@@ -111,7 +110,9 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
         """Return the loss of a batch, and the model's output if it is asked for."""
         targets, weight = inputs["labels"], inputs["weight"]
         output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        loss = multi_task_loss(output.logits, targets, weight, self._settings, self._outputs)
+        loss = multi_task_loss(
+            output.logits, targets, weight, self._settings.label_smoothing, self._outputs
+        )
         return (loss, {"logits": output.logits}) if return_outputs else loss
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:

@@ -407,7 +407,7 @@ def test_training_stopped_in_its_first_epoch_goes_on_to_the_same_weights(
         count_steps(patch, stop_at=SAVE_STEPS + 5)
         with pytest.raises(KeyboardInterrupt):
             train.train(recipe)
-    assert (tmp_path / "smoke" / "train" / "main" / f"checkpoint-{SAVE_STEPS}").is_dir()
+    assert (tmp_path / "smoke" / "train" / f"checkpoint-{SAVE_STEPS}").is_dir()
     assert not (tmp_path / "smoke" / "train" / "model").exists()
     steps = count_steps(monkeypatch)
     resumed = train.train(recipe)

@@ -11,7 +11,13 @@ pytest.importorskip("datasets", reason="training needs affectlib[train]")
 import torch
 from datasets import load_from_disk
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+)
 
 from affectlib.conversation import parse_conversation
 from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models
@@ -22,7 +28,7 @@ from tests.conftest import user
 from training.config import EncoderSettings, Recipe, SourceSettings
 from training.data.prepare import prepare
 from training.data.sources import read_corpus
-from training.model.encoder import CONTROL_TOKENS, DROPOUT, build_encoder
+from training.model.encoder import CONTROL_TOKENS, DROPOUT, add_pooling_layer, build_encoder
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
@@ -117,13 +123,32 @@ def test_encoder_keeps_the_layers_and_embeddings_of_its_base(
     old_names = pieces(json.loads((base_folder / "tokenizer.json").read_text(encoding="utf-8")))
     for piece in ("<s>", "▁the", "e"):
         assert torch.equal(after[names.index(piece)], before[old_names.index(piece)])
-    for new_layer, old_layer in zip(new.bert.encoder.layer, old.encoder.layer, strict=True):
+    *kept, _ = new.bert.encoder.layer
+    for new_layer, old_layer in zip(kept, old.encoder.layer, strict=True):
         expected = old_layer.output.dense.weight
         assert torch.equal(new_layer.output.dense.weight, expected)
     assert new.config.hidden_dropout_prob == DROPOUT
     assert new.config.id2label == dict(enumerate(OUTPUTS))
     assert new.config.problem_type == "multi_label_classification"
     assert_typed_tokens_are_read_as_text(tmp_path / "tokenizer.json")
+
+
+def test_the_last_layer_begins_as_the_mean_over_all_tokens() -> None:
+    size = 32
+    config = BertConfig(vocab_size=50, hidden_size=size, num_hidden_layers=2, num_attention_heads=2)
+    model = BertForSequenceClassification(config).eval()
+    ids, mask = torch.randint(1, 50, (4, 12)), torch.ones(4, 12, dtype=torch.long)
+    mask[1, 7:] = 0
+    with torch.inference_mode():
+        before = model.bert(ids, attention_mask=mask).last_hidden_state
+        add_pooling_layer(model)
+        after = model.bert(ids, attention_mask=mask)
+    mean = (before * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    expected = torch.nn.functional.layer_norm(before[:, 0] + mean, (size,))
+    found = after.last_hidden_state[:, 0]
+    assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == 3
+    assert found.numpy() == pytest.approx(expected.numpy(), abs=0.05)
+    assert after.pooler_output.numpy() == pytest.approx(found.tanh().numpy(), abs=1e-5)
 
 
 def test_padding_is_that_of_the_tokenizer(
@@ -151,11 +176,11 @@ def test_encoder_that_has_the_control_tokens_keeps_its_tokenizer(
     assert json.loads((first / "tokenizer.json").read_text(encoding="utf-8")) == json.loads(
         (second / "tokenizer.json").read_text(encoding="utf-8")
     )
-    head = [
-        AutoModelForSequenceClassification.from_pretrained(folder).classifier.weight
-        for folder in (first, second)
+    models = [
+        AutoModelForSequenceClassification.from_pretrained(folder) for folder in (first, second)
     ]
-    assert torch.equal(*head)
+    assert torch.equal(*(model.classifier.weight for model in models))
+    assert [model.config.num_hidden_layers for model in models] == [4, 4]
 
 
 def test_same_seed_gives_the_same_start(base_folder: Path, tmp_path: Path) -> None:
