@@ -235,23 +235,26 @@ def made_from(artifact: Artifact) -> dict[str, Any]:
     return {**{name: artifact.sha256(name) for name in _MADE_FROM}, "text_rules": TEXT_RULES}
 
 
-def lowest_limits(artifact: Artifact) -> dict[str, float]:
+def lowest_limits(artifact: Artifact, room: float = 0.0) -> dict[str, float]:
     """Return the logit of each output below which no message matters, to its conversation either.
 
-    Below it, the message reaches no operating point or, for a cue or theme, not its threshold.
-    Outputs that are not compared with a threshold have none.
+    Below it, the message reaches no operating point or, for a cue, not its threshold. Themes have
+    none, as they are shown for charged messages only, nor have outputs without a threshold.
+
+    Args:
+        artifact: The artifact.
+        room: How much lower, in logits, its operating points may become.
     """
     points = artifact.operating_points.values()
     line, function = artifact.recalibration, artifact.conversation
-    lowest = logit(min(min(point.message, point.conversation) for point in points))
+    lowest = logit(min(min(point.message, point.conversation) for point in points)) - room
     single = (lowest - line.intercept) / line.slope
-    threshold = logit(min(point.conversation for point in points))
+    threshold = logit(min(point.conversation for point in points)) - room
     several = (threshold - line.intercept) / line.slope - function.intercept
     turns = max(function.log_turns * log(count) for count in (2, _MANY_TURNS))
     both = (several - turns) / (function.max + function.top)
-    thresholds = {**artifact.cue_thresholds, **artifact.theme_thresholds}
-    others = {name: logit(value) for name, value in thresholds.items()}
-    return {EMOTIONAL: min(single, both), **others}
+    cues = {name: logit(value) for name, value in artifact.cue_thresholds.items()}
+    return {EMOTIONAL: min(single, both), **cues}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

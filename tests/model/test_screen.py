@@ -23,7 +23,7 @@ from affectlib.model.engines import load_engine
 from affectlib.model.screen import Screen, lowest_limits, rows_of_windows
 from affectlib.sklearn import AffectTransformer
 from affectlib.tables import AffectMapper, label_table, register_duckdb
-from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS, THEMES
+from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from tests.conftest import (
     ALONE,
     CHAT,
@@ -238,8 +238,9 @@ def test_limits_are_the_lowest_of_all_operating_points(tiny_artifact):
     limits = lowest_limits(tiny_artifact)
     assert limits["emotional"] == pytest.approx(logit(0.2))
     assert limits["shares_feelings"] == pytest.approx(0.0)
-    assert limits["grief"] == pytest.approx(logit(tiny_artifact.theme_thresholds["grief"]))
-    assert {*limits} == {EMOTIONAL, *CUES, *THEMES}
+    assert {*limits} == {EMOTIONAL, *CUES}
+    roomy = lowest_limits(tiny_artifact, room=0.5)
+    assert roomy == limits | {"emotional": pytest.approx(logit(0.2) - 0.5)}
 
 
 def test_the_bundled_screen_is_that_of_the_bundled_weights():

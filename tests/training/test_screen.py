@@ -14,7 +14,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.conversation import parse_conversation
 from affectlib.errors import ArtifactCorruptError
 from affectlib.model.artifacts import load_artifact
-from affectlib.model.calibration import sigmoid
+from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.screen import SCREEN_FILE, Screen
 from tests.conftest import WORDS, assistant, user, write_manifest
 from training.screen import __main__ as command
@@ -199,6 +199,20 @@ def test_other_weights_refuse_it(made):
     write_manifest(folder, outputs=values["outputs"])
     with pytest.raises(ArtifactCorruptError, match="made for other weights"):
         Screen.load(load_artifact(folder))
+
+
+@pytest.mark.parametrize(("lower", "kept"), [(0.45, True), (0.55, False)])
+def test_thresholds_may_become_a_little_lower(made, lower, kept):
+    artifact = load_artifact(made[0])
+    points = {
+        name: replace(
+            point,
+            **{x: sigmoid(logit(getattr(point, x)) - lower) for x in ("message", "conversation")},
+        )
+        for name, point in artifact.operating_points.items()
+    }
+    screen = Screen.load(replace(artifact, operating_points=points))
+    assert (screen is not None) == kept
 
 
 def test_a_screen_is_made_again_in_place(made, chats, tmp_path):

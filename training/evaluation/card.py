@@ -429,9 +429,11 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
 _SCREEN = {
     "screen": """\
 The screen settles plain tasks before the encoder reads them. The table shows the share of windows
-that the encoder still reads, and what is lost: conversations with another label at the worst
-operating point, charged ones that are no longer found, messages with other cues. In brackets is the
-most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided).""",
+that the encoder still reads, and what is lost: conversations with another label at the worst of
+the operating points, charged ones that are no longer found, messages with other cues. Labels count
+at points half a logit lower too, so that `affectlib calibrate` can lower thresholds a little and
+keep the screen. In brackets is the most that is lost, with a confidence of 95 % (Clopper-Pearson,
+one-sided).""",
     "screen_trade_off": """\
 The same with other bounds for users' messages, on conversations that took no part:""",
 }

@@ -26,7 +26,7 @@ from scipy.optimize import brentq
 from scipy.stats import beta
 
 from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_digest
-from affectlib.model.calibration import sigmoid
+from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, USER_CUES
@@ -44,6 +44,9 @@ OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of messages of which another set of cues may be shown."""
 CHARGED_LOST = 0.003
 """Share of the conversations with a charged label that may be found no longer, at each point."""
+ROOM = 0.5
+"""How much lower, in logits, thresholds may become before the screen has to go. So labels count at
+points so much lower too. `affectlib calibrate` often lowers thresholds a little."""
 SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 """Shares of the windows of natural logs, for the table of what is lost if so many are settled."""
 NOTHING = -1e6
@@ -120,7 +123,7 @@ class _Making:
         outputs = self.artifact.outputs
         assistant = np.array([name in ASSISTANT_CUES for name in outputs])
         self.applies = np.array([~assistant, assistant])
-        self.limits = lowest_limits(self.artifact)
+        self.limits = lowest_limits(self.artifact, ROOM)
         self.order = np.array([self.limits.get(name, inf) for name in outputs], np.float32)
         above = self.windows.logits - self.order
         above[~self.applies[self.windows.sides]] = -inf
@@ -223,8 +226,9 @@ class Decisions:
     """What is decided on messages and conversations.
 
     Attributes:
-        labels: Whether each conversation is emotional, shape ``[conversations, points]``; none for
-            the assistant's messages.
+        labels: Whether each conversation is emotional at each operating point, and at points that
+            are lower by `ROOM`, shape ``[conversations, points]``; none for the assistant's
+            messages.
         cues: Whether each cue of each message is shown, shape ``[messages, cues]``.
     """
 
@@ -291,6 +295,7 @@ class Judge:
             for start, end in zip(self.chat_starts, ends, strict=True)
         ]
         points = [point.conversation for point in self.artifact.operating_points.values()]
+        points += [sigmoid(logit(point) - ROOM) for point in points]
         return Decisions(np.array(probability)[:, None] >= points, cues)
 
     def losses(
