@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from tests.simulation.population import Setting, draw
 CONVERSATIONS = {40: 100.0, 150: 30.0, 1500: 10.0}
 SHARES = (0.003, 0.01, 0.03, 0.1, 0.3)
 GOLD = (0, 200)
-REPETITIONS = 300
+REPETITIONS = 1000
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "coverage.md"
 _FEWEST = 50
 _PROMISED = 0.95
@@ -132,12 +133,13 @@ def lines(cell: dict[str, Any]) -> Iterator[str]:
 def tables(cells: list[dict[str, Any]]) -> str:
     """Return the coverage of every figure by prevalence, as Markdown."""
     count = min(cell["repetitions"] for cell in cells)
-    parts = [
-        f"Coverage in percent, of at least {count} simulated corpora for each number; chance moves "
-        f"a number by {100 * error_of(_PROMISED, count):.1f}. In brackets: the largest bias over "
-        "the prevalences, in widths of the interval. A figure that fewer than "
+    about = (
+        f"Coverage in percent, of at least {count:,} simulated corpora for each number; chance "
+        f"moves a number by {100 * error_of(_PROMISED, count):.1f}. In brackets: the largest bias "
+        "over the prevalences, in widths of the interval. A figure that fewer than "
         f"{_FEWEST} of the corpora have is left out."
-    ]
+    )
+    parts = [fill(about, 100)]
     for rows in sorted({cell["gold"] for cell in cells}):
         own = [cell for cell in cells if cell["gold"] == rows]
         shares = sorted({cell["prevalence"] for cell in own})
