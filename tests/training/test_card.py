@@ -229,6 +229,9 @@ def test_a_model_without_a_screen_has_nothing_of_it_in_its_card(artifact: Artifa
     assert "screen" not in text
     assert "\n\n\n" not in text
     assert "The screen settles plain tasks" in render({**RESULTS, "screen": SCREEN}, artifact)
+    assert "logits lower" not in render({**RESULTS, "screen": SCREEN}, artifact)
+    roomy = {**SCREEN, "room": 0.5}
+    assert "points 0.5 logits lower too" in render({**RESULTS, "screen": roomy}, artifact)
 
 
 def test_a_full_card_is_read_in_ten_minutes(artifact: Artifact) -> None:

@@ -424,9 +424,8 @@ def test_training_stopped_in_its_first_epoch_goes_on_to_the_same_weights(
 
 @real_run
 def test_own_conversations_fine_tune_an_artifact(
-    smoke: Path, tmp_path: Path, dev: list[Conversation], monkeypatch: pytest.MonkeyPatch
+    smoke: Path, tmp_path: Path, dev: list[Conversation]
 ) -> None:
-    monkeypatch.delitem(evaluate.MEASURES, "systems")  # other systems take longer than all else
     rows = [
         {"messages": [user(text), assistant("I see.")], "label": label}
         for i in range(10)

@@ -429,15 +429,16 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
 _SCREEN = {
     "screen": """\
 The screen settles plain tasks before the encoder reads them. The table shows the share of windows
-that the encoder still reads, and what is lost: conversations with another label at the worst of
-the operating points, charged ones that are no longer found, messages with other cues. Labels count
-at points half a logit lower too, so that `affectlib calibrate` can lower thresholds a little and
-keep the screen. In brackets is the most that is lost, with a confidence of 95 % (Clopper-Pearson,
-one-sided).""",
+that the encoder still reads, and what is lost: conversations with another label at the worst
+operating point, charged ones that are no longer found, messages with other cues. In brackets is the
+most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided).{room}""",
     "screen_trade_off": """\
 The same with other bounds for users' messages, on conversations that took no part:""",
 }
 """What stands above the tables of the screen."""
+_ROOM = """
+Labels count at points {} logits lower too, so that `affectlib calibrate` can lower thresholds a
+little and keep the screen."""
 _OURS = """\
 Our corpus and annotations were written by a large language model that followed the project's
 codebook, and were not checked by people. Near-duplicates of evaluation data were removed. Origins
@@ -466,15 +467,18 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
         "base": artifact.description["base_model"],
         "training_data": _training_data(results.get("training_data", {})),
         "origin": _origin(own),
-        "screen": _of_screen(shown),
+        "screen": _of_screen(shown, results.get("screen", {}).get("room")),
     }
     found = text.format(**dict.fromkeys(names, "Not measured.") | shown | about)
     return re.sub(r"\n{3,}", "\n\n", found)
 
 
-def _of_screen(shown: Mapping[str, str]) -> str:
+def _of_screen(shown: Mapping[str, str], room: float | None) -> str:
+    said = _ROOM.format(room) if room else ""
     return "".join(
-        f"{text}\n\n{shown[name]}\n\n" for name, text in _SCREEN.items() if name in shown
+        f"{text.format(room=said)}\n\n{shown[name]}\n\n"
+        for name, text in _SCREEN.items()
+        if name in shown
     )
 
 

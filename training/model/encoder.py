@@ -119,7 +119,7 @@ def build_encoder(
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
     model = _load(source)
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
-    if not ours:
+    if not ours and isinstance(model, BertForSequenceClassification):
         add_pooling_layer(model)
     old = model.get_input_embeddings().weight.data
     if settings.words_from is not None:

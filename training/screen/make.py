@@ -197,7 +197,11 @@ class _Making:
         return shift
 
     def _report(self, reach: NDArray[np.float32], logits: NDArray[np.float32]) -> dict[str, Any]:
-        report: dict[str, Any] = {"confidence": CONFIDENCE, "windows": len(self.windows)}
+        report: dict[str, Any] = {
+            "confidence": CONFIDENCE,
+            "room": ROOM,
+            "windows": len(self.windows),
+        }
         for name, parts in (("chosen_on", DECIDING), ("checked_on", (CHECK,))):
             report[name] = {}
             for side, role in enumerate(ROLES):
