@@ -44,9 +44,6 @@ __all__ = [
 SCREEN_FILE = "screen.safetensors"
 _MADE_FROM = ("model.safetensors", "model.int8.onnx", "tokenizer.json")
 
-_BLOCK = 16
-"""Rows of a product; always as many, so that a window's logits do not depend on its neighbours,
-and so few that no library of linear algebra starts threads for them."""
 _CHUNK = 256
 """Windows looked up at once."""
 _BELOW = 0.01
@@ -150,10 +147,7 @@ class Screen:
             reaches a limit, as a logit, shape ``[windows]``.
         """
         features = self._features(rows_of_windows(ids, targets, len(self._tables["pairs"])), side)
-        padded = np.zeros((-(-len(ids) // _BLOCK) * _BLOCK, features.shape[1]), np.float32)
-        padded[: len(ids)] = features
-        blocks = [self._head(padded[at : at + _BLOCK]) for at in range(0, len(padded), _BLOCK)]
-        found = np.concatenate(blocks)[: len(ids)]
+        found = self._head(features)
         reach = found[np.arange(len(ids)), side - 2]
         return np.minimum(found[:, :-2], self._highest), reach
 
@@ -177,9 +171,19 @@ class Screen:
 
     def _head(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         values = self._values
-        hidden = features @ values["hidden.weight"] + values["hidden.bias"]
-        found: NDArray[np.float32] = np.maximum(hidden, 0) @ values["out.weight"]
-        return found + values["out.bias"]
+        hidden = _product(features, values["hidden.weight"]) + values["hidden.bias"]
+        return _product(np.maximum(hidden, 0), values["out.weight"]) + values["out.bias"]
+
+
+def _product(rows: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the matrix product, in which no row depends on the others.
+
+    In that of BLAS a row can change in its last digits with what stands beside it.
+    """
+    found = np.zeros((len(rows), weights.shape[1]), np.float32)
+    for column, weight in zip(rows.T, weights, strict=True):
+        found += column[:, None] * weight
+    return found
 
 
 def rows_of_windows(
