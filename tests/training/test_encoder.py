@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from transformers import (
 )
 
 from affectlib.conversation import parse_conversation
+from affectlib.finetuning.head import with_outputs
 from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models
 from affectlib.model.encoding import WindowEncoder
 from affectlib.model.windows import WindowSettings
@@ -225,10 +227,14 @@ def test_absent_base_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 
 def test_an_artifact_with_fewer_outputs_keeps_those_it_has(tmp_path: Path) -> None:
-    build_encoder(EncoderSettings(path=DEFAULT_MODEL), ["word"], [], None, tmp_path)
-    old = AutoModelForSequenceClassification.from_pretrained(bundled_models()[DEFAULT_MODEL])
-    new = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    bundled = bundled_models()[DEFAULT_MODEL]
+    old = AutoModelForSequenceClassification.from_pretrained(bundled, dtype=torch.float32)
+    with_outputs(old, OUTPUTS[:12])
+    old.save_pretrained(tmp_path / "old")
+    shutil.copy(bundled / "tokenizer.json", tmp_path / "old")
+    build_encoder(EncoderSettings(path=str(tmp_path / "old")), ["word"], [], None, tmp_path / "new")
+    new = AutoModelForSequenceClassification.from_pretrained(tmp_path / "new")
     assert [new.config.id2label[i] for i in range(len(OUTPUTS))] == [*OUTPUTS]
     for place, name in old.config.id2label.items():
         weight = new.classifier.weight[OUTPUTS.index(name)]
-        assert torch.equal(weight, old.classifier.weight[place].float())
+        assert torch.equal(weight, old.classifier.weight[place])
