@@ -110,10 +110,10 @@ def counts_of(**losses):
         # Few do not show that a target is met, and do not miss it either.
         ({"other_label": (0, 100)}, []),
         (
-            {"other_label": (6, 10_000)},
+            {"other_label": (11, 10_000)},
             [
-                "natural logs: conversations with another label: 6 of 10,000, 0.06%; the target "
-                "is 0.05%"
+                "natural logs: conversations with another label: 11 of 10,000, 0.11%; the target "
+                "is 0.10%"
             ],
         ),
         (

@@ -38,7 +38,7 @@ HEADER_BYTES = 50_000
 """What the file holds beside the tensors, at most: their names, limits and bounds."""
 DECIDING = tuple(range(CHECK))
 CONFIDENCE = 0.95
-OTHER_LABEL = {kind: 0.0005 if kind == NATURAL else 0.005 for kind in KINDS}
+OTHER_LABEL = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of conversations that may have another label, at each operating point."""
 OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of messages of which another set of cues may be shown."""
