@@ -462,6 +462,7 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
             artifact, results.get("groups", {}), licence=None if own else "apache-2.0"
         ),
         "artifact": artifact,
+        "reads": _reads(artifact),
         "config": config,
         "outputs": len(artifact.outputs),
         "base": artifact.description["base_model"],
@@ -471,6 +472,14 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     }
     found = text.format(**dict.fromkeys(names, "Not measured.") | shown | about)
     return re.sub(r"\n{3,}", "\n\n", found)
+
+
+def _reads(artifact: Artifact) -> str:
+    windows = artifact.windows
+    length = f"{windows.max_tokens} tokens in all"
+    if windows.context_messages and any(windows.context_tokens.values()):
+        return f"a user's message after up to {windows.context_messages} earlier ones ({length})"
+    return f"each message by itself ({windows.target_tokens} tokens at a time)"
 
 
 def _of_screen(shown: Mapping[str, str], room: float | None) -> str:
