@@ -54,8 +54,8 @@ class SourceSettings(_Section):
             first; None for all.
         assistant_windows: Assistant messages at most of each conversation; None for all.
         weight: Weight of its windows in the loss.
-        copies: How often its user windows appear. They are altered at random (see `augment`), but
-            for the first copy of gold.
+        copies: How often its user windows appear. They are written otherwise at random (see
+            `augment`), and what precedes them is altered, but for the first copy of gold.
         wrapped: Share of its conversations that are turned into a task on pasted text ("Translate
             this: …"), so that a source of charged texts brings its own negatives.
     """
@@ -73,9 +73,10 @@ class SourceSettings(_Section):
 
 
 class AugmentSettings(_Section):
-    """How copies of a window are altered beside what `training.data.augment` always does.
+    """How windows are written otherwise, beside what `training.data.augment` always does.
 
-    Each is the share of copies.
+    Each is the share of the user's windows, charged and not alike: if only tasks were altered, a
+    model would take what is altered for a task.
 
     Attributes:
         typos: Letters swapped, left out, doubled or missed on the keyboard.

@@ -348,14 +348,18 @@ def test_long_uncharged_message_does_not_flood_the_mixture(tmp_path: Path) -> No
     assert len(windows(chosen)) == 2
 
 
-def test_copies_are_altered_and_the_first_is_not(
+def test_charged_messages_and_tasks_are_written_otherwise_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(augment, "TERSE", 1.0)
-    source = labelled_file(tmp_path / "mine.jsonl", ([user(CHARGED)], "emotional"))
-    chosen = recipe(tmp_path, {**source, "copies": 3})
-    prepare(chosen, None)
-    assert sorted("." in text for text in texts(chosen, "file")) == [False, False, True]
+    rows = ([user(CHARGED)], "emotional"), ([user(PLAIN)], "task")
+    for copies in (1, 3):
+        source = labelled_file(tmp_path / f"{copies}.jsonl", *rows)
+        chosen = recipe(tmp_path / str(copies), {**source, "copies": copies})
+        prepare(chosen, None)
+        written = texts(chosen, "file")
+        assert len(written) == 2 * copies
+        assert not any("." in text for text in written)
 
 
 def test_dev_windows_are_those_of_the_dev_split_whatever_is_trained_on(tmp_path: Path) -> None:

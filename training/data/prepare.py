@@ -279,7 +279,7 @@ def _windows(
                 altered = Conversation(conversation.messages[: index + 1], id=conversation.id)
                 altered, place = augmenter.alter(altered, index)
             rewritten = altered
-            if altered is not conversation:
+            if user:
                 rewritten = augmenter.rewrite(altered, labelled.row.get("lang", "en"))
             # Typing errors can make a window more or less of a long message.
             plain = _windows_of(place, altered, encoder, user=user)
