@@ -126,7 +126,7 @@ class ConversationPrediction:
             likeliest first.
         threshold: Probability from which it is emotional.
         intensity: The expected charge, from 0 to 3; None if the model does not give it.
-        themes: Probability of each theme, the highest of the emotional messages (of all of the
+        themes: Probability of each theme, the mean of the emotional messages (of all of the
             user's if none is); empty if the model knows none.
         shown_themes: The themes that reach the model's threshold (`Artifact.theme_thresholds`), the
             likeliest first; none if it is not emotional.

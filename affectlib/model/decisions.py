@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 
 from affectlib.conversation import Conversation, Role
 from affectlib.errors import NoUserTextError
@@ -26,8 +27,8 @@ def conclude(
 
     Where one message of the user was read, the conversation has its probability, its intensity and
     its label. Of longer ones, P(charge >= 1) and P(charge >= 3) come from the messages' logits by
-    the function that gives P(emotional). Its themes are those of its charged messages, or of all
-    of the user's if none is.
+    the function that gives P(emotional). The probability of a theme is its mean in the charged
+    messages, or in all of the user's if none is.
 
     Args:
         artifact: The model that gave them.
@@ -55,7 +56,7 @@ def conclude(
 
     label = EMOTIONAL if probability >= point.conversation else TASK
     cues = _highest(message.cues for message in messages)
-    themes = _highest(message.themes for message in charged or of_user)
+    themes = _mean([message.themes for message in charged or of_user])
     return ConversationPrediction(
         id=conversation.id,
         label=label,
@@ -142,6 +143,11 @@ def _highest(found: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for name, value in values.items():
             highest[name] = max(value, highest.get(name, value))
     return highest
+
+
+def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean value of each name, where all have the same names."""
+    return {name: fmean(values[name] for values in found) for name in found[0]}
 
 
 def _shown_themes(artifact: Artifact, label: str, themes: Mapping[str, float]) -> tuple[str, ...]:

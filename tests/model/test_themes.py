@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -55,8 +56,16 @@ def test_those_of_a_conversation_are_those_of_its_charged_messages(
     assert found.shown_themes == ("loneliness", "love")
     calm = tiny_classifier.predict([user("sad"), user(TASK)])
     assert calm.label == "task"
-    assert calm.themes["grief"] == calm.messages[0].themes["grief"]
+    assert calm.themes["grief"] == mean(turn.themes["grief"] for turn in calm.messages)
     assert calm.shown_themes == ()
+
+
+def test_those_of_several_charged_messages_are_averaged(tiny_classifier: AffectClassifier) -> None:
+    found = tiny_classifier.predict([user(ALONE), user(f"{ALONE} sad"), user(TASK)])
+    first, second, task = found.messages
+    assert (first.label, second.label, task.label) == ("emotional", "emotional", "task")
+    assert first.themes["grief"] < found.themes["grief"] < second.themes["grief"]
+    assert found.themes["grief"] == mean(turn.themes["grief"] for turn in (first, second))
 
 
 def test_views_name_them(tiny_classifier: AffectClassifier) -> None:

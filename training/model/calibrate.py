@@ -127,14 +127,15 @@ class Calibration:
         return sigmoid(max(logits)) if logits else None
 
     def theme_probability(self, scored: ScoredConversation, theme: str) -> float:
-        """Return the highest probability of a theme in the messages that are known as charged.
+        """Return the mean probability of a theme in the messages that are known as charged.
 
         In all of the user's if none is.
         """
         place, charged = OUTPUTS.index(theme), scored.labelled.charged & scored.logits.keys()
         messages = scored.labelled.conversation.messages
         chosen = charged or [i for i in scored.logits if messages[i].role == "user"]
-        return sigmoid(max(float(self.message_logits(scored.logits[i])[place]) for i in chosen))
+        found = [self.message_logits(scored.logits[i])[place] for i in chosen]
+        return float(sigmoid(np.array(found)).mean())
 
     def _user_logits(self, scored: ScoredConversation, output: str = EMOTIONAL) -> Floats:
         place = OUTPUTS.index(output)
