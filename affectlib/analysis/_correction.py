@@ -226,10 +226,14 @@ class Errors:
 
     def _uncut(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the true share, below 0 where fewer are called so than errors explain."""
+        labels = self._labels(called, seed)
+        return np.asarray((labels + self.specificity - 1) / self.power)
+
+    def _labels(self, called: Apparent, seed: int) -> Floats:
+        """Return draws of the rate at which labels are given."""
         size = self._size(called)
         chance = np.random.default_rng(seed + 1)
-        labels = _beta_draws(called.share * size, (1 - called.share) * size, 0.5, chance)
-        return np.asarray((labels + self.specificity - 1) / self.power)
+        return _beta_draws(called.share * size, (1 - called.share) * size, 0.5, chance)
 
     def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
         """Return the true share behind a share of labels.
@@ -248,7 +252,33 @@ class Errors:
             middle = np.median(draws if self.shares is None or not whole else self.shares)
         low, high = _ends(draws, confidence)
         low = 0.0 if whole and self.none_found else low
+        if not of_corpus and not self.fits(called, confidence):
+            low, high = self._contradicted(called, low, confidence)
         return Estimate(float(np.clip(middle, low, high)), low, high)
+
+    def fits(self, called: Apparent, confidence: float) -> bool:
+        """Tell whether the known errors can give a share of labels.
+
+        Args:
+            called: The share of labels.
+            confidence: Of the interval that must not lie outside of 0 to 1.
+        """
+        low, high = _ends(self._uncut(called, 0), confidence)
+        return high > 0 and low < 1
+
+    def _contradicted(self, called: Apparent, low: float, confidence: float) -> tuple[float, float]:
+        """Return the interval of a share of labels that the known errors cannot give.
+
+        Either errors are rarer there, so that fewer are called emotional than there would be false
+        alarms: then the share is highest if there is no false alarm. Or more are called so than
+        would be found: then it is lowest if none is missed.
+        """
+        labels = self._labels(called, 0)
+        if low < 1:
+            most = labels / np.maximum(self.sensitivity, _LEAST_POWER)
+            return 0.0, min(_ends(most, confidence)[1], 1.0)
+        least = (labels + self.specificity - 1) / np.maximum(self.specificity, _LEAST_POWER)
+        return max(_ends(least, confidence)[0], 0.0), 1.0
 
     def difference(self, estimate: float, error: float, confidence: float) -> Estimate:
         """Return the true difference behind one of shares of labels.
@@ -259,10 +289,9 @@ class Errors:
             confidence: Of the interval.
         """
         noise = np.random.default_rng(2).permutation(_normal_places()) * error
-        draws = (estimate + noise) / self.power
-        return Estimate(
-            float(estimate / max(sum(self.rates) - 1, _LEAST_POWER)), *_ends(draws, confidence)
-        )
+        draws = np.clip((estimate + noise) / self.power, -1.0, 1.0)
+        middle = estimate / max(sum(self.rates) - 1, _LEAST_POWER)
+        return Estimate(float(np.clip(middle, -1.0, 1.0)), *_ends(draws, confidence))
 
     def spread_out(self, count: int) -> Iterator[tuple[float, float]]:
         """Yield sensitivities and specificities that span what they may be, the weakest first."""

@@ -11,6 +11,7 @@ from narwhals.typing import IntoDataFrameT
 from affectlib.analysis._frames import (
     AnyFrame,
     Frame,
+    TableError,
     check_confidence,
     labels_table,
     like,
@@ -34,7 +35,7 @@ def calibration(
     min_gold: int = 10,
     min_users: int = 10,
 ) -> IntoDataFrameT:
-    """Set the classifier's probabilities against gold labels.
+    """Set the classifier's probabilities against gold labels; rows without one are left out.
 
     Args:
         labels: Labels with ``probability``.
@@ -52,7 +53,8 @@ def calibration(
     Raises:
         InputTypeError: `labels` or `gold` is not a frame.
         OptionError: `bins` is below 1, or `confidence` not between 0 and 1.
-        TableError: A column is missing or has invalid values.
+        TableError: A column is missing or has invalid values, or no row with a gold label has a
+            probability.
 
     Warns:
         AnalysisWarning: User ids are missing, or the gold sample has no weights, or numbers that
@@ -63,7 +65,11 @@ def calibration(
         raise OptionError(f"bins must be at least 1, got {bins}")
     source = user_keys(labels_table(labels).labelled())
     source.require(["probability"])
-    joined = gold_rows(source, gold).with_columns(
+    joined = gold_rows(source, gold).with_columns(pl.col("probability").fill_nan(None))
+    joined = joined.filter(pl.col("probability").is_not_null())
+    if joined.is_empty():
+        raise TableError(f"{source.name}, probability: no row with a gold label has one")
+    joined = joined.with_columns(
         bin=(pl.col("probability") * bins).floor().clip(0, bins - 1).cast(pl.Int64)
     )
     groups = [*joined.sort("bin").group_by(["bin"], maintain_order=True)]

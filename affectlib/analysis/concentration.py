@@ -56,7 +56,8 @@ def concentration(
         of: The column of counts.
         top: Shares of users, the heaviest first.
         confidence: Level of the intervals.
-        min_users: A top share of fewer users is suppressed; 0 shows all.
+        min_users: A top share of fewer users is suppressed, and so is one that has fewer users
+            more than a smaller one, or lacks fewer of all; 0 shows all.
         seed: Seed of the bootstrap.
 
     Returns:
@@ -82,10 +83,12 @@ def concentration(
     levels, people = np.unique(values, return_counts=True)
     found, _ = _measures(levels, people.astype(np.float64), top)
     lows, highs = _intervals(levels, people, top, confidence, np.random.default_rng(seed))
+    shown = _apart(np.array([0.0, *sorted({*top}), 1.0]) * len(values), min_users)
     rows = []
     for place, share in enumerate((None, *top)):
         inside = len(values) if share is None else round(share * len(values))
-        hidden = inside < min_users
+        at = 0 if share is None else 1 + sorted({*top}).index(share)
+        hidden = at not in shown or len(values) < min_users
         low, high = lows[place], highs[place]
         rows.append(
             {
@@ -114,7 +117,8 @@ def lorenz(
         users: A frame of `affectlib.analysis.users`, or any with one row per user.
         of: The column of counts.
         points: How many points, evenly spaced over the users.
-        min_users: Points with fewer users on either side are left out; 0 shows all.
+        min_users: Points are left out that have fewer users between them and the one before, or
+            either end; 0 shows all.
 
     Returns:
         A frame: ``share_of_users``, ``share``, both from 0 to 1.
@@ -131,10 +135,18 @@ def lorenz(
     sums = np.concatenate([[0.0], values.cumsum()]) / values.sum()
     at = np.linspace(0, 1, points)
     below = at * len(values)
-    beyond = np.minimum(below, len(values) - below)
-    kept = (beyond >= min_users) | (at == 0) | (at == 1)
+    kept = _apart(below, min_users)
     curve = np.interp(below, np.arange(len(sums)), sums)
     return like(users, pl.DataFrame({"share_of_users": at[kept], "share": curve[kept]}))
+
+
+def _apart(places: _Floats, least: float) -> list[int]:
+    """Return the first place, the last one, and those between that are so far from each other."""
+    kept = [0]
+    for place, value in enumerate(places[:-1].tolist()):
+        if place and min(value - places[kept[-1]], places[-1] - value) >= least:
+            kept.append(place)
+    return [*kept, len(places) - 1]
 
 
 def _counts(source: Table, name: str) -> _Floats:

@@ -87,8 +87,9 @@ def prevalence(
       was measured elsewhere weighs more or, where nothing was, the interval is wide. Labels that
       say nothing of the truth leave it at ``gold``.
 
-    In groups, sensitivity and specificity are taken to be the same as overall. The simulation
-    behind these promises is ``python -m tests.simulation``.
+    In groups, sensitivity and specificity are taken to be the same as overall. Where the gold
+    labels of a group contradict that, in that their interval and that of ``ppi`` do not touch, its
+    ``ppi`` is its ``gold``. The simulation behind these promises is ``python -m tests.simulation``.
 
     Args:
         labels: Labels, of conversations or messages: ``label``, and if there are any ``user_id``
@@ -125,7 +126,8 @@ def prevalence(
     Warns:
         AnalysisWarning: User ids are missing, so that rows count as independent; or the correction
             rests on transcripts other than these; or the gold sample leaves much open (then it says
-            how many more to label), or has no weights, or numbers that may be charges.
+            how many more to label), or contradicts in a group that errors are the same in all, or
+            has no weights, or numbers that may be charges.
 
     Example:
         >>> from affectlib.analysis import Accuracy, prevalence, simulate
@@ -209,6 +211,11 @@ class Evidence:
     measured: Errors | None
     updated: Errors | None
 
+    @property
+    def useless(self) -> bool:
+        """Whether labels say nothing of the truth, by the gold labels."""
+        return self.updated is not None and _says_little(self.updated)
+
 
 @dataclass(frozen=True, slots=True)
 class _Hidden:
@@ -289,7 +296,9 @@ def _evidence(
 def label_errors(
     labels: AnyFrame, gold: AnyFrame | None, measured: Accuracy | None
 ) -> Errors | None:
-    """Return what is known of label error, by which differences are corrected; None if nothing is.
+    """Return what is known of label error, by which differences are corrected.
+
+    None if nothing is known, or if labels say nothing of the truth.
 
     Args:
         labels: As for `prevalence`.
@@ -297,9 +306,16 @@ def label_errors(
         measured: The same.
     """
     if gold is None:
-        return None if measured is None else Errors.measured(measured)
-    source = _in_memory(with_prediction(user_keys(labels_table(labels).labelled())), [])
-    return _evidence(_by_user(source, []), gold_rows(source, gold), measured).updated
+        errors = None if measured is None else Errors.measured(measured)
+    else:
+        source = _in_memory(with_prediction(user_keys(labels_table(labels).labelled())), [])
+        errors = _evidence(_by_user(source, []), gold_rows(source, gold), measured).updated
+    return None if errors is None or _says_little(errors) else errors
+
+
+def _says_little(errors: Errors) -> bool:
+    """Tell whether labels are hardly better than chance."""
+    return sum(errors.rates) - 1 < _LEAST_USE
 
 
 def _by_user(source: Labels, names: Sequence[str]) -> pl.DataFrame:
@@ -328,12 +344,15 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Return the figures of each group by each method."""
     rows = []
+    contradicted = 0
     for values, group in _groups(clusters, names):
         own = _of_group(evidence.sample, names, values)
         small, few = hidden.small[values], hidden.few.get(values, False)
-        without = {"naive": False, "rogan_gladen": False, "gold": few, "ppi": hidden.few_overall}
-        for method, estimate in _estimates(group, own, evidence, target, not names, confidence):
-            suppressed = small or without[method]
+        decides = bool(names) and not few
+        figures = _estimates(group, own, evidence, target, confidence, not names, decides)
+        for method, estimate, by_hand in figures:
+            suppressed = small or (by_hand and few) or (method == "ppi" and hidden.few_overall)
+            contradicted += method == "ppi" and by_hand and not (evidence.useless or suppressed)
             rows.append(
                 dict(zip(names, values, strict=True))
                 | {"method": method}
@@ -345,6 +364,13 @@ def _rows(
                     "suppressed": suppressed,
                 }
             )
+    if contradicted:
+        warnings.warn(
+            f"in {contradicted:,} of the groups, the gold labels contradict what all together "
+            "say of label errors: ppi is the share of the gold labels there",
+            AnalysisWarning,
+            stacklevel=4,
+        )
     return rows
 
 
@@ -353,30 +379,48 @@ def _estimates(
     sample: pl.DataFrame | None,
     evidence: Evidence,
     target: Target,
-    whole: bool,
     confidence: float,
-) -> Iterator[tuple[str, Estimate]]:
-    """Yield the methods that are possible for a group, and what they find."""
+    whole: bool,
+    decides: bool,
+) -> Iterator[tuple[str, Estimate, bool]]:
+    """Yield the possible methods, what they find, and whether that is what the gold labels say.
+
+    Args:
+        group: Its users.
+        sample: Its gold labels.
+        evidence: What is known about label error in all groups.
+        target: As for `prevalence`.
+        confidence: The same.
+        whole: Whether the group is all rows.
+        decides: Whether its gold labels overrule what is known of all groups if they contradict it.
+    """
     counts = group["units"].to_numpy().astype(float)
     hits = group["called"].to_numpy()
     if target == "population":
         share, spread = clustered_mean(hits, counts)
         called = Apparent.of_users(hits, counts, confidence)
         users = kish(counts) if len(counts) > 1 else 1.0
-        yield "naive", wilson_share(share, spread, users, confidence)
+        yield "naive", wilson_share(share, spread, users, confidence), False
     else:
         share = float(hits.sum() / counts.sum())
         called = Apparent(share, counts.sum())
-        yield "naive", Estimate(share, share, share)
+        yield "naive", Estimate(share, share, share), False
     if evidence.known:
         found = NONE if evidence.measured is None else evidence.measured.share(called, confidence)
-        yield "rogan_gladen", found
+        yield "rogan_gladen", found, False
     if sample is None or evidence.updated is None:
         return
     by_hand = gold_share(sample, confidence) if len(sample) else NONE
-    yield "gold", by_hand
-    useless = sum(evidence.updated.rates) - 1 < _LEAST_USE
-    yield "ppi", by_hand if useless else evidence.updated.share(called, confidence, whole=whole)
+    yield "gold", by_hand, True
+    errors = evidence.updated
+    corrected = errors.share(called, confidence, whole=whole)
+    alike = errors.fits(called, confidence) and _touch(by_hand, corrected)
+    overruled = evidence.useless or (decides and len(sample) > 0 and not alike)
+    yield "ppi", by_hand if overruled else corrected, overruled
+
+
+def _touch(one: Estimate, other: Estimate) -> bool:
+    return one.low <= other.high and other.low <= one.high
 
 
 def _warn_of_shift(measured: Accuracy) -> None:

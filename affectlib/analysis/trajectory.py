@@ -31,6 +31,8 @@ _PARTS = ("start", "middle", "end")
 _CHARGED = "charged"
 _FIRST = {"turn 1": (1, 1), "turn 2": (2, 2), "turns 3 to 5": (3, 5), "turns 6 to 10": (6, 10)}
 _LATER = "after turn 10"
+READ = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
+"""A message that was read: the assistant's have no label, but a user's without one was not read."""
 
 
 def trajectory(
@@ -79,10 +81,8 @@ def trajectory(
     place = pl.col("message").rank("ordinal").over(of_role)
     length = pl.len().over(of_role)
     measures = _measures(source, thresholds)
-    # An assistant's message has no label, but a user's without one was not read.
-    read = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
     sums = (
-        source.rows.filter(read)
+        source.rows.filter(READ)
         .select(
             "_user",
             "role",
@@ -190,7 +190,7 @@ def cue_pairs(
         A frame: ``cue, other, estimate, low, high`` (share of rows with both), ``lift`` (that
         share over the one expected if the cues had nothing to do with each other; null if one is
         never shown), ``units, users, suppressed``. All of it is of the rows in which both cues are
-        known.
+        known. Pairs that some but too few users show are suppressed as well.
 
     Raises:
         InputTypeError: `labels` is not a frame.
@@ -235,6 +235,8 @@ def cue_pairs(
         figures = _share(sums, name, confidence, min_users)
         if figures is None:
             continue
+        if 0 < (sums[name] > 0).sum() < min_users:
+            figures = asdict(NONE) | {"units": None, "users": None, "suppressed": True}
         both, known, of_one, of_other = (
             float(sums[column].sum())
             for column in (name, f"{name} n", f"{one} beside {other}", f"{other} beside {one}")

@@ -131,8 +131,8 @@ def test_nobody_can_be_made_out():
         team=pl.when(pl.int_range(pl.len()) < 4).then(pl.lit("tiny")).otherwise(pl.lit("large"))
     )
     page = text_of(report_page(population().conversations, participants=few, by="team"))
-    assert "tiny not shown – – fewer than 10" in page
-    assert "large not shown – – fewer than 10" in page  # else all minus them are the tiny one
+    assert "tiny not shown – – not shown" in page
+    assert "large not shown – – not shown" in page  # else all minus them are the tiny one
     assert "Figures of fewer than 10 users are not shown" in page
 
 
@@ -296,6 +296,40 @@ def test_what_cannot_be_said_is_said():
     assert Words("en")("short.none") in page
     assert "if a user has several, the intervals are too narrow" in page
     assert not {"time", "users", "deciles", "trends"} & {*sections(bare())}
+
+
+def test_columns_that_are_called_like_periods_are_none_of_time():
+    people = population()
+    plain = report_page(people.conversations, gold=gold())
+    own = people.conversations.with_columns(
+        day=pl.lit("first"), week=pl.col("record") % 4 + 1, month=pl.lit(None, pl.String)
+    )
+    assert cells(report_page(own, gold=gold()), "time") == cells(plain, "time")
+    page = report_page(own, gold=gold(), by=["week"])
+    assert cells(page, "time") == cells(plain, "time")
+    assert {*cells(page, "group-0")} >= {"1", "2", "3", "4"}
+
+
+def test_messages_that_were_not_read_make_no_thirds():
+    rows = []
+    for user in range(30):
+        for message, role in enumerate(("user", "assistant", "user", "user")):
+            label = "task" if role == "user" and message != 2 else None
+            row = {"message": message, "role": role, "label": label, "user_id": f"u{user}"}
+            rows.append({"conversation_id": f"c{user}", **row, "shows_empathy": None})
+    page = report_page(pl.DataFrame(rows, schema_overrides={"shows_empathy": pl.Float64}))
+    assert 'id="within"' not in page
+
+
+def test_hand_labels_of_rows_without_a_probability_are_no_part_of_calibration():
+    labels = population().conversations
+    first = gold()["record"].head(200).to_list()
+    some = labels.with_columns(
+        probability=pl.when(~pl.col("record").is_in(first)).then(pl.col("probability"))
+    )
+    assert "Probabilities against hand labels" in text_of(report_page(some, gold=gold()))
+    none = labels.with_columns(probability=pl.lit(None, pl.Float64))
+    assert "Probabilities against hand labels" not in text_of(report_page(none, gold=gold()))
 
 
 def test_all_labels_equal():

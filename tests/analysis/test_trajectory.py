@@ -115,6 +115,25 @@ def test_pairs_of_cues_that_go_together_stand_out():
     assert row["estimate"] == pytest.approx(both.to_series().mean())
 
 
+def test_a_pair_that_few_users_show_is_hidden():
+    users = range(100)
+    labels = pl.DataFrame(
+        {
+            "user_id": [f"u{user}" for user in users],
+            "label": ["task"] * 100,
+            "seeks_support": [float(user < 20) for user in users],
+            "in_crisis": [float(19 <= user < 40) for user in users],
+        }
+    )
+    (pair,) = cue_pairs(labels).to_dicts()
+    assert pair["suppressed"]
+    assert pair["lift"] is pair["estimate"] is pair["users"] is None
+    (pair,) = cue_pairs(labels.filter(pl.col("user_id") != "u19")).to_dicts()
+    assert (pair["suppressed"], pair["estimate"], pair["lift"]) == (False, 0, 0)
+    (pair,) = cue_pairs(labels, min_users=0).to_dicts()
+    assert pair["estimate"] == 0.01
+
+
 def test_lift_is_of_the_rows_in_which_both_cues_are_known():
     chance = np.random.default_rng(0)
     known = pl.int_range(pl.len()) < 200

@@ -38,7 +38,10 @@ def concentrated(study: Study) -> Section | None:
         return None
     words = study.words
     found = rows_of(concentration(study.people, min_users=study.min_users))
-    curve = lorenz(study.people, min_users=study.min_users)
+    # Every top share that is shown is a point of the curve, so that none comes between two.
+    most = len(study.people) / max(study.min_users, 1)
+    steps = next((steps for steps in (100, 20) if steps <= most), 10)
+    curve = lorenz(study.people, points=steps + 1, min_users=study.min_users)
     tops = [row for row in found if row["measure"] != "gini"]
     gini = one_of(found, measure="gini")
     rows = [
@@ -107,9 +110,7 @@ def by_usage(study: Study) -> Section | None:
                 tick,
                 words.share(row),
                 words.interval(row),
-                words("fewer", users=study.min_users)
-                if row["suppressed"]
-                else words.number(row["users"]),
+                words("hidden") if row["suppressed"] else words.number(row["users"]),
             )
             for tick, row in zip(ticks, found, strict=True)
         ],
@@ -269,7 +270,8 @@ def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> tuple[Sequenc
     Raises:
         TableError: That cannot be done with these users, or not without showing what few have.
     """
-    groups = [name for name in study.groups if name in users.columns and users[name].n_unique() > 1]
+    there = [name for name in study.groups if name in users.columns]
+    groups = [name for name in there if users[name].drop_nulls().n_unique() > 1]
     return associate_rates(
         users.with_columns(pl.col("usage_decile").cast(pl.Float64)),
         study.message_errors,

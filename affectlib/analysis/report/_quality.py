@@ -34,10 +34,7 @@ def quality(study: Study) -> Section | None:
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
     figures = []
     notes = [] if study.filled_by is None else [study.filled_by]
-    if "probability" in study.labels.collect_schema().names():
-        found = rows_of(
-            calibration(study.labels, study.gold, bins=_BINS, min_users=study.min_users)
-        )
+    if found := _calibrated(study, study.gold):
         shown = [row for row in found if not row["suppressed"]]
         text.append(words("calibration.text"))
         if shown:
@@ -51,6 +48,14 @@ def quality(study: Study) -> Section | None:
         ]
     title = words("quality.title")
     return Section("quality", title, text, figures, grids, notes, numbers=numbers)
+
+
+def _calibrated(study: Study, gold: AnyFrame) -> Sequence[Row]:
+    """Return what `calibration` says; nothing where no hand label has a probability."""
+    try:
+        return rows_of(calibration(study.labels, gold, bins=_BINS, min_users=study.min_users))
+    except TableError:
+        return []
 
 
 def _bins(study: Study, found: Sequence[Row], *, folded: bool) -> Grid:

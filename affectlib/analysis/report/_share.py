@@ -48,7 +48,7 @@ def headline(found: Sequence[Row]) -> Row:
 
 
 def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
-    """Return the share of each group by the best method; rows without a group are left out."""
+    """Return the share of each group by the best method that gave one, the same in all of them."""
     found = rows_of(
         prevalence(
             labels,
@@ -58,10 +58,9 @@ def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
             min_users=study.min_users,
         )
     )
-    groups: dict[Any, list[Row]] = {}
-    for row in found:
-        groups.setdefault(row[column], []).append(row)
-    return [headline(rows) for rows in groups.values()]
+    given = {row["method"] for row in found if row["estimate"] is not None}
+    method = next((name for name in _BEST if name in given), "naive")
+    return [row for row in found if row["method"] == method]
 
 
 def overall(study: Study) -> tuple[Section, Row]:
@@ -139,7 +138,8 @@ def over_time(study: Study) -> Section | None:
     period = period_of(study)
     if period is None:
         return None
-    found = [row for row in best_by(study, study.labels, period) if row[period] is not None]
+    labels = study.labels.drop(period, strict=False)  # a column of that name is no time
+    found = [row for row in best_by(study, labels, period) if row[period] is not None]
     labelled = is_labelled(found)
     ticks = [_tick(row[period], period, study) for row in found]
     points = _plots.Points.of(found, labelled=labelled)
@@ -203,10 +203,9 @@ def period_of(study: Study) -> str | None:
 
 def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | None:
     """Say how the share changed, by a line through all labels, corrected for their errors."""
-    if labelled or study.errors is None or len(found) < _FEWEST_PERIODS:
+    shown = [row for row in found if not row["suppressed"]]
+    if labelled or study.errors is None or len(shown) < _FEWEST_PERIODS:
         return None
-    if any(row["suppressed"] for row in found):
-        found = [row for row in found if not row["suppressed"]]
     words, time = study.words, pl.col(study.time)
     first, last = study.labels.select(time.min(), time.max().alias("last")).collect().row(0)
     rows = user_keys(labels_table(study.labels).labelled()).rows.filter(time.is_not_null())
@@ -348,7 +347,7 @@ def share_cells(row: Row, study: Study) -> tuple[str, ...]:
     words = study.words
     counts = (row["units"], row["users"])
     if row["suppressed"]:
-        return (words.share(row), "–", "–", words("fewer", users=study.min_users))
+        return (words.share(row), "–", "–", words("hidden"))
     return (words.share(row), words.interval(row), *(words.number(count) for count in counts))
 
 

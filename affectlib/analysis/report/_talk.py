@@ -24,7 +24,7 @@ from affectlib.analysis.report._study import (
     rows_of,
 )
 from affectlib.analysis.report._words import Words
-from affectlib.analysis.trajectory import cue_pairs, trajectory
+from affectlib.analysis.trajectory import READ, cue_pairs, trajectory
 from affectlib.taxonomy import CUES, EMOTIONAL
 
 _CONFIDENCE = 0.95
@@ -117,9 +117,9 @@ def corrected_share(errors: Errors, row: Row) -> Row:
 
 
 def _has_thirds(messages: pl.LazyFrame) -> bool:
-    """Whether any conversation has three messages of one role."""
+    """Whether three messages of one role were read in any conversation."""
     keys = labels_table(messages, "messages").conversation_keys()
-    lengths = messages.group_by(*keys, "role").len()
+    lengths = messages.filter(READ).group_by(*keys, "role").len()
     return not lengths.filter(pl.col("len") >= 3).head(1).collect().is_empty()
 
 
@@ -161,7 +161,7 @@ def cues(study: Study) -> Section | None:
     for pair in pairs:
         if pair["cue"] in order and pair["other"] in order:
             across, down = sorted((order[pair["cue"]], order[pair["other"]]))
-            cells[down][across] = pair["lift"]
+            cells[down][across] = pair["lift"] if pair["estimate"] else None
     figures, notes = [], [words("note.labelled"), *study.cue_notes]
     if any(value is not None for row in cells for value in row):
         figures.append(

@@ -153,9 +153,11 @@ def _by_columns(
     words = study.words
     usual = period_of(replace(study, labels=charged))
     period = None if usual is None else _COARSER[usual]
-    for column in (*study.groups, *([] if period is None else [period])):
-        of_time = column == period and column not in study.groups
-        found = _best(study, column)
+    without = replace(study, labels=study.labels.drop(period or (), strict=False))
+    columns = [(name, study) for name in study.groups]
+    for column, own in (*columns, *([] if period is None else [(period, without)])):
+        of_time = own is without
+        found = _best(own, column)
         if corrected and is_labelled(found):
             continue
         groups = [*dict.fromkeys(row[column] for row in found)]
@@ -163,8 +165,8 @@ def _by_columns(
         labels = [_group(group, study) for group in groups]
         rows = []
         for group, label in zip(groups, labels, strict=True):
-            own = [one_of(found, theme=name, **{column: group}) for name in names]
-            rows.append((label, *("–" if row is None else _cell(row, study) for row in own)))
+            cells = [one_of(found, theme=name, **{column: group}) for name in names]
+            rows.append((label, *("–" if row is None else _cell(row, study) for row in cells)))
         caption = (
             words("themes.over_time", period=words(f"period.{column}"))
             if of_time
