@@ -166,8 +166,9 @@ class Recipe(_Section):
 _IRRELEVANT: dict[str, Any] = {
     "prepare": {"version", "calibrate", "train", "teacher", "screen"},
     "teach": {
-        **dict.fromkeys(("version", "calibrate", "train", "screen"), True),
+        **dict.fromkeys(("version", "calibrate", "screen"), True),
         "teacher": {"soft"},
+        "train": {"learning_rate", "epochs", "max_steps", "save_steps"},
     },
     "train": {"version", "calibrate", "screen"},
     "export": {"screen"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +22,7 @@ with requires_extra("train"):
     import torch
     from datasets import Dataset
     from torch.nn.functional import binary_cross_entropy_with_logits
+    from torch.utils.data import Sampler
     from transformers import (
         AutoModelForSequenceClassification,
         DataCollatorWithPadding,
@@ -50,6 +51,8 @@ __all__ = [
 OTHER_WEIGHT = 0.5
 """Weight of the loss of a cue and of a charge; that of the label and of a theme has weight 1."""
 WEIGHT_DECAY = 0.01
+ALIKE = 50
+"""Batches among whose windows those of like length are put together."""
 BATCH_TOKENS = 8192
 
 
@@ -90,8 +93,49 @@ class _Collator(DataCollatorWithPadding):  # type: ignore[misc]
         }
 
 
+class BatchSampler(Sampler[int]):
+    """Draws batches of windows of like length in random order, another one in each epoch.
+
+    The sampler of `transformers` for this has batches of like length follow each other, and after
+    a stop in a later epoch draws the order of the first one.
+
+    Args:
+        lengths: Tokens of each window.
+        batch_size: Windows of a batch.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        """Begin with the first epoch."""
+        self._lengths = np.asarray(lengths)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch is drawn, from 0."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the places of the windows, one batch after the other."""
+        chance = np.random.default_rng((self._seed, self._epoch))
+        order = chance.permutation(len(self))
+        near = self._batch_size * ALIKE
+        groups = (order[start : start + near] for start in range(0, len(order), near))
+        ordered = np.concatenate([g[np.argsort(-self._lengths[g], kind="stable")] for g in groups])
+        size = self._batch_size
+        batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+        # The last batch may have fewer windows, and stays the last.
+        for place in [*chance.permutation(len(batches) - 1), len(batches) - 1]:
+            yield from batches[place].tolist()
+
+
 class MultiTaskTrainer(Trainer):  # type: ignore[misc]
-    """A `transformers.Trainer` with the multi-task loss and a faster head.
+    """A `transformers.Trainer` with the multi-task loss, a faster head and a `BatchSampler`.
 
     Args:
         train_settings: How it is trained.
@@ -114,6 +158,10 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
             output.logits, targets, weight, self._settings.label_smoothing, self._outputs
         )
         return (loss, {"logits": output.logits}) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> BatchSampler:
+        windows = self.train_dataset if train_dataset is None else train_dataset
+        return BatchSampler(windows["length"], self.args.train_batch_size, self.args.seed)
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """Build AdamW with a learning rate of its own for the head."""
@@ -176,8 +224,6 @@ def fit(
         warmup_steps=settings.warmup,
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=64,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         bf16=has_bf16(),
         use_cpu=not torch.cuda.is_available(),
         max_grad_norm=1.0,

@@ -154,6 +154,14 @@ def test_digest_depends_on_every_setting(recipe_file: Path) -> None:
     assert len({digest, *changed}) == 5
 
 
+def test_a_teacher_depends_on_what_both_trainings_share(recipe_file: Path) -> None:
+    digest = load_recipe(recipe_file).digest("teach")
+    for own in ("epochs=3", "max_steps=9", "save_steps=7", "learning_rate=0.1"):
+        assert load_recipe(recipe_file, [f"train.{own}"]).digest("teach") == digest
+    for shared in ("batch_size=9", "label_smoothing=0.3", "head_learning_rate=0.1"):
+        assert load_recipe(recipe_file, [f"train.{shared}"]).digest("teach") != digest
+
+
 def test_recipe_cannot_be_changed(recipe_file: Path) -> None:
     recipe: Recipe = load_recipe(recipe_file)
     with pytest.raises(ValueError, match="frozen"):

@@ -64,6 +64,9 @@ def test_charge_of_a_turn_is_known_as_far_as_the_labels_say() -> None:
     assert found(3, [2]) == [[None, 0.0, 0.0], [1.0, 1.0, 1.0]]
     assert found(3, [1, 2]) == [[1.0, 1.0, None]] * 2
     assert found(1, [], charges={"2": 1}) == [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    single = gold([], [], 1)
+    single["messages"] = single["messages"][:1]
+    assert charges(known(from_gold(single, "corpus").targets())[0]) == [1.0, 0.0, 0.0]
     exact = found(3, [1, 2], charges={"1": 2, "2": [2, 3]})
     assert exact == [[1.0, 1.0, 0.0], [1.0, 1.0, None]]
 

@@ -234,6 +234,20 @@ def test_public_evaluation_sets_are_kept_out_of_training_where_data_is_given(
     assert len(training_conversations(without, tmp_path)) == 3
 
 
+def test_people_of_evaluation_sets_are_kept_out_of_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dev = next(s.name for s in load_manifest().values() if s.use == "dev")
+    sources_of(
+        monkeypatch,
+        clinc150=[silver(PLAIN, writer="one"), silver(CHARGED, writer="two"), silver(SMALL_TALK)],
+        **{dev: [silver("hello", writer="one")]},
+    )
+    chosen = recipe(tmp_path, {"name": "clinc150", "kind": "silver_task"}, real_dev=True)
+    found = training_conversations(chosen, tmp_path)
+    assert [labelled.conversation.id for labelled in found] == [CHARGED[:9], SMALL_TALK[:9]]
+
+
 def test_training_sets_are_no_evaluation_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

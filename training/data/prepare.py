@@ -1,4 +1,4 @@
-"""First step: sources -> labelled windows, less near-duplicates of evaluation data."""
+"""First step: sources -> labelled windows, without near-duplicates or people of evaluation data."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         data: Folder of the public sets; may be None if the recipe takes none of them.
 
     Returns:
-        The report: for each source its conversations, windows, emotional windows, total weight
-        and removed near-duplicates.
+        The report: for each source its conversations, windows, emotional windows, total weight,
+        and what was left out: near-duplicates of evaluation data, and chats of people in it.
     """
     folder = recipe.folder / "prepare"
     random_state = random.Random(recipe.seed)
@@ -124,25 +124,38 @@ def evaluation_conversations(real_dev: bool, data: Path | None) -> Iterator[Conv
                 yield from_silver(row, source.name).conversation
 
 
+def evaluation_writers(real_dev: bool, data: Path | None) -> set[str]:
+    """Return the known writers of conversations that may not be trained on."""
+    if not real_dev:
+        return set()
+    names = [source.name for source in load_manifest().values() if source.use != "train"]
+    rows = (row for name in names for row in read_source(name, data))
+    return {str(row["writer"]) for row in rows if row.get("writer")}
+
+
 def _take(
     recipe: Recipe,
     data: Path | None,
     random_state: random.Random,
     report: dict[str, Counter[str]],
 ) -> list[tuple[SourceSettings, list[LabelledConversation]]]:
-    """Read each source, less near-duplicates of evaluation data; the report counts both."""
+    """Read each source, less what evaluation data hold too; the report counts what is left out."""
     index = EvaluationIndex(evaluation_conversations(recipe.real_dev, data))
+    writers = evaluation_writers(recipe.real_dev, data)
     taken = []
     seen: set[tuple[str, str]] = set()
     for source in recipe.sources:
         kept = []
         for place, labelled in enumerate(_read(source, recipe.languages, data, random_state)):
-            duplicate = index.contains(labelled.conversation)
-            if not duplicate:
+            counted = "conversations"
+            if str(labelled.row.get("writer")) in writers:
+                counted = "same_writers"
+            elif index.contains(labelled.conversation):
+                counted = "near_duplicates"
+            else:
                 kept.append(labelled)
             # Two entries of the recipe can take the same conversation.
             name = labelled.source, labelled.conversation.id or f"{source.path}:{place}"
-            counted = "near_duplicates" if duplicate else "conversations"
             report[labelled.source][counted] += name not in seen
             seen.add(name)
         taken.append((source, kept))

@@ -236,9 +236,8 @@ def _charges(labels: Mapping[str, Any], turns: int) -> list[Charge]:
         return [(c, c) if isinstance(c, int) else (c[0], c[1]) for c in given]
     charge, charged = labels["charge"], labels["turns"]
     least = 3 if charge == 3 and len(charged) == 1 else 2
-    return [
-        (least, charge) if turn in charged else (0, min(1, charge)) for turn in range(1, turns + 1)
-    ]
+    calm = 1 if charge == 1 and turns == 1 else 0, min(1, charge)
+    return [(least, charge) if turn in charged else calm for turn in range(1, turns + 1)]
 
 
 def _turn_cues(
@@ -277,7 +276,7 @@ def from_silver(row: Mapping[str, Any], source: str) -> LabelledConversation:
         charge=0,
         charges={i: (0, 0) for i, m in enumerate(conversation.messages) if m.role == "user"},
         cues=frozenset(),
-        row={"lang": row["lang"]} if "lang" in row else {},
+        row={key: row[key] for key in ("lang", "writer") if key in row},
     )
 
 

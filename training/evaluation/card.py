@@ -564,9 +564,13 @@ def _metrics(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _training_data(report: Mapping[str, Any]) -> str:
     """Return the table of what a run was trained on."""
-    figures = ("conversations", "windows", "emotional", "near_duplicates")
-    rows = [[name, *(counts.get(f, 0) for f in figures)] for name, counts in report.items()]
-    return Table("Training data", ["source", *figures[:3], "near-duplicates"], rows).markdown()
+    figures = ("conversations", "windows", "emotional")
+    left_out = ("near_duplicates", "same_writers")
+    rows = [
+        [name, *(counts.get(f, 0) for f in figures), sum(counts.get(f, 0) for f in left_out)]
+        for name, counts in report.items()
+    ]
+    return Table("Training data", ["source", *figures, "left out"], rows).markdown()
 
 
 def short_table(results: Mapping[str, Any]) -> str:

@@ -328,12 +328,12 @@ def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[
         if sets["studies"]:
             counts[point]["studies"] = _counts(chats["studies"], chats["studies"])
         flagged = [j for j in (*sets["logs"], *sets["studies"]) if j.flagged(point)]
-        if themes := _theme_counts(flagged):
+        if themes := _theme_counts(flagged, point):
             counts[point]["themes"] = themes
     return counts
 
 
-def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
+def _theme_counts(flagged: Sequence[Judged], point: str) -> dict[str, dict[str, int]]:
     """Count what is right and wrong of each theme, where it is known and common enough.
 
     What is labelled emotional and is not has no theme.
@@ -343,7 +343,7 @@ def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
     for name in THEMES:
         found = [
             (
-                j.calibration.theme_probability(j.scored, name)
+                j.calibration.theme_probability(j.scored, name, point)
                 >= j.calibration.theme_thresholds[name],
                 name in (j.scored.labelled.themes or ()),
             )

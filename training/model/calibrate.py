@@ -126,16 +126,23 @@ class Calibration:
         ]
         return sigmoid(max(logits)) if logits else None
 
-    def theme_probability(self, scored: ScoredConversation, theme: str) -> float:
-        """Return the mean probability of a theme in the messages that are known as charged.
+    def theme_probability(
+        self, scored: ScoredConversation, theme: str, point: str | None = None
+    ) -> float:
+        """Return the mean probability of a theme in the messages that are flagged.
 
-        In all of the user's if none is.
+        In all of the user's if none is, as `affectlib.model.decisions.conclude` does.
+
+        Args:
+            scored: The conversation.
+            theme: The theme.
+            point: Name of the operating point; the first one if None.
         """
-        place, charged = OUTPUTS.index(theme), scored.labelled.charged & scored.logits.keys()
-        messages = scored.labelled.conversation.messages
-        chosen = charged or [i for i in scored.logits if messages[i].role == "user"]
-        found = [self.message_logits(scored.logits[i])[place] for i in chosen]
-        return float(sigmoid(np.array(found)).mean())
+        turns = self.turn_probabilities(scored)
+        threshold = self.operating_points[point or next(iter(self.operating_points))]
+        flagged = turns >= threshold.of_messages(len(turns))
+        found = sigmoid(self._user_logits(scored, theme))
+        return float(found[flagged if flagged.any() else slice(None)].mean())
 
     def _user_logits(self, scored: ScoredConversation, output: str = EMOTIONAL) -> Floats:
         place = OUTPUTS.index(output)
@@ -153,9 +160,10 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
     slopes, intercepts = _fit_outputs(scored, settings.prevalence)
     partial = Calibration(slopes, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
     fitted = replace(partial, conversation=_fit_conversation(partial, scored, settings.prevalence))
+    points = _choose_operating_points(fitted, scored, settings)
+    fitted = replace(fitted, operating_points=points)
     return replace(
         fitted,
-        operating_points=_choose_operating_points(fitted, scored, settings),
         cue_thresholds={name: _cue_threshold(fitted, scored, name) for name in CUES},
         theme_thresholds={name: _theme_threshold(fitted, scored, name) for name in THEMES},
     )

@@ -41,6 +41,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
+    MPNetForSequenceClassification,
     PreTrainedModel,
 )
 
@@ -172,28 +173,33 @@ def _load(source: str | Path) -> PreTrainedModel:
 
 
 def add_pooling_layer(model: PreTrainedModel) -> None:
-    """Add a last layer to a BERT that begins as the mean over all tokens, in place.
+    """Add a last layer to a BERT or MPNet that begins as the mean over all tokens, in place.
 
     Sentence encoders are trained so that the mean of their last states says what a text is about,
-    while the head of a BERT reads the first token only, in which there is little of that yet. In
-    the new layer the first token attends to all tokens nearly alike and takes their states as they
-    are; where to look is learnt. The exported model computes this layer for the first token only,
-    so most of its cost is that the layer before it computes every token.
+    while the head reads the first token only, in which there is little of that yet. In the new
+    layer the first token attends to all tokens nearly alike and takes their states as they are;
+    where to look is learnt. The exported model computes this layer for the first token only, so
+    most of its cost is that the layer before it computes every token.
     """
     layers, size = model.base_model.encoder.layer, model.config.hidden_size
     layer = copy.deepcopy(layers[-1])
-    attention = layer.attention
+    if isinstance(model, MPNetForSequenceClassification):
+        own, norm, head = layer.attention.attn, layer.attention.LayerNorm, model.classifier.dense
+        query, key, value, output = own.q, own.k, own.v, own.o
+    else:
+        own, norm = layer.attention.self, layer.attention.output.LayerNorm
+        query, key, value, output = own.query, own.key, own.value, layer.attention.output.dense
+        head = model.base_model.pooler.dense
     with torch.no_grad():
-        for new in (attention.self.query, attention.self.key, layer.intermediate.dense):
+        for new in (query, key, layer.intermediate.dense):
             new.weight.normal_(0, model.config.initializer_range)
             new.bias.zero_()
-        identities = (attention.self.value, attention.output.dense, model.base_model.pooler.dense)
-        for identity in identities:
+        for identity in (value, output, head):
             identity.weight.copy_(torch.eye(size))
             identity.bias.zero_()
         layer.output.dense.weight.zero_()
         layer.output.dense.bias.zero_()
-    attention.output.LayerNorm.reset_parameters()
+    norm.reset_parameters()
     layer.output.LayerNorm.reset_parameters()
     layers.append(layer)
     model.config.num_hidden_layers += 1

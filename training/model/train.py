@@ -111,9 +111,13 @@ def _learn_teacher(
     )
     model = load_model(start)
     freeze_layers(model, teacher.frozen)
-    settings = replace(recipe.train, learning_rate=TEACHER_LEARNING_RATE, epochs=TEACHER_EPOCHS)
+    settings = replace(
+        recipe.train, learning_rate=TEACHER_LEARNING_RATE, epochs=TEACHER_EPOCHS, max_steps=-1
+    )
     trainer = fit(model, tokenizer, windows, folder, settings, seed=recipe.seed)
-    trainer.save_model(str(folder / "model"))
+    # Renamed once it is whole, as a folder of that name says that the teacher is done.
+    trainer.save_model(str(folder / "saving"))
+    (folder / "saving").rename(folder / "model")
 
 
 def _judged(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -123,7 +127,8 @@ def _judged(folder: Path, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         path = folder / f"soft-{start}.npy"
         if not path.is_file():
             logits = window_logits(load_model(folder / "model"), rows[start : start + CHUNK])
-            np.save(path, sigmoid(logits))
+            np.save(folder / "saving.npy", sigmoid(logits))
+            (folder / "saving.npy").rename(path)
         parts.append(np.load(path))
     return np.concatenate(parts).astype(np.float32)
 
