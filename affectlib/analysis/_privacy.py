@@ -181,17 +181,19 @@ class _Tables:
             exposed = _exposed([*fixed, *shown], users, self.min_users)
             if not exposed:
                 return
-            near = {cell for cell, inside in own.items() if exposed & {*inside}}
-            hidden[
-                min(
-                    (place for place, gone in enumerate(hidden) if not gone),
-                    key=lambda place: (
-                        not any(_akin(cells[place], cell) for cell in near),
-                        sizes[place],
-                        place,
-                    ),
+            covers: list[int] = []
+            for near in (cell for cell, inside in own.items() if exposed & {*inside}):
+                if any(_akin(cells[place], near) for place in covers):
+                    continue  # for now: what hides another one may hide it as well
+                left = (place for place, gone in enumerate(hidden) if not gone)
+                cover = min(
+                    left,
+                    key=lambda place: (not _akin(cells[place], near), sizes[place], place),
+                    default=None,
                 )
-            ] = True
+                if cover is not None:
+                    hidden[cover] = True
+                    covers.append(cover)
 
     def _sums(
         self,

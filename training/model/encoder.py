@@ -59,6 +59,8 @@ SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]",
 """Before and after a text, padding, unknown: of Unigram encoders and of WordPiece ones."""
 DROPOUT = 0.1
 """Dropout of hidden layers and of the head."""
+WITHOUT_POOLING = (BertForSequenceClassification, MPNetForSequenceClassification)
+"""Models whose head reads the first token only; they get a layer more (see `add_pooling_layer`)."""
 PACKAGE = "package:"
 """Begins the path of an encoder that an installed Python package carries."""
 UNREACHABLE = -10_000.0
@@ -120,7 +122,7 @@ def build_encoder(
     tokenizer = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
     model = _load(source)
     ours = {*CONTROL_TOKENS} <= {token["content"] for token in tokenizer["added_tokens"]}
-    if not ours and isinstance(model, BertForSequenceClassification):
+    if not ours and isinstance(model, WITHOUT_POOLING):
         add_pooling_layer(model)
     old = model.get_input_embeddings().weight.data
     if settings.words_from is not None:
@@ -138,7 +140,7 @@ def build_encoder(
 
 
 def build_foreign_encoder(path: str, data: Path | None, folder: Path) -> None:
-    """Write an encoder that keeps its own tokenizer, of any kind, with the control tokens added.
+    """Write an encoder that keeps its own tokenizer, with the control tokens and a layer added.
 
     Args:
         path: The encoder, as `EncoderSettings.path`.
@@ -151,6 +153,8 @@ def build_foreign_encoder(path: str, data: Path | None, folder: Path) -> None:
     tokenizer.no_padding()
     tokenizer.add_special_tokens([*CONTROL_TOKENS])
     model = _load(source)
+    if isinstance(model, WITHOUT_POOLING):
+        add_pooling_layer(model)
     model.resize_token_embeddings(tokenizer.get_vocab_size(), mean_resizing=False)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
