@@ -18,6 +18,8 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertModel,
+    MPNetConfig,
+    MPNetForSequenceClassification,
 )
 
 from affectlib.conversation import parse_conversation
@@ -135,22 +137,32 @@ def test_encoder_keeps_the_layers_and_embeddings_of_its_base(
     assert_typed_tokens_are_read_as_text(tmp_path / "tokenizer.json")
 
 
-def test_the_last_layer_begins_as_the_mean_over_all_tokens() -> None:
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_the_last_layer_begins_as_the_mean_over_all_tokens(kind: str) -> None:
     size = 32
-    config = BertConfig(vocab_size=50, hidden_size=size, num_hidden_layers=2, num_attention_heads=2)
-    model = BertForSequenceClassification(config).eval()
+    sizes = {
+        "vocab_size": 50,
+        "hidden_size": size,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    model = {
+        "bert": lambda: BertForSequenceClassification(BertConfig(**sizes)),
+        "mpnet": lambda: MPNetForSequenceClassification(MPNetConfig(**sizes)),
+    }[kind]().eval()
     ids, mask = torch.randint(1, 50, (4, 12)), torch.ones(4, 12, dtype=torch.long)
     mask[1, 7:] = 0
     with torch.inference_mode():
-        before = model.bert(ids, attention_mask=mask).last_hidden_state
+        before = model.base_model(ids, attention_mask=mask).last_hidden_state
         add_pooling_layer(model)
-        after = model.bert(ids, attention_mask=mask)
+        after = model.base_model(ids, attention_mask=mask).last_hidden_state
     mean = (before * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
     expected = torch.nn.functional.layer_norm(before[:, 0] + mean, (size,))
-    found = after.last_hidden_state[:, 0]
-    assert model.config.num_hidden_layers == len(model.bert.encoder.layer) == 3
-    assert found.numpy() == pytest.approx(expected.numpy(), abs=0.05)
-    assert after.pooler_output.numpy() == pytest.approx(found.tanh().numpy(), abs=1e-5)
+    assert model.config.num_hidden_layers == len(model.base_model.encoder.layer) == 3
+    assert after[:, 0].numpy() == pytest.approx(expected.numpy(), abs=0.05)
+    head = model.classifier.dense if kind == "mpnet" else model.base_model.pooler.dense
+    assert torch.equal(head.weight, torch.eye(size))
+    assert not head.bias.any()
 
 
 def test_padding_is_that_of_the_tokenizer(

@@ -180,8 +180,8 @@ def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
     )
     changed = {name for name, weights in after.items() if not torch.equal(weights, before[name])}
     body = {name for name in changed if name.startswith("bert.") and "pooler" not in name}
-    assert body
-    assert all(name.startswith("bert.encoder.layer.2.") for name in body)
+    # The last of its own layers, and the one that was added.
+    assert {name.split(".")[3] for name in body} == {"2", "3"}
 
 
 def test_a_teacher_judges_the_text_before_it_was_rewritten(
