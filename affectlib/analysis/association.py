@@ -291,7 +291,12 @@ def terms_of(
     kind = rows[name].dtype
     if in_deciles:
         tenths = rows.select(decile(pl.col(name)))[name].to_numpy()
-        present = sorted({*tenths.tolist()})
+        present, counts = np.unique(tenths, return_counts=True)
+        if counts.min() < min_users:
+            raise TableError(
+                f"{frame}, {name}: a tenth of fewer than {min_users} users cannot be shown "
+                "(min_users); leave it out of deciles"
+            )
         for tenth in present[1:]:
             yield Term(name, f"{name}: decile {tenth:.0f}", (tenths == tenth).astype(float))
     elif spline:

@@ -252,7 +252,8 @@ def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Label
         least = pl.lit(threshold)
     else:
         raise OptionError(f"threshold must be more than 0 and at most 1, got {threshold}")
-    return source.having(source.rows.with_columns(charged=pl.col("probability") >= least))
+    reached = (pl.col("probability") >= least).fill_null(False)
+    return source.having(source.rows.with_columns(charged=reached))
 
 
 def _refuse_one_kind(rows: pl.DataFrame) -> None:

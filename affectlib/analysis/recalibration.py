@@ -19,11 +19,12 @@ from affectlib.analysis._frames import (
     check_confidence,
     labels_table,
     like,
+    table,
     user_keys,
 )
 from affectlib.analysis._measures import change_rows
 from affectlib.analysis.evaluation import ALONE, judged_by, measured_rows, with_alone
-from affectlib.analysis.gold import gold_rows
+from affectlib.analysis.gold import gold_rows, model_annotators
 from affectlib.conversation import clean_text
 from affectlib.model.recalibration import recalibrate, require_enough, save_recalibrated
 
@@ -119,7 +120,8 @@ def calibrate(
             stacklevel=2,
         )
     called = clean_text(name or Path(folder).resolve().name)
-    if save_recalibrated(artifact, found, folder, name=called):
+    labelled_by = model_annotators(table(gold, "gold"))
+    if save_recalibrated(artifact, found, folder, name=called, labelled_by=labelled_by):
         warnings.warn(
             "the new thresholds are lower than those that the model's screen was made for; the new "
             "model has no screen, so it labels just as well, but more slowly",

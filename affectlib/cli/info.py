@@ -129,7 +129,7 @@ def _measured_on(artifact: Artifact) -> str:
         return (
             f"cross-fitted on the {own['rows']:,} {own['level']}s that it was calibrated on "
             f"({own['emotional']:,} emotional)"
-        )
+        ) + "".join(f", labelled by {each}" for each in own.get("labelled_by", ()))
     if "finetuned" in said:
         own = said["finetuned"]
         return (

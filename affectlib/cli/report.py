@@ -115,7 +115,8 @@ def _report(arguments: argparse.Namespace) -> int:
     targets = _targets(target, arguments.forms)
     for form, path in targets.items():
         check_output(path, f".{form}", arguments.overwrite)
-    refuse_inputs([*targets.values()], arguments.show_text, arguments.labels)
+    inputs = (arguments.labels, arguments.messages, arguments.users, arguments.gold)
+    refuse_inputs([*targets.values()], arguments.show_text, *inputs)
     labels = read_labels(arguments.labels)
     with (
         naming(

@@ -185,7 +185,12 @@ def points_of(points: Mapping[str, OperatingPoint]) -> dict[str, dict[str, float
 
 
 def save_recalibrated(
-    artifact: Artifact, found: Recalibrated, folder: str | os.PathLike[str], *, name: str
+    artifact: Artifact,
+    found: Recalibrated,
+    folder: str | os.PathLike[str],
+    *,
+    name: str,
+    labelled_by: Sequence[str] = (),
 ) -> bool:
     """Write a model with other decisions: the same weights, and an ``affect.json`` of its own.
 
@@ -196,6 +201,7 @@ def save_recalibrated(
         found: The decisions.
         folder: Where it goes; it must be new or empty.
         name: The new model's name.
+        labelled_by: The language models that gave labels, in words.
 
     Returns:
         Whether the model has a screen that had to be left out.
@@ -234,10 +240,11 @@ def save_recalibrated(
             "level": found.level,
             "rows": found.rows,
             "emotional": found.positives,
+            "labelled_by": [*labelled_by],
         },
     }
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
-    card = _card(artifact, found, name, left_out)
+    card = _card(artifact, found, name, left_out, labelled_by)
     without = {SCREEN_FILE} if left_out else ()
     save_artifact(artifact, target, manifest=text, card=card, left_out=without)
     return left_out
@@ -502,7 +509,13 @@ def _point(
     )
 
 
-def _card(artifact: Artifact, found: Recalibrated, name: str, left_out: bool) -> str:
+def _card(
+    artifact: Artifact,
+    found: Recalibrated,
+    name: str,
+    left_out: bool,
+    labelled_by: Sequence[str],
+) -> str:
     lines = [
         f"# {name}",
         "",
@@ -521,6 +534,8 @@ def _card(artifact: Artifact, found: Recalibrated, name: str, left_out: bool) ->
         for key, point in found.operating_points.items()
     ]
     lines += ["", "Recall and specificity are cross-fitted."]
+    if labelled_by:
+        lines += ["", f"Labels were given by {', '.join(labelled_by)}."]
     if left_out:
         lines += [
             "",

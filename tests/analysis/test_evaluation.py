@@ -40,6 +40,13 @@ def filled(n: int = 500, seed: int = 1) -> pl.DataFrame:
     )
 
 
+def test_a_row_without_a_probability_reaches_no_threshold() -> None:
+    sheet = filled()
+    gap = pl.when(pl.col("record") != sheet["record"][0]).then(pl.col("probability"))
+    found = evaluate(PEOPLE.conversations.with_columns(probability=gap), sheet, threshold=0.5)
+    assert figures(found)["recall"]["estimate"] is not None
+
+
 def figures(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     return {row["measure"]: row for row in frame.to_dicts()}
 

@@ -159,6 +159,13 @@ def test_deciles_and_splines_bend():
     assert line["r_squared"][0] < 0.05
 
 
+def test_tenths_of_few_users_are_refused():
+    frame = pl.DataFrame({"x": range(60), "y": [float(n % 7) for n in range(60)]})
+    with pytest.raises(TableError, match="x: a tenth of fewer than 10 users cannot be shown"):
+        associate(frame, outcome="y", predictors=["x"], deciles=["x"])
+    assert len(associate(frame, outcome="y", predictors=["x"], deciles=["x"], min_users=6)) == 9
+
+
 def test_users_without_a_value_are_counted():
     some = JOINED.with_columns(
         loneliness_end=pl.when(pl.int_range(pl.len()) % 4 > 0).then(pl.col("loneliness_end"))

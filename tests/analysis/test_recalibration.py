@@ -93,6 +93,19 @@ def test_prevalence_can_correct_by_what_was_measured(tmp_path: Path) -> None:
     assert measured_accuracy(load_artifact(tmp_path / "mine"), level="message") is None
 
 
+def test_a_model_says_if_a_language_model_gave_its_labels(tmp_path: Path) -> None:
+    labels = bent(0.0)
+    sheet = filled(labels).with_columns(annotator=pl.lit("model:tiny"), prompt=pl.lit("v1"))
+    with pytest.warns(AnalysisWarning, match="answers are from the model tiny"):
+        calibrate(labels, sheet, BASE, tmp_path / "mine")
+    made = load_artifact(tmp_path / "mine").description["calibrated"]
+    assert made["labelled_by"] == ["the model tiny with prompt v1"]
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert "Labels were given by the model tiny with prompt v1." in card
+    calibrate(labels, filled(labels), BASE, tmp_path / "other")
+    assert load_artifact(tmp_path / "other").description["calibrated"]["labelled_by"] == []
+
+
 def test_messages_can_be_calibrated_on(tmp_path: Path) -> None:
     sheet = sample(PEOPLE.messages, 400, seed=1).drop("gold")
     gold = PEOPLE.gold_messages.select("record", "message", "gold")

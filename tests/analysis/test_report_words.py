@@ -67,7 +67,8 @@ def test_numbers_dates_and_ticks():
     english, french = Words("en"), Words("fr")
     assert (english.number(12345), french.number(12345.5, 1)) == ("12,345", "12\u202f345,5")
     assert english.day(date(2025, 3, 1)) == "1 March 2025"
-    assert french.day(date(2025, 8, 1)) == "1 août 2025"
+    assert french.day(date(2025, 8, 1)) == "1er août 2025"
+    assert french.day(date(2025, 8, 21)) == "21 août 2025"
     assert [english.tick(value) for value in (0.05, 0.025, 1)] == ["5%", "2.5%", "100%"]
     assert [english.p(value) for value in (None, 0.0001, 0.04)] == ["–", "< 0.001", "0.040"]
 
@@ -78,6 +79,10 @@ def test_rows():
     words = Words("en")
     assert (words.share(row), words.interval(row)) == ("3.1%", "2.0% to 4.9%")
     assert words.difference(row) == ("3.1 points", "2.0 to 4.9")
+    little = row | {"estimate": 0.012}
+    assert words.difference(little)[0] == "1.2 points"
+    assert Words("fr").difference(little)[0] == "1,2 point"
+    assert Words("fr").difference(row)[0] == "3,1 points"
     assert (words.share(hidden), words.interval(hidden)) == ("not shown", "–")
     assert words.share(hidden | {"suppressed": False}) == "–"
 

@@ -89,8 +89,8 @@ def test_a_message_is_shown_with_those_before_it(transcripts):
     assert re.findall(r"(?:turn|answer) \d", item) == [
         "turn 5", "answer 6", "turn 6", "answer 7", "turn 7", "answer 8", "turn 8"
     ]  # fmt: skip
-    assert "12 earlier messages are not shown" in item
-    assert "1 messages of the system or of tools are not shown" in item
+    assert "earlier messages not shown: 12" in item
+    assert "messages of the system or of tools not shown: 1" in item
     assert item.count("Judge this message") == 1
     assert page.count(TEXTS["en"].question_of_message) == 1
 

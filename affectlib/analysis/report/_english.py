@@ -16,6 +16,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "made": "Made on {date} with affectlib {version}",
         "made_with": "labels by {model}",
         "to": "{low} to {high}",
+        "point": "{value} point",
         "points": "{value} points",
         "hidden": "not shown",
         "unknown": "not known",
@@ -24,6 +25,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "contents": "Contents",
         "units.conversation": "conversations",
         "units.message": "messages of users",
+        "own.conversation": "conversations",
+        "own.message": "messages",
         "question.title": "The question",
         "question.text": "How much of the use behind these transcripts is emotionally charged, "
         "whose is it, and is it growing? A conversation or message is charged when the user’s own "

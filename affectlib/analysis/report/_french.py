@@ -16,6 +16,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "made": "Établi le {date} avec affectlib {version}",
         "made_with": "étiquettes de {model}",
         "to": "{low} à {high}",
+        "point": "{value} point",
         "points": "{value} points",
         "hidden": "non montré",
         "unknown": "inconnu",
@@ -24,6 +25,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "contents": "Sommaire",
         "units.conversation": "conversations",
         "units.message": "messages d’utilisateurs",
+        "own.conversation": "conversations",
+        "own.message": "messages",
         "question.title": "La question",
         "question.text": "Dans quelle mesure l’usage que reflètent ces conversations a-t-il une "
         "charge affective, chez qui, et augmente-t-il ? Il y a charge quand les sentiments de "

@@ -202,7 +202,9 @@ def calibration_curve(
     return _svg(name, draw, 3.6)
 
 
-def heat(name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None]]) -> str:
+def heat(
+    name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None]], words: Words
+) -> str:
     """Draw lifts of pairs below the diagonal: green above 1, purple below, white at 1."""
 
     def draw(axes: Axes) -> None:
@@ -222,7 +224,7 @@ def heat(name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None
             axes.add_patch(_square(edges, colour))
             dark = sum(part * k for part, k in zip(colour, (0.3, 0.59, 0.11), strict=False)) < 0.5
             axes.text(
-                across, down, f"{lift:.0f}" if lift >= 9.5 else f"{lift:.1f}",
+                across, down, words.number(float(lift), 0 if lift >= 9.5 else 1),
                 ha="center", va="center", fontsize=8, color="white" if dark else _INK,
             )  # fmt: skip
         count = len(labels)

@@ -309,7 +309,7 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
         if row["outcome"] == _OWN_SHARE and method == LABELLED:
             name = "outcome.own_share_labelled"
             labelled.append(len(cells))
-        outcome = words(name, units=study.units)
+        outcome = words(name, units=words(f"own.{study.level}"))
         rate = row["outcome"] == _OWN_SHARE
         group = words(
             "groups.against", outcome=outcome, group=row["group"], reference=row["reference"]

@@ -166,7 +166,7 @@ def cues(study: Study) -> Section | None:
     if any(value is not None for row in cells for value in row):
         figures.append(
             Figure(
-                _plots.heat("cues", [_title(name, words) for name in shown], cells),
+                _plots.heat("cues", [_title(name, words) for name in shown], cells, words),
                 words("cues.caption", units=study.units),
             )
         )

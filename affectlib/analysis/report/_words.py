@@ -24,7 +24,6 @@ class Language:
         thousands: What stands between thousands.
         percent: Its percent sign, with the space before it.
         months: Names of the months.
-        day: How a date is written.
         tied: Signs that stay on the line of the word before them, past a space.
     """
 
@@ -33,15 +32,12 @@ class Language:
     thousands: str
     percent: str
     months: tuple[str, ...]
-    day: str
     tied: str = ""
 
 
 LANGUAGES: Mapping[str, Language] = {
-    "en": Language(_english.TEXTS, ".", ",", "%", _english.MONTHS, "{day} {month} {year}"),
-    "fr": Language(
-        _french.TEXTS, ",", _THIN, f"{_THIN}%", _french.MONTHS, "{day} {month} {year}", ":;?!»%"
-    ),
+    "en": Language(_english.TEXTS, ".", ",", "%", _english.MONTHS),
+    "fr": Language(_french.TEXTS, ",", _THIN, f"{_THIN}%", _french.MONTHS, ":;?!»%"),
 }
 
 
@@ -106,8 +102,12 @@ class Words:
 
     def difference(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """Write a difference of shares and its interval, in percentage points."""
-        middle = self._estimate(row, lambda share: self("points", value=self.points(share)))
-        return middle, self._interval(row, self.points)
+
+        def written(share: float) -> str:
+            singular = self.lang == "fr" and abs(round(share * 100, 1)) < 2
+            return self("point" if singular else "points", value=self.points(share))
+
+        return self._estimate(row, written), self._interval(row, self.points)
 
     def interval(self, row: Mapping[str, Any]) -> str:
         """Write the interval of a row in percent."""
@@ -130,7 +130,8 @@ class Words:
     def day(self, moment: date) -> str:
         """Write a date."""
         month = self._language.months[moment.month - 1]
-        return self._language.day.format(day=moment.day, month=month, year=moment.year)
+        day = "1er" if self.lang == "fr" and moment.day == 1 else moment.day
+        return f"{day} {month} {moment.year}"
 
     def _estimate(self, row: Mapping[str, Any], write: Any) -> str:
         value = row["estimate"]
