@@ -32,6 +32,7 @@ from affectlib.model.calibration import OperatingPoint, Recalibration, logit, si
 from affectlib.model.decisions import conclude, user_logits
 from affectlib.model.scoring import MessageScore
 from affectlib.model.text.groups import word_groups
+from affectlib.model.text.legible import legible
 from affectlib.model.windows import WindowSettings
 from affectlib.predictions import ConversationPrediction, title_html
 from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, EMOTIONAL
@@ -402,7 +403,7 @@ def _context(earlier: Iterable[Message], settings: WindowSettings) -> tuple[Mess
         "user": settings.user_context_tokens,
         "assistant": settings.assistant_context_tokens,
     }
-    held = [m for m in earlier if limits.get(m.role) and m.content.strip()]
+    held = [m for m in earlier if limits.get(m.role) and legible(m.content).strip()]
     return tuple(held[-settings.context_messages :] if settings.context_messages else ())
 
 

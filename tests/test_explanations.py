@@ -276,6 +276,20 @@ def test_the_message_is_read_in_its_context(bert_folder: Path, tmp_path: Path) -
     assert shares[-1].share != pytest.approx(classifier.explain_words(ALONE).words[-1].share)
 
 
+def test_messages_of_which_nothing_is_seen_are_no_context(
+    bert_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(bert_folder, tmp_path / "model")
+    artifact = load_artifact(
+        write_manifest(folder, windows=WINDOWS | {"target_tokens": 8, "context_messages": 2})
+    )
+    classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
+    plain = classifier.explain_words([user("sad"), user(ALONE)], 1)
+    blank = [user("\u200b")] * 3
+    found = classifier.explain_words([user("sad"), *blank, user(ALONE)], 4)
+    assert [word.share for word in found.words] == [word.share for word in plain.words]
+
+
 @pytest.mark.parametrize("words", [10, 128, 3000])
 def test_long_messages_are_explained_by_longer_groups(counting: Any, words: int) -> None:
     classifier, engine = counting

@@ -9,6 +9,7 @@ length, so that little is padding.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ __all__ = ["ROLE_TOKENS", "TARGET_TOKEN", "EncodedWindow", "WindowEncoder", "tok
 ROLE_TOKENS = {"user": "<|user|>", "assistant": "<|assistant|>"}
 TARGET_TOKEN = "<|target|>"
 MAX_CHARACTERS = 20_000
-"""Characters of one message that are tokenized: its beginning and end if it is longer."""
+"""Characters of one message that are tokenized: its beginning and end if it is longer, white space
+that does not matter left out."""
+_WHITE_SPACE = re.compile(r"\s{2,}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,6 +179,8 @@ class WindowEncoder:
     def _readable(self, content: str) -> tuple[str, int]:
         """Return a message as it looks, and how many characters of it are left out."""
         text = drawn_in(legible(content), self._reader.places.get)
+        if len(text) > MAX_CHARACTERS:
+            text = _WHITE_SPACE.sub(" ", text.strip())
         return _shorten_text(text if text.strip() else "")
 
     def _assemble(
@@ -273,4 +278,4 @@ def _shorten_text(text: str) -> tuple[str, int]:
 
 def _estimate_tokens(left_out: int, tokens: int) -> int:
     """Estimate how many tokens the characters left out would have been."""
-    return round(left_out * tokens / MAX_CHARACTERS) if left_out else 0
+    return max(1, round(left_out * tokens / MAX_CHARACTERS)) if left_out else 0

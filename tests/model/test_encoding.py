@@ -229,6 +229,16 @@ def test_message_just_short_enough_is_tokenized_whole(encoder: WindowEncoder) ->
         assert windows[0].truncated_tokens == length - SETTINGS.assistant_target_tokens
 
 
+def test_white_space_in_a_long_message_takes_no_room(encoder: WindowEncoder) -> None:
+    gap = " " * MAX_CHARACTERS
+    (window,) = encoder.encode([Conversation((Message("user", f"{gap}abc{gap}"),))])
+    assert window.ids[2:-1].tolist() == pieces("abc")
+    assert window.truncated_tokens == 0
+    (window,) = encoder.encode([Conversation((Message("user", f"ab{gap}\n{gap}c"),))])
+    (plain,) = encoder.encode([Conversation((Message("user", "ab c"),))])
+    assert window.ids.tolist() == plain.ids.tolist()
+
+
 def test_nothing_to_read_gives_no_windows(encoder: WindowEncoder) -> None:
     assert encoder.encode([]) == []
     chat = Conversation((Message("user", ""), Message("user", " \n"), Message("system", "abc")))

@@ -234,6 +234,12 @@ def test_a_screen_for_higher_thresholds_is_not_used(folder):
     assert Screen.load(load_artifact(folder)) is None
 
 
+def test_a_screen_made_on_another_processor_is_used(folder):
+    # Logarithms there may differ in the last digit.
+    write_screen(folder, limits={name: limit + 1e-9 for name, limit in LIMITS.items()})
+    assert Screen.load(load_artifact(folder)) is not None
+
+
 def test_limits_are_the_lowest_of_all_operating_points(tiny_artifact):
     limits = lowest_limits(tiny_artifact)
     assert limits["emotional"] == pytest.approx(logit(0.2))
