@@ -370,7 +370,8 @@ def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack
     if not like_json and (format == "auto" or not _record_readers(format)):
         found = plain.describe(beginning) or table.describe_header(beginning, reading.columns)
         raise _UnknownFormatError(f"found {found}; {_KNOWN}")
-    records = iter_records(stream, limit=reading.limits.record_characters)
+    rows = bool(reading.columns) or format == table.NAME
+    records = iter_records(stream, limit=reading.limits.record_characters, rows=rows)
     return _read_records(records, format, reading)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from affectlib._values import kind_of, to_text, to_time
 from affectlib.conversation import Conversation, Message, parse_message
 from affectlib.errors import ConversationError
+from affectlib.formats._columns import is_conversation_id
 
 _IDS = (
     "id",
@@ -103,6 +104,32 @@ def record_id(record: Any) -> str | None:
     if not isinstance(record, Mapping):
         return None
     return next(filter(None, (to_text(record.get(name)) for name in _IDS)), None)
+
+
+def require_one_conversation(messages: Sequence[Any]) -> None:
+    """Refuse a list of messages that say that they belong to several conversations.
+
+    Args:
+        messages: The messages.
+
+    Raises:
+        ConversationError: They do.
+
+    Example:
+        >>> require_one_conversation([{"chatId": 1}, {"chatId": 1}, {}])
+    """
+    known: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        for name, value in message.items() if isinstance(message, Mapping) else ():
+            text = to_text(value)
+            if text and is_conversation_id(name) and known.setdefault(name, text) != text:
+                raise ConversationError(
+                    "it differs from one message to the next, so that they are not of one "
+                    "conversation; to read each as a row of a table, name the column: "
+                    f"columns={{'conversation': {name!r}}}",
+                    index=index,
+                    field=name,
+                )
 
 
 def require_list(record: Any, field: str) -> list[Any]:

@@ -28,6 +28,7 @@ from affectlib.formats._fields import (
     first_of,
     named_message,
     require_list,
+    require_one_conversation,
     to_conversation,
     to_message,
 )
@@ -98,10 +99,12 @@ READERS = (RecordReader("openai", recognizes, each(parse)),)
 def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
     """Return what the record says about the conversation as a whole, and the messages."""
     if isinstance(record, list):
+        require_one_conversation(record)
         return {}, record
     if not isinstance(record, Mapping) or isinstance(record.get("messages"), list):
         return record, require_list(record, "messages")
     if _is_thread(record):
+        require_one_conversation(record["data"])
         return record, sorted(require_list(record, "data"), key=_created)
     request = _inner(record, "body") or _inner(record, "request") or _inner(record, "input")
     response = _inner(record, "response")

@@ -33,6 +33,7 @@ from affectlib._dates import DateOrder
 from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
 from affectlib.conversation import Conversation, Message, is_role
 from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
+from affectlib.formats._blocks import split_blocks
 from affectlib.formats._columns import (
     FIELDS,
     describe_columns,
@@ -228,7 +229,7 @@ def _text(row: Mapping[str, Any], reading: Reading) -> Item:
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
-        message = to_message({"role": "user", "content": _content(row["content"])}, 0)
+        message = to_message({"role": "user", "content": _content(row["content"], reading)}, 0)
     except ConversationError as error:
         return reading.failure(error, identifier)
     return _single(row, identifier, [message], reading)
@@ -318,7 +319,7 @@ def _message(
     return to_message(
         {
             "role": known or role,
-            "content": _content(row.get("content")),
+            "content": _content(row.get("content"), reading),
             "id": to_text(row.get("message_id")),
             "timestamp": row.get("timestamp"),
         },
@@ -349,8 +350,10 @@ def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _content(value: Any) -> Any:
+def _content(value: Any, reading: Reading) -> Any:
     """Return the content, the empty string for a gap (null, or the NaN that pandas makes of it)."""
+    if isinstance(value, list):
+        return split_blocks(value, reading)[0]
     return "" if is_missing(value) else value
 
 
