@@ -11,11 +11,13 @@ and ``content`` may have other usual names, such as ``sender`` and ``text``. Rea
 
 The text of content blocks is kept, refusals and transcriptions included. Images, files and sound
 without a transcription are left out and counted, as are messages that only carry a tool's result
-under the role ``user``. A message that only calls tools stays, without text.
+under the role ``user``, and items of tools in the Responses interface. A message that only calls
+tools stays, without text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -36,11 +38,8 @@ from affectlib.formats._reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 
-_TOOL_TYPES = {
-    "function_call": "tool_call",
-    "function_call_output": "tool",
-    "reasoning": "reasoning",
-}
+_TOOL_ITEM = re.compile(r"\w+_(?:call|output)|mcp_\w+|item_reference")
+"""Types of items that have no role: calls of tools, built in or not, and what they returned."""
 
 
 def recognizes(record: Any) -> str | None:
@@ -165,15 +164,24 @@ def _created(message: Mapping[str, Any]) -> float:
     return time.timestamp() if time is not None else 0.0
 
 
+def _item_reason(kind: Any) -> str | None:
+    """Return why an item without a role is left out, by its type; None if it should have a role."""
+    if kind == "reasoning":
+        return "reasoning"
+    if not isinstance(kind, str) or not _TOOL_ITEM.fullmatch(kind):
+        return None
+    return "tool" if kind.endswith("_output") else "tool_call"
+
+
 def _message(message: Any, index: int, reading: Reading) -> Message | None:
     """Turn a message into one of ours, or None if it is none of the user's or assistant's."""
     if not isinstance(message, Mapping):
         return to_message(message, index)
     if not {"role", "content"} <= message.keys():
         message = named_message(message)
-    kind = message.get("type")
-    if "role" not in message and isinstance(kind, str) and kind in _TOOL_TYPES:
-        reading.drop(_TOOL_TYPES[kind])
+    reason = None if "role" in message else _item_reason(message.get("type"))
+    if reason is not None:
+        reading.drop(reason)
         return None
     content = message.get("content")
     if isinstance(content, list):

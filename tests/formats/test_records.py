@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from affectlib.conversation import Conversation
+from affectlib.formats import ReadReport
 from tests.transcript_files import (
     LAYOUTS,
     SECRET,
@@ -177,6 +178,49 @@ def test_control_characters_nul_and_surrogates(tmp_path: Path) -> None:
     raw = b'{"messages": [{"role": "user", "content": "a\x00b\x07\\u0000 \\ud83d c"}]}\n'
     (found,) = read(write(tmp_path, raw))
     assert texts(found) == ["a\ufffdb\x07\ufffd \ufffd c"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("web_search_call", "tool_call"),
+        ("file_search_call", "tool_call"),
+        ("code_interpreter_call", "tool_call"),
+        ("image_generation_call", "tool_call"),
+        ("computer_call", "tool_call"),
+        ("computer_call_output", "tool"),
+        ("mcp_list_tools", "tool_call"),
+        ("mcp_call", "tool_call"),
+        ("mcp_approval_request", "tool_call"),
+        ("custom_tool_call", "tool_call"),
+        ("custom_tool_call_output", "tool"),
+        ("local_shell_call_output", "tool"),
+        ("item_reference", "tool_call"),
+        ("function_call", "tool_call"),
+        ("function_call_output", "tool"),
+        ("reasoning", "reasoning"),
+    ],
+)
+def test_items_of_tools_are_left_out_of_responses_and_counted(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    item = {"type": kind, "id": "i1", "status": "completed"}
+    asked = {"type": "message", "role": "user", "content": "hi"}
+    answer = {"type": "message", "role": "assistant", "content": "Hello!"}
+    report = ReadReport()
+    record = {"input": [asked, item], "output": [item, answer]}
+    (found,) = read(write(tmp_path, lines(record)), report=report)
+    assert texts(found) == ["hi", "Hello!"]
+    assert {name: tally.count for name, tally in report.dropped.items()} == {reason: 2}
+
+
+@pytest.mark.parametrize("kind", ["message", "human", "text", None, 7])
+def test_what_may_be_somebodys_words_is_not_taken_for_an_item_of_a_tool(
+    tmp_path: Path, kind: Any
+) -> None:
+    record = {"input": [{"type": kind, "content": SECRET}], "output": []}
+    (bad,) = read(write(tmp_path, lines(record)))
+    assert 'the message has no "role"' in error_of(bad)
 
 
 # --- sharegpt ------------------------------------------------------------------------------------
