@@ -7,7 +7,9 @@ and ``content`` may have other usual names, such as ``sender`` and ``text``. Rea
 - fine-tuning files, also those with preferences (the preferred answer is kept);
 - Batch files: requests (``body``), and results (``response``), which have only the answers;
 - logs with a ``request`` and its ``response``, and the Responses interface (``input``, ``output``);
-- lists of a thread's messages, newest first.
+- lists of a thread's messages, with an object around them or not, in the order of their times;
+  where these are equal, in the reverse of a list that is newest first, as the interface makes them
+  by default, also if all are of one second and the list ends with the user's.
 
 The text of content blocks is kept, refusals and transcriptions included. Images, files and sound
 without a transcription are left out and counted, as are messages that only carry a tool's result
@@ -28,6 +30,7 @@ from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._fields import (
     first_of,
+    in_order,
     named_message,
     require_list,
     require_one_conversation,
@@ -99,12 +102,12 @@ def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
     """Return what the record says about the conversation as a whole, and the messages."""
     if isinstance(record, list):
         require_one_conversation(record)
-        return {}, record
+        return {}, _by_time(record) if all(map(_is_of_thread, record)) else record
     if not isinstance(record, Mapping) or isinstance(record.get("messages"), list):
         return record, require_list(record, "messages")
     if _is_thread(record):
         require_one_conversation(record["data"])
-        return record, sorted(require_list(record, "data"), key=_created)
+        return record, _by_time(require_list(record, "data"))
     request = _inner(record, "body") or _inner(record, "request") or _inner(record, "input")
     response = _inner(record, "response")
     if record.get("error"):
@@ -159,9 +162,18 @@ def _is_thread(record: Mapping[str, Any]) -> bool:
     )
 
 
-def _created(message: Mapping[str, Any]) -> float:
-    time = to_time(message.get("created_at"))
-    return time.timestamp() if time is not None else 0.0
+def _is_of_thread(message: Any) -> bool:
+    return isinstance(message, Mapping) and message.get("object") == "thread.message"
+
+
+def _by_time(messages: list[Any]) -> list[Any]:
+    """Put the messages of a thread in order, if each has a time."""
+    times = [to_time(message.get("created_at")) for message in messages]
+    if None in times:
+        return messages
+    if len({*times}) == 1 and messages[-1].get("role") == "user":
+        return messages[::-1]
+    return in_order(messages, times)
 
 
 def _item_reason(kind: Any) -> str | None:

@@ -130,6 +130,19 @@ def test_errors_name_nobody(tmp_path: Path) -> None:
 # --- archives and hostile files -------------------------------------------------------------------
 
 
+def test_chats_that_are_newest_first_keep_the_question_before_the_answer(tmp_path: Path) -> None:
+    def said(name: str, text: str, minute: int) -> dict[str, Any]:
+        author = {"id": name, "name": name, "isBot": name == "Helper"}
+        return {"content": text, "author": author, "timestamp": f"2024-05-01T12:{minute:02}:00Z"}
+
+    messages = [("Ana", "q1", 3), ("Helper", "a1", 3), ("Ana", "q2", 5), ("Helper", "a2", 5)]
+    for order in (1, -1):
+        channel = {"guild": {}, "channel": {"id": "1"}, "messages": []}
+        channel["messages"] = [said(*message) for message in messages[::order]]
+        (found,) = read(write(tmp_path, json.dumps(channel)))
+        assert texts(found) == ["q1", "a1", "q2", "a2"]
+
+
 def test_archives_as_downloaded(tmp_path: Path) -> None:
     for folder, name, options in (
         ("whatsapp/android_24h.txt", "_chat.txt", {"users": ["Ana"]}),

@@ -180,6 +180,40 @@ def test_control_characters_nul_and_surrogates(tmp_path: Path) -> None:
     assert texts(found) == ["a\ufffdb\x07\ufffd \ufffd c"]
 
 
+def thread(*messages: tuple[str, int | None]) -> list[dict[str, Any]]:
+    roles = {"q": "user", "a": "assistant"}
+    return [
+        {
+            "object": "thread.message",
+            "thread_id": "t",
+            "created_at": time,
+            "role": roles[text[0]],
+            "content": [{"type": "text", "text": {"value": text}}],
+        }
+        for text, time in messages
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([("a2", 5), ("q2", 5), ("a1", 3), ("q1", 3)], "q1 a1 q2 a2"),
+        ([("q1", 3), ("a1", 3), ("q2", 5), ("a2", 5)], "q1 a1 q2 a2"),
+        ([("a1", 3), ("q1", 3)], "q1 a1"),
+        ([("q2", 3), ("a1", 3), ("q1", 3)], "q1 a1 q2"),
+        ([("q1", 3), ("a1", 3)], "q1 a1"),
+        ([("q1", None), ("a1", None), ("q2", None)], "q1 a1 q2"),
+    ],
+)
+def test_messages_of_a_thread_are_in_the_order_in_which_they_were_written(
+    tmp_path: Path, messages: list[tuple[str, int | None]], expected: str
+) -> None:
+    given = thread(*messages)
+    for content in (json.dumps(given), json.dumps({"object": "list", "data": given})):
+        (found,) = read(write(tmp_path, content))
+        assert texts(found) == expected.split()
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
