@@ -31,8 +31,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import chain
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeAlias
 
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation
@@ -60,7 +61,7 @@ from affectlib.formats import (
     zendesk,
 )
 from affectlib.formats._atomic import naming
-from affectlib.formats._datasets import HUB, MAGICS, hub_splits, iter_arrow_rows, saved_splits
+from affectlib.formats._datasets import HUB, MAGICS, find_saved, hub_splits, iter_arrow_rows
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._listing import Listing, list_files
 from affectlib.formats._parquet import MAGIC, iter_rows
@@ -129,6 +130,10 @@ _OFFICE = "[Content_Types].xml"
 _TRIES = 100
 _SAMPLE = 1 << 24
 _EMPTY_LIST = "empty lists"
+
+
+_Part: TypeAlias = Callable[[ExitStack], Iterator[Item]]
+"""Reads a file, or a split of a data set, which is open as long as the stack."""
 
 
 class _UnknownFormatError(TranscriptFormatError):
@@ -238,36 +243,67 @@ def _read_listing(listing: Listing, format: str, reading: Reading) -> Iterator[I
 
 def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
     """Read files that belong together, or else each of them."""
-    progress = reading.progress
-    progress.total = sum(map(files.size, files.names))
+    reading.progress.total = sum(map(files.size, files.names))
     for reader in _READERS:
         if isinstance(reader, FolderReader) and format in ("auto", reader.name):
-            why = reader.recognizes(files)
+            why = reader.recognizes(files, reading)
             if why is not None:
                 reading.report.formats.setdefault(reader.name, why)
-                progress.size = progress.total
-                yield from _guarded(reader.read(files, reading), reading)
+                yield from _read_together(reader, files, reading)
                 return
-    splits = saved_splits(files, reading)
-    if splits:
-        yield from _read_splits(splits, format, reading)
+    saved = find_saved(files, reading)
+    names = [name for name in files.names if name not in saved.own]
+    if saved.splits and not names:
+        yield from _read_splits(saved.splits, format, reading)
         return
-    known = False
-    without_columns = None
+    parts: dict[str, _Part] = {
+        name: partial(_read_split, rows, format, reading) for name, rows in saved.splits.items()
+    }
+    parts |= {name: partial(_read_file, files, name, format, reading) for name in names}
+    yield from _read_parts(parts, reading)
+
+
+def _read_together(reader: FolderReader, files: Files, reading: Reading) -> Iterator[Item]:
+    """Read files that belong together, and count those that do not."""
     for name in files.names:
+        if not reader.owns(name):
+            reason = f"it is no part of the {reader.name} export beside it; read it by itself"
+            reading.report.skip(reason, name)
+    reading.progress.size = reading.progress.total
+    yield from _guarded(reader.read(files, reading), reading)
+
+
+def _read_file(
+    files: Files, name: str, format: str, reading: Reading, stack: ExitStack
+) -> Iterator[Item]:
+    raw = stack.enter_context(files.open(name))
+    stack.enter_context(reading.progress.file(raw, files.size(name)))
+    source = Source(raw, reading.limits)
+    if is_archive(source.head):
+        raise _UnknownFormatError("it is an archive inside another, or inside a folder")
+    return _guarded(_read_whole(source, format, reading, stack), reading)
+
+
+def _read_split(
+    rows: Iterator[Record], format: str, reading: Reading, stack: ExitStack
+) -> Iterator[Item]:
+    return _guarded(_read_records(rows, format, reading), reading)
+
+
+def _read_parts(parts: Mapping[str, _Part], reading: Reading) -> Iterator[Item]:
+    """Read parts by themselves; those that have no known format are skipped and counted."""
+    known = False
+    problem = ""
+    without_columns = None
+    for name, read in parts.items():
         reading.file, reading.place = name, ""
         try:
             with ExitStack() as stack:
-                raw = stack.enter_context(files.open(name))
-                stack.enter_context(progress.file(raw, files.size(name)))
-                source = Source(raw, reading.limits)
-                if is_archive(source.head):
-                    raise _UnknownFormatError("it is an archive inside another, or inside a folder")
-                yield from _guarded(_read_whole(source, format, reading, stack), reading)
+                yield from read(stack)
                 known = True
         except _UnknownFormatError as error:
             reading.report.skip("it has no known format", name)
-            problem = error.problem
+            problem = problem or ": ".join(filter(None, (name, error.problem)))
         except OptionError as error:
             reading.report.skip("it has not the columns that were named", name)
             without_columns = error
@@ -281,13 +317,12 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
             yield reading.failure(TranscriptFormatError(f"cannot be read: {error.strerror}"))
     reading.file = ""
     if not known:
-        count = len(files.names)
         if without_columns is not None:
             raise without_columns
-        if not count:
+        if not parts:
             raise TranscriptFormatError("it holds no files")
         raise TranscriptFormatError(
-            f"none of the {count:,} files has a known format; {files.names[0]}: {problem}"
+            f"none of the {len(parts):,} files has a known format; {problem}"
         )
 
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, TranscriptFormatError
@@ -30,24 +30,45 @@ HUB = "hf://datasets/"
 
 _STATE = "state.json"
 _INFO = "dataset_info.json"
+_DICT = "dataset_dict.json"
+_ARROW = re.compile(r"[^/]+\.arrow")
 _STATE_SIZE = 1 << 24
 _ROWS = 128
 _PAIRS = ({"role", "content"}, {"from", "value"})
 _HUB_NAME = re.compile(rf"{HUB}([\w.-]+/[\w.-]+)(?:/([\w.-]+))?(?::([\w.+-]+))?", re.ASCII)
 
 
-def saved_splits(files: Files, reading: Reading) -> Mapping[str, Iterator[Record]]:
-    """Return the rows of each split of a saved data set, nothing if the files are none."""
-    splits = {}
+class Saved(NamedTuple):
+    """What was found of saved data sets.
+
+    Attributes:
+        splits: The rows of each split.
+        own: The files that are theirs, also those that are not read.
+    """
+
+    splits: dict[str, Iterator[Record]]
+    own: set[str]
+
+
+def find_saved(files: Files, reading: Reading) -> Saved:
+    """Find the splits of saved data sets; what the library has put beside them is skipped."""
+    saved = Saved({}, set())
     for name in files.names:
         folder, slash, last = name.rpartition("/")
-        if last != _STATE or folder + slash + _INFO not in files.names:
+        inside = folder + slash
+        if last != _STATE or inside + _INFO not in files.names:
             continue
-        saved = _saved_files(files, name, reading)
-        if saved:
-            names = [folder + slash + file for file in saved]
-            splits[folder] = _saved_rows(files, names, reading)
-    return splits
+        named = [inside + file for file in _saved_files(files, name, reading)]
+        if not named:
+            continue
+        saved.splits[folder] = _saved_rows(files, named, reading)
+        above, slash, _ = folder.rpartition("/")
+        saved.own.update((name, inside + _INFO, above + slash + _DICT, *named))
+        for other in files.names:
+            if other not in saved.own and _is_arrow(other, inside):
+                saved.own.add(other)
+                reading.report.skip(f"{_STATE} does not name it as part of its data set", other)
+    return saved
 
 
 def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Record]]:
@@ -109,6 +130,11 @@ def _arrow_rows(stream: BinaryIO) -> Iterator[Any]:
         if of_the_machine(error):
             raise
         raise TranscriptFormatError("the Arrow file is damaged or cut short") from None
+
+
+def _is_arrow(name: str, folder: str) -> bool:
+    """Whether a file is an Arrow file directly in a folder."""
+    return name.startswith(folder) and _ARROW.fullmatch(name, len(folder)) is not None
 
 
 def _saved_files(files: Files, name: str, reading: Reading) -> list[str]:

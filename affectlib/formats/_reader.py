@@ -234,11 +234,13 @@ class FolderReader:
         name: The format.
         recognizes: Returns which files identify the format, or None.
         read: Makes conversations of the files.
+        owns: Whether a file of this name is one of the format's; others are skipped and counted.
     """
 
     name: str
-    recognizes: Callable[[Files], str | None]
+    recognizes: Callable[[Files, Reading], str | None]
     read: Callable[[Files, Reading], Iterator[Item]]
+    owns: Callable[[str], bool]
 
 
 Reader: TypeAlias = RecordReader | TextReader | FolderReader

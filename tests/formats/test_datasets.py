@@ -15,7 +15,7 @@ from pyarrow import ipc
 
 from affectlib.errors import MissingExtraError, OptionError, TranscriptFormatError
 from affectlib.formats import ReadReport
-from tests.transcript_files import SECRET, chat, error_of, read, texts, write
+from tests.transcript_files import SECRET, chat, error_of, lines, read, texts, write
 
 ROWS = [chat("one", "two", id="a"), chat("three", id="b"), chat("four", id="c")]
 LONG = [
@@ -102,6 +102,31 @@ def test_only_the_files_that_the_state_names_are_read_in_its_order(tmp_path: Pat
     state["_data_files"].reverse()
     (folder / "state.json").write_text(json.dumps(state))
     assert [item.id for item in read(folder)] == ["b", "c", "a"]
+
+
+def test_files_beside_a_data_set_are_read_too_or_counted(tmp_path: Path) -> None:
+    save(tmp_path / "ds" / "train", ROWS)
+    (tmp_path / "ds" / "dataset_dict.json").write_text(json.dumps({"splits": ["train"]}))
+    (tmp_path / "ds" / "train" / "cache-0123456789abcdef.arrow").write_bytes(arrow(ROWS))
+    write(tmp_path, lines(chat("five", id="d")), "chats.jsonl")
+    write(tmp_path, "notes\nof mine\n", "notes.txt")
+    report = ReadReport()
+    found = read(tmp_path, report=report)
+    assert [item.id for item in found] == ["a", "b", "c", "d"]
+    assert {reason: tally.places for reason, tally in report.skipped.items()} == {
+        "state.json does not name it as part of its data set": [
+            "ds/train/cache-0123456789abcdef.arrow"
+        ],
+        "it has no known format": ["notes.txt"],
+    }
+
+
+def test_a_data_set_without_conversations_does_not_hide_the_files_beside_it(tmp_path: Path) -> None:
+    save(tmp_path / "ds", [{"x": 1}])
+    write(tmp_path, lines(chat("five", id="d")), "chats.jsonl")
+    report = ReadReport()
+    assert [item.id for item in read(tmp_path, report=report)] == ["d"]
+    assert report.skipped["it has no known format"].places == ["ds"]
 
 
 def test_what_the_library_caches_beside_a_data_set_is_not_read(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -85,6 +86,48 @@ def test_folders_and_patterns_are_read_in_order(tmp_path: Path) -> None:
     assert len(read(str(tmp_path / "**" / "*.[cg]*"))) == 2
     with pytest.raises(FileNotFoundError):
         read(str(tmp_path / "*.none"))
+
+
+def test_claudes_users_do_not_make_a_folder_one_of_slack(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps([{"uuid": "u", "full_name": "Ana"}]), "users.json")
+    messages = [{"sender": "human", "text": "hi"}]
+    write(tmp_path, json.dumps([{"uuid": "c1", "chat_messages": messages}]), "conversations.json")
+    write(tmp_path, json.dumps({"mood": 1}), "2024-05-01.json")
+    report = ReadReport()
+    (found,) = read(tmp_path, report=report)
+    assert (texts(found), [*report.formats]) == (["hi"], ["claude"])
+    assert skipped(report) == {"it has no known format": ["2024-05-01.json", "users.json"]}
+    (tmp_path / "diary").mkdir()
+    write(tmp_path / "diary", json.dumps({"mood": 1}), "2024-05-02.json")
+    assert read(tmp_path) == [found]
+
+
+@pytest.mark.parametrize("users", [[{"id": "W012A3CDE", "name": "ana"}], [], [{"id": "ana"}]])
+def test_slack_is_known_by_its_users_or_by_folders_of_channels(
+    tmp_path: Path, users: list[dict[str, str]]
+) -> None:
+    message = {"type": "message", "user": "W012A3CDE", "text": "hi", "ts": "1714564800.000100"}
+    write(tmp_path, json.dumps(users), "users.json")
+    (tmp_path / "general").mkdir()
+    write(tmp_path / "general", json.dumps([message]), "2024-05-01.json")
+    report = ReadReport()
+    (found,) = read(tmp_path, users=["W012A3CDE"], report=report)
+    assert (texts(found), report.formats) == (["hi"], {"slack": "users.json and files of days"})
+
+
+@pytest.mark.parametrize("format", ["slack/workspace", "convokit/corpus"])
+def test_files_beside_an_export_of_several_files_are_counted(tmp_path: Path, format: str) -> None:
+    folder = tmp_path / "export"
+    shutil.copytree(FIXTURES / format, folder)
+    report = ReadReport()
+    alone = read(folder, report=report)
+    assert skipped(report) == {}
+    write(folder, lines(chat("one")), "chats.jsonl")
+    assert read(folder, report=report) == alone
+    name = format.partition("/")[0]
+    assert skipped(report) == {
+        f"it is no part of the {name} export beside it; read it by itself": ["chats.jsonl"]
+    }
 
 
 def test_a_bad_file_among_others_is_a_failure(tmp_path: Path) -> None:
