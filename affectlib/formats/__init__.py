@@ -151,7 +151,8 @@ def read_conversations(
 
     Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark; bytes that are not UTF-8 are read as
     Windows-1252, which spreadsheets use. Files of a folder, pattern or archive are read in the
-    order of their names; those without a known format are skipped and counted.
+    order of their names; those without a known format are skipped and counted. Archives in a
+    folder, or that fit a pattern, are read; those inside other archives are not.
 
     Args:
         path: A file, folder, pattern (glob), ZIP archive, a data set saved by the library
@@ -189,7 +190,7 @@ def read_conversations(
 def _counted(
     path: str | os.PathLike[str], reading: Reading, read: Callable[[ExitStack], Iterator[Item]]
 ) -> Iterator[Item]:
-    report = reading.report
+    report, progress = reading.report, reading.progress
     with ExitStack() as stack:
         try:
             for item in read(stack):
@@ -197,7 +198,7 @@ def _counted(
                     report.conversations += 1
                 else:
                     report.failures += 1
-                report.share = reading.progress.share()
+                report.share = progress.share()
                 yield item
             report.share = 1.0
         except TranscriptFormatError as error:
@@ -218,10 +219,7 @@ def _read_input(
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.limits)
     if is_archive(source.head):
-        archive = Archive(source.seekable(stack), reading)
-        if _OFFICE in archive.names:
-            raise TranscriptFormatError("found an Office document; save its table as CSV (UTF-8)")
-        return _read_files(archive, format, reading)
+        return _read_archive(source, format, reading, stack)
     if size:
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))
@@ -256,10 +254,13 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
     if saved.splits and not names:
         yield from _read_splits(saved.splits, format, reading)
         return
-    parts: dict[str, _Part] = {
-        name: partial(_read_split, rows, format, reading) for name, rows in saved.splits.items()
-    }
-    parts |= {name: partial(_read_file, files, name, format, reading) for name in names}
+    parts: Iterator[tuple[str, _Part]] = chain(
+        (
+            (name, partial(_read_split, rows, format, reading))
+            for name, rows in saved.splits.items()
+        ),
+        ((name, partial(_read_file, files, name, format, reading)) for name in names),
+    )
     yield from _read_parts(parts, reading)
 
 
@@ -268,7 +269,7 @@ def _read_together(reader: FolderReader, files: Files, reading: Reading) -> Iter
     for name in files.names:
         if not reader.owns(name):
             reason = f"it is no part of the {reader.name} export beside it; read it by itself"
-            reading.report.skip(reason, name)
+            reading.skip(reason, name)
     reading.progress.size = reading.progress.total
     yield from _guarded(reader.read(files, reading), reading)
 
@@ -280,8 +281,20 @@ def _read_file(
     stack.enter_context(reading.progress.file(raw, files.size(name)))
     source = Source(raw, reading.limits)
     if is_archive(source.head):
-        raise _UnknownFormatError("it is an archive inside another, or inside a folder")
+        if isinstance(files, Archive):
+            raise _UnknownFormatError("it is an archive inside another; unpack the outer one")
+        stack.enter_context(reading.inside(name))
+        return _read_archive(source, format, reading, stack)
     return _guarded(_read_whole(source, format, reading, stack), reading)
+
+
+def _read_archive(
+    source: Source, format: str, reading: Reading, stack: ExitStack
+) -> Iterator[Item]:
+    archive = Archive(source.seekable(stack), reading)
+    if _OFFICE in archive.names:
+        raise _UnknownFormatError("found an Office document; save its table as CSV (UTF-8)")
+    return _read_files(archive, format, reading)
 
 
 def _read_split(
@@ -290,22 +303,24 @@ def _read_split(
     return _guarded(_read_records(rows, format, reading), reading)
 
 
-def _read_parts(parts: Mapping[str, _Part], reading: Reading) -> Iterator[Item]:
+def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterator[Item]:
     """Read parts by themselves; those that have no known format are skipped and counted."""
     known = False
+    count = 0
     problem = ""
     without_columns = None
-    for name, read in parts.items():
+    for name, read in parts:
+        count += 1
         reading.file, reading.place = name, ""
         try:
             with ExitStack() as stack:
                 yield from read(stack)
                 known = True
         except _UnknownFormatError as error:
-            reading.report.skip("it has no known format", name)
+            reading.skip("it has no known format", name or "the data set")
             problem = problem or ": ".join(filter(None, (name, error.problem)))
         except OptionError as error:
-            reading.report.skip("it has not the columns that were named", name)
+            reading.skip("it has not the columns that were named", name or "the data set")
             without_columns = error
         except TranscriptFormatError as error:
             known = True
@@ -319,11 +334,9 @@ def _read_parts(parts: Mapping[str, _Part], reading: Reading) -> Iterator[Item]:
     if not known:
         if without_columns is not None:
             raise without_columns
-        if not parts:
-            raise TranscriptFormatError("it holds no files")
-        raise TranscriptFormatError(
-            f"none of the {len(parts):,} files has a known format; {problem}"
-        )
+        if not count:
+            raise _UnknownFormatError("it holds no files")
+        raise _UnknownFormatError(f"none of the {count:,} files has a known format; {problem}")
 
 
 def _read_splits(
@@ -339,7 +352,7 @@ def _read_splits(
             skipped += 1
             if skipped == len(splits):
                 raise
-            reading.report.skip("it has no known format", name)
+            reading.skip("it has no known format", name)
     reading.file = ""
 
 

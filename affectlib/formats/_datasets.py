@@ -67,7 +67,7 @@ def find_saved(files: Files, reading: Reading) -> Saved:
         for other in files.names:
             if other not in saved.own and _is_arrow(other, inside):
                 saved.own.add(other)
-                reading.report.skip(f"{_STATE} does not name it as part of its data set", other)
+                reading.skip(f"{_STATE} does not name it as part of its data set", other)
     return saved
 
 
