@@ -429,3 +429,25 @@ def test_chatgpt_fields_and_wrapping(tmp_path: Path) -> None:
         assert (first.id, first.model, first.source) == ("k", "gpt-5", "chatgpt")
         assert first.metadata["started_at"].year == 2023
     assert read(write(tmp_path, export({}, None))) == [Conversation((), source="chatgpt")]
+
+
+# --- claude --------------------------------------------------------------------------------------
+
+
+def test_what_claude_writes_in_place_of_a_tool_is_not_read(tmp_path: Path) -> None:
+    notice = "```\nThis block is not supported on your current device yet.\n```"
+    blocks = [{"type": "tool_use", "name": "f"}, {"type": "tool_result", "content": []}]
+    record = {
+        "chat_messages": [
+            {"sender": "human", "text": "hi", "content": []},
+            {"sender": "assistant", "text": notice, "content": blocks},
+            {"sender": "assistant", "text": "Hello!"},
+        ]
+    }
+    report = ReadReport()
+    (found,) = read(write(tmp_path, lines(record)), report=report)
+    assert texts(found) == ["hi", "", "Hello!"]
+    assert {name: tally.count for name, tally in report.dropped.items()} == {
+        "tool_call": 1,
+        "tool": 1,
+    }
