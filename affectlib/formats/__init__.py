@@ -31,8 +31,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import chain
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeAlias
 
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation
@@ -60,7 +61,7 @@ from affectlib.formats import (
     zendesk,
 )
 from affectlib.formats._atomic import naming
-from affectlib.formats._datasets import HUB, MAGICS, hub_splits, iter_arrow_rows, saved_splits
+from affectlib.formats._datasets import HUB, MAGICS, find_saved, hub_splits, iter_arrow_rows
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._listing import Listing, list_files
 from affectlib.formats._parquet import MAGIC, iter_rows
@@ -131,6 +132,10 @@ _SAMPLE = 1 << 24
 _EMPTY_LIST = "empty lists"
 
 
+_Part: TypeAlias = Callable[[ExitStack], Iterator[Item]]
+"""Reads a file, or a split of a data set, which is open as long as the stack."""
+
+
 class _UnknownFormatError(TranscriptFormatError):
     """A file has none of the formats."""
 
@@ -146,7 +151,8 @@ def read_conversations(
 
     Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark; bytes that are not UTF-8 are read as
     Windows-1252, which spreadsheets use. Files of a folder, pattern or archive are read in the
-    order of their names; those without a known format are skipped and counted.
+    order of their names; those without a known format are skipped and counted. Archives in a
+    folder, or that fit a pattern, are read; those inside other archives are not.
 
     Args:
         path: A file, folder, pattern (glob), ZIP archive, a data set saved by the library
@@ -184,7 +190,7 @@ def read_conversations(
 def _counted(
     path: str | os.PathLike[str], reading: Reading, read: Callable[[ExitStack], Iterator[Item]]
 ) -> Iterator[Item]:
-    report = reading.report
+    report, progress = reading.report, reading.progress
     with ExitStack() as stack:
         try:
             for item in read(stack):
@@ -192,7 +198,7 @@ def _counted(
                     report.conversations += 1
                 else:
                     report.failures += 1
-                report.share = reading.progress.share()
+                report.share = progress.share()
                 yield item
             report.share = 1.0
         except TranscriptFormatError as error:
@@ -213,10 +219,7 @@ def _read_input(
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.limits)
     if is_archive(source.head):
-        archive = Archive(source.seekable(stack), reading)
-        if _OFFICE in archive.names:
-            raise TranscriptFormatError("found an Office document; save its table as CSV (UTF-8)")
-        return _read_files(archive, format, reading)
+        return _read_archive(source, format, reading, stack)
     if size:
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))
@@ -238,38 +241,86 @@ def _read_listing(listing: Listing, format: str, reading: Reading) -> Iterator[I
 
 def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
     """Read files that belong together, or else each of them."""
-    progress = reading.progress
-    progress.total = sum(map(files.size, files.names))
+    reading.progress.total = sum(map(files.size, files.names))
     for reader in _READERS:
         if isinstance(reader, FolderReader) and format in ("auto", reader.name):
-            why = reader.recognizes(files)
+            why = reader.recognizes(files, reading)
             if why is not None:
                 reading.report.formats.setdefault(reader.name, why)
-                progress.size = progress.total
-                yield from _guarded(reader.read(files, reading), reading)
+                yield from _read_together(reader, files, reading)
                 return
-    splits = saved_splits(files, reading)
-    if splits:
-        yield from _read_splits(splits, format, reading)
+    saved = find_saved(files, reading)
+    names = [name for name in files.names if name not in saved.own]
+    if saved.splits and not names:
+        yield from _read_splits(saved.splits, format, reading)
         return
-    known = False
-    without_columns = None
+    parts: Iterator[tuple[str, _Part]] = chain(
+        (
+            (name, partial(_read_split, rows, format, reading))
+            for name, rows in saved.splits.items()
+        ),
+        ((name, partial(_read_file, files, name, format, reading)) for name in names),
+    )
+    yield from _read_parts(parts, reading)
+
+
+def _read_together(reader: FolderReader, files: Files, reading: Reading) -> Iterator[Item]:
+    """Read files that belong together, and count those that do not."""
     for name in files.names:
+        if not reader.owns(name):
+            reason = f"it is no part of the {reader.name} export beside it; read it by itself"
+            reading.skip(reason, name)
+    reading.progress.size = reading.progress.total
+    yield from _guarded(reader.read(files, reading), reading)
+
+
+def _read_file(
+    files: Files, name: str, format: str, reading: Reading, stack: ExitStack
+) -> Iterator[Item]:
+    raw = stack.enter_context(files.open(name))
+    stack.enter_context(reading.progress.file(raw, files.size(name)))
+    source = Source(raw, reading.limits)
+    if is_archive(source.head):
+        if isinstance(files, Archive):
+            raise _UnknownFormatError("it is an archive inside another; unpack the outer one")
+        stack.enter_context(reading.inside(name))
+        return _read_archive(source, format, reading, stack)
+    return _guarded(_read_whole(source, format, reading, stack), reading)
+
+
+def _read_archive(
+    source: Source, format: str, reading: Reading, stack: ExitStack
+) -> Iterator[Item]:
+    archive = Archive(source.seekable(stack), reading)
+    if _OFFICE in archive.names:
+        raise _UnknownFormatError("found an Office document; save its table as CSV (UTF-8)")
+    return _read_files(archive, format, reading)
+
+
+def _read_split(
+    rows: Iterator[Record], format: str, reading: Reading, stack: ExitStack
+) -> Iterator[Item]:
+    return _guarded(_read_records(rows, format, reading), reading)
+
+
+def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterator[Item]:
+    """Read parts by themselves; those that have no known format are skipped and counted."""
+    known = False
+    count = 0
+    problem = ""
+    without_columns = None
+    for name, read in parts:
+        count += 1
         reading.file, reading.place = name, ""
         try:
             with ExitStack() as stack:
-                raw = stack.enter_context(files.open(name))
-                stack.enter_context(progress.file(raw, files.size(name)))
-                source = Source(raw, reading.limits)
-                if is_archive(source.head):
-                    raise _UnknownFormatError("it is an archive inside another, or inside a folder")
-                yield from _guarded(_read_whole(source, format, reading, stack), reading)
+                yield from read(stack)
                 known = True
         except _UnknownFormatError as error:
-            reading.report.skip("it has no known format", name)
-            problem = error.problem
+            reading.skip("it has no known format", name or "the data set")
+            problem = problem or ": ".join(filter(None, (name, error.problem)))
         except OptionError as error:
-            reading.report.skip("it has not the columns that were named", name)
+            reading.skip("it has not the columns that were named", name or "the data set")
             without_columns = error
         except TranscriptFormatError as error:
             known = True
@@ -281,14 +332,11 @@ def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
             yield reading.failure(TranscriptFormatError(f"cannot be read: {error.strerror}"))
     reading.file = ""
     if not known:
-        count = len(files.names)
         if without_columns is not None:
             raise without_columns
         if not count:
-            raise TranscriptFormatError("it holds no files")
-        raise TranscriptFormatError(
-            f"none of the {count:,} files has a known format; {files.names[0]}: {problem}"
-        )
+            raise _UnknownFormatError("it holds no files")
+        raise _UnknownFormatError(f"none of the {count:,} files has a known format; {problem}")
 
 
 def _read_splits(
@@ -304,7 +352,7 @@ def _read_splits(
             skipped += 1
             if skipped == len(splits):
                 raise
-            reading.report.skip("it has no known format", name)
+            reading.skip("it has no known format", name)
     reading.file = ""
 
 
@@ -370,7 +418,8 @@ def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack
     if not like_json and (format == "auto" or not _record_readers(format)):
         found = plain.describe(beginning) or table.describe_header(beginning, reading.columns)
         raise _UnknownFormatError(f"found {found}; {_KNOWN}")
-    records = iter_records(stream, limit=reading.limits.record_characters)
+    rows = bool(reading.columns) or format == table.NAME
+    records = iter_records(stream, limit=reading.limits.record_characters, rows=rows)
     return _read_records(records, format, reading)
 
 

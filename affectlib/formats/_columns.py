@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from affectlib._values import name_list
 from affectlib.errors import OptionError
@@ -57,6 +58,9 @@ _LONG: Mapping[str, tuple[str, str]] = MappingProxyType(
 """What a row of a long table must say: its name, and what a column may be called, for errors."""
 _NESTED = "messages"
 _SHORT = {"conversation": "conversation_id", "user": "user_id", "time": "timestamp"}
+_IDS = frozenset(FIELDS["conversation_id"])
+_WITHIN = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word begins within a name such as ``conversationId``."""
 _DELIMITERS = ",\t;|"
 
 
@@ -132,9 +136,18 @@ def has_conversation_ids(columns: Mapping[str, str], given: Mapping[str, str]) -
         >>> has_conversation_ids(texts, {"content": "review"}), has_conversation_ids(texts, texts)
         (False, True)
     """
-    column = columns.get("conversation_id")
-    usual = _by_name([] if column is None else [column]).keys() & {*FIELDS["conversation_id"]}
-    return bool(usual) or "conversation_id" in _in_full(given)
+    usual = is_conversation_id(columns.get("conversation_id"))
+    return usual or "conversation_id" in _in_full(given)
+
+
+def is_conversation_id(name: Any) -> bool:
+    """Whether a column or key has a usual name for the id of a conversation.
+
+    Example:
+        >>> [is_conversation_id(name) for name in ("Chat ID", "threadId", "id")]
+        [True, True, False]
+    """
+    return isinstance(name, str) and not _by_name([name]).keys().isdisjoint(_IDS)
 
 
 def _in_full(given: Mapping[str, str] | None) -> dict[str, str]:
@@ -143,12 +156,17 @@ def _in_full(given: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _by_name(names: Sequence[str]) -> dict[str, str]:
-    """Return the columns by their names in small letters with underscores."""
-    return {
-        re.sub(r"[\s-]+", "_", name.strip().lower()): name
-        for name in reversed(names)
-        if isinstance(name, str)
-    }
+    """Return the columns by their names in small letters with underscores.
+
+    A name such as ``chatId`` stands for ``chat_id`` unless another column has that name itself.
+    """
+    found = {}
+    for part in ("_", ""):
+        for name in reversed(names):
+            if isinstance(name, str):
+                usual = _WITHIN.sub(part, name.strip()).lower()
+                found[re.sub(r"[\s-]+", "_", usual)] = name
+    return found
 
 
 def _found(by_name: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:

@@ -1,16 +1,18 @@
 """Data sets of the Hugging Face library ``datasets``: saved on disk, or on the Hub.
 
 What ``save_to_disk`` writes is read with only pyarrow: a folder with ``state.json`` and Arrow
-files, or one such folder for each split. Its rows are recognised by their structure, like those of
-any other file.
+files, or one such folder for each split. Only the files that ``state.json`` names are read, not
+what the library keeps beside them (``cache-….arrow``). Rows are recognised by their structure, like
+those of any other file.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, TranscriptFormatError
@@ -28,23 +30,45 @@ HUB = "hf://datasets/"
 
 _STATE = "state.json"
 _INFO = "dataset_info.json"
+_DICT = "dataset_dict.json"
 _ARROW = re.compile(r"[^/]+\.arrow")
+_STATE_SIZE = 1 << 24
 _ROWS = 128
 _PAIRS = ({"role", "content"}, {"from", "value"})
 _HUB_NAME = re.compile(rf"{HUB}([\w.-]+/[\w.-]+)(?:/([\w.-]+))?(?::([\w.+-]+))?", re.ASCII)
 
 
-def saved_splits(files: Files, reading: Reading) -> Mapping[str, Iterator[Record]]:
-    """Return the rows of each split of a saved data set, nothing if the files are none."""
-    splits = {}
+class Saved(NamedTuple):
+    """What was found of saved data sets.
+
+    Attributes:
+        splits: The rows of each split.
+        own: The files that are theirs, also those that are not read.
+    """
+
+    splits: dict[str, Iterator[Record]]
+    own: set[str]
+
+
+def find_saved(files: Files, reading: Reading) -> Saved:
+    """Find the splits of saved data sets; what the library has put beside them is skipped."""
+    saved = Saved({}, set())
     for name in files.names:
         folder, slash, last = name.rpartition("/")
-        if last != _STATE or folder + slash + _INFO not in files.names:
+        inside = folder + slash
+        if last != _STATE or inside + _INFO not in files.names:
             continue
-        arrows = [other for other in files.names if _in_folder(other, folder + slash)]
-        if arrows:
-            splits[folder] = _saved_rows(files, arrows, reading)
-    return splits
+        named = [inside + file for file in _saved_files(files, name, reading)]
+        if not named:
+            continue
+        saved.splits[folder] = _saved_rows(files, named, reading)
+        above, slash, _ = folder.rpartition("/")
+        saved.own.update((name, inside + _INFO, above + slash + _DICT, *named))
+        for other in files.names:
+            if other not in saved.own and _is_arrow(other, inside):
+                saved.own.add(other)
+                reading.skip(f"{_STATE} does not name it as part of its data set", other)
+    return saved
 
 
 def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Record]]:
@@ -108,9 +132,26 @@ def _arrow_rows(stream: BinaryIO) -> Iterator[Any]:
         raise TranscriptFormatError("the Arrow file is damaged or cut short") from None
 
 
-def _in_folder(name: str, folder: str) -> bool:
+def _is_arrow(name: str, folder: str) -> bool:
     """Whether a file is an Arrow file directly in a folder."""
     return name.startswith(folder) and _ARROW.fullmatch(name, len(folder)) is not None
+
+
+def _saved_files(files: Files, name: str, reading: Reading) -> list[str]:
+    """Return the names of the files of rows that a ``state.json`` gives, none if it gives none."""
+    try:
+        with files.open(name) as raw:
+            state = json.loads(Source(raw, reading.limits).stream.read(_STATE_SIZE))
+    except (ValueError, RecursionError, TranscriptFormatError, OSError) as error:
+        if isinstance(error, OSError) and of_the_machine(error):
+            raise
+        return []
+    listed = state.get("_data_files") if isinstance(state, Mapping) else None
+    named = (
+        file.get("filename") if isinstance(file, Mapping) else None
+        for file in (listed if isinstance(listed, list) else ())
+    )
+    return [file for file in named if isinstance(file, str)]
 
 
 def _batches(reader: Any) -> Iterator[Any]:
@@ -122,6 +163,10 @@ def _batches(reader: Any) -> Iterator[Any]:
 def _saved_rows(files: Files, names: list[str], reading: Reading) -> Iterator[Record]:
     def rows() -> Iterator[Any]:
         for name in names:
+            if name not in files.names:
+                raise TranscriptFormatError(
+                    f"{name} is missing, which {_STATE} names; save the data set again"
+                )
             with ExitStack() as stack:
                 raw = stack.enter_context(files.open(name))
                 stack.enter_context(reading.progress.file(raw, files.size(name)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from affectlib._values import kind_of, to_text, to_time
 from affectlib.conversation import Conversation, Message, parse_message
 from affectlib.errors import ConversationError
+from affectlib.formats._columns import is_conversation_id
 
 _IDS = (
     "id",
@@ -20,6 +21,8 @@ _IDS = (
     "conversation_hash",
     "message_tree_id",
 )
+_ItemT = TypeVar("_ItemT")
+
 Timer: TypeAlias = Callable[[Any], datetime | None]
 """Makes a time of a value."""
 
@@ -103,6 +106,53 @@ def record_id(record: Any) -> str | None:
     if not isinstance(record, Mapping):
         return None
     return next(filter(None, (to_text(record.get(name)) for name in _IDS)), None)
+
+
+def in_order(items: Sequence[_ItemT], keys: Sequence[Any]) -> list[_ItemT]:
+    """Sort items by their keys, such as times; a list that runs backwards is turned round first.
+
+    Items with equal keys then stay in the order in which things happened: the question before the
+    answer, also in an export that is newest first. It runs backwards if its first key is greater
+    than its last; where all keys are equal, that cannot be told, and it stays as it is.
+
+    Args:
+        items: The items, as the file lists them.
+        keys: A key for each of them.
+
+    Example:
+        >>> in_order(["a2", "q2", "a1", "q1"], [5, 5, 3, 3])
+        ['q1', 'a1', 'q2', 'a2']
+    """
+    places = range(len(items))
+    if items and keys[0] > keys[-1]:
+        places = places[::-1]
+    return [items[place] for place in sorted(places, key=keys.__getitem__)]
+
+
+def require_one_conversation(messages: Sequence[Any]) -> None:
+    """Refuse a list of messages that say that they belong to several conversations.
+
+    Args:
+        messages: The messages.
+
+    Raises:
+        ConversationError: They do.
+
+    Example:
+        >>> require_one_conversation([{"chatId": 1}, {"chatId": 1}, {}])
+    """
+    known: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        for name, value in message.items() if isinstance(message, Mapping) else ():
+            text = to_text(value)
+            if text and is_conversation_id(name) and known.setdefault(name, text) != text:
+                raise ConversationError(
+                    "it differs from one message to the next, so that they are not of one "
+                    "conversation; to read each as a row of a table, name the column: "
+                    f"columns={{'conversation': {name!r}}}",
+                    index=index,
+                    field=name,
+                )
 
 
 def require_list(record: Any, field: str) -> list[Any]:

@@ -6,6 +6,7 @@ Three layouts are recognised by their beginning:
 - array: ``[record, record, …]``, or the same in an object, such as ``{"conversations": […]}``;
   decoded record by record, so that an export of any size needs the memory of one record; more
   arrays, objects that hold one, and single records may follow, as in files that were put together;
+  but messages are one record together, unless they say which conversation they belong to;
 - documents: one pretty-printed record, or several one after the other.
 
 A record that is too long or nested too deeply is skipped, and the next one is read. Where an
@@ -20,6 +21,8 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple, TextIO
+
+from affectlib.formats._columns import is_conversation_id
 
 _CHUNK = 1 << 16
 _DECODER = json.JSONDecoder(strict=False)
@@ -40,19 +43,11 @@ _CONTAINERS = frozenset(
 )
 """Keys by which a record is a conversation, whatever other keys it has."""
 _MESSAGE_FIELDS = frozenset({"role", "content", "from", "value"})
-"""Keys by which a record is a message, and a list of them a conversation …"""
-_ROW_KEYS = frozenset(
-    {
-        "conversation_id",
-        "conv_id",
-        "chat_id",
-        "session_id",
-        "dialogue_id",
-        "dialog_id",
-        "message_tree_id",
-    }
-)
-"""… unless it says which conversation it belongs to."""
+"""Keys by which a record is a message, and a list of them a conversation, unless it says which
+conversation it belongs to."""
+_TREE = "message_tree_id"
+_THREAD = "thread.message"
+"""The kind of objects that say which thread they are of, though a list of them is of just one."""
 _RECORD_KEYS = _CONTAINERS - _WRAPPERS
 _STRUCTURE = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _EMPTY_ARRAY_ALONE = re.compile(r"\[\s*\]\s*\Z")
@@ -87,14 +82,16 @@ class _TooLongError(Exception):
 _UNREADABLE = (ValueError, RecursionError, _TooLongError)
 
 
-def iter_records(stream: TextIO, *, limit: int) -> Iterator[Record]:
+def iter_records(stream: TextIO, *, limit: int, rows: bool = False) -> Iterator[Record]:
     """Yield the records of a JSON file; its layout is found out from its beginning.
 
     Args:
         stream: The text.
         limit: Characters that a record may have.
+        rows: Whether the objects of an array are rows of a table, also if they look like the
+            messages of one conversation.
     """
-    buffer = _Buffer(stream, limit)
+    buffer = _Buffer(stream, limit, rows)
     start = _array_start(buffer)
     if start is not None:
         yield from _iter_arrays(buffer, start)
@@ -106,9 +103,10 @@ def iter_records(stream: TextIO, *, limit: int) -> Iterator[Record]:
 class _Buffer:
     """A text stream of which values are decoded as soon as they are complete."""
 
-    def __init__(self, stream: TextIO, limit: int) -> None:
+    def __init__(self, stream: TextIO, limit: int, rows: bool = False) -> None:
         self._stream = stream
         self._limit = limit
+        self.rows = rows
         self.text = ""
         self.position = 0
         self.grow()
@@ -217,9 +215,8 @@ def _array_start(buffer: _Buffer) -> int | None:
     except _TooLongError:
         return None
     if isinstance(element, dict):
-        keys = element.keys()
-        is_message = _MESSAGE_FIELDS & keys and not (_CONTAINERS | _ROW_KEYS) & keys
-        return None if is_message else 1
+        is_message = not buffer.rows and _MESSAGE_FIELDS & element.keys()
+        return None if is_message and not _is_record(element, buffer) else 1
     return None if element is None else 1
 
 
@@ -238,8 +235,7 @@ def _wrapped_start(buffer: _Buffer) -> int | None:
             offset = _space(buffer, offset + 1)
             if key in _WRAPPERS and buffer.at(offset) == "[":
                 element = _first_element(buffer, offset + 1)
-                keys = element.keys() if isinstance(element, dict) else ()
-                if element == {} or (_CONTAINERS | _ROW_KEYS).intersection(keys):
+                if element == {} or (isinstance(element, dict) and _is_record(element, buffer)):
                     return offset + 1
             _, end = buffer.decode(offset)
             offset = _space(buffer, end)
@@ -248,6 +244,18 @@ def _wrapped_start(buffer: _Buffer) -> int | None:
             offset += 1
     except _UNREADABLE:
         return None
+
+
+def _is_record(element: dict[str, Any], buffer: _Buffer) -> bool:
+    """Whether an object is a conversation, or says which one it belongs to."""
+    if not _CONTAINERS.isdisjoint(element):
+        return True
+    is_of_thread = element.get("object") == _THREAD and not buffer.rows
+    return _has_id(element) and not is_of_thread
+
+
+def _has_id(element: dict[str, Any]) -> bool:
+    return _TREE in element or any(map(is_conversation_id, element))
 
 
 def _space(buffer: _Buffer, offset: int) -> int:
@@ -337,7 +345,7 @@ def _is_empty(value: Any) -> bool:
     if not isinstance(value, dict):
         return bool(value == [])
     arrays = [value[key] for key in _WRAPPERS & value.keys()]
-    is_record = (_RECORD_KEYS | _ROW_KEYS | _MESSAGE_FIELDS) & value.keys()
+    is_record = (_RECORD_KEYS | _MESSAGE_FIELDS) & value.keys() or _has_id(value)
     return bool(arrays) and not any(arrays) and not is_record
 
 

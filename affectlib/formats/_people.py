@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text, parse_role
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import numbered, to_conversation
+from affectlib.formats._fields import in_order, numbered, to_conversation
 from affectlib.formats._reader import HOW_TO_NAME, Reading
 
 _LISTED = 5
-_FIRST = datetime.min.replace(tzinfo=UTC)
 
 _ItemT = TypeVar("_ItemT")
 
@@ -188,7 +187,7 @@ def split_at_gaps(
     Where a time is not known there is no split. Without items, there is one empty piece.
 
     Example:
-        >>> day = datetime(2024, 1, 1, tzinfo=UTC)
+        >>> day = datetime.fromisoformat("2024-01-01")
         >>> times = [day, day + timedelta(minutes=5), day + timedelta(hours=2)]
         >>> [*split_at_gaps("abc", times, 30)]
         ['ab', 'c']
@@ -219,7 +218,7 @@ def _in_order(sent: Sequence[Sent]) -> Sequence[Sent]:
     """Sort messages by their times, if each has one."""
     if any(message.timestamp is None for message in sent):
         return sent
-    return sorted(sent, key=lambda message: message.timestamp or _FIRST)
+    return in_order(sent, [message.timestamp for message in sent])
 
 
 def _describe(counts: Counter[str]) -> str:

@@ -10,6 +10,7 @@ A reader is one of three things, by what it reads:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
@@ -53,6 +54,7 @@ class Reading:
         limits: How much is too much.
         report: Where drops, failures and formats are counted.
         progress: How much was read.
+        archive: The archive within a folder that is being read, the empty string if there is none.
         file: The file within a folder or archive, the empty string if there is just one.
         place: The record that is being read, within the file.
     """
@@ -66,6 +68,7 @@ class Reading:
     limits: Limits = field(default_factory=Limits)
     report: ReadReport = field(default_factory=ReadReport)
     progress: Progress = field(default_factory=Progress)
+    archive: str = ""
     file: str = ""
     place: str = ""
 
@@ -159,9 +162,29 @@ class Reading:
             self.drop("time")
         return time
 
+    @contextmanager
+    def inside(self, archive: str) -> Iterator[None]:
+        """Put the name of an archive in front of those of its files while the block lasts."""
+        outer = self.progress
+        inner = self.progress = Progress()
+        outer.within = lambda: inner.share() or 0.0
+        self.archive, self.file = archive, ""
+        try:
+            yield
+        finally:
+            self.progress, self.archive, self.file = outer, "", archive
+
+    def path(self, name: str) -> str:
+        """Return the path of a file, with that of the archive in which it lies within a folder."""
+        return "/".join(filter(None, (self.archive, name)))
+
     def where(self) -> str:
         """Return the file, if there are several, and the place in it."""
-        return ": ".join(filter(None, (self.file, self.place)))
+        return ": ".join(filter(None, (self.path(self.file), self.place)))
+
+    def skip(self, reason: str, name: str) -> None:
+        """Count a file that is not read."""
+        self.report.skip(reason, self.path(name))
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count what is left out here; the reasons are those in `report.DROPS`."""
@@ -234,11 +257,13 @@ class FolderReader:
         name: The format.
         recognizes: Returns which files identify the format, or None.
         read: Makes conversations of the files.
+        owns: Whether a file of this name is one of the format's; others are skipped and counted.
     """
 
     name: str
-    recognizes: Callable[[Files], str | None]
+    recognizes: Callable[[Files, Reading], str | None]
     read: Callable[[Files, Reading], Iterator[Item]]
+    owns: Callable[[str], bool]
 
 
 Reader: TypeAlias = RecordReader | TextReader | FolderReader

@@ -141,10 +141,10 @@ class Archive:
         for entry in self._archive.infolist():
             problem = _entry_problem(entry)
             if problem is not None:
-                reading.report.skip(problem, entry.filename)
+                reading.skip(problem, entry.filename)
             elif not entry.is_dir() and not any(map(is_rubbish, entry.filename.split("/"))):
                 if entry.filename in entries:
-                    reading.report.skip(
+                    reading.skip(
                         "the archive has two files of that name; the last one was read",
                         entry.filename,
                     )

@@ -1,10 +1,11 @@
 """Claude's export, ``conversations.json``: ``chat_messages`` from ``human`` and ``assistant``.
 
 The file can be read by itself, or in the ZIP archive as downloaded. The text comes from the content
-blocks; ``text``, which repeats it, is used if there are none. A long paste is stored as an
-attachment without a file name, and is read as part of the message. Other attachments and files,
-tool calls and their results, and thoughts are left out and counted. If messages name their parents,
-edits and regenerations are branches, as in ChatGPT's export.
+blocks; ``text``, which repeats it, or says in place of a tool that it is not supported, is used
+only if there are none. A long paste is stored as an attachment without a file name, and is read as
+part of the message. Other attachments and files, tool calls and their results, and thoughts are
+left out and counted. If messages name their parents, edits and regenerations are branches, as in
+ChatGPT's export.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ def _message(message: Any, index: int, reading: Reading) -> Message:
         return to_message(message, index)
     if "sender" not in message:
         raise ConversationError('the message has no "sender"', index=index, field="sender")
-    content, _ = split_blocks(_list(message, "content"), reading)
-    content = content or [message.get("text") or ""]
+    blocks = _list(message, "content")
+    content = split_blocks(blocks, reading)[0] if blocks else [message.get("text") or ""]
     for attachment in _list(message, "attachments"):
         text = attachment.get("extracted_content") if isinstance(attachment, Mapping) else None
         if isinstance(text, str) and _is_pasted(attachment):

@@ -9,6 +9,7 @@ active one. Meta of utterances and conversations, vectors and the index are not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ __all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 
 _UTTERANCES = ("utterances.jsonl", "utterances.json")
 _SPEAKERS = ("speakers.json", "users.json")
+_OTHERS = re.compile(r"(?:conversations|corpus|index)\.json|(?:info|vectors?)\.[^/]+")
 _SPEAKER = ("speaker", "user")
 _CONVERSATION = ("conversation_id", "root")
 _REPLY = ("reply_to", "reply-to")
@@ -57,7 +59,7 @@ def recognizes(record: Any) -> str | None:
     return 'utterances with "{}", "{}" and "{}"'.format(*found)
 
 
-def recognizes_folder(files: Files) -> str | None:
+def recognizes_folder(files: Files, reading: Reading) -> str | None:
     """Return which files identify the format, or None."""
     names = [name for name in (*_UTTERANCES, "corpus.json", "index.json") if name in files.names]
     return " and ".join(names) if len(names) > 1 and names[0] in _UTTERANCES else None
@@ -87,8 +89,12 @@ def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
     yield from _read(file_records(files, utterances, reading), roles, reading)
 
 
+def _owns(name: str) -> bool:
+    return name in (*_UTTERANCES, *_SPEAKERS) or _OTHERS.fullmatch(name) is not None
+
+
 READERS = (
-    FolderReader("convokit", recognizes_folder, read_folder),
+    FolderReader("convokit", recognizes_folder, read_folder, _owns),
     RecordReader("convokit", recognizes, read),
 )
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TextIO
 
@@ -27,7 +27,7 @@ from affectlib._dates import find_date_line
 from affectlib._values import kind_of, to_time
 from affectlib.conversation import Conversation, Message, clean_text
 from affectlib.errors import ConversationError, TranscriptFormatError
-from affectlib.formats._fields import to_conversation
+from affectlib.formats._fields import in_order, to_conversation
 from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
 from affectlib.formats._json import Record
 from affectlib.formats._people import count_of, is_apart
@@ -54,13 +54,23 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class _Activity:
-    """A prompt and its answer."""
+    """A prompt and its answer.
+
+    Attributes:
+        prompt: What the user wrote.
+        answer: What Gemini answered.
+        time: When.
+        chat: The id of the chat that it links to, or None.
+        size: Characters of both.
+        kept: The fields of the activity that the caller asked to keep.
+    """
 
     prompt: str
     answer: str
     time: datetime
     chat: str | None
     size: int
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 def recognizes(record: Any) -> str | None:
@@ -138,7 +148,8 @@ def _finished(session: list[_Activity], size: int, reading: Reading) -> Item:
     if size > reading.limits.record_characters:
         error = ConversationError("it is longer than the limit (record_characters)")
         return reading.failure(error, session[-1].chat)
-    return _conversation(session)
+    session = in_order(session, [activity.time for activity in session])
+    return reading.kept(_conversation(session), [activity.kept for activity in session])
 
 
 def _is_another(one: _Activity, other: _Activity, gap: float) -> bool:
@@ -150,9 +161,6 @@ def _is_another(one: _Activity, other: _Activity, gap: float) -> bool:
 
 
 def _conversation(session: list[_Activity]) -> Conversation:
-    if session[0].time > session[-1].time:
-        session = session[::-1]
-    session = sorted(session, key=lambda activity: activity.time)
     messages = []
     for activity in session:
         messages.append(Message("user", activity.prompt, timestamp=activity.time))
@@ -197,7 +205,9 @@ def _activity(record: Any, reading: Reading) -> _Activity | None:
     media = sum(count_of(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
     link = record.get("titleUrl")
     answer = _joined(record.get("safeHtmlItem"), "html") or _joined(record.get("subtitles"), "name")
-    return _made(title, answer, time, link if isinstance(link, str) else "", media, reading)
+    made = _made(title, answer, time, link if isinstance(link, str) else "", media, reading)
+    kept = {name: record[name] for name in reading.keep if name in record}
+    return None if made is None else replace(made, kept=kept)
 
 
 def _joined(items: Any, field: str) -> str:

@@ -7,15 +7,19 @@ and ``content`` may have other usual names, such as ``sender`` and ``text``. Rea
 - fine-tuning files, also those with preferences (the preferred answer is kept);
 - Batch files: requests (``body``), and results (``response``), which have only the answers;
 - logs with a ``request`` and its ``response``, and the Responses interface (``input``, ``output``);
-- lists of a thread's messages, newest first.
+- lists of a thread's messages, with an object around them or not, in the order of their times;
+  where these are equal, in the reverse of a list that is newest first, as the interface makes them
+  by default, also if all are of one second and the list ends with the user's.
 
 The text of content blocks is kept, refusals and transcriptions included. Images, files and sound
 without a transcription are left out and counted, as are messages that only carry a tool's result
-under the role ``user``. A message that only calls tools stays, without text.
+under the role ``user``, and items of tools in the Responses interface. A message that only calls
+tools stays, without text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,8 +30,10 @@ from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._fields import (
     first_of,
+    in_order,
     named_message,
     require_list,
+    require_one_conversation,
     to_conversation,
     to_message,
 )
@@ -35,11 +41,8 @@ from affectlib.formats._reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 
-_TOOL_TYPES = {
-    "function_call": "tool_call",
-    "function_call_output": "tool",
-    "reasoning": "reasoning",
-}
+_TOOL_ITEM = re.compile(r"\w+_(?:call|output)|mcp_\w+|item_reference")
+"""Types of items that have no role: calls of tools, built in or not, and what they returned."""
 
 
 def recognizes(record: Any) -> str | None:
@@ -98,11 +101,13 @@ READERS = (RecordReader("openai", recognizes, each(parse)),)
 def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
     """Return what the record says about the conversation as a whole, and the messages."""
     if isinstance(record, list):
-        return {}, record
+        require_one_conversation(record)
+        return {}, _by_time(record) if all(map(_is_of_thread, record)) else record
     if not isinstance(record, Mapping) or isinstance(record.get("messages"), list):
         return record, require_list(record, "messages")
     if _is_thread(record):
-        return record, sorted(require_list(record, "data"), key=_created)
+        require_one_conversation(record["data"])
+        return record, _by_time(require_list(record, "data"))
     request = _inner(record, "body") or _inner(record, "request") or _inner(record, "input")
     response = _inner(record, "response")
     if record.get("error"):
@@ -157,9 +162,27 @@ def _is_thread(record: Mapping[str, Any]) -> bool:
     )
 
 
-def _created(message: Mapping[str, Any]) -> float:
-    time = to_time(message.get("created_at"))
-    return time.timestamp() if time is not None else 0.0
+def _is_of_thread(message: Any) -> bool:
+    return isinstance(message, Mapping) and message.get("object") == "thread.message"
+
+
+def _by_time(messages: list[Any]) -> list[Any]:
+    """Put the messages of a thread in order, if each has a time."""
+    times = [to_time(message.get("created_at")) for message in messages]
+    if None in times:
+        return messages
+    if len({*times}) == 1 and messages[-1].get("role") == "user":
+        return messages[::-1]
+    return in_order(messages, times)
+
+
+def _item_reason(kind: Any) -> str | None:
+    """Return why an item without a role is left out, by its type; None if it should have a role."""
+    if kind == "reasoning":
+        return "reasoning"
+    if not isinstance(kind, str) or not _TOOL_ITEM.fullmatch(kind):
+        return None
+    return "tool" if kind.endswith("_output") else "tool_call"
 
 
 def _message(message: Any, index: int, reading: Reading) -> Message | None:
@@ -168,9 +191,9 @@ def _message(message: Any, index: int, reading: Reading) -> Message | None:
         return to_message(message, index)
     if not {"role", "content"} <= message.keys():
         message = named_message(message)
-    kind = message.get("type")
-    if "role" not in message and isinstance(kind, str) and kind in _TOOL_TYPES:
-        reading.drop(_TOOL_TYPES[kind])
+    reason = None if "role" in message else _item_reason(message.get("type"))
+    if reason is not None:
+        reading.drop(reason)
         return None
     content = message.get("content")
     if isinstance(content, list):

@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlib.conversation import Conversation
-from affectlib.formats._fields import named_message, require_list, to_conversation, to_message
+from affectlib.formats._fields import (
+    named_message,
+    require_list,
+    require_one_conversation,
+    to_conversation,
+    to_message,
+)
 from affectlib.formats._reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
@@ -44,6 +50,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         ['user']
     """
     if isinstance(record, list):
+        require_one_conversation(record)
         record = {"conversations": record}
     messages = require_list(record, "conversations")
     yield to_conversation(

@@ -17,11 +17,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
-from affectlib.errors import ConversationError
+from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._fields import first_of
 from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
@@ -35,11 +36,14 @@ from affectlib.formats._reader import (
     read_groups,
 )
 from affectlib.formats._sources import file_records
+from affectlib.formats._system import of_the_machine
 
 __all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 
 _USERS = ("users.json", "org_users.json")
 _CHANNELS = ("channels.json", "groups.json", "dms.json", "mpims.json")
+_LOGS = "integration_logs.json"
+_SAMPLE = 10
 _DAY = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
 _TIMESTAMP = re.compile(r"\d{9,11}\.\d{1,7}")
 _MESSAGES = frozenset(
@@ -78,13 +82,21 @@ def recognizes(record: Any) -> str | None:
     return 'messages with "ts"' if isinstance(time, str) and _TIMESTAMP.fullmatch(time) else None
 
 
-def recognizes_folder(files: Files) -> str | None:
-    """Return which files identify the format, or None."""
-    days = [name for name in files.names if _DAY.fullmatch(name)]
+def recognizes_folder(files: Files, reading: Reading) -> str | None:
+    """Return which files identify the format, or None.
+
+    Other exports have a ``users.json`` too, so that Slack's must have users with Slack's ids, or
+    there must be days of a channel in a folder.
+    """
+    days = [day for name in files.names if (day := _DAY.fullmatch(name))]
     named = [name for name in (*_USERS, *_CHANNELS) if name in files.names]
-    if not named:
+    if not named or not days:
         return None
-    return f"{named[0]} and files of days" if days else None
+    users = _first_users(files, reading)
+    if users and not any(users):
+        return None
+    are_slacks = any(user.startswith(("U", "W")) for user in users)
+    return f"{named[0]} and files of days" if are_slacks or any(day[1] for day in days) else None
 
 
 def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
@@ -107,8 +119,12 @@ def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
     yield from _read(_messages(files, reading), workspace, reading)
 
 
+def _owns(name: str) -> bool:
+    return name in (*_USERS, *_CHANNELS, _LOGS) or _DAY.fullmatch(name) is not None
+
+
 READERS = (
-    FolderReader("slack", recognizes_folder, read_folder),
+    FolderReader("slack", recognizes_folder, read_folder, _owns),
     RecordReader("slack", recognizes, read),
 )
 
@@ -119,6 +135,21 @@ def _rows(files: Files, name: str, reading: Reading) -> Iterator[Mapping[str, An
         for record in file_records(files, name, reading):
             if isinstance(record.value, Mapping):
                 yield record.value
+
+
+def _first_users(files: Files, reading: Reading) -> list[str]:
+    """Return the ids of the first users, empty texts for those without one."""
+    users: list[str] = []
+    for name in _USERS:
+        try:
+            users += [
+                to_text(user.get("id")) or ""
+                for user in islice(_rows(files, name, reading), _SAMPLE)
+            ]
+        except (TranscriptFormatError, OSError) as error:
+            if of_the_machine(error):
+                raise
+    return users
 
 
 def _add_user(user: Mapping[str, Any], workspace: _Workspace) -> None:

@@ -8,10 +8,12 @@ caller names the column of the content; each conversation id may then occur only
 people's names, if the caller says who is who.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
-conversation is handed out in the order of its last row, its messages in the order of their turns,
-else of their times, if each has one. Numeric dates with the year last are read if a number above 12
-in any of them tells whether the day comes first. A row that repeats the turn (or the message's id),
-the role and the content of another counts once; without such a column, repeated rows are kept.
+conversation is handed out in the order of its last row, its messages in the order of their turns
+and then of their times, or of one of them, if each has it. Rows that are equal in these stay in the
+order of the table; if times show that a conversation is newest first, in the reverse of it. Numeric
+dates with the year last are read if a number above 12 in any of them tells whether the day comes
+first. A row that repeats the turn (or the message's id), the role and the content of another counts
+once; without such a column, repeated rows are kept.
 
 A quote in CSV that is missing, or not doubled within a cell, costs its row if it shows: if a cell
 runs over several lines, and text follows its last quote or the file ends before it. It does not
@@ -33,6 +35,7 @@ from affectlib._dates import DateOrder
 from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
 from affectlib.conversation import Conversation, Message, is_role
 from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
+from affectlib.formats._blocks import split_blocks
 from affectlib.formats._columns import (
     FIELDS,
     describe_columns,
@@ -42,7 +45,7 @@ from affectlib.formats._columns import (
     has_conversation_ids,
 )
 from affectlib.formats._csv import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
-from affectlib.formats._fields import named_message, to_conversation, to_message
+from affectlib.formats._fields import in_order, named_message, to_conversation, to_message
 from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
 from affectlib.formats._reader import (
@@ -228,7 +231,7 @@ def _text(row: Mapping[str, Any], reading: Reading) -> Item:
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
-        message = to_message({"role": "user", "content": _content(row["content"])}, 0)
+        message = to_message({"role": "user", "content": _content(row["content"], reading)}, 0)
     except ConversationError as error:
         return reading.failure(error, identifier)
     return _single(row, identifier, [message], reading)
@@ -318,7 +321,7 @@ def _message(
     return to_message(
         {
             "role": known or role,
-            "content": _content(row.get("content")),
+            "content": _content(row.get("content"), reading),
             "id": to_text(row.get("message_id")),
             "timestamp": row.get("timestamp"),
         },
@@ -349,17 +352,22 @@ def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _content(value: Any) -> Any:
+def _content(value: Any, reading: Reading) -> Any:
     """Return the content, the empty string for a gap (null, or the NaN that pandas makes of it)."""
+    if isinstance(value, list):
+        return split_blocks(value, reading)[0]
     return "" if is_missing(value) else value
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
-    """Sort rows by their turn, else by their time, if every row has one."""
-    for field, read in (("turn", _number), ("timestamp", to_time)):
-        keys: list[Any] = [read(row.fields.get(field)) for row in rows]
-        if None not in keys:
-            return [rows[position] for position in sorted(range(len(rows)), key=keys.__getitem__)]
+    """Sort rows by their turn and then their time, or by one of them, if every row has it."""
+    turns = [_number(row.fields.get("turn")) for row in rows]
+    times = [to_time(row.fields.get("timestamp")) for row in rows]
+    if None not in times:
+        return in_order(rows, times if None in turns else [*zip(turns, times, strict=True)])
+    if None not in turns:
+        keys: list[Any] = turns
+        return [rows[place] for place in sorted(range(len(rows)), key=keys.__getitem__)]
     return rows
 
 

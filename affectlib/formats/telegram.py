@@ -82,7 +82,8 @@ def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
         for place, chat in _chats(record):
             reading.place = place
             try:
-                yield from parse(chat, reading)
+                for conversation in parse(chat, reading):
+                    yield reading.kept(conversation, [chat])
             except ConversationError as error:
                 yield reading.failure(error, record_id(chat))
 

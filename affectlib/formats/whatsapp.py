@@ -4,7 +4,8 @@ A line that begins with a date and time begins a message, in Android's form ``12
 Ana: hi`` or the iPhone's ``[12/03/2024, 14:08:18] Ana: hi``, in the order and with the words of the
 device's language, 12 or 24 hours, and with invisible marks; other lines continue the message
 before. The file is one conversation; ``gap`` splits it. There are no roles: the caller names the
-users or the assistants, but people called "ChatGPT", "assistant" or the like are the assistant.
+users or the assistants, but people called "ChatGPT", "assistant" or the like are the assistant. Nor
+are there other fields that could be kept.
 
 Whether the day or the month comes first is told from all dates of the file: by numbers above 12,
 else by which order lets time run forward, else it is the day, or with slashes and AM and PM the

@@ -55,6 +55,82 @@ def test_all_of_a_file_is_read(tmp_path: Path, content: str, end: str) -> None:
     assert report.failures == 0
 
 
+ROWS = [
+    {"chat": "a", "role": "user", "content": "one"},
+    {"chat": "b", "role": "user", "content": "three"},
+    {"chat": "a", "role": "assistant", "content": "two"},
+]
+BY_CHAT = {"a": ["one", "two"], "b": ["three"]}
+
+
+def named(name: str) -> list[dict[str, str]]:
+    return [{name if key == "chat" else key: row[key] for key in row} for row in ROWS]
+
+
+def by_id(items: list[Any]) -> dict[str | None, list[str]]:
+    return {item.id: texts(item) for item in items}
+
+
+@pytest.mark.parametrize("layout", [json.dumps, lambda rows: json.dumps({"data": rows}), pretty])
+@pytest.mark.parametrize(
+    "name",
+    ["thread_id", "Conversation ID", "Chat ID", "conversationId", "chatID", "session-id"],
+)
+def test_rows_are_not_merged_whatever_the_spelling_of_their_id(
+    tmp_path: Path, name: str, layout: Callable[[Any], str]
+) -> None:
+    path = write(tmp_path, layout(named(name)))
+    assert by_id(read(path)) == BY_CHAT
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("name", ["conversationId", "room", "thread_id"])
+def test_an_array_is_of_rows_if_the_caller_says_that_it_is_a_table(
+    tmp_path: Path, name: str, indent: int | None
+) -> None:
+    path = write(tmp_path, json.dumps(named(name), indent=indent))
+    assert by_id(read(path, columns={"conversation": name})) == BY_CHAT
+    with_format = read(path, columns={"conversation": name}, format="table")
+    assert by_id(with_format) == BY_CHAT
+    if name != "room":
+        assert by_id(read(path, format="table")) == BY_CHAT
+
+
+def test_messages_that_differ_in_their_conversation_are_never_one(tmp_path: Path) -> None:
+    rows = [{"role": "user", "content": SECRET}, *named("threadId")]  # the first names none
+    for content in (json.dumps(rows), lines(rows)):
+        (bad,) = read(write(tmp_path, content))
+        assert "messages[2].threadId: it differs" in error_of(bad)
+        assert "columns={'conversation': 'threadId'}" in error_of(bad)
+    senders = [{"from": "human", "value": SECRET} | about for about in ({}, {"ID": 1})]
+    senders += [{"from": "human", "value": SECRET, "chatId": chat} for chat in "ab"]
+    (bad,) = read(write(tmp_path, lines(senders)))
+    assert "messages[3].chatId: it differs" in error_of(bad)
+    bad, *good = read(write(tmp_path, json.dumps(rows)), columns={"conversation": "threadId"})
+    assert "the cell is empty" in error_of(bad)
+    assert by_id(good) == BY_CHAT
+
+
+def test_messages_of_one_thread_stay_one_conversation(tmp_path: Path) -> None:
+    def message(thread: str, role: str, text: str) -> dict[str, Any]:
+        content = [{"type": "text", "text": {"value": text, "annotations": []}}]
+        about = {"object": "thread.message", "thread_id": thread}
+        return {**about, "role": role, "content": content}
+
+    one = [message("t", "user", "hi"), message("t", "assistant", "Hello!")]
+    for content in (json.dumps(one), json.dumps({"object": "list", "data": one})):
+        (found,) = read(write(tmp_path, content))
+        assert texts(found) == ["hi", "Hello!"]
+    for content in (
+        json.dumps([*one, message("u", "user", SECRET)]),
+        json.dumps({"data": [*one, message("u", "user", SECRET)]}),
+    ):
+        path = write(tmp_path, content)
+        assert "thread_id: it differs" in error_of(read(path)[0])
+        named_columns = read(path, columns={"conversation": "thread_id"})
+        assert by_id(named_columns) == {"t": ["hi", "Hello!"], "u": [SECRET]}
+
+
 def test_lists_of_intercom_one_a_line(tmp_path: Path) -> None:
     source = {"author": {"type": "user", "id": "u"}, "body": "hi"}
     one = {"type": "conversation", "source": source, "conversation_parts": {}}

@@ -130,6 +130,52 @@ def test_errors_name_nobody(tmp_path: Path) -> None:
 # --- archives and hostile files -------------------------------------------------------------------
 
 
+def test_fields_of_a_telegram_chat_are_kept_in_each_of_its_conversations(tmp_path: Path) -> None:
+    said = [
+        {"type": "message", "from_id": who, "text": "hi", "date_unixtime": time}
+        for who, time in (("user1", "1714564800"), ("user2", "1714564860"), ("user1", "1714664800"))
+    ]
+    bot = {"type": "bot_chat", "id": 2, "name": "Helper", "messages": said}
+    group = {"type": "private_group", "id": 3, "name": SECRET, "messages": said[:2]}
+    options: dict[str, Any] = {"keep": ["type"], "users": ["user1"], "gap": 60}
+    found = read(write(tmp_path, json.dumps(bot)), **options)
+    assert [item.metadata["type"] for item in found] == ["bot_chat", "bot_chat"]
+    account = {"about": "…", "chats": {"list": [bot, group]}}
+    found = read(write(tmp_path, json.dumps(account)), **options)
+    assert [item.metadata["type"] for item in found] == ["bot_chat", "bot_chat", "private_group"]
+
+
+def test_fields_of_geminis_activities_are_kept(tmp_path: Path) -> None:
+    def activity(title: str, time: str, **fields: Any) -> dict[str, Any]:
+        answer = [{"html": "<p>Hello!</p>"}]
+        about = {"header": "Gemini Apps", "title": f"Prompted {title}", "time": time}
+        return {**about, "safeHtmlItem": answer, **fields}
+
+    activities = [
+        activity("three", "2025-01-02T10:00:00Z"),
+        activity("two", "2025-01-01T10:05:00Z", account="b", region="x"),
+        activity("one", "2025-01-01T10:00:00Z", account="a"),
+    ]
+    path = write(tmp_path, json.dumps(activities))
+    later, first = read(path, keep=["account", "region"])
+    assert texts(first)[::2] == ["one", "two"]
+    assert (first.metadata["account"], first.metadata["region"]) == ("a", "x")
+    assert not {"account", "region"} & later.metadata.keys()
+
+
+def test_chats_that_are_newest_first_keep_the_question_before_the_answer(tmp_path: Path) -> None:
+    def said(name: str, text: str, minute: int) -> dict[str, Any]:
+        author = {"id": name, "name": name, "isBot": name == "Helper"}
+        return {"content": text, "author": author, "timestamp": f"2024-05-01T12:{minute:02}:00Z"}
+
+    messages = [("Ana", "q1", 3), ("Helper", "a1", 3), ("Ana", "q2", 5), ("Helper", "a2", 5)]
+    for order in (1, -1):
+        channel = {"guild": {}, "channel": {"id": "1"}, "messages": []}
+        channel["messages"] = [said(*message) for message in messages[::order]]
+        (found,) = read(write(tmp_path, json.dumps(channel)))
+        assert texts(found) == ["q1", "a1", "q2", "a2"]
+
+
 def test_archives_as_downloaded(tmp_path: Path) -> None:
     for folder, name, options in (
         ("whatsapp/android_24h.txt", "_chat.txt", {"users": ["Ana"]}),

@@ -15,7 +15,7 @@ from pyarrow import ipc
 
 from affectlib.errors import MissingExtraError, OptionError, TranscriptFormatError
 from affectlib.formats import ReadReport
-from tests.transcript_files import SECRET, chat, error_of, read, texts, write
+from tests.transcript_files import SECRET, chat, error_of, lines, read, texts, write
 
 ROWS = [chat("one", "two", id="a"), chat("three", id="b"), chat("four", id="c")]
 LONG = [
@@ -91,6 +91,69 @@ def test_what_the_library_itself_saves(tmp_path: Path) -> None:
     datasets.DatasetDict({"train": saved}).save_to_disk(tmp_path / "saved")
     (found,) = read(tmp_path / "saved")
     assert (found.id, texts(found)) == ("a", ["hi", "Hello!"])
+
+
+def test_only_the_files_that_the_state_names_are_read_in_its_order(tmp_path: Path) -> None:
+    folder = save(tmp_path / "saved", ROWS[:1], ROWS[1:])
+    for name in ("cache-0123456789abcdef.arrow", "indices-01234567.arrow", "tmp12345.arrow"):
+        (folder / name).write_bytes(arrow(ROWS))
+    assert [item.id for item in read(folder)] == ["a", "b", "c"]
+    state = json.loads((folder / "state.json").read_text())
+    state["_data_files"].reverse()
+    (folder / "state.json").write_text(json.dumps(state))
+    assert [item.id for item in read(folder)] == ["b", "c", "a"]
+
+
+def test_files_beside_a_data_set_are_read_too_or_counted(tmp_path: Path) -> None:
+    save(tmp_path / "ds" / "train", ROWS)
+    (tmp_path / "ds" / "dataset_dict.json").write_text(json.dumps({"splits": ["train"]}))
+    (tmp_path / "ds" / "train" / "cache-0123456789abcdef.arrow").write_bytes(arrow(ROWS))
+    write(tmp_path, lines(chat("five", id="d")), "chats.jsonl")
+    write(tmp_path, "notes\nof mine\n", "notes.txt")
+    report = ReadReport()
+    found = read(tmp_path, report=report)
+    assert [item.id for item in found] == ["a", "b", "c", "d"]
+    assert {reason: tally.places for reason, tally in report.skipped.items()} == {
+        "state.json does not name it as part of its data set": [
+            "ds/train/cache-0123456789abcdef.arrow"
+        ],
+        "it has no known format": ["notes.txt"],
+    }
+
+
+def test_a_data_set_without_conversations_does_not_hide_the_files_beside_it(tmp_path: Path) -> None:
+    save(tmp_path / "ds", [{"x": 1}])
+    write(tmp_path, lines(chat("five", id="d")), "chats.jsonl")
+    report = ReadReport()
+    assert [item.id for item in read(tmp_path, report=report)] == ["d"]
+    assert report.skipped["it has no known format"].places == ["ds"]
+
+
+def test_what_the_library_caches_beside_a_data_set_is_not_read(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs affectlib[hub]")
+    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
+    loaded = datasets.load_from_disk(tmp_path / "saved")
+    loaded.map(lambda row: {"id": row["id"] * 2}, load_from_cache_file=False)
+    loaded.filter(lambda row: row["id"] == "a", load_from_cache_file=False)
+    assert len([*(tmp_path / "saved").glob("cache-*.arrow")]) == 2
+    assert [item.id for item in read(tmp_path / "saved")] == ["a", "b", "c"]
+
+
+def test_a_file_that_the_state_names_and_that_is_missing_is_told(tmp_path: Path) -> None:
+    folder = save(tmp_path / "saved", ROWS[:1], ROWS[1:])
+    (folder / "data-00001-of-00002.arrow").unlink()
+    good, bad = read(folder)
+    assert good.id == "a"
+    assert "data-00001-of-00002.arrow is missing, which state.json names" in error_of(bad)
+
+
+@pytest.mark.parametrize("state", ["{broken", "[1]", '{"_data_files": [1, {"filename": 2}]}'])
+def test_a_state_that_names_no_files_leaves_the_files_to_themselves(
+    tmp_path: Path, state: str
+) -> None:
+    folder = save(tmp_path / "saved", ROWS)
+    (folder / "state.json").write_text(state)
+    assert [item.id for item in read(folder)] == ["a", "b", "c"]
 
 
 def test_a_split_without_conversations_is_skipped(tmp_path: Path) -> None:

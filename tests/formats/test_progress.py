@@ -58,6 +58,15 @@ def archive(folder: Path) -> Path:
     return path
 
 
+def archives(folder: Path) -> Path:
+    for path in several(folder).glob("*.jsonl"):
+        with zipfile.ZipFile(path.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as file:
+            file.write(path, "chats.jsonl")
+            file.writestr("notes.txt", "no chat")
+        path.unlink()
+    return folder / "many"
+
+
 def parquet(folder: Path) -> Path:
     path = folder / "in.parquet"
     pq.write_table(pa.Table.from_pylist(CHATS), path)
@@ -71,7 +80,7 @@ def rows_of_messages(folder: Path) -> Path:
     return path
 
 
-MAKERS = [json_lines, array, compressed, several, archive, parquet, rows_of_messages]
+MAKERS = [json_lines, array, compressed, several, archive, archives, parquet, rows_of_messages]
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from affectlib.conversation import Conversation
+from affectlib.formats import ReadReport
 from tests.transcript_files import (
     LAYOUTS,
     SECRET,
@@ -177,6 +178,83 @@ def test_control_characters_nul_and_surrogates(tmp_path: Path) -> None:
     raw = b'{"messages": [{"role": "user", "content": "a\x00b\x07\\u0000 \\ud83d c"}]}\n'
     (found,) = read(write(tmp_path, raw))
     assert texts(found) == ["a\ufffdb\x07\ufffd \ufffd c"]
+
+
+def thread(*messages: tuple[str, int | None]) -> list[dict[str, Any]]:
+    roles = {"q": "user", "a": "assistant"}
+    return [
+        {
+            "object": "thread.message",
+            "thread_id": "t",
+            "created_at": time,
+            "role": roles[text[0]],
+            "content": [{"type": "text", "text": {"value": text}}],
+        }
+        for text, time in messages
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([("a2", 5), ("q2", 5), ("a1", 3), ("q1", 3)], "q1 a1 q2 a2"),
+        ([("q1", 3), ("a1", 3), ("q2", 5), ("a2", 5)], "q1 a1 q2 a2"),
+        ([("a1", 3), ("q1", 3)], "q1 a1"),
+        ([("q2", 3), ("a1", 3), ("q1", 3)], "q1 a1 q2"),
+        ([("q1", 3), ("a1", 3)], "q1 a1"),
+        ([("q1", None), ("a1", None), ("q2", None)], "q1 a1 q2"),
+    ],
+)
+def test_messages_of_a_thread_are_in_the_order_in_which_they_were_written(
+    tmp_path: Path, messages: list[tuple[str, int | None]], expected: str
+) -> None:
+    given = thread(*messages)
+    for content in (json.dumps(given), json.dumps({"object": "list", "data": given})):
+        (found,) = read(write(tmp_path, content))
+        assert texts(found) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("web_search_call", "tool_call"),
+        ("file_search_call", "tool_call"),
+        ("code_interpreter_call", "tool_call"),
+        ("image_generation_call", "tool_call"),
+        ("computer_call", "tool_call"),
+        ("computer_call_output", "tool"),
+        ("mcp_list_tools", "tool_call"),
+        ("mcp_call", "tool_call"),
+        ("mcp_approval_request", "tool_call"),
+        ("custom_tool_call", "tool_call"),
+        ("custom_tool_call_output", "tool"),
+        ("local_shell_call_output", "tool"),
+        ("item_reference", "tool_call"),
+        ("function_call", "tool_call"),
+        ("function_call_output", "tool"),
+        ("reasoning", "reasoning"),
+    ],
+)
+def test_items_of_tools_are_left_out_of_responses_and_counted(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    item = {"type": kind, "id": "i1", "status": "completed"}
+    asked = {"type": "message", "role": "user", "content": "hi"}
+    answer = {"type": "message", "role": "assistant", "content": "Hello!"}
+    report = ReadReport()
+    record = {"input": [asked, item], "output": [item, answer]}
+    (found,) = read(write(tmp_path, lines(record)), report=report)
+    assert texts(found) == ["hi", "Hello!"]
+    assert {name: tally.count for name, tally in report.dropped.items()} == {reason: 2}
+
+
+@pytest.mark.parametrize("kind", ["message", "human", "text", None, 7])
+def test_what_may_be_somebodys_words_is_not_taken_for_an_item_of_a_tool(
+    tmp_path: Path, kind: Any
+) -> None:
+    record = {"input": [{"type": kind, "content": SECRET}], "output": []}
+    (bad,) = read(write(tmp_path, lines(record)))
+    assert 'the message has no "role"' in error_of(bad)
 
 
 # --- sharegpt ------------------------------------------------------------------------------------
@@ -351,3 +429,25 @@ def test_chatgpt_fields_and_wrapping(tmp_path: Path) -> None:
         assert (first.id, first.model, first.source) == ("k", "gpt-5", "chatgpt")
         assert first.metadata["started_at"].year == 2023
     assert read(write(tmp_path, export({}, None))) == [Conversation((), source="chatgpt")]
+
+
+# --- claude --------------------------------------------------------------------------------------
+
+
+def test_what_claude_writes_in_place_of_a_tool_is_not_read(tmp_path: Path) -> None:
+    notice = "```\nThis block is not supported on your current device yet.\n```"
+    blocks = [{"type": "tool_use", "name": "f"}, {"type": "tool_result", "content": []}]
+    record = {
+        "chat_messages": [
+            {"sender": "human", "text": "hi", "content": []},
+            {"sender": "assistant", "text": notice, "content": blocks},
+            {"sender": "assistant", "text": "Hello!"},
+        ]
+    }
+    report = ReadReport()
+    (found,) = read(write(tmp_path, lines(record)), report=report)
+    assert texts(found) == ["hi", "", "Hello!"]
+    assert {name: tally.count for name, tally in report.dropped.items()} == {
+        "tool_call": 1,
+        "tool": 1,
+    }

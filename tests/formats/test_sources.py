@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from types import SimpleNamespace
 import pytest
 import zstandard
 
+from affectlib.conversation import Conversation
 from affectlib.errors import MissingExtraError, OptionError, TranscriptFormatError
 from affectlib.formats import Limits, ReadReport, read_conversations
+from affectlib.predictions import ConversationFailure
 from tests.formats.test_fixtures import FIXTURES
-from tests.transcript_files import chat, error_of, lines, read, texts, write
+from tests.transcript_files import SECRET, chat, error_of, lines, read, texts, write
 
 CHATGPT = FIXTURES / "chatgpt" / "list.json"
 
@@ -85,6 +88,48 @@ def test_folders_and_patterns_are_read_in_order(tmp_path: Path) -> None:
     assert len(read(str(tmp_path / "**" / "*.[cg]*"))) == 2
     with pytest.raises(FileNotFoundError):
         read(str(tmp_path / "*.none"))
+
+
+def test_claudes_users_do_not_make_a_folder_one_of_slack(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps([{"uuid": "u", "full_name": "Ana"}]), "users.json")
+    messages = [{"sender": "human", "text": "hi"}]
+    write(tmp_path, json.dumps([{"uuid": "c1", "chat_messages": messages}]), "conversations.json")
+    write(tmp_path, json.dumps({"mood": 1}), "2024-05-01.json")
+    report = ReadReport()
+    (found,) = read(tmp_path, report=report)
+    assert (texts(found), [*report.formats]) == (["hi"], ["claude"])
+    assert skipped(report) == {"it has no known format": ["2024-05-01.json", "users.json"]}
+    (tmp_path / "diary").mkdir()
+    write(tmp_path / "diary", json.dumps({"mood": 1}), "2024-05-02.json")
+    assert read(tmp_path) == [found]
+
+
+@pytest.mark.parametrize("users", [[{"id": "W012A3CDE", "name": "ana"}], [], [{"id": "ana"}]])
+def test_slack_is_known_by_its_users_or_by_folders_of_channels(
+    tmp_path: Path, users: list[dict[str, str]]
+) -> None:
+    message = {"type": "message", "user": "W012A3CDE", "text": "hi", "ts": "1714564800.000100"}
+    write(tmp_path, json.dumps(users), "users.json")
+    (tmp_path / "general").mkdir()
+    write(tmp_path / "general", json.dumps([message]), "2024-05-01.json")
+    report = ReadReport()
+    (found,) = read(tmp_path, users=["W012A3CDE"], report=report)
+    assert (texts(found), report.formats) == (["hi"], {"slack": "users.json and files of days"})
+
+
+@pytest.mark.parametrize("format", ["slack/workspace", "convokit/corpus"])
+def test_files_beside_an_export_of_several_files_are_counted(tmp_path: Path, format: str) -> None:
+    folder = tmp_path / "export"
+    shutil.copytree(FIXTURES / format, folder)
+    report = ReadReport()
+    alone = read(folder, report=report)
+    assert skipped(report) == {}
+    write(folder, lines(chat("one")), "chats.jsonl")
+    assert read(folder, report=report) == alone
+    name = format.partition("/")[0]
+    assert skipped(report) == {
+        f"it is no part of the {name} export beside it; read it by itself": ["chats.jsonl"]
+    }
 
 
 def test_a_bad_file_among_others_is_a_failure(tmp_path: Path) -> None:
@@ -180,6 +225,79 @@ def test_a_workbook_is_called_what_it_is(tmp_path: Path) -> None:
             archive.writestr(name, "<a/>")
     with pytest.raises(TranscriptFormatError, match=r"an Office document; save its table as CSV"):
         read(book)
+
+
+# --- archives among other files ------------------------------------------------------------------
+
+
+def test_archives_that_fit_a_pattern_or_lie_in_a_folder_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    one = {"conversations.json": CHATGPT.read_bytes(), "chat.html": "<html></html>"}
+    write(folder, zipped(one), "a.zip")
+    corpus = FIXTURES / "convokit" / "corpus"
+    write(folder, zipped({path.name: path.read_bytes() for path in corpus.iterdir()}), "b.zip")
+    write(folder, lines(chat("last")), "c.jsonl")
+    expected = read(CHATGPT) + read(corpus)
+    report = ReadReport()
+    found = read(str(folder / "*.zip"), report=report)
+    assert found == expected
+    assert {*report.formats} == {"chatgpt", "convokit"}
+    assert skipped(report) == {"it has no known format": [f"{folder}/a.zip/chat.html"]}
+    report = ReadReport()
+    assert read(folder, report=report)[:-1] == expected
+    assert skipped(report) == {"it has no known format": ["a.zip/chat.html"]}
+    assert report.share == 1.0
+
+
+def test_places_in_an_archive_among_others_begin_with_its_name(tmp_path: Path) -> None:
+    write(tmp_path, "User: hi\nAssistant: Hello!\n", "talk.txt")
+    content = lines(chat("good"), {"messages": SECRET})
+    names = {"a/chats.jsonl": content, "b/talk.txt": "User: hi\nAssistant: Hello!\n"}
+    for name in ("1.zip", "2.zip"):
+        write(tmp_path, zipped(names), name)
+    report = ReadReport()
+    found = read(tmp_path, report=report)
+    errors = [error_of(item) for item in found if isinstance(item, ConversationFailure)]
+    assert ["2.zip/a/chats.jsonl: line 2: " in error for error in errors] == [False, True]
+    assert [item.id for item in found if isinstance(item, Conversation)] == [
+        *(None, "1.zip/b/talk.txt", None, "2.zip/b/talk.txt", "talk.txt")
+    ]
+    (problem,) = report.problems.values()
+    assert problem.places == ["1.zip/a/chats.jsonl: line 2", "2.zip/a/chats.jsonl: line 2"]
+
+
+def test_archives_that_cannot_be_read_cost_themselves_only(tmp_path: Path) -> None:
+    write(tmp_path, lines(chat("good")), "z.jsonl")
+    write(tmp_path, zipped({"a.jsonl": lines(chat("one"))})[:-30], "cut.zip")
+    write(tmp_path, zipped({"[Content_Types].xml": "<a/>"}), "book.xlsx")
+    inner = zipped({"a.jsonl": lines(chat("too deep"))})
+    write(tmp_path, zipped({"inner.zip": inner}), "outer.zip")
+    write(tmp_path, zipped({}), "empty.zip")
+    write(tmp_path, zipped({"a.jsonl": '{"messages": [' + " " * 100_000_000}), "bomb.zip")
+    report = ReadReport()
+    bomb, cut, good = read(tmp_path, report=report)
+    assert "bomb.zip/a.jsonl: it unpacks to more than 250 times its size" in error_of(bomb)
+    assert "cut.zip: the ZIP archive is damaged or cut short" in error_of(cut)
+    assert texts(good) == ["good"]
+    assert report.skipped["it has no known format"].count == 4
+    assert report.skipped["it has no known format"].places[:2] == ["book.xlsx", "empty.zip"]
+
+
+def test_the_limit_of_files_holds_for_archives_among_others(tmp_path: Path) -> None:
+    write(tmp_path, zipped({f"{number}.jsonl": lines(chat("x")) for number in range(3)}), "a.zip")
+    write(tmp_path, lines(chat("good")), "b.jsonl")
+    bad, good = read(tmp_path, limits=Limits(files=2))
+    assert "a.zip: it holds 3 files, more than the limit of 2 (files)" in error_of(bad)
+    assert texts(good) == ["good"]
+
+
+def test_columns_are_looked_for_in_archives_among_others(tmp_path: Path) -> None:
+    write(tmp_path, zipped({"b.csv": "name,age\nAna,30\n"}), "a.zip")
+    write(tmp_path, zipped({"c.csv": "chat,who,words\n1,user,hi\n"}), "c.zip")
+    columns = {"conversation": "chat", "role": "who", "content": "words"}
+    (found,) = read(tmp_path, columns=columns)
+    assert texts(found) == ["hi"]
 
 
 # --- hostile archives ----------------------------------------------------------------------------

@@ -88,6 +88,35 @@ def test_order_within_a_conversation(tmp_path: Path) -> None:
     assert texts(rows_of(neither, tmp_path)[0]) == ["late", "early"]
 
 
+@pytest.mark.parametrize("turn", ["turn", "note"])
+def test_the_newest_first_keeps_the_question_before_the_answer(tmp_path: Path, turn: str) -> None:
+    head = f"conversation_id,role,content,created_at,{turn}\n"
+    rows = [
+        "1,assistant,a2,2024-01-01 12:05,2\n",
+        "1,user,q2,2024-01-01 12:05,2\n",
+        "1,assistant,a1,2024-01-01 12:03,1\n",
+        "1,user,q1,2024-01-01 12:03,1\n",
+    ]
+    for content in (rows, rows[::-1]):
+        (found,) = rows_of(head + "".join(content), tmp_path)
+        assert texts(found) == ["q1", "a1", "q2", "a2"]
+
+
+def test_rows_of_one_time_stay_in_the_order_of_the_table(tmp_path: Path) -> None:
+    head = "conversation_id,role,content,created_at\n"
+    rows = "1,user,q,2024-01-01\n1,assistant,a,2024-01-01\n1,user,r,2024-01-01\n"
+    assert texts(rows_of(head + rows, tmp_path)[0]) == ["q", "a", "r"]
+
+
+def test_rows_of_one_turn_are_in_the_order_of_their_times(tmp_path: Path) -> None:
+    head = "conversation_id,role,content,turn,created_at\n"
+    rows = (
+        "1,assistant,a1,1,2024-01-01 12:01\n1,user,q1,1,2024-01-01 12:00\n"
+        "1,assistant,a2,2,2024-01-01 12:03\n1,user,q2,2,2024-01-01 12:02\n"
+    )
+    assert texts(rows_of(head + rows, tmp_path)[0]) == ["q1", "a1", "q2", "a2"]
+
+
 def test_numeric_ids_and_gaps(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {
