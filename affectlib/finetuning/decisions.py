@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import OperatingPoint, Recalibration, finite_logit, sigmoid
-from affectlib.model.recalibration import Rows, counts_of, recalibrate
+from affectlib.model.recalibration import Rows, can_cross_fit, counts_of, recalibrate
 
-__all__ = ["FEWEST_HELD_OUT", "Decided", "decide", "pivot_of"]
+__all__ = ["FEWEST_HELD_OUT", "Decided", "can_be_fitted", "decide", "pivot_of"]
 
 FEWEST_HELD_OUT = 20
 """Conversations of each label that must be held out for thresholds of their own."""
@@ -58,6 +58,17 @@ def pivot_of(artifact: Artifact) -> float:
     return float(np.median(finite_logit(np.array([point.conversation for point in points]))))
 
 
+def can_be_fitted(truth: Flags, groups: Codes) -> bool:
+    """Return whether held-out conversations are enough, and of enough people, for thresholds.
+
+    Args:
+        truth: Whether each is emotional, shape ``[conversations]``.
+        groups: Number of each one's group, shape ``[conversations]``.
+    """
+    enough = min(truth.sum(), (~truth).sum()) >= FEWEST_HELD_OUT
+    return bool(enough) and can_cross_fit(truth, groups)
+
+
 def decide(
     base: Artifact, before: Floats, after: Floats, crossed: Floats, truth: Flags, groups: Codes
 ) -> Decided:
@@ -71,7 +82,7 @@ def decide(
         truth: Whether each is emotional.
         groups: Number of each one's group.
     """
-    if min(truth.sum(), (~truth).sum()) < FEWEST_HELD_OUT:
+    if not can_be_fitted(truth, groups):
         return _as_the_base(base, before, after, truth, groups)
     promised = _kept(base, before, after, truth)
     found = recalibrate(promised, after, truth, groups=groups)

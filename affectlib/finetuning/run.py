@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from affectlib._extras import requires_extra
 from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
-from affectlib.finetuning.card import notes
-from affectlib.finetuning.decisions import Decided, decide, pivot_of
+from affectlib.finetuning.card import not_fitted, notes
+from affectlib.finetuning.decisions import Decided, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.held_out import SHARE, SHARES, choose_share, cross_fitted, hold_out
 from affectlib.finetuning.progress import CountedEngine, Progress, expected_work
 from affectlib.finetuning.reading import Labelled, Reader
@@ -145,6 +145,8 @@ def _make(
     data, scores = data.where(read), _where(scores, read)
     held = hold_out(data.truth, data.groups, seed=about["seed"])
     kept = data.where(held)
+    if not can_be_fitted(kept.truth, kept.codes):
+        shown.say(f"note: {not_fitted(len(kept.truth), int(kept.truth.sum()), 'the base')}")
     learned = _learn(reader, data.where(~held), _where(scores, ~held), about["seed"], shown)
     windows, pivot = reader.windows(kept), pivot_of(base)
     z = _by_share(reader, learned, kept, windows, shown)

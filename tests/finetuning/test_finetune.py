@@ -433,6 +433,10 @@ class Bar:
     def __init__(self, *, total: float, **_: Any) -> None:
         self.total, self.n, self.stage, self.closed = total, 0.0, "", False
         self.seen: list[tuple[str, float]] = []
+        self.said: list[tuple[str, str]] = []
+
+    def write(self, text: str, **_: Any) -> None:
+        self.said.append((self.stage, text))
 
     def set_description_str(self, words: str) -> None:
         self.stage = words
@@ -460,6 +464,10 @@ def test_one_line_moves_through_all_stages_to_its_end(
     finetune(file, tmp_path / "mine", model=base, progress=True)
     (bar,) = bars
     assert bar.closed
+    ((stage, note),) = bar.said
+    assert stage == "scoring", "before it learns"
+    assert note.startswith("note: 6 emotional and 6 other conversations were held out")
+    assert "those of the base stay" in note
     assert bar.n == pytest.approx(bar.total)
     stages = [*dict(bar.seen)]
     assert stages == ["scoring", "preparing", "learning", "choosing", "writing", "checking"]

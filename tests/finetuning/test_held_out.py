@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectlib.finetuning.decisions import FEWEST_HELD_OUT, decide, pivot_of
+from affectlib.finetuning.decisions import FEWEST_HELD_OUT, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import logit, sigmoid
@@ -113,6 +113,19 @@ def test_with_few_held_out_the_thresholds_are_the_base_s(tiny_artifact: Artifact
     assert found.line.intercept == pytest.approx(1.5)
     counts = found.measured["balanced"]
     assert counts["true_positives"] + counts["false_negatives"] == pytest.approx(truth.sum())
+
+
+@pytest.mark.parametrize("people", [1, 2, 30])
+def test_of_too_few_people_the_thresholds_are_the_base_s(
+    tiny_artifact: Artifact, people: int
+) -> None:
+    """All charged ones are of one person, however many others there are."""
+    before, truth = scored(40, 80)
+    groups = np.where(truth, 0, np.arange(len(truth)) % people)
+    assert not can_be_fitted(truth, groups)
+    found = decide(tiny_artifact, before, before, before, truth, groups)
+    assert not found.fitted
+    assert found.operating_points == tiny_artifact.operating_points
 
 
 def test_with_enough_held_out_thresholds_are_fitted(tiny_artifact: Artifact) -> None:
