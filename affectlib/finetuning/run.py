@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 Floats = NDArray[np.float64]
+_RANKING = ("average precision", "AUROC")
 
 
 def finetune(
@@ -168,7 +169,7 @@ def _make(
         held_out_emotional=int(kept.truth.sum()),
         share=SHARES[chosen],
         fitted=decided.fitted,
-        figures=(*_figures(base, decided, before, kept, about["confidence"]),),
+        figures=(*_figures(base, decided, before, crossed, kept, about["confidence"]),),
     )
     screened = base.has_file(SCREEN_FILE)
     made = replace(made, notes=(*notes(made, int((~read).sum()), screened=screened),))
@@ -246,23 +247,37 @@ def _by_share(
 
 
 def _figures(
-    base: Artifact, decided: Decided, before: Floats, kept: Labelled, confidence: float
+    base: Artifact,
+    decided: Decided,
+    before: Floats,
+    crossed: Floats,
+    kept: Labelled,
+    confidence: float,
 ) -> Iterator[dict[str, Any]]:
-    """Yield base and new model on what was held out, by operating point and measure."""
+    """Yield base and new model on what was held out, by operating point and measure.
+
+    The ranking is that of `crossed`: each fold of the cross-fitted probabilities went through a
+    line of its own, and is only in order within itself.
+    """
     with requires_extra("train"):
         from affectlib.analysis._measures import Measured, change_rows
 
     if not len(before):
         return
     weight, codes = np.ones(len(before)), kept.codes.astype(np.int64)
-    pairs = {
-        name: (
-            Measured(kept.truth, before >= point.conversation, before, weight, codes),
-            Measured(kept.truth, decided.called[name], decided.probability, weight, codes),
-        )
-        for name, point in base.operating_points.items()
-    }
-    for row in change_rows(pairs, confidence, ranking=True):
+
+    def rows(after: Floats) -> Iterator[dict[str, Any]]:
+        pairs = {
+            name: (
+                Measured(kept.truth, before >= point.conversation, before, weight, codes),
+                Measured(kept.truth, decided.called[name], after, weight, codes),
+            )
+            for name, point in base.operating_points.items()
+        }
+        return change_rows(pairs, confidence, ranking=True)
+
+    for judged, ranked in zip(rows(decided.probability), rows(crossed), strict=True):
+        row = ranked if judged["measure"] in _RANKING else judged
         yield {
             key: None if isinstance(value, float) and np.isnan(value) else value
             for key, value in row.items()

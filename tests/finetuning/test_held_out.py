@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from affectlib.conversation import Conversation, Message
+from affectlib.finetuning import run
 from affectlib.finetuning.decisions import FEWEST_HELD_OUT, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
+from affectlib.finetuning.labelled import LabelledConversation
+from affectlib.finetuning.reading import Labelled
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import logit, sigmoid
 
@@ -144,6 +148,27 @@ def test_a_better_model_finds_no_fewer_charged_ones(tiny_artifact: Artifact) -> 
         for name, point in tiny_artifact.operating_points.items():
             was = (before >= point.conversation)[truth].mean()
             assert found.called[name][truth].mean() >= was
+
+
+@pytest.mark.parametrize("charged", [10, 25, 60])
+def test_a_model_that_is_the_base_ranks_neither_better_nor_worse(
+    tiny_artifact: Artifact, charged: int
+) -> None:
+    for seed in range(5):
+        before, truth = scored(charged, 3 * charged, seed)
+        chat = Conversation((Message("user", "hello"),))
+        kept = Labelled(
+            [LabelledConversation(chat, "file", charge=2 if own else 0) for own in truth],
+            [*range(len(truth))],
+        )
+        decided = decide(tiny_artifact, before, before, before, truth, kept.codes)
+        figures = [*run._figures(tiny_artifact, decided, before, before, kept, 0.95)]
+        ranking = {row["measure"]: row for row in figures if row["operating_point"] is None}
+        assert [*ranking] == ["average precision", "AUROC", "calibration error"]
+        for measure in ("average precision", "AUROC"):
+            assert ranking[measure]["change"] == 0
+        error = ranking["calibration error"]
+        assert error["after"] < error["before"] or not decided.fitted
 
 
 def test_nothing_held_out_decides_nothing(tiny_artifact: Artifact) -> None:
