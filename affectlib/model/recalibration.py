@@ -192,7 +192,8 @@ def save_recalibrated(
 ) -> bool:
     """Write a model with other decisions: the same weights, and an ``affect.json`` of its own.
 
-    A screen goes along if its bounds hold for the new thresholds too.
+    A screen goes along if its bounds hold for the new thresholds too. What the model was measured
+    on goes along without its scores, which were other probabilities.
 
     Args:
         artifact: The model that it is based on, which it names.
@@ -239,6 +240,8 @@ def save_recalibrated(
             "emotional": found.positives,
         },
     }
+    if artifact.reference is not None:
+        values["reference"] = artifact.reference.without_scores().to_dict()
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
     card = _card(artifact, found, name, left_out)
     without = {SCREEN_FILE} if left_out else ()

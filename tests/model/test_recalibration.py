@@ -14,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlib import AffectClassifier
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import ArtifactCorruptError, OptionError, OutputExistsError
 from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
 from affectlib.model.recalibration import can_cross_fit, recalibrate, save_recalibrated
+from affectlib.model.reference import FEATURES, Likeness, reference_of
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits
+from tests.conftest import write_manifest
 from tests.tiny_screen import write_screen
 
 
@@ -264,6 +267,25 @@ def test_the_folder_differs_in_decisions_alone(tiny_artifact: Artifact, fitted: 
         "sha256",
     }  # fmt: skip
     assert new["files"] == old["files"]
+
+
+def test_other_probabilities_do_not_make_transcripts_unlike(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    """The base gave the same conversations 2 %, and the new model gives them 60 %."""
+    chats = [Conversation((Message("user", text),)) for text in ("sad alone", "a file") * 20]
+    measured = reference_of(("chats", chat, 0.02) for chat in chats)
+    folder = shutil.copytree(tiny_folder, tmp_path / "base")
+    base = load_artifact(write_manifest(folder, reference=measured.to_dict()))
+    save_recalibrated(base, recalibrate(base, *draw(400, 1)), tmp_path / "mine", name="mine")
+    mine = load_artifact(tmp_path / "mine").reference
+    assert mine is not None
+    likeness = Likeness(mine.words)
+    for chat in chats:
+        likeness.add(chat, 0.6)
+    assert [found.feature for found in likeness.differences(measured)] == ["score"]
+    assert likeness.differences(mine) == []
+    assert {name for kind in mine.kinds.values() for name in kind} == {*FEATURES} - {"score"}
 
 
 def test_one_text_keeps_one_answer(tiny_artifact: Artifact, fitted: Path) -> None:
