@@ -32,6 +32,7 @@ from affectlib.model.encoding import EncodedWindow
 from affectlib.model.engines import load_engine
 from affectlib.model.scoring import MessageScore
 from affectlib.model.screen import SCREEN_FILE
+from affectlib.taxonomy import EMOTIONAL, TASK
 
 if TYPE_CHECKING:
     from affectlib.finetuning.learning import Learned
@@ -80,8 +81,8 @@ def finetune(
     Raises:
         TranscriptFormatError: A row of the file is malformed, has no such `group`, or an id is
             there twice.
-        OptionError: There are fewer than ten conversations of a label, or `confidence` is not
-            between 0 and 1.
+        OptionError: There are fewer than ten conversations of a label, or they are of too few
+            people to hold any out, or `confidence` is not between 0 and 1.
         OutputExistsError: The folder exists.
         ArtifactNotFoundError: There is no such model to start from.
         ArtifactCorruptError: A file of it is missing or altered.
@@ -146,6 +147,7 @@ def _make(
     data, scores = data.where(read), _where(scores, read)
     held = hold_out(data.truth, data.groups, seed=about["seed"])
     kept = data.where(held)
+    _require_both(kept.truth, about)
     if not can_be_fitted(kept.truth, kept.codes):
         shown.say(f"note: {not_fitted(len(kept.truth), int(kept.truth.sum()), 'the base')}")
     learned = _learn(reader, data.where(~held), _where(scores, ~held), about["seed"], shown)
@@ -176,6 +178,23 @@ def _make(
     write_description(base, made, decided, about, [c.conversation for c in data.conversations])
     shown.show("checking", 1.0)
     return made
+
+
+def _require_both(held_out: NDArray[np.bool_], about: Mapping[str, Any]) -> None:
+    """Refuse a held-out part that lacks a label, before the work is done."""
+    group = about["group"]
+    for label, own in ((EMOTIONAL, held_out), (TASK, ~held_out)):
+        if not own.any():
+            raise OptionError(
+                f"{about['data']}: no {label} conversation can be held out to judge the new model "
+                "by: "
+                + (
+                    "too few of them differ and can be read; label more conversations"
+                    if group is None
+                    else f"all conversations with the same {group!r} are held out, or none, and "
+                    "these are of too few people; label conversations of more people"
+                )
+            )
 
 
 def _work(windows: Sequence[Sequence[EncodedWindow]]) -> dict[str, float]:
@@ -262,8 +281,6 @@ def _figures(
     with requires_extra("train"):
         from affectlib.analysis._measures import Measured, change_rows
 
-    if not len(before):
-        return
     weight, codes = np.ones(len(before)), kept.codes.astype(np.int64)
 
     def rows(after: Floats) -> Iterator[dict[str, Any]]:

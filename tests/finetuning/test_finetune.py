@@ -326,6 +326,23 @@ def test_a_file_that_cannot_be_learnt_from_is_named_before_anything_is_done(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
 
 
+@pytest.mark.parametrize(
+    ("people", "missing"), [("ab", "emotional"), ("a", "emotional"), ("abbb", "task")]
+)
+def test_too_few_people_to_hold_any_out_is_said_before_it_learns(
+    people: str, missing: str, tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_learn", never)
+    lines = rows(40)
+    for place, line in enumerate(lines):
+        line["writer"] = people[place * len(people) // 40]
+    file = write(tmp_path / "mine.jsonl", *lines)
+    problem = f"mine.jsonl: no {missing} conversation can be held out .*'writer'.*of more people$"
+    with pytest.raises(OptionError, match=problem):
+        finetune(file, tmp_path / "mine", model=base, group="writer")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
 def test_a_file_that_is_not_there_is_named(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
