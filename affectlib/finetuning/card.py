@@ -155,10 +155,15 @@ def _grouped(group: str | None) -> str:
 def _how_judged(made: FineTuned) -> str:
     if made.fitted:
         return (
-            " The new model's are cross-fitted: each is judged by a share, a calibration and "
-            "thresholds that were chosen without it."
+            " The new model's are cross-fitted: each conversation is judged by a share of the new "
+            "weights, a calibration and thresholds that were fitted to others (for average "
+            "precision and AUROC, only the share counts). The specificity that a threshold aims at "
+            "was set with all of them."
         )
-    return f" Thresholds are those of {made.base}."
+    return (
+        " For the new model, each conversation is judged by a share of the new weights that was "
+        f"chosen without it. Thresholds are those of {made.base}."
+    )
 
 
 def _sentence(note: str) -> str:

@@ -37,7 +37,8 @@ class Decided:
         operating_points: The thresholds by name.
         prevalence: The share of emotional conversations that the probabilities assume.
         fitted: Whether it was fitted to labels; else the base's thresholds stay.
-        probability: Cross-fitted probability of each held-out conversation.
+        probability: Cross-fitted probability of each held-out conversation; where nothing was
+            fitted, only the share of the new weights is cross-fitted.
         called: Whether each is called emotional by cross-fitting, by operating point.
         measured: Counts of these, by operating point; nothing without conversations of both
             labels.
@@ -83,7 +84,7 @@ def decide(
         groups: Number of each one's group.
     """
     if not can_be_fitted(truth, groups):
-        return _as_the_base(base, before, after, truth, groups)
+        return _as_the_base(base, before, after, crossed, truth, groups)
     promised = _kept(base, before, after, truth)
     found = recalibrate(promised, after, truth, groups=groups)
     judged = recalibrate(promised, crossed, truth, groups=groups)
@@ -119,12 +120,11 @@ def _kept(base: Artifact, before: Floats, after: Floats, truth: Flags) -> Artifa
 
 
 def _as_the_base(
-    base: Artifact, before: Floats, after: Floats, truth: Flags, groups: Codes
+    base: Artifact, before: Floats, after: Floats, crossed: Floats, truth: Flags, groups: Codes
 ) -> Decided:
     """Leave thresholds as they are, and move probabilities to where they are on average."""
-    z = finite_logit(after)
-    gap = float((finite_logit(before) - z).mean()) if len(z) else 0.0
-    probability = sigmoid(z + gap)
+    z = finite_logit(crossed)
+    probability = sigmoid(z + _gap(before, crossed))
     called = {
         name: probability >= point.conversation for name, point in base.operating_points.items()
     }
@@ -132,7 +132,7 @@ def _as_the_base(
     both = bool(truth.any()) and not truth.all()
     measured = {name: counts_of(rows, own) for name, own in called.items()} if both else {}
     return Decided(
-        Recalibration(gap, 1.0),
+        Recalibration(_gap(before, after), 1.0),
         base.operating_points,
         base.prevalence,
         False,
@@ -140,3 +140,8 @@ def _as_the_base(
         called,
         measured,
     )
+
+
+def _gap(before: Floats, after: Floats) -> float:
+    """Return how much higher the logits of one are on average than those of the other."""
+    return float((finite_logit(before) - finite_logit(after)).mean()) if len(before) else 0.0

@@ -158,7 +158,7 @@ def _make(
     new = write_model(base, learned.averaged(SHARES[chosen]), built)
     before = reader.probabilities(kept, _where(scores, held))
     after = reader.probabilities(kept, _scores(reader, new, windows, shown.of("checking")))
-    z[chosen] = finite_logit(after)
+    z[0], z[chosen] = finite_logit(before), finite_logit(after)
     crossed = sigmoid(cross_fitted(z, kept.truth, kept.codes, pivot))
     decided = decide(base, before, after, crossed, kept.truth, kept.codes)
     made = FineTuned(

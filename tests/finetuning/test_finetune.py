@@ -208,6 +208,8 @@ def test_the_card_says_what_is_true(made: tuple[FineTuned, Path]) -> None:
     assert f"| AUROC | {found.figure('AUROC')['before']:.3f} (" in card
     for text in ("written by a large language model", "Apache", SAD[0], "c0"):
         assert text not in card
+    assert "a calibration and thresholds that were fitted to others" in card
+    assert "The specificity that a threshold aims at was set with all of them." in card
     assert "did better on the held-out conversations" not in card
     values = load_artifact(folder).description["finetuned"]
     assert values["conversations"] == 160
@@ -251,7 +253,24 @@ def test_few_conversations_keep_the_thresholds(base: Path, fast: None, tmp_path:
     assert 'license: "CC0: mine"' in card
     assert "Those of calm" not in card
     assert "those of calm 0.0.1 stay" in card
+    assert "judged by a share of the new weights that was chosen without it" in card
     assert "by conversation" in card
+
+
+def test_one_person_held_out_does_not_make_the_new_model_look_better(
+    base: Path, fast: None, tmp_path: Path
+) -> None:
+    """Nobody else is there to choose its share with, so that it is judged as the base is."""
+    lines = rows(160)
+    for place, line in enumerate(lines):
+        line["writer"] = "abcd"[place % 4]
+    file = write(tmp_path / "mine.jsonl", *lines)
+    found = finetune(file, tmp_path / "mine", model=base, group="writer")
+    assert (found.held_out, found.held_out_emotional) == (40, 20)
+    assert not found.fitted
+    assert found.figure("AUROC")["change"] == 0
+    assert any("of so few people that thresholds cannot be fitted" in n for n in found.notes)
+    assert any("does not rank the held-out conversations better" in n for n in found.notes)
 
 
 def test_a_screen_does_not_hold_for_other_weights(base: Path, fast: None, tmp_path: Path) -> None:

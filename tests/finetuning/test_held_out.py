@@ -119,6 +119,18 @@ def test_with_few_held_out_the_thresholds_are_the_base_s(tiny_artifact: Artifact
     assert counts["true_positives"] + counts["false_negatives"] == pytest.approx(truth.sum())
 
 
+def test_with_few_held_out_each_is_judged_by_weights_that_were_chosen_without_it(
+    tiny_artifact: Artifact,
+) -> None:
+    crossed, truth = scored(FEWEST_HELD_OUT - 1, 40)
+    after = sigmoid(logit(crossed) + 3.0 * truth)  # better, but chosen with the same labels
+    found = decide(tiny_artifact, crossed, after, crossed, truth, np.arange(len(truth)))
+    assert found.probability == pytest.approx(crossed)
+    assert np.array_equal(found.called["balanced"], crossed >= 0.5)
+    assert found.measured["balanced"]["true_positives"] == (crossed >= 0.5)[truth].sum()
+    assert found.line.intercept == pytest.approx((logit(crossed) - logit(after)).mean())
+
+
 @pytest.mark.parametrize("people", [1, 2, 30])
 def test_of_too_few_people_the_thresholds_are_the_base_s(
     tiny_artifact: Artifact, people: int
