@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from inspect import Signature, signature
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -61,6 +63,8 @@ def predict(
 def load_once(**options: Any) -> AffectClassifier:
     """Load a classifier once per process; the three last used are kept.
 
+    One whose folder holds another model than before is loaded anew.
+
     Args:
         options: Arguments of `AffectClassifier.from_pretrained`, whose errors it raises. Those
             that are left out are the same as its defaults.
@@ -104,7 +108,7 @@ class _Loader:
         arguments = _signature().bind(**options)
         arguments.apply_defaults()
         with self._lock:
-            return _load(**arguments.arguments)
+            return _load(_content(arguments.arguments["model"]), **arguments.arguments)
 
 
 @cache
@@ -115,8 +119,16 @@ def _signature() -> Signature:
     return signature(AffectClassifier.from_pretrained)
 
 
+def _content(model: str | os.PathLike[str]) -> tuple[Path, str] | None:
+    """Return the folder that a model is in and the fingerprint of what is there, if it is one."""
+    from affectlib.model.artifacts import MANIFEST, sha256
+
+    manifest = Path(model) / MANIFEST
+    return (manifest.parent.resolve(), sha256(manifest)) if manifest.is_file() else None
+
+
 @lru_cache(maxsize=3)
-def _load(**options: Any) -> AffectClassifier:
+def _load(content: tuple[Path, str] | None, **options: Any) -> AffectClassifier:
     from affectlib.classifier import AffectClassifier
 
     return AffectClassifier.from_pretrained(**options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -328,6 +329,24 @@ def test_all_that_need_the_default_classifier_share_one(loaded):
         for found in [pool.submit(call) for call in calls * 2]:
             found.result()
     assert len(loaded) == 1
+
+
+def test_a_model_that_replaced_another_in_its_folder_is_the_one_that_is_used(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "mine")
+    mapper = AffectMapper(str(folder), device="cpu")
+    before = mapper._classifier()
+    assert mapper._classifier() is before
+    write_manifest(folder, name="new")
+    assert mapper._classifier().artifact.name == "new"
+
+
+def test_a_relative_path_is_that_of_the_folder_one_is_in(tiny_folder, tmp_path, monkeypatch):
+    for name in ("one", "other"):
+        folder = shutil.copytree(tiny_folder, tmp_path / name / "mine")
+        write_manifest(folder, name=name)
+        monkeypatch.chdir(tmp_path / name)
+        found = AffectMapper("mine", device="cpu")._classifier()
+        assert found.artifact.name == name
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")

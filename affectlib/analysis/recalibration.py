@@ -74,8 +74,9 @@ def calibrate(
 
     Raises:
         InputTypeError: `labels` or `gold` is not a frame.
-        OptionError: There are too few gold labels of a kind, an operating point is unknown or no
-            emotional row reaches its threshold, or `confidence` is not between 0 and 1.
+        OptionError: There are too few gold labels of a kind, or of too few users, an operating
+            point is unknown or no emotional row reaches its threshold, or `confidence` is not
+            between 0 and 1.
         OutputExistsError: The folder exists.
         TableError: A column is missing or has invalid values, or the gold labels do not belong
             to the labels.

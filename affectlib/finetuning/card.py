@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from affectlib.finetuning.result import FineTuned
     from affectlib.model.artifacts import Artifact
 
-__all__ = ["card", "notes"]
+__all__ = ["card", "not_fitted", "notes"]
 
 _POINT = "balanced"
 
@@ -30,14 +30,30 @@ def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
     if unread:
         yield f"{unread:,} conversations were left out: the tokenizer finds nothing to read in them"
     if not made.fitted:
-        others = made.held_out - made.held_out_emotional
-        yield (
-            f"{made.held_out_emotional:,} emotional and {others:,} other conversations were held "
-            f"out, and new thresholds need {FEWEST_HELD_OUT} of each: those of {made.base} stay, "
-            "and probabilities are on average what it gives"
-        )
+        yield not_fitted(made.held_out, made.held_out_emotional, made.base)
     yield from _of_the_ranking(made)
     yield from _of_what_is_found(made)
+
+
+def not_fitted(held_out: int, emotional: int, base: str) -> str:
+    """Say why the thresholds of the base stay.
+
+    Args:
+        held_out: Conversations that are held out.
+        emotional: How many of them are emotional.
+        base: What the base is called.
+    """
+    others = held_out - emotional
+    reason = (
+        f"new thresholds need {FEWEST_HELD_OUT} of each"
+        if min(emotional, others) < FEWEST_HELD_OUT
+        else "nearly all of one kind are of so few people that thresholds cannot be fitted to some "
+        "people and judged on others (label conversations of more people)"
+    )
+    return (
+        f"{emotional:,} emotional and {others:,} other conversations were held out, and {reason}: "
+        f"those of {base} stay, and probabilities are on average what it gives"
+    )
 
 
 def _of_the_ranking(made: FineTuned) -> Iterator[str]:
@@ -139,10 +155,15 @@ def _grouped(group: str | None) -> str:
 def _how_judged(made: FineTuned) -> str:
     if made.fitted:
         return (
-            " The new model's are cross-fitted: each is judged by a share, a calibration and "
-            "thresholds that were chosen without it."
+            " The new model's are cross-fitted: each conversation is judged by a share of the new "
+            "weights, a calibration and thresholds that were fitted to others (for average "
+            "precision and AUROC, only the share counts). The specificity that a threshold aims at "
+            "was set with all of them."
         )
-    return f" Thresholds are those of {made.base}."
+    return (
+        " For the new model, each conversation is judged by a share of the new weights that was "
+        f"chosen without it. Thresholds are those of {made.base}."
+    )
 
 
 def _sentence(note: str) -> str:

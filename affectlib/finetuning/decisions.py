@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import OperatingPoint, Recalibration, finite_logit, sigmoid
-from affectlib.model.recalibration import Rows, counts_of, recalibrate
+from affectlib.model.recalibration import Rows, can_cross_fit, counts_of, recalibrate
 
-__all__ = ["FEWEST_HELD_OUT", "Decided", "decide", "pivot_of"]
+__all__ = ["FEWEST_HELD_OUT", "Decided", "can_be_fitted", "decide", "pivot_of"]
 
 FEWEST_HELD_OUT = 20
 """Conversations of each label that must be held out for thresholds of their own."""
@@ -37,7 +37,8 @@ class Decided:
         operating_points: The thresholds by name.
         prevalence: The share of emotional conversations that the probabilities assume.
         fitted: Whether it was fitted to labels; else the base's thresholds stay.
-        probability: Cross-fitted probability of each held-out conversation.
+        probability: Cross-fitted probability of each held-out conversation; where nothing was
+            fitted, only the share of the new weights is cross-fitted.
         called: Whether each is called emotional by cross-fitting, by operating point.
         measured: Counts of these, by operating point; nothing without conversations of both
             labels.
@@ -58,6 +59,17 @@ def pivot_of(artifact: Artifact) -> float:
     return float(np.median(finite_logit(np.array([point.conversation for point in points]))))
 
 
+def can_be_fitted(truth: Flags, groups: Codes) -> bool:
+    """Return whether held-out conversations are enough, and of enough people, for thresholds.
+
+    Args:
+        truth: Whether each is emotional, shape ``[conversations]``.
+        groups: Number of each one's group, shape ``[conversations]``.
+    """
+    enough = min(truth.sum(), (~truth).sum()) >= FEWEST_HELD_OUT
+    return bool(enough) and can_cross_fit(truth, groups)
+
+
 def decide(
     base: Artifact, before: Floats, after: Floats, crossed: Floats, truth: Flags, groups: Codes
 ) -> Decided:
@@ -71,8 +83,8 @@ def decide(
         truth: Whether each is emotional.
         groups: Number of each one's group.
     """
-    if min(truth.sum(), (~truth).sum()) < FEWEST_HELD_OUT:
-        return _as_the_base(base, before, after, truth, groups)
+    if not can_be_fitted(truth, groups):
+        return _as_the_base(base, before, after, crossed, truth, groups)
     promised = _kept(base, before, after, truth)
     found = recalibrate(promised, after, truth, groups=groups)
     judged = recalibrate(promised, crossed, truth, groups=groups)
@@ -108,12 +120,11 @@ def _kept(base: Artifact, before: Floats, after: Floats, truth: Flags) -> Artifa
 
 
 def _as_the_base(
-    base: Artifact, before: Floats, after: Floats, truth: Flags, groups: Codes
+    base: Artifact, before: Floats, after: Floats, crossed: Floats, truth: Flags, groups: Codes
 ) -> Decided:
     """Leave thresholds as they are, and move probabilities to where they are on average."""
-    z = finite_logit(after)
-    gap = float((finite_logit(before) - z).mean()) if len(z) else 0.0
-    probability = sigmoid(z + gap)
+    z = finite_logit(crossed)
+    probability = sigmoid(z + _gap(before, crossed))
     called = {
         name: probability >= point.conversation for name, point in base.operating_points.items()
     }
@@ -121,7 +132,7 @@ def _as_the_base(
     both = bool(truth.any()) and not truth.all()
     measured = {name: counts_of(rows, own) for name, own in called.items()} if both else {}
     return Decided(
-        Recalibration(gap, 1.0),
+        Recalibration(_gap(before, after), 1.0),
         base.operating_points,
         base.prevalence,
         False,
@@ -129,3 +140,8 @@ def _as_the_base(
         called,
         measured,
     )
+
+
+def _gap(before: Floats, after: Floats) -> float:
+    """Return how much higher the logits of one are on average than those of the other."""
+    return float((finite_logit(before) - finite_logit(after)).mean()) if len(before) else 0.0

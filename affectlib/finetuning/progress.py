@@ -87,6 +87,11 @@ class Progress:
             self._bar.set_description_str(stage)
         self._bar.update(max(begin + share * size - self._bar.n, 0.0))
 
+    def say(self, text: str) -> None:
+        """Print a line above it."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+
     def of(self, stage: str) -> Callable[[float], None]:
         """Return what shows how much of a stage is done."""
         return partial(self.show, stage)

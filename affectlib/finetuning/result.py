@@ -27,8 +27,8 @@ class FineTuned:
             those of the base stay.
         figures: A row for each operating point and measure: ``operating_point`` (None for what
             needs none), ``measure``, ``before, before_low, before_high`` (the base), ``after,
-            after_low, after_high`` (the new model), ``change, change_low, change_high``; None where
-            it is not defined.
+            after_low, after_high`` (the new model, cross-fitted as its card says), ``change,
+            change_low, change_high``; None where it is not defined.
         notes: What should be known before it is used.
         seconds: How long it took.
     """

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from affectlib._extras import requires_extra
 from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
-from affectlib.finetuning.card import notes
-from affectlib.finetuning.decisions import Decided, decide, pivot_of
+from affectlib.finetuning.card import not_fitted, notes
+from affectlib.finetuning.decisions import Decided, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.held_out import SHARE, SHARES, choose_share, cross_fitted, hold_out
 from affectlib.finetuning.progress import CountedEngine, Progress, expected_work
 from affectlib.finetuning.reading import Labelled, Reader
@@ -32,6 +32,7 @@ from affectlib.model.encoding import EncodedWindow
 from affectlib.model.engines import load_engine
 from affectlib.model.scoring import MessageScore
 from affectlib.model.screen import SCREEN_FILE
+from affectlib.taxonomy import EMOTIONAL, TASK
 
 if TYPE_CHECKING:
     from affectlib.finetuning.learning import Learned
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 Floats = NDArray[np.float64]
+_RANKING = ("average precision", "AUROC")
 
 
 def finetune(
@@ -79,8 +81,8 @@ def finetune(
     Raises:
         TranscriptFormatError: A row of the file is malformed, has no such `group`, or an id is
             there twice.
-        OptionError: There are fewer than ten conversations of a label, or `confidence` is not
-            between 0 and 1.
+        OptionError: There are fewer than ten conversations of a label, or they are of too few
+            people to hold any out, or `confidence` is not between 0 and 1.
         OutputExistsError: The folder exists.
         ArtifactNotFoundError: There is no such model to start from.
         ArtifactCorruptError: A file of it is missing or altered.
@@ -145,6 +147,9 @@ def _make(
     data, scores = data.where(read), _where(scores, read)
     held = hold_out(data.truth, data.groups, seed=about["seed"])
     kept = data.where(held)
+    _require_both(kept.truth, about)
+    if not can_be_fitted(kept.truth, kept.codes):
+        shown.say(f"note: {not_fitted(len(kept.truth), int(kept.truth.sum()), 'the base')}")
     learned = _learn(reader, data.where(~held), _where(scores, ~held), about["seed"], shown)
     windows, pivot = reader.windows(kept), pivot_of(base)
     z = _by_share(reader, learned, kept, windows, shown)
@@ -153,7 +158,7 @@ def _make(
     new = write_model(base, learned.averaged(SHARES[chosen]), built)
     before = reader.probabilities(kept, _where(scores, held))
     after = reader.probabilities(kept, _scores(reader, new, windows, shown.of("checking")))
-    z[chosen] = finite_logit(after)
+    z[0], z[chosen] = finite_logit(before), finite_logit(after)
     crossed = sigmoid(cross_fitted(z, kept.truth, kept.codes, pivot))
     decided = decide(base, before, after, crossed, kept.truth, kept.codes)
     made = FineTuned(
@@ -166,13 +171,30 @@ def _make(
         held_out_emotional=int(kept.truth.sum()),
         share=SHARES[chosen],
         fitted=decided.fitted,
-        figures=(*_figures(base, decided, before, kept, about["confidence"]),),
+        figures=(*_figures(base, decided, before, crossed, kept, about["confidence"]),),
     )
     screened = base.has_file(SCREEN_FILE)
     made = replace(made, notes=(*notes(made, int((~read).sum()), screened=screened),))
     write_description(base, made, decided, about, [c.conversation for c in data.conversations])
     shown.show("checking", 1.0)
     return made
+
+
+def _require_both(held_out: NDArray[np.bool_], about: Mapping[str, Any]) -> None:
+    """Refuse a held-out part that lacks a label, before the work is done."""
+    group = about["group"]
+    for label, own in ((EMOTIONAL, held_out), (TASK, ~held_out)):
+        if not own.any():
+            raise OptionError(
+                f"{about['data']}: no {label} conversation can be held out to judge the new model "
+                "by: "
+                + (
+                    "too few of them differ and can be read; label more conversations"
+                    if group is None
+                    else f"all conversations with the same {group!r} are held out, or none, and "
+                    "these are of too few people; label conversations of more people"
+                )
+            )
 
 
 def _work(windows: Sequence[Sequence[EncodedWindow]]) -> dict[str, float]:
@@ -244,23 +266,35 @@ def _by_share(
 
 
 def _figures(
-    base: Artifact, decided: Decided, before: Floats, kept: Labelled, confidence: float
+    base: Artifact,
+    decided: Decided,
+    before: Floats,
+    crossed: Floats,
+    kept: Labelled,
+    confidence: float,
 ) -> Iterator[dict[str, Any]]:
-    """Yield base and new model on what was held out, by operating point and measure."""
+    """Yield base and new model on what was held out, by operating point and measure.
+
+    The ranking is that of `crossed`: each fold of the cross-fitted probabilities went through a
+    line of its own, and is only in order within itself.
+    """
     with requires_extra("train"):
         from affectlib.analysis._measures import Measured, change_rows
 
-    if not len(before):
-        return
     weight, codes = np.ones(len(before)), kept.codes.astype(np.int64)
-    pairs = {
-        name: (
-            Measured(kept.truth, before >= point.conversation, before, weight, codes),
-            Measured(kept.truth, decided.called[name], decided.probability, weight, codes),
-        )
-        for name, point in base.operating_points.items()
-    }
-    for row in change_rows(pairs, confidence, ranking=True):
+
+    def rows(after: Floats) -> Iterator[dict[str, Any]]:
+        pairs = {
+            name: (
+                Measured(kept.truth, before >= point.conversation, before, weight, codes),
+                Measured(kept.truth, decided.called[name], after, weight, codes),
+            )
+            for name, point in base.operating_points.items()
+        }
+        return change_rows(pairs, confidence, ranking=True)
+
+    for judged, ranked in zip(rows(decided.probability), rows(crossed), strict=True):
+        row = ranked if judged["measure"] in _RANKING else judged
         yield {
             key: None if isinstance(value, float) and np.isnan(value) else value
             for key, value in row.items()

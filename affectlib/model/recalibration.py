@@ -34,6 +34,7 @@ __all__ = [
     "FOLDS",
     "Recalibrated",
     "Rows",
+    "can_cross_fit",
     "counts_of",
     "fit_line",
     "folds",
@@ -118,8 +119,9 @@ def recalibrate(
             name; what the model says about its own where none is given.
 
     Raises:
-        OptionError: There are too few rows of a kind, an array has another length or holds what it
-            cannot, an operating point is unknown, or no emotional row reaches its threshold.
+        OptionError: There are too few rows of a kind, or they are of too few users, an array has
+            another length or holds what it cannot, an operating point is unknown, or no emotional
+            row reaches its threshold.
         MissingExtraError: scipy is not installed.
 
     Example:
@@ -135,6 +137,8 @@ def recalibrate(
     asked = dict(specificity or {})
     wanted = _wanted(artifact, asked)
     points = artifact.operating_points
+    fold = folds(rows.truth, rows.group)
+    _require_left(rows.truth, fold)
     line, strict = _fit(artifact, rows, wanted, level)
     for name in asked:
         _require_reached(rows.by(points[name]), name, strict[name], wanted[name])
@@ -142,7 +146,6 @@ def recalibrate(
         name: z if name in asked else _reachable(rows.by(points[name]), z)
         for name, z in strict.items()
     }
-    fold = folds(rows.truth, rows.group)
     crossed = np.empty(len(rows.truth))
     called = {name: np.zeros(len(rows.truth), bool) for name in wanted}
     for number in range(FOLDS):
@@ -194,7 +197,8 @@ def save_recalibrated(
 ) -> bool:
     """Write a model with other decisions: the same weights, and an ``affect.json`` of its own.
 
-    A screen goes along if its bounds hold for the new thresholds too.
+    A screen goes along if its bounds hold for the new thresholds too. What the model was measured
+    on goes along without its scores, which were other probabilities.
 
     Args:
         artifact: The model that it is based on, which it names.
@@ -243,6 +247,8 @@ def save_recalibrated(
             "labelled_by": [*labelled_by],
         },
     }
+    if artifact.reference is not None:
+        values["reference"] = artifact.reference.without_scores().to_dict()
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
     card = _card(artifact, found, name, left_out, labelled_by)
     without = {SCREEN_FILE} if left_out else ()
@@ -373,6 +379,35 @@ def folds(truth: Flags, group: NDArray[np.intp]) -> NDArray[np.intp]:
     fold = np.empty(len(ranked), np.intp)
     fold[ranked] = np.arange(len(ranked)) % FOLDS
     return fold[group]
+
+
+def can_cross_fit(truth: Flags, group: NDArray[np.intp]) -> bool:
+    """Return whether enough rows of both kinds are left, whichever fold is left out.
+
+    Args:
+        truth: Whether each row is emotional, shape ``[rows]``.
+        group: Number of each one's group, shape ``[rows]``.
+    """
+    left = _left(truth, folds(truth, group))
+    return all(count >= least for count, least in left.values())
+
+
+def _left(truth: Flags, fold: NDArray[np.intp]) -> dict[str, tuple[int, int]]:
+    """Return how many rows of a kind are left without the fold that has most, and are needed."""
+    return {
+        kind: (int(own.sum() - np.bincount(fold[own], minlength=FOLDS).max()), least)
+        for kind, own, least in (("emotional", truth, LEAST_FOUND), ("task", ~truth, 1))
+    }
+
+
+def _require_left(truth: Flags, fold: NDArray[np.intp]) -> None:
+    for kind, (count, least) in _left(truth, fold).items():
+        if count < least:
+            raise OptionError(
+                f"the {kind} rows are of too few users: each user is judged by a fit to the rows "
+                f"of others, and without some users {count} {kind} rows are left, but at least "
+                f"{least} are needed; label {kind} rows of more users"
+            )
 
 
 def _fit(

@@ -136,12 +136,20 @@ class Reference:
         }
         return {"words": sorted(self.words), "kinds": kinds}
 
+    def without_scores(self) -> Reference:
+        """Return the reference of a model that gives other probabilities: it has none of these."""
+        kinds = {
+            kind: {name: shares for name, shares in each.items() if name != "score"}
+            for kind, each in self.kinds.items()
+        }
+        return Reference(self.words, kinds)
+
 
 def with_own_kind(reference: Reference, conversations: Sequence[Conversation]) -> Reference:
     """Add a user's own transcripts to the kinds of a reference, but none of their words.
 
-    Scores are no longer compared then, as the kinds that were there have those of another model.
-    Fewer than 30 conversations are not added.
+    Scores are no longer compared, as the kinds that were there have those of another model. Fewer
+    than 30 conversations are not added.
 
     Args:
         reference: The reference.
@@ -150,10 +158,12 @@ def with_own_kind(reference: Reference, conversations: Sequence[Conversation]) -
     likeness = Likeness(reference.words)
     for conversation in conversations:
         likeness.add(conversation, every=True)
-    if likeness.seen < FEWEST:
-        return reference
-    shares = {name: likeness.shares(name).tolist() for name in FEATURES if name != "score"}
-    return Reference(reference.words, {**reference.kinds, "own transcripts": shares})
+    kinds = {**reference.without_scores().kinds}
+    if likeness.seen >= FEWEST:
+        kinds["own transcripts"] = {
+            name: likeness.shares(name).tolist() for name in FEATURES if name != "score"
+        }
+    return Reference(reference.words, kinds)
 
 
 def reference_of(

@@ -61,3 +61,15 @@ def test_as_many_charged_ones_need_no_note(recall: float) -> None:
 def test_what_is_not_defined_needs_no_note() -> None:
     undefined = row("recall", 0.9, 0.8) | {"before": None, "after": None, "change": None}
     assert said(MADE, undefined) == []
+
+
+@pytest.mark.parametrize(
+    ("emotional", "reason"),
+    [(19, "new thresholds need 20 of each"), (30, "nearly all of one kind are of so few people")],
+)
+def test_why_thresholds_stay_is_said(emotional: int, reason: str) -> None:
+    made = replace(MADE, held_out_emotional=emotional, fitted=False)
+    assert any(
+        f"were held out, and {reason}" in note and "those of calm 1.0 stay" in note
+        for note in said(made)
+    )

@@ -208,6 +208,8 @@ def test_the_card_says_what_is_true(made: tuple[FineTuned, Path]) -> None:
     assert f"| AUROC | {found.figure('AUROC')['before']:.3f} (" in card
     for text in ("written by a large language model", "Apache", SAD[0], "c0"):
         assert text not in card
+    assert "a calibration and thresholds that were fitted to others" in card
+    assert "The specificity that a threshold aims at was set with all of them." in card
     assert "did better on the held-out conversations" not in card
     values = load_artifact(folder).description["finetuned"]
     assert values["conversations"] == 160
@@ -251,7 +253,24 @@ def test_few_conversations_keep_the_thresholds(base: Path, fast: None, tmp_path:
     assert 'license: "CC0: mine"' in card
     assert "Those of calm" not in card
     assert "those of calm 0.0.1 stay" in card
+    assert "judged by a share of the new weights that was chosen without it" in card
     assert "by conversation" in card
+
+
+def test_one_person_held_out_does_not_make_the_new_model_look_better(
+    base: Path, fast: None, tmp_path: Path
+) -> None:
+    """Nobody else is there to choose its share with, so that it is judged as the base is."""
+    lines = rows(160)
+    for place, line in enumerate(lines):
+        line["writer"] = "abcd"[place % 4]
+    file = write(tmp_path / "mine.jsonl", *lines)
+    found = finetune(file, tmp_path / "mine", model=base, group="writer")
+    assert (found.held_out, found.held_out_emotional) == (40, 20)
+    assert not found.fitted
+    assert found.figure("AUROC")["change"] == 0
+    assert any("of so few people that thresholds cannot be fitted" in n for n in found.notes)
+    assert any("does not rank the held-out conversations better" in n for n in found.notes)
 
 
 def test_a_screen_does_not_hold_for_other_weights(base: Path, fast: None, tmp_path: Path) -> None:
@@ -323,6 +342,23 @@ def test_a_file_that_cannot_be_learnt_from_is_named_before_anything_is_done(
     words = [str(file), "-o", str(tmp_path / "mine"), "--model", str(base), "--group", "writer"]
     assert main(["finetune", *words]) == 2
     assert problem in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("people", "missing"), [("ab", "emotional"), ("a", "emotional"), ("abbb", "task")]
+)
+def test_too_few_people_to_hold_any_out_is_said_before_it_learns(
+    people: str, missing: str, tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_learn", never)
+    lines = rows(40)
+    for place, line in enumerate(lines):
+        line["writer"] = people[place * len(people) // 40]
+    file = write(tmp_path / "mine.jsonl", *lines)
+    problem = f"mine.jsonl: no {missing} conversation can be held out .*'writer'.*of more people$"
+    with pytest.raises(OptionError, match=problem):
+        finetune(file, tmp_path / "mine", model=base, group="writer")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
 
 
@@ -433,6 +469,10 @@ class Bar:
     def __init__(self, *, total: float, **_: Any) -> None:
         self.total, self.n, self.stage, self.closed = total, 0.0, "", False
         self.seen: list[tuple[str, float]] = []
+        self.said: list[tuple[str, str]] = []
+
+    def write(self, text: str, **_: Any) -> None:
+        self.said.append((self.stage, text))
 
     def set_description_str(self, words: str) -> None:
         self.stage = words
@@ -460,6 +500,10 @@ def test_one_line_moves_through_all_stages_to_its_end(
     finetune(file, tmp_path / "mine", model=base, progress=True)
     (bar,) = bars
     assert bar.closed
+    ((stage, note),) = bar.said
+    assert stage == "scoring", "before it learns"
+    assert note.startswith("note: 6 emotional and 6 other conversations were held out")
+    assert "those of the base stay" in note
     assert bar.n == pytest.approx(bar.total)
     stages = [*dict(bar.seen)]
     assert stages == ["scoring", "preparing", "learning", "choosing", "writing", "checking"]

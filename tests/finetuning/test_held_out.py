@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectlib.finetuning.decisions import FEWEST_HELD_OUT, decide, pivot_of
+from affectlib.conversation import Conversation, Message
+from affectlib.finetuning import run
+from affectlib.finetuning.decisions import FEWEST_HELD_OUT, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
+from affectlib.finetuning.labelled import LabelledConversation
+from affectlib.finetuning.reading import Labelled
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import logit, sigmoid
 
@@ -115,6 +119,31 @@ def test_with_few_held_out_the_thresholds_are_the_base_s(tiny_artifact: Artifact
     assert counts["true_positives"] + counts["false_negatives"] == pytest.approx(truth.sum())
 
 
+def test_with_few_held_out_each_is_judged_by_weights_that_were_chosen_without_it(
+    tiny_artifact: Artifact,
+) -> None:
+    crossed, truth = scored(FEWEST_HELD_OUT - 1, 40)
+    after = sigmoid(logit(crossed) + 3.0 * truth)  # better, but chosen with the same labels
+    found = decide(tiny_artifact, crossed, after, crossed, truth, np.arange(len(truth)))
+    assert found.probability == pytest.approx(crossed)
+    assert np.array_equal(found.called["balanced"], crossed >= 0.5)
+    assert found.measured["balanced"]["true_positives"] == (crossed >= 0.5)[truth].sum()
+    assert found.line.intercept == pytest.approx((logit(crossed) - logit(after)).mean())
+
+
+@pytest.mark.parametrize("people", [1, 2, 30])
+def test_of_too_few_people_the_thresholds_are_the_base_s(
+    tiny_artifact: Artifact, people: int
+) -> None:
+    """All charged ones are of one person, however many others there are."""
+    before, truth = scored(40, 80)
+    groups = np.where(truth, 0, np.arange(len(truth)) % people)
+    assert not can_be_fitted(truth, groups)
+    found = decide(tiny_artifact, before, before, before, truth, groups)
+    assert not found.fitted
+    assert found.operating_points == tiny_artifact.operating_points
+
+
 def test_with_enough_held_out_thresholds_are_fitted(tiny_artifact: Artifact) -> None:
     before, truth = scored(FEWEST_HELD_OUT, 40)
     found = decide(tiny_artifact, before, before, before, truth, np.arange(len(truth)))
@@ -131,6 +160,27 @@ def test_a_better_model_finds_no_fewer_charged_ones(tiny_artifact: Artifact) -> 
         for name, point in tiny_artifact.operating_points.items():
             was = (before >= point.conversation)[truth].mean()
             assert found.called[name][truth].mean() >= was
+
+
+@pytest.mark.parametrize("charged", [10, 25, 60])
+def test_a_model_that_is_the_base_ranks_neither_better_nor_worse(
+    tiny_artifact: Artifact, charged: int
+) -> None:
+    for seed in range(5):
+        before, truth = scored(charged, 3 * charged, seed)
+        chat = Conversation((Message("user", "hello"),))
+        kept = Labelled(
+            [LabelledConversation(chat, "file", charge=2 if own else 0) for own in truth],
+            [*range(len(truth))],
+        )
+        decided = decide(tiny_artifact, before, before, before, truth, kept.codes)
+        figures = [*run._figures(tiny_artifact, decided, before, before, kept, 0.95)]
+        ranking = {row["measure"]: row for row in figures if row["operating_point"] is None}
+        assert [*ranking] == ["average precision", "AUROC", "calibration error"]
+        for measure in ("average precision", "AUROC"):
+            assert ranking[measure]["change"] == 0
+        error = ranking["calibration error"]
+        assert error["after"] < error["before"] or not decided.fitted
 
 
 def test_nothing_held_out_decides_nothing(tiny_artifact: Artifact) -> None:

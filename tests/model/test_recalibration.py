@@ -14,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlib import AffectClassifier
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import ArtifactCorruptError, OptionError, OutputExistsError
 from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
-from affectlib.model.recalibration import recalibrate, save_recalibrated
+from affectlib.model.recalibration import can_cross_fit, recalibrate, save_recalibrated
+from affectlib.model.reference import FEATURES, Likeness, reference_of
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits
+from tests.conftest import write_manifest
 from tests.tiny_screen import write_screen
 
 
@@ -172,6 +175,34 @@ def test_bad_input_names_its_place(
         recalibrate(tiny_artifact, given, truth)
 
 
+@pytest.mark.parametrize(
+    ("users", "problem"),
+    [
+        ([0] * 10 + [*range(1, 33)], "the emotional rows are of too few users.* 2 emotional rows"),
+        ([0] * 12 + [*range(1, 31)], "the emotional rows are of too few users.* 0 emotional rows"),
+        ([*range(12)] + [12] * 30, "the task rows are of too few users.* 0 task rows"),
+        ([0] * 42, "the emotional rows are of too few users.* 0 emotional rows"),
+    ],
+)
+def test_labels_of_too_few_users_are_refused(
+    tiny_artifact: Artifact, users: list[int], problem: str
+) -> None:
+    truth = np.arange(42) < 12
+    given = np.linspace(0.9, 0.1, 42)
+    with pytest.raises(OptionError, match=f"{problem} are left.*rows of more users$"):
+        recalibrate(tiny_artifact, given, truth, groups=users)
+
+
+@given(st.lists(st.integers(0, 2), min_size=42, max_size=42))
+def test_labels_of_few_users_are_fitted_or_refused(users: list[int]) -> None:
+    given, truth = np.linspace(0.9, 0.1, 42), np.arange(42) < 12
+    if can_cross_fit(truth, np.unique(users, return_inverse=True)[1]):
+        assert recalibrate(load_artifact(), given, truth, groups=users).rows == 42
+    else:
+        with pytest.raises(OptionError, match="too few users"):
+            recalibrate(load_artifact(), given, truth, groups=users)
+
+
 def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) -> None:
     chance = np.random.default_rng(0)
     truth = np.arange(300) < 30
@@ -236,6 +267,25 @@ def test_the_folder_differs_in_decisions_alone(tiny_artifact: Artifact, fitted: 
         "sha256",
     }  # fmt: skip
     assert new["files"] == old["files"]
+
+
+def test_other_probabilities_do_not_make_transcripts_unlike(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    """The base gave the same conversations 2 %, and the new model gives them 60 %."""
+    chats = [Conversation((Message("user", text),)) for text in ("sad alone", "a file") * 20]
+    measured = reference_of(("chats", chat, 0.02) for chat in chats)
+    folder = shutil.copytree(tiny_folder, tmp_path / "base")
+    base = load_artifact(write_manifest(folder, reference=measured.to_dict()))
+    save_recalibrated(base, recalibrate(base, *draw(400, 1)), tmp_path / "mine", name="mine")
+    mine = load_artifact(tmp_path / "mine").reference
+    assert mine is not None
+    likeness = Likeness(mine.words)
+    for chat in chats:
+        likeness.add(chat, 0.6)
+    assert [found.feature for found in likeness.differences(measured)] == ["score"]
+    assert likeness.differences(mine) == []
+    assert {name for kind in mine.kinds.values() for name in kind} == {*FEATURES} - {"score"}
 
 
 def test_one_text_keeps_one_answer(tiny_artifact: Artifact, fitted: Path) -> None:
@@ -303,6 +353,8 @@ def test_a_classifier_is_calibrated_with_conversations(
         tiny_classifier.calibrated(chats, ["sad"] * 60, tmp_path / "other")
     with pytest.raises(OptionError, match="truth: 59 values for 60"):
         tiny_classifier.calibrated(chats, labels[1:], tmp_path / "other")
+    with pytest.raises(OptionError, match="emotional rows are of too few users"):
+        tiny_classifier.calibrated(chats, labels, tmp_path / "other", users=["anna"] * 60)
     with pytest.raises(OptionError, match="labels: 0 of 60 labels are emotional"):
         tiny_classifier.calibrated(chats, [False] * 60, tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -13,7 +13,7 @@ import pytest
 from affectlib import AffectClassifier, cli, label_file, parse_conversation
 from affectlib.conversation import Conversation
 from affectlib.model.artifacts import load_artifact
-from affectlib.model.reference import Comparison, Likeness, Reference, reference_of
+from affectlib.model.reference import Comparison, Likeness, Reference, reference_of, with_own_kind
 from tests.conftest import describe
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +127,18 @@ def test_scores_are_compared_where_both_have_them() -> None:
         assert [each.feature for each in found] == ["score"] * unlike
     assert differences(CHATS[1::2], reference) == []
     assert str(found[0]).startswith("probability of emotional (57% here, ")
+
+
+@pytest.mark.parametrize("count", [29, 30])
+def test_scores_of_other_weights_are_not_compared(count: int) -> None:
+    reference = reference_of(("corpus", chat, 0.02) for chat in CHATS[::2])
+    own = with_own_kind(reference, CHATS[1 : 2 * count : 2])
+    assert ("own transcripts" in own.kinds) == (count >= 30)
+    likeness = Likeness(own.words)
+    for chat in CHATS[1::2]:
+        likeness.add(chat, 0.6)
+    assert likeness.differences(reference) != []
+    assert likeness.differences(own) == []
 
 
 def test_many_are_read_in_part_and_all_are_counted() -> None:
