@@ -33,6 +33,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
 from affectlib._values import kind_of
@@ -219,7 +220,7 @@ def _read_input(
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.limits)
     if is_archive(source.head):
-        return _read_archive(source, format, reading, stack)
+        return _read_archive(Archive(source.seekable(stack), reading), format, reading)
     if size:
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))
@@ -283,15 +284,24 @@ def _read_file(
     if is_archive(source.head):
         if isinstance(files, Archive):
             raise _UnknownFormatError("it is an archive inside another; unpack the outer one")
+        archive = Archive(source.seekable(stack), reading)
+        if _is_unpacked(archive, name, files):
+            reading.skip("its files lie unpacked beside it", name)
+            return iter(())
         stack.enter_context(reading.inside(name))
-        return _read_archive(source, format, reading, stack)
+        return _read_archive(archive, format, reading)
     return _guarded(_read_whole(source, format, reading, stack), reading)
 
 
-def _read_archive(
-    source: Source, format: str, reading: Reading, stack: ExitStack
-) -> Iterator[Item]:
-    archive = Archive(source.seekable(stack), reading)
+def _is_unpacked(archive: Archive, name: str, files: Files) -> bool:
+    """Whether the largest file of an archive also lies beside it, or in a folder of its name."""
+    largest = max(archive.names, key=archive.size, default="")
+    path = PurePosixPath(name)
+    found = {str(place / largest) for place in (path.parent, path.with_suffix(""))} & {*files.names}
+    return any(files.size(other) == archive.size(largest) for other in found)
+
+
+def _read_archive(archive: Archive, format: str, reading: Reading) -> Iterator[Item]:
     if _OFFICE in archive.names:
         raise _UnknownFormatError("found an Office document; save its table as CSV (UTF-8)")
     return _read_files(archive, format, reading)

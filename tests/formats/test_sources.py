@@ -250,6 +250,16 @@ def test_archives_that_fit_a_pattern_or_lie_in_a_folder_are_read(tmp_path: Path)
     assert report.share == 1.0
 
 
+@pytest.mark.parametrize("place", ["", "export/"])
+def test_an_archive_beside_its_unpacked_files_is_not_read_again(tmp_path: Path, place: str) -> None:
+    write(tmp_path, zipped({"conversations.json": CHATGPT.read_bytes()}), "export.zip")
+    (tmp_path / place).mkdir(exist_ok=True)
+    write(tmp_path / place, CHATGPT.read_bytes(), "conversations.json")
+    report = ReadReport()
+    assert read(tmp_path, report=report) == read(CHATGPT)
+    assert skipped(report) == {"its files lie unpacked beside it": ["export.zip"]}
+
+
 def test_places_in_an_archive_among_others_begin_with_its_name(tmp_path: Path) -> None:
     write(tmp_path, "User: hi\nAssistant: Hello!\n", "talk.txt")
     content = lines(chat("good"), {"messages": SECRET})
