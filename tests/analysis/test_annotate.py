@@ -28,7 +28,9 @@ from affectlib.analysis import (
     themes,
 )
 from affectlib.analysis.annotate import estimate, prompt_digest
+from affectlib.corpus.manifest import Manifest
 from affectlib.errors import OptionError, ResumeError
+from affectlib.formats import ReadOptions
 
 pytestmark = pytest.mark.loopback
 CHATS = 24
@@ -470,3 +472,55 @@ def test_rows_without_an_answer_are_asked_by_the_same_command(
     assert f"{CHATS} without an answer: the endpoint answered 500, 6 times" in err
     assert run(files, stand_in, "--network", "--yes") == 0
     assert pl.read_csv(files / "filled.csv")["gold"].null_count() == 0
+
+
+def test_transcripts_are_read_as_they_were_labelled(
+    files: Path, stand_in: StandIn, capsys: Any
+) -> None:
+    chats = files / "chats.csv"
+    rows = [f"c{place},user,{'sad' if place % 3 == 0 else 'csv'}" for place in range(CHATS)]
+    chats.write_text("\n".join(["chat,who,words", *rows]), encoding="utf-8")
+    columns = {"conversation_id": "chat", "role": "who", "content": "words"}
+    options = {"format": "table", "columns": columns, "branches": "active"}
+    Manifest(files / "labels.csv.manifest", {"options": options}).write()
+    read = ("--network", "--yes", "--transcripts", str(chats))
+    assert run(files, stand_in, *read) == 2
+    assert run(files, stand_in, *read, "--labels", str(files / "other.csv")) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert stand_in.asked == []
+    assert run(files, stand_in, *read, "--labels", str(files / "labels.csv")) == 0
+    filled = pl.read_csv(files / "filled.csv")
+    assert (filled["gold"] == "emotional").to_list() == (filled["record"] % 3 == 0).to_list()
+    before = (files / "labels.csv").read_bytes()
+    output = ("-o", str(files / "labels.csv"), "--overwrite")
+    assert run(files, stand_in, *read, "--labels", str(files / "labels.csv"), *output) == 2
+    assert (files / "labels.csv").read_bytes() == before
+
+
+def test_conversations_without_ids_that_were_read_another_way_are_not_sent(
+    files: Path, stand_in: StandIn, capsys: Any
+) -> None:
+    chats = files / "chat.txt"
+    lines = [
+        f"[0{1 + place // 10}/01/24, {8 + place % 10:02}:{minute}:00] {who}: {word} {place}"
+        for place in range(30)
+        for who, word, minute in (("Ana", "sad", "00"), ("Bot", "yes", "01"), ("Ana", "no", "15"))
+    ]
+    chats.write_text("\n".join(lines), encoding="utf-8")
+    read = ["--format", "whatsapp", "--user", "Ana", "--assistant", "Bot"]
+    options = ReadOptions(format="whatsapp", users=["Ana"], assistants=["Bot"], gap=30)
+    lengths = [len(chat.messages) for chat in read_conversations(chats, options)]
+    assert len(lengths) == 30
+    pl.DataFrame({"record": range(30), "label": "task", "probability": 0.5}).with_columns(
+        user_messages=2, assistant_messages=1
+    ).write_csv(files / "labels.csv")
+    labels, sheet = str(files / "labels.csv"), str(files / "sheet.csv")
+    assert cli.main(["sample", labels, "-n2", "-o", sheet, "--overwrite"]) == 0
+    assert pl.read_csv(sheet)["messages"].to_list() == [3, 3]
+    send = ("--network", "--yes", "--transcripts", str(chats), *read)
+    capsys.readouterr()
+    assert run(files, stand_in, *send, "--gap", "5") == 2
+    err = capsys.readouterr().err
+    assert "and had 3 when the sheet was drawn; give those that were labelled" in err
+    assert stand_in.asked == []
+    assert run(files, stand_in, *send, "--gap", "30") == 0
