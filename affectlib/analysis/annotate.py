@@ -30,6 +30,7 @@ from affectlib.analysis.endpoint import (
     Endpoint,
     Refused,
     RefusedRow,
+    Unreachable,
     answer_schema,
 )
 from affectlib.analysis.gold import MODEL_PREFIX, NO_THEME
@@ -54,8 +55,8 @@ _CHARACTERS = 24_000
 _CHARACTERS_A_TOKEN = 4
 _TOKENS_OF_AN_ANSWER = 12
 _TOKENS_OF_THEMES = 16
-_REFUSED_AT_FIRST = 5
-"""Rows that are refused, with none answered before, from which on it is not the rows."""
+_FAILED_AT_FIRST = 5
+"""Rows without an answer, with none answered before, from which on it is not the rows."""
 _GOLD = (TASK, TASK, EMOTIONAL, EMOTIONAL)
 _CLARIFICATIONS = (
     "Personal is not charged: facts of one's life told calmly are 0, a mild or passing mood among "
@@ -191,8 +192,8 @@ def annotate(
         The sheet with its rows in order, and which rows have no answer.
 
     Raises:
-        AnnotationError: The endpoint refuses, as for want of a key, or as it takes none of the
-            first rows. A row that it refuses while it takes others has no answer.
+        AnnotationError: The endpoint refuses, as for want of a key, or it is not there, or answers
+            none of the first rows. A row without an answer, while others have one, stays empty.
         OptionError: `concurrency` or `max_characters` is below 1.
         ResumeError: `answers` is of another sheet, model or prompt.
         TableError: A row belongs to no conversation or message of them.
@@ -253,12 +254,12 @@ def _asked(
     """Ask some questions at a time, and yield answers as they come.
 
     Raises:
-        AnnotationError: The endpoint refuses in a way that no other row will change, or each of the
-            first rows, unless it is `known` to have answered others.
+        AnnotationError: The endpoint refuses in a way that no other row will change; or none of the
+            first rows is answered, unless it is there and `known` to have answered others.
     """
     ask = partial(endpoint.ask, system_prompt(themes=themes), themes=themes)
     left = iter(places)
-    refused = 0
+    failed = 0
     running: dict[Future[Answer], int] = {}
     pool = ThreadPoolExecutor(concurrency)
     try:
@@ -274,13 +275,24 @@ def _asked(
                 except Refused:
                     raise
                 except AnnotationError as error:
-                    if isinstance(error, RefusedRow) and not (known or endpoint.accepted):
-                        refused += 1
-                        if refused >= min(_REFUSED_AT_FIRST, len(places)):
-                            raise Refused(error.status) from None
+                    excused = known and not isinstance(error, Unreachable)
+                    if not (endpoint.accepted or excused):
+                        failed += 1
+                        if failed >= min(_FAILED_AT_FIRST, len(places)):
+                            raise _at_first(error, failed) from None
                     yield place, error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _at_first(error: AnnotationError, failed: int) -> AnnotationError:
+    """Say of the endpoint what was said of each of the first rows."""
+    if isinstance(error, RefusedRow):
+        return Refused(error.status)
+    return AnnotationError(
+        f"none of the first {failed} rows was answered: {error}; check that the endpoint is "
+        "running, and its address"
+    )
 
 
 @dataclass(slots=True)

@@ -274,22 +274,62 @@ def test_json_among_words_is_found(files: Path, stand_in: StandIn) -> None:
 @pytest.mark.parametrize(
     ("trouble", "problem"),
     [
-        ("500", "the endpoint answered 500, 2 times"),
         ("wrong label", "the charge in the answer was not 0, 1, 2 or 3, 2 times"),
         ("cut JSON", "the answer was not JSON with a charge, 2 times"),
-        ("slow", "no answer in 0.3 s, 2 times"),
     ],
 )
 def test_what_stays_is_recorded_and_the_rest_goes_on(
     files: Path, stand_in: StandIn, trouble: str, problem: str
 ) -> None:
     stand_in.trouble = [trouble] * 2
-    found = fill(
-        files, stand_in, tries=2, timeout=0.3 if trouble == "slow" else 30.0, concurrency=8
-    )
+    found = fill(files, stand_in, tries=2, concurrency=8)
     assert {*found.failed.values()} == {problem}
     assert found.sheet["gold"].null_count() == CHATS
     assert "secret" not in str(found.failed)
+
+
+def test_rows_that_fail_after_others_were_answered_stay_empty(
+    files: Path, stand_in: StandIn
+) -> None:
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), *range(1, CHATS)), 500)
+    found = fill(files, stand_in, tries=2, concurrency=1)
+    assert {*found.failed.values()} == {"the endpoint answered 500, 2 times"}
+    assert found.sheet["gold"].null_count() == CHATS - 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "problem"),
+    [
+        ("500", "the endpoint answered 500, 2 times"),
+        ("slow", "no answer in 0.3 s, 2 times"),
+        ("gone", r"no connection \(ConnectError\), 2 times"),
+    ],
+)
+def test_an_endpoint_that_answers_none_of_the_first_rows_ends_the_run(
+    files: Path, stand_in: StandIn, trouble: str, problem: str
+) -> None:
+    if trouble == "gone":
+        stand_in.server.server_close()
+    stand_in.trouble = [trouble] * 2
+    remedy = "check that the endpoint is running, and its address"
+    with pytest.raises(AnnotationError, match=f"none of the first 5 rows .*: {problem}; {remedy}"):
+        fill(files, stand_in, tries=2, timeout=0.3 if trouble == "slow" else 30.0, concurrency=1)
+    assert len(stand_in.asked) == (0 if trouble == "gone" else 10)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_left_may_fail_unless_the_endpoint_is_gone(
+    files: Path, stand_in: StandIn, gone: bool
+) -> None:
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), *range(12, 20)), 500)
+    answers = files / "answers.jsonl"
+    assert len(fill(files, stand_in, answers=answers, tries=2).failed) == 8
+    if gone:
+        stand_in.server.server_close()
+        with pytest.raises(AnnotationError, match="none of the first 5 rows"):
+            fill(files, stand_in, answers=answers, tries=2)
+    else:
+        assert fill(files, stand_in, answers=answers, tries=2).resumed == CHATS - 8
 
 
 @pytest.mark.parametrize(("status", "hint"), [("401", "wants a key"), ("404", "no such model")])
@@ -466,10 +506,11 @@ def test_rows_without_an_answer_are_asked_by_the_same_command(
     files: Path, stand_in: StandIn, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    stand_in.trouble = ["500"] * 6
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), *range(12, 20)), 500)
     assert run(files, stand_in, "--network", "--yes") == 1
     err = capsys.readouterr().err
-    assert f"{CHATS} without an answer: the endpoint answered 500, 6 times" in err
+    assert "8 without an answer: the endpoint answered 500, 6 times" in err
+    stand_in.refused = {}
     assert run(files, stand_in, "--network", "--yes") == 0
     assert pl.read_csv(files / "filled.csv")["gold"].null_count() == 0
 
