@@ -52,6 +52,7 @@ __all__ = [
 _THEMES = "themes"
 _BEFORE = 6
 _CHARACTERS = 24_000
+_CUT = " […] "
 _CHARACTERS_A_TOKEN = 4
 _TOKENS_OF_AN_ANSWER = 12
 _TOKENS_OF_THEMES = 16
@@ -185,7 +186,8 @@ def annotate(
         answers: A file that answers are kept in, without text, and from which a later call with the
             same sheet, model and prompt goes on; None to keep none.
         concurrency: Requests at a time.
-        max_characters: Characters of a conversation that are sent at most: its beginning and end.
+        max_characters: Characters of a conversation that are sent at most: the longest messages
+            lose their middle.
         progress: Called with the number of rows answered and of all.
 
     Returns:
@@ -365,22 +367,34 @@ def _question(chat: Conversation, place: int | None, max_characters: int) -> tup
     shown = [(i, m) for i, m in numbered if m.role in ("user", "assistant") and m.content.strip()]
     if place is not None:
         shown = shown[-_BEFORE - 1 :]
-    room = max(max_characters // max(len(shown), 1), 1)
-    shortened = sum(len(m.content) for _, m in shown) > max_characters
-    messages = [
-        {"message": i, "role": m.role, "text": _cut(m.content, room) if shortened else m.content}
-        for i, m in shown
-    ]
+    lengths = [len(m.content) for _, m in shown]
+    room = _room(lengths, max_characters)
+    messages = [{"message": i, "role": m.role, "text": _cut(m.content, room)} for i, m in shown]
     judged = (
         TEXTS["en"].question
         if place is None
         else f"How charged is message {place}, read in its context?"
     )
-    return f"{judged}\n\n{json.dumps(messages, ensure_ascii=False)}", shortened
+    return f"{judged}\n\n{json.dumps(messages, ensure_ascii=False)}", sum(lengths) > max_characters
+
+
+def _room(lengths: Sequence[int], most: int) -> int:
+    """Return the length, as large as can be, to which messages are cut so that all fit."""
+    left = most
+    for place, length in enumerate(sorted(lengths)):
+        share = left // (len(lengths) - place)
+        if length > share:
+            return share
+        left -= length
+    return most
 
 
 def _cut(text: str, room: int) -> str:
-    """Return a text's beginning and end."""
+    """Return a text's beginning and end, with a mark between them, in as many characters."""
     if len(text) <= room:
         return text
-    return f"{text[: room - room // 3]} […] {text[len(text) - room // 3 :]}"
+    if room <= len(_CUT):
+        return text[:room]
+    kept = room - len(_CUT)
+    end = kept // 3
+    return f"{text[: kept - end]}{_CUT}{text[len(text) - end :]}"

@@ -72,8 +72,8 @@ def add(commands: Commands) -> None:
         type=int,
         default=24_000,
         metavar="N",
-        help="the most to send of a conversation; longer messages lose their middle; default "
-        "24,000",
+        help="the most to send of a conversation; the longest messages lose their middle; "
+        "default 24,000",
     )
     annotate.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     annotate.set_defaults(command=_annotate)

@@ -28,6 +28,7 @@ from affectlib.analysis import (
     themes,
 )
 from affectlib.analysis.annotate import estimate, prompt_digest
+from affectlib.conversation import Conversation, Message
 from affectlib.corpus.manifest import Manifest
 from affectlib.errors import OptionError, ResumeError
 from affectlib.formats import ReadOptions
@@ -433,6 +434,29 @@ def test_long_conversations_are_cut_and_counted(files: Path, stand_in: StandIn) 
     assert cut.shortened == CHATS
     assert cut.tokens_in < whole.tokens_in + CHATS
     assert whole.cost(1.0, 2.0) == (whole.tokens_in + 2 * whole.tokens_out) / 1e6
+
+
+def sent(stand_in: StandIn, texts: list[str], most: int) -> list[str]:
+    """What is sent of a conversation of these messages."""
+    stand_in.asked.clear()
+    chat = Conversation(messages=tuple(Message("user", text) for text in texts), id="c")
+    sheet = pl.DataFrame({"conversation_id": ["c"]})
+    with Endpoint(stand_in.url, "tiny-llm") as endpoint:
+        annotate(sheet, [chat], endpoint, max_characters=most)
+    question = stand_in.asked[0]["messages"][1]["content"]
+    return [message["text"] for message in json.loads(question.split("\n\n", 1)[1])]
+
+
+def test_only_the_longest_messages_are_cut_and_all_room_is_used(stand_in: StandIn) -> None:
+    short, long = ["yes please"] * 9, "a" * 600 + "z" * 400
+    *others, cut = sent(stand_in, [*short, long], 500)
+    assert others == short
+    assert len(cut) == 500 - 90
+    assert cut.startswith("a" * 250)
+    assert cut.endswith(" […] " + "z" * 135)
+    assert [len(text) for text in sent(stand_in, [long, "ab", long], 103)] == [50, 2, 50]
+    assert sent(stand_in, [long, long], 6) == ["aaa", "aaa"]
+    assert sent(stand_in, [long, "ab"], 1002) == [long, "ab"]
 
 
 def test_bad_input_is_refused(files: Path, stand_in: StandIn) -> None:
