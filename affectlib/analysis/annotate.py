@@ -36,6 +36,7 @@ from affectlib.analysis.endpoint import (
 from affectlib.analysis.gold import MODEL_PREFIX, NO_THEME
 from affectlib.analysis.sheet_texts import TEXTS
 from affectlib.conversation import Conversation
+from affectlib.corpus.output import write_atomically
 from affectlib.errors import OptionError, ResumeError
 from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
@@ -314,39 +315,42 @@ class _Kept:
     ) -> _Kept:
         if path is None:
             return cls(None)
-        kept = cls(Path(path))
+        file = Path(path)
+        kept = cls(file)
+        damaged = f"{file}: it is damaged; delete it, or name another output"
         keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
         sheet = hashlib.sha256(rows.select(keys).write_csv().encode()).hexdigest()[:16]
         prompt = prompt_digest(themes=_THEMES in rows.columns)
         header = {"sheet": sheet, "model": model, "prompt": prompt, "max": max_characters}
-        text = kept.path.read_text(encoding="utf-8") if kept.path and kept.path.exists() else ""
-        # A line that was cut short by a kill is asked again.
-        lines = text[: text.rfind("\n") + 1].splitlines()
         try:
+            text = file.read_text(encoding="utf-8") if file.exists() else ""
+            # A line that was cut short by a kill is asked again.
+            whole = text[: text.rfind("\n") + 1]
+            lines = whole.splitlines()
             found = json.loads(lines[0]) if lines else None
             kept.answers = {
                 int(place): Answer(int(charge), tuple(themes))
                 for place, charge, *themes in map(json.loads, lines[1:])
             }
         except (ValueError, TypeError):
-            raise ResumeError(f"{path}: it is damaged; delete it, or name another output") from None
+            raise ResumeError(damaged) from None
+        if lines and not isinstance(found, dict):
+            raise ResumeError(damaged)
         if found is not None and found != header:
             changed = ", ".join(name for name in header if found.get(name) != header[name])
             raise ResumeError(
                 f"{path}: its answers are for another {changed}; delete it, or name another output"
             )
-        kept._write("".join(f"{line}\n" for line in lines) or json.dumps(header) + "\n", "w")
+        if not whole or whole != text:
+            write_atomically(file, whole or json.dumps(header) + "\n")
         return kept
 
     def add(self, place: int, answer: Answer) -> None:
         self.answers[place] = answer
-        self._write(json.dumps([place, answer.charge, *answer.themes]) + "\n", "a")
-
-    def _write(self, text: str, mode: str) -> None:
         if self.path is None:
             return
-        with self.path.open(mode, encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps([place, answer.charge, *answer.themes]) + "\n")
             file.flush()
             os.fsync(file.fileno())
 

@@ -411,9 +411,36 @@ def test_answers_of_another_sheet_or_model_are_not_taken(files: Path, stand_in: 
     sheet_of(files).reverse().write_csv(files / "sheet.csv")
     with pytest.raises(ResumeError, match="its answers are for another sheet"):
         fill(files, stand_in, answers=answers)
-    answers.write_text("nonsense\n", encoding="utf-8")
-    with pytest.raises(ResumeError, match="it is damaged"):
+
+
+@pytest.mark.parametrize("content", [b"nonsense\n", b"[1]\n", b"1\n[0, 3]\n", b"\xff\xfe\n"])
+def test_damaged_answers_are_named(files: Path, stand_in: StandIn, content: bytes) -> None:
+    answers = files / "answers.jsonl"
+    answers.write_bytes(content)
+    with pytest.raises(ResumeError, match=r"answers\.jsonl: it is damaged; delete it"):
         fill(files, stand_in, answers=answers)
+    assert answers.read_bytes() == content
+
+
+def test_a_full_disk_when_a_run_goes_on_loses_no_answers(
+    files: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = files / "answers.jsonl"
+    fill(files, stand_in, answers=answers)
+    before = answers.read_bytes()
+    cut = before[:-3]
+    answers.write_bytes(cut)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            fill(files, stand_in, answers=answers)
+    assert answers.read_bytes() == cut
+    assert fill(files, stand_in, answers=answers).resumed == CHATS - 1
+    assert answers.read_bytes() == before
 
 
 def test_a_message_is_asked_with_what_was_before(files: Path, stand_in: StandIn) -> None:
