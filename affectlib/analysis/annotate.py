@@ -136,22 +136,32 @@ def prompt_digest(*, themes: bool = False) -> str:
 
 
 def estimate(
-    sheet: AnyFrame, transcripts: Transcripts, *, max_characters: int = _CHARACTERS
+    sheet: AnyFrame,
+    transcripts: Transcripts,
+    *,
+    answers: str | os.PathLike[str] | None = None,
+    model: str = "",
+    max_characters: int = _CHARACTERS,
 ) -> Estimate:
     """Estimate what it takes to fill a sheet; nothing is sent.
 
     Args:
         sheet: What `affectlib.analysis.sample` returned.
         transcripts: The conversations that were labelled, read with the same options.
+        answers: A file of answers that `annotate` kept; those rows are not counted.
+        model: The model that gave them.
         max_characters: Characters of a conversation that are sent at most.
 
     Raises:
+        ResumeError: `answers` is of another sheet, model or prompt.
         TableError: A row belongs to no conversation or message of them.
         TranscriptFormatError: They cannot be read.
     """
     rows = table(sheet, "sheet").collect()
     themes = _THEMES in rows.columns
-    questions = _questions(rows, transcripts, max_characters)
+    kept = _Kept.open(answers, rows, model, max_characters).answers
+    every = _questions(rows, transcripts, max_characters)
+    questions = [question for place, question in enumerate(every) if place not in kept]
     told = len(questions) * len(system_prompt(themes=themes))
     characters = sum(len(text) for text, _ in questions) + told
     return Estimate(
@@ -300,10 +310,17 @@ def _at_first(error: AnnotationError, failed: int) -> AnnotationError:
 
 @dataclass(slots=True)
 class _Kept:
-    """Answers, and the file that they are kept in."""
+    """Answers, and the file that they are kept in.
+
+    Attributes:
+        path: The file, None if they are not kept.
+        answers: The answers, by the position of their row.
+        begin: What the file must hold before answers are added, None if it does.
+    """
 
     path: Path | None
     answers: dict[int, Answer] = field(default_factory=dict)
+    begin: str | None = None
 
     @classmethod
     def open(
@@ -342,13 +359,16 @@ class _Kept:
                 f"{path}: its answers are for another {changed}; delete it, or name another output"
             )
         if not whole or whole != text:
-            write_atomically(file, whole or json.dumps(header) + "\n")
+            kept.begin = whole or json.dumps(header) + "\n"
         return kept
 
     def add(self, place: int, answer: Answer) -> None:
         self.answers[place] = answer
         if self.path is None:
             return
+        if self.begin is not None:
+            write_atomically(self.path, self.begin)
+            self.begin = None
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps([place, answer.charge, *answer.themes]) + "\n")
             file.flush()

@@ -92,10 +92,11 @@ def _annotate(arguments: argparse.Namespace) -> int:
     check_output(target, ".csv", arguments.overwrite or answers.exists())
     refuse_inputs([target], arguments.sheet, arguments.transcripts, arguments.labels)
     sheet = read_labels(arguments.sheet).collect()
-    sizes: dict[str, Any] = {"max_characters": arguments.max_characters}
-    needed = estimate(sheet, _chats(arguments), **sizes)
+    limits: dict[str, Any] = {"answers": answers, "max_characters": arguments.max_characters}
+    needed = estimate(sheet, _chats(arguments), model=arguments.model, **limits)
+    left = " left" if needed.rows < len(sheet) else ""
     say(
-        f"{needed.rows:,} rows, about {needed.tokens_in:,} tokens to send and "
+        f"{needed.rows:,} rows{left}, about {needed.tokens_in:,} tokens to send and "
         f"{needed.tokens_out:,} to receive",
         sys.stderr,
     )
@@ -113,9 +114,8 @@ def _annotate(arguments: argparse.Namespace) -> int:
             sheet,
             _chats(arguments),
             endpoint,
-            answers=answers,
             concurrency=arguments.concurrency,
-            **sizes,
+            **limits,
         )
     write_rows(target, found.sheet.to_dicts(), found.sheet.to_arrow().schema)
     if found.resumed:

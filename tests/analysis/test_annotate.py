@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import warnings
@@ -562,6 +563,12 @@ def test_rows_without_an_answer_are_asked_by_the_same_command(
     err = capsys.readouterr().err
     assert "8 without an answer: the endpoint answered 500, 6 times" in err
     stand_in.refused = {}
+    there = (files / ".filled.csv.answers.jsonl").read_bytes()
+    assert run(files, stand_in, "--network") == 2
+    (tokens,) = re.findall(r"^8 rows left, about ([\d,]+) tokens", capsys.readouterr().err)
+    whole = estimate(sheet_of(files), read_conversations(files / "chats.jsonl"))
+    assert int(tokens.replace(",", "")) == pytest.approx(whole.tokens_in / 3, rel=0.01)
+    assert (files / ".filled.csv.answers.jsonl").read_bytes() == there
     assert run(files, stand_in, "--network", "--yes") == 0
     assert pl.read_csv(files / "filled.csv")["gold"].null_count() == 0
 
