@@ -9,8 +9,16 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import AnalysisWarning, agreement, majority, prevalence, simulate
+from affectlib.analysis import (
+    AnalysisWarning,
+    agreement,
+    majority,
+    prevalence,
+    read_labels,
+    simulate,
+)
 from affectlib.analysis.report import answers_of
+from affectlib.corpus.output import write_rows
 from affectlib.errors import OptionError
 
 PEOPLE = simulate(60, seed=1, prevalence=0.3)
@@ -154,3 +162,15 @@ def test_the_majority_keeps_the_themes_that_at_least_half_named() -> None:
     assert majority(*sheets)["themes"].to_list() == ["grief", "none", None, None]
     assert majority(sheets[0], rows)["themes"].to_list() == ["grief,love", "none", None, None]
     assert "themes" not in majority(rows, rows).columns
+
+
+def test_ids_of_the_majority_are_no_formulas_and_are_read_back(tmp_path: Path) -> None:
+    ids = ["=SUM(A1)", "'=x", "-12", "plain"]
+    filled = pl.DataFrame({"conversation_id": ids, "gold": ["task", "emotional"] * 2})
+    paths = [str(tmp_path / f"{name}.csv") for name in ("one", "two", "gold")]
+    for path in paths[:2]:
+        write_rows(Path(path), filled.to_dicts(), filled.to_arrow().schema)
+    assert cli.main(["agreement", *paths[:2], "-o", paths[2]]) == 0
+    written = pl.read_csv(paths[2])["conversation_id"]
+    assert not any(name.startswith(("=", "-")) for name in written)
+    assert sorted(read_labels(paths[2]).collect()["conversation_id"]) == sorted(ids)
