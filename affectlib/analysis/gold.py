@@ -290,8 +290,9 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
 
 
 def theme_names() -> pl.Expr:
-    """Return the themes that each row of a sheet names, as a list."""
-    return pl.col("themes").cast(pl.String).str.to_lowercase().str.extract_all(r"[^\s,;]+")
+    """Return the themes that each row of a sheet names, each once, as a list."""
+    text = pl.col("themes").cast(pl.String).str.to_lowercase()
+    return text.str.extract_all(r"[^\s,;]+").list.unique(maintain_order=True)
 
 
 def most_named(named: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

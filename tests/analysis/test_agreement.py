@@ -155,7 +155,7 @@ def test_the_majority_keeps_the_themes_that_at_least_half_named() -> None:
     rows = pl.DataFrame({"record": range(4), "gold": ["emotional"] * 3 + ["task"]})
     named = (
         ["Grief; love", "none", None, None],
-        ["grief,work", "family", None, None],
+        ["grief,work,work", "family", None, None],
         ["grief", "none", None, "love"],
     )
     sheets = [rows.with_columns(themes=pl.Series(themes, dtype=pl.String)) for themes in named]
