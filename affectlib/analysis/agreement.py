@@ -125,7 +125,7 @@ def agreement(
     resampled = np.stack(
         [measures(tables[chance.integers(0, size, size)].sum(axis=0)) for _ in range(_RESAMPLES)]
     )
-    exact = _exact(several, unit, confidence) if pair else None
+    exact = _exact(several, unit, confidence)
     found = [
         {"measure": name, "estimate": float(estimate)}
         | _ends(draws, exact if name == _OBSERVED else None, confidence)
@@ -377,8 +377,12 @@ def _ends(draws: _Floats, exact: Estimate | None, confidence: float) -> dict[str
 
 
 def _exact(rows: pl.DataFrame, unit: list[str], confidence: float) -> Estimate:
-    """Return the share of rows that two people agree on, with its exact interval."""
-    agreed = pl.col("answer 0") == pl.col("answer 1")
+    """Return the observed agreement, with the exact interval of a share of as many rows."""
+    answers = [pl.col(name) for name in _columns(rows, "answer")]
+    given = pl.sum_horizontal(answer.is_not_null() for answer in answers)
+    emotional = pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers)
+    task = given - emotional
+    agreed = (emotional * (emotional - 1) + task * (task - 1)) / (given * (given - 1))
     sums = rows.group_by(unit).agg(agreed.sum().alias("agreed"), pl.len().alias("rows"))
     counts = sums["rows"].to_numpy().astype(float)
     share, spread = clustered_mean(sums["agreed"].to_numpy().astype(float), counts)

@@ -66,6 +66,15 @@ def test_rows_that_not_all_answered_count_for_alpha_and_not_for_fleiss() -> None
     assert every["Krippendorff's alpha"] != pytest.approx(half["Krippendorff's alpha"])
 
 
+def test_three_people_who_agree_on_every_row_have_the_exact_interval_of_two() -> None:
+    two, three = agreement(TRUTH, TRUTH), agreement(TRUTH, TRUTH, TRUTH)
+    (observed,) = three.filter(measure="observed agreement").to_dicts()
+    assert observed["low"] == pytest.approx(0.025 ** (1 / len(TRUTH)))
+    assert observed["high"] == 1
+    assert [observed] == two.filter(measure="observed agreement").to_dicts()
+    assert three.filter(pl.col("measure") != "observed agreement")["low"].null_count() == 3
+
+
 def test_one_sheet_is_too_few() -> None:
     with pytest.raises(OptionError, match="two sheets or more, got 1"):
         agreement(TRUTH)
