@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from affectlib.analysis._frames import TableError
+from affectlib.analysis._frames import TableError, labels_table
 from affectlib.conversation import Conversation
 from affectlib.predictions import ConversationFailure
 
@@ -15,10 +15,7 @@ Transcripts: TypeAlias = Iterable[Conversation | ConversationFailure]
 """What `affectlib.read_conversations` gives, read in the way in which it was labelled."""
 
 _REMEDY = "give those that were labelled, unchanged and read with the same options"
-
-
 _ROLES = ("user", "assistant")
-_COUNTED = ("user_messages", "assistant_messages")
 
 
 def with_lengths(drawn: pl.DataFrame, labels: pl.LazyFrame) -> pl.DataFrame:
@@ -31,11 +28,14 @@ def with_lengths(drawn: pl.DataFrame, labels: pl.LazyFrame) -> pl.DataFrame:
         drawn: What `affectlib.analysis.sample` returned.
         labels: The labels that it was drawn from.
     """
-    names = labels.collect_schema().names()
-    if not {*_COUNTED} <= {*names} or "message" in names:
+    source = labels_table(labels)
+    if source.level == "message" or not {"user_messages", "assistant_messages"} <= {
+        *source.columns
+    }:
         return drawn
     keys = [name for name in ("record", "conversation_id") if name in drawn.columns]
-    lengths = labels.select(*keys, messages=pl.sum_horizontal(_COUNTED)).collect()
+    length = pl.col("user_messages") + pl.col("assistant_messages")
+    lengths = source.rows.select(*keys, messages=length).collect()
     return drawn.join(lengths, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
@@ -74,7 +74,8 @@ def conversations_of(
                 f"id; {_REMEDY}"
             )
         readable = [message.role in _ROLES for message in chat.messages]
-        if (length := row.get("messages")) is not None and length != sum(readable):
+        length = row.get("messages")
+        if isinstance(length, int | float) and length != sum(readable):
             raise TableError(
                 f"the transcripts: the conversation for {key} {row[key]!r} has {sum(readable):,} "
                 f"messages, and had {length:,} when the sheet was drawn; {_REMEDY}"
