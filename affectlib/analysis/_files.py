@@ -36,6 +36,9 @@ _WANTED: dict[pl.DataType, str] = {
     pl.Boolean(): "neither true nor false",
 }
 """What text is not that cannot be read as a value of these types, the narrowest first."""
+_DECIMAL = r"^(-?\d+),(\d+(?:[eE][+-]?\d+)?)$"
+_THOUSANDS = r"^-?[1-9]\d{0,2},\d{3}$"
+"""What looks like a decimal comma may be thousands where commas are between cells too."""
 
 
 def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl.LazyFrame:
@@ -44,7 +47,7 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
     Args:
         path: A .parquet, .jsonl or .csv file, or a folder of Parquet shards; a name, not a pattern.
             A CSV file may have semicolons and decimal commas, as spreadsheets save it in many
-            countries.
+            countries, or be Windows-1252.
         unfinished: Whether to take a folder whose run has not finished, with a warning.
 
     Returns:
@@ -193,16 +196,17 @@ def _in_order(file: Path, columns: Sequence[str]) -> list[str]:
 
 
 def _read_csv(file: Path) -> pl.LazyFrame:
+    """Read commas between cells, or semicolons; bytes that are not UTF-8 are Windows-1252."""
     with file.open("rb") as stream:
         header = stream.readline()
-    of_spreadsheet = header.count(b";") > header.count(b",")
-    if of_spreadsheet:
-        rows = _with_commas(file)
-    else:
-        rows = pl.read_csv(file, infer_schema=False, glob=False)
+    semicolons = header.count(b";") > header.count(b",")
+    text = file.read_bytes().decode("utf-8-sig", NOT_UTF8)
+    rows = pl.read_csv(text.encode(), separator=";" if semicolons else ",", infer_schema=False)
     known = _known_types(rows.columns)
     typed = rows.select(
-        _as(known[cells.name], cells, file, 2) if cells.name in known else _inferred(cells)
+        _as(known[cells.name], cells, file, 2, semicolons)
+        if cells.name in known
+        else _inferred(cells, semicolons)
         for cells in rows
     )
     return typed.lazy().with_columns(
@@ -212,19 +216,24 @@ def _read_csv(file: Path) -> pl.LazyFrame:
     )
 
 
-def _with_commas(file: Path) -> pl.DataFrame:
-    """Read what spreadsheets save where commas are for decimals: semicolons between cells.
+def _plain(cells: pl.Series, semicolons: bool) -> pl.Series:
+    """Return numbers with a decimal point and truth values by their English names.
 
-    Numbers get a decimal point, truth values their English names. Bytes that are not UTF-8 are
-    Windows-1252.
+    Spreadsheets write them otherwise in many countries.
+
+    Args:
+        cells: The text of a column.
+        semicolons: Whether the file has semicolons between cells, so that a comma is decimal.
+            Else it may part thousands, unless a cell shows that it does not.
     """
-    text = file.read_bytes().decode("utf-8-sig", NOT_UTF8)
-    rows = pl.read_csv(text.encode(), separator=";", infer_schema=False)
-    number = r"^(-?\d+),(\d+)$"
-    return rows.with_columns(pl.all().str.replace(number, "$1.$2").replace(_TRUTH))
+    cells = cells.replace(_TRUTH)
+    odd = cells.filter(cells.str.contains(_DECIMAL) & ~cells.str.contains(_THOUSANDS))
+    return cells.str.replace(_DECIMAL, "$1.$2") if semicolons or len(odd) else cells
 
 
-def _as(kind: pl.DataType, cells: pl.Series, file: Path, first: int) -> pl.Series:
+def _as(
+    kind: pl.DataType, cells: pl.Series, file: Path, first: int, semicolons: bool = False
+) -> pl.Series:
     """Return text as values of the type of its column.
 
     Args:
@@ -232,12 +241,14 @@ def _as(kind: pl.DataType, cells: pl.Series, file: Path, first: int) -> pl.Serie
         cells: The text.
         file: What to call it in the error.
         first: The number of the first row, 2 below a header.
+        semicolons: Whether the file has semicolons between cells.
 
     Raises:
         TableError: One of them is none; the error names its place, not what is in it.
     """
     if kind == pl.String:
         return cells
+    cells = _plain(cells, semicolons)
     if kind.is_integer():
         cells = cells.str.replace(r"\.0+$", "")
     values, odd = _cast(cells, kind)
@@ -249,14 +260,15 @@ def _as(kind: pl.DataType, cells: pl.Series, file: Path, first: int) -> pl.Serie
     return values
 
 
-def _inferred(cells: pl.Series) -> pl.Series:
+def _inferred(cells: pl.Series, semicolons: bool) -> pl.Series:
     """Return text as numbers or truth values, if all of it is."""
     if cells.null_count() < len(cells):
+        plain = _plain(cells, semicolons)
         for kind in _WANTED:
-            values, odd = _cast(cells, kind)
+            values, odd = _cast(plain, kind)
             if not odd.any():
                 return values
-    return cells
+    return cells.replace(_TRUTH) if semicolons else cells
 
 
 def _cast(cells: pl.Series, kind: pl.DataType) -> tuple[pl.Series, pl.Series]:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from affectlib.analysis._frames import TableError
+from affectlib.analysis._frames import TableError, labels_table
 from affectlib.conversation import Conversation
 from affectlib.predictions import ConversationFailure
 
@@ -15,6 +15,28 @@ Transcripts: TypeAlias = Iterable[Conversation | ConversationFailure]
 """What `affectlib.read_conversations` gives, read in the way in which it was labelled."""
 
 _REMEDY = "give those that were labelled, unchanged and read with the same options"
+_ROLES = ("user", "assistant")
+
+
+def with_lengths(drawn: pl.DataFrame, labels: pl.LazyFrame) -> pl.DataFrame:
+    """Add how many messages each conversation has, as ``messages``, if the labels say.
+
+    By it `conversations_of` notices other transcripts, or the same read with other options, where
+    neither has ids.
+
+    Args:
+        drawn: What `affectlib.analysis.sample` returned.
+        labels: The labels that it was drawn from.
+    """
+    source = labels_table(labels)
+    if source.level == "message" or not {"user_messages", "assistant_messages"} <= {
+        *source.columns
+    }:
+        return drawn
+    keys = [name for name in ("record", "conversation_id") if name in drawn.columns]
+    length = pl.col("user_messages") + pl.col("assistant_messages")
+    lengths = source.rows.select(*keys, messages=length).collect()
+    return drawn.join(lengths, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
 def conversations_of(
@@ -25,11 +47,13 @@ def conversations_of(
 
     Args:
         rows: Rows with ``record``, the position in the file, or else ``conversation_id``; those of
-            messages also with ``message``.
+            messages also with ``message``. If they have ``messages``, it is how many messages the
+            conversation has.
         transcripts: The transcripts that were labelled, in the same order.
 
     Raises:
-        TableError: A row belongs to no conversation or message of them, or to one with another id.
+        TableError: A row belongs to no conversation or message of them, or to one with another id
+            or another number of messages.
         TranscriptFormatError: They cannot be read.
     """
     key = "record" if "record" in rows.columns else "conversation_id"
@@ -49,10 +73,15 @@ def conversations_of(
                 f"the transcripts have no conversation for {key} {row[key]!r}, or one with another "
                 f"id; {_REMEDY}"
             )
+        readable = [message.role in _ROLES for message in chat.messages]
+        length = row.get("messages")
+        if isinstance(length, int | float) and length != sum(readable):
+            raise TableError(
+                f"the transcripts: the conversation for {key} {row[key]!r} has {sum(readable):,} "
+                f"messages, and had {length:,} when the sheet was drawn; {_REMEDY}"
+            )
         place = row.get("message")
-        if place is not None and not (
-            0 <= place < len(chat.messages) and chat.messages[place].role in ("user", "assistant")
-        ):
+        if place is not None and not (0 <= place < len(readable) and readable[place]):
             name = row[key] if chat.id is None else chat.id
             raise TableError(
                 f"the transcripts: conversation {name!r} has no message {place}; {_REMEDY}"

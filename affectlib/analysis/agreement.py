@@ -8,6 +8,7 @@ from functools import reduce
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 
@@ -24,7 +25,17 @@ from affectlib.analysis._frames import (
     table,
 )
 from affectlib.analysis._intervals import Estimate, clustered_mean, exact_share, kish
-from affectlib.analysis.gold import gold_flags, id_columns, key_columns
+from affectlib.analysis.gold import (
+    NO_THEME,
+    PARTED,
+    annotating_models,
+    answered_by,
+    gold_flags,
+    id_columns,
+    key_columns,
+    most_named,
+    theme_names,
+)
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL, TASK
 
@@ -95,7 +106,7 @@ def agreement(
     check_confidence(confidence)
     sheets = (sheet, *others)
     rows, unit, _ = _joined(sheets, column)
-    several = _with_two_answers(rows, len(sheets))
+    several = _with_two_answers(rows.select(~cs.starts_with("annotator ", "themes ")))
     pair = len(sheets) == 2
     kinds = _kinds_of_two(several) if pair else _kinds_of_many(several)
     measures = _of_two if pair else _of_many(kinds.columns, len(sheets))
@@ -114,7 +125,7 @@ def agreement(
     resampled = np.stack(
         [measures(tables[chance.integers(0, size, size)].sum(axis=0)) for _ in range(_RESAMPLES)]
     )
-    exact = _exact(several, unit, confidence) if pair else None
+    exact = _exact(several, unit, confidence)
     found = [
         {"measure": name, "estimate": float(estimate)}
         | _ends(draws, exact if name == _OBSERVED else None, confidence)
@@ -142,7 +153,9 @@ def majority(
     Returns:
         A sheet for `affectlib.analysis.prevalence`: the columns that tell rows apart, ``weight`` if
         the first sheet has it, ``gold`` (empty where as many say one as the other), ``answers``
-        (how many gave one) and ``emotional`` (how many of them said so).
+        (how many gave one) and ``emotional`` (how many of them said so). If a sheet has ``themes``,
+        those that at least half of the people named who named any, where gold is not ``task``. If
+        a language model answered, ``annotator`` says who answered each row, and with which prompt.
 
     Raises:
         InputTypeError: A sheet is not a frame.
@@ -160,9 +173,10 @@ def majority(
     """
     rows, unit, first = _joined((sheet, *others), column)
     keys = [name for name in (*unit, "message") if name in rows.columns]
-    answers = [name for name in rows.columns if name.startswith("answer ")]
+    answers = _columns(rows, "answer")
     counted = rows.select(
         *keys,
+        _annotators(rows),
         answers=pl.sum_horizontal(pl.col(name).is_not_null() for name in answers).cast(pl.Int64),
         emotional=pl.sum_horizontal(pl.col(name).cast(pl.Int64) for name in answers),
     )
@@ -181,17 +195,49 @@ def majority(
             AnalysisWarning,
             stacklevel=2,
         )
+    more = [_themes(rows, keys)]
     if "weight" in first.columns:
-        weights = first.rows.select(*key_columns(first, keys), "weight").collect()
-        counted = counted.join(weights, on=keys, how="left", nulls_equal=True)
+        more.append(first.rows.select(*key_columns(first, keys), "weight").collect())
+    for columns in more:
+        counted = counted.join(
+            columns, on=keys, how="left", nulls_equal=True, maintain_order="left"
+        )
+    counted = counted.with_columns(pl.when(pl.col("gold").ne_missing(TASK)).then("themes"))
     names = [*keys, "weight", "gold", "answers", "emotional"]
+    names += ["themes"] if _columns(rows, "themes") else []
+    names += ["annotator"] if annotating_models(Table(counted.lazy(), "majority")) else []
     return like(sheet, counted.select(name for name in names if name in counted.columns))
+
+
+def _columns(rows: pl.DataFrame, kind: str) -> list[str]:
+    """Return the columns of this kind, one of each sheet that has it."""
+    return [name for name in rows.columns if name.startswith(f"{kind} ")]
+
+
+def _annotators(rows: pl.DataFrame) -> pl.Expr:
+    """Return who answered, each named once."""
+    names = pl.concat_str(_columns(rows, "annotator"), separator=PARTED, ignore_nulls=True)
+    return (
+        names.str.split(PARTED)
+        .list.unique(maintain_order=True)
+        .list.join(PARTED)
+        .alias("annotator")
+    )
+
+
+def _themes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Return the themes that most named, as a sheet holds them."""
+    named = [rows.select(*keys, themes=name) for name in _columns(rows, "themes")]
+    empty = rows.clear().select(*keys, themes=pl.lit([], pl.List(pl.String)))
+    found = most_named(pl.concat([empty, *named]), keys)
+    names = pl.col("themes").list.set_difference([NO_THEME]).list.join(",")
+    return found.with_columns(names.replace("", NO_THEME))
 
 
 def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list[str], Table]:
     """Return the answers side by side, as ``answer 0`` and so on, what tells conversations apart.
 
-    The first sheet comes last.
+    So are who gave them, as ``annotator 0``, and ``themes 0``. The first sheet comes last.
     """
     if len(sheets) < 2:
         raise OptionError(f"give two sheets or more, got {len(sheets)}")
@@ -206,10 +252,7 @@ def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list
             )
     unit = id_columns(shared)
     keys = [*unit, "message"] if "message" in shared else unit
-    answers = [
-        _answers(sheet, keys, column).rename({column: f"answer {place}"})
-        for place, sheet in enumerate(tables)
-    ]
+    answers = [_answers(sheet, keys, column, place) for place, sheet in enumerate(tables)]
 
     def join(rows: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
         return rows.join(other, on=keys, how="full", coalesce=True, nulls_equal=True)
@@ -217,15 +260,19 @@ def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list
     return reduce(join, answers), unit, tables[0]
 
 
-def _answers(sheet: Table, keys: list[str], column: str) -> pl.DataFrame:
-    rows = gold_flags(sheet, column).select(*key_columns(sheet, keys), column).collect()
+def _answers(sheet: Table, keys: list[str], column: str, place: int) -> pl.DataFrame:
+    parts = {"answer": pl.col(column), "annotator": answered_by(sheet)}
+    if "themes" in sheet.columns:
+        parts["themes"] = theme_names()
+    named = [part.alias(f"{name} {place}") for name, part in parts.items()]
+    rows = gold_flags(sheet, column).select(*key_columns(sheet, keys), *named).collect()
     if alike(rows, keys):
         raise TableError(f"{sheet.name}: rows with the same {' and '.join(keys)}")
     return rows
 
 
-def _with_two_answers(rows: pl.DataFrame, sheets: int) -> pl.DataFrame:
-    given = pl.sum_horizontal(pl.col(f"answer {place}").is_not_null() for place in range(sheets))
+def _with_two_answers(rows: pl.DataFrame) -> pl.DataFrame:
+    given = pl.sum_horizontal(pl.col(name).is_not_null() for name in _columns(rows, "answer"))
     several = rows.filter(given >= 2)
     if several.is_empty():
         keys = [name for name in rows.columns if not name.startswith("answer ")]
@@ -330,8 +377,12 @@ def _ends(draws: _Floats, exact: Estimate | None, confidence: float) -> dict[str
 
 
 def _exact(rows: pl.DataFrame, unit: list[str], confidence: float) -> Estimate:
-    """Return the share of rows that two people agree on, with its exact interval."""
-    agreed = pl.col("answer 0") == pl.col("answer 1")
+    """Return the observed agreement, with the exact interval of a share of as many rows."""
+    answers = [pl.col(name) for name in _columns(rows, "answer")]
+    given = pl.sum_horizontal(answer.is_not_null() for answer in answers)
+    emotional = pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers)
+    task = given - emotional
+    agreed = (emotional * (emotional - 1) + task * (task - 1)) / (given * (given - 1))
     sums = rows.group_by(unit).agg(agreed.sum().alias("agreed"), pl.len().alias("rows"))
     counts = sums["rows"].to_numpy().astype(float)
     share, spread = clustered_mean(sums["agreed"].to_numpy().astype(float), counts)

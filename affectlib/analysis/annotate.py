@@ -30,11 +30,13 @@ from affectlib.analysis.endpoint import (
     Endpoint,
     Refused,
     RefusedRow,
+    Unreachable,
     answer_schema,
 )
 from affectlib.analysis.gold import MODEL_PREFIX, NO_THEME
 from affectlib.analysis.sheet_texts import TEXTS
 from affectlib.conversation import Conversation
+from affectlib.corpus.output import write_atomically
 from affectlib.errors import OptionError, ResumeError
 from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
@@ -51,11 +53,12 @@ __all__ = [
 _THEMES = "themes"
 _BEFORE = 6
 _CHARACTERS = 24_000
+_CUT = " […] "
 _CHARACTERS_A_TOKEN = 4
 _TOKENS_OF_AN_ANSWER = 12
 _TOKENS_OF_THEMES = 16
-_REFUSED_AT_FIRST = 5
-"""Rows that are refused, with none answered before, from which on it is not the rows."""
+_FAILED_AT_FIRST = 5
+"""Rows without an answer, with none answered before, from which on it is not the rows."""
 _GOLD = (TASK, TASK, EMOTIONAL, EMOTIONAL)
 _CLARIFICATIONS = (
     "Personal is not charged: facts of one's life told calmly are 0, a mild or passing mood among "
@@ -133,22 +136,32 @@ def prompt_digest(*, themes: bool = False) -> str:
 
 
 def estimate(
-    sheet: AnyFrame, transcripts: Transcripts, *, max_characters: int = _CHARACTERS
+    sheet: AnyFrame,
+    transcripts: Transcripts,
+    *,
+    answers: str | os.PathLike[str] | None = None,
+    model: str = "",
+    max_characters: int = _CHARACTERS,
 ) -> Estimate:
     """Estimate what it takes to fill a sheet; nothing is sent.
 
     Args:
         sheet: What `affectlib.analysis.sample` returned.
         transcripts: The conversations that were labelled, read with the same options.
+        answers: A file of answers that `annotate` kept; those rows are not counted.
+        model: The model that gave them.
         max_characters: Characters of a conversation that are sent at most.
 
     Raises:
+        ResumeError: `answers` is of another sheet, model or prompt.
         TableError: A row belongs to no conversation or message of them.
         TranscriptFormatError: They cannot be read.
     """
     rows = table(sheet, "sheet").collect()
     themes = _THEMES in rows.columns
-    questions = _questions(rows, transcripts, max_characters)
+    kept = _Kept.open(answers, rows, model, max_characters).answers
+    every = _questions(rows, transcripts, max_characters)
+    questions = [question for place, question in enumerate(every) if place not in kept]
     told = len(questions) * len(system_prompt(themes=themes))
     characters = sum(len(text) for text, _ in questions) + told
     return Estimate(
@@ -184,15 +197,16 @@ def annotate(
         answers: A file that answers are kept in, without text, and from which a later call with the
             same sheet, model and prompt goes on; None to keep none.
         concurrency: Requests at a time.
-        max_characters: Characters of a conversation that are sent at most: its beginning and end.
+        max_characters: Characters of a conversation that are sent at most: the longest messages
+            lose their middle.
         progress: Called with the number of rows answered and of all.
 
     Returns:
         The sheet with its rows in order, and which rows have no answer.
 
     Raises:
-        AnnotationError: The endpoint refuses, as for want of a key, or as it takes none of the
-            first rows. A row that it refuses while it takes others has no answer.
+        AnnotationError: The endpoint refuses, as for want of a key, or it is not there, or answers
+            none of the first rows. A row without an answer, while others have one, stays empty.
         OptionError: `concurrency` or `max_characters` is below 1.
         ResumeError: `answers` is of another sheet, model or prompt.
         TableError: A row belongs to no conversation or message of them.
@@ -253,12 +267,12 @@ def _asked(
     """Ask some questions at a time, and yield answers as they come.
 
     Raises:
-        AnnotationError: The endpoint refuses in a way that no other row will change, or each of the
-            first rows, unless it is `known` to have answered others.
+        AnnotationError: The endpoint refuses in a way that no other row will change; or none of the
+            first rows is answered, unless it is there and `known` to have answered others.
     """
     ask = partial(endpoint.ask, system_prompt(themes=themes), themes=themes)
     left = iter(places)
-    refused = 0
+    failed = 0
     running: dict[Future[Answer], int] = {}
     pool = ThreadPoolExecutor(concurrency)
     try:
@@ -274,21 +288,39 @@ def _asked(
                 except Refused:
                     raise
                 except AnnotationError as error:
-                    if isinstance(error, RefusedRow) and not (known or endpoint.accepted):
-                        refused += 1
-                        if refused >= min(_REFUSED_AT_FIRST, len(places)):
-                            raise Refused(error.status) from None
+                    excused = known and not isinstance(error, Unreachable)
+                    if not (endpoint.accepted or excused):
+                        failed += 1
+                        if failed >= min(_FAILED_AT_FIRST, len(places)):
+                            raise _at_first(error, failed) from None
                     yield place, error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _at_first(error: AnnotationError, failed: int) -> AnnotationError:
+    """Say of the endpoint what was said of each of the first rows."""
+    if isinstance(error, RefusedRow):
+        return Refused(error.status)
+    return AnnotationError(
+        f"none of the first {failed} rows was answered: {error}; check that the endpoint is "
+        "running, and its address"
+    )
+
+
 @dataclass(slots=True)
 class _Kept:
-    """Answers, and the file that they are kept in."""
+    """Answers, and the file that they are kept in.
+
+    Attributes:
+        path: The file, None if they are not kept.
+        answers: The answers, by the position of their row.
+        begin: What the file must hold before answers are added, None if it does.
+    """
 
     path: Path | None
     answers: dict[int, Answer] = field(default_factory=dict)
+    begin: str | None = None
 
     @classmethod
     def open(
@@ -300,39 +332,45 @@ class _Kept:
     ) -> _Kept:
         if path is None:
             return cls(None)
-        kept = cls(Path(path))
+        file = Path(path)
+        kept = cls(file)
+        damaged = f"{file}: it is damaged; delete it, or name another output"
         keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
         sheet = hashlib.sha256(rows.select(keys).write_csv().encode()).hexdigest()[:16]
         prompt = prompt_digest(themes=_THEMES in rows.columns)
         header = {"sheet": sheet, "model": model, "prompt": prompt, "max": max_characters}
-        text = kept.path.read_text(encoding="utf-8") if kept.path and kept.path.exists() else ""
-        # A line that was cut short by a kill is asked again.
-        lines = text[: text.rfind("\n") + 1].splitlines()
         try:
+            text = file.read_text(encoding="utf-8") if file.exists() else ""
+            # A line that was cut short by a kill is asked again.
+            whole = text[: text.rfind("\n") + 1]
+            lines = whole.splitlines()
             found = json.loads(lines[0]) if lines else None
             kept.answers = {
                 int(place): Answer(int(charge), tuple(themes))
                 for place, charge, *themes in map(json.loads, lines[1:])
             }
         except (ValueError, TypeError):
-            raise ResumeError(f"{path}: it is damaged; delete it, or name another output") from None
+            raise ResumeError(damaged) from None
+        if lines and not isinstance(found, dict):
+            raise ResumeError(damaged)
         if found is not None and found != header:
             changed = ", ".join(name for name in header if found.get(name) != header[name])
             raise ResumeError(
                 f"{path}: its answers are for another {changed}; delete it, or name another output"
             )
-        kept._write("".join(f"{line}\n" for line in lines) or json.dumps(header) + "\n", "w")
+        if not whole or whole != text:
+            kept.begin = whole or json.dumps(header) + "\n"
         return kept
 
     def add(self, place: int, answer: Answer) -> None:
         self.answers[place] = answer
-        self._write(json.dumps([place, answer.charge, *answer.themes]) + "\n", "a")
-
-    def _write(self, text: str, mode: str) -> None:
         if self.path is None:
             return
-        with self.path.open(mode, encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        if self.begin is not None:
+            write_atomically(self.path, self.begin)
+            self.begin = None
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps([place, answer.charge, *answer.themes]) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -353,22 +391,34 @@ def _question(chat: Conversation, place: int | None, max_characters: int) -> tup
     shown = [(i, m) for i, m in numbered if m.role in ("user", "assistant") and m.content.strip()]
     if place is not None:
         shown = shown[-_BEFORE - 1 :]
-    room = max(max_characters // max(len(shown), 1), 1)
-    shortened = sum(len(m.content) for _, m in shown) > max_characters
-    messages = [
-        {"message": i, "role": m.role, "text": _cut(m.content, room) if shortened else m.content}
-        for i, m in shown
-    ]
+    lengths = [len(m.content) for _, m in shown]
+    room = _room(lengths, max_characters)
+    messages = [{"message": i, "role": m.role, "text": _cut(m.content, room)} for i, m in shown]
     judged = (
         TEXTS["en"].question
         if place is None
         else f"How charged is message {place}, read in its context?"
     )
-    return f"{judged}\n\n{json.dumps(messages, ensure_ascii=False)}", shortened
+    return f"{judged}\n\n{json.dumps(messages, ensure_ascii=False)}", sum(lengths) > max_characters
+
+
+def _room(lengths: Sequence[int], most: int) -> int:
+    """Return the length, as large as can be, to which messages are cut so that all fit."""
+    left = most
+    for place, length in enumerate(sorted(lengths)):
+        share = left // (len(lengths) - place)
+        if length > share:
+            return share
+        left -= length
+    return most
 
 
 def _cut(text: str, room: int) -> str:
-    """Return a text's beginning and end."""
+    """Return a text's beginning and end, with a mark between them, in as many characters."""
     if len(text) <= room:
         return text
-    return f"{text[: room - room // 3]} […] {text[len(text) - room // 3 :]}"
+    if room <= len(_CUT):
+        return text[:room]
+    kept = room - len(_CUT)
+    end = kept // 3
+    return f"{text[: kept - end]}{_CUT}{text[len(text) - end :]}"

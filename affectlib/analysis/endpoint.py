@@ -14,7 +14,15 @@ from affectlib._extras import requires_extra
 from affectlib.errors import AffectlibError, OptionError
 from affectlib.taxonomy import THEMES
 
-__all__ = ["AnnotationError", "Answer", "Endpoint", "Refused", "RefusedRow", "answer_schema"]
+__all__ = [
+    "AnnotationError",
+    "Answer",
+    "Endpoint",
+    "Refused",
+    "RefusedRow",
+    "Unreachable",
+    "answer_schema",
+]
 
 _TRIES = 6
 _TOO_LARGE = 413
@@ -49,11 +57,13 @@ class _Passing(Exception):
 
     Attributes:
         pause: Seconds that the endpoint asks to wait, None if it does not say.
+        reached: Whether the endpoint answered anything.
     """
 
-    def __init__(self, problem: str, pause: float | None = None) -> None:
+    def __init__(self, problem: str, pause: float | None = None, *, reached: bool = True) -> None:
         super().__init__(problem)
         self.pause = pause
+        self.reached = reached
 
 
 @dataclass(slots=True)
@@ -124,7 +134,8 @@ class Endpoint:
                 return self._ask_in_a_format(system, question, themes)
             except _Passing as error:
                 if attempt == self.tries - 1:
-                    raise AnnotationError(f"{error}, {self.tries} times") from None
+                    failure = AnnotationError if error.reached else Unreachable
+                    raise failure(f"{error}, {self.tries} times") from None
                 pause = self.pause * 2**attempt * (0.5 + random.random())
                 time.sleep(min(max(pause, error.pause or 0.0), _LONGEST_PAUSE))
         raise AnnotationError("it was not asked")
@@ -161,9 +172,10 @@ class Endpoint:
         try:
             response = self._client.post(f"{self.url.rstrip('/')}/chat/completions", json=body)
         except httpx.TimeoutException:
-            raise _Passing(f"no answer in {self.timeout:g} s") from None
+            raise _Passing(f"no answer in {self.timeout:g} s", reached=False) from None
         except httpx.HTTPError as error:
-            raise _Passing(f"no connection ({type(error).__name__})") from None
+            problem = f"no connection ({type(error).__name__})"
+            raise _Passing(problem, reached=False) from None
         status = response.status_code
         if status in (400, _TOO_LARGE, 422):
             raise RefusedRow(status)
@@ -174,6 +186,10 @@ class Endpoint:
         if not self.accepted:
             self._format, self.accepted = chosen, True
         return _answer_of(response, themes)
+
+
+class Unreachable(AnnotationError):
+    """The endpoint gave no answer in all tries."""
 
 
 class RefusedRow(AnnotationError):

@@ -35,6 +35,12 @@ _ROW = "_row"
 """Number of a row in its sheet, from 0."""
 MODEL_PREFIX = "model:"
 """Begins the name of an annotator that is not a person."""
+_PROMPT = " prompt:"
+"""Parts the name of a language model from its prompt, where one column says both."""
+_PERSON = "person"
+"""Who answered, where a sheet does not say."""
+PARTED = "; "
+"""Parts the names of several annotators."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
 
 
@@ -109,13 +115,24 @@ def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
     """Return which language models gave answers of a sheet, each with its prompt if it is known."""
     if "annotator" not in sheet.columns:
         return []
-    names = ["annotator", *(["prompt"] if "prompt" in sheet.columns else [])]
-    found = sheet.rows.select(pl.col(names).cast(pl.String)).unique().collect()
-    found = found.filter(pl.col("annotator").str.starts_with(MODEL_PREFIX)).sort(names)
-    return [
-        (row["annotator"].removeprefix(MODEL_PREFIX), row.get("prompt"))
-        for row in found.rows(named=True)
-    ]
+    found = sheet.rows.select(answered_by(sheet).str.split(PARTED).explode()).unique().collect()
+    models = sorted(name for name in found.to_series() if name.startswith(MODEL_PREFIX))
+    parts = [name.removeprefix(MODEL_PREFIX).partition(_PROMPT) for name in models]
+    return [(model, prompt or None) for model, _, prompt in parts]
+
+
+def answered_by(sheet: Table) -> pl.Expr:
+    """Return who answered each row: a person, or a language model with its prompt.
+
+    `affectlib.analysis.majority` names several, parted by semicolons.
+    """
+    if "annotator" not in sheet.columns:
+        return pl.lit(_PERSON).alias("annotator")
+    name = pl.col("annotator").cast(pl.String).fill_null(_PERSON)
+    if "prompt" not in sheet.columns:
+        return name
+    prompt = pl.lit(_PROMPT) + pl.col("prompt").cast(pl.String)
+    return name + pl.when(name.str.starts_with(MODEL_PREFIX)).then(prompt).fill_null("")
 
 
 def people_answered(sheet: Table) -> bool:
@@ -124,12 +141,9 @@ def people_answered(sheet: Table) -> bool:
     Raises:
         TableError: There is no column of answers.
     """
-    sheet.require(["gold"])
-    if "annotator" not in sheet.columns:
-        return True
-    by_model = pl.col("annotator").cast(pl.String).str.starts_with(MODEL_PREFIX).fill_null(False)
-    answered = sheet.rows.filter(pl.col("gold").is_not_null())
-    return bool(answered.select(by_model.not_().any()).collect().item())
+    answered = sheet.require(["gold"]).rows.filter(pl.col("gold").is_not_null())
+    names = answered.select(answered_by(sheet).str.split(PARTED).explode()).collect().to_series()
+    return not names.str.starts_with(MODEL_PREFIX).all()
 
 
 def id_columns(shared: Collection[str]) -> list[str]:
@@ -247,23 +261,12 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     sheet = table(frame, "gold").require(["themes"])
     found = gold_rows(labels, frame)
     key = _join_key(labels, sheet)
-    text = pl.col("themes").cast(pl.String).str.to_lowercase()
-    named = (
-        sheet.rows.select(*key_columns(sheet, key), text.str.extract_all(r"[^\s,;]+"))
-        .filter(pl.col("themes").list.len() > 0)
-        .collect()
-    )
-    each = named.with_columns(answers=pl.len().over(key)).explode("themes")
-    if unknown := {*each["themes"]} - {*THEMES, NO_THEME}:
+    named = sheet.rows.select(*key_columns(sheet, key), theme_names()).collect()
+    if unknown := {*named["themes"].explode().drop_nulls()} - {*THEMES, NO_THEME}:
         raise TableError(
             f"gold, themes: {len(unknown)} unknown names; use {', '.join(THEMES)}, or {NO_THEME}"
         )
-    by_row = (
-        each.group_by([*key, "themes"], maintain_order=True)
-        .agg(pl.len().alias("votes"), pl.col("answers").first())
-        .group_by(key, maintain_order=True)
-        .agg(pl.col("themes").filter(pl.col("votes") * 2 >= pl.col("answers")))
-    )
+    by_row = most_named(named, key)
     joined = found.drop("themes", strict=False).join(
         by_row, on=key, how="left", nulls_equal=True, maintain_order="left"
     )
@@ -284,6 +287,24 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
         answered = answered.with_columns(weight=pl.col("weight") * more)
     none = pl.lit([], dtype=pl.List(pl.String))
     return pl.concat([answered, task.with_columns(themes=none)])
+
+
+def theme_names() -> pl.Expr:
+    """Return the themes that each row of a sheet names, each once, as a list."""
+    text = pl.col("themes").cast(pl.String).str.to_lowercase()
+    return text.str.extract_all(r"[^\s,;]+").list.unique(maintain_order=True)
+
+
+def most_named(named: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Return for each key the themes that at least half of those who named any named."""
+    each = named.filter(pl.col("themes").list.len() > 0)
+    each = each.with_columns(answers=pl.len().over(key)).explode("themes")
+    return (
+        each.group_by([*key, "themes"], maintain_order=True)
+        .agg(pl.len().alias("votes"), pl.col("answers").first())
+        .group_by(key, maintain_order=True)
+        .agg(pl.col("themes").filter(pl.col("votes") * 2 >= pl.col("answers")))
+    )
 
 
 def _join_key(labels: Labels, sheet: Table) -> list[str]:

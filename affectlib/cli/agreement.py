@@ -38,7 +38,8 @@ def add(commands: Commands) -> None:
 
 def _agreement(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import AnalysisWarning, agreement, majority, read_labels
-    from affectlib.analysis._pages import check_output, write_page
+    from affectlib.analysis._pages import check_output
+    from affectlib.corpus.output import write_rows
 
     paths = [arguments.first, *arguments.others]
     target = None if arguments.output is None else Path(arguments.output)
@@ -55,8 +56,8 @@ def _agreement(arguments: argparse.Namespace) -> int:
         found = agreement(*sheets, column=arguments.column, confidence=arguments.confidence)
         rows = found.to_dicts()
         if target is not None:
-            merged = majority(*sheets, column=arguments.column).write_csv()
-            write_page(target, merged, overwrite=arguments.overwrite)
+            merged = majority(*sheets, column=arguments.column)
+            write_rows(target, merged.to_dicts(), merged.to_arrow().schema)
     if arguments.json:
         for row in rows:
             say(json.dumps(row))

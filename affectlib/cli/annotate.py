@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from affectlib.cli._labels import labelled_transcripts
 from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, refuse_inputs, transcripts
 from affectlib.cli._terminal import DONE, SOME_FAILED, USAGE, say
+from affectlib.conversation import Conversation
 from affectlib.errors import OptionError
+from affectlib.predictions import ConversationFailure
 
 
 def add(commands: Commands) -> None:
@@ -28,6 +32,11 @@ def add(commands: Commands) -> None:
     annotate.add_argument("sheet", metavar="SHEET", help="the output of affectlib sample")
     annotate.add_argument(
         "--transcripts", metavar="IN", required=True, help="the file that was labelled"
+    )
+    annotate.add_argument(
+        "--labels",
+        metavar="LABELS",
+        help="the labels that the sheet was drawn from: IN is read as it was when they were made",
     )
     annotate.add_argument(
         "--endpoint", metavar="URL", required=True, help="such as http://localhost:11434/v1"
@@ -63,8 +72,8 @@ def add(commands: Commands) -> None:
         type=int,
         default=24_000,
         metavar="N",
-        help="the most to send of a conversation; longer messages lose their middle; default "
-        "24,000",
+        help="the most to send of a conversation; the longest messages lose their middle; "
+        "default 24,000",
     )
     annotate.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     annotate.set_defaults(command=_annotate)
@@ -81,12 +90,13 @@ def _annotate(arguments: argparse.Namespace) -> int:
     target = Path(arguments.output)
     answers = target.parent / f".{target.name}.answers.jsonl"
     check_output(target, ".csv", arguments.overwrite or answers.exists())
-    refuse_inputs([target], arguments.sheet, arguments.transcripts)
+    refuse_inputs([target], arguments.sheet, arguments.transcripts, arguments.labels)
     sheet = read_labels(arguments.sheet).collect()
-    sizes: dict[str, Any] = {"max_characters": arguments.max_characters}
-    needed = estimate(sheet, transcripts(arguments.transcripts, arguments), **sizes)
+    limits: dict[str, Any] = {"answers": answers, "max_characters": arguments.max_characters}
+    needed = estimate(sheet, _chats(arguments), model=arguments.model, **limits)
+    left = " left" if needed.rows < len(sheet) else ""
     say(
-        f"{needed.rows:,} rows, about {needed.tokens_in:,} tokens to send and "
+        f"{needed.rows:,} rows{left}, about {needed.tokens_in:,} tokens to send and "
         f"{needed.tokens_out:,} to receive",
         sys.stderr,
     )
@@ -102,11 +112,10 @@ def _annotate(arguments: argparse.Namespace) -> int:
     ) as endpoint:
         found = annotate(
             sheet,
-            transcripts(arguments.transcripts, arguments),
+            _chats(arguments),
             endpoint,
-            answers=answers,
             concurrency=arguments.concurrency,
-            **sizes,
+            **limits,
         )
     write_rows(target, found.sheet.to_dicts(), found.sheet.to_arrow().schema)
     if found.resumed:
@@ -121,6 +130,16 @@ def _annotate(arguments: argparse.Namespace) -> int:
         return SOME_FAILED
     answers.unlink(missing_ok=True)
     return DONE
+
+
+def _chats(arguments: argparse.Namespace) -> Iterator[Conversation | ConversationFailure]:
+    """Read the transcripts as the options say, or else as they were when they were labelled."""
+    from affectlib.analysis import read_labels
+
+    if arguments.labels is None:
+        return transcripts(arguments.transcripts, arguments)
+    read_labels(arguments.labels)  # where there are none, nothing says how they were made
+    return labelled_transcripts(arguments.transcripts, arguments)
 
 
 def _key(variable: str | None) -> str | None:

@@ -53,6 +53,7 @@ def add(commands: Commands) -> None:
 def _sample(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import read_labels
     from affectlib.analysis._pages import check_output, in_language, write_page
+    from affectlib.analysis._transcripts import with_lengths
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page
     from affectlib.analysis.sheet_texts import TEXTS
@@ -65,9 +66,9 @@ def _sample(arguments: argparse.Namespace) -> int:
     in_language(TEXTS, arguments.lang)
     if arguments.transcripts is not None:
         check_output(page, ".html", arguments.overwrite)
-    drawn = sample(
-        read_labels(arguments.labels), arguments.n, strata=arguments.strata, seed=arguments.seed
-    )
+    labels = read_labels(arguments.labels)
+    drawn = sample(labels, arguments.n, strata=arguments.strata, seed=arguments.seed)
+    drawn = with_lengths(drawn, labels)
     if arguments.transcripts is not None:
         text = annotation_page(
             drawn,

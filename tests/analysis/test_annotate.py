@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import warnings
@@ -28,7 +29,10 @@ from affectlib.analysis import (
     themes,
 )
 from affectlib.analysis.annotate import estimate, prompt_digest
+from affectlib.conversation import Conversation, Message
+from affectlib.corpus.manifest import Manifest
 from affectlib.errors import OptionError, ResumeError
+from affectlib.formats import ReadOptions
 
 pytestmark = pytest.mark.loopback
 CHATS = 24
@@ -272,22 +276,62 @@ def test_json_among_words_is_found(files: Path, stand_in: StandIn) -> None:
 @pytest.mark.parametrize(
     ("trouble", "problem"),
     [
-        ("500", "the endpoint answered 500, 2 times"),
         ("wrong label", "the charge in the answer was not 0, 1, 2 or 3, 2 times"),
         ("cut JSON", "the answer was not JSON with a charge, 2 times"),
-        ("slow", "no answer in 0.3 s, 2 times"),
     ],
 )
 def test_what_stays_is_recorded_and_the_rest_goes_on(
     files: Path, stand_in: StandIn, trouble: str, problem: str
 ) -> None:
     stand_in.trouble = [trouble] * 2
-    found = fill(
-        files, stand_in, tries=2, timeout=0.3 if trouble == "slow" else 30.0, concurrency=8
-    )
+    found = fill(files, stand_in, tries=2, concurrency=8)
     assert {*found.failed.values()} == {problem}
     assert found.sheet["gold"].null_count() == CHATS
     assert "secret" not in str(found.failed)
+
+
+def test_rows_that_fail_after_others_were_answered_stay_empty(
+    files: Path, stand_in: StandIn
+) -> None:
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), *range(1, CHATS)), 500)
+    found = fill(files, stand_in, tries=2, concurrency=1)
+    assert {*found.failed.values()} == {"the endpoint answered 500, 2 times"}
+    assert found.sheet["gold"].null_count() == CHATS - 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "problem"),
+    [
+        ("500", "the endpoint answered 500, 2 times"),
+        ("slow", "no answer in 0.3 s, 2 times"),
+        ("gone", r"no connection \(ConnectError\), 2 times"),
+    ],
+)
+def test_an_endpoint_that_answers_none_of_the_first_rows_ends_the_run(
+    files: Path, stand_in: StandIn, trouble: str, problem: str
+) -> None:
+    if trouble == "gone":
+        stand_in.server.server_close()
+    stand_in.trouble = [trouble] * 2
+    remedy = "check that the endpoint is running, and its address"
+    with pytest.raises(AnnotationError, match=f"none of the first 5 rows .*: {problem}; {remedy}"):
+        fill(files, stand_in, tries=2, timeout=0.3 if trouble == "slow" else 30.0, concurrency=1)
+    assert len(stand_in.asked) == (0 if trouble == "gone" else 10)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_left_may_fail_unless_the_endpoint_is_gone(
+    files: Path, stand_in: StandIn, gone: bool
+) -> None:
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), *range(12, 20)), 500)
+    answers = files / "answers.jsonl"
+    assert len(fill(files, stand_in, answers=answers, tries=2).failed) == 8
+    if gone:
+        stand_in.server.server_close()
+        with pytest.raises(AnnotationError, match="none of the first 5 rows"):
+            fill(files, stand_in, answers=answers, tries=2)
+    else:
+        assert fill(files, stand_in, answers=answers, tries=2).resumed == CHATS - 8
 
 
 @pytest.mark.parametrize(("status", "hint"), [("401", "wants a key"), ("404", "no such model")])
@@ -368,9 +412,36 @@ def test_answers_of_another_sheet_or_model_are_not_taken(files: Path, stand_in: 
     sheet_of(files).reverse().write_csv(files / "sheet.csv")
     with pytest.raises(ResumeError, match="its answers are for another sheet"):
         fill(files, stand_in, answers=answers)
-    answers.write_text("nonsense\n", encoding="utf-8")
-    with pytest.raises(ResumeError, match="it is damaged"):
+
+
+@pytest.mark.parametrize("content", [b"nonsense\n", b"[1]\n", b"1\n[0, 3]\n", b"\xff\xfe\n"])
+def test_damaged_answers_are_named(files: Path, stand_in: StandIn, content: bytes) -> None:
+    answers = files / "answers.jsonl"
+    answers.write_bytes(content)
+    with pytest.raises(ResumeError, match=r"answers\.jsonl: it is damaged; delete it"):
         fill(files, stand_in, answers=answers)
+    assert answers.read_bytes() == content
+
+
+def test_a_full_disk_when_a_run_goes_on_loses_no_answers(
+    files: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = files / "answers.jsonl"
+    fill(files, stand_in, answers=answers)
+    before = answers.read_bytes()
+    cut = before[:-3]
+    answers.write_bytes(cut)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            fill(files, stand_in, answers=answers)
+    assert answers.read_bytes() == cut
+    assert fill(files, stand_in, answers=answers).resumed == CHATS - 1
+    assert answers.read_bytes() == before
 
 
 def test_a_message_is_asked_with_what_was_before(files: Path, stand_in: StandIn) -> None:
@@ -391,6 +462,29 @@ def test_long_conversations_are_cut_and_counted(files: Path, stand_in: StandIn) 
     assert cut.shortened == CHATS
     assert cut.tokens_in < whole.tokens_in + CHATS
     assert whole.cost(1.0, 2.0) == (whole.tokens_in + 2 * whole.tokens_out) / 1e6
+
+
+def sent(stand_in: StandIn, texts: list[str], most: int) -> list[str]:
+    """What is sent of a conversation of these messages."""
+    stand_in.asked.clear()
+    chat = Conversation(messages=tuple(Message("user", text) for text in texts), id="c")
+    sheet = pl.DataFrame({"conversation_id": ["c"]})
+    with Endpoint(stand_in.url, "tiny-llm") as endpoint:
+        annotate(sheet, [chat], endpoint, max_characters=most)
+    question = stand_in.asked[0]["messages"][1]["content"]
+    return [message["text"] for message in json.loads(question.split("\n\n", 1)[1])]
+
+
+def test_only_the_longest_messages_are_cut_and_all_room_is_used(stand_in: StandIn) -> None:
+    short, long = ["yes please"] * 9, "a" * 600 + "z" * 400
+    *others, cut = sent(stand_in, [*short, long], 500)
+    assert others == short
+    assert len(cut) == 500 - 90
+    assert cut.startswith("a" * 250)
+    assert cut.endswith(" […] " + "z" * 135)
+    assert [len(text) for text in sent(stand_in, [long, "ab", long], 103)] == [50, 2, 50]
+    assert sent(stand_in, [long, long], 6) == ["aaa", "aaa"]
+    assert sent(stand_in, [long, "ab"], 1002) == [long, "ab"]
 
 
 def test_bad_input_is_refused(files: Path, stand_in: StandIn) -> None:
@@ -464,9 +558,68 @@ def test_rows_without_an_answer_are_asked_by_the_same_command(
     files: Path, stand_in: StandIn, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    stand_in.trouble = ["500"] * 6
+    stand_in.refused = dict.fromkeys(said_in(sheet_of(files), *range(12, 20)), 500)
     assert run(files, stand_in, "--network", "--yes") == 1
     err = capsys.readouterr().err
-    assert f"{CHATS} without an answer: the endpoint answered 500, 6 times" in err
+    assert "8 without an answer: the endpoint answered 500, 6 times" in err
+    stand_in.refused = {}
+    there = (files / ".filled.csv.answers.jsonl").read_bytes()
+    assert run(files, stand_in, "--network") == 2
+    (tokens,) = re.findall(r"^8 rows left, about ([\d,]+) tokens", capsys.readouterr().err)
+    whole = estimate(sheet_of(files), read_conversations(files / "chats.jsonl"))
+    assert int(tokens.replace(",", "")) == pytest.approx(whole.tokens_in / 3, rel=0.01)
+    assert (files / ".filled.csv.answers.jsonl").read_bytes() == there
     assert run(files, stand_in, "--network", "--yes") == 0
     assert pl.read_csv(files / "filled.csv")["gold"].null_count() == 0
+
+
+def test_transcripts_are_read_as_they_were_labelled(
+    files: Path, stand_in: StandIn, capsys: Any
+) -> None:
+    chats = files / "chats.csv"
+    rows = [f"c{place},user,{'sad' if place % 3 == 0 else 'csv'}" for place in range(CHATS)]
+    chats.write_text("\n".join(["chat,who,words", *rows]), encoding="utf-8")
+    columns = {"conversation_id": "chat", "role": "who", "content": "words"}
+    options = {"format": "table", "columns": columns, "branches": "active"}
+    Manifest(files / "labels.csv.manifest", {"options": options}).write()
+    read = ("--network", "--yes", "--transcripts", str(chats))
+    assert run(files, stand_in, *read) == 2
+    assert run(files, stand_in, *read, "--labels", str(files / "other.csv")) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert stand_in.asked == []
+    assert run(files, stand_in, *read, "--labels", str(files / "labels.csv")) == 0
+    filled = pl.read_csv(files / "filled.csv")
+    assert (filled["gold"] == "emotional").to_list() == (filled["record"] % 3 == 0).to_list()
+    before = (files / "labels.csv").read_bytes()
+    output = ("-o", str(files / "labels.csv"), "--overwrite")
+    assert run(files, stand_in, *read, "--labels", str(files / "labels.csv"), *output) == 2
+    assert (files / "labels.csv").read_bytes() == before
+
+
+def test_conversations_without_ids_that_were_read_another_way_are_not_sent(
+    files: Path, stand_in: StandIn, capsys: Any
+) -> None:
+    chats = files / "chat.txt"
+    lines = [
+        f"[0{1 + place // 10}/01/24, {8 + place % 10:02}:{minute}:00] {who}: {word} {place}"
+        for place in range(30)
+        for who, word, minute in (("Ana", "sad", "00"), ("Bot", "yes", "01"), ("Ana", "no", "15"))
+    ]
+    chats.write_text("\n".join(lines), encoding="utf-8")
+    read = ["--format", "whatsapp", "--user", "Ana", "--assistant", "Bot"]
+    options = ReadOptions(format="whatsapp", users=["Ana"], assistants=["Bot"], gap=30)
+    lengths = [len(chat.messages) for chat in read_conversations(chats, options)]
+    assert len(lengths) == 30
+    pl.DataFrame({"record": range(30), "label": "task", "probability": 0.5}).with_columns(
+        user_messages=2, assistant_messages=1
+    ).write_csv(files / "labels.csv")
+    labels, sheet = str(files / "labels.csv"), str(files / "sheet.csv")
+    assert cli.main(["sample", labels, "-n2", "-o", sheet, "--overwrite"]) == 0
+    assert pl.read_csv(sheet)["messages"].to_list() == [3, 3]
+    send = ("--network", "--yes", "--transcripts", str(chats), *read)
+    capsys.readouterr()
+    assert run(files, stand_in, *send, "--gap", "5") == 2
+    err = capsys.readouterr().err
+    assert "and had 3 when the sheet was drawn; give those that were labelled" in err
+    assert stand_in.asked == []
+    assert run(files, stand_in, *send, "--gap", "30") == 0

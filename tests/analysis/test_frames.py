@@ -95,6 +95,44 @@ def test_sheets_with_semicolons_and_decimal_commas(tmp_path, encoding):
     assert rows["note"].to_list() == ["é, ;", "1,5 ou 2"]
 
 
+def test_a_sheet_with_commas_may_be_windows_1252(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_bytes("record,conversation_id,annotator,weight\r\n1,a,Zoë,2.5\r\n".encode("cp1252"))
+    assert read_labels(path).collect().rows() == [(1, "a", "Zoë", 2.5)]
+
+
+def test_decimal_commas_in_quotes_are_read_among_commas(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text(
+        "record,conversation_id,weight,probability,any,note\n"
+        '1,"12,5","12,5","0,125",WAHR,"1,5"\n2,"7,125","1,250","2,5E-05",FALSCH,or 2\n'
+    )
+    rows = read_labels(path).collect()
+    assert rows["conversation_id"].to_list() == ["12,5", "7,125"]
+    assert rows["weight"].to_list() == [12.5, 1.25]
+    assert rows["probability"].to_list() == [0.125, 2.5e-05]
+    assert rows["any"].to_list() == [True, False]
+    assert rows["note"].to_list() == ["1,5", "or 2"]
+
+
+def test_commas_that_may_part_thousands_are_not_taken_for_decimal(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text('conversation_id,weight\na,"1,250"\nb,"20,000"\nc,7\n')
+    assert read_labels(path).collect()["weight"].to_list() == ["1,250", "20,000", "7"]
+
+
+def test_ids_and_text_among_semicolons_stay_as_they_are(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text("user_id;conversation_id;weight;gold;note\n1,5;VRAI;2,5E-05;VRAI;1,5\n"
+                    "2,5;FAUX;12;unsure;or 2\n")  # fmt: skip
+    rows = read_labels(path).collect()
+    assert rows["user_id"].to_list() == ["1,5", "2,5"]
+    assert rows["conversation_id"].to_list() == ["VRAI", "FAUX"]
+    assert rows["weight"].to_list() == [2.5e-05, 12.0]
+    assert rows["gold"].to_list() == ["true", "unsure"]
+    assert rows["note"].to_list() == ["1,5", "or 2"]
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 def test_brackets_in_a_name_are_no_pattern(tmp_path, suffix):
     meant, other = tmp_path / f"labels[1].{suffix}", tmp_path / f"labels1.{suffix}"
@@ -156,6 +194,7 @@ def test_tables_that_pandas_saved_again_are_read(tmp_path, suffix):
     [
         ("record,any\n1,true\n2.0,FALSE\n2.5,\n", "'record', row 4 .* not a whole number"),
         ("record,any\n1,true\nNA,\n,maybe\n", "'any', row 4 .* neither true nor false"),
+        ("record;any;probability\n1;;0,5\n2;;high\n", "'probability', row 3 .* not a number"),
         ("record,any,probability\n1,,0.5\n2,,high\n", "'probability', row 3 .* not a number"),
     ],
 )

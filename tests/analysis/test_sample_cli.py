@@ -89,6 +89,30 @@ def test_a_page_beside_the_sheet_has_the_same_rows(folder: Path) -> None:
     assert "probability" not in page
 
 
+def test_a_sheet_and_its_page_say_how_many_messages_each_conversation_has(folder: Path) -> None:
+    labels = pl.read_parquet(folder / "labels.parquet")
+    of_numbers = labels.with_columns(
+        conversation_id=pl.col("record") + 100,
+        record=pl.col("record").cast(pl.Int32),
+        user_messages=2,
+        assistant_messages=pl.when(pl.col("record") < 29).then(1),
+    )
+    of_numbers.write_parquet(folder / "labels.parquet")
+    assert run(folder, "-n", "30") == 0
+    sheet = read_labels(folder / "to_label.csv").collect().sort("record")
+    assert sheet["messages"].to_list() == [3] * 29 + [None]
+    of_numbers.with_columns(labels["conversation_id"]).write_parquet(folder / "labels.parquet")
+    options = ["-n", "30", "--overwrite", "--transcripts", str(folder / "chats.jsonl")]
+    assert run(folder, *options) == 0
+    page = (folder / "to_label.html").read_text(encoding="utf-8")
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert data["columns"][:4] == ["record", "conversation_id", "weight", "messages"]
+    of_numbers.with_columns(labels["conversation_id"], user_messages=3).write_parquet(
+        folder / "labels.parquet"
+    )
+    assert run(folder, *options) == 2
+
+
 def test_text_of_transcripts_is_escaped(folder: Path) -> None:
     run(folder, "-n", "30", "--transcripts", str(folder / "chats.jsonl"))
     page = (folder / "to_label.html").read_text(encoding="utf-8")

@@ -186,6 +186,21 @@ def test_other_annotators_and_open_answers() -> None:
         themes(labels(rows), sheet.with_columns(themes=pl.lit(None, pl.String)))
 
 
+def test_a_theme_that_one_person_names_twice_counts_once() -> None:
+    rows = [(f"u{n}", "emotional", {"grief": 0.9}) for n in range(20)]
+    sheet = pl.DataFrame(
+        {
+            "conversation_id": ["c0"] * 3,
+            "annotator": ["a", "b", "c"],
+            "gold": "emotional",
+            "themes": ["love,love", "grief", "grief"],
+            "weight": 1.0,
+        }
+    )
+    found = by_method(themes(labels(rows), sheet, min_users=0), "gold")
+    assert {name for name, row in found.items() if row["estimate"]} == {"grief"}
+
+
 @pytest.mark.parametrize(
     ("change", "options", "error", "named"),
     [
