@@ -249,9 +249,10 @@ class _Csv:
 
     def append(self, parts: Sequence[Path]) -> None:
         self._text.flush()
+        header = self._file.tell()
         for part in parts:
             with part.open("rb") as file:
-                file.readline()  # the header, which is there already
+                file.seek(header)  # which is there already
                 shutil.copyfileobj(file, self._file)
 
     def close(self) -> None:

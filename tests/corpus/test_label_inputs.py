@@ -111,6 +111,17 @@ def test_columns_of_a_long_table_are_kept(tmp_path: Path, suffix: str) -> None:
         label(src, tmp_path / "other.csv", options=ReadOptions(keep="topic"))
 
 
+def test_a_column_whose_name_has_a_line_break_is_kept(tmp_path: Path) -> None:
+    name = 'Chat\n"no"\r\n'
+    src = source(tmp_path, *({**one, name: n} for n, one in enumerate(RECORDS[:1] * 2001)))
+    label(src, tmp_path / "out.csv", keep=[name])
+    label(src, tmp_path / "out.jsonl", keep=[name])
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row[name] for row in rows] == [str(n) for n in range(2001)]
+    assert [row["label"] for row in rows] == [r["label"] for r in rows_of(tmp_path / "out.jsonl")]
+
+
 def test_progress_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     src = source(tmp_path, *RECORDS)
     label(src, tmp_path / "quiet.csv")
