@@ -122,6 +122,15 @@ def test_a_column_whose_name_has_a_line_break_is_kept(tmp_path: Path) -> None:
     assert [row["label"] for row in rows] == [r["label"] for r in rows_of(tmp_path / "out.jsonl")]
 
 
+@pytest.mark.parametrize("finished", [".csv", ""])
+def test_a_run_that_had_nothing_to_do_misses_no_column(tmp_path: Path, finished: str) -> None:
+    src = source(tmp_path, *({**one, "topic": "x"} for one in RECORDS[:1]))
+    first = label(src, tmp_path / f"out{finished}", keep=["topic", "absent"])
+    second = label(src, tmp_path / f"out{finished}", keep=["topic", "absent"])
+    assert (first.finished_before, first.not_kept) == (False, ("absent",))
+    assert (second.finished_before, second.not_kept) == (True, ())
+
+
 def test_progress_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     src = source(tmp_path, *RECORDS)
     label(src, tmp_path / "quiet.csv")
