@@ -206,7 +206,8 @@ class _Parquet:
 
         waiting: list[pyarrow.Table] = []
         for part in parts:
-            waiting.append(read_table(part, partitioning=None).cast(self._schema))
+            with part.open("rb") as file:  # Arrow opens no path that is no text
+                waiting.append(read_table(file).cast(self._schema))
             if part is parts[-1] or sum(map(len, waiting)) >= _MERGED_GROUP:
                 self._writer.write_table(pyarrow.concat_tables(waiting))
                 waiting = []

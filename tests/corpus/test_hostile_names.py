@@ -91,10 +91,13 @@ def test_what_the_terminal_cannot_show_is_no_crash(encoding: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
-def test_a_name_that_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl", ""])
+def test_a_name_that_is_no_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
     src = write(tmp_path, lines(chat("so sad")), "\udcff.jsonl")
-    assert cli.main(["label", str(src), "-o", str(tmp_path / "\udcfe.csv")]) == 0
-    assert r"\udcfe.csv" in capsys.readouterr().err
+    assert cli.main(["label", str(src), "-o", str(tmp_path / f"\udcfe{suffix}")]) == 0
+    assert rf"\udcfe{suffix}" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
