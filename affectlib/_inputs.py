@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
-from affectlib._values import column_values, is_missing, to_text
-from affectlib.conversation import Conversation, Message, clean_text, parse_conversation
+from affectlib._values import column_values, is_missing
+from affectlib.conversation import Conversation, Message, clean_text, parse_message
 from affectlib.errors import ConversationError, InputTypeError, NoUserTextError, OptionError
+from affectlib.formats._fields import record_id, to_conversation, to_message
 from affectlib.predictions import ConversationFailure
 
 Messages: TypeAlias = Sequence[Mapping[str, Any] | Message]
@@ -274,11 +275,7 @@ def _readable(item: Any) -> Conversation | Unlabelled:
 
 
 def _id_of(item: Any) -> str | None:
-    if isinstance(item, Mapping):
-        return next(
-            filter(None, (to_text(item.get(key)) for key in ("id", "conversation_id"))), None
-        )
-    return getattr(item, "id", None)
+    return record_id(item) if isinstance(item, Mapping) else getattr(item, "id", None)
 
 
 def _read_text(text: str) -> Conversation:
@@ -295,28 +292,24 @@ def _read_conversation(given: Any) -> Conversation:
         if not _is_listed(given["messages"]):
             raise ConversationError("expected a list of messages", field="messages")
         listed = [*_values(given["messages"])]
+        about = to_conversation(given, ())
         others = {name: value for name, value in given.items() if name not in _TAKEN}
-        about = Conversation(
-            (), id=_id_of(given), user_id=to_text(given.get("user_id")), metadata=others
-        )
-    messages = [
-        {"role": message.role, "content": message.content}
-        if isinstance(message, Message)
-        else message
-        for message in listed
-    ]
-    parsed = parse_conversation(messages).messages
-    conversation = replace(
-        about,
-        messages=tuple(
-            replace(message, role=found.role, content=found.content)
-            if isinstance(message, Message)
-            else found
-            for message, found in zip(listed, parsed, strict=True)
-        ),
-    )
+        nested = others.get("metadata")
+        if isinstance(nested, Mapping):
+            others = {**nested, **others}
+        about = replace(about, metadata={**others, **about.metadata})
+    messages = tuple(_read_message(message, index) for index, message in enumerate(listed))
+    conversation = replace(about, messages=messages)
     conversation.require_user_text()
     return conversation
+
+
+def _read_message(given: Any, index: int) -> Message:
+    """Check a message, also one that was put together by hand, and clean its text."""
+    if not isinstance(given, Message):
+        return to_message(given, index)
+    found = parse_message({"role": given.role, "content": given.content}, index)
+    return replace(given, role=found.role, content=found.content)
 
 
 def _is_listed(messages: Any) -> bool:

@@ -8,16 +8,16 @@ them writes anything anywhere.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from affectlib import _version
+from affectlib._dates import DateOrder
 from affectlib._default import classifier_or_bundled, load_once
 from affectlib._inputs import require_on_error
-from affectlib._values import column_values, kind_of, name_list, to_text
+from affectlib._values import column_values, kind_of, name_list
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.progress import with_bar
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
@@ -25,6 +25,15 @@ from affectlib.errors import ConversationError, InputTypeError, OptionError, Wor
 from affectlib.formats._columns import find_columns
 from affectlib.formats._fields import named_message, to_conversation, to_message
 from affectlib.formats._frames import is_dataset, open_table, to_dataset
+from affectlib.formats._grouping import Row as MessageRow
+from affectlib.formats._reader import Reading
+from affectlib.formats.table import (
+    _about,
+    _conversation_id,
+    _in_order,
+    _parse_cell,
+    _without_repeats,
+)
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -69,12 +78,14 @@ def label_table(
     """Label the conversations of a table in memory.
 
     A table is long, with one message per row, if it has columns for the conversation's id, role and
-    content. Else it is nested, with one conversation per row and its messages in a column (such as
-    ``messages``, ``conversation`` or ``chat``: a list of mappings with role and content or of
-    `affectlib.Message`, or JSON text of such mappings). If there is none of these, but a column
-    ``content``, ``text``, ``message`` or ``prompt``, or `columns` names the ``content``, each row
-    is a message of the user by itself. Where a row is what `level` says, the labels are added to
-    it; else the result has the columns of `affectlib.output_schema`.
+    content. The messages are ordered by their turn, else by their time, if each has one; a row that
+    repeats the turn (or the message's id), the role and the content of another gets no label. Else
+    it is nested, with one conversation per row and its messages in a column (such as ``messages``,
+    ``conversation`` or ``chat``: a list of mappings with role and content or of
+    `affectlib.Message`, or such mappings as JSON or Python text). If there is none of these, but a
+    column ``content``, ``text``, ``message`` or ``prompt``, or `columns` names the ``content``,
+    each row is a message of the user by itself. Where a row is what `level` says, the labels are
+    added to it; else the result has the columns of `affectlib.output_schema`.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.
@@ -411,7 +422,7 @@ def _read_nested(value: Any) -> _Item:
     try:
         for _ in range(2):  # JSON may hold JSON as text
             if isinstance(value, str):
-                value = _parse_json(value)
+                value = _parse_cell(value)
         if isinstance(value, Conversation):
             value = value.messages
         if hasattr(value, "tolist"):
@@ -425,13 +436,6 @@ def _read_nested(value: Any) -> _Item:
         return to_conversation({}, messages)
     except ConversationError as error:
         return ConversationFailure(None, f"{type(error).__name__}: {error}")
-
-
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise ConversationError("expected a list of messages, got other text") from None
 
 
 def _read_text(value: Any) -> _Item:
@@ -465,38 +469,35 @@ def _read_long(values: Mapping[str, Sequence[Any]]) -> tuple[list[_Item], list[l
         The conversations, whose messages have the number of their row for an id, and the rows of
         each.
     """
-    groups: dict[str | None, list[int]] = {}
-    for row, identifier in enumerate(values["conversation_id"]):
-        groups.setdefault(to_text(identifier), []).append(row)
-    items = [_read_group(identifier, rows, values) for identifier, rows in groups.items()]
-    return items, [*groups.values()]
+    order = DateOrder()
+    for time in values.get("timestamp", ()):
+        order.see(time)
+    groups: dict[str | None, list[MessageRow]] = {}
+    for number, cells in enumerate(zip(*values.values(), strict=True)):
+        fields = dict(zip(values, cells, strict=True))
+        time = fields.get("timestamp")
+        fields["timestamp"] = order.read(time) or time
+        groups.setdefault(_conversation_id(fields), []).append(MessageRow(str(number), fields))
+    items = [_read_group(identifier, rows) for identifier, rows in groups.items()]
+    return items, [[int(row.place) for row in rows] for rows in groups.values()]
 
 
-def _read_group(
-    identifier: str | None, rows: list[int], values: Mapping[str, Sequence[Any]]
-) -> _Item:
-    """Make a conversation of its rows, in the order of their turn if every row has one."""
-    turns = values.get("turn")
-    if turns is not None and all(isinstance(turns[row], int | float) for row in rows):
-        rows = sorted(rows, key=turns.__getitem__)
+def _read_group(identifier: str | None, rows: list[MessageRow]) -> _Item:
+    """Make a conversation of its rows, as of those of a file."""
     try:
         if identifier is None:
             raise ConversationError("the cell is empty", field="conversation_id")
         messages = []
-        for index, row in enumerate(rows):
-            content = values["content"][row]
+        for index, row in enumerate(_without_repeats(_in_order(rows), Reading())):
+            content = row.fields["content"]
             message = {
-                "role": values["role"][row],
+                "role": row.fields["role"],
                 "content": "" if content is None else content,
-                "id": row,
-                "timestamp": values["timestamp"][row] if "timestamp" in values else None,
+                "id": row.place,
+                "timestamp": row.fields["timestamp"],
             }
             messages.append(to_message(message, index))
     except ConversationError as error:
         return ConversationFailure(identifier, f"{type(error).__name__}: {error}")
-    about = {
-        field: next((v[row] for row in rows if v[row] is not None), None)
-        for field, v in values.items()
-        if field in ("user_id", "model", "language", "title", "source")
-    }
+    about = _about([row.fields for row in rows])
     return to_conversation({**about, "id": identifier}, messages)

@@ -21,6 +21,8 @@ from affectlib import (
     OptionError,
     WorkerError,
 )
+from affectlib.analysis import read_labels
+from affectlib.corpus.label_file import label_file
 from affectlib.corpus.rows import output_schema
 from affectlib.formats._columns import FIELDS
 from affectlib.tables import AffectMapper, label_table, register_duckdb
@@ -136,6 +138,33 @@ def test_long_rows_are_ordered_by_their_turn(tiny_classifier: Any) -> None:
     assert result.index.tolist() == [7, 7]
 
 
+def test_long_rows_are_read_as_those_of_a_file(tiny_classifier: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "conversation_id": ["1.0", "1.0", "1.0", "2", "2", "2"],
+            "message_id": ["m3", "m1", "m1", "m4", "m5", "m4"],
+            "role": ["user", "user", "user", "user", "assistant", "user"],
+            "content": [ALONE, TASK, TASK, ALONE, "sorry", ALONE],
+            "timestamp": ["27/4/2024 9:00", "3/4/2024 9:00", "3/4/2024 9:00", "", "", ""],
+            "user_id": ["", "ana", "ana", "bo", "bo", "bo"],
+        }
+    )
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    label_file(tmp_path / "in.csv", tmp_path / "out.csv", classifier=tiny_classifier, level="both")
+    whole = label(frame, tiny_classifier)
+    rows = read_labels(tmp_path / "out.csv").collect()
+    for name in ("conversation_id", "user_id", "user_messages", "assistant_messages", "label"):
+        assert column(whole, name) == rows[name].to_list(), name
+    assert [each.isoformat() for each in column(whole, "started_at") if each] == [
+        "2024-04-03T09:00:00+00:00"
+    ]
+    found = label(frame, tiny_classifier, level="message")
+    assert column(found, "label") == ["emotional", "task", None, "emotional", None, None]
+    assert column(found, "status") == ["ok"] * 6
+    messages = read_labels(tmp_path / "out.messages.csv").collect()
+    assert messages["label"].to_list() == ["task", "emotional", "emotional", None]
+
+
 @pytest.mark.parametrize(("role", "given"), [("role", False), ("role", True), ("who", True)])
 def test_a_long_table_with_a_column_that_could_hold_messages(
     tiny_classifier: Any, role: str, given: bool
@@ -191,6 +220,7 @@ def test_missing_values_in_nested_messages(tiny_classifier: Any) -> None:
         [user(ALONE)],
         [{"from": "human", "value": ALONE}],
         json.dumps([user(ALONE)]),
+        str([user(ALONE)]),
         [{"role": "user", "content": [{"type": "text", "text": ALONE}]}],
         [Message("user", ALONE)],
         [Message("assistant", "hi"), user(ALONE)],

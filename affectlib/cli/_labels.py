@@ -13,7 +13,7 @@ from affectlib.cli._language import in_options
 from affectlib.cli._reading import read_options
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError
-from affectlib.formats import ReadOptions, read_conversations
+from affectlib.formats import Limits, ReadOptions, read_conversations
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
@@ -135,7 +135,9 @@ def reading_of(path: str) -> ReadOptions | None:
         return None
     recorded = manifest.header["options"]
     names = {field.name for field in fields(ReadOptions)} - {"limits", "local_files_only"}
-    return ReadOptions(**{name: recorded[name] for name in names if name in recorded})
+    limits = Limits(**recorded.get("limits", {}))
+    known = {name: recorded[name] for name in names if name in recorded}
+    return ReadOptions(**known, limits=limits)
 
 
 def figure(row: dict[str, Any], confidence: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os.path
 import shlex
@@ -11,6 +12,7 @@ import sys
 from affectlib.cli._options import Commands, load_classifier, network_option, running_options
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
+from affectlib.formats._sources import NOT_UTF8, encoding_of
 from affectlib.taxonomy import CUES, THEMES
 
 
@@ -33,7 +35,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             f"{arguments.text}: this is a file; label what is in it with "
             f"affectlib label {shlex.quote(arguments.text)} -o OUT"
         )
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    text = _standard_input() if arguments.text == "-" else arguments.text
     classifier = load_classifier(arguments)
     prediction = classifier.predict(text)
     words = classifier.explain_words(text) if arguments.explain else None
@@ -53,3 +55,9 @@ def _predict(arguments: argparse.Namespace) -> int:
         for group, share in words.top():
             say(f"  {share:+7.3f}  {group}")
     return DONE
+
+
+def _standard_input() -> str:
+    """Read a text as those of files are read, whatever encoding the terminal has."""
+    data = sys.stdin.buffer.read()
+    return io.TextIOWrapper(io.BytesIO(data), encoding_of(data), NOT_UTF8).read()

@@ -97,7 +97,8 @@ class LabelSummary:
             counted in reading, and empty where nothing was done.
         empty: Records in which no user wrote anything; their rows have status ``empty``. They are
             normal in exports, and not among `failed`.
-        not_kept: Names in `keep` of which no record of this run had a value.
+        not_kept: Names in `keep` of which no record of this run had a value; empty where nothing
+            was done.
         unlike: How the transcripts differ from those that the model was measured on, or None if
             they look alike or the model does not say. Based on what was read in this call.
         screened: Messages that the screen settled, so that the encoder did not read them.
@@ -386,6 +387,7 @@ class _Run:
     def summary(
         self, counts: Counts, *, finished_before: bool = False, done: bool = False
     ) -> LabelSummary:
+        missed = () if finished_before else (name for name in self.keep if name not in self.kept)
         return LabelSummary(
             counts.conversations,
             counts.emotional,
@@ -402,7 +404,7 @@ class _Run:
             _counts(self.report.dropped),
             _counts(self.report.skipped),
             counts.empty,
-            tuple(name for name in self.keep if name not in self.kept),
+            tuple(missed),
             self.comparison.line() if self.comparison is not None and done else None,
             counts.screened,
         )

@@ -205,7 +205,8 @@ def _facts(values: Mapping[str, Any]) -> dict[str, FileFacts]:
 
 
 def _differences(place: str, old: Any, new: Any) -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict | None) and isinstance(new, dict | None):
+        old, new = old or {}, new or {}
         for key in {**old, **new}:
             yield from _differences(f"{place}.{key}" if place else key, old.get(key), new.get(key))
     elif old != new:

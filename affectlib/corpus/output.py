@@ -206,7 +206,8 @@ class _Parquet:
 
         waiting: list[pyarrow.Table] = []
         for part in parts:
-            waiting.append(read_table(part, partitioning=None).cast(self._schema))
+            with part.open("rb") as file:  # Arrow opens no path that is no text
+                waiting.append(read_table(file).cast(self._schema))
             if part is parts[-1] or sum(map(len, waiting)) >= _MERGED_GROUP:
                 self._writer.write_table(pyarrow.concat_tables(waiting))
                 waiting = []
@@ -249,9 +250,10 @@ class _Csv:
 
     def append(self, parts: Sequence[Path]) -> None:
         self._text.flush()
+        header = self._file.tell()
         for part in parts:
             with part.open("rb") as file:
-                file.readline()  # the header, which is there already
+                file.seek(header)  # which is there already
                 shutil.copyfileobj(file, self._file)
 
     def close(self) -> None:

@@ -188,14 +188,21 @@ class Labelled:
         )
 
     def rows(self, level: RowLevel) -> list[Row]:
-        """Return its rows: one at level ``conversation``, else one a message."""
-        return [self._conversation_row()] if level == "conversation" else self._message_rows()
+        """Return its rows: one at level ``conversation``, else one a message.
+
+        Texts in them are clean, as every kind of output needs them.
+        """
+        rows = [self._conversation_row()] if level == "conversation" else self._message_rows()
+        return [
+            {name: clean_text(v) if isinstance(v, str) else v for name, v in row.items()}
+            for row in rows
+        ]
 
     def _common(self) -> Row:
         status, error = "ok", None
         if isinstance(self.outcome, ConversationFailure):
             status = self.outcome.status
-            error = clean_text(self.outcome.error) if status == "error" else None
+            error = self.outcome.error if status == "error" else None
         metadata = {} if self.conversation is None else self.conversation.metadata
         return {
             "conversation_id": self.outcome.id,
@@ -271,5 +278,5 @@ def _as_text(value: Any) -> str | None:
     if is_missing(value):
         return None
     if isinstance(value, bool | list | dict):
-        return clean_text(json.dumps(value, ensure_ascii=False, default=str))
-    return clean_text(value.isoformat() if hasattr(value, "isoformat") else str(value))
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

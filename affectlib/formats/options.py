@@ -72,11 +72,14 @@ class ReadOptions:
         object.__setattr__(self, "keep", tuple(dict.fromkeys(_names(self.keep, "keep"))))
 
     def recorded(self) -> dict[str, Any]:
-        """Return what decides on the labels, fit for JSON."""
+        """Return what decides on the labels, fit for JSON; of the limits, those that were set."""
         values = asdict(self)
         lists = {name: sorted(values[name]) for name in ("users", "assistants", "keep")}
         names = ("format", "columns", "branches", "users", "assistants", "gap", "keep")
-        return {name: (values | lists)[name] for name in names}
+        found = {name: (values | lists)[name] for name in names}
+        usual = asdict(Limits())
+        limits = {name: n for name, n in values["limits"].items() if n != usual[name]}
+        return found | {"limits": limits} if limits else found
 
 
 def with_deprecated(options: ReadOptions | None, deprecated: Mapping[str, Any]) -> ReadOptions:

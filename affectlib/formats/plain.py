@@ -107,7 +107,7 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
     """Read a text that is one conversation."""
     limit = reading.limits.record_characters
     text = stream.read(limit + 1)
-    identifier = reading.path(reading.file) or None
+    identifier = clean_text(reading.path(reading.file)) or None
     try:
         if len(text) > limit:
             raise ConversationError("it is longer than the limit (record_characters)")

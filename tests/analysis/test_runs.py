@@ -14,10 +14,14 @@ import pytest
 from affectlib import cli
 from affectlib.analysis import AnalysisWarning, TableError, prevalence, read_labels, simulate
 from affectlib.analysis._made import known_accuracy, known_thresholds, model_name
+from affectlib.cli._labels import reading_of
+from affectlib.corpus.label_file import label_file
 from affectlib.corpus.manifest import Manifest, Shard
 from affectlib.corpus.output import FileFacts
 from affectlib.corpus.rows import Counts
+from affectlib.formats import Limits, ReadOptions
 from affectlib.model.artifacts import load_artifact
+from tests.fake_classifier import FakeClassifier
 
 PEOPLE = simulate(60, seed=1)
 
@@ -127,3 +131,19 @@ def test_sample_and_report_read_transcripts_as_the_labels_were_made(tmp_path: Pa
         assert cli.main(command) == 0
     for page in ("sheet.html", "page.html"):
         assert "say " in (tmp_path / page).read_text(encoding="utf-8")
+
+
+def test_sample_reads_transcripts_within_the_limits_of_the_labels(tmp_path: Path) -> None:
+    folder = tmp_path / "chats"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.txt").write_text(f"User: so sad {name}\nAI: oh\n", encoding="utf-8")
+    labels = tmp_path / "labels.parquet"
+    limits = Limits(files=2, branches=7)
+    options = ReadOptions(limits=limits)
+    label_file(folder, labels, classifier=FakeClassifier(), options=options)  # type: ignore[arg-type]
+    assert reading_of(str(labels)) == options
+    sample = ["sample", str(labels), "--transcripts", str(folder), "--overwrite", "-n", "2", "-o"]
+    assert cli.main([*sample, str(tmp_path / "sheet.csv")]) == 0
+    (folder / "c.txt").write_text("User: one file too many\nAI: oh\n", encoding="utf-8")
+    assert cli.main([*sample, str(tmp_path / "sheet.csv")]) == 2

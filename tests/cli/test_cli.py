@@ -86,12 +86,17 @@ def test_predict_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (prediction["label"], prediction["probability"]) == ("emotional", 0.9)
 
 
-def test_predict_reads_standard_input(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])
+def test_predict_reads_standard_input_in_every_encoding_that_files_have(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("so sad\n"))
-    assert cli.main(["predict", "-"]) == 0
-    assert capsys.readouterr().out.startswith("emotional")
+    given = io.BytesIO("café\r\nso sad\r\n".encode(encoding))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(given, "utf-8"))
+    assert cli.main(["predict", "-", "--explain", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["label"] == "emotional"
+    assert found["words"][0] == {"word": "café", "start": 0, "stop": 4, "share": 0.0}
+    assert found["words"][1]["start"] == 5
 
 
 def test_predict_explains(capsys: pytest.CaptureFixture[str]) -> None:

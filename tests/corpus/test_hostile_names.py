@@ -16,10 +16,11 @@ import pytest
 from affectlib import cli
 from affectlib.analysis import agreement, read_labels
 from affectlib.cli._terminal import say
+from affectlib.conversation import Conversation, Message
 from affectlib.corpus.label_file import label_file
 from tests.cli.test_cli import made  # noqa: F401
 from tests.fake_classifier import FakeClassifier
-from tests.transcript_files import chat, lines, write
+from tests.transcript_files import chat, lines, read, write
 
 STEERING = [
     "\x1b]0;owned\x07",
@@ -90,10 +91,58 @@ def test_what_the_terminal_cannot_show_is_no_crash(encoding: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
-def test_a_name_that_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl", ""])
+def test_a_name_that_is_no_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
     src = write(tmp_path, lines(chat("so sad")), "\udcff.jsonl")
-    assert cli.main(["label", str(src), "-o", str(tmp_path / "\udcfe.csv")]) == 0
-    assert r"\udcfe.csv" in capsys.readouterr().err
+    assert cli.main(["label", str(src), "-o", str(tmp_path / f"\udcfe{suffix}")]) == 0
+    assert rf"\udcfe{suffix}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_a_chat_whose_file_name_is_no_text_is_labelled_and_found_again(
+    tmp_path: Path, suffix: str
+) -> None:
+    folder = tmp_path / "chats"
+    folder.mkdir()
+    for name in ("a.txt", "caf\udce9.txt"):
+        write(folder, "User: i am so sad\nAI: oh\n", name)
+    labels = tmp_path / f"labels{suffix}"
+    label_file(folder, labels, classifier=FakeClassifier(), level="both")  # type: ignore[arg-type]
+    ids = [item.id for item in read(folder)]
+    assert ids == ["a.txt", "caf\ufffd.txt"]
+    messages = read_labels(tmp_path / f"labels.messages{suffix}").collect()
+    assert read_labels(labels).collect()["conversation_id"].to_list() == ids
+    assert messages["conversation_id"].unique(maintain_order=True).to_list() == ids
+    sheet = tmp_path / "sheet.csv"
+    command = ["sample", labels, "-n", "2", "-o", sheet, "--transcripts", folder]
+    assert cli.main([str(argument) for argument in command]) == 0
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_broken_text_about_a_conversation_costs_no_row(tmp_path: Path, suffix: str) -> None:
+    broken = "a\ud800\x00b"
+    names = ("id", "user_id", "model", "language", "source")
+    whole = Conversation(
+        (Message("user", "so sad"),),
+        metadata={"topic": broken, "place": [broken]},
+        **dict.fromkeys(names, broken),
+    )
+    empty = Conversation((), id=broken)
+    labels = tmp_path / f"labels{suffix}"
+    classifier: Any = FakeClassifier()
+    summary = label_file(
+        [whole, empty], labels, classifier=classifier, level="both", keep=["topic", "place"]
+    )
+    assert (summary.labelled, summary.empty) == (1, 1)
+    for path in (labels, tmp_path / f"labels.messages{suffix}"):
+        rows = read_labels(path).collect()
+        assert rows["conversation_id"].to_list() == ["a\ufffd\ufffdb"] * 2
+        assert rows["user_id"][0] == rows["topic"][0] == "a\ufffd\ufffdb"
+    first = read_labels(labels).collect().row(0, named=True)
+    assert [first[name] for name in names[2:]] == ["a\ufffd\ufffdb"] * 3
 
 
 def filled(folder: Path, name: str, path: Path) -> Path:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from affectlib import _version
 from affectlib.corpus import label_file as corpus
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
-from affectlib.formats import ReadOptions
+from affectlib.formats import Limits, ReadOptions
 from tests.corpus.test_label_file import label, record, rows_of, source
 from tests.fake_classifier import FakeClassifier
 
@@ -165,6 +165,32 @@ def test_other_input_model_or_options_are_refused(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*part-*")} == before
     summary = label(src, dst, overwrite=True, **options)
     assert (summary.resumed, summary.conversations) == (0, 24 + (change == "input"))
+
+
+@pytest.mark.parametrize("name", ["out.parquet", "out"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_output_is_not_continued_with_other_limits(
+    tmp_path: Path, src: Path, name: str, finished: bool
+) -> None:
+    dst = tmp_path / name
+    few = ReadOptions(limits=Limits(record_characters=103))
+    if finished:
+        assert label(src, dst, options=few).failed > 1
+    else:
+        stop_after(src, dst, 6, options=few)
+    with pytest.raises(ResumeError, match=r"options\.limits\.record_characters was 103, is null"):
+        label(src, dst, resume=True)
+    more = ReadOptions(limits=Limits(record_characters=104))
+    with pytest.raises(ResumeError, match=r"options\.limits\.record_characters was 103, is 104"):
+        label(src, dst, resume=True, options=more)
+    assert label(src, dst, resume=True, options=few).finished_before == finished
+    assert label(src, dst, overwrite=True, options=ReadOptions(limits=Limits())).failed == 1
+
+
+def test_an_output_of_usual_limits_says_nothing_of_them(tmp_path: Path, src: Path) -> None:
+    label(src, tmp_path / "out.csv", options=ReadOptions(limits=Limits()))
+    assert "limits" not in (tmp_path / "out.csv.manifest").read_text()
+    assert label(src, tmp_path / "out.csv").finished_before
 
 
 def test_an_unfinished_output_is_not_touched_unasked(tmp_path: Path, src: Path) -> None:
