@@ -78,7 +78,7 @@ def label_table(
     """Label the conversations of a table in memory.
 
     A table is long, with one message per row, if it has columns for the conversation's id, role and
-    content. The messages are ordered by their turn, else by their time, if each has one; a row that
+    content. The messages are ordered as `read_conversations` orders those of a file; a row that
     repeats the turn (or the message's id), the role and the content of another gets no label. Else
     it is nested, with one conversation per row and its messages in a column (such as ``messages``,
     ``conversation`` or ``chat``: a list of mappings with role and content or of

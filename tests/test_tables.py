@@ -141,12 +141,12 @@ def test_long_rows_are_ordered_by_their_turn(tiny_classifier: Any) -> None:
 def test_long_rows_are_read_as_those_of_a_file(tiny_classifier: Any, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {
-            "conversation_id": ["1.0", "1.0", "1.0", "2", "2", "2"],
-            "message_id": ["m3", "m1", "m1", "m4", "m5", "m4"],
-            "role": ["user", "user", "user", "user", "assistant", "user"],
-            "content": [ALONE, TASK, TASK, ALONE, "sorry", ALONE],
-            "timestamp": ["27/4/2024 9:00", "3/4/2024 9:00", "3/4/2024 9:00", "", "", ""],
-            "user_id": ["", "ana", "ana", "bo", "bo", "bo"],
+            "conversation_id": ["1.0", "1.0", "1.0", "1.0", "2", "2", "2"],
+            "message_id": ["m2", "m1", "m1", "m3", "m4", "m5", "m4"],
+            "role": ["user", "user", "user", "user", "user", "assistant", "user"],
+            "content": [ALONE, TASK, TASK, TASK, ALONE, "sorry", ALONE],
+            "timestamp": ["5/4/2024", "3/4/2024", "3/4/2024", "27/4/2024", "", "", ""],
+            "user_id": ["", "ana", "ana", "ana", "bo", "bo", "bo"],
         }
     )
     frame.to_csv(tmp_path / "in.csv", index=False)
@@ -156,13 +156,13 @@ def test_long_rows_are_read_as_those_of_a_file(tiny_classifier: Any, tmp_path: P
     for name in ("conversation_id", "user_id", "user_messages", "assistant_messages", "label"):
         assert column(whole, name) == rows[name].to_list(), name
     assert [each.isoformat() for each in column(whole, "started_at") if each] == [
-        "2024-04-03T09:00:00+00:00"
+        "2024-04-03T00:00:00+00:00"
     ]
     found = label(frame, tiny_classifier, level="message")
-    assert column(found, "label") == ["emotional", "task", None, "emotional", None, None]
-    assert column(found, "status") == ["ok"] * 6
+    assert column(found, "label") == ["emotional", "task", None, "task", "emotional", None, None]
+    assert column(found, "status") == ["ok"] * 7
     messages = read_labels(tmp_path / "out.messages.csv").collect()
-    assert messages["label"].to_list() == ["task", "emotional", "emotional", None]
+    assert messages["label"].to_list() == ["task", "emotional", "task", "emotional", None]
 
 
 @pytest.mark.parametrize(("role", "given"), [("role", False), ("role", True), ("who", True)])
