@@ -8,7 +8,7 @@ from typing import TypeAlias
 import polars as pl
 
 from affectlib.analysis._frames import TableError, labels_table
-from affectlib.conversation import Conversation
+from affectlib.conversation import Conversation, clean_text
 from affectlib.predictions import ConversationFailure
 
 Transcripts: TypeAlias = Iterable[Conversation | ConversationFailure]
@@ -39,6 +39,11 @@ def with_lengths(drawn: pl.DataFrame, labels: pl.LazyFrame) -> pl.DataFrame:
     return drawn.join(lengths, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
+def _id(item: Conversation | ConversationFailure) -> str | None:
+    """Return an id as rows hold it."""
+    return None if item.id is None else clean_text(item.id)
+
+
 def conversations_of(
     rows: pl.DataFrame,
     transcripts: Transcripts,
@@ -60,7 +65,7 @@ def conversations_of(
     wanted = {*rows[key]}
     found: dict[int | str, Conversation] = {}
     for record, item in enumerate(transcripts):
-        place = record if key == "record" else item.id
+        place = record if key == "record" else _id(item)
         if isinstance(item, Conversation) and place is not None and place in wanted:
             found[place] = item
             if len(found) == len(wanted):
@@ -68,7 +73,7 @@ def conversations_of(
     for row in rows.iter_rows(named=True):
         chat = found.get(row[key])
         known = row.get("conversation_id")
-        if chat is None or (known is not None and chat.id is not None and chat.id != known):
+        if chat is None or (None not in (known, chat.id) and _id(chat) != known):
             raise TableError(
                 f"the transcripts have no conversation for {key} {row[key]!r}, or one with another "
                 f"id; {_REMEDY}"

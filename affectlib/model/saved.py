@@ -73,8 +73,9 @@ class Saved:
 
         Raises:
             ConversationError: A conversation cannot be labelled.
-            OptionError: There are too few of a kind, a label is unknown, there are more or fewer
-                labels than conversations, or no emotional one reaches a threshold.
+            OptionError: There are too few of a kind or of too few users, a label is unknown, there
+                are more or fewer labels than conversations, or no emotional one reaches a
+                threshold.
             OutputExistsError: The folder exists.
             MissingExtraError: scipy is not installed.
 

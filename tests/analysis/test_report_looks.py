@@ -100,7 +100,8 @@ def test_series_differ_by_more_than_colour() -> None:
 
 
 def test_colours_of_lifts_mean_nothing_else() -> None:
-    svg = heat("test", ["a", "b", "c"], [[None] * 3, [4.0, None, None], [0.2, 1.0, None]])
+    cells = [[None] * 3, [4.0, None, None], [0.2, 1.0, None]]
+    svg = heat("test", ["a", "b", "c"], cells, Words("fr"))
     assert not {ORANGE, BLUE} & {*re.findall(r"#\w{6}", svg)}
     for lang, colours in (("en", ("green", "purple")), ("fr", ("vert", "violet"))):
         caption = Words(lang)("cues.caption", units="")

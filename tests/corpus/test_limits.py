@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,18 +34,23 @@ from affectlib.cli import main
 sys.exit(main(sys.argv[3:]))
 """
 
+PATIENCE = 60.0
+"""Seconds. Where no thread can be started for want of memory, those of the tokenizer's library may
+wait for each other for ever."""
+
 
 def limited(
     folder: Path, limit: str, value: int, *command: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with a limit of the system."""
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LIMITED, limit, str(value), *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    """Run a command with a limit of the system; if it hangs, it is killed."""
+    words = [sys.executable, "-W", "ignore", "-c", LIMITED, limit, str(value), *command]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    try:
+        return subprocess.run(
+            words, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(words, -signal.SIGKILL, "", "")
 
 
 @pytest.fixture
