@@ -66,6 +66,7 @@ def test_shares(share, english, french):
 def test_numbers_dates_and_ticks():
     english, french = Words("en"), Words("fr")
     assert (english.number(12345), french.number(12345.5, 1)) == ("12,345", "12\u202f345,5")
+    assert [english.number(value, 2) for value in (-0.001, -0.01)] == ["0.00", "−0.01"]
     assert english.day(date(2025, 3, 1)) == "1 March 2025"
     assert french.day(date(2025, 8, 1)) == "1er août 2025"
     assert french.day(date(2025, 8, 21)) == "21 août 2025"

@@ -77,7 +77,7 @@ class Words:
 
     def number(self, value: float, digits: int = 0) -> str:
         """Write a number."""
-        text = f"{value:,.{digits}f}".replace("-", "−")
+        text = f"{value:z,.{digits}f}".replace("-", "−")
         return text.translate({ord(","): self._language.thousands, ord("."): self._language.point})
 
     def percent(self, share: float) -> str:
