@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so before any test
@@ -82,10 +83,12 @@ CHAT = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Make every attempt to reach another machine an error; with `loopback`, reach this one."""
-    loopback = request.node.get_closest_marker("loopback") is not None
+settings.register_profile("calm", settings.default, deadline=None)  # no test is timed
+settings.load_profile("calm")
+
+
+def refuse_network(patch: pytest.MonkeyPatch, *, loopback: bool) -> None:
+    """Make every attempt to reach another machine an error, or this one too."""
 
     def is_local(host: Any) -> bool:
         return loopback and str(host) in {"localhost", "127.0.0.1", "::1", socket.gethostname()}
@@ -96,21 +99,35 @@ def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
     def guard(name: str) -> Any:
         original = getattr(socket.socket, name)
 
-        def connect(self: socket.socket, address: Any) -> Any:
+        def reach(self: socket.socket, *arguments: Any) -> Any:
+            address = arguments[-1]  # of `sendto`, after what is sent
             local = self.family == getattr(socket, "AF_UNIX", None) or is_local(address[0])
-            return (original if local else refuse)(self, address)
+            return (original if local else refuse)(self, *arguments)
 
-        return connect
+        return reach
 
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
         return (resolve if is_local(host) else refuse)(host, *arguments, **options)
 
+    for name in ("connect", "connect_ex", "sendto"):
+        patch.setattr(socket.socket, name, guard(name))
+    patch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+refuse_network(pytest.MonkeyPatch(), loopback=True)  # for fixtures that many tests share
+
+
+@pytest.fixture(autouse=True)
+def _no_network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Make every attempt to reach another machine an error; with `loopback`, reach this one."""
+    loopback = request.node.get_closest_marker("loopback") is not None
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("connect", "connect_ex"):
-            patch.setattr(socket.socket, name, guard(name))
-        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        refuse_network(patch, loopback=loopback)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            patch.delenv(name, raising=False)
+            patch.delenv(name.lower(), raising=False)
         yield
 
 

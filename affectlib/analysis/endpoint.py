@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import random
 import time
@@ -106,7 +107,9 @@ class Endpoint:
                 "http://localhost:11434/v1"
             )
         headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
-        self._client = httpx.Client(headers=headers, timeout=self.timeout)
+        # What is meant for this machine must not go through a proxy that the environment names.
+        proxies = not _is_loopback(address.host)
+        self._client = httpx.Client(headers=headers, timeout=self.timeout, trust_env=proxies)
         return self
 
     def __exit__(
@@ -218,6 +221,13 @@ class Refused(AnnotationError):
         }
         reason = reasons.get(status, "it does not accept the question")
         super().__init__(f"the endpoint answered {status}: {reason}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _pause_of(headers: Mapping[str, str]) -> float | None:

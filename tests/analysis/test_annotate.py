@@ -60,6 +60,7 @@ class StandIn:
         self.keys: set[str | None] = set()
         self.tries: Counter[str] = Counter()
         self.running = self.most = 0
+        self.retry_after = "0.05"
         self.lock = threading.Lock()
         stand_in = self
 
@@ -80,7 +81,9 @@ class StandIn:
                     stand_in.running -= 1
                 self.send_response(status)
                 if trouble == "429":
-                    self.send_header("retry-after", "0.05")
+                    self.send_header("retry-after", stand_in.retry_after)
+                if status == 307:
+                    self.send_header("location", f"{stand_in.url}/chat/completions")
                 content = text.encode()
                 # A cut answer promises more than it holds.
                 self.send_header("content-length", str(len(content) + 40 * (trouble == "cut off")))
@@ -444,10 +447,53 @@ def test_a_full_disk_when_a_run_goes_on_loses_no_answers(
     assert answers.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "least", "most"), [("7", 7, 7), ("9999", 60, 60), ("soon", 0.5, 1.5)]
+)
+def test_it_waits_as_long_as_the_endpoint_asks_up_to_a_minute(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, asked_for: str, least: float, most: float
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    stand_in.trouble, stand_in.retry_after = ["429"], asked_for
+    with Endpoint(stand_in.url, "tiny-llm") as endpoint:
+        endpoint.ask("", "« so sad »")
+    assert len(pauses) == 1
+    assert least <= pauses[0] <= most
+
+
+def test_each_pause_is_about_twice_as_long(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr("random.random", lambda: 0.5)
+    stand_in.trouble = ["500"] * 3
+    with Endpoint(stand_in.url, "tiny-llm") as endpoint:
+        endpoint.ask("", "« so sad »")
+    assert pauses == [1, 2, 4]
+
+
+def test_no_text_goes_where_an_endpoint_redirects(stand_in: StandIn) -> None:
+    stand_in.refused = {"sad": 307}
+    with Endpoint(stand_in.url, "tiny-llm") as endpoint, pytest.raises(AnnotationError):
+        endpoint.ask("", "« so sad »")
+    assert len(stand_in.asked) == 1
+
+
+def test_what_is_meant_for_this_machine_goes_through_no_proxy(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:9")
+    with Endpoint(stand_in.url, "tiny-llm") as endpoint:
+        assert endpoint.ask("", "« so sad »").charge == 3
+
+
 def test_a_message_is_asked_with_what_was_before(files: Path, stand_in: StandIn) -> None:
     sheet = sheet_of(files).head(2).with_columns(message=pl.lit(0))
     with Endpoint(stand_in.url, "tiny-llm") as endpoint:
         annotate(sheet, read_conversations(files / "chats.jsonl"), endpoint)
+    assert len(stand_in.asked) == 2
     for body in stand_in.asked:
         question = body["messages"][1]["content"]
         assert question.startswith("How charged is message 0,")

@@ -106,6 +106,7 @@ def test_every_number_of_a_statement_is_one_of_its_figures(lang: str) -> None:
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_what_a_section_says_is_what_the_summary_says(lang: str) -> None:
     page = corrected(lang)
+    assert block(page)["summary"]
     for found in block(page)["summary"]:
         part = page.split(f'<section id="{found["section"]}"')[1].split("</section>")[0]
         inside = text_of(part)

@@ -48,7 +48,12 @@ def test_stages_of_a_file_are_measured(tiny_artifact: Artifact, tmp_path: Path) 
     found = measure_stages(tiny_artifact, source, screen=True)
     assert found.windows == 4
     assert found.asked == 1
-    assert [name for name, seconds in found.seconds.items() if not seconds > 0] == ["screen"]
+    # Tokens are what is left of two measurements, which may be nothing.
+    assert {name for name, seconds in found.seconds.items() if not seconds > 0} <= {
+        "screen",
+        "tokens",
+    }
+    assert found.seconds["screen"] == 0
 
 
 def test_the_benchmark_measures_with_a_screen_and_without(

@@ -9,7 +9,7 @@ from tests.soak import Record, main, soak
 
 @pytest.mark.slow
 def test_nothing_grows_in_a_short_soak(tiny_classifier):
-    record = soak(tiny_classifier, 0.5)
+    record = soak(tiny_classifier, 0.2)
     assert record.conversations[-1] > 1000
     assert not {"files", "threads"} & {*record.growing()}
     # What is left of the warm-up in so short a run is little for so many conversations.

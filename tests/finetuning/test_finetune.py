@@ -286,7 +286,7 @@ def test_a_screen_does_not_hold_for_other_weights(base: Path, fast: None, tmp_pa
 
 
 def test_a_model_that_is_no_better_is_the_base_and_says_so(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, fast: None, tmp_path: Path
 ) -> None:
     """Labels that go with nothing teach nothing that holds for others."""
     lines = rows(80)

@@ -16,7 +16,8 @@ function restore() {
   try {
     const kept = JSON.parse(localStorage.getItem(storageKey));
     if (kept && kept.charges.length === items.length) Object.assign(state, kept);
-    localStorage.setItem(storageKey, JSON.stringify(state));
+    // Answers that another window has just kept may not be there yet, so nothing replaces them here.
+    localStorage.setItem("affectlib-sheet", "");
   } catch {
     keeps = false;
   }
