@@ -52,6 +52,7 @@ def small(monkeypatch):
     for name in ("OTHER_LABEL", "OTHER_CUES"):
         monkeypatch.setattr(make, name, dict.fromkeys(make.KINDS, 0.2))
     monkeypatch.setattr(make, "CHARGED_LOST", 0.2)
+    monkeypatch.setattr(make, "MESSAGES_LOST", 0.2)
 
 
 @pytest.fixture
@@ -94,7 +95,8 @@ def test_what_is_lost_lies_within_the_targets(made):
 
 def counts_of(**losses):
     """Losses of natural logs, each as hits and conversations or messages."""
-    found = dict.fromkeys(("other_label", "charged_lost", "other_cues"), (0, 10_000)) | losses
+    names = ("other_label", "charged_lost", "messages_lost", "other_cues")
+    found = dict.fromkeys(names, (0, 10_000)) | losses
     return {
         NATURAL: {
             name: {"hits": hits, "of": of, "most": make.upper_end(hits, of)}
@@ -124,6 +126,10 @@ def counts_of(**losses):
             ],
         ),
         ({"charged_lost": (0, 0)}, []),
+        (
+            {"messages_lost": (3, 200)},
+            ["emotional messages that are lost: 3 of 200, 1.50%; the target is 1.00%"],
+        ),
     ],
 )
 def test_missed_targets_are_named(losses, said):

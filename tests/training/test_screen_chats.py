@@ -109,5 +109,33 @@ def test_what_is_much_alike_shares_a_part():
     assert len({chat.part for chat in made}) == 1
 
 
+def part_of(source, messages, **about):
+    labelled = prepare.from_gold({"messages": messages, "labels": calm(), **about}, source)
+    return chats.Chat.of(labelled, source).part
+
+
+def test_chats_of_one_person_share_a_part():
+    said = [[user(f"{n} something else {n}")] for n in range(20)]
+    known = {part_of("studies_train", one, id=f"{n}", writer="me") for n, one in enumerate(said)}
+    unknown = {part_of("studies_train", one, id=f"{n}") for n, one in enumerate(said)}
+    assert len(known) == 1 < len(unknown)
+
+
+def test_a_twin_shares_the_part_of_its_original(monkeypatch):
+    names = {f"original {n}" for n in range(20)}
+    monkeypatch.setattr(chats, "_originals", lambda: names)
+    for name in names:
+        original = part_of("studies_train", [user(f"as it was {name}")], id=name)
+        twin = part_of("twins", [user("written anew")], id=f"{name} a", pair=name)
+        assert twin == original
+
+
+def test_people_of_evaluation_data_teach_nothing(sets, monkeypatch):
+    monkeypatch.setattr(chats, "evaluation_writers", lambda *_: {"one"})
+    rows = [{"id": n, "labels": calm(), "writer": n} for n in ("one", "two")]
+    sets["studies_train"] = [{**row, "messages": [user(f"hello {row['id']}")]} for row in rows]
+    assert [c.writer for c in read_chats(None) if c.source == "studies_train"] == ["two"]
+
+
 def calm():
     return {"charge": 0, "cues": [], "turns": []}

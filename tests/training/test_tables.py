@@ -78,11 +78,12 @@ def test_screen_is_shown_with_what_it_leaves_and_loses() -> None:
     none = {"hits": 0, "of": 0, "most": 0.0}
     users = {"conversations": 2000, "messages": 3000, "windows": 4000, "settled": 3000}
     user = {**users, "other_label": loss, "charged_lost": none, "other_cues": loss}
+    user["messages_lost"] = loss
     assistant = {**user, "windows": 0, "settled": 0, "other_label": none, "other_cues": none}
     screen = {"checked_on": {"user": {"corpus": user}, "assistant": {"corpus": assistant}}}
     (table,) = [table for name, table in tables({"screen": screen}) if name == "screen"]
     lost = "1 of 2,000 (up to 0.24%)"
-    row = ["corpus, took no part", "2,000", "25.0%", "-", lost, "-", lost, "-"]
+    row = ["corpus, took no part", "2,000", "25.0%", "-", lost, "-", lost, lost, "-"]
     assert table.rows == [row]
     assert len(table.head) == len(row)
 

@@ -344,12 +344,13 @@ def _screen(screen: Mapping[str, Any]) -> Table:
                         for found in (user, assistant)
                     ),
                     *(_lost(user[loss]) for loss in ("other_label", "charged_lost")),
+                    _lost(user["messages_lost"]) if "messages_lost" in user else "-",
                     _lost(user["other_cues"]),
                     _lost(assistant["other_cues"]),
                 ]
             )
     head = ["conversations", "n", "users' windows read", "assistants' windows read"]
-    head += ["other label", "charged lost", "other cues of users", "of assistants"]
+    head += ["other label", "charged lost", "messages lost", "other cues of users", "of assistants"]
     return Table("What the screen leaves to the encoder, and what it loses", head, rows)
 
 
@@ -430,8 +431,9 @@ _SCREEN = {
     "screen": """\
 The screen settles plain tasks before the encoder reads them. The table shows the share of windows
 that the encoder still reads, and what is lost: conversations with another label at the worst
-operating point, charged ones that are no longer found, messages with other cues. In brackets is the
-most that is lost, with a confidence of 95 % (Clopper-Pearson, one-sided).{room}""",
+operating point, charged ones that are no longer found, users' messages that are no longer labelled
+emotional, messages with other cues. In brackets is the most that is lost, with a confidence of 95 %
+(Clopper-Pearson, one-sided). Most of the natural logs also taught the encoder to see tasks.{room}""",
     "screen_trade_off": """\
 The same with other bounds for users' messages, on conversations that took no part:""",
 }
@@ -553,10 +555,8 @@ def header(
 def _metrics(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     found = [(kind, kind, figures.get(key)) for key, kind in _RANKING.items()]
     decisions = figures.get("balanced", {})
-    found += [
-        (key, f"{key} at balanced", decisions.get(key))
-        for key in ("recall", "specificity", "precision")
-    ]
+    # No precision: it is that of a set's own share of charged chats, which no collection has.
+    found += [(key, f"{key} at balanced", decisions.get(key)) for key in ("recall", "specificity")]
     for kind, name, estimate in found:
         if estimate is not None and math.isfinite(estimate["value"]):
             yield {"type": kind, "name": name, "value": round(estimate["value"], 3)}

@@ -245,6 +245,7 @@ def _by_name(
     """
     result: dict[str, Any] = {}
     columns: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    groups = clusters(judged)
     for name in names:
         rows = [of(j, name) for j in judged]
         known = np.array([p is not None for p, _, _ in rows], bool)
@@ -256,25 +257,29 @@ def _by_name(
         decisions = ((scores >= thresholds) & known).astype(int)
         result[name] = {
             "positives": int(truth.sum()),
-            "average_precision": estimate(metrics.average_precision, truth[known], scores[known]),
-            "f1": estimate(metrics.f1, truth[known], decisions[known]),
+            "average_precision": estimate(
+                metrics.average_precision, truth[known], scores[known], groups=groups[known]
+            ),
+            "f1": estimate(metrics.f1, truth[known], decisions[known], groups=groups[known]),
         }
         if truth.sum() >= FEWEST_POSITIVES:
             columns.append((truth, decisions))
     return {
         "by_name": result,
         "frequent": len(columns),
-        "macro_f1": _macro_f1(columns) if columns else None,
+        "macro_f1": _macro_f1(columns, groups) if columns else None,
     }
 
 
-def _macro_f1(columns: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, Any]:
+def _macro_f1(
+    columns: Sequence[tuple[NDArray[Any], NDArray[Any]]], groups: NDArray[Any]
+) -> dict[str, Any]:
     def macro(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
         by_name = zip(truth.T, decisions.T, strict=True)
         return metrics.share(np.array([metrics.f1(t, d) for t, d in by_name]))
 
     truth, decisions = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
-    return estimate(macro, truth, decisions)
+    return estimate(macro, truth, decisions, groups=groups)
 
 
 def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from affectlib.model.artifacts import Artifact
 from affectlib.model.encoding import WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
-from training.data.prepare import EvaluationIndex, evaluation_conversations, twin_conversations
+from training.data.prepare import (
+    EvaluationIndex,
+    evaluation_conversations,
+    evaluation_writers,
+    twin_conversations,
+)
 from training.data.sources import (
     find_source,
     from_gold,
@@ -92,9 +98,10 @@ class Chat:
         conversation: The conversation.
         source: The name of its set.
         kind: What it is, one of `KINDS`.
-        part: 0 to `CHECK`; conversations that are much alike share one.
+        part: 0 to `CHECK`; conversations of one person, and those that are much alike, share one.
         teaches: Whether a screen may learn from it.
         charged: Whether its annotation says that it is charged; False without one.
+        writer: Who wrote it, None if that is not known.
     """
 
     conversation: Conversation
@@ -103,13 +110,13 @@ class Chat:
     part: int
     teaches: bool
     charged: bool = False
+    writer: str | None = None
 
     @classmethod
     def of(cls, labelled: LabelledConversation, source: str, split: str | None = None) -> Chat:
         """Give a conversation its part; those of the corpus's test split check only."""
-        first = next(iter(labelled.conversation.user_messages)).content
-        group = str(labelled.row.get("pair") or first[:200])
-        digest = hashlib.sha256(f"{source} {group}".encode()).digest()
+        writer = labelled.row.get("writer")
+        digest = hashlib.sha256(str(writer or _likeness(labelled)).encode()).digest()
         use = split or ("train" if source == "twins" else find_source(source).use)
         return cls(
             labelled.conversation,
@@ -118,11 +125,29 @@ class Chat:
             part=CHECK if split == "test" else digest[0] % PARTS,
             teaches=use == "train",
             charged=labelled.emotional,
+            writer=None if writer is None else str(writer),
         )
 
 
+@cache
+def _originals() -> frozenset[str]:
+    """Return the ids of the chats that have twins."""
+    return frozenset(str(row["of"]) for row in read_rows("twins.jsonl"))
+
+
+def _likeness(labelled: LabelledConversation) -> str:
+    """Return what a chat shares with those that are much like it: its pair, or its beginning.
+
+    The pair of a twin is the chat that it was made of.
+    """
+    if labelled.conversation.id in _originals():
+        return str(labelled.conversation.id)
+    first = next(iter(labelled.conversation.user_messages)).content
+    return str(labelled.row.get("pair") or first[:200])
+
+
 def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
-    """Read the sets; those that train leave out what is like evaluation data.
+    """Read the sets; those that train leave out what is like evaluation data, or of its writers.
 
     Args:
         data: Folder of the public sets.
@@ -132,11 +157,12 @@ def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
         FileNotFoundError: A set is missing.
     """
     index = EvaluationIndex(evaluation_conversations(True, data))
+    writers = evaluation_writers(True, data)
     return [
         chat
         for name in SETS
         for chat in _drawn(_read(name, data), SETS[name][1], share)
-        if not (chat.teaches and index.contains(chat.conversation))
+        if not (chat.teaches and (chat.writer in writers or index.contains(chat.conversation)))
     ]
 
 

@@ -2,9 +2,9 @@
 
 A bound is the value from which on a screen asks the encoder, as high as what may be lost allows.
 What is lost is counted on conversations that did not teach the screen, as users see it: another
-label at an operating point, another decision on a cue, a charged conversation that is no longer
-found. Each count has a target by kind of transcript. A bound is allowed if the upper ends of the
-one-sided Clopper-Pearson intervals of all counts lie within their targets, so that few
+label at an operating point, another decision on a cue, a charged conversation or an emotional
+message that is no longer found. Each count has a target. A bound is allowed if the upper ends of
+the one-sided Clopper-Pearson intervals of all counts lie within their targets, so that few
 conversations without any loss do not suffice.
 """
 
@@ -42,6 +42,8 @@ OTHER_LABEL = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of conversations that may have another label, at each operating point."""
 OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of messages of which another set of cues may be shown."""
+MESSAGES_LOST = 0.01
+"""Share of the user's messages labelled emotional that may no longer be, at each point."""
 CHARGED_LOST = 0.003
 """Share of the conversations with a charged label that may be found no longer, at each point."""
 ROOM = 0.5
@@ -233,10 +235,12 @@ class Decisions:
         labels: Whether each conversation is emotional at each operating point, and at points that
             are lower by `ROOM`, shape ``[conversations, points]``; none for the assistant's
             messages.
+        messages: The same of each message, shape ``[messages, points]``.
         cues: Whether each cue of each message is shown, shape ``[messages, cues]``.
     """
 
     labels: NDArray[np.bool_]
+    messages: NDArray[np.bool_]
     cues: NDArray[np.bool_]
 
 
@@ -285,22 +289,31 @@ class Judge:
         """Return what is decided by the logits of the windows."""
         outputs = self.artifact.outputs
         if not len(self.windows):
-            return Decisions(np.zeros((0, 0), bool), np.zeros((0, 0), bool))
+            return Decisions(*(np.zeros((0, 0), bool) for _ in range(3)))
         merged = np.maximum.reduceat(logits, self.starts, axis=0)
         names = [name for name in _CUES[self.role] if name in outputs]
         found = sigmoid(merged[:, [outputs.index(name) for name in names]])
         cues = found >= [self.artifact.cue_thresholds[name] for name in names]
         if self.role != "user":
-            return Decisions(np.zeros((len(self.chat_starts), 0), bool), cues)
+            none = np.zeros((0, 0), bool)
+            return Decisions(np.zeros((len(self.chat_starts), 0), bool), none, cues)
         emotional = merged[:, outputs.index(EMOTIONAL)]
         ends = [*self.chat_starts[1:], len(emotional)]
         probability = [
             self.artifact.conversation_probability(emotional[start:end])
             for start, end in zip(self.chat_starts, ends, strict=True)
         ]
-        points = [point.conversation for point in self.artifact.operating_points.values()]
-        points += [sigmoid(logit(point) - ROOM) for point in points]
-        return Decisions(np.array(probability)[:, None] >= points, cues)
+        line, points = self.artifact.recalibration, self.artifact.operating_points.values()
+        counts = np.diff([*self.chat_starts, len(emotional)])
+        lengths = np.repeat(counts, counts)
+        # A single message has the threshold of conversations.
+        least = np.array([[point.of_messages(count) for point in points] for count in (1, 2)])
+        of_messages = sigmoid(line.intercept + line.slope * emotional)[:, None]
+        return Decisions(
+            np.array(probability)[:, None] >= _with_room(least[0]),
+            of_messages >= _with_room(least[np.minimum(lengths, 2) - 1]),
+            cues,
+        )
 
     def losses(
         self, settled: NDArray[np.bool_], logits: NDArray[np.float32], parts: Sequence[int]
@@ -316,12 +329,14 @@ class Judge:
             By kind of transcript: how many ``conversations``, ``messages``, ``windows`` of the role
             and windows ``settled`` there are; and what is lost (see `_loss`): conversations with
             an ``other_label`` and ``charged_lost`` at the operating point where most are, and
-            messages with ``other_cues``.
+            messages with ``other_cues``; and ``messages_lost``, those labelled emotional no longer,
+            of all that are.
         """
         found = self.decide(np.where(settled[:, None], logits, self.windows.logits))
         other = found.labels != self.whole.labels
         lost = self.whole.labels & ~found.labels
         cues = (found.cues != self.whole.cues).any(axis=1)
+        missed = self.whole.messages & ~found.messages
         charged = np.array([chat.charged for chat in self.read], bool)
         counts = {}
         for kind in KINDS:
@@ -337,6 +352,7 @@ class Judge:
                 "other_label": _loss(other[chats]),
                 "charged_lost": _loss(lost[charged & chats]),
                 "other_cues": _loss(cues[messages, None]),
+                "messages_lost": _loss_of(missed, self.whole.messages, messages),
             }
         return counts
 
@@ -347,6 +363,25 @@ def _loss(flags: NDArray[np.bool_]) -> dict[str, Any]:
         return {"hits": 0, "of": 0, "most": 0.0}
     hits, of = int(flags.sum(axis=0).max()), len(flags)
     return {"hits": hits, "of": of, "most": round(upper_end(hits, of), 6)}
+
+
+def _loss_of(
+    lost: NDArray[np.bool_], there: NDArray[np.bool_], chosen: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Return the same of what is there, at the point where the most of it may be lost."""
+    if not there.shape[1]:  # the assistant's messages
+        return {"hits": 0, "of": 0, "most": 0.0}
+    counts = zip(lost[chosen].sum(axis=0), there[chosen].sum(axis=0), strict=True)
+    losses = [
+        {"hits": int(hits), "of": int(of), "most": round(upper_end(int(hits), int(of)), 6)}
+        for hits, of in counts
+    ]
+    return max(losses, key=lambda loss: (loss["hits"], loss["most"]))
+
+
+def _with_room(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add points that are lower by `ROOM`, along the last axis."""
+    return np.concatenate([points, sigmoid(logit(points) - ROOM)], axis=-1)
 
 
 def _starts(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -361,10 +396,13 @@ def _targets(
     counts: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[tuple[str, Mapping[str, Any], float]]:
     """Yield each loss that has a target, in words, with that target."""
-    charged = [found["charged_lost"] for found in counts.values()]
-    hits, of = (sum(loss[key] for loss in charged) for key in ("hits", "of"))
-    lost = {"hits": hits, "of": of, "most": upper_end(hits, of)}
-    yield "charged conversations that are lost", lost, CHARGED_LOST
+    for name, words, target in (
+        ("charged_lost", "charged conversations that are lost", CHARGED_LOST),
+        ("messages_lost", "emotional messages that are lost", MESSAGES_LOST),
+    ):
+        losses = [found[name] for found in counts.values()]
+        hits, of = (sum(loss[key] for loss in losses) for key in ("hits", "of"))
+        yield words, {"hits": hits, "of": of, "most": upper_end(hits, of)}, target
     for kind, found in counts.items():
         yield f"{kind}: conversations with another label", found["other_label"], OTHER_LABEL[kind]
         yield f"{kind}: messages with other cues", found["other_cues"], OTHER_CUES[kind]
