@@ -136,7 +136,7 @@ def work(classifier: AffectClassifier, folder: Path, seed: int) -> int:
 def soak(classifier: AffectClassifier, minutes: float, show: Any = None) -> Record:
     """Label for so long, and take a hundred samples or so on the way."""
     record = Record()
-    classifier = AffectClassifier(classifier.artifact, classifier.engine)
+    classifier = AffectClassifier(classifier.artifact, classifier._engine)
     classifier._known = WindowCache(_CACHED_WINDOWS)
     end = time.monotonic() + 60 * minutes
     due = done = seed = 0

@@ -433,12 +433,13 @@ The screen settles plain tasks before the encoder reads them. The table shows th
 that the encoder still reads, and what is lost: conversations with another label at the worst
 operating point, charged ones that are no longer found, users' messages that are no longer labelled
 emotional, messages with other cues. In brackets is the most that is lost, with a confidence of 95 %
-(Clopper-Pearson, one-sided). Most of the natural logs also taught the encoder to see tasks.{room}""",
+(Clopper-Pearson, one-sided). Most of the natural logs also taught the encoder to see tasks.
+{room}""",
     "screen_trade_off": """\
 The same with other bounds for users' messages, on conversations that took no part:""",
 }
 """What stands above the tables of the screen."""
-_ROOM = """
+_ROOM = """\
 Labels count at points {} logits lower too, so that `affectlib calibrate` can lower thresholds a
 little and keep the screen."""
 _OURS = """\
