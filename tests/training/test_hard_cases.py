@@ -133,6 +133,22 @@ def test_services_are_sampled_and_only_what_is_held_out_counts(
     assert found["all"]["value"] == pytest.approx(30 / 72)
 
 
+def test_services_that_repeat_what_is_trained_on_do_not_count(
+    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phrase = "please book me a table for two at seven tonight"
+
+    def rows(name: str, data: Any) -> Iterator[dict[str, Any]]:
+        for number in range(20):
+            text = phrase if number < 15 else f"{TASK} {number}"
+            yield {"id": f"{number}", "messages": [{"role": "user", "content": text}]}
+
+    monkeypatch.setattr(hard_cases, "read_source", rows)
+    monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: int(id) >= 10)
+    found = services(tiny_classifier, Path())
+    assert {name: found[name]["n"] for name in ("casino", "sgd")} == {"casino": 20, "sgd": 5}
+
+
 def test_sample_of_a_set_goes_from_its_first_to_its_last_row() -> None:
     assert spread(range(10), 4) == [0, 3, 6, 9]
     assert spread(range(3), 5) == [0, 1, 2]

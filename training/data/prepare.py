@@ -366,14 +366,14 @@ def _row(
 
 
 class EvaluationIndex:
-    """Recognises conversations whose user's words occur in evaluation data.
+    """Recognises conversations whose user's words occur in others, such as evaluation data.
 
     A conversation is a near-duplicate if a message of its user of at least `SHINGLE_WORDS` words
-    is also one of an evaluation conversation (letter case and punctuation aside), or if more than
-    `MOST_SHARED` of the user's runs of `SHINGLE_WORDS` words are.
+    is also one of theirs (letter case and punctuation aside), or if more than `MOST_SHARED` of the
+    user's runs of `SHINGLE_WORDS` words are.
 
     Args:
-        conversations: All evaluation conversations.
+        conversations: The others.
     """
 
     def __init__(self, conversations: Iterable[Conversation]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ import numpy as np
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
+from training.data.prepare import EvaluationIndex
 from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read_rows, read_source
 from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
 from training.evaluation.metrics import proportion
@@ -158,7 +159,8 @@ def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
 
     They are bookings, orders, support and negotiations, in which hardly anything is charged. Of
     each set at most `SERVICE_SAMPLE` are taken, at even distances; of sets that may be trained on,
-    those that are kept from training (`training.data.sources.is_held_out`).
+    those that are kept from training (`training.data.sources.is_held_out`) and are no
+    near-duplicates of others.
 
     Args:
         classifier: Labels the dialogues.
@@ -166,17 +168,24 @@ def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
     """
     flags: dict[str, list[bool]] = {}
     for name in SERVICES:
-        rows = (
-            row
-            for row in read_source(name, data)
-            if name not in HELD_OUT_TENTH or is_held_out(name, str(row["id"]))
-        )
-        chats = [from_silver(row, name).conversation for row in rows]
-        chats = [chat for chat in chats if any(m.content.strip() for m in chat.user_messages)]
+        chats = [*_services(name, data)]
         predictions = classifier.predict(spread(chats, SERVICE_SAMPLE), on_error="raise")
         flags[name] = [prediction.label == EMOTIONAL for prediction in predictions]
     together = np.array([flag for of_set in flags.values() for flag in of_set], bool)
     return {"all": proportion(together), **{n: proportion(np.array(f)) for n, f in flags.items()}}
+
+
+def _services(name: str, data: Path | None) -> Iterator[Conversation]:
+    """Yield the dialogues of a set that no training can have learnt."""
+    learnt, own = [], []
+    for row in read_source(name, data):
+        chat = from_silver(row, name).conversation
+        unseen = name not in HELD_OUT_TENTH or is_held_out(name, str(row["id"]))
+        (own if unseen else learnt).append(chat)
+    index = EvaluationIndex(learnt)
+    for chat in own:
+        if any(m.content.strip() for m in chat.user_messages) and not index.contains(chat):
+            yield chat
 
 
 def spread(rows: Sequence[T], most: int) -> list[T]:
