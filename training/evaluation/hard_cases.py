@@ -177,7 +177,8 @@ def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
 
 def _services(name: str, data: Path | None) -> Iterator[Conversation]:
     """Yield the dialogues of a set that no training can have learnt."""
-    learnt, own = [], []
+    learnt: list[Conversation] = []
+    own: list[Conversation] = []
     for row in read_source(name, data):
         chat = from_silver(row, name).conversation
         unseen = name not in HELD_OUT_TENTH or is_held_out(name, str(row["id"]))
