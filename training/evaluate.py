@@ -62,6 +62,8 @@ from training.evaluation.judged import (
 from training.evaluation.metrics import estimate
 
 MAIN_LANGUAGES = ("en", "fr")
+SPLITS = 5
+"""Splits into folds that the figure of choice is the mean of."""
 
 
 @dataclass
@@ -91,9 +93,15 @@ class Subject:
         return list(dev_conversations(self.recipe.real_dev, self.data))
 
     @cached_property
+    def splits(self) -> list[list[Judged]]:
+        """The dev conversations, judged by cross-fitting with each of several splits."""
+        scored = self.reader.score(self.conversations)
+        return [judge(scored, self.recipe.calibrate, seed) for seed in range(SPLITS)]
+
+    @cached_property
     def judged(self) -> list[Judged]:
-        """The dev conversations, judged by cross-fitting."""
-        return judge(self.reader.score(self.conversations), self.recipe.calibrate)
+        """The same with the first split."""
+        return self.splits[0]
 
     @cached_property
     def test(self) -> list[Judged]:
@@ -191,7 +199,7 @@ def _agreement(s: Subject) -> dict[str, Any]:
 
 
 MEASURES: dict[str, Callable[[Subject], Any]] = {
-    "choice": lambda s: figures.choice(s.judged),
+    "choice": lambda s: figures.choice(*s.splits),
     "groups": _groups,
     "studies": lambda s: figures.study_figures(s.judged),
     "study_errors": lambda s: figures.study_errors(s.judged),

@@ -144,6 +144,20 @@ def test_recipes_are_chosen_by_a_mean_that_is_surer_with_more_people(model: Tiny
     assert few[0] != many[0]
 
 
+def test_the_figure_of_choice_is_the_mean_over_splits(model: TinyModel) -> None:
+    logs = [
+        labelled(ALONE if n < 4 else TASK, charged=[0] if n < 4 else [], id=f"{n}", source=LOGS[0])
+        for n in range(12)
+    ]
+    first = model.judge(*logs)
+    second = [replace(j, probability=1 - j.probability) for j in first]
+    name = "average precision, shared logs"
+    one, other, both = (choice(*splits)[name] for splits in ([first], [second], [first, second]))
+    assert one["value"] == 1 > other["value"]
+    assert both["value"] == pytest.approx((one["value"] + other["value"]) / 2)
+    assert both["low"] <= both["value"] <= both["high"]
+
+
 def test_without_real_conversations_the_corpus_chooses(model: TinyModel) -> None:
     found = choice(model.judge(labelled(ALONE, charged=[0], id="1"), labelled(TASK, id="2")))
     assert [*found] == ["mean", "accuracy, corpus dev"]

@@ -35,16 +35,47 @@ Found: TypeAlias = tuple[float | None, bool, float]
 """A conversation's probability of an output (None if there is none), the truth, the threshold."""
 
 
-def choice(judged: Sequence[Judged]) -> dict[str, Any]:
+def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any]:
     """Return the figure by which recipes are chosen, and what it is the mean of.
 
     It is the mean of average precision on the shared logs, AUROC and F1 of charged turns on the
     studies, and accuracy on the corpus's dev split. Conversations are resampled, and the studies'
     by their writers; a difference within the interval is no reason to prefer a recipe.
 
+    Which conversations are in one fold moves these by chance, average precision most, as it ranks
+    by several calibrations together. So each is the mean over several splits into folds.
+
     Args:
         judged: All dev conversations; sets that are not there are left out of the mean.
+        *others: The same in the same order, judged by other splits.
     """
+    splits = [_choice_parts(own) for own in (judged, *others)]
+    values, draws = [], []
+    result: dict[str, Any] = {}
+    for name, (metric, *_, groups) in splits[0].items():
+        by_split = [split[name][1:-1] for split in splits]
+        columns = [np.stack(each, axis=1) for each in zip(*by_split, strict=True)]
+        over_splits = _mean_over_splits(metric)
+        result[name] = estimate(over_splits, *columns, groups=groups)
+        values.append(result[name]["value"])
+        draws.append(metrics.draw(over_splits, *columns, groups=groups))
+    low, high = metrics.percentiles(np.mean(draws, axis=0))
+    mean = {"value": float(np.mean(values)), "low": low, "high": high, "n": len(judged)}
+    return {"mean": mean, **result}
+
+
+def _mean_over_splits(metric: Callable[..., float]) -> Callable[..., float]:
+    """Return a metric of columns of shape ``[rows, splits]``."""
+
+    def mean(*columns: NDArray[Any]) -> float:
+        splits = range(columns[0].shape[1])
+        return float(np.mean([metric(*(c[:, split] for c in columns)) for split in splits]))
+
+    return mean
+
+
+def _choice_parts(judged: Sequence[Judged]) -> dict[str, tuple[Any, ...]]:
+    """Return what the figure of choice is the mean of: metrics, their columns, and clusters."""
     logs = [j for j in judged if j.from_logs]
     studies = [j for j in judged if j.source == STUDIES]
     corpus = [j for j in judged if j.of_corpus]
@@ -61,15 +92,7 @@ def choice(judged: Sequence[Judged]) -> dict[str, Any]:
     if corpus:
         decisions = labels(corpus), np.array([j.flagged("balanced") for j in corpus])
         parts["accuracy, corpus dev"] = (metrics.accuracy, *decisions, clusters(corpus))
-    values, draws = [], []
-    result: dict[str, Any] = {}
-    for name, (metric, *columns, groups) in parts.items():
-        result[name] = estimate(metric, *columns, groups=groups)
-        values.append(result[name]["value"])
-        draws.append(metrics.draw(metric, *columns, groups=groups))
-    low, high = metrics.percentiles(np.mean(draws, axis=0))
-    mean = {"value": float(np.mean(values)), "low": low, "high": high, "n": len(judged)}
-    return {"mean": mean, **result}
+    return parts
 
 
 def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, Any]:

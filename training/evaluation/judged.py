@@ -212,7 +212,9 @@ GROUPS: dict[str, Callable[[Judged], bool]] = {
 """The groups of conversations that are reported by themselves."""
 
 
-def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> list[Judged]:
+def judge(
+    scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
+) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
 
     Folds keep the chats of a person and contrast pairs together, and spread the emotional ones of
@@ -221,6 +223,7 @@ def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> 
     Args:
         scored: All dev conversations that calibration rests on.
         settings: How calibration and thresholds are chosen.
+        seed: Seed of the folds.
     """
     rows = [s.labelled.row for s in scored]
     groups = [
@@ -228,7 +231,7 @@ def judge(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> 
         for place, (s, row) in enumerate(zip(scored, rows, strict=True))
     ]
     strata = [f"{s.labelled.source} {s.labelled.emotional}" for s in scored]
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
         calibration = fit([scored[place] for place in others], settings)
