@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,8 +149,17 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 
 def test_columns_are_resampled_together() -> None:
-    estimate = bootstrap(lambda a, b: float((a == b).mean()), range(50), range(50), resamples=20)
-    assert (estimate.low, estimate.value, estimate.high) == (1, 1, 1)
+    def mean(a: Any, b: Any) -> float:
+        return float(a.mean()) if (a == b).all() else -1.0
+
+    estimate = bootstrap(mean, range(50), range(50), resamples=20)
+    assert 15 < estimate.low < estimate.value == 24.5 < estimate.high < 35
+
+
+def test_where_all_resamples_are_alike_there_is_no_interval() -> None:
+    estimate = bootstrap(metrics.accuracy, np.ones(9), np.ones(9), resamples=20)
+    assert math.isnan(estimate.low)
+    assert str(estimate) == "1.000"
 
 
 def test_rows_of_a_group_are_resampled_together() -> None:
@@ -208,9 +218,9 @@ def test_recall_and_specificity_at_a_bound_of_the_other() -> None:
 
 
 def test_resamples_in_which_the_metric_is_undefined_are_left_out() -> None:
-    truth, decisions = np.array([1, 0, 0]), np.array([1, 0, 0])
+    truth, decisions = np.array([1, 1, 0, 0, 0]), np.array([1, 0, 0, 0, 0])
     estimate = bootstrap(metrics.recall, truth, decisions, resamples=50)
-    assert (estimate.low, estimate.value, estimate.high) == (1, 1, 1)
+    assert (estimate.low, estimate.value, estimate.high) == (0, 0.5, 1)
 
 
 def test_estimate_without_examples_is_undefined() -> None:

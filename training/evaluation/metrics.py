@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import isnan, nan
 from typing import Any
 
 import datasets
@@ -31,8 +32,9 @@ class Estimate:
     n: int
 
     def __str__(self) -> str:
-        """Format as ``0.912 (0.885–0.934)``."""
-        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
+        """Format as ``0.912 (0.885–0.934)``, without an interval where there is none."""
+        interval = "" if isnan(self.low) else f" ({self.low:.3f}–{self.high:.3f})"
+        return f"{self.value:.3f}{interval}"
 
 
 class Ranking(evaluate.Metric):  # type: ignore[misc]
@@ -231,9 +233,14 @@ def bootstrap(
 
 
 def percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the 95 % interval of the values of resamples, less those that are NaN."""
+    """Return the 95 % interval of the values of resamples, less those that are NaN.
+
+    NaN where all are alike: they would be in any number of resamples, whatever the truth.
+    """
     defined = values[~np.isnan(values)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)
+    if not len(defined) or np.ptp(defined) == 0:
+        return nan, nan
+    low, high = np.percentile(defined, [2.5, 97.5])
     return float(low), float(high)
 
 
