@@ -33,6 +33,8 @@ TURNS = (4, 20)
 """User turns of the chats that are put together."""
 LANGUAGES = {"en": "English", "fr": "French"}
 Turn = tuple[Message, ...]
+Pool = tuple[str, int]
+"""A language, and which calibration judges."""
 T = TypeVar("T")
 
 _TYPOS = 0.06
@@ -214,9 +216,10 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
     """Measure what length does: to chats without charge, and to one charged turn among others.
 
     The first charged turn of each charged conversation of the corpus becomes the last but one of 4
-    and of 20 turns; the others are drawn from uncharged conversations in the same language
+    and of 20 turns; the others are drawn from uncharged conversations in the same language and fold
     (`FILLINGS`), of which there must be 20 turns. The turns next to it are the same in both
-    lengths. Thresholds are those of the conversation that the charged turn is from.
+    lengths. Thresholds are those of the conversation that the charged turn is from, which none of
+    its fold took part in. Intervals do not allow for how few people the other turns are of.
 
     Args:
         judged: Dev conversations.
@@ -232,7 +235,7 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
     result = {}
     for name, fills in FILLINGS.items():
         pools = _turns([j for j in judged if fills(j)])
-        chosen = [j for j in charged if len(pools.get(j.language, ())) >= max(TURNS)]
+        chosen = [j for j in charged if len(pools.get(_pool(j), ())) >= max(TURNS)]
         if chosen:
             result[name] = _among(chosen, pools, reader, np.random.default_rng(seed))
     return result
@@ -240,14 +243,14 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
 
 def _among(
     charged: Sequence[Judged],
-    pools: Mapping[str, Sequence[Turn]],
+    pools: Mapping[Pool, Sequence[Turn]],
     reader: Reader,
     generator: np.random.Generator,
 ) -> dict[str, dict[str, Any]]:
-    """Return the figures by length of charged turns among those of a pool, by language."""
+    """Return the figures by length of charged turns among those of a pool."""
     around = []
     for j in charged:
-        pool = pools[j.language]
+        pool = pools[_pool(j)]
         around.append([pool[i] for i in generator.permutation(len(pool))[: max(TURNS)]])
     figures = {}
     for turns in TURNS:
@@ -268,11 +271,15 @@ def _among(
     return figures
 
 
-def _turns(judged: Sequence[Judged]) -> dict[str, list[Turn]]:
-    """Return the turns of conversations by language."""
-    turns: dict[str, list[Turn]] = {}
+def _pool(judged: Judged) -> Pool:
+    return judged.language, id(judged.calibration)
+
+
+def _turns(judged: Sequence[Judged]) -> dict[Pool, list[Turn]]:
+    """Return the turns of conversations by language and fold."""
+    turns: dict[Pool, list[Turn]] = {}
     for j in judged:
-        turns.setdefault(j.language, []).extend(_turn(j, place) for place in j.user_places())
+        turns.setdefault(_pool(j), []).extend(_turn(j, place) for place in j.user_places())
     return turns
 
 
