@@ -60,6 +60,7 @@ from training.evaluation.judged import (
     probabilities,
 )
 from training.evaluation.metrics import estimate
+from training.model.calibrate import ScoredConversation
 
 MAIN_LANGUAGES = ("en", "fr")
 SPLITS = 5
@@ -93,15 +94,20 @@ class Subject:
         return list(dev_conversations(self.recipe.real_dev, self.data))
 
     @cached_property
-    def splits(self) -> list[list[Judged]]:
-        """The dev conversations, judged by cross-fitting with each of several splits."""
-        scored = self.reader.score(self.conversations)
-        return [judge(scored, self.recipe.calibrate, seed) for seed in range(SPLITS)]
+    def scored(self) -> list[ScoredConversation]:
+        """The dev conversations, with their logits."""
+        return self.reader.score(self.conversations)
 
     @cached_property
     def judged(self) -> list[Judged]:
-        """The same with the first split."""
-        return self.splits[0]
+        """The dev conversations, judged by cross-fitting."""
+        return judge(self.scored, self.recipe.calibrate)
+
+    @cached_property
+    def splits(self) -> list[list[Judged]]:
+        """The same with each of several splits."""
+        others = (judge(self.scored, self.recipe.calibrate, seed) for seed in range(1, SPLITS))
+        return [self.judged, *others]
 
     @cached_property
     def test(self) -> list[Judged]:
