@@ -28,11 +28,11 @@ from affectlib.formats._frames import is_dataset, open_table, to_dataset
 from affectlib.formats._grouping import Row as MessageRow
 from affectlib.formats._reader import Reading
 from affectlib.formats.table import (
-    _about,
-    _conversation_id,
-    _in_order,
-    _parse_cell,
-    _without_repeats,
+    about_of,
+    conversation_id_of,
+    parse_cell,
+    rows_in_order,
+    without_repeats,
 )
 from affectlib.predictions import ConversationFailure
 
@@ -422,7 +422,7 @@ def _read_nested(value: Any) -> _Item:
     try:
         for _ in range(2):  # JSON may hold JSON as text
             if isinstance(value, str):
-                value = _parse_cell(value)
+                value = parse_cell(value)
         if isinstance(value, Conversation):
             value = value.messages
         if hasattr(value, "tolist"):
@@ -477,7 +477,7 @@ def _read_long(values: Mapping[str, Sequence[Any]]) -> tuple[list[_Item], list[l
         fields = dict(zip(values, cells, strict=True))
         time = fields.get("timestamp")
         fields["timestamp"] = order.read(time) or time
-        groups.setdefault(_conversation_id(fields), []).append(MessageRow(str(number), fields))
+        groups.setdefault(conversation_id_of(fields), []).append(MessageRow(str(number), fields))
     items = [_read_group(identifier, rows) for identifier, rows in groups.items()]
     return items, [[int(row.place) for row in rows] for rows in groups.values()]
 
@@ -488,7 +488,7 @@ def _read_group(identifier: str | None, rows: list[MessageRow]) -> _Item:
         if identifier is None:
             raise ConversationError("the cell is empty", field="conversation_id")
         messages = []
-        for index, row in enumerate(_without_repeats(_in_order(rows), Reading())):
+        for index, row in enumerate(without_repeats(rows_in_order(rows), Reading())):
             content = row.fields["content"]
             message = {
                 "role": row.fields["role"],
@@ -499,5 +499,5 @@ def _read_group(identifier: str | None, rows: list[MessageRow]) -> _Item:
             messages.append(to_message(message, index))
     except ConversationError as error:
         return ConversationFailure(identifier, f"{type(error).__name__}: {error}")
-    about = _about([row.fields for row in rows])
+    about = about_of([row.fields for row in rows])
     return to_conversation({**about, "id": identifier}, messages)

@@ -165,7 +165,7 @@ def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
             reading.place = row.place
             yield _text(row.fields, reading)
         return
-    keyed = ((_conversation_id(row.fields), row) for row in known)
+    keyed = ((conversation_id_of(row.fields), row) for row in known)
     limit = reading.limits.record_characters
     for group in grouped(keyed, limit=limit, progress=reading.progress):
         yield _long(group, order, reading, has_roles=has_roles)
@@ -209,12 +209,12 @@ def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, A
 
 
 def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
-    identifier = _conversation_id(row)
+    identifier = conversation_id_of(row)
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
         cell = row["messages"]
-        messages = _parse_cell(cell) if isinstance(cell, str) else cell
+        messages = parse_cell(cell) if isinstance(cell, str) else cell
         if not isinstance(messages, list):
             raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
         parsed = [
@@ -227,7 +227,7 @@ def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
 
 
 def _text(row: Mapping[str, Any], reading: Reading) -> Item:
-    identifier = _conversation_id(row)
+    identifier = conversation_id_of(row)
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
@@ -241,11 +241,11 @@ def _single(
     row: Mapping[str, Any], identifier: str | None, messages: list[Message], reading: Reading
 ) -> Conversation:
     """Make a conversation of a row that is one, with its messages."""
-    about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
+    about = {**about_of([row]), "id": identifier, "timestamp": row.get("timestamp")}
     return reading.kept(to_conversation(about, messages, reading.time), [_metadata(row)])
 
 
-def _parse_cell(text: str) -> Any:
+def parse_cell(text: str) -> Any:
     """Read a list from JSON, or from the text that Python makes of it (as pandas writes it)."""
     try:
         return json.loads(text, strict=False)
@@ -269,7 +269,7 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
         group.require_all()
         if not has_roles:
             _require_one(group)
-        for row in _without_repeats(_in_order(group.rows), reading):
+        for row in without_repeats(rows_in_order(group.rows), reading):
             reading.place = row.place
             if _is_stranger(row.fields, reading):
                 reading.drop("not_a_person")
@@ -278,7 +278,7 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
     except ConversationError as error:
         return reading.failure(error, group.key)
     rows = [row.fields for row in group.rows]
-    conversation = to_conversation({**_about(rows), "id": group.key}, messages)
+    conversation = to_conversation({**about_of(rows), "id": group.key}, messages)
     return reading.kept(conversation, [_metadata(row) for row in rows])
 
 
@@ -338,7 +338,8 @@ def _is_stranger(row: Mapping[str, Any], reading: Reading) -> bool:
     return isinstance(name, str) and not (reading.role_of(name) or is_role(name))
 
 
-def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def about_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the rows of a conversation say of it: of each field the first value."""
     about = {
         field: next((row[field] for row in rows if row.get(field) not in (None, "")), None)
         for field in _ABOUT
@@ -359,7 +360,7 @@ def _content(value: Any, reading: Reading) -> Any:
     return "" if is_missing(value) else value
 
 
-def _in_order(rows: list[Row]) -> list[Row]:
+def rows_in_order(rows: list[Row]) -> list[Row]:
     """Sort rows by their turn and then their time, or by one of them, if every row has it."""
     turns = [_number(row.fields.get("turn")) for row in rows]
     times = [to_time(row.fields.get("timestamp")) for row in rows]
@@ -371,7 +372,7 @@ def _in_order(rows: list[Row]) -> list[Row]:
     return rows
 
 
-def _without_repeats(rows: Sequence[Row], reading: Reading) -> Iterator[Row]:
+def without_repeats(rows: Sequence[Row], reading: Reading) -> Iterator[Row]:
     """Leave out rows that repeat another one's turn or message id, role and content."""
     seen = set()
     for row in rows:
@@ -394,7 +395,8 @@ def _number(value: Any) -> float | None:
     return number if number == number else None
 
 
-def _conversation_id(row: Mapping[str, Any]) -> str | None:
+def conversation_id_of(row: Mapping[str, Any]) -> str | None:
+    """Return the id of the conversation that a row is of."""
     return _whole(to_text(row.get("conversation_id")))
 
 
