@@ -73,6 +73,7 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     readable = np.flatnonzero([language in LANGUAGES for language in windows["language"]])
     start = folder / "start"
     if not (start / "tokenizer.json").is_file():
+        set_seed(recipe.seed)  # the layers that the encoder gets anew are random
         build_foreign_encoder(teacher.path, data, start)
     own = windows.select(readable)
     learnt = _drawn(labelled_windows(own), teacher, recipe.seed)
