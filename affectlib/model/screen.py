@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from affectlib.model.encoding import EncodedWindow
 
 __all__ = [
+    "BELOW",
     "SCREEN_FILE",
     "Screen",
     "lowest_limits",
@@ -46,7 +47,7 @@ _MADE_FROM = ("model.safetensors", "model.int8.onnx", "tokenizer.json")
 
 _CHUNK = 256
 """Windows looked up at once."""
-_BELOW = 0.01
+BELOW = 0.01
 """How far below a limit the logit of a settled window lies at least."""
 _MANY_TURNS = 100
 _TYPES = {"I8": np.int8, "I16": np.int16, "F16": np.float16, "F32": np.float32}
@@ -83,7 +84,7 @@ class Screen:
             for name, tensor in tensors.items()
             if name not in tables
         }
-        self._highest = np.asarray(limits, dtype=np.float32) - _BELOW
+        self._highest = np.asarray(limits, dtype=np.float32) - BELOW
         self._bounds = np.array([bounds["user"], bounds["assistant"]], dtype=np.float32)
 
     @classmethod
@@ -115,8 +116,8 @@ class Screen:
                 "again, or leave the screen out with screen=False"
             )
         lowest = lowest_limits(artifact)
-        # Processors differ in the last digit of a logarithm; what is settled lies `_BELOW` beneath.
-        covered = all(limits.get(name, inf) <= limit + _BELOW / 2 for name, limit in lowest.items())
+        # Processors differ in the last digit of a logarithm; what is settled lies `BELOW` beneath.
+        covered = all(limits.get(name, inf) <= limit + BELOW / 2 for name, limit in lowest.items())
         return screen if covered else None
 
     def settle(self, windows: Sequence[EncodedWindow]) -> list[EncodedWindow]:

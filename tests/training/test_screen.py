@@ -95,7 +95,7 @@ def test_what_is_lost_lies_within_the_targets(made):
 
 def counts_of(**losses):
     """Losses of natural logs, each as hits and conversations or messages."""
-    names = ("other_label", "charged_lost", "messages_lost", "other_cues")
+    names = ("other_label", "other_label_lower", "charged_lost", "messages_lost", "other_cues")
     found = dict.fromkeys(names, (0, 10_000)) | losses
     return {
         NATURAL: {
@@ -125,6 +125,15 @@ def counts_of(**losses):
                 "natural logs: messages with other cues: 2 of 1,000, 0.20%; the target is 0.10%",
             ],
         ),
+        # Thresholds may become lower; labels at such ones may change twice as often.
+        (
+            {"other_label_lower": (21, 10_000)},
+            [
+                "natural logs: conversations with another label at lower points: 21 of 10,000, "
+                "0.21%; the target is 0.20%"
+            ],
+        ),
+        ({"other_label_lower": (20, 10_000)}, []),
         ({"charged_lost": (0, 0)}, []),
         (
             {"messages_lost": (3, 200)},

@@ -28,7 +28,7 @@ from scipy.stats import beta
 from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_digest
 from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.engines.torch import load_model
-from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits, made_from
+from affectlib.model.screen import BELOW, SCREEN_FILE, Screen, lowest_limits, made_from
 from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, USER_CUES
 from training.screen.chats import CHECK, KINDS, NATURAL, ROLES, Chat, Windows, score
 from training.screen.student import learn, size_of
@@ -40,6 +40,8 @@ DECIDING = tuple(range(CHECK))
 CONFIDENCE = 0.95
 OTHER_LABEL = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of conversations that may have another label, at each operating point."""
+LOWER = 2
+"""How many times as many may have another label at points that are lower by `ROOM`."""
 OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 """Share of messages of which another set of cues may be shown."""
 MESSAGES_LOST = 0.01
@@ -47,8 +49,8 @@ MESSAGES_LOST = 0.01
 CHARGED_LOST = 0.003
 """Share of the conversations with a charged label that may be found no longer, at each point."""
 ROOM = 0.5
-"""How much lower, in logits, thresholds may become before the screen has to go. So labels count at
-points so much lower too. `affectlib calibrate` often lowers thresholds a little."""
+"""How much lower, in logits, thresholds may become before the screen has to go. So the labels of
+conversations count at lower points too. `affectlib calibrate` often lowers thresholds a little."""
 SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 """Shares of the windows of natural logs, for the table of what is lost if so many are settled."""
 NOTHING = -1e6
@@ -126,8 +128,9 @@ class _Making:
         assistant = np.array([name in ASSISTANT_CUES for name in outputs])
         self.applies = np.array([~assistant, assistant])
         self.limits = lowest_limits(self.artifact, ROOM)
-        self.order = np.array([self.limits.get(name, inf) for name in outputs], np.float32)
-        above = self.windows.logits - self.order
+        limits = np.array([self.limits.get(name, inf) for name in outputs], np.float32)
+        self.highest = limits - BELOW
+        above = self.windows.logits - limits
         above[~self.applies[self.windows.sides]] = -inf
         self.margin = above.max(axis=1)
         of_chat = np.array([[chat.part, chat.teaches] for chat in self.chats])[self.windows.chats]
@@ -142,19 +145,19 @@ class _Making:
 
     def run(self) -> dict[str, Any]:
         """Teach, choose, check; returns the report."""
-        logits = np.empty_like(self.windows.logits)
+        raw = np.empty_like(self.windows.logits)
         reach = np.empty(len(self.windows), np.float32)
         for part in DECIDING:
             held = self.part == part
             tensors = self._learn(~held)
-            logits[held], reach[held] = self._outputs(tensors, held)
+            raw[held], reach[held] = self._outputs(tensors, held)
         self.tensors = self._learn(np.ones(len(held), bool))
         held = self.part == CHECK
-        logits[held], reach[held] = self._outputs(self.tensors, held)
-        self._choose(reach, logits)
-        shift = self._shift(reach, logits)
+        raw[held], reach[held] = self._outputs(self.tensors, held)
+        self._choose(reach, np.minimum(raw, self.highest))
+        shift = self._shift(reach, raw)
         self.tensors["out.bias"][:-2] += shift
-        logits = np.minimum(logits + shift, self.order - np.float32(0.01))
+        logits = np.minimum(raw + shift, self.highest)
         self._choose(reach, logits)
         return self._report(reach, logits)
 
@@ -168,7 +171,8 @@ class _Making:
     def _outputs(
         self, tensors: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        screen = Screen(tensors, self.order.tolist(), self.bounds)
+        """Return logits, not yet cut at their limits, and how likely a window reaches one."""
+        screen = Screen(tensors, [inf] * len(self.highest), self.bounds)
         places = np.array_split(np.flatnonzero(chosen), max(1, chosen.sum() // 256))
         found = [
             screen.outputs(own.ids, own.targets.tolist(), own.sides)
@@ -176,7 +180,7 @@ class _Making:
             if len(own)
         ]
         if not found:
-            return np.zeros((0, len(self.order)), np.float32), np.zeros(0, np.float32)
+            return np.zeros((0, len(self.highest)), np.float32), np.zeros(0, np.float32)
         logits, reach = zip(*found, strict=True)
         return np.concatenate(logits), np.concatenate(reach)
 
@@ -185,16 +189,14 @@ class _Making:
             own = self.windows.sides == side
             self.bounds[role] = choose_bound(self.judges[role], reach[own], logits[own], DECIDING)
 
-    def _shift(
-        self, reach: NDArray[np.float32], logits: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _shift(self, reach: NDArray[np.float32], raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what each output lacks on the windows that are settled, on average."""
         bound = np.array([self.bounds[role] for role in ROLES])[self.windows.sides]
         settled = (reach < bound) & (self.part != CHECK)
-        shift = np.zeros(len(self.order), np.float32)
-        for output, highest in enumerate(self.order.tolist()):
+        shift = np.zeros(len(self.highest), np.float32)
+        for output, highest in enumerate(self.highest.tolist()):
             own = settled & self.applies[self.windows.sides, output]
-            found, meant = logits[own, output], self.windows.logits[own, output]
+            found, meant = raw[own, output], self.windows.logits[own, output]
             shift[output] = mean_shift(found, meant, highest)
         return shift
 
@@ -232,14 +234,15 @@ class Decisions:
     """What is decided on messages and conversations.
 
     Attributes:
-        labels: Whether each conversation is emotional at each operating point, and at points that
-            are lower by `ROOM`, shape ``[conversations, points]``; none for the assistant's
-            messages.
-        messages: The same of each message, shape ``[messages, points]``.
+        labels: Whether each conversation is emotional at each operating point, shape
+            ``[conversations, points]``; no points for the assistant's messages.
+        lower: The same at points that are lower by `ROOM`.
+        messages: Whether each message is, at each operating point, shape ``[messages, points]``.
         cues: Whether each cue of each message is shown, shape ``[messages, cues]``.
     """
 
     labels: NDArray[np.bool_]
+    lower: NDArray[np.bool_]
     messages: NDArray[np.bool_]
     cues: NDArray[np.bool_]
 
@@ -289,20 +292,22 @@ class Judge:
         """Return what is decided by the logits of the windows."""
         outputs = self.artifact.outputs
         if not len(self.windows):
-            return Decisions(*(np.zeros((0, 0), bool) for _ in range(3)))
+            return Decisions(*(np.zeros((0, 0), bool) for _ in range(4)))
         merged = np.maximum.reduceat(logits, self.starts, axis=0)
         names = [name for name in _CUES[self.role] if name in outputs]
         found = sigmoid(merged[:, [outputs.index(name) for name in names]])
         cues = found >= [self.artifact.cue_thresholds[name] for name in names]
         if self.role != "user":
-            none = np.zeros((0, 0), bool)
-            return Decisions(np.zeros((len(self.chat_starts), 0), bool), none, cues)
+            none = np.zeros((len(self.chat_starts), 0), bool)
+            return Decisions(none, none, np.zeros((0, 0), bool), cues)
         emotional = merged[:, outputs.index(EMOTIONAL)]
         ends = [*self.chat_starts[1:], len(emotional)]
-        probability = [
-            self.artifact.conversation_probability(emotional[start:end])
-            for start, end in zip(self.chat_starts, ends, strict=True)
-        ]
+        probability = np.array(
+            [
+                self.artifact.conversation_probability(emotional[start:end])
+                for start, end in zip(self.chat_starts, ends, strict=True)
+            ]
+        )[:, None]
         line, points = self.artifact.recalibration, self.artifact.operating_points.values()
         counts = np.diff([*self.chat_starts, len(emotional)])
         lengths = np.repeat(counts, counts)
@@ -310,8 +315,9 @@ class Judge:
         least = np.array([[point.of_messages(count) for point in points] for count in (1, 2)])
         of_messages = sigmoid(line.intercept + line.slope * emotional)[:, None]
         return Decisions(
-            np.array(probability)[:, None] >= _with_room(least[0]),
-            of_messages >= _with_room(least[np.minimum(lengths, 2) - 1]),
+            probability >= least[0],
+            probability >= sigmoid(logit(least[0]) - ROOM),
+            of_messages >= least[np.minimum(lengths, 2) - 1],
             cues,
         )
 
@@ -328,12 +334,14 @@ class Judge:
         Returns:
             By kind of transcript: how many ``conversations``, ``messages``, ``windows`` of the role
             and windows ``settled`` there are; and what is lost (see `_loss`): conversations with
-            an ``other_label`` and ``charged_lost`` at the operating point where most are, and
-            messages with ``other_cues``; and ``messages_lost``, those labelled emotional no longer,
-            of all that are.
+            an ``other_label`` and ``charged_lost`` at the operating point where most are, the same
+            at points that are lower by `ROOM` (``other_label_lower``), messages with
+            ``other_cues``, and ``messages_lost``, those labelled emotional no longer, of all that
+            are.
         """
         found = self.decide(np.where(settled[:, None], logits, self.windows.logits))
         other = found.labels != self.whole.labels
+        lower = found.lower != self.whole.lower
         lost = self.whole.labels & ~found.labels
         cues = (found.cues != self.whole.cues).any(axis=1)
         missed = self.whole.messages & ~found.messages
@@ -350,6 +358,7 @@ class Judge:
                 "windows": int(windows.sum()),
                 "settled": int((settled & windows).sum()),
                 "other_label": _loss(other[chats]),
+                "other_label_lower": _loss(lower[chats]),
                 "charged_lost": _loss(lost[charged & chats]),
                 "other_cues": _loss(cues[messages, None]),
                 "messages_lost": _loss_of(missed, self.whole.messages, messages),
@@ -379,11 +388,6 @@ def _loss_of(
     return max(losses, key=lambda loss: (loss["hits"], loss["most"]))
 
 
-def _with_room(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Add points that are lower by `ROOM`, along the last axis."""
-    return np.concatenate([points, sigmoid(logit(points) - ROOM)], axis=-1)
-
-
 def _starts(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return where runs of the same keys begin."""
     if not len(keys[0]):
@@ -404,7 +408,10 @@ def _targets(
         hits, of = (sum(loss[key] for loss in losses) for key in ("hits", "of"))
         yield words, {"hits": hits, "of": of, "most": upper_end(hits, of)}, target
     for kind, found in counts.items():
-        yield f"{kind}: conversations with another label", found["other_label"], OTHER_LABEL[kind]
+        target = OTHER_LABEL[kind]
+        yield f"{kind}: conversations with another label", found["other_label"], target
+        words = f"{kind}: conversations with another label at lower points"
+        yield words, found["other_label_lower"], LOWER * target
         yield f"{kind}: messages with other cues", found["other_cues"], OTHER_CUES[kind]
 
 
@@ -470,7 +477,7 @@ def mean_shift(found: NDArray[np.float32], meant: NDArray[np.float32], highest: 
     """Return what to add to a screen's logits so that their mean probability is the encoder's.
 
     Args:
-        found: What the screen says of the windows that it settles, less than `highest`.
+        found: What the screen says of the windows that it settles, before it is cut at `highest`.
         meant: What the encoder says of them.
         highest: The highest logit that a settled window has.
     """
