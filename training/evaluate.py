@@ -101,12 +101,13 @@ class Subject:
     @cached_property
     def judged(self) -> list[Judged]:
         """The dev conversations, judged by cross-fitting."""
-        return judge(self.scored, self.recipe.calibrate)
+        return judge(self.scored, self.recipe.calibrate, self.recipe.languages)
 
     @cached_property
     def splits(self) -> list[list[Judged]]:
         """The same with each of several splits."""
-        others = (judge(self.scored, self.recipe.calibrate, seed) for seed in range(1, SPLITS))
+        settings, languages = self.recipe.calibrate, self.recipe.languages
+        others = (judge(self.scored, settings, languages, seed) for seed in range(1, SPLITS))
         return [self.judged, *others]
 
     @cached_property
@@ -175,7 +176,8 @@ def _ranking(truth: Any, scores: Floats, judges: Any, groups: Any) -> dict[str, 
 def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, Floats]:
     """Return another artifact's probabilities of the same conversations, cross-fitted too."""
     scored = Reader(artifact).score(s.conversations)
-    found = {id(j.scored.labelled): j.probability for j in judge(scored, s.recipe.calibrate)}
+    judged = judge(scored, s.recipe.calibrate, s.recipe.languages)
+    found = {id(j.scored.labelled): j.probability for j in judged}
     name = f"{artifact.name} {artifact.version} ({artifact.fingerprint[:8]})"
     # What the other cannot read, because it knows none of the pieces, it does not flag.
     return {name: np.array([found.get(id(j.scored.labelled), 0.0) for j in s.judged], float)}

@@ -26,6 +26,7 @@ from training.data.sources import (
     from_gold,
     from_silver,
     from_twin,
+    in_languages,
     is_held_out,
     load_manifest,
     read_corpus,
@@ -185,7 +186,7 @@ def _read(
         conversations = [
             from_silver(row, source.name)
             for row in read_source(source.name, data)
-            if row.get("lang", languages[0]) in languages
+            if in_languages(row, languages)
             and row["id"] not in annotated
             and not is_held_out(source.name, row["id"])
         ]

@@ -205,6 +205,11 @@ def read_rows(file: str | Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
+def in_languages(row: Mapping[str, Any], languages: Sequence[str]) -> bool:
+    """Tell whether a row is in one of the languages; one that does not say is."""
+    return row.get("lang", languages[0]) in languages
+
+
 def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
     """Turn an annotated row into a labelled conversation.
 

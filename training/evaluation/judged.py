@@ -22,7 +22,7 @@ from affectlib.model.scoring import WindowCache, encode_windows, score_windows
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
 from training.config import CalibrateSettings
-from training.data.sources import from_gold, read_corpus, read_dev_labels, read_source
+from training.data.sources import from_gold, in_languages, read_corpus, read_dev_labels, read_source
 from training.model.calibrate import FEWEST_POSITIVES, Calibration, Kind, ScoredConversation, fit
 
 LOGS = ("sharegpt_dev", "arena_wildchat_dev")
@@ -204,6 +204,7 @@ GROUPS: dict[str, Callable[[Judged], bool]] = {
     "shared logs: ShareGPT": lambda j: j.source == LOGS[0],
     "shared logs: Arena, WildChat": lambda j: j.source == LOGS[1],
     "studies": lambda j: j.source == STUDIES,
+    "studies: English": lambda j: j.source == STUDIES and j.language == "en",
     "corpus dev": lambda j: j.of_corpus,
     "corpus dev: English": lambda j: j.of_corpus and j.language == "en",
     "corpus dev: French": lambda j: j.of_corpus and j.language == "fr",
@@ -213,7 +214,10 @@ GROUPS: dict[str, Callable[[Judged], bool]] = {
 
 
 def judge(
-    scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
+    scored: Sequence[ScoredConversation],
+    settings: CalibrateSettings,
+    languages: Sequence[str],
+    seed: int = 0,
 ) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
 
@@ -223,6 +227,8 @@ def judge(
     Args:
         scored: All dev conversations that calibration rests on.
         settings: How calibration and thresholds are chosen.
+        languages: The languages that the model says it knows. Conversations in others are judged,
+            but have no say in any calibration.
         seed: Seed of the folds.
     """
     rows = [s.labelled.row for s in scored]
@@ -234,7 +240,8 @@ def judge(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
-        calibration = fit([scored[place] for place in others], settings)
+        known = [scored[p] for p in others if in_languages(rows[p], languages)]
+        calibration = fit(known, settings)
         judged |= {place: judge_by(scored[place], calibration) for place in own}
     return [judged[place] for place in range(len(scored))]
 
@@ -372,25 +379,21 @@ def _counts(
     }
 
 
-def reference_for(
-    scored: Sequence[ScoredConversation], calibration: Calibration, languages: Sequence[str]
-) -> Reference:
+def reference_for(scored: Sequence[ScoredConversation], calibration: Calibration) -> Reference:
     """Return what the transcripts look like that a model is measured on: those of real people.
 
     Args:
         scored: The dev conversations.
         calibration: What was fitted on them.
-        languages: The languages that the model says it knows; others are left out.
     """
     real = [s for s in scored if s.labelled.source in (*LOGS, STUDIES)] or scored
-    known = [s for s in real if s.labelled.row.get("lang", languages[0]) in languages]
     return reference_of(
         (
             str(s.labelled.row.get("source", s.labelled.source)),
             s.labelled.conversation,
             calibration.conversation_probability(s),
         )
-        for s in known or real
+        for s in real
     )
 
 

@@ -18,6 +18,7 @@ from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings, Recipe
+from training.data.sources import in_languages
 from training.evaluation.judged import (
     Reader,
     dev_conversations,
@@ -74,7 +75,7 @@ def decide(
     Args:
         reader: Scores conversations with the model.
         settings: How thresholds are chosen.
-        languages: The languages that the model says it knows.
+        languages: The languages that the model says it knows; conversations in others have no say.
         real_dev: Whether conversations of real people have a say.
         data: Folder of the public sets.
 
@@ -82,10 +83,11 @@ def decide(
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    scored = reader.score([*dev_conversations(real_dev, data)])
+    known = [c for c in dev_conversations(real_dev, data) if in_languages(c.row, languages)]
+    scored = reader.score(known)
     calibration = fit(scored, settings)
-    counts = measured(judge(scored, settings), settings.specificity)
-    return calibration, counts, reference_for(scored, calibration, languages)
+    counts = measured(judge(scored, settings, languages), settings.specificity)
+    return calibration, counts, reference_for(scored, calibration)
 
 
 def fold_calibration(model: Any, calibration: Calibration) -> None:
