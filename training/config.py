@@ -99,12 +99,16 @@ class TeacherSettings(_Section):
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
             learns faster then.
         soft: Share of the teacher in the target of a window that has a gold label.
+        answers: A file with what an earlier run's teacher said (``teach/answers.npz`` in its
+            folder). The teacher is not trained then, and windows that are not in the file keep
+            their labels only.
     """
 
     path: str
     windows: int | None = None
     frozen: int = 0
     soft: float = Field(default=0.5, ge=0, le=1)
+    answers: str | None = None
 
 
 class CalibrateSettings(_Section):

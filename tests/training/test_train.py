@@ -160,6 +160,35 @@ def test_a_teacher_judges_what_it_can_read_and_learns_once(
     assert np.load(made.folder / "teach" / "soft.npy") == pytest.approx(soft, nan_ok=True)
 
 
+def test_answers_of_an_earlier_teacher_stand_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(tmp_path, TeacherSettings(path=write_foreign(tmp_path / "base")))
+    prepare(made, None)
+    french = np.array(with_some_french(monkeypatch, made))
+    teach(made, None)
+    answers = (made.folder / "teach" / "answers.npz").rename(tmp_path / "answers.npz")
+    soft = np.load(made.folder / "teach" / "soft.npy")
+    shutil.rmtree(made.folder / "teach")
+    settings = made.teacher.model_copy(update={"path": "nowhere", "answers": str(answers)})
+    later = made.model_copy(update={"teacher": settings})
+    assert teach(later, None) == {"learnt": 0, "judged": (~french).sum()}
+    found = np.load(made.folder / "teach" / "soft.npy")
+    taught = [OUTPUTS.index(name) for name in TAUGHT]
+    assert found[:, taught] == pytest.approx(soft[:, taught], abs=1e-3, nan_ok=True)
+    assert np.isnan(np.delete(found, taught, axis=1)).all()
+
+
+def test_windows_without_an_answer_have_none(tmp_path: Path) -> None:
+    soft = np.full((2, len(OUTPUTS)), 0.25, np.float32)
+    module.write_answers(tmp_path / "answers.npz", ["<|target|> a", "<|target|> b"], soft)
+    found = module.read_answers(tmp_path / "answers.npz", ["<|target|> c", "<|target|> b"])
+    assert np.isnan(found[0]).all()
+    assert found[1, OUTPUTS.index(EMOTIONAL)] == 0.25
+    with pytest.raises(FileNotFoundError, match="leave the setting out"):
+        module.read_answers(tmp_path / "none.npz", [])
+
+
 def test_a_teacher_can_learn_from_fewer_windows_than_it_judges(tmp_path: Path) -> None:
     base = write_foreign(tmp_path / "base")
     made = recipe(tmp_path, TeacherSettings(path=base, windows=2))
