@@ -45,7 +45,7 @@ def trajectory(
     """Follow charge and cues from the start of conversations to their end.
 
     Each role's messages are cut into thirds; conversations with fewer than three messages of a
-    role are left out for that role. The assistant's cues stand beside the user's.
+    role are left out for that role. The assistant's cues are given next to the user's.
 
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
