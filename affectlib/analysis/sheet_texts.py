@@ -138,8 +138,8 @@ _FRENCH = SheetTexts(
             "Léger",
             "Une pointe d’émotion. Une émotion légère ou passagère au milieu d’une tâche "
             "(« pff, mon code ne marche toujours pas, ça m’énerve »), un badinage, une question "
-            "sur l’assistant lui-même (« ça va aujourd’hui ? », « as-tu des sentiments ? », par simple "
-            "curiosité), une remarque impatiente.",
+            "sur l’assistant lui-même (« ça va aujourd’hui ? », « as-tu des sentiments ? », par "
+            "simple curiosité), une remarque impatiente.",
         ),
         (
             "Chargé",
