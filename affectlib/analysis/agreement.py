@@ -59,7 +59,7 @@ def agreement(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> IntoDataFrameT:
-    """Compare sheets that two people or more filled in.
+    """Compare sheets that two or more people filled in.
 
     Intervals are percentiles of 1,000 bootstrap samples of conversations. Where these samples are
     all alike, as where nobody disagrees, they say nothing: observed agreement then has the exact

@@ -195,7 +195,7 @@ def score_survey(
 
 
 def join_users(users: Frame[IntoDataFrameT], *others: AnyFrame) -> IntoDataFrameT:
-    """Put what else is known about users, such as survey scores, beside their usage.
+    """Join what else is known about users, such as survey scores, to their usage.
 
     Args:
         users: A frame of `affectlib.analysis.users`.

@@ -122,7 +122,7 @@ def use_kinds(
     confidence: float = 0.95,
     min_users: int = 10,
 ) -> IntoDataFrameT:
-    """Count in which kind of affective use charged conversations, or messages, are.
+    """Count the kinds of affective use among charged conversations, or messages.
 
     Each has one kind, by its cues and themes; see `affectlib.taxonomy.use_kind`. The figures count
     labels, errors included.

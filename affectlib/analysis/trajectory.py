@@ -110,7 +110,7 @@ def trajectory(
 def onset(
     labels: Frame[IntoDataFrameT], *, confidence: float = 0.95, min_users: int = 10
 ) -> IntoDataFrameT:
-    """Say where charge first appears, and how often task talk turns personal.
+    """Say where charge first appears, and how often what begins with a task becomes charged.
 
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.

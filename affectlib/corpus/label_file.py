@@ -74,7 +74,7 @@ _WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class LabelSummary:
-    """What `label_file` did.
+    """The counts of a run of `label_file`.
 
     Attributes:
         conversations: Records read, those that failed included.
