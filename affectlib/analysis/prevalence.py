@@ -366,8 +366,8 @@ def _rows(
             )
     if contradicted:
         warnings.warn(
-            f"in {contradicted:,} of the groups, the gold labels contradict what all together "
-            "say of label errors: ppi is the share of the gold labels there",
+            f"in {contradicted:,} of the groups, the gold labels contradict the label errors found "
+            "in all groups together, so ppi is the share of the gold labels there",
             AnalysisWarning,
             stacklevel=4,
         )
