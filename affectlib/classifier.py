@@ -64,10 +64,10 @@ class AffectClassifier(Saved):
 
     Most people want `from_pretrained`, then `predict` or `stream`.
 
-    Pickled, it holds how to load it, and no weights. In a forked child the onnx engine is loaded
-    again at its first use; use other engines in processes that are spawned. A forked child must end
-    as those of `multiprocessing` do (``os._exit``): with ``sys.exit`` it would wait in ONNX Runtime
-    for threads that only its parent has.
+    A pickled classifier holds no weights, only how to load it. In a forked child process, the onnx
+    engine is loaded again at its first use; use other engines only in processes that are spawned. A
+    forked child must end as those of `multiprocessing` do (``os._exit``): with ``sys.exit``, ONNX
+    Runtime would wait for threads that exist only in the parent.
 
     Args:
         artifact: The model.
@@ -248,10 +248,10 @@ class AffectClassifier(Saved):
     ) -> Any:
         """Label texts or conversations. The type of `x` says which it is, never its content.
 
-        A text is a conversation of one message, and has the same probability and label however it
-        is given. Where a conversation has a single message of its user, that message and the
-        conversation have one probability and one label, by the operating point's threshold for
-        conversations. Messages of longer ones have a threshold of their own.
+        A text is a conversation of one message, and gets the same probability and label in whatever
+        form it is given. If a conversation has a single message of its user, the message and the
+        conversation have the same probability and label, by the operating point's threshold for
+        conversations. Messages of longer conversations have their own threshold.
 
         Args:
             x: A text, read as a single message of a user; a conversation (a `Conversation`, a list
@@ -259,10 +259,10 @@ class AffectClassifier(Saved):
                 under ``messages``); or several texts or several conversations: a list, a column of
                 pandas, Polars or PyArrow, an array, or a generator.
             operating_point: The name of the thresholds, those of the classifier if None.
-            on_error: What becomes of one of several that cannot be labelled, or is missing (None,
+            on_error: What to do if one of several inputs cannot be labelled, or is missing (None,
                 NaN): ``record`` to put a `ConversationFailure` in its place, which has neither
-                label nor probability; ``raise`` to raise before any of them is labelled. If only
-                one is given, it always raises.
+                label nor probability; ``raise`` to raise before anything is labelled. A single
+                input always raises.
             progress: Whether to show a progress bar.
 
         Returns:
@@ -413,8 +413,8 @@ class AffectClassifier(Saved):
         Groups are parts of clauses, of up to eight words, longer in very long messages. Each is
         left out in turn, and read by itself in turn, with the message's context. Its share is the
         mean of what the logit loses and what it gains, against a message that is just "…". So a
-        group has a share also where another one says the same. In a message too long to be read
-        whole, what is left out makes room for other words.
+        group has a share even if another one says the same. In a message too long to be read whole,
+        what is left out makes room for other words.
 
         Args:
             x: A text or a conversation, as `predict` takes them.

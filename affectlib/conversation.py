@@ -77,7 +77,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages in order, with what the source knew about them.
+    """Messages in order, with what the source says about the conversation.
 
     Attributes:
         messages: The messages, oldest first.

@@ -1,4 +1,4 @@
-"""Everything affectlib raises.
+"""The exceptions that affectlib raises.
 
 Each class also derives from the builtin exception that a caller would expect,
 so ``except ValueError`` keeps working.
@@ -96,7 +96,7 @@ class InputTypeError(AffectlibError, TypeError):
 
 
 class OptionError(AffectlibError, ValueError):
-    """An option has a value that is not accepted, or not here; the message names those that are."""
+    """An option has a value that is not accepted here; the message names those that are."""
 
 
 class TranscriptFormatError(AffectlibError, ValueError):

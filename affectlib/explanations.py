@@ -61,7 +61,7 @@ _NOTHING = "…"
 
 @dataclass(frozen=True, slots=True)
 class TurnShare:
-    """What one of the user's messages adds to the decision.
+    """How much one of the user's messages adds to the decision.
 
     Attributes:
         index: Its position in the conversation.
@@ -136,7 +136,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class WordShare:
-    """What a group of words adds to a logit.
+    """How much a group of words adds to a logit.
 
     Attributes:
         start: Where it begins in the text, in characters.

@@ -38,7 +38,7 @@ _OF_A_CONVERSATION = ("conversation_id", *_OF_A_MESSAGE, "any", "adjusted", "rat
 
 @dataclass(frozen=True, slots=True)
 class MessagePrediction:
-    """What was found in one message.
+    """The prediction for one message.
 
     Attributes:
         index: Its position in the conversation, 0 if it was given by itself.
@@ -109,7 +109,7 @@ class MessagePrediction:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPrediction:
-    """What was found in one conversation.
+    """The prediction for one conversation.
 
     Attributes:
         id: The conversation's id, or None if it had none.

@@ -41,7 +41,7 @@ charge, the intensity."""
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """An affective cue, of which a message can show any number.
+    """An affective cue; a message can show any number of them.
 
     Attributes:
         name: Its name in the output.
@@ -265,7 +265,7 @@ that fits counts, and ``other`` where none does."""
 
 
 def use_kind(shown: Collection[str]) -> str:
-    """Return the kind of affective use that charged talk is.
+    """Return the kind of affective use of a charged message or conversation.
 
     It is a convention, so that figures can be set beside those that Anthropic reports; nothing
     learnt it. What is not charged has no kind.

@@ -1,31 +1,31 @@
-"""From labels to findings: how common, whose, growing or not, and what goes with it.
+"""From labels to findings: how common charged use is, which users it comes from, and more.
 
 Needs the extra ``analysis`` (``pip install 'affectlib[analysis]'``).
 
 **What goes in.** A frame of labels as `affectlib.label_file` writes it (see
 `affectlib.output_schema`): a pandas or polars frame, a polars lazy frame or a pyarrow
 table. `read_labels` opens the file; a Parquet file stays on disk and is read column by column.
-Only the columns that a function names below must be there, and others (a country, a model) can be
-named in ``by=``. Frames of both levels are taken where it makes sense: a frame with a column
-``message`` has a row per message, any other a row per conversation. Rows with status ``error`` and
+Only the columns that a function names below must be there; others (a country, a model) can be named
+in ``by=``. Most functions take frames of both levels: a frame with a column ``message`` has a row
+per message, any other a row per conversation. Rows with status ``error`` and
 rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
 
-**Gold labels** are a sheet that a person filled in: ``record`` (or ``conversation_id``), for
-messages, and only for them, also ``message``, ``gold`` (``emotional`` or ``task``, empty or
-``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the row stands for,
-the inverse of the chance that it had to be drawn. Without ``weight`` all rows count the same, and a
-warning says so. A column ``themes`` may name the themes of charged rows, for `themes`. Where
-several people answered a row, ``annotator`` tells them apart and what most of them say counts.
-Other columns are ignored.
+**Gold labels** are a sheet that a person filled in. Its columns are ``record`` (or
+``conversation_id``), ``message`` if and only if its rows are messages, ``gold`` (``emotional`` or
+``task``; empty or ``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the
+row stands for, the inverse of its chance of being drawn. Without ``weight``, all rows count the
+same, and a warning says so. A column ``themes`` may name the themes of charged rows, for `themes`.
+If several people answered a row, ``annotator`` tells them apart, and the answer of most of them
+counts. Other columns are ignored.
 
-**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame), as type
-checkers know too: in a signature, ``Frame[IntoDataFrameT]`` is the frame whose kind comes out, and
-``AnyFrame`` one of any kind beside it. There is one row a figure, with ``estimate``, ``low``,
+**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame). Type checkers
+know this too: in a signature, ``Frame[IntoDataFrameT]`` is the frame whose kind is returned, and
+``AnyFrame`` any other frame, of any kind. There is one row per figure, with ``estimate``, ``low``,
 ``high`` (a 95 % interval; ``confidence=`` changes that), the counts behind it (``units``,
-``users``) and ``suppressed``. Where fewer than ``min_users`` users (10 unless you say otherwise; 0
-turns it off) stand behind a figure, it and its counts are null and ``suppressed`` is true
-(`associate` raises `TableError` instead; `agreement`, `users` and `lorenz` have no such columns).
-An `AnalysisWarning` says where a result rests on less than it seems.
+``users``) and ``suppressed``. If a figure rests on fewer than ``min_users`` users (by default 10; 0
+turns this off), it and its counts are null and ``suppressed`` is true (`associate` raises
+`TableError` instead; `agreement`, `users` and `lorenz` have no such columns). An `AnalysisWarning`
+says when a result is less certain than it seems.
 
 | function | takes | gives a row for each |
 |---|---|---|

@@ -156,7 +156,7 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
                 "what is there with read_labels(..., unfinished=True)"
             )
         warnings.warn(
-            f"{problem}; figures are of these, and the others may differ",
+            f"{problem}; the figures are only of these records, and the others may differ",
             AnalysisWarning,
             stacklevel=4,
         )

@@ -69,7 +69,7 @@ class TableError(AffectlibError, ValueError):
 
 
 class AnalysisWarning(UserWarning):
-    """A result rests on less than it seems: a fallback, a shift, rows left out."""
+    """A result is less certain than it seems, for example because rows were left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ _MOST = 10**15
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """What a classifier did on conversations whose true labels are known.
+    """How often a classifier was right and wrong on conversations whose true labels are known.
 
     Attributes:
         true_positives: Emotional ones that it called emotional.

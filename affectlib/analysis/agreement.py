@@ -59,14 +59,15 @@ def agreement(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> IntoDataFrameT:
-    """Compare sheets that two people or more filled in.
+    """Compare sheets that two or more people filled in.
 
-    Intervals are percentiles of 1,000 bootstrap samples of conversations. Where these samples are
-    all alike, as where nobody disagrees, they say nothing: observed agreement then has the exact
-    interval that gold samples have in `affectlib.analysis.prevalence`, and the others have none.
+    Intervals are percentiles of 1,000 bootstrap samples of conversations. If these samples are all
+    alike, for example because nobody disagrees, they show nothing: observed agreement then has the
+    exact interval that gold samples have in `affectlib.analysis.prevalence`, and the others have
+    none.
 
-    Where emotional rows are rare, observed agreement is high just by chance: read the others. If
-    the rows were drawn by score, the figures are of that draw, not of the corpus.
+    Where emotional rows are rare, observed agreement is high just by chance: look at the other
+    measures. If the rows were drawn by score, the figures describe that draw, not the corpus.
 
     Args:
         sheet: The first sheet: ``record``, ``conversation_id`` or both (and ``message``, if it

@@ -205,8 +205,9 @@ def annotate(
         The sheet with its rows in order, and which rows have no answer.
 
     Raises:
-        AnnotationError: The endpoint refuses, as for want of a key, or it is not there, or answers
-            none of the first rows. A row without an answer, while others have one, stays empty.
+        AnnotationError: The endpoint refuses (for example, without a key), cannot be reached, or
+            answers none of the first rows. If others are answered, a row without an answer stays
+            empty.
         OptionError: `concurrency` or `max_characters` is below 1.
         ResumeError: `answers` is of another sheet, model or prompt.
         TableError: A row belongs to no conversation or message of them.

@@ -81,9 +81,8 @@ def associate(
         InputTypeError: `users` is not a frame.
         OptionError: A column is not there, or is named twice, or `deciles` or `splines` name one
             that is neither predictor nor control.
-        TableError: A column has no numbers, or the same value for all, or says what others say
-            already, or fewer than `min_users` users have all values, or there are fewer than 5
-            clusters.
+        TableError: A column has no numbers, or the same value for all, or repeats what others say,
+            or fewer than `min_users` users have all values, or there are fewer than 5 clusters.
 
     Warns:
         AnalysisWarning: Users are left out because they lack a value.

@@ -35,7 +35,7 @@ def calibration(
     min_gold: int = 10,
     min_users: int = 10,
 ) -> IntoDataFrameT:
-    """Set the classifier's probabilities against gold labels; rows without one are left out.
+    """Compare the classifier's probabilities with gold labels; rows without one are left out.
 
     Args:
         labels: Labels with ``probability``.

@@ -46,9 +46,9 @@ def concentration(
     Intervals are those of the bootstrap-t over 500 samples of users, on the scale of log-odds, with
     standard errors from influence functions (Davison and Hinkley, Bootstrap Methods and their
     Application, 1997). As few very heavy users decide what is found, they are drawn for a higher
-    confidence than asked for (98% for 95%): ``python -m tests.simulation`` shows the need.
+    confidence than asked for (98% for 95%); ``python -m tests.simulation`` shows why.
 
-    It is of the labels: false positives of the classifier fall on users as their turns do, so that
+    The result describes the labels. False positives fall on users in proportion to their turns, so
     labels make affective use look more even than it is.
 
     Args:
@@ -56,8 +56,8 @@ def concentration(
         of: The column of counts.
         top: Shares of users, the heaviest first.
         confidence: Level of the intervals.
-        min_users: A top share of fewer users is suppressed, and so is one that has fewer users
-            more than a smaller one, or lacks fewer of all; 0 shows all.
+        min_users: A top share of fewer users is suppressed, and so is one that differs by fewer
+            users from a smaller one or from all; 0 shows all.
         seed: Seed of the bootstrap.
 
     Returns:
@@ -111,7 +111,7 @@ def lorenz(
     points: int = 101,
     min_users: int = 10,
 ) -> IntoDataFrameT:
-    """Return the Lorenz curve: what share the users with the least have, together.
+    """Return the Lorenz curve: what share of the total the users with the least have together.
 
     Args:
         users: A frame of `affectlib.analysis.users`, or any with one row per user.

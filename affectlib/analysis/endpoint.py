@@ -38,7 +38,7 @@ _FORMATS = 3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a language model says of a conversation, or of a message.
+    """What a language model says about a conversation or a message.
 
     Attributes:
         charge: From 0 to 3.

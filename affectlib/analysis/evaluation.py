@@ -60,16 +60,16 @@ def evaluate(
 ) -> IntoDataFrameT:
     """Measure labels, of any model, against those that people gave.
 
-    The weights of `affectlib.analysis.sample` count, so that the figures are those of the corpus,
-    and rows of one user count as rows that say less than those of several.
+    The weights of `affectlib.analysis.sample` are used, so that the figures are estimates for the
+    corpus. The intervals allow for users with several rows.
 
     - ``recall``: the share of emotional rows that are called emotional.
     - ``specificity``: the share of the others that are called task.
     - ``precision``: the share of rows called emotional that are. It falls where emotional rows are
       rarer, and so does ``average precision``, the area under the precision-recall curve.
-    - ``AUROC``: how often an emotional row has a higher probability than another one.
+    - ``AUROC``: how often an emotional row has a higher probability than one that is not.
     - ``calibration error``: by how much probabilities and shares of emotional rows differ on
-      average, in ten bins; what chance adds is taken off.
+      average, in ten bins; what chance adds is subtracted.
 
     Args:
         labels: Labels, of conversations or messages: ``label``, and if there are any

@@ -75,8 +75,8 @@ def prevalence(
     """Estimate the share that is truly emotional.
 
     Counting labels is biased where emotional ones are rare: of 1,000 conversations with 5
-    emotional ones, a classifier with specificity 0.98 calls 20 others emotional. What corrects it
-    depends on what you have, and each correction is a row, its name in ``method``:
+    emotional ones, a classifier with specificity 0.98 calls 20 others emotional. Which corrections
+    are possible depends on what you have. Each is a row, named in ``method``:
 
     - ``naive``: the share labelled emotional, uncorrected.
     - ``rogan_gladen``: corrected by the sensitivity and specificity `measured` elsewhere, with
@@ -84,12 +84,12 @@ def prevalence(
     - ``gold``: the share in the gold sample, weighted. Its interval is never too narrow.
     - ``ppi``: labels, gold sample and `measured` together, the best use of a gold sample (see
       `affectlib.analysis._correction`). It holds however few gold labels are emotional: then what
-      was measured elsewhere weighs more or, where nothing was, the interval is wide. Labels that
-      say nothing of the truth leave it at ``gold``.
+      was measured elsewhere weighs more or, if nothing was, the interval is wide. If the labels
+      say nothing about the truth, it is the same as ``gold``.
 
     In groups, sensitivity and specificity are taken to be the same as overall. Where the gold
-    labels of a group contradict that, in that their interval and that of ``ppi`` do not touch, its
-    ``ppi`` is its ``gold``. The simulation behind these promises is ``python -m tests.simulation``.
+    labels of a group contradict that (their interval and that of ``ppi`` do not overlap), its
+    ``ppi`` is its ``gold``. ``python -m tests.simulation`` measures whether the intervals hold.
 
     Args:
         labels: Labels, of conversations or messages: ``label``, and if there are any ``user_id``
@@ -97,20 +97,20 @@ def prevalence(
         gold: Labels that people gave to a random sample of the rows: ``record`` or
             ``conversation_id`` (and ``message``), ``gold`` (emotional or task) and, if some rows
             were likelier to be drawn, ``weight``, the number of rows that each stands for.
-        measured: What the classifier did elsewhere. If None, what the model that made them says of
-            itself, where `labels` tell: from `read_labels` of a Parquet file, or a pyarrow table
-            read from one. A calibrated or fine-tuned model says what it did on its user's gold
-            labels; with `gold`, which may be the same ones, that is left out.
+        measured: How the classifier did elsewhere. If None, what the model that made `labels` says
+            of itself, if they carry it: those from `read_labels` of a Parquet file do, and pyarrow
+            tables read from one. A calibrated or fine-tuned model says how it did on its user's
+            gold labels; with `gold`, which may be the same ones, that is left out.
         kind: On which transcripts the model says this: ``logs``, shared logs, or ``studies``,
             personal chats that people gave to studies, for conversations of people who talk about
             themselves.
         by: Columns to group by; one of ``day``, ``week`` and ``month`` is made from the time.
-        target: What the share is of: the ``population`` of all that users like these write, so that
-            intervals allow for which users these happen to be; or the ``corpus`` itself.
+        target: The share in everything that users like these write (``population``; the intervals
+            then allow for having these users and not others), or in the ``corpus`` itself.
         confidence: Level of the intervals.
-        min_users: Groups of fewer users are suppressed, and so is what rests on the gold labels of
-            fewer users, and what would show them by subtraction, also together with the figures by
-            another period; 0 shows all.
+        min_users: Groups of fewer users are suppressed, and so are figures that rest on gold labels
+            of fewer users, and figures that would reveal them by subtraction, even combined with
+            those by another period; 0 shows all.
 
     Returns:
         A frame: the columns of `by`, ``method, estimate, low, high, units, users, gold,
@@ -120,7 +120,7 @@ def prevalence(
         InputTypeError: `labels` or `gold` is not a frame.
         OptionError: `by` names no column, one whose name the result uses, or two periods,
             `target` or `kind` is unknown, `confidence` is not between 0 and 1, or the model does
-            not say how it did on transcripts of that `kind`, or `measured` is given as well.
+            not say how it did on transcripts of that `kind`, or `measured` is also given.
         TableError: A column is missing or has invalid values; see the message.
 
     Warns:
@@ -366,8 +366,8 @@ def _rows(
             )
     if contradicted:
         warnings.warn(
-            f"in {contradicted:,} of the groups, the gold labels contradict what all together "
-            "say of label errors: ppi is the share of the gold labels there",
+            f"in {contradicted:,} of the groups, the gold labels contradict the label errors found "
+            "in all groups together, so ppi is the share of the gold labels there",
             AnalysisWarning,
             stacklevel=4,
         )

@@ -60,7 +60,7 @@ def calibrate(
         gold: Labels that people gave; see `affectlib.analysis.prevalence`.
         artifact: The model that made the labels.
         folder: Where the new model goes; it must be new or empty.
-        specificity: The share of task rows that an operating point must leave alone, by its name.
+        specificity: The share of task rows that an operating point must not flag, by its name.
             Where none is given, it is what the point promised before, or lower if hardly any
             emotional row would reach it.
         name: The new model's name; that of the folder if None.
@@ -83,7 +83,7 @@ def calibrate(
         ArtifactCorruptError: A file of the model is missing or altered.
 
     Warns:
-        AnalysisWarning: An operating point leaves fewer alone than it promised, or the screen
+        AnalysisWarning: An operating point has a lower specificity than it promised, or the screen
             does not hold for the new thresholds and is left out; see also
             `affectlib.analysis.evaluate`.
 
@@ -115,8 +115,8 @@ def calibrate(
     )
     if found.lowered:
         warnings.warn(
-            "hardly any emotional row reaches a threshold that leaves the promised share of task "
-            f"rows alone at {' and '.join(found.lowered)}, so it was lowered; see specificity",
+            f"hardly any emotional row reaches the threshold of {' and '.join(found.lowered)} at "
+            "the model's specificity, so it was lowered; see specificity",
             AnalysisWarning,
             stacklevel=2,
         )

@@ -22,7 +22,7 @@ _LEAST_IN_STRATUM = 5
 def sample(
     labels: Frame[IntoDataFrameT], n: int = 200, *, strata: int = 10, seed: int = 0
 ) -> IntoDataFrameT:
-    """Draw rows to label by hand: more where the classifier is unsure, each with its weight.
+    """Draw rows to label by hand, more where the classifier is unsure, with the weight of each.
 
     Rows are sorted by probability and cut into strata so that each holds the same sum of
     ``1/2 * 1/N + 1/2 * sqrt(p * (1 - p)) / sum``; the same number is then drawn from each stratum.

@@ -102,68 +102,72 @@ _ENGLISH = SheetTexts(
             "decoys": "Not charged, however sad the words",
             "personal_advice": "Advice",
             "initials": "Your initials",
-            "initials_hint": "They go into the file, so that two people’s sheets can be compared.",
-            "privacy": "This page holds transcript text. It works without a network and sends "
-            "nothing; keep it as safe as the transcripts.",
+            "initials_hint": "They are added to the file, so that two people’s sheets can be "
+            "compared.",
+            "privacy": "This page contains transcript text. It works offline and sends nothing; "
+            "keep it as safe as the transcripts.",
             "saved": "Answers are kept in this browser until you download them.",
-            "not_saved": "This browser keeps nothing. Download the CSV before you close the page.",
+            "not_saved": "This browser cannot keep your answers. Download the CSV before you close "
+            "the page.",
             "done": "Everything is labelled. Download the CSV now.",
-            "not_downloaded": "There are answers that were not downloaded.",
+            "not_downloaded": "You have not downloaded all of your answers.",
             "earlier": "earlier messages not shown:",
-            "hidden": "messages of the system or of tools not shown:",
+            "hidden": "system and tool messages not shown:",
             "empty": "(no text)",
             "judge_this": "Judge this message",
-            "noscript": "This page needs JavaScript; it is in the page itself.",
+            "noscript": "This page needs JavaScript; the script is in the page itself.",
         }
     ),
 )
 
 # Spaces before : ; ? ! » and after « are no-break spaces (U+00A0), as French sets them.
 _FRENCH = SheetTexts(
-    title="Annotation à la main",
-    question="Quelle est la charge de cette conversation, d’après les mots de l’utilisateur ?",
-    question_of_message="Quelle est la charge du message marqué, lu dans son contexte ?",
+    title="Annotation manuelle",
+    question="Quelle est la charge affective de cette conversation, d’après ce qu’écrit "
+    "l’utilisateur ?",
+    question_of_message="Quelle est la charge affective du message marqué, lu dans son contexte ?",
     levels=(
         (
             "Neutre",
             "Instrumental ou neutre. L’utilisateur veut une information, un texte, du code, un "
-            "plan, une traduction, un jeu, une petite aide pratique. Simples salutations, "
-            "politesses (« merci », « bonjour », « s’il te plaît ») et messages d’essai : 0.",
+            "plan, une traduction, un jeu, une petite aide pratique. Les simples salutations, "
+            "les politesses (« merci », « bonjour », « s’il te plaît ») et les messages d’essai "
+            "valent 0.",
         ),
         (
             "Léger",
-            "Une pointe d’émotion passagère. Une émotion légère ou momentanée à côté d’une tâche "
-            "(« pff, mon code ne marche toujours pas, ça m’énerve »), un badinage, une curiosité "
-            "envers l’assistant (« ça va aujourd’hui ? », « as-tu des sentiments ? » par simple "
-            "curiosité), une remarque impatiente.",
+            "Une pointe d’émotion. Une émotion légère ou passagère au milieu d’une tâche "
+            "(« pff, mon code ne marche toujours pas, ça m’énerve »), un badinage, une question "
+            "sur l’assistant lui-même (« ça va aujourd’hui ? », « as-tu des sentiments ? », par "
+            "simple curiosité), une remarque impatiente.",
         ),
         (
             "Chargé",
             "Clairement chargé. Les PROPRES sentiments de l’utilisateur, ses relations, son "
             "bien-être, sa solitude, son deuil, sa joie, sa colère ou son lien avec l’assistant "
-            "sont une vraie part de la conversation, au moins pour quelques tours : il dit ce "
-            "qu’il ressent, cherche du réconfort ou un conseil personnel à enjeu affectif, parle "
-            "pour avoir de la compagnie, montre une vraie affection ou une vraie hostilité envers "
-            "l’assistant.",
+            "tiennent une vraie place dans la conversation, au moins pendant quelques tours : il "
+            "dit ce qu’il ressent, cherche du réconfort ou un conseil personnel à enjeu affectif, "
+            "parle pour avoir de la compagnie, montre une réelle affection ou une réelle hostilité "
+            "envers l’assistant.",
         ),
         (
-            "Dominé",
+            "Dominant",
             "L’affectif domine : confidences, besoin de soutien, crise, compagnie ou romance sont "
             "l’essentiel.",
         ),
     ),
     rule="Étiquette : « emotional » (affectif) = charge 2 ou 3, « task » (tâche) = charge 0 ou 1.",
-    unit="Jugez ce que fait l’UTILISATEUR, d’après ses propres mots ; les mots de l’assistant sont "
-    "du contexte",
+    unit="Jugez ce que fait l’UTILISATEUR, d’après ses propres mots ; ceux de l’assistant ne "
+    "servent que de contexte",
     decoys="Charge 0 (ou 1), si tristes que soient les mots : fiction, paroles, poèmes, scénarios, "
     "jeux de rôle que l’utilisateur dirige en auteur ; dissertations, articles, questions "
-    "cliniques ou savantes sur les émotions ; publicité qui parle de sentiments ; écrire pour"
-    " les sentiments d’autrui (condoléances pour un client, discours de mariage à peaufiner) ; "
-    "traduire ou résumer un texte émouvant ; texte collé qui n’est pas la voix de "
-    "l’utilisateur. MAIS un jeu de rôle où l’utilisateur cherche vraiment de la compagnie (il "
-    "parle à l’assistant comme à un partenaire ou à un ami) est chargé ; une lettre sur une "
-    "affaire douloureuse de l’utilisateur (une démission après un harcèlement, un message à un "
-    "ex) a la charge 2 si sa demande montre que cela le touche personnellement.",
+    "cliniques ou universitaires sur les émotions ; publicité qui parle de sentiments ; textes "
+    "qui expriment les sentiments d’autrui (condoléances pour un client, discours de mariage à "
+    "peaufiner) ; traduction ou résumé d’un texte émouvant ; texte collé où l’utilisateur ne parle "
+    "pas en son nom. MAIS un jeu de rôle où l’utilisateur cherche vraiment de la compagnie (il "
+    "parle à l’assistant comme à un partenaire ou à un ami) est chargé ; une lettre sur un "
+    "sujet douloureux pour l’utilisateur lui-même (une démission après un harcèlement, un message "
+    "à un ex) a la charge 2 si sa demande montre que cela le touche personnellement.",
     advice="Conseil sur la vie personnelle : charge 2 seulement s’il y a un enjeu affectif dans "
     "les mots de l’utilisateur ou clairement dans la situation (problèmes de couple, estime de "
     "soi, peur, deuil) ; « que cuisiner ce soir » ou un programme de sport : 0.",
@@ -179,7 +183,7 @@ _FRENCH = SheetTexts(
             "work_and_study": "Travail et études",
             "money": "Argent",
             "health": "Corps et santé",
-            "mind_and_crisis": "Psychisme et crise",
+            "mind_and_crisis": "Santé mentale et crise",
             "grief": "Deuil et perte",
             "self_worth": "Estime de soi et identité",
             "meaning_and_world": "Foi, sens et monde",
@@ -200,7 +204,7 @@ _FRENCH = SheetTexts(
             "decoys": "Pas chargé, si tristes que soient les mots",
             "personal_advice": "Conseils",
             "initials": "Vos initiales",
-            "initials_hint": "Elles vont dans le fichier, pour comparer les feuilles de deux "
+            "initials_hint": "Elles sont ajoutées au fichier, pour comparer les feuilles de deux "
             "personnes.",
             "privacy": "Cette page contient le texte des conversations. Elle fonctionne sans "
             "réseau et n’envoie rien ; protégez-la autant que les conversations.",
@@ -208,11 +212,11 @@ _FRENCH = SheetTexts(
             "not_saved": "Ce navigateur ne garde rien. Téléchargez le CSV avant de fermer la page.",
             "done": "Tout est annoté. Téléchargez maintenant le CSV.",
             "not_downloaded": "Des réponses n’ont pas été téléchargées.",
-            "earlier": "messages précédents non montrés :",
-            "hidden": "messages du système ou d’outils non montrés :",
+            "earlier": "messages précédents non affichés :",
+            "hidden": "messages système ou d’outils non affichés :",
             "empty": "(sans texte)",
             "judge_this": "Jugez ce message",
-            "noscript": "Cette page a besoin de JavaScript, qu’elle contient elle-même.",
+            "noscript": "Cette page a besoin de JavaScript ; elle contient elle-même le script.",
         }
     ),
 )

@@ -54,7 +54,7 @@ _Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What `simulate` made.
+    """A simulated population, as `simulate` returns it.
 
     Attributes:
         messages: Labels of messages, the columns of ``output_schema("message")``.
@@ -87,7 +87,7 @@ def simulate(
     voice_effect: float = 0.5,
     growth: float = 0.05,
 ) -> Population:
-    """Make a population.
+    """Simulate users with their conversations and labels, whose truth is known.
 
     Args:
         users: How many users.

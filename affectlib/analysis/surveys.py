@@ -120,8 +120,8 @@ def score_survey(
 ) -> IntoDataFrameT:
     """Score a questionnaire.
 
-    Reversed items are turned round. Where at most a fifth of the items has no answer, they count
-    as the person's mean over the others; where more lack, there is no score. Forms of one
+    Reversed items are recoded. If at most a fifth of the items have no answer, they count as the
+    person's mean over the others; if more are missing, there is no score. Forms of one
     questionnaire differ in their answers (some ask the PCUS on five points): check yours against
     the `Instrument`, and give `answer_range` if it differs.
 
@@ -195,7 +195,7 @@ def score_survey(
 
 
 def join_users(users: Frame[IntoDataFrameT], *others: AnyFrame) -> IntoDataFrameT:
-    """Put what else is known about users, such as survey scores, beside their usage.
+    """Join what else is known about users, such as survey scores, to their usage.
 
     Args:
         users: A frame of `affectlib.analysis.users`.

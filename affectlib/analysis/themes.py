@@ -56,9 +56,9 @@ def themes(
     """Estimate what share of charged conversations, or messages, is about each theme.
 
     The share is of the rows labelled ``emotional``; one can have several themes, or none. A row
-    that is labelled so and is not charged has none. Methods are those of `prevalence`: ``naive``
-    counts labels, errors included; ``rogan_gladen``, ``gold`` and ``ppi`` take them out, by what
-    was measured of each theme, and by themes that people named.
+    that is labelled so by mistake has none. Methods are those of `prevalence`: ``naive`` counts
+    labels, errors included; ``rogan_gladen``, ``gold`` and ``ppi`` correct for them, by what was
+    measured for each theme, and by themes that people named.
 
     Args:
         labels: Labels with ``label`` and the columns of themes (``theme_love`` and so on), and if
@@ -122,7 +122,7 @@ def use_kinds(
     confidence: float = 0.95,
     min_users: int = 10,
 ) -> IntoDataFrameT:
-    """Count in which kind of affective use charged conversations, or messages, are.
+    """Count the kinds of affective use among charged conversations, or messages.
 
     Each has one kind, by its cues and themes; see `affectlib.taxonomy.use_kind`. The figures count
     labels, errors included.

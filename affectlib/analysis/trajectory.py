@@ -45,7 +45,7 @@ def trajectory(
     """Follow charge and cues from the start of conversations to their end.
 
     Each role's messages are cut into thirds; conversations with fewer than three messages of a
-    role are left out for that role. The assistant's cues stand beside the user's.
+    role are left out for that role. The assistant's cues are given next to the user's.
 
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
@@ -110,7 +110,7 @@ def trajectory(
 def onset(
     labels: Frame[IntoDataFrameT], *, confidence: float = 0.95, min_users: int = 10
 ) -> IntoDataFrameT:
-    """Say where charge first appears, and how often task talk turns personal.
+    """Say where charge first appears, and how often what begins with a task becomes charged.
 
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.

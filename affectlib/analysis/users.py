@@ -59,7 +59,7 @@ def users(
     - ``emotional_rate``: share of conversations labelled so; null from labels of messages
     - ``any_rate_shrunken, mean_rate_shrunken``: drawn towards the mean of all users, the more the
       fewer conversations there are, by linear empirical Bayes (Buhlmann, ASTIN Bulletin 4, 1967)
-    - one a cue: share of messages of its role, or of conversations, that show it
+    - a column for each cue: share of messages of its role, or of conversations, that show it
     - ``trend``: change of the turn rate a week, by weighted least squares over active weeks
     - ``trend_p, trend_q``: its p-value by permutation of the user's conversations over their weeks,
       and that adjusted for the number of users (Benjamini and Hochberg 1995); null with fewer than
@@ -67,8 +67,8 @@ def users(
     - ``direction``: ``rising``, ``falling`` or ``flat``, by ``trend_q``
     - ``usage_decile``: tenth by `usage`, 10 the heaviest
 
-    Rates are of labels, as the classifier gave them: its errors are in them. Rows without a user
-    id are left out, with a warning.
+    Rates count the classifier's labels, errors included. Rows without a user id are left out, with
+    a warning.
 
     Args:
         labels: Labels with ``user_id`` and ``label``. Of messages also ``conversation_id`` or

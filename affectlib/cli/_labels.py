@@ -53,8 +53,8 @@ def measured_on_option(command: argparse._ActionsContainer) -> None:
         "--measured-on",
         default="logs",
         choices=["logs", "studies"],
-        help="which of the model's own counts to use: of shared logs, or of personal chats given "
-        "to studies, for people who talk about themselves; default logs",
+        help="which error counts of the model to use: those measured on shared logs, or on "
+        "personal chats that people gave to studies; default logs",
     )
 
 

@@ -46,17 +46,17 @@ def running_options() -> argparse.ArgumentParser:
     running.add_argument(
         "--operating-point",
         default="balanced",
-        help="where the threshold lies: balanced, high_precision or high_recall",
+        help="which thresholds to use: balanced, high_precision or high_recall",
     )
     running.add_argument(
         "--no-assistant-cues",
         action="store_true",
-        help="skip the assistant's messages, which is faster",
+        help="do not read the assistant's messages for cues; faster",
     )
     running.add_argument(
         "--no-screen",
         action="store_true",
-        help="let the encoder read even what the model's screen would settle, which is slower",
+        help="let the encoder read every message, even if the screen would settle it; slower",
     )
     return running
 

@@ -63,7 +63,8 @@ def reading_options() -> argparse.ArgumentParser:
         "--gap",
         type=float,
         metavar="MINUTES",
-        help="silence that starts a new conversation where the format marks none (Gemini: 30)",
+        help="silence after which a new conversation begins, in formats that do not mark "
+        "conversations (Gemini: 30)",
     )
     reading.add_argument(
         "--network",

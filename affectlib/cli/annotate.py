@@ -36,7 +36,8 @@ def add(commands: Commands) -> None:
     annotate.add_argument(
         "--labels",
         metavar="LABELS",
-        help="the labels that the sheet was drawn from: IN is read as it was when they were made",
+        help="the labels that the sheet was drawn from; IN is then read with the options that were "
+        "used to make them",
     )
     annotate.add_argument(
         "--endpoint", metavar="URL", required=True, help="such as http://localhost:11434/v1"
@@ -72,7 +73,7 @@ def add(commands: Commands) -> None:
         type=int,
         default=24_000,
         metavar="N",
-        help="the most to send of a conversation; the longest messages lose their middle; "
+        help="shorten conversations of more characters: the longest messages lose their middle; "
         "default 24,000",
     )
     annotate.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")

@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
         type=_shares,
         metavar="NAME=SHARE,…",
         help="share of task rows that an operating point must leave unflagged, such as "
-        "balanced=0.95; by default, what the model promises",
+        "balanced=0.95; by default, the same as in the old model",
     )
     calibrate.add_argument(
         "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"

@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
         help="measure labels against labels given by people",
         description="Measure the labels of any model against a filled-in sheet: recall, "
         "specificity, precision, average precision, AUROC and calibration error, with intervals, "
-        "and the rows where they differ most.",
+        "and the rows where labels and sheet differ most.",
     )
     evaluate.add_argument(
         "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
@@ -50,13 +50,13 @@ def add(commands: Commands) -> None:
     )
     where = evaluate.add_mutually_exclusive_group()
     where.add_argument(
-        "--threshold", type=float, metavar="P", help="call rows emotional from this probability"
+        "--threshold", type=float, metavar="P", help="label rows emotional from probability P"
     )
     where.add_argument(
         "--operating-point",
         metavar="NAME",
-        help="call rows emotional from the model's threshold of this name; by default, take the "
-        "labels as they are",
+        help="label rows emotional from the model's threshold of this name; by default, the "
+        "labels are taken as they are",
     )
     evaluate.add_argument(
         "--model", help="the folder of the model that made LABELS, if it is not a bundled one"

@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
         "--level",
         default="conversation",
         choices=["conversation", "message", "both"],
-        help="what each row stands for; both writes two tables",
+        help="what a row is; both writes two tables",
     )
     label.add_argument(
         "--keep",
@@ -59,7 +59,7 @@ def add(commands: Commands) -> None:
         "--on-error",
         default="record",
         choices=["record", "raise"],
-        help="a record that fails gets a row that says why (default), or ends the run",
+        help="whether a record that fails gets a row that says why (default) or ends the run",
     )
     begun = label.add_mutually_exclusive_group()
     begun.add_argument(
@@ -72,7 +72,7 @@ def add(commands: Commands) -> None:
         "--workers", type=int, default=1, metavar="N", help="processes, or actors on Ray; default 1"
     )
     label.add_argument(
-        "--ray", metavar="ADDRESS", help="label on a Ray cluster; local for one on this machine"
+        "--ray", metavar="ADDRESS", help="label on a Ray cluster; local starts one on this machine"
     )
     label.add_argument("--summary", metavar="FILE", help="write the summary as JSON to FILE")
     label.add_argument(

@@ -24,7 +24,9 @@ def add(commands: Commands) -> None:
     predict.add_argument("text", metavar="TEXT", help="the message; - for standard input")
     predict.add_argument("--json", action="store_true", help="print JSON")
     predict.add_argument(
-        "--explain", action="store_true", help="also print the words that count most for or against"
+        "--explain",
+        action="store_true",
+        help="also print the words that count most for or against emotional",
     )
     predict.set_defaults(command=_predict)
 

@@ -34,8 +34,8 @@ def add(commands: Commands) -> None:
     prevalence.add_argument(
         "--gold",
         metavar="SHEET",
-        help="labels given by people: record or conversation_id, gold and, if the draw was "
-        "weighted, weight",
+        help="a sheet of labels given by people, with the columns record or conversation_id, gold "
+        "and, if the draw was weighted, weight",
     )
     accuracy = prevalence.add_mutually_exclusive_group()
     accuracy.add_argument(
@@ -53,7 +53,7 @@ def add(commands: Commands) -> None:
         "--target",
         default="population",
         choices=["population", "corpus"],
-        help="what the share is of: all that users like these write, or only these transcripts",
+        help="the share in all that users like these write (default), or only in these transcripts",
     )
     prevalence.add_argument(
         "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"

@@ -53,10 +53,10 @@ def add(commands: Commands) -> None:
         conflict_handler="resolve",  # --format is that of the report; the input's is known
         help="put the findings on a page",
         description="Write one HTML page for people who did not run the analysis: how common "
-        "charged use is, who it comes from, whether it is growing and what goes with it, with "
-        "intervals, methods and limits. It needs no network and holds no transcript text unless "
-        "--show-text asks for it. Or write Markdown, JSON, or a CSV table of all figures for your "
-        "own plots.",
+        "charged use is, which users it comes from, whether it is growing and what goes with it, "
+        "with intervals, methods and limits. It needs no network and holds no transcript text "
+        "unless --show-text asks for it. Or write Markdown, JSON, or a CSV table of all figures "
+        "for your own plots.",
     )
     report.add_argument(
         "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
@@ -67,7 +67,7 @@ def add(commands: Commands) -> None:
         dest="forms",
         type=lambda text: text.split(","),
         metavar="FORMAT,…",
-        help="html, md, json or csv; several write files side by side; by default, the suffix of "
+        help="html, md, json or csv, or several of these, one file each; by default, the suffix of "
         "OUT decides",
     )
     report.add_argument(
@@ -82,7 +82,7 @@ def add(commands: Commands) -> None:
     for name, about in (
         ("by", "columns to compare groups by"),
         ("outcome", "columns of --users, such as survey scores, to relate to usage"),
-        ("control", "columns of --users to hold constant in that"),
+        ("control", "columns of --users to hold constant when relating --outcome to usage"),
     ):
         report.add_argument(
             f"--{name}",

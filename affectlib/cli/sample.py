@@ -18,10 +18,10 @@ def add(commands: Commands) -> None:
         "sample",
         parents=[reading_options()],
         help="choose what to label by hand",
-        description="Draw conversations (or messages) to label by hand: more where the classifier "
-        "is unsure, each with its weight. Following the codebook, fill in the column gold with "
-        "emotional or task, in the sheet or on the page that --transcripts writes beside it; and "
-        "the column themes, if the labels have themes.",
+        description="Draw conversations (or messages) to label by hand, more of those that the "
+        "classifier is unsure of, and write a sheet with the weight of each. Then fill in the "
+        "column gold with emotional or task, by the codebook, in the sheet or on the page that "
+        "--transcripts adds; and the column themes, if the labels have themes.",
     )
     sample.add_argument("labels", metavar="LABELS", help="the output of affectlib label")
     sample.add_argument(
@@ -33,8 +33,8 @@ def add(commands: Commands) -> None:
     sample.add_argument(
         "--transcripts",
         metavar="IN",
-        help="the file that was labelled: also write a page (OUT with .html) that shows each "
-        "conversation and is filled in with the keyboard, offline; it holds their text",
+        help="the file that was labelled; also write a page (OUT with .html) on which to label the "
+        "conversations with the keyboard, offline; it contains their text",
     )
     sample.add_argument(
         "--strata",
@@ -43,7 +43,10 @@ def add(commands: Commands) -> None:
         help="how many ranges of probability to draw from; default 10",
     )
     sample.add_argument(
-        "--seed", type=int, default=0, help="the same seed draws the same rows; default 0"
+        "--seed",
+        type=int,
+        default=0,
+        help="the random seed; the same seed draws the same rows; default 0",
     )
     sample.add_argument("--lang", default="en", help="language of the page, en or fr")
     sample.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")

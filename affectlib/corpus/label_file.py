@@ -74,7 +74,7 @@ _WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class LabelSummary:
-    """What `label_file` did.
+    """The counts of a run of `label_file`.
 
     Attributes:
         conversations: Records read, those that failed included.
@@ -168,12 +168,12 @@ def label_file(
 
     If `dst` has a suffix (``labels.parquet``) it becomes one file, which appears when it is
     complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).
-    Without (``labels/``) it becomes a folder of files of 2,000 conversations each, in
+    Without a suffix (``labels/``) it becomes a folder of files of 2,000 conversations each, in
     ``conversations`` and ``messages``. Either way these are written one after the other, so that
-    a run that is stopped, killed or out of disk loses little: the same call with `resume`
+    little is lost if a run is stopped or killed or the disk is full: the same call with `resume`
     continues after the last. A manifest says what the labels are made from; if the output is
-    finished and made from the same input, model and options, nothing is done. Nothing tells
-    whether a pipe or a data set on the Hub is the same, so an output of it is never resumed, and
+    finished and made from the same input, model and options, nothing is done. A pipe or a data set
+    on the Hub cannot be compared with an earlier one, so its output is never resumed, and is
     refused if it exists. The rows do not depend on the number of workers, nor on whether the run
     was resumed.
 
@@ -194,8 +194,8 @@ def label_file(
             or altered, by labelling their records again.
         overwrite: Whether to start over, whatever is there of the output.
         workers: Processes that label, each with its share of the cores. With more than one, a
-            script needs the usual ``if __name__ == "__main__":``. It pays with many cores; with
-            few, one process uses them all.
+            script needs the usual ``if __name__ == "__main__":``. This helps with many cores; a few
+            cores are used fully by one process.
         ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
         progress: Whether to show a progress bar; or a function to call after each record with the
             figures so far.

@@ -52,7 +52,7 @@ def not_fitted(held_out: int, emotional: int, base: str) -> str:
     )
     return (
         f"{emotional:,} emotional and {others:,} other conversations were held out, and {reason}: "
-        f"those of {base} stay, and probabilities are on average what it gives"
+        f"those of {base} stay, and probabilities are moved to the same average as its own"
     )
 
 
@@ -81,12 +81,12 @@ def _of_what_is_found(made: FineTuned) -> Iterator[str]:
     found, before = (round(recall[when] * made.held_out_emotional) for when in ("after", "before"))
     gain = specificity.get("change") or 0.0
     yield (
-        f"at {_POINT}, the new model labels {found:,} of the {made.held_out_emotional:,} emotional "
-        f"conversations that were held out, and {made.base} {before:,}"
+        f"at {_POINT}, the new model finds {found:,} of the {made.held_out_emotional:,} emotional "
+        f"conversations that were held out, and {made.base} finds {before:,}"
     ) + (
-        f"; it leaves {gain:.1%} more of the others alone"
+        f"; its specificity is {gain * 100:.1f} points higher"
         if gain > 0
-        else ", without leaving more of the others alone: keep the base"
+        else "; its specificity is not higher, so keep the base"
     )
 
 
@@ -123,8 +123,8 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
         *(f"**{_sentence(note)}**" for note in made.notes),
         "## How",
         f"Share of the new weights in their average with the base's: {made.share:g}, chosen on "
-        "the held-out conversations, in doubt the smaller. The lower half of the encoder, the "
-        "tokenizer, the layout of windows and the thresholds of cues are the base's. Cues, and "
+        "the held-out conversations; in doubt, the smaller share. The lower half of the encoder, "
+        "the tokenizer, the layout of windows and the thresholds of cues are the base's. Cues, and "
         f"whatever else the labels do not say, follow the base. Seed {about['seed']}. How this "
         f"model does on other transcripts was not measured; the figures in the card of {base.name} "
         "do not apply to it.",

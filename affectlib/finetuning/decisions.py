@@ -1,9 +1,10 @@
 """What is decided on the held-out part: probabilities, thresholds, and how well they do.
 
-A model's operating points promise to leave a share of the other conversations alone. On a user's
-transcripts the base may have broken that promise, and found much by it. So the new model is asked
-to keep it only as far as it misses no more charged conversations than the base did, by a margin
-for chance, and to leave at least as many others alone.
+A model's operating points promise a specificity: a share of the other conversations that is not
+flagged. On a user's transcripts the base may have had a lower one, and found more charged
+conversations for it. So the new model must keep the promised specificity only as far as it misses
+no more charged conversations than the base did, by a margin for chance. Its specificity must not be
+lower than the base's.
 """
 
 from __future__ import annotations

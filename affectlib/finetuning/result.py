@@ -12,7 +12,7 @@ __all__ = ["FineTuned"]
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
-    """What fine-tuning made, and how it does on the held-out conversations.
+    """A fine-tuned model, and how it does on the held-out conversations.
 
     Attributes:
         folder: The new model; `affectlib.AffectClassifier.from_pretrained` loads it.

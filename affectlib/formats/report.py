@@ -39,7 +39,7 @@ _OTHERS = "other problems"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds beyond which an input counts as hostile.
+    """Bounds beyond which an input is refused, as it may be meant to do harm.
 
     Attributes:
         record_characters: Characters of one record, line, cell or conversation. What is longer is
@@ -64,7 +64,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Tally:
-    """How often something happened, and where first.
+    """How often something happened, and the first places where it did.
 
     Attributes:
         count: How often.

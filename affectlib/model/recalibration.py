@@ -3,10 +3,10 @@
 1. The logits are moved along a rising line. It is fitted by maximum a posteriori: the likelihood of
    the labels, with the weights of the draw, and a prior around "as it is" that counts the more the
    fewer labels there are (Platt scaling with the prior of a model that was calibrated elsewhere).
-2. Each operating point keeps its promise, the share of other conversations that it leaves alone.
+2. Each operating point keeps its specificity, the share of task conversations that are not flagged.
    That share is counted on the labels, together with `PRIOR_ROWS` rows that err as the model's own
-   operating points say. A promise that hardly any emotional row lives up to is lowered until
-   `LEAST_FOUND` do, unless the user asked for it.
+   operating points say. If hardly any emotional row reaches the threshold, the threshold is lowered
+   until `LEAST_FOUND` do, unless the user asked for that specificity.
 3. Figures come from cross-fitting: every row is judged by what was fitted without its user's fold.
 """
 
@@ -76,7 +76,7 @@ class Recalibrated:
         measured: Cross-fitted counts at effective sample size, by operating point.
         rows: How many rows.
         positives: How many of them are emotional.
-        lowered: Operating points that leave fewer alone than they promised, as otherwise hardly any
+        lowered: Operating points with a lower specificity than promised, as otherwise hardly any
             emotional row would reach them.
     """
 
@@ -475,7 +475,7 @@ def _specificity_of(points: Sequence[tuple[float, float]]) -> Floats:
 
 
 def _threshold(rows: Rows, wanted: float, prior: Floats) -> float:
-    """Return the lowest threshold that leaves the wanted share of the others alone."""
+    """Return the lowest threshold that does not flag the wanted share of the others."""
     others = ~rows.truth
     order = np.argsort(rows.z[others], kind="stable")
     z, weight = rows.z[others][order], rows.weight[others][order]
@@ -506,8 +506,8 @@ def _require_reached(rows: Rows, name: str, threshold: float, wanted: float) -> 
     others = ~rows.truth
     share = np.average(rows.z[others] < highest, weights=rows.weight[others])
     raise OptionError(
-        f"{name}: no emotional row reaches the threshold that leaves {wanted:.1%} of the "
-        f"others alone; ask for a specificity of at most {max(share - 0.005, 0.01):.3f}"
+        f"{name}: no emotional row reaches the threshold for a specificity of {wanted:.1%}; ask "
+        f"for a specificity of at most {max(share - 0.005, 0.01):.3f}"
     )
 
 
@@ -556,8 +556,8 @@ def _card(
         "",
         f"{artifact.name} {artifact.version} with its calibration and operating points refitted on "
         f"{found.rows:,} labelled {found.level}s, {found.positives:,} of them emotional. Weights, "
-        "tokenizer and cues are those of the base, whose card is that of its own folder. The new "
-        "decisions are in `affect.json`; transformers reads the weights only, and gives the base's "
+        "tokenizer and cues are those of the base, whose card is in its own folder. The new "
+        "decisions are in `affect.json`; transformers reads only the weights, and gives the base's "
         "probabilities.",
         "",
         "| operating point | threshold | recall | specificity |",
@@ -574,6 +574,7 @@ def _card(
     if left_out:
         lines += [
             "",
-            "It has no screen: its thresholds are lower than those that the base's was made for.",
+            "It has no screen, because its thresholds are lower than those that the base's screen "
+            "was made for.",
         ]
     return "\n".join([*lines, ""])

@@ -64,7 +64,7 @@ class Saved:
             folder: Where the new model goes; it must be new or empty.
             weights: How many conversations each stands for; one if None.
             users: Whose each is, so that no one judges themself; all different if None.
-            specificity: The share of task conversations that an operating point leaves alone, by
+            specificity: The share of task conversations that an operating point does not flag, by
                 its name; what it promised before if None, or less if hardly any would reach it.
             name: The new model's name; that of the folder if None.
 

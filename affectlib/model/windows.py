@@ -32,7 +32,7 @@ __all__ = ["Segment", "Window", "WindowSettings", "plan_windows"]
 
 @dataclass(frozen=True, slots=True)
 class WindowSettings:
-    """How windows are laid out; travels with the weights that were trained on it.
+    """How windows are made; a setting of the model, whose weights were trained with it.
 
     Attributes:
         max_tokens: Maximum length of a window, special and role tokens included.

@@ -90,7 +90,7 @@ def test_a_message_is_shown_with_those_before_it(transcripts):
         "turn 5", "answer 6", "turn 6", "answer 7", "turn 7", "answer 8", "turn 8"
     ]  # fmt: skip
     assert "earlier messages not shown: 12" in item
-    assert "messages of the system or of tools not shown: 1" in item
+    assert "system and tool messages not shown: 1" in item
     assert item.count("Judge this message") == 1
     assert page.count(TEXTS["en"].question_of_message) == 1
 

@@ -23,7 +23,7 @@ MADE = FineTuned(
     fitted=True,
     figures=(),
 )
-FEWER = "at balanced, the new model labels 24 of the 30 emotional conversations that were held out"
+FEWER = "at balanced, the new model finds 24 of the 30 emotional conversations that were held out"
 
 
 def row(measure: str, before: float, after: float, point: str | None = "balanced") -> Any:
@@ -42,13 +42,13 @@ def test_fewer_charged_ones_for_nothing_is_said(share: float) -> None:
     """Also where none of the new weights are used: thresholds are new all the same."""
     made = replace(MADE, share=share)
     found = said(made, row("recall", 0.9, 0.8), row("specificity", 0.95, 0.95))
-    expected = f"{FEWER}, and calm 1.0 27, without leaving more of the others alone: keep the base"
+    expected = f"{FEWER}, and calm 1.0 finds 27; its specificity is not higher, so keep the base"
     assert found[-1] == expected
 
 
 def test_fewer_charged_ones_for_fewer_false_alarms_is_said() -> None:
     found = said(MADE, row("recall", 0.9, 0.8), row("specificity", 0.9, 0.95))
-    assert found == [f"{FEWER}, and calm 1.0 27; it leaves 5.0% more of the others alone"]
+    assert found == [f"{FEWER}, and calm 1.0 finds 27; its specificity is 5.0 points higher"]
 
 
 @pytest.mark.parametrize("recall", [0.9, 0.95])

@@ -1,6 +1,6 @@
 """How common charged use is, whose it is, and what goes with it, in one piece.
 
-`report` puts the analyses of `affectlib.analysis` together, for a page that stands alone and can be
+`report` puts the analyses of `affectlib.analysis` together, for a page that is one file and can be
 read by somebody who did not run them, and as tables for one's own plots.
 """
 

@@ -33,11 +33,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "feelings, relationships, wellbeing or bond with the assistant are a real part of it. "
         "Fiction, translations and essays about feelings are tasks, however sad their words.",
         "question.labels": "A program read the transcripts and gave each one a label.",
-        "question.hand": "No person did, except where this page mentions hand labels.",
-        "question.model": "No person did. Where this page mentions language-model answers, these "
-        "are from {models}.",
-        "question.mixed": "No person did, except for some of what this page calls sheet answers; "
-        "the others are from {models}.",
+        "question.hand": "No person did this, except where this page mentions hand labels.",
+        "question.model": "No person did this. Where this page mentions language-model answers, "
+        "these are from {models}.",
+        "question.mixed": "No person did this, except for some of what this page calls sheet "
+        "answers; the others are from {models}.",
         "answers.hand": "hand labels",
         "answers.model": "language-model answers",
         "answers.mixed": "sheet answers",
@@ -77,9 +77,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.shift": "Assumption: the program makes as many mistakes on these transcripts as "
         "on those that it was measured on. If yours differ from those, the corrected share is off "
         "by more than its interval says. A sample labelled by hand removes that doubt.",
-        "overall.little": "The interval, {interval}, is wide beside the share. Label about {rows} "
-        "more rows by hand, drawn with affectlib sample, to know the share to within half its "
-        "value.",
+        "overall.little": "The interval, {interval}, is wide compared with the share. Label about "
+        "{rows} more rows by hand, drawn with affectlib sample, to know the share to within half "
+        "its value.",
         "overall.caption": "Share of {units} that are charged, by method, with 95% intervals.",
         "overall.caption_labelled": "Share of {units} labelled charged, the program’s errors "
         "included, with its 95% interval.",
@@ -98,9 +98,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "incomplete.",
         "time.rose": "From {first} to {last}, the share of {units} that are charged rose by "
         "{change} (95% interval {interval}), according to a straight line through all of them.",
-        "time.fell": "From {first} to {last}, the share of {units} that are charged fell: it "
-        "changed by {change} (95% interval {interval}), according to a straight line through all "
-        "of them.",
+        "time.fell": "From {first} to {last}, the share of {units} that are charged fell (change: "
+        "{change}; 95% interval {interval}), according to a straight line through all of them.",
         "time.flat": "From {first} to {last}, there was no clear change in the share of {units} "
         "that are charged: {change} (95% interval {interval}), according to a straight line "
         "through all of them.",
@@ -129,7 +128,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "outcome.own_share": "Share of a user’s {units} that are charged",
         "outcome.own_share_labelled": "Share of a user’s {units} labelled charged",
         "outcome.messages": "Messages",
-        "users.title": "Whose is it?",
+        "users.title": "Which users does it come from?",
         "users.text": "If all users had the same number of turns labelled charged, the curve would "
         "be the dashed line. The further it is below, the fewer users account for most of them.",
         "users.lorenz": "Users from the fewest turns labelled charged to the most, and the share "
@@ -161,8 +160,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "clear change” does not prove that there is none. As long as the program’s mistakes stay "
         "the same over time, they do not make a user rise or fall. They only hide some who do.",
         "associated.title": "What goes with “{outcome}”",
-        "associated.text": "Linear regression over {users} users of “{outcome}” on the tenth of "
-        "usage, {rate} and the groups of this report. A coefficient says by how much “{outcome}” "
+        "associated.text": "Linear regression of “{outcome}” on the tenth of usage, {rate} and the "
+        "groups of this report, for {users} users. A coefficient says by how much “{outcome}” "
         "differs between users who differ by one in that row and are alike in the others; "
         "intervals allow for unequal spread (HC3).",
         "associated.rate": "the rate of charged turns",
@@ -171,7 +170,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "differs by {value} ({interval}), other rows held equal. This is an association, not an "
         "effect.",
         "associated.calibrated": "The rate of charged turns is corrected by regression "
-        "calibration, and the intervals allow for what is not known of the program’s mistakes. "
+        "calibration, and the intervals allow for the uncertainty about the program’s mistakes. "
         "Assumption: it makes as many with all users.",
         "associated.unreliable": "The rate is that of turns labelled charged. Label error draws "
         "its coefficient towards 0. It is not corrected, because most of the differences between "
@@ -261,15 +260,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "quality.title": "How good are the labels?",
         "quality.measured": "The first table compares the labels with the {hand}, whose "
         "weights count: its figures are estimates for all {units} here.",
-        "quality.one_kind": "The {hand} are all of one kind, so they do not tell how often "
-        "the program is right.",
+        "quality.one_kind": "The {hand} are all of one kind, so they do not show how often the "
+        "program is right.",
         "quality.measures": "Labels of {units} against {hand}",
         "quality.recall": "Recall: share of the charged ones that the program finds",
         "quality.specificity": "Specificity: share of the others that it does not flag",
         "quality.precision": "Precision: share of those that the program flags that are charged",
         "quality.average precision": "Average precision: area under the curve of precision and "
         "recall, lower where charged ones are rare",
-        "quality.AUROC": "AUROC: how often a charged one has a higher probability than another one",
+        "quality.AUROC": "AUROC: how often a charged one has a higher probability than one that is "
+        "not charged",
         "quality.calibration error": "Calibration error: average gap between probability and share",
         "calibration.text": "Where the program says 30%, about 30% of the {hand} should be "
         "charged.",
@@ -291,7 +291,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.unread": "{units} without text (left out)",
         "data.strangers": "{units} without a user id (left out of the sections on users)",
         "data.undated": "{units} without a time (left out of the sections on change)",
-        "data.cut": "tokens that were too long to be read",
+        "data.cut": "tokens not read, because a message was too long",
         "data.gold": "rows in the sheet of {hand}",
         "missing.title": "What this report cannot say",
         "missing.time": "Whether charged use is growing: there are no times, or they span less "
@@ -302,7 +302,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "(affectlib label --level message), and chats with at least three messages of one role.",
         "missing.quality": "How good the labels are on these transcripts: that needs a sample "
         "labelled by hand (affectlib sample).",
-        "missing.people": "Whose use it is: there are no user ids.",
+        "missing.people": "Which users charged use comes from: there are no user ids.",
         "methods.title": "How it was measured",
         "methods.label": "A transformer reads each message of the user with a little of what came "
         "before, and gives a probability that it is charged; a threshold turns it into a label. A "
@@ -338,7 +338,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "corrected.",
         "note.same_errors": "Assumption: the program makes as many mistakes in each of these "
         "groups or periods as overall.",
-        "note.left_out": "A plot is left out because too little of it can be shown.",
+        "note.left_out": "A plot is left out because too few of its values can be shown.",
         "grid.behind": "The numbers behind the plot",
         "grid.numbers": "The numbers",
         "axis.share": "Share that is charged",

@@ -18,7 +18,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "to": "{low} à {high}",
         "point": "{value} point",
         "points": "{value} points",
-        "hidden": "non montré",
+        "hidden": "non affiché",
         "unknown": "inconnu",
         "fewer": "moins de {users}",
         "control": "maintenu constant",
@@ -28,29 +28,29 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "own.conversation": "conversations",
         "own.message": "messages",
         "question.title": "La question",
-        "question.text": "Dans quelle mesure l’usage que reflètent ces conversations a-t-il une "
-        "charge affective, chez qui, et augmente-t-il ? Il y a charge quand les sentiments de "
-        "l’utilisateur lui-même, ses relations, son bien-être ou son lien avec l’assistant y "
-        "tiennent une vraie place. Une fiction, une traduction ou une dissertation sur les "
-        "sentiments reste une tâche, si tristes qu’en soient les mots.",
+        "question.text": "Quelle part de l’usage que reflètent ces conversations a une charge "
+        "affective, chez quels utilisateurs, et augmente-t-elle ? Il y a charge quand les "
+        "sentiments de l’utilisateur lui-même, ses relations, son bien-être ou son lien avec "
+        "l’assistant y tiennent une vraie place. Une fiction, une traduction ou une dissertation "
+        "sur les sentiments reste une tâche, si tristes qu’en soient les mots.",
         "question.labels": "Un programme a lu les conversations et attribué une étiquette à "
         "chacune.",
-        "question.hand": "Personne ne l’a fait à la main, sauf là où cette page parle "
+        "question.hand": "Aucune personne n’a donné d’étiquette, sauf là où cette page parle "
         "d’annotations.",
-        "question.model": "Personne ne l’a fait à la main. Là où cette page parle de réponses du "
-        "modèle de langue, elles viennent de {models}.",
-        "question.mixed": "Personne ne l’a fait à la main, sauf pour une partie de ce que cette "
-        "page appelle réponses de la feuille ; les autres viennent de {models}.",
+        "question.model": "Aucune personne n’a donné d’étiquette. Là où cette page parle de "
+        "réponses du modèle de langage, elles viennent de {models}.",
+        "question.mixed": "Aucune personne n’a donné d’étiquette, sauf pour une partie de ce que "
+        "cette page appelle réponses de la feuille ; les autres viennent de {models}.",
         "answers.hand": "annotations",
-        "answers.model": "réponses du modèle de langue",
+        "answers.model": "réponses du modèle de langage",
         "answers.mixed": "réponses de la feuille",
         "who.model": "{model}",
         "who.prompt": "{model} (consigne {prompt})",
         "and": " et ",
-        "filled.model": "Les réponses de la feuille viennent d’un modèle de langue, {models}, et "
+        "filled.model": "Les réponses de la feuille viennent d’un modèle de langage, {models}, et "
         "non de personnes. Les intervalles ne comprennent pas les erreurs d’un tel modèle. "
         "Comparez ses réponses à une feuille remplie par une personne (affectlib agreement).",
-        "filled.mixed": "Une partie des réponses de la feuille vient d’un modèle de langue, "
+        "filled.mixed": "Une partie des réponses de la feuille vient d’un modèle de langage, "
         "{models}, et non de personnes. Les intervalles ne comprennent pas les erreurs d’un tel "
         "modèle. Comparez ses réponses à une feuille remplie par une personne (affectlib "
         "agreement).",
@@ -63,9 +63,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "card.users": "utilisateurs",
         "card.people": "à l’origine de ces échanges",
         "overall.title": "Est-ce fréquent ?",
-        "overall.text": "L’intervalle indique à quelle distance de l’estimation la vraie part peut "
-        "se trouver : sur 100 intervalles ainsi construits, environ 95 la contiennent. Il vaut "
-        "pour tout ce qu’écriraient des utilisateurs comparables.",
+        "overall.text": "L’intervalle indique à quelle distance de l’estimation la part réelle "
+        "peut se trouver : sur 100 intervalles ainsi construits, environ 95 la contiennent. Il "
+        "vaut pour tout ce qu’écriraient des utilisateurs comparables.",
         "overall.users": "Il tient compte des utilisateurs qui ont beaucoup de {units}.",
         "overall.no_users": "En l’absence d’identifiants d’utilisateurs, chaque élément ({units}) "
         "compte séparément ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
@@ -79,14 +79,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "la charge est rare, cette part est souvent trop haute. Annotez un échantillon à la main "
         "(affectlib sample) pour la corriger.",
         "overall.shift": "Hypothèse : le programme se trompe sur ces conversations aussi souvent "
-        "que sur celles où ses erreurs ont été mesurées. Si les vôtres en diffèrent, l’erreur de "
-        "la part corrigée dépasse ce qu’indique son intervalle. Un échantillon annoté à la main "
+        "que sur celles où ses erreurs ont été mesurées. Si les vôtres sont différentes, l’erreur "
+        "de la part corrigée dépasse ce qu’indique son intervalle. Un échantillon annoté à la main "
         "lève ce doute.",
         "overall.caption": "Part des {units} avec charge affective, par méthode, avec intervalle à "
         "95 %.",
         "overall.little": "L’intervalle, {interval}, est large par rapport à la part. Annotez à la "
         "main environ {rows} lignes de plus, tirées avec affectlib sample, pour connaître la part "
-        "à la moitié de sa valeur près.",
+        "à plus ou moins la moitié de sa valeur.",
         "overall.caption_labelled": "Part des {units} avec étiquette de charge, erreurs du "
         "programme comprises, avec son intervalle à 95 %.",
         "overall.grid": "Part avec charge affective, par méthode",
@@ -104,8 +104,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "être incomplètes.",
         "time.rose": "Du {first} au {last}, la part des {units} avec charge affective a augmenté "
         "de {change} (intervalle à 95 % : {interval}), selon une droite ajustée à l’ensemble.",
-        "time.fell": "Du {first} au {last}, la part des {units} avec charge affective a baissé : "
-        "elle a changé de {change} (intervalle à 95 % : {interval}), selon une droite ajustée à "
+        "time.fell": "Du {first} au {last}, la part des {units} avec charge affective a baissé "
+        "(variation : {change} ; intervalle à 95 % : {interval}), selon une droite ajustée à "
         "l’ensemble.",
         "time.flat": "Du {first} au {last}, pas de changement net de la part des {units} avec "
         "charge affective : {change} (intervalle à 95 % : {interval}), selon une droite ajustée à "
@@ -137,13 +137,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "outcome.own_share": "Part des {units} d’un utilisateur avec charge affective",
         "outcome.own_share_labelled": "Part des {units} d’un utilisateur avec étiquette de charge",
         "outcome.messages": "Messages",
-        "users.title": "Chez qui ?",
+        "users.title": "Qui est concerné ?",
         "users.text": "Si tous les utilisateurs avaient autant de tours étiquetés comme chargés, "
         "la courbe serait la ligne pointillée. Plus elle est en dessous, moins il faut "
         "d’utilisateurs pour en réunir la plus grande partie.",
         "users.lorenz": "Les utilisateurs, de ceux qui ont le moins de tours étiquetés comme "
-        "chargés à ceux qui en ont le plus, et la part de tous ces tours qu’ils ont ensemble "
-        "(courbe de Lorenz).",
+        "chargés à ceux qui en ont le plus, et leur part cumulée de tous ces tours (courbe de "
+        "Lorenz).",
         "users.grid": "Concentration des tours étiquetés comme chargés",
         "users.top": "Part des {share} d’utilisateurs qui en ont le plus",
         "users.gini": "Coefficient de Gini (0 : égalité, 1 : tout chez un seul)",
@@ -161,10 +161,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "d’utilisateurs le moins actif (1) au plus actif (10), avec intervalle à 95 %.",
         "trend.title": "Les utilisateurs changent-ils ?",
         "trend.text": "Pour {users} utilisateurs, actifs pendant au moins quatre semaines, une "
-        "droite a été ajustée à leur part hebdomadaire de tours étiquetés comme chargés. Elle "
-        "compte comme une hausse ou une baisse si une répartition de leurs conversations au hasard "
-        "entre les semaines donne rarement une pente aussi forte, avec un taux de fausses "
-        "découvertes de 5 %.",
+        "droite a été ajustée à leur part hebdomadaire de tours étiquetés comme chargés. Il y a "
+        "hausse ou baisse si leurs conversations, réparties au hasard entre les semaines, donnent "
+        "rarement une pente aussi forte, avec un taux de fausses découvertes de 5 %.",
         "trend.grid": "Utilisateurs selon la direction",
         "trend.rising": "En hausse",
         "trend.flat": "Sans changement net",
@@ -178,7 +177,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "et les groupes de ce rapport, pour {users} utilisateurs. Un coefficient "
         "indique de combien « {outcome} » diffère entre des utilisateurs qui diffèrent d’une unité "
         "sur cette ligne et se ressemblent sur les autres ; les intervalles tiennent compte de "
-        "dispersions inégales (HC3).",
+        "variances inégales (HC3).",
         "associated.rate": "le taux de tours chargés",
         "associated.rate_labelled": "le taux de tours étiquetés comme chargés",
         "associated.finding": "Quand le taux de tours chargés est plus élevé de 10 points, « "
@@ -201,7 +200,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "term.charged_rate_labelled": "Taux de tours étiquetés comme chargés (0 à 1)",
         "within.title": "Au fil des conversations",
         "within.text": "Chaque conversation d’au moins trois messages d’un même rôle est coupée en "
-        "trois parts égales. Ce que fait l’assistant est montré à côté de ce que fait "
+        "trois parts égales. Ce que fait l’assistant est indiqué à côté de ce que fait "
         "l’utilisateur.",
         "within.labelled": "Les indices et le début de la charge sont comptés d’après les "
         "étiquettes du programme, erreurs comprises. Dans les longues conversations, les fausses "
@@ -258,10 +257,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "cue.in_crisis": "En crise",
         "cue.shows_empathy": "Montre de l’empathie",
         "cue.claims_affection": "Déclare de l’affection",
-        "themes.title": "De quoi s’agit-il ?",
+        "themes.title": "De quoi parle l’usage affectif ?",
         "themes.text": "Parmi les {units} où le programme voit une charge, la part qui porte sur "
-        "chaque thème. Il peut y en avoir plusieurs, ou aucun. Là où il en voit une par erreur, "
-        "il n’y a aucun thème.",
+        "chaque thème. Il peut y en avoir plusieurs, ou aucun. Les cas signalés par erreur n’ont "
+        "aucun thème.",
         "themes.caption": "Part de chaque thème parmi les {units} où le programme voit une charge, "
         "avec intervalle à 95 %.",
         "themes.caption_labelled": "Part étiquetée de chaque thème parmi les {units} où le "
@@ -305,7 +304,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "quality.average precision": "Précision moyenne : aire sous la courbe de précision et de "
         "rappel, plus basse quand la charge est rare",
         "quality.AUROC": "AUROC : fréquence à laquelle un cas chargé a une probabilité plus haute "
-        "qu’un autre",
+        "qu’un cas non chargé",
         "quality.calibration error": "Erreur de calibration : écart moyen entre la probabilité et "
         "la part",
         "calibration.text": "Quand le programme dit 30 %, environ 30 % des {hand} devraient "
@@ -329,7 +328,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.strangers": "{units} sans identifiant d’utilisateur (non pris en compte dans les "
         "parties sur les utilisateurs)",
         "data.undated": "{units} sans date (hors de la partie sur l’évolution)",
-        "data.cut": "unités de texte (tokens) en trop, non lues",
+        "data.cut": "unités de texte (tokens) non lues, car le message était trop long",
         "data.gold": "lignes de la feuille ({hand})",
         "missing.title": "Ce que ce rapport ne peut pas dire",
         "missing.time": "Si l’usage affectif augmente : il n’y a pas de dates, ou elles couvrent "
@@ -341,7 +340,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "d’un même rôle.",
         "missing.quality": "Ce que valent les étiquettes sur ces conversations : il faut un "
         "échantillon annoté à la main (affectlib sample).",
-        "missing.people": "Chez qui : il n’y a pas d’identifiants d’utilisateurs.",
+        "missing.people": "Qui est concerné : il n’y a pas d’identifiants d’utilisateurs.",
         "methods.title": "Comment cela a été mesuré",
         "methods.label": "Un réseau de neurones (transformer) lit chaque message de l’utilisateur "
         "avec un peu de ce qui précède et donne la probabilité d’une charge ; un seuil en fait une "
@@ -361,7 +360,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "parts sont calculés sur les utilisateurs, pas sur les messages (jackknife), et ceux de la "
         "concentration en tirant de nouveau les utilisateurs au sort (bootstrap-t).",
         "methods.hidden": "Les chiffres de moins de {users} utilisateurs ne sont pas montrés, ni "
-        "ceux dont on pourrait les déduire par soustraction, pour que personne ne puisse être "
+        "ceux dont on pourrait les déduire par soustraction, afin que personne ne puisse être "
         "reconnu.",
         "methods.all": "Les chiffres sont montrés même s’ils portent sur peu d’utilisateurs. "
         "Pensez aux personnes qui pourraient être reconnues avant de transmettre cette page.",
@@ -382,7 +381,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "Ils ne sont pas corrigés.",
         "note.same_errors": "Hypothèse : le programme se trompe aussi souvent dans chacun de ces "
         "groupes ou périodes que dans l’ensemble.",
-        "note.left_out": "Un graphique est omis, car on ne peut en montrer que trop peu.",
+        "note.left_out": "Un graphique est omis, car trop peu de ses valeurs peuvent être "
+        "montrées.",
         "grid.behind": "Les chiffres du graphique",
         "grid.numbers": "Les chiffres",
         "axis.share": "Part avec charge",
