@@ -77,11 +77,16 @@ def quantize_matrix_products(model: onnx.ModelProto) -> None:
             graph.initializer.append(numpy_helper.from_array(rows, f"{activations}_rows"))
             nodes += _quantize_tokens(activations, tokens)
             quantized.add(activations)
-        graph.initializer.extend(_quantize_columns(weights, numpy_helper.to_array(tensor)))
-        graph.initializer.remove(tensor)
+        if weights not in quantized:
+            graph.initializer.extend(_quantize_columns(weights, numpy_helper.to_array(tensor)))
+            quantized.add(weights)
         nodes += _multiply(activations, weights, node.output[0], tokens)
     del graph.node[:]
     graph.node.extend(nodes)
+    # The exporter stores equal weights once, so that some other node may use them too.
+    used = {name for node in nodes for name in node.input}
+    for name in quantized.intersection(tensors) - used:
+        graph.initializer.remove(tensors[name])
     model.opset_import.append(helper.make_opsetid(_RUNTIME, 1))
 
 

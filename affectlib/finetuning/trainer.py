@@ -338,30 +338,53 @@ def window_logits(
 ) -> NDArray[np.float64]:
     """Return a model's logits of windows, shape ``[windows, outputs]``.
 
-    Windows that are alike are computed once.
-
     Args:
         model: The model, which no longer learns afterwards.
         rows: The token ids of each window.
         report: Told after each batch how much is done, from 0 to 1.
     """
     model.eval()
+    kind = model.device.type
+
+    def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        ids_there, mask_there = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
+        logits = model(input_ids=ids_there, attention_mask=mask_there).logits
+        return np.asarray(logits.float().cpu())
+
+    with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=has_bf16()):
+        return logits_by(run, rows, model.config.pad_token_id, report=report)
+
+
+def logits_by(
+    run: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]],
+    rows: Sequence[Sequence[int]],
+    pad_id: int,
+    *,
+    max_tokens: int = BATCH_TOKENS,
+    report: Callable[[float], None] | None = None,
+) -> NDArray[np.float64]:
+    """Return the logits of windows, shape ``[windows, outputs]``.
+
+    Windows that are alike are computed once.
+
+    Args:
+        run: Computes the logits of a batch from its token ids and attention mask.
+        rows: The token ids of each window; one at least.
+        pad_id: The padding token.
+        max_tokens: Tokens of a batch at most.
+        report: Told after each batch how much is done, from 0 to 1.
+    """
     numbers: dict[tuple[int, ...], int] = {}
     places_of = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
     windows = [EncodedWindow(0, 0, np.array(row, dtype=np.int32), 0) for row in numbers]
-    result = np.zeros((len(windows), model.config.num_labels))
-    kind, done = model.device.type, 0
-    with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=has_bf16()):
-        for places, ids, mask in token_batches(
-            windows, max_tokens=BATCH_TOKENS, pad_id=model.config.pad_token_id
-        ):
-            ids_there, mask_there = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
-            output = model(input_ids=ids_there, attention_mask=mask_there)
-            result[places] = output.logits.float().cpu().numpy()
-            done += len(places)
-            if report is not None:
-                report(done / len(windows))
-    return result[places_of]
+    found: list[NDArray[np.float32]] = []
+    order: list[int] = []
+    for places, ids, mask in token_batches(windows, max_tokens=max_tokens, pad_id=pad_id):
+        found.append(run(ids, mask))
+        order += places.tolist()
+        if report is not None:
+            report(len(order) / len(windows))
+    return np.concatenate(found).astype(np.float64)[np.argsort(order)[places_of]]
 
 
 @cache

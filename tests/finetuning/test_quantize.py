@@ -106,3 +106,20 @@ def test_no_window_depends_on_its_batch_mates(session: Any, mates: Any, padding:
     together = logits_of(session, mates, padding)
     for row, lone in enumerate(mates):
         np.testing.assert_allclose(together[row], logits_of(session, [lone])[0], atol=2e-5)
+
+
+def test_equal_weights_which_the_exporter_stores_once(model: Any, tmp_path: Path) -> None:
+    from copy import deepcopy
+
+    alike = deepcopy(model)
+    with torch.no_grad():
+        layer = alike.bert.encoder.layer[0].attention
+        for place in (layer.self.value, layer.output.dense, alike.bert.pooler.dense):
+            place.weight.copy_(torch.eye(48))
+    export_onnx(alike, tmp_path / "model.int8.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.int8.onnx")
+    batch = batch_of([[5, 9, 30, 7], [11, 3]])
+    (found,) = session.run(None, batch)
+    with torch.no_grad():
+        expected = alike(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
+    assert found == pytest.approx(expected, abs=0.05 * float(expected.std()))

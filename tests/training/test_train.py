@@ -155,7 +155,7 @@ def test_a_teacher_judges_what_it_can_read_and_learns_once(
         raise AssertionError("what was done is not done again")
 
     monkeypatch.setattr(module, "_learn_teacher", never)
-    monkeypatch.setattr(module, "window_logits", never)
+    monkeypatch.setattr(module, "_judge", never)
     teach(made, None)
     assert np.load(made.folder / "teach" / "soft.npy") == pytest.approx(soft, nan_ok=True)
 
@@ -227,17 +227,27 @@ def test_a_teacher_judges_the_text_before_it_was_rewritten(
     monkeypatch.setattr(
         module, "_learn_teacher", lambda *given: learnt.extend(given[2]["input_ids"])
     )
-    monkeypatch.setattr(module, "load_model", lambda folder: None)
     monkeypatch.setattr(
         module,
-        "window_logits",
-        lambda _, rows: judged.extend(rows) or np.zeros((len(rows), len(OUTPUTS))),
+        "_judge",
+        lambda _: lambda rows: judged.extend(rows) or np.zeros((len(rows), len(OUTPUTS))),
     )
     teach(made, None)
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     assert windows["input_ids"][:] != windows["plain_ids"][:]
     assert learnt == windows["input_ids"][:]
     assert judged == windows["plain_ids"][:]
+
+
+def test_a_teacher_judges_in_int8_as_it_would_in_fp32(tmp_path: Path) -> None:
+    made = recipe(tmp_path, TeacherSettings(path=write_foreign(tmp_path / "base")))
+    prepare(made, None)
+    teach(made, None)
+    folder = made.folder / "teach" / "model"
+    rows = [[1, 4, 5, 6, 2], [1, 7, 2], [1, 8, 9, 10, 11, 2]]
+    expected = window_logits(module.load_model(folder), rows)
+    found = module._judge(folder)(rows)
+    assert found == pytest.approx(expected, abs=0.05 * float(expected.std()))
 
 
 def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> None:

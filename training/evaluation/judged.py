@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from affectlib.conversation import Conversation
+from affectlib.finetuning.export import MODEL_FILES
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact, sha256
 from affectlib.model.calibration import ConversationCalibration
@@ -50,7 +51,7 @@ def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledCon
 
 def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
     """Return a trained model, as training leaves it in a folder, as an artifact to calibrate."""
-    names = ("config.json", "model.safetensors", "tokenizer.json")
+    names = [name for name in MODEL_FILES if (folder / name).is_file()]
     return Artifact(
         folder=folder,
         name=folder.name,
