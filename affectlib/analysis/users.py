@@ -189,6 +189,7 @@ def _from_messages(
         .collect(engine="streaming")
         .join(_hours(base), on="_conversation", how="left")
         .with_columns(pl.col("hours").fill_null(0.0))
+        .sort("user_id", "_conversation")  # else each run would deal them to weeks in another way
     )
     conversations = _aggregated(conversations)
     per_message = (
