@@ -14,10 +14,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from affectlib import _version
-from affectlib._dates import DateOrder
 from affectlib._default import classifier_or_bundled, load_once
 from affectlib._inputs import require_on_error
 from affectlib._values import column_values, kind_of, name_list
+from affectlib._values.dates import DateOrder
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.progress import with_bar
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema

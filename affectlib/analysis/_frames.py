@@ -164,7 +164,8 @@ class Labels(Table):
             TableError: There is no label at all, or an unknown one.
         """
         self.require(["label"])
-        found = self.rows.select(pl.col("label").unique()).collect()["label"].drop_nulls()
+        labels = self.rows.select(pl.col("label").unique()).collect(engine="streaming")
+        found = labels["label"].drop_nulls()
         if unknown := [label for label in found if label not in LABELS]:
             raise TableError(
                 f"{self.name}, label: {len(unknown)} unknown values; use {' or '.join(LABELS)}"
@@ -272,7 +273,13 @@ def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
 
 def alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
     """Tell whether rows have the same keys; missing ones are the same."""
-    fewer = pl.struct(keys).n_unique() < pl.len()
+    row = pl.struct(keys)
+    # Hashes of the keys of 10 million messages take a tenth of the memory that the keys do. Rows
+    # whose hashes differ are not the same; only if some hashes are the same are keys compared.
+    hashes = rows.lazy().select(row.hash()).collect(engine="streaming").to_series()
+    if hashes.n_unique() == len(hashes):
+        return False
+    fewer = row.n_unique() < pl.len()
     return bool(rows.lazy().select(fewer).collect(engine="streaming").item())
 
 

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from affectlib._atomic import locked, replacing, require_folder
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, OutputExistsError
-from affectlib.formats._atomic import locked, replacing, require_folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -34,6 +34,8 @@ _PROPERTIES = {
     "themes": {"type": "array", "items": {"type": "string", "enum": [*THEMES]}},
 }
 _FORMATS = 3
+_CHANCE = random.Random()
+"""Its own, as waiting must not change what others draw after they have set a seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Endpoint:
                 if attempt == self.tries - 1:
                     failure = AnnotationError if error.reached else Unreachable
                     raise failure(f"{error}, {self.tries} times") from None
-                pause = self.pause * 2**attempt * (0.5 + random.random())
+                pause = self.pause * 2**attempt * (0.5 + _CHANCE.random())
                 time.sleep(min(max(pause, error.pause or 0.0), _LONGEST_PAUSE))
         raise AnnotationError("it was not asked")
 

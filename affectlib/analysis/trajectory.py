@@ -76,25 +76,27 @@ def trajectory(
     """
     thresholds = shown_from(cue_threshold, known_thresholds(labels))
     source, keys = _messages(labels, confidence)
-    # One number for the keys, as ids of 10 million messages would take gigabytes.
-    of_role = pl.struct(*keys, "role").hash()
-    place = pl.col("message").rank("ordinal").over(of_role)
-    length = pl.len().over(of_role)
     measures = _measures(source, thresholds)
+    # For 10 million messages, ids and probabilities would take gigabytes: one number stands for the
+    # keys, and a bit for each probability.
+    messages = source.rows.filter(READ).select(
+        "_user",
+        "message",
+        "role",
+        pl.struct(*keys, "role").hash().alias("_of_role"),
+        *(values.alias(name) for name, values in measures.items()),
+    )
+    place = pl.col("message").rank("ordinal").over("_of_role")
+    length = pl.len().over("_of_role")
     sums = (
-        source.rows.filter(READ)
-        .select(
-            "_user",
-            "role",
-            ((place - 1) * 3 // length).cast(pl.Int64).alias("part"),
-            length.alias("length"),
-            *(values.alias(name) for name, values in measures.items()),
+        messages.with_columns(
+            ((place - 1) * 3 // length).cast(pl.Int64).alias("part"), length.alias("length")
         )
         .filter(pl.col("length") >= 3)
         .group_by("part", "role", "_user")
         .agg(*_sums(measures))
         .sort("part", "role", "_user", descending=[False, True, False])
-        .collect()
+        .collect(engine="streaming")
     )
     if sums.is_empty():
         raise TableError(f"{source.name}: no conversation has three messages of one role")
@@ -261,12 +263,9 @@ def _messages(labels: AnyFrame, confidence: float) -> tuple[Labels, list[str]]:
 
 
 def _measures(source: Labels, thresholds: Mapping[str, float]) -> dict[str, pl.Expr]:
-    """Return what is followed: 1.0 where shown, null where it does not apply."""
-    charged = pl.when(pl.col("label").is_not_null()).then(
-        (pl.col("label") == EMOTIONAL).cast(pl.Float64)
-    )
-    cues = {name: _shown(name, thresholds[name]) for name in CUES if name in source.columns}
-    return {_CHARGED: charged, **cues}
+    """Return what is followed: true where shown, null where it does not apply."""
+    cues = {name: pl.col(name) >= thresholds[name] for name in CUES if name in source.columns}
+    return {_CHARGED: pl.col("label") == EMOTIONAL, **cues}
 
 
 def _shown(name: str, threshold: float) -> pl.Expr:
@@ -275,7 +274,7 @@ def _shown(name: str, threshold: float) -> pl.Expr:
 
 def _sums(measures: Mapping[str, pl.Expr]) -> Iterator[pl.Expr]:
     for name in measures:
-        yield pl.col(name).sum()
+        yield pl.col(name).sum().cast(pl.Float64)
         yield pl.col(name).count().alias(f"{name} n")
 
 

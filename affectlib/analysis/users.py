@@ -167,23 +167,29 @@ def _from_messages(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a row per user, and a row per conversation with ``user_id, week, turns, charged``."""
     source.require(["role"])
-    time = _time_of(source)
     keys = source.having(rows).distinct_keys()
-    base = rows.with_columns(time, charged=pl.col("label") == EMOTIONAL)
+    base = rows.with_columns(
+        _time_of(source),
+        charged=pl.col("label") == EMOTIONAL,
+        # One number, as the keys of 10 million messages would take gigabytes.
+        _conversation=pl.struct(keys).hash(),
+    )
     is_user = pl.col("role") == "user"
-    gaps = pl.col("timestamp").sort().diff().dt.total_microseconds()
     conversations = (
-        base.group_by(keys)
+        base.group_by("_conversation")
         .agg(
+            pl.col("user_id").first(),
             pl.len().alias("messages"),
             is_user.sum().alias("user_messages"),
             pl.col("label").count().alias("turns"),
             pl.col("charged").sum(),
             pl.col("timestamp").min().alias("first"),
             pl.col("timestamp").max().alias("last"),
-            (gaps.clip(upper_bound=_GAP_MINUTES * 60_000_000).sum() / 3.6e9).alias("hours"),
         )
         .collect(engine="streaming")
+        .join(_hours(base), on="_conversation", how="left")
+        .with_columns(pl.col("hours").fill_null(0.0))
+        .sort("user_id", "_conversation")  # else each run would deal them to weeks in another way
     )
     conversations = _aggregated(conversations)
     per_message = (
@@ -201,6 +207,24 @@ def _from_messages(
         pl.lit(None, pl.Float64).alias("emotional_rate"),
     )
     return people.join(per_message, on="user_id", how="left"), conversations
+
+
+def _hours(messages: pl.LazyFrame) -> pl.DataFrame:
+    """Return the hours of each ``_conversation`` that has times."""
+    moments = messages.select("_conversation", "timestamp").drop_nulls()
+    ordered = moments.collect(engine="streaming").sort("_conversation", "timestamp")
+    goes_on = pl.col("_conversation") == pl.col("_conversation").shift()
+    gap = (
+        pl.col("timestamp")
+        .diff()
+        .dt.total_microseconds()
+        .clip(upper_bound=_GAP_MINUTES * 60_000_000)
+    )
+    return (
+        ordered.select("_conversation", hours=pl.when(goes_on).then(gap))
+        .group_by("_conversation")
+        .agg(pl.col("hours").sum() / 3.6e9)
+    )
 
 
 def _from_conversations(

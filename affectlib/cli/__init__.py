@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from affectlib._atomic import naming
 from affectlib._version import __version__
 from affectlib.cli import (
     agreement,
@@ -33,7 +34,6 @@ from affectlib.cli._terminal import (
     open_closed_streams,
 )
 from affectlib.errors import AffectlibError
-from affectlib.formats._atomic import naming
 
 __all__ = ["main"]
 

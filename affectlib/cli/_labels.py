@@ -47,6 +47,20 @@ def naming(files: Mapping[str, str | None]) -> Iterator[None]:
         ) from error
 
 
+def labels_argument(command: argparse._ActionsContainer) -> None:
+    """Add the file of labels."""
+    command.add_argument(
+        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
+    )
+
+
+def gold_option(command: argparse._ActionsContainer) -> None:
+    """Add the sheet that people filled in, which must be given."""
+    command.add_argument(
+        "--gold", metavar="SHEET", required=True, help="the sheet from affectlib sample, filled in"
+    )
+
+
 def measured_on_option(command: argparse._ActionsContainer) -> None:
     """Add the option that says on which transcripts the model was measured."""
     command.add_argument(

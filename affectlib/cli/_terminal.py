@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Any, BinaryIO, NoReturn, TextIO, cast
 
-from affectlib.formats._atomic import naming
+from affectlib._atomic import naming
 
 DONE, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """What the commands exit with."""

@@ -8,7 +8,14 @@ import sys
 import warnings
 from typing import Any
 
-from affectlib.cli._labels import artifact_of_labels, change, naming, notes_of
+from affectlib.cli._labels import (
+    artifact_of_labels,
+    change,
+    gold_option,
+    labels_argument,
+    naming,
+    notes_of,
+)
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -22,12 +29,8 @@ def add(commands: Commands) -> None:
         "filled-in sheet, without training. FOLDER is the new model: name it with --model to "
         "label with it.",
     )
-    calibrate.add_argument(
-        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
-    )
-    calibrate.add_argument(
-        "--gold", metavar="SHEET", required=True, help="the sheet from affectlib sample, filled in"
-    )
+    labels_argument(calibrate)
+    gold_option(calibrate)
     calibrate.add_argument(
         "-o", "--output", metavar="FOLDER", required=True, help="a new folder for the new model"
     )

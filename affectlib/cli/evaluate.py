@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from affectlib.cli._labels import (
     artifact_of_labels,
     figure,
+    gold_option,
     labelled_transcripts,
+    labels_argument,
     model_of,
     naming,
     notes_of,
@@ -42,12 +44,8 @@ def add(commands: Commands) -> None:
         "specificity, precision, average precision, AUROC and calibration error, with intervals, "
         "and the rows where labels and sheet differ most.",
     )
-    evaluate.add_argument(
-        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
-    )
-    evaluate.add_argument(
-        "--gold", metavar="SHEET", required=True, help="the sheet from affectlib sample, filled in"
-    )
+    labels_argument(evaluate)
+    gold_option(evaluate)
     where = evaluate.add_mutually_exclusive_group()
     where.add_argument(
         "--threshold", type=float, metavar="P", help="label rows emotional from probability P"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affectlib._atomic import require_folder
 from affectlib.cli._language import in_options
 from affectlib.cli._options import Commands, load_classifier, names, running_options
 from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
@@ -17,7 +18,6 @@ from affectlib.corpus.output import write_atomically
 from affectlib.corpus.rows import row_levels
 from affectlib.corpus.shards import Layout
 from affectlib.errors import OptionError
-from affectlib.formats._atomic import require_folder
 
 if TYPE_CHECKING:
     from affectlib.corpus.label_file import LabelSummary

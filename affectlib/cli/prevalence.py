@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import measured_on_option, naming, notes_of
+from affectlib.cli._labels import labels_argument, measured_on_option, naming, notes_of
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -28,9 +28,7 @@ def add(commands: Commands) -> None:
     prevalence = commands.add_parser(
         "prevalence", help="estimate how common emotional conversations or messages are"
     )
-    prevalence.add_argument(
-        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
-    )
+    labels_argument(prevalence)
     prevalence.add_argument(
         "--gold",
         metavar="SHEET",

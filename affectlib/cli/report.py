@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from affectlib.cli._labels import (
     labelled_transcripts,
+    labels_argument,
     measured_on_option,
     naming,
     notes_of,
@@ -58,9 +59,7 @@ def add(commands: Commands) -> None:
         "unless --show-text asks for it. Or write Markdown, JSON, or a CSV table of all figures "
         "for your own plots.",
     )
-    report.add_argument(
-        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
-    )
+    labels_argument(report)
     report.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
     report.add_argument(
         "--format",

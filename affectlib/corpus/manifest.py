@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from affectlib import _version
+from affectlib._atomic import naming
 from affectlib.corpus.output import FileFacts, write_atomically
 from affectlib.corpus.rows import Counts
 from affectlib.errors import ResumeError
-from affectlib.formats._atomic import naming
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier

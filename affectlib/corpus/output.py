@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from affectlib.formats._atomic import locked, naming, open_private, publish, replacing, temporary_of
+from affectlib._atomic import locked, naming, open_private, publish, replacing, temporary_of
 
 if TYPE_CHECKING:
     import pyarrow

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affectlib._atomic import locked, require_folder, sync_folder
 from affectlib.corpus.manifest import NAME_ANOTHER, Header, Manifest, Shard
 from affectlib.corpus.output import (
     SUFFIXES,
@@ -31,7 +32,6 @@ from affectlib.corpus.output import (
 )
 from affectlib.corpus.rows import Counts, Labelled, RowLevel
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
-from affectlib.formats._atomic import locked, require_folder, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow

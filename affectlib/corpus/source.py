@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from affectlib._atomic import naming
 from affectlib.errors import SourceChangedError
-from affectlib.formats._atomic import naming
 from affectlib.formats._datasets import HUB
 from affectlib.formats._listing import list_files
 

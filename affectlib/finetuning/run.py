@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib._atomic import locked
 from affectlib._extras import requires_extra
 from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
@@ -25,7 +26,6 @@ from affectlib.finetuning.progress import CountedEngine, Progress, expected_work
 from affectlib.finetuning.reading import Labelled, Reader
 from affectlib.finetuning.result import FineTuned
 from affectlib.finetuning.writing import building, require_free, write_description, write_model
-from affectlib.formats._atomic import locked
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.model.calibration import finite_logit, sigmoid
 from affectlib.model.encoding import EncodedWindow

@@ -10,11 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlib._atomic import require_folder, temporary_of
 from affectlib.conversation import Conversation
 from affectlib.errors import OutputExistsError
 from affectlib.finetuning.card import card
 from affectlib.finetuning.decisions import Decided
-from affectlib.formats._atomic import require_folder, temporary_of
 from affectlib.model.artifacts import FORMAT, MANIFEST, Artifact, sha256
 from affectlib.model.recalibration import points_of
 from affectlib.model.reference import with_own_kind

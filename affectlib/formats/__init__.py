@@ -36,6 +36,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
+from affectlib._atomic import naming
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, TranscriptFormatError
@@ -61,7 +62,6 @@ from affectlib.formats import (
     wildchat,
     zendesk,
 )
-from affectlib.formats._atomic import naming
 from affectlib.formats._datasets import HUB, MAGICS, find_saved, hub_splits, iter_arrow_rows
 from affectlib.formats._json import Record, iter_records
 from affectlib.formats._listing import Listing, list_files

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
+from affectlib._atomic import locked, naming, replacing, require_folder
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
-from affectlib.formats._atomic import locked, naming, replacing, require_folder
 from affectlib.formats._fields import require_list
 from affectlib.formats._reader import Item, Reading, RecordReader, each
 from affectlib.predictions import ConversationFailure

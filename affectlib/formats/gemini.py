@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple, TextIO
 
-from affectlib._dates import find_date_line
 from affectlib._values import kind_of, to_time
+from affectlib._values.dates import find_date_line
 from affectlib.conversation import Conversation, Message, clean_text
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._fields import in_order, to_conversation

@@ -31,8 +31,8 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, TextIO
 
-from affectlib._dates import DateOrder
 from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
+from affectlib._values.dates import DateOrder
 from affectlib.conversation import Conversation, Message, is_role
 from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats._blocks import split_blocks

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from affectlib.analysis import (
     AnalysisWarning,
@@ -265,6 +266,13 @@ def test_each_cue_has_its_threshold():
 def test_bad_options_are_named(options, problem):
     with pytest.raises(OptionError, match=problem):
         users(PEOPLE.messages, **options)
+
+
+def test_the_order_of_messages_changes_nothing():
+    found = users(PEOPLE.messages)
+    assert found["trend_p"].is_not_null().any()
+    mixed = PEOPLE.messages.sample(fraction=1.0, shuffle=True, seed=1)
+    assert_frame_equal(users(mixed), found)
 
 
 def test_hours_need_messages():

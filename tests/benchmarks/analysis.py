@@ -8,6 +8,7 @@ of its own; the aim is at most 15 s and 2.5 GB for each on two cores.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import polars as pl
 from pyarrow.parquet import ParquetWriter
 
 from affectlib.corpus.rows import output_schema
-from affectlib.taxonomy import CUES
+from affectlib.taxonomy import CUES, THEME_COLUMNS
 
 MESSAGES_A_CONVERSATION = 10
 CONVERSATIONS_A_PART = 50_000
@@ -42,7 +43,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.labels or Path(folder) / "labels.parquet"
         if not path.exists():
-            write_labels(path, arguments.messages, arguments.users)
+            # In a process of its own: what it takes would count as the memory of those below.
+            own = (path, arguments.messages, arguments.users)
+            writer = multiprocessing.get_context("spawn").Process(target=write_labels, args=own)
+            writer.start()
+            writer.join()
         command = [sys.executable, "-m", "tests.benchmarks.analysis", "--here"]
         options = ["--labels", str(path), "--of"]
         missed = [
@@ -82,6 +87,7 @@ def write_labels(path: Path, messages: int, users: int) -> None:
 
 def _part(chance: np.random.Generator, start: int, owners: np.ndarray) -> pl.DataFrame:
     size = len(owners) * MESSAGES_A_CONVERSATION
+    of_user = ("probability", "intensity", *THEME_COLUMNS.values())
     conversation = np.repeat(np.arange(start, start + len(owners)), MESSAGES_A_CONVERSATION)
     place = np.tile(np.arange(MESSAGES_A_CONVERSATION), len(owners))
     begun = np.repeat(chance.integers(0, 84 * 86_400, len(owners)), MESSAGES_A_CONVERSATION)
@@ -94,14 +100,13 @@ def _part(chance: np.random.Generator, start: int, owners: np.ndarray) -> pl.Dat
                 "message": place,
                 "seconds": 1_740_000_000 + begun + 20 * place,
                 "probability": chance.random(size) ** 4,
-                **{name: chance.random(size) for name in CUES},
+                "intensity": 3 * chance.random(size),
+                **{name: chance.random(size) for name in (*CUES, *THEME_COLUMNS.values())},
             }
         )
-        .select(
+        .with_columns(
             pl.col("record").cast(pl.String).alias("conversation_id"),
-            "record",
             pl.col("user").cast(pl.String).alias("user_id"),
-            "message",
             role=pl.when(pl.col("message") % 2 == 0)
             .then(pl.lit("user"))
             .otherwise(pl.lit("assistant")),
@@ -110,21 +115,20 @@ def _part(chance: np.random.Generator, start: int, owners: np.ndarray) -> pl.Dat
             .dt.replace_time_zone("UTC"),
             status=pl.lit("ok"),
             error=pl.lit(None, pl.String),
-            probability="probability",
             truncated_tokens=pl.lit(0, pl.Int64),
-            **{name: pl.col(name) for name in CUES},
+            screened=pl.lit(value=False),
         )
         .with_columns(
+            *(pl.when(is_user).then(name).alias(name) for name in of_user),
+            *(
+                pl.when(is_user == (cue.unit == "user")).then(name).alias(name)
+                for name, cue in CUES.items()
+            ),
             label=pl.when(is_user).then(
                 pl.when(pl.col("probability") > 0.6)
                 .then(pl.lit("emotional"))
                 .otherwise(pl.lit("task"))
             ),
-            probability=pl.when(is_user).then("probability"),
-            **{
-                name: pl.when(is_user == (cue.unit == "user")).then(name)
-                for name, cue in CUES.items()
-            },
         )
     )
 

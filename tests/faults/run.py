@@ -19,9 +19,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from affectlib import _atomic
 from affectlib.corpus.label_file import label_file
 from affectlib.errors import AffectlibError
-from affectlib.formats import _atomic, read_conversations
+from affectlib.formats import read_conversations
 from affectlib.formats.canonical import write_conversations
 from tests.fake_classifier import FakeClassifier
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectlib._dates import find_date_line
+from affectlib._values.dates import find_date_line
 from affectlib.cli import main
 from affectlib.errors import MissingExtraError, OptionError
 from affectlib.formats import Limits, ReadReport

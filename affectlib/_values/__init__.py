@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from affectlib._dates import parse_date
+from affectlib._values.dates import parse_date
 from affectlib.conversation import clean_text
 
 _LATEST = 1e10

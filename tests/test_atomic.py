@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from affectlib import cli
+from affectlib._atomic import locked, naming, replacing, temporary_of
 from affectlib.errors import OutputExistsError
-from affectlib.formats._atomic import locked, naming, replacing, temporary_of
 from tests.transcript_files import chat, lines, write
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs permissions of POSIX")
 
 
