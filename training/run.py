@@ -25,7 +25,7 @@ from training.config import Recipe, RecipeError, load_recipe
 from training.data.prepare import prepare
 from training.data.sources import DATA, DEV_LABELS
 from training.evaluate import evaluate, print_results
-from training.evaluation.card import write_card
+from training.evaluation import card
 from training.model.export import export
 from training.model.train import teach, train
 from training.screen.chats import read_chats
@@ -46,6 +46,11 @@ def _evaluate(recipe: Recipe, data: Path | None) -> Any:
     return {"results": str(recipe.folder / "results.json")}
 
 
+def _card(recipe: Recipe, _: Path | None) -> Any:
+    folder = recipe.folder / "artifact"
+    return {"card": str(card.write(recipe.folder / "results.json", load_artifact(folder), folder))}
+
+
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
     "prepare": prepare,
     "teach": teach,
@@ -53,7 +58,7 @@ STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
     "export": export,
     "screen": _screen,
     "evaluate": _evaluate,
-    "card": lambda recipe, _: {"card": str(write_card(recipe))},
+    "card": _card,
 }
 
 
