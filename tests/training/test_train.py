@@ -113,7 +113,8 @@ def test_windows_are_translated_piece_by_piece(tmp_path: Path) -> None:
     prepare(made, None)
     build_foreign_encoder(write_foreign(tmp_path / "base"), None, tmp_path / "start")
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    translated = module._translated(windows, made, tmp_path / "start")
+    rows = module._translated(windows["input_ids"], made, tmp_path / "start")
+    translated = module._with_ids(windows, rows)
     tokenizer = Tokenizer.from_file(str(tmp_path / "start" / "tokenizer.json"))
     said = {
         " ".join(map(tokenizer.id_to_token, row["input_ids"])) for row in translated if row["user"]
@@ -194,7 +195,7 @@ def test_a_teacher_judges_the_text_before_it_was_rewritten(
     prepare(made, None)
     learnt: list[Any] = []
     judged: list[Any] = []
-    monkeypatch.setattr(module, "_translated", lambda windows, *_: windows)
+    monkeypatch.setattr(module, "_translated", lambda rows, *_: [*rows])
     monkeypatch.setattr(
         module, "_learn_teacher", lambda *given: learnt.extend(given[2]["input_ids"])
     )
