@@ -69,13 +69,7 @@ _THRESHOLDS_OF_OURS = (
 
 
 def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
-    """Run the steps that are not done yet.
-
-    Args:
-        recipe: The recipe.
-        data: Folder of the public sets.
-        start: First step to run, whether it is done or not; those after it run too.
-    """
+    """Run the steps that are not done yet, and from `start` on those that are."""
     recipe.folder.mkdir(parents=True, exist_ok=True)
     if any(source.path is not None for source in recipe.sources):
         print(_THRESHOLDS_OF_OURS, flush=True)
@@ -106,16 +100,10 @@ def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
     """
     encoders = [recipe.encoder.path, recipe.encoder.words_from]
     encoders += [recipe.teacher.path] if recipe.teacher else []
-    files = [
-        *(file for file in sorted(DATA.glob("*.jsonl")) if file.name not in DEV_LABELS),
-        *(Path(source.path) for source in recipe.sources if source.path),
-        *(
-            folder / path / "model.safetensors"
-            for path in encoders
-            if path
-            for folder in (data or Path(), Path())
-        ),
-    ]
+    files = [file for file in sorted(DATA.glob("*.jsonl")) if file.name not in DEV_LABELS]
+    files += [Path(source.path) for source in recipe.sources if source.path]
+    for path in filter(None, encoders):
+        files += [folder / path / "model.safetensors" for folder in (data or Path(), Path())]
     learnt = "".join(sha256(file) for file in files if file.is_file())
     judged = learnt + "".join(sha256(DATA / name) for name in DEV_LABELS)
     first, second = (hashlib.sha256(x.encode()).hexdigest()[:16] for x in (learnt, judged))
@@ -143,9 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="the recipe, a YAML file")
     parser.add_argument("--data", type=Path, help="folder of the public sets")
     parser.add_argument("--start", choices=STEPS, help="first step to run, done before or not")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", help="replace a setting"
-    )
+    replaced = "replace a setting"
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=replaced)
     options = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:

@@ -18,14 +18,8 @@ from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings, Recipe
-from training.evaluation.judged import (
-    Reader,
-    dev_conversations,
-    judge,
-    measured,
-    reference_for,
-    uncalibrated,
-)
+from training.evaluation import judged
+from training.evaluation.judged import Reader
 from training.model.calibrate import Calibration, fit
 from training.model.encoder import write_tokenizer_config
 
@@ -38,15 +32,11 @@ _BASES = dict.fromkeys(
 def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     """Fit probabilities and thresholds to the trained model, and write the artifact.
 
-    Args:
-        recipe: The recipe.
-        data: Folder of the public sets.
-
     Returns:
         The operating points.
     """
     trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
-    reader = Reader(uncalibrated(trained, recipe.windows), "torch")
+    reader = Reader(judged.uncalibrated(trained, recipe.windows), "torch")
     calibration, counts, reference = decide(
         reader, recipe.calibrate, recipe.languages, real_dev=recipe.real_dev, data=data
     )
@@ -71,21 +61,17 @@ def decide(
 ) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
     """Fit probabilities and thresholds to the dev conversations.
 
-    Args:
-        reader: Scores conversations with the model.
-        settings: How thresholds are chosen.
-        languages: The languages that the model says it knows.
-        real_dev: Whether conversations of real people have a say.
-        data: Folder of the public sets.
+    Those of real people have a say if `real_dev`; `languages` are those that the model says it
+    knows.
 
     Returns:
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    scored = reader.score([*dev_conversations(real_dev, data)])
+    scored = reader.score([*judged.dev_conversations(real_dev, data)])
     calibration = fit(scored, settings)
-    counts = measured(judge(scored, settings), settings.specificity)
-    return calibration, counts, reference_for(scored, calibration, languages)
+    counts = judged.measured(judged.judge(scored, settings), settings.specificity)
+    return calibration, counts, judged.reference_for(scored, calibration, languages)
 
 
 def fold_calibration(model: Any, calibration: Calibration) -> None:
