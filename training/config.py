@@ -175,6 +175,11 @@ _IRRELEVANT: dict[str, Any] = {
 }
 
 
+def read_beside(module: str) -> Any:
+    """Return what the YAML file beside a module holds, by the module's ``__file__``."""
+    return yaml.safe_load(Path(module).with_suffix(".yaml").read_text(encoding="utf-8"))
+
+
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 

@@ -13,18 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from affectlib.conversation import Conversation, Message
 from affectlib.finetuning.labelled import LabelledConversation
-from training.config import AugmentSettings
+from training.config import AugmentSettings, read_beside
 
-_DRAWN: dict[str, list[Any]] = yaml.safe_load(
-    Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
-)
+_DRAWN: dict[str, list[Any]] = read_beside(__file__)
 """What the alterations draw from, by what it is."""
 
 ALONE = 0.2
@@ -60,13 +55,7 @@ _NEIGHBOURS = {
 
 
 class Augmenter:
-    """Makes altered copies of single targets.
-
-    Args:
-        settings: How often each alteration is made that a recipe decides on.
-        others: Texts of user messages that may come before a target.
-        rng: Source of randomness.
-    """
+    """Makes altered copies of single targets, before which texts of others may come."""
 
     def __init__(
         self, settings: AugmentSettings, others: Sequence[str], rng: random.Random
@@ -96,9 +85,7 @@ class Augmenter:
     def rewrite(self, conversation: Conversation, language: str) -> Conversation:
         """Return the conversation with the user's messages written otherwise.
 
-        Args:
-            conversation: The conversation.
-            language: Language of its pronouns; those of others than ``en`` and ``fr`` are kept.
+        Pronouns of languages other than ``en`` and ``fr`` are kept.
         """
         chosen = [
             change
@@ -152,11 +139,7 @@ def _typos(text: str, rng: random.Random) -> str:
 
 
 def mask_pronouns(text: str, language: str) -> str:
-    """Replace the first-person pronouns of a text.
-
-    Args:
-        text: The text.
-        language: ``en`` or ``fr``; texts in others are returned as they are.
+    """Replace the first-person pronouns of a text in ``en`` or ``fr``; others stay as they are.
 
     Example:
         >>> mask_pronouns("I'm sure my code is fine", "en")

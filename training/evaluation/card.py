@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
+from training.config import read_beside
 from training.evaluation.figures import FEWEST_POSITIVES
 from training.evaluation.metrics import Estimate
 from training.screen.chats import NATURAL, PERSONAL, ROLES
@@ -77,13 +78,9 @@ class Target:
     least: float | None = None
     most: float | None = None
 
-    def value(self, results: Mapping[str, Any]) -> Any:
-        """Return the estimate (or the plain number); None if it was not measured."""
-        return find(results, self.path)
-
     def met(self, results: Mapping[str, Any]) -> bool | None:
         """Return whether the value is within the bounds; None if it was not measured."""
-        found = self.value(results)
+        found = find(results, self.path)
         if found is None:
             return None
         value = found["value"] if isinstance(found, Mapping) else found
@@ -106,7 +103,7 @@ def find(results: Any, path: Sequence[str]) -> Any:
     return results
 
 
-_DECLARED: dict[str, Any] = yaml.safe_load(TEXT.with_suffix(".yaml").read_text(encoding="utf-8"))
+_DECLARED: dict[str, Any] = read_beside(__file__)
 _TABLES: dict[str, dict[str, Any]] = _DECLARED["tables"]
 TARGETS = tuple(Target(**{**row, "path": (*row["path"],)}) for row in _DECLARED["targets"])
 """The targets, in the order of the tables."""
@@ -117,8 +114,7 @@ _NO_CONVERSATION = {"n": 0, "emotional": 0}
 def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     """Yield the tables of the results with their names, in the order in which they are printed.
 
-    Args:
-        results: What `training.evaluate.evaluate` gives; what was not measured has no table.
+    What was not measured has none.
     """
     measured = {**results, "targets": results, "points": results.get("groups")}
     for name, declared in _TABLES.items():
@@ -128,7 +124,9 @@ def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
                 yield name, table
 
 
-def _table(values: Any, title: str, columns: Mapping[str, str], names: Sequence[str]) -> Table:
+def _table(
+    values: Any, title: str, columns: Mapping[str, str], names: Sequence[str] = ("",)
+) -> Table:
     """Return the table of some values.
 
     Args:
@@ -160,12 +158,12 @@ def _targets(results: Mapping[str, Any]) -> dict[str, Any]:
     said = {True: "yes", False: "no", None: "-"}
     rows = {}
     for target in TARGETS:
-        if (value := target.value(results)) is not None:
-            estimated = isinstance(value, Mapping)
-            shown = (
-                {"value": value, "n": value["n"]} if estimated else {"value": f"{value:,}", "n": ""}
-            )
-            rows[target.what] = {**shown, "target": target.bounds, "met": said[target.met(results)]}
+        if (value := find(results, target.path)) is not None:
+            met = {"target": target.bounds, "met": said[target.met(results)]}
+            if isinstance(value, Mapping):
+                rows[target.what] = {"value": value, "n": value["n"], **met}
+            else:
+                rows[target.what] = {"value": f"{value:,}", "n": "", **met}
     return rows
 
 
@@ -211,13 +209,12 @@ def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str
 def _left(found: Mapping[str, Any]) -> dict[str, str | None]:
     """Return, as text, what a screen leaves to the encoder and what it loses."""
     losses = ("other_label", "charged_lost", "messages_lost", "other_cues")
-    read = f"{1 - found['settled'] / found['windows']:.1%}" if found["windows"] else None
-    conversations = f"{found['conversations']:,}" if "conversations" in found else None
-    return {
-        "conversations": conversations,
-        "read": read,
-        **{loss: _lost(found.get(loss)) for loss in losses},
-    }
+    shown = {loss: _lost(found.get(loss)) for loss in losses}
+    if "conversations" in found:
+        shown["conversations"] = f"{found['conversations']:,}"
+    if found["windows"]:
+        shown["read"] = f"{1 - found['settled'] / found['windows']:.1%}"
+    return shown
 
 
 def _lost(loss: Mapping[str, Any] | None) -> str | None:
@@ -311,24 +308,15 @@ def header(
 ) -> str:
     """Return the head of the card, which model hubs read, with the lines of dashes around it.
 
-    Args:
-        artifact: The artifact.
-        groups: Figures of groups of dev conversations, by name.
-        licence: The licence; None to state none.
+    It has the figures of some groups of dev conversations.
     """
-    results: list[dict[str, Any]] = [
-        {
-            "task": {"type": "text-classification", "name": "Emotionally charged or task-oriented"},
-            "dataset": {
-                "type": f"affectlib-{group.replace(' ', '-')}",
-                "name": name,
-                "split": "dev",
-            },
-            "metrics": metrics,
-        }
-        for group, name in _DATASETS.items()
-        if (metrics := [*_metrics(groups.get(group, {}))])
-    ]
+    results: list[dict[str, Any]] = []
+    for group, name in _DATASETS.items():
+        if metrics := [*_metrics(groups.get(group, {}))]:
+            task = {"type": "text-classification", "name": "Emotionally charged or task-oriented"}
+            kind = f"affectlib-{group.replace(' ', '-')}"
+            dataset = {"type": kind, "name": name, "split": "dev"}
+            results.append({"task": task, "dataset": dataset, "metrics": metrics})
     base = artifact.description.get("base_model")
     hub_id = isinstance(base, str) and re.fullmatch(r"[\w-]+/[\w.-]+", base)
     values = {
@@ -382,15 +370,11 @@ def short_table(results: Mapping[str, Any]) -> str:
         "our corpus, dev": balanced["corpus dev"],
     }
     columns = {"charged chats found": "recall", "others not flagged": "specificity"}
-    return _table(rows, "", columns, [""]).markdown()
+    return _table(rows, "", columns).markdown()
 
 
 def put_between_marks(text: str, table: str) -> str:
-    """Return a text with another table between its `MARKS`.
-
-    Raises:
-        ValueError: It has no marks.
-    """
+    """Return a text with another table between its `MARKS`, which it must have."""
     first, last = MARKS
     if text.count(first) != 1 or text.count(last) != 1 or text.index(first) > text.index(last):
         raise ValueError(f"the file must hold {first} and, after it, {last}")
@@ -399,12 +383,7 @@ def put_between_marks(text: str, table: str) -> str:
 
 
 def draw(bins: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
-    """Draw the reliability diagram as SVG; the same points give the same bytes.
-
-    Args:
-        bins: What `training.evaluation.figures.calibration_figures` gives.
-        path: The file to write.
-    """
+    """Draw the reliability diagram as SVG; the same points give the same bytes."""
     style: Any = {"svg.hashsalt": "reliability", "svg.fonttype": "none", "font.size": 8}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(2.6 * max(1, len(bins)), 2.9), layout="constrained")
@@ -426,15 +405,9 @@ def _draw_points(axes: Any, points: Sequence[Mapping[str, float]]) -> None:
     bars = [p["share"] - p["low"] for p in points], [p["high"] - p["share"] for p in points]
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.errorbar(x, y, bars, color="C0", marker="o", markersize=3, linewidth=1)
+    below: Any = {"xytext": (4, -7), "textcoords": "offset points", "fontsize": 6, "color": "0.4"}
     for p in points:
-        axes.annotate(
-            f"{p['n']:.0f}",
-            (p["probability"], p["share"]),
-            xytext=(4, -7),
-            textcoords="offset points",
-            fontsize=6,
-            color="0.4",
-        )
+        axes.annotate(f"{p['n']:.0f}", (p["probability"], p["share"]), **below)
     axes.set(xlabel="probability", xlim=(0, 1), ylim=(0, 1))
     axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axes.set_aspect("equal")

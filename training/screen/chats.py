@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from affectlib.conversation import Conversation
@@ -26,6 +25,7 @@ from affectlib.model.artifacts import Artifact
 from affectlib.model.encoding import WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
+from training.config import read_beside
 from training.data.prepare import (
     EvaluationIndex,
     evaluation_conversations,
@@ -56,7 +56,7 @@ CHECK = PARTS - 1
 
 SETS: dict[str, tuple[str, int | None]] = {
     name: (kind, most)
-    for kind, sets in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8")).items()
+    for kind, sets in read_beside(__file__).items()
     for name, most in sets.items()
 }
 """What the conversations of each set are, and how many are taken at most, drawn at random."""
@@ -214,9 +214,8 @@ class Windows:
 def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
     """Have the encoder that is shipped read conversations; goes on after a call that was stopped.
 
-    All messages of the user are read, and `ASSISTANT_MESSAGES` of the assistant's.
-
-    Chunks are kept in a folder within the one given, named after model and conversations.
+    All messages of the user are read, and `ASSISTANT_MESSAGES` of the assistant's. Chunks are kept
+    in a folder within the one given, named after model and conversations.
     """
     names = [f"{chat.source} {chat.conversation.id}" for chat in chats]
     facts = json.dumps([made_from(artifact), artifact.windows.to_dict(), names])
