@@ -69,7 +69,7 @@ _THRESHOLDS_OF_OURS = (
 
 
 def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
-    """Run the steps that are not done yet, and from `start` on those that are."""
+    """Run the steps that are not done yet, or all from `start` on."""
     recipe.folder.mkdir(parents=True, exist_ok=True)
     if any(source.path is not None for source in recipe.sources):
         print(_THRESHOLDS_OF_OURS, flush=True)

@@ -165,9 +165,9 @@ def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[st
 def study_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of the studies at ``balanced``: of all, by study, and of a second reader.
 
-    The intensity of an artifact that learnt no charges orders chats as the probability does.
-    The latter is what a second, blind annotation says of the same conversations, which is as well
-    as anybody agrees with the first.
+    The second reader is a blind annotation of the same conversations, which is as well as anybody
+    agrees with the first. The intensity of an artifact that learnt no charges orders chats as the
+    probability does.
     """
     studies = of_group(judged, "studies")
     result = {"all": _study(studies)}
@@ -303,18 +303,10 @@ def _macro_f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
 
 
 def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str, Any]:
-    """Measure how well conversations' probabilities hold what they say.
+    """Return the expected calibration ``error``, and the ``bins`` of the reliability diagram.
 
     Probabilities assume one prevalence, and each dev set has another. So beside the error on each
     set as it is, there is the error after `affectlib.prior_shift` to the set's own share.
-
-    Args:
-        judged: Dev conversations.
-        prevalence: The prevalence that the probabilities assume.
-
-    Returns:
-        ``error``: the expected calibration error by what it was measured on, and ``bins``: the
-        points of the reliability diagram.
     """
     error, bins = {}, {}
     for name in MAIN_GROUPS:

@@ -155,15 +155,8 @@ def recall_at(least: float) -> Callable[..., float]:
 
 def specificity_at(least: float) -> Callable[..., float]:
     """Return the metric "specificity where at least that share of the positives is found"."""
-
-    def metric(truth: NDArray[Any], scores: NDArray[Any]) -> float:
-        if not 0 < truth.sum() < len(truth):
-            return nan
-        # Of the negated scores, so that what is found lies at or below it.
-        threshold = np.quantile(-scores[truth == 1], least, method="inverted_cdf")
-        return specificity(truth, -scores <= threshold)
-
-    return metric
+    metric = recall_at(least)
+    return lambda truth, scores: metric(1 - truth, -scores)
 
 
 def draw(

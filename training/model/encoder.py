@@ -493,8 +493,7 @@ def _centred(meanings: dict[str, Floats]) -> dict[str, Floats]:
 def _gloss(meanings: dict[str, Floats], anchors: Floats, known: Floats) -> dict[str, Floats]:
     """Return an embedding for each word, of the mean length of the known words'.
 
-    `anchors` is what known words mean, and `known` their embeddings; the shape of both is
-    ``[known, width]``.
+    `anchors` is what known words mean, and `known` their embeddings; both have a row for each.
     """
     if not meanings:
         return {}
