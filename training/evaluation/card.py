@@ -295,14 +295,6 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-_DATASETS = {
-    "shared logs": "Shared logs (ShareGPT, Chatbot Arena, WildChat), dev",
-    "studies": "Chats of people with assistants in published studies, dev",
-    "corpus dev": "Corpus of affectlib, dev",
-}
-"""The groups of dev conversations that stand in the head, and what they are called there."""
-
-
 def header(
     artifact: Artifact, groups: Mapping[str, Any], *, licence: str | None = "apache-2.0"
 ) -> str:
@@ -310,21 +302,21 @@ def header(
 
     It has the figures of some groups of dev conversations.
     """
-    results: list[dict[str, Any]] = []
-    for group, name in _DATASETS.items():
-        if metrics := [*_metrics(groups.get(group, {}))]:
-            task = {"type": "text-classification", "name": "Emotionally charged or task-oriented"}
-            kind = f"affectlib-{group.replace(' ', '-')}"
-            dataset = {"type": kind, "name": name, "split": "dev"}
-            results.append({"task": task, "dataset": dataset, "metrics": metrics})
+    head, results = _DECLARED["head"], []
+    for group, dataset in head["datasets"].items():
+        metrics = []
+        for kind, name, *path in head["metrics"]:
+            estimate = find(groups, [group, *path])
+            if estimate is not None and math.isfinite(estimate["value"]):
+                metrics.append({"type": kind, "name": name, "value": round(estimate["value"], 3)})
+        if metrics:
+            results.append({"task": {**head["task"]}, "dataset": dataset, "metrics": metrics})
     base = artifact.description.get("base_model")
     hub_id = isinstance(base, str) and re.fullmatch(r"[\w-]+/[\w.-]+", base)
     values = {
         "license": licence,
         "language": list(artifact.description["languages"]),
-        "library_name": "transformers",
-        "pipeline_tag": "text-classification",
-        "tags": ["affective-computing", "chat-transcripts", "multi-label", "onnx", "affectlib"],
+        **head["about"],
         "base_model": base if hub_id else None,
         "metrics": sorted({m["type"] for result in results for m in result["metrics"]}),
         # Hubs take no index without results.
@@ -332,19 +324,6 @@ def header(
     }
     said = {name: value for name, value in values.items() if value}
     return f"---\n{yaml.safe_dump(said, sort_keys=False, allow_unicode=True)}---\n"
-
-
-def _metrics(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    # No precision: it is that of a set's own share of charged chats, which no collection has.
-    for kind, name, path in (
-        ("roc_auc", "roc_auc", ["auroc"]),
-        ("average_precision", "average_precision", ["average_precision"]),
-        ("recall", "recall at balanced", ["balanced", "recall"]),
-        ("specificity", "specificity at balanced", ["balanced", "specificity"]),
-    ):
-        estimate = find(figures, path)
-        if estimate is not None and math.isfinite(estimate["value"]):
-            yield {"type": kind, "name": name, "value": round(estimate["value"], 3)}
 
 
 def _training_data(report: Mapping[str, Any]) -> str:
