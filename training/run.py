@@ -18,21 +18,23 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from affectlib.model.artifacts import load_artifact, sha256
 from training.config import Recipe, RecipeError, load_recipe
-from training.data.prepare import prepare
 from training.data.sources import DATA, DEV_LABELS
-from training.evaluate import evaluate, print_results
-from training.evaluation import card
-from training.model.export import export
-from training.model.train import teach, train
-from training.screen.chats import read_chats
-from training.screen.make import add_screen
+
+
+def _step(place: str) -> Callable[[Recipe, Path | None], Any]:
+    """Return a step, which is imported when it runs: torch takes seconds to load."""
+    return lambda recipe, data: resolve_name(place)(recipe, data)
 
 
 def _screen(recipe: Recipe, data: Path | None) -> Any:
+    from training.screen.chats import read_chats
+    from training.screen.make import add_screen
+
     if not recipe.screen:
         return {}
     artifact = load_artifact(recipe.folder / "artifact")
@@ -40,6 +42,8 @@ def _screen(recipe: Recipe, data: Path | None) -> Any:
 
 
 def _evaluate(recipe: Recipe, data: Path | None) -> Any:
+    from training.evaluate import evaluate, print_results
+
     results = evaluate(recipe, data, recipe.folder / "artifact")
     print_results(results)
     (recipe.folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
@@ -47,15 +51,17 @@ def _evaluate(recipe: Recipe, data: Path | None) -> Any:
 
 
 def _card(recipe: Recipe, _: Path | None) -> Any:
+    from training.evaluation import card
+
     folder = recipe.folder / "artifact"
     return {"card": str(card.write(recipe.folder / "results.json", load_artifact(folder), folder))}
 
 
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
-    "prepare": prepare,
-    "teach": teach,
-    "train": lambda recipe, _: train(recipe),
-    "export": export,
+    "prepare": _step("training.data.prepare:prepare"),
+    "teach": _step("training.model.train:teach"),
+    "train": _step("training.model.train:train"),
+    "export": _step("training.model.export:export"),
     "screen": _screen,
     "evaluate": _evaluate,
     "card": _card,

@@ -154,7 +154,7 @@ def _translated(windows: Iterable[Sequence[int]], recipe: Recipe, start: Path) -
     return rows
 
 
-def train(recipe: Recipe) -> dict[str, float]:
+def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
 
     Goes on from the last checkpoint if an earlier run was stopped.
