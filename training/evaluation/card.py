@@ -135,7 +135,8 @@ def _table(
         columns: By heading, where the figure is in the values: keys with dots between them.
         names: Headings of the names. With two, the values lie in a mapping within the other.
     """
-    rows = [((), own) for own in values] if isinstance(values, list) else [((), values)]
+    listed = values if isinstance(values, list) else [values]
+    rows: list[tuple[tuple[str, ...], Any]] = [((), own) for own in listed]
     for _ in names:
         rows = [((*name, key), own) for name, inner in rows for key, own in inner.items()]
     cells = [
@@ -302,7 +303,8 @@ def header(
 
     It has the figures of some groups of dev conversations.
     """
-    head, results = _DECLARED["head"], []
+    head = _DECLARED["head"]
+    results: list[dict[str, Any]] = []
     for group, dataset in head["datasets"].items():
         metrics = []
         for kind, name, *path in head["metrics"]:
