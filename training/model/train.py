@@ -132,7 +132,7 @@ def _translated(windows: Iterable[Sequence[int]], recipe: Recipe, start: Path) -
         for folder in (recipe.folder / "prepare" / "encoder", start)
     )
     pairs = ((source.token_to_id(token), target.token_to_id(token)) for token in CONTROL_TOKENS)
-    control = {before: after for before, after in pairs if None not in (before, after)}
+    control = {old: new for old, new in pairs if old is not None and new is not None}
     first, last = target.encode("").ids
     pieces: list[list[int]] = []
     markers: list[list[int]] = []
