@@ -98,17 +98,15 @@ class TeacherSettings(_Section):
         windows: Labelled windows that it learns from at most, drawn at random.
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
             learns faster then.
-        soft: Share of the teacher in the target of a window that has a gold label.
     """
 
     path: str
     windows: int | None = None
     frozen: int = 0
-    soft: float = Field(default=0.5, ge=0, le=1)
 
 
 class CalibrateSettings(_Section):
-    """How thresholds are chosen.
+    """How thresholds are chosen; no setting of a recipe.
 
     Attributes:
         prevalence: Share of emotional conversations that the probabilities assume.
@@ -135,7 +133,6 @@ class Recipe(_Section):
 
     name: str
     version: str
-    languages: tuple[str, ...] = ("en", "fr")
     seed: int = 1
     output: str = "runs"
     encoder: EncoderSettings
@@ -144,7 +141,6 @@ class Recipe(_Section):
     augment: AugmentSettings = AugmentSettings()
     teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
-    calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
     screen: bool = False
 
@@ -164,13 +160,12 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, Any] = {
-    "prepare": {"version", "calibrate", "train", "teacher", "screen"},
+    "prepare": {"version", "train", "teacher", "screen"},
     "teach": {
-        **dict.fromkeys(("version", "calibrate", "screen"), True),
-        "teacher": {"soft"},
+        **dict.fromkeys(("version", "screen"), True),
         "train": {"learning_rate", "epochs", "max_steps", "save_steps"},
     },
-    "train": {"version", "calibrate", "screen"},
+    "train": {"version", "screen"},
     "export": {"screen"},
 }
 

@@ -34,9 +34,9 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
-from training.config import Recipe, RecipeError, load_recipe
+from training.config import CalibrateSettings, Recipe, RecipeError, load_recipe
 from training.data.prepare import training_conversations
-from training.data.sources import from_gold, read_corpus, read_rows, read_small_talk
+from training.data.sources import LANGUAGES, from_gold, read_corpus, read_rows, read_small_talk
 from training.evaluation import baselines, figures, hard_cases
 from training.evaluation.card import tables
 from training.evaluation.judged import (
@@ -53,7 +53,6 @@ from training.evaluation.judged import (
 )
 from training.model.calibrate import ScoredConversation
 
-MAIN_LANGUAGES = ("en", "fr")
 SPLITS = 5
 """Splits into folds that the figure of choice is the mean of."""
 
@@ -92,12 +91,12 @@ class Subject:
     @cached_property
     def judged(self) -> list[Judged]:
         """The dev conversations, judged by cross-fitting."""
-        return judge(self.scored, self.recipe.calibrate)
+        return judge(self.scored, CalibrateSettings())
 
     @cached_property
     def splits(self) -> list[list[Judged]]:
         """The same with each of several splits."""
-        others = (judge(self.scored, self.recipe.calibrate, seed) for seed in range(1, SPLITS))
+        others = (judge(self.scored, CalibrateSettings(), seed) for seed in range(1, SPLITS))
         return [self.judged, *others]
 
     @cached_property
@@ -117,8 +116,8 @@ def _themes(s: Subject, judged: Callable[[], Sequence[Judged]]) -> dict[str, Any
 
 
 def _test(s: Subject) -> dict[str, Any]:
-    groups = {"English and French": [j for j in s.test if j.language in MAIN_LANGUAGES]}
-    for language in (*MAIN_LANGUAGES, *OTHER_LANGUAGES):
+    groups = {"English and French": [j for j in s.test if j.language in LANGUAGES]}
+    for language in (*LANGUAGES, *OTHER_LANGUAGES):
         groups[language] = [j for j in s.test if j.language == language]
     return {
         "groups": {name: figures.group_figures(own, ["balanced"]) for name, own in groups.items()},
@@ -141,7 +140,7 @@ def _systems(s: Subject) -> dict[str, Any]:
 def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, Floats]:
     """Return another artifact's probabilities of the same conversations, cross-fitted too."""
     scored = Reader(artifact).score(s.conversations)
-    found = {id(j.scored.labelled): j.probability for j in judge(scored, s.recipe.calibrate)}
+    found = {id(j.scored.labelled): j.probability for j in judge(scored, CalibrateSettings())}
     name = f"{artifact.name} {artifact.version} ({artifact.fingerprint[:8]})"
     # What the other cannot read, because it knows none of the pieces, it does not flag.
     return {name: np.array([found.get(id(j.scored.labelled), 0.0) for j in s.judged], float)}
@@ -179,7 +178,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "cues": lambda s: figures.cue_figures(s.judged),
     "themes": lambda s: _themes(s, lambda: s.judged),
     "test_themes": lambda s: _themes(s, lambda: s.test),
-    "calibration": lambda s: figures.calibration_figures(s.judged, s.recipe.calibrate.prevalence),
+    "calibration": lambda s: figures.calibration_figures(s.judged, CalibrateSettings().prevalence),
     "test": _test,
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),

@@ -222,8 +222,11 @@ def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> N
     assert len(np.unique(once, axis=0)) > 1
 
 
-def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(path="unused", soft=1.0))
+def test_student_learns_what_the_teacher_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GOLD_SHARE", 1.0)
+    made = recipe(tmp_path, TeacherSettings(path="unused"))
     prepare(made, None)
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     (made.folder / "teach").mkdir()
@@ -243,7 +246,8 @@ def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_targets_are_mixed_with_what_the_teacher_says() -> None:
+def test_targets_are_mixed_with_what_the_teacher_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GOLD_SHARE", 0.25)
     unknown = [np.nan] * len(OUTPUTS)
     windows = Dataset.from_dict(
         {
@@ -254,7 +258,7 @@ def test_targets_are_mixed_with_what_the_teacher_says() -> None:
     )
     soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
     soft[4] = np.nan
-    mixed = np.array(with_soft_targets(windows, soft, 0.25)["targets"][:])
+    mixed = np.array(with_soft_targets(windows, soft)["targets"][:])
     taught = np.array([name in TAUGHT for name in OUTPUTS])
     labels_only = np.array([name not in {*TAUGHT, *ASSISTANT_CUES} for name in OUTPUTS])
     assert mixed[0, taught] == pytest.approx(0.8)

@@ -22,6 +22,7 @@ from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import Recipe, SourceSettings
 from training.data.augment import Augmenter, wrap_in_task
 from training.data.sources import (
+    LANGUAGES,
     corpus_part,
     from_gold,
     from_silver,
@@ -136,7 +137,7 @@ def _take(
     seen: set[tuple[str, str]] = set()
     for source in recipe.sources:
         kept = []
-        for place, labelled in enumerate(_read(source, recipe.languages, data, rng)):
+        for place, labelled in enumerate(_read(source, data, rng)):
             counted = "conversations"
             if str(labelled.row.get("writer")) in writers:
                 counted = "same_writers"
@@ -153,7 +154,7 @@ def _take(
 
 
 def _read(
-    source: SourceSettings, languages: Sequence[str], data: Path | None, rng: random.Random
+    source: SourceSettings, data: Path | None, rng: random.Random
 ) -> Iterator[LabelledConversation]:
     if source.name == "corpus":
         conversations = list(_read_parts(source.parts))
@@ -172,7 +173,7 @@ def _read(
         conversations = [
             from_silver(row, source.name)
             for row in read_source(source.name, data)
-            if row.get("lang", languages[0]) in languages
+            if row.get("lang", "en") in LANGUAGES
             and row["id"] not in annotated
             and not is_held_out(source.name, row["id"])
         ]

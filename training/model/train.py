@@ -42,6 +42,8 @@ TEACHER_TOKENS = 256
 TAUGHT = (EMOTIONAL, CHARGES[0])
 """The outputs for which the teacher counts. The others are rarer, and after its one pass it hardly
 knows them: it would draw a cue or theme that is there towards none."""
+GOLD_SHARE = 0.5
+"""Share of the teacher in the target of a window that has a gold label."""
 SILVER_SHARE = 0.9
 """Share of the teacher in the target of a window that has a silver label."""
 CHUNK = 20_000
@@ -166,7 +168,7 @@ def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     windows = load_from_disk(str(prepared / "train"))
     if recipe.teacher:
         soft = np.load(recipe.folder / "teach" / "soft.npy")
-        windows = with_soft_targets(windows, soft, recipe.teacher.soft)
+        windows = with_soft_targets(windows, soft)
     set_seed(recipe.seed)
     trainer = fit(
         load_model(prepared / "encoder"),
@@ -183,17 +185,14 @@ def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     return metrics
 
 
-def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) -> Dataset:
+def with_soft_targets(windows: Dataset, soft: NDArray[np.float32]) -> Dataset:
     """Mix what the teacher says of the outputs it is good at into the windows' targets.
 
-    Args:
-        windows: The prepared windows.
-        soft: The teacher's probabilities, shape ``[windows, outputs]``; NaN where it did not read
-            the window, which keeps its labels then.
-        gold: Share of the teacher in the target of a window that has a gold label.
+    Its probabilities have the shape ``[windows, outputs]``, and are NaN where it did not read the
+    window, which keeps its labels then.
     """
     targets = np.array(windows["targets"], dtype=np.float32)
-    share = np.where(windows["silver"], SILVER_SHARE, gold)
+    share = np.where(windows["silver"], SILVER_SHARE, GOLD_SHARE)
     taught = np.where([output in TAUGHT for output in OUTPUTS], soft, np.nan)
     mixed = mix_targets(targets, taught, share, np.array(windows["user"]))
     return windows.remove_columns("targets").add_column("targets", mixed.tolist())

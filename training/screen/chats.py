@@ -33,6 +33,7 @@ from training.data.prepare import (
     twin_conversations,
 )
 from training.data.sources import (
+    LANGUAGES,
     find_source,
     from_gold,
     from_silver,
@@ -60,7 +61,6 @@ SETS: dict[str, tuple[str, int | None]] = {
     for name, most in sets.items()
 }
 """What the conversations of each set are, and how many are taken at most, drawn at random."""
-LANGUAGES = ("en", "fr")
 BATCH_TOKENS = 4096
 CHUNK = 500
 """Conversations that are scored before what was found is written."""
@@ -171,7 +171,7 @@ def _of_set(
 ) -> Iterator[LabelledConversation]:
     for row in read_source(name, data):
         hidden = row["id"] in unseen or is_held_out(name, row["id"])
-        if hidden or row.get("lang", LANGUAGES[0]) not in LANGUAGES:
+        if hidden or row.get("lang", "en") not in LANGUAGES:
             continue
         if row["id"] in labels:
             yield from_gold({**row, "labels": labels[row["id"]]}, name)
