@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from affectlib.errors import MissingExtraError
 
 _PACKAGES = (
-    *("accelerate", "datasets", "evaluate", "matplotlib", "onnx", "onnxscript", "pydantic"),
-    *("sklearn", "torch", "transformers", "vaderSentiment", "yaml"),
+    *("accelerate", "datasets", "evaluate", "jinja2", "matplotlib", "onnx", "onnxscript"),
+    *("pydantic", "sklearn", "torch", "transformers", "vaderSentiment", "yaml"),
 )
 """What the steps import; looked for before any step begins."""
 _NAMES = {"sklearn": "scikit-learn", "yaml": "PyYAML"}

@@ -98,7 +98,6 @@ class TeacherSettings(_Section):
         windows: Labelled windows that it learns from at most, drawn at random.
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
             learns faster then.
-        soft: Share of the teacher in the target of a window that has a gold label.
         answers: A file with what an earlier run's teacher said (``teach/answers.npz`` in its
             folder). The teacher is not trained then, and windows that are not in the file keep
             their labels only.
@@ -107,12 +106,11 @@ class TeacherSettings(_Section):
     path: str
     windows: int | None = None
     frozen: int = 0
-    soft: float = Field(default=0.5, ge=0, le=1)
     answers: str | None = None
 
 
 class CalibrateSettings(_Section):
-    """How thresholds are chosen.
+    """How thresholds are chosen; no setting of a recipe.
 
     Attributes:
         prevalence: Share of emotional conversations that the probabilities assume.
@@ -139,7 +137,6 @@ class Recipe(_Section):
 
     name: str
     version: str
-    languages: tuple[str, ...] = ("en", "fr")
     seed: int = 1
     output: str = "runs"
     encoder: EncoderSettings
@@ -148,7 +145,6 @@ class Recipe(_Section):
     augment: AugmentSettings = AugmentSettings()
     teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
-    calibrate: CalibrateSettings = CalibrateSettings()
     real_dev: bool = True
     screen: bool = False
 
@@ -168,15 +164,19 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, Any] = {
-    "prepare": {"version", "calibrate", "train", "teacher", "screen"},
+    "prepare": {"version", "train", "teacher", "screen"},
     "teach": {
-        **dict.fromkeys(("version", "calibrate", "screen"), True),
-        "teacher": {"soft"},
+        **dict.fromkeys(("version", "screen"), True),
         "train": {"learning_rate", "epochs", "max_steps", "save_steps"},
     },
-    "train": {"version", "calibrate", "screen"},
+    "train": {"version", "screen"},
     "export": {"screen"},
 }
+
+
+def read_beside(module: str) -> Any:
+    """Return what the YAML file beside a module holds, by the module's ``__file__``."""
+    return yaml.safe_load(Path(module).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

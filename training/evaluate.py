@@ -34,15 +34,10 @@ from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
-from training.config import Recipe, RecipeError, load_recipe
+from training.config import CalibrateSettings, Recipe, RecipeError, load_recipe
 from training.data.prepare import training_conversations
-from training.data.sources import (
-    from_gold,
-    read_corpus,
-    read_rows,
-    read_small_talk,
-)
-from training.evaluation import baselines, figures, hard_cases, metrics
+from training.data.sources import LANGUAGES, from_gold, read_corpus, read_rows, read_small_talk
+from training.evaluation import baselines, figures, hard_cases
 from training.evaluation.card import tables
 from training.evaluation.judged import (
     GROUPS,
@@ -51,18 +46,13 @@ from training.evaluation.judged import (
     Floats,
     Judged,
     Reader,
-    calibrations,
-    clusters,
     dev_conversations,
     judge,
     judge_as_shipped,
-    labels,
     probabilities,
 )
-from training.evaluation.metrics import estimate
 from training.model.calibrate import ScoredConversation
 
-MAIN_LANGUAGES = ("en", "fr")
 SPLITS = 5
 """Splits into folds that the figure of choice is the mean of."""
 
@@ -101,13 +91,12 @@ class Subject:
     @cached_property
     def judged(self) -> list[Judged]:
         """The dev conversations, judged by cross-fitting."""
-        return judge(self.scored, self.recipe.calibrate, self.recipe.languages)
+        return judge(self.scored, CalibrateSettings())
 
     @cached_property
     def splits(self) -> list[list[Judged]]:
         """The same with each of several splits."""
-        settings, languages = self.recipe.calibrate, self.recipe.languages
-        others = (judge(self.scored, settings, languages, seed) for seed in range(1, SPLITS))
+        others = (judge(self.scored, CalibrateSettings(), seed) for seed in range(1, SPLITS))
         return [self.judged, *others]
 
     @cached_property
@@ -118,12 +107,8 @@ class Subject:
 
 
 def _groups(s: Subject) -> dict[str, Any]:
-    return {
-        name: figures.group_figures(
-            [j for j in s.judged if belongs(j)], s.artifact.operating_points
-        )
-        for name, belongs in GROUPS.items()
-    }
+    points = s.artifact.operating_points
+    return {n: figures.group_figures(figures.of_group(s.judged, n), points) for n in GROUPS}
 
 
 def _themes(s: Subject, judged: Callable[[], Sequence[Judged]]) -> dict[str, Any]:
@@ -131,53 +116,31 @@ def _themes(s: Subject, judged: Callable[[], Sequence[Judged]]) -> dict[str, Any
 
 
 def _test(s: Subject) -> dict[str, Any]:
-    main = [j for j in s.test if j.language in MAIN_LANGUAGES]
-    groups = {
-        "English and French": main,
-        **{x: [j for j in s.test if j.language == x] for x in (*MAIN_LANGUAGES, *OTHER_LANGUAGES)},
-    }
+    groups = {"English and French": [j for j in s.test if j.language in LANGUAGES]}
+    for language in (*LANGUAGES, *OTHER_LANGUAGES):
+        groups[language] = [j for j in s.test if j.language == language]
     return {
         "groups": {name: figures.group_figures(own, ["balanced"]) for name, own in groups.items()},
-        "corpus": figures.corpus_figures(main),
+        "corpus": figures.corpus_figures(groups["English and French"]),
     }
 
 
 def _small_talk(s: Subject) -> dict[str, Any]:
     rows = [from_gold(row, "small talk") for row in read_small_talk(s.data)]
-    judged = judge_as_shipped(s.artifact, s.reader, rows)
-    return figures.group_figures(judged, ["balanced"])
+    return figures.group_figures(judge_as_shipped(s.artifact, s.reader, rows), ["balanced"])
 
 
 def _systems(s: Subject) -> dict[str, Any]:
     systems = {"this artifact": probabilities(s.judged)}
     for artifact in s.against:
         systems.update(_other_artifact(s, artifact))
-    systems.update(_baselines(s))
-    truth, groups, judges = labels(s.judged), clusters(s.judged), calibrations(s.judged)
-    result: dict[str, Any] = {}
-    for name in ("shared logs", "studies", "corpus dev"):
-        rows = np.array([GROUPS[name](j) for j in s.judged])
-        if rows.any():
-            result[name] = {
-                system: _ranking(truth[rows], scores[rows], judges[rows], groups[rows])
-                for system, scores in systems.items()
-            }
-    return result
-
-
-def _ranking(truth: Any, scores: Floats, judges: Any, groups: Any) -> dict[str, Any]:
-    return {
-        "auroc": estimate(metrics.auroc_within, truth, scores, judges, groups=groups),
-        "average_precision": estimate(metrics.average_precision, truth, scores, groups=groups),
-        "recall_at_98": estimate(metrics.recall_at(0.98), truth, scores, groups=groups),
-    }
+    return figures.rankings(s.judged, {**systems, **_baselines(s)})
 
 
 def _other_artifact(s: Subject, artifact: Artifact) -> dict[str, Floats]:
     """Return another artifact's probabilities of the same conversations, cross-fitted too."""
     scored = Reader(artifact).score(s.conversations)
-    judged = judge(scored, s.recipe.calibrate, s.recipe.languages)
-    found = {id(j.scored.labelled): j.probability for j in judged}
+    found = {id(j.scored.labelled): j.probability for j in judge(scored, CalibrateSettings())}
     name = f"{artifact.name} {artifact.version} ({artifact.fingerprint[:8]})"
     # What the other cannot read, because it knows none of the pieces, it does not flag.
     return {name: np.array([found.get(id(j.scored.labelled), 0.0) for j in s.judged], float)}
@@ -215,7 +178,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "cues": lambda s: figures.cue_figures(s.judged),
     "themes": lambda s: _themes(s, lambda: s.judged),
     "test_themes": lambda s: _themes(s, lambda: s.test),
-    "calibration": lambda s: figures.calibration_figures(s.judged, s.recipe.calibrate.prevalence),
+    "calibration": lambda s: figures.calibration_figures(s.judged, CalibrateSettings().prevalence),
     "test": _test,
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
@@ -250,25 +213,16 @@ def evaluate(
         data: Folder of the public sets; None if the recipe needs none.
         model: The artifact.
         only: Names of the `MEASURES` that are wanted; all if empty.
-        against: Other artifacts that are run on them, such as earlier ones.
+        against: Other artifacts that are run on the same conversations, such as earlier ones.
 
     Returns:
-        The results by measure, fit for JSON; ``artifact``: name, version and fingerprint; and, of a
-        run's own artifact, ``training_data`` and ``own_data`` (see `own_data`).
-
-    Raises:
-        ArtifactNotFoundError: There is no such artifact.
-        FileNotFoundError: A set is missing.
+        The results by measure, fit for JSON; ``artifact``; and, of a run's own artifact,
+        ``training_data`` and ``own_data`` (see `own_data`).
     """
     artifact = load_artifact(str(model))
     subject = Subject(recipe, data, artifact, [load_artifact(str(x)) for x in against])
-    results: dict[str, Any] = {
-        "artifact": {
-            "name": artifact.name,
-            "version": artifact.version,
-            "fingerprint": artifact.fingerprint,
-        }
-    }
+    about = ("name", "version", "fingerprint")
+    results: dict[str, Any] = {"artifact": {name: getattr(artifact, name) for name in about}}
     report = recipe.folder / "prepare" / "report.json"
     if report.is_file() and Path(model) == recipe.folder / "artifact":
         results["training_data"] = json.loads(report.read_text(encoding="utf-8"))
@@ -282,11 +236,9 @@ def evaluate(
 def own_data(recipe: Recipe) -> dict[str, dict[str, int]]:
     """Return how many conversations the user's own files hold, and how many are emotional."""
     found = {}
-    for source in recipe.sources:
-        if source.path is not None:
-            labels = [labelled.emotional for labelled in read_labelled_file(source.path)]
-            counts = {"conversations": len(labels), "emotional": sum(labels)}
-            found[Path(source.path).name] = counts
+    for path in (Path(source.path) for source in recipe.sources if source.path is not None):
+        labels = [labelled.emotional for labelled in read_labelled_file(path)]
+        found[path.name] = {"conversations": len(labels), "emotional": sum(labels)}
     return found
 
 
@@ -304,30 +256,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", default="configs/affect-small.yaml")
     parser.add_argument("--data", type=Path, help="folder of the public sets")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="artifact: name or folder")
-    parser.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        choices=[*MEASURES],
-        help="measure this and what else is named so, and nothing more",
-    )
-    parser.add_argument(
-        "--against",
-        action="append",
-        default=[],
-        metavar="FOLDER",
-        help="another artifact to compare with, such as an earlier one; may be given again",
-    )
+    only = "measure this and what else is named so, and nothing more"
+    parser.add_argument("--only", action="append", default=[], choices=[*MEASURES], help=only)
+    others = "another artifact to compare with, such as an earlier one; may be given again"
+    parser.add_argument("--against", action="append", default=[], metavar="FOLDER", help=others)
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)
+    wanted = {"only": options.only, "against": options.against}
     try:
-        results = evaluate(
-            load_recipe(options.config),
-            options.data,
-            options.model,
-            only=options.only,
-            against=options.against,
-        )
+        results = evaluate(load_recipe(options.config), options.data, options.model, **wanted)
     except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.evaluate: {error}", file=sys.stderr)
         return 2

@@ -18,21 +18,23 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from affectlib.model.artifacts import load_artifact, sha256
 from training.config import Recipe, RecipeError, load_recipe
-from training.data.prepare import prepare
 from training.data.sources import DATA, DEV_LABELS
-from training.evaluate import evaluate, print_results
-from training.evaluation.card import write_card
-from training.model.export import export
-from training.model.train import teach, train
-from training.screen.chats import read_chats
-from training.screen.make import add_screen
+
+
+def _step(place: str) -> Callable[[Recipe, Path | None], Any]:
+    """Return a step, which is imported when it runs: torch takes seconds to load."""
+    return lambda recipe, data: resolve_name(place)(recipe, data)
 
 
 def _screen(recipe: Recipe, data: Path | None) -> Any:
+    from training.screen.chats import read_chats
+    from training.screen.make import add_screen
+
     if not recipe.screen:
         return {}
     artifact = load_artifact(recipe.folder / "artifact")
@@ -40,20 +42,29 @@ def _screen(recipe: Recipe, data: Path | None) -> Any:
 
 
 def _evaluate(recipe: Recipe, data: Path | None) -> Any:
+    from training.evaluate import evaluate, print_results
+
     results = evaluate(recipe, data, recipe.folder / "artifact")
     print_results(results)
     (recipe.folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     return {"results": str(recipe.folder / "results.json")}
 
 
+def _card(recipe: Recipe, _: Path | None) -> Any:
+    from training.evaluation import card
+
+    folder = recipe.folder / "artifact"
+    return {"card": str(card.write(recipe.folder / "results.json", load_artifact(folder), folder))}
+
+
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
-    "prepare": prepare,
-    "teach": teach,
-    "train": lambda recipe, _: train(recipe),
-    "export": export,
+    "prepare": _step("training.data.prepare:prepare"),
+    "teach": _step("training.model.train:teach"),
+    "train": _step("training.model.train:train"),
+    "export": _step("training.model.export:export"),
     "screen": _screen,
     "evaluate": _evaluate,
-    "card": lambda recipe, _: {"card": str(write_card(recipe))},
+    "card": _card,
 }
 
 
@@ -64,13 +75,7 @@ _THRESHOLDS_OF_OURS = (
 
 
 def run(recipe: Recipe, data: Path | None, start: str | None = None) -> None:
-    """Run the steps that are not done yet.
-
-    Args:
-        recipe: The recipe.
-        data: Folder of the public sets.
-        start: First step to run, whether it is done or not; those after it run too.
-    """
+    """Run the steps that are not done yet, or all from `start` on."""
     recipe.folder.mkdir(parents=True, exist_ok=True)
     if any(source.path is not None for source in recipe.sources):
         print(_THRESHOLDS_OF_OURS, flush=True)
@@ -101,16 +106,10 @@ def _contents(recipe: Recipe, data: Path | None) -> tuple[str, str]:
     """
     encoders = [recipe.encoder.path, recipe.encoder.words_from]
     encoders += [recipe.teacher.path] if recipe.teacher else []
-    files = [
-        *(file for file in sorted(DATA.glob("*.jsonl")) if file.name not in DEV_LABELS),
-        *(Path(source.path) for source in recipe.sources if source.path),
-        *(
-            folder / path / "model.safetensors"
-            for path in encoders
-            if path
-            for folder in (data or Path(), Path())
-        ),
-    ]
+    files = [file for file in sorted(DATA.glob("*.jsonl")) if file.name not in DEV_LABELS]
+    files += [Path(source.path) for source in recipe.sources if source.path]
+    for path in filter(None, encoders):
+        files += [folder / path / "model.safetensors" for folder in (data or Path(), Path())]
     learnt = "".join(sha256(file) for file in files if file.is_file())
     judged = learnt + "".join(sha256(DATA / name) for name in DEV_LABELS)
     first, second = (hashlib.sha256(x.encode()).hexdigest()[:16] for x in (learnt, judged))
@@ -138,9 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="the recipe, a YAML file")
     parser.add_argument("--data", type=Path, help="folder of the public sets")
     parser.add_argument("--start", choices=STEPS, help="first step to run, done before or not")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", help="replace a setting"
-    )
+    replaced = "replace a setting"
+    parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help=replaced)
     options = parser.parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:

@@ -35,7 +35,6 @@ def test_committed_recipe_loads_with_a_layout_that_fits(file: Path) -> None:
     recipe = load_recipe(file)
     assert recipe.sources
     assert recipe.windows.max_tokens <= 256
-    assert {"balanced", "high_precision", "high_recall"} == set(recipe.calibrate.specificity)
 
 
 def test_there_are_recipes_to_ship_to_try_and_to_fine_tune() -> None:
@@ -58,7 +57,7 @@ def test_values_of_the_file_and_defaults(recipe_file: Path) -> None:
         ("colour: red", "'colour'"),
         ("windows: {max_token: 9}", "'windows.max_token'"),
         ("train: {epoch: 9}", "'train.epoch'"),
-        ("calibrate: {prevalences: 3}", "'calibrate.prevalences'"),
+        ("teacher: {path: a, soft: 3}", "'teacher.soft'"),
     ],
 )
 def test_unknown_key_is_named(recipe_file: Path, line: str, key: str) -> None:
@@ -102,8 +101,8 @@ def test_overrides_reach_nested_settings_lists_and_absent_sections(recipe_file: 
         [
             "train.epochs=0.5",
             "sources.1.path=other.jsonl",
-            "calibrate.prevalence=0.3",
-            "languages=[fr]",
+            "augment.typos=0.3",
+            "sources.0.parts=[ea, eb]",
             "sources.0.conversations=null",
             "version='2'",
         ],
@@ -111,8 +110,8 @@ def test_overrides_reach_nested_settings_lists_and_absent_sections(recipe_file: 
     assert recipe.train.epochs == 0.5
     assert recipe.sources[1].path == "other.jsonl"
     assert recipe.sources[0].conversations is None
-    assert recipe.calibrate.prevalence == 0.3
-    assert recipe.languages == ("fr",)
+    assert recipe.augment.typos == 0.3
+    assert recipe.sources[0].parts == ("ea", "eb")
     assert recipe.version == "2"
 
 

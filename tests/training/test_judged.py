@@ -145,7 +145,7 @@ def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
 
     monkeypatch.setattr(module, "fit", fit)
     monkeypatch.setattr(module, "FOLDS", 4)
-    judged = judge(model.reader.score(chats), CalibrateSettings(), ("en", "fr"))
+    judged = judge(model.reader.score(chats), CalibrateSettings())
     assert [j.scored.labelled for j in judged] == chats
     assert len(fitted) == 4
     used = {id(calibration): seen for calibration, seen in fitted}
@@ -177,7 +177,7 @@ def test_other_languages_are_judged_but_have_no_say(
         return original(scored, settings)
 
     monkeypatch.setattr(module, "fit", fit)
-    judged = judge(model.reader.score(chats), CalibrateSettings(), ("en", "fr"))
+    judged = judge(model.reader.score(chats), CalibrateSettings())
     assert [j.language for j in judged].count("de") == 10
     assert {*seen} == {"en"}
 

@@ -274,7 +274,7 @@ def test_languages_and_silent_users_are_left_out(
 ) -> None:
     rows = [silver("one", lang="en"), silver("deux", lang="fr"), silver("tre", lang="it")]
     sources_of(monkeypatch, clinc150=[*rows, silver("", lang="en"), silver("unmarked")])
-    chosen = recipe(tmp_path, {"name": "clinc150", "kind": "silver_task"}, languages=("en", "fr"))
+    chosen = recipe(tmp_path, {"name": "clinc150", "kind": "silver_task"})
     kept = training_conversations(chosen, tmp_path)
     assert [k.conversation.messages[0].content for k in kept] == ["one", "deux", "unmarked"]
 

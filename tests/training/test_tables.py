@@ -68,7 +68,7 @@ def test_what_was_measured_has_a_table_and_no_more() -> None:
     found = dict(tables(RESULTS))
     assert [*found] == ["targets"]
     assert found["targets"].rows == [
-        ["corpus dev: accuracy", "0.950 (0.800–1.000)", 50, "≥ 0.9", "yes"],
+        ["corpus dev: accuracy", "0.950 (0.800–1.000)", "50", "≥ 0.9", "yes"],
         ["bytes of the artifact", "90,000,000", "", "≤ 81,000,000", "no"],
     ]
 

@@ -113,7 +113,8 @@ def test_windows_are_translated_piece_by_piece(tmp_path: Path) -> None:
     prepare(made, None)
     build_foreign_encoder(write_foreign(tmp_path / "base"), None, tmp_path / "start")
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    translated = module._translated(windows, made, tmp_path / "start")
+    rows = module._translated(windows["input_ids"], made, tmp_path / "start")
+    translated = module._with_ids(windows, rows)
     tokenizer = Tokenizer.from_file(str(tmp_path / "start" / "tokenizer.json"))
     said = {
         " ".join(map(tokenizer.id_to_token, row["input_ids"])) for row in translated if row["user"]
@@ -223,7 +224,7 @@ def test_a_teacher_judges_the_text_before_it_was_rewritten(
     prepare(made, None)
     learnt: list[Any] = []
     judged: list[Any] = []
-    monkeypatch.setattr(module, "_translated", lambda windows, *_: windows)
+    monkeypatch.setattr(module, "_translated", lambda rows, *_: [*rows])
     monkeypatch.setattr(
         module, "_learn_teacher", lambda *given: learnt.extend(given[2]["input_ids"])
     )
@@ -260,8 +261,11 @@ def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> N
     assert len(np.unique(once, axis=0)) > 1
 
 
-def test_student_learns_what_the_teacher_says(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(path="unused", soft=1.0))
+def test_student_learns_what_the_teacher_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GOLD_SHARE", 1.0)
+    made = recipe(tmp_path, TeacherSettings(path="unused"))
     prepare(made, None)
     windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
     (made.folder / "teach").mkdir()
@@ -281,7 +285,8 @@ def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_targets_are_mixed_with_what_the_teacher_says() -> None:
+def test_targets_are_mixed_with_what_the_teacher_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GOLD_SHARE", 0.25)
     unknown = [np.nan] * len(OUTPUTS)
     windows = Dataset.from_dict(
         {
@@ -292,7 +297,7 @@ def test_targets_are_mixed_with_what_the_teacher_says() -> None:
     )
     soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
     soft[4] = np.nan
-    mixed = np.array(with_soft_targets(windows, soft, 0.25)["targets"][:])
+    mixed = np.array(with_soft_targets(windows, soft)["targets"][:])
     taught = np.array([name in TAUGHT for name in OUTPUTS])
     labels_only = np.array([name not in {*TAUGHT, *ASSISTANT_CUES} for name in OUTPUTS])
     assert mixed[0, taught] == pytest.approx(0.8)

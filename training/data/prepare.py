@@ -9,7 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from datasets import Dataset
@@ -44,49 +44,42 @@ SHINGLE_WORDS = 8
 MOST_SHARED = 0.3
 
 _WORDS = re.compile(r"\w+")
+Taken: TypeAlias = list[tuple[SourceSettings, list[LabelledConversation]]]
+"""The conversations of each source of a recipe."""
 
 
 def prepare(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     """Write the training and dev windows, the encoder to start from, and the mixture report.
-
-    Args:
-        recipe: The recipe.
-        data: Folder of the public sets; may be None if the recipe takes none of them.
 
     Returns:
         The report: for each source its conversations, windows, emotional windows, total weight,
         and what was left out: near-duplicates of evaluation data, and chats of people in it.
     """
     folder = recipe.folder / "prepare"
-    random_state = random.Random(recipe.seed)
+    rng = random.Random(recipe.seed)
     torch.manual_seed(recipe.seed)  # what the encoder gets anew, such as its head, is random
     report: dict[str, Counter[str]] = defaultdict(Counter)
-    taken = _take(recipe, data, random_state, report)
-    build_encoder(
-        recipe.encoder,
-        [*_texts(taken, foreign=False)],
-        [*_texts(taken, foreign=True)],
-        data,
-        folder / "encoder",
-    )
+    taken = _take(recipe, data, rng, report)
+    english, foreign = ([*_texts(taken, foreign=which)] for which in (False, True))
+    build_encoder(recipe.encoder, english, foreign, data, folder / "encoder")
     encoder = WindowEncoder(folder / "encoder" / "tokenizer.json", recipe.windows)
     others = [
         message.content[:OTHER_CHARACTERS]
         for _, conversations in taken
         for labelled in conversations
-        for message in labelled.conversation.messages
-        if message.role == "user" and message.content.strip()
+        for message in labelled.conversation.user_messages
+        if message.content.strip()
     ]
-    augmenter = Augmenter(recipe.augment, others, random_state)
+    augmenter = Augmenter(recipe.augment, others, rng)
     rows: list[dict[str, Any]] = []
     for source, conversations in taken:
         for labelled in conversations:
-            rows += _windows(labelled, source, encoder, augmenter, random_state)
+            rows += _windows(labelled, source, encoder, augmenter, rng)
     for row in rows:
         report[row["source"]]["windows"] += 1
         report[row["source"]]["emotional"] += row["targets"][OUTPUTS.index(EMOTIONAL)] >= 0.5
         report[row["source"]]["weight"] += row["weight"]
-    random_state.shuffle(rows)
+    rng.shuffle(rows)
     Dataset.from_list(rows).save_to_disk(str(folder / "train"))
     Dataset.from_list(list(_dev_rows(encoder))).save_to_disk(str(folder / "dev"))
     result = {name: dict(counts) for name, counts in sorted(report.items())}
@@ -135,11 +128,8 @@ def evaluation_writers(real_dev: bool, data: Path | None) -> set[str]:
 
 
 def _take(
-    recipe: Recipe,
-    data: Path | None,
-    random_state: random.Random,
-    report: dict[str, Counter[str]],
-) -> list[tuple[SourceSettings, list[LabelledConversation]]]:
+    recipe: Recipe, data: Path | None, rng: random.Random, report: dict[str, Counter[str]]
+) -> Taken:
     """Read each source, less what evaluation data hold too; the report counts what is left out."""
     index = EvaluationIndex(evaluation_conversations(recipe.real_dev, data))
     writers = evaluation_writers(recipe.real_dev, data)
@@ -147,7 +137,7 @@ def _take(
     seen: set[tuple[str, str]] = set()
     for source in recipe.sources:
         kept = []
-        for place, labelled in enumerate(_read(source, recipe.languages, data, random_state)):
+        for place, labelled in enumerate(_read(source, data, rng)):
             counted = "conversations"
             if str(labelled.row.get("writer")) in writers:
                 counted = "same_writers"
@@ -164,10 +154,7 @@ def _take(
 
 
 def _read(
-    source: SourceSettings,
-    languages: Sequence[str],
-    data: Path | None,
-    random_state: random.Random,
+    source: SourceSettings, data: Path | None, rng: random.Random
 ) -> Iterator[LabelledConversation]:
     if source.name == "corpus":
         conversations = list(_read_parts(source.parts))
@@ -186,17 +173,17 @@ def _read(
         conversations = [
             from_silver(row, source.name)
             for row in read_source(source.name, data)
-            if in_languages(row, languages)
+            if in_languages(row)
             and row["id"] not in annotated
             and not is_held_out(source.name, row["id"])
         ]
     if source.conversations is not None and len(conversations) > source.conversations:
-        conversations = random_state.sample(conversations, source.conversations)
+        conversations = rng.sample(conversations, source.conversations)
     for labelled in conversations:
         if not any(message.content.strip() for message in labelled.conversation.user_messages):
             continue
-        wrap = labelled.emotional and random_state.random() < source.wrapped
-        yield wrap_in_task(labelled, random_state) if wrap else labelled
+        wrap = labelled.emotional and rng.random() < source.wrapped
+        yield wrap_in_task(labelled, rng) if wrap else labelled
 
 
 def _longest_charged(labelled: LabelledConversation) -> LabelledConversation:
@@ -255,9 +242,7 @@ def _rows_of(
                 yield name, row
 
 
-def _texts(
-    taken: Iterable[tuple[SourceSettings, list[LabelledConversation]]], *, foreign: bool
-) -> Iterator[str]:
+def _texts(taken: Taken, *, foreign: bool) -> Iterator[str]:
     """Yield the messages that are in English, or those that are in another language."""
     for _, conversations in taken:
         for labelled in conversations:
@@ -272,13 +257,13 @@ def _windows(
     source: SourceSettings,
     encoder: WindowEncoder,
     augmenter: Augmenter,
-    random_state: random.Random,
+    rng: random.Random,
 ) -> Iterator[dict[str, Any]]:
     conversation = labelled.conversation
     targets = labelled.targets()
     wanted = {
-        *_choose(labelled, "user", source.windows, random_state),
-        *_choose(labelled, "assistant", source.assistant_windows, random_state),
+        *_choose(labelled, "user", source.windows, rng),
+        *_choose(labelled, "assistant", source.assistant_windows, rng),
     }
     for index in sorted(wanted):
         if source.kind == "unlabelled":
@@ -296,13 +281,12 @@ def _windows(
             if user:
                 rewritten = augmenter.rewrite(altered, labelled.row.get("lang", "en"))
             # Typing errors can make a window more or less of a long message.
-            plain = _windows_of(place, altered, encoder, user=user)
-            read = plain
+            plain = read = _windows_of(place, altered, encoder, user=user)
             if rewritten != altered:
                 read = _windows_of(place, rewritten, encoder, user=user)
             windows = [*zip(read, plain, strict=False)]
             if len(windows) > LONG_MESSAGE_WINDOWS and not labelled.emotional:
-                windows = random_state.sample(windows, LONG_MESSAGE_WINDOWS)
+                windows = rng.sample(windows, LONG_MESSAGE_WINDOWS)
             for ids, plain_ids in windows:
                 yield _row(ids, plain_ids, targets[index], source, labelled, user=user)
 
@@ -315,22 +299,19 @@ def _windows_of(
 
 
 def _choose(
-    labelled: LabelledConversation, role: str, most: int | None, random_state: random.Random
+    labelled: LabelledConversation, role: str, most: int | None, rng: random.Random
 ) -> list[int]:
     """Draw messages; charged ones, which are rare among real ones, come first."""
     messages = labelled.conversation.messages
-    places = [
-        i
-        for i, m in enumerate(messages)
-        if m.role == role and m.content.strip() and (role != "user" or i in labelled.charges)
-    ]
+    places = [i for i, m in enumerate(messages) if m.role == role and m.content.strip()]
+    places = [i for i in places if role != "user" or i in labelled.charges]
     if most is None or len(places) <= most:
         return places
     charged = [i for i in places if i in labelled.charged]
     if len(charged) >= most:
-        return random_state.sample(charged, most)
+        return rng.sample(charged, most)
     rest = [i for i in places if i not in charged]
-    return charged + random_state.sample(rest, most - len(charged))
+    return charged + rng.sample(rest, most - len(charged))
 
 
 def _dev_rows(encoder: WindowEncoder) -> Iterator[dict[str, Any]]:
@@ -372,9 +353,6 @@ class EvaluationIndex:
     A conversation is a near-duplicate if a message of its user of at least `SHINGLE_WORDS` words
     is also one of theirs (letter case and punctuation aside), or if more than `MOST_SHARED` of the
     user's runs of `SHINGLE_WORDS` words are.
-
-    Args:
-        conversations: The others.
     """
 
     def __init__(self, conversations: Iterable[Conversation]) -> None:
@@ -382,17 +360,14 @@ class EvaluationIndex:
         self._messages: set[int] = set()
         self._shingles: set[int] = set()
         for conversation in conversations:
-            for words in _user_words(conversation):
-                if len(words) >= SHINGLE_WORDS:
-                    self._messages.add(hash(words))
-                    self._shingles.update(_shingles(words))
+            for words in _long_messages(conversation):
+                self._messages.add(hash(words))
+                self._shingles.update(_shingles(words))
 
     def contains(self, conversation: Conversation) -> bool:
         """Tell whether the conversation is a near-duplicate of an evaluation conversation."""
         shared = total = 0
-        for words in _user_words(conversation):
-            if len(words) < SHINGLE_WORDS:
-                continue
+        for words in _long_messages(conversation):
             if hash(words) in self._messages:
                 return True
             shingles = _shingles(words)
@@ -401,13 +376,14 @@ class EvaluationIndex:
         return total > 0 and shared / total > MOST_SHARED
 
 
-def _user_words(conversation: Conversation) -> Iterable[tuple[str, ...]]:
+def _long_messages(conversation: Conversation) -> Iterator[tuple[str, ...]]:
+    """Yield the words of the user's messages that have enough of them."""
     for message in conversation.user_messages:
-        yield tuple(_WORDS.findall(message.content.lower()))
+        words = tuple(_WORDS.findall(message.content.lower()))
+        if len(words) >= SHINGLE_WORDS:
+            yield words
 
 
 def _shingles(words: tuple[str, ...]) -> set[int]:
-    return {
-        hash(words[start : start + SHINGLE_WORDS])
-        for start in range(len(words) - SHINGLE_WORDS + 1)
-    }
+    last = len(words) - SHINGLE_WORDS
+    return {hash(words[start : start + SHINGLE_WORDS]) for start in range(last + 1)}

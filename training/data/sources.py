@@ -28,6 +28,9 @@ from affectlib.taxonomy import CUES
 DATA = Path(__file__).parent
 DEV_LABELS = ("real_dev_labels.jsonl", "study_labels.jsonl")
 """Our labels of the dev transcripts of real people, by which thresholds are chosen."""
+LANGUAGES = ("en", "fr")
+"""What models are made for. Rows of public sets in other languages are left out, and those of dev
+sets have no say in thresholds."""
 HELD_OUT_TENTH = ("multidogo", "sgd", "taskmaster4")
 """Service dialogues of which a tenth measures how often such are flagged."""
 
@@ -39,19 +42,7 @@ _CODES = {cue.code: cue.name for cue in CUES.values()}
 class Source:
     """A set that is not in the repository, as one line of the manifest gives it.
 
-    Attributes:
-        name: Its name in recipes.
-        use: "train", "dev" (thresholds, calibration, error analysis) or "eval".
-        repository: Upstream repository or package.
-        commit: Commit or version that was read there.
-        licence: Its licence, as stated upstream.
-        languages: Languages in it.
-        file: The file under the data folder.
-        sha256: SHA-256 of that file.
-        conversations: Rows in it.
-        left_out: Ids of rows that are never read, such as sexual texts about minors.
-        native_labels: Labels that it brings.
-        notes: What is known of its quality.
+    `training/data/README.md` says what the fields are.
     """
 
     name: str
@@ -75,11 +66,7 @@ def load_manifest() -> Mapping[str, Source]:
 
 
 def find_source(name: str) -> Source:
-    """Return the source of a name.
-
-    Raises:
-        ValueError: There is no such source.
-    """
+    """Return the source of a name; a `ValueError` names those that there are."""
     try:
         return load_manifest()[name]
     except KeyError:
@@ -88,11 +75,7 @@ def find_source(name: str) -> Source:
 
 
 def require_use(name: str, use: str) -> Source:
-    """Return a source if it may be used so.
-
-    Raises:
-        ValueError: There is no such source, or its use is another.
-    """
+    """Return a source if it may be used so; a `ValueError` names those that may."""
     source = find_source(name)
     if source.use != use:
         known = ", ".join(s.name for s in load_manifest().values() if s.use == use)
@@ -105,13 +88,6 @@ def require_use(name: str, use: str) -> Source:
 
 def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
     """Check that the file of a source is the one we know, and return its rows one by one.
-
-    Args:
-        name: Its name in the manifest.
-        data: The data folder, which holds ``public_train``, ``public_eval`` and ``real``.
-
-    Returns:
-        The rows, ``{"id", "source", "messages": [{"role", "content"}], ...}``.
 
     Raises:
         ValueError: There is no such source, or the file is another one.
@@ -147,9 +123,6 @@ def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
 
     Args:
         split: "train", "dev" or "test"; None for all.
-
-    Raises:
-        ValueError: There is no such split.
     """
     rows = _read_corpus()
     splits = {row["split"] for row in rows}
@@ -205,9 +178,9 @@ def read_rows(file: str | Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def in_languages(row: Mapping[str, Any], languages: Sequence[str]) -> bool:
-    """Tell whether a row is in one of the languages; one that does not say is."""
-    return row.get("lang", languages[0]) in languages
+def in_languages(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row is in one of the `LANGUAGES`; one that does not say is."""
+    return row.get("lang", LANGUAGES[0]) in LANGUAGES
 
 
 def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
@@ -226,9 +199,7 @@ def from_gold(row: Mapping[str, Any], source: str) -> LabelledConversation:
         charge=labels["charge"],
         charges=dict(zip(user, _charges(labels, len(user)), strict=True)),
         cues=frozenset(_CODES[code] for code in labels["cues"]),
-        turn_cues=_turn_cues(conversation, user, labels["turn_cues"])
-        if "turn_cues" in labels
-        else None,
+        turn_cues=_turn_cues(conversation, user, labels.get("turn_cues")),
         themes=frozenset(labels["themes"]) if "themes" in labels else None,
         row={key: value for key, value in row.items() if key != "messages"},
     )
@@ -246,12 +217,14 @@ def _charges(labels: Mapping[str, Any], turns: int) -> list[Charge]:
 
 
 def _turn_cues(
-    conversation: Conversation, user: Sequence[int], codes: Mapping[str, Sequence[str]]
-) -> dict[int, frozenset[str]]:
+    conversation: Conversation, user: Sequence[int], codes: Mapping[str, Sequence[str]] | None
+) -> dict[int, frozenset[str]] | None:
     """Return the cues of each message, from their codes by the number of the user's turn.
 
     A turn's assistant cues are those of the answer, the messages up to the user's next one.
     """
+    if codes is None:
+        return None
     ends = [*user[1:], len(conversation.messages)]
     cues: dict[int, frozenset[str]] = {}
     for turn, of_turn in codes.items():
@@ -299,8 +272,6 @@ def from_twin(row: Mapping[str, Any], twin: Mapping[str, Any]) -> LabelledConver
     for index, text in changed.items():
         messages[index] = {**messages[index], "content": text}
     labels = {**twin["labels"], "charges": twin["charges"], "decoy": None}
-    labelled = from_gold(
-        {**row, "id": twin["id"], "messages": messages, "labels": labels, "pair": twin["of"]},
-        "twins",
-    )
+    about = {"id": twin["id"], "messages": messages, "labels": labels, "pair": twin["of"]}
+    labelled = from_gold({**row, **about}, "twins")
     return replace(labelled, charges={i: c for i, c in labelled.charges.items() if i in changed})

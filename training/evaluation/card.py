@@ -17,30 +17,30 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import matplotlib
 import yaml
 from matplotlib.figure import Figure
 
 from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
-from training.config import Recipe
+from training.config import read_beside
 from training.evaluation.figures import FEWEST_POSITIVES
-from training.evaluation.hard_cases import FILLINGS
 from training.evaluation.metrics import Estimate
-from training.screen.chats import NATURAL, PERSONAL
+from training.screen.chats import NATURAL, PERSONAL, ROLES
 
 POINTS = ("balanced", "high_precision", "high_recall")
 POINT_GROUPS = ("shared logs", "shared logs: random half", "studies", "corpus dev")
-DECISIONS = ("recall", "specificity", "precision", "accuracy")
 DIAGRAM = "reliability.svg"
 MARKS = ("<!-- results -->", "<!-- end of results -->")
 """Between them, another file holds the short table of results."""
 
 TEXT = Path(__file__).with_suffix(".md")
-"""The card, with the names of what is filled in between braces."""
+"""The template of the card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,9 @@ class Target:
     least: float | None = None
     most: float | None = None
 
-    def value(self, results: Mapping[str, Any]) -> Any:
-        """Return the estimate (or the plain number); None if it was not measured."""
-        return find(results, self.path)
-
     def met(self, results: Mapping[str, Any]) -> bool | None:
         """Return whether the value is within the bounds; None if it was not measured."""
-        found = self.value(results)
+        found = find(results, self.path)
         if found is None:
             return None
         value = found["value"] if isinstance(found, Mapping) else found
@@ -107,303 +103,142 @@ def find(results: Any, path: Sequence[str]) -> Any:
     return results
 
 
-_LOGS = ("groups", "shared logs")
-_RANDOM = ("groups", "shared logs: random half", "balanced", "specificity")
-_STUDIES = ("studies", "all")
-_FRENCH = ("corpus", "french_less_english")
-_ERROR = ("calibration", "error")
-
-TARGETS = (
-    Target("studies: recall", (*_STUDIES, "recall"), least=0.9),
-    Target("studies: specificity", (*_STUDIES, "specificity"), least=0.85),
-    Target("studies: AUROC", (*_STUDIES, "auroc"), least=0.95),
-    Target("studies: flagged of charge 0", (*_STUDIES, "flagged_charge_0"), most=0.03),
-    Target("studies: flagged of charge 1", (*_STUDIES, "flagged_charge_1"), most=0.2),
-    Target("studies: F1 of charged turns", (*_STUDIES, "turn_f1"), least=0.78),
-    Target("studies: Spearman of intensity", (*_STUDIES, "intensity"), least=0.8),
-    Target("shared logs: average precision", (*_LOGS, "average_precision"), least=0.8),
-    Target("shared logs: recall", (*_LOGS, "balanced", "recall"), least=0.85),
-    Target("shared logs: specificity", (*_LOGS, "balanced", "specificity"), least=0.98),
-    Target("shared logs, random half: specificity", _RANDOM, least=0.997),
-    Target("corpus dev: accuracy", ("corpus", "accuracy"), least=0.9),
-    Target("corpus dev: accuracy, French less English", _FRENCH, least=-0.02),
-    Target("corpus test: accuracy", ("test", "corpus", "accuracy"), least=0.97),
-    Target("corpus test: accuracy, French less English", ("test", *_FRENCH), least=-0.02),
-    Target("themes, macro F1: dev", ("themes", "macro_f1"), least=0.75),
-    Target("themes, macro F1: corpus test", ("test_themes", "macro_f1"), least=0.75),
-    *(
-        Target(f"20 turns of {x}: flagged", ("long_chats", x, "20 turns", "uncharged"), most=0.05)
-        for x in FILLINGS
-    ),
-    Target("service dialogues: flagged", ("services", "all"), most=0.01),
-    Target("altered messages, worst: flips", ("robustness", "worst"), most=0.03),
-    Target("calibration error: shared logs", (*_ERROR, "shared logs, as it is"), most=0.02),
-    Target("calibration error: studies", (*_ERROR, "studies, shifted to its own share"), most=0.05),
-    Target("bytes of the artifact", ("sizes", "total"), most=81e6),
-    Target("int8 and fp32: same label", ("engines", "same_label"), least=0.997),
-)
+_DECLARED: dict[str, Any] = read_beside(__file__)
+_TABLES: dict[str, dict[str, Any]] = _DECLARED["tables"]
+TARGETS = tuple(Target(**{**row, "path": (*row["path"],)}) for row in _DECLARED["targets"])
 """The targets, in the order of the tables."""
-
-
-def show(values: Mapping[str, Any], key: str) -> str:
-    """Return an estimate or a number of the results as text, a dash if it is not there."""
-    return _show(values.get(key))
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, Mapping):
-        estimate = Estimate(**value)
-        return "-" if math.isnan(estimate.value) else str(estimate)
-    return f"{value:,}"
+_NO_CONVERSATION = {"n": 0, "emotional": 0}
+"""The figures of a group without conversations, which has no row."""
 
 
 def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     """Yield the tables of the results with their names, in the order in which they are printed.
 
-    Args:
-        results: What `training.evaluate.evaluate` gives; what was not measured has no table.
+    What was not measured has none.
     """
     measured = {**results, "targets": results, "points": results.get("groups")}
-    for name, make in _TABLES.items():
-        if measured.get(name) and (table := make(measured[name])).rows:
-            yield name, table
+    for name, declared in _TABLES.items():
+        if values := measured.get(name):
+            table = _table(_ROWS[name](values) if name in _ROWS else values, **declared)
+            if table.rows:
+                yield name, table
 
 
-def _estimates(title: str) -> Callable[[Mapping[str, Any]], Table]:
-    """Return what puts values one below the other, but for those that are not there (None)."""
+def _table(
+    values: Any, title: str, columns: Mapping[str, str], names: Sequence[str] = ("",)
+) -> Table:
+    """Return the table of some values.
 
-    def table(values: Mapping[str, Any]) -> Table:
-        rows = [
-            [name.replace("_", " "), _show(value), value["n"]]
-            for name, value in values.items()
-            if value is not None
-        ]
-        return Table(title, ["", "value", "n"], rows)
-
-    return table
-
-
-def _targets(results: Mapping[str, Any]) -> Table:
-    said = {True: "yes", False: "no", None: "-"}
-    rows = []
-    for target in TARGETS:
-        if (value := target.value(results)) is not None:
-            n = value["n"] if isinstance(value, Mapping) else ""
-            rows.append([target.what, _show(value), n, target.bounds, said[target.met(results)]])
-    return Table("Against the targets, balanced", ["", "value", "n", "target", "met"], rows)
-
-
-def _studies(studies: Mapping[str, Any]) -> Table:
-    figures = {
-        "AUROC": "auroc",
-        "recall": "recall",
-        "specificity": "specificity",
-        "flagged of charge 0": "flagged_charge_0",
-        "of charge 1": "flagged_charge_1",
-        "F1 of charged turns": "turn_f1",
-        "intensity": "intensity",
-    }
-    rows = [
-        [name, values["accuracy"]["n"], *(show(values, figure) for figure in figures.values())]
-        for name, values in studies.items()
+    Args:
+        values: By name; or a list, of what has no name.
+        title: The title of the table.
+        columns: By heading, where the figure is in the values: keys with dots between them.
+        names: Headings of the names. With two, the values lie in a mapping within the other.
+    """
+    listed = values if isinstance(values, list) else [values]
+    rows: list[tuple[tuple[str, ...], Any]] = [((), own) for own in listed]
+    for _ in names:
+        rows = [((*name, key), own) for name, inner in rows for key, own in inner.items()]
+    cells = [
+        [*name, *(_cell(find(own, path.split(".") if path else ())) for path in columns.values())]
+        for name, own in rows
+        if own not in (None, _NO_CONVERSATION)
     ]
-    return Table("Studies, balanced", ["", "n", *figures], rows)
+    return Table(title, [*names, *columns], cells)
 
 
-def _study_errors(errors: Sequence[Mapping[str, Any]]) -> Table:
-    head = ["study", "id", "charge", "second", "probability"]
-    return Table(
-        "Studies: what is judged wrongly", head, [[row[n] for n in head] for row in errors]
-    )
+def _cell(value: Any) -> str:
+    """Return a value as text: an estimate with its interval, a dash for what is not there."""
+    if isinstance(value, Mapping):
+        estimate = Estimate(**value)
+        return "-" if math.isnan(estimate.value) else str(estimate)
+    return "-" if value is None else str(value)
 
 
-def _groups(groups: Mapping[str, Any]) -> Table:
-    return Table(
-        "Conversations",
-        ["", "n", "emotional", "AUROC", "average precision"],
-        [
-            [name, g["n"], g["emotional"], show(g, "auroc"), show(g, "average_precision")]
-            for name, g in groups.items()
-            if g["n"]
-        ],
-    )
+def _targets(results: Mapping[str, Any]) -> dict[str, Any]:
+    said = {True: "yes", False: "no", None: "-"}
+    rows = {}
+    for target in TARGETS:
+        if (value := find(results, target.path)) is not None:
+            met = {"target": target.bounds, "met": said[target.met(results)]}
+            if isinstance(value, Mapping):
+                rows[target.what] = {"value": value, "n": value["n"], **met}
+            else:
+                rows[target.what] = {"value": f"{value:,}", "n": "", **met}
+    return rows
 
 
-def _points(groups: Mapping[str, Any]) -> Table:
-    return Table(
-        "Operating points; thresholds are cross-fitted",
-        ["operating point", "on", "n", *DECISIONS],
-        [
-            [point, name, groups[name]["n"], *(show(groups[name][point], d) for d in DECISIONS)]
-            for point in POINTS
+def _points(groups: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        point: {
+            name: {**groups[name][point], "n": groups[name]["n"]}
             for name in POINT_GROUPS
             if point in groups.get(name, {})
-        ],
-    )
+        }
+        for point in POINTS
+    }
 
 
-def _as_shipped(what: str, groups: Mapping[str, Any]) -> Table:
-    return Table(
-        f"{what}, balanced, thresholds as shipped",
-        ["", "n", "emotional", "AUROC", *DECISIONS],
-        [
-            [
-                name,
-                g["n"],
-                g["emotional"],
-                show(g, "auroc"),
-                *(show(g["balanced"], decision) for decision in DECISIONS),
-            ]
-            for name, g in groups.items()
-            if g["n"]
-        ],
-    )
+def _named(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of cues or themes, and below them macro F1."""
+    rows = dict(found["by_name"])
+    if found["macro_f1"]:
+        name = f"macro, {found['frequent']} {kind}s of {FEWEST_POSITIVES} or more positives"
+        rows[name] = {"positives": "", "average_precision": "", "f1": found["macro_f1"]}
+    return rows
 
 
-def _by_name(title: str, kind: str) -> Callable[[Mapping[str, Any]], Table]:
-    def table(found: Mapping[str, Any]) -> Table:
-        rows = [
-            [name, values["positives"], show(values, "average_precision"), show(values, "f1")]
-            for name, values in found["by_name"].items()
-        ]
-        if found["macro_f1"]:
-            name = f"macro, {found['frequent']} {kind}s of {FEWEST_POSITIVES} or more positives"
-            rows.append([name, "", "", _show(found["macro_f1"])])
-        return Table(title, [kind, "positives", "AP", "F1"], rows)
-
-    return table
+def _screen(screen: Mapping[str, Any]) -> dict[str, Any]:
+    rows = {}
+    for part, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part")):
+        roles = screen.get(part, {})
+        for kind in roles.get("user", {}):
+            rows[f"{kind}, {said}"] = {role: _left(roles[role][kind]) for role in ROLES}
+    return rows
 
 
-def _long_chats(fillings: Mapping[str, Any]) -> Table:
-    return Table(
-        "Chats put together of uncharged turns, and with a charged one as the last but one",
-        ["of", "", "uncharged: flagged", "charged: found", "its message found", "n"],
-        [
-            [filling, name, *map(_show, values.values()), values["message"]["n"]]
-            for filling, lengths in fillings.items()
-            for name, values in lengths.items()
-        ],
-    )
-
-
-def _robustness(values: Mapping[str, Any]) -> Table:
-    rows = {"accuracy on originals": values["accuracy"], **values["flips"]}
-    return _estimates("Altered messages: share of labels that change")(rows)
-
-
-def _short_chats(languages: Mapping[str, Any]) -> Table:
-    return Table(
-        "Chats of one very short message",
-        ["", "n", *DECISIONS[:2], "accuracy"],
-        [
-            [name, v["accuracy"]["n"], *(show(v, d) for d in (*DECISIONS[:2], "accuracy"))]
-            for name, v in languages.items()
-        ],
-    )
-
-
-def _systems(groups: Mapping[str, Any]) -> Table:
-    return Table(
-        "Beside other systems",
-        ["on", "system", "AUROC", "average precision", "recall at 0.98", "n"],
-        [
-            [group, name, *(_show(value) for value in values.values()), values["auroc"]["n"]]
-            for group, systems in groups.items()
-            for name, values in systems.items()
-        ],
-    )
-
-
-def _agreement(sets: Mapping[str, Any]) -> Table:
-    return Table(
-        "Two annotations of the same rows",
-        ["", "n", "same label", "kappa of the label", "kappa of the charge"],
-        [
-            [name, values["same label"]["n"], *map(_show, values.values())]
-            for name, values in sets.items()
-        ],
-    )
-
-
-def _screen(screen: Mapping[str, Any]) -> Table:
-    rows = []
-    for name, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part")):
-        users, assistants = (screen.get(name, {}).get(role, {}) for role in ("user", "assistant"))
-        for kind, user in users.items():
-            assistant = assistants[kind]
-            rows.append(
-                [
-                    f"{kind}, {said}",
-                    f"{user['conversations']:,}",
-                    *(
-                        f"{1 - found['settled'] / found['windows']:.1%}"
-                        if found["windows"]
-                        else "-"
-                        for found in (user, assistant)
-                    ),
-                    *(_lost(user[loss]) for loss in ("other_label", "charged_lost")),
-                    _lost(user["messages_lost"]) if "messages_lost" in user else "-",
-                    _lost(user["other_cues"]),
-                    _lost(assistant["other_cues"]),
-                ]
-            )
-    head = ["conversations", "n", "users' windows read", "assistants' windows read"]
-    head += ["other label", "charged lost", "messages lost", "other cues of users", "of assistants"]
-    return Table("What the screen leaves to the encoder, and what it loses", head, rows)
-
-
-def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> Table:
-    cells = []
+def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    shown = []
     for found in rows:
-        natural, charged = found[NATURAL], [kind["charged_lost"] for kind in found.values()]
-        hits, of = (sum(loss[key] for loss in charged) for key in ("hits", "of"))
-        shares = [1 - kind["settled"] / kind["windows"] for kind in (natural, found[PERSONAL])]
-        others = [_lost(kind["other_label"]) for kind in (natural, found[PERSONAL])]
-        cells.append([*(f"{share:.1%}" for share in shares), *others, f"{hits} of {of:,}"])
-    head = ["natural logs: windows read", "personal chats: windows read"]
-    head += ["natural logs: other label", "personal chats: other label", "charged lost, all kinds"]
-    return Table("What a screen with other bounds would leave and lose", head, cells)
+        lost = [kind["charged_lost"] for kind in found.values()]
+        hits, of = (sum(loss[key] for loss in lost) for key in ("hits", "of"))
+        kinds = {"logs": _left(found[NATURAL]), "personal": _left(found[PERSONAL])}
+        shown.append({**kinds, "lost": f"{hits} of {of:,}"})
+    return shown
 
 
-def _lost(loss: Mapping[str, Any]) -> str:
+def _left(found: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return, as text, what a screen leaves to the encoder and what it loses."""
+    losses = ("other_label", "charged_lost", "messages_lost", "other_cues")
+    shown = {loss: _lost(found.get(loss)) for loss in losses}
+    if "conversations" in found:
+        shown["conversations"] = f"{found['conversations']:,}"
+    if found["windows"]:
+        shown["read"] = f"{1 - found['settled'] / found['windows']:.1%}"
+    return shown
+
+
+def _lost(loss: Mapping[str, Any] | None) -> str | None:
     """Return a loss with the upper end of its one-sided interval."""
-    return f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else "-"
+    if not loss or not loss["of"]:
+        return None
+    return f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})"
 
 
-_TABLES: dict[str, Callable[[Any], Table]] = {
-    "choice": _estimates("The figure by which recipes are chosen"),
+_ROWS: dict[str, Callable[[Any], Any]] = {
     "targets": _targets,
-    "studies": _studies,
-    "study_errors": _study_errors,
-    "groups": _groups,
     "points": _points,
-    "test": lambda test: _as_shipped("Corpus test", test["groups"]),
-    "small_talk": lambda g: _as_shipped("Real small talk", {"between students": g}),
-    "cues": _by_name("Cues of conversations", "cue"),
-    "themes": _by_name("Themes of charged conversations", "theme"),
-    "calibration": lambda c: _estimates("Expected calibration error")(c["error"]),
-    "long_chats": _long_chats,
-    "services": _estimates("Service dialogues, share flagged"),
-    "robustness": _robustness,
-    "short_chats": _short_chats,
-    "systems": _systems,
-    "engines": _estimates("int8 against fp32, by window"),
+    "test": lambda test: test["groups"],
+    "small_talk": lambda group: {"between students": group},
+    "cues": partial(_named, "cue"),
+    "themes": partial(_named, "theme"),
+    "calibration": lambda calibration: calibration["error"],
+    "robustness": lambda found: {"accuracy on originals": found["accuracy"], **found["flips"]},
+    "engines": lambda found: {name.replace("_", " "): own for name, own in found.items()},
     "screen": _screen,
     "screen_trade_off": _trade_off,
-    "agreement": _agreement,
 }
-
-
-def write_card(recipe: Recipe) -> Path:
-    """Write the card of a run into its artifact, from ``results.json``; returns its path.
-
-    Raises:
-        ValueError: The results are those of another artifact.
-    """
-    folder = recipe.folder / "artifact"
-    return write(recipe.folder / "results.json", load_artifact(folder), folder)
+"""How the rows of a table come from what was measured; others are what was measured, by name."""
 
 
 def write(results: Path, artifact: Artifact, folder: Path) -> Path:
@@ -427,90 +262,38 @@ def write(results: Path, artifact: Artifact, folder: Path) -> Path:
     return path
 
 
-_SCREEN = {
-    "screen": """\
-The screen settles plain tasks before the encoder reads them. The table shows the share of windows
-that the encoder still reads, and what is lost: conversations with another label at the worst
-operating point, charged ones that are no longer found, users' messages that are no longer labelled
-emotional, messages with other cues. In brackets is the most that is lost, with a confidence of 95 %
-(Clopper-Pearson, one-sided). Most of the natural logs also taught the encoder to see tasks.
-{room}""",
-    "screen_trade_off": """\
-The same with other bounds for users' messages, on conversations that took no part:""",
-}
-"""What stands above the tables of the screen."""
-_ROOM = """\
-Labels count at points {} logits lower too, so that `affectlib calibrate` can lower thresholds a
-little and keep the screen."""
-_OURS = """\
-Our corpus and annotations were written by a large language model that followed the project's
-codebook, and were not checked by people. Near-duplicates of evaluation data were removed. Origins
-and licences of the other sets are in `training/data/sources.jsonl`."""
-_THEIRS = """\
-labelled by the maker of this model. The project affectlib has seen neither them nor this model, and
-no licence was stated. The other sets in the table are the project's; `training/data/README.md`
-describes them. Near-duplicates of evaluation data were removed."""
+class _NotMeasured(jinja2.Undefined):
+    """What is shown in the place of figures that were not measured."""
+
+    def __str__(self) -> str:
+        """Say so."""
+        return "Not measured."
 
 
 def render(results: Mapping[str, Any], artifact: Artifact) -> str:
     """Return the card's text; what was not measured is said to be so."""
-    own = results.get("own_data", {})
-    config = json.loads(artifact.file("config.json").read_text(encoding="utf-8"))
-    text = TEXT.read_text(encoding="utf-8")
-    names = set(re.findall(r"\{(\w+)\}", text))
-    asked = {*names, *_SCREEN}
-    shown = {name: table.markdown() for name, table in tables(results) if name in asked}
-    about = {
-        "header": header(
-            artifact, results.get("groups", {}), licence=None if own else "apache-2.0"
-        ),
-        "artifact": artifact,
-        "reads": _reads(artifact),
-        "config": config,
-        "outputs": len(artifact.outputs),
-        "base": artifact.description["base_model"],
-        "training_data": _training_data(results.get("training_data", {})),
-        "origin": _origin(own),
-        "screen": _of_screen(shown, results.get("screen", {}).get("room")),
-    }
-    found = text.format(**dict.fromkeys(names, "Not measured.") | shown | about)
-    return re.sub(r"\n{3,}", "\n\n", found)
-
-
-def _reads(artifact: Artifact) -> str:
-    windows = artifact.windows
-    length = f"{windows.max_tokens} tokens in all"
-    if windows.context_messages and any(windows.context_tokens.values()):
-        return f"a user's message after up to {windows.context_messages} earlier ones ({length})"
-    return f"each message by itself ({windows.target_tokens} tokens at a time)"
-
-
-def _of_screen(shown: Mapping[str, str], room: float | None) -> str:
-    said = _ROOM.format(room) if room else ""
-    return "".join(
-        f"{text.format(room=said)}\n\n{shown[name]}\n\n"
-        for name, text in _SCREEN.items()
-        if name in shown
-    )
-
-
-def _origin(own: Mapping[str, Any]) -> str:
-    """Say where the training data come from; of a user's files only what is in them."""
-    files = [
+    own = [
         f"{name}: {counts['conversations']:,} conversations, {counts['emotional']:,} of them "
         f"charged ({counts['emotional'] / counts['conversations']:.0%})"
-        for name, counts in own.items()
+        for name, counts in results.get("own_data", {}).items()
     ]
-    return f"{'; '.join(files)}, {_THEIRS}" if files else _OURS
-
-
-_DATASETS = {
-    "shared logs": "Shared logs (ShareGPT, Chatbot Arena, WildChat), dev",
-    "studies": "Chats of people with assistants in published studies, dev",
-    "corpus dev": "Corpus of affectlib, dev",
-}
-"""The groups of dev conversations that stand in the head, and what they are called there."""
-_RANKING = {"auroc": "roc_auc", "average_precision": "average_precision"}
+    licence = None if own else "apache-2.0"
+    template = jinja2.Template(
+        TEXT.read_text(encoding="utf-8"),
+        undefined=_NotMeasured,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    text = template.render(
+        {name: table.markdown() for name, table in tables(results)},
+        header=header(artifact, results.get("groups", {}), licence=licence),
+        artifact=artifact,
+        config=json.loads(artifact.file("config.json").read_text(encoding="utf-8")),
+        training_data=_training_data(results.get("training_data", {})),
+        own_data="; ".join(own),
+        room=results.get("screen", {}).get("room"),
+    )
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def header(
@@ -518,49 +301,31 @@ def header(
 ) -> str:
     """Return the head of the card, which model hubs read, with the lines of dashes around it.
 
-    Args:
-        artifact: The artifact.
-        groups: Figures of groups of dev conversations, by name.
-        licence: The licence; None to state none.
+    It has the figures of some groups of dev conversations.
     """
-    results: list[dict[str, Any]] = [
-        {
-            "task": {"type": "text-classification", "name": "Emotionally charged or task-oriented"},
-            "dataset": {
-                "type": f"affectlib-{group.replace(' ', '-')}",
-                "name": name,
-                "split": "dev",
-            },
-            "metrics": metrics,
-        }
-        for group, name in _DATASETS.items()
-        if (metrics := [*_metrics(groups.get(group, {}))])
-    ]
+    head = _DECLARED["head"]
+    results: list[dict[str, Any]] = []
+    for group, dataset in head["datasets"].items():
+        metrics = []
+        for kind, name, *path in head["metrics"]:
+            estimate = find(groups, [group, *path])
+            if estimate is not None and math.isfinite(estimate["value"]):
+                metrics.append({"type": kind, "name": name, "value": round(estimate["value"], 3)})
+        if metrics:
+            results.append({"task": {**head["task"]}, "dataset": dataset, "metrics": metrics})
     base = artifact.description.get("base_model")
     hub_id = isinstance(base, str) and re.fullmatch(r"[\w-]+/[\w.-]+", base)
     values = {
-        **({"license": licence} if licence else {}),
+        "license": licence,
         "language": list(artifact.description["languages"]),
-        "library_name": "transformers",
-        "pipeline_tag": "text-classification",
-        "tags": ["affective-computing", "chat-transcripts", "multi-label", "onnx", "affectlib"],
-        **({"base_model": base} if hub_id else {}),
+        **head["about"],
+        "base_model": base if hub_id else None,
         "metrics": sorted({m["type"] for result in results for m in result["metrics"]}),
-        "model-index": [{"name": artifact.name, "results": results}],
+        # Hubs take no index without results.
+        "model-index": [{"name": artifact.name, "results": results}] if results else None,
     }
-    if not results:  # hubs take no index without results
-        del values["metrics"], values["model-index"]
-    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n"
-
-
-def _metrics(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    found = [(kind, kind, figures.get(key)) for key, kind in _RANKING.items()]
-    decisions = figures.get("balanced", {})
-    # No precision: it is that of a set's own share of charged chats, which no collection has.
-    found += [(key, f"{key} at balanced", decisions.get(key)) for key in ("recall", "specificity")]
-    for kind, name, estimate in found:
-        if estimate is not None and math.isfinite(estimate["value"]):
-            yield {"type": kind, "name": name, "value": round(estimate["value"], 3)}
+    said = {name: value for name, value in values.items() if value}
+    return f"---\n{yaml.safe_dump(said, sort_keys=False, allow_unicode=True)}---\n"
 
 
 def _training_data(report: Mapping[str, Any]) -> str:
@@ -578,25 +343,19 @@ def short_table(results: Mapping[str, Any]) -> str:
     """Return the four rows that say how good an artifact is, as Markdown."""
     groups, studies = results["groups"], results.get("studies", {})
     balanced = {name: group.get("balanced", {}) for name, group in groups.items()}
+    natural = {"specificity": balanced["shared logs: random half"].get("specificity")}
     rows = {
-        "shared logs": (balanced["shared logs"], balanced["shared logs: random half"]),
-        "personal chats of studies": (studies.get("all", {}),) * 2,
-        "the same, a second reader": (studies.get("second reader", {}),) * 2,
-        "our corpus, dev": (balanced["corpus dev"],) * 2,
+        "shared logs": balanced["shared logs"] | natural,
+        "personal chats of studies": studies.get("all", {}),
+        "the same, a second reader": studies.get("second reader", {}),
+        "our corpus, dev": balanced["corpus dev"],
     }
-    cells = [
-        [name, show(found, "recall"), show(calm, "specificity")]
-        for name, (found, calm) in rows.items()
-    ]
-    return Table("", ["", "charged chats found", "others not flagged"], cells).markdown()
+    columns = {"charged chats found": "recall", "others not flagged": "specificity"}
+    return _table(rows, "", columns).markdown()
 
 
 def put_between_marks(text: str, table: str) -> str:
-    """Return a text with another table between its `MARKS`.
-
-    Raises:
-        ValueError: It has no marks.
-    """
+    """Return a text with another table between its `MARKS`, which it must have."""
     first, last = MARKS
     if text.count(first) != 1 or text.count(last) != 1 or text.index(first) > text.index(last):
         raise ValueError(f"the file must hold {first} and, after it, {last}")
@@ -605,12 +364,7 @@ def put_between_marks(text: str, table: str) -> str:
 
 
 def draw(bins: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
-    """Draw the reliability diagram as SVG; the same points give the same bytes.
-
-    Args:
-        bins: What `training.evaluation.figures.calibration_figures` gives.
-        path: The file to write.
-    """
+    """Draw the reliability diagram as SVG; the same points give the same bytes."""
     style: Any = {"svg.hashsalt": "reliability", "svg.fonttype": "none", "font.size": 8}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(2.6 * max(1, len(bins)), 2.9), layout="constrained")
@@ -632,15 +386,9 @@ def _draw_points(axes: Any, points: Sequence[Mapping[str, float]]) -> None:
     bars = [p["share"] - p["low"] for p in points], [p["high"] - p["share"] for p in points]
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     axes.errorbar(x, y, bars, color="C0", marker="o", markersize=3, linewidth=1)
+    below: Any = {"xytext": (4, -7), "textcoords": "offset points", "fontsize": 6, "color": "0.4"}
     for p in points:
-        axes.annotate(
-            f"{p['n']:.0f}",
-            (p["probability"], p["share"]),
-            xytext=(4, -7),
-            textcoords="offset points",
-            fontsize=6,
-            color="0.4",
-        )
+        axes.annotate(f"{p['n']:.0f}", (p["probability"], p["share"]), **below)
     axes.set(xlabel="probability", xlim=(0, 1), ylim=(0, 1))
     axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     axes.set_aspect("equal")

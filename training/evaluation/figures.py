@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,9 +14,10 @@ from affectlib.model.calibration import prior_shift, sigmoid
 from affectlib.model.encoding import token_batches
 from affectlib.model.engines import load_engine
 from affectlib.taxonomy import CUES, EMOTIONAL, THEMES
+from training.data.sources import LANGUAGES
 from training.evaluation import metrics
 from training.evaluation.judged import (
-    STUDIES,
+    GROUPS,
     STUDY_SOURCES,
     Floats,
     Judged,
@@ -27,12 +29,19 @@ from training.evaluation.judged import (
 )
 from training.evaluation.metrics import estimate, proportion
 
+MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
+"""The groups by which recipes are chosen."""
 FEWEST_POSITIVES = 20
 DIAGRAM_BINS = 10
 BATCH_TOKENS = 4096
 
 Found: TypeAlias = tuple[float | None, bool, float]
 """A conversation's probability of an output (None if there is none), the truth, the threshold."""
+
+
+def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
+    """Return the conversations of one of the `GROUPS`."""
+    return [j for j in judged if GROUPS[name](j)]
 
 
 def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any]:
@@ -49,16 +58,16 @@ def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any
         judged: All dev conversations; sets that are not there are left out of the mean.
         *others: The same in the same order, judged by other splits.
     """
-    splits = [_choice_parts(own) for own in (judged, *others)]
     values, draws = [], []
     result: dict[str, Any] = {}
-    for name, (metric, *_, groups) in splits[0].items():
-        by_split = [split[name][1:-1] for split in splits]
-        columns = [np.stack(each, axis=1) for each in zip(*by_split, strict=True)]
-        over_splits = _mean_over_splits(metric)
-        result[name] = estimate(over_splits, *columns, groups=groups)
-        values.append(result[name]["value"])
-        draws.append(metrics.draw(over_splits, *columns, groups=groups))
+    for name, (group, metric, columns, clustered) in _CHOICE.items():
+        splits = [of_group(split, group) for split in (judged, *others)]
+        if splits[0]:
+            by_split = [np.stack([column(own) for own in splits], axis=1) for column in columns]
+            metric, groups = _mean_over_splits(metric), clustered(splits[0])
+            result[name] = estimate(metric, *by_split, groups=groups)
+            values.append(result[name]["value"])
+            draws.append(metrics.draw(metric, *by_split, groups=groups))
     low, high = metrics.percentiles(np.mean(draws, axis=0))
     mean = {"value": float(np.mean(values)), "low": low, "high": high, "n": len(judged)}
     return {"mean": mean, **result}
@@ -74,34 +83,39 @@ def _mean_over_splits(metric: Callable[..., float]) -> Callable[..., float]:
     return mean
 
 
-def _choice_parts(judged: Sequence[Judged]) -> dict[str, tuple[Any, ...]]:
-    """Return what the figure of choice is the mean of: metrics, their columns, and clusters."""
-    logs = [j for j in judged if j.from_logs]
-    studies = [j for j in judged if j.source == STUDIES]
-    corpus = [j for j in judged if j.of_corpus]
-    parts: dict[str, tuple[Any, ...]] = {}
-    if logs:
-        name = "average precision, shared logs"
-        ranking: tuple[Any, ...] = labels(logs), probabilities(logs)
-        parts[name] = (metrics.average_precision, *ranking, clusters(logs))
-    if studies:
-        ranking = labels(studies), probabilities(studies), calibrations(studies)
-        parts["AUROC, studies"] = (metrics.auroc_within, *ranking, clusters(studies))
-        turns = _turn_columns(studies)
-        parts["F1 of charged turns, studies"] = (metrics.f1, *turns)
-    if corpus:
-        decisions = labels(corpus), np.array([j.flagged("balanced") for j in corpus])
-        parts["accuracy, corpus dev"] = (metrics.accuracy, *decisions, clusters(corpus))
-    return parts
+def _flagged(judged: Sequence[Judged], point: str = "balanced") -> NDArray[np.bool_]:
+    """Return whether each conversation is labelled emotional."""
+    return np.array([j.flagged(point) for j in judged], bool)
+
+
+def _charged_turns(judged: Sequence[Judged]) -> NDArray[np.int64]:
+    """Return whether each turn is charged by annotation."""
+    return np.concatenate([j.charged_turns() for j in judged]).astype(int)
+
+
+def _flagged_turns(judged: Sequence[Judged]) -> NDArray[np.int64]:
+    """Return whether each turn is labelled emotional at ``balanced``."""
+    return np.concatenate([j.flagged_turns("balanced") for j in judged]).astype(int)
+
+
+def _writers_of_turns(judged: Sequence[Judged]) -> NDArray[np.str_]:
+    return np.repeat(clusters(judged), [len(j.turns) for j in judged])
+
+
+_TURNS = _charged_turns, _flagged_turns
+_RANKED = labels, probabilities
+_CHOICE: dict[str, tuple[str, Callable[..., float], Sequence[Any], Any]] = {
+    "average precision, shared logs": ("shared logs", metrics.average_precision, _RANKED, clusters),
+    "AUROC, studies": ("studies", metrics.auroc_within, (*_RANKED, calibrations), clusters),
+    "F1 of charged turns, studies": ("studies", metrics.f1, _TURNS, _writers_of_turns),
+    "accuracy, corpus dev": ("corpus dev", metrics.accuracy, (labels, _flagged), clusters),
+}
+"""What the figure of choice is the mean of: on which group, by which metric of which columns, and
+what is resampled as one."""
 
 
 def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, Any]:
-    """Return ranking and decisions on a group of conversations.
-
-    Args:
-        judged: The conversations.
-        points: Names of the operating points.
-    """
+    """Return ranking, and decisions at operating points, on a group of conversations."""
     truth, groups = labels(judged), clusters(judged)
     result: dict[str, Any] = {"n": len(judged), "emotional": int(truth.sum())}
     if not judged:
@@ -113,32 +127,50 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
         )
         result["average_precision"] = estimate(metrics.average_precision, *ranking, groups=groups)
     for point in points:
-        flagged = np.array([j.flagged(point) for j in judged])
-        chosen = {
-            "recall": (truth == 1, flagged),
-            "specificity": (truth == 0, ~flagged),
-            "precision": (flagged, truth == 1),
-            "accuracy": (np.ones(len(truth), bool), flagged == (truth == 1)),
-        }
-        result[point] = {
-            name: proportion(hits[rows], groups[rows]) for name, (rows, hits) in chosen.items()
-        }
+        flagged = _flagged(judged, point)
+        result[point] = _shares(
+            groups,
+            recall=(truth == 1, flagged),
+            specificity=(truth == 0, ~flagged),
+            precision=(flagged, truth == 1),
+            accuracy=(truth >= 0, flagged == (truth == 1)),
+        )
     return result
+
+
+def _shares(groups: NDArray[Any], **chosen: tuple[NDArray[Any], NDArray[Any]]) -> dict[str, Any]:
+    """Return shares by name, each of the rows that count and of whether each is a hit."""
+    return {name: proportion(hits[rows], groups[rows]) for name, (rows, hits) in chosen.items()}
+
+
+def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[str, Any]:
+    """Return how well systems rank the main groups of conversations, by their scores of each."""
+    truth, judges, groups = labels(judged), calibrations(judged), clusters(judged)
+
+    def ranking(scores: Floats, rows: NDArray[np.bool_]) -> dict[str, Any]:
+        columns, own = (truth[rows], scores[rows]), groups[rows]
+        return {
+            "auroc": estimate(metrics.auroc_within, *columns, judges[rows], groups=own),
+            "average_precision": estimate(metrics.average_precision, *columns, groups=own),
+            "recall_at_98": estimate(metrics.recall_at(0.98), *columns, groups=own),
+        }
+
+    members = {name: np.array([GROUPS[name](j) for j in judged]) for name in MAIN_GROUPS}
+    return {
+        name: {system: ranking(scores, rows) for system, scores in systems.items()}
+        for name, rows in members.items()
+        if rows.any()
+    }
 
 
 def study_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of the studies at ``balanced``: of all, by study, and of a second reader.
 
-    The intensity of an artifact that learnt no charges orders chats as the probability does.
-
-    Args:
-        judged: Dev conversations; those of the studies count.
-
-    Returns:
-        ``all``, each study, and ``second reader``: what a second, blind annotation says of the
-        same conversations, which is as well as anybody agrees with the first.
+    The second reader is a blind annotation of the same conversations, which is as well as anybody
+    agrees with the first. The intensity of an artifact that learnt no charges orders chats as the
+    probability does.
     """
-    studies = [j for j in judged if j.source == STUDIES]
+    studies = of_group(judged, "studies")
     result = {"all": _study(studies)}
     for name in STUDY_SOURCES:
         if members := [j for j in studies if j.row["source"] == name]:
@@ -149,12 +181,8 @@ def study_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def study_errors(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """Return the conversations of the studies that are judged wrongly at ``balanced``, by study.
-
-    Returns:
-        Of each its ``study``, ``id``, ``charge``, that of a ``second`` reader and ``probability``.
-    """
-    wrong = [j for j in judged if j.source == STUDIES and j.flagged("balanced") != j.emotional]
+    """Return the conversations of the studies that are judged wrongly at ``balanced``."""
+    wrong = [j for j in of_group(judged, "studies") if j.flagged("balanced") != j.emotional]
     return [
         {
             "study": j.row["source"],
@@ -168,55 +196,40 @@ def study_errors(judged: Sequence[Judged]) -> list[dict[str, Any]]:
 
 
 def _study(judged: Sequence[Judged]) -> dict[str, Any]:
-    truth, groups = labels(judged), clusters(judged)
-    flagged = np.array([j.flagged("balanced") for j in judged])
-    charge = np.array([j.charge for j in judged])
+    ranking = labels(judged), probabilities(judged), calibrations(judged)
     expected = np.array([j.calibration.intensity(j.scored) for j in judged])
-    turns = _turn_columns(judged)
-    scores = probabilities(judged)
-    return {
-        "auroc": estimate(metrics.auroc_within, truth, scores, calibrations(judged), groups=groups),
-        **_by_charge(charge, flagged, groups),
-        "turn_f1": estimate(metrics.f1, *turns[:2], groups=turns[-1]),
-        "intensity": estimate(metrics.spearman, charge, expected, groups=groups),
-    }
+    decided = _read_as(judged, _flagged(judged), _flagged_turns(judged), expected)
+    return {"auroc": estimate(metrics.auroc_within, *ranking, groups=clusters(judged)), **decided}
 
 
 def _second_reader(judged: Sequence[Judged]) -> dict[str, Any]:
-    groups = clusters(judged)
-    charge = np.array([j.charge for j in judged])
     second = np.array([j.row["labels"]["second_charge"] for j in judged])
-    said = []
+    turns = []
     for j in judged:
         numbers = np.cumsum([message.role == "user" for message in j.conversation.messages])
-        said.append(np.isin(numbers[j.user_places()], j.row["labels"]["second_turns"] or ()))
-    truth, _, writers = _turn_columns(judged)
-    return {
-        **_by_charge(charge, second >= 2, groups),
-        "turn_f1": estimate(metrics.f1, truth, np.concatenate(said), groups=writers),
-        "intensity": estimate(metrics.spearman, charge, second, groups=groups),
-    }
+        turns.append(np.isin(numbers[j.user_places()], j.row["labels"]["second_turns"] or ()))
+    return _read_as(judged, second >= 2, np.concatenate(turns), second)
 
 
-def _by_charge(charge: NDArray[Any], flagged: NDArray[Any], groups: Any) -> dict[str, Any]:
-    rows = {
-        "recall": (charge >= 2, flagged),
-        "specificity": (charge < 2, ~flagged),
-        "flagged_charge_0": (charge == 0, flagged),
-        "flagged_charge_1": (charge == 1, flagged),
-        "accuracy": (charge >= 0, flagged == (charge >= 2)),
-    }
-    return {name: proportion(hits[own], groups[own]) for name, (own, hits) in rows.items()}
-
-
-def _turn_columns(judged: Sequence[Judged]) -> tuple[NDArray[Any], ...]:
-    """Return truth, decision at ``balanced`` and writer of each turn."""
-    writers = np.repeat(clusters(judged), [len(j.turns) for j in judged])
-    return (
-        np.concatenate([j.charged_turns() for j in judged]).astype(int),
-        np.concatenate([j.flagged_turns("balanced") for j in judged]).astype(int),
-        writers,
+def _read_as(
+    judged: Sequence[Judged], flagged: NDArray[Any], turns: NDArray[Any], intensity: NDArray[Any]
+) -> dict[str, Any]:
+    """Return how well decisions on conversations and turns, and an intensity, fit the labels."""
+    groups, charge = clusters(judged), np.array([j.charge for j in judged])
+    shares = _shares(
+        groups,
+        recall=(charge >= 2, flagged),
+        specificity=(charge < 2, ~flagged),
+        flagged_charge_0=(charge == 0, flagged),
+        flagged_charge_1=(charge == 1, flagged),
+        accuracy=(charge >= 0, flagged == (charge >= 2)),
     )
+    truth, writers = _charged_turns(judged), _writers_of_turns(judged)
+    return {
+        **shares,
+        "turn_f1": estimate(metrics.f1, truth, turns, groups=writers),
+        "intensity": estimate(metrics.spearman, charge, intensity, groups=groups),
+    }
 
 
 def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -225,9 +238,9 @@ def corpus_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     def difference(right: Floats, french: NDArray[np.bool_]) -> float:
         return metrics.share(right[french]) - metrics.share(right[~french])
 
-    right = np.array([j.flagged("balanced") == j.emotional for j in judged])
+    right = _flagged(judged) == labels(judged)
     languages = np.array([j.language for j in judged])
-    rows = np.isin(languages, ("en", "fr"))
+    rows = np.isin(languages, LANGUAGES)
     return {
         "accuracy": proportion(right),
         "french_less_english": estimate(difference, right[rows], languages[rows] == "fr"),
@@ -238,9 +251,9 @@ def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each cue of whole conversations at its threshold; see `_by_name`."""
 
     def of(j: Judged, name: str) -> Found:
+        shown = name in (j.scored.labelled.cues or ())
         probability = j.calibration.cue_probability(j.scored, name)
-        cues = j.scored.labelled.cues or ()
-        return probability, name in cues, j.calibration.cue_thresholds[name]
+        return probability, shown, j.calibration.cue_thresholds[name]
 
     return _by_name(judged, CUES, of)
 
@@ -249,9 +262,9 @@ def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each theme of charged conversations with known themes; see `_by_name`."""
 
     def of(j: Judged, name: str) -> Found:
+        shown = name in (j.scored.labelled.themes or ())
         probability = j.calibration.theme_probability(j.scored, name)
-        themes = j.scored.labelled.themes or ()
-        return probability, name in themes, j.calibration.theme_thresholds[name]
+        return probability, shown, j.calibration.theme_thresholds[name]
 
     known = [j for j in judged if j.emotional and j.scored.labelled.themes]
     return _by_name(known, THEMES, of)
@@ -260,15 +273,8 @@ def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 def _by_name(
     judged: Sequence[Judged], names: Iterable[str], of: Callable[[Judged, str], Found]
 ) -> dict[str, Any]:
-    """Return figures of each output, and macro F1.
-
-    Returns:
-        ``by_name``, and ``macro_f1`` over the ``frequent`` outputs that have at least
-        `FEWEST_POSITIVES` positives (None if there is no such output).
-    """
-    result: dict[str, Any] = {}
-    columns: list[tuple[NDArray[Any], NDArray[Any]]] = []
-    groups = clusters(judged)
+    """Return figures of each output, and macro F1 of those with `FEWEST_POSITIVES` positives."""
+    groups, result, columns = clusters(judged), {}, []
     for name in names:
         rows = [of(j, name) for j in judged]
         known = np.array([p is not None for p, _, _ in rows], bool)
@@ -287,46 +293,25 @@ def _by_name(
         }
         if truth.sum() >= FEWEST_POSITIVES:
             columns.append((truth, decisions))
-    return {
-        "by_name": result,
-        "frequent": len(columns),
-        "macro_f1": _macro_f1(columns, groups) if columns else None,
-    }
+    macro = estimate(_macro_f1, *np.stack(columns, axis=-1), groups=groups) if columns else None
+    return {"by_name": result, "frequent": len(columns), "macro_f1": macro}
 
 
-def _macro_f1(
-    columns: Sequence[tuple[NDArray[Any], NDArray[Any]]], groups: NDArray[Any]
-) -> dict[str, Any]:
-    def macro(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
-        by_name = zip(truth.T, decisions.T, strict=True)
-        return metrics.share(np.array([metrics.f1(t, d) for t, d in by_name]))
-
-    truth, decisions = (np.stack(column, axis=1) for column in zip(*columns, strict=True))
-    return estimate(macro, truth, decisions, groups=groups)
+def _macro_f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
+    """Return the mean F1 of columns of shape ``[rows, outputs]``."""
+    by_name = zip(truth.T, decisions.T, strict=True)
+    return metrics.share(np.array([metrics.f1(t, d) for t, d in by_name]))
 
 
 def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str, Any]:
-    """Measure how well conversations' probabilities hold what they say.
+    """Return the expected calibration ``error``, and the ``bins`` of the reliability diagram.
 
     Probabilities assume one prevalence, and each dev set has another. So beside the error on each
     set as it is, there is the error after `affectlib.prior_shift` to the set's own share.
-
-    Args:
-        judged: Dev conversations.
-        prevalence: The prevalence that the probabilities assume.
-
-    Returns:
-        ``error``: the expected calibration error by what it was measured on, and ``bins``: the
-        points of the reliability diagram.
     """
-    error: dict[str, Any] = {}
-    bins: dict[str, Any] = {}
-    sets: dict[str, list[Judged]] = {
-        "shared logs": [j for j in judged if j.from_logs],
-        "studies": [j for j in judged if j.source == STUDIES],
-        "corpus dev": [j for j in judged if j.of_corpus],
-    }
-    for name, members in sets.items():
+    error, bins = {}, {}
+    for name in MAIN_GROUPS:
+        members = of_group(judged, name)
         truth, found = labels(members), probabilities(members)
         if not 0 < truth.sum() < len(truth):
             continue
@@ -343,17 +328,11 @@ def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:
     """Return the points of the diagram: bins of equal width, those with conversations in them."""
     place = np.minimum((found * DIAGRAM_BINS).astype(int), DIAGRAM_BINS - 1)
     points = []
-    for number in sorted(set(place)):
-        rows = place == number
-        share = metrics.interval_of(truth[rows] == 1)
+    for rows in (place == number for number in np.unique(place)):
+        share = proportion(truth[rows] == 1)
+        known = {"n": int(rows.sum()), "probability": float(found[rows].mean())}
         points.append(
-            {
-                "n": int(rows.sum()),
-                "probability": float(found[rows].mean()),
-                "share": share.value,
-                "low": share.low,
-                "high": share.high,
-            }
+            {**known, "share": share["value"], "low": share["low"], "high": share["high"]}
         )
     return points
 
@@ -361,9 +340,7 @@ def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:
 def agreement(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Compare the first and the second annotation of the rows that have both.
 
-    Returns:
-        Share and kappa of equal labels (charge 2 or more), and kappa of the charge with quadratic
-        weights; nothing if no row was annotated twice.
+    The kappa of the charge has quadratic weights. There is nothing if no row was annotated twice.
     """
     every = [row["labels"] for row in rows]
     twice = [x for x in every if x.get("second_charge") is not None]
@@ -373,12 +350,8 @@ def agreement(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "same label": proportion((first >= 2) == (second >= 2)),
         "kappa of the label": estimate(metrics.kappa, first >= 2, second >= 2),
-        "kappa of the charge": estimate(_quadratic_kappa, first, second),
+        "kappa of the charge": estimate(partial(metrics.kappa, weights="quadratic"), first, second),
     }
-
-
-def _quadratic_kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
-    return metrics.kappa(first, second, weights="quadratic")
 
 
 def sizes(artifact: Artifact) -> dict[str, Any]:
@@ -391,10 +364,8 @@ def compare_precision(
 ) -> dict[str, Any]:
     """Compare the int8 ONNX with the fp16 safetensors run in fp32, on windows of dev chats.
 
-    They are those of the user's messages of the shared logs; of the corpus without them.
-
-    Returns:
-        The share of windows with the same label at ``balanced``, and the mean gap of P(emotional).
+    They are those of the user's messages of the shared logs; of the corpus without them. The labels
+    are those at ``balanced``; the gap is that of P(emotional).
     """
     chosen = [j for j in judged if j.from_logs] or judged
     windows = reader.encoder.encode([j.conversation for j in chosen], assistant_targets=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
@@ -20,18 +21,17 @@ from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read
 from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
 from training.evaluation.metrics import proportion
 
-ROBUSTNESS = Path(__file__).parent / "robustness.jsonl"
+ROBUSTNESS = Path(__file__).with_name("robustness.jsonl")
 """480 messages that are plainly charged or plainly tasks, half of them English and half French,
 each with a paraphrase. None of them is in the corpus. Training has seen typing errors and things
 around messages of a like kind, on other texts."""
-SHORT_CHATS = Path(__file__).parent / "short_chats.jsonl"
+SHORT_CHATS = Path(__file__).with_name("short_chats.jsonl")
 """304 messages of one to seven words, half English and half French, half charged; annotated a
 second time, blind, with the same labels. None of them is in the corpus."""
 SERVICES = ("msre2e", "casino", *HELD_OUT_TENTH)
 SERVICE_SAMPLE = 500
 TURNS = (4, 20)
 """User turns of the chats that are put together."""
-LANGUAGES = {"en": "English", "fr": "French"}
 Turn = tuple[Message, ...]
 Pool = tuple[str, int]
 """A language, and which calibration judges."""
@@ -113,20 +113,14 @@ def robustness(
 ) -> dict[str, Any]:
     """Measure how often a message's label changes when it is written otherwise.
 
-    Args:
-        classifier: Labels the messages.
-        rows: The messages; those of `ROBUSTNESS` if None.
-
     Returns:
         ``accuracy`` on the originals; ``flips``: the share of changed labels by alteration; and
         ``worst``: the highest of them.
     """
-    rows = [*read_rows(ROBUSTNESS)] if rows is None else rows
+    rows = rows or [*read_rows(ROBUSTNESS)]
     texts = altered(rows)
     flat = [text for group in texts.values() for text in group]
-    found = np.array(
-        [prediction.label for prediction in classifier.predict(flat, on_error="raise")]
-    )
+    found = np.array([p.label for p in classifier.predict(flat, on_error="raise")])
     labels = dict(zip(texts, found.reshape(len(texts), len(rows)), strict=True))
     original = labels.pop("original")
     flips = {name: proportion(changed != original) for name, changed in labels.items()}
@@ -141,19 +135,23 @@ def short_chats(classifier: AffectClassifier) -> dict[str, dict[str, Any]]:
     """Return accuracy, recall and specificity on chats of one short message, by language."""
     rows = [*read_rows(SHORT_CHATS)]
     chats = [[{"role": "user", "content": row["text"]}] for row in rows]
-    flagged = np.array(
-        [found.label == EMOTIONAL for found in classifier.predict(chats, on_error="raise")]
-    )
+    flagged = _flags(classifier, chats)
     charged = np.array([row["label"] == EMOTIONAL for row in rows])
-    languages = np.array([row["language"] for row in rows])
-    return {
-        name: {
-            "accuracy": proportion((flagged == charged)[languages == code]),
-            "recall": proportion(flagged[(languages == code) & charged]),
-            "specificity": proportion(~flagged[(languages == code) & ~charged]),
+    result = {}
+    for code, name in (("en", "English"), ("fr", "French")):
+        own = np.array([row["language"] == code for row in rows])
+        result[name] = {
+            "accuracy": proportion((flagged == charged)[own]),
+            "recall": proportion(flagged[own & charged]),
+            "specificity": proportion(~flagged[own & ~charged]),
         }
-        for code, name in LANGUAGES.items()
-    }
+    return result
+
+
+def _flags(classifier: AffectClassifier, chats: Sequence[Any]) -> NDArray[np.bool_]:
+    """Return whether each chat is labelled emotional."""
+    found = classifier.predict(chats, on_error="raise")
+    return np.array([prediction.label == EMOTIONAL for prediction in found], bool)
 
 
 def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
@@ -163,18 +161,11 @@ def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
     each set at most `SERVICE_SAMPLE` are taken, at even distances; of sets that may be trained on,
     those that are kept from training (`training.data.sources.is_held_out`) and are no
     near-duplicates of others.
-
-    Args:
-        classifier: Labels the dialogues.
-        data: Folder of the public sets.
     """
-    flags: dict[str, list[bool]] = {}
-    for name in SERVICES:
-        chats = [*_services(name, data)]
-        predictions = classifier.predict(spread(chats, SERVICE_SAMPLE), on_error="raise")
-        flags[name] = [prediction.label == EMOTIONAL for prediction in predictions]
-    together = np.array([flag for of_set in flags.values() for flag in of_set], bool)
-    return {"all": proportion(together), **{n: proportion(np.array(f)) for n, f in flags.items()}}
+    chats = {name: spread([*_services(name, data)], SERVICE_SAMPLE) for name in SERVICES}
+    flags = {name: _flags(classifier, own) for name, own in chats.items()}
+    flags = {"all": np.concatenate([*flags.values()]), **flags}
+    return {name: proportion(own) for name, own in flags.items()}
 
 
 def _services(name: str, data: Path | None) -> Iterator[Conversation]:
@@ -221,11 +212,6 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
     lengths. Thresholds are those of the conversation that the charged turn is from, which none of
     its fold took part in. Intervals do not allow for how few people the other turns are of.
 
-    Args:
-        judged: Dev conversations.
-        reader: Scores conversations.
-        seed: Seed of the drawing.
-
     Returns:
         By filling and length: the share of chats flagged with another uncharged turn in the
         charged one's place (``uncharged``), and the share found with it, as a ``conversation`` and
@@ -237,37 +223,37 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
         pools = _turns([j for j in judged if fills(j)])
         chosen = [j for j in charged if len(pools.get(_pool(j), ())) >= max(TURNS)]
         if chosen:
-            result[name] = _among(chosen, pools, reader, np.random.default_rng(seed))
+            result[name] = _among(chosen, pools, reader, seed)
     return result
 
 
 def _among(
-    charged: Sequence[Judged],
-    pools: Mapping[Pool, Sequence[Turn]],
-    reader: Reader,
-    generator: np.random.Generator,
+    charged: Sequence[Judged], pools: Mapping[Pool, Sequence[Turn]], reader: Reader, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Return the figures by length of charged turns among those of a pool."""
+    generator = np.random.default_rng(seed)
     around = []
     for j in charged:
         pool = pools[_pool(j)]
         around.append([pool[i] for i in generator.permutation(len(pool))[: max(TURNS)]])
     figures = {}
     for turns in TURNS:
-        with_turn, without = [], []
+        with_turn: list[Conversation] = []
+        without: list[Conversation] = []
         for j, others in zip(charged, around, strict=True):
             # One turn after it, the others before: the two nearest are those of each length.
             before, after = others[2:turns][::-1], others[:1]
             first = _turn(j, int(np.array(j.user_places())[j.charged_turns()][0]))
-            with_turn.append(Conversation(tuple(chain(*before, first, *after))))
-            without.append(Conversation(tuple(chain(*before, others[1], *after))))
+            for chats, turn in ((with_turn, first), (without, others[1])):
+                chats.append(Conversation(tuple(chain(*before, turn, *after))))
         seen = judge_again(charged, with_turn, reader)
         empty = judge_again(charged, without, reader)
-        figures[f"{turns} turns"] = {
-            "uncharged": proportion(np.array([j.flagged("balanced") for j in empty])),
-            "conversation": proportion(np.array([j.flagged("balanced") for j in seen])),
-            "message": proportion(np.array([j.flagged_turns("balanced")[-2] for j in seen])),
+        flags = {
+            "uncharged": [j.flagged("balanced") for j in empty],
+            "conversation": [j.flagged("balanced") for j in seen],
+            "message": [j.flagged_turns("balanced")[-2] for j in seen],
         }
+        figures[f"{turns} turns"] = {n: proportion(np.array(own)) for n, own in flags.items()}
     return figures
 
 

@@ -215,12 +215,11 @@ GROUPS: dict[str, Callable[[Judged], bool]] = {
 
 
 def judge(
-    scored: Sequence[ScoredConversation],
-    settings: CalibrateSettings,
-    languages: Sequence[str],
-    seed: int = 0,
+    scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
 ) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
+
+    Conversations in other languages than `LANGUAGES` are judged, but have no say in it.
 
     Folds keep the chats of a person and contrast pairs together, and spread the emotional ones of
     each set evenly.
@@ -228,8 +227,6 @@ def judge(
     Args:
         scored: All dev conversations that calibration rests on.
         settings: How calibration and thresholds are chosen.
-        languages: The languages that the model says it knows. Conversations in others are judged,
-            but have no say in any calibration.
         seed: Seed of the folds.
     """
     rows = [s.labelled.row for s in scored]
@@ -241,7 +238,7 @@ def judge(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
-        known = [scored[p] for p in others if in_languages(rows[p], languages)]
+        known = [scored[place] for place in others if in_languages(rows[place])]
         calibration = fit(known, settings)
         judged |= {place: judge_by(scored[place], calibration) for place in own}
     return [judged[place] for place in range(len(scored))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import isnan, nan
-from typing import Any
+from typing import Any, TypeAlias
 
 import datasets
 import evaluate
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, rankdata, spearmanr
 from sklearn.metrics import average_precision_score, cohen_kappa_score
 
+Column: TypeAlias = Sequence[Any] | NDArray[Any]
 BINS = 15
 RESAMPLES = 1000
 
@@ -41,27 +42,18 @@ class Ranking(evaluate.Metric):  # type: ignore[misc]
     """Average precision, and area under the ROC curve, of scores against binary references."""
 
     def _info(self) -> evaluate.MetricInfo:
-        columns = {
-            "predictions": datasets.Value("float64"),
-            "references": datasets.Value("int64"),
-        }
-        return evaluate.MetricInfo(
-            description=self.__class__.__doc__ or "",
-            citation="",
-            features=datasets.Features(columns),
-        )
+        kinds = {"predictions": "float64", "references": "int64"}
+        features = datasets.Features({name: datasets.Value(kind) for name, kind in kinds.items()})
+        return evaluate.MetricInfo(str(self.__doc__), citation="", features=features)
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        truth, scores = np.array(references), np.array(predictions)
-        return {
-            "average_precision": average_precision(truth, scores),
-            "auroc": auroc(truth, scores),
-        }
+        ranked = np.array(references), np.array(predictions)
+        return {metric.__name__: metric(*ranked) for metric in (average_precision, auroc)}
 
 
 def average_precision(truth: NDArray[Any], scores: NDArray[Any]) -> float:
     """Return the average precision; NaN without a positive."""
-    return float(average_precision_score(truth, scores)) if truth.any() else float("nan")
+    return float(average_precision_score(truth, scores)) if truth.any() else nan
 
 
 def auroc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
@@ -72,23 +64,16 @@ def auroc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
     """
     ranks = rankdata(scores)[truth.astype(bool)]
     pairs = len(ranks) * (len(truth) - len(ranks))
-    return float(ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs if pairs else float("nan")
+    return float(ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / pairs if pairs else nan
 
 
 def auroc_within(truth: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any]) -> float:
     """Return the share of pairs in order, one of each class, that are of the same group.
 
-    With one group it is the area under the ROC curve. Scores of several calibrations, such as
-    those of the folds of cross-fitting, have no common scale, and an area over all of them is too
-    low (Forman and Scholz 2010, "Apples-to-apples in cross-validation studies").
-
-    Args:
-        truth: Binary labels, shape ``[n]``.
-        scores: Scores of the positive class, shape ``[n]``.
-        groups: What each was judged by, shape ``[n]``.
-
-    Returns:
-        The share; NaN if no group has both classes.
+    With one group it is the area under the ROC curve; NaN if no group has both classes. Scores of
+    several calibrations, such as those of the folds of cross-fitting, have no common scale, and an
+    area over all of them is too low (Forman and Scholz 2010, "Apples-to-apples in cross-validation
+    studies").
 
     Example:
         >>> truth, scores = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.3, 0.1])
@@ -102,20 +87,20 @@ def auroc_within(truth: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any]
         if number:
             right += number * auroc(of_group, scores[groups == group])
             pairs += number
-    return right / pairs if pairs else float("nan")
+    return right / pairs if pairs else nan
 
 
 def spearman(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Return Spearman's rank correlation; NaN where one of both is constant."""
     if len(first) < 2 or min(np.ptp(first), np.ptp(second)) == 0:
-        return float("nan")
+        return nan
     return float(spearmanr(first, second).statistic)
 
 
 def kappa(first: NDArray[Any], second: NDArray[Any], weights: str | None = None) -> float:
     """Return Cohen's kappa of two readers; NaN where both give one and the same answer."""
     if len(np.union1d(first, second)) < 2:
-        return float("nan")
+        return nan
     return float(cohen_kappa_score(first, second, weights=weights))
 
 
@@ -123,10 +108,6 @@ def calibration_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float
     """Return the expected calibration error over `BINS` bins of equal width.
 
     Method: Naeini, Cooper and Hauskrecht, AAAI 2015, for the positive class.
-
-    Args:
-        truth: Binary labels, shape ``[n]``.
-        probabilities: Probabilities of the positive class, shape ``[n]``.
     """
     bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     gap = np.abs(np.bincount(bins, truth - probabilities, BINS))
@@ -135,7 +116,7 @@ def calibration_error(truth: NDArray[Any], probabilities: NDArray[Any]) -> float
 
 def share(values: NDArray[Any]) -> float:
     """Return the mean, as a metric of one column; NaN without values."""
-    return float(values.mean()) if len(values) else float("nan")
+    return float(values.mean()) if len(values) else nan
 
 
 def recall(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
@@ -157,7 +138,7 @@ def f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     """Return the harmonic mean of precision and recall; 0 if nothing is right."""
     hits = float((truth.astype(bool) & decisions.astype(bool)).sum())
     total = float(truth.astype(bool).sum() + decisions.astype(bool).sum())
-    return 2 * hits / total if total else float("nan")
+    return 2 * hits / total if total else nan
 
 
 def recall_at(least: float) -> Callable[..., float]:
@@ -165,7 +146,7 @@ def recall_at(least: float) -> Callable[..., float]:
 
     def metric(truth: NDArray[Any], scores: NDArray[Any]) -> float:
         if not 0 < truth.sum() < len(truth):
-            return float("nan")
+            return nan
         threshold = np.quantile(scores[truth == 0], least, method="inverted_cdf")
         return recall(truth, scores > threshold)
 
@@ -174,28 +155,21 @@ def recall_at(least: float) -> Callable[..., float]:
 
 def specificity_at(least: float) -> Callable[..., float]:
     """Return the metric "specificity where at least that share of the positives is found"."""
-
-    def metric(truth: NDArray[Any], scores: NDArray[Any]) -> float:
-        if not 0 < truth.sum() < len(truth):
-            return float("nan")
-        # Of the negated scores, so that what is found lies at or below it.
-        threshold = np.quantile(-scores[truth == 1], least, method="inverted_cdf")
-        return specificity(truth, -scores <= threshold)
-
-    return metric
+    metric = recall_at(least)
+    return lambda truth, scores: metric(1 - truth, -scores)
 
 
 def draw(
     metric: Callable[..., float],
-    *columns: Sequence[Any] | NDArray[Any],
-    groups: Sequence[Any] | NDArray[Any] | None = None,
+    *columns: Column,
+    groups: Column | None = None,
     seed: int = 0,
     resamples: int | None = None,
 ) -> NDArray[np.float64]:
     """Return a metric's values on bootstrap resamples; see `bootstrap`."""
     arrays = [np.asarray(column) for column in columns]
     n = len(arrays[0])
-    members = _members(groups) if groups is not None else []
+    members = [] if groups is None else _members(groups)
     generator = np.random.default_rng(seed)
     values = np.empty(resamples or RESAMPLES)
     for resample in range(len(values)):
@@ -209,11 +183,7 @@ def draw(
 
 
 def bootstrap(
-    metric: Callable[..., float],
-    *columns: Sequence[Any] | NDArray[Any],
-    groups: Sequence[Any] | NDArray[Any] | None = None,
-    seed: int = 0,
-    resamples: int | None = None,
+    metric: Callable[..., float], *columns: Column, groups: Column | None = None, **how: Any
 ) -> Estimate:
     """Return a metric with its 95 % percentile bootstrap interval.
 
@@ -223,12 +193,11 @@ def bootstrap(
         groups: Group of each row, such as the conversation that a turn is of or the person who
             wrote it; whole groups are resampled then (Field and Welsh 2007, "Bootstrapping
             clustered data").
-        seed: Seed of the resampling.
-        resamples: Number of resamples, `RESAMPLES` if None; those in which the metric is NaN are
-            left out.
+        **how: ``seed``, and ``resamples``, their number; those in which the metric is NaN are left
+            out.
     """
     arrays = [np.asarray(column) for column in columns]
-    found = draw(metric, *arrays, groups=groups, seed=seed, resamples=resamples)
+    found = draw(metric, *arrays, groups=groups, **how)
     return Estimate(metric(*arrays), *percentiles(found), len(arrays[0]))
 
 
@@ -244,7 +213,7 @@ def percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _members(groups: Sequence[Any] | NDArray[Any]) -> list[NDArray[np.intp]]:
+def _members(groups: Column) -> list[NDArray[np.intp]]:
     """Return the rows of each group."""
     _, group_of, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     return np.split(np.argsort(group_of, kind="stable"), np.cumsum(sizes)[:-1])
@@ -253,10 +222,8 @@ def _members(groups: Sequence[Any] | NDArray[Any]) -> list[NDArray[np.intp]]:
 def interval_of(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estimate:
     """Return a share with its 95 % interval: Wilson's, or the bootstrap's over groups.
 
-    Args:
-        hits: Whether each counts, shape ``[n]``.
-        groups: Group of each. Where all values are alike, of which a bootstrap says that they
-            always are, and where each group is a single row, Wilson's interval is given.
+    Where all values are alike, of which a bootstrap says that they always are, and where each group
+    is a single row, Wilson's interval is given.
 
     Example:
         >>> print(interval_of(np.array([True] * 20)))
@@ -264,7 +231,7 @@ def interval_of(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estim
     """
     n = len(hits)
     if not n:
-        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+        return Estimate(nan, nan, nan, 0)
     if groups is not None and 0 < hits.sum() < n and len(np.unique(groups)) < n:
         return bootstrap(share, hits.astype(float), groups=groups)
     interval = binomtest(int(hits.sum()), n).proportion_ci(method="wilson")

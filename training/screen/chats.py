@@ -25,6 +25,7 @@ from affectlib.model.artifacts import Artifact
 from affectlib.model.encoding import WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
+from training.config import read_beside
 from training.data.prepare import (
     EvaluationIndex,
     evaluation_conversations,
@@ -32,6 +33,7 @@ from training.data.prepare import (
     twin_conversations,
 )
 from training.data.sources import (
+    LANGUAGES,
     find_source,
     from_gold,
     from_silver,
@@ -54,34 +56,11 @@ CHECK = PARTS - 1
 """The part that neither teaches nor has a say in the bounds, and checks them."""
 
 SETS: dict[str, tuple[str, int | None]] = {
-    "sharegpt_unlabelled": (NATURAL, None),
-    "arena_hard": (NATURAL, None),
-    "oasst_en100": (NATURAL, None),
-    "sharegpt_dev": (NATURAL, None),
-    "arena_wildchat_dev": (NATURAL, None),
-    "studies_train": (PERSONAL, None),
-    "studies_unlabelled": (PERSONAL, None),
-    "studies_dev": (PERSONAL, None),
-    CORPUS: (CORPUS, 12_000),
-    "twins": (OTHER, None),
-    "goemotions": (OTHER, 10_000),
-    "xed": (OTHER, 4_000),
-    "counselchat": (OTHER, None),
-    "empatheticpersonas": (OTHER, 1_000),
-    "chitchat_byu": (OTHER, 600),
-    "clinc150": (OTHER, 3_000),
-    "multidogo": (OTHER, 1_000),
-    "sgd": (OTHER, 400),
-    "taskmaster4": (OTHER, 400),
-    "persuasion": (OTHER, 300),
-    "mathdial": (OTHER, 200),
-    "topicalchat": (OTHER, 200),
-    "synth_personachat": (OTHER, 300),
-    "mtbench": (OTHER, None),
-    "selfinstruct_user": (OTHER, None),
+    name: (kind, most)
+    for kind, sets in read_beside(__file__).items()
+    for name, most in sets.items()
 }
 """What the conversations of each set are, and how many are taken at most, drawn at random."""
-LANGUAGES = ("en", "fr")
 BATCH_TOKENS = 4096
 CHUNK = 500
 """Conversations that are scored before what was found is written."""
@@ -149,12 +128,7 @@ def _likeness(labelled: LabelledConversation) -> str:
 def read_chats(data: Path | None, share: float = 1.0) -> list[Chat]:
     """Read the sets; those that train leave out what is like evaluation data, or of its writers.
 
-    Args:
-        data: Folder of the public sets.
-        share: How much of each set to take, for trying things out.
-
-    Raises:
-        FileNotFoundError: A set is missing.
+    To try things out, only a `share` of each set may be taken.
     """
     index = EvaluationIndex(evaluation_conversations(True, data))
     writers = evaluation_writers(True, data)
@@ -196,9 +170,8 @@ def _of_set(
     name: str, data: Path | None, labels: Mapping[str, Any], unseen: Container[str]
 ) -> Iterator[LabelledConversation]:
     for row in read_source(name, data):
-        if row["id"] in unseen or is_held_out(name, row["id"]):
-            continue
-        if row.get("lang", LANGUAGES[0]) not in LANGUAGES:
+        hidden = row["id"] in unseen or is_held_out(name, row["id"])
+        if hidden or row.get("lang", "en") not in LANGUAGES:
             continue
         if row["id"] in labels:
             yield from_gold({**row, "labels": labels[row["id"]]}, name)
@@ -233,28 +206,16 @@ class Windows:
     def where(self, chosen: NDArray[Any]) -> Windows:
         """Return some of them."""
         places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        return Windows(
-            [self.ids[place] for place in places.tolist()],
-            self.targets[places],
-            self.sides[places],
-            self.chats[places],
-            self.messages[places],
-            self.logits[places],
-        )
+        names = ("targets", "sides", "chats", "messages", "logits")
+        columns = {name: getattr(self, name)[places] for name in names}
+        return Windows([self.ids[place] for place in places.tolist()], **columns)
 
 
 def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
     """Have the encoder that is shipped read conversations; goes on after a call that was stopped.
 
-    All messages of the user are read, and `ASSISTANT_MESSAGES` of the assistant's.
-
-    Args:
-        chats: The conversations.
-        artifact: The model; its engine for CPUs reads.
-        folder: Where chunks are kept, in a folder that is named after model and conversations.
-
-    Raises:
-        ValueError: There is no window.
+    All messages of the user are read, and `ASSISTANT_MESSAGES` of the assistant's. Chunks are kept
+    in a folder within the one given, named after model and conversations.
     """
     names = [f"{chat.source} {chat.conversation.id}" for chat in chats]
     facts = json.dumps([made_from(artifact), artifact.windows.to_dict(), names])

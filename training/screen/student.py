@@ -63,25 +63,22 @@ class Student(nn.Module):
             nn.functional.embedding(index[name], tables[name])
             for name in ("before", "here", "after", "pairs")
         ]
-        found = torch.relu(parts[0] + parts[1] + parts[2] + parts[3] + self.bias)
+        found = torch.relu(sum(parts[1:], parts[0]) + self.bias)
         lengths = index["lengths"]
         around = nn.functional.embedding_bag(
             index["context"], tables["context"].contiguous(), index["context_starts"], mode="mean"
         )
-        pooled = [
-            torch.segment_reduce(found, "max", lengths=lengths),
-            torch.segment_reduce(found, "mean", lengths=lengths),
-            around,
-        ]
+        pooled = [torch.segment_reduce(found, how, lengths=lengths) for how in ("max", "mean")]
         facts = torch.stack([side.float(), torch.log1p(lengths) / 5], dim=1)
-        logits: torch.Tensor = self.out(torch.relu(self.hidden(torch.cat([*pooled, facts], dim=1))))
+        features = torch.cat([*pooled, around, facts], dim=1)
+        logits: torch.Tensor = self.out(torch.relu(self.hidden(features)))
         return logits
 
 
 def learn(
     windows: Windows, words: torch.Tensor, margin: NDArray[np.float32], applies: NDArray[np.bool_]
 ) -> dict[str, NDArray[Any]]:
-    """Train a screen.
+    """Train a screen; returns the tensors that `Screen` takes.
 
     What must not happen is that a window is settled which reaches a limit. So windows that do, and
     those that nearly do, weigh more in the loss of the value that bounds are for, the target of
@@ -92,9 +89,6 @@ def learn(
         words: What the encoder knows of each token before it reads, ``[vocabulary, width]``.
         margin: How far each window's highest output lies above its limit, shape ``[windows]``.
         applies: Which outputs are asked of users and of assistants, shape ``[2, outputs]``.
-
-    Returns:
-        The tensors that `Screen` takes.
     """
     torch.manual_seed(0)
     student = Student(words, windows.logits.shape[1])
@@ -146,12 +140,8 @@ def quantized(student: Student) -> dict[str, NDArray[Any]]:
         name: _small(table, _scale(table) if name == "context" else scale)
         for name, table in tables.items()
     }
-    bias = np.round(student.bias.detach().numpy() / scale)
-    tensors |= {
-        "bias": bias.astype(np.int16),
-        "scale": scale,
-        "context.scale": _scale(tables["context"]),
-    }
+    bias = np.round(student.bias.detach().numpy() / scale).astype(np.int16)
+    tensors |= {"bias": bias, "scale": scale, "context.scale": _scale(tables["context"])}
     for name, layer in (("hidden", student.hidden), ("out", student.out)):
         tensors[f"{name}.weight"] = np.ascontiguousarray(layer.weight.detach().numpy().T)
         tensors[f"{name}.bias"] = layer.bias.detach().numpy().copy()
