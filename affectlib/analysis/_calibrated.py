@@ -69,7 +69,9 @@ def associate_rates(
     if several is None:
         return rows, False
     names += controls
-    frame = frame.with_columns(pl.Series(str(place), own) for place, own in enumerate(several[1:]))
+    frame = frame.with_columns(
+        pl.Series(f"_rate {place}", own) for place, own in enumerate(several[1:])
+    )
     kept = frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
     kept = kept.drop_nulls([outcome, *names])
     design = [
@@ -81,7 +83,7 @@ def associate_rates(
         fitted(
             numbers(kept[outcome]),
             [
-                Term(part.column, part.name, kept[str(place)].to_numpy())
+                Term(part.column, part.name, kept[f"_rate {place}"].to_numpy())
                 if part.column == CHARGED_RATE
                 else part
                 for part in design
