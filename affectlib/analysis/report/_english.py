@@ -19,7 +19,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "point": "{value} point",
         "points": "{value} points",
         "hidden": "not shown",
-        "quoted": "“{name}”",
+        "quoted": "“{text}”",
         "unknown": "not known",
         "fewer": "fewer than {users}",
         "control": "held constant",

@@ -19,7 +19,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "point": "{value} point",
         "points": "{value} points",
         "hidden": "non montré",
-        "quoted": "« {name} »",
+        "quoted": "« {text} »",
         "unknown": "inconnu",
         "fewer": "moins de {users}",
         "control": "maintenu constant",

@@ -254,8 +254,7 @@ def _regression(
     notes = [words("associated.calibrated" if corrected else f"associated.{uncorrected}")]
     apart = [name for name, rows in study.by_group.items() if contradicted(study, rows)]
     if corrected and apart:
-        columns = ", ".join(words("quoted", name=name) for name in apart)
-        notes.append(words("associated.contradicted", columns=columns))
+        notes.append(words("associated.contradicted", columns=words.quoted(apart)))
     return Section(
         f"outcome-{place}",
         words("associated.title", outcome=outcome),

@@ -90,11 +90,8 @@ def error_notes(study: Study, found: Sequence[Row], labels: Sequence[str]) -> li
     own = [name for name, row in zip(labels, found, strict=True) if row["method"] == "gold"]
     if own and study.errors is None:
         return [words("note.useless")]
-    named = ", ".join(words("quoted", name=name) for name in own)
-    return [
-        words("note.same_errors"),
-        *([words("note.contradicted", groups=named)] if own else []),
-    ]
+    more = [words("note.contradicted", groups=words.quoted(own))] if own else []
+    return [words("note.same_errors"), *more]
 
 
 def overall(study: Study) -> tuple[Section, Row]:
@@ -159,10 +156,10 @@ def _overall_notes(study: Study, best: Row) -> Iterator[str]:
     words = study.words
     naive = one_of(study.shares, method="naive") or best
     if best["suppressed"]:
-        yield words("overall.hidden", users=study.min_users)
+        yield words("overall.hidden", users=study.min_users, units=study.units)
     elif best["method"] == "naive":
-        few = study.gold is not None
-        yield words("overall.few" if few else "overall.naive_only", users=study.min_users)
+        few = "overall.few" if study.gold is not None else "overall.naive_only"
+        yield words(few, users=study.min_users, units=study.units)
     if best["method"] == "rogan_gladen":
         yield words("overall.shift")
     if study.filled_by is not None:
