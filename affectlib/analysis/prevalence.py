@@ -50,6 +50,7 @@ _WIDE = 0.75
 _WANTED = 0.5
 _LEAST_USE = 0.1
 _REFUTED, _REFUTING = 0.05, 10
+_NAMED = 5
 _FIGURES: dict[str, pl.DataType] = {
     "method": pl.String(),
     "estimate": pl.Float64(),
@@ -348,7 +349,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Return the figures of each group by each method."""
     rows = []
-    contradicted = 0
+    contradicted: list[str] = []
     for values, group in _groups(clusters, names):
         own = _of_group(evidence.sample, names, values)
         small, few = hidden.small[values], hidden.few.get(values, False)
@@ -356,7 +357,8 @@ def _rows(
         figures = _estimates(group, own, evidence, target, confidence, not names, groups)
         for method, estimate, by_hand in figures:
             suppressed = small or (by_hand and few) or (method == "ppi" and hidden.few_overall)
-            contradicted += method == "ppi" and by_hand and not (evidence.useless or suppressed)
+            if method == "ppi" and by_hand and not (evidence.useless or suppressed):
+                contradicted.append(" ".join(map(_named, values)))
             rows.append(
                 dict(zip(names, values, strict=True))
                 | {"method": method}
@@ -370,12 +372,18 @@ def _rows(
             )
     if contradicted:
         warnings.warn(
-            f"in {contradicted:,} of the groups, the gold labels contradict what all together "
-            "say of label errors: ppi is the share of the gold labels there",
+            f"in {len(contradicted):,} of the groups ({', '.join(contradicted[:_NAMED])}"
+            f"{', …' * (len(contradicted) > _NAMED)}), the gold labels contradict what all "
+            "together say of label errors: ppi is the share of the gold labels there",
             AnalysisWarning,
             stacklevel=4,
         )
     return rows
+
+
+def _named(value: Any) -> str:
+    """Return the name of a group, that of a period by its first day."""
+    return value.date().isoformat() if hasattr(value, "date") else str(value)
 
 
 def _estimates(

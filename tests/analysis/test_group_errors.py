@@ -43,7 +43,9 @@ def test_where_hand_labels_contradict_the_common_errors_they_count_themselves():
     rows = rows_of_sites()
     gold = rows.select("record", "gold").gather_every(2).with_columns(weight=pl.lit(2.0))
     labels = rows.drop("gold")
-    with pytest.warns(AnalysisWarning, match="in 2 of the groups, the gold labels contradict"):
+    with pytest.warns(
+        AnalysisWarning, match=r"in 2 of the groups \(a, b\), the gold labels contradict"
+    ):
         found = prevalence(labels, gold, by="site")
     ppi, by_hand = of_groups(found, "ppi"), of_groups(found, "gold")
     assert {key: ppi["a"][key] for key in ("estimate", "low", "high")} == {

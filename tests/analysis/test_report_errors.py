@@ -77,6 +77,13 @@ def test_labels_that_tell_nothing_are_said_to() -> None:
     assert words("note.same_errors") not in page
 
 
+def test_a_column_of_labels_is_not_taken_for_the_tenths() -> None:
+    people = population()
+    labels = people.conversations.with_columns(usage_decile=pl.lit(3))
+    tenths = report(labels).figures().filter(section="deciles")["group"].to_list()
+    assert tenths == [f"tenth {place}" for place in range(1, 11)]
+
+
 def test_a_column_may_be_a_group_and_held_constant() -> None:
     people = population()
     found = report(

@@ -187,10 +187,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "intervals allow for unequal spread (HC3).",
         "associated.rate": "the rate of charged turns",
         "associated.rate_labelled": "the rate of turns labelled charged",
-        "associated.finding": "Between users whose rates of charged turns are 10 points apart and "
-        "who are alike in the other rows of the table, “{outcome}” differs by {value} (95% "
-        "interval {interval}; above 0, it is higher where the rate is). This is an association, "
-        "not an effect.",
+        "associated.finding": "Users whose rate of charged turns is 10 points higher than that of "
+        "users who are alike in the other rows of the table differ from them by {value} in "
+        "“{outcome}” (95% interval {interval}; a negative number means lower). This is an "
+        "association, not an effect.",
         "associated.calibrated": "The rate of charged turns is corrected by regression "
         "calibration, and the intervals allow for what is not known of the program’s mistakes. "
         "Assumption: it makes as many with all users.",

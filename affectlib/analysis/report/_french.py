@@ -201,10 +201,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "dispersions inégales (HC3).",
         "associated.rate": "le taux de tours chargés",
         "associated.rate_labelled": "le taux de tours étiquetés comme chargés",
-        "associated.finding": "Entre des utilisateurs dont les taux de tours chargés sont à 10 "
-        "points l’un de l’autre et qui se ressemblent sur les autres lignes du tableau, "
-        "« {outcome} » diffère de {value} (intervalle à 95 % : {interval} ; au-dessus de 0, la "
-        "valeur est plus haute là où le taux l’est). C’est une association, pas un effet.",
+        "associated.finding": "Les utilisateurs dont le taux de tours chargés dépasse de 10 points "
+        "celui d’utilisateurs semblables sur les autres lignes du tableau diffèrent d’eux de "
+        "{value} pour « {outcome} » (intervalle à 95 % : {interval} ; un nombre négatif indique "
+        "une valeur plus basse). C’est une association, pas un effet.",
         "associated.calibrated": "Le taux de tours chargés est corrigé par calibration de "
         "régression, et les intervalles tiennent compte de ce que l’on ignore des erreurs du "
         "programme. Hypothèse : il se trompe aussi souvent avec chaque utilisateur.",

@@ -89,7 +89,8 @@ def by_usage(study: Study) -> Section | None:
         return None
     words = study.words
     tenths = study.people.select("user_id", "usage_decile").lazy()
-    joined = study.labels.join(tenths, on="user_id", how="left", maintain_order="left")
+    own = study.labels.drop("usage_decile", strict=False)  # a column of that name is another's
+    joined = own.join(tenths, on="user_id", how="left", maintain_order="left")
     found = [
         row for row in best_by(study, joined, "usage_decile") if row["usage_decile"] is not None
     ]
