@@ -131,8 +131,8 @@ def prevalence(
     Warns:
         AnalysisWarning: User ids are missing, so that rows count as independent; or the correction
             rests on transcripts other than these; or the gold sample leaves much open (then it says
-            how many more to label), or contradicts in a group that errors are the same in all, or
-            has no weights, or numbers that may be charges.
+            how many more to label, or that it takes more transcripts), or contradicts in a group
+            that errors are the same in all, or has no weights, or numbers that may be charges.
 
     Example:
         >>> from affectlib.analysis import Accuracy, prevalence, simulate
