@@ -186,7 +186,7 @@ def cues(study: Study) -> Section | None:
     )
 
 
-def _pairs(study: Study, names: Sequence[str]) -> list[Row]:
+def _pairs(study: Study, names: Sequence[str]) -> Sequence[Row]:
     """Return how often two cues are shown together; nothing where no two may be."""
     if study.level == "message" and len({CUES[name].unit for name in names}) == len(names):
         return []  # a message has cues of its own role only
