@@ -12,7 +12,7 @@ from scipy import stats
 
 from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import numbers
-from affectlib.analysis._intervals import Floats
+from affectlib.analysis._intervals import Floats, adjusted_p
 from affectlib.analysis.association import Fit, Term, associate, fitted, terms_of
 
 __all__ = ["CHARGED_RATE", "associate_rates", "calibrated_rates", "spanned"]
@@ -40,7 +40,7 @@ def associate_rates(
 
     Rates are calibrated (see `Errors.calibrated`) if enough of what they vary by is not label
     error. Sensitivity and specificity are known only so far: the regression is made with several
-    that they may have, and the intervals span what comes out of all.
+    that they may have, and intervals and p-values are of what comes out of all.
 
     Args:
         users: A row a user, with ``turn_rate`` and ``turns``.
@@ -69,7 +69,9 @@ def associate_rates(
     if several is None:
         return rows, False
     names += controls
-    frame = frame.with_columns(pl.Series(str(place), own) for place, own in enumerate(several[1:]))
+    frame = frame.with_columns(
+        pl.Series(f"_rate {place}", own) for place, own in enumerate(several[1:])
+    )
     kept = frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
     kept = kept.drop_nulls([outcome, *names])
     design = [
@@ -81,7 +83,7 @@ def associate_rates(
         fitted(
             numbers(kept[outcome]),
             [
-                Term(part.column, part.name, kept[str(place)].to_numpy())
+                Term(part.column, part.name, kept[f"_rate {place}"].to_numpy())
                 if part.column == CHARGED_RATE
                 else part
                 for part in design
@@ -90,8 +92,12 @@ def associate_rates(
         )
         for place in range(len(several) - 1)
     ]
-    for row, ends in zip(rows, spanned(fits), strict=True):
+    for row, ends, p in zip(rows, spanned(fits), _spanned_p(fits), strict=True):
         row["low"], row["high"] = ends
+        row["p"] = p
+    tested = [row["p"] if row["role"] == "predictor" else None for row in rows]
+    for row, q in zip(rows, adjusted_p(pl.Series(tested, dtype=pl.Float64)), strict=True):
+        row["q"] = q
     return rows, True
 
 
@@ -127,3 +133,15 @@ def spanned(fits: Sequence[Fit]) -> Iterator[tuple[float, float]]:
         ]
         low, high = np.quantile(draws, ends)
         yield float(low), float(high)
+
+
+def _spanned_p(fits: Sequence[Fit]) -> Iterator[float]:
+    """Yield the p-values that go with `spanned`: an interval ends at 0 where its own is 5 %."""
+    for place in range(1, len(fits[0].coefficients)):
+        below = np.mean(
+            [
+                stats.t.cdf(-fit.coefficients[place] / fit.errors[place], fit.freedom[place])
+                for fit in fits
+            ]
+        )
+        yield float(2 * min(below, 1 - below))

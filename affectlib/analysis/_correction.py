@@ -215,16 +215,7 @@ class Errors:
         """By how much a difference of shares of labels is smaller than the true one, in draws."""
         return np.maximum(self.sensitivity + self.specificity - 1, _LEAST_POWER)
 
-    def draws(self, called: Apparent, seed: int = 0) -> Floats:
-        """Return draws of the true share behind a share of labels, cut to 0 to 1.
-
-        Args:
-            called: The share of labels.
-            seed: Another one for each of several shares that chance has separated.
-        """
-        return np.clip(self._uncut(called, seed), 0.0, 1.0)
-
-    def _uncut(self, called: Apparent, seed: int) -> Floats:
+    def _draws(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the true share, below 0 where fewer are called so than errors explain."""
         labels = self._labels(called, seed)
         return np.asarray((labels + self.specificity - 1) / self.power)
@@ -244,41 +235,49 @@ class Errors:
             whole: Whether it is of the whole corpus that the gold labels were drawn from.
         """
         of_corpus = whole and self.shares is not None and called.size == inf
-        draws = self.shares if of_corpus and self.shares is not None else self.draws(called)
+        draws = self._draws(called, 0)
         if self.centre is not None:
             sensitivity, specificity = self.centre
             middle = (called.share + specificity - 1) / (sensitivity + specificity - 1)
         else:
             middle = np.median(draws if self.shares is None or not whole else self.shares)
-        low, high = _ends(draws, confidence)
+        if of_corpus and self.shares is not None:
+            low, high = _ends(self.shares, confidence)
+        else:
+            low, high = self._between(called, confidence)
         low = 0.0 if whole and self.none_found else low
-        if not of_corpus and not self.fits(called, confidence):
-            low, high = self._contradicted(called, low, confidence)
         return Estimate(float(np.clip(middle, low, high)), low, high)
 
-    def fits(self, called: Apparent, confidence: float) -> bool:
-        """Tell whether the known errors can give a share of labels.
+    def explained(self, called: Apparent, confidence: float) -> tuple[float, float]:
+        """Return between which shares the known errors give a share of labels.
 
-        Args:
-            called: The share of labels.
-            confidence: Of the interval that must not lie outside of 0 to 1.
+        Where they cannot give it, that is the nearest share, 0 or 1; `share` then allows for
+        other errors.
         """
-        low, high = _ends(self._uncut(called, 0), confidence)
-        return high > 0 and low < 1
+        draws = self._draws(called, 0)
+        low, high = _ends(draws, confidence)
+        nearest = 0.0 if high <= 0 else 1.0
+        return _inside(draws, confidence) if low < 1 and high > 0 else (nearest, nearest)
 
-    def _contradicted(self, called: Apparent, low: float, confidence: float) -> tuple[float, float]:
-        """Return the interval of a share of labels that the known errors cannot give.
+    def _between(self, called: Apparent, confidence: float) -> tuple[float, float]:
+        """Return the ends of the interval of the true share behind a share of labels.
 
-        Either errors are rarer there, so that fewer are called emotional than there would be false
-        alarms: then the share is highest if there is no false alarm. Or more are called so than
-        would be found: then it is lowest if none is missed.
+        It is never higher than if there were no false alarm, nor lower than if none were missed.
+        These are its ends where the known errors cannot give such a share of labels: errors must be
+        rarer there, so that fewer are called emotional than there would be false alarms, or more
+        than would be found.
         """
-        labels = self._labels(called, 0)
-        if low < 1:
-            most = labels / np.maximum(self.sensitivity, _LEAST_POWER)
-            return 0.0, min(_ends(most, confidence)[1], 1.0)
-        least = (labels + self.specificity - 1) / np.maximum(self.specificity, _LEAST_POWER)
-        return max(_ends(least, confidence)[0], 0.0), 1.0
+        draws, labels = self._draws(called, 0), self._labels(called, 0)
+        low, high = _ends(draws, confidence)
+        spared = np.maximum(self.specificity, _LEAST_POWER)
+        least, _ = _ends((labels + self.specificity - 1) / spared, confidence)
+        _, most = _ends(labels / np.maximum(self.sensitivity, _LEAST_POWER), confidence)
+        if high <= 0:
+            return 0.0, min(most, 1.0)
+        if low >= 1:
+            return max(least, 0.0), 1.0
+        lower, upper = _inside(draws, confidence)
+        return max(lower, min(least, low)), min(upper, max(most, high))
 
     def difference(self, estimate: float, error: float, confidence: float) -> Estimate:
         """Return the true difference behind one of shares of labels.
@@ -346,12 +345,11 @@ class Errors:
             of_first: What is known about the errors with messages.
             confidence: Of the interval.
         """
-        all_of = self._uncut(whole, 0)
+        all_of = self._draws(whole, 0)
         # What is known of the two kinds of errors comes in the same order.
-        at_first = np.random.default_rng(3).permutation(of_first._uncut(first, 1))
+        at_first = np.random.default_rng(3).permutation(of_first._draws(first, 1))
         at_first = np.minimum(at_first, _NEARLY_ALL)
-        draws = np.clip((all_of - at_first) / (1 - at_first), 0.0, 1.0)
-        low, high = _ends(draws, confidence)
+        low, high = _inside((all_of - at_first) / (1 - at_first), confidence)
         middle, begun = (
             errors.share(called, confidence).estimate
             for errors, called in ((self, whole), (of_first, first))
@@ -411,6 +409,18 @@ def _log_times(count: float, share: Floats) -> Floats:
 def _ends(draws: Floats, confidence: float) -> tuple[float, float]:
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def _inside(draws: Floats, confidence: float) -> tuple[float, float]:
+    """Return the ends of the interval of a share, of which draws may lie outside of 0 to 1.
+
+    Where the likeliest share does, chance has moved it there. The interval is then that of 0, or of
+    1, as wide as it is: cut off, there would be next to nothing left of it.
+    """
+    low, high = _ends(draws, confidence)
+    middle = float(np.median(draws))
+    low, high = low - max(middle - 1, 0.0), high - min(middle, 0.0)
+    return float(np.clip(low, 0.0, 1.0)), float(np.clip(high, 0.0, 1.0))
 
 
 def _counts(gold: GoldUnits, mean: float) -> tuple[float, float]:

@@ -65,16 +65,32 @@ class Measured:
 
 
 def measures(rows: Measured, confidence: float) -> Iterator[tuple[str, Estimate]]:
-    """Yield the name of each measure and what it is, `NONE` where it is not defined."""
+    """Yield the name of each measure and what it is, `NONE` where it is not defined.
+
+    Rows without a probability count in what is called emotional, and in nothing else.
+    """
     for name, (hit, among) in zip(
         ("recall", "specificity", "precision"), _shares(rows), strict=True
     ):
         yield name, _share(rows, hit, among, confidence)
-    known = bool(len(rows.truth)) and not np.isnan(rows.probability).any()
+    rows = _ranked(rows)
+    known = bool(len(rows.truth))
     both = known and bool(rows.truth.any()) and not rows.truth.all()
     yield "average precision", _area(rows, *_average_precision(rows), confidence) if both else NONE
     yield "AUROC", _area(rows, *_auroc(rows), confidence) if both else NONE
     yield _ERROR, _calibration_error(rows, confidence) if known else NONE
+
+
+def _ranked(rows: Measured) -> Measured:
+    """Return the rows that have a probability."""
+    known = ~np.isnan(rows.probability)
+    return Measured(
+        rows.truth[known],
+        rows.called[known],
+        rows.probability[known],
+        rows.weight[known],
+        rows.user[known],
+    )
 
 
 def change_rows(

@@ -28,6 +28,8 @@ __all__ = ["concentration", "lorenz"]
 
 _RESAMPLES = 500
 _WIDENED = 2.5
+_ROUNDING = 1e-6
+"""How far places that are exact in tenths or hundredths may be off, in users."""
 
 _Floats = NDArray[np.float64]
 
@@ -143,6 +145,7 @@ def lorenz(
 def _apart(places: _Floats, least: float) -> list[int]:
     """Return the first place, the last one, and those between that are so far from each other."""
     kept = [0]
+    least -= _ROUNDING
     for place, value in enumerate(places[:-1].tolist()):
         if place and min(value - places[kept[-1]], places[-1] - value) >= least:
             kept.append(place)

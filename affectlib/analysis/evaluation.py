@@ -37,6 +37,9 @@ __all__ = ["disagreements", "evaluate"]
 ALONE = "_alone"
 """Column of `with_alone`."""
 
+RANKING = ("average precision", "AUROC", "calibration error")
+"""The measures that rest on probabilities."""
+
 _FIGURES: dict[str, pl.DataType] = {
     "measure": pl.String(),
     "estimate": pl.Float64(),
@@ -71,6 +74,8 @@ def evaluate(
     - ``calibration error``: by how much probabilities and shares of emotional rows differ on
       average, in ten bins; what chance adds is subtracted.
 
+    The last three are of the rows that have a probability.
+
     Args:
         labels: Labels, of conversations or messages: ``label``, and if there are any
             ``probability`` (without, the last three are null) and ``user_id``.
@@ -86,19 +91,20 @@ def evaluate(
     Returns:
         A frame: the columns of `by`, ``measure, estimate, low, high, gold`` (how many rows),
         ``emotional`` (how many of them), ``users, suppressed``. A figure that is not defined is
-        null.
+        null. The counts are of all rows with a gold label, with a probability or without.
 
     Raises:
         InputTypeError: `labels` or `gold` is not a frame.
         OptionError: `by` names no column or one whose name the result uses, or `confidence` is
             not between 0 and 1, or `threshold` is not a probability.
         TableError: A column is missing or has invalid values, the gold labels do not belong to
-            the labels, or all of them are of one kind.
+            the labels, or all of them are of one kind, or there is a `threshold` and no row with
+            a gold label has a probability.
 
     Warns:
-        AnalysisWarning: User ids or weights are missing, no row reaches `threshold` (its recall is
-            then 0, which is a finding and no error), or the sheet has answers that may be charges,
-            or rows without one.
+        AnalysisWarning: User ids or weights are missing, or probabilities of some rows; no row
+            reaches `threshold` (its recall is then 0, which is a finding and no error), or the
+            sheet has answers that may be charges, or rows without one.
 
     Example:
         >>> from affectlib.analysis import simulate
@@ -114,29 +120,23 @@ def evaluate(
     source = with_groups(_called(labels, threshold), names)
     rows = gold_rows(user_keys(source), gold)
     _refuse_one_kind(rows)
-    if threshold is not None and not rows["charged"].any():
-        highest = float(rows["probability"].cast(pl.Float64).to_numpy().max())
-        named = f"{threshold:g}" if isinstance(threshold, int | float) else "of the operating point"
-        warnings.warn(
-            f"no row with a gold label reaches the threshold {named}, so there is no "
-            f"precision; their highest probability is {highest:.3f}",
-            AnalysisWarning,
-            stacklevel=2,
-        )
+    _warn_of_probabilities(source, rows, threshold)
     figures: list[dict[str, Any]] = []
     few = hidden_among(rows.lazy(), names, min_users)
     for values, group in _groups(rows, names):
         users = group["_user"].n_unique()
         hidden = few[values]
         counts = {"gold": len(group), "emotional": int(group["gold"].sum()), "users": users}
-        figures += (
-            dict(zip(names, values, strict=True))
-            | {"measure": measure}
-            | asdict(NONE if hidden else estimate)
-            | (dict.fromkeys(counts) if hidden else counts)
-            | {"suppressed": hidden}
-            for measure, estimate in measures(measured_rows(group), confidence)
-        )
+        ranked = _ranked(group)["_user"].n_unique()
+        for measure, estimate in measures(measured_rows(group), confidence):
+            gone = hidden or (measure in RANKING and 0 < ranked < min_users)
+            figures.append(
+                dict(zip(names, values, strict=True))
+                | {"measure": measure}
+                | asdict(NONE if gone else estimate)
+                | (dict.fromkeys(counts) if gone else counts)
+                | {"suppressed": gone}
+            )
     schema = {name: rows.schema[name] for name in names} | _FIGURES
     return like(labels, pl.DataFrame(figures, schema=schema, orient="row").fill_nan(None))
 
@@ -148,7 +148,7 @@ def disagreements(
     *,
     threshold: float | OperatingPoint | None = None,
 ) -> IntoDataFrameT:
-    """Return the rows in which labels and people differ most.
+    """Return the rows in which labels and people differ most, of those with a probability.
 
     Args:
         labels: Labels with ``probability``.
@@ -168,7 +168,8 @@ def disagreements(
             to the labels.
 
     Warns:
-        AnalysisWarning: See `evaluate`.
+        AnalysisWarning: Rows in which they differ have no probability, so that nothing says how
+            much; see `evaluate`.
 
     Example:
         >>> from affectlib.analysis import simulate
@@ -182,6 +183,14 @@ def disagreements(
     source = _called(labels, threshold)
     source.require(["probability"])
     rows = gold_rows(source, gold).filter(pl.col("gold") != pl.col("charged"))
+    if missing := unranked(rows):
+        warnings.warn(
+            f"{source.name}: {missing:,} of {len(rows):,} rows in which labels and people differ "
+            "have no probability and are left out",
+            AnalysisWarning,
+            stacklevel=2,
+        )
+        rows = _ranked(rows)
     keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
     by_size = (pl.col("probability") - pl.col("gold").cast(pl.Float64)).abs()
     found = rows.sort(by_size, *keys, descending=[True, *[False] * len(keys)]).head(n)
@@ -195,6 +204,47 @@ def disagreements(
             "probability",
             "weight",
         ),
+    )
+
+
+def unranked(rows: pl.DataFrame) -> int:
+    """Return how many rows have no probability."""
+    return len(rows) - len(_ranked(rows))
+
+
+def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that have a probability."""
+    if "probability" not in rows.columns:
+        return rows.clear()
+    return rows.filter(pl.col("probability").is_not_null())
+
+
+def _warn_of_probabilities(
+    source: Labels, rows: pl.DataFrame, threshold: float | OperatingPoint | None
+) -> None:
+    """Say of how many rows the probability is missing, and if none reaches the threshold."""
+    missing = unranked(rows)
+    if threshold is not None and missing == len(rows):
+        raise TableError(
+            f"{source.name}, probability: no row with a gold label has one, so no threshold judges "
+            "them; leave it out"
+        )
+    if 0 < missing < len(rows):
+        warnings.warn(
+            f"{source.name}: {missing:,} of {len(rows):,} rows with a gold label have no "
+            f"probability and are left out of {', '.join(RANKING)}",
+            AnalysisWarning,
+            stacklevel=3,
+        )
+    if threshold is None or rows["charged"].any():
+        return
+    highest = float(_ranked(rows)["probability"].cast(pl.Float64).to_numpy().max())
+    named = f"{threshold:g}" if isinstance(threshold, int | float) else "of the operating point"
+    warnings.warn(
+        f"no row with a gold label reaches the threshold {named}, so there is no "
+        f"precision; their highest probability is {highest:.3f}",
+        AnalysisWarning,
+        stacklevel=3,
     )
 
 
@@ -237,7 +287,9 @@ def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Label
     source = labels_table(labels).labelled()
     if "probability" in source.columns:
         kind = source.rows.collect_schema()["probability"]
-        if not kind.is_numeric():
+        if kind == pl.Null:  # no row has one
+            source = source.having(source.rows.with_columns(pl.col("probability").cast(pl.Float64)))
+        elif not kind.is_numeric():
             raise TableError(f"{source.name}, probability: expected numbers, got {kind}")
         odd = pl.col("probability").is_between(0, 1).not_().any()
         if source.rows.select(odd).collect(engine="streaming").item():

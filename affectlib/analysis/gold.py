@@ -317,7 +317,7 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """Return one answer for each key: where several people gave one, that of most of them.
 
     Raises:
-        TableError: A key is there twice, and not of different people.
+        TableError: A key is there twice, and not of different people, or no row is decided.
 
     Warns:
         AnalysisWarning: As many say one as the other; such rows are left out.
@@ -337,6 +337,11 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         pl.col("gold").mean().alias("share"), pl.col("weight").first()
     )
     decided = voted.filter(pl.col("share") != 0.5)
+    if decided.is_empty():
+        raise TableError(
+            "gold: every row has as many answers of one kind as of the other; let another person "
+            "decide"
+        )
     if len(decided) < len(voted):
         warnings.warn(
             f"gold: {len(voted) - len(decided):,} of {len(voted):,} rows have as many answers of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ COARSER = ("_week", "_month")
 _WIDE = 0.75
 _WANTED = 0.5
 _LEAST_USE = 0.1
+_REFUTED, _REFUTING = 0.05, 10
+_NAMED = 5
 _FIGURES: dict[str, pl.DataType] = {
     "method": pl.String(),
     "estimate": pl.Float64(),
@@ -88,8 +91,10 @@ def prevalence(
       say nothing about the truth, it is the same as ``gold``.
 
     In groups, sensitivity and specificity are taken to be the same as overall. Where the gold
-    labels of a group contradict that (their interval and that of ``ppi`` do not overlap), its
-    ``ppi`` is its ``gold``. ``python -m tests.simulation`` measures whether the intervals hold.
+    labels of a group contradict that, its ``ppi`` is its ``gold``: at least ten of them give a
+    share whose interval does not touch that of the common errors, also without the user who counts
+    most in it, and at a level that allows for the number of groups. ``python -m tests.simulation``
+    measures whether the intervals hold.
 
     Args:
         labels: Labels, of conversations or messages: ``label``, and if there are any ``user_id``
@@ -126,8 +131,8 @@ def prevalence(
     Warns:
         AnalysisWarning: User ids are missing, so that rows count as independent; or the correction
             rests on transcripts other than these; or the gold sample leaves much open (then it says
-            how many more to label), or contradicts in a group that errors are the same in all, or
-            has no weights, or numbers that may be charges.
+            how many more to label, or that it takes more transcripts), or contradicts in a group
+            that errors are the same in all, or has no weights, or numbers that may be charges.
 
     Example:
         >>> from affectlib.analysis import Accuracy, prevalence, simulate
@@ -148,9 +153,9 @@ def prevalence(
     found = shares(source, sample, measured, names, target, confidence, min_users)
     if gold is None and measured is not None:
         _warn_of_shift(measured)
-    last = found.row(-1, named=True)
+    naive, last = (found.row(place, named=True) for place in (0, -1))
     if sample is not None and not names and not last["suppressed"]:
-        _warn_of_little(last, sample)
+        _warn_of_little(last, naive, sample, confidence)
     return like(labels, found)
 
 
@@ -344,15 +349,16 @@ def _rows(
 ) -> list[dict[str, Any]]:
     """Return the figures of each group by each method."""
     rows = []
-    contradicted = 0
+    contradicted: list[str] = []
     for values, group in _groups(clusters, names):
         own = _of_group(evidence.sample, names, values)
         small, few = hidden.small[values], hidden.few.get(values, False)
-        decides = bool(names) and not few
-        figures = _estimates(group, own, evidence, target, confidence, not names, decides)
+        groups = len(hidden.few) if names and not few else 0
+        figures = _estimates(group, own, evidence, target, confidence, not names, groups)
         for method, estimate, by_hand in figures:
             suppressed = small or (by_hand and few) or (method == "ppi" and hidden.few_overall)
-            contradicted += method == "ppi" and by_hand and not (evidence.useless or suppressed)
+            if method == "ppi" and by_hand and not (evidence.useless or suppressed):
+                contradicted.append(" ".join(map(_named, values)))
             rows.append(
                 dict(zip(names, values, strict=True))
                 | {"method": method}
@@ -366,12 +372,18 @@ def _rows(
             )
     if contradicted:
         warnings.warn(
-            f"in {contradicted:,} of the groups, the gold labels contradict the label errors found "
-            "in all groups together, so ppi is the share of the gold labels there",
+            f"in {len(contradicted):,} of the groups ({', '.join(contradicted[:_NAMED])}"
+            f"{', …' * (len(contradicted) > _NAMED)}), the gold labels contradict what all "
+            "together say of label errors: ppi is the share of the gold labels there",
             AnalysisWarning,
             stacklevel=4,
         )
     return rows
+
+
+def _named(value: Any) -> str:
+    """Return the name of a group, that of a period by its first day."""
+    return value.date().isoformat() if hasattr(value, "date") else str(value)
 
 
 def _estimates(
@@ -381,7 +393,7 @@ def _estimates(
     target: Target,
     confidence: float,
     whole: bool,
-    decides: bool,
+    groups: int,
 ) -> Iterator[tuple[str, Estimate, bool]]:
     """Yield the possible methods, what they find, and whether that is what the gold labels say.
 
@@ -392,7 +404,7 @@ def _estimates(
         target: As for `prevalence`.
         confidence: The same.
         whole: Whether the group is all rows.
-        decides: Whether its gold labels overrule what is known of all groups if they contradict it.
+        groups: In how many groups gold labels may overrule what is known of all; 0 if they may not.
     """
     counts = group["units"].to_numpy().astype(float)
     hits = group["called"].to_numpy()
@@ -414,13 +426,41 @@ def _estimates(
     yield "gold", by_hand, True
     errors = evidence.updated
     corrected = errors.share(called, confidence, whole=whole)
-    alike = errors.fits(called, confidence) and _touch(by_hand, corrected)
-    overruled = evidence.useless or (decides and len(sample) > 0 and not alike)
+    here = Apparent(float(hits.sum() / counts.sum()), counts.sum())
+    overruled = evidence.useless or (groups > 0 and _contradicted(errors, here, sample, groups))
     yield "ppi", by_hand if overruled else corrected, overruled
 
 
-def _touch(one: Estimate, other: Estimate) -> bool:
-    return one.low <= other.high and other.low <= one.high
+def _contradicted(errors: Errors, called: Apparent, sample: pl.DataFrame, groups: int) -> bool:
+    """Tell whether the gold labels of a group contradict that its errors are those of all.
+
+    No row does so by itself, nor does any user: the rest must say the same.
+
+    Args:
+        errors: Those of all.
+        called: The share of the group's rows that is called emotional.
+        sample: Its gold labels.
+        groups: How many groups are asked, each of which may contradict by chance.
+    """
+    if len(sample) < _REFUTING:
+        return False
+    sure = 1 - _REFUTED / groups
+    low, high = errors.explained(called, sure)
+    found = gold_share(sample, sure)
+    if found.low <= high and low <= found.high:
+        return False
+    loudest = (
+        sample.filter(pl.col("gold") == (found.low > high))
+        .group_by("_user", maintain_order=True)
+        .agg(pl.col("weight").sum())
+        .sort("weight", descending=True, maintain_order=True)
+        .head(1)
+    )
+    rest = sample.join(loudest, on="_user", how="anti")
+    if rest.is_empty():
+        return False
+    found = gold_share(rest, sure)
+    return found.low > high or found.high < low
 
 
 def _warn_of_shift(measured: Accuracy) -> None:
@@ -434,29 +474,61 @@ def _warn_of_shift(measured: Accuracy) -> None:
     )
 
 
-def more_to_label(row: Mapping[str, Any]) -> int:
-    """Return how many more rows to label where the interval is wide beside the estimate, else 0.
+def more_to_label(
+    row: Mapping[str, Any], naive: Mapping[str, Any], confidence: float
+) -> int | None:
+    """Return how many more rows to label where the interval is wide beside the estimate.
 
     Args:
         row: The figure of all rows by ``ppi``, one that is shown.
+        naive: The same by ``naive``. Its interval is of what users differ by, and hand labels do
+            not make that less.
+        confidence: Of the intervals.
+
+    Returns:
+        How many rows bring the share to within half its value; 0 if the interval is not wide, or
+        all rows are labelled; None if no number of rows that are there does.
     """
     reach = (row["high"] - row["low"]) / 2
-    if reach <= _WIDE * row["estimate"]:
-        return 0
-    needed = row["gold"] * (reach / max(_WANTED * row["estimate"], 1e-9)) ** 2
     left = int(row["units"] - row["gold"])
-    return max(min(int(np.ceil((needed - row["gold"]) / 50)) * 50, left), 0)
+    if reach <= _WIDE * row["estimate"] or left <= 0:
+        return 0
+    z = Spread(0.0, np.inf).quantile(confidence)
+    outer = naive["estimate"] * (1 - naive["estimate"])
+    # Where so many would be too many, as the share is next to 0, that says little of it: it may as
+    # well lie in the middle of its interval.
+    for share in (row["estimate"], (row["low"] + row["high"]) / 2):
+        inner = share * (1 - share)
+        of_users = (naive["high"] - naive["low"]) / 2 * sqrt(inner / max(outer, inner, 1e-12))
+        room = (_WANTED * share) ** 2 - of_users**2
+        if room <= 0:
+            continue
+        # As the interval shrinks with their number; but no more than an even draw takes by itself.
+        needed = row["gold"] * max(reach**2 - of_users**2, 0.0) / room
+        even = z**2 * inner / room
+        more = (min(needed, even) if even > row["gold"] else needed) - row["gold"]
+        if more <= left:
+            return max(min(int(np.ceil(more / 50)) * 50, left), 0)
+    return None
 
 
-def _warn_of_little(row: Mapping[str, Any], sample: pl.DataFrame) -> None:
+def _warn_of_little(
+    row: Mapping[str, Any], naive: Mapping[str, Any], sample: pl.DataFrame, confidence: float
+) -> None:
     """Say how many more rows to label, if any."""
-    more = more_to_label(row)
-    if not more:
+    more = more_to_label(row, naive, confidence)
+    if more == 0:
         return
+    advice = (
+        "to know it to within half its value takes more transcripts, as these are too few, "
+        "or of too few users, even if all were labelled by hand"
+        if more is None
+        else f"label about {more:,} more rows, drawn with affectlib sample, to know it to within "
+        "half its value"
+    )
     warnings.warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "
-        f"the share between {row['low']:.2%} and {row['high']:.2%}; label about {more:,} more "
-        "rows, drawn with affectlib sample, to know it to within half its value",
+        f"the share between {row['low']:.2%} and {row['high']:.2%}; {advice}",
         AnalysisWarning,
         stacklevel=3,
     )

@@ -31,6 +31,7 @@ _PARTS = ("start", "middle", "end")
 _CHARGED = "charged"
 _FIRST = {"turn 1": (1, 1), "turn 2": (2, 2), "turns 3 to 5": (3, 5), "turns 6 to 10": (6, 10)}
 _LATER = "after turn 10"
+_OF_ONE_ROLE = {"message": " of one role", "conversation": ""}
 READ = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
 """A message that was read: the assistant's have no label, but a user's without one was not read."""
 
@@ -197,7 +198,7 @@ def cue_pairs(
     Raises:
         InputTypeError: `labels` is not a frame.
         OptionError: A number is not between 0 and 1.
-        TableError: There are not two columns of cues.
+        TableError: There are not two columns of cues, for labels of messages of one role.
 
     Warns:
         AnalysisWarning: Rows lack user ids.
@@ -213,7 +214,8 @@ def cue_pairs(
     ]
     if not pairs:
         raise TableError(
-            f"{source.name}: two columns of cues are needed; there are {', '.join(names)}"
+            f"{source.name}: two columns of cues{_OF_ONE_ROLE[source.level]} are needed; there are "
+            f"{', '.join(names) or 'none'}"
         )
     shown = {name: _shown(name, thresholds[name]) for name in names}
     measures = {f"{one}+{other}": shown[one] * shown[other] for one, other in pairs}

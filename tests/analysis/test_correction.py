@@ -104,6 +104,10 @@ def test_the_interval_of_a_coefficient_allows_for_what_is_not_known_of_errors() 
         row = next(row for row in rows if row["term"] == CHARGED_RATE)
         widths[name], middles[name] = row["high"] - row["low"], row["estimate"]
         assert row["low"] < row["estimate"] < row["high"]
+        # p-values are of the same as intervals.
+        for each in rows:
+            assert (each["p"] < 0.05) == (each["low"] > 0 or each["high"] < 0)
+            assert each["q"] >= each["p"]
     assert middles["rough"] == pytest.approx(middles["exact"])
     assert widths["rough"] > 1.02 * widths["exact"]
 

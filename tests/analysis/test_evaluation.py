@@ -43,7 +43,9 @@ def filled(n: int = 500, seed: int = 1) -> pl.DataFrame:
 def test_a_row_without_a_probability_reaches_no_threshold() -> None:
     sheet = filled()
     gap = pl.when(pl.col("record") != sheet["record"][0]).then(pl.col("probability"))
-    found = evaluate(PEOPLE.conversations.with_columns(probability=gap), sheet, threshold=0.5)
+    labels = PEOPLE.conversations.with_columns(probability=gap)
+    with pytest.warns(AnalysisWarning, match="1 of 500 rows .* have no probability"):
+        found = evaluate(labels, sheet, threshold=0.5)
     assert figures(found)["recall"]["estimate"] is not None
 
 
@@ -212,6 +214,58 @@ def test_without_probabilities_three_measures_are_missing() -> None:
         "AUROC",
         "calibration error",
     ]
+
+
+def with_gaps(records: list[int]) -> pl.DataFrame:
+    """Labels without the probabilities of some rows."""
+    gap = pl.when(pl.col("record").is_in(records).not_()).then(pl.col("probability"))
+    return PEOPLE.conversations.with_columns(probability=gap)
+
+
+def test_rows_without_a_probability_are_left_out_of_rankings_and_counted() -> None:
+    sheet = filled()
+    gone = sheet["record"].head(20).to_list()
+    with pytest.warns(AnalysisWarning, match=r"20 of 500 rows .* have no probability"):
+        found = figures(evaluate(with_gaps(gone), sheet))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AnalysisWarning)
+        rest = figures(
+            evaluate(PEOPLE.conversations, sheet.filter(pl.col("record").is_in(gone).not_()))
+        )
+        whole = figures(evaluate(PEOPLE.conversations, sheet))
+    for name in ("average precision", "AUROC", "calibration error"):
+        assert found[name]["estimate"] == pytest.approx(rest[name]["estimate"])
+    for name in ("recall", "specificity", "precision"):
+        assert found[name] == whole[name]
+
+
+def test_rankings_of_few_users_are_suppressed() -> None:
+    owners = PEOPLE.conversations.select("record", "user_id")
+    sheet = filled().join(owners, on="record", maintain_order="left")
+    few = sheet["user_id"].unique().sort().head(4).to_list()
+    gone = sheet.filter(pl.col("user_id").is_in(few).not_())["record"].to_list()
+    with pytest.warns(AnalysisWarning, match="have no probability"):
+        found = figures(evaluate(with_gaps(gone), sheet.drop("user_id")))
+    assert found["recall"]["estimate"] is not None
+    for name in ("average precision", "AUROC", "calibration error"):
+        assert found[name]["suppressed"]
+        assert found[name]["gold"] is None
+
+
+def test_a_threshold_without_any_probability_is_refused() -> None:
+    none = PEOPLE.conversations.with_columns(probability=pl.lit(None))
+    assert figures(evaluate(none, filled()))["AUROC"]["estimate"] is None
+    with pytest.raises(TableError, match="no row with a gold label has one"):
+        evaluate(none, filled(), threshold=0.5)
+
+
+def test_disagreements_without_a_probability_are_left_out_and_counted() -> None:
+    sheet = filled()
+    worst = disagreements(PEOPLE.conversations, sheet, 5)
+    gone = worst["record"].head(2).to_list()
+    with pytest.warns(AnalysisWarning, match=r"2 of \d+ rows in which labels and people differ"):
+        found = disagreements(with_gaps(gone), sheet, 3)
+    assert found["record"].to_list() == worst["record"].tail(3).to_list()
 
 
 def test_one_kind_of_gold_is_refused() -> None:

@@ -12,14 +12,15 @@ import pytest
 
 from affectlib import cli
 from affectlib.analysis import AnalysisWarning, TableError, agreement, prevalence, sample, simulate
+from affectlib.analysis.prevalence import more_to_label
 
 PEOPLE = simulate(300, seed=4, prevalence=0.05)
 CHARGED = pl.col("gold") == "emotional"
 
 
-def filled(n: int = 400) -> pl.DataFrame:
+def filled(n: int = 400, labels: pl.DataFrame = PEOPLE.conversations) -> pl.DataFrame:
     """A sheet as `sample` draws it, filled in with the truth."""
-    sheet: pl.DataFrame = sample(PEOPLE.conversations, n, seed=1).drop("gold")
+    sheet: pl.DataFrame = sample(labels, n, seed=1).drop("gold")
     truth = PEOPLE.gold_conversations.select("record", "gold")
     return sheet.join(truth, on="record", maintain_order="left")
 
@@ -135,3 +136,27 @@ def test_the_command_says_so_too(
     sheet = str(tmp_path / "gold.csv")
     assert cli.main(["agreement", sheet, sheet, *json_lines]) == 0
     assert "note: first sheet, gold: 1 is read as" in capsys.readouterr()[bool(json_lines)]
+
+
+def advice(row: dict[str, float], naive: tuple[float, float, float]) -> int | None:
+    return more_to_label(row, dict(zip(("estimate", "low", "high"), naive, strict=True)), 0.95)
+
+
+def test_no_more_rows_are_asked_for_than_there_are_or_than_would_help() -> None:
+    wide = {"estimate": 0.02, "low": 0.0, "high": 0.06, "gold": 100}
+    sure, unsure = (0.04, 0.038, 0.042), (0.04, 0.01, 0.08)
+    more = advice(wide | {"units": 5000}, sure)
+    assert more is not None
+    assert 100 < more < 2000
+    assert advice(wide | {"units": 110}, sure) is None
+    # Hand labels do not change that users differ.
+    assert advice(wide | {"units": 5000}, unsure) is None
+    assert advice(wide | {"units": 100}, sure) == 0
+    assert advice({"estimate": 0.02, "low": 0.01, "high": 0.03, "gold": 9, "units": 99}, sure) == 0
+
+
+def test_that_more_hand_labels_would_not_do_is_said() -> None:
+    few = PEOPLE.conversations.filter(pl.col("record") < 120)
+    with pytest.warns(AnalysisWarning, match="takes more transcripts") as caught:
+        prevalence(few, filled(60, few), min_users=0)
+    assert not any("label about" in str(each.message) for each in caught)

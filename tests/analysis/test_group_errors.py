@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import polars as pl
 import pytest
@@ -41,7 +43,9 @@ def test_where_hand_labels_contradict_the_common_errors_they_count_themselves():
     rows = rows_of_sites()
     gold = rows.select("record", "gold").gather_every(2).with_columns(weight=pl.lit(2.0))
     labels = rows.drop("gold")
-    with pytest.warns(AnalysisWarning, match="in 2 of the groups, the gold labels contradict"):
+    with pytest.warns(
+        AnalysisWarning, match=r"in 2 of the groups \(a, b\), the gold labels contradict"
+    ):
         found = prevalence(labels, gold, by="site")
     ppi, by_hand = of_groups(found, "ppi"), of_groups(found, "gold")
     assert {key: ppi["a"][key] for key in ("estimate", "low", "high")} == {
@@ -114,3 +118,103 @@ def test_labels_that_say_nothing_correct_no_difference():
     assert label_errors(labels, gold, None) is None
     assert label_errors(labels, None, Accuracy(52, 48, 500, 500)) is None
     assert label_errors(labels, None, Accuracy(90, 10, 500, 5)) is not None
+
+
+def of_two_sites(gold_of_b: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labels with false alarms at one site, hardly any at the other; hand labels of both."""
+    called = {"a": 200, "b": 10}
+    labels = pl.DataFrame(
+        {
+            "record": range(4000),
+            "user_id": [f"u{place % 400}" for place in range(4000)],
+            "site": ["ab"[place % 400 // 200] for place in range(4000)],
+        }
+    )
+    place = pl.int_range(pl.len()).over("site")
+    cut = pl.col("site").replace_strict(called)
+    labels = labels.with_columns(label=pl.when(place < cut).then(pl.lit("emotional")))
+    labels = labels.with_columns(pl.col("label").fill_null("task"))
+    of_a = pl.concat(
+        [
+            labels.filter(site="a", label="emotional").head(100),
+            labels.filter(site="a", label="task").head(300),
+        ]
+    ).with_columns(gold=pl.when(pl.int_range(pl.len()) < 20).then(pl.lit("emotional")))
+    of_b = labels.filter(site="b", label="task").gather_every(7).head(len(gold_of_b))
+    gold = pl.concat(
+        [
+            of_a.with_columns(pl.col("gold").fill_null("task"), weight=pl.lit(5.0)),
+            of_b.with_columns(gold=pl.Series(gold_of_b), weight=pl.lit(5.0)),
+        ]
+    )
+    return labels, gold.select("record", "gold", "weight")
+
+
+def contradicted(gold_of_b: list[str]) -> tuple[bool, dict[str, object], list[str]]:
+    """Tell whether the hand labels of the second site decide its share, that, and what is said."""
+    labels, gold = of_two_sites(gold_of_b)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AnalysisWarning)
+        found = prevalence(labels, gold, by="site", min_users=2)
+    ppi, by_hand = (of_groups(found, method)["b"] for method in ("ppi", "gold"))
+    same = (ppi["low"], ppi["high"]) == (by_hand["low"], by_hand["high"])
+    return same, ppi, [str(each.message) for each in caught]
+
+
+def test_few_hand_labels_without_an_emotional_one_contradict_nothing():
+    decide, share, said = contradicted(["task"] * 14)
+    assert not decide
+    assert share["low"] == 0
+    assert share["high"] < 0.05
+    assert not any("contradict" in text for text in said)
+
+
+@pytest.mark.parametrize("others", [0, 13, 200])
+def test_one_hand_label_decides_no_group(others: int):
+    assert not contradicted(["emotional", *["task"] * others])[0]
+
+
+def test_nine_hand_labels_decide_no_group_and_ten_may():
+    assert not contradicted(["emotional"] * 9)[0]
+    assert contradicted(["emotional"] * 10)[0]
+
+
+def test_one_user_decides_no_group():
+    labels, gold = of_two_sites(["emotional"] * 4 + ["task"] * 16)
+    own = gold.filter(gold="emotional").tail(4)["record"].implode()
+    labels = labels.with_columns(
+        user_id=pl.when(pl.col("record").is_in(own)).then(pl.lit("u399")).otherwise("user_id")
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", AnalysisWarning)
+        prevalence(labels, gold, by="site", min_users=2)
+    assert not any("contradict" in str(each.message) for each in caught)
+
+
+@pytest.mark.parametrize("share", [0.0201, 0.02, 0.019, 0.017, 0.015])
+def test_about_as_many_labels_as_false_alarms_leave_a_width(share: float):
+    """The likeliest share is 0 or next to it, and chance decides on which side."""
+    errors = Errors.measured(Accuracy(800, 200, 9800, 200))
+    found = errors.share(Apparent(share, 20_000, 2000.0), 0.95)
+    at_0 = errors.share(Apparent(0.0201, 20_000, 2000.0), 0.95)
+    assert found.low == 0
+    assert found.high > 0.8 * at_0.high > 0.005
+    ordinary = errors.share(Apparent(0.1, 20_000, 2000.0), 0.95)
+    assert ordinary.high - ordinary.low == pytest.approx(
+        2 * 1.96 * (0.09 / 2000) ** 0.5 / 0.78, rel=0.1
+    )
+
+
+def test_about_as_many_labels_as_would_be_found_leave_a_width():
+    errors = Errors.measured(Accuracy(800, 200, 980, 20))
+    found = errors.share(Apparent(0.815, 20_000, 2000.0), 0.95)
+    assert found.high == found.estimate == 1
+    assert found.low < 0.98
+
+
+def test_how_often_a_task_becomes_charged_keeps_a_width_at_0():
+    errors = Errors.measured(Accuracy(800, 200, 9800, 200))
+    whole, first = Apparent(0.02, 20_000, 2000.0), Apparent(0.026, 20_000, 2000.0)
+    found = errors.later(whole, first, errors, 0.95)
+    assert found.low == found.estimate == 0
+    assert found.high > 0.005

@@ -100,7 +100,7 @@ def test_its_figures_are_those_of_the_analyses():
     best = next(row for row in found if row["method"] == "ppi")
     assert f"About {words.share(best)} of conversations are emotionally charged" in page
     top = concentration(users(population().messages)).filter(measure="top 10%").row(0, named=True)
-    assert f"Share of the top 10% of users {words.share(top)} {words.interval(top)}" in page
+    assert f"the top 10% of users have {words.share(top)} {words.interval(top)}" in page
     assert f"conversations with a label {len(population().conversations):,}" in page
 
 

@@ -64,10 +64,42 @@ def test_the_report_measures_labels_as_evaluate_does(lang: str) -> None:
 
 
 def test_hand_labels_of_one_kind_measure_nothing() -> None:
-    calm = gold().filter(gold="task")
-    found = report(population().conversations, gold=calm)
-    assert Words("en")("quality.one_kind") in found.html()
-    assert not found.figures()["measure"].str.starts_with("quality").any()
+    for kind, name in (("task", "quality.all_task"), ("emotional", "quality.all_charged")):
+        found = report(population().conversations, gold=gold().filter(gold=kind))
+        said = found.markdown()
+        assert Words("en")(name, units="conversations") in said
+        assert ("how many of the charged" in said) == (kind == "task")
+        assert not found.figures()["measure"].str.starts_with("quality").any()
+
+
+def test_what_hand_labels_of_few_users_are_is_not_said() -> None:
+    calm = gold().filter(gold="task").head(5)
+    found = report(population().conversations, gold=calm).markdown()
+    assert Words("en")("quality.few", users=10) in found
+    assert "say task" not in found
+    # Nor is asked for what is there already.
+    assert "Label a sample by hand" not in found
+
+
+def test_rows_without_a_probability_are_counted_and_nothing_else_is_lost() -> None:
+    labels = population().conversations
+    gaps = labels.with_columns(
+        probability=pl.when(pl.col("record").is_in(gold()["record"].head(7).implode()).not_())
+        .then("probability")
+    )  # fmt: skip
+    found = report(gaps, gold=gold())
+    said = Words("en")("quality.unranked", rows="7", units="conversations")
+    assert said in found.markdown()
+    assert row(found, "quality: AUROC")["estimate"] is not None
+    assert said[2:] not in report(labels, gold=gold()).markdown()
+
+
+def test_columns_without_any_probability_are_like_none() -> None:
+    labels = population().conversations.with_columns(probability=pl.lit(None))
+    found = report(labels, gold=gold())
+    assert row(found, "quality: recall")["estimate"] is not None
+    assert row(found, "quality: AUROC")["estimate"] is None
+    assert "so they do not tell" not in found.markdown()
 
 
 def test_labels_without_probabilities_are_measured() -> None:

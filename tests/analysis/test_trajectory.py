@@ -177,6 +177,9 @@ def test_what_is_needed_is_named():
         trajectory(pl.DataFrame(chat("a", "x", "te")))
     with pytest.raises(TableError, match="two columns of cues are needed"):
         cue_pairs(PEOPLE.conversations.select("user_id", "label", "in_crisis"))
+    one_each = PEOPLE.messages.select("user_id", "message", "label", "in_crisis", "shows_empathy")
+    with pytest.raises(TableError, match="two columns of cues of one role are needed"):
+        cue_pairs(one_each)
     with pytest.raises(OptionError, match="cue_threshold"):
         trajectory(PEOPLE.messages, cue_threshold=2)
     with pytest.raises(TableError, match="no column 'role'"):

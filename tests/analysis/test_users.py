@@ -320,6 +320,20 @@ def test_concentration_has_intervals_and_hides_few_users():
     assert (1 - inner.max()) * 300 >= 10
 
 
+@pytest.mark.parametrize("count", [1000, 1100, 1300, 2300])
+def test_rounding_loses_no_point_of_the_curve(count: int):
+    """Points are a hundredth of the users apart, at least ten of them."""
+    frame = pl.DataFrame({"charged_turns": range(count)})
+    curve = lorenz(frame, min_users=count // 100)
+    assert len(curve) == 101
+    steps = np.diff(curve["share_of_users"].to_numpy())
+    assert steps == pytest.approx(np.full(100, 0.01))
+    assert len(lorenz(frame, min_users=count // 100 + 1)) < 101
+    top = [place / 100 for place in range(1, 100)]
+    found = concentration(frame, top=top, min_users=count // 100)
+    assert not found["suppressed"].any()
+
+
 @pytest.mark.parametrize(
     ("values", "problem"),
     [([0, 0], "all values are 0"), ([1, -1], "negative"), (["a", "b"], "expected numbers")],

@@ -122,4 +122,4 @@ def test_equal_weights_which_the_exporter_stores_once(model: Any, tmp_path: Path
     (found,) = session.run(None, batch)
     with torch.no_grad():
         expected = alike(**{k: torch.from_numpy(v) for k, v in batch.items()}).logits.numpy()
-    assert found == pytest.approx(expected, abs=0.05 * float(expected.std()))
+    assert np.abs(found - expected).max() < 0.03 * np.ptp(expected)

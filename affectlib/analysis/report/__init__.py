@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -146,6 +146,8 @@ def report(
         shown_from(None, known_theme_thresholds(labels), "theme"),
         words,
     )
+    shares = {name: _share.best_by(study, study.labels, name) for name in study.groups}
+    study = replace(study, by_group=shares)
     overall, best = _share.overall(study)
     found = [
         overall,
@@ -162,6 +164,7 @@ def report(
     ]
     sections = [section for section in found if section is not None]
     facts = _data(labels, study, best)
+    excerpts = [] if show_text is None else _talk.excerpts(study, show_text)
     return Report(
         study=study,
         title=title or words("title"),
@@ -169,9 +172,13 @@ def report(
         made_with=made_with or model_name(labels),
         cards=_cards(study, best),
         sections=sections,
-        excerpts=[] if show_text is None else _talk.excerpts(study, show_text),
+        excerpts=excerpts,
         data=facts,
-        missing=_missing(study, {section.name for section in sections}),
+        missing=_missing(
+            study,
+            {section.name for section in sections}
+            | ({"excerpts"} if excerpts or show_text is None else set()),
+        ),
     )
 
 
@@ -402,7 +409,7 @@ def _data(labels: AnyFrame, study: Study, best: Row) -> Grid:
 
 def _missing(study: Study, there: set[str]) -> list[str]:
     """Say which parts the report lacks, and why."""
-    names = ["time", "themes", "within", "quality"]
+    names = ["time", "themes", "within", "quality", "excerpts"]
     if study.people is None:
         names.append("people")
     return [study.words(f"missing.{name}") for name in names if name not in there]

@@ -132,7 +132,11 @@ class Report:
 
     def _findings(self) -> list[str]:
         found = [section.finding.text for section in self.sections if section.finding is not None]
-        return found or [self.study.words("short.none")]
+        words = self.study.words
+        # Hand labels correct nothing that is of too few users.
+        advice = self.study.gold is None and not self.study.shares[0]["suppressed"]
+        names = ["short.none", *(["short.advice"] if advice else [])]
+        return found or [" ".join(map(words, names))]
 
     def _numbers(self) -> list[Number]:
         return [

@@ -19,6 +19,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "point": "{value} point",
         "points": "{value} points",
         "hidden": "not shown",
+        "quoted": "“{text}”",
         "unknown": "not known",
         "fewer": "fewer than {users}",
         "control": "held constant",
@@ -52,17 +53,18 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "person filled in (affectlib agreement).",
         "short.title": "In short",
         "short.none": "No figure here is corrected for the program’s mistakes, so this summary "
-        "gives none. Label a sample by hand (affectlib sample) to correct them.",
+        "gives none.",
+        "short.advice": "Label a sample by hand (affectlib sample) to correct them.",
         "card.share": "of {units} are charged",
         "card.interval": "95% interval {interval}",
         "card.all": "in this report",
         "card.users": "users",
         "card.people": "who had them",
         "overall.title": "How common is it?",
-        "overall.text": "Intervals show how far the true share may be from the estimate: of 100 "
-        "such intervals, about 95 contain it. They are for everything that users like these would "
-        "write.",
-        "overall.users": "They allow for users who have many {units}.",
+        "overall.text": "The share of everything that users like these would write is not known "
+        "exactly, so each estimate has an interval: if the study were repeated many times, about "
+        "95 of 100 such intervals would contain the true share.",
+        "overall.users": "The intervals allow for users who have many {units}.",
         "overall.no_users": "There are no user ids, so each of the {units} counts separately; if a "
         "user has several, the intervals are too narrow.",
         "overall.corrected": "By itself, the program labelled {naive} of {units} as charged. Where "
@@ -71,6 +73,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.corrected_up": "By itself, the program labelled {naive} of {units} as charged. It "
         "misses more charged ones than it flags by mistake; corrected for both, the share is "
         "{best}.",
+        "overall.by_hand": "By itself, the program labelled {naive} of {units} as charged. The "
+        "{hand} show that its labels hardly tell charged ones from others here, so the share is "
+        "that of the {hand} alone: {best}.",
+        "overall.hidden": "Not shown: these {units} are of fewer than {users} users.",
+        "overall.few": "This is the share that the program labelled, mistakes included. The "
+        "{hand} are of fewer than {users} users, so nothing is corrected by them. For that, "
+        "{units} of more users must be labelled.",
         "overall.naive_only": "This is the share that the program labelled, mistakes included. "
         "Where charged ones are rare, it is often too high. Label a sample by hand (affectlib "
         "sample) to correct it.",
@@ -80,6 +89,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.little": "The interval, {interval}, is wide compared with the share. Label about "
         "{rows} more rows by hand, drawn with affectlib sample, to know the share to within half "
         "its value.",
+        "overall.too_few": "The interval, {interval}, is wide compared with the share. Labelling "
+        "more of these {units} by hand would not bring it to within half the share: they are too "
+        "few, or of too few users.",
         "overall.caption": "Share of {units} that are charged, by method, with 95% intervals.",
         "overall.caption_labelled": "Share of {units} labelled charged, the program’s errors "
         "included, with its 95% interval.",
@@ -103,6 +115,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "time.flat": "From {first} to {last}, there was no clear change in the share of {units} "
         "that are charged: {change} (95% interval {interval}), according to a straight line "
         "through all of them.",
+        "time.no_line": "So no change over the whole time is given.",
         "time.caption": "Share of {units} that are charged by {period}; the band is the 95% "
         "interval.",
         "time.caption_labelled": "Share of {units} labelled charged by {period}, the program’s "
@@ -111,18 +124,23 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "period.week": "week",
         "period.month": "month",
         "groups.title": "By “{column}”",
-        "groups.text": "The share that is charged in each group of “{column}”.",
-        "groups.text_labelled": "The share labelled charged in each group of “{column}”.",
-        "groups.compared": "The second table compares users by the share of their own {units}: "
-        "each user counts once, however much they write. The effect is the difference in standard "
-        "deviations, not corrected for label error (Hedges’ g; 0.2 is often called small, 0.8 "
-        "large). Differences of shares are in percentage points; q is the p-value adjusted for the "
-        "number of comparisons.",
+        "groups.text": "For each group of “{column}”: the share of its {units} that are charged.",
+        "groups.text_labelled": "For each group of “{column}”: the share of its {units} that are "
+        "labelled charged.",
+        "groups.compared": "The second table compares the users of each group with those of the "
+        "largest one, by means over users: each user counts once, however much they write. A "
+        "difference is the mean of the group named first minus that of the other, the share being "
+        "that of a user’s own {units}; differences of shares are in percentage points. The effect "
+        "is the difference in standard deviations, not corrected for label error (Hedges’ g; 0.2 "
+        "is often called small, 0.8 large); q is the p-value adjusted for the number of "
+        "comparisons.",
+        "groups.uncorrected": "So the differences between users are those of labels. They are not "
+        "corrected.",
         "groups.caption": "Share of {units} that are charged by “{column}”, with 95% intervals.",
         "groups.caption_labelled": "Share of {units} labelled charged by “{column}”, with 95% "
         "intervals.",
-        "groups.grid": "Share that is charged",
-        "groups.grid_labelled": "Share labelled charged",
+        "groups.grid": "Share of each group’s {units} that are charged",
+        "groups.grid_labelled": "Share of each group’s {units} labelled charged",
         "groups.differences": "Differences between users",
         "groups.against": "{outcome}: {group} against {reference}",
         "outcome.own_share": "Share of a user’s {units} that are charged",
@@ -134,15 +152,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "users.lorenz": "Users from the fewest turns labelled charged to the most, and the share "
         "of all such turns that they have together (Lorenz curve).",
         "users.grid": "How concentrated turns labelled charged are",
-        "users.top": "Share of the top {share} of users",
+        "users.top": "Share of these turns that the top {share} of users have",
         "users.gini": "Gini coefficient (0: equal, 1: all with one user)",
         "users.note": "If the program’s mistakes fall on all users alike, which is an assumption, "
         "charged use is more concentrated than it looks here.",
         "deciles.title": "Heavy use",
         "deciles.text": "Users are sorted by how many messages they have and divided into ten "
         "groups of the same size.",
-        "deciles.finding": "In the tenth of users who use it most, {high} of {units} are charged "
-        "({high_interval}); in the tenth who use it least, {low} ({low_interval}).",
+        "deciles.finding": "Of the {units} of the tenth of users who use it most, {high} are "
+        "charged (95% interval {high_interval}); of those of the tenth who use it least, {low} "
+        "(95% interval {low_interval}).",
         "deciles.caption": "Share of {units} that are charged, from the tenth of users who use it "
         "least (1) to the tenth who use it most (10), with 95% intervals.",
         "deciles.caption_labelled": "Share of {units} labelled charged, from the tenth of users "
@@ -166,12 +185,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "intervals allow for unequal spread (HC3).",
         "associated.rate": "the rate of charged turns",
         "associated.rate_labelled": "the rate of turns labelled charged",
-        "associated.finding": "Where the rate of charged turns is 10 points higher, “{outcome}” "
-        "differs by {value} ({interval}), other rows held equal. This is an association, not an "
-        "effect.",
+        "associated.finding": "Users whose rate of charged turns is 10 points higher than that of "
+        "users who are alike in the other rows of the table differ from them by {value} in "
+        "“{outcome}” (95% interval {interval}; a negative number means lower). This is an "
+        "association, not an effect.",
         "associated.calibrated": "The rate of charged turns is corrected by regression "
         "calibration, and the intervals allow for the uncertainty about the program’s mistakes. "
         "Assumption: it makes as many with all users.",
+        "associated.contradicted": "The {hand} contradict this assumption: by them, the program "
+        "errs otherwise in some groups of {columns} than overall.",
         "associated.unreliable": "The rate is that of turns labelled charged. Label error draws "
         "its coefficient towards 0. It is not corrected, because most of the differences between "
         "users are label error.",
@@ -245,6 +267,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "affectlib label, the shares of themes are different.",
         "themes.shift": "Assumption: the program finds each theme as well in these transcripts as "
         "in those that it was measured on.",
+        "themes.contradicted": "In some of these groups or periods, the {hand} contradict that. "
+        "The share there is that of the {hand} alone.",
         "themes.finding": "The commonest theme of the {units} that the program flags as charged is "
         "“{theme}”: {share} (95% interval {interval}; method: {method}).",
         "themes.finding_among": "“{theme}” is among the commonest themes of the {units} that the "
@@ -260,12 +284,17 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "quality.title": "How good are the labels?",
         "quality.measured": "The first table compares the labels with the {hand}, whose "
         "weights count: its figures are estimates for all {units} here.",
-        "quality.one_kind": "The {hand} are all of one kind, so they do not show how often the "
-        "program is right.",
+        "quality.all_charged": "All {hand} say charged, so they do not tell how often the program "
+        "flags {units} that are not, nor how well it ranks them.",
+        "quality.all_task": "All {hand} say task, so they do not tell how many of the charged "
+        "{units} the program finds, nor how well it ranks them.",
+        "quality.few": "Not shown: the {hand} are of fewer than {users} users.",
+        "quality.unranked": "{rows} of the {units} with {hand} have no probability. They are left "
+        "out of average precision, AUROC, calibration error and the second table.",
         "quality.measures": "Labels of {units} against {hand}",
         "quality.recall": "Recall: share of the charged ones that the program finds",
         "quality.specificity": "Specificity: share of the others that it does not flag",
-        "quality.precision": "Precision: share of those that the program flags that are charged",
+        "quality.precision": "Precision: share of what the program flags that is truly charged",
         "quality.average precision": "Average precision: area under the curve of precision and "
         "recall, lower where charged ones are rare",
         "quality.AUROC": "AUROC: how often a charged one has a higher probability than one that is "
@@ -277,6 +306,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "calibration.caption": "Share of {hand} that are charged against the probability "
         "given, with 95% intervals.",
         "calibration.grid": "Probabilities against {hand}",
+        "missing.excerpts": "Examples: no text that is labelled charged has a probability, so it "
+        "is not known of which the program is most certain.",
         "excerpts.title": "Examples",
         "excerpts.text": "The messages that the program is most certain of. They are the most "
         "charged, not typical ones.",
@@ -336,8 +367,12 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "not measured.",
         "note.labelled": "These figures count the program’s labels, errors included. They are not "
         "corrected.",
-        "note.same_errors": "Assumption: the program makes as many mistakes in each of these "
-        "groups or periods as overall.",
+        "note.same_errors": "Assumption: the program finds the same share of what is charged, and "
+        "flags the same share of what is not, in each of these groups or periods as overall.",
+        "note.contradicted": "The {hand} contradict this assumption for {groups}. There, the share "
+        "is that of the {hand} only.",
+        "note.useless": "The {hand} show that the program’s labels hardly tell charged ones from "
+        "others, so these shares are those of the {hand} only.",
         "note.left_out": "A plot is left out because too few of its values can be shown.",
         "grid.behind": "The numbers behind the plot",
         "grid.numbers": "The numbers",

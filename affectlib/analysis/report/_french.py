@@ -19,6 +19,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "point": "{value} point",
         "points": "{value} points",
         "hidden": "non affiché",
+        "quoted": "« {text} »",
         "unknown": "inconnu",
         "fewer": "moins de {users}",
         "control": "maintenu constant",
@@ -56,17 +57,20 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "agreement).",
         "short.title": "En bref",
         "short.none": "Ici, aucun chiffre n’est corrigé des erreurs du programme ; ce résumé n’en "
-        "donne donc pas. Annotez un échantillon à la main (affectlib sample) pour les corriger.",
+        "donne donc pas.",
+        "short.advice": "Annotez un échantillon à la main (affectlib sample) pour les corriger.",
         "card.share": "des {units} ont une charge affective",
         "card.interval": "intervalle à 95 % : {interval}",
         "card.all": "dans ce rapport",
         "card.users": "utilisateurs",
         "card.people": "à l’origine de ces échanges",
         "overall.title": "Est-ce fréquent ?",
-        "overall.text": "L’intervalle indique à quelle distance de l’estimation la part réelle "
-        "peut se trouver : sur 100 intervalles ainsi construits, environ 95 la contiennent. Il "
-        "vaut pour tout ce qu’écriraient des utilisateurs comparables.",
-        "overall.users": "Il tient compte des utilisateurs qui ont beaucoup de {units}.",
+        "overall.text": "La part de tout ce qu’écriraient des utilisateurs comparables n’est pas "
+        "connue exactement. C’est pourquoi chaque estimation a son intervalle : si l’étude était "
+        "refaite de nombreuses fois, environ 95 de ces intervalles sur 100 contiendraient la vraie "
+        "part.",
+        "overall.users": "Les intervalles tiennent compte des utilisateurs qui ont beaucoup de "
+        "{units}.",
         "overall.no_users": "En l’absence d’identifiants d’utilisateurs, chaque élément ({units}) "
         "compte séparément ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
         "overall.corrected": "À lui seul, le programme a trouvé une charge dans {naive} des "
@@ -75,6 +79,13 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.corrected_up": "À lui seul, le programme a trouvé une charge dans {naive} des "
         "{units}. Il en laisse passer plus qu’il n’en signale à tort ; ces deux erreurs corrigées, "
         "la part est de {best}.",
+        "overall.by_hand": "À lui seul, le programme a trouvé une charge dans {naive} des {units}. "
+        "Les {hand} montrent que ses étiquettes ne distinguent guère ici ce qui est chargé du "
+        "reste ; la part est donc celle des {hand} seules : {best}.",
+        "overall.hidden": "Non montré : ces {units} viennent de moins de {users} utilisateurs.",
+        "overall.few": "C’est la part que le programme a trouvée, erreurs comprises. Les {hand} "
+        "portent sur moins de {users} utilisateurs et ne corrigent donc rien. Il faut pour cela "
+        "annoter des {units} de plus d’utilisateurs.",
         "overall.naive_only": "C’est la part que le programme a trouvée, erreurs comprises. Là où "
         "la charge est rare, cette part est souvent trop haute. Annotez un échantillon à la main "
         "(affectlib sample) pour la corriger.",
@@ -87,6 +98,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.little": "L’intervalle, {interval}, est large par rapport à la part. Annotez à la "
         "main environ {rows} lignes de plus, tirées avec affectlib sample, pour connaître la part "
         "à plus ou moins la moitié de sa valeur.",
+        "overall.too_few": "L’intervalle, {interval}, est large par rapport à la part. Annoter à "
+        "la main davantage de ces {units} ne suffirait pas pour la connaître à plus ou moins la "
+        "moitié de sa valeur : il y en a trop peu, ou de trop peu d’utilisateurs.",
         "overall.caption_labelled": "Part des {units} avec étiquette de charge, erreurs du "
         "programme comprises, avec son intervalle à 95 %.",
         "overall.grid": "Part avec charge affective, par méthode",
@@ -110,6 +124,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "time.flat": "Du {first} au {last}, pas de changement net de la part des {units} avec "
         "charge affective : {change} (intervalle à 95 % : {interval}), selon une droite ajustée à "
         "l’ensemble.",
+        "time.no_line": "Aucun changement sur toute la durée n’est donc indiqué.",
         "time.caption": "Part des {units} avec charge affective, par {period} ; la bande est "
         "l’intervalle à 95 %.",
         "time.caption_labelled": "Part des {units} avec étiquette de charge, par {period}, erreurs "
@@ -118,20 +133,25 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "period.week": "semaine",
         "period.month": "mois",
         "groups.title": "Selon « {column} »",
-        "groups.text": "La part avec charge affective dans chaque groupe de « {column} ».",
-        "groups.text_labelled": "La part étiquetée comme chargée dans chaque groupe de « {column} "
-        "».",
-        "groups.compared": "Le second tableau compare les utilisateurs par la part de leurs "
-        "propres {units} : chacun compte une fois, quel que soit son usage. L’effet est la "
-        "différence en écarts types, erreurs comprises (g de Hedges ; on dit souvent petit pour "
-        "0,2 et grand pour 0,8). Les différences de parts sont en points de pourcentage ; q est "
-        "la valeur p ajustée au nombre de comparaisons.",
+        "groups.text": "Pour chaque groupe de « {column} » : la part de ses {units} qui ont une "
+        "charge affective.",
+        "groups.text_labelled": "Pour chaque groupe de « {column} » : la part de ses {units} "
+        "avec étiquette de charge.",
+        "groups.compared": "Le second tableau compare les utilisateurs de chaque groupe à ceux du "
+        "plus grand, par des moyennes sur les utilisateurs : chacun compte une fois, quel que soit "
+        "son usage. Une différence est la moyenne du premier groupe nommé moins celle de l’autre, "
+        "la part étant celle des {units} de chaque utilisateur ; les différences de parts sont en "
+        "points de pourcentage. L’effet est la différence en écarts types, erreurs comprises (g de "
+        "Hedges ; on dit souvent petit pour 0,2 et grand pour 0,8) ; q est la valeur p ajustée au "
+        "nombre de comparaisons.",
+        "groups.uncorrected": "Les différences entre utilisateurs sont donc celles des étiquettes, "
+        "sans correction.",
         "groups.caption": "Part des {units} avec charge affective selon « {column} », avec "
         "intervalle à 95 %.",
         "groups.caption_labelled": "Part des {units} avec étiquette de charge selon « {column} », "
         "avec intervalle à 95 %.",
-        "groups.grid": "Part avec charge affective",
-        "groups.grid_labelled": "Part étiquetée comme chargée",
+        "groups.grid": "Part des {units} de chaque groupe avec charge affective",
+        "groups.grid_labelled": "Part des {units} de chaque groupe avec étiquette de charge",
         "groups.differences": "Différences entre utilisateurs",
         "groups.against": "{outcome} : {group} comparé à {reference}",
         "outcome.own_share": "Part des {units} d’un utilisateur avec charge affective",
@@ -145,16 +165,16 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "chargés à ceux qui en ont le plus, et leur part cumulée de tous ces tours (courbe de "
         "Lorenz).",
         "users.grid": "Concentration des tours étiquetés comme chargés",
-        "users.top": "Part des {share} d’utilisateurs qui en ont le plus",
+        "users.top": "Part de ces tours chez les {share} d’utilisateurs qui en ont le plus",
         "users.gini": "Coefficient de Gini (0 : égalité, 1 : tout chez un seul)",
         "users.note": "Si les erreurs du programme touchent tous les utilisateurs de la même "
         "façon, ce qui est une hypothèse, l’usage affectif est plus concentré qu’il ne paraît ici.",
         "deciles.title": "Usage intensif",
         "deciles.text": "Les utilisateurs sont classés par nombre de messages et répartis en dix "
         "groupes de même taille.",
-        "deciles.finding": "Parmi les 10 % d’utilisateurs les plus actifs, {high} des {units} "
-        "ont une charge affective ({high_interval}) ; parmi les 10 % les moins actifs, {low} "
-        "({low_interval}).",
+        "deciles.finding": "Chez les 10 % d’utilisateurs les plus actifs, {high} de leurs {units} "
+        "ont une charge affective (intervalle à 95 % : {high_interval}) ; chez les 10 % les moins "
+        "actifs, {low} (intervalle à 95 % : {low_interval}).",
         "deciles.caption": "Part des {units} avec charge affective, du décile d’utilisateurs le "
         "moins actif (1) au plus actif (10), avec intervalle à 95 %.",
         "deciles.caption_labelled": "Part des {units} avec étiquette de charge, du décile "
@@ -180,12 +200,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "variances inégales (HC3).",
         "associated.rate": "le taux de tours chargés",
         "associated.rate_labelled": "le taux de tours étiquetés comme chargés",
-        "associated.finding": "Quand le taux de tours chargés est plus élevé de 10 points, « "
-        "{outcome} » diffère de {value} ({interval}), les autres lignes étant égales. C’est une "
-        "association, pas un effet.",
+        "associated.finding": "Les utilisateurs dont le taux de tours chargés dépasse de 10 points "
+        "celui d’utilisateurs semblables sur les autres lignes du tableau diffèrent d’eux de "
+        "{value} pour « {outcome} » (intervalle à 95 % : {interval} ; un nombre négatif indique "
+        "une valeur plus basse). C’est une association, pas un effet.",
         "associated.calibrated": "Le taux de tours chargés est corrigé par calibration de "
         "régression, et les intervalles tiennent compte de ce que l’on ignore des erreurs du "
         "programme. Hypothèse : il se trompe aussi souvent avec chaque utilisateur.",
+        "associated.contradicted": "Les {hand} contredisent cette hypothèse : d’après elles, le "
+        "programme se trompe autrement dans certains groupes de {columns} que dans l’ensemble.",
         "associated.unreliable": "Le taux est celui des tours étiquetés comme chargés. Les erreurs "
         "du programme rapprochent son coefficient de 0. Il n’est pas corrigé, car les différences "
         "entre utilisateurs tiennent surtout à ces erreurs.",
@@ -278,6 +301,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "pour les fichiers Parquet d’affectlib label, les parts des thèmes sont différentes.",
         "themes.shift": "Hypothèse : le programme reconnaît chaque thème dans ces conversations "
         "aussi bien que dans celles où cela a été mesuré.",
+        "themes.contradicted": "Dans certains de ces groupes ou périodes, les {hand} contredisent "
+        "cela. La part y est celle des {hand} seules.",
         "themes.finding": "Le thème le plus fréquent des {units} où le programme voit une charge "
         "est « {theme} » : {share} (intervalle à 95 % : {interval} ; méthode : {method}).",
         "themes.finding_among": "« {theme} » compte parmi les thèmes les plus fréquents des "
@@ -295,8 +320,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "quality.measured": "Le premier tableau compare les étiquettes aux {hand}, en "
         "tenant compte de leurs poids : ses chiffres sont des estimations pour l’ensemble des "
         "{units}.",
-        "quality.one_kind": "Les {hand} donnent toutes la même étiquette : elles ne "
-        "permettent pas de savoir à quelle fréquence le programme a raison.",
+        "quality.all_charged": "Toutes les {hand} indiquent une charge : elles ne disent pas à "
+        "quelle fréquence le programme signale des {units} qui n’en ont pas, ni s’il les classe "
+        "bien.",
+        "quality.all_task": "Toutes les {hand} indiquent une tâche : elles ne disent pas combien "
+        "des {units} avec charge le programme trouve, ni s’il les classe bien.",
+        "quality.few": "Non montré : les {hand} portent sur moins de {users} utilisateurs.",
+        "quality.unranked": "Parmi les {units} qui ont des {hand}, {rows} sont sans probabilité. "
+        "La précision moyenne, l’AUROC, l’erreur de calibration et le second tableau n’en tiennent "
+        "pas compte.",
         "quality.measures": "Étiquettes des {units} et {hand}",
         "quality.recall": "Rappel : part des cas chargés que le programme trouve",
         "quality.specificity": "Spécificité : part des autres qu’il ne signale pas",
@@ -313,6 +345,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "calibration.caption": "Part des {hand} avec charge selon la probabilité donnée, avec "
         "intervalle à 95 %.",
         "calibration.grid": "Probabilités et {hand}",
+        "missing.excerpts": "Des exemples : aucun texte étiqueté comme chargé n’a de probabilité ; "
+        "on ne sait donc pas desquels le programme est le plus sûr.",
         "excerpts.title": "Exemples",
         "excerpts.text": "Les messages dont le programme est le plus sûr. Ce sont les plus "
         "chargés, non des messages typiques.",
@@ -379,10 +413,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "des égards qui n’ont pas été mesurés.",
         "note.labelled": "Ces chiffres comptent les étiquettes du programme, erreurs comprises. "
         "Ils ne sont pas corrigés.",
-        "note.same_errors": "Hypothèse : le programme se trompe aussi souvent dans chacun de ces "
-        "groupes ou périodes que dans l’ensemble.",
+        "note.same_errors": "Hypothèse : dans chacun de ces groupes ou périodes, le programme "
+        "trouve la même part de ce qui est chargé, et signale la même part de ce qui ne l’est pas, "
+        "que dans l’ensemble.",
+        "note.contradicted": "Les {hand} contredisent cette hypothèse pour {groups}. La part y est "
+        "celle des {hand} seules.",
+        "note.useless": "Les {hand} montrent que les étiquettes du programme ne distinguent guère "
+        "ce qui est chargé du reste ; ces parts sont donc celles des {hand} seules.",
         "note.left_out": "Un graphique est omis, car trop peu de ses valeurs peuvent être "
-        "montrées.",
+        "affichées.",
         "grid.behind": "Les chiffres du graphique",
         "grid.numbers": "Les chiffres",
         "axis.share": "Part avec charge",

@@ -12,7 +12,7 @@ from affectlib.analysis._frames import AnalysisWarning, TableError
 from affectlib.analysis._privacy import hidden_cells
 from affectlib.analysis.concentration import concentration, lorenz
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._share import best_by
+from affectlib.analysis.report._share import best_by, contradicted, error_notes
 from affectlib.analysis.report._study import (
     CALIBRATED,
     LABELLED,
@@ -89,7 +89,8 @@ def by_usage(study: Study) -> Section | None:
         return None
     words = study.words
     tenths = study.people.select("user_id", "usage_decile").lazy()
-    joined = study.labels.join(tenths, on="user_id", how="left", maintain_order="left")
+    own = study.labels.drop("usage_decile", strict=False)  # a column of that name is another's
+    joined = own.join(tenths, on="user_id", how="left", maintain_order="left")
     found = [
         row for row in best_by(study, joined, "usage_decile") if row["usage_decile"] is not None
     ]
@@ -118,7 +119,7 @@ def by_usage(study: Study) -> Section | None:
         labelled=uncorrected(found),
     )
     finding = None if labelled else _ends(study, found)
-    notes = [words("note.labelled" if labelled else "note.same_errors"), words("note.association")]
+    notes = [*error_notes(study, found, ticks), words("note.association")]
     notes += [] if points.enough else [words("note.left_out")]
     return Section(
         "deciles",
@@ -252,6 +253,9 @@ def _regression(
     )
     uncorrected = "labelled" if study.message_errors is None else "unreliable"
     notes = [words("associated.calibrated" if corrected else f"associated.{uncorrected}")]
+    apart = [name for name, rows in study.by_group.items() if contradicted(study, rows)]
+    if corrected and apart:
+        notes.append(words("associated.contradicted", columns=words.quoted(apart)))
     return Section(
         f"outcome-{place}",
         words("associated.title", outcome=outcome),
@@ -270,13 +274,16 @@ def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> tuple[Sequenc
     Raises:
         TableError: That cannot be done with these users, or not without showing what few have.
     """
+    controls = [name for name in dict.fromkeys(study.controls) if name != outcome]
     there = [name for name in study.groups if name in users.columns]
     groups = [name for name in there if users[name].drop_nulls().n_unique() > 1]
+    # What is held constant is no predictor as well, nor is the outcome itself.
+    named = {outcome, *controls}
     return associate_rates(
         users.with_columns(pl.col("usage_decile").cast(pl.Float64)),
         study.message_errors,
         outcome=outcome,
-        predictors=["usage_decile", *groups],
-        controls=[name for name in study.controls if name != outcome],
+        predictors=[name for name in ("usage_decile", *groups) if name not in named],
+        controls=controls,
         min_users=study.min_users,
     )

@@ -5,9 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from affectlib.analysis._frames import AnalysisWarning, AnyFrame, TableError
+import polars as pl
+
+from affectlib.analysis._frames import (
+    AnalysisWarning,
+    AnyFrame,
+    TableError,
+    labels_table,
+    user_keys,
+)
 from affectlib.analysis.calibration import calibration
-from affectlib.analysis.evaluation import evaluate
+from affectlib.analysis.evaluation import evaluate, unranked
+from affectlib.analysis.gold import gold_rows
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import (
     Figure,
@@ -28,12 +37,16 @@ def quality(study: Study) -> Section | None:
     if study.gold is None:
         return None
     words = study.words
-    measured = _measured(study, study.gold)
-    text = [words("quality.measured" if measured else "quality.one_kind", units=study.units)]
+    rows = _joined(study, study.gold)
+    measured = _measured(study, study.gold) if rows["gold"].n_unique() > 1 else []
+    text = [words("quality.measured", units=study.units) if measured else _of_one_kind(study, rows)]
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
     figures = []
     notes = [] if study.filled_by is None else [study.filled_by]
+    missing = unranked(rows)
+    if measured and 0 < missing < len(rows) and not measured[0]["suppressed"]:
+        notes.append(words("quality.unranked", rows=words.number(missing), units=study.units))
     if found := _calibrated(study, study.gold):
         shown = [row for row in found if not row["suppressed"]]
         text.append(words("calibration.text"))
@@ -48,6 +61,21 @@ def quality(study: Study) -> Section | None:
         ]
     title = words("quality.title")
     return Section("quality", title, text, figures, grids, notes, numbers=numbers)
+
+
+def _joined(study: Study, gold: AnyFrame) -> pl.DataFrame:
+    """Return the rows with hand labels, without what others have said of the sheet."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnalysisWarning)
+        return gold_rows(user_keys(labels_table(study.labels).labelled()), gold)
+
+
+def _of_one_kind(study: Study, rows: pl.DataFrame) -> str:
+    """Say what hand labels that are all charged, or all tasks, do not tell."""
+    if rows["_user"].n_unique() < study.min_users:
+        return study.words("quality.few", users=study.min_users)
+    kind = "charged" if rows["gold"][0] else "task"
+    return study.words(f"quality.all_{kind}", units=study.units)
 
 
 def _calibrated(study: Study, gold: AnyFrame) -> Sequence[Row]:
@@ -89,14 +117,10 @@ def _curve(study: Study, shown: Sequence[Row]) -> Figure:
 
 
 def _measured(study: Study, gold: AnyFrame) -> Sequence[Row]:
-    """Return what `evaluate` says of the labels; nothing where hand labels are of one kind only."""
+    """Return what `evaluate` says of the labels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnalysisWarning)  # others have said the same of the sheet
-        try:
-            found = evaluate(study.labels, gold, min_users=study.min_users)
-        except TableError:
-            return []
-    return rows_of(found)
+        return rows_of(evaluate(study.labels, gold, min_users=study.min_users))
 
 
 def _measures(study: Study, found: Sequence[Row]) -> Grid:

@@ -33,6 +33,7 @@ from affectlib.analysis.report._study import (
 )
 from affectlib.taxonomy import EMOTIONAL
 
+_ENDS = ("estimate", "low", "high")
 _BEST = ("ppi", "rogan_gladen", "gold", "naive")
 _CONFIDENCE = 0.95
 _THIN = 30
@@ -44,11 +45,23 @@ _FEW_DAYS, _FEW_WEEKS = timedelta(days=28), timedelta(weeks=40)
 def headline(found: Sequence[Row]) -> Row:
     """Return the row of the best method that gave an estimate."""
     rows = (one_of(found, method=method) for method in _BEST)
-    return next((row for row in rows if row and row["estimate"] is not None), found[0])
+    best = next((row for row in rows if row and row["estimate"] is not None), found[0])
+    return _named(best, one_of(found, method="gold"))
+
+
+def _named(row: Row, by_hand: Row | None) -> Row:
+    """Return the figure of the hand labels where `prevalence` takes it for its best."""
+    if by_hand is None or row["estimate"] is None:
+        return row
+    return by_hand if all(row[end] == by_hand[end] for end in _ENDS) else row
 
 
 def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
-    """Return the share of each group by the best method that gave one, the same in all of them."""
+    """Return the share of each group by the best method that gave one, the same in all of them.
+
+    Where the hand labels of a group contradict what all together say of label errors, its share is
+    theirs, by the method ``gold``.
+    """
     found = rows_of(
         prevalence(
             labels,
@@ -60,7 +73,25 @@ def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
     )
     given = {row["method"] for row in found if row["estimate"] is not None}
     method = next((name for name in _BEST if name in given), "naive")
-    return [row for row in found if row["method"] == method]
+    by_hand = {row[column]: row for row in found if row["method"] == "gold"}
+    return [_named(row, by_hand.get(row[column])) for row in found if row["method"] == method]
+
+
+def contradicted(study: Study, found: Sequence[Row]) -> bool:
+    """Tell whether hand labels of a group contradict what all together say of label errors."""
+    return study.errors is not None and any(row["method"] == "gold" for row in found)
+
+
+def error_notes(study: Study, found: Sequence[Row], labels: Sequence[str]) -> list[str]:
+    """Say what shares of groups, or of periods, assume of the program's errors."""
+    words = study.words
+    if is_labelled(found):
+        return [words("note.labelled")]
+    own = [name for name, row in zip(labels, found, strict=True) if row["method"] == "gold"]
+    if own and study.errors is None:
+        return [words("note.useless")]
+    more = [words("note.contradicted", groups=words.quoted(own))] if own else []
+    return [words("note.same_errors"), *more]
 
 
 def overall(study: Study) -> tuple[Section, Row]:
@@ -70,12 +101,13 @@ def overall(study: Study) -> tuple[Section, Row]:
     corrected = best["method"] != "naive" and best["estimate"] is not None
     naive = one_of(found, method="naive") or best
     users = "overall.users" if study.people is not None else "overall.no_users"
-    text = [" ".join([words("overall.text"), words(users, units=study.units)])]
+    text = [" ".join(words(name, units=study.units) for name in ("overall.text", users))]
     if corrected:
         up = best["estimate"] > (naive["estimate"] or 0)
+        way = "corrected_up" if up else "corrected"
         text.append(
             words(
-                "overall.corrected_up" if up else "overall.corrected",
+                f"overall.{'by_hand' if best['method'] == 'gold' else way}",
                 naive=words.share(naive),
                 best=words.share(best),
                 units=study.units,
@@ -122,13 +154,22 @@ def overall(study: Study) -> tuple[Section, Row]:
 def _overall_notes(study: Study, best: Row) -> Iterator[str]:
     """Say what the share rests on, and what would make it surer."""
     words = study.words
-    if best["method"] == "naive":
-        yield words("overall.naive_only")
+    naive = one_of(study.shares, method="naive") or best
+    if best["suppressed"]:
+        yield words("overall.hidden", users=study.min_users, units=study.units)
+    elif best["method"] == "naive":
+        few = "overall.few" if study.gold is not None else "overall.naive_only"
+        yield words(few, users=study.min_users, units=study.units)
     if best["method"] == "rogan_gladen":
         yield words("overall.shift")
     if study.filled_by is not None:
         yield study.filled_by
-    if best["method"] == "ppi" and (more := more_to_label(best)):
+    if best["method"] not in ("ppi", "gold"):
+        return
+    more = more_to_label(best, naive, _CONFIDENCE)
+    if more is None:
+        yield words("overall.too_few", interval=words.interval(best), units=study.units)
+    elif more:
         yield words("overall.little", rows=words.number(more), interval=words.interval(best))
 
 
@@ -159,11 +200,12 @@ def over_time(study: Study) -> Section | None:
     )
     numbers = [Number.of(row, "share", row[period].date().isoformat()) for row in found]
     text = [words("time.text" if points.enough else "time.text_table", period=name)]
-    finding = _change(study, found, labelled)
+    apart = contradicted(study, found)
+    finding = None if apart else _change(study, found, labelled)
     if finding is not None:
         text.append(finding.text)
         numbers += finding.numbers
-    notes = [words("note.labelled" if labelled else "note.same_errors")]
+    notes = [*error_notes(study, found, ticks), *([words("time.no_line")] if apart else [])]
     notes += [] if points.enough else [words("note.left_out")]
     return Section(
         "time",
@@ -235,12 +277,12 @@ def by_groups(study: Study) -> Iterator[Section]:
     """Compare the groups of every column to group by."""
     words = study.words
     for place, column in enumerate(study.groups):
-        found = best_by(study, study.labels, column)
+        found = study.by_group[column]
         labelled = is_labelled(found)
         labels = [words("unknown") if row[column] is None else str(row[column]) for row in found]
         grids = [
             Grid(
-                words("groups.grid_labelled" if labelled else "groups.grid"),
+                words("groups.grid_labelled" if labelled else "groups.grid", units=study.units),
                 [column, *share_head(study)],
                 [
                     (label, *share_cells(row, study))
@@ -250,8 +292,10 @@ def by_groups(study: Study) -> Iterator[Section]:
             )
         ]
         numbers = [Number.of(row, "share", name) for name, row in zip(labels, found, strict=True)]
-        text = [words("groups.text_labelled" if labelled else "groups.text", column=column)]
-        if (compared := _compared(study, column)) is not None:
+        name = "groups.text_labelled" if labelled else "groups.text"
+        text = [words(name, column=column, units=study.units)]
+        compared = _compared(study, column)
+        if compared is not None:
             grid, differences = compared
             grids.append(grid)
             numbers += differences
@@ -263,7 +307,9 @@ def by_groups(study: Study) -> Iterator[Section]:
             _plots.dots(f"group{place}", labels, [points], words, axis),
             words(caption, column=column, units=study.units),
         )
-        notes = [words("note.labelled" if labelled else "note.same_errors")]
+        apart = compared is not None and contradicted(study, found)
+        notes = [*error_notes(study, found, labels)]
+        notes += [words("groups.uncorrected")] if apart else []
         notes += [words("note.association")]
         notes += [] if points.enough else [words("note.left_out")]
         yield Section(
@@ -280,11 +326,13 @@ def by_groups(study: Study) -> Iterator[Section]:
 def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     """Compare users of a group with those of the largest one, if a user has one group.
 
-    The share of a user's rows is that of the group's own figure, corrected in the same way.
+    The share of a user's rows is that of the group's own figure, corrected in the same way; not
+    corrected where groups differ in the program's errors.
     """
     if study.participants is None or column not in study.participants.columns:
         return None
     words = study.words
+    errors = None if contradicted(study, study.by_group[column]) else study.errors
     users = study.participants.filter(pl.col(column).is_not_null())
     if users[column].n_unique() < 2:
         return None
@@ -303,8 +351,8 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     labelled: list[int] = []
     for row in found:
         method = LABELLED
-        if row["outcome"] == _OWN_SHARE and study.errors is not None and row["low"] is not None:
-            row, method = difference_of(study.errors, row), study.method
+        if row["outcome"] == _OWN_SHARE and errors is not None and row["low"] is not None:
+            row, method = difference_of(errors, row), study.method
         name = f"outcome.{row['outcome']}"
         if row["outcome"] == _OWN_SHARE and method == LABELLED:
             name = "outcome.own_share_labelled"

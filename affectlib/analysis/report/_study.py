@@ -69,6 +69,7 @@ class Study:
         theme_thresholds: The same of each theme.
         measured_themes: How well each theme was found elsewhere.
         words: The language.
+        by_group: The shares of the groups of every column to group by, filled in after the rest.
     """
 
     labels: pl.LazyFrame
@@ -90,6 +91,7 @@ class Study:
     theme_thresholds: Mapping[str, float]
     measured_themes: Mapping[str, Accuracy]
     words: Words
+    by_group: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
     @property
     def units(self) -> str:

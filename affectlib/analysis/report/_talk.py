@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import polars as pl
@@ -153,9 +154,7 @@ def cues(study: Study) -> Section | None:
         for name in sorted(known, key=lambda name: -counts[name])
     ]
     shown = [name for name in known if name not in few]
-    pairs = rows_of(
-        cue_pairs(study.labels, cue_threshold=study.thresholds, min_users=study.min_users)
-    )
+    pairs = _pairs(study, names)
     order = {name: place for place, name in enumerate(shown)}
     cells: list[list[float | None]] = [[None] * len(shown) for _ in shown]
     for pair in pairs:
@@ -187,24 +186,35 @@ def cues(study: Study) -> Section | None:
     )
 
 
+def _pairs(study: Study, names: Sequence[str]) -> Sequence[Row]:
+    """Return how often two cues are shown together; nothing where no two may be."""
+    if study.level == "message" and len({CUES[name].unit for name in names}) == len(names):
+        return []  # a message has cues of its own role only
+    return rows_of(
+        cue_pairs(study.labels, cue_threshold=study.thresholds, min_users=study.min_users)
+    )
+
+
 def excerpts(
     study: Study,
     transcripts: Transcripts,
     *,
     count: int = 5,
 ) -> list[Excerpt]:
-    """Return the messages that the classifier is surest of, as text, escaped by the template."""
+    """Return the messages that the classifier is surest of, as text, escaped by the template.
+
+    It is not known how sure it is of those without a probability.
+    """
     messages = study.labels if study.level == "message" else study.messages
     labels = study.labels if messages is None else messages
-    keys = [
-        name
-        for name in ("record", "conversation_id", "message")
-        if name in labels.collect_schema().names()
-    ]
+    there = labels.collect_schema().names()
+    if "probability" not in there:
+        return []
+    keys = [name for name in ("record", "conversation_id", "message") if name in there]
     rows = (
-        labels.filter(pl.col("label") == EMOTIONAL)
+        labels.filter(pl.col("label") == EMOTIONAL, pl.col("probability").is_not_null())
         .select(*keys, "probability")
-        .sort("probability", descending=True, nulls_last=True)
+        .sort("probability", descending=True)
         .head(count)
         .collect()
     )

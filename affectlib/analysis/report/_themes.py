@@ -66,6 +66,12 @@ def about(study: Study) -> Section | None:
     if any(row["method"] == "rogan_gladen" for row in found):
         notes.append(words("themes.shift"))
     notes += [words("note.same_errors")] if parts and not labelled else []
+    if any(row["method"] == "ppi" for row in found) and any(
+        number.method == "gold" and number.estimate is not None
+        for _, own in parts
+        for number in own
+    ):
+        notes.append(words("themes.contradicted"))
     notes += [words("themes.alike")] if len({*study.theme_thresholds.values()}) == 1 else []
     notes += [] if points.enough else [words("note.left_out")]
     finding = _finding(study, found, labelled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from math import isfinite
@@ -74,6 +74,10 @@ class Words:
     def maybe(self, name: str, otherwise: str) -> str:
         """Return a sentence, or the other text if the language has none of that name."""
         return self._language.texts.get(name, otherwise)
+
+    def quoted(self, names: Iterable[str]) -> str:
+        """Write names in quotation marks, one after the other."""
+        return ", ".join(self("quoted", text=name) for name in names)
 
     def number(self, value: float, digits: int = 0) -> str:
         """Write a number."""
