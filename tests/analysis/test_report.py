@@ -258,7 +258,7 @@ def test_what_rests_on_no_column_of_participants_is_of_all_users():
         assert cells(joined, section) == cells(alone, section), section
     page = text_of(joined)
     assert "150 users who had them" in page
-    assert "Linear regression over 60 users" in page
+    assert "for 60 users" in page
     assert words("unknown") in cells(joined, "group-0")
     with pytest.warns(AnalysisWarning, match="participants: 90 of 150 users are not in it"):
         report_page(people.conversations, participants=some)

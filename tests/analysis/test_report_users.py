@@ -120,7 +120,7 @@ def test_scores_with_gaps_as_r_writes_them(tmp_path: Path) -> None:
     command = ["report", str(labels), "-o", str(tmp_path / "page.html"), "--users", str(people)]
     assert cli.main([*command, "--outcome", "dependence"]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "Linear regression over 149 users" in part(page, "outcome-0")
+    assert "for 149 users" in part(page, "outcome-0")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

@@ -138,11 +138,10 @@ def test_what_comes_after_a_stopped_step_is_not_taken_for_done(steps: Chain) -> 
 @pytest.mark.parametrize(
     ("changes", "first"),
     [
-        ({"calibrate__prevalence": 0.2}, "export"),
         ({"version": "'2'"}, "export"),
         ({"train__learning_rate": 0.1}, "train"),
         ({"teacher__path": "tiny"}, "teach"),
-        ({"teacher__path": "tiny", "teacher__soft": "0.2"}, "teach"),
+        ({"teacher__path": "tiny", "teacher__frozen": 1}, "teach"),
         ({"seed": 2}, "prepare"),
         ({"windows__max_tokens": 90}, "prepare"),
         ({"sources.0.copies": 2}, "prepare"),

@@ -162,26 +162,6 @@ def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
         assert len(used[id(j.calibration)]) >= 48
 
 
-def test_other_languages_are_judged_but_have_no_say(
-    model: TinyModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chats = [
-        labelled(ALONE, charged=[0] if n % 2 else [], id=str(n), lang="de" if n < 10 else "en")
-        for n in range(40)
-    ]
-    seen = []
-    original = module.fit
-
-    def fit(scored, settings):
-        seen.extend(s.labelled.row["lang"] for s in scored)
-        return original(scored, settings)
-
-    monkeypatch.setattr(module, "fit", fit)
-    judged = judge(model.reader.score(chats), CalibrateSettings())
-    assert [j.language for j in judged].count("de") == 10
-    assert {*seen} == {"en"}
-
-
 def test_trained_model_is_read_before_it_has_thresholds(bert_folder: Path) -> None:
     finished = load_artifact(bert_folder)
     bare = uncalibrated(bert_folder, finished.windows)

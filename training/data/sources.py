@@ -29,8 +29,7 @@ DATA = Path(__file__).parent
 DEV_LABELS = ("real_dev_labels.jsonl", "study_labels.jsonl")
 """Our labels of the dev transcripts of real people, by which thresholds are chosen."""
 LANGUAGES = ("en", "fr")
-"""What models are made for. Rows of public sets in other languages are left out, and those of dev
-sets have no say in thresholds."""
+"""What models are made for; rows of public sets in other languages are left out."""
 HELD_OUT_TENTH = ("multidogo", "sgd", "taskmaster4")
 """Service dialogues of which a tenth measures how often such are flagged."""
 

@@ -18,7 +18,7 @@ from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings, Recipe
-from training.data.sources import LANGUAGES, in_languages
+from training.data.sources import LANGUAGES
 from training.evaluation import judged
 from training.evaluation.judged import Reader
 from training.model.calibrate import Calibration, fit
@@ -56,14 +56,13 @@ def decide(
 ) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
     """Fit probabilities and thresholds to the dev conversations.
 
-    Conversations of real people have a say if `real_dev`, and only those in `LANGUAGES`.
+    Those of real people have a say if `real_dev`.
 
     Returns:
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    known = [c for c in judged.dev_conversations(real_dev, data) if in_languages(c.row)]
-    scored = reader.score(known)
+    scored = reader.score([*judged.dev_conversations(real_dev, data)])
     calibration = fit(scored, SETTINGS)
     counts = judged.measured(judged.judge(scored, SETTINGS), SETTINGS.specificity)
     return calibration, counts, judged.reference_for(scored, calibration)

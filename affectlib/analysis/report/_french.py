@@ -367,7 +367,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.title": "Ce que ce rapport ne peut pas dire",
         "missing.time": "Si l’usage affectif augmente : il n’y a pas de dates, ou elles couvrent "
         "moins de deux jours.",
-        "missing.themes": "De quoi parle l’usage affectif : les étiquettes n’ont pas de thèmes (le "
+        "missing.themes": "Les thèmes de l’usage affectif : les étiquettes n’ont pas de thèmes (le "
         "modèle qui les a posées n’en connaît peut-être pas), ou aucune n’indique de charge.",
         "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
         "messages (affectlib label --level message), de conversations d’au moins trois messages "
