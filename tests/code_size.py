@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.test_layout import imports, modules
 
 ROOT = Path(__file__).parents[1]
-_INNER = ("model", "corpus", "formats", "analysis", "finetuning", "cli")
+_INNER = ("_values", "model", "corpus", "formats", "analysis", "finetuning", "cli")
 PACKAGES = (
     "affectlib",
     *(f"affectlib/{name}" for name in _INNER),
