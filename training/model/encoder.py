@@ -199,9 +199,14 @@ def write_tokenizer_config(folder: Path, max_length: int) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     start, end, pad, unknown = special_tokens(tokenizer)
     values = {
-        **{"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length},
-        **{"bos_token": start, "cls_token": start, "eos_token": end, "sep_token": end},
-        **{"pad_token": pad, "unk_token": unknown},
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": max_length,
+        "bos_token": start,
+        "cls_token": start,
+        "eos_token": end,
+        "sep_token": end,
+        "pad_token": pad,
+        "unk_token": unknown,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
 
