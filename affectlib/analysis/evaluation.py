@@ -183,14 +183,7 @@ def disagreements(
     source = _called(labels, threshold)
     source.require(["probability"])
     rows = gold_rows(source, gold).filter(pl.col("gold") != pl.col("charged"))
-    if missing := unranked(rows):
-        warnings.warn(
-            f"{source.name}: {missing:,} of {len(rows):,} rows in which labels and people differ "
-            "have no probability and are left out",
-            AnalysisWarning,
-            stacklevel=2,
-        )
-        rows = _ranked(rows)
+    rows = with_probability(rows, f"{source.name}: %s rows in which labels and people differ")
     keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
     by_size = (pl.col("probability") - pl.col("gold").cast(pl.Float64)).abs()
     found = rows.sort(by_size, *keys, descending=[True, *[False] * len(keys)]).head(n)
@@ -205,6 +198,22 @@ def disagreements(
             "weight",
         ),
     )
+
+
+def with_probability(rows: pl.DataFrame, which: str) -> pl.DataFrame:
+    """Leave out the rows without a probability, and warn of them.
+
+    Args:
+        rows: Labels with gold labels.
+        which: What the rows are, with ``%s`` for how many.
+    """
+    if missing := unranked(rows):
+        warnings.warn(
+            f"{which % f'{missing:,} of {len(rows):,}'} have no probability and are left out",
+            AnalysisWarning,
+            stacklevel=3,
+        )
+    return _ranked(rows)
 
 
 def unranked(rows: pl.DataFrame) -> int:

@@ -23,7 +23,13 @@ from affectlib.analysis._frames import (
     user_keys,
 )
 from affectlib.analysis._measures import change_rows
-from affectlib.analysis.evaluation import ALONE, judged_by, measured_rows, with_alone
+from affectlib.analysis.evaluation import (
+    ALONE,
+    judged_by,
+    measured_rows,
+    with_alone,
+    with_probability,
+)
 from affectlib.analysis.gold import gold_rows, model_annotators
 from affectlib.conversation import clean_text
 from affectlib.model.recalibration import recalibrate, require_enough, save_recalibrated
@@ -84,8 +90,8 @@ def calibrate(
 
     Warns:
         AnalysisWarning: An operating point has a lower specificity than it promised, or the screen
-            does not hold for the new thresholds and is left out; see also
-            `affectlib.analysis.evaluate`.
+            does not hold for the new thresholds and is left out, or rows have no probability and
+            are left out; see also `affectlib.analysis.evaluate`.
 
     Example:
         >>> from affectlib.analysis import sample, simulate
@@ -101,6 +107,7 @@ def calibrate(
     source = with_alone(user_keys(labels_table(labels).labelled()))
     source.require(["probability"])
     rows = gold_rows(source, gold)
+    rows = with_probability(rows, f"{source.name}: %s rows with a gold label")
     before = measured_rows(rows)
     require_enough(before.truth, "gold")
     found = recalibrate(
