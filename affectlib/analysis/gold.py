@@ -275,7 +275,7 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     charged = called.filter("gold")
     answered = charged.filter(~open_)
     if len(charged) and answered.is_empty():
-        raise TableError(f"{sheet.name}, themes: no row labelled {EMOTIONAL} has an answer yet")
+        raise Unanswered(f"{sheet.name}, themes: no row labelled {EMOTIONAL} has an answer yet")
     if len(answered) < len(charged):
         warnings.warn(
             f"{sheet.name}, themes: {len(charged) - len(answered):,} of {len(charged):,} charged "
@@ -287,6 +287,10 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
         answered = answered.with_columns(weight=pl.col("weight") * more)
     none = pl.lit([], dtype=pl.List(pl.String))
     return pl.concat([answered, task.with_columns(themes=none)])
+
+
+class Unanswered(TableError):
+    """A sheet names no themes in any row labelled emotional."""
 
 
 def theme_names() -> pl.Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -14,6 +15,7 @@ from narwhals.typing import IntoDataFrameT
 from affectlib.analysis._correction import Target
 from affectlib.analysis._frames import (
     KEYS,
+    AnalysisWarning,
     AnyFrame,
     Frame,
     Labels,
@@ -40,6 +42,7 @@ from affectlib.taxonomy import CUES, EMOTIONAL, THEME_COLUMNS, USE_KIND_RULES, U
 __all__ = ["themes", "use_kinds"]
 
 _FIGURES = ("estimate", "low", "high", "units", "users", "gold")
+OTHER_TRANSCRIPTS = "how well themes are found was measured on other transcripts"
 
 
 def themes(
@@ -67,7 +70,8 @@ def themes(
             `affectlib.taxonomy.THEMES` separated by commas, ``none`` for a charged row that has
             none of them. A charged row without an answer there is taken to be like the others.
         measured: How well each theme was found elsewhere in what is labelled emotional, by name. If
-            None, what the bundled model says about itself, where `labels` say that it made them.
+            None, what the model that made `labels` says of itself, for conversations, if they carry
+            it (see `read_labels`).
         by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
         theme_threshold: Probability from which a theme counts as shown: one for all, or a mapping
             from theme to threshold (themes that it lacks: 0.5). If None, the model's own thresholds
@@ -109,6 +113,13 @@ def themes(
         gold,
         measured,
     )
+    if gold is None and measured:
+        warnings.warn(
+            f"{OTHER_TRANSCRIPTS}; if yours differ, corrected shares are off by more than their "
+            "intervals say: name the themes of a sample of yours",
+            AnalysisWarning,
+            stacklevel=2,
+        )
     return like(labels, found)
 
 

@@ -230,8 +230,15 @@ def test_labels_without_themes_make_no_section_of_them(lang):
     assert Words(lang)("missing.themes")[:30] not in text_of(full(lang))
 
 
-def test_themes_that_nothing_corrects_are_called_labelled():
-    page = report_page(population().conversations, gold=gold().drop("themes"))
+@pytest.mark.parametrize("named", ["nowhere", "in other rows"])
+def test_themes_that_nothing_corrects_are_called_labelled(named):
+    sheet = gold().drop("themes")
+    if named == "in other rows":
+        labels = population().conversations.select("record", "label")
+        task = pl.col("label") == "task"
+        sheet = sheet.join(labels, on="record", maintain_order="left")
+        sheet = sheet.with_columns(themes=pl.when(task).then(pl.lit("grief"))).drop("label")
+    page = report_page(population().conversations, gold=sheet)
     assert "labelled with each theme, the program’s errors included" in text_of(page)
     figures = json.loads(page.split('id="figures">')[1].split("</script>")[0])
     of_themes = [row for row in figures["figures"] if row["section"] == "themes"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._frames import AnyFrame, table
+from affectlib.analysis._frames import AnalysisWarning, AnyFrame, table
+from affectlib.analysis.gold import Unanswered
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import headline, period_of, share_cells, share_head
 from affectlib.analysis.report._study import (
@@ -25,7 +27,7 @@ from affectlib.analysis.report._study import (
     uncorrected,
 )
 from affectlib.analysis.sheet_texts import TEXTS
-from affectlib.analysis.themes import themes, use_kinds
+from affectlib.analysis.themes import OTHER_TRANSCRIPTS, themes, use_kinds
 from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS
 
 _COMMONEST = 5
@@ -101,16 +103,10 @@ def _charged(study: Study) -> pl.LazyFrame | None:
 
 def _best(study: Study, by: str | None) -> list[Row]:
     """Return the share of each theme, in each group: corrected if all can be, else of labels."""
-    found = rows_of(
-        themes(
-            study.labels,
-            _gold(study),
-            measured=study.measured_themes,
-            by=by,
-            theme_threshold=study.theme_thresholds,
-            min_users=study.min_users,
-        )
-    )
+    try:
+        found = _shares(study, by, _gold(study))
+    except Unanswered:
+        found = _shares(study, by, None)
     cells: dict[tuple[Any, Any], list[Row]] = {}
     for row in found:
         cells.setdefault((row["theme"], row[by] if by else None), []).append(row)
@@ -118,6 +114,21 @@ def _best(study: Study, by: str | None) -> list[Row]:
     if any(row["method"] == "naive" and row["estimate"] is not None for row in best):
         best = [row for row in found if row["method"] == "naive"]
     return best
+
+
+def _shares(study: Study, by: str | None, gold: AnyFrame | None) -> list[dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", OTHER_TRANSCRIPTS, AnalysisWarning)  # the page says so
+        return rows_of(
+            themes(
+                study.labels,
+                gold,
+                measured=study.measured_themes,
+                by=by,
+                theme_threshold=study.theme_thresholds,
+                min_users=study.min_users,
+            )
+        )
 
 
 def _gold(study: Study) -> AnyFrame | None:
