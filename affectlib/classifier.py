@@ -378,8 +378,8 @@ class AffectClassifier(Saved):
         average over all orders in which the messages could be added to an empty chat, which has the
         model's prevalence (`Artifact.prevalence`). The shares and the prevalence sum up to the
         probability, and messages that say the same have the same share. They are exact for up to 12
-        messages, else a mean over 64 orders. A message keeps its logit, even if it was read with
-        another one as context. A screen is not used, so probabilities of plain tasks can differ a
+        messages, else a mean over 64 orders. A message keeps its logit, even if the model reads
+        messages with context. A screen is not used, so probabilities of plain tasks can differ a
         little from those of `predict`.
 
         Args:
@@ -411,10 +411,10 @@ class AffectClassifier(Saved):
         """Return what each group of words adds to the logit of a user's message.
 
         Groups are parts of clauses, of up to eight words, longer in very long messages. Each is
-        left out in turn, and read by itself in turn, with the message's context. Its share is the
-        mean of what the logit loses and what it gains, against a message that is just "…". So a
-        group has a share even if another one says the same. In a message too long to be read whole,
-        what is left out makes room for other words.
+        left out in turn, and read by itself in turn, with the message's context if the model reads
+        any. Its share is the mean of what the logit loses and what it gains, against a message that
+        is just "…". So a group has a share even if another one says the same. In a message too long
+        to be read whole, what is left out makes room for other words.
 
         Args:
             x: A text or a conversation, as `predict` takes them.

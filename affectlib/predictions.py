@@ -53,7 +53,8 @@ class MessagePrediction:
         screened: Whether the screen settled it, so that the encoder did not read it.
         intensity: The expected charge, from 0 to 3; None where the label is, or if the model does
             not give it.
-        themes: Probability of each theme, of a message of the user; empty if the model knows none.
+        themes: Probability of each theme, if the message is charged; of a message of the user only,
+            empty if the model knows none.
         shown_themes: The themes that reach the model's threshold (`Artifact.theme_thresholds`), the
             likeliest first; none if it is not emotional.
     """
@@ -268,6 +269,7 @@ class Predictions(list[_T | ConversationFailure], Generic[_T]):
     def _repr_html_(self) -> str:
         """Show in a notebook the likeliest of them to be emotional; there is no text in it."""
         places = _views.foremost(range(len(self)), [item.probability or 0.0 for item in self])
+        known = any(getattr(item, "intensity", None) is not None for item in self)
         rows = []
         for place in places:
             item = self[place]
@@ -282,12 +284,14 @@ class Predictions(list[_T | ConversationFailure], Generic[_T]):
                         "" if name is None else f"<bdi>{escape(_views.excerpt(name))}</bdi>",
                         escape(label),
                         "" if item.probability is None else _views.bar(item.probability),
+                        *_intensity(item, known=known),
                         _titles(shown),
                         _titles(getattr(item, "shown_themes", ())),
                     ],
                 )
             )
-        header = ["position", "id", "label", "probability", "cues", "themes"]
+        intensity = ["intensity"] if known else []
+        header = ["position", "id", "label", "probability", *intensity, "cues", "themes"]
         emotional = sum(item.label == EMOTIONAL for item in self)
         title = f"{len(self):,} predictions, {emotional:,} of them emotional"
         return _views.page(title, _views.table(header, rows), len(self) - len(rows))
@@ -374,6 +378,8 @@ def _title(label: str, prediction: MessagePrediction | ConversationPrediction) -
 
 
 def _table(messages: Iterable[MessagePrediction]) -> str:
+    messages = [*messages]
+    known = any(message.intensity is not None for message in messages)
     rows = [
         (
             message.label == EMOTIONAL,
@@ -381,19 +387,28 @@ def _table(messages: Iterable[MessagePrediction]) -> str:
                 str(message.index),
                 message.role,
                 *_found(message),
+                *_intensity(message, known=known),
                 _shown(message.cues, message.shown_cues),
                 _shown(message.themes, message.shown_themes),
             ],
         )
         for message in messages
     ]
-    return _views.table(["message", "role", "label", "probability", "cues", "themes"], rows)
+    intensity = ["intensity"] if known else []
+    header = ["message", "role", "label", "probability", *intensity, "cues", "themes"]
+    return _views.table(header, rows)
 
 
 def _found(message: MessagePrediction) -> tuple[str, str]:
     if message.label is None or message.probability is None:
         return "", ""
     return escape(message.label), _views.bar(message.probability)
+
+
+def _intensity(item: object, *, known: bool) -> list[str]:
+    """Return the cell of a table's column of intensities, none if the model knows no charges."""
+    intensity = getattr(item, "intensity", None)
+    return ["" if intensity is None else f"{intensity:.2f}"] if known else []
 
 
 def _shown(found: Mapping[str, float], names: Iterable[str]) -> str:

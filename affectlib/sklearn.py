@@ -34,9 +34,10 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turns texts or conversations into affect scores, for a Pipeline.
 
     The columns are the calibrated P(emotional), ``intensity``, ``rate`` and ``adjusted`` (see
-    `affectlib.ConversationPrediction`), and the probability of each cue and theme. There is
-    nothing to fit. The classifier is loaded at the first `transform`, once in each process for all
-    transformers with the same parameters, and never pickled or cloned.
+    `affectlib.ConversationPrediction`), and the probability of each cue and theme (those of themes
+    hold for charged talk only). There is nothing to fit. The classifier is loaded at the first
+    `transform`, once in each process for all transformers with the same parameters, and never
+    pickled or cloned.
 
     Args:
         model: See `affectlib.AffectClassifier.from_pretrained`, also for the six that follow.

@@ -45,7 +45,9 @@ def summarize(predictions: Iterable[Any]) -> dict[str, dict[str, Any]]:
                 None if turn.probability is None else round(turn.probability, 4)
                 for turn in prediction.messages
             ],
+            "intensity": None if prediction.intensity is None else round(prediction.intensity, 4),
             "cues": {name: round(value, 4) for name, value in prediction.cues.items()},
+            "themes": {name: round(value, 4) for name, value in prediction.themes.items()},
         }
         for prediction in predictions
     }

@@ -20,6 +20,7 @@ from affectlib.cli import main
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
+from affectlib.predictions import by_column
 from affectlib.tables import AffectMapper, label_table, register_duckdb
 from tests.conftest import assistant, user
 from tests.golden import EXAMPLES, GOLDEN, TEXTS, summarize
@@ -45,6 +46,10 @@ def streamed(classifier):
     return summarize(classifier.stream(read_conversations(EXAMPLES)))
 
 
+def approximately(value, tolerance):
+    return None if value is None else pytest.approx(value, abs=tolerance)
+
+
 def test_golden_file_is_of_the_bundled_model(classifier, golden):
     assert golden["fingerprint"] == classifier.artifact.fingerprint, (
         "the bundled model was changed: run python -m tests.golden and look at the difference"
@@ -58,8 +63,10 @@ def test_stream(streamed, golden):
         assert found["label"] == expected["label"]
         assert found["probability"] == pytest.approx(expected["probability"], abs=TOLERANCE)
         for turn, value in zip(found["turns"], expected["turns"], strict=True):
-            assert turn == (None if value is None else pytest.approx(value, abs=TOLERANCE))
+            assert turn == approximately(value, TOLERANCE)
+        assert found["intensity"] == approximately(expected["intensity"], OF_CUES)
         assert found["cues"] == pytest.approx(expected["cues"], abs=OF_CUES)
+        assert found["themes"] == pytest.approx(expected["themes"], abs=OF_CUES)
 
 
 def test_one_by_one_is_the_same(classifier, streamed):
@@ -83,8 +90,9 @@ def test_files_are_the_same(classifier, streamed, tmp_path, way):
         assert row["status"] == "ok"
         assert row["label"] == expected["label"]
         assert row["probability"] == pytest.approx(expected["probability"], abs=SAME)
-        for cue, value in expected["cues"].items():
-            assert row[cue] == pytest.approx(value, abs=SAME)
+        assert row["intensity"] == approximately(expected["intensity"], SAME)
+        for column, value in {**expected["cues"], **by_column(expected["themes"])}.items():
+            assert row[column] == pytest.approx(value, abs=SAME)
 
 
 def check(rows, streamed):

@@ -87,7 +87,7 @@ def test_a_prediction_shows_its_turns(tiny_classifier: AffectClassifier) -> None
     found = read(prediction._repr_html_())
     assert f"a1: emotional, P(emotional) {prediction.probability:.3f}" in found.text
     header, *rows = found.rows
-    assert header[:4] == ["message", "role", "label", "probability"]
+    assert header[:5] == ["message", "role", "label", "probability", "intensity"]
     assert [row[:3] for row in rows] == [
         ["1", "user", "task"],
         ["2", "assistant", ""],
@@ -95,8 +95,9 @@ def test_a_prediction_shows_its_turns(tiny_classifier: AffectClassifier) -> None
         ["4", "assistant", ""],
     ]
     assert [row[3] for row in rows] == ["0.00", "", "0.95", ""]
-    assert "Shares feelings 0.88" in rows[2][4]
-    assert rows[1][4] == "Shows empathy 0.95"
+    assert [row[4] for row in rows] == ["0.00", "", f"{prediction.messages[2].intensity:.2f}", ""]
+    assert "Shares feelings 0.88" in rows[2][5]
+    assert rows[1][5] == "Shows empathy 0.95"
     assert found.tinted == [False, False, False, True, False]
 
 

@@ -33,12 +33,13 @@ def annotation_page(
     """Return the page on which a person labels what was drawn.
 
     It shows one conversation at a time, or a message with up to 6 messages before it, beside the
-    codebook. Keys 0 to 3 give the charge and go on, U is unsure, the arrows go back and forth. Its
-    button downloads the rows of `drawn` as CSV with ``gold`` (``emotional`` from charge 2, ``task``
-    below, or ``unsure``), ``charge`` and ``annotator``, as `affectlib.analysis.prevalence` and
-    `affectlib.analysis.agreement` read them. If `drawn` has a column ``themes``, what is charged is
-    asked for its themes too, as `affectlib.analysis.themes` reads them. Answers are kept in the
-    browser, without any text, until then.
+    codebook. Keys 0 to 3 give the charge and go on (after 2 and 3, themes come first if the sheet
+    has them), U is unsure, the arrows go back and forth. Its button downloads the rows of `drawn`
+    as CSV with ``gold`` (``emotional`` from charge 2, ``task`` below, or ``unsure``), ``charge``
+    and ``annotator``, as `affectlib.analysis.prevalence` and `affectlib.analysis.agreement` read
+    them. If `drawn` has a column ``themes``, what is charged is asked for its themes too, as
+    `affectlib.analysis.themes` reads them. Answers are kept in the browser, without any text, until
+    then.
 
     The page holds the text of these transcripts, escaped; nothing in it can run but its own script.
 

@@ -24,6 +24,7 @@ class SheetTexts:
         advice: When advice is charged.
         roles: Names of who writes, by role.
         themes: Names of the themes, by their name in the output.
+        theme_definitions: What each covers.
         words: The rest, by name.
     """
 
@@ -37,6 +38,7 @@ class SheetTexts:
     advice: str
     roles: Mapping[str, str]
     themes: Mapping[str, str]
+    theme_definitions: Mapping[str, str]
     words: Mapping[str, str]
 
 
@@ -88,6 +90,7 @@ _ENGLISH = SheetTexts(
     '"what should I cook tonight" or a fitness plan is 0.',
     roles=MappingProxyType({"user": "User", "assistant": "Assistant"}),
     themes=MappingProxyType({name: theme.title for name, theme in THEMES.items()}),
+    theme_definitions=MappingProxyType({name: theme.definition for name, theme in THEMES.items()}),
     words=MappingProxyType(
         {
             "answered": "labelled",
@@ -96,7 +99,7 @@ _ENGLISH = SheetTexts(
             "previous": "Previous",
             "next": "Next",
             "download": "Download CSV",
-            "themes": "What is it about? Choose all that apply, then →.",
+            "themes": "What is it about? Choose up to three, then →.",
             "no_theme": "None of these",
             "codebook": "Codebook",
             "decoys": "Not charged, however sad the words",
@@ -190,6 +193,29 @@ _FRENCH = SheetTexts(
             "joy_and_pride": "Joie et fierté",
         }
     ),
+    theme_definitions=MappingProxyType(
+        {
+            "love": "Le couple, désiré, vécu, qui finit ou perdu ; les rencontres.",
+            "family": "Parents, enfants, frères et sœurs, belle-famille ; un "
+            "animal qui est de la famille.",
+            "other_people": "Amis, voisins, collègues en tant que personnes ; être "
+            "harcelé ou mis à l’écart.",
+            "loneliness": "Personne à qui parler, et l’envie de compagnie.",
+            "bond_with_assistant": "Attachement, vifs remerciements, colère ou mépris envers "
+            "lui, intérêt sincère pour son esprit.",
+            "romance_with_assistant": "L’assistant comme partenaire ou objet de désir.",
+            "work_and_study": "Travail, recherche d’emploi, examens, école, carrière.",
+            "money": "Dettes, pauvreté, dépenses, et la peur qu’elles causent.",
+            "health": "La maladie et le corps, les siens ou ceux d’autrui.",
+            "mind_and_crisis": "Anxiété, dépression, addiction, traumatisme, "
+            "automutilation, détresse sans cause nommée.",
+            "grief": "La mort d’une personne ou d’un animal ; pas les ruptures.",
+            "self_worth": "Honte, apparence, âge, genre, appartenance.",
+            "meaning_and_world": "Religion, doute, sens de la vie ; actualité, politique, "
+            "guerre, injustice.",
+            "joy_and_pride": "Bonnes nouvelles, réussite, soulagement, gratitude.",
+        }
+    ),
     words=MappingProxyType(
         {
             "answered": "annotations",
@@ -198,7 +224,7 @@ _FRENCH = SheetTexts(
             "previous": "Précédent",
             "next": "Suivant",
             "download": "Télécharger le CSV",
-            "themes": "De quoi s’agit-il ? Choisissez tout ce qui convient, puis →.",
+            "themes": "De quoi s’agit-il ? Choisissez jusqu’à trois thèmes, puis →.",
             "no_theme": "Aucun de ces thèmes",
             "codebook": "Guide d’annotation",
             "decoys": "Pas chargé, si tristes que soient les mots",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from affectlib._version import __version__
 from affectlib.cli._options import Commands, load_classifier, model_options, network_option
 from affectlib.cli._terminal import DONE, say
+from affectlib.taxonomy import CHARGES, CUES, THEMES
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier
@@ -42,6 +43,7 @@ def _info(arguments: argparse.Namespace) -> int:
         "fingerprint": artifact.fingerprint,
         **_base(artifact),
         "languages": ", ".join(artifact.description.get("languages", ())) or "not said",
+        "gives": ", ".join(_outputs(artifact)),
         "runs on": f"{classifier.device}, with {classifier.engine}",
         "folder": str(artifact.folder),
         "prevalence": f"its probabilities assume {artifact.prevalence:.1%} emotional",
@@ -53,6 +55,17 @@ def _info(arguments: argparse.Namespace) -> int:
     for line in _table(artifact, classifier.operating_point):
         say(line)
     return DONE
+
+
+def _outputs(artifact: Artifact) -> Iterator[str]:
+    """Name what the model gives."""
+    known = {*artifact.outputs}
+    yield "label"
+    if {*CHARGES} <= known:
+        yield "intensity"
+    for title, names in (("cues", CUES), ("themes", THEMES)):
+        if count := len(known & {*names}):
+            yield f"{count} {title}"
 
 
 def _base(artifact: Artifact) -> dict[str, str]:

@@ -51,7 +51,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     for name in prediction.shown_cues:
         say(f"  {CUES[name].title:<24} {prediction.cues[name]:.3f}")
     for name in prediction.shown_themes:
-        say(f"  theme: {THEMES[name].title:<32} {prediction.themes[name]:.3f}")
+        say(f"  theme: {THEMES[name].title:<38} {prediction.themes[name]:.3f}")
     if words is not None:
         say("words, by what they add to the logit of emotional:")
         for group, share in words.top():

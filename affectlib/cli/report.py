@@ -54,10 +54,10 @@ def add(commands: Commands) -> None:
         conflict_handler="resolve",  # --format is that of the report; the input's is known
         help="put the findings on a page",
         description="Write one HTML page for people who did not run the analysis: how common "
-        "charged use is, which users it comes from, whether it is growing and what goes with it, "
-        "with intervals, methods and limits. It needs no network and holds no transcript text "
-        "unless --show-text asks for it. Or write Markdown, JSON, or a CSV table of all figures "
-        "for your own plots.",
+        "charged use is, what it is about, which users it comes from, whether it is growing and "
+        "what goes with it, with intervals, methods and limits. It needs no network and holds no "
+        "transcript text unless --show-text asks for it. Or write Markdown, JSON, or a CSV table "
+        "of all figures for your own plots.",
     )
     labels_argument(report)
     report.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")

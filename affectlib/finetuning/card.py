@@ -124,10 +124,10 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
         "## How",
         f"Share of the new weights in their average with the base's: {made.share:g}, chosen on "
         "the held-out conversations; in doubt, the smaller share. The lower half of the encoder, "
-        "the tokenizer, the layout of windows and the thresholds of cues are the base's. Cues, and "
-        f"whatever else the labels do not say, follow the base. Seed {about['seed']}. How this "
-        f"model does on other transcripts was not measured; the figures in the card of {base.name} "
-        "do not apply to it.",
+        "the tokenizer, the layout of windows and the thresholds of cues and themes are the "
+        "base's. Cues, themes, and whatever else the labels do not say, follow the base. "
+        f"Seed {about['seed']}. How this model does on other transcripts was not measured; the "
+        f"figures in the card of {base.name} do not apply to it.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

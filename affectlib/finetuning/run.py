@@ -61,8 +61,8 @@ def finetune(
 
     Three tenths of the conversations are held out, to choose how far the new model moves from the
     base, to fit its probabilities and thresholds, and to compare it with the base. What the base
-    gives for cues and charges stays nearly the same. A few hundred conversations take minutes on
-    a laptop.
+    gives for cues, themes and the other charges stays nearly the same. A few hundred conversations
+    take minutes on a laptop.
 
     Args:
         path: The labelled conversations, JSONL or CSV.

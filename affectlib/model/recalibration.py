@@ -556,9 +556,9 @@ def _card(
         "",
         f"{artifact.name} {artifact.version} with its calibration and operating points refitted on "
         f"{found.rows:,} labelled {found.level}s, {found.positives:,} of them emotional. Weights, "
-        "tokenizer and cues are those of the base, whose card is in its own folder. The new "
-        "decisions are in `affect.json`; transformers reads only the weights, and gives the base's "
-        "probabilities.",
+        "tokenizer, cues and themes are those of the base, whose card is in its own folder. The "
+        "new decisions are in `affect.json`; transformers reads only the weights, and gives the "
+        "base's probabilities.",
         "",
         "| operating point | threshold | recall | specificity |",
         "|---|---|---|---|",

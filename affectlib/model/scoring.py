@@ -45,7 +45,7 @@ class WindowCache:
     Windows are known by a hash of their tokens, so that no text is kept.
 
     Args:
-        size: How many are kept; some 200 bytes each.
+        size: How many are kept; a few hundred bytes each.
 
     Attributes:
         run: Windows that were run and put here, all in all.

@@ -1,7 +1,8 @@
 """Windows: what the encoder reads of a conversation.
 
-A window is a target message with a few messages before it. It is planned here in token counts
-only, so that what is read, and what is not, can be reasoned about without a tokenizer:
+A window is a target message with a few messages before it, if the model reads any. It is planned
+here in token counts only, so that what is read, and what is not, can be reasoned about without a
+tokenizer:
 
 ```
 <s> <|user|> earlier words <|assistant|> earlier reply <|target|> the message itself </s>

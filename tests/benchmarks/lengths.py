@@ -2,8 +2,8 @@
 
 Run as ``python -m tests.benchmarks.lengths [--messages N …] [--data FILE]`` on a machine with
 nothing else to do. The same messages are labelled as one conversation, in ones of 10
-messages (5 of the user) and of 2. A message is read together with a few of the user's earlier ones,
-of which a conversation of 2 has none: so tokens a second say what is fair.
+messages (5 of the user) and of 2. Some models read a message together with a few of the user's
+earlier ones, of which a conversation of 2 has none: so tokens a second say what is fair.
 The three are measured in turn, several times, and the shortest time counts; the processor's time is
 that of all threads, and holds on a busy machine too.
 """

@@ -335,9 +335,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "labelled by hand (affectlib sample).",
         "missing.people": "Which users charged use comes from: there are no user ids.",
         "methods.title": "How it was measured",
-        "methods.label": "A transformer reads each message of the user with a little of what came "
-        "before, and gives a probability that it is charged; a threshold turns it into a label. A "
-        "conversation’s label comes from the scores of its messages.",
+        "methods.label": "A transformer reads each message of the user and gives a probability "
+        "that it is charged; a threshold turns it into a label. A conversation’s label comes from "
+        "the scores of its messages.",
         "methods.corrected": "“Corrected for known errors” takes out what a program with that "
         "sensitivity and specificity gets wrong (Rogan and Gladen 1978), with the uncertainty of "
         "both. “Labels and {hand} together” adds what {hand} show of these errors "

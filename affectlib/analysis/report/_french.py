@@ -377,8 +377,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "missing.people": "Qui est concerné : il n’y a pas d’identifiants d’utilisateurs.",
         "methods.title": "Comment cela a été mesuré",
         "methods.label": "Un réseau de neurones (transformer) lit chaque message de l’utilisateur "
-        "avec un peu de ce qui précède et donne la probabilité d’une charge ; un seuil en fait une "
-        "étiquette. L’étiquette d’une conversation découle des scores de ses messages.",
+        "et donne la probabilité d’une charge ; un seuil en fait une étiquette. L’étiquette d’une "
+        "conversation découle des scores de ses messages.",
         "methods.corrected": "« Corrigé des erreurs connues » retire les erreurs que fait un "
         "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978), en tenant "
         "compte de l’incertitude des deux. « Étiquettes et {hand} ensemble » y ajoute ce que "
