@@ -183,7 +183,7 @@ def disagreements(
     source = _called(labels, threshold)
     source.require(["probability"])
     rows = gold_rows(source, gold).filter(pl.col("gold") != pl.col("charged"))
-    rows = with_probability(rows, f"{source.name}: %s rows in which labels and people differ")
+    rows = with_probability(rows, source.name, "rows in which labels and people differ")
     keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
     by_size = (pl.col("probability") - pl.col("gold").cast(pl.Float64)).abs()
     found = rows.sort(by_size, *keys, descending=[True, *[False] * len(keys)]).head(n)
@@ -200,20 +200,22 @@ def disagreements(
     )
 
 
-def with_probability(rows: pl.DataFrame, which: str) -> pl.DataFrame:
+def with_probability(rows: pl.DataFrame, name: str, which: str) -> pl.DataFrame:
     """Leave out the rows without a probability, and warn of them.
 
     Args:
         rows: Labels with gold labels.
-        which: What the rows are, with ``%s`` for how many.
+        name: What the labels are called.
+        which: What the rows are.
     """
-    if missing := unranked(rows):
+    kept = _ranked(rows)
+    if missing := len(rows) - len(kept):
         warnings.warn(
-            f"{which % f'{missing:,} of {len(rows):,}'} have no probability and are left out",
+            f"{name}: {missing:,} of {len(rows):,} {which} have no probability and are left out",
             AnalysisWarning,
             stacklevel=3,
         )
-    return _ranked(rows)
+    return kept
 
 
 def unranked(rows: pl.DataFrame) -> int:

@@ -107,7 +107,7 @@ def calibrate(
     source = with_alone(user_keys(labels_table(labels).labelled()))
     source.require(["probability"])
     rows = gold_rows(source, gold)
-    rows = with_probability(rows, f"{source.name}: %s rows with a gold label")
+    rows = with_probability(rows, source.name, "rows with a gold label")
     before = measured_rows(rows)
     require_enough(before.truth, "gold")
     found = recalibrate(

@@ -70,7 +70,7 @@ def test_a_model_that_labels_nothing_labels_after(tmp_path: Path) -> None:
     rows = {(row["operating_point"], row["measure"]): row for row in found.to_dicts()}
     recall = rows["balanced", "recall"]
     assert recall["before"] < 0.3
-    assert recall["change_low"] > 0.05
+    assert recall["change_low"] > 0.1
     assert rows[None, "calibration error"]["after"] < rows[None, "calibration error"]["before"]
     mine = load_artifact(tmp_path / "mine")
     given = mine.recalibration.intercept + mine.recalibration.slope * logit(

@@ -69,7 +69,7 @@ def test_every_language_says_everything():
     for texts in TEXTS.values():
         assert texts.words.keys() == english.words.keys()
         assert texts.roles.keys() == english.roles.keys()
-        assert texts.themes.keys() == THEMES.keys()
+        assert texts.themes.keys() == texts.theme_definitions.keys() == THEMES.keys()
         assert len(texts.levels) == 4
     assert not {*TEXTS["fr"].words.values()} & {*english.words.values()}
 
@@ -78,8 +78,17 @@ def test_french_signs_stay_on_the_line_of_their_word():
     french = TEXTS["fr"]
     said = [french.title, french.question, french.rule, french.unit, french.decoys, french.advice]
     said += [text for level in french.levels for text in level] + [*french.words.values()]
+    said += french.theme_definitions.values()
     assert any("\u00a0:" in text for text in said)
     assert [text for text in said if re.search(r" [:;?!»]|« ", text)] == []
+
+
+@pytest.mark.parametrize("lang", TEXTS)
+def test_themes_are_defined_where_they_are_asked(transcripts, lang):
+    grief = TEXTS[lang].theme_definitions["grief"]
+    assert grief not in annotation_page(DRAWN, read_conversations(transcripts), lang=lang)
+    asked = DRAWN.with_columns(themes=pl.lit(None, pl.String))
+    assert grief in annotation_page(asked, read_conversations(transcripts), lang=lang)
 
 
 def test_a_message_is_shown_with_those_before_it(transcripts):

@@ -15,6 +15,7 @@ import pytest
 
 from affectlib import __version__, cli
 from affectlib.errors import ArtifactNotFoundError, NoUserTextError
+from affectlib.taxonomy import OUTPUTS
 from tests.corpus.test_label_file import RECORDS, SECRET, record, rows_of, source
 from tests.fake_classifier import FakeClassifier
 
@@ -417,6 +418,24 @@ def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) ->
     assert ["message", "0.400", "-", "-"] in rows
     assert "it does not say on what they were measured" in out
     assert made[0].options == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "given"),
+    [(OUTPUTS, "label, intensity, 11 cues, 14 themes"), (OUTPUTS[:1], "label")],
+)
+def test_info_says_what_a_model_gives(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    outputs: tuple[str, ...],
+    given: str,
+) -> None:
+    stand = FakeClassifier()
+    stand.artifact.outputs = outputs
+    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
+    cli.main(["info"])
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("gives"))
+    assert line.split(maxsplit=1)[1] == given
 
 
 def test_info_shows_shared_logs_and_personal_chats_side_by_side(
