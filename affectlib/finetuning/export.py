@@ -22,9 +22,10 @@ with requires_extra("train"):
     import torch
     from transformers import BertForSequenceClassification
 
-__all__ = ["MODEL_FILES", "export_onnx", "write_manifest", "write_weights"]
+__all__ = ["INT8", "MODEL_FILES", "export_onnx", "write_manifest", "write_weights"]
 
-MODEL_FILES = ("config.json", "model.safetensors", "model.int8.onnx", "tokenizer.json")
+INT8 = "model.int8.onnx"
+MODEL_FILES = ("config.json", "model.safetensors", INT8, "tokenizer.json")
 
 
 def write_weights(model: Any, folder: Path) -> None:
@@ -39,7 +40,7 @@ def write_weights(model: Any, folder: Path) -> None:
     model.save_pretrained(folder)
     drop_task(model)
     # Exported is what the fp16 file holds, so that both engines start from one set of weights.
-    export_onnx(model.float().eval(), folder / "model.int8.onnx")
+    export_onnx(model.float().eval(), folder / INT8)
 
 
 def write_manifest(folder: Path, description: Mapping[str, Any]) -> None:

@@ -166,7 +166,7 @@ def test_trained_model_is_read_before_it_has_thresholds(bert_folder: Path) -> No
     finished = load_artifact(bert_folder)
     bare = uncalibrated(bert_folder, finished.windows)
     chat = labelled(ALONE, TASK)
-    (expected,), (found,) = (Reader(a, "torch").score([chat]) for a in (finished, bare))
+    (expected,), (found,) = (Reader(a).score([chat]) for a in (finished, bare))
     assert found.logits.keys() == expected.logits.keys()
     assert all(np.array_equal(found.logits[i], expected.logits[i]) for i in found.logits)
 

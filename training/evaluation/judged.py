@@ -77,9 +77,9 @@ def _kind(source: str) -> Kind:
 class Reader:
     """Scores labelled conversations with an artifact; runs no window twice."""
 
-    def __init__(self, artifact: Artifact, engine: str = "onnx") -> None:
-        """Load the artifact into an engine, on the CPU."""
-        self.engine = load_engine(artifact, engine=engine, device="cpu")
+    def __init__(self, artifact: Artifact) -> None:
+        """Load the artifact's ONNX, on the CPU."""
+        self.engine = load_engine(artifact, engine="onnx", device="cpu")
         self.encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
         self._known = WindowCache(size=1_000_000)
         self._places = [OUTPUTS.index(name) for name in artifact.outputs]

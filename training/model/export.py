@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from affectlib.finetuning.export import write_manifest, write_weights
+from affectlib.finetuning.export import INT8, export_onnx, write_manifest, write_weights
 from affectlib.model.artifacts import DEFAULT_MODEL, FORMAT
 from affectlib.model.recalibration import points_of
 from affectlib.model.reference import Reference
@@ -38,11 +38,12 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
         The operating points.
     """
     trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
-    reader = Reader(judged.uncalibrated(trained, recipe.windows), "torch")
+    model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
+    export_onnx(model.eval(), trained / INT8)  # decided is on what CPUs run
+    reader = Reader(judged.uncalibrated(trained, recipe.windows))
     calibration, counts, reference = decide(reader, real_dev=recipe.real_dev, data=data)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
     fold_calibration(model, calibration)
     write_weights(model, folder)
     shutil.copy(trained / "tokenizer.json", folder / "tokenizer.json")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast, set_seed
 
-from affectlib.finetuning.export import export_onnx
+from affectlib.finetuning.export import INT8, export_onnx
 from affectlib.finetuning.trainer import (
     fit,
     freeze_layers,
@@ -53,7 +53,6 @@ GOLD_SHARE = 0.5
 """Share of the teacher in the target of a window that has a gold label."""
 SILVER_SHARE = 0.9
 """Share of the teacher in the target of a window that has a silver label."""
-INT8 = "model.int8.onnx"
 INT8_TOKENS = 1024
 """Tokens in a batch of windows that is judged in int8."""
 CHUNK = 20_000
