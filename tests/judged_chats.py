@@ -18,7 +18,7 @@ from training.model.calibrate import Calibration
 
 POINT = OperatingPoint(message=0.5, conversation=0.5, sensitivity=1.0, specificity=1.0)
 CALIBRATION = Calibration(
-    np.ones(len(OUTPUTS)),
+    np.eye(len(OUTPUTS)),
     np.zeros(len(OUTPUTS)),
     ConversationCalibration(0.0, 1.0, 0.0, 0.0),
     {"balanced": POINT},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 from affectlib.conversation import Conversation, Message
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.calibration import ConversationCalibration, prior_shift, sigmoid
-from affectlib.taxonomy import CHARGES, CUES, OUTPUTS, THEMES
+from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
 from training.config import CalibrateSettings
 from training.model import calibrate
 from training.model.calibrate import ScoredConversation, fit
@@ -92,7 +93,7 @@ def test_known_logistic_function_is_recovered() -> None:
     conversations = sample(4000)
     share = float(np.mean([s.labelled.emotional for s in conversations]))
     fitted = fit(conversations, settings(share))
-    assert fitted.slopes[0] == pytest.approx(1.5, rel=0.1)
+    assert fitted.weights[0, 0] == pytest.approx(1.5, rel=0.1)
     assert fitted.intercepts[0] == pytest.approx(-1.0, abs=0.15)
     for logit in (-3.0, -1.0, 0.0, 1.0, 3.0):
         one = scored([logit], False)
@@ -117,21 +118,21 @@ def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> N
         logits = {0: outputs(2.0), 1: outputs(9.0, empathy=logit)}
         conversations.append(ScoredConversation(labelled, logits, kind="corpus"))
     fitted = fit(conversations, settings())
-    assert fitted.slopes[EMPATHY] == pytest.approx(0.5, rel=0.15)
+    assert fitted.weights[EMPATHY, EMPATHY] == pytest.approx(0.5, rel=0.15)
     assert fitted.intercepts[EMPATHY] == pytest.approx(1.0, abs=0.15)
     never = OUTPUTS.index("in_crisis")
-    assert (fitted.slopes[never], fitted.intercepts[never]) == (1, 0)
+    assert (fitted.weights[never] == np.eye(len(OUTPUTS))[never]).all()
+    assert fitted.intercepts[never] == 0
     logits = outputs(0.5, empathy=2.0)
-    assert fitted.message_logits(logits) == pytest.approx(
-        logits * fitted.slopes + fitted.intercepts
-    )
+    expected = fitted.weights[EMPATHY, EMPATHY] * 2.0 + fitted.intercepts[EMPATHY]
+    assert fitted.message_logits(logits)[EMPATHY] == pytest.approx(expected)
 
 
-def test_charges_are_calibrated_together() -> None:
-    # All three say the truth: what is expected is the mean charge, whatever their logits were.
+def of_every_charge(n: int, noise: dict[str, float]) -> list[ScoredConversation]:
+    """Conversations of one message, whose logits tell their charge with some noise each."""
     generator = np.random.default_rng(0)
     conversations = []
-    for _ in range(3000):
+    for _ in range(n):
         charge = int(generator.choice([0, 1, 2, 3], p=[0.6, 0.2, 0.1, 0.1]))
         labelled = LabelledConversation(
             Conversation((Message("user", "word"),)),
@@ -141,10 +142,17 @@ def test_charges_are_calibrated_together() -> None:
         )
         z = outputs(0.0)
         for level, name in enumerate(CHARGES, 1):
-            z[OUTPUTS.index(name)] = 2.0 * (charge >= level) - level + generator.normal(0, 1)
+            error = generator.normal(0, noise[name])
+            z[OUTPUTS.index(name)] = 2.0 * (charge >= level) - level + error
         conversations.append(
             ScoredConversation(labelled, {0: z}, ("logs", "corpus")[int(generator.integers(2))])
         )
+    return conversations
+
+
+def test_charges_are_calibrated_together() -> None:
+    # All three say the truth: what is expected is the mean charge, whatever their logits were.
+    conversations = of_every_charge(3000, dict.fromkeys(CHARGES, 1.0))
     fitted = fit(conversations, settings(0.2))
     expected = [fitted.intensity(s) for s in conversations]
     assert np.mean(expected) == pytest.approx(0.7, abs=0.05)
@@ -159,6 +167,22 @@ def test_charges_are_calibrated_together() -> None:
     weights = calibrate.example_weights(truth, np.array([s.kind for s in conversations]), 0.02)
     found = weights @ np.array([rare.intensity(s) for s in conversations])
     assert found == pytest.approx(0.02 + 0.98 * 0.25 + 0.02 + 0.01, abs=0.02)
+
+
+def test_charge_takes_from_the_logits_of_the_others_what_its_own_does_not_tell() -> None:
+    conversations = of_every_charge(2000, {**dict.fromkeys(CHARGES, 0.5), EMOTIONAL: 20.0})
+    fitted = fit(conversations, settings(0.2))
+    places = [OUTPUTS.index(name) for name in CHARGES]
+    own = fitted.weights[OUTPUTS.index(EMOTIONAL)]
+    assert (own[places] >= 0).all()
+    assert own[places[1]] < 0.2 < min(own[places[0]], own[places[2]])
+    assert np.delete(own, places).tolist() == [0.0] * (len(OUTPUTS) - len(places))
+    truth = [s.labelled.emotional for s in conversations]
+    right = [
+        (fitted.conversation_probability(s) >= 0.5) == t
+        for s, t in zip(conversations, truth, strict=True)
+    ]
+    assert np.mean(right) > 0.85
 
 
 def test_intensity_is_that_of_a_single_message_and_lies_between_0_and_3() -> None:
@@ -249,7 +273,7 @@ def test_without_longer_conversations_the_highest_logit_is_that_of_the_conversat
 
 def test_scores_that_are_the_wrong_way_round_are_not_turned() -> None:
     fitted = fit(sample(500, slope=-1.5), settings())
-    assert fitted.slopes[0] > 0
+    assert fitted.weights[0, 0] == pytest.approx(calibrate.LEAST_SLOPE)
     assert fitted.conversation.max >= 0
 
 
@@ -425,6 +449,9 @@ def test_calibration_is_folded_into_the_head() -> None:
     from training.model.export import fold_calibration
 
     fitted = fit(sample(300), settings())
+    mixed_charges = fitted.weights.copy()
+    mixed_charges[0, OUTPUTS.index(CHARGES[0])] = 0.7
+    fitted = replace(fitted, weights=mixed_charges)
     hidden = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
     model = SimpleNamespace(classifier=torch.nn.Linear(8, len(OUTPUTS)))
     with torch.no_grad():

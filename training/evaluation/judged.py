@@ -256,10 +256,10 @@ def judge_as_shipped(
     """Judge conversations that chose nothing, by the artifact's own calibration and thresholds."""
     line, function = artifact.recalibration, artifact.conversation
     charges = [OUTPUTS.index(name) for name in CHARGES]
-    slopes, intercepts = np.ones(len(OUTPUTS)), np.zeros(len(OUTPUTS))
-    slopes[charges], intercepts[charges] = line.slope, line.intercept
+    weights, intercepts = np.eye(len(OUTPUTS)), np.zeros(len(OUTPUTS))
+    weights[charges, charges], intercepts[charges] = line.slope, line.intercept
     own = Calibration(  # the rest of it is in the weights of its head
-        slopes,
+        weights,
         intercepts,
         # The line comes after the function there, and before it here.
         replace(

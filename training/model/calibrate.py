@@ -1,8 +1,10 @@
 """Third step: turn scores into probabilities, and choose thresholds, only on dev conversations.
 
-1. Each output is calibrated by itself with a slope and an intercept (Platt scaling), which export
-   folds into the weights of the head. Those of the three charges count the same examples, by the
-   same weights, for their sum is the expected charge.
+1. Each output is calibrated with a slope and an intercept (Platt scaling), which export folds into
+   the weights of the head. Those of the three charges count the same examples, by the same weights,
+   for their sum is the expected charge. Each of them is fitted to the logits of all three, with
+   weights that are not negative: what the model says of a charge of at least 1, and of 3, also
+   tells how likely it is that the charge is at least 2.
 2. The probability of a conversation with one message of its user is that of the message. That of a
    longer one is a logistic function of three features of their logits
    (`affectlib.model.aggregation.conversation_features`), fitted on the longer ones, which leaves a
@@ -50,6 +52,8 @@ RIDGE = 1e-3
 TOWARDS_HIGHEST = 0.01
 """Penalty of the conversation function's distance from the highest logit."""
 FEWEST_POSITIVES = 5
+LEAST_SLOPE = 0.05
+"""An output's calibrated logit rises at least so much with its own logit."""
 _EMOTIONAL = OUTPUTS.index(EMOTIONAL)
 
 Kind: TypeAlias = Literal["logs", "personal", "corpus"]
@@ -70,12 +74,11 @@ class ScoredConversation:
     logits: dict[int, NDArray[np.float32]]
     kind: Kind = "corpus"
 
-    def user_logits(self, output: str = EMOTIONAL) -> Floats:
-        """Return the logits of the user's messages for an output."""
-        messages, place = self.labelled.conversation.messages, OUTPUTS.index(output)
-        return np.array(
-            [z[place] for i, z in self.logits.items() if messages[i].role == "user"], float
-        )
+    def user_logits(self) -> Floats:
+        """Return the logits of the user's messages, shape ``[messages, outputs]``."""
+        messages = self.labelled.conversation.messages
+        own = [z for i, z in self.logits.items() if messages[i].role == "user"]
+        return np.array(own, float).reshape(len(own), len(OUTPUTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Calibration:
     """What was fitted.
 
     Attributes:
-        slopes: Slope of each output, shape ``[outputs]``.
+        weights: Of the logits in each output's calibrated logit, shape ``[outputs, outputs]``: its
+            slope on the diagonal, and what charges take from each other.
         intercepts: Intercept of each output, shape ``[outputs]``.
         conversation: From a conversation's features to its probability.
         operating_points: Thresholds by name.
@@ -91,7 +95,7 @@ class Calibration:
         theme_thresholds: Probability from which a charged conversation has a theme, by its name.
     """
 
-    slopes: Floats
+    weights: Floats
     intercepts: Floats
     conversation: ConversationCalibration
     operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
@@ -100,7 +104,7 @@ class Calibration:
 
     def message_logits(self, logits: NDArray[Any]) -> Floats:
         """Return calibrated logits, shape as given (last axis: outputs)."""
-        return np.asarray(logits * self.slopes + self.intercepts, dtype=np.float64)
+        return np.asarray(logits @ self.weights.T + self.intercepts, dtype=np.float64)
 
     def turn_probabilities(self, scored: ScoredConversation) -> Floats:
         """Return P(emotional) of each user message."""
@@ -145,9 +149,7 @@ class Calibration:
         return float(found[flagged if flagged.any() else slice(None)].mean())
 
     def _user_logits(self, scored: ScoredConversation, output: str = EMOTIONAL) -> Floats:
-        place = OUTPUTS.index(output)
-        slope, intercept = self.slopes[place], self.intercepts[place]
-        return np.asarray(scored.user_logits(output) * slope + intercept, dtype=np.float64)
+        return self.message_logits(scored.user_logits())[:, OUTPUTS.index(output)]
 
 
 def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
@@ -157,8 +159,8 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
         scored: Dev conversations, real ones and the corpus's.
         settings: Prevalence, and specificity of each operating point.
     """
-    slopes, intercepts = _fit_outputs(scored, settings.prevalence)
-    partial = Calibration(slopes, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
+    weights, intercepts = _fit_outputs(scored, settings.prevalence)
+    partial = Calibration(weights, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
     fitted = replace(partial, conversation=_fit_conversation(partial, scored, settings.prevalence))
     points = _choose_operating_points(fitted, scored, settings)
     fitted = replace(fitted, operating_points=points)
@@ -178,21 +180,24 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
             logits.append(values)
             kinds.append(s.kind)
     truth, z, of_kind = np.array(targets), np.array(logits, float), np.array(kinds)
-    slopes, intercepts = np.ones(len(OUTPUTS)), np.zeros(len(OUTPUTS))
+    weights, intercepts = np.eye(len(OUTPUTS)), np.zeros(len(OUTPUTS))
     emotional = truth[:, _EMOTIONAL]
     for output, name in enumerate(OUTPUTS):
         known = ~np.isnan(truth[:, output])
         if name in CHARGES:
             known &= ~np.isnan(emotional)
-        y, x = truth[known, output], z[known, output]
+        y = truth[known, output]
         if y.sum() < FEWEST_POSITIVES:
             continue
         if name in CHARGES:
-            weights = example_weights(emotional[known], of_kind[known], prevalence)
+            read = [OUTPUTS.index(charge) for charge in CHARGES]
+            examples = example_weights(emotional[known], of_kind[known], prevalence)
         else:
-            weights = np.full(len(y), 1 / len(y))
-        intercepts[output], slopes[output] = _fit_logistic(x[:, None], y, weights, [(0.05, None)])
-    return slopes, intercepts
+            read, examples = [output], np.full(len(y), 1 / len(y))
+        bounds = [(LEAST_SLOPE if place == output else 0.0, None) for place in read]
+        found = _fit_logistic(z[known][:, read], y, examples, bounds)
+        intercepts[output], weights[output, read] = found[0], found[1:]
+    return weights, intercepts
 
 
 def _fit_conversation(
@@ -264,7 +269,7 @@ def _fit_logistic(
     def loss(parameters: Floats) -> tuple[float, Floats]:
         z = fixed + parameters[0] + features @ parameters[1:]
         value = weights @ (np.logaddexp(0, z) - truth * z)
-        residual = weights * (1 / (1 + np.exp(-z)) - truth)
+        residual = weights * (sigmoid(z) - truth)
         gradient = np.array([residual.sum(), *(features.T @ residual)])
         gradient[1:] += ridge * parameters[1:]
         return float(value + ridge * parameters[1:] @ parameters[1:] / 2), gradient

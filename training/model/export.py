@@ -70,12 +70,12 @@ def decide(
 
 
 def fold_calibration(model: Any, calibration: Calibration) -> None:
-    """Fold slope and intercept of each output into the head, in place."""
-    slopes = torch.tensor(calibration.slopes, dtype=torch.float32)
+    """Fold weights and intercept of each output into the head, in place."""
+    weights = torch.tensor(calibration.weights, dtype=torch.float32)
     intercepts = torch.tensor(calibration.intercepts, dtype=torch.float32)
     with torch.no_grad():
-        model.classifier.weight.mul_(slopes[:, None])
-        model.classifier.bias.mul_(slopes).add_(intercepts)
+        model.classifier.weight.copy_(weights @ model.classifier.weight)
+        model.classifier.bias.copy_(weights @ model.classifier.bias + intercepts)
 
 
 def _describe(
