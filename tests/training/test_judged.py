@@ -162,6 +162,33 @@ def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
         assert len(used[id(j.calibration)]) >= 48
 
 
+def test_other_languages_are_judged_but_have_no_say(
+    model: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = [
+        labelled(
+            ALONE if place % 2 else TASK,
+            charged=[0] if place % 2 else [],
+            source=STUDIES,
+            lang=lang,
+            writer=f"{lang}-{place}",
+        )
+        for lang in ("en", "fr", "de")
+        for place in range(12)
+    ]
+    seen = set()
+    original = module.fit
+
+    def fit(scored, settings):
+        seen.update(s.labelled.row["lang"] for s in scored)
+        return original(scored, settings)
+
+    monkeypatch.setattr(module, "fit", fit)
+    judged = judge(model.reader.score(chats), CalibrateSettings())
+    assert seen == {"en", "fr"}
+    assert [j.language for j in judged] == [chat.row["lang"] for chat in chats]
+
+
 def test_trained_model_is_read_before_it_has_thresholds(bert_folder: Path) -> None:
     finished = load_artifact(bert_folder)
     bare = uncalibrated(bert_folder, finished.windows)

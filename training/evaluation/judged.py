@@ -205,6 +205,7 @@ GROUPS: dict[str, Callable[[Judged], bool]] = {
     "shared logs: ShareGPT": lambda j: j.source == LOGS[0],
     "shared logs: Arena, WildChat": lambda j: j.source == LOGS[1],
     "studies": lambda j: j.source == STUDIES,
+    "studies: English": lambda j: j.source == STUDIES and j.language == "en",
     "corpus dev": lambda j: j.of_corpus,
     "corpus dev: English": lambda j: j.of_corpus and j.language == "en",
     "corpus dev: French": lambda j: j.of_corpus and j.language == "fr",
@@ -217,6 +218,8 @@ def judge(
     scored: Sequence[ScoredConversation], settings: CalibrateSettings, seed: int = 0
 ) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
+
+    Conversations in other languages than `LANGUAGES` are judged, but have no say in it.
 
     Folds keep the chats of a person and contrast pairs together, and spread the emotional ones of
     each set evenly.
@@ -235,7 +238,8 @@ def judge(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
-        calibration = fit([scored[place] for place in others], settings)
+        known = [scored[place] for place in others if in_languages(rows[place])]
+        calibration = fit(known, settings)
         judged |= {place: judge_by(scored[place], calibration) for place in own}
     return [judged[place] for place in range(len(scored))]
 
@@ -383,14 +387,13 @@ def reference_for(scored: Sequence[ScoredConversation], calibration: Calibration
         calibration: What was fitted on them.
     """
     real = [s for s in scored if s.labelled.source in (*LOGS, STUDIES)] or scored
-    known = [s for s in real if in_languages(s.labelled.row)]
     return reference_of(
         (
             str(s.labelled.row.get("source", s.labelled.source)),
             s.labelled.conversation,
             calibration.conversation_probability(s),
         )
-        for s in known or real
+        for s in real
     )
 
 

@@ -18,7 +18,7 @@ from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings, Recipe
-from training.data.sources import LANGUAGES
+from training.data.sources import LANGUAGES, in_languages
 from training.evaluation import judged
 from training.evaluation.judged import Reader
 from training.model.calibrate import Calibration, fit
@@ -57,13 +57,14 @@ def decide(
 ) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
     """Fit probabilities and thresholds to the dev conversations.
 
-    Those of real people have a say if `real_dev`.
+    Conversations of real people have a say if `real_dev`, and only those in `LANGUAGES`.
 
     Returns:
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    scored = reader.score([*judged.dev_conversations(real_dev, data)])
+    known = [c for c in judged.dev_conversations(real_dev, data) if in_languages(c.row)]
+    scored = reader.score(known)
     calibration = fit(scored, SETTINGS)
     counts = judged.measured(judged.judge(scored, SETTINGS), SETTINGS.specificity)
     return calibration, counts, judged.reference_for(scored, calibration)
