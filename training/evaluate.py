@@ -3,8 +3,8 @@
     python -m training.evaluate --data DIR [--config configs/NAME.yaml] [--model NAME_OR_FOLDER]
         [--only choice --only studies] [--against FOLDER] [--json FILE]
 
-The dev conversations choose the thresholds and the calibration of the artifact. Figures on them
-therefore come from cross-fitting (`training.evaluation.judged.judge`): no conversation is judged by
+The dev conversations in English and French choose the thresholds and the calibration of the
+artifact. Figures on them therefore come from cross-fitting (`training.evaluation.judged.judge`): no conversation is judged by
 a calibration or a threshold that it, or another chat of the same person, took part in. No weight
 was trained on any of them. They also chose between recipes, so figures may be a little kind. The
 corpus's test split took no part in anything, but that its languages other than English and French

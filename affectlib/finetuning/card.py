@@ -123,7 +123,7 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
         *(f"**{_sentence(note)}**" for note in made.notes),
         "## How",
         f"Share of the new weights in their average with the base's: {made.share:g}, chosen on "
-        "the held-out conversations; in doubt, the smaller share. The lower half of the encoder, "
+        "the held-out conversations; in doubt, the smaller share. The lower layers of the encoder, "
         "the tokenizer, the layout of windows and the thresholds of cues and themes are the "
         "base's. Cues, themes, and whatever else the labels do not say, follow the base. "
         f"Seed {about['seed']}. How this model does on other transcripts was not measured; the "

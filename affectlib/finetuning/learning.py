@@ -1,6 +1,6 @@
 """From labelled conversations to new weights, near the base's where nothing is labelled.
 
-The lower half of the encoder stays as it is. What the base says about a window is the target of
+The lower layers of the encoder stay as they are. What the base says about a window is the target of
 every output that is not labelled, and a part of the target of those that are, so that cues,
 themes and charges stay what they were (Li and Hoiem 2016, "Learning without forgetting").
 """

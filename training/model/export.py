@@ -57,17 +57,18 @@ def decide(
 ) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
     """Fit probabilities and thresholds to the dev conversations.
 
-    Conversations of real people have a say if `real_dev`, and only those in `LANGUAGES`.
+    Conversations of real people have a say if `real_dev`, and only those in `LANGUAGES`; the others
+    count in what the thresholds gave.
 
     Returns:
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    known = [c for c in judged.dev_conversations(real_dev, data) if in_languages(c.row)]
-    scored = reader.score(known)
-    calibration = fit(scored, SETTINGS)
+    scored = reader.score([*judged.dev_conversations(real_dev, data)])
     counts = judged.measured(judged.judge(scored, SETTINGS), SETTINGS.specificity)
-    return calibration, counts, judged.reference_for(scored, calibration)
+    known = [s for s in scored if in_languages(s.labelled.row)]
+    calibration = fit(known, SETTINGS)
+    return calibration, counts, judged.reference_for(known, calibration)
 
 
 def fold_calibration(model: Any, calibration: Calibration) -> None:

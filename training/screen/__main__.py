@@ -1,6 +1,6 @@
 """After the artifact: its screen, taught by the encoder on windows of all sets.
 
-    python -m training.screen --artifact FOLDER --data DIR -o COPY --version 0.12.2
+    python -m training.screen --artifact FOLDER --data DIR -o COPY --version 1.0.0
 
 The encoder that is shipped reads the conversations (`training.screen.chats`), in chunks that are
 kept in ``--work``, so that a call that was stopped goes on. A screen then learns what it said
