@@ -68,10 +68,10 @@ class WindowRenderer:
             >>> from affectlib import Conversation, Message
             >>> from affectlib.model.artifacts import load_artifact
             >>> from affectlib.model.encoding import WindowEncoder
-            >>> artifact = load_artifact("affect-small")
-            >>> tokenizer = artifact.file("tokenizer.json")
+            >>> from affectlib.model.windows import WindowSettings
+            >>> tokenizer = load_artifact("affect-small").file("tokenizer.json")
             >>> chat = Conversation((Message("user", "hello there"), Message("user", "thanks")))
-            >>> for window in WindowEncoder(tokenizer, artifact.windows).encode([chat]):
+            >>> for window in WindowEncoder(tokenizer, WindowSettings()).encode([chat]):
             ...     print(WindowRenderer(tokenizer).render(window).text)
             <|target|> hello there
             <|user|> hello there<|target|> thanks

@@ -17,6 +17,7 @@ from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN, WindowEncoder
 from affectlib.model.engines import load_engine
 from affectlib.model.engines.torch import LOWERED
 from affectlib.model.rendering import WindowRenderer
+from affectlib.model.windows import WindowSettings
 from tests.conftest import assistant, build_tokenizer, user
 
 torch = pytest.importorskip("torch", reason="needs affectlib[torch]")
@@ -84,10 +85,15 @@ def load_model(artifact):
     )
 
 
+def encode_windows(encoder, chat):
+    """Return the windows of a chat."""
+    conversation = Conversation(tuple(Message(m["role"], clean_text(m["content"])) for m in chat))
+    return [*encoder.encode([conversation])]
+
+
 def encode(encoder, chat):
     """Return the token ids of the windows of a chat."""
-    conversation = Conversation(tuple(Message(m["role"], clean_text(m["content"])) for m in chat))
-    return [window.ids.tolist() for window in encoder.encode([conversation])]
+    return [window.ids.tolist() for window in encode_windows(encoder, chat)]
 
 
 def score(engine, ids):
@@ -129,6 +135,19 @@ def test_tokenizer_reads_rendered_windows_as_we_do(encoder, classifier, tokenize
         assert tokenizer([w.text for w in windows])["input_ids"] == encode(encoder, chat)
         assert [w.message for w in windows] == [*range(len(chat))]
         assert [w.truncated_tokens for w in windows] == [0] * len(chat)
+
+
+def test_tokenizer_reads_windows_with_context_as_we_do(artifact, tokenizer):
+    file = artifact.file("tokenizer.json")
+    renderer = WindowRenderer(file)
+    for chat in CHATS:
+        windows = encode_windows(WindowEncoder(file, WindowSettings()), chat)
+        rendered = [renderer.render(window) for window in windows]
+        assert [text.exact for text in rendered] == [True] * len(chat)
+        assert tokenizer([text.text for text in rendered])["input_ids"] == [
+            window.ids.tolist() for window in windows
+        ]
+        assert rendered[-1].text.startswith(ROLE_TOKENS["user"]) == (len(chat) > 1)
 
 
 def test_pipeline_gives_the_probabilities_of_our_engine(encoder, classifier, engine, classify):
