@@ -39,12 +39,15 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     """
     trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
     model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
-    export_onnx(model.eval(), trained / INT8)  # decided is on what CPUs run
-    reader = Reader(judged.uncalibrated(trained, recipe.windows))
-    calibration, counts, reference = decide(reader, real_dev=recipe.real_dev, data=data)
+    # Twice, for of a message in several windows the highest logit counts: at first that of each
+    # charge by itself, and once they are folded into the head, that of the charges together.
+    for _ in range(2):
+        export_onnx(model.eval(), trained / INT8)  # decided is on what CPUs run
+        reader = Reader(judged.uncalibrated(trained, recipe.windows))
+        calibration, counts, reference = decide(reader, real_dev=recipe.real_dev, data=data)
+        fold_calibration(model, calibration)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    fold_calibration(model, calibration)
     write_weights(model, folder)
     shutil.copy(trained / "tokenizer.json", folder / "tokenizer.json")
     write_tokenizer_config(folder, model.config.max_position_embeddings)
