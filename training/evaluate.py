@@ -4,11 +4,12 @@
         [--only choice --only studies] [--against FOLDER] [--json FILE]
 
 The dev conversations in English and French choose the thresholds and the calibration of the
-artifact. Figures on them therefore come from cross-fitting (`training.evaluation.judged.judge`): no conversation is judged by
-a calibration or a threshold that it, or another chat of the same person, took part in. No weight
-was trained on any of them. They also chose between recipes, so figures may be a little kind. The
-corpus's test split took no part in anything, but that its languages other than English and French
-had a say in how unknown words are read; the artifact judges it as it is.
+artifact. Figures on them therefore come from cross-fitting (`training.evaluation.judged.judge`):
+no conversation is judged by a calibration or a threshold that it, or another chat of the same
+person, took part in. No weight was trained on any of them. They also chose between recipes, so
+figures may be a little kind. The corpus's test split took no part in anything, but that its
+languages other than English and French had a say in how unknown words are read; the artifact
+judges it as it is.
 
 The first table is the figure by which recipes are chosen: `--only choice` measures nothing else.
 A recipe with `real_dev: false` needs no --data and is measured on the corpus only.
