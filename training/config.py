@@ -121,9 +121,9 @@ class CalibrateSettings(_Section):
 
     prevalence: float = 0.1
     specificity: dict[str, float] = {
-        "balanced": 0.96,
-        "high_precision": 0.98,
-        "high_recall": 0.92,
+        "balanced": 0.92,
+        "high_precision": 0.97,
+        "high_recall": 0.85,
     }
 
 
