@@ -121,16 +121,17 @@ def test_outputs_that_an_artifact_lacks_are_nought(tiny_artifact: Artifact) -> N
     assert found.logits[0] == pytest.approx(expected.logits[0][::-1])
 
 
+def charged_or_not(place: int, **about: str) -> LabelledConversation:
+    """Return a conversation of one message, charged if the place is odd."""
+    return labelled(ALONE if place % 2 else TASK, charged=[0] if place % 2 else [], **about)
+
+
 def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
     model: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chats = [
-        labelled(
-            ALONE if place % 2 else TASK,
-            charged=[0] if place % 2 else [],
-            id=f"{name}-{place}",
-            source=source,
-            **{field: f"{name}-{place // 4}"},
+        charged_or_not(
+            place, id=f"{name}-{place}", source=source, **{field: f"{name}-{place // 4}"}
         )
         for name, source, field in (("study", STUDIES, "writer"), ("ours", "corpus", "pair"))
         for place in range(40)
@@ -166,13 +167,7 @@ def test_other_languages_are_judged_but_have_no_say(
     model: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chats = [
-        labelled(
-            ALONE if place % 2 else TASK,
-            charged=[0] if place % 2 else [],
-            source=STUDIES,
-            lang=lang,
-            writer=f"{lang}-{place}",
-        )
+        charged_or_not(place, source=STUDIES, lang=lang, writer=f"{lang}-{place}")
         for lang in ("en", "fr", "de")
         for place in range(12)
     ]

@@ -238,10 +238,14 @@ def judge(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     judged: dict[int, Judged] = {}
     for others, own in folds.split(strata, strata, groups):
-        known = [scored[place] for place in others if in_languages(rows[place])]
-        calibration = fit(known, settings)
+        calibration = fit(with_a_say([scored[place] for place in others]), settings)
         judged |= {place: judge_by(scored[place], calibration) for place in own}
     return [judged[place] for place in range(len(scored))]
+
+
+def with_a_say(scored: Sequence[ScoredConversation]) -> list[ScoredConversation]:
+    """Return the conversations that thresholds and calibration rest on: those in `LANGUAGES`."""
+    return [s for s in scored if in_languages(s.labelled.row)]
 
 
 def judge_by(scored: ScoredConversation, calibration: Calibration) -> Judged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from affectlib.model.reference import Reference
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import OUTPUTS
 from training.config import CalibrateSettings, Recipe
-from training.data.sources import LANGUAGES, in_languages
+from training.data.sources import LANGUAGES
 from training.evaluation import judged
-from training.evaluation.judged import Reader
-from training.model.calibrate import Calibration, fit
+from training.evaluation.judged import Reader, with_a_say
+from training.model.calibrate import Calibration, ScoredConversation, fit
 from training.model.encoder import write_tokenizer_config
 
 SETTINGS = CalibrateSettings()
@@ -41,11 +41,9 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
     # Twice, for of a message in several windows the highest logit counts: at first that of each
     # charge by itself, and once they are folded into the head, that of the charges together.
-    for _ in range(2):
-        export_onnx(model.eval(), trained / INT8)  # decided is on what CPUs run
-        reader = Reader(judged.uncalibrated(trained, recipe.windows))
-        calibration, counts, reference = decide(reader, real_dev=recipe.real_dev, data=data)
-        fold_calibration(model, calibration)
+    fold_calibration(model, fit(with_a_say(_read_dev(model, recipe, data)), SETTINGS))
+    calibration, counts, reference = decide(_read_dev(model, recipe, data))
+    fold_calibration(model, calibration)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_weights(model, folder)
@@ -55,21 +53,27 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     return points_of(calibration.operating_points)
 
 
+def _read_dev(model: Any, recipe: Recipe, data: Path | None) -> list[ScoredConversation]:
+    """Score the dev conversations by what CPUs run; those of real people if the recipe says so."""
+    trained = recipe.folder / "train" / "model"
+    export_onnx(model.eval(), trained / INT8)
+    reader = Reader(judged.uncalibrated(trained, recipe.windows))
+    return reader.score([*judged.dev_conversations(recipe.real_dev, data)])
+
+
 def decide(
-    reader: Reader, *, real_dev: bool, data: Path | None
+    scored: Sequence[ScoredConversation],
 ) -> tuple[Calibration, dict[str, dict[str, Any]], Reference]:
     """Fit probabilities and thresholds to the dev conversations.
 
-    Conversations of real people have a say if `real_dev`, and only those in `LANGUAGES`; the others
-    count in what the thresholds gave.
+    Only those in `LANGUAGES` have a say; the others count in what the thresholds gave.
 
     Returns:
         What was fitted, what the thresholds gave (`training.evaluation.judged.measured`), and what
         the transcripts look like that the model is measured on.
     """
-    scored = reader.score([*judged.dev_conversations(real_dev, data)])
     counts = judged.measured(judged.judge(scored, SETTINGS), SETTINGS.specificity)
-    known = [s for s in scored if in_languages(s.labelled.row)]
+    known = with_a_say(scored)
     calibration = fit(known, SETTINGS)
     return calibration, counts, judged.reference_for(known, calibration)
 
