@@ -19,9 +19,18 @@ from affectlib.model.engines import Engine
 from affectlib.model.engines.forks import renew_in_children
 from affectlib.model.screen import Screen
 
-__all__ = ["MessageScore", "WindowCache", "encode_windows", "score_messages", "score_windows"]
+__all__ = [
+    "CPU_BATCH_TOKENS",
+    "MessageScore",
+    "WindowCache",
+    "encode_windows",
+    "score_messages",
+    "score_windows",
+]
 
-_BATCH_TOKENS = 4096
+CPU_BATCH_TOKENS = 1024
+"""Larger batches hold more padding, and no longer fit the processor's caches."""
+_GPU_BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +172,8 @@ def score_windows(
     logits = known.take(distinct)
     fresh = {key: window for key, window in distinct.items() if key not in logits}
     names = [*fresh]
-    for rows, ids, mask in token_batches(
-        [*fresh.values()], max_tokens=_BATCH_TOKENS, pad_id=pad_id
-    ):
+    most = CPU_BATCH_TOKENS if engine.device == "cpu" else _GPU_BATCH_TOKENS
+    for rows, ids, mask in token_batches([*fresh.values()], max_tokens=most, pad_id=pad_id):
         batch = zip(rows, engine.logits(ids, mask), strict=True)
         new = {names[row]: found.copy() for row, found in batch}
         logits |= new

@@ -17,10 +17,9 @@ from affectlib.model.artifacts import Artifact
 from affectlib.model.decisions import conclude
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import load_engine
-from affectlib.model.scoring import WindowCache, score_windows
+from affectlib.model.scoring import CPU_BATCH_TOKENS, WindowCache, score_windows
 from affectlib.model.screen import Screen
 
-BATCH_TOKENS = 4096
 CORPUS = 10_000_000
 """Conversations of the corpus whose cost is shown."""
 MACHINES = {
@@ -117,7 +116,7 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
 
 
 def _run(windows: list[EncodedWindow], encoder: WindowEncoder, engine: Any) -> None:
-    for _, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id):
+    for _, ids, mask in token_batches(windows, max_tokens=CPU_BATCH_TOKENS, pad_id=encoder.pad_id):
         engine.logits(ids, mask)
 
 

@@ -33,13 +33,15 @@ from affectlib.model.artifacts import DEFAULT_MODEL, load_artifact
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.engines.cores import count_cores
+from affectlib.model.scoring import CPU_BATCH_TOKENS
 from affectlib.model.screen import Screen
 from tests.benchmarks.stages import card_rate, cost, measure_stages
 
 ROOT = Path(__file__).parents[2]
 _SAMPLE = ROOT / "examples" / "transcripts.jsonl"
-_BATCH_TOKENS = 4096
 _PEAK_SIZE = 2048
+_INSTRUCTIONS = ("amx", "avx512_bf16", "avx512_vnni", "avx_vnni")
+_PRECISIONS = ("float32", "bfloat16")
 
 
 def timed(work: Callable[[], Any], repeats: int = 3) -> float:
@@ -94,7 +96,7 @@ class Bench:
 
     def _batches(self, windows: list[EncodedWindow]) -> list[tuple[Any, Any]]:
         pad = self.encoder.pad_id
-        ready = token_batches(windows, max_tokens=_BATCH_TOKENS, pad_id=pad)
+        ready = token_batches(windows, max_tokens=CPU_BATCH_TOKENS, pad_id=pad)
         return [(ids, mask) for _, ids, mask in ready]
 
 
@@ -126,12 +128,17 @@ def against_others(bench: Bench) -> dict[str, float]:
     if bench.screen is not None:
         screened = timed(lambda: bench.run_text(screen=True), 1)
         result["affectlib, with the screen"] = bench_rate(bench, screened)
-    for size in (1, 8, 32):
+    for dtype, size in itertools.product(_PRECISIONS, (1, 8, 32)):
         classify = pipeline(
-            "text-classification", model=folder, device="cpu", top_k=None, batch_size=size
+            "text-classification",
+            model=folder,
+            device="cpu",
+            dtype=dtype,
+            top_k=None,
+            batch_size=size,
         )
         seconds = timed(lambda run=classify: run(texts, truncation=True), 1)
-        result[f"pipeline, batch_size={size}"] = bench_rate(bench, seconds)
+        result[f"pipeline, {dtype}, batch_size={size}"] = bench_rate(bench, seconds)
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     batches = [(torch.from_numpy(ids), torch.from_numpy(mask)) for ids, mask in bench.batches()]
 
@@ -141,10 +148,12 @@ def against_others(bench: Bench) -> dict[str, float]:
                 model(input_ids=ids, attention_mask=mask)
 
     result["torch, sorted batches"] = bench_rate(bench, timed(loop, 1))
-    best = max(rate for name, rate in result.items() if name.startswith("pipeline"))
-    result["ratio to the best pipeline"] = result["affectlib"] / best
-    if bench.screen is not None:
-        result["ratio with the screen"] = result["affectlib, with the screen"] / best
+    for dtype in _PRECISIONS:
+        best = max(rate for name, rate in result.items() if f"pipeline, {dtype}" in name)
+        result[f"ratio to the best pipeline, {dtype}"] = result["affectlib"] / best
+        if bench.screen is not None:
+            ratio = result["affectlib, with the screen"] / best
+            result[f"ratio to the best pipeline, {dtype}, with the screen"] = ratio
     result["ratio to torch"] = result["affectlib"] / result["torch, sorted batches"]
     return result
 
@@ -174,6 +183,17 @@ def whole_command(bench: Bench) -> dict[str, float]:
         result["label_file, with the screen"] = bench_rate(bench, screened)
         result["ratio with the screen"] = whole / screened
     return result
+
+
+def engines(bench: Bench) -> dict[str, float]:
+    """The engines for CPUs on ready batches, without the screen."""
+    batches = bench.batches()
+    result = {}
+    for name in ("onnx", "openvino"):
+        engine = load_engine(bench.artifact, engine=name, device="cpu")
+        seconds = timed(lambda run=engine.logits: [run(*batch) for batch in batches])
+        result[name] = bench_rate(bench, seconds)
+    return result | {"ratio of openvino": result["openvino"] / result["onnx"]}
 
 
 def machine_limit(bench: Bench) -> dict[str, float]:
@@ -357,8 +377,10 @@ def describe_machine() -> dict[str, Any]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
     return {
         "processor": names[0] if names else platform.processor(),
+        "instructions": " ".join(flag for flag in flags if flag.startswith(_INSTRUCTIONS)),
         "cores": count_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
@@ -371,7 +393,7 @@ def show(section: str, figures: dict[str, Any]) -> Iterator[str]:
     yield f"\n{section}"
     for name, figure in figures.items():
         text = f"{figure:>12,.3f}" if isinstance(figure, float) else f"  {figure}"
-        yield f"  {name:<36}{text}"
+        yield f"  {name:<52}{text}"
 
 
 def main() -> None:
@@ -384,6 +406,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,10000,100000", help="of the memory measurement")
     sections: dict[str, Callable[[Bench], dict[str, float]]] = {
         "others": against_others,
+        "engines": engines,
         "command": whole_command,
         "limit": machine_limit,
         "stages": stages,

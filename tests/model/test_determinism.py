@@ -69,9 +69,9 @@ def expected(load):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("tokens", [1, 40, 4096])
+@pytest.mark.parametrize("tokens", [1, 40, 1024, 4096])
 def test_threads_and_batches(load, expected, monkeypatch, threads, tokens):
-    monkeypatch.setattr(scoring, "_BATCH_TOKENS", tokens)
+    monkeypatch.setattr(scoring, "CPU_BATCH_TOKENS", tokens)
     check(load(threads=threads).predict(chats()), expected)
 
 
