@@ -53,7 +53,7 @@ def sheet() -> str:
     with tempfile.TemporaryDirectory() as folder:
         labels = Path(folder) / "labels.parquet"
         label_file(transcripts, labels)
-        drawn = sample(read_labels(labels).collect(), 20, seed=1)
+        drawn = sample(read_labels(labels).collect(), 20, seed=3)
     return annotation_page(drawn, read_conversations(transcripts))
 
 

@@ -130,14 +130,14 @@ def _writing(artifact: Artifact, chats: list[Conversation], decided: list[Any]) 
         "screen": False,
         "windows_run": 0,
         "stream": lambda items, on_error: (
-            answer for _, answer in zip(items, decided, strict=True)
+            answer for _, answer in zip(items, decided, strict=False)
         ),
     }
+    classifier: Any = SimpleNamespace(**facts)
     with tempfile.TemporaryDirectory() as folder:
+        label_file(chats[:1], Path(folder) / "first.parquet", classifier=classifier, level="both")
         target = Path(folder) / "labels.parquet"
-        _, seconds = _timed(
-            lambda: label_file(chats, target, classifier=SimpleNamespace(**facts), level="both")  # type: ignore[arg-type]
-        )
+        _, seconds = _timed(lambda: label_file(chats, target, classifier=classifier, level="both"))
     return seconds
 
 
