@@ -6,6 +6,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,8 @@ def test_a_settled_message_has_the_screens_probability_and_no_cue(screened):
 def test_no_settled_logit_reaches_a_limit(folder):
     loaded = Screen.load(load_artifact(folder))
     loaded._values["out.bias"] = np.array([5.0] * len(OUTPUTS) + [0, 0], np.float32)
-    classifier = AffectClassifier(load_artifact(folder), None)
+    engine = SimpleNamespace(device="cpu")  # it cannot be run
+    classifier = AffectClassifier(load_artifact(folder), engine)
     classifier._screen = loaded
     assert classifier.predict(TASK).label == "task"
     (windows,) = classifier._screened([classifier_input(TASK)])
