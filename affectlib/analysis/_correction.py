@@ -10,13 +10,15 @@ their distribution; a figure is computed for every draw, and its interval is wha
   missed among the others, as the gold labels show them, with the measured counts as prior where
   they are known (Gelman and Carpenter, Journal of the Royal Statistical Society C 69, 2020, pp.
   1269-1283). These count half, as they are of other transcripts (a power prior; Ibrahim and Chen,
-  Statistical Science 15, 2000, pp. 46-60). Where the gold sample is large, it decides; where it
-  holds few emotional rows, or none, the prior does.
+  Statistical Science 15, 2000, pp. 46-60), and as far as the gold labels agree with them:
+  beforehand, it is as likely that nothing elsewhere tells of the errors here (a robust mixture
+  prior; Schmidli et al., Biometrics 70, 2014, pp. 1023-1032). Where the gold sample is large, or
+  contradicts the prior, it decides; where it holds few emotional rows, or none, the prior does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import inf
@@ -172,29 +174,20 @@ class Errors:
             predicted: Mean prediction in the corpus of units called emotional, and of the others.
             prior: What was measured elsewhere, None if it is not known.
         """
-        places = (np.arange(_GRID) + 0.5) / _GRID
-        counts = (
+        counts = [
             _counts(gold.of(flag), mean)
             for flag, mean in zip((True, False), predicted, strict=True)
-        )
-        precision, missed = (
-            stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts
-        )
-        precision, missed = (each.ravel() for each in np.meshgrid(precision, missed, indexing="ij"))
-        share = called.share
-        true = share * precision + (1 - share) * missed
-        with np.errstate(divide="ignore", invalid="ignore"):
-            sensitivity = np.nan_to_num(share * precision / true)
-            specificity = np.nan_to_num((1 - share) * (1 - missed) / (1 - true))
+        ]
+        sensitivity, specificity, true = _rates_of(called.share, counts)
         weight = np.ones(len(true))
         if prior is not None:
-            likely = _PRIOR_COUNTS * (
-                _log_times(prior.true_positives, sensitivity)
-                + _log_times(prior.false_negatives, 1 - sensitivity)
-                + _log_times(prior.true_negatives, specificity)
-                + _log_times(prior.false_positives, 1 - specificity)
-            )
-            weight = np.exp(likely - likely.max())
+            anywhere, nowhere, _ = _rates_of(called.share, [(0.0, 0.0), (0.0, 0.0)])
+            here = _log_likelihood(prior, sensitivity, specificity)
+            vague = _log_likelihood(prior, anywhere, nowhere)
+            top = max(here.max(), vague.max())
+            here, vague = np.exp(here - top), np.exp(vague - top)
+            agree = here.mean() / (here.mean() + vague.mean())
+            weight = agree * here / max(here.mean(), _TINY) + (1 - agree)
         # Systematic resampling: as many copies of each point as its weight asks for.
         order = np.argsort(true, kind="stable")
         cumulated = np.cumsum(weight[order]) / weight.sum()
@@ -400,6 +393,33 @@ def _beta_draws(hits: float, rest: float, more: float, chance: np.random.Generat
 @cache
 def _normal_places() -> Floats:
     return np.asarray(stats.norm.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS))
+
+
+def _rates_of(share: float, counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats, Floats]:
+    """Return equally likely sensitivities and specificities, and the true share with each.
+
+    Args:
+        share: The share that is called emotional.
+        counts: How many rows are emotional, and are not, among those called so and the others.
+    """
+    places = (np.arange(_GRID) + 0.5) / _GRID
+    each = (stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts)
+    precision, missed = (rates.ravel() for rates in np.meshgrid(*each, indexing="ij"))
+    true = share * precision + (1 - share) * missed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sensitivity = np.nan_to_num(share * precision / true)
+        specificity = np.nan_to_num((1 - share) * (1 - missed) / (1 - true))
+    return sensitivity, specificity, true
+
+
+def _log_likelihood(prior: Accuracy, sensitivity: Floats, specificity: Floats) -> Floats:
+    """Return how well rates agree with what was measured elsewhere, which counts half."""
+    return _PRIOR_COUNTS * (
+        _log_times(prior.true_positives, sensitivity)
+        + _log_times(prior.false_negatives, 1 - sensitivity)
+        + _log_times(prior.true_negatives, specificity)
+        + _log_times(prior.false_positives, 1 - specificity)
+    )
 
 
 def _log_times(count: float, share: Floats) -> Floats:

@@ -87,8 +87,9 @@ def prevalence(
     - ``gold``: the share in the gold sample, weighted. Its interval is never too narrow.
     - ``ppi``: labels, gold sample and `measured` together, the best use of a gold sample (see
       `affectlib.analysis._correction`). It holds however few gold labels are emotional: then what
-      was measured elsewhere weighs more or, if nothing was, the interval is wide. If the labels
-      say nothing about the truth, it is the same as ``gold``.
+      was measured elsewhere weighs more or, if nothing was, the interval is wide. Where the gold
+      labels contradict what was measured, that hardly counts. If the labels say nothing about the
+      truth, it is the same as ``gold``.
 
     In groups, sensitivity and specificity are taken to be the same as overall. Where the gold
     labels of a group contradict that, its ``ppi`` is its ``gold``: at least ten of them give a

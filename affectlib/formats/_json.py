@@ -376,7 +376,8 @@ def _next(buffer: _Buffer, place: str) -> Record:
 def _describe(error: Exception, start: int = 0) -> str:
     """Say what is wrong with the JSON, and how far into the record, without quoting it."""
     if isinstance(error, json.JSONDecodeError):
-        place = f"{error.msg} at character {error.pos - start}"
+        message = error.msg.removesuffix(" at")
+        place = f"{message} at character {error.pos - start}"
         return f"not valid JSON ({place}); it may have been cut short"
     if isinstance(error, RecursionError):
         return "not valid JSON (nested too deeply)"

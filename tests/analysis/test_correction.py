@@ -63,6 +63,17 @@ def test_many_gold_labels_decide_and_few_lean_on_what_was_measured() -> None:
     assert widths["measured"] < 0.6 * widths["none"]
 
 
+def test_gold_labels_that_contradict_what_was_measured_decide() -> None:
+    called = Apparent(0.5, 200)
+    logs = Accuracy(17, 5, 747, 7)
+    here = together(gold(25, 30, True), gold(0, 30, False))  # a sixth of those called so are not
+    found = Errors.updated(here, called, (0.5, 0.5), logs).share(called, 0.95, whole=True)
+    alone = Errors.updated(here, called, (0.5, 0.5), None).share(called, 0.95, whole=True)
+    assert found.estimate == pytest.approx(alone.estimate, abs=0.01)
+    assert found.low == pytest.approx(alone.low, abs=0.02)
+    assert found.high == pytest.approx(alone.high, abs=0.02)
+
+
 def test_no_gold_label_that_is_emotional_leaves_0_possible() -> None:
     called = Apparent(0.02, 5000)
     none = together(gold(0, 10, True), gold(0, 90, False))

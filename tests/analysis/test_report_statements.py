@@ -15,6 +15,7 @@ import pytest
 from affectlib import cli
 from affectlib.analysis import Accuracy, prevalence, report_page, sample, simulate
 from affectlib.analysis.report._words import Words
+from affectlib.taxonomy import THEME_COLUMNS
 from tests.analysis.known import knowing
 from tests.analysis.test_report import bare, cells, full, population, text_of
 
@@ -187,3 +188,35 @@ def test_no_name_of_a_group_is_a_formula_in_csv(labels: Path) -> None:
     assert cli.main(["report", str(labels), "-o", str(output), "--by", "plan"]) == 0
     groups = pl.read_csv(output).filter(section="group-0")["group"].to_list()
     assert {*groups} == {*(name if name == "plain" else f"'{name}" for name in names)}
+
+
+def test_messages_that_the_known_errors_cannot_explain_are_not_corrected(monkeypatch) -> None:
+    knowing(monkeypatch, Accuracy(60, 40, 990, 10))
+    people, note = population(), Words("en")("within.unexplained")
+    place = pl.int_range(pl.len()) % 10
+    for tenths, corrected_here in ((4, True), (9, False)):
+        named = pl.when(place < tenths).then(pl.lit("emotional")).otherwise(pl.lit("task"))
+        messages = people.messages.with_columns(label=named)
+        page = text_of(report_page(people.conversations, messages=messages))
+        assert (note in page) is not corrected_here
+        assert ("User: charged, middle" in page) is corrected_here
+
+
+def test_a_share_that_correction_does_not_change_is_said_to_be_the_same(monkeypatch) -> None:
+    knowing(monkeypatch, Accuracy(10_000_000, 0, 10_000_000, 0))
+    page = text_of(report_page(population().conversations))
+    assert "corrected for both, the share is the same" in page
+
+
+def test_a_theme_that_nothing_is_about_is_not_among_the_commonest(monkeypatch) -> None:
+    knowing(monkeypatch, Accuracy(80, 20, 980, 20))
+    people = simulate(400, seed=3, prevalence=0.2)
+    without = {column: pl.lit(0.0) for column in THEME_COLUMNS.values()}
+    gold = sample(people.conversations, 400, seed=1).drop("gold", "themes")
+    gold = gold.join(people.gold_conversations, on=["record", "conversation_id"])
+    page = report_page(
+        people.conversations.with_columns(**without), gold=gold.with_columns(themes=pl.lit("none"))
+    )
+    shares = [f for f in block(page)["figures"] if f["measure"].startswith("share about")]
+    assert {(f["estimate"], f["method"]) for f in shares} == {(0.0, "gold")}
+    assert "themes" not in {found["section"] for found in block(page)["summary"]}

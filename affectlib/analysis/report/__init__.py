@@ -398,7 +398,9 @@ def _data(labels: AnyFrame, study: Study, best: Row) -> Grid:
         for name in shown
     ]
     if counts["first"] is not None:
-        dates = words("to", low=words.day(counts["first"]), high=words.day(counts["last"]))
+        dates = words(
+            "data.from_to", first=words.day(counts["first"]), last=words.day(counts["last"])
+        )
         rows.insert(0, (words("data.dates"), dates))
     if study.gold is not None:
         size = table(study.gold, "gold").rows.select(pl.len()).collect().item()

@@ -67,12 +67,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.users": "The intervals allow for users who have many {units}.",
         "overall.no_users": "There are no user ids, so each of the {units} counts separately; if a "
         "user has several, the intervals are too narrow.",
-        "overall.corrected": "By itself, the program labelled {naive} of {units} as charged. Where "
-        "charged ones are rare, its few mistakes on the many others add up; corrected for them, "
-        "the share is {best}.",
+        "overall.corrected": "By itself, the program labelled {naive} of {units} as charged. It "
+        "flags more by mistake than it misses (where charged ones are rare, a few mistakes on the "
+        "many others add up); corrected for both, the share is {best}.",
         "overall.corrected_up": "By itself, the program labelled {naive} of {units} as charged. It "
         "misses more charged ones than it flags by mistake; corrected for both, the share is "
         "{best}.",
+        "overall.corrected_same": "By itself, the program labelled {naive} of {units} as charged. "
+        "What it misses and what it flags by mistake balance: corrected for both, the share is "
+        "the same.",
         "overall.by_hand": "By itself, the program labelled {naive} of {units} as charged. The "
         "{hand} show that its labels hardly tell charged ones from others here, so the share is "
         "that of the {hand} alone: {best}.",
@@ -222,6 +225,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "corrected for the program’s errors: those with conversations (method: {whole}) and those "
         "with first turns (method: {first}). Assumptions: a conversation is charged if one of its "
         "turns is, and the program makes as many mistakes with first turns as with later ones.",
+        "within.unexplained": "More messages are labelled as charged here than a program with the "
+        "known errors would label. So the errors are others here, and nothing is corrected.",
         "within.onset": "Where the program first labels a turn as charged, among conversations "
         "with any",
         "followed.charged": "User: charged",
@@ -315,6 +320,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.title": "The data",
         "data.grid": "What the figures rest on, and what was left out",
         "data.dates": "Dates",
+        "data.from_to": "{first} to {last}",
         "data.labelled": "{units} with a label",
         "data.emotional": "of these labelled charged",
         "data.users": "users",
@@ -342,8 +348,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "sensitivity and specificity gets wrong (Rogan and Gladen 1978), with the uncertainty of "
         "both. “Labels and {hand} together” adds what {hand} show of these errors "
         "(prediction-powered inference; Angelopoulos and others 2023), with the known errors as "
-        "prior (Gelman and Carpenter 2020), so that it holds for few {hand} too. Differences "
-        "and slopes are divided by sensitivity + specificity − 1.",
+        "prior (Gelman and Carpenter 2020) as far as they agree with {hand} (Schmidli and others "
+        "2014), so that it holds for few {hand} too. Differences and slopes are divided by "
+        "sensitivity + specificity − 1.",
         "methods.labelled": "A figure that cannot be corrected is called “labelled”. It is orange "
         "in tables and plots, where its mark is hollow, and it is not in the summary. Themes are "
         "those of what the program flags as charged, false alarms included.",

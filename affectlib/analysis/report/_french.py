@@ -14,7 +14,7 @@ TEXTS: Mapping[str, str] = MappingProxyType(
     {
         "title": "Usage affectif d’un assistant IA",
         "made": "Établi le {date} avec affectlib {version}",
-        "made_with": "étiquettes de {model}",
+        "made_with": "étiquetage par {model}",
         "to": "{low} à {high}",
         "point": "{value} point",
         "points": "{value} points",
@@ -74,11 +74,15 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.no_users": "En l’absence d’identifiants d’utilisateurs, chaque élément ({units}) "
         "compte séparément ; si un utilisateur en a plusieurs, les intervalles sont trop étroits.",
         "overall.corrected": "À lui seul, le programme a trouvé une charge dans {naive} des "
-        "{units}. Là où la charge est rare, ses quelques erreurs sur tout le reste s’additionnent "
-        "; ces erreurs corrigées, la part est de {best}.",
+        "{units}. Il en signale à tort plus qu’il n’en laisse passer (là où la charge est rare, "
+        "quelques erreurs sur tout le reste s’additionnent) ; ces deux erreurs corrigées, la part "
+        "est de {best}.",
         "overall.corrected_up": "À lui seul, le programme a trouvé une charge dans {naive} des "
         "{units}. Il en laisse passer plus qu’il n’en signale à tort ; ces deux erreurs corrigées, "
         "la part est de {best}.",
+        "overall.corrected_same": "À lui seul, le programme a trouvé une charge dans {naive} des "
+        "{units}. Ce qu’il laisse passer et ce qu’il signale à tort se compensent : ces deux "
+        "erreurs corrigées, la part est la même.",
         "overall.by_hand": "À lui seul, le programme a trouvé une charge dans {naive} des {units}. "
         "Les {hand} montrent que ses étiquettes ne distinguent guère ici ce qui est chargé du "
         "reste ; la part est donc celle des {hand} seules : {best}.",
@@ -241,6 +245,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "(méthode : {whole}) et celles sur les premiers tours (méthode : {first}). Hypothèses : "
         "une conversation est chargée si l’un de ses tours l’est, et le programme se trompe autant "
         "au premier tour qu’aux suivants.",
+        "within.unexplained": "Ici, plus de messages sont étiquetés comme chargés que n’en "
+        "étiquetterait un programme qui fait les erreurs connues. Ses erreurs sont donc autres "
+        "ici, et rien n’est corrigé.",
         "within.onset": "Où le programme donne la première étiquette de charge, parmi les "
         "conversations qui en ont",
         "followed.charged": "Utilisateur : chargé",
@@ -354,13 +361,14 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "data.title": "Les données",
         "data.grid": "Sur quoi les chiffres reposent, et ce qui a été écarté",
         "data.dates": "Dates",
+        "data.from_to": "du {first} au {last}",
         "data.labelled": "{units} avec étiquette",
         "data.emotional": "dont étiquette de charge",
         "data.users": "utilisateurs",
         "data.failed": "enregistrements illisibles (écartés)",
-        "data.unread": "{units} sans texte (non pris en compte)",
-        "data.strangers": "{units} sans identifiant d’utilisateur (non pris en compte dans les "
-        "parties sur les utilisateurs)",
+        "data.unread": "{units} sans texte, hors de tous les calculs",
+        "data.strangers": "{units} sans identifiant d’utilisateur, hors des parties sur les "
+        "utilisateurs",
         "data.undated": "{units} sans date (hors de la partie sur l’évolution)",
         "data.cut": "unités de texte (tokens) non lues, car le message était trop long",
         "data.gold": "lignes de la feuille ({hand})",
@@ -369,9 +377,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "moins de deux jours.",
         "missing.themes": "Les thèmes de l’usage affectif : les étiquettes n’ont pas de thèmes (le "
         "modèle qui les a posées n’en connaît peut-être pas), ou aucune n’indique de charge.",
-        "missing.within": "Ce qui se passe au fil des conversations : il faut des étiquettes de "
-        "messages (affectlib label --level message), de conversations d’au moins trois messages "
-        "d’un même rôle.",
+        "missing.within": "Ce qui se passe au fil des conversations : il faut les étiquettes des "
+        "messages (affectlib label --level message), et des conversations d’au moins trois "
+        "messages d’un même rôle.",
         "missing.quality": "Ce que valent les étiquettes sur ces conversations : il faut un "
         "échantillon annoté à la main (affectlib sample).",
         "missing.people": "Qui est concerné : il n’y a pas d’identifiants d’utilisateurs.",
@@ -382,10 +390,11 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "methods.corrected": "« Corrigé des erreurs connues » retire les erreurs que fait un "
         "programme de cette sensibilité et de cette spécificité (Rogan et Gladen 1978), en tenant "
         "compte de l’incertitude des deux. « Étiquettes et {hand} ensemble » y ajoute ce que "
-        "les {hand} montrent de ces erreurs (inférence aidée par prédictions ; Angelopoulos "
-        "et al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020). La "
-        "méthode convient donc aussi quand les {hand} sont peu nombreuses. Différences et pentes "
-        "sont divisées par sensibilité + spécificité − 1.",
+        "les {hand} montrent de ces erreurs (inférence assistée par des prédictions ; Angelopoulos "
+        "et al. 2023), les erreurs connues servant de loi a priori (Gelman et Carpenter 2020) "
+        "dans la mesure où les {hand} les confirment (Schmidli et al. 2014). La méthode convient "
+        "donc aussi quand les {hand} sont peu nombreuses. Différences et pentes sont divisées par "
+        "sensibilité + spécificité − 1.",
         "methods.labelled": "Un chiffre qui ne peut pas être corrigé est dit « étiqueté ». Il est "
         "en orange dans les tableaux et les graphiques, où son point est creux, et absent du "
         "résumé. Les thèmes sont ceux des cas où le programme voit une charge, fausses alertes "

@@ -34,6 +34,7 @@ from affectlib.analysis.report._study import (
 from affectlib.taxonomy import EMOTIONAL
 
 _ENDS = ("estimate", "low", "high")
+_BY_HAND = ("ppi", "gold")
 _BEST = ("ppi", "rogan_gladen", "gold", "naive")
 _CONFIDENCE = 0.95
 _THIN = 30
@@ -105,6 +106,7 @@ def overall(study: Study) -> tuple[Section, Row]:
     if corrected:
         up = best["estimate"] > (naive["estimate"] or 0)
         way = "corrected_up" if up else "corrected"
+        way = "corrected_same" if words.share(best) == words.share(naive) else way
         text.append(
             words(
                 f"overall.{'by_hand' if best['method'] == 'gold' else way}",
@@ -129,7 +131,7 @@ def overall(study: Study) -> tuple[Section, Row]:
                 label,
                 words.share(row),
                 words.interval(row),
-                "–" if row["gold"] is None else words.number(row["gold"]),
+                words.number(row["gold"]) if row["gold"] and row["method"] in _BY_HAND else "–",
             )
             for label, row in zip(labels, found, strict=True)
         ],
@@ -164,7 +166,7 @@ def _overall_notes(study: Study, best: Row) -> Iterator[str]:
         yield words("overall.shift")
     if study.filled_by is not None:
         yield study.filled_by
-    if best["method"] not in ("ppi", "gold"):
+    if best["method"] not in _BY_HAND:
         return
     more = more_to_label(best, naive, _CONFIDENCE)
     if more is None:
@@ -182,7 +184,7 @@ def over_time(study: Study) -> Section | None:
     labels = study.labels.drop(period, strict=False)  # a column of that name is no time
     found = [row for row in best_by(study, labels, period) if row[period] is not None]
     labelled = is_labelled(found)
-    ticks = [_tick(row[period], period, study) for row in found]
+    ticks = [tick_of(row[period], period, study) for row in found]
     points = _plots.Points.of(found, labelled=labelled)
     name = words(f"period.{period}")
     axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
@@ -258,6 +260,8 @@ def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | N
     if users["_user"].n_unique() < max(study.min_users, 3) or not np.isfinite(error):
         return None
     change = study.errors.difference(slope, error, _CONFIDENCE)
+    if abs(change.estimate) >= 1:  # shares do not lie on a line
+        return None
     row = asdict(change) | {"method": study.method, "suppressed": False}
     name = "time.rose" if change.low > 0 else "time.fell" if change.high < 0 else "time.flat"
     middle, interval = words.difference(row)
@@ -399,7 +403,8 @@ def share_cells(row: Row, study: Study) -> tuple[str, ...]:
     return (words.share(row), words.interval(row), *(words.number(count) for count in counts))
 
 
-def _tick(moment: datetime, period: str, study: Study) -> str:
+def tick_of(moment: datetime, period: str, study: Study) -> str:
+    """Write the day, the first day of the week, or the month."""
     if period == "month":
         return f"{moment:%Y-%m}"
     return f"{moment.day:02}/{moment.month:02}" if study.words.lang == "fr" else f"{moment:%m-%d}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 from scipy.stats import norm
@@ -48,12 +48,14 @@ class Excerpt:
 
 def within(study: Study) -> Section | None:
     """Follow charge through conversations; None without labels of messages, or if all are short."""
-    if study.messages is None or not _has_thirds(study.messages):
+    messages = study.messages
+    if messages is None or not _has_thirds(messages):
         return None
     words = study.words
-    found = rows_of(
-        trajectory(study.messages, cue_threshold=study.thresholds, min_users=study.min_users)
-    )
+    found = rows_of(trajectory(messages, cue_threshold=study.thresholds, min_users=study.min_users))
+    unexplained = _unexplained(study.message_errors, found)
+    if unexplained:
+        study = replace(study, message_errors=None)
     lines: list[_plots.Points] = []
     rows: list[tuple[str, ...]] = []
     numbers: list[Number] = []
@@ -87,12 +89,13 @@ def within(study: Study) -> Section | None:
         words("within.caption_labelled" if study.message_errors is None else "within.caption"),
     )
     head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
-    begun = begins(study, study.messages)
+    begun = begins(study, messages)
     enough = any(line.enough for line in lines)
     caption = words("grid.behind" if enough else "grid.numbers")
     grids = [Grid(caption, head, rows, folded=enough, labelled=labelled), *begun.grids]
     numbers += begun.numbers
     notes = [words("within.labelled"), *study.cue_notes, *begun.notes]
+    notes += [words("within.unexplained")] if unexplained else []
     notes += [] if enough else [words("note.left_out")]
     return Section(
         "within",
@@ -103,6 +106,14 @@ def within(study: Study) -> Section | None:
         notes,
         numbers=numbers,
     )
+
+
+def _unexplained(errors: Errors | None, parts: Sequence[Row]) -> bool:
+    """Tell whether a part has more messages labelled charged than the known errors allow."""
+    role, measure = _FOLLOWED[0]
+    shares = [p["estimate"] for p in parts if (p["role"], p["measure"]) == (role, measure)]
+    highest = max((share for share in shares if share is not None), default=0.0)
+    return errors is not None and highest >= errors.rates[0]
 
 
 def corrected_share(errors: Errors, row: Row) -> Row:

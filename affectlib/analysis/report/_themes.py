@@ -12,7 +12,13 @@ import polars as pl
 from affectlib.analysis._frames import AnalysisWarning, AnyFrame, table
 from affectlib.analysis.gold import Unanswered
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._share import headline, period_of, share_cells, share_head
+from affectlib.analysis.report._share import (
+    headline,
+    period_of,
+    share_cells,
+    share_head,
+    tick_of,
+)
 from affectlib.analysis.report._study import (
     Figure,
     Grid,
@@ -145,9 +151,12 @@ def _ordered(found: Sequence[Row]) -> list[Row]:
 
 
 def _finding(study: Study, found: Sequence[Row], labelled: bool) -> Statement | None:
-    """Name the theme with the highest share, as the commonest only if no other may be it."""
+    """Name the theme with the highest share, as the commonest only if no other may be it.
+
+    None if that share is 0: the themes that are not shown may be more common.
+    """
     row, *others = found
-    if labelled or row["estimate"] is None:
+    if labelled or not row["estimate"]:
         return None
     words = study.words
     highs = [other["high"] for other in others if other["estimate"] is not None]
@@ -179,7 +188,9 @@ def _by_columns(
             continue
         groups = [*dict.fromkeys(row[column] for row in found)]
         groups = [group for group in groups if group is not None or not of_time]
-        labels = [_group(group, study) for group in groups]
+        labels = [
+            tick_of(group, column, study) if of_time else _group(group, study) for group in groups
+        ]
         rows = []
         for group, label in zip(groups, labels, strict=True):
             cells = [one_of(found, theme=name, **{column: group}) for name in names]
