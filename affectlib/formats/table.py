@@ -255,7 +255,9 @@ def parse_cell(text: str) -> Any:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise ConversationError(
-            "expected a list as JSON or Python text, got other text", field="messages"
+            "expected a list as JSON or Python text, got other text; if each row is one message, "
+            "name the columns, for example columns={'conversation_id': 'chat', 'content': 'words'}",
+            field="messages",
         ) from None
 
 

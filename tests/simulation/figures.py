@@ -93,10 +93,16 @@ class Corpus:
     weight: Floats | None
 
     @classmethod
-    def of(cls, chance: np.random.Generator, drawn: Drawn, rows: int, known: bool) -> Corpus | None:
+    def of(
+        cls,
+        chance: np.random.Generator,
+        drawn: Drawn,
+        rows: int,
+        elsewhere: tuple[float, float] | None,
+    ) -> Corpus | None:
         """Draw messages, hand labels and what was measured; None if nothing is known of errors."""
         of_messages = (MESSAGE_SENSITIVITY, MESSAGE_SPECIFICITY)
-        accuracy = measured(chance) if known else None
+        accuracy = None if elsewhere is None else measured(chance, rates=elsewhere)
         message_errors = Errors.measured(measured(chance, MESSAGES_MEASURED_ON, of_messages))
         gold = weight = None
         if rows:

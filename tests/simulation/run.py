@@ -28,7 +28,7 @@ import polars as pl
 from affectlib.analysis import AnalysisWarning, TableError, associate
 from tests.simulation import figures
 from tests.simulation.figures import Corpus, Found
-from tests.simulation.population import Setting, draw
+from tests.simulation.population import SENSITIVITY, SPECIFICITY, Setting, draw
 
 CONVERSATIONS = {40: 100.0, 150: 30.0, 1500: 10.0}
 SHARES = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -91,7 +91,8 @@ def simulated(setting: Setting, rows: int, arguments: argparse.Namespace) -> dic
     start = time.monotonic()
     for _ in range(arguments.repetitions):
         drawn = draw(chance, setting)
-        corpus = Corpus.of(chance, drawn, rows, known=not arguments.unmeasured)
+        elsewhere = None if arguments.unmeasured else arguments.elsewhere
+        corpus = Corpus.of(chance, drawn, rows, elsewhere)
         found = [] if corpus is None else [*figures.figures(corpus, chance)]
         if arguments.labelled:
             found = [*figures.concentrated(drawn, truths["label"])]
@@ -228,6 +229,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--inequality", type=float, default=1.0, help="of activity; 1")
     parser.add_argument("--unmeasured", action="store_true", help="nothing is known of errors")
+    parser.add_argument(
+        "--elsewhere",
+        type=float,
+        nargs=2,
+        default=(SENSITIVITY, SPECIFICITY),
+        help="sensitivity and specificity where they were measured; as here",
+    )
     parser.add_argument("--clusters", type=int, nargs="+", default=[], help="of associate, only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
