@@ -98,6 +98,14 @@ class Explanation:
     conversation: Conversation = field(repr=False)
     base: float = 0.0
 
+    def __str__(self) -> str:
+        """Say what was found, and what each turn adds to it."""
+        rows = [
+            f"  message {turn.index}: probability {turn.probability:.3f}, adds {turn.share:+.3f}"
+            for turn in self.turns
+        ]
+        return "\n".join([str(self.prediction), *rows])
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON, without any text."""
         return {

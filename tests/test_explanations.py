@@ -349,5 +349,7 @@ def test_data_are_plain_and_text_is_not_printed(tiny_classifier: AffectClassifie
     for explanation in (turns, words):
         assert json.loads(json.dumps(explanation.to_dict())) == explanation.to_dict()
         assert "alone" not in repr(explanation)
-    assert "alone" not in json.dumps(turns.to_dict())
+    assert "alone" not in json.dumps(turns.to_dict()) + str(turns)
+    assert str(turns).startswith(str(turns.prediction))
+    assert f"message {turns.turns[0].index}: probability" in str(turns)
     assert words.to_dict()["words"][-1]["word"] == "so alone"

@@ -166,7 +166,7 @@ def _lines(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterato
 
 def _size(row: dict[str, Any]) -> str:
     if row["suppressed"]:
-        return "not shown, too few users"
+        return "not shown, too few users (--min-users)"
     return f"{row['gold']:,} gold labels ({row['emotional']:,} emotional), {row['users']:,} users"
 
 

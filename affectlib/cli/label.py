@@ -139,7 +139,8 @@ def _report(summary: LabelSummary) -> Iterator[str]:
     if summary.finished_before:
         yield f"nothing to do: {target} is finished, with {summary.conversations:,} conversations"
         return
-    yield f"{summary.conversations:,} conversations in {summary.seconds:.1f} s -> {target}"
+    ending = "" if summary.conversations == 1 else "s"
+    yield f"{summary.conversations:,} conversation{ending} in {summary.seconds:.1f} s -> {target}"
     yield (
         f"  emotional  {summary.emotional:,} of {summary.labelled:,} labelled "
         f"({summary.emotional_share:.1%})"

@@ -137,7 +137,7 @@ def _counts(text: str) -> Accuracy:
 
 def _figure(row: dict[str, Any], confidence: float) -> str:
     if row["suppressed"]:
-        return "not shown, too few users"
+        return "not shown, too few users (--min-users)"
     if row["estimate"] is None:
         return "cannot be estimated"
     return (

@@ -133,9 +133,10 @@ class Report:
     def _findings(self) -> list[str]:
         found = [section.finding.text for section in self.sections if section.finding is not None]
         words = self.study.words
-        # Hand labels correct nothing that is of too few users.
-        advice = self.study.gold is None and not self.study.shares[0]["suppressed"]
-        names = ["short.none", *(["short.advice"] if advice else [])]
+        if self.study.shares[0]["suppressed"]:
+            users, units = self.study.min_users, self.study.units
+            return found or [words("overall.hidden", users=users, units=units)]
+        names = ["short.none", *(["short.advice"] if self.study.gold is None else [])]
         return found or [" ".join(map(words, names))]
 
     def _numbers(self) -> list[Number]:
