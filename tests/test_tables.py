@@ -237,18 +237,18 @@ def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
     "cell",
     [
         3,
-        "words",
+        "secret",
         [3],
         [{"role": "user"}],
         "[" * 100_000,
-        [Message("alien", "words")],  # type: ignore[arg-type]
+        [Message("alien", "secret")],  # type: ignore[arg-type]
     ],
 )
 def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> None:
     frame = pd.DataFrame({"messages": [[user(ALONE)], cell]})
     result = label(frame, tiny_classifier)
     assert column(result, "status") == ["ok", "error"]
-    assert "words" not in column(result, "error")[1]
+    assert "secret" not in column(result, "error")[1]
     with pytest.raises(ConversationError, match="conversation 1"):
         label(frame, tiny_classifier, on_error="raise")
 
