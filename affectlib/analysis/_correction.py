@@ -185,9 +185,9 @@ class Errors:
             here = _log_likelihood(prior, sensitivity, specificity)
             vague = _log_likelihood(prior, anywhere, nowhere)
             top = max(here.max(), vague.max())
-            here, vague = np.exp(here - top), np.exp(vague - top)
-            agree = here.mean() / (here.mean() + vague.mean())
-            weight = agree * here / max(here.mean(), _TINY) + (1 - agree)
+            # The second term is of the half of the prior to which what was measured means nothing:
+            # it prevails where the gold labels agree with that less than vague rates do.
+            weight = np.exp(here - top) + np.exp(vague - top).mean()
         # Systematic resampling: as many copies of each point as its weight asks for.
         order = np.argsort(true, kind="stable")
         cumulated = np.cumsum(weight[order]) / weight.sum()

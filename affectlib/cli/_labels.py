@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from affectlib.model.artifacts import Artifact
 
+TOO_FEW = "not shown, too few users (--min-users)"
+"""Stands in place of a figure that is suppressed."""
+
 
 @contextmanager
 def naming(files: Mapping[str, str | None]) -> Iterator[None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from affectlib.cli._labels import (
+    TOO_FEW,
     artifact_of_labels,
     figure,
     gold_option,
@@ -166,7 +167,7 @@ def _lines(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterato
 
 def _size(row: dict[str, Any]) -> str:
     if row["suppressed"]:
-        return "not shown, too few users (--min-users)"
+        return TOO_FEW
     return f"{row['gold']:,} gold labels ({row['emotional']:,} emotional), {row['users']:,} users"
 
 

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import labels_argument, measured_on_option, naming, notes_of
+from affectlib.cli._labels import TOO_FEW, labels_argument, measured_on_option, naming, notes_of
 from affectlib.cli._options import Commands
 from affectlib.cli._terminal import DONE, say
 
@@ -137,7 +137,7 @@ def _counts(text: str) -> Accuracy:
 
 def _figure(row: dict[str, Any], confidence: float) -> str:
     if row["suppressed"]:
-        return "not shown, too few users (--min-users)"
+        return TOO_FEW
     if row["estimate"] is None:
         return "cannot be estimated"
     return (

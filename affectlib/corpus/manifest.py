@@ -215,6 +215,5 @@ def _differences(place: str, old: Any, new: Any) -> Iterator[str]:
 
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    if len(text) <= 40:
-        return text
-    return f'{text[:18]}…"' if isinstance(value, str) else f"{text[:18]}…"
+    closing = '"' if isinstance(value, str) else ""
+    return text if len(text) <= 40 else f"{text[:18]}…{closing}"

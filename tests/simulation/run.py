@@ -88,10 +88,10 @@ def simulated(setting: Setting, rows: int, arguments: argparse.Namespace) -> dic
     truths = figures.concentrations(setting, chance) if arguments.labelled else {}
     tallies: dict[str, Tally] = {}
     trends = 0
+    elsewhere = None if arguments.unmeasured else arguments.elsewhere
     start = time.monotonic()
     for _ in range(arguments.repetitions):
         drawn = draw(chance, setting)
-        elsewhere = None if arguments.unmeasured else arguments.elsewhere
         corpus = Corpus.of(chance, drawn, rows, elsewhere)
         found = [] if corpus is None else [*figures.figures(corpus, chance)]
         if arguments.labelled:

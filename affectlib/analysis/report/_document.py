@@ -132,12 +132,13 @@ class Report:
 
     def _findings(self) -> list[str]:
         found = [section.finding.text for section in self.sections if section.finding is not None]
-        words = self.study.words
-        if self.study.shares[0]["suppressed"]:
-            users, units = self.study.min_users, self.study.units
-            return found or [words("overall.hidden", users=users, units=units)]
-        names = ["short.none", *(["short.advice"] if self.study.gold is None else [])]
-        return found or [" ".join(map(words, names))]
+        if found:
+            return found
+        study, words = self.study, self.study.words
+        if study.shares[0]["suppressed"]:
+            return [words("overall.hidden", users=study.min_users, units=study.units)]
+        names = ["short.none", *(["short.advice"] if study.gold is None else [])]
+        return [" ".join(map(words, names))]
 
     def _numbers(self) -> list[Number]:
         return [

@@ -104,12 +104,9 @@ def overall(study: Study) -> tuple[Section, Row]:
     users = "overall.users" if study.people is not None else "overall.no_users"
     text = [" ".join(words(name, units=study.units) for name in ("overall.text", users))]
     if corrected:
-        up = best["estimate"] > (naive["estimate"] or 0)
-        way = "corrected_up" if up else "corrected"
-        way = "corrected_same" if words.share(best) == words.share(naive) else way
         text.append(
             words(
-                f"overall.{'by_hand' if best['method'] == 'gold' else way}",
+                _way(study, naive, best),
                 naive=words.share(naive),
                 best=words.share(best),
                 units=study.units,
@@ -151,6 +148,16 @@ def overall(study: Study) -> tuple[Section, Row]:
     notes = [*_overall_notes(study, best), *([] if figures else [words("note.left_out")])]
     title = words("overall.title")
     return Section("overall", title, text, figures, [grid], notes, finding, numbers), best
+
+
+def _way(study: Study, naive: Row, best: Row) -> str:
+    """Name the sentence that says how the best share differs from that of the labels."""
+    if best["method"] == "gold":
+        return "overall.by_hand"
+    if study.words.share(best) == study.words.share(naive):
+        return "overall.corrected_same"
+    up = best["estimate"] > (naive["estimate"] or 0)
+    return "overall.corrected_up" if up else "overall.corrected"
 
 
 def _overall_notes(study: Study, best: Row) -> Iterator[str]:
