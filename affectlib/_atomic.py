@@ -12,8 +12,8 @@ from typing import BinaryIO
 from affectlib.errors import OutputExistsError
 
 __all__ = [
+    "attach_filename",
     "locked",
-    "naming",
     "open_private",
     "publish",
     "replacing",
@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = temporary_of(path)
     try:
-        with naming(path), open_private(temporary) as file:
+        with attach_filename(path), open_private(temporary) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -67,11 +67,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def naming(path: Path | str) -> Iterator[None]:
+def attach_filename(path: Path | str) -> Iterator[None]:
     """Add the file to a system error that does not name it, such as that of a full disk.
 
     Example:
-        >>> with naming("labels.csv"):
+        >>> with attach_filename("labels.csv"):
         ...     raise OSError(28, "No space left on device")
         Traceback (most recent call last):
         OSError: [Errno 28] No space left on device: 'labels.csv'

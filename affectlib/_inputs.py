@@ -323,12 +323,12 @@ def text_size(item: Any) -> int:
     return sum(len(message.content) for message in item.messages)
 
 
-def stretches(conversation: Conversation) -> list[int]:
+def chunk_starts(conversation: Conversation) -> list[int]:
     """Return where the parts of a conversation begin that are as large as a buffer of `in_buffers`.
 
     Example:
         >>> long = Conversation((Message("user", "x" * 150_000),) * 4)
-        >>> stretches(long), stretches(Conversation(long.messages[:1]))
+        >>> chunk_starts(long), chunk_starts(Conversation(long.messages[:1]))
         ([0, 3], [0])
     """
     starts, characters = [0], 0

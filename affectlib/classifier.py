@@ -22,10 +22,10 @@ from affectlib._inputs import (
     Readable,
     Texts,
     Unlabelled,
+    chunk_starts,
     in_buffers,
     read_one,
     require_on_error,
-    stretches,
 )
 from affectlib.conversation import Conversation
 from affectlib.corpus.pipeline import map_ahead
@@ -39,7 +39,7 @@ from affectlib.model.artifacts import (
     load_artifact,
 )
 from affectlib.model.calibration import OperatingPoint
-from affectlib.model.decisions import conclude
+from affectlib.model.decisions import build_prediction
 from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.rendering import WindowRenderer, WindowText
@@ -517,7 +517,7 @@ class AffectClassifier(Saved):
                     yield item
                     continue
                 try:
-                    yield conclude(self._artifact, item, next(scored), point)
+                    yield build_prediction(self._artifact, item, next(scored), point)
                 except NoUserTextError as error:
                     yield Unlabelled(error, item.id)
 
@@ -525,7 +525,7 @@ class AffectClassifier(Saved):
         """Cut a stream into what is encoded at once."""
         for buffer in in_buffers(items, growing=True):
             *others, long = buffer
-            starts = stretches(long) if isinstance(long, Conversation) else []
+            starts = chunk_starts(long) if isinstance(long, Conversation) else []
             if not isinstance(long, Conversation) or len(starts) == 1:
                 yield _Piece(buffer, partial(self._screened, buffer))
                 continue
@@ -579,7 +579,7 @@ def _next_alone(
     windows: Iterator[list[EncodedWindow]], screen: Screen | None
 ) -> list[list[EncodedWindow]]:
     found = next(windows)
-    return [found if screen is None else screen.settle(found)]
+    return [found if screen is None else screen.prefilter(found)]
 
 
 def _load(options: Mapping[str, Any]) -> AffectClassifier:

@@ -29,10 +29,10 @@ from affectlib.errors import OptionError
 from affectlib.model.aggregation import TOP
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
-from affectlib.model.decisions import conclude, user_logits
+from affectlib.model.decisions import build_prediction, user_logits
 from affectlib.model.scoring import MessageScore
 from affectlib.model.text.groups import word_groups
-from affectlib.model.text.legible import legible
+from affectlib.model.text.unicode import normalize_unicode
 from affectlib.model.windows import WindowSettings
 from affectlib.predictions import ConversationPrediction, title_html
 from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, EMOTIONAL
@@ -258,7 +258,7 @@ def explain_turns(
         NoUserTextError: There is nothing to read in what the user wrote.
     """
     (scores,) = score([conversation])
-    prediction = conclude(artifact, conversation, scores, point)
+    prediction = build_prediction(artifact, conversation, scores, point)
     logits = user_logits(artifact, conversation, scores)
     values = np.array([*logits.values()], dtype=np.float64)
     without = dict(zip(logits, _left_out(values, artifact), strict=True))
@@ -411,7 +411,7 @@ def _context(earlier: Iterable[Message], settings: WindowSettings) -> tuple[Mess
         "user": settings.user_context_tokens,
         "assistant": settings.assistant_context_tokens,
     }
-    held = [m for m in earlier if limits.get(m.role) and legible(m.content).strip()]
+    held = [m for m in earlier if limits.get(m.role) and normalize_unicode(m.content).strip()]
     return tuple(held[-settings.context_messages :] if settings.context_messages else ())
 
 

@@ -59,7 +59,7 @@ WINDOWS = {
 }
 
 
-ALONE = "i am so alone"
+SINGLE_MESSAGE = "i am so alone"
 TASK = "the csv file"
 
 
@@ -77,7 +77,7 @@ CHAT = [
     {"role": "system", "content": "a word"},
     user(TASK),
     assistant("sorry"),
-    user(ALONE),
+    user(SINGLE_MESSAGE),
     assistant("hello"),
     user(""),
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from affectlib import cli
-from affectlib._atomic import locked, naming, replacing, temporary_of
+from affectlib._atomic import attach_filename, locked, replacing, temporary_of
 from affectlib.errors import OutputExistsError
 from tests.transcript_files import chat, lines, write
 
@@ -70,10 +70,13 @@ def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Pat
 
 
 def test_errors_of_the_system_name_the_file(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space left on device") as caught, naming("labels.csv"):
+    with (
+        pytest.raises(OSError, match="No space left on device") as caught,
+        attach_filename("labels.csv"),
+    ):
         raise OSError(28, "No space left on device")
     assert caught.value.filename == "labels.csv"
-    with pytest.raises(FileNotFoundError) as other, naming("labels.csv"):
+    with pytest.raises(FileNotFoundError) as other, attach_filename("labels.csv"):
         (tmp_path / "none").read_text()
     assert other.value.filename == str(tmp_path / "none")
 

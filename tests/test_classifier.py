@@ -33,7 +33,7 @@ from affectlib.errors import (
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
 from affectlib.tables import AffectMapper, label_table
 from affectlib.taxonomy import ASSISTANT_CUES, USER_CUES
-from tests.conftest import ALONE, BIAS, CHAT, TASK, WORDS, assistant, user, write_manifest
+from tests.conftest import BIAS, CHAT, SINGLE_MESSAGE, TASK, WORDS, assistant, user, write_manifest
 from tests.test_concurrency import in_a_fork
 
 
@@ -45,7 +45,7 @@ def sigmoid(z):
 
 
 def test_text(tiny_classifier):
-    prediction = tiny_classifier.predict(ALONE)
+    prediction = tiny_classifier.predict(SINGLE_MESSAGE)
     assert isinstance(prediction, MessagePrediction)
     assert (prediction.index, prediction.role, prediction.label) == (0, "user", "emotional")
     assert prediction.probability == pytest.approx(sigmoid(BIAS + 6))
@@ -56,8 +56,8 @@ def test_text(tiny_classifier):
 
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_texts(tiny_classifier, kind):
-    predictions = tiny_classifier.predict(kind([ALONE, TASK]))
-    assert predictions == [tiny_classifier.predict(ALONE), tiny_classifier.predict(TASK)]
+    predictions = tiny_classifier.predict(kind([SINGLE_MESSAGE, TASK]))
+    assert predictions == [tiny_classifier.predict(SINGLE_MESSAGE), tiny_classifier.predict(TASK)]
 
 
 def test_conversation(tiny_classifier):
@@ -87,7 +87,7 @@ def test_cues_belong_to_their_role_and_the_highest_counts(tiny_classifier):
             turn.cues[name] for turn in prediction.messages if name in turn.cues
         )
     assert prediction.cues["shows_empathy"] == pytest.approx(sigmoid(BIAS + 6))
-    assert {*tiny_classifier.predict([user(ALONE)]).cues} == {*USER_CUES}
+    assert {*tiny_classifier.predict([user(SINGLE_MESSAGE)]).cues} == {*USER_CUES}
 
 
 def test_conversation_as_objects_mappings_and_mixed(tiny_classifier):
@@ -100,7 +100,7 @@ def test_conversation_as_objects_mappings_and_mixed(tiny_classifier):
 
 def test_conversations(tiny_classifier):
     other = Conversation((Message("user", TASK),), id="b")
-    predictions = tiny_classifier.predict([CHAT, other, [Message("user", ALONE)]])
+    predictions = tiny_classifier.predict([CHAT, other, [Message("user", SINGLE_MESSAGE)]])
     assert [prediction.id for prediction in predictions] == [None, "b", None]
     assert predictions[0] == tiny_classifier.predict(CHAT)
     assert predictions[1].label == "task"
@@ -113,7 +113,13 @@ def test_nothing(tiny_classifier):
 
 
 @pytest.mark.parametrize(
-    ("x", "rows"), [(ALONE, 1), ([ALONE, TASK, ALONE], 3), (CHAT, 1), ([CHAT, [user(TASK)]], 2)]
+    ("x", "rows"),
+    [
+        (SINGLE_MESSAGE, 1),
+        ([SINGLE_MESSAGE, TASK, SINGLE_MESSAGE], 3),
+        (CHAT, 1),
+        ([CHAT, [user(TASK)]], 2),
+    ],
 )
 def test_predict_proba(tiny_classifier, x, rows):
     table = tiny_classifier.predict_proba(x)
@@ -173,7 +179,7 @@ def test_odd_characters(tiny_classifier, text):
 
 
 def test_very_long_message_is_read_and_what_is_cut_is_counted(tiny_classifier):
-    prediction = tiny_classifier.predict([user("word " * 40_000), user(ALONE)])
+    prediction = tiny_classifier.predict([user("word " * 40_000), user(SINGLE_MESSAGE)])
     long, short = prediction.messages
     assert long.truncated_tokens == pytest.approx(40_000, rel=0.01)
     assert short.truncated_tokens == 0
@@ -181,7 +187,7 @@ def test_very_long_message_is_read_and_what_is_cut_is_counted(tiny_classifier):
 
 
 def test_long_message_counts_at_its_strongest_window(tiny_classifier):
-    text = "word " * 20 + ALONE + " word" * 5
+    text = "word " * 20 + SINGLE_MESSAGE + " word" * 5
     prediction = tiny_classifier.predict(text)
     assert prediction.truncated_tokens == 0
     assert prediction.probability == pytest.approx(sigmoid(BIAS + 6))
@@ -198,7 +204,7 @@ def test_operating_points(tiny_classifier):
     assert (careful.label, careful.probability) == ("emotional", probability)
     chat = tiny_classifier.predict([user("sad"), user(TASK)], operating_point="high_recall")
     assert (chat.any, chat.rate, chat.messages[0].label) == (True, 0.5, "emotional")
-    strict = tiny_classifier.predict([user(ALONE)], operating_point="high_precision")
+    strict = tiny_classifier.predict([user(SINGLE_MESSAGE)], operating_point="high_precision")
     assert (strict.label, strict.any, strict.messages[0].label) == ("task", False, "task")
     default = AffectClassifier(
         tiny_classifier.artifact, tiny_classifier._engine, operating_point="high_recall"
@@ -223,7 +229,7 @@ def test_threshold_itself_is_emotional(tiny_classifier):
 @pytest.mark.parametrize("name", ["best", "", 0.5])
 def test_unknown_operating_point(tiny_classifier, tiny_folder, name):
     with pytest.raises(OptionError, match="balanced, high_precision, high_recall"):
-        tiny_classifier.predict(ALONE, operating_point=name)
+        tiny_classifier.predict(SINGLE_MESSAGE, operating_point=name)
     with pytest.raises(ValueError, match="balanced"):
         tiny_classifier.stream([], operating_point=name)
     with pytest.raises(OptionError, match="balanced"):
@@ -309,8 +315,8 @@ def loaded(tiny_classifier, monkeypatch):
 
 def test_default_classifier_is_loaded_once_by_many_threads(tiny_classifier, loaded):
     with ThreadPoolExecutor(8) as pool:
-        predictions = list(pool.map(predict, [ALONE] * 32))
-    assert predictions == [tiny_classifier.predict(ALONE)] * 32
+        predictions = list(pool.map(predict, [SINGLE_MESSAGE] * 32))
+    assert predictions == [tiny_classifier.predict(SINGLE_MESSAGE)] * 32
     assert predict("sad", operating_point="high_recall").label == "emotional"
     assert len(loaded) == 1
 
@@ -319,11 +325,11 @@ def test_all_that_need_the_default_classifier_share_one(loaded):
     transformer = pytest.importorskip("affectlib.sklearn").AffectTransformer()
     chats = {"messages": [CHAT]}
     calls = [
-        lambda: predict(ALONE),
+        lambda: predict(SINGLE_MESSAGE),
         lambda: label_table(pa.table(chats)),
         lambda: AffectMapper()(chats),
         lambda: AffectMapper("affect-small")(chats),
-        lambda: transformer.transform([ALONE]),
+        lambda: transformer.transform([SINGLE_MESSAGE]),
     ]
     with ThreadPoolExecutor(10) as pool:
         for found in [pool.submit(call) for call in calls * 2]:
@@ -352,7 +358,7 @@ def test_a_relative_path_is_that_of_the_folder_one_is_in(tiny_folder, tmp_path, 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_does_not_wait_for_a_thread_that_loads(tiny_classifier, loaded):
     with one_liner._loader._lock:  # as if another thread were loading at this moment
-        assert in_a_fork(lambda: predict(ALONE).label) == "emotional"
+        assert in_a_fork(lambda: predict(SINGLE_MESSAGE).label) == "emotional"
 
 
 def test_a_copy_in_another_process_computes_with_as_many_threads(tiny_folder):

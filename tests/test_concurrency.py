@@ -17,7 +17,7 @@ import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.corpus.label_file import label_file
-from tests.conftest import ALONE, TASK, WORDS, user
+from tests.conftest import SINGLE_MESSAGE, TASK, WORDS, user
 from tests.transcript_files import chat, lines, write
 
 THREADS = 8
@@ -66,7 +66,9 @@ def test_an_event_loop_shares_a_classifier(classifier, alone):
 
 
 def test_threads_label_files_side_by_side(classifier, tmp_path):
-    src = write(tmp_path, lines(*(chat(ALONE if i % 2 else TASK, id=f"{i}") for i in range(50))))
+    src = write(
+        tmp_path, lines(*(chat(SINGLE_MESSAGE if i % 2 else TASK, id=f"{i}") for i in range(50)))
+    )
 
     def work(number):
         dst = tmp_path / f"{number}.jsonl"

@@ -21,11 +21,11 @@ from affectlib.explanations import EXACT
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
 from affectlib.model.text.groups import GROUPS, word_groups
-from affectlib.model.text.legible import legible
+from affectlib.model.text.unicode import normalize_unicode
 from tests.conftest import (
-    ALONE,
     BIAS,
     CHAT,
+    SINGLE_MESSAGE,
     TASK,
     WINDOWS,
     WORD_LOGITS,
@@ -144,7 +144,7 @@ def test_signs_of_shares(tiny_classifier: AffectClassifier, chat: list[Any]) -> 
 
 
 def test_neutral_turns_among_charged_ones_have_no_share(tiny_classifier: AffectClassifier) -> None:
-    chat = [user(ALONE)] * 3 + [user("a word"), user(TASK)]
+    chat = [user(SINGLE_MESSAGE)] * 3 + [user("a word"), user(TASK)]
     explanation = tiny_classifier.explain(chat)
     *charged, word, task = explanation.turns
     assert abs(word.share) < 0.06
@@ -155,7 +155,7 @@ def test_neutral_turns_among_charged_ones_have_no_share(tiny_classifier: AffectC
 
 
 def test_many_turns(tiny_classifier: AffectClassifier) -> None:
-    chat = [user(TASK), assistant("hello")] * 5000 + [user(ALONE)]
+    chat = [user(TASK), assistant("hello")] * 5000 + [user(SINGLE_MESSAGE)]
     explanation = tiny_classifier.explain(chat)
     assert len(explanation.turns) == 5001
     assert max(explanation.turns, key=lambda turn: turn.share).index == 10_000
@@ -186,7 +186,7 @@ def test_shares_of_words(tiny_classifier: AffectClassifier, text: str) -> None:
 
 
 @share_the_classifier
-@given(text=st.text(max_size=80).filter(lambda text: legible(text).strip()))
+@given(text=st.text(max_size=80).filter(lambda text: normalize_unicode(text).strip()))
 def test_every_text_has_its_words(tiny_classifier: AffectClassifier, text: str) -> None:
     explanation = tiny_classifier.explain_words(text)
     groups = [explanation.text[w.start : w.stop] for w in explanation.words]
@@ -248,7 +248,7 @@ def test_the_most_charged_message_is_explained(tiny_classifier: AffectClassifier
 
 
 def test_cues_are_explained(tiny_classifier: AffectClassifier) -> None:
-    chat = [user(ALONE), user("i am sad sad")]
+    chat = [user(SINGLE_MESSAGE), user("i am sad sad")]
     explanation = tiny_classifier.explain_words(chat, output="shares_feelings")
     assert (explanation.index, explanation.output) == (1, "shares_feelings")
     assert explanation.top(2) == [("i am sad", pytest.approx(4.0)), ("sad", pytest.approx(4.0))]
@@ -262,10 +262,10 @@ def test_the_message_is_read_in_its_context(bert_folder: Path, tmp_path: Path) -
     artifact = load_artifact(write_manifest(folder, windows=WINDOWS | context))
     classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
     before = [user(TASK), user("hello a word"), assistant("sorry"), user("sad")]
-    shares = classifier.explain_words([*before, user(ALONE)], 4).words
+    shares = classifier.explain_words([*before, user(SINGLE_MESSAGE)], 4).words
     whole, less = (
         logit(classifier.predict([*before, user(text)]).messages[-1].probability or 0.0)
-        for text in (ALONE, "i am ")
+        for text in (SINGLE_MESSAGE, "i am ")
     )
     by_itself, nothing = (
         logit(classifier.predict([*before, user(text)]).messages[-1].probability or 0.0)
@@ -273,7 +273,9 @@ def test_the_message_is_read_in_its_context(bert_folder: Path, tmp_path: Path) -
     )
     expected = (whole - less + by_itself - nothing) / 2
     assert shares[-1].share == pytest.approx(expected, abs=1e-4)
-    assert shares[-1].share != pytest.approx(classifier.explain_words(ALONE).words[-1].share)
+    assert shares[-1].share != pytest.approx(
+        classifier.explain_words(SINGLE_MESSAGE).words[-1].share
+    )
 
 
 def test_messages_of_which_nothing_is_seen_are_no_context(
@@ -284,9 +286,9 @@ def test_messages_of_which_nothing_is_seen_are_no_context(
         write_manifest(folder, windows=WINDOWS | {"target_tokens": 8, "context_messages": 2})
     )
     classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
-    plain = classifier.explain_words([user("sad"), user(ALONE)], 1)
+    plain = classifier.explain_words([user("sad"), user(SINGLE_MESSAGE)], 1)
     blank = [user("\u200b")] * 3
-    found = classifier.explain_words([user("sad"), *blank, user(ALONE)], 4)
+    found = classifier.explain_words([user("sad"), *blank, user(SINGLE_MESSAGE)], 4)
     assert [word.share for word in found.words] == [word.share for word in plain.words]
 
 
@@ -324,7 +326,7 @@ def test_long_words_are_cut(tiny_classifier: AffectClassifier) -> None:
 @pytest.mark.parametrize("name", ["explain", "explain_words"])
 def test_other_things_are_refused(tiny_classifier: AffectClassifier, name: str) -> None:
     explain = getattr(tiny_classifier, name)
-    for listed in ([ALONE], [[user(ALONE)]], [], (ALONE, TASK)):
+    for listed in ([SINGLE_MESSAGE], [[user(SINGLE_MESSAGE)]], [], (SINGLE_MESSAGE, TASK)):
         with pytest.raises(InputTypeError):
             explain(listed)
     with pytest.raises(NoUserTextError):

@@ -19,7 +19,7 @@ from affectlib.errors import NoUserTextError
 from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.model.encoding import MAX_CHARACTERS
 from affectlib.predictions import ConversationFailure
-from tests.conftest import ALONE, CountingEngine, assistant, user
+from tests.conftest import SINGLE_MESSAGE, CountingEngine, assistant, user
 from tests.transcript_files import chat, lines, write
 
 few = settings(
@@ -74,7 +74,7 @@ class NoEngine:
 
 def check(classifier: AffectClassifier, text: str) -> None:
     """Label a text in every way; it may be nothing to read, but nothing else may go wrong."""
-    chats = [[user(text), assistant(text), user(ALONE)], [user(text)]]
+    chats = [[user(text), assistant(text), user(SINGLE_MESSAGE)], [user(text)]]
     outcomes = [*classifier.stream(chats, on_error="record")]
     assert len(outcomes) == 2
     assert not isinstance(outcomes[0], ConversationFailure)
@@ -173,7 +173,9 @@ def test_a_message_of_a_million_characters(counting: Any, piece: str) -> None:
 
 
 def conversation(messages: int) -> list[dict[str, Any]]:
-    return [user(f"{ALONE} {i}") if i % 2 else assistant("sorry word") for i in range(messages)]
+    return [
+        user(f"{SINGLE_MESSAGE} {i}") if i % 2 else assistant("sorry word") for i in range(messages)
+    ]
 
 
 def test_work_grows_with_the_messages_of_a_conversation(tiny_classifier: AffectClassifier) -> None:
@@ -202,7 +204,7 @@ def test_a_conversation_of_a_hundred_thousand_messages() -> None:
 
 def test_memory_of_a_stream_does_not_grow(tiny_classifier: AffectClassifier) -> None:
     def run(count: int) -> None:
-        chats = ([user(f"{ALONE} {'word ' * (i % 50)}")] for i in range(count))
+        chats = ([user(f"{SINGLE_MESSAGE} {'word ' * (i % 50)}")] for i in range(count))
         for _ in tiny_classifier.stream(chats):
             pass
 

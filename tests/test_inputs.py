@@ -13,7 +13,7 @@ import pytest
 
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, InputTypeError, NoUserTextError, OptionError
-from tests.conftest import ALONE, CHAT, TASK, assistant, user
+from tests.conftest import CHAT, SINGLE_MESSAGE, TASK, assistant, user
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,22 @@ from tests.conftest import ALONE, CHAT, TASK, assistant, user
         (None, "got NoneType$"),
         (3.5, "got float$"),
         (b"text", "got bytes$"),
-        (user(ALONE), "got dict; a message by itself goes into a list"),
-        ({ALONE}, "got set, which has no order; make it a list"),
-        (np.array([[ALONE]]), "got ndarray of 2 dimensions; give one column"),
-        (np.array(ALONE), "got ndarray of 0 dimensions"),
-        (pd.DataFrame({"text": [ALONE]}), r"got DataFrame; a table is for label_table\(x\)"),
-        (pa.table({"text": [ALONE]}), r"got Table; a table is for label_table\(x\)"),
-        (pl.DataFrame({"text": [ALONE]}), r"got DataFrame; .*x\['text'\], is for predict"),
+        (user(SINGLE_MESSAGE), "got dict; a message by itself goes into a list"),
+        ({SINGLE_MESSAGE}, "got set, which has no order; make it a list"),
+        (np.array([[SINGLE_MESSAGE]]), "got ndarray of 2 dimensions; give one column"),
+        (np.array(SINGLE_MESSAGE), "got ndarray of 0 dimensions"),
+        (
+            pd.DataFrame({"text": [SINGLE_MESSAGE]}),
+            r"got DataFrame; a table is for label_table\(x\)",
+        ),
+        (pa.table({"text": [SINGLE_MESSAGE]}), r"got Table; a table is for label_table\(x\)"),
+        (pl.DataFrame({"text": [SINGLE_MESSAGE]}), r"got DataFrame; .*x\['text'\], is for predict"),
         ([3.5], r"item 0 is float$"),
-        ([ALONE, 3], r"item 1 is int and the first is str"),
-        ([None, ALONE, CHAT], r"item 2 is list and the first is str"),
-        ([ALONE, user(ALONE)], r"item 1 is dict and the first is str"),
-        ([user(ALONE), ALONE], r"item 1 is str and the first is dict"),
-        ([CHAT, user(ALONE)], r"item 1 is dict and the first is list"),
+        ([SINGLE_MESSAGE, 3], r"item 1 is int and the first is str"),
+        ([None, SINGLE_MESSAGE, CHAT], r"item 2 is list and the first is str"),
+        ([SINGLE_MESSAGE, user(SINGLE_MESSAGE)], r"item 1 is dict and the first is str"),
+        ([user(SINGLE_MESSAGE), SINGLE_MESSAGE], r"item 1 is str and the first is dict"),
+        ([CHAT, user(SINGLE_MESSAGE)], r"item 1 is dict and the first is list"),
     ],
 )
 @pytest.mark.parametrize("on_error", ["record", "raise"])
@@ -42,7 +45,7 @@ def test_wrong_types(tiny_classifier, x, named, on_error):
     for method in (tiny_classifier.predict, tiny_classifier.predict_proba):
         with pytest.raises(InputTypeError, match=named) as caught:
             method(x, on_error=on_error)
-        assert ALONE not in str(caught.value)
+        assert SINGLE_MESSAGE not in str(caught.value)
 
 
 def test_the_path_of_a_file_is_no_text(tiny_classifier, tmp_path, monkeypatch):
@@ -58,12 +61,12 @@ def test_the_path_of_a_file_is_no_text(tiny_classifier, tmp_path, monkeypatch):
             next(tiny_classifier.stream(paths))
     with pytest.raises(InputTypeError, match="got str; a text by itself goes into a list"):
         next(tiny_classifier.stream("i am so sad"))
-    assert len([*tiny_classifier.stream(["chats.jsonl", ALONE])]) == 2
+    assert len([*tiny_classifier.stream(["chats.jsonl", SINGLE_MESSAGE])]) == 2
     with pytest.raises(InputTypeError, match="path of a file"):
         tiny_classifier.explain("chats.jsonl")
     as_text = tiny_classifier.predict([user("chats.jsonl")])
     assert as_text.label == "task"
-    assert len(tiny_classifier.predict([ALONE, "chats.jsonl"])) == 2
+    assert len(tiny_classifier.predict([SINGLE_MESSAGE, "chats.jsonl"])) == 2
     assert tiny_classifier.predict("no.jsonl").label == "task"
 
 
@@ -88,7 +91,7 @@ def series(values):
     ],
 )
 def test_texts_of_every_kind(tiny_classifier, kind):
-    texts = [ALONE, TASK, "i am sad"]
+    texts = [SINGLE_MESSAGE, TASK, "i am sad"]
     expected = [tiny_classifier.predict(text) for text in texts]
     assert tiny_classifier.predict(kind(texts)) == expected
     assert [*tiny_classifier.stream(kind(texts))] == expected
@@ -99,7 +102,7 @@ def test_texts_of_every_kind(tiny_classifier, kind):
     "kind", [list, iter, series, pl.Series, pa.array, lambda x: np.array([*x, None], object)[:-1]]
 )
 def test_conversations_of_every_kind(tiny_classifier, kind):
-    chats = [CHAT, [user(ALONE)], [user(TASK), assistant("sorry")]]
+    chats = [CHAT, [user(SINGLE_MESSAGE)], [user(TASK), assistant("sorry")]]
     expected = [tiny_classifier.predict(chat) for chat in chats]
     assert tiny_classifier.predict(kind(chats)) == expected
     assert [*tiny_classifier.stream(kind(chats))] == expected
@@ -122,11 +125,11 @@ def test_messages_under_their_name_are_a_conversation(tiny_classifier):
     assert [*tiny_classifier.stream([record])] == [expected]
     assert tiny_classifier.explain(record).prediction == expected
     with pytest.raises(ConversationError, match=r"^messages: expected a list of messages"):
-        tiny_classifier.predict({"messages": ALONE})
+        tiny_classifier.predict({"messages": SINGLE_MESSAGE})
 
 
 def test_what_cannot_be_labelled_is_recorded_in_its_place(tiny_classifier):
-    found = tiny_classifier.predict(series([ALONE, None, float("nan"), " ", TASK]))
+    found = tiny_classifier.predict(series([SINGLE_MESSAGE, None, float("nan"), " ", TASK]))
     assert [item.label for item in found] == ["emotional", None, None, None, "task"]
     assert [getattr(item, "status", "ok") for item in found] == ["ok", *["empty"] * 3, "ok"]
     chats = [[user(TASK)], [], [user(1)], {"id": "x", "messages": [assistant("hello")]}]
@@ -150,8 +153,8 @@ def test_nothing_but_missing_texts(tiny_classifier):
     [
         ("", NoUserTextError, "^the text is blank"),
         (" \n\t", NoUserTextError, "^the text is blank"),
-        ([ALONE, " "], NoUserTextError, "^conversation 1: the text is blank"),
-        ([ALONE, None], NoUserTextError, "^conversation 1: it is missing"),
+        ([SINGLE_MESSAGE, " "], NoUserTextError, "^conversation 1: the text is blank"),
+        ([SINGLE_MESSAGE, None], NoUserTextError, "^conversation 1: it is missing"),
         ([user(" ")], NoUserTextError, "^no message of the user has text"),
         ([assistant("hello")], NoUserTextError, "^no message of the user has text"),
         (Conversation(()), NoUserTextError, "^the conversation is empty"),
@@ -160,7 +163,7 @@ def test_nothing_but_missing_texts(tiny_classifier):
         ([CHAT, [user(1)]], ConversationError, r"^conversation 1, messages\[0\]\.content:"),
         ([["a", "b"]], ConversationError, r"^conversation 0, messages\[0\]: expected a mapping"),
         (
-            [Message("user", ALONE), Message("robot", "x")],
+            [Message("user", SINGLE_MESSAGE), Message("robot", "x")],
             ConversationError,
             r"^messages\[1\]\.role: unknown role",
         ),
@@ -180,7 +183,7 @@ def test_one_by_itself_always_raises(tiny_classifier, x):
 
 @pytest.mark.parametrize("many", [1, 600])
 def test_progress(tiny_classifier, capsys, many):
-    texts = [TASK, "", ALONE] * many
+    texts = [TASK, "", SINGLE_MESSAGE] * many
     quiet = tiny_classifier.predict(texts)
     assert capsys.readouterr().err == ""
     assert tiny_classifier.predict(texts, progress=True) == quiet

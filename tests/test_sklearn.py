@@ -28,13 +28,13 @@ from sklearn.utils.validation import validate_data
 from affectlib import Conversation, ConversationError, InputTypeError, Message, OptionError
 from affectlib.sklearn import AffectTransformer
 from affectlib.taxonomy import CUES, THEME_COLUMNS
-from tests.conftest import ALONE, CHAT, TASK, assistant, user
+from tests.conftest import CHAT, SINGLE_MESSAGE, TASK, assistant, user
 from tests.fake_classifier import FakeClassifier
 
 SCORES = ("probability", "intensity", "rate", "adjusted")
 NAMES = [f"affect_{name}" for name in (*SCORES, *CUES, *THEME_COLUMNS.values())]
-TEXTS = [ALONE, TASK, "i am sad", "hello"]
-CHATS: list[Any] = [[user(TASK), assistant("sorry"), user(ALONE)], [user(TASK)]]
+TEXTS = [SINGLE_MESSAGE, TASK, "i am sad", "hello"]
+CHATS: list[Any] = [[user(TASK), assistant("sorry"), user(SINGLE_MESSAGE)], [user(TASK)]]
 
 
 @pytest.fixture
@@ -106,11 +106,15 @@ def test_nothing(transformer: AffectTransformer) -> None:
 @pytest.mark.parametrize(
     ("given", "error", "named"),
     [
-        (ALONE, InputTypeError, "got str"),
+        (SINGLE_MESSAGE, InputTypeError, "got str"),
         (None, InputTypeError, "got NoneType"),
         (np.zeros((2, 3)), InputTypeError, r"one column .*\(2, 3\)"),
-        ([ALONE, 3], InputTypeError, r"item 1 is int and the first is str"),
-        ([None, ALONE, None, CHAT], InputTypeError, r"item 3 is list and the first is str"),
+        ([SINGLE_MESSAGE, 3], InputTypeError, r"item 1 is int and the first is str"),
+        (
+            [None, SINGLE_MESSAGE, None, CHAT],
+            InputTypeError,
+            r"item 3 is list and the first is str",
+        ),
         ([3], InputTypeError, "item 0 is int"),
         ([CHAT, None, [{"role": "user"}]], ConversationError, r"conversation 2, messages\[0\]"),
     ],
@@ -125,15 +129,15 @@ def test_other_things_are_refused(
 @pytest.mark.parametrize(
     "given",
     [
-        ["", ALONE, " \n", None],
-        pd.Series([np.nan, ALONE, None, pd.NA]),
-        pd.DataFrame({"text": [np.nan, ALONE, "", None]}),
-        pl.Series([None, ALONE, "", None]),
-        np.array([None, ALONE, "", float("nan")], dtype=object),
-        pa.array([None, ALONE, "", None]),
-        pd.Series([None, [user(ALONE)], [assistant("hello")], [user("")]]),
-        pl.Series([None, [user(ALONE)], [assistant("hello")], [user("")]]),
-        [[], Conversation((Message("user", ALONE),)), Conversation(()), None],
+        ["", SINGLE_MESSAGE, " \n", None],
+        pd.Series([np.nan, SINGLE_MESSAGE, None, pd.NA]),
+        pd.DataFrame({"text": [np.nan, SINGLE_MESSAGE, "", None]}),
+        pl.Series([None, SINGLE_MESSAGE, "", None]),
+        np.array([None, SINGLE_MESSAGE, "", float("nan")], dtype=object),
+        pa.array([None, SINGLE_MESSAGE, "", None]),
+        pd.Series([None, [user(SINGLE_MESSAGE)], [assistant("hello")], [user("")]]),
+        pl.Series([None, [user(SINGLE_MESSAGE)], [assistant("hello")], [user("")]]),
+        [[], Conversation((Message("user", SINGLE_MESSAGE),)), Conversation(()), None],
     ],
 )
 def test_what_is_blank_or_missing_has_no_scores(transformer: AffectTransformer, given: Any) -> None:
@@ -141,7 +145,7 @@ def test_what_is_blank_or_missing_has_no_scores(transformer: AffectTransformer, 
     scores = transformer.transform(given)
     assert scores.shape == (4, len(NAMES))
     assert (scores[[0, 2, 3]] == -1.0).all()
-    assert np.array_equal(scores[1], transformer.transform([ALONE])[0])
+    assert np.array_equal(scores[1], transformer.transform([SINGLE_MESSAGE])[0])
 
 
 def test_nothing_but_missing_texts(transformer: AffectTransformer) -> None:
@@ -193,7 +197,7 @@ def test_rows_keep_their_index(transformer: AffectTransformer) -> None:
 
 
 def test_in_a_pipeline(transformer: AffectTransformer) -> None:
-    texts = [ALONE, TASK, "i am sad", "hello"] * 5
+    texts = [SINGLE_MESSAGE, TASK, "i am sad", "hello"] * 5
     labels = [1, 0, 1, 0] * 5
     model = make_pipeline(transformer, LogisticRegression())
     assert cross_val_score(model, texts, labels, cv=5).tolist() == [1.0] * 5

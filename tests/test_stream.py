@@ -16,13 +16,14 @@ from affectlib.conversation import Conversation, Message
 from affectlib.errors import InputTypeError, NoUserTextError, OptionError
 from affectlib.model.scoring import WindowCache
 from affectlib.predictions import ConversationFailure, ConversationPrediction
-from tests.conftest import ALONE, CHAT, TASK, WORDS, user
+from tests.conftest import CHAT, SINGLE_MESSAGE, TASK, WORDS, user
 
 
 def test_stream_keeps_order_and_number(tiny_classifier):
     chats = [
         Conversation(
-            (Message("user", f"{ALONE if i % 3 else TASK} " + "word " * (i % 7)),), id=f"{i}"
+            (Message("user", f"{SINGLE_MESSAGE if i % 3 else TASK} " + "word " * (i % 7)),),
+            id=f"{i}",
         )
         for i in range(2 * _BUFFER_CONVERSATIONS + 5)
     ]
@@ -39,7 +40,7 @@ def test_stream_records_failures_in_their_place(tiny_classifier):
         unread,
         Conversation((Message("assistant", "hello"),), id="b"),
         [user(None)],
-        [user(ALONE)],
+        [user(SINGLE_MESSAGE)],
     ]
     outcomes = list(tiny_classifier.stream(items, on_error="record"))
     assert [type(outcome) for outcome in outcomes] == [
@@ -57,7 +58,7 @@ def test_stream_records_failures_in_their_place(tiny_classifier):
 
 def test_stream_raises_at_the_place_after_what_came_before(tiny_classifier):
     stream = tiny_classifier.stream(
-        [[user(ALONE)], ConversationFailure(None, "x"), [], CHAT], on_error="raise"
+        [[user(SINGLE_MESSAGE)], ConversationFailure(None, "x"), [], CHAT], on_error="raise"
     )
     assert next(stream).label == "emotional"
     assert next(stream) == ConversationFailure(None, "x")
@@ -69,10 +70,10 @@ def test_stream_raises_at_the_place_after_what_came_before(tiny_classifier):
 @pytest.mark.parametrize(
     ("items", "named"),
     [
-        (ALONE, "got str"),
-        ([ALONE, CHAT], "item 1 is list and the first is str"),
+        (SINGLE_MESSAGE, "got str"),
+        ([SINGLE_MESSAGE, CHAT], "item 1 is list and the first is str"),
         (CHAT, "item 0 is dict, a message; give conversations"),
-        ([[user(ALONE)], 5], "item 1 is int and the first is list"),
+        ([[user(SINGLE_MESSAGE)], 5], "item 1 is int and the first is list"),
         (Conversation(()), "got Conversation"),
     ],
 )
@@ -113,7 +114,9 @@ def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, first, most)
 
 def test_same_windows_are_computed_once(counting):
     classifier, engine = counting
-    predictions = list(classifier.stream([[user(ALONE)], [user(TASK)], [user(ALONE)]] * 10))
+    predictions = list(
+        classifier.stream([[user(SINGLE_MESSAGE)], [user(TASK)], [user(SINGLE_MESSAGE)]] * 10)
+    )
     assert len(engine.windows) == len(set(engine.windows)) == 2
     assert len(predictions) == 30
     assert predictions[0] == predictions[2] == predictions[27]
@@ -121,7 +124,7 @@ def test_same_windows_are_computed_once(counting):
 
 def test_same_windows_are_computed_once_across_buffers(counting):
     classifier, engine = counting
-    chats = [[user(ALONE)], [user(TASK)]] * _BUFFER_CONVERSATIONS
+    chats = [[user(SINGLE_MESSAGE)], [user(TASK)]] * _BUFFER_CONVERSATIONS
     assert len(list(classifier.stream(chats))) == len(chats)
     assert len(engine.windows) == 2
 
@@ -137,7 +140,7 @@ def test_the_cache_drops_what_was_not_used_for_longest():
 
 def test_what_was_read_before_an_exception_is_labelled(tiny_classifier):
     def broken():
-        yield from ([user(ALONE)] for _ in range(_BUFFER_CONVERSATIONS + 3))
+        yield from ([user(SINGLE_MESSAGE)] for _ in range(_BUFFER_CONVERSATIONS + 3))
         raise OSError("the disk is gone")
 
     stream = tiny_classifier.stream(broken())

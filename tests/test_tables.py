@@ -26,19 +26,19 @@ from affectlib.corpus.label_file import label_file
 from affectlib.corpus.rows import output_schema
 from affectlib.formats._columns import FIELDS
 from affectlib.tables import AffectMapper, label_table, register_duckdb
-from tests.conftest import ALONE, TASK, assistant, user
+from tests.conftest import SINGLE_MESSAGE, TASK, assistant, user
 
 CHATS: list[Any] = [
-    [user(TASK), assistant("sorry"), user(ALONE)],
+    [user(TASK), assistant("sorry"), user(SINGLE_MESSAGE)],
     [user(TASK)],
     [assistant("hello")],
-    [user(ALONE)],
+    [user(SINGLE_MESSAGE)],
 ]
 NESTED = {"messages": CHATS, "key": [10, 11, 12, 13]}
 LONG = {
     "conversation_id": [7, 5, 7, 7, 5, 9],
     "role": ["user", "user", "assistant", "user", "tool", "user"],
-    "content": [TASK, ALONE, "sorry", ALONE, "word", ""],
+    "content": [TASK, SINGLE_MESSAGE, "sorry", SINGLE_MESSAGE, "word", ""],
     "key": [0, 1, 2, 3, 4, 5],
 }
 KINDS: dict[str, Any] = {
@@ -115,7 +115,7 @@ def test_long_conversations(make: Any, tiny_classifier: Any) -> None:
 
 @pytest.mark.parametrize("level", ["conversation", "message"])
 def test_texts(make: Any, tiny_classifier: Any, level: Any) -> None:
-    frame = make({"id": [1, 2, 3], "review": [ALONE, None, "Sum A1 to A3."]})
+    frame = make({"id": [1, 2, 3], "review": [SINGLE_MESSAGE, None, "Sum A1 to A3."]})
     options: Any = {"columns": {"content": "review"}, "level": level}
     result = label(frame, tiny_classifier, **options)
     assert names(result)[:4] == ["id", "review", "status", "error"]
@@ -128,7 +128,7 @@ def test_long_rows_are_ordered_by_their_turn(tiny_classifier: Any) -> None:
         {
             "conversation_id": ["a", "a"],
             "role": ["user", "user"],
-            "content": [ALONE, TASK],
+            "content": [SINGLE_MESSAGE, TASK],
             "turn": [2, 1],
         },
         index=[7, 7],
@@ -144,7 +144,7 @@ def test_long_rows_are_read_as_those_of_a_file(tiny_classifier: Any, tmp_path: P
             "conversation_id": ["1.0", "1.0", "1.0", "1.0", "2", "2", "2"],
             "message_id": ["m2", "m1", "m1", "m3", "m4", "m5", "m4"],
             "role": ["user", "user", "user", "user", "user", "assistant", "user"],
-            "content": [ALONE, TASK, TASK, TASK, ALONE, "sorry", ALONE],
+            "content": [SINGLE_MESSAGE, TASK, TASK, TASK, SINGLE_MESSAGE, "sorry", SINGLE_MESSAGE],
             "timestamp": ["5/4/2024", "3/4/2024", "3/4/2024", "27/4/2024", "", "", ""],
             "user_id": ["", "ana", "ana", "ana", "bo", "bo", "bo"],
         }
@@ -190,7 +190,7 @@ def test_missing_values_of_pandas(tiny_classifier: Any, level: Any) -> None:
         {
             "conversation_id": [1, 1, None],
             "role": ["user", "assistant", "user"],
-            "content": [ALONE, None, TASK],
+            "content": [SINGLE_MESSAGE, None, TASK],
             "timestamp": pd.to_datetime([None, "2024-05-01", None]),
             "model": [None, "m", None],
             "turn": [1, 2, None],
@@ -207,7 +207,7 @@ def test_missing_values_of_pandas(tiny_classifier: Any, level: Any) -> None:
 
 
 def test_missing_values_in_nested_messages(tiny_classifier: Any) -> None:
-    message = {**user(ALONE), "timestamp": pd.NaT}
+    message = {**user(SINGLE_MESSAGE), "timestamp": pd.NaT}
     frame = pd.DataFrame({"messages": [[message]]})
     result = label(frame, tiny_classifier, level="message")
     assert column(result, "label") == ["emotional"]
@@ -217,14 +217,14 @@ def test_missing_values_in_nested_messages(tiny_classifier: Any) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        [user(ALONE)],
-        [{"from": "human", "value": ALONE}],
-        json.dumps([user(ALONE)]),
-        str([user(ALONE)]),
-        [{"role": "user", "content": [{"type": "text", "text": ALONE}]}],
-        [Message("user", ALONE)],
-        [Message("assistant", "hi"), user(ALONE)],
-        Conversation((Message("user", ALONE),), id="a"),
+        [user(SINGLE_MESSAGE)],
+        [{"from": "human", "value": SINGLE_MESSAGE}],
+        json.dumps([user(SINGLE_MESSAGE)]),
+        str([user(SINGLE_MESSAGE)]),
+        [{"role": "user", "content": [{"type": "text", "text": SINGLE_MESSAGE}]}],
+        [Message("user", SINGLE_MESSAGE)],
+        [Message("assistant", "hi"), user(SINGLE_MESSAGE)],
+        Conversation((Message("user", SINGLE_MESSAGE),), id="a"),
     ],
 )
 def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
@@ -245,7 +245,7 @@ def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
     ],
 )
 def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> None:
-    frame = pd.DataFrame({"messages": [[user(ALONE)], cell]})
+    frame = pd.DataFrame({"messages": [[user(SINGLE_MESSAGE)], cell]})
     result = label(frame, tiny_classifier)
     assert column(result, "status") == ["ok", "error"]
     assert "secret" not in column(result, "error")[1]
@@ -255,7 +255,7 @@ def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> Non
 
 @pytest.mark.parametrize("cell", [None, float("nan"), [], "[]", [user(" ")]])
 def test_cells_without_words_of_a_user_are_empty(tiny_classifier: Any, cell: Any) -> None:
-    frame = pd.DataFrame({"messages": [[user(ALONE)], cell]})
+    frame = pd.DataFrame({"messages": [[user(SINGLE_MESSAGE)], cell]})
     for on_error in ("record", "raise"):
         result = label(frame, tiny_classifier, on_error=on_error)
         assert column(result, "status") == ["ok", "empty"]
@@ -265,13 +265,13 @@ def test_cells_without_words_of_a_user_are_empty(tiny_classifier: Any, cell: Any
 
 @pytest.mark.parametrize("name", ["content", "text", "Message", "prompt"])
 def test_texts_are_found_by_usual_names(make: Any, tiny_classifier: Any, name: str) -> None:
-    result = label(make({"id": [1, 2, 3], name: [ALONE, None, TASK]}), tiny_classifier)
+    result = label(make({"id": [1, 2, 3], name: [SINGLE_MESSAGE, None, TASK]}), tiny_classifier)
     assert column(result, "label") == ["emotional", None, "task"]
     assert column(result, "status") == ["ok", "empty", "ok"]
 
 
 def test_several_columns_that_may_hold_texts(tiny_classifier: Any) -> None:
-    frame = pd.DataFrame({"prompt": [ALONE], "text": [TASK]})
+    frame = pd.DataFrame({"prompt": [SINGLE_MESSAGE], "text": [TASK]})
     with pytest.raises(OptionError, match=r"prompt, text; name the right one.*'content': 'prompt'"):
         label(frame, tiny_classifier)
     result = label(frame, tiny_classifier, columns={"content": "text"})
@@ -282,7 +282,7 @@ def test_several_columns_that_may_hold_texts(tiny_classifier: Any) -> None:
 
 
 def test_progress_of_a_table(tiny_classifier: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    frame = pd.DataFrame({"text": [ALONE] * 20})
+    frame = pd.DataFrame({"text": [SINGLE_MESSAGE] * 20})
     quiet = label(frame, tiny_classifier)
     assert capsys.readouterr().err == ""
     assert label(frame, tiny_classifier, progress=True).equals(quiet)
@@ -322,7 +322,7 @@ def test_options_that_cannot_be(
         label_table(pa.table(frame), classifier=tiny_classifier, **options)
 
 
-@pytest.mark.parametrize("frame", [[user(ALONE)], "text", None, pl.LazyFrame(NESTED)])
+@pytest.mark.parametrize("frame", [[user(SINGLE_MESSAGE)], "text", None, pl.LazyFrame(NESTED)])
 def test_other_things_are_refused(tiny_classifier: Any, frame: Any) -> None:
     with pytest.raises(InputTypeError, match="expected a pandas, Polars or PyArrow table"):
         label_table(frame, classifier=tiny_classifier)
@@ -331,8 +331,8 @@ def test_other_things_are_refused(tiny_classifier: Any, frame: Any) -> None:
 @pytest.mark.parametrize(
     ("frame", "remedy"),
     [
-        ([user(ALONE)], r"got list; .*AffectClassifier\.predict$"),
-        (ALONE, r"got str; .*AffectClassifier\.predict$"),
+        ([user(SINGLE_MESSAGE)], r"got list; .*AffectClassifier\.predict$"),
+        (SINGLE_MESSAGE, r"got str; .*AffectClassifier\.predict$"),
         (pd.Series(CHATS), "got Series$"),
         (pl.LazyFrame(NESTED), "must be collected"),
     ],
@@ -352,7 +352,7 @@ def test_data_sets_that_are_no_table_say_what_to_do(tiny_classifier: Any) -> Non
 
 
 def test_columns_without_names(tiny_classifier: Any) -> None:
-    frame = pd.DataFrame([[7, "user", ALONE], [7, "user", TASK]])
+    frame = pd.DataFrame([[7, "user", SINGLE_MESSAGE], [7, "user", TASK]])
     with pytest.raises(OptionError, match=r"the columns \(3 that are not all plain names\)"):
         label_table(frame, classifier=tiny_classifier)
     texts = label(frame, tiny_classifier, columns={"content": 2})
@@ -398,7 +398,7 @@ def test_a_mapper_of_another_version_is_refused(
     with pytest.raises(
         WorkerError, match=r"has affectlib 9\.9, and the one that sent the mapper has 0"
     ):
-        pickle.loads(pickled)({"messages": [[user(ALONE)]]})
+        pickle.loads(pickled)({"messages": [[user(SINGLE_MESSAGE)]]})
 
 
 def test_mapper_pickles_as_its_arguments(mapper: AffectMapper) -> None:
@@ -439,11 +439,11 @@ def test_datasets_map(mapper: AffectMapper, tmp_path: Path) -> None:
     ("row", "columns"),
     [
         ({"messages": CHATS[0]}, None),
-        ({"messages": [{"from": "human", "value": ALONE}]}, None),
+        ({"messages": [{"from": "human", "value": SINGLE_MESSAGE}]}, None),
         ({"messages": json.dumps(CHATS[0])}, None),
         ({"messages": None}, None),
-        ({"review": ALONE}, {"content": "review"}),
-        ({"conversation_id": 7, "role": "user", "content": ALONE}, None),
+        ({"review": SINGLE_MESSAGE}, {"content": "review"}),
+        ({"conversation_id": 7, "role": "user", "content": SINGLE_MESSAGE}, None),
     ],
 )
 def test_a_single_row_is_no_batch(tiny_folder: Path, row: Any, columns: Any) -> None:
@@ -457,7 +457,9 @@ def test_a_single_row_is_no_batch(tiny_folder: Path, row: Any, columns: Any) -> 
     assert len(mapped["status"]) == 1
 
 
-@pytest.mark.parametrize("cells", [[], [None], [CHATS[0], user(ALONE)], [{"role": ["user"]}]])
+@pytest.mark.parametrize(
+    "cells", [[], [None], [CHATS[0], user(SINGLE_MESSAGE)], [{"role": ["user"]}]]
+)
 def test_a_batch_of_bad_cells_is_a_batch(mapper: AffectMapper, cells: Any) -> None:
     assert len(mapper({"messages": cells})["status"]) == len(cells)
 
@@ -512,7 +514,7 @@ def test_duckdb_rows_that_cannot_be_labelled(duckdb: Any) -> None:
         "SELECT affect(x).status, affect(x).error, affect(x).label "
         "FROM (VALUES (1, NULL), (2, 'secret words'), (3, $1)) t(n, x) ORDER BY n"
     )
-    found = duckdb.execute(query, [json.dumps([user(ALONE)])]).fetchall()
+    found = duckdb.execute(query, [json.dumps([user(SINGLE_MESSAGE)])]).fetchall()
     assert [row[0] for row in found] == ["empty", "error", "ok"]
     assert [row[2] for row in found] == [None, None, "emotional"]
     assert "secret" not in found[1][1]

@@ -19,7 +19,7 @@ from affectlib.conversation import Conversation, Message
 from affectlib.explanations import WordExplanation, WordShare
 from affectlib.predictions import ConversationPrediction, MessagePrediction
 from tests.chromium import chromium, needs_chromium
-from tests.conftest import ALONE, CHAT, TASK, assistant, user
+from tests.conftest import CHAT, SINGLE_MESSAGE, TASK, assistant, user
 
 HOSTILE = [
     "<script>document.title='broken'</script> alone",
@@ -130,11 +130,11 @@ def test_cues_are_shown_from_the_thresholds_of_the_model(
 
 
 def test_a_message_and_a_list_show_themselves(tiny_classifier: AffectClassifier) -> None:
-    message = tiny_classifier.predict(ALONE)
+    message = tiny_classifier.predict(SINGLE_MESSAGE)
     found = read(message._repr_html_())
     assert f"emotional, P(emotional) {message.probability:.3f}" in found.text
     assert found.rows[1][:3] == ["0", "user", "emotional"]
-    chats = [{"id": HOSTILE[0], "messages": [user(TASK)]}, [], [user(ALONE)]]
+    chats = [{"id": HOSTILE[0], "messages": [user(TASK)]}, [], [user(SINGLE_MESSAGE)]]
     several = tiny_classifier.predict(chats)
     found = read(several._repr_html_())
     assert "3 predictions, 1 of them emotional" in found.text
@@ -144,13 +144,13 @@ def test_a_message_and_a_list_show_themselves(tiny_classifier: AffectClassifier)
         ["2", "", "emotional"],
     ]
     assert found.tinted == [False, False, False, True]
-    many = read(tiny_classifier.predict([TASK] * 60 + [ALONE] * 60)._repr_html_())
+    many = read(tiny_classifier.predict([TASK] * 60 + [SINGLE_MESSAGE] * 60)._repr_html_())
     assert [int(row[0]) for row in many.rows[1:]] == [*range(60, 110)]
     assert "70 others are not shown" in many.text
 
 
 def test_long_conversations_show_the_foremost_turns(tiny_classifier: AffectClassifier) -> None:
-    chat = [user(TASK), assistant("hello")] * 500 + [user(ALONE), user(TASK)] * 10
+    chat = [user(TASK), assistant("hello")] * 500 + [user(SINGLE_MESSAGE), user(TASK)] * 10
     found = read(tiny_classifier.predict(chat)._repr_html_())
     shown = [int(row[0]) for row in found.rows[1:]]
     assert len(shown) == 50

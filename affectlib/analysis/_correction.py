@@ -153,9 +153,9 @@ class Errors:
         )
         if sum(rates) <= 1:
             return None
-        chance = np.random.default_rng(0)
-        found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, chance)
-        spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, chance)
+        rng = np.random.default_rng(0)
+        found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, rng)
+        spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, rng)
         return cls(found, spared, None, rates)
 
     @classmethod
@@ -216,8 +216,8 @@ class Errors:
     def _labels(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the rate at which labels are given."""
         size = self._size(called)
-        chance = np.random.default_rng(seed + 1)
-        return _beta_draws(called.share * size, (1 - called.share) * size, 0.5, chance)
+        rng = np.random.default_rng(seed + 1)
+        return _beta_draws(called.share * size, (1 - called.share) * size, 0.5, rng)
 
     def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
         """Return the true share behind a share of labels.
@@ -382,12 +382,12 @@ def drawn_by_row(units: Floats, users: int, rows: int) -> bool:
     return bool(users >= _SPREAD_OUT * expected)
 
 
-def _beta_draws(hits: float, rest: float, more: float, chance: np.random.Generator) -> Floats:
+def _beta_draws(hits: float, rest: float, more: float, rng: np.random.Generator) -> Floats:
     """Return the quantiles of a beta distribution in random order, by interpolation."""
     places = _normal_places()
     knots = np.linspace(places[0], places[-1], _KNOTS)
     values = stats.beta.ppf(stats.norm.cdf(knots), hits + more, rest + more)
-    return chance.permutation(np.interp(places, knots, values))
+    return rng.permutation(np.interp(places, knots, values))
 
 
 @cache

@@ -88,21 +88,21 @@ def _shuffled(rows: pl.DataFrame, users: pl.Series, p: _Floats, z: _Floats) -> _
     names = users.gather(steep)
     chosen = rows.filter(pl.col("user_id").is_in(names.implode()))
     parts = chosen.partition_by("user_id", as_dict=True)
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     found = p.copy()
     for place, name in zip(steep, names, strict=True):
         own = parts[(name,)]
-        found[place] = _dealt(own["beyond"].to_numpy(), own["week"].to_numpy(), chance)
+        found[place] = _dealt(own["beyond"].to_numpy(), own["week"].to_numpy(), rng)
     return found
 
 
-def _dealt(beyond: _Floats, week: _Floats, chance: np.random.Generator) -> float:
+def _dealt(beyond: _Floats, week: _Floats, rng: np.random.Generator) -> float:
     """Return how often a deal moves as much charge to one end as there is."""
     week = week - week.mean()
     seen = abs(float(beyond @ week)) * (1 - 1e-9)
     value = 1.0
     for times in _SHUFFLES:
-        dealt = chance.permuted(np.tile(beyond, (times, 1)), axis=1) @ week
+        dealt = rng.permuted(np.tile(beyond, (times, 1)), axis=1) @ week
         value = (1 + int(np.count_nonzero(np.abs(dealt) >= seen))) / (times + 1)
         if value >= _WORTH_MORE:
             break

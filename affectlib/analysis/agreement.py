@@ -121,10 +121,10 @@ def agreement(
         .to_numpy()
         .astype(np.int64)
     )
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     size = len(tables)
     resampled = np.stack(
-        [measures(tables[chance.integers(0, size, size)].sum(axis=0)) for _ in range(_RESAMPLES)]
+        [measures(tables[rng.integers(0, size, size)].sum(axis=0)) for _ in range(_RESAMPLES)]
     )
     exact = _exact(several, unit, confidence)
     found = [

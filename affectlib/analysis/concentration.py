@@ -167,7 +167,7 @@ def _intervals(
     people: NDArray[np.int64],
     top: Sequence[float],
     confidence: float,
-    chance: np.random.Generator,
+    rng: np.random.Generator,
 ) -> tuple[_Floats, _Floats]:
     """Return the ends of the intervals, NaN where nothing can be said.
 
@@ -176,13 +176,13 @@ def _intervals(
         people: How many users have each.
         top: Shares of users.
         confidence: Level of the intervals.
-        chance: The source of chance.
+        rng: The source of randomness.
     """
     size = int(people.sum())
     middle, error = _on_log_odds(*_measures(levels, people.astype(np.float64), top))
     away = []
     for _ in range(_RESAMPLES):
-        drawn = chance.multinomial(size, people / size).astype(np.float64)
+        drawn = rng.multinomial(size, people / size).astype(np.float64)
         other, spread = _on_log_odds(*_measures(levels, drawn, top))
         with np.errstate(divide="ignore", invalid="ignore"):
             away.append((other - middle) / spread)

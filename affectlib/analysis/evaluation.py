@@ -34,7 +34,7 @@ from affectlib.taxonomy import EMOTIONAL, TASK
 
 __all__ = ["disagreements", "evaluate"]
 
-ALONE = "_alone"
+SINGLE_MESSAGE = "_alone"
 """Column of `with_alone`."""
 
 RANKING = ("average precision", "AUROC", "calibration error")
@@ -285,12 +285,12 @@ def with_alone(source: Labels) -> Labels:
     alone = pl.lit(False)
     if source.level == "message":
         alone = pl.len().over(source.conversation_keys()) == 1
-    return source.having(source.rows.with_columns(alone.alias(ALONE)))
+    return source.having(source.rows.with_columns(alone.alias(SINGLE_MESSAGE)))
 
 
 def judged_by(point: OperatingPoint, level: RowLevel) -> pl.Expr:
     """Return the threshold of each row of `with_alone`; see `OperatingPoint.of_messages`."""
-    return pl.when(ALONE).then(point.conversation).otherwise(getattr(point, level))
+    return pl.when(SINGLE_MESSAGE).then(point.conversation).otherwise(getattr(point, level))
 
 
 def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Labels:

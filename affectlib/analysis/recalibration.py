@@ -24,7 +24,7 @@ from affectlib.analysis._frames import (
 )
 from affectlib.analysis._measures import change_rows
 from affectlib.analysis.evaluation import (
-    ALONE,
+    SINGLE_MESSAGE,
     judged_by,
     measured_rows,
     with_alone,
@@ -117,7 +117,7 @@ def calibrate(
         weights=before.weight,
         groups=before.user,
         level=source.level,
-        alone=rows[ALONE] if source.level == "message" else None,
+        alone=rows[SINGLE_MESSAGE] if source.level == "message" else None,
         specificity=specificity,
     )
     if found.lowered:

@@ -75,8 +75,8 @@ def sample(
     probability = rows["probability"].cast(pl.Float64).to_numpy()
     if not ((probability >= 0) & (probability <= 1)).all():
         raise TableError(f"{source.name}, probability: values must be between 0 and 1")
-    chance = np.random.default_rng(seed)
-    drawn, weight = drawn_rows(chance, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
+    rng = np.random.default_rng(seed)
+    drawn, weight = drawn_rows(rng, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
     empty = {"gold": pl.lit(None, pl.String)}
     if any(rows[name].count() for name in named):
         empty["themes"] = pl.lit(None, pl.String)
@@ -90,7 +90,7 @@ def sample(
 
 
 def drawn_rows(
-    chance: np.random.Generator, probability: NDArray[np.float64], n: int, strata: int
+    rng: np.random.Generator, probability: NDArray[np.float64], n: int, strata: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the positions drawn and their weights."""
     total = len(probability)
@@ -105,7 +105,7 @@ def drawn_rows(
     sizes = np.array([len(part) for part in parts])
     quotas = _allocate(min(n, total), sizes)
     drawn = [
-        chance.choice(part, quota, replace=False) for part, quota in zip(parts, quotas, strict=True)
+        rng.choice(part, quota, replace=False) for part, quota in zip(parts, quotas, strict=True)
     ]
     weights = np.repeat(sizes / np.maximum(quotas, 1), quotas)
     return np.concatenate(drawn), weights

@@ -114,7 +114,7 @@ def simulate(
         ['user_id', 'modality', 'gender']
     """
     _check(users, weeks, prevalence, sensitivity, specificity)
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     truth = {
         "sensitivity": sensitivity,
         "specificity": specificity,
@@ -124,16 +124,16 @@ def simulate(
         "loneliness_per_start": 0.75,
         "dependence_of_voice": 1.5,
     }
-    people = _people(chance, users, conversations_per_user)
-    chats = _chats(chance, people, prevalence, weeks, truth)
-    turns = _turns(chance, chats)
-    labels = _classify(chance, turns.charged, sensitivity, specificity)
-    of_chats = _classify(chance, chats.charged, sensitivity, specificity)
-    later = turns.turn * 60 + chance.random(len(turns.turn)) * 30
+    people = _people(rng, users, conversations_per_user)
+    chats = _chats(rng, people, prevalence, weeks, truth)
+    turns = _turns(rng, chats)
+    labels = _classify(rng, turns.charged, sensitivity, specificity)
+    of_chats = _classify(rng, chats.charged, sensitivity, specificity)
+    later = turns.turn * 60 + rng.random(len(turns.turn)) * 30
     sent = chats.week[turns.conversation] * _WEEK + later
     names = _Names.of(users, len(chats.owner))
-    messages = _messages(chance, names, chats, turns, sent, labels)
-    conversations = _conversations(chance, names, chats, turns, labels[0], of_chats)
+    messages = _messages(rng, names, chats, turns, sent, labels)
+    conversations = _conversations(rng, names, chats, turns, labels[0], of_chats)
     conversations = conversations.join(
         messages.group_by("record").agg(pl.col(name).max() for name in CUES),
         on="record",
@@ -161,7 +161,7 @@ def simulate(
             conversations, ["record", "conversation_id"], chats.charged, about
         ),
         participants=_participants(
-            chance,
+            rng,
             names.users,
             people.voice,
             people.growing,
@@ -197,13 +197,13 @@ class _People:
     growing: _Flags
 
 
-def _people(chance: np.random.Generator, users: int, conversations: float) -> _People:
+def _people(rng: np.random.Generator, users: int, conversations: float) -> _People:
     """Draw how much users write, and how they lean."""
-    usage = chance.normal(size=users)
+    usage = rng.normal(size=users)
     counts = np.maximum(1, conversations * np.exp(1.2 * usage)).round().astype(np.int64)
-    leaning = _SPREAD * (0.5 * usage + np.sqrt(0.75) * chance.normal(size=users))
-    voice = chance.random(users) < 0.5
-    return _People(counts, leaning, voice, chance.random(users) < _GROWERS)
+    leaning = _SPREAD * (0.5 * usage + np.sqrt(0.75) * rng.normal(size=users))
+    voice = rng.random(users) < 0.5
+    return _People(counts, leaning, voice, rng.random(users) < _GROWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class _Chats:
 
 
 def _chats(
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     people: _People,
     prevalence: float,
     weeks: int,
@@ -223,15 +223,15 @@ def _chats(
 ) -> _Chats:
     """Draw conversations in the order of their users and times, and which are charged."""
     owner = np.repeat(np.arange(len(people.counts)), people.counts)
-    week = chance.random(len(owner)) * weeks
+    week = rng.random(len(owner)) * weeks
     order = np.lexsort((week, owner))
     owner, week = owner[order], week[order]
     slope = truth["growth"] + 0.3 * people.growing[owner]
     pull = people.leaning[owner] + truth["voice_effect"] * people.voice[owner]
     pull = pull + slope * (week - weeks / 2)
     base = brentq(lambda level: expit(level + pull).mean() - prevalence, -60, 60)
-    charged = chance.random(len(owner)) < expit(base + pull)
-    return _Chats(owner, week, charged, 1 + chance.geometric(0.25, len(owner)))
+    charged = rng.random(len(owner)) < expit(base + pull)
+    return _Chats(owner, week, charged, 1 + rng.geometric(0.25, len(owner)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,20 +241,20 @@ class _Turns:
     charged: _Flags
 
 
-def _turns(chance: np.random.Generator, chats: _Chats) -> _Turns:
+def _turns(rng: np.random.Generator, chats: _Chats) -> _Turns:
     """Draw turns: one message of the user and its answer."""
     turns = chats.turns
     conversation = np.repeat(np.arange(len(turns)), turns)
     turn = np.arange(len(conversation)) - np.repeat(np.cumsum(turns) - turns, turns)
     last = turn == turns[conversation] - 1
     position = (turn + 1) / turns[conversation]
-    charged = chats.charged[conversation] & (chance.random(len(turn)) < 0.2 + 0.6 * position)
+    charged = chats.charged[conversation] & (rng.random(len(turn)) < 0.2 + 0.6 * position)
     none = chats.charged & (_count(conversation, charged, len(turns)) == 0)
     return _Turns(conversation, turn, charged | (none[conversation] & last))
 
 
 def _conversations(
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     names: _Names,
     chats: _Chats,
     turns: _Turns,
@@ -269,8 +269,8 @@ def _conversations(
             "conversation_id": names.conversations,
             "record": np.arange(count),
             "user_id": names.users[chats.owner],
-            "model": chance.choice(["model-a", "model-b"], count),
-            "language": chance.choice(["en", "fr"], count, p=[0.8, 0.2]),
+            "model": rng.choice(["model-a", "model-b"], count),
+            "language": rng.choice(["en", "fr"], count, p=[0.8, 0.2]),
             "source": "simulation",
             "started_at": _moments(chats.week * _WEEK),
             "status": "ok",
@@ -298,22 +298,22 @@ def _gold(rows: pl.DataFrame, keys: list[str], charged: _Flags, about: _Flags) -
     )
 
 
-def _themes(chance: np.random.Generator, charged: _Flags) -> _Flags:
+def _themes(rng: np.random.Generator, charged: _Flags) -> _Flags:
     """Draw which themes each conversation has, shape ``[conversations, themes]``."""
     common = (1 - _COMMONEST_THEME) ** np.arange(len(THEMES))
-    drawn = chance.choice(len(THEMES), (len(charged), 2), p=common / common.sum())
+    drawn = rng.choice(len(THEMES), (len(charged), 2), p=common / common.sum())
     about = np.zeros((len(charged), len(THEMES)), bool)
     about[np.arange(len(charged)), drawn[:, 0]] = charged
-    second = charged & (chance.random(len(charged)) < _SECOND_THEME)
+    second = charged & (rng.random(len(charged)) < _SECOND_THEME)
     about[np.flatnonzero(second), drawn[second, 1]] = True
     return about
 
 
-def _with_themes(chance: np.random.Generator, rows: pl.DataFrame, about: _Flags) -> pl.DataFrame:
+def _with_themes(rng: np.random.Generator, rows: pl.DataFrame, about: _Flags) -> pl.DataFrame:
     """Add the columns of themes."""
     columns = zip(THEME_COLUMNS.values(), about.T, strict=True)
     return rows.with_columns(
-        pl.Series(column, _cue(chance, own, *_THEME_GIVEN_TRUTH)) for column, own in columns
+        pl.Series(column, _cue(rng, own, *_THEME_GIVEN_TRUTH)) for column, own in columns
     )
 
 
@@ -337,23 +337,23 @@ def _count(places: NDArray[np.int64], flags: _Flags, length: int) -> NDArray[np.
 
 
 def _classify(
-    chance: np.random.Generator, charged: _Flags, sensitivity: float, specificity: float
+    rng: np.random.Generator, charged: _Flags, sensitivity: float, specificity: float
 ) -> tuple[_Flags, _Floats]:
     """Return what a binormal classifier finds, and its calibrated probabilities."""
     distance = norm.ppf(sensitivity) + norm.ppf(specificity)
     centre = distance**2 / 2 * np.where(charged, 1.0, -1.0)
-    score = centre + distance * chance.normal(size=len(charged))
+    score = centre + distance * rng.normal(size=len(charged))
     threshold = -(distance**2) / 2 + distance * norm.ppf(specificity)
     prior = np.clip(charged.mean(), 1e-6, 1 - 1e-6)
     return score >= threshold, expit(score + np.log(prior / (1 - prior)))
 
 
 def _with_themes_of_users(
-    chance: np.random.Generator, messages: pl.DataFrame, about: _Flags
+    rng: np.random.Generator, messages: pl.DataFrame, about: _Flags
 ) -> pl.DataFrame:
     """Add the columns of themes to messages; those of the assistant have none."""
     of_user = pl.col("role") == "user"
-    parts = [_with_themes(chance, messages.filter(of_user), about), messages.filter(~of_user)]
+    parts = [_with_themes(rng, messages.filter(of_user), about), messages.filter(~of_user)]
     return pl.concat(parts, how="diagonal").sort("record", "message")
 
 
@@ -378,7 +378,7 @@ def _aggregations(
 
 
 def _messages(
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     names: _Names,
     chats: _Chats,
     turns: _Turns,
@@ -394,7 +394,7 @@ def _messages(
         "user_id": names.users[owner[conversation]],
         "status": ["ok"] * len(turn),
     }
-    cues = {name: _cue(chance, charged, *_CUE_GIVEN_CHARGE) for name in CUES}
+    cues = {name: _cue(rng, charged, *_CUE_GIVEN_CHARGE) for name in CUES}
     user = pl.DataFrame(
         {
             **common,
@@ -415,8 +415,8 @@ def _messages(
             "role": ["assistant"] * len(turn),
             "timestamp": _moments(sent + 10),
             "truncated_tokens": np.zeros(len(turn), np.int64),
-            "shows_empathy": _cue(chance, charged, *_EMPATHY_GIVEN_CHARGE),
-            "claims_affection": _cue(chance, charged, 0.1, 0.001),
+            "shows_empathy": _cue(rng, charged, *_EMPATHY_GIVEN_CHARGE),
+            "claims_affection": _cue(rng, charged, 0.1, 0.001),
         }
     )
     names_in_order = ["conversation_id", "record", "user_id", "message", "role", "timestamp"]
@@ -430,14 +430,14 @@ def _messages(
     )
 
 
-def _cue(chance: np.random.Generator, charged: _Flags, given: float, otherwise: float) -> _Floats:
+def _cue(rng: np.random.Generator, charged: _Flags, given: float, otherwise: float) -> _Floats:
     """Return probabilities of a cue that exceed 0.5 at the rates given."""
-    shown = chance.random(len(charged)) < np.where(charged, given, otherwise)
-    return np.where(shown, 0.5, 0.0) + 0.5 * chance.random(len(charged))
+    shown = rng.random(len(charged)) < np.where(charged, given, otherwise)
+    return np.where(shown, 0.5, 0.0) + 0.5 * rng.random(len(charged))
 
 
 def _participants(
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     ids: pl.Series,
     voice: _Flags,
     growing: _Flags,
@@ -447,21 +447,21 @@ def _participants(
 ) -> pl.DataFrame:
     count = len(ids)
     tenth = volume.to_frame().select(decile(pl.col("messages")))["messages"].to_numpy()
-    start = np.clip(chance.normal(2.2, 0.35, count), 1, 4)
+    start = np.clip(rng.normal(2.2, 0.35, count), 1, 4)
     end = (
         0.4
         + truth["loneliness_per_start"] * start
         + truth["loneliness_per_decile"] * (tenth - 5.5)
         + 0.5 * share
-        + chance.normal(0, 0.2, count)
+        + rng.normal(0, 0.2, count)
     )
-    dependence = 10 + truth["dependence_of_voice"] * voice + chance.normal(0, 3, count)
+    dependence = 10 + truth["dependence_of_voice"] * voice + rng.normal(0, 3, count)
     return pl.DataFrame(
         {
             "user_id": ids,
             "modality": np.where(voice, "voice", "text"),
-            "gender": chance.choice(["woman", "man"], count),
-            "age": chance.integers(18, 80, count),
+            "gender": rng.choice(["woman", "man"], count),
+            "age": rng.integers(18, 80, count),
             "loneliness_start": start,
             "loneliness_end": np.clip(end, 1, 4),
             "dependence": np.clip(dependence, 0, None),

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from affectlib._atomic import naming
+from affectlib._atomic import attach_filename
 from affectlib._version import __version__
 from affectlib.cli import (
     agreement,
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command: Callable[[argparse.Namespace], int] = arguments.command
         status = command(arguments)
-        with naming("standard output"):
+        with attach_filename("standard output"):
             sys.stdout.flush()
         return status
     except KeyboardInterrupt as error:

@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Any, BinaryIO, NoReturn, TextIO, cast
 
-from affectlib._atomic import naming
+from affectlib._atomic import attach_filename
 
 DONE, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """What the commands exit with."""
@@ -93,5 +93,5 @@ def say(text: str, stream: TextIO | None = None) -> None:
     stream = sys.stdout if stream is None else stream
     line = _ESCAPES.sub("", " ".join(text.splitlines()))
     encoding = stream.encoding or "utf-8"
-    with naming("standard error" if stream is sys.stderr else "standard output"):
+    with attach_filename("standard error" if stream is sys.stderr else "standard output"):
         print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)

@@ -101,7 +101,7 @@ def _compared(
 ) -> Iterator[Conversation | ConversationFailure]:
     for item in items:
         if comparison is not None and isinstance(item, Conversation):
-            comparison.likeness.add(item)
+            comparison.histogram.add(item)
         yield item
 
 

@@ -420,7 +420,7 @@ class _Run:
             self.kept |= labelled.conversation.metadata.keys() & {*self.keep}
         if self.comparison is not None and labelled.conversation is not None:
             found = getattr(labelled.outcome, "probability", None)
-            self.comparison.likeness.add(labelled.conversation, found)
+            self.comparison.histogram.add(labelled.conversation, found)
         return self._tell(counts + labelled.counts())
 
     def _begin(self, counts: Counts) -> Counts:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from affectlib import _version
-from affectlib._atomic import naming
+from affectlib._atomic import attach_filename
 from affectlib.corpus.output import FileFacts, write_atomically
 from affectlib.corpus.rows import Counts
 from affectlib.errors import ResumeError
@@ -138,7 +138,10 @@ class Manifest:
         return differences(self.header, json.loads(json.dumps(header)))
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        with naming(self.path), self.path.open("r+b") as file:  # one that is gone stays gone
+        with (
+            attach_filename(self.path),
+            self.path.open("r+b") as file,
+        ):  # one that is gone stays gone
             file.seek(0, os.SEEK_END)
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()

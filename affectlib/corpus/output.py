@@ -17,7 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from affectlib._atomic import locked, naming, open_private, publish, replacing, temporary_of
+from affectlib._atomic import (
+    attach_filename,
+    locked,
+    open_private,
+    publish,
+    replacing,
+    temporary_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,7 +47,7 @@ class FileFacts:
     @classmethod
     def of(cls, path: Path) -> FileFacts:
         """Read a file and return its facts."""
-        with naming(path), path.open("rb") as file:
+        with attach_filename(path), path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(path.stat().st_size, digest)
 
@@ -65,7 +72,7 @@ class OutputFile:
         """Open a temporary file beside it."""
         self.path = path
         self._temporary = temporary_of(path)
-        with naming(path):
+        with attach_filename(path):
             self._file = open_private(self._temporary)
         self._rows: list[Row] = []
         self._published = False
@@ -84,7 +91,7 @@ class OutputFile:
     def finish(self) -> None:
         """Write what is left and bring it to the disk."""
         self._flush()
-        with naming(self.path):
+        with attach_filename(self.path):
             self._sink.close()
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -109,7 +116,7 @@ class OutputFile:
 
     def _flush(self) -> None:
         if self._rows:
-            with naming(self.path):
+            with attach_filename(self.path):
                 self._sink.write(self._rows)
             self._rows = []
 
@@ -148,7 +155,7 @@ class StandardOutput:
     def flush(self) -> None:
         """Write what is left."""
         rows, self._rows = self._rows, []
-        with naming("standard output"):
+        with attach_filename("standard output"):
             self._sink.write(rows)
             self._sink.close()
 
@@ -166,7 +173,7 @@ def merge_files(parts: Sequence[Path], target: Path, schema: pyarrow.Schema) -> 
     """
     merged = OutputFile(target, schema)
     try:
-        with naming(target):
+        with attach_filename(target):
             merged._sink.append(parts)
         merged.finish()
     except BaseException:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from affectlib._atomic import naming
+from affectlib._atomic import attach_filename
 from affectlib.errors import SourceChangedError
 from affectlib.formats._datasets import HUB
 from affectlib.formats._listing import list_files
@@ -55,7 +55,7 @@ def inspect_source(source: str) -> SourceFacts:
     for name, file in files.items():
         size += file.stat().st_size
         digest.update(f"{name}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
-        with naming(file), file.open("rb") as stream:
+        with attach_filename(file), file.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
     return SourceFacts(len(files), size, digest.hexdigest())

@@ -122,15 +122,15 @@ class BatchSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Yield the places of the windows, one batch after the other."""
-        chance = np.random.default_rng((self._seed, self._epoch))
-        order = chance.permutation(len(self))
+        rng = np.random.default_rng((self._seed, self._epoch))
+        order = rng.permutation(len(self))
         near = self._batch_size * ALIKE
         groups = (order[start : start + near] for start in range(0, len(order), near))
         ordered = np.concatenate([g[np.argsort(-self._lengths[g], kind="stable")] for g in groups])
         size = self._batch_size
         batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         # The last batch may have fewer windows, and stays the last.
-        for place in [*chance.permutation(len(batches) - 1), len(batches) - 1]:
+        for place in [*rng.permutation(len(batches) - 1), len(batches) - 1]:
             yield from batches[place].tolist()
 
 

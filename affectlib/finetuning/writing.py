@@ -17,7 +17,7 @@ from affectlib.finetuning.card import card
 from affectlib.finetuning.decisions import Decided
 from affectlib.model.artifacts import FORMAT, MANIFEST, Artifact, sha256
 from affectlib.model.recalibration import points_of
-from affectlib.model.reference import with_own_kind
+from affectlib.model.reference import add_domain
 
 if TYPE_CHECKING:
     from affectlib.finetuning.result import FineTuned
@@ -145,7 +145,7 @@ def write_description(
         },
     }
     if base.reference is not None:
-        values["reference"] = with_own_kind(base.reference, conversations).to_dict()
+        values["reference"] = add_domain(base.reference, conversations).to_dict()
     text = card(made, base, about)
     (made.folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
     write_manifest(made.folder, values)

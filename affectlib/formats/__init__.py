@@ -36,7 +36,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
-from affectlib._atomic import naming
+from affectlib._atomic import attach_filename
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError, TranscriptFormatError
@@ -84,7 +84,7 @@ from affectlib.formats._sources import (
     is_archive,
     open_input,
 )
-from affectlib.formats._system import of_the_machine
+from affectlib.formats._system import is_environment_error
 from affectlib.formats.options import Branches, ReadOptions, with_deprecated
 from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
 from affectlib.predictions import ConversationFailure
@@ -206,7 +206,9 @@ def _counted(
             problem = ": ".join(filter(None, (reading.file, error.problem)))
             raise TranscriptFormatError(problem, path=os.fspath(path), line=error.line) from None
         except OSError as error:
-            with naming(os.path.join(path, reading.file) if reading.file else os.fspath(path)):
+            with attach_filename(
+                os.path.join(path, reading.file) if reading.file else os.fspath(path)
+            ):
                 raise error
 
 
@@ -336,7 +338,7 @@ def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterato
             known = True
             yield reading.failure(error)
         except OSError as error:
-            if of_the_machine(error):
+            if is_environment_error(error):
                 raise
             known = True
             yield reading.failure(TranscriptFormatError(f"cannot be read: {error.strerror}"))

@@ -20,7 +20,7 @@ from affectlib.formats._arrow import rows_of
 from affectlib.formats._json import Record
 from affectlib.formats._reader import Files, Reading
 from affectlib.formats._sources import Source
-from affectlib.formats._system import of_the_machine
+from affectlib.formats._system import is_environment_error
 
 MAGICS = (b"ARROW1", b"\xff\xff\xff\xff")
 """What Arrow files and Arrow streams begin with."""
@@ -127,7 +127,7 @@ def _arrow_rows(stream: BinaryIO) -> Iterator[Any]:
             for start in range(0, batch.num_rows, _ROWS):
                 yield from map(_unpacked, rows_of(batch.slice(start, _ROWS)))
     except unreadable as error:
-        if of_the_machine(error):
+        if is_environment_error(error):
             raise
         raise TranscriptFormatError("the Arrow file is damaged or cut short") from None
 
@@ -143,7 +143,7 @@ def _saved_files(files: Files, name: str, reading: Reading) -> list[str]:
         with files.open(name) as raw:
             state = json.loads(Source(raw, reading.limits).stream.read(_STATE_SIZE))
     except (ValueError, RecursionError, TranscriptFormatError, OSError) as error:
-        if isinstance(error, OSError) and of_the_machine(error):
+        if isinstance(error, OSError) and is_environment_error(error):
             raise
         return []
     listed = state.get("_data_files") if isinstance(state, Mapping) else None

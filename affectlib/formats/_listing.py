@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from affectlib.formats._system import of_the_machine
+from affectlib.formats._system import is_environment_error
 
-__all__ = ["Listing", "is_rubbish", "list_files"]
+__all__ = ["Listing", "is_hidden", "list_files"]
 
 LINKED_FOLDER = "it is a link to a folder that is read in any case"
 LINKED_FILE = "it is another name of a file that is read"
@@ -66,7 +66,7 @@ def list_files(path: str | os.PathLike[str]) -> Listing | None:
     return listing
 
 
-def is_rubbish(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is left out."""
     return name in _RUBBISH or (name.startswith(".") and name not in (".", ".."))
 
@@ -78,16 +78,16 @@ def _below(folder: Path) -> Listing:
     links: list[Path] = []
 
     def fail(error: OSError) -> None:
-        if of_the_machine(error):
+        if is_environment_error(error):
             raise error
         listing.failed[_name(Path(error.filename), folder)] = _unreadable(error)
 
     for place, folders, names in os.walk(folder, onerror=fail):
         read.add(_identity(Path(place)))
-        folders[:] = [name for name in folders if not is_rubbish(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
         links += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
         for name in names:
-            if not is_rubbish(name):
+            if not is_hidden(name):
                 paths[_name(Path(place, name), folder)] = Path(place, name)
     for link in links:
         if _identity(link) in read:
@@ -107,7 +107,7 @@ def _take(listing: Listing, paths: dict[str, Path]) -> None:
         try:
             facts = paths[name].stat()
         except OSError as error:
-            if of_the_machine(error):
+            if is_environment_error(error):
                 raise
             if error.errno not in (errno.ENOENT, errno.ELOOP):  # else a link that leads nowhere
                 listing.failed[name] = f"the file cannot be read: {error.strerror}"
@@ -146,7 +146,7 @@ def _folders(folder: Path, listing: Listing, read: set[_Identity]) -> Iterator[P
     read.add(_identity(folder))
     yield folder
     for path in _entries(folder, listing):
-        if is_rubbish(path.name) or not path.is_dir():
+        if is_hidden(path.name) or not path.is_dir():
             continue
         if _identity(path) in read:
             listing.skipped[str(path)] = LINKED_FOLDER
@@ -160,7 +160,7 @@ def _entries(folder: Path, listing: Listing) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        if of_the_machine(error):
+        if is_environment_error(error):
             raise
         listing.failed[str(folder)] = _unreadable(error)
         return []

@@ -9,7 +9,7 @@ from affectlib.errors import TranscriptFormatError
 from affectlib.formats._arrow import rows_of
 from affectlib.formats._json import Record
 from affectlib.formats._progress import Progress
-from affectlib.formats._system import of_the_machine
+from affectlib.formats._system import is_environment_error
 
 MAGIC = b"PAR1"
 _BATCH = 128
@@ -32,7 +32,7 @@ def iter_rows(stream: BinaryIO, progress: Progress) -> Iterator[Record]:
     try:
         file = ParquetFile(stream)
     except unreadable as error:
-        if of_the_machine(error):
+        if is_environment_error(error):
             raise
         raise TranscriptFormatError("the Parquet file is damaged or cut short") from None
     number, rows = 0, file.metadata.num_rows
@@ -43,6 +43,6 @@ def iter_rows(stream: BinaryIO, progress: Progress) -> Iterator[Record]:
                 number += 1
                 yield Record(f"row {number - 1}", row)
     except unreadable as error:
-        if of_the_machine(error):
+        if is_environment_error(error):
             raise
         raise TranscriptFormatError("the Parquet file is damaged", line=number) from None

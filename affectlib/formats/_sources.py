@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, TypeVar, cast
 from affectlib._extras import requires_extra
 from affectlib.errors import TranscriptFormatError
 from affectlib.formats._json import Record, iter_records
-from affectlib.formats._listing import is_rubbish
+from affectlib.formats._listing import is_hidden
 from affectlib.formats._reader import Files, Reading
-from affectlib.formats._system import of_the_machine
+from affectlib.formats._system import is_environment_error
 from affectlib.formats.report import Limits
 
 HEAD = 1 << 16
@@ -133,7 +133,7 @@ class Archive:
         try:
             self._archive = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-            if of_the_machine(error):
+            if is_environment_error(error):
                 raise
             raise TranscriptFormatError("the ZIP archive is damaged or cut short") from None
         self._reading = reading
@@ -142,7 +142,7 @@ class Archive:
             problem = _entry_problem(entry)
             if problem is not None:
                 reading.skip(problem, entry.filename)
-            elif not entry.is_dir() and not any(map(is_rubbish, entry.filename.split("/"))):
+            elif not entry.is_dir() and not any(map(is_hidden, entry.filename.split("/"))):
                 if entry.filename in entries:
                     reading.skip(
                         "the archive has two files of that name; the last one was read",

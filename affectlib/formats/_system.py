@@ -12,17 +12,17 @@ _OF_THE_FILE = frozenset(
 )
 
 
-def of_the_machine(error: BaseException) -> bool:
+def is_environment_error(error: BaseException) -> bool:
     """Whether the machine failed and not the file, so that reading it again may succeed.
 
     A failing disk, too many open files or a lost connection to a server end a run, which can be
     resumed; what is wrong with a file is a failure in its place, and the run goes on.
 
     Example:
-        >>> of_the_machine(OSError(errno.EIO, "Input/output error"))
+        >>> is_environment_error(OSError(errno.EIO, "Input/output error"))
         True
-        >>> [of_the_machine(error) for error in (PermissionError(errno.EACCES, ""), OSError("bad"))]
-        [False, False]
+        >>> is_environment_error(PermissionError(errno.EACCES, "Permission denied"))
+        False
     """
     number = error.errno if isinstance(error, OSError) else None
     return number is not None and number not in _OF_THE_FILE

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
-from affectlib._atomic import locked, naming, replacing, require_folder
+from affectlib._atomic import attach_filename, locked, replacing, require_folder
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
@@ -120,7 +120,7 @@ def write_conversations(
     """
     if os.fspath(path) == "-":
         sys.stdout.flush()
-        with naming("standard output"):
+        with attach_filename("standard output"):
             return _write(conversations, sys.stdout.buffer)
     target = Path(path)
     if target.suffix != ".jsonl":

@@ -36,7 +36,7 @@ from affectlib.formats._reader import (
     read_groups,
 )
 from affectlib.formats._sources import file_records
-from affectlib.formats._system import of_the_machine
+from affectlib.formats._system import is_environment_error
 
 __all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 
@@ -147,7 +147,7 @@ def _first_users(files: Files, reading: Reading) -> list[str]:
                 for user in islice(_rows(files, name, reading), _SAMPLE)
             ]
         except (TranscriptFormatError, OSError) as error:
-            if of_the_machine(error):
+            if is_environment_error(error):
                 raise
     return users
 

@@ -17,7 +17,7 @@ from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, EMOTIONAL, TASK, THEMES,
 _CUES: Mapping[Role, tuple[str, ...]] = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
 
 
-def conclude(
+def build_prediction(
     artifact: Artifact,
     conversation: Conversation,
     scores: Mapping[int, MessageScore],

@@ -2,7 +2,7 @@
 
 Every message is tokenized once, however many windows it appears in, and always as plain text: a
 user who types ``<|target|>`` or ``</s>`` gets ordinary pieces, not control tokens. It is read as
-it looks (`affectlib.model.text.legible`), in the words that are meant
+it looks (`affectlib.model.text.unicode`), in the words that are meant
 (`affectlib.model.text.spelling`). Batches are cut by a budget of tokens from windows sorted by
 length, so that little is padding.
 """
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from affectlib.conversation import Conversation, Message, Role
-from affectlib.model.text.legible import legible
-from affectlib.model.text.spelling import drawn_in
+from affectlib.model.text.spelling import collapse_repeats
 from affectlib.model.text.tokens import TokenReader
+from affectlib.model.text.unicode import normalize_unicode
 from affectlib.model.windows import Segment, WindowSettings, plan_windows
 
 __all__ = ["ROLE_TOKENS", "TARGET_TOKEN", "EncodedWindow", "WindowEncoder", "token_batches"]
@@ -178,7 +178,7 @@ class WindowEncoder:
 
     def _readable(self, content: str) -> tuple[str, int]:
         """Return a message as it looks, and how many characters of it are left out."""
-        text = drawn_in(legible(content), self._reader.places.get)
+        text = collapse_repeats(normalize_unicode(content), self._reader.places.get)
         if len(text) > MAX_CHARACTERS:
             text = _WHITE_SPACE.sub(" ", text.strip())
         return _shorten_text(text if text.strip() else "")

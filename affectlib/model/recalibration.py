@@ -126,9 +126,9 @@ def recalibrate(
 
     Example:
         >>> from affectlib.model.artifacts import load_artifact
-        >>> chance = np.random.default_rng(0)
-        >>> truth = chance.random(300) < 0.2
-        >>> given = sigmoid(chance.normal(size=300) + 3.0 * truth)  # far too high
+        >>> rng = np.random.default_rng(0)
+        >>> truth = rng.random(300) < 0.2
+        >>> given = sigmoid(rng.normal(size=300) + 3.0 * truth)  # far too high
         >>> found = recalibrate(load_artifact(), given, truth)
         >>> found.line.intercept < -1, found.line.slope > 0
         (True, True)

@@ -28,10 +28,10 @@ __all__ = [
     "FEATURES",
     "Comparison",
     "Difference",
-    "Likeness",
+    "FeatureHistogram",
     "Reference",
+    "add_domain",
     "reference_of",
-    "with_own_kind",
 ]
 
 _Floats = NDArray[np.float64]
@@ -145,7 +145,7 @@ class Reference:
         return Reference(self.words, kinds)
 
 
-def with_own_kind(reference: Reference, conversations: Sequence[Conversation]) -> Reference:
+def add_domain(reference: Reference, conversations: Sequence[Conversation]) -> Reference:
     """Add a user's own transcripts to the kinds of a reference, but none of their words.
 
     Scores are no longer compared, as the kinds that were there have those of another model. Fewer
@@ -155,13 +155,13 @@ def with_own_kind(reference: Reference, conversations: Sequence[Conversation]) -
         reference: The reference.
         conversations: The transcripts.
     """
-    likeness = Likeness(reference.words)
+    histogram = FeatureHistogram(reference.words)
     for conversation in conversations:
-        likeness.add(conversation, every=True)
+        histogram.add(conversation, every=True)
     kinds = {**reference.without_scores().kinds}
-    if likeness.seen >= FEWEST:
+    if histogram.seen >= FEWEST:
         kinds["own transcripts"] = {
-            name: likeness.shares(name).tolist() for name in FEATURES if name != "score"
+            name: histogram.shares(name).tolist() for name in FEATURES if name != "score"
         }
     return Reference(reference.words, kinds)
 
@@ -193,10 +193,10 @@ def reference_of(
         counts.update({*_words(conversation)})
     words = frozenset(word for word, _ in counts.most_common(KNOWN_WORDS))
     sizes = Counter(kind for kind, _, _ in rows)
-    kinds: dict[str, Likeness] = {}
+    kinds: dict[str, FeatureHistogram] = {}
     for kind, conversation, probability in rows:
         name = kind if sizes[kind] >= FEWEST else "others"
-        kinds.setdefault(name, Likeness(words)).add(conversation, probability, every=True)
+        kinds.setdefault(name, FeatureHistogram(words)).add(conversation, probability, every=True)
     scored = all(probability is not None for _, _, probability in rows)
     return Reference(
         words,
@@ -212,7 +212,7 @@ def reference_of(
 
 
 @dataclass(slots=True)
-class Likeness:
+class FeatureHistogram:
     """Histograms of transcripts as they go by; the first thousand, then fewer and fewer, are read.
 
     Attributes:
@@ -295,12 +295,12 @@ class Comparison:
     Attributes:
         reference: What the model was measured on.
         model: Its name.
-        likeness: What went by.
+        histogram: What went by.
     """
 
     reference: Reference
     model: str
-    likeness: Likeness
+    histogram: FeatureHistogram
 
     @classmethod
     def of(cls, model: Measured) -> Comparison | None:
@@ -308,11 +308,11 @@ class Comparison:
         reference = model.reference
         if reference is None:
             return None
-        return cls(reference, model.name, Likeness(reference.words))
+        return cls(reference, model.name, FeatureHistogram(reference.words))
 
     def line(self) -> str | None:
         """Say in one line how the transcripts differ; None if they are alike."""
-        if not (found := self.likeness.differences(self.reference)):
+        if not (found := self.histogram.differences(self.reference)):
             return None
         named = " and ".join(map(str, found[:2]))
         return (

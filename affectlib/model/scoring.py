@@ -142,7 +142,7 @@ def encode_windows(
     """
     encoded = encoder.encode(conversations, assistant_targets=assistant_targets)
     if screen is not None:
-        encoded = screen.settle(encoded)
+        encoded = screen.prefilter(encoded)
     windows: list[list[EncodedWindow]] = [[] for _ in conversations]
     for window in encoded:
         windows[window.conversation].append(window)

@@ -120,7 +120,7 @@ class Screen:
         covered = all(limits.get(name, inf) <= limit + BELOW / 2 for name, limit in lowest.items())
         return screen if covered else None
 
-    def settle(self, windows: Sequence[EncodedWindow]) -> list[EncodedWindow]:
+    def prefilter(self, windows: Sequence[EncodedWindow]) -> list[EncodedWindow]:
         """Return the windows, with logits for those that the encoder need not read."""
         settled: list[EncodedWindow] = []
         for start in range(0, len(windows), _CHUNK):

@@ -171,10 +171,10 @@ def test_counts_of_people(values: list[float | None]) -> None:
     st.sampled_from([None, "x", "z"]),
 )
 def test_outcomes_and_predictors(value: float, column: str, clusters: str | None) -> None:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     people = pl.DataFrame(
         {"user_id": [str(n) for n in range(60)]}
-        | {name: chance.normal(size=60) + (value if name == column else 0) for name in "xyz"}
+        | {name: rng.normal(size=60) + (value if name == column else 0) for name in "xyz"}
     )
     ends_well(lambda: associate(people, outcome="y", predictors=["x"], clusters=clusters))
 

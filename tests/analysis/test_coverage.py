@@ -20,12 +20,12 @@ REPETITIONS = 60
 @pytest.mark.parametrize("share", [0.003, 0.03, 0.2])
 @pytest.mark.parametrize("rows", [0, 150])
 def test_intervals_cover_the_truth_and_counting_does_not(share: float, rows: int) -> None:
-    chance = np.random.default_rng(12)
+    rng = np.random.default_rng(12)
     hits: dict[tuple[str, str], list[bool]] = {}
     for seed in range(REPETITIONS):
-        drawn = draw(chance, Setting(400, 10, 1.0, share))
+        drawn = draw(rng, Setting(400, 10, 1.0, share))
         gold = hand_labels(drawn, rows, seed) if rows else None
-        accuracy = measured(chance)
+        accuracy = measured(rng)
         truths = {"population": share, "corpus": float(drawn.truth.mean())}
         for target, truth in truths.items():
             with warnings.catch_warnings():

@@ -118,10 +118,10 @@ def test_a_weight_of_n_counts_as_n_rows_and_order_does_not(rows: list[Any]) -> N
 def test_influence_is_the_derivative_by_the_weight() -> None:
     from affectlib.analysis import _measures
 
-    chance = np.random.default_rng(0)
-    truth = chance.random(80) < 0.3
-    probability = np.round(chance.random(80) * 0.6 + 0.4 * truth, 1)
-    weight = chance.random(80) + 0.2
+    rng = np.random.default_rng(0)
+    truth = rng.random(80) < 0.3
+    probability = np.round(rng.random(80) * 0.6 + 0.4 * truth, 1)
+    weight = rng.random(80) + 0.2
     for area in (_measures._auroc, _measures._average_precision):
         rows = Measured(truth, truth, probability, weight, np.arange(80))
         value, influence = area(rows)
@@ -136,11 +136,11 @@ def test_influence_is_the_derivative_by_the_weight() -> None:
 @pytest.mark.parametrize(("users", "bend"), [*product((40, 200), ((0.0, 1.0), (1.0, 1.0)))])
 def test_intervals_hold_the_truth(users: int, bend: tuple[float, float]) -> None:
     def draw(count: int, seed: int) -> Measured:
-        chance = np.random.default_rng(seed)
-        user = np.repeat(np.arange(count), chance.integers(1, 6, count))
-        logit = chance.normal(size=len(user)) * 1.5 + chance.normal(size=count)[user] - 2.5
+        rng = np.random.default_rng(seed)
+        user = np.repeat(np.arange(count), rng.integers(1, 6, count))
+        logit = rng.normal(size=len(user)) * 1.5 + rng.normal(size=count)[user] - 2.5
         probability, true = (1 / (1 + np.exp(-z)) for z in (logit, bend[0] + bend[1] * logit))
-        truth = chance.random(len(user)) < true
+        truth = rng.random(len(user)) < true
         return Measured(truth, probability >= 0.3, probability, np.ones(len(user)), user)
 
     truth = {name: each.estimate for name, each in measures(draw(200_000, 99), 0.95)}

@@ -81,13 +81,13 @@ def test_a_difference_of_shares_is_none_of_more_than_the_whole():
 
 def useless() -> tuple[pl.DataFrame, pl.DataFrame]:
     """Labels by chance, and hand labels: many at two sites, and at the third of two users."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = pl.DataFrame(
         {
             "record": range(2000),
             "user_id": [f"u{place % 200}" for place in range(2000)],
             "site": ["abc"[place % 200 // 70] for place in range(2000)],
-            "label": chance.choice(["emotional", "task"], 2000, p=[0.3, 0.7]),
+            "label": rng.choice(["emotional", "task"], 2000, p=[0.3, 0.7]),
         }
     )
     own = pl.col("user_id").is_in(["u140", "u141"])
@@ -98,7 +98,7 @@ def useless() -> tuple[pl.DataFrame, pl.DataFrame]:
             labels.filter(own).head(6),
         ]
     )
-    truth = chance.choice(["emotional", "task"], len(drawn), p=[0.3, 0.7])
+    truth = rng.choice(["emotional", "task"], len(drawn), p=[0.3, 0.7])
     return labels, drawn.select("record", gold=pl.Series(truth), weight=pl.lit(8.0))
 
 

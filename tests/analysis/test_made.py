@@ -48,9 +48,9 @@ THRESHOLDS = dict.fromkeys(CUES, 0.3)
 @pytest.fixture
 def fitted(tiny_artifact: Artifact, tmp_path: Path) -> Path:
     """A model in a folder of its own, calibrated, under another name."""
-    chance = np.random.default_rng(0)
-    truth = chance.random(400) < 0.3
-    given = sigmoid(chance.normal(size=400) - 2 + 2.0 * truth)
+    rng = np.random.default_rng(0)
+    truth = rng.random(400) < 0.3
+    given = sigmoid(rng.normal(size=400) - 2 + 2.0 * truth)
     folder = tmp_path / "mine"
     save_recalibrated(tiny_artifact, recalibrate(tiny_artifact, given, truth), folder, name="ours")
     manifest = folder / "affect.json"

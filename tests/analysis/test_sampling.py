@@ -58,13 +58,13 @@ def test_no_weight_is_much_more_than_twice_an_even_one():
 def test_the_weighted_share_is_right_and_sharper_than_an_even_draw():
     rows = population().conversations.join(population().gold_conversations, on="record")
     truth = (rows["gold"] == "emotional").to_numpy()
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     weighted, even = [], []
     for seed in range(300):
         drawn = sample(rows, 150, seed=seed)
         hits = truth[drawn["record"].to_numpy()]
         weighted.append(np.average(hits, weights=drawn["weight"]))
-        even.append(chance.choice(truth, 150, replace=False).mean())
+        even.append(rng.choice(truth, 150, replace=False).mean())
     error = np.std(weighted) / np.sqrt(len(weighted))
     assert np.mean(weighted) == pytest.approx(truth.mean(), abs=4 * error)
     assert np.std(weighted) < 0.8 * np.std(even)

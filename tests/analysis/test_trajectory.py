@@ -135,14 +135,14 @@ def test_a_pair_that_few_users_show_is_hidden():
 
 
 def test_lift_is_of_the_rows_in_which_both_cues_are_known():
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     known = pl.int_range(pl.len()) < 200
     frame = pl.DataFrame(
         {
             "user_id": [f"u{place}" for place in range(1000)],
             "label": "task",
-            "in_crisis": chance.random(1000),
-            "shows_empathy": chance.random(1000),
+            "in_crisis": rng.random(1000),
+            "shows_empathy": rng.random(1000),
         }
     ).with_columns(
         pl.when(known).then("in_crisis").otherwise(0.0),

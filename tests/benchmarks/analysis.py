@@ -75,22 +75,22 @@ def _measure(path: Path, name: str) -> int:
 
 def write_labels(path: Path, messages: int, users: int) -> None:
     """Write labels of messages of users of very unequal activity, part by part."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     conversations = messages // MESSAGES_A_CONVERSATION
-    owners = np.sort((users * chance.random(conversations) ** 2).astype(np.int64))
+    owners = np.sort((users * rng.random(conversations) ** 2).astype(np.int64))
     schema = output_schema("message")
     with ParquetWriter(path, schema) as writer:
         for start in range(0, conversations, CONVERSATIONS_A_PART):
-            part = _part(chance, start, owners[start : start + CONVERSATIONS_A_PART])
+            part = _part(rng, start, owners[start : start + CONVERSATIONS_A_PART])
             writer.write_table(part.select(schema.names).to_arrow().cast(schema))
 
 
-def _part(chance: np.random.Generator, start: int, owners: np.ndarray) -> pl.DataFrame:
+def _part(rng: np.random.Generator, start: int, owners: np.ndarray) -> pl.DataFrame:
     size = len(owners) * MESSAGES_A_CONVERSATION
     of_user = ("probability", "intensity", *THEME_COLUMNS.values())
     conversation = np.repeat(np.arange(start, start + len(owners)), MESSAGES_A_CONVERSATION)
     place = np.tile(np.arange(MESSAGES_A_CONVERSATION), len(owners))
-    begun = np.repeat(chance.integers(0, 84 * 86_400, len(owners)), MESSAGES_A_CONVERSATION)
+    begun = np.repeat(rng.integers(0, 84 * 86_400, len(owners)), MESSAGES_A_CONVERSATION)
     is_user = pl.col("role") == "user"
     return (
         pl.DataFrame(
@@ -99,9 +99,9 @@ def _part(chance: np.random.Generator, start: int, owners: np.ndarray) -> pl.Dat
                 "user": np.repeat(owners, MESSAGES_A_CONVERSATION),
                 "message": place,
                 "seconds": 1_740_000_000 + begun + 20 * place,
-                "probability": chance.random(size) ** 4,
-                "intensity": 3 * chance.random(size),
-                **{name: chance.random(size) for name in (*CUES, *THEME_COLUMNS.values())},
+                "probability": rng.random(size) ** 4,
+                "intensity": 3 * rng.random(size),
+                **{name: rng.random(size) for name in (*CUES, *THEME_COLUMNS.values())},
             }
         )
         .with_columns(

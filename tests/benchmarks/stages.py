@@ -14,7 +14,7 @@ from affectlib.conversation import Conversation
 from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.model.artifacts import Artifact
-from affectlib.model.decisions import conclude
+from affectlib.model.decisions import build_prediction
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import load_engine
 from affectlib.model.scoring import CPU_BATCH_TOKENS, WindowCache, score_windows
@@ -79,8 +79,8 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
     asked, settling = windows, 0.0
     loaded = Screen.load(artifact) if screen else None
     if loaded is not None:
-        loaded.settle(windows[:20])
-        windows, settling = _timed(lambda: loaded.settle(windows))
+        loaded.prefilter(windows[:20])
+        windows, settling = _timed(lambda: loaded.prefilter(windows))
         asked = [window for window in windows if window.logits is None]
     engine = load_engine(artifact, engine="onnx", device="cpu", threads=1)
     groups: list[list[EncodedWindow]] = [[] for _ in chats]
@@ -93,7 +93,7 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
     point = artifact.operating_point("balanced")
     decided, deciding = _timed(
         lambda: [
-            conclude(artifact, chat, score, point)
+            build_prediction(artifact, chat, score, point)
             for chat, score in zip(chats, scores, strict=True)
         ]
     )

@@ -81,13 +81,13 @@ class Bench:
         """Cut the text into windows of tokens, and run on each what reads it."""
         windows = distinct(self.encoder.encode(self.conversations))
         if screen and self.screen is not None:
-            windows = [w for w in self.screen.settle(windows) if w.logits is None]
+            windows = [w for w in self.screen.prefilter(windows) if w.logits is None]
         for ids, mask in self._batches(windows):
             self.engine.logits(ids, mask)
 
     def asked(self) -> int:
         """Return how many windows the screen leaves to the encoder."""
-        settled = self.windows if self.screen is None else self.screen.settle(self.windows)
+        settled = self.windows if self.screen is None else self.screen.prefilter(self.windows)
         return sum(window.logits is None for window in settled)
 
     def batches(self) -> list[tuple[Any, Any]]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import affectlib.analysis.endpoint  # noqa: F401 its pauses are patched
 from affectlib import cli
-from tests.conftest import ALONE, TASK
+from tests.conftest import SINGLE_MESSAGE, TASK
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning"),
@@ -180,11 +180,11 @@ def work(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
     shutil.copytree(tiny_folder, folder / "model")
     with (folder / "in.jsonl").open("w") as file:
         for number in range(60):
-            text = (ALONE, TASK, "hello")[number % 3]
+            text = (SINGLE_MESSAGE, TASK, "hello")[number % 3]
             chat = [{"role": "user", "content": text}, {"role": "assistant", "content": "sorry"}]
             about = {"id": str(number), "user_id": f"u{number % 20}", "timestamp": "2024-05-01"}
             file.write(json.dumps({**about, "messages": chat}) + "\n")
-    few = {"messages": [{"role": "user", "content": ALONE}], "label": "emotional"}
+    few = {"messages": [{"role": "user", "content": SINGLE_MESSAGE}], "label": "emotional"}
     (folder / "few.jsonl").write_text(json.dumps(few) + "\n")
     (folder / "in.txt").write_text("i am so sad\n")
     (folder / "folder").mkdir()

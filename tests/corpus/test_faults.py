@@ -24,7 +24,7 @@ from affectlib.corpus import label_file as corpus
 from affectlib.corpus import output as _output
 from affectlib.corpus.label_file import label_file
 from affectlib.errors import OutputExistsError, WorkerError
-from tests.conftest import ALONE, TASK
+from tests.conftest import SINGLE_MESSAGE, TASK
 from tests.corpus.test_label_file import label, record, rows_of, source
 
 ROOT = Path(__file__).parents[2]
@@ -248,7 +248,7 @@ def tiny(tiny_folder: Path) -> AffectClassifier:
 
 
 def test_workers_give_the_rows_of_one_process(tmp_path: Path, tiny: AffectClassifier) -> None:
-    texts = [f"{ALONE if n % 3 else TASK} {'word ' * (n % 5)}" for n in range(700)]
+    texts = [f"{SINGLE_MESSAGE if n % 3 else TASK} {'word ' * (n % 5)}" for n in range(700)]
     src = source(tmp_path, *(record(text, "sorry") for text in texts), "{")
     one = label_file(src, tmp_path / "one.jsonl", classifier=tiny, level="both")
     two = label_file(src, tmp_path / "two.jsonl", classifier=tiny, level="both", workers=2)
@@ -259,7 +259,7 @@ def test_workers_give_the_rows_of_one_process(tmp_path: Path, tiny: AffectClassi
 def test_a_worker_that_is_killed_is_told_and_what_was_labelled_is_kept(
     tmp_path: Path, tiny: AffectClassifier
 ) -> None:
-    src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(3000)))
+    src = source(tmp_path, *(record(SINGLE_MESSAGE, id=str(n)) for n in range(3000)))
     dst = tmp_path / "out.jsonl"
 
     def progress(summary: corpus.LabelSummary) -> None:
@@ -279,7 +279,7 @@ def test_a_worker_that_is_killed_is_told_and_what_was_labelled_is_kept(
 def test_a_worker_of_another_version_is_refused(
     tmp_path: Path, tiny: AffectClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(30)))
+    src = source(tmp_path, *(record(SINGLE_MESSAGE, id=str(n)) for n in range(30)))
     monkeypatch.setattr(_version, "__version__", "0.0.1")
     with pytest.raises(WorkerError, match=r'would label differently \(version was "0\.0\.1", is'):
         label_file(src, tmp_path / "out.jsonl", classifier=tiny, workers=2)
@@ -287,7 +287,7 @@ def test_a_worker_of_another_version_is_refused(
 
 
 def test_workers_end_with_their_parent(tmp_path: Path, tiny_folder: Path) -> None:
-    src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(20_000)))
+    src = source(tmp_path, *(record(SINGLE_MESSAGE, id=str(n)) for n in range(20_000)))
     command = [sys.executable, "-m", "affectlib.cli", "label", str(src), "-o", "out.jsonl"]
     command += ["--model", str(tiny_folder), "--device", "cpu", "--workers", "2"]
     with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT) as process:

@@ -16,7 +16,7 @@ import pytest
 from affectlib.corpus import label_file as corpus
 from affectlib.errors import OutputExistsError
 from affectlib.predictions import ConversationFailure
-from tests.conftest import ALONE, TASK
+from tests.conftest import SINGLE_MESSAGE, TASK
 from tests.corpus.test_label_file import label, record, rows_of, source
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def many(tmp_path: Path) -> Path:
     """A folder of many files, a record in each."""
     (tmp_path / "many").mkdir()
     for number in range(RECORDS):
-        one = record(ALONE if number % 3 else TASK, "sorry", id=f"{number:02d}")
+        one = record(SINGLE_MESSAGE if number % 3 else TASK, "sorry", id=f"{number:02d}")
         (tmp_path / "many" / f"{number:02d}.jsonl").write_text(json.dumps(one) + "\n")
     return tmp_path
 

@@ -17,7 +17,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.corpus.label_file import label_file
 from affectlib.errors import OptionError, WorkerError
 from affectlib.tables import AffectMapper
-from tests.conftest import ALONE, TASK, assistant, user
+from tests.conftest import SINGLE_MESSAGE, TASK, assistant, user
 from tests.corpus.test_label_file import record, rows_of, source
 from tests.pages import DOCS, run_page
 
@@ -56,7 +56,7 @@ def tiny(tiny_folder: Path) -> AffectClassifier:
 
 @pytest.mark.usefixtures("cluster")
 def test_the_same_rows_as_one_process(tmp_path: Path, tiny: AffectClassifier) -> None:
-    texts = [f"{ALONE if n % 3 else TASK} {'word ' * (n % 5)}" for n in range(700)]
+    texts = [f"{SINGLE_MESSAGE if n % 3 else TASK} {'word ' * (n % 5)}" for n in range(700)]
     src = source(tmp_path, *(record(text, "sorry", id=str(n)) for n, text in enumerate(texts)), "{")
     options: dict[str, Any] = {"classifier": tiny, "level": "message"}
     one = label_file(src, tmp_path / "one.jsonl", **options)
@@ -69,7 +69,7 @@ def test_the_same_rows_as_one_process(tmp_path: Path, tiny: AffectClassifier) ->
 def test_an_actor_that_dies_is_told_and_the_run_resumes(
     tmp_path: Path, tiny: AffectClassifier
 ) -> None:
-    src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(3000)))
+    src = source(tmp_path, *(record(SINGLE_MESSAGE, id=str(n)) for n in range(3000)))
     dst = tmp_path / "out.jsonl"
 
     def progress(summary: Any) -> None:
@@ -88,7 +88,7 @@ def test_an_actor_that_dies_is_told_and_the_run_resumes(
 def test_an_actor_with_another_version_is_refused(
     tmp_path: Path, tiny: AffectClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    src = source(tmp_path, *(record(ALONE, id=str(n)) for n in range(30)))
+    src = source(tmp_path, *(record(SINGLE_MESSAGE, id=str(n)) for n in range(30)))
     monkeypatch.setattr(_version, "__version__", "0.0.1")
     with pytest.raises(WorkerError, match=r'differently \(version was "0\.0\.1"') as caught:
         label_file(src, tmp_path / "out.jsonl", classifier=tiny, ray="local")
@@ -107,7 +107,9 @@ def test_ray_data_calls_again_what_a_dead_actor_had(tmp_path: Path, tiny_folder:
                 os._exit(1)
             return super().__call__(batch)
 
-    table = pa.table({"key": [*range(40)], "messages": [[user(ALONE), assistant("sorry")]] * 40})
+    table = pa.table(
+        {"key": [*range(40)], "messages": [[user(SINGLE_MESSAGE), assistant("sorry")]] * 40}
+    )
     mapped = ray.data.from_arrow(table).map_batches(
         DiesOnce,
         fn_constructor_args=(str(tiny_folder),),
@@ -125,7 +127,7 @@ def test_ray_data_calls_again_what_a_dead_actor_had(tmp_path: Path, tiny_folder:
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("batch_format", ["pyarrow", "pandas", "numpy"])
 def test_ray_data_takes_the_mapper(tiny_folder: Path, batch_format: str) -> None:
-    chats = [[user(ALONE if n % 3 else TASK), assistant("sorry")] for n in range(40)]
+    chats = [[user(SINGLE_MESSAGE if n % 3 else TASK), assistant("sorry")] for n in range(40)]
     table = pa.table({"key": [*range(40)], "messages": chats})
     mapper = AffectMapper(str(tiny_folder), device="cpu", threads=1)
     expected = mapper(table).to_pylist()
@@ -150,6 +152,6 @@ def test_the_page_on_ray_shows_what_happens() -> None:
 
 def test_a_cluster_that_does_not_answer(tmp_path: Path, tiny: AffectClassifier) -> None:
     ray.shutdown()  # the fixture's, if it is there
-    src = source(tmp_path, record(ALONE))
+    src = source(tmp_path, record(SINGLE_MESSAGE))
     with pytest.raises(OptionError, match="no Ray cluster answers"):
         label_file(src, tmp_path / "o.csv", classifier=tiny, ray="127.0.0.1:1")

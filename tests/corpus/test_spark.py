@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from affectlib.tables import AffectMapper
-from tests.conftest import ALONE, TASK, assistant, user
+from tests.conftest import SINGLE_MESSAGE, TASK, assistant, user
 from tests.pages import DOCS, run_page
 
 sql = pytest.importorskip("pyspark.sql", reason="needs affectlib[spark]")
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-CHATS = [[user(ALONE if n % 3 else TASK), assistant("sorry")] for n in range(40)]
+CHATS = [[user(SINGLE_MESSAGE if n % 3 else TASK), assistant("sorry")] for n in range(40)]
 SCHEMA = "key bigint, messages array<struct<role:string,content:string>>"
 
 

@@ -290,9 +290,9 @@ def test_a_model_that_is_no_better_is_the_base_and_says_so(
 ) -> None:
     """Labels that go with nothing teach nothing that holds for others."""
     lines = rows(80)
-    chance = random.Random(0)
+    rng = random.Random(0)
     for line in lines:
-        line["label"] = chance.choice(["emotional", "task"])
+        line["label"] = rng.choice(["emotional", "task"])
         line.pop("turns", None)
     found = finetune(write(tmp_path / "mine.jsonl", *lines), tmp_path / "mine", model=base)
     assert found.share == 0

@@ -24,7 +24,7 @@ from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
 from affectlib.model.engines.torch import LOWERED, drop_task
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS, TASK
-from tests.conftest import ALONE, WORDS, write_manifest
+from tests.conftest import SINGLE_MESSAGE, WORDS, write_manifest
 from training.model.encoder import write_tokenizer_config
 
 
@@ -121,6 +121,8 @@ def test_what_is_exported_can_be_trained_again(exported: Path, plain: Path) -> N
 
 def test_a_text_and_the_pipeline_agree(exported: Path, classify) -> None:
     classifier = AffectClassifier.from_pretrained(exported, engine="torch", device="cpu")
-    (window,) = classifier.windows(ALONE)
+    (window,) = classifier.windows(SINGLE_MESSAGE)
     scores = {row["label"]: row["score"] for row in classify(window.text, top_k=None)}
-    assert scores[EMOTIONAL] == pytest.approx(classifier.predict(ALONE).probability, abs=1e-4)
+    assert scores[EMOTIONAL] == pytest.approx(
+        classifier.predict(SINGLE_MESSAGE).probability, abs=1e-4
+    )

@@ -51,9 +51,9 @@ def test_large_groups_are_held_out_as_far_as_they_fit(size: int, seed: int) -> N
 
 def by_share(gain: float, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits by share that tell emotional from task the better the larger the share."""
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     truth = np.arange(n) < n // 3
-    noise = chance.normal(size=n)
+    noise = rng.normal(size=n)
     z = np.array([(1 + gain * share) * (2 * truth - 1) + noise for share in SHARES])
     return z, truth, np.arange(n)
 
@@ -100,9 +100,9 @@ def test_each_is_judged_by_a_share_that_was_chosen_without_it() -> None:
 
 
 def scored(charged: int, others: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     truth = np.arange(charged + others) < charged
-    return sigmoid(chance.normal(size=len(truth)) + 2.0 * truth - 1.0), truth
+    return sigmoid(rng.normal(size=len(truth)) + 2.0 * truth - 1.0), truth
 
 
 def test_with_few_held_out_the_thresholds_are_the_base_s(tiny_artifact: Artifact) -> None:

@@ -20,7 +20,7 @@ from affectlib.model.encoding import (
     WindowEncoder,
     token_batches,
 )
-from affectlib.model.text.legible import legible
+from affectlib.model.text.unicode import normalize_unicode
 from affectlib.model.windows import WindowSettings
 
 unhurried = settings(deadline=None)  # a busy machine is no failure
@@ -195,7 +195,7 @@ def test_every_message_with_something_to_read_is_a_target(
         (position, index)
         for position, chat in enumerate(chats)
         for index, message in enumerate(chat.messages)
-        if message.role in ROLE_TOKENS and legible(message.content).strip()
+        if message.role in ROLE_TOKENS and normalize_unicode(message.content).strip()
     }
     users = [w for w in windows if chats[w.conversation].messages[w.message].role == "user"]
     assert facts(encoder.encode(chats, assistant_targets=False)) == facts(users)

@@ -17,7 +17,7 @@ from affectlib.errors import (
 )
 from affectlib.model import hub as hub_module
 from affectlib.model.artifacts import load_artifact
-from tests.conftest import ALONE, write_manifest
+from tests.conftest import SINGLE_MESSAGE, write_manifest
 from tests.stand_in_hub import serve_hub
 
 pytestmark = [
@@ -108,7 +108,7 @@ def test_repository_is_private_unless_asked_for_and_may_be_there(hub, tiny_class
 def test_pushed_model_can_be_loaded_and_gives_the_same(pushed, tiny_classifier):
     loaded = AffectClassifier.from_pretrained(NAME, device="cpu", local_files_only=False)
     assert loaded.artifact.fingerprint == tiny_classifier.artifact.fingerprint
-    assert loaded.predict(ALONE) == tiny_classifier.predict(ALONE)
+    assert loaded.predict(SINGLE_MESSAGE) == tiny_classifier.predict(SINGLE_MESSAGE)
 
 
 def test_what_was_downloaded_is_found_without_the_network(pushed, monkeypatch):

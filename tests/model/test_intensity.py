@@ -15,11 +15,11 @@ from affectlib.conversation import Conversation, Message
 from affectlib.corpus.rows import Labelled
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import Recalibration, expected_charge, sigmoid
-from affectlib.model.decisions import conclude
+from affectlib.model.decisions import build_prediction
 from affectlib.model.scoring import MessageScore
 from affectlib.predictions import ConversationPrediction, to_frame
 from affectlib.taxonomy import CHARGES, OUTPUTS
-from tests.conftest import ALONE, BIAS, CHAT, TASK, user
+from tests.conftest import BIAS, CHAT, SINGLE_MESSAGE, TASK, user
 
 probabilities = st.floats(0, 1)
 logits = st.floats(-12, 12)
@@ -36,7 +36,7 @@ def predicted(artifact: Artifact, *charges: tuple[float, ...]) -> ConversationPr
         row[[OUTPUTS.index(name) for name in CHARGES]] = values
         scores[index] = MessageScore(row, 0)
     chat = Conversation(tuple(Message("user", "word") for _ in charges))
-    return conclude(artifact, chat, scores, artifact.operating_points["balanced"])
+    return build_prediction(artifact, chat, scores, artifact.operating_points["balanced"])
 
 
 @given(probabilities, probabilities, probabilities)
@@ -94,15 +94,15 @@ def test_a_calibration_moves_all_three_alike(
 def test_it_is_low_for_a_task_and_high_for_a_chat_about_it(
     tiny_classifier: AffectClassifier,
 ) -> None:
-    calm, sad, alone = tiny_classifier.predict([TASK, "sad", ALONE])
+    calm, sad, alone = tiny_classifier.predict([TASK, "sad", SINGLE_MESSAGE])
     assert calm.label == "task"
     assert calm.intensity < 0.1
     assert sad.label == "task"
     assert 1 < sad.intensity < 1.5
     assert alone.intensity > 2.5
     assert alone.intensity == pytest.approx(sum(sigmoid(BIAS + z) for z in (7, 6, 4)))
-    assert tiny_classifier.predict([user(ALONE)]).intensity == alone.intensity
-    long = tiny_classifier.predict([user(ALONE), *[user(TASK)] * 19])
+    assert tiny_classifier.predict([user(SINGLE_MESSAGE)]).intensity == alone.intensity
+    long = tiny_classifier.predict([user(SINGLE_MESSAGE), *[user(TASK)] * 19])
     assert calm.intensity < long.intensity < alone.intensity
 
 
@@ -112,7 +112,7 @@ def test_the_assistant_has_none(tiny_classifier: AffectClassifier) -> None:
 
 
 def test_a_model_without_charges_gives_none(older_classifier: AffectClassifier) -> None:
-    found: Any = older_classifier.predict([CHAT, [user(ALONE)]])
+    found: Any = older_classifier.predict([CHAT, [user(SINGLE_MESSAGE)]])
     assert {one.intensity for chat in found for one in (chat, *chat.messages)} == {None}
     assert to_frame(found)["intensity"].isna().all()
     assert "intensity" not in found[0]._repr_html_()
@@ -126,5 +126,5 @@ def test_one_of_the_outputs_is_not_enough(tiny_artifact: Artifact) -> None:
     artifact = replace(tiny_artifact, outputs=("emotional", "charge_3"))
     chat = Conversation((Message("user", "word"),))
     scores = {0: MessageScore(np.zeros(2, np.float32), 0)}
-    found = conclude(artifact, chat, scores, artifact.operating_points["balanced"])
+    found = build_prediction(artifact, chat, scores, artifact.operating_points["balanced"])
     assert found.intensity is None

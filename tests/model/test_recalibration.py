@@ -20,7 +20,7 @@ from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
 from affectlib.model.recalibration import can_cross_fit, recalibrate, save_recalibrated
-from affectlib.model.reference import FEATURES, Likeness, reference_of
+from affectlib.model.reference import FEATURES, FeatureHistogram, reference_of
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits
 from tests.conftest import write_manifest
 from tests.tiny_screen import write_screen
@@ -28,9 +28,9 @@ from tests.tiny_screen import write_screen
 
 def draw(rows: int, seed: int, *, shift: float = 0.0, slope: float = 1.0) -> tuple[Any, Any]:
     """Rows whose true log-odds are a line through those of the probabilities given."""
-    chance = np.random.default_rng(seed)
-    z = chance.normal(size=rows) * 2 - 2
-    truth = chance.random(rows) < sigmoid(shift + slope * z)
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=rows) * 2 - 2
+    truth = rng.random(rows) < sigmoid(shift + slope * z)
     return sigmoid(z), truth
 
 
@@ -204,9 +204,9 @@ def test_labels_of_few_users_are_fitted_or_refused(users: list[int]) -> None:
 
 
 def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) -> None:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     truth = np.arange(300) < 30
-    given = np.where(truth, 0.4, chance.random(300))
+    given = np.where(truth, 0.4, rng.random(300))
     with pytest.raises(
         OptionError, match=r"high_precision: no emotional row.*specificity of at most 0\.3\d+"
     ):
@@ -280,11 +280,11 @@ def test_other_probabilities_do_not_make_transcripts_unlike(
     save_recalibrated(base, recalibrate(base, *draw(400, 1)), tmp_path / "mine", name="mine")
     mine = load_artifact(tmp_path / "mine").reference
     assert mine is not None
-    likeness = Likeness(mine.words)
+    histogram = FeatureHistogram(mine.words)
     for chat in chats:
-        likeness.add(chat, 0.6)
-    assert [found.feature for found in likeness.differences(measured)] == ["score"]
-    assert likeness.differences(mine) == []
+        histogram.add(chat, 0.6)
+    assert [found.feature for found in histogram.differences(measured)] == ["score"]
+    assert histogram.differences(mine) == []
     assert {name for kind in mine.kinds.values() for name in kind} == {*FEATURES} - {"score"}
 
 

@@ -13,7 +13,13 @@ import pytest
 from affectlib import AffectClassifier, cli, label_file, parse_conversation
 from affectlib.conversation import Conversation
 from affectlib.model.artifacts import load_artifact
-from affectlib.model.reference import Comparison, Likeness, Reference, reference_of, with_own_kind
+from affectlib.model.reference import (
+    Comparison,
+    FeatureHistogram,
+    Reference,
+    add_domain,
+    reference_of,
+)
 from tests.conftest import describe
 
 ROOT = Path(__file__).parents[2]
@@ -45,38 +51,38 @@ def said(texts: list[str], replies: int) -> Conversation:
     return parse_conversation([m for text in texts for m in ({"role": "user", "content": text}, answer)])  # fmt: skip  # noqa: E501
 
 
-def drawn(words: list[str], chance: random.Random) -> Conversation:
-    texts = [" ".join(chance.choices(words, k=chance.randint(8, 30))) for _ in range(3)]
-    return said(texts, chance.randint(15, 40))
+def drawn(words: list[str], rng: random.Random) -> Conversation:
+    texts = [" ".join(rng.choices(words, k=rng.randint(8, 30))) for _ in range(3)]
+    return said(texts, rng.randint(15, 40))
 
 
-def log_line(chance: random.Random) -> str:
+def log_line(rng: random.Random) -> str:
     return (
-        f"2025-03-{chance.randint(1, 28):02d}T08:14:03.{chance.randint(100, 999)}Z [WARN] svc.db: "
-        f"id={chance.randrange(16**8):08x} status={chance.choice([200, 500])} 112ms"
+        f"2025-03-{rng.randint(1, 28):02d}T08:14:03.{rng.randint(100, 999)}Z [WARN] svc.db: "
+        f"id={rng.randrange(16**8):08x} status={rng.choice([200, 500])} 112ms"
     )
 
 
 def others(kind: str) -> Iterator[Conversation]:
-    chance = random.Random(1)
+    rng = random.Random(1)
     english = [word for chat in CHATS[:40] for word in chat.messages[0].content.split()]
     for _ in range(120):
         if kind == "German":
-            yield drawn(GERMAN.split(), chance)
+            yield drawn(GERMAN.split(), rng)
         elif kind == "code-mixed":
-            yield drawn([*HINDI.split() * 2, *chance.sample(english, 30)], chance)
+            yield drawn([*HINDI.split() * 2, *rng.sample(english, 30)], rng)
         elif kind == "log files":
-            yield said(["\n".join(log_line(chance) for _ in range(3))], 60)
+            yield said(["\n".join(log_line(rng) for _ in range(3))], 60)
         else:  # people at a help desk: many short messages on both sides
-            texts = [" ".join(chance.choices(english, k=chance.randint(1, 5))) for _ in range(9)]
-            yield said(texts, chance.randint(2, 8))
+            texts = [" ".join(rng.choices(english, k=rng.randint(1, 5))) for _ in range(9)]
+            yield said(texts, rng.randint(2, 8))
 
 
 def differences(chats: Any, reference: Reference = REFERENCE) -> list[str]:
-    likeness = Likeness(reference.words)
+    histogram = FeatureHistogram(reference.words)
     for chat in chats:
-        likeness.add(chat)
-    return [difference.feature for difference in likeness.differences(reference)]
+        histogram.add(chat)
+    return [difference.feature for difference in histogram.differences(reference)]
 
 
 def test_the_other_half_is_alike() -> None:
@@ -120,10 +126,10 @@ def test_a_part_or_a_mixture_of_kinds_is_alike() -> None:
 def test_scores_are_compared_where_both_have_them() -> None:
     reference = reference_of(("corpus", chat, 0.02) for chat in CHATS[::2])
     for probability, unlike in ((0.02, False), (0.6, True)):
-        likeness = Likeness(reference.words)
+        histogram = FeatureHistogram(reference.words)
         for chat in CHATS[1::2]:
-            likeness.add(chat, probability)
-        found = likeness.differences(reference)
+            histogram.add(chat, probability)
+        found = histogram.differences(reference)
         assert [each.feature for each in found] == ["score"] * unlike
     assert differences(CHATS[1::2], reference) == []
     assert str(found[0]).startswith("probability of emotional (57% here, ")
@@ -132,21 +138,21 @@ def test_scores_are_compared_where_both_have_them() -> None:
 @pytest.mark.parametrize("count", [29, 30])
 def test_scores_of_other_weights_are_not_compared(count: int) -> None:
     reference = reference_of(("corpus", chat, 0.02) for chat in CHATS[::2])
-    own = with_own_kind(reference, CHATS[1 : 2 * count : 2])
+    own = add_domain(reference, CHATS[1 : 2 * count : 2])
     assert ("own transcripts" in own.kinds) == (count >= 30)
-    likeness = Likeness(own.words)
+    histogram = FeatureHistogram(own.words)
     for chat in CHATS[1::2]:
-        likeness.add(chat, 0.6)
-    assert likeness.differences(reference) != []
-    assert likeness.differences(own) == []
+        histogram.add(chat, 0.6)
+    assert histogram.differences(reference) != []
+    assert histogram.differences(own) == []
 
 
 def test_many_are_read_in_part_and_all_are_counted() -> None:
-    likeness = Likeness(REFERENCE.words)
+    histogram = FeatureHistogram(REFERENCE.words)
     for place in range(20_000):
-        likeness.add(CHATS[place % 50])
-    assert likeness.seen == 20_000
-    assert 1000 < likeness._counts["messages"].sum() < 2500
+        histogram.add(CHATS[place % 50])
+    assert histogram.seen == 20_000
+    assert 1000 < histogram._counts["messages"].sum() < 2500
 
 
 def test_a_reference_holds_no_text_and_survives_json() -> None:

@@ -26,8 +26,8 @@ from affectlib.sklearn import AffectTransformer
 from affectlib.tables import AffectMapper, label_table, register_duckdb
 from affectlib.taxonomy import CUES, EMOTIONAL, OUTPUTS
 from tests.conftest import (
-    ALONE,
     CHAT,
+    SINGLE_MESSAGE,
     TASK,
     WORDS,
     CountingEngine,
@@ -122,7 +122,10 @@ def test_it_is_the_same_whatever_it_is_given_by(screened, tmp_path):
     expected = screened.predict(CHAT)
     assert screened.predict([CHAT, [user(TASK)]])[0] == expected
     assert [*screened.stream([CHAT] * 3)] == [expected] * 3
-    assert screened.predict([TASK, ALONE]) == [screened.predict(TASK), screened.predict(ALONE)]
+    assert screened.predict([TASK, SINGLE_MESSAGE]) == [
+        screened.predict(TASK),
+        screened.predict(SINGLE_MESSAGE),
+    ]
     source = tmp_path / "chats.jsonl"
     source.write_text(json.dumps({"messages": CHAT}) + "\n")
     summary = label_file(source, tmp_path / "out.jsonl", classifier=screened, level="message")
@@ -137,7 +140,7 @@ def test_it_is_the_same_whatever_it_is_given_by(screened, tmp_path):
 
 
 def test_a_long_conversation_in_stretches_is_screened_alike(screened, engine, monkeypatch):
-    chat = [user(TASK), assistant("sorry"), user(ALONE), assistant("hello")] * 20
+    chat = [user(TASK), assistant("sorry"), user(SINGLE_MESSAGE), assistant("hello")] * 20
     whole = screened.predict(chat)
     read = len(engine.windows)
     monkeypatch.setattr("affectlib._inputs._BUFFER_MESSAGES", 7)
@@ -356,7 +359,7 @@ def test_batches_do_not_change_what_is_screened(shared, chats):
 def test_threads_have_the_same_answers(folder):
     artifact = load_artifact(folder)
     classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
-    chats = [CHAT, [user(TASK)], [user(ALONE), assistant("sorry")]] * 20
+    chats = [CHAT, [user(TASK)], [user(SINGLE_MESSAGE), assistant("sorry")]] * 20
     expected = classifier.predict(chats)
     with ThreadPoolExecutor(4) as pool:
         assert all(found == expected for found in pool.map(classifier.predict, [chats] * 8))

@@ -16,26 +16,28 @@ from affectlib.model.calibration import sigmoid
 from affectlib.predictions import to_frame
 from affectlib.tables import AffectMapper
 from affectlib.taxonomy import THEME_COLUMNS, THEMES
-from tests.conftest import ALONE, BIAS, CHAT, TASK, user
+from tests.conftest import BIAS, CHAT, SINGLE_MESSAGE, TASK, user
 
 
 def test_themes_are_those_of_the_user(tiny_classifier: AffectClassifier) -> None:
     found = tiny_classifier.predict(CHAT)
     for turn in found.messages:
         assert tuple(turn.themes) == (tuple(THEMES) if turn.role == "user" else ())
-    assert tiny_classifier.predict(ALONE).themes["loneliness"] == pytest.approx(sigmoid(BIAS + 5))
+    assert tiny_classifier.predict(SINGLE_MESSAGE).themes["loneliness"] == pytest.approx(
+        sigmoid(BIAS + 5)
+    )
 
 
 def test_shown_are_those_that_reach_their_threshold_the_likeliest_first(
     tiny_classifier: AffectClassifier,
 ) -> None:
-    assert tiny_classifier.predict(ALONE).shown_themes == ("loneliness", "love")
+    assert tiny_classifier.predict(SINGLE_MESSAGE).shown_themes == ("loneliness", "love")
     artifact = tiny_classifier.artifact
     thresholds = {**artifact.theme_thresholds, "loneliness": 0.99, "grief": 0.01}
     other = AffectClassifier(
         replace(artifact, theme_thresholds=thresholds), tiny_classifier._engine
     )
-    assert other.predict(ALONE).shown_themes == ("love", "grief")
+    assert other.predict(SINGLE_MESSAGE).shown_themes == ("love", "grief")
 
 
 def test_what_is_no_charge_shows_none(tiny_classifier: AffectClassifier) -> None:
@@ -49,7 +51,7 @@ def test_what_is_no_charge_shows_none(tiny_classifier: AffectClassifier) -> None
 def test_those_of_a_conversation_are_those_of_its_charged_messages(
     tiny_classifier: AffectClassifier,
 ) -> None:
-    found = tiny_classifier.predict([user("sad"), user(ALONE), user(TASK)])
+    found = tiny_classifier.predict([user("sad"), user(SINGLE_MESSAGE), user(TASK)])
     assert [turn.label for turn in found.messages] == ["task", "emotional", "task"]
     assert found.label == "emotional"
     assert found.themes == found.messages[1].themes
@@ -61,7 +63,9 @@ def test_those_of_a_conversation_are_those_of_its_charged_messages(
 
 
 def test_those_of_several_charged_messages_are_averaged(tiny_classifier: AffectClassifier) -> None:
-    found = tiny_classifier.predict([user(ALONE), user(f"{ALONE} sad"), user(TASK)])
+    found = tiny_classifier.predict(
+        [user(SINGLE_MESSAGE), user(f"{SINGLE_MESSAGE} sad"), user(TASK)]
+    )
     first, second, task = found.messages
     assert (first.label, second.label, task.label) == ("emotional", "emotional", "task")
     assert first.themes["grief"] < found.themes["grief"] < second.themes["grief"]
@@ -79,7 +83,7 @@ def test_words_are_explained_by_theme(tiny_classifier: AffectClassifier) -> None
     assert explained.output == "loneliness"
     assert "alone" in explained.top(1)[0][0]
     with pytest.raises(OptionError, match="unknown output 'shows_empathy'"):
-        tiny_classifier.explain_words(ALONE, output="shows_empathy")
+        tiny_classifier.explain_words(SINGLE_MESSAGE, output="shows_empathy")
 
 
 def test_columns_have_a_prefix_so_that_those_of_users_keep_their_names() -> None:
@@ -90,7 +94,7 @@ def test_columns_have_a_prefix_so_that_those_of_users_keep_their_names() -> None
 
 
 def test_a_model_without_themes_has_none(older_classifier: AffectClassifier) -> None:
-    found: Any = older_classifier.predict([CHAT, [user(ALONE)]])
+    found: Any = older_classifier.predict([CHAT, [user(SINGLE_MESSAGE)]])
     for one in (turn for chat in found for turn in (chat, *chat.messages)):
         assert one.themes == {}
         assert one.shown_themes == ()

@@ -95,22 +95,22 @@ class Corpus:
     @classmethod
     def of(
         cls,
-        chance: np.random.Generator,
+        rng: np.random.Generator,
         drawn: Drawn,
         rows: int,
         elsewhere: tuple[float, float] | None,
     ) -> Corpus | None:
         """Draw messages, hand labels and what was measured; None if nothing is known of errors."""
         of_messages = (MESSAGE_SENSITIVITY, MESSAGE_SPECIFICITY)
-        accuracy = None if elsewhere is None else measured(chance, rates=elsewhere)
-        message_errors = Errors.measured(measured(chance, MESSAGES_MEASURED_ON, of_messages))
+        accuracy = None if elsewhere is None else measured(rng, rates=elsewhere)
+        message_errors = Errors.measured(measured(rng, MESSAGES_MEASURED_ON, of_messages))
         gold = weight = None
         if rows:
-            gold, weight = drawn_rows(chance, drawn.probability, rows, _STRATA)
+            gold, weight = drawn_rows(rng, drawn.probability, rows, _STRATA)
         errors = _errors(drawn, gold, weight, accuracy)
         if errors is None or message_errors is None:
             return None
-        return cls(drawn, talk(chance, drawn.truth), errors, message_errors, gold, weight)
+        return cls(drawn, talk(rng, drawn.truth), errors, message_errors, gold, weight)
 
 
 def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> Errors | None:
@@ -133,7 +133,7 @@ def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> 
     return Errors.updated(units, Apparent(float(called.mean()), len(called)), means, accuracy)
 
 
-def figures(corpus: Corpus, chance: np.random.Generator) -> Iterator[Found]:
+def figures(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
     """Yield all figures of the report that are corrected for label error."""
     yield from _overall(corpus)
     yield from _by_group(corpus)
@@ -142,7 +142,7 @@ def figures(corpus: Corpus, chance: np.random.Generator) -> Iterator[Found]:
     yield from _later(corpus)
     if corpus.gold is None:
         yield from _parts(corpus)
-        yield from _coefficient(corpus, chance)
+        yield from _coefficient(corpus, rng)
     else:
         yield from _quality(corpus)
 
@@ -244,12 +244,12 @@ def _parts(corpus: Corpus) -> Iterator[Found]:
         )
 
 
-def _coefficient(corpus: Corpus, chance: np.random.Generator) -> Iterator[Found]:
+def _coefficient(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
     """Regress a score that goes with the true rate of charged turns, and with usage."""
     said = corpus.talk
     turns, called, truth = _sums(corpus.drawn.user[said.conversation], said.called, said.truth)
     usage = _tenths(turns) + 1.0
-    score = _SLOPE * truth / turns + 0.03 * usage + _NOISE * chance.normal(size=len(turns))
+    score = _SLOPE * truth / turns + 0.03 * usage + _NOISE * rng.normal(size=len(turns))
     rates = called / turns
     several = calibrated_rates(rates, turns, corpus.message_errors)
     if several is None and not np.ptp(rates):
@@ -310,10 +310,10 @@ def concentrated(drawn: Drawn, truths: dict[str, float]) -> Iterator[Found]:
             yield Found(name, row["estimate"], row["low"], row["high"], truth)
 
 
-def concentrations(setting: Setting, chance: np.random.Generator) -> dict[str, dict[str, float]]:
+def concentrations(setting: Setting, rng: np.random.Generator) -> dict[str, dict[str, float]]:
     """Return how concentrated labels, and true charge, are in a very large population."""
     large = Setting(_MANY // 4, setting.conversations, setting.inequality, setting.prevalence)
-    drawn = draw(chance, large)
+    drawn = draw(rng, large)
     return {
         name: dict(
             concentration(per_user(drawn, charged), min_users=0)["measure", "estimate"].iter_rows()

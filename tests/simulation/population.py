@@ -83,28 +83,28 @@ class Drawn:
         )
 
 
-def draw(chance: np.random.Generator, setting: Setting) -> Drawn:
+def draw(rng: np.random.Generator, setting: Setting) -> Drawn:
     """Draw users of unequal activity who lean towards charged use or not, and their labels.
 
     The odds of groups ``a``, ``b``, ``c`` differ; scores are binormal and their probabilities
     calibrated.
     """
     middle = np.log(setting.conversations) - setting.inequality**2 / 2
-    sizes = np.exp(middle + setting.inequality * chance.normal(size=setting.users))
+    sizes = np.exp(middle + setting.inequality * rng.normal(size=setting.users))
     sizes = np.maximum(1, sizes.round()).astype(int)
-    group = chance.integers(0, len(_GROUPS), setting.users)
+    group = rng.integers(0, len(_GROUPS), setting.users)
     mean = np.array([*shares().values()])[group] * setting.prevalence
-    leaning = chance.beta(_CONCENTRATION * mean, _CONCENTRATION * (1 - mean))
+    leaning = rng.beta(_CONCENTRATION * mean, _CONCENTRATION * (1 - mean))
     user = np.repeat(np.arange(setting.users), sizes)
-    truth = chance.random(len(user)) < leaning[user]
+    truth = rng.random(len(user)) < leaning[user]
     distance = norm.ppf(SENSITIVITY) + norm.ppf(SPECIFICITY)
-    score = distance**2 / 2 * np.where(truth, 1, -1) + distance * chance.normal(size=len(user))
+    score = distance**2 / 2 * np.where(truth, 1, -1) + distance * rng.normal(size=len(user))
     called = score >= -(distance**2) / 2 + distance * norm.ppf(SPECIFICITY)
     odds = setting.prevalence / (1 - setting.prevalence)
     return Drawn(
         user=user,
         group=group[user],
-        place=chance.random(len(user)),
+        place=rng.random(len(user)),
         truth=truth,
         called=called,
         probability=expit(score + np.log(odds)),
@@ -133,21 +133,21 @@ class Talk:
     called: NDArray[np.bool_]
 
 
-def talk(chance: np.random.Generator, charged: NDArray[np.bool_]) -> Talk:
+def talk(rng: np.random.Generator, charged: NDArray[np.bool_]) -> Talk:
     """Draw the messages of conversations; errors with them have nothing to do with each other.
 
     A charged conversation has at least one charged turn, and more of them towards its end.
     """
-    sizes = chance.geometric(_ENDS, len(charged))
+    sizes = rng.geometric(_ENDS, len(charged))
     own = np.repeat(np.arange(len(charged)), sizes)
     length = sizes[own]
     place = np.arange(len(own)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     rate = _FIRST + (_LAST - _FIRST) * (place + 1) / length
-    truth = charged[own] & (chance.random(len(own)) < rate)
+    truth = charged[own] & (rng.random(len(own)) < rate)
     none = charged & (np.bincount(own, truth, len(charged)) == 0)
     truth |= none[own] & (place == length - 1)
     rates = np.where(truth, MESSAGE_SENSITIVITY, 1 - MESSAGE_SPECIFICITY)
-    called = chance.random(len(own)) < rates
+    called = rng.random(len(own)) < rates
     return Talk(own, place * 3 // length, length, place == 0, truth, called)
 
 
@@ -165,11 +165,11 @@ def hand_labels(drawn: Drawn, rows: int, seed: int) -> pl.DataFrame:
 
 
 def measured(
-    chance: np.random.Generator,
+    rng: np.random.Generator,
     on: tuple[int, int] = MEASURED_ON,
     rates: tuple[float, float] = (SENSITIVITY, SPECIFICITY),
 ) -> Accuracy:
     """Measure the classifier on a few rows from elsewhere, as an artifact's card does."""
     charged, others = on
-    found, spared = chance.binomial(charged, rates[0]), chance.binomial(others, rates[1])
+    found, spared = rng.binomial(charged, rates[0]), rng.binomial(others, rates[1])
     return Accuracy(found, charged - found, spared, others - spared)

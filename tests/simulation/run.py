@@ -84,16 +84,16 @@ def error_of(coverage: float, count: int) -> float:
 def simulated(setting: Setting, rows: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Draw corpora of a setting; return how each figure did."""
     seed = [arguments.seed, setting.users, int(setting.prevalence * 1e4), rows]
-    chance = np.random.default_rng(seed)
-    truths = figures.concentrations(setting, chance) if arguments.labelled else {}
+    rng = np.random.default_rng(seed)
+    truths = figures.concentrations(setting, rng) if arguments.labelled else {}
     tallies: dict[str, Tally] = {}
     trends = 0
     elsewhere = None if arguments.unmeasured else arguments.elsewhere
     start = time.monotonic()
     for _ in range(arguments.repetitions):
-        drawn = draw(chance, setting)
-        corpus = Corpus.of(chance, drawn, rows, elsewhere)
-        found = [] if corpus is None else [*figures.figures(corpus, chance)]
+        drawn = draw(rng, setting)
+        corpus = Corpus.of(rng, drawn, rows, elsewhere)
+        found = [] if corpus is None else [*figures.figures(corpus, rng)]
         if arguments.labelled:
             found = [*figures.concentrated(drawn, truths["label"])]
             trends += figures.false_trend(drawn)
@@ -170,7 +170,7 @@ def _table(cells: list[dict[str, Any]], shares: list[float]) -> str:
     return "\n".join(out)
 
 
-def regressions(chance: np.random.Generator, clusters: int, repetitions: int) -> tuple[float, ...]:
+def regressions(rng: np.random.Generator, clusters: int, repetitions: int) -> tuple[float, ...]:
     """Return how often a regression with clustered errors is wrong without a relation, and right.
 
     The predictor differs between clusters as well as within them, and so does the outcome.
@@ -184,10 +184,10 @@ def regressions(chance: np.random.Generator, clusters: int, repetitions: int) ->
     """
     false, covered = 0, 0
     for _ in range(repetitions):
-        sizes = chance.integers(10, 60, clusters)
+        sizes = rng.integers(10, 60, clusters)
         own = np.repeat(np.arange(clusters), sizes)
-        x = chance.normal(size=clusters)[own] + 0.5 * chance.normal(size=len(own))
-        noise = chance.normal(size=clusters)[own] + chance.normal(size=len(own))
+        x = rng.normal(size=clusters)[own] + 0.5 * rng.normal(size=len(own))
+        noise = rng.normal(size=clusters)[own] + rng.normal(size=len(own))
         frame = pl.DataFrame({"site": own, "x": x, "null": noise, "y": _SLOPE * x + noise})
         options: dict[str, Any] = {"predictors": ["x"], "clusters": "site"}
         false += associate(frame, outcome="null", **options)["p"][0] < 1 - _PROMISED
@@ -198,11 +198,11 @@ def regressions(chance: np.random.Generator, clusters: int, repetitions: int) ->
 
 def _clustered(arguments: argparse.Namespace) -> int:
     """Print how regressions with clustered errors do; returns the exit code."""
-    chance, count = np.random.default_rng(arguments.seed), arguments.repetitions
+    rng, count = np.random.default_rng(arguments.seed), arguments.repetitions
     rows = ["| clusters | false findings | coverage |", "|---|---|---|"]
     for clusters in arguments.clusters:
         try:
-            shares = regressions(chance, clusters, count)
+            shares = regressions(rng, clusters, count)
         except TableError as error:
             print(f"{clusters} clusters: {error}")
             return 2

@@ -14,7 +14,7 @@ pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import prior_shift
-from tests.conftest import ALONE, TASK
+from tests.conftest import SINGLE_MESSAGE, TASK
 from tests.judged_chats import TinyModel, labelled
 from training.data.sources import read_rows
 from training.evaluation import metrics
@@ -56,11 +56,11 @@ def twice(charge: int, turns: list[int]) -> dict[str, Any]:
 
 def test_accuracy_and_languages_of_the_corpus(model: TinyModel) -> None:
     judged = model.judge(
-        labelled(ALONE, TASK, charged=[0]),
+        labelled(SINGLE_MESSAGE, TASK, charged=[0]),
         labelled(TASK),
         labelled("a word", charged=[0]),
         labelled(TASK),
-        labelled(ALONE),
+        labelled(SINGLE_MESSAGE),
         labelled(TASK, lang="fr"),
     )
     figures = corpus_figures(judged)
@@ -70,9 +70,9 @@ def test_accuracy_and_languages_of_the_corpus(model: TinyModel) -> None:
 
 def test_group_says_what_is_found_and_what_is_not_flagged(model: TinyModel) -> None:
     judged = model.judge(
-        labelled(ALONE, charged=[0], id="1"),
+        labelled(SINGLE_MESSAGE, charged=[0], id="1"),
         labelled(TASK, charged=[0], id="2"),
-        *(labelled(text, id=f"n{n}") for n, text in enumerate([ALONE, TASK, TASK, TASK])),
+        *(labelled(text, id=f"n{n}") for n, text in enumerate([SINGLE_MESSAGE, TASK, TASK, TASK])),
     )
     figures = group_figures(judged, ["balanced"])
     assert (figures["n"], figures["emotional"]) == (6, 2)
@@ -85,12 +85,12 @@ def test_group_says_what_is_found_and_what_is_not_flagged(model: TinyModel) -> N
 
 def test_studies_tell_charges_sources_and_readers_apart(model: TinyModel) -> None:
     judged = model.judge(
-        study(ALONE, TASK, number=1, charged=[0], charge=3, labels=twice(2, [1, 2])),
+        study(SINGLE_MESSAGE, TASK, number=1, charged=[0], charge=3, labels=twice(2, [1, 2])),
         study(TASK, number=2, charged=[0], charge=2, labels=twice(1, [])),
-        study(ALONE, number=3, charge=1, labels=twice(2, [1])),
+        study(SINGLE_MESSAGE, number=3, charge=1, labels=twice(2, [1])),
         study(TASK, number=4, charge=1, labels=twice(1, [])),
         study(TASK, number=5, charge=0, labels=twice(0, []), of="coach_de"),
-        labelled(ALONE, charged=[0]),
+        labelled(SINGLE_MESSAGE, charged=[0]),
     )
     figures = study_figures(judged)
     assert [*figures] == ["all", "duo_ed", "coach_de", "second reader"]
@@ -114,16 +114,16 @@ def test_studies_tell_charges_sources_and_readers_apart(model: TinyModel) -> Non
 
 def test_recipes_are_chosen_by_a_mean_that_is_surer_with_more_people(model: TinyModel) -> None:
     logs = [
-        labelled(ALONE if n % 3 == 0 else TASK, charged=[0] if n % 3 == 0 else [],
+        labelled(SINGLE_MESSAGE if n % 3 == 0 else TASK, charged=[0] if n % 3 == 0 else [],
                  id=f"l{n}", source=LOGS[0])
         for n in range(12)
     ]  # fmt: skip
-    ours = [labelled(ALONE, charged=[0], id="c1"), labelled(ALONE, id="c2")]
+    ours = [labelled(SINGLE_MESSAGE, charged=[0], id="c1"), labelled(SINGLE_MESSAGE, id="c2")]
 
     def widths(writers: int) -> tuple[float, float]:
         studies = [
             study(
-                ALONE if n % 5 else TASK,
+                SINGLE_MESSAGE if n % 5 else TASK,
                 number=n,
                 writer=f"w{n % writers}",
                 charged=[0] if n % 2 else [],
@@ -146,7 +146,12 @@ def test_recipes_are_chosen_by_a_mean_that_is_surer_with_more_people(model: Tiny
 
 def test_the_figure_of_choice_is_the_mean_over_splits(model: TinyModel) -> None:
     logs = [
-        labelled(ALONE if n < 4 else TASK, charged=[0] if n < 4 else [], id=f"{n}", source=LOGS[0])
+        labelled(
+            SINGLE_MESSAGE if n < 4 else TASK,
+            charged=[0] if n < 4 else [],
+            id=f"{n}",
+            source=LOGS[0],
+        )
         for n in range(12)
     ]
     first = model.judge(*logs)
@@ -159,13 +164,15 @@ def test_the_figure_of_choice_is_the_mean_over_splits(model: TinyModel) -> None:
 
 
 def test_without_real_conversations_the_corpus_chooses(model: TinyModel) -> None:
-    found = choice(model.judge(labelled(ALONE, charged=[0], id="1"), labelled(TASK, id="2")))
+    found = choice(
+        model.judge(labelled(SINGLE_MESSAGE, charged=[0], id="1"), labelled(TASK, id="2"))
+    )
     assert [*found] == ["mean", "accuracy, corpus dev"]
     assert found["mean"]["value"] == 1
 
 
 def test_macro_f1_is_the_mean_over_frequent_cues(model: TinyModel) -> None:
-    shown = [labelled(ALONE, charged=[0], cues=["shares_feelings"]) for _ in range(20)]
+    shown = [labelled(SINGLE_MESSAGE, charged=[0], cues=["shares_feelings"]) for _ in range(20)]
     missed = [labelled(TASK, charged=[0], cues=["seeks_support"]) for _ in range(20)]
     rare = [labelled("alone alone alone", charged=[0], cues=["seeks_company"], reply=None)]
     figures = cue_figures(model.judge(*shown, *missed, *rare))
@@ -181,10 +188,10 @@ def test_themes_are_measured_on_charged_chats_whose_themes_are_known(model: Tiny
     def chat(text: str, *themes: str) -> LabelledConversation:
         return labelled(text, charged=[0], labels={"themes": [*themes]})
 
-    lonely = [chat(ALONE, "loneliness") for _ in range(20)]
+    lonely = [chat(SINGLE_MESSAGE, "loneliness") for _ in range(20)]
     missed = [chat("sad", "loneliness") for _ in range(20)]
     others = [chat("a word", "grief") for _ in range(3)]
-    unknown = [labelled(ALONE, charged=[0]), labelled(ALONE)]
+    unknown = [labelled(SINGLE_MESSAGE, charged=[0]), labelled(SINGLE_MESSAGE)]
     figures = theme_figures(model.judge(*lonely, *missed, *others, *unknown))
     assert {*figures["by_name"]} == {"loneliness", "grief"}
     of_loneliness = figures["by_name"]["loneliness"]

@@ -18,8 +18,8 @@ pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 from affectlib.classifier import AffectClassifier
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import ConversationCalibration
-from affectlib.model.text.legible import legible
-from tests.conftest import ALONE, TASK
+from affectlib.model.text.unicode import normalize_unicode
+from tests.conftest import SINGLE_MESSAGE, TASK
 from tests.judged_chats import CALIBRATION, TinyModel, labelled
 from training.data.sources import read_corpus, read_rows
 from training.evaluation import hard_cases
@@ -78,7 +78,7 @@ def test_every_alteration_alters() -> None:
 @pytest.mark.parametrize("name", ["lookalike letters", "invisible characters"])
 def test_disguised_messages_are_read_as_they_look(name: str) -> None:
     texts = altered(ROWS)
-    assert [legible(text) for text in texts[name]] == texts["original"]
+    assert [normalize_unicode(text) for text in texts[name]] == texts["original"]
 
 
 def test_disguises_flip_no_label() -> None:
@@ -91,9 +91,9 @@ def test_disguises_flip_no_label() -> None:
 
 def test_flips_are_counted_against_the_original(tiny_classifier: AffectClassifier) -> None:
     rows = [
-        {"id": "1", "label": "emotional", "text": ALONE, "paraphrase": TASK},
+        {"id": "1", "label": "emotional", "text": SINGLE_MESSAGE, "paraphrase": TASK},
         {"id": "2", "label": "task", "text": TASK, "paraphrase": "the csv"},
-        {"id": "3", "label": "task", "text": ALONE, "paraphrase": ALONE},
+        {"id": "3", "label": "task", "text": SINGLE_MESSAGE, "paraphrase": SINGLE_MESSAGE},
     ]
     found = robustness(tiny_classifier, rows)
     assert found["accuracy"]["value"] == pytest.approx(2 / 3)
@@ -117,7 +117,7 @@ def test_services_are_sampled_and_only_what_is_held_out_counts(
     tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rows(name: str, data: Any) -> Iterator[dict[str, Any]]:
-        text = ALONE if name == "casino" else TASK
+        text = SINGLE_MESSAGE if name == "casino" else TASK
         for number in range(40):
             messages = [{"role": "other", "content": text}, {"role": "other", "content": ""}]
             yield {"id": f"{name}-{number}", "lang": "en", "messages": messages}
@@ -162,14 +162,14 @@ def test_charged_turn_is_found_unless_length_hides_it(
     model = TinyModel(tiny_artifact)
     calibration = replace(CALIBRATION, conversation=ConversationCalibration(2.0, 1.0, 0.0, fall))
     judged = model.judge(
-        labelled(TASK, ALONE, charged=[1]),
-        labelled(ALONE, charged=[0], lang="fr"),
-        *(labelled(ALONE, charged=[0], lang="es"), labelled(*[TASK] * 19, lang="es")),
+        labelled(TASK, SINGLE_MESSAGE, charged=[1]),
+        labelled(SINGLE_MESSAGE, charged=[0], lang="fr"),
+        *(labelled(SINGLE_MESSAGE, charged=[0], lang="es"), labelled(*[TASK] * 19, lang="es")),
         labelled(*["the csv", TASK] * 10),
-        labelled(*[ALONE] * 20, labels={"decoy": "D1"}),
+        labelled(*[SINGLE_MESSAGE] * 20, labels={"decoy": "D1"}),
         labelled(*["word"] * 20, source="sharegpt_dev"),
-        labelled(*[ALONE] * 20, charged=[0], source="sharegpt_dev"),
-        labelled(*[ALONE] * 20, source="arena_wildchat_dev", pool="enriched"),
+        labelled(*[SINGLE_MESSAGE] * 20, charged=[0], source="sharegpt_dev"),
+        labelled(*[SINGLE_MESSAGE] * 20, source="arena_wildchat_dev", pool="enriched"),
         labelled(*["word"] * 19, source=STUDIES),
         calibration=calibration,
     )
@@ -188,7 +188,9 @@ def test_calm_turns_that_add_up_are_seen(tiny_artifact: Artifact) -> None:
     model = TinyModel(tiny_artifact)
     rising = replace(CALIBRATION, conversation=ConversationCalibration(-2.0, 1.0, 0.0, 5.0))
     judged = model.judge(
-        labelled(ALONE, charged=[0]), labelled(*[TASK] * 20, source=STUDIES), calibration=rising
+        labelled(SINGLE_MESSAGE, charged=[0]),
+        labelled(*[TASK] * 20, source=STUDIES),
+        calibration=rising,
     )
     figures = long_chats(judged, model.reader)["studies"]
     assert figures["4 turns"]["uncharged"]["value"] == 0
@@ -200,7 +202,7 @@ def test_both_lengths_hold_the_same_turns_around_the_charged_one(
 ) -> None:
     model = TinyModel(tiny_artifact)
     judged = model.judge(
-        labelled(ALONE, charged=[0]), labelled(*(f"{TASK} {'a ' * n}" for n in range(25)))
+        labelled(SINGLE_MESSAGE, charged=[0]), labelled(*(f"{TASK} {'a ' * n}" for n in range(25)))
     )
     chats = []
     original = hard_cases.judge_again
@@ -216,10 +218,10 @@ def test_both_lengths_hold_the_same_turns_around_the_charged_one(
     )
     assert (len(short), len(long)) == (4, 20)
     assert short == long[-4:]
-    assert short[-2] == ALONE
+    assert short[-2] == SINGLE_MESSAGE
     for whole, without in ((short, short_without), (long, long_without)):
         assert [i for i, text in enumerate(whole) if text != without[i]] == [len(whole) - 2]
-        assert ALONE not in without
+        assert SINGLE_MESSAGE not in without
 
 
 def test_rows_of_measuring_sets_have_no_more_than_they_need() -> None:

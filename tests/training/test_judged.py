@@ -12,7 +12,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.taxonomy import OUTPUTS
-from tests.conftest import ALONE, TASK, CountingEngine
+from tests.conftest import SINGLE_MESSAGE, TASK, CountingEngine
 from tests.judged_chats import TinyModel, labelled
 from training.config import CalibrateSettings
 from training.data.sources import from_gold, read_corpus
@@ -36,18 +36,18 @@ def test_counts_are_those_of_real_conversations_and_of_their_user_messages(
     model: TinyModel,
 ) -> None:
     real = [
-        labelled(ALONE, TASK, charged=[0], source="sharegpt_dev"),
+        labelled(SINGLE_MESSAGE, TASK, charged=[0], source="sharegpt_dev"),
         labelled(TASK, "a word", charged=[0, 1], source="sharegpt_dev"),
-        labelled(ALONE, source="arena_wildchat_dev"),
+        labelled(SINGLE_MESSAGE, source="arena_wildchat_dev"),
         labelled(TASK, TASK, TASK, source="arena_wildchat_dev"),
     ]
     # Of what was chosen for being like charged chats, the charged count, the others do not.
     chosen = [
-        labelled(ALONE, source="sharegpt_dev", pool="enriched"),
-        labelled(ALONE, TASK, charged=[0], source="sharegpt_dev", pool="enriched"),
+        labelled(SINGLE_MESSAGE, source="sharegpt_dev", pool="enriched"),
+        labelled(SINGLE_MESSAGE, TASK, charged=[0], source="sharegpt_dev", pool="enriched"),
     ]
-    study = [labelled(ALONE, source=STUDIES), labelled(TASK, source=STUDIES)]
-    ours = [labelled(ALONE, charged=[0]), labelled(ALONE)]
+    study = [labelled(SINGLE_MESSAGE, source=STUDIES), labelled(TASK, source=STUDIES)]
+    ours = [labelled(SINGLE_MESSAGE, charged=[0]), labelled(SINGLE_MESSAGE)]
     counts = {
         "conversation": {
             "true_positives": 2,
@@ -78,9 +78,12 @@ def test_themes_are_counted_where_a_real_chat_is_labelled_emotional(model: TinyM
         labels = {"themes": [*themes]} if themes else {}
         return labelled(text, charged=[0], source="sharegpt_dev", labels=labels)
 
-    lonely = [chat(ALONE, "loneliness") for _ in range(5)]
-    others = [chat(ALONE, "family"), chat(ALONE), chat(TASK, "loneliness")]
-    false = [labelled(ALONE, source="arena_wildchat_dev"), labelled(TASK, source="sharegpt_dev")]
+    lonely = [chat(SINGLE_MESSAGE, "loneliness") for _ in range(5)]
+    others = [chat(SINGLE_MESSAGE, "family"), chat(SINGLE_MESSAGE), chat(TASK, "loneliness")]
+    false = [
+        labelled(SINGLE_MESSAGE, source="arena_wildchat_dev"),
+        labelled(TASK, source="sharegpt_dev"),
+    ]
     counts = measured(model.judge(*lonely, *others, *false), ["balanced"])["balanced"]["themes"]
     # The one whose themes nobody named, and what is labelled task, do not count.
     assert counts == {
@@ -94,7 +97,7 @@ def test_themes_are_counted_where_a_real_chat_is_labelled_emotional(model: TinyM
 
 
 def test_there_are_no_counts_without_real_conversations_of_both_labels(model: TinyModel) -> None:
-    ours = [labelled(ALONE, charged=[0]), labelled(TASK)]
+    ours = [labelled(SINGLE_MESSAGE, charged=[0]), labelled(TASK)]
     assert measured(model.judge(*ours), ["balanced"]) == {}
     real = labelled(TASK, source="sharegpt_dev")
     assert measured(model.judge(*ours, real), ["balanced"]) == {}
@@ -103,7 +106,11 @@ def test_there_are_no_counts_without_real_conversations_of_both_labels(model: Ti
 def test_reader_runs_no_window_twice(model: TinyModel) -> None:
     counting = CountingEngine(model.reader.engine)
     model.reader.engine = counting
-    chats = [labelled(ALONE, reply=None), labelled(TASK, reply=None), labelled(ALONE, reply=None)]
+    chats = [
+        labelled(SINGLE_MESSAGE, reply=None),
+        labelled(TASK, reply=None),
+        labelled(SINGLE_MESSAGE, reply=None),
+    ]
     first = model.reader.score(chats)
     assert len(counting.windows) == 2
     again = model.reader.score(chats[::-1])
@@ -116,14 +123,16 @@ def test_outputs_that_an_artifact_lacks_are_nought(tiny_artifact: Artifact) -> N
     whole = Reader(tiny_artifact)
     fewer = Reader(tiny_artifact)
     fewer._places = [OUTPUTS.index(name) for name in OUTPUTS[::-1]]
-    chat = labelled(ALONE, reply=None)
+    chat = labelled(SINGLE_MESSAGE, reply=None)
     (expected,), (found,) = whole.score([chat]), fewer.score([chat])
     assert found.logits[0] == pytest.approx(expected.logits[0][::-1])
 
 
 def charged_or_not(place: int, **about: str) -> LabelledConversation:
     """Return a conversation of one message, charged if the place is odd."""
-    return labelled(ALONE if place % 2 else TASK, charged=[0] if place % 2 else [], **about)
+    return labelled(
+        SINGLE_MESSAGE if place % 2 else TASK, charged=[0] if place % 2 else [], **about
+    )
 
 
 def test_chats_of_a_person_and_pairs_are_judged_by_one_calibration_of_others(
@@ -187,7 +196,7 @@ def test_other_languages_are_judged_but_have_no_say(
 def test_trained_model_is_read_before_it_has_thresholds(bert_folder: Path) -> None:
     finished = load_artifact(bert_folder)
     bare = uncalibrated(bert_folder, finished.windows)
-    chat = labelled(ALONE, TASK)
+    chat = labelled(SINGLE_MESSAGE, TASK)
     (expected,), (found,) = (Reader(a).score([chat]) for a in (finished, bare))
     assert found.logits.keys() == expected.logits.keys()
     assert all(np.array_equal(found.logits[i], expected.logits[i]) for i in found.logits)

@@ -135,7 +135,7 @@ class Calibration:
     ) -> float:
         """Return the mean probability of a theme in the messages that are flagged.
 
-        In all of the user's if none is, as `affectlib.model.decisions.conclude` does.
+        In all of the user's if none is, as `affectlib.model.decisions.build_prediction` does.
 
         Args:
             scored: The conversation.

@@ -3,7 +3,7 @@
 A tokenizer cuts a word that it does not know into pieces that mean nothing. Before text is
 tokenized, in training and in prediction alike,
 
-- words with drawn-out letters (``soooo``) are written in the usual way (`drawn_in`);
+- words with drawn-out letters (``soooo``) are written in the usual way (`collapse_repeats`);
 - words that are one slip of the keys away from a known one are read as that (`Speller`).
 
 Known words are never touched.
@@ -18,7 +18,7 @@ from functools import cached_property
 from itertools import product
 from string import ascii_lowercase
 
-__all__ = ["Speller", "drawn_in"]
+__all__ = ["Speller", "collapse_repeats"]
 
 Rank = Callable[[str], int | None]
 """Returns the place of a word in small letters in a vocabulary, common words first; None if it is
@@ -35,7 +35,7 @@ _NOT = re.compile(r"(\w+n)(t)")
 _PRONOUN = re.compile(r"(they|you|what|that|where|there|here)(re|ve|ll|s|d)")
 
 
-def drawn_in(text: str, rank: Rank) -> str:
+def collapse_repeats(text: str, rank: Rank) -> str:
     """Return text in which drawn-out letters are written once or twice, as the word wants it.
 
     Of the words that a word with three and more of a letter in a row may stand for, the commonest
@@ -49,7 +49,7 @@ def drawn_in(text: str, rank: Rank) -> str:
     Example:
         >>> vocabulary = ["so", "feel", "alone", "www"]
         >>> places = {word: place for place, word in enumerate(vocabulary)}
-        >>> drawn_in("Sooooo aloooone, I feeeel www.example.com", places.get)
+        >>> collapse_repeats("Sooooo aloooone, I feeeel www.example.com", places.get)
         'So alone, I feel www.example.com'
     """
     if _DRAWN_OUT.search(text) is None:
@@ -85,7 +85,7 @@ class Speller:
     Example:
         >>> vocabulary = ["depressed", "lonely", "didn"]
         >>> places = {word: place for place, word in enumerate(vocabulary)}
-        >>> Speller(places).respelled("so deprssed and lonley, it didnt help Lonny")
+        >>> Speller(places).correct_typos("so deprssed and lonley, it didnt help Lonny")
         "so depressed and lonely, it didn't help Lonny"
     """
 
@@ -93,7 +93,7 @@ class Speller:
         """Take a vocabulary."""
         self._places = places
 
-    def respelled(self, text: str) -> str:
+    def correct_typos(self, text: str) -> str:
         """Return text in which misspelt words are written as those that are meant."""
         return _MISSPELT.sub(self._meant, text)
 

@@ -74,7 +74,7 @@ class TokenReader:
         others = [*(units - codes.keys())]
         codes.update(zip(others, range(-1, -1 - len(others), -1), strict=True))
         encodings = self._tokenizer.encode_batch_fast(
-            [self._speller.respelled(unit) for unit in others], add_special_tokens=False
+            [self._speller.correct_typos(unit) for unit in others], add_special_tokens=False
         )
         return codes, [encoding.ids for encoding in encodings]
 

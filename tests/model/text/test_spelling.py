@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affectlib.model.text.spelling import Speller, drawn_in
+from affectlib.model.text.spelling import Speller, collapse_repeats
 
 unhurried = settings(deadline=None)
 
@@ -30,14 +30,14 @@ PLACES = {word: place for place, word in enumerate(WORDS)}
     ],
 )
 def test_drawn_out_words_are_read_as_the_words_they_stand_for(text, read):
-    assert drawn_in(text, PLACES.get) == read
+    assert collapse_repeats(text, PLACES.get) == read
 
 
 @unhurried
 @given(st.text("abcABCéosw .'3_\n", max_size=60))
 def test_only_runs_of_letters_change(text):
-    read = drawn_in(text, PLACES.get)
-    assert drawn_in(read, PLACES.get) == read
+    read = collapse_repeats(text, PLACES.get)
+    assert collapse_repeats(read, PLACES.get) == read
     single = re.compile(r"([^\W\d_])\1+", re.IGNORECASE)
     assert single.sub(r"\1", read) == single.sub(r"\1", text)
     words = re.findall(r"[^\W\d_]+", read)
@@ -46,7 +46,7 @@ def test_only_runs_of_letters_change(text):
 
 def test_a_word_of_many_runs_takes_few_looks():
     looks = []
-    drawn_in("aaabbb" * 1000 + " " + "a" * 100_000, looks.append)
+    collapse_repeats("aaabbb" * 1000 + " " + "a" * 100_000, looks.append)
     assert len(looks) < 100
 
 
@@ -73,20 +73,20 @@ SPELLER = Speller({word: place for place, word in enumerate(KNOWN)})
     ],
 )
 def test_unknown_words_are_read_as_known_ones_that_differ_by_a_slip(text, read):
-    assert SPELLER.respelled(text) == read
+    assert SPELLER.correct_typos(text) == read
 
 
 def test_the_commonest_of_several_words_is_taken():
-    assert Speller({"wander": 3, "wonder": 1}).respelled("wnder") == "wonder"
+    assert Speller({"wander": 3, "wonder": 1}).correct_typos("wnder") == "wonder"
 
 
 @unhurried
 @given(st.text(max_size=80))
 def test_what_is_no_letter_stays(text):
-    read = SPELLER.respelled(text)
+    read = SPELLER.correct_typos(text)
     kept = re.compile(r"[^\W\d_]+")
     assert kept.sub("", read).replace("'", "") == kept.sub("", text).replace("'", "")
-    assert SPELLER.respelled(read) == read
+    assert SPELLER.correct_typos(read) == read
 
 
 @unhurried
@@ -110,8 +110,8 @@ def test_a_long_text_takes_one_look_a_word():
             return super().__contains__(word)
 
     speller = Speller(Places(lonely=0))
-    speller.respelled("qwertyuiopasdfghjklzxcv " * 1000)
+    speller.correct_typos("qwertyuiopasdfghjklzxcv " * 1000)
     assert len(looks) <= 3000
     looks.clear()
-    assert speller.respelled("a" * 100_000) == "a" * 100_000
+    assert speller.correct_typos("a" * 100_000) == "a" * 100_000
     assert not looks

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from affectlib.conversation import clean_text
 from affectlib.model.artifacts import load_artifact
-from affectlib.model.text.legible import legible
 from affectlib.model.text.spelling import Speller
 from affectlib.model.text.tokens import TokenReader, vocabulary_places
+from affectlib.model.text.unicode import normalize_unicode
 
 unhurried = settings(deadline=None)
 
@@ -58,10 +58,10 @@ def reader(bundled: Tokenizer) -> TokenReader:
 def test_tokens_are_those_of_the_whole_text(
     bundled: Tokenizer, reader: TokenReader, texts: list[str]
 ) -> None:
-    texts = [legible(clean_text(text)) for text in texts]
+    texts = [normalize_unicode(clean_text(text)) for text in texts]
     speller = Speller(reader.places)
     expected = [
-        bundled.encode(speller.respelled(text), add_special_tokens=False).ids for text in texts
+        bundled.encode(speller.correct_typos(text), add_special_tokens=False).ids for text in texts
     ]
     assert [ids.tolist() for ids in reader.read(texts)] == expected
 

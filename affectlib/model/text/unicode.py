@@ -24,7 +24,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-__all__ = ["legible"]
+__all__ = ["normalize_unicode"]
 
 _CONTROLS = r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
 _BLANKS = r"\x1c-\x1f\x85\u115f\u1160\u2800\u3164\uffa0"
@@ -95,16 +95,16 @@ def _styled() -> Mapping[int, str]:
 _STYLED = _styled()
 
 
-def legible(text: str) -> str:
+def normalize_unicode(text: str) -> str:
     r"""Return text as a reader sees it; see the module for what that changes.
 
     Args:
         text: Any text.
 
     Example:
-        >>> legible("I'm s\u200ba\u00add, s\u0430d, \uff53\uff41\uff44, s\u0336a\u0336d\u0336")
-        "I'm sad, sad, sad, sad"
-        >>> legible("мир, déjà vu 🙂")
+        >>> normalize_unicode("s\u200ba\u00add, s\u0430d, \uff53\uff41\uff44, s\u0336ad")
+        'sad, sad, sad, sad'
+        >>> normalize_unicode("мир, déjà vu 🙂")
         'мир, déjà vu 🙂'
     """
     if _SUSPICIOUS.search(text) is None:

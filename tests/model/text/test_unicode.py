@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message
-from affectlib.model.text import legible as _legible
-from affectlib.model.text.legible import legible
-from affectlib.model.text.spelling import drawn_in
-from tests.conftest import ALONE, user
+from affectlib.model.text import unicode as _unicode
+from affectlib.model.text.spelling import collapse_repeats
+from affectlib.model.text.unicode import normalize_unicode
+from tests.conftest import SINGLE_MESSAGE, user
 
 unhurried = settings(deadline=None)
 
@@ -62,8 +62,8 @@ SAD = {
 
 @pytest.mark.parametrize("way", SAD)
 def test_what_reads_as_sad_is_sad(way):
-    assert legible(SAD[way]) == "sad"
-    assert legible(f"I am {SAD[way]}, déjà 🙂") == "I am sad, déjà 🙂"
+    assert normalize_unicode(SAD[way]) == "sad"
+    assert normalize_unicode(f"I am {SAD[way]}, déjà 🙂") == "I am sad, déjà 🙂"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_reads_as_sad_is_sad(way):
     ],
 )
 def test_other_disguises(text, seen):
-    assert legible(text) == seen
+    assert normalize_unicode(text) == seen
 
 
 @pytest.mark.parametrize(
@@ -103,18 +103,18 @@ def test_other_disguises(text, seen):
     ],
 )
 def test_genuine_words_stay(text):
-    assert legible(text) == text
+    assert normalize_unicode(text) == text
 
 
 @unhurried
 @given(st.lists(st.text(ENGLISH_AND_FRENCH, max_size=12) | st.sampled_from(EMOJI)).map("".join))
 def test_plain_text_is_left_alone(text):
-    assert legible(text) == text
+    assert normalize_unicode(text) == text
 
 
 def test_plain_text_is_not_even_copied():
     text = "Déjà vu… I’m “fine” – 20 € 🙂\n" * 3
-    assert legible(text) is text
+    assert normalize_unicode(text) is text
 
 
 def test_examples_are_left_alone():
@@ -125,25 +125,27 @@ def test_examples_are_left_alone():
         for message in json.loads(line)["messages"]
     ]
     assert len(texts) > 3000
-    changed = [text for text in texts if legible(text) != unicodedata.normalize("NFC", text)]
+    changed = [
+        text for text in texts if normalize_unicode(text) != unicodedata.normalize("NFC", text)
+    ]
     assert changed == []
 
 
 @unhurried
 @given(st.text(st.characters(exclude_categories=())))
 def test_seen_once_is_seen(text):
-    seen = legible(text)
+    seen = normalize_unicode(text)
     assert len(seen) <= len(text)
-    assert legible(seen) == seen
+    assert normalize_unicode(seen) == seen
 
 
 def test_each_lookalike_is_another_letter():
-    for code, letter in _legible._LOOKALIKES.items():
+    for code, letter in _unicode._LOOKALIKES.items():
         assert code > 0x24F
         assert "A" <= chr(letter) <= "z"
     assert all(
         code > 0x24F and len(plain) == 1 and plain.isascii()
-        for code, plain in _legible._STYLED.items()
+        for code, plain in _unicode._STYLED.items()
         if not 0x1D6A4 <= code <= 0x1D7CB  # dotless and Greek ones
     )
 
@@ -185,15 +187,15 @@ class Counting:
 )
 def test_work_grows_as_the_text(monkeypatch, piece):
     counters = [
-        Counting(value) for name, value in vars(_legible).items() if hasattr(value, "findall")
+        Counting(value) for name, value in vars(_unicode).items() if hasattr(value, "findall")
     ]
-    names = [name for name, value in vars(_legible).items() if hasattr(value, "findall")]
+    names = [name for name, value in vars(_unicode).items() if hasattr(value, "findall")]
     for name, counter in zip(names, counters, strict=True):
-        monkeypatch.setattr(_legible, name, counter)
+        monkeypatch.setattr(_unicode, name, counter)
 
     def work(size):
         before = sum(counter.seen for counter in counters)
-        legible(piece * size)
+        normalize_unicode(piece * size)
         return sum(counter.seen for counter in counters) - before
 
     assert work(20_000) <= 2.1 * work(10_000)
@@ -210,7 +212,7 @@ def test_a_hundred_thousand_marks_take_few_steps():
     text = "a" + "\u0301\u0316" * 50_000
     sys.setprofile(count)
     try:
-        assert legible(text) == "a"
+        assert normalize_unicode(text) == "a"
     finally:
         sys.setprofile(None)
     assert steps < 100
@@ -220,9 +222,9 @@ def test_a_hundred_thousand_marks_take_few_steps():
     "text", ["i am so al\u200bone", "i am so aloooone", "i am so аlоne", "i am so a\u0336lone"]
 )
 def test_the_classifier_reads_it_so(tiny_classifier, text):
-    assert tiny_classifier.predict(text) == tiny_classifier.predict(ALONE)
+    assert tiny_classifier.predict(text) == tiny_classifier.predict(SINGLE_MESSAGE)
     (word,) = tiny_classifier.explain_words(text).top(1)
     *_, last = word[0].split()
-    assert drawn_in(legible(last), {"alone": 0}.get) == "alone"
+    assert collapse_repeats(normalize_unicode(last), {"alone": 0}.get) == "alone"
     chat = Conversation((Message("user", text),))
-    assert tiny_classifier.predict(chat) == tiny_classifier.predict([user(ALONE)])
+    assert tiny_classifier.predict(chat) == tiny_classifier.predict([user(SINGLE_MESSAGE)])
