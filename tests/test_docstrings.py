@@ -37,7 +37,7 @@ def can_run(test: doctest.DocTest) -> bool:
     return all(find_spec(package) is not None for package in packages)
 
 
-@pytest.mark.filterwarnings("ignore:the new thresholds are lower than those:UserWarning")
+@pytest.mark.filterwarnings("ignore:the model's screen does not hold:UserWarning")
 @pytest.mark.parametrize("name", ["affectlib", *MODULES])
 def test_examples_give_what_they_say(name: str, beside_examples: Path) -> None:
     runner = doctest.DocTestRunner(verbose=False)

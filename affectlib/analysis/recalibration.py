@@ -32,7 +32,12 @@ from affectlib.analysis.evaluation import (
 )
 from affectlib.analysis.gold import gold_rows, model_annotators
 from affectlib.conversation import clean_text
-from affectlib.model.recalibration import recalibrate, require_enough, save_recalibrated
+from affectlib.model.recalibration import (
+    recalibrate,
+    require_enough,
+    save_recalibrated,
+    uncalibrated,
+)
 
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
@@ -49,6 +54,7 @@ def calibrate(
     specificity: Mapping[str, float] | None = None,
     name: str | None = None,
     confidence: float = 0.95,
+    force: bool = False,
 ) -> IntoDataFrameT:
     """Fit a model's calibration and operating points to labels that people gave, and save it.
 
@@ -60,6 +66,10 @@ def calibrate(
 
     With few gold labels, it stays near the old one. At least ten rows of each kind are needed.
 
+    A model that was calibrated before is calibrated again from what it was, and aims at the same
+    targets. So the same labels give the same model, however often they are used, and what an
+    earlier sheet showed by chance is forgotten. To use an earlier sheet too, concatenate both.
+
     Args:
         labels: What the model gave: ``label``, ``probability``, and the ids; ``user_id`` if there
             is one.
@@ -67,10 +77,12 @@ def calibrate(
         artifact: The model that made the labels.
         folder: Where the new model goes; it must be new or empty.
         specificity: The share of task rows that an operating point must not flag, by its name.
-            Where none is given, it is what the point promised before, or lower if hardly any
-            emotional row would reach it.
+            Where none is given, it is the point's target (`OperatingPoint.aim`), or lower if
+            hardly any emotional row would reach it.
         name: The new model's name; that of the folder if None.
         confidence: Level of the intervals.
+        force: Whether to accept that recall or specificity falls by more than 0.1 against the
+            model that was calibrated, on the same rows.
 
     Returns:
         A frame of what changed, on the gold labels with their weights: ``operating_point``
@@ -81,15 +93,16 @@ def calibrate(
     Raises:
         InputTypeError: `labels` or `gold` is not a frame.
         OptionError: There are too few gold labels of a kind, or of too few users, an operating
-            point is unknown or no emotional row reaches its threshold, or `confidence` is not
-            between 0 and 1.
+            point is unknown or no emotional row reaches its threshold, the gold labels agree
+            with the model no better than chance, recall or specificity would fall by more than
+            0.1 and `force` is false, or `confidence` is not between 0 and 1.
         OutputExistsError: The folder exists.
         TableError: A column is missing or has invalid values, or the gold labels do not belong
             to the labels.
         ArtifactCorruptError: A file of the model is missing or altered.
 
     Warns:
-        AnalysisWarning: An operating point has a lower specificity than it promised, or the screen
+        AnalysisWarning: An operating point has a lower specificity than its target, or the screen
             does not hold for the new thresholds and is left out, or rows have no probability and
             are left out; see also `affectlib.analysis.evaluate`.
 
@@ -110,29 +123,31 @@ def calibrate(
     rows = with_probability(rows, source.name, "rows with a gold label")
     before = measured_rows(rows)
     require_enough(before.truth, "gold")
+    base, probability = uncalibrated(artifact, before.probability)
     found = recalibrate(
-        artifact,
-        before.probability,
+        base,
+        probability,
         before.truth,
         weights=before.weight,
         groups=before.user,
         level=source.level,
         alone=rows[SINGLE_MESSAGE] if source.level == "message" else None,
         specificity=specificity,
+        force=force,
     )
     if found.lowered:
         warnings.warn(
             f"hardly any emotional row reaches the threshold of {' and '.join(found.lowered)} at "
-            "the model's specificity, so it was lowered; see specificity",
+            "the target specificity, so it was lowered; see specificity",
             AnalysisWarning,
             stacklevel=2,
         )
     called = clean_text(name or Path(folder).resolve().name)
     labelled_by = model_annotators(table(gold, "gold"))
-    if save_recalibrated(artifact, found, folder, name=called, labelled_by=labelled_by):
+    if save_recalibrated(base, found, folder, name=called, labelled_by=labelled_by):
         warnings.warn(
-            "the new thresholds are lower than those that the model's screen was made for; the new "
-            "model has no screen, so it labels just as well, but more slowly",
+            "the model's screen does not hold for the new thresholds, so the new model has none "
+            "and labels more slowly",
             AnalysisWarning,
             stacklevel=2,
         )

@@ -48,6 +48,11 @@ def add(commands: Commands) -> None:
     calibrate.add_argument(
         "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"
     )
+    calibrate.add_argument(
+        "--force",
+        action="store_true",
+        help="accept that recall or specificity falls by more than 0.1",
+    )
     calibrate.add_argument("--json", action="store_true", help="print JSON, a line per figure")
     calibrate.set_defaults(command=_calibrate)
 
@@ -71,6 +76,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
             specificity=arguments.specificity,
             name=arguments.name,
             confidence=arguments.confidence,
+            force=arguments.force,
         ).to_dicts()
     new = load_artifact(arguments.output)
     stream = sys.stderr if arguments.json else sys.stdout

@@ -87,10 +87,15 @@ def decide(
     if not can_be_fitted(truth, groups):
         return _as_the_base(base, before, after, crossed, truth, groups)
     promised = _kept(base, before, after, truth)
-    found = recalibrate(promised, after, truth, groups=groups)
-    judged = recalibrate(promised, crossed, truth, groups=groups)
+    found = recalibrate(promised, after, truth, groups=groups, force=True)
+    judged = recalibrate(promised, crossed, truth, groups=groups, force=True)
     points = {
-        name: replace(point, sensitivity=own.sensitivity, specificity=own.specificity)
+        name: replace(
+            point,
+            sensitivity=own.sensitivity,
+            specificity=own.specificity,
+            target=base.operating_points[name].aim,
+        )
         for (name, point), own in zip(
             found.operating_points.items(), judged.operating_points.values(), strict=True
         )
@@ -115,8 +120,8 @@ def _kept(base: Artifact, before: Floats, after: Floats, truth: Flags) -> Artifa
         reached = np.sort(after[truth])[most]
         possible = float((after[~truth] < reached).mean())
         own = float((before[~truth] < point.conversation).mean())
-        asked = min(point.specificity, max(own, possible))
-        points[name] = replace(point, specificity=asked)
+        asked = min(point.aim, max(own, possible))
+        points[name] = replace(point, specificity=asked, target=asked)
     return replace(base, operating_points=points)
 
 

@@ -432,15 +432,15 @@ def _number(value: Any, key: str) -> float:
 
 
 def _build(cls: type[_T], values: Any, key: str) -> _T:
-    """Build a dataclass of numbers from a part of the manifest; every field must be there."""
+    """Build a dataclass of numbers from a part of the manifest; only defaults may be missing."""
     if not isinstance(values, dict):
         raise _ManifestError(f'"{key}" must be an object, not {type(values).__name__}')
-    names = [item.name for item in fields(cls)]  # type: ignore[arg-type]
-    for name in names:
-        if name not in values:
+    optional = {item.name: item.default is None for item in fields(cls)}  # type: ignore[arg-type]
+    for name, may_lack in optional.items():
+        if name not in values and not may_lack:
             raise _ManifestError(f'"{key}.{name}" is missing')
     for name, value in values.items():
-        if name not in names:
+        if name not in optional:
             raise _ManifestError(f'"{key}.{name}" is unknown to this version of affectlib')
         _number(value, f"{key}.{name}")
     try:

@@ -28,7 +28,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """Thresholds, and their measured recall and specificity.
+    """Thresholds, the specificity they were chosen for, and what was measured of them.
 
     Attributes:
         message: Probability from which a message is emotional, if it is one of several of its user.
@@ -37,18 +37,26 @@ class OperatingPoint:
             only message of a user, such as a text by itself.
         sensitivity: Share of the emotional conversations found (recall).
         specificity: Share of the other conversations that are not flagged.
+        target: The specificity that the thresholds were chosen for, which calibration aims at; if
+            None, `specificity` is.
     """
 
     message: float
     conversation: float
     sensitivity: float
     specificity: float
+    target: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse thresholds that are not probabilities."""
         for name in ("message", "conversation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"the {name} threshold must lie between 0 and 1")
+
+    @property
+    def aim(self) -> float:
+        """The specificity that a calibration aims at."""
+        return self.specificity if self.target is None else self.target
 
     def of_messages(self, count: int) -> float:
         """Return the threshold of a user's messages.

@@ -3,11 +3,14 @@
 1. The logits are moved along a rising line. It is fitted by maximum a posteriori: the likelihood of
    the labels, with the weights of the draw, and a prior around "as it is" that counts the more the
    fewer labels there are (Platt scaling with the prior of a model that was calibrated elsewhere).
-2. Each operating point keeps its specificity, the share of task conversations that are not flagged.
+2. Each operating point keeps its target, the share of task conversations that it must not flag.
    That share is counted on the labels, together with `PRIOR_ROWS` rows that err as the model's own
    operating points say. If hardly any emotional row reaches the threshold, the threshold is lowered
    until `LEAST_FOUND` do, unless the user asked for that specificity.
 3. Figures come from cross-fitting: every row is judged by what was fitted without its user's fold.
+
+A model that was calibrated before is calibrated again from what it was (`uncalibrated`), so that
+the same labels give the same model however often they are used.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ __all__ = [
     "recalibrate",
     "require_enough",
     "save_recalibrated",
+    "uncalibrated",
 ]
 
 FEWEST = 10
@@ -51,11 +55,15 @@ PRIOR_ROWS = 20
 LEAST_FOUND = 3
 """Emotional rows that reach each operating point."""
 FOLDS = 5
+WORST_FALL = 0.1
+"""By how much recall or specificity may fall."""
+_UNRELATED = 0.05
 _RULE_OF_THREE = 3
 _SPREAD_OF_SHIFT = 1.5
 _SPREAD_OF_LOG_SLOPE = 0.35
 _MARGIN = 0.01
 _GRID = np.arange(-10.0, 10.0, 0.05)
+_COUNTS = ("true_positives", "false_negatives", "true_negatives", "false_positives")
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -102,6 +110,7 @@ def recalibrate(
     level: Literal["conversation", "message"] = "conversation",
     alone: ArrayLike | None = None,
     specificity: Mapping[str, float] | None = None,
+    force: bool = False,
 ) -> Recalibrated:
     """Refit a model's calibration and operating points.
 
@@ -116,12 +125,16 @@ def recalibrate(
             is judged by the threshold of conversations (see `OperatingPoint.of_messages`); none is
             if None.
         specificity: The share of other rows that an operating point must not flag, by its
-            name; what the model says about its own where none is given.
+            name; its target where none is given.
+        force: Whether to accept an operating point that finds or spares much less than before.
 
     Raises:
         OptionError: There are too few rows of a kind, or they are of too few users, an array has
             another length or holds what it cannot, an operating point is unknown, or no emotional
-            row reaches its threshold.
+            row reaches its threshold; the labels agree with the model no better than chance; or
+            recall or specificity falls by more than `WORST_FALL`, and `force` is false. A fall
+            of specificity down to its target is none, nor is one of recall for a specificity that
+            was asked for.
         MissingExtraError: scipy is not installed.
 
     Example:
@@ -134,6 +147,7 @@ def recalibrate(
         (True, True)
     """
     rows = Rows.of(probability, truth, weights, groups, alone)
+    _require_related(rows)
     asked = dict(specificity or {})
     wanted = _wanted(artifact, asked)
     points = artifact.operating_points
@@ -158,6 +172,8 @@ def recalibrate(
                 threshold = _reachable(judged.where(~held), threshold)
             called[name][held] = judged.z[held] >= threshold
     measured = {name: counts_of(rows, found) for name, found in called.items()}
+    if not force:
+        _refuse_falls(artifact, rows, measured, wanted, asked, level)
     prevalence = artifact.prevalence
     if level == "conversation":
         new = sigmoid(line.intercept + line.slope * rows.z)
@@ -165,7 +181,7 @@ def recalibrate(
     return Recalibrated(
         line=line,
         operating_points={
-            name: _point(points[name], line, threshold, measured[name], level)
+            name: _point(points[name], line, threshold, measured[name], level, wanted[name])
             for name, threshold in raw.items()
         },
         prevalence=prevalence,
@@ -182,9 +198,49 @@ def recalibrate(
 def points_of(points: Mapping[str, OperatingPoint]) -> dict[str, dict[str, float]]:
     """Return operating points as ``affect.json`` holds them."""
     return {
-        name: {field: round(value, 6) for field, value in asdict(point).items()}
+        name: {
+            field: round(value, 6) for field, value in asdict(point).items() if value is not None
+        }
         for name, point in points.items()
     }
+
+
+def uncalibrated(artifact: Artifact, probability: ArrayLike) -> tuple[Artifact, Floats]:
+    """Return a model as it was before it was calibrated, and what its probabilities were.
+
+    Its operating points keep the targets that they have now.
+
+    Args:
+        artifact: The model, calibrated or not.
+        probability: What it gives.
+
+    Example:
+        >>> from affectlib.model.artifacts import load_artifact
+        >>> base, given = uncalibrated(load_artifact(), [0.1, 0.2])
+        >>> base.name, given.tolist()
+        ('affect-small', [0.1, 0.2])
+    """
+    given = np.asarray(probability, dtype=np.float64)
+    made = artifact.description.get("calibrated", {})
+    before = made.get("before")
+    if before is None:
+        return artifact, given
+    line = Recalibration(**before["recalibration"])
+    base = replace(
+        artifact,
+        name=made["from"],
+        version=made["version"],
+        fingerprint=made["fingerprint"],
+        recalibration=line,
+        prevalence=before["prevalence"],
+        operating_points={
+            name: replace(OperatingPoint(**point), target=artifact.operating_points[name].aim)
+            for name, point in before["operating_points"].items()
+        },
+    )
+    now = artifact.recalibration
+    raw = (finite_logit(given) - now.intercept) / now.slope
+    return base, sigmoid(line.intercept + line.slope * raw)
 
 
 def save_recalibrated(
@@ -245,6 +301,13 @@ def save_recalibrated(
             "rows": found.rows,
             "emotional": found.positives,
             "labelled_by": [*labelled_by],
+            "before": {
+                "recalibration": asdict(artifact.recalibration),
+                "prevalence": artifact.prevalence,
+                "operating_points": points_of(
+                    {key: replace(p, target=None) for key, p in artifact.operating_points.items()}
+                ),
+            },
         },
     }
     if artifact.reference is not None:
@@ -363,7 +426,50 @@ def _wanted(artifact: Artifact, given: Mapping[str, float]) -> dict[str, float]:
         artifact.operating_point(name)
         if not 0 < share < 1:
             raise OptionError(f"specificity, {name}: it must be between 0 and 1, got {share}")
-    return {name: given.get(name, p.specificity) for name, p in artifact.operating_points.items()}
+    return {name: given.get(name, p.aim) for name, p in artifact.operating_points.items()}
+
+
+def _require_related(rows: Rows) -> None:
+    """Refuse labels that say nothing of what the model finds, or the contrary of it."""
+    with requires_extra("analysis"):
+        from scipy.stats import mannwhitneyu
+    found = mannwhitneyu(rows.z[rows.truth], rows.z[~rows.truth], alternative="greater")
+    if found.pvalue <= _UNRELATED:
+        return
+    area = found.statistic / (rows.truth.sum() * (~rows.truth).sum())
+    raise OptionError(
+        f"the labels agree with the model no better than chance (AUROC {area:.2f}): they may be "
+        "inverted, or belong to other rows; check some of them. If they are right, fine-tune the "
+        "model instead"
+    )
+
+
+def _refuse_falls(
+    base: Artifact,
+    rows: Rows,
+    measured: Mapping[str, Mapping[str, float]],
+    wanted: Mapping[str, float],
+    asked: Mapping[str, float],
+    level: str,
+) -> None:
+    """Refuse operating points that do much worse on these rows than those of the base."""
+    for name, point in base.operating_points.items():
+        before = counts_of(rows, rows.by(point).z >= finite_logit(getattr(point, level)))
+        (recall, spared), (new_recall, new_spared) = map(_rates, (before, measured[name]))
+        falls = [("specificity", min(spared, wanted[name]), new_spared)]
+        falls += [] if name in asked else [("recall", recall, new_recall)]
+        for measure, old, new in falls:
+            if old - new > WORST_FALL:
+                raise OptionError(
+                    f"{name}: {measure} would fall from {old:.2f} to {new:.2f} on these labels; "
+                    "label more rows, ask for another specificity, or accept it with force=True"
+                )
+
+
+def _rates(counts: Mapping[str, float]) -> tuple[float, float]:
+    """Return recall and specificity."""
+    found, missed, spared, flagged = (counts[name] for name in _COUNTS)
+    return found / (found + missed), spared / (spared + flagged)
 
 
 def folds(truth: Flags, group: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -518,8 +624,7 @@ def counts_of(rows: Rows, called: Flags) -> dict[str, float]:
         size = rows.size(kind)
         hit = np.average(called[kind] == rows.truth[kind], weights=rows.weight[kind])
         counts += [round(float(hit) * size, 2), round((1 - float(hit)) * size, 2)]
-    names = ("true_positives", "false_negatives", "true_negatives", "false_positives")
-    return dict(zip(names, counts, strict=True))
+    return dict(zip(_COUNTS, counts, strict=True))
 
 
 def _point(
@@ -528,20 +633,14 @@ def _point(
     threshold: float,
     counts: Mapping[str, float],
     level: str,
+    target: float,
 ) -> OperatingPoint:
     moved = threshold - finite_logit(getattr(base, level))
     message, conversation = (
         line.probability(sigmoid(finite_logit(value) + moved))
         for value in (base.message, base.conversation)
     )
-    positives = counts["true_positives"] + counts["false_negatives"]
-    negatives = counts["true_negatives"] + counts["false_positives"]
-    return OperatingPoint(
-        message=message,
-        conversation=conversation,
-        sensitivity=counts["true_positives"] / positives,
-        specificity=counts["true_negatives"] / negatives,
-    )
+    return OperatingPoint(message, conversation, *_rates(counts), target)
 
 
 def _card(
@@ -574,7 +673,6 @@ def _card(
     if left_out:
         lines += [
             "",
-            "It has no screen, because its thresholds are lower than those that the base's screen "
-            "was made for.",
+            "It has no screen, because that of the base does not hold for its thresholds.",
         ]
     return "\n".join([*lines, ""])

@@ -52,6 +52,7 @@ class Saved:
         users: Sequence[Any] | None = None,
         specificity: Mapping[str, float] | None = None,
         name: str | None = None,
+        force: bool = False,
     ) -> Self:
         """Fit probabilities and thresholds to labelled conversations; no training, no torch.
 
@@ -65,8 +66,9 @@ class Saved:
             weights: How many conversations each stands for; one if None.
             users: Whose each is, so that no one judges themself; all different if None.
             specificity: The share of task conversations that an operating point does not flag, by
-                its name; what it promised before if None, or less if hardly any would reach it.
+                its name; its target if None, or less if hardly any would reach it.
             name: The new model's name; that of the folder if None.
+            force: Whether to accept that recall or specificity falls by more than 0.1.
 
         Returns:
             A classifier with the new model, on the same engine and device.
@@ -74,31 +76,39 @@ class Saved:
         Raises:
             ConversationError: A conversation cannot be labelled.
             OptionError: There are too few of a kind or of too few users, a label is unknown, there
-                are more or fewer labels than conversations, or no emotional one reaches a
-                threshold.
+                are more or fewer labels than conversations, no emotional one reaches a
+                threshold, or the labels contradict the model.
             OutputExistsError: The folder exists.
             MissingExtraError: scipy is not installed.
 
         Example:
             >>> mine = classifier.calibrated(chats, labels, "mine")  # doctest: +SKIP
         """
-        from affectlib.model.recalibration import recalibrate, require_enough, save_recalibrated
+        from affectlib.model.recalibration import (
+            recalibrate,
+            require_enough,
+            save_recalibrated,
+            uncalibrated,
+        )
 
         if odd := {label for label in labels if label not in (*LABELS, True, False)}:
             raise OptionError(f"labels: {len(odd)} unknown values; use {' or '.join(LABELS)}")
         truth = [label in (EMOTIONAL, True) for label in labels]
         require_enough(truth, "labels")
         classifier: Any = self
+        found = [chat.probability for chat in classifier.stream(conversations, on_error="raise")]
+        base, given = uncalibrated(self._artifact, found)
         fitted = recalibrate(
-            self._artifact,
-            [found.probability for found in classifier.stream(conversations, on_error="raise")],
+            base,
+            given,
             truth,
             weights=weights,
             groups=users,
             specificity=specificity,
+            force=force,
         )
         target = Path(folder)
-        save_recalibrated(self._artifact, fitted, target, name=name or target.resolve().name)
+        save_recalibrated(base, fitted, target, name=name or target.resolve().name)
         adapted: Self = classifier.from_pretrained(**classifier.options | {"model": target})
         return adapted
 

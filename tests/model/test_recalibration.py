@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,18 @@ from affectlib.errors import ArtifactCorruptError, OptionError, OutputExistsErro
 from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
-from affectlib.model.recalibration import can_cross_fit, recalibrate, save_recalibrated
+from affectlib.model.recalibration import (
+    can_cross_fit,
+    recalibrate,
+    save_recalibrated,
+    uncalibrated,
+)
 from affectlib.model.reference import FEATURES, FeatureHistogram, reference_of
 from affectlib.model.screen import SCREEN_FILE, Screen, lowest_limits
 from tests.conftest import write_manifest
 from tests.tiny_screen import write_screen
+
+forced = partial(recalibrate, force=True)
 
 
 def draw(rows: int, seed: int, *, shift: float = 0.0, slope: float = 1.0) -> tuple[Any, Any]:
@@ -62,7 +70,7 @@ def test_a_line_that_does_not_rise_is_refused(slope: float) -> None:
 
 @pytest.mark.parametrize(("shift", "slope"), [(-2.0, 1.0), (1.5, 1.0), (0.0, 0.6)])
 def test_what_was_planted_is_found(tiny_artifact: Artifact, shift: float, slope: float) -> None:
-    found = recalibrate(tiny_artifact, *draw(4000, 1, shift=shift, slope=slope))
+    found = forced(tiny_artifact, *draw(4000, 1, shift=shift, slope=slope))
     assert found.line.intercept == pytest.approx(shift, abs=0.3)
     assert found.line.slope == pytest.approx(slope, abs=0.15)
     fresh, truth = draw(20_000, 2, shift=shift, slope=slope)
@@ -83,9 +91,7 @@ def test_few_rows_move_it_little(tiny_artifact: Artifact) -> None:
     lines = {}
     for rows in (90, 3000):
         given = [draw(rows, seed, shift=-2.0) for seed in range(40)][: 40 if rows < 100 else 4]
-        found = [
-            recalibrate(tiny_artifact, p, truth).line for p, truth in given if truth.sum() >= 10
-        ]
+        found = [forced(tiny_artifact, p, truth).line for p, truth in given if truth.sum() >= 10]
         pivot = 0.0  # the median threshold of the tiny model
         lines[rows] = np.mean([line.intercept + line.slope * pivot for line in found])
     assert lines[3000] == pytest.approx(-2.0, abs=0.2)
@@ -99,7 +105,7 @@ def test_specificity_is_honest_with_few_rows(tiny_artifact: Artifact) -> None:
     for seed in range(40):
         given, gold = draw(400, seed, shift=-3.0)
         try:
-            found = recalibrate(tiny_artifact, given, gold)
+            found = forced(tiny_artifact, given, gold)
         except OptionError:  # too few
             continue
         new = sigmoid(found.line.intercept + found.line.slope * logit(fresh))
@@ -116,10 +122,10 @@ def test_weights_count_as_copies_of_rows(tiny_artifact: Artifact) -> None:
     given, truth = draw(300, 3, shift=-1.0)
     rare = truth | (np.random.default_rng(0).random(300) < 0.3)
     weight = np.where(truth, 1.0, 1 / 0.3)
-    whole = recalibrate(tiny_artifact, given, truth)
-    part = recalibrate(tiny_artifact, given[rare], truth[rare], weights=weight[rare])
+    whole = forced(tiny_artifact, given, truth)
+    part = forced(tiny_artifact, given[rare], truth[rare], weights=weight[rare])
     assert part.prevalence == pytest.approx(whole.prevalence, abs=0.05)
-    even = recalibrate(tiny_artifact, given[rare], truth[rare])
+    even = forced(tiny_artifact, given[rare], truth[rare])
     assert even.prevalence > part.prevalence + 0.05
 
 
@@ -127,8 +133,8 @@ def test_rows_of_one_group_share_a_fold(tiny_artifact: Artifact) -> None:
     """Copies of a row under one name teach nothing of how it is judged."""
     given, truth = draw(120, 5)
     copies = np.repeat(np.arange(120), 3)
-    apart = recalibrate(tiny_artifact, given[copies], truth[copies])
-    together = recalibrate(tiny_artifact, given[copies], truth[copies], groups=copies)
+    apart = forced(tiny_artifact, given[copies], truth[copies])
+    together = forced(tiny_artifact, given[copies], truth[copies], groups=copies)
     for place in range(120):
         assert len(np.unique(together.probability[copies == place])) == 1
     assert any(len(np.unique(apart.probability[copies == place])) > 1 for place in range(120))
@@ -146,12 +152,12 @@ def test_too_few_of_a_kind_is_refused_with_what_is_needed(
         OptionError,
         match=rf"truth: 4 of 50 labels are {kind}.* so 6 more: label about 75 more rows, ",
     ):
-        recalibrate(tiny_artifact, given, truth)
+        forced(tiny_artifact, given, truth)
     with pytest.raises(
         OptionError,
         match=r"0 of 50 .* so 10 more: label at least 167 more rows, drawn with affectlib sample",
     ):
-        recalibrate(tiny_artifact, given, np.zeros(50, bool))
+        forced(tiny_artifact, given, np.zeros(50, bool))
 
 
 @pytest.mark.parametrize(
@@ -169,10 +175,10 @@ def test_bad_input_names_its_place(
 ) -> None:
     given, truth = np.linspace(0.01, 0.99, 60), np.arange(60) > 40
     with pytest.raises(OptionError, match=problem):
-        recalibrate(tiny_artifact, given, truth, **changes)
+        forced(tiny_artifact, given, truth, **changes)
     given[7] = np.nan
     with pytest.raises(OptionError, match="row 7"):
-        recalibrate(tiny_artifact, given, truth)
+        forced(tiny_artifact, given, truth)
 
 
 @pytest.mark.parametrize(
@@ -190,28 +196,28 @@ def test_labels_of_too_few_users_are_refused(
     truth = np.arange(42) < 12
     given = np.linspace(0.9, 0.1, 42)
     with pytest.raises(OptionError, match=f"{problem} are left.*rows of more users$"):
-        recalibrate(tiny_artifact, given, truth, groups=users)
+        forced(tiny_artifact, given, truth, groups=users)
 
 
 @given(st.lists(st.integers(0, 2), min_size=42, max_size=42))
 def test_labels_of_few_users_are_fitted_or_refused(users: list[int]) -> None:
     given, truth = np.linspace(0.9, 0.1, 42), np.arange(42) < 12
     if can_cross_fit(truth, np.unique(users, return_inverse=True)[1]):
-        assert recalibrate(load_artifact(), given, truth, groups=users).rows == 42
+        assert forced(load_artifact(), given, truth, groups=users).rows == 42
     else:
         with pytest.raises(OptionError, match="too few users"):
-            recalibrate(load_artifact(), given, truth, groups=users)
+            forced(load_artifact(), given, truth, groups=users)
 
 
 def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) -> None:
     rng = np.random.default_rng(0)
     truth = np.arange(300) < 30
-    given = np.where(truth, 0.4, rng.random(300))
+    given = np.where(truth, 0.4, rng.random(300) / 2)
     with pytest.raises(
-        OptionError, match=r"high_precision: no emotional row.*specificity of at most 0\.3\d+"
+        OptionError, match=r"high_precision: no emotional row.*specificity of at most 0\.[78]\d+"
     ):
-        recalibrate(tiny_artifact, given, truth, specificity={"high_precision": 0.99})
-    found = recalibrate(tiny_artifact, given, truth)
+        forced(tiny_artifact, given, truth, specificity={"high_precision": 0.99})
+    found = forced(tiny_artifact, given, truth)
     assert found.lowered == ("balanced", "high_precision", "high_recall")
     assert found.operating_points["balanced"].conversation < 0.5
 
@@ -223,7 +229,7 @@ def test_an_only_message_is_judged_by_the_threshold_of_conversations(
     artifact = replace(tiny_artifact, operating_points={"balanced": promised})
     given, truth = draw(3000, 1)
     alone = np.arange(3000) % 2 == 0
-    found = recalibrate(artifact, given, truth, level="message", alone=alone)
+    found = forced(artifact, given, truth, level="message", alone=alone)
     point = found.operating_points["balanced"]
     probability = np.array([found.line.probability(p) for p in given])
     called = probability >= np.where(alone, point.conversation, point.message)
@@ -232,20 +238,20 @@ def test_an_only_message_is_judged_by_the_threshold_of_conversations(
     assert found.called["balanced"][~truth].mean() == pytest.approx(0.1, abs=0.02)
     assert (found.called["balanced"] == called).mean() > 0.98
     with pytest.raises(OptionError, match="alone: 1 values for 3,000"):
-        recalibrate(artifact, given, truth, level="message", alone=[True])
+        forced(artifact, given, truth, level="message", alone=[True])
 
 
 def test_messages_say_nothing_of_how_many_conversations_are_emotional(
     tiny_artifact: Artifact,
 ) -> None:
     rows = draw(400, 1)
-    assert recalibrate(tiny_artifact, *rows, level="message").prevalence == tiny_artifact.prevalence
-    assert recalibrate(tiny_artifact, *rows).prevalence != tiny_artifact.prevalence
+    assert forced(tiny_artifact, *rows, level="message").prevalence == tiny_artifact.prevalence
+    assert forced(tiny_artifact, *rows).prevalence != tiny_artifact.prevalence
 
 
 @pytest.fixture
 def fitted(tiny_artifact: Artifact, tmp_path: Path) -> Path:
-    found = recalibrate(tiny_artifact, *draw(400, 1, shift=-1.0, slope=0.8))
+    found = forced(tiny_artifact, *draw(400, 1, shift=-1.0, slope=0.8))
     save_recalibrated(tiny_artifact, found, tmp_path / "mine", name="mine")
     return tmp_path / "mine"
 
@@ -277,7 +283,7 @@ def test_other_probabilities_do_not_make_transcripts_unlike(
     measured = reference_of(("chats", chat, 0.02) for chat in chats)
     folder = shutil.copytree(tiny_folder, tmp_path / "base")
     base = load_artifact(write_manifest(folder, reference=measured.to_dict()))
-    save_recalibrated(base, recalibrate(base, *draw(400, 1)), tmp_path / "mine", name="mine")
+    save_recalibrated(base, forced(base, *draw(400, 1)), tmp_path / "mine", name="mine")
     mine = load_artifact(tmp_path / "mine").reference
     assert mine is not None
     histogram = FeatureHistogram(mine.words)
@@ -309,19 +315,58 @@ def test_one_text_keeps_one_answer(tiny_artifact: Artifact, fitted: Path) -> Non
     assert mine.predict(longer).probability == pytest.approx(expected)
 
 
-def test_a_second_fit_builds_on_the_first(fitted: Path, tmp_path: Path) -> None:
-    mine = load_artifact(fitted)
-    found = recalibrate(mine, *draw(400, 2, shift=1.0))
-    save_recalibrated(mine, found, tmp_path / "again", name="again")
-    twice = load_artifact(tmp_path / "again").recalibration
-    for probability in (0.05, 0.4, 0.9):
-        once = mine.recalibration.probability(probability)
-        assert twice.probability(probability) == pytest.approx(found.line.probability(once))
+def again(artifact: Artifact, folder: Path, given: Any, truth: Any, **options: Any) -> Artifact:
+    base, given = uncalibrated(artifact, given)
+    save_recalibrated(base, forced(base, given, truth, **options), folder, name="mine")
+    return load_artifact(folder)
+
+
+def test_the_same_labels_give_the_same_model_again(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    given, truth = draw(400, 1, shift=-1.0, slope=0.8)
+    first = again(tiny_artifact, tmp_path / "first", given, truth)
+    given = np.array([first.recalibration.probability(p) for p in given])
+    second = again(first, tmp_path / "second", given, truth)
+    assert second.recalibration.intercept == pytest.approx(first.recalibration.intercept, abs=1e-6)
+    assert second.recalibration.slope == pytest.approx(first.recalibration.slope, abs=1e-6)
+    assert second.prevalence == pytest.approx(first.prevalence, abs=1e-6)
+    assert second.description["calibrated"] == first.description["calibrated"]
+    for name, point in first.operating_points.items():
+        assert asdict(second.operating_points[name]) == pytest.approx(asdict(point), abs=1e-6)
+
+
+def test_targets_are_kept_whatever_a_sheet_shows(tiny_artifact: Artifact, tmp_path: Path) -> None:
+    rows = draw(400, 1)
+    first = again(tiny_artifact, tmp_path / "first", *rows, specificity={"balanced": 0.8})
+    assert first.operating_points["balanced"].specificity != 0.8
+    second = again(first, tmp_path / "second", *draw(400, 2))
+    for artifact in (first, second):
+        aims = {name: point.aim for name, point in artifact.operating_points.items()}
+        assert aims == {"balanced": 0.8, "high_precision": 0.99, "high_recall": 0.99}
+
+
+@pytest.mark.parametrize("inverted", [True, False])
+def test_labels_that_do_not_belong_to_the_model_are_refused(
+    tiny_artifact: Artifact, inverted: bool
+) -> None:
+    given, truth = draw(400, 1)
+    truth = ~truth if inverted else np.random.default_rng(1).permutation(truth)
+    with pytest.raises(OptionError, match="no better than chance"):
+        forced(tiny_artifact, given, truth)
+
+
+def test_a_fall_of_recall_is_refused(tiny_artifact: Artifact) -> None:
+    rows = draw(4000, 1, shift=-2.0)
+    with pytest.raises(OptionError, match=r"balanced: recall would fall from 0\.\d\d to"):
+        recalibrate(tiny_artifact, *rows)
+    # Less than it flags by far too many: a fall of specificity to its target is what was asked.
+    assert recalibrate(tiny_artifact, *draw(4000, 1, shift=2.0), specificity=dict.fromkeys(
+        tiny_artifact.operating_points, 0.9
+    )).operating_points["balanced"].specificity == pytest.approx(0.9, abs=0.02)  # fmt: skip
 
 
 def test_nothing_is_overwritten(tiny_artifact: Artifact, fitted: Path) -> None:
     before = {path.name: path.read_bytes() for path in fitted.iterdir()}
-    found = recalibrate(tiny_artifact, *draw(400, 1))
+    found = forced(tiny_artifact, *draw(400, 1))
     with pytest.raises(OutputExistsError, match="name another folder"):
         save_recalibrated(tiny_artifact, found, fitted, name="other")
     assert {path.name: path.read_bytes() for path in fitted.iterdir()} == before
@@ -367,7 +412,7 @@ def test_what_is_fitted_is_always_usable(seed: int, shift: float) -> None:
     if not 10 <= truth.sum() <= 140:
         return
     artifact = load_artifact()
-    found = recalibrate(artifact, given, truth, specificity=dict.fromkeys(
+    found = forced(artifact, given, truth, specificity=dict.fromkeys(
         artifact.operating_points, 0.8
     ))  # fmt: skip
     assert found.line.slope > 0
@@ -404,7 +449,7 @@ def screened(tiny_folder: Path, tmp_path: Path) -> tuple[Artifact, Any]:
     shutil.copytree(tiny_folder, tmp_path / "base")
     write_screen(tmp_path / "base", limits=lowest_limits(load_artifact(tiny_folder)))
     base = load_artifact(tmp_path / "base")
-    return base, recalibrate(base, *draw(300, 1))
+    return base, forced(base, *draw(300, 1))
 
 
 def decided(found: Any, base: Artifact, move: float) -> Any:

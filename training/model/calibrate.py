@@ -302,6 +302,7 @@ def _choose_operating_points(
             conversation=threshold,
             sensitivity=found if charged.any() else float("nan"),
             specificity=float(other_weights @ (whole[~charged] < threshold)),
+            target=wanted,
         )
     return points
 
