@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from functools import cache, lru_cache
-from inspect import Signature, signature
+from functools import lru_cache
+from inspect import signature
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from affectlib.errors import InputTypeError
-from affectlib.model.engines.forks import renew_in_children
 
 if TYPE_CHECKING:
     from affectlib._inputs import Chat, Chats, OnError, Options, Texts
@@ -33,22 +31,12 @@ def predict(
     x: Any,
     *,
     operating_point: str | None = None,
-    on_error: OnError = "record",
+    on_error: OnError = "raise",
     progress: bool = False,
 ) -> Any:
     """Label texts or conversations with the bundled model, which is loaded once.
 
-    Args:
-        x: See `AffectClassifier.predict`.
-        operating_point: The name of the thresholds, ``balanced`` if None.
-        on_error: What becomes of one of several that cannot be labelled, ``record`` or ``raise``.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        See `AffectClassifier.predict`, also for the errors.
-
-    Raises:
-        InputTypeError: `x`, or something in it, is of another type.
+    See `AffectClassifier.predict` for the arguments, results and errors.
 
     Example:
         >>> import affectlib
@@ -63,21 +51,26 @@ def predict(
 def load_once(**options: Any) -> AffectClassifier:
     """Load a classifier once per process; the three last used are kept.
 
-    One whose folder holds another model than before is loaded anew.
+    One whose folder now holds another model is loaded anew.
 
     Args:
-        options: Arguments of `AffectClassifier.from_pretrained`, whose errors it raises. Those
-            that are left out are the same as its defaults.
+        options: Arguments of `AffectClassifier.from_pretrained`.
 
     Example:
         >>> load_once() is load_once(model="affect-small", threads=None)
         True
     """
-    return _loader.load(options)
+    from affectlib.classifier import AffectClassifier
+
+    arguments = signature(AffectClassifier.from_pretrained).bind(**options)
+    arguments.apply_defaults()
+    content = _content(options["model"]) if "model" in options else None
+    with _loading:
+        return _load(content, **arguments.arguments)
 
 
 def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifier:
-    """Return what labels: what was given, or the bundled classifier if that is None.
+    """Return the classifier, or the bundled one for None.
 
     Raises:
         InputTypeError: It is not a classifier.
@@ -92,46 +85,27 @@ def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifi
     return classifier
 
 
-class _Loader:
-    """Loads classifiers, one at a time."""
-
-    def __init__(self) -> None:
-        """Take a lock."""
-        self.renew()
-        renew_in_children(self)
-
-    def renew(self) -> None:
-        """Take a lock that no thread of a parent process holds."""
-        self._lock = Lock()
-
-    def load(self, options: Mapping[str, Any]) -> AffectClassifier:
-        arguments = _signature().bind(**options)
-        arguments.apply_defaults()
-        with self._lock:
-            return _load(_content(arguments.arguments["model"]), **arguments.arguments)
-
-
-@cache
-def _signature() -> Signature:
-    """Return the arguments of `AffectClassifier.from_pretrained`."""
-    from affectlib.classifier import AffectClassifier
-
-    return signature(AffectClassifier.from_pretrained)
-
-
 def _content(model: str | os.PathLike[str]) -> tuple[Path, str] | None:
-    """Return the folder that a model is in and the fingerprint of what is there, if it is one."""
-    from affectlib.model.artifacts import MANIFEST, sha256
+    """Return the folder of a model and the fingerprint of its manifest, None for a bundled one."""
+    from affectlib.model.artifacts import MANIFEST, bundled_models, sha256
 
     manifest = Path(model) / MANIFEST
-    return (manifest.parent.resolve(), sha256(manifest)) if manifest.is_file() else None
+    if model in bundled_models() or not manifest.is_file():
+        return None
+    return manifest.parent.resolve(), sha256(manifest)
 
 
 @lru_cache(maxsize=3)
-def _load(content: tuple[Path, str] | None, **options: Any) -> AffectClassifier:
+def _load(_content: tuple[Path, str] | None, **options: Any) -> AffectClassifier:
     from affectlib.classifier import AffectClassifier
 
     return AffectClassifier.from_pretrained(**options)
 
 
-_loader = _Loader()
+_loading = RLock()
+if hasattr(os, "register_at_fork"):  # so that no child is forked while another thread is loading
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
@@ -44,18 +44,13 @@ _BUFFER_CHARACTERS = 400_000
 _BUFFER_MESSAGES = 5000
 _FIRST = 1 / 32
 """Size of the first buffer, where buffers grow."""
-_LONGEST_PATH = 4096
 _TAKEN = ("messages", "id", "conversation_id", "user_id")
 """Fields of a mapping that are not metadata."""
 _ACCEPTED = (
     "a text, a conversation (a Conversation, a list of messages, or a mapping with "
     '"messages"), or several texts or several conversations'
 )
-_A_FILE = (
-    "is the path of a file; label_file(path, output) labels the conversations in it, and "
-    "read_conversations(path) reads them; a text of that name must be given as a conversation, "
-    '[{"role": "user", "content": text}]'
-)
+_PATH = "is a path; label_file(path, output) or read_conversations(path) reads the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +87,6 @@ class Input:
             InputTypeError: It, or something in it, is of another type.
         """
         if isinstance(x, str):
-            if _is_file(x):
-                raise InputTypeError(f"x {_A_FILE}")
             return cls(True, False, [_readable(x)])
         if isinstance(x, Conversation) or _is_record(x):
             return cls(False, False, [_readable(x)])
@@ -133,8 +126,6 @@ class Readable:
     def __init__(self, items: Any) -> None:
         """Refuse what holds no texts or conversations."""
         _require_several(items, "expected texts or conversations")
-        if isinstance(items, Sized):  # what is gone through only once is not looked ahead in
-            _refuse_files(_values(items))
         self._items = items
         self.texts = False
         """Whether they are texts; known from the first on."""
@@ -189,11 +180,9 @@ def _require_several(x: Any, expected: str) -> None:
     """
     remedy = ""
     if isinstance(x, os.PathLike):
-        raise InputTypeError(f"{expected}; a {type(x).__name__} {_A_FILE}")
+        raise InputTypeError(f"{expected}; a {type(x).__name__} {_PATH}")
     if isinstance(x, str):
-        if _is_file(x):
-            raise InputTypeError(f"{expected}; this text {_A_FILE}")
-        remedy = "; a text by itself goes into a list, or to predict"
+        remedy = "; put a single text into a list; read_conversations(path) reads a file"
     elif any(hasattr(type(x), name) for name in ("columns", "column_names")):
         remedy = (
             "; a table is for label_table(x), and a column of texts or of conversations, "
@@ -211,25 +200,10 @@ def _require_several(x: Any, expected: str) -> None:
     raise InputTypeError(f"{expected}; got {type(x).__name__}{remedy}")
 
 
-def _refuse_files(values: Iterable[Any]) -> None:
-    """Refuse paths in place of texts, if each is that of a file.
-
-    Raises:
-        InputTypeError: They are.
-    """
-    seen = False
-    for value in values:
-        if not (isinstance(value, str) and _is_file(value)):
-            return
-        seen = True
-    if seen:
-        raise InputTypeError(f"each text {_A_FILE}")
-
-
 def _wrong(position: int, item: Any, first: Any) -> InputTypeError:
     """Say that an item is of another type than the first, or of none that is accepted."""
     if isinstance(item, os.PathLike):
-        return InputTypeError(f"item {position}, a {type(item).__name__}, {_A_FILE}")
+        return InputTypeError(f"item {position}, a {type(item).__name__}, {_PATH}")
     found = f"item {position} is {type(item).__name__}"
     if position and item is not first:
         found += f" and the first is {type(first).__name__}"
@@ -245,10 +219,6 @@ def _values(x: Any) -> Iterator[Any]:
         if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
             value = value.tolist()
         yield None if is_missing(value) else value
-
-
-def _is_file(text: str) -> bool:
-    return len(text) < _LONGEST_PATH and "\n" not in text and os.path.isfile(text)
 
 
 def _is_record(item: Any) -> bool:

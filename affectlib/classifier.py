@@ -243,7 +243,7 @@ class AffectClassifier(Saved):
         x: Any,
         *,
         operating_point: str | None = None,
-        on_error: OnError = "record",
+        on_error: OnError = "raise",
         progress: bool = False,
     ) -> Any:
         """Label texts or conversations. The type of `x` says which it is, never its content.
@@ -260,9 +260,8 @@ class AffectClassifier(Saved):
                 pandas, Polars or PyArrow, an array, or a generator.
             operating_point: The name of the thresholds, those of the classifier if None.
             on_error: What to do if one of several inputs cannot be labelled, or is missing (None,
-                NaN): ``record`` to put a `ConversationFailure` in its place, which has neither
-                label nor probability; ``raise`` to raise before anything is labelled. A single
-                input always raises.
+                NaN): ``raise``, or ``record`` to put a `ConversationFailure` in its place, which
+                has neither label nor probability. A single input always raises.
             progress: Whether to show a progress bar.
 
         Returns:
@@ -270,7 +269,7 @@ class AffectClassifier(Saved):
             `Predictions`, a list of them, for several.
 
         Raises:
-            InputTypeError: `x`, or something in it, is of another type, or the path of a file.
+            InputTypeError: `x`, or something in it, is of another type.
             ConversationError: A conversation is malformed; the error names the place.
             NoUserTextError: A text, or all that the user wrote in a conversation, is blank.
             OptionError: There is no such operating point, or `on_error` has another value.
@@ -291,23 +290,19 @@ class AffectClassifier(Saved):
         self,
         x: str | Chat | Texts | Chats,
         *,
-        on_error: OnError = "record",
+        on_error: OnError = "raise",
         progress: bool = False,
     ) -> NDArray[np.float32]:
         """Return the probability of each label.
 
         Args:
             x: What `predict` takes.
-            on_error: ``record`` for a row of NaN where one of several cannot be labelled; see
-                `predict`.
+            on_error: As for `predict`; ``record`` gives a row of NaN.
             progress: Whether to show a progress bar.
 
         Returns:
             One row for a text or conversation, as many as there are for several; columns are
             `labels`.
-
-        Raises:
-            InputTypeError: See `predict`, also for the other errors.
 
         Example:
             >>> AffectClassifier.from_pretrained().predict_proba(["hello", "thanks"]).shape

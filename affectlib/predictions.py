@@ -318,7 +318,8 @@ def to_frame(
 
     Example:
         >>> import affectlib
-        >>> found = affectlib.predict(["my dad died last night", None, "sort this list"])
+        >>> texts = ["my dad died last night", None, "sort this list"]
+        >>> found = affectlib.predict(texts, on_error="record")
         >>> frame = affectlib.to_frame(found)
         >>> frame["status"].tolist(), frame["label"].dropna().tolist()
         (['ok', 'empty', 'ok'], ['emotional', 'task'])

@@ -18,7 +18,7 @@ from affectlib.conversation import Conversation
 from affectlib.errors import InputTypeError, NoUserTextError
 from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.predictions import ConversationFailure, by_column
-from affectlib.taxonomy import CUES, THEME_COLUMNS
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, THEME_COLUMNS, USER_CUES
 
 with requires_extra("sklearn"):
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -27,7 +27,6 @@ with requires_extra("sklearn"):
 __all__ = ["AffectTransformer"]
 
 _SCORES = ("probability", "intensity", "rate", "adjusted")
-_COLUMNS = (*_SCORES, *CUES, *THEME_COLUMNS.values())
 
 
 class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -39,18 +38,8 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     `transform`, once in each process for all transformers with the same parameters, and never
     pickled or cloned.
 
-    Args:
-        model: See `affectlib.AffectClassifier.from_pretrained`, also for the six that follow.
-        device: Where it runs.
-        engine: What runs it.
-        operating_point: The thresholds; they only affect ``rate`` and ``adjusted``.
-        assistant_cues: Whether the assistant's messages are read for cues too.
-        screen: Whether the model's screen, if it has one, settles plain tasks.
-        threads: Threads that the engine computes with.
-        missing: The value of a cue without a probability, as in a conversation without an
-            assistant's message; of the intensity and the themes, if the model does not give them;
-            and of every column, if a text or conversation is missing or has no text of a user.
-            With 0.0, these look like the calmest of all: use NaN to tell them apart.
+    The parameters are those of `affectlib.AffectClassifier.from_pretrained`. The operating point
+    only affects ``rate`` and ``adjusted``.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
@@ -71,7 +60,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         assistant_cues: bool = True,
         screen: bool = True,
         threads: int | None = None,
-        missing: float = 0.0,
     ) -> None:
         """Keep the parameters; they are checked when the classifier is loaded."""
         self.model = model
@@ -81,15 +69,9 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.assistant_cues = assistant_cues
         self.screen = screen
         self.threads = threads
-        self.missing = missing
 
     def fit(self, X: object, y: object = None) -> AffectTransformer:
-        """Do nothing: the model is already trained.
-
-        Args:
-            X: What `transform` takes; it is not looked at.
-            y: Not used.
-        """
+        """Do nothing: the model is already trained."""
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:
@@ -98,54 +80,47 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: Texts (each read as a single message of a user), or conversations (each a
                 `affectlib.Conversation` or a list of messages): a list, an array or a column of a
-                table, of shape ``[samples]`` or ``[samples, 1]``. One may be missing (None, NaN or
-                NA), or without text of a user, such as a blank text.
+                table, of shape ``[samples]`` or ``[samples, 1]``.
 
         Returns:
-            The scores, shape ``[samples, columns]``; such a row has only `missing`.
+            The scores, shape ``[samples, columns]``. A row is NaN if the text is missing or blank,
+            or no user wrote anything in the conversation. A cue of the assistant is 0 if the
+            assistant wrote nothing. A score that the model does not give is NaN.
 
         Raises:
             InputTypeError: `X` is something else.
             ConversationError: A conversation is malformed; the error names its position.
-            ArtifactNotFoundError: There is no such model; see
-                `affectlib.AffectClassifier.from_pretrained` for the other errors of loading.
 
         Example:
-            >>> AffectTransformer(missing=-1.0).transform(["sort this list", ""])[:, 0].round(1)
-            array([ 0., -1.])
+            >>> AffectTransformer().transform(["sort this list", ""])[:, 0].round(1)
+            array([ 0., nan])
         """
         items = _samples(X)
-        classifier = load_once(
-            model=self.model,
-            device=self.device,
-            engine=self.engine,
-            operating_point=self.operating_point,
-            assistant_cues=self.assistant_cues,
-            screen=self.screen,
-            threads=self.threads,
-        )
-        scores = np.full((len(items), len(_COLUMNS)), self.missing, dtype=np.float64)
+        classifier = load_once(**self.get_params(deep=False))
+        columns = self._columns
+        scores = np.full((len(items), len(columns)), np.nan)
         for row, found in enumerate(classifier.stream(_chats(items))):
             if isinstance(found, ConversationFailure):
                 continue
-            values = {name: getattr(found, name) for name in _SCORES}
+            values: dict[str, float | None] = dict.fromkeys(ASSISTANT_CUES, 0.0)
+            values |= {name: getattr(found, name) for name in _SCORES}
             values |= {**found.cues, **by_column(found.themes)}
-            for name, value in values.items():
-                if value is not None:
-                    scores[row, _COLUMNS.index(name)] = value
+            scores[row] = [values.get(name) for name in columns]
         return scores
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the columns, ``affect_probability`` and so on.
 
-        Args:
-            input_features: Not used.
-
         Example:
             >>> AffectTransformer().get_feature_names_out()[:3].tolist()
             ['affect_probability', 'affect_intensity', 'affect_rate']
         """
-        return np.array([f"affect_{name}" for name in _COLUMNS], dtype=object)
+        return np.array([f"affect_{name}" for name in self._columns], dtype=object)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        cues = CUES if self.assistant_cues else USER_CUES
+        return (*_SCORES, *cues, *THEME_COLUMNS.values())
 
     def __sklearn_is_fitted__(self) -> bool:
         """It always is."""
@@ -157,6 +132,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
         tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
         tags.requires_fit = False
         return tags
 

@@ -85,7 +85,7 @@ def label_table(
     `affectlib.Message`, or such mappings as JSON or Python text). If there is none of these, but a
     column ``content``, ``text``, ``message`` or ``prompt``, or `columns` names the ``content``,
     each row is a message of the user by itself. Where a row is what `level` says, the labels are
-    added to it; else the result has the columns of `affectlib.output_schema`.
+    added to it; else the result has the columns of `output_schema`.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.

@@ -357,7 +357,7 @@ def test_a_relative_path_is_that_of_the_folder_one_is_in(tiny_folder, tmp_path, 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_does_not_wait_for_a_thread_that_loads(tiny_classifier, loaded):
-    with one_liner._loader._lock:  # as if another thread were loading at this moment
+    with one_liner._loading:  # as if it were loading at this moment
         assert in_a_fork(lambda: predict(SINGLE_MESSAGE).label) == "emotional"
 
 

@@ -31,11 +31,9 @@ def test_import_loads_nothing_heavy():
     assert not {*HEAVY} & {*loaded}
 
 
-@pytest.mark.parametrize(
-    "name", ["Conversation", "ConversationPrediction", "ConversationError", "parse_conversation"]
-)
-def test_light_names_load_nothing_heavy(name):
-    loaded = run(f"import sys, affectlib; affectlib.{name}; print(*sys.modules)").split()
+@pytest.mark.parametrize("module", ["conversation", "predictions", "errors", "taxonomy"])
+def test_light_modules_load_nothing_heavy(module):
+    loaded = run(f"import sys, affectlib.{module}; print(*sys.modules)").split()
     assert not {*HEAVY} & {*loaded}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import narwhals as nw
 import numpy as np
@@ -48,26 +49,29 @@ def test_wrong_types(tiny_classifier, x, named, on_error):
         assert SINGLE_MESSAGE not in str(caught.value)
 
 
-def test_the_path_of_a_file_is_no_text(tiny_classifier, tmp_path, monkeypatch):
+def test_text_named_like_a_file_is_a_text(tiny_classifier, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "chats.jsonl").write_text("{}")
-    for x in ("chats.jsonl", str(tmp_path / "chats.jsonl"), ["chats.jsonl"], tmp_path / "no.csv"):
-        with pytest.raises(InputTypeError, match=r"path of a file; label_file\(path, output\)"):
-            tiny_classifier.predict(x)
-        with pytest.raises(InputTypeError, match=r"path of a file; label_file\(path, output\)"):
-            next(tiny_classifier.stream(x))
-    for paths in ([tmp_path / "chats.jsonl"], iter([tmp_path]), pl.Series(["chats.jsonl"] * 2)):
-        with pytest.raises(InputTypeError, match=r"path of a file; label_file\(path, output\)"):
-            next(tiny_classifier.stream(paths))
-    with pytest.raises(InputTypeError, match="got str; a text by itself goes into a list"):
+    (tmp_path / "i am sad").write_text("{}")
+    for name in ("i am sad", str(tmp_path / "i am sad")):
+        expected = tiny_classifier.predict([user(name)]).messages[0]
+        assert tiny_classifier.predict(name) == expected
+        assert tiny_classifier.predict([name, TASK])[0] == expected
+        assert next(tiny_classifier.stream([name])) == expected
+    assert tiny_classifier.explain("i am sad").turns
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda path: path, lambda path: [path], lambda path: iter([path])]
+)
+def test_paths_are_refused(tiny_classifier, kind):
+    for method in (tiny_classifier.predict, lambda x: next(tiny_classifier.stream(x))):
+        with pytest.raises(InputTypeError, match=r"label_file\(path, output\)"):
+            method(kind(Path("chats.jsonl")))
+
+
+def test_stream_refuses_a_single_text(tiny_classifier):
+    with pytest.raises(InputTypeError, match="got str"):
         next(tiny_classifier.stream("i am so sad"))
-    assert len([*tiny_classifier.stream(["chats.jsonl", SINGLE_MESSAGE])]) == 2
-    with pytest.raises(InputTypeError, match="path of a file"):
-        tiny_classifier.explain("chats.jsonl")
-    as_text = tiny_classifier.predict([user("chats.jsonl")])
-    assert as_text.label == "task"
-    assert len(tiny_classifier.predict([SINGLE_MESSAGE, "chats.jsonl"])) == 2
-    assert tiny_classifier.predict("no.jsonl").label == "task"
 
 
 def series(values):
@@ -129,23 +133,25 @@ def test_messages_under_their_name_are_a_conversation(tiny_classifier):
 
 
 def test_what_cannot_be_labelled_is_recorded_in_its_place(tiny_classifier):
-    found = tiny_classifier.predict(series([SINGLE_MESSAGE, None, float("nan"), " ", TASK]))
+    texts = series([SINGLE_MESSAGE, None, float("nan"), " ", TASK])
+    found = tiny_classifier.predict(texts, on_error="record")
     assert [item.label for item in found] == ["emotional", None, None, None, "task"]
     assert [getattr(item, "status", "ok") for item in found] == ["ok", *["empty"] * 3, "ok"]
     chats = [[user(TASK)], [], [user(1)], {"id": "x", "messages": [assistant("hello")]}]
-    found = tiny_classifier.predict(chats)
+    found = tiny_classifier.predict(chats, on_error="record")
     assert [getattr(item, "status", "ok") for item in found] == ["ok", "empty", "error", "empty"]
     assert found[3].id == "x"
     assert found[2].error.startswith("ConversationError: messages[0].content:")
     assert [*tiny_classifier.stream(chats)] == found
-    rows = tiny_classifier.predict_proba(chats)
+    rows = tiny_classifier.predict_proba(chats, on_error="record")
     assert np.isnan(rows).all(axis=1).tolist() == [False, True, True, True]
     with pytest.raises(OptionError, match="record or raise"):
         tiny_classifier.predict(chats, on_error="skip")
 
 
 def test_nothing_but_missing_texts(tiny_classifier):
-    assert [item.status for item in tiny_classifier.predict([None, float("nan")])] == ["empty"] * 2
+    found = tiny_classifier.predict([None, float("nan")], on_error="record")
+    assert [item.status for item in found] == ["empty"] * 2
 
 
 @pytest.mark.parametrize(
@@ -171,8 +177,9 @@ def test_nothing_but_missing_texts(tiny_classifier):
     ],
 )
 def test_malformed_conversations(tiny_classifier, x, error, place):
-    with pytest.raises(error, match=place):
-        tiny_classifier.predict(x, on_error="raise")
+    for method in (tiny_classifier.predict, tiny_classifier.predict_proba):
+        with pytest.raises(error, match=place):
+            method(x)
 
 
 @pytest.mark.parametrize("x", ["", [user(None)], {"messages": []}, Conversation(())])
@@ -184,8 +191,8 @@ def test_one_by_itself_always_raises(tiny_classifier, x):
 @pytest.mark.parametrize("many", [1, 600])
 def test_progress(tiny_classifier, capsys, many):
     texts = [TASK, "", SINGLE_MESSAGE] * many
-    quiet = tiny_classifier.predict(texts)
+    quiet = tiny_classifier.predict(texts, on_error="record")
     assert capsys.readouterr().err == ""
-    assert tiny_classifier.predict(texts, progress=True) == quiet
+    assert tiny_classifier.predict(texts, on_error="record", progress=True) == quiet
     assert [*tiny_classifier.stream(iter(texts), progress=True)] == quiet
     assert f"/{3 * many} [" in capsys.readouterr().err

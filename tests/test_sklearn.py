@@ -25,7 +25,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 from sklearn.utils.validation import validate_data
 
-from affectlib import Conversation, ConversationError, InputTypeError, Message, OptionError
+from affectlib import Conversation, Message
+from affectlib.errors import ConversationError, InputTypeError, OptionError
 from affectlib.sklearn import AffectTransformer
 from affectlib.taxonomy import CUES, THEME_COLUMNS
 from tests.conftest import CHAT, SINGLE_MESSAGE, TASK, assistant, user
@@ -61,9 +62,14 @@ def test_conversations(transformer: AffectTransformer, tiny_classifier: Any) -> 
         assert scores[:, column].tolist() == [getattr(found, name) for found in expected]
     column = NAMES.index("affect_shows_empathy")
     assert scores[:, column].tolist() == [expected[0].cues["shows_empathy"], 0.0]
-    missing = clone(transformer).set_params(missing=float("nan")).transform(CHATS)
-    assert np.isnan(missing[1, column])
-    assert not np.isnan(missing[0]).any()
+
+
+def test_no_columns_of_the_assistant_without_its_cues(transformer: AffectTransformer) -> None:
+    alone = clone(transformer).set_params(assistant_cues=False)
+    names = alone.get_feature_names_out().tolist()
+    assert {*NAMES} - {*names} == {"affect_shows_empathy", "affect_claims_affection"}
+    kept = [NAMES.index(name) for name in names]
+    assert np.array_equal(alone.transform(TEXTS), transformer.transform(TEXTS)[:, kept])
 
 
 @pytest.mark.parametrize(
@@ -141,15 +147,14 @@ def test_other_things_are_refused(
     ],
 )
 def test_what_is_blank_or_missing_has_no_scores(transformer: AffectTransformer, given: Any) -> None:
-    transformer.set_params(missing=-1.0)
     scores = transformer.transform(given)
     assert scores.shape == (4, len(NAMES))
-    assert (scores[[0, 2, 3]] == -1.0).all()
+    assert np.isnan(scores[[0, 2, 3]]).all()
     assert np.array_equal(scores[1], transformer.transform([SINGLE_MESSAGE])[0])
 
 
 def test_nothing_but_missing_texts(transformer: AffectTransformer) -> None:
-    assert transformer.transform([None, ""]).tolist() == [[0.0] * len(NAMES)] * 2
+    assert np.isnan(transformer.transform([None, ""])).all()
 
 
 def test_parameters_are_checked_when_the_classifier_is_loaded(tiny_folder: Path) -> None:
@@ -246,6 +251,7 @@ class OfNumbers(AffectTransformer):
         tags.input_tags.two_d_array = True
         tags.input_tags.one_d_array = False
         tags.input_tags.string = False
+        tags.input_tags.allow_nan = False
         return tags
 
 

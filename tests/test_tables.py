@@ -12,18 +12,17 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from affectlib import (
-    ArtifactNotFoundError,
-    Conversation,
-    ConversationError,
-    InputTypeError,
-    Message,
-    OptionError,
-    WorkerError,
-)
+from affectlib import Conversation, Message
 from affectlib.analysis import read_labels
 from affectlib.corpus.label_file import label_file
 from affectlib.corpus.rows import output_schema
+from affectlib.errors import (
+    ArtifactNotFoundError,
+    ConversationError,
+    InputTypeError,
+    OptionError,
+    WorkerError,
+)
 from affectlib.formats._columns import FIELDS
 from affectlib.tables import AffectMapper, label_table, register_duckdb
 from tests.conftest import SINGLE_MESSAGE, TASK, assistant, user

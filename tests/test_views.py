@@ -135,7 +135,7 @@ def test_a_message_and_a_list_show_themselves(tiny_classifier: AffectClassifier)
     assert f"emotional, P(emotional) {message.probability:.3f}" in found.text
     assert found.rows[1][:3] == ["0", "user", "emotional"]
     chats = [{"id": HOSTILE[0], "messages": [user(TASK)]}, [], [user(SINGLE_MESSAGE)]]
-    several = tiny_classifier.predict(chats)
+    several = tiny_classifier.predict(chats, on_error="record")
     found = read(several._repr_html_())
     assert "3 predictions, 1 of them emotional" in found.text
     assert [row[:3] for row in found.rows[1:]] == [

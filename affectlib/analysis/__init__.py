@@ -3,7 +3,7 @@
 Needs the extra ``analysis`` (``pip install 'affectlib[analysis]'``).
 
 **What goes in.** A frame of labels as `affectlib.label_file` writes it (see
-`affectlib.output_schema`): a pandas or polars frame, a polars lazy frame or a pyarrow
+`affectlib.corpus.rows.output_schema`): a pandas or polars frame, a polars lazy frame or a pyarrow
 table. `read_labels` opens the file; a Parquet file stays on disk and is read column by column.
 Only the columns that a function names below must be there; others (a country, a model) can be named
 in ``by=``. Most functions take frames of both levels: a frame with a column ``message`` has a row

@@ -51,7 +51,7 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
         unfinished: Whether to take a folder whose run has not finished, with a warning.
 
     Returns:
-        A lazy frame. Columns of `affectlib.output_schema` have its types in every
+        A lazy frame. Columns of `affectlib.corpus.rows.output_schema` have its types in every
         format, but for times, which are text in CSV and JSON Lines; so ids stay text. Whole
         numbers may be written as floats are (``172.0``), as pandas does beside gaps. In CSV, ``NA``
         among numbers or truth values is a gap, as R writes it. Text that

@@ -89,7 +89,7 @@ def with_bar(outcomes: Iterable[_T], total: int | None) -> Iterator[_T]:
 def summary_bar(
     wanted: bool, windows_run: Callable[[], int] = int
 ) -> Iterator[Callable[[Any], None] | None]:
-    """Show a progress bar of what `affectlib.LabelSummary` says while the block lasts.
+    """Show a progress bar of what `LabelSummary` says while the block lasts.
 
     Args:
         wanted: Whether to show one; nothing takes summaries if not.

@@ -131,7 +131,7 @@ def row_levels(level: Level) -> tuple[RowLevel, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What is counted of the conversations labelled; see `affectlib.LabelSummary`."""
+    """What is counted of the conversations labelled; see `LabelSummary`."""
 
     conversations: int = 0
     emotional: int = 0

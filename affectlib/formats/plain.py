@@ -31,7 +31,7 @@ from affectlib.formats._reader import HOW_TO_NAME, MYSELF, Item, Reading, TextRe
 __all__ = ["READERS", "describe", "read", "recognizes"]
 
 _USER = MYSELF | {"you", "vous", "tu"}
-"""Who is the user, beside the names of roles that `affectlib.parse_conversation` knows."""
+"""Who is the user, beside the names of roles that `parse_role` knows."""
 
 _MARK = re.compile(
     r"^[ \t]*\*{0,2}(?P<name>[^\W\d_][^:*\n]{0,39}?)(?P<said> said| a dit| avez dit| as dit)?"

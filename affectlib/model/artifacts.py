@@ -88,7 +88,7 @@ class Artifact:
         cue_thresholds: Probability from which a conversation is taken to show a cue, by the
             cue's name; 0.5 for each in an artifact of an older version, which has none of its own.
         prevalence: The share of emotional conversations that its probabilities assume; see
-            `affectlib.prior_shift`.
+            `affectlib.model.calibration.prior_shift`.
         description: What else it says about itself, such as languages and base model.
         fingerprint: SHA-256 of ``affect.json``, which holds those of the other files.
         recalibration: What a user's own labels made of its probabilities.

@@ -277,7 +277,7 @@ class FeatureHistogram:
 
 
 class Measured(Protocol):
-    """A model that may say what it was measured on, as `affectlib.Artifact` does."""
+    """A model that may say what it was measured on, as an `Artifact` does."""
 
     @property
     def name(self) -> str:

@@ -362,7 +362,7 @@ sys.modules["polars"] = None
 import affectlib
 try:
     import affectlib.analysis
-except affectlib.MissingExtraError as error:
+except affectlib.errors.MissingExtraError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

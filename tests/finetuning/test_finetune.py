@@ -18,8 +18,9 @@ pytest.importorskip("onnx", reason="fine-tuning needs affectlib[train]")
 pytest.importorskip("scipy", reason="fine-tuning needs affectlib[train]")
 
 import affectlib
-from affectlib import AffectClassifier, OptionError, OutputExistsError, TranscriptFormatError
+from affectlib import AffectClassifier
 from affectlib.cli import main
+from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatError
 from affectlib.finetuning import FineTuned, finetune, learning, run
 from affectlib.finetuning.export import write_weights
 from affectlib.model.artifacts import load_artifact, sha256
@@ -529,4 +530,4 @@ def test_a_calibrated_model_can_be_fine_tuned(
 
 def test_it_is_a_public_name() -> None:
     assert affectlib.finetune is finetune
-    assert affectlib.FineTuned is FineTuned
+    assert affectlib.finetuning.FineTuned is FineTuned

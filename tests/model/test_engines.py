@@ -189,7 +189,7 @@ def test_openvino_engine_names_its_extra(tiny_folder, missing):
     code = f"""
 import sys
 sys.modules[{missing!r}] = None
-from affectlib import MissingExtraError
+from affectlib.errors import MissingExtraError
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
 try:
@@ -208,7 +208,7 @@ def test_torch_engine_names_its_extra(tiny_folder, missing):
     code = f"""
 import sys
 sys.modules[{missing!r}] = None
-from affectlib import MissingExtraError
+from affectlib.errors import MissingExtraError
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
 artifact = load_artifact({str(tiny_folder)!r})

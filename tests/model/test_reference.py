@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from affectlib import AffectClassifier, cli, label_file, parse_conversation
-from affectlib.conversation import Conversation
+from affectlib import AffectClassifier, cli, label_file
+from affectlib.conversation import Conversation, parse_conversation
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.reference import (
     Comparison,

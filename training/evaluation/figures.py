@@ -307,7 +307,7 @@ def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str
     """Return the expected calibration ``error``, and the ``bins`` of the reliability diagram.
 
     Probabilities assume one prevalence, and each dev set has another. So beside the error on each
-    set as it is, there is the error after `affectlib.prior_shift` to the set's own share.
+    set as it is, there is the error after `prior_shift` to the set's own share.
     """
     error, bins = {}, {}
     for name in MAIN_GROUPS:
