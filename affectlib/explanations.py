@@ -28,7 +28,7 @@ from affectlib.conversation import Conversation, Message
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import TOP
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
+from affectlib.model.calibration import OperatingPoint, Recalibration, logit, reproducible, sigmoid
 from affectlib.model.decisions import build_prediction, user_logits
 from affectlib.model.scoring import MessageScore
 from affectlib.model.text.groups import word_groups
@@ -323,7 +323,7 @@ def explain_words(
     probability = sigmoid(whole)
     if output in CHARGES:
         probability = artifact.recalibration.probability(probability)
-    return WordExplanation(message, output, probability, words, text)
+    return WordExplanation(message, output, reproducible(probability), words, text)
 
 
 def _left_out(logits: Floats, artifact: Artifact) -> list[float]:

@@ -69,7 +69,7 @@ def test_shares_of_turns(tiny_classifier: AffectClassifier) -> None:
     for turn, other in ((task, alone), (alone, task)):
         first = turn.probability - explanation.base
         last = prediction.probability - other.probability
-        assert turn.share == pytest.approx((first + last) / 2)
+        assert turn.share == pytest.approx((first + last) / 2, abs=1e-4)
 
 
 @share_the_classifier
@@ -80,10 +80,10 @@ def test_shares_sum_up_and_are_alike_where_turns_are(
     explanation = tiny_classifier.explain([user(text) for text in texts])
     total = explanation.base + sum(turn.share for turn in explanation.turns)
     assert explanation.base == tiny_classifier.artifact.prevalence
-    assert total == pytest.approx(explanation.prediction.probability)
+    assert total == pytest.approx(explanation.prediction.probability, abs=2e-5)
     shares: dict[float, float] = {}
     for turn in explanation.turns:
-        assert turn.share == pytest.approx(shares.setdefault(turn.probability, turn.share))
+        assert turn.share == pytest.approx(shares.setdefault(turn.probability, turn.share), abs=2e-5)
 
 
 @share_the_classifier
@@ -93,7 +93,7 @@ def test_shares_are_means_over_all_orders(
 ) -> None:
     artifact = tiny_classifier.artifact
     explanation = tiny_classifier.explain([user(text) for text in texts])
-    logits = [logit(turn.probability) for turn in explanation.turns]
+    logits = [BIAS + sum(map(word_logit, text.split())) for text in texts]
 
     def worth(turns: tuple[int, ...]) -> float:
         if not turns:
@@ -104,7 +104,7 @@ def test_shares_are_means_over_all_orders(
     for turn, share in enumerate(explanation.turns):
         places = [(order, order.index(turn)) for order in orders]
         gains = [worth(order[: at + 1]) - worth(order[:at]) for order, at in places]
-        assert share.share == pytest.approx(sum(gains) / len(gains), abs=1e-6)
+        assert share.share == pytest.approx(sum(gains) / len(gains), abs=2e-5)
 
 
 def test_sampled_shares_are_near_the_exact_ones(tiny_classifier: AffectClassifier) -> None:
@@ -117,7 +117,7 @@ def test_sampled_shares_are_near_the_exact_ones(tiny_classifier: AffectClassifie
 def test_a_lone_turn_is_held_against_the_prevalence(tiny_classifier: AffectClassifier) -> None:
     (turn,) = tiny_classifier.explain("i am sad").turns
     assert turn.without == tiny_classifier.artifact.prevalence
-    assert turn.share == pytest.approx(turn.probability - turn.without)
+    assert turn.share == pytest.approx(turn.probability - turn.without, abs=2e-5)
 
 
 @share_the_classifier
@@ -132,7 +132,7 @@ def test_without_a_turn_is_what_the_others_give(
     others = chat[:left_out] + chat[left_out + 1 :]
     if others:
         expected = tiny_classifier.predict(others).probability
-        assert turns[left_out].without == pytest.approx(expected)
+        assert turns[left_out].without == pytest.approx(expected, abs=2e-5)
 
 
 @share_the_classifier

@@ -211,13 +211,14 @@ class _Parquet:
         import pyarrow
         from pyarrow.parquet import read_table
 
-        waiting: list[pyarrow.Table] = []
+        waiting = self._schema.empty_table()
         for part in parts:
             with part.open("rb") as file:  # Arrow opens no path that is no text
-                waiting.append(read_table(file).cast(self._schema))
-            if part is parts[-1] or sum(map(len, waiting)) >= _MERGED_GROUP:
-                self._writer.write_table(pyarrow.concat_tables(waiting))
-                waiting = []
+                waiting = pyarrow.concat_tables([waiting, read_table(file).cast(self._schema)])
+            while len(waiting) >= _MERGED_GROUP or (part is parts[-1] and len(waiting)):
+                # Groups of one size, so that the bytes do not depend on where shards end.
+                self._writer.write_table(waiting[:_MERGED_GROUP].combine_chunks())
+                waiting = waiting[_MERGED_GROUP:]
 
     def close(self) -> None:
         try:

@@ -34,6 +34,7 @@ from affectlib.model.calibration import (
     ConversationCalibration,
     OperatingPoint,
     Recalibration,
+    reproducible,
 )
 from affectlib.model.hub import HUB_ID, download
 from affectlib.model.reference import Reference
@@ -412,7 +413,7 @@ def _thresholds(
     for name in names:
         if not 0 <= _number(thresholds.get(name), f"{key}.{name}") <= 1:
             raise _ManifestError(f'"{key}.{name}" must lie between 0 and 1')
-    return MappingProxyType({name: float(thresholds[name]) for name in names})
+    return MappingProxyType({name: reproducible(thresholds[name]) for name in names})
 
 
 def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:

@@ -20,10 +20,12 @@ __all__ = [
     "finite_logit",
     "logit",
     "prior_shift",
+    "reproducible",
     "sigmoid",
 ]
 
 _TINY = 1e-9
+_DECIMALS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,11 @@ class OperatingPoint:
     target: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse thresholds that are not probabilities."""
+        """Refuse thresholds that are not probabilities, and round them as probabilities are."""
         for name in ("message", "conversation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"the {name} threshold must lie between 0 and 1")
+            object.__setattr__(self, name, reproducible(getattr(self, name)))
 
     @property
     def aim(self) -> float:
@@ -246,6 +249,19 @@ def sigmoid(logit: float | NDArray[Any]) -> float | NDArray[np.float64]:
     """
     value = np.exp(-np.logaddexp(0.0, -np.asarray(logit, dtype=np.float64)))
     return value if value.ndim else float(value)
+
+
+def reproducible(probability: float) -> float:
+    """Return a probability, threshold or intensity without the digits that are noise.
+
+    What an engine computes depends on the processor in the sixth digit. All that is written or
+    compared with a threshold is rounded first, so that every run gives the same bytes.
+
+    Example:
+        >>> reproducible(0.18481049)
+        0.18481
+    """
+    return round(float(probability), _DECIMALS)
 
 
 @overload

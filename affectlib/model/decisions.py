@@ -9,7 +9,7 @@ from affectlib.conversation import Conversation, Role
 from affectlib.errors import NoUserTextError
 from affectlib.model.aggregation import adjusted, any_charged, rate
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import OperatingPoint, expected_charge, sigmoid
+from affectlib.model.calibration import OperatingPoint, expected_charge, reproducible, sigmoid
 from affectlib.model.scoring import MessageScore
 from affectlib.predictions import ConversationPrediction, MessagePrediction
 from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, EMOTIONAL, TASK, THEMES, USER_CUES
@@ -28,7 +28,8 @@ def build_prediction(
     Where one message of the user was read, the conversation has its probability, its intensity and
     its label. Of longer ones, P(charge >= 1) and P(charge >= 3) come from the messages' logits by
     the function that gives P(emotional). The probability of a theme is its mean in the charged
-    messages, or in all of the user's if none is.
+    messages, or in all of the user's if none is. All are rounded before they are compared with
+    thresholds; see `reproducible`.
 
     Args:
         artifact: The model that gave them.
@@ -48,7 +49,7 @@ def build_prediction(
     of_user = [message for message in messages if message.role == "user"]
     charged = [message for message in of_user if message.label == EMOTIONAL]
     flags = [message.label == EMOTIONAL for message in of_user]
-    probability = artifact.conversation_probability(emotional)
+    probability = reproducible(artifact.conversation_probability(emotional))
 
     def at_least(output: str) -> float:
         logits = user_logits(artifact, conversation, scores, output)
@@ -101,9 +102,11 @@ def _message(
     artifact: Artifact, index: int, role: Role, score: MessageScore, threshold: float
 ) -> MessagePrediction:
     found = dict(zip(artifact.outputs, sigmoid(score.logits).tolist(), strict=True))
-    cues = {name: found[name] for name in _CUES[role] if name in found}
-    themes = {name: found[name] for name in THEMES if role == "user" and name in found}
-    probability = artifact.recalibration.probability(found[EMOTIONAL])
+    cues = {name: reproducible(found[name]) for name in _CUES[role] if name in found}
+    themes = {
+        name: reproducible(found[name]) for name in THEMES if role == "user" and name in found
+    }
+    probability = reproducible(artifact.recalibration.probability(found[EMOTIONAL]))
     labelled = role == "user"
     label = EMOTIONAL if probability >= threshold else TASK
     return MessagePrediction(
@@ -133,7 +136,7 @@ def _intensity(
     first, _, third = CHARGES
     if not {first, third} <= {*artifact.outputs}:
         return None
-    return expected_charge(at_least(first), probability, at_least(third))
+    return reproducible(expected_charge(at_least(first), probability, at_least(third)))
 
 
 def _highest(found: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -147,7 +150,7 @@ def _highest(found: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean value of each name, where all have the same names."""
-    return {name: fmean(values[name] for values in found) for name in found[0]}
+    return {name: reproducible(fmean(values[name] for values in found)) for name in found[0]}
 
 
 def _shown_themes(artifact: Artifact, label: str, themes: Mapping[str, float]) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ TARGET_TOKEN = "<|target|>"
 MAX_CHARACTERS = 20_000
 """Characters of one message that are tokenized: its beginning and end if it is longer, white space
 that does not matter left out."""
+_LANES = 4
+"""Batches are padded to a multiple of this: processors add up four values at a time, and a rest in
+another order, so that a window's last digits would depend on what shares its batch."""
 _WHITE_SPACE = re.compile(r"\s{2,}")
 
 
@@ -234,19 +237,19 @@ def token_batches(
 
     Yields:
         Positions in `windows` (shape ``[batch]``), token ids and attention mask (both
-        ``[batch, length]``).
+        ``[batch, length]``). The length is a multiple of 4.
 
     Example:
         >>> rows = np.array([0, 5, 2]), np.array([0, 2])
         >>> windows = [EncodedWindow(0, index, ids, 0) for index, ids in enumerate(rows)]
         >>> positions, ids, mask = next(token_batches(windows, max_tokens=6, pad_id=1))
         >>> positions.tolist(), ids.tolist()
-        ([1, 0], [[0, 2, 1], [0, 5, 2]])
+        ([1, 0], [[0, 2, 1, 1], [0, 5, 2, 1]])
     """
     order = sorted(range(len(windows)), key=lambda index: len(windows[index].ids))
     batch: list[int] = []
     for index in order:
-        if batch and (len(batch) + 1) * len(windows[index].ids) > max_tokens:
+        if batch and (len(batch) + 1) * _padded(windows[index]) > max_tokens:
             yield _pad_batch(windows, batch, pad_id)
             batch = []
         batch.append(index)
@@ -254,10 +257,14 @@ def token_batches(
         yield _pad_batch(windows, batch, pad_id)
 
 
+def _padded(window: EncodedWindow) -> int:
+    return -(-len(window.ids) // _LANES) * _LANES
+
+
 def _pad_batch(
     windows: Sequence[EncodedWindow], batch: Sequence[int], pad_id: int
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    length = max(len(windows[index].ids) for index in batch)
+    length = max(_padded(windows[index]) for index in batch)
     ids = np.full((len(batch), length), pad_id, dtype=np.int64)
     mask = np.zeros((len(batch), length), dtype=np.int64)
     for row, index in enumerate(batch):

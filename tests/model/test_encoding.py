@@ -296,7 +296,8 @@ def test_batches_keep_the_budget_and_are_as_full_as_it_allows(
     assert lengths == sorted(lengths)
     for index, (batch, ids, mask) in enumerate(batches):
         assert ids.size <= budget or len(batch) == 1
-        assert mask.sum(axis=1).max() == ids.shape[1]
+        assert 0 <= ids.shape[1] - mask.sum(axis=1).max() < 4
+        assert ids.shape[1] % 4 == 0
         if index + 1 < len(batches):
             following = int(batches[index + 1][2].sum(axis=1).min())
-            assert (len(batch) + 1) * following > budget
+            assert (len(batch) + 1) * (following + -following % 4) > budget

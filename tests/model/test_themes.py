@@ -24,7 +24,7 @@ def test_themes_are_those_of_the_user(tiny_classifier: AffectClassifier) -> None
     for turn in found.messages:
         assert tuple(turn.themes) == (tuple(THEMES) if turn.role == "user" else ())
     assert tiny_classifier.predict(SINGLE_MESSAGE).themes["loneliness"] == pytest.approx(
-        sigmoid(BIAS + 5)
+        sigmoid(BIAS + 5), abs=1e-5
     )
 
 
