@@ -21,7 +21,7 @@ from affectlib.conversation import Conversation, Message
 from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.predictions import by_column
-from affectlib.tables import AffectMapper, label_table, register_duckdb
+from affectlib.tables import AffectMapper, label_table
 from tests.conftest import assistant, user
 from tests.golden import EXAMPLES, GOLDEN, TEXTS, summarize
 
@@ -204,25 +204,12 @@ def by_rows_of_messages(classifier, tmp_path):
     table = pyarrow.table(
         {"conversation_id": rows, "role": ["user"] * len(TEXTS), "content": TEXTS}
     )
-    return label_table(table, classifier=classifier, level="message").to_pylist()
+    return label_table(table, classifier=classifier).to_pylist()
 
 
 def by_mapper(classifier, tmp_path):
     mapper = AffectMapper(device="cpu", engine="onnx", columns={"content": "content"})
     return mapper(pyarrow.table({"content": TEXTS})).to_pylist()
-
-
-def by_duckdb(classifier, tmp_path):
-    duckdb = pytest.importorskip("duckdb")
-    connection = duckdb.connect()
-    register_duckdb(connection, classifier=classifier)
-    chats = [[user(text)] for text in TEXTS]
-    table = pyarrow.table({"structs": chats, "json": [json.dumps(chat) for chat in chats]})
-    connection.register("chats", table)
-    found = connection.execute("SELECT affect(structs), affect(json) FROM chats").fetchall()
-    for by_structs, by_json in found:
-        assert by_structs == by_json
-    return [row[0] for row in found]
 
 
 def by_file_of_chats(classifier, tmp_path):
@@ -287,7 +274,6 @@ WAYS = [
     by_table_of_chats,
     by_rows_of_messages,
     by_mapper,
-    by_duckdb,
     by_file_of_chats,
     by_file_of_chats_at_message_level,
     by_file_of_texts,

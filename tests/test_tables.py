@@ -11,9 +11,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from polars.testing import assert_frame_equal
 
 from affectlib import Conversation, Message
-from affectlib.analysis import read_labels
 from affectlib.corpus.label_file import label_file
 from affectlib.corpus.rows import output_schema
 from affectlib.errors import (
@@ -24,7 +24,7 @@ from affectlib.errors import (
     WorkerError,
 )
 from affectlib.formats._columns import FIELDS
-from affectlib.tables import AffectMapper, label_table, register_duckdb
+from affectlib.tables import AffectMapper, label_table, labels_of_table
 from tests.conftest import SINGLE_MESSAGE, TASK, assistant, user
 
 CHATS: list[Any] = [
@@ -86,16 +86,8 @@ def test_nested_conversations(make: Any, tiny_classifier: Any) -> None:
     assert column(result, "error") == [None] * 4
 
 
-def test_nested_messages(make: Any, tiny_classifier: Any) -> None:
-    result = label(make(NESTED), tiny_classifier, level="message")
-    assert names(result) == output_schema("message").names
-    places = zip(column(result, "record"), column(result, "message"), strict=True)
-    assert [*places] == [(0, 0), (0, 1), (0, 2), (1, 0), (2, None), (3, 0)]
-    assert column(result, "label") == ["task", None, "emotional", "task", None, "emotional"]
-
-
 def test_long_messages(make: Any, tiny_classifier: Any) -> None:
-    result = label(make(LONG), tiny_classifier, level="message")
+    result = label(make(LONG), tiny_classifier)
     assert column(result, "key") == LONG["key"]
     assert column(result, "label") == ["task", "emotional", None, "emotional", None, None]
     assert column(result, "status") == ["ok", "ok", "ok", "ok", "ok", "empty"]
@@ -104,64 +96,76 @@ def test_long_messages(make: Any, tiny_classifier: Any) -> None:
     assert [value is None for value in column(result, "intensity")] == [0, 0, 1, 0, 1, 1]
 
 
-def test_long_conversations(make: Any, tiny_classifier: Any) -> None:
-    result = label(make(LONG), tiny_classifier)
+def test_labels_alone(make: Any, tiny_classifier: Any) -> None:
+    result = labels_of_table(make(LONG), classifier=tiny_classifier)
+    assert type(result) is type(make(LONG))
     assert names(result) == output_schema().names
     assert column(result, "conversation_id") == ["7", "5", "9"]
     assert column(result, "label") == ["emotional", "emotional", None]
     assert column(result, "user_messages") == [2, 1, 1]
 
 
-@pytest.mark.parametrize("level", ["conversation", "message"])
-def test_texts(make: Any, tiny_classifier: Any, level: Any) -> None:
+def test_labels_of_messages_alone(tiny_classifier: Any) -> None:
+    result = labels_of_table(pa.table(NESTED), classifier=tiny_classifier, level="message")
+    assert names(result) == output_schema("message").names
+    places = zip(column(result, "record"), column(result, "message"), strict=True)
+    assert [*places] == [(0, 0), (0, 1), (0, 2), (1, 0), (2, None), (3, 0)]
+    assert column(result, "label") == ["task", None, "emotional", "task", None, "emotional"]
+
+
+def test_texts(make: Any, tiny_classifier: Any) -> None:
     frame = make({"id": [1, 2, 3], "review": [SINGLE_MESSAGE, None, "Sum A1 to A3."]})
-    options: Any = {"columns": {"content": "review"}, "level": level}
-    result = label(frame, tiny_classifier, **options)
+    result = label(frame, tiny_classifier, columns={"content": "review"})
     assert names(result)[:4] == ["id", "review", "status", "error"]
     assert column(result, "status") == ["ok", "empty", "ok"]
     assert column(result, "label") == ["emotional", None, "task"]
 
 
-def test_long_rows_are_ordered_by_their_turn(tiny_classifier: Any) -> None:
+def test_rows_stay_in_their_order(tiny_classifier: Any) -> None:
     frame = pd.DataFrame(
         {
-            "conversation_id": ["a", "a"],
-            "role": ["user", "user"],
-            "content": [SINGLE_MESSAGE, TASK],
-            "turn": [2, 1],
+            "conversation_id": ["b", "a", "b", "a"],
+            "role": ["user"] * 4,
+            "content": [SINGLE_MESSAGE, TASK, TASK, SINGLE_MESSAGE],
+            "turn": [2, 2, 1, 1],
         },
-        index=[7, 7],
+        index=[7, 7, 3, 5],
     )
-    result = label(frame, tiny_classifier, level="message")
-    assert column(result, "label") == ["emotional", "task"]
-    assert result.index.tolist() == [7, 7]
+    result = label(frame, tiny_classifier)
+    assert result[[*frame]].equals(frame)
+    assert column(result, "label") == ["emotional", "task", "task", "emotional"]
 
 
-def test_long_rows_are_read_as_those_of_a_file(tiny_classifier: Any, tmp_path: Path) -> None:
-    frame = pd.DataFrame(
+def test_frame_and_file_have_the_same_labels_in_the_same_order(
+    tiny_classifier: Any, tmp_path: Path
+) -> None:
+    words = [SINGLE_MESSAGE, SINGLE_MESSAGE, TASK, TASK, TASK, "sorry", SINGLE_MESSAGE, TASK, TASK]
+    frame = pl.DataFrame(
         {
-            "conversation_id": ["1.0", "1.0", "1.0", "1.0", "2", "2", "2"],
-            "message_id": ["m2", "m1", "m1", "m3", "m4", "m5", "m4"],
-            "role": ["user", "user", "user", "user", "user", "assistant", "user"],
-            "content": [SINGLE_MESSAGE, TASK, TASK, TASK, SINGLE_MESSAGE, "sorry", SINGLE_MESSAGE],
-            "timestamp": ["5/4/2024", "3/4/2024", "3/4/2024", "27/4/2024", "", "", ""],
-            "user_id": ["", "ana", "ana", "ana", "bo", "bo", "bo"],
+            "conversation_id": ["2", "1.0", "1.0", "1.0", "1.0", "2", "2", "", "3"],
+            "message_id": ["m4", "m2", "m1", "m1", "m3", "m5", "m4", "m6", "m7"],
+            "role": ["user", "user", "user", "user", "user", "assistant", "user", "user", "alien"],
+            "content": words,
+            "timestamp": ["", "5/4/2024", "3/4/2024", "3/4/2024", "27/4/2024", "", "", "", ""],
+            "user_id": ["bo", "", "ana", "ana", "ana", "bo", "bo", "", ""],
         }
     )
-    frame.to_csv(tmp_path / "in.csv", index=False)
-    label_file(tmp_path / "in.csv", tmp_path / "out.csv", classifier=tiny_classifier, level="both")
-    whole = label(frame, tiny_classifier)
-    rows = read_labels(tmp_path / "out.csv").collect()
-    for name in ("conversation_id", "user_id", "user_messages", "assistant_messages", "label"):
-        assert column(whole, name) == rows[name].to_list(), name
-    assert [each.isoformat() for each in column(whole, "started_at") if each] == [
-        "2024-04-03T00:00:00+00:00"
+    frame.write_csv(tmp_path / "in.csv")
+    label_file(
+        tmp_path / "in.csv", tmp_path / "out.parquet", classifier=tiny_classifier, level="both"
+    )
+    levels: Any = {"conversation": "out.parquet", "message": "out.messages.parquet"}
+    for level, file in levels.items():
+        found = labels_of_table(frame, level=level, classifier=tiny_classifier).drop("error")
+        assert_frame_equal(found, pl.read_parquet(tmp_path / file).drop("error"))
+    result = label(frame, tiny_classifier)
+    labels = ["emotional", "emotional", "task", None, "task", None, None, None, None]
+    assert column(result, "label") == labels
+    assert column(result, "status") == ["ok"] * 7 + ["error"] * 2
+    assert [error[:25] for error in column(result, "error")[7:]] == [
+        "ConversationError: row 7:",
+        "ConversationError: row 8:",
     ]
-    found = label(frame, tiny_classifier, level="message")
-    assert column(found, "label") == ["emotional", "task", None, "task", "emotional", None, None]
-    assert column(found, "status") == ["ok"] * 7
-    messages = read_labels(tmp_path / "out.messages.csv").collect()
-    assert messages["label"].to_list() == ["task", "emotional", "task", "emotional", None]
 
 
 @pytest.mark.parametrize(("role", "given"), [("role", False), ("role", True), ("who", True)])
@@ -171,8 +175,7 @@ def test_a_long_table_with_a_column_that_could_hold_messages(
     fields = {"conversation_id": "conversation", "role": role, "content": "content"}
     frame = pd.DataFrame({column: LONG[field] for field, column in fields.items()})
     result = label(frame, tiny_classifier, columns=fields if given else None)
-    assert column(result, "conversation_id") == ["7", "5", "9"]
-    assert column(result, "label") == ["emotional", "emotional", None]
+    assert column(result, "label") == ["task", "emotional", None, "emotional", None, None]
 
 
 @pytest.mark.parametrize("name", [*FIELDS["messages"], "Messages"])
@@ -183,8 +186,7 @@ def test_usual_names_of_nested_messages(tiny_classifier: Any, name: str) -> None
     assert column(result, "label") == ["emotional", "task", None, "emotional"]
 
 
-@pytest.mark.parametrize("level", ["message", "conversation"])
-def test_missing_values_of_pandas(tiny_classifier: Any, level: Any) -> None:
+def test_missing_values_of_pandas(tiny_classifier: Any) -> None:
     frame = pd.DataFrame(
         {
             "conversation_id": [1, 1, None],
@@ -195,20 +197,17 @@ def test_missing_values_of_pandas(tiny_classifier: Any, level: Any) -> None:
             "turn": [1, 2, None],
         }
     )
-    expected = label(frame.astype(object).where(frame.notna(), None), tiny_classifier, level=level)
-    assert column(expected, "status")[0] == "ok"
-    assert column(expected, "status")[-1] == "error"
-    added = {*output_schema(level).names} - ({*frame} if level == "message" else set())
+    plain = frame.astype(object).where(frame.notna(), None)
+    expected = labels_of_table(plain, classifier=tiny_classifier)
+    assert column(expected, "status") == ["ok", "error"]
     for given in (frame, frame.convert_dtypes(), frame.astype({"timestamp": object})):
-        result = label(given, tiny_classifier, level=level)
-        for name in added & {*names(result)}:
-            assert column(result, name) == column(expected, name), name
+        pd.testing.assert_frame_equal(labels_of_table(given, classifier=tiny_classifier), expected)
 
 
 def test_missing_values_in_nested_messages(tiny_classifier: Any) -> None:
     message = {**user(SINGLE_MESSAGE), "timestamp": pd.NaT}
     frame = pd.DataFrame({"messages": [[message]]})
-    result = label(frame, tiny_classifier, level="message")
+    result = labels_of_table(frame, classifier=tiny_classifier, level="message")
     assert column(result, "label") == ["emotional"]
     assert column(result, "timestamp") == [None]
 
@@ -248,7 +247,7 @@ def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> Non
     result = label(frame, tiny_classifier)
     assert column(result, "status") == ["ok", "error"]
     assert "secret" not in column(result, "error")[1]
-    with pytest.raises(ConversationError, match="conversation 1"):
+    with pytest.raises(ConversationError, match="row 1"):
         label(frame, tiny_classifier, on_error="raise")
 
 
@@ -295,12 +294,7 @@ def test_what_is_there_is_not_replaced(tiny_classifier: Any) -> None:
     result = label(frame, tiny_classifier, prefix="affect_")
     assert column(result, "label") == ["a", "b", "c", "d"]
     assert column(result, "affect_label") == ["emotional", "task", None, "emotional"]
-    conversations = label(pl.DataFrame({**LONG, "label": ["a"] * 6}), tiny_classifier)
-    assert column(conversations, "label") == ["emotional", "emotional", None]
-    with pytest.raises(OptionError, match="a column 'label' already"):
-        label(pl.DataFrame({**LONG, "label": ["a"] * 6}), tiny_classifier, level="message")
-    messages = label(frame, tiny_classifier, level="message")
-    assert column(messages, "label") == ["task", None, "emotional", "task", None, "emotional"]
+    assert column(labels_of_table(frame, classifier=tiny_classifier), "label")[0] == "emotional"
 
 
 @pytest.mark.parametrize(
@@ -310,7 +304,6 @@ def test_what_is_there_is_not_replaced(tiny_classifier: Any) -> None:
         ({"secret words": [1]}, {}, OptionError, r"the columns \(1 that are not"),
         (NESTED, {"columns": {"words": "messages"}}, OptionError, "unknown field 'words'"),
         (NESTED, {"columns": {"messages": "chat"}}, OptionError, "no column 'chat'"),
-        (NESTED, {"level": "turn"}, OptionError, "conversation or message"),
         (NESTED, {"on_error": "skip"}, OptionError, "record or raise"),
     ],
 )
@@ -356,7 +349,7 @@ def test_columns_without_names(tiny_classifier: Any) -> None:
         label_table(frame, classifier=tiny_classifier)
     texts = label(frame, tiny_classifier, columns={"content": 2})
     fields = {"conversation_id": 0, "role": 1, "content": 2}
-    messages = label(frame, tiny_classifier, columns=fields, level="message")
+    messages = label(frame, tiny_classifier, columns=fields)
     for result in (texts, messages):
         assert names(result)[:4] == [0, 1, 2, "status"]
         assert column(result, "label") == ["emotional", "task"]
@@ -370,7 +363,7 @@ def test_columns_without_names(tiny_classifier: Any) -> None:
     ],
 )
 def test_columns_of_one_name(tiny_classifier: Any, frame: Any) -> None:
-    with pytest.raises(OptionError, match="several columns of the same name: key; rename"):
+    with pytest.raises(OptionError, match="key"):
         label_table(frame, classifier=tiny_classifier)
 
 
@@ -423,8 +416,6 @@ def test_mapper_takes_what_the_engines_give(mapper: AffectMapper) -> None:
     assert arrays["label"].tolist() == expected["label"]
     (batch,) = mapper(iter([frame]))
     assert batch["label"].tolist()[0] == "emotional"
-    with pytest.raises(OptionError, match="conversation or message"):
-        AffectMapper(level="both")  # type: ignore[arg-type]
 
 
 def test_datasets_map(mapper: AffectMapper, tmp_path: Path) -> None:
@@ -476,56 +467,3 @@ def test_datasets_map_of_a_stream(mapper: AffectMapper) -> None:
     found = [row["label"] for row in stream.take(4)]
     assert found == ["emotional", "task", None, "emotional"]
     assert len({*read}) < 20
-
-
-@pytest.fixture
-def duckdb(tiny_classifier: Any) -> Any:
-    connection = pytest.importorskip("duckdb", reason="needs duckdb").connect()
-    register_duckdb(connection, classifier=tiny_classifier)
-    return connection
-
-
-def test_duckdb_labels_structs(duckdb: Any, tiny_classifier: Any) -> None:
-    chats = pa.table(NESTED)
-    duckdb.register("chats", chats)
-    found = duckdb.sql(
-        "SELECT key, unnest(found) FROM "
-        "(SELECT key, affect(to_json(messages)) AS found FROM chats) ORDER BY key"
-    )
-    expected = label(chats, tiny_classifier).drop_columns(["messages"])
-    assert found.fetchall() == [tuple(row.values()) for row in expected.to_pylist()]
-    assert found.columns == expected.column_names
-
-
-def test_duckdb_labels_json_in_a_query(duckdb: Any, tmp_path: Path) -> None:
-    rows = [{"id": n, "messages": CHATS[n % 2]} for n in range(5000)]
-    path = tmp_path / "chats.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)))
-    query = (
-        "SELECT label, count(*) FROM (SELECT affect(to_json(messages)).label AS label "
-        f"FROM '{path}') GROUP BY label ORDER BY label"
-    )
-    assert duckdb.sql(query).fetchall() == [("emotional", 2500), ("task", 2500)]
-
-
-def test_duckdb_rows_that_cannot_be_labelled(duckdb: Any) -> None:
-    query = (
-        "SELECT affect(x).status, affect(x).error, affect(x).label "
-        "FROM (VALUES (1, NULL), (2, 'secret words'), (3, $1)) t(n, x) ORDER BY n"
-    )
-    found = duckdb.execute(query, [json.dumps([user(SINGLE_MESSAGE)])]).fetchall()
-    assert [row[0] for row in found] == ["empty", "error", "ok"]
-    assert [row[2] for row in found] == [None, None, "emotional"]
-    assert "secret" not in found[1][1]
-
-
-def test_duckdb_takes_text_that_is_nested_too_deep(duckdb: Any) -> None:
-    found = duckdb.execute("SELECT affect(x).status FROM (VALUES ($1)) t(x)", ["[" * 100_000])
-    assert found.fetchall() == [("error",)]
-
-
-def test_duckdb_has_it_under_another_name(tiny_classifier: Any) -> None:
-    connection = pytest.importorskip("duckdb", reason="needs duckdb").connect()
-    register_duckdb(connection, "feelings", classifier=tiny_classifier)
-    text = "json_array(json_object('role', 'user', 'content', 'alone'))"
-    assert connection.sql(f"SELECT feelings({text}).label").fetchall() == [("emotional",)]

@@ -29,7 +29,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
 from affectlib._values.dates import DateOrder
@@ -67,6 +67,21 @@ _ABOUT = ("user_id", "model", "language", "title", "source")
 _TRIES = 100
 
 _find_columns = partial(find_columns, texts_with_ids=True)
+
+
+class Found(NamedTuple):
+    """A conversation of a table, and where it was found.
+
+    Attributes:
+        item: The conversation, or why it could not be read.
+        rows: The places of its rows, in the order of the table.
+        messages: The places of the rows of its messages, in their order; of a nested
+            conversation, only that of its row.
+    """
+
+    item: Item
+    rows: list[str]
+    messages: list[str]
 
 
 def recognizes_text(beginning: str, reading: Reading) -> str | None:
@@ -124,7 +139,7 @@ def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
     if delimiter is None:
         raise TranscriptFormatError(f"found {describe_header(header, reading.columns)}")
     lines.give_back([header])
-    yield from _read(csv_rows(lines, delimiter), reading)
+    yield from (found.item for found in read_table(csv_rows(lines, delimiter), reading))
 
 
 def read_rows(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
@@ -135,7 +150,7 @@ def read_rows(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
         OptionError: The caller named a column that is not there.
     """
     failed: list[ConversationFailure] = []
-    yield from _read(good_rows(records, reading, failed), reading)
+    yield from (found.item for found in read_table(good_rows(records, reading, failed), reading))
     yield from failed
 
 
@@ -150,22 +165,25 @@ def _evidence(names: Sequence[str], reading: Reading) -> str:
     return f"the columns {name_list([*found.values()])}"
 
 
-def _read(rows: Iterator[Row], reading: Reading) -> Iterator[Item]:
+def read_table(rows: Iterator[Row], reading: Reading) -> Iterator[Found]:
+    """Read conversations from the rows of a file or of a table in memory.
+
+    Raises:
+        TranscriptFormatError: The first row lacks the columns needed.
+        OptionError: The caller named a column that is not there.
+    """
     columns, seen = _columns(rows, reading)
     order = DateOrder()
     known = (_known(row, columns, order, reading) for row in chain(seen, rows))
-    if "messages" in columns:
-        for row in known:
-            reading.place = row.place
-            yield _nested(row.fields, reading)
-        return
     has_roles = "role" in columns
-    if not has_roles and not has_conversation_ids(columns, reading.columns):
+    has_ids = has_roles or has_conversation_ids(columns, reading.columns)
+    if "messages" in columns or not has_ids:
+        read = _nested if "messages" in columns else _text
         for row in known:
             reading.place = row.place
-            yield _text(row.fields, reading)
+            yield Found(read(row.fields, reading), [row.place], [row.place])
         return
-    keyed = ((conversation_id_of(row.fields), row) for row in known)
+    keyed = ((_conversation_id(row.fields), row) for row in known)
     limit = reading.limits.record_characters
     for group in grouped(keyed, limit=limit, progress=reading.progress):
         yield _long(group, order, reading, has_roles=has_roles)
@@ -209,12 +227,13 @@ def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, A
 
 
 def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
-    identifier = conversation_id_of(row)
+    identifier = _conversation_id(row)
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
         cell = row["messages"]
-        messages = parse_cell(cell) if isinstance(cell, str) else cell
+        messages = _parse_cell(cell) if isinstance(cell, str) else cell
+        messages = [] if is_missing(messages) else messages
         if not isinstance(messages, list):
             raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
         parsed = [
@@ -227,7 +246,7 @@ def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
 
 
 def _text(row: Mapping[str, Any], reading: Reading) -> Item:
-    identifier = conversation_id_of(row)
+    identifier = _conversation_id(row)
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
@@ -241,11 +260,11 @@ def _single(
     row: Mapping[str, Any], identifier: str | None, messages: list[Message], reading: Reading
 ) -> Conversation:
     """Make a conversation of a row that is one, with its messages."""
-    about = {**about_of([row]), "id": identifier, "timestamp": row.get("timestamp")}
+    about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
     return reading.kept(to_conversation(about, messages, reading.time), [_metadata(row)])
 
 
-def parse_cell(text: str) -> Any:
+def _parse_cell(text: str) -> Any:
     """Read a list from JSON, or from the text that Python makes of it (as pandas writes it)."""
     try:
         return json.loads(text, strict=False)
@@ -261,8 +280,10 @@ def parse_cell(text: str) -> Any:
         ) from None
 
 
-def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) -> Item:
-    messages: list[Any] = []
+def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) -> Found:
+    messages: list[Message] = []
+    places = [row.place for row in group.rows]
+    read: list[str] = []
     reading.place = group.rows[0].place
     for row in group.rows:
         time = row.fields.get("timestamp")
@@ -271,17 +292,18 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
         group.require_all()
         if not has_roles:
             _require_one(group)
-        for row in without_repeats(rows_in_order(group.rows), reading):
+        for row in _without_repeats(_rows_in_order(group.rows), reading):
             reading.place = row.place
             if _is_stranger(row.fields, reading):
                 reading.drop("not_a_person")
                 continue
             messages.append(_message(row.fields, group.key, len(messages), reading))
+            read.append(row.place)
     except ConversationError as error:
-        return reading.failure(error, group.key)
+        return Found(reading.failure(error, group.key), places, [])
     rows = [row.fields for row in group.rows]
-    conversation = to_conversation({**about_of(rows), "id": group.key}, messages)
-    return reading.kept(conversation, [_metadata(row) for row in rows])
+    conversation = to_conversation({**_about(rows), "id": group.key}, messages)
+    return Found(reading.kept(conversation, [_metadata(row) for row in rows]), places, read)
 
 
 def _require_one(group: Group) -> None:
@@ -340,7 +362,7 @@ def _is_stranger(row: Mapping[str, Any], reading: Reading) -> bool:
     return isinstance(name, str) and not (reading.role_of(name) or is_role(name))
 
 
-def about_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the rows of a conversation say of it: of each field the first value."""
     about = {
         field: next((row[field] for row in rows if row.get(field) not in (None, "")), None)
@@ -362,7 +384,7 @@ def _content(value: Any, reading: Reading) -> Any:
     return "" if is_missing(value) else value
 
 
-def rows_in_order(rows: list[Row]) -> list[Row]:
+def _rows_in_order(rows: list[Row]) -> list[Row]:
     """Sort rows by their turn and then their time, or by one of them, if every row has it."""
     turns = [_number(row.fields.get("turn")) for row in rows]
     times = [to_time(row.fields.get("timestamp")) for row in rows]
@@ -374,7 +396,7 @@ def rows_in_order(rows: list[Row]) -> list[Row]:
     return rows
 
 
-def without_repeats(rows: Sequence[Row], reading: Reading) -> Iterator[Row]:
+def _without_repeats(rows: Sequence[Row], reading: Reading) -> Iterator[Row]:
     """Leave out rows that repeat another one's turn or message id, role and content."""
     seen = set()
     for row in rows:
@@ -397,7 +419,7 @@ def _number(value: Any) -> float | None:
     return number if number == number else None
 
 
-def conversation_id_of(row: Mapping[str, Any]) -> str | None:
+def _conversation_id(row: Mapping[str, Any]) -> str | None:
     """Return the id of the conversation that a row is of."""
     return _whole(to_text(row.get("conversation_id")))
 
