@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from html import escape
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
-from warnings import warn
 
 from affectlib import _views
 from affectlib._extras import requires_extra
 from affectlib.conversation import Role
 from affectlib.errors import InputTypeError
-from affectlib.taxonomy import CUES, EMOTIONAL, THEME_COLUMNS, THEMES, use_kind
+from affectlib.taxonomy import CUES, EMOTIONAL, THEME_COLUMNS, THEMES
 
 if TYPE_CHECKING:
     import pandas
@@ -29,7 +28,6 @@ __all__ = [
 _T = TypeVar("_T", bound="MessagePrediction | ConversationPrediction")
 
 _OF_A_MESSAGE = ("status", "error", "label", "probability", "intensity")
-_NESTED = ("cues", "shown_cues", "themes", "shown_themes")
 _TITLES = {name: cue.title for name, cue in CUES.items()} | {
     name: theme.title for name, theme in THEMES.items()
 }
@@ -72,14 +70,6 @@ class MessagePrediction:
     themes: Mapping[str, float] = field(default_factory=dict)
     shown_themes: tuple[str, ...] = ()
 
-    @property
-    def use_kind(self) -> str | None:
-        """Which kind of affective use it is, by its cues and themes (`taxonomy.use_kind`).
-
-        None if it is not emotional, or if the model knows no themes.
-        """
-        return _use_kind(self)
-
     def __str__(self) -> str:
         """Say label and probability; an assistant's message has its role in place of them."""
         if self.probability is None:
@@ -88,20 +78,7 @@ class MessagePrediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
-        return {
-            "index": self.index,
-            "role": self.role,
-            "label": self.label,
-            "probability": self.probability,
-            "intensity": self.intensity,
-            "threshold": self.threshold,
-            "cues": dict(self.cues),
-            "shown_cues": [*self.shown_cues],
-            "themes": dict(self.themes),
-            "shown_themes": [*self.shown_themes],
-            "truncated_tokens": self.truncated_tokens,
-            "screened": self.screened,
-        }
+        return _plain(self)
 
     def _repr_html_(self) -> str:
         """Show in a notebook what was found; there is no text in it."""
@@ -148,51 +125,14 @@ class ConversationPrediction:
     themes: Mapping[str, float] = field(default_factory=dict)
     shown_themes: tuple[str, ...] = ()
 
-    @property
-    def use_kind(self) -> str | None:
-        """Which kind of affective use it is, by its cues and themes (`taxonomy.use_kind`).
-
-        None if it is not emotional, or if the model knows no themes.
-        """
-        return _use_kind(self)
-
-    @property
-    def turns(self) -> tuple[MessagePrediction, ...]:
-        """The former name of `messages`; it will be removed in 0.15."""
-        warn("turns is now called messages", DeprecationWarning, stacklevel=2)
-        return self.messages
-
     def __str__(self) -> str:
         """Say label and probability."""
         return f"{self.label} (probability of emotional {self.probability:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
-        return {
-            "id": self.id,
-            "label": self.label,
-            "probability": self.probability,
-            "intensity": self.intensity,
-            "threshold": self.threshold,
-            "cues": dict(self.cues),
-            "shown_cues": [*self.shown_cues],
-            "themes": dict(self.themes),
-            "shown_themes": [*self.shown_themes],
-            "any": self.any,
-            "adjusted": self.adjusted,
-            "rate": self.rate,
-            "truncated_tokens": self.truncated_tokens,
-            "messages": [message.to_dict() for message in self.messages],
-        }
-
-    def to_rows(self) -> list[dict[str, Any]]:
-        """Return a flat dict for each message: its conversation's id and its `to_dict`."""
-        rows = []
-        for message in self.messages:
-            row = {"conversation_id": self.id, **message.to_dict(), **message.cues}
-            row |= by_column(message.themes)
-            rows.append({name: value for name, value in row.items() if name not in _NESTED})
-        return rows
+        messages = [message.to_dict() for message in self.messages]
+        return _plain(self) | {"messages": messages}
 
     def plot(self, *, threshold: float | None = None, ax: Axes | None = None) -> Axes:
         """Plot the probabilities of the user's messages, in order, with their threshold.
@@ -352,10 +292,13 @@ def to_frame(
     return pandas.DataFrame(rows, columns=[*names, "truncated_tokens", *scored])
 
 
-def _use_kind(found: MessagePrediction | ConversationPrediction) -> str | None:
-    if found.label != EMOTIONAL or not found.themes:
-        return None
-    return use_kind((*found.shown_cues, *found.shown_themes))
+def _plain(prediction: MessagePrediction | ConversationPrediction) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for each in fields(prediction):
+        value = getattr(prediction, each.name)
+        value = dict(value) if isinstance(value, Mapping) else value
+        found[each.name] = [*value] if isinstance(value, tuple) else value
+    return found
 
 
 def by_column(themes: Mapping[str, float]) -> dict[str, float]:

@@ -83,7 +83,9 @@ def test_shares_sum_up_and_are_alike_where_turns_are(
     assert total == pytest.approx(explanation.prediction.probability, abs=2e-5)
     shares: dict[float, float] = {}
     for turn in explanation.turns:
-        assert turn.share == pytest.approx(shares.setdefault(turn.probability, turn.share), abs=2e-5)
+        assert turn.share == pytest.approx(
+            shares.setdefault(turn.probability, turn.share), abs=2e-5
+        )
 
 
 @share_the_classifier

@@ -69,37 +69,6 @@ def test_dict_is_a_copy() -> None:
     assert CHAT.cues["in_crisis"] == 0.5
 
 
-def test_rows_are_flat_one_a_message() -> None:
-    assert CHAT.to_rows() == [
-        {
-            "conversation_id": "a1",
-            "index": 0,
-            "role": "user",
-            "label": "emotional",
-            "probability": 0.75,
-            "intensity": 1.75,
-            "threshold": 0.5,
-            "truncated_tokens": 3,
-            "screened": False,
-            "in_crisis": 0.5,
-            "theme_grief": 0.75,
-            "theme_money": 0.25,
-        },
-        {
-            "conversation_id": "a1",
-            "index": 1,
-            "role": "assistant",
-            "label": None,
-            "probability": None,
-            "intensity": None,
-            "threshold": None,
-            "truncated_tokens": 0,
-            "screened": False,
-            "shows_empathy": 0.25,
-        },
-    ]
-
-
 @pytest.mark.parametrize("prediction", [USER, CHAT, FAILED])
 def test_predictions_cannot_be_changed(
     prediction: MessagePrediction | ConversationPrediction | ConversationFailure,

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from affectlib.analysis import (
@@ -21,7 +21,6 @@ from affectlib.analysis import (
 )
 from affectlib.analysis.simulate import Population
 from affectlib.errors import OptionError
-from affectlib.predictions import MessagePrediction
 from affectlib.taxonomy import (
     THEME_COLUMNS,
     THEMES,
@@ -290,17 +289,3 @@ def test_every_rule_names_what_there_is_and_decides_something() -> None:
             if all(any(name in least for name in group) for group in others)
         )
         assert first == place
-
-
-@settings(max_examples=30)
-@given(st.sets(st.sampled_from([*USER_CUES])), st.sets(st.sampled_from([*THEMES])))
-def test_a_prediction_has_the_kind_of_what_it_shows(cues: set[str], about: set[str]) -> None:
-    def predicted(label: str, **more: Any) -> MessagePrediction:
-        return MessagePrediction(
-            0, "user", label, 0.9, {}, shown_cues=tuple(cues), shown_themes=tuple(about), **more
-        )
-
-    known = dict.fromkeys(THEMES, 0.5)
-    assert predicted("emotional", themes=known).use_kind == use_kind(cues | about)
-    assert predicted("task", themes=known).use_kind is None
-    assert predicted("emotional").use_kind is None
