@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from affectlib.errors import ConversationError, NoUserTextError
 
@@ -22,36 +22,16 @@ __all__ = ["Conversation", "Message", "Modality", "Role", "clean_text", "parse_c
 Role = Literal["user", "assistant", "system", "tool"]
 Modality = Literal["text", "voice"]
 
-_ROLES: Mapping[str, Role] = MappingProxyType(
+_SYNONYMS: Mapping[Role, str] = MappingProxyType(
     {
-        **{role: role for role in get_args(Role)},
-        "human": "user",
-        "prompter": "user",
-        "customer": "user",
-        "utilisateur": "user",
-        "utilisatrice": "user",
-        "gpt": "assistant",
-        "chatgpt": "assistant",
-        "ai": "assistant",
-        "bot": "assistant",
-        "model": "assistant",
-        "agent": "assistant",
-        "claude": "assistant",
-        "gemini": "assistant",
-        "copilot": "assistant",
-        "grok": "assistant",
-        "deepseek": "assistant",
-        "le chat": "assistant",
-        "meta ai": "assistant",
-        "chatbot": "assistant",
-        "assistante": "assistant",
-        "ia": "assistant",
-        "developer": "system",
-        "function": "tool",
-        "function_call": "tool",
-        "observation": "tool",
+        "user": "user,human,prompter,customer,utilisateur,utilisatrice",
+        "assistant": "assistant,gpt,chatgpt,ai,bot,model,agent,claude,gemini,copilot,grok,deepseek,"
+        "le chat,meta ai,chatbot,assistante,ia",
+        "system": "system,developer",
+        "tool": "tool,function,function_call,observation",
     }
 )
+_ROLES = {name: role for role, names in _SYNONYMS.items() for name in names.split(",")}
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 

@@ -39,20 +39,20 @@ class MessagePrediction:
     """The prediction for one message.
 
     Attributes:
-        index: Its position in the conversation, 0 if it was given by itself.
+        index: Its position in the conversation, from 0.
         role: Who wrote it.
-        label: "emotional" or "task"; None for an assistant's message, which has no label.
-        probability: Calibrated P(emotional), whatever the label; None where label is.
+        label: "emotional" or "task"; None for an assistant's message.
+        probability: Calibrated P(emotional), whatever the label; None for an assistant's message.
         cues: Probability of each cue that this role can show.
         truncated_tokens: Tokens of the message that the model did not read.
         shown_cues: The cues that reach the model's threshold (`Artifact.cue_thresholds`), the
             likeliest first.
-        threshold: Probability from which it is emotional; None where the label is.
+        threshold: Probability from which it is emotional; None for an assistant's message.
         screened: Whether the screen settled it, so that the encoder did not read it.
-        intensity: The expected charge, from 0 to 3; None where the label is, or if the model does
-            not give it.
-        themes: Probability of each theme, if the message is charged; of a message of the user only,
-            empty if the model knows none.
+        intensity: The expected charge, from 0 to 3; None for an assistant's message, or if the
+            model does not give it.
+        themes: Probability of each theme, if the message is charged; empty for an assistant's
+            message, or if the model knows none.
         shown_themes: The themes that reach the model's threshold (`Artifact.theme_thresholds`), the
             likeliest first; none if it is not emotional.
     """
@@ -272,24 +272,18 @@ def to_frame(
         found = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise InputTypeError(f"expected predictions of texts or of conversations; got {found}")
     names: tuple[str, ...] = _OF_A_MESSAGE if kinds <= {MessagePrediction} else _OF_A_CONVERSATION
-    cues = [name for name in CUES if any(name in getattr(item, "cues", ()) for item in items)]
-    themes = [n for n in THEMES if any(n in getattr(item, "themes", ()) for item in items)]
-    scored = [*cues, *(THEME_COLUMNS[name] for name in themes)]
     rows = []
     for item in items:
-        failure = item if isinstance(item, ConversationFailure) else None
-        known = {
-            "conversation_id": getattr(item, "id", None),
-            "status": "ok" if failure is None else failure.status,
-            "error": failure.error if failure and failure.status == "error" else None,
-        }
-        row = {name: known.get(name, getattr(item, name, None)) for name in names}
-        shown: dict[str, float] = {}
-        if not isinstance(item, ConversationFailure):
-            shown = {**item.cues, **by_column(item.themes)}
-        row["truncated_tokens"] = getattr(item, "truncated_tokens", None)
-        rows.append(row | {name: shown.get(name) for name in scored})
-    return pandas.DataFrame(rows, columns=[*names, "truncated_tokens", *scored])
+        row: dict[str, Any] = {"conversation_id": getattr(item, "id", None), "status": "ok"}
+        if isinstance(item, ConversationFailure):
+            row["status"] = item.status
+            row["error"] = item.error if item.status == "error" else None
+        else:
+            row = {name: getattr(item, name, None) for name in (*names, "truncated_tokens")} | row
+            row |= {**item.cues, **by_column(item.themes)}
+        rows.append(row)
+    scores = [name for name in (*CUES, *THEME_COLUMNS.values()) if any(name in r for r in rows)]
+    return pandas.DataFrame(rows, columns=[*names, "truncated_tokens", *scores])
 
 
 def _plain(prediction: MessagePrediction | ConversationPrediction) -> dict[str, Any]:
