@@ -79,16 +79,6 @@ def check_labels(labels: dict[str, Any]) -> None:
         assert (least >= 2) == (int(turn) in labels["turns"])
 
 
-def test_no_python_file_is_long() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in repository_files()
-        if path.suffix == ".py"
-    }
-    assert "affectlib/conversation.py" in lengths
-    assert {name: lines for name, lines in lengths.items() if lines > 700} == {}
-
-
 def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
     # A folder counts at the start of a path only: "src/work/x" and "https://x.org/work/" are fine.
     pattern = re.compile(

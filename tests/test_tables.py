@@ -314,22 +314,17 @@ def test_options_that_cannot_be(
         label_table(pa.table(frame), classifier=tiny_classifier, **options)
 
 
-@pytest.mark.parametrize("frame", [[user(SINGLE_MESSAGE)], "text", None, pl.LazyFrame(NESTED)])
-def test_other_things_are_refused(tiny_classifier: Any, frame: Any) -> None:
-    with pytest.raises(InputTypeError, match="expected a pandas, Polars or PyArrow table"):
-        label_table(frame, classifier=tiny_classifier)
-
-
 @pytest.mark.parametrize(
     ("frame", "remedy"),
     [
-        ([user(SINGLE_MESSAGE)], r"got list; .*AffectClassifier\.predict$"),
-        (SINGLE_MESSAGE, r"got str; .*AffectClassifier\.predict$"),
-        (pd.Series(CHATS), "got Series$"),
-        (pl.LazyFrame(NESTED), "must be collected"),
+        ([user(SINGLE_MESSAGE)], r"AffectClassifier\.predict$"),
+        (SINGLE_MESSAGE, r"AffectClassifier\.predict$"),
+        (None, "NoneType"),
+        (pd.Series(CHATS), "Series"),
+        (pl.LazyFrame(NESTED), "collected"),
     ],
 )
-def test_what_is_refused_says_what_to_do(tiny_classifier: Any, frame: Any, remedy: str) -> None:
+def test_other_things_are_refused(tiny_classifier: Any, frame: Any, remedy: str) -> None:
     with pytest.raises(InputTypeError, match=remedy):
         label_table(frame, classifier=tiny_classifier)
 
