@@ -19,6 +19,7 @@ from affectlib._inputs import require_on_error
 from affectlib._values import column_values, name_list
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.progress import with_bar
+from affectlib.corpus.provenance import provenance_code
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
 from affectlib.errors import ConversationError, InputTypeError, OptionError, WorkerError
 from affectlib.formats._columns import find_columns
@@ -351,7 +352,7 @@ def _added_schema(level: RowLevel, prefix: str) -> pyarrow.Schema:
     import pyarrow
 
     schema = output_schema(level)
-    names = (*_ADDED[level], "truncated_tokens", *CUES, *THEME_COLUMNS.values())
+    names = (*_ADDED[level], "truncated_tokens", "provenance", *CUES, *THEME_COLUMNS.values())
     return pyarrow.schema([schema.field(name).with_name(f"{prefix}{name}") for name in names])
 
 
@@ -372,6 +373,7 @@ def _labelled(
     )
     named = {field: str(column) for field, column in _named(given, columns).items()}
     found = [*read_table(rows, Reading(columns=named))]
+    origin = provenance_code(classifier.artifact, classifier.operating_point)
     outcomes: Iterable[Any] = classifier.stream(each.item for each in found)
     for record, outcome in enumerate(with_bar(outcomes, len(found)) if progress else outcomes):
         if (
@@ -382,7 +384,7 @@ def _labelled(
             raise ConversationError(outcome.error)
         item = found[record].item
         conversation = item if isinstance(item, Conversation) else None
-        yield found[record], Labelled(record, conversation, outcome)
+        yield found[record], Labelled(record, conversation, outcome, provenance=origin)
 
 
 def _number(place: str) -> int:

@@ -57,6 +57,7 @@ class FakeClassifier:
             windows=WindowSettings(),
             conversation=ConversationCalibration(0.0, 1.0, 0.0, 0.0),
             operating_points={"balanced": OperatingPoint(0.4, 0.5, 0.8, 0.98)},
+            operating_point=lambda _: OperatingPoint(0.4, 0.5, 0.8, 0.98),
             reference=None,
             cue_thresholds=dict.fromkeys(CUES, 0.5),
             theme_thresholds=dict.fromkeys(THEMES, 0.5),

@@ -12,7 +12,7 @@ from typing import Any, cast
 import polars as pl
 
 from affectlib.analysis._frames import TIMES, AnalysisWarning, TableError, alike
-from affectlib.analysis._made import remember
+from affectlib.analysis._provenance import remember
 from affectlib.corpus.manifest import Manifest
 from affectlib.corpus.output import FORMULA
 from affectlib.corpus.rows import RowLevel, output_schema

@@ -15,9 +15,19 @@ from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
 from affectlib._values import name_list, to_time
+from affectlib.analysis._provenance import (
+    COLUMN,
+    KINDS,
+    UNKNOWN,
+    Kind,
+    Provenance,
+    known_origin,
+    remembered,
+)
+from affectlib.analysis.accuracy import Accuracy
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
-from affectlib.taxonomy import CUES, EMOTIONAL, LABELS, THEME_COLUMNS
+from affectlib.taxonomy import CUES, EMOTIONAL, LABELS, TASK, THEME_COLUMNS
 
 __all__ = ["AnalysisWarning", "TableError"]
 
@@ -36,6 +46,10 @@ _NUMBERS = (
 _SCORES = ("probability", "intensity", "adjusted", "rate", *CUES, *THEME_COLUMNS.values())
 _USUAL_THRESHOLD = 0.5
 _LARGEST = 1e100
+_ROUNDED = 1e-5
+"""By how much what was written may differ from what was compared."""
+_CHECKED = "_affectlib_checked"
+_SAME = ("message", "user_id", "probability", "label", "role", *TIMES)
 _MERGED = "conversations cannot be told apart"
 _REMEDY = (
     "label the files in one run, number their records consecutively, or give each conversation its "
@@ -114,13 +128,51 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Labels(Table):
-    """A table of labels: rows that were labelled, ids as text, times in UTC.
+    """A table of labels: rows that were labelled, ids as text, times in UTC; and their origin.
 
     Attributes:
         level: What a row is.
+        provenance: Which model made the labels, and what it knows of itself.
     """
 
     level: RowLevel
+    provenance: Provenance = UNKNOWN
+
+    def accuracy(
+        self, measured: Accuracy | None = None, kind: Kind = "logs", *, beside_gold: bool = False
+    ) -> Accuracy | None:
+        """Return the accuracy that a user gives, or else what the model says of itself.
+
+        Args:
+            measured: What a user gives.
+            kind: On which transcripts the model was measured.
+            beside_gold: Whether it is used with gold labels. What a calibrated or fine-tuned model
+                says was measured on labels of its user, and these may be the same, which must not
+                count twice.
+
+        Returns:
+            None if nothing is known.
+
+        Raises:
+            OptionError: `kind` is unknown, contradicts `measured`, or the model was not measured on
+                such transcripts.
+        """
+        if kind not in KINDS:
+            raise OptionError(f"unknown kind {kind!r}; use {' or '.join(KINDS)}")
+        if measured is not None:
+            if kind != "logs":
+                raise OptionError("measured and kind contradict each other; give one of them")
+            return measured
+        known = self.provenance
+        if kind == "studies":
+            found = known.measured.get(kind) if self.level == "conversation" else None
+            if found is None:
+                raise OptionError(
+                    f"kind={kind!r}: nothing says how well the model that made the labels does on "
+                    f"{self.level}s of personal study chats; leave kind out, or give measured"
+                )
+            return found
+        return None if known.fitted and beside_gold else known.measured.get(self.level)
 
     @property
     def time(self) -> str:
@@ -248,7 +300,88 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     for column in TIMES:
         if column in schema:
             rows = _in_utc(rows, column, schema[column], name)
-    return Labels(rows, name, "message" if "message" in schema.names() else "conversation")
+    level: RowLevel = "message" if "message" in schema.names() else "conversation"
+    found = getattr(frame, _CHECKED, None) if isinstance(frame, pl.LazyFrame) else None
+    if found is None:
+        found = _origin(Labels(rows, name, level), remembered(frame))
+        _refuse_doubles(Labels(rows, name, level))
+        if isinstance(frame, pl.LazyFrame):
+            setattr(frame, _CHECKED, found)
+    return Labels(rows, name, level, found)
+
+
+def _origin(labels: Labels, said: Provenance) -> Provenance:
+    """Return the one origin of all rows.
+
+    Args:
+        labels: The rows.
+        said: What the frame itself says, which may be of other rows.
+
+    Raises:
+        TableError: The rows are of several models or operating points, or labels do not follow from
+            probabilities.
+
+    Warns:
+        AnalysisWarning: What the rows' code stands for is not known.
+    """
+    if COLUMN not in labels.columns:
+        return said
+    codes = labels.rows.select(pl.col(COLUMN).cast(pl.String).unique()).collect(engine="streaming")
+    found = sorted(codes[COLUMN].drop_nulls())
+    if not found:
+        return said
+    if len(codes) > 1:
+        parts = [known_origin(code).name or f"provenance {code}" for code in found]
+        parts += ["no known model"] * (len(codes) - len(found))
+        raise TableError(
+            f"{labels.name}: these are labels of several models or operating points "
+            f"({'; '.join(parts)}), which err in different ways; analyse each by itself (column "
+            f"{COLUMN!r}), or label all with one"
+        )
+    origin = said if said.code == found[0] else known_origin(found[0])
+    if not origin.model:
+        warnings.warn(
+            f"{labels.name}: nothing says any more which model made these labels (provenance "
+            f"{found[0]}), so they are not corrected by what it knows of its errors; read the file "
+            "that affectlib label wrote with read_labels, or give measured",
+            AnalysisWarning,
+            stacklevel=4,
+        )
+    _refuse_other_labels(labels, origin)
+    return origin
+
+
+def _refuse_other_labels(labels: Labels, origin: Provenance) -> None:
+    """Refuse labels that were not made with the thresholds of their origin."""
+    if not origin.thresholds or not {"label", "probability"} <= {*labels.columns}:
+        return
+    # A user's only message has the threshold of conversations.
+    ends = {origin.thresholds[labels.level], origin.thresholds["conversation"]}
+    given = pl.col("probability").cast(pl.Float64, strict=False)
+    odd = ((pl.col("label") == EMOTIONAL) & (given < min(ends) - _ROUNDED)) | (
+        (pl.col("label") == TASK) & (given > max(ends) + _ROUNDED)
+    )
+    count = labels.rows.select(odd.sum()).collect(engine="streaming").item()
+    if count:
+        raise TableError(
+            f"{labels.name}, label: {count:,} labels do not follow from probability and the "
+            f"threshold of {origin.name}; label again with another operating point, or, for a "
+            f"threshold of your own, leave out the column {COLUMN!r} and give measured or gold"
+        )
+
+
+def _refuse_doubles(labels: Labels) -> None:
+    """Refuse rows that are there twice: the same conversation, with the same result."""
+    keys = [name for name in KEYS if name in labels.columns]
+    if not keys:
+        return
+    same = [name for name in (*keys, *_SAME) if name in labels.columns]
+    known = labels.rows.filter(pl.any_horizontal(pl.col(keys).is_not_null()))
+    if alike(known, same):
+        raise TableError(
+            f"{labels.name}: rows with the same {' and '.join(keys)} and the same result, which "
+            f"would count several times; drop copies, or, if they are no copies, {_REMEDY}"
+        )
 
 
 def _require_types(source: Table, schema: pl.Schema) -> None:

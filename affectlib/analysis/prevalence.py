@@ -36,8 +36,8 @@ from affectlib.analysis._intervals import (
     kish,
     wilson_share,
 )
-from affectlib.analysis._made import Kind, accuracy_of
 from affectlib.analysis._privacy import Cell, hidden_groups
+from affectlib.analysis._provenance import Kind
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
 from affectlib.errors import OptionError
@@ -145,7 +145,7 @@ def prevalence(
     check_confidence(confidence)
     check_target(target)
     source = labels_table(labels).labelled()
-    measured = accuracy_of(labels, source.level, measured, kind, gold)
+    measured = source.accuracy(measured, kind, beside_gold=gold is not None)
     names = group_columns(by)
     source = with_groups(with_prediction(user_keys(source)), names)
     if gold is not None:

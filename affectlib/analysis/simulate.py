@@ -282,6 +282,7 @@ def _conversations(
             "user_messages": chats.turns,
             "assistant_messages": chats.turns,
             "truncated_tokens": np.zeros(count, np.int64),
+            "provenance": pl.Series([None] * count, dtype=pl.String),
         }
     )
 
@@ -421,10 +422,14 @@ def _messages(
     )
     names_in_order = ["conversation_id", "record", "user_id", "message", "role", "timestamp"]
     names_in_order += ["status", "error", "label", "probability", "intensity"]
-    names_in_order += ["truncated_tokens", "screened", *CUES]
+    names_in_order += ["truncated_tokens", "screened", "provenance", *CUES]
     return (
         pl.concat([user, assistant], how="diagonal")
-        .with_columns(error=pl.lit(None, pl.String), screened=pl.lit(False))
+        .with_columns(
+            error=pl.lit(None, pl.String),
+            screened=pl.lit(False),
+            provenance=pl.lit(None, pl.String),
+        )
         .sort("record", "message")
         .select(names_in_order)
     )

@@ -28,11 +28,6 @@ from affectlib.analysis._frames import (
     shown_from,
     user_keys,
 )
-from affectlib.analysis._made import (
-    known_accuracy_of_themes,
-    known_theme_thresholds,
-    known_thresholds,
-)
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_themes
 from affectlib.analysis.prevalence import COARSER, check_target, hidden_among, shares, with_groups
@@ -103,9 +98,9 @@ def themes(
         [('love', 'naive'), ('love', 'gold'), ('love', 'ppi')]
     """
     source = labels_table(labels).labelled()
-    cut = shown_from(theme_threshold, known_theme_thresholds(labels), "theme")
+    cut = shown_from(theme_threshold, source.provenance.themes, "theme")
     if measured is None:
-        measured = known_accuracy_of_themes(labels) if source.level == "conversation" else {}
+        measured = source.provenance.measured_themes if source.level == "conversation" else {}
     found = _figures(
         source,
         _flags(source, cut),
@@ -162,8 +157,8 @@ def use_kinds(
         ['interpersonal_advice', 'coaching', 'counselling']
     """
     source = labels_table(labels).labelled()
-    flags = _flags(source, shown_from(theme_threshold, known_theme_thresholds(labels), "theme"))
-    cut = shown_from(cue_threshold, known_thresholds(labels))
+    flags = _flags(source, shown_from(theme_threshold, source.provenance.themes, "theme"))
+    cut = shown_from(cue_threshold, source.provenance.cues)
     shown = {name: column >= cut[name] for name, column in _columns(source, CUES)}
     shown |= {name: flag.flag for name, flag in flags.items()}
     found = _figures(

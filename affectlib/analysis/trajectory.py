@@ -22,7 +22,6 @@ from affectlib.analysis._frames import (
     user_keys,
 )
 from affectlib.analysis._intervals import NONE, Estimate, clustered_mean, kish, wilson_share
-from affectlib.analysis._made import known_thresholds
 from affectlib.taxonomy import CUES, EMOTIONAL
 
 __all__ = ["cue_pairs", "onset", "trajectory"]
@@ -75,8 +74,8 @@ def trajectory(
         >>> found["part"].unique(maintain_order=True).to_list()
         ['start', 'middle', 'end']
     """
-    thresholds = shown_from(cue_threshold, known_thresholds(labels))
     source, keys = _messages(labels, confidence)
+    thresholds = shown_from(cue_threshold, source.provenance.cues)
     measures = _measures(source, thresholds)
     # For 10 million messages, ids and probabilities would take gigabytes: one number stands for the
     # keys, and a bit for each probability.
@@ -203,9 +202,9 @@ def cue_pairs(
     Warns:
         AnalysisWarning: Rows lack user ids.
     """
-    thresholds = shown_from(cue_threshold, known_thresholds(labels))
     check_confidence(confidence)
     source = user_keys(labels_table(labels))
+    thresholds = shown_from(cue_threshold, source.provenance.cues)
     names = [name for name in CUES if name in source.columns]
     pairs = [
         (one, other)

@@ -20,7 +20,6 @@ from affectlib.analysis._frames import (
     like,
     shown_from,
 )
-from affectlib.analysis._made import known_thresholds
 from affectlib.analysis._trends import user_trends
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import adjusted
@@ -101,8 +100,8 @@ def users(
         (100, 10)
     """
     _check_options(usage, time_zone, false_discovery_rate)
-    thresholds = shown_from(cue_threshold, known_thresholds(labels))
     source = labels_table(labels)
+    thresholds = shown_from(cue_threshold, source.provenance.cues)
     rows = _of_known_users(source)
     if source.level == "message":
         if usage == "hours":

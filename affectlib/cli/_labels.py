@@ -83,9 +83,9 @@ def notes_of(caught: Iterable[WarningMessage], arguments: argparse.Namespace) ->
 def model_of(path: str) -> str | None:
     """Return which model made the labels, or None if the file does not say."""
     from affectlib.analysis import read_labels
-    from affectlib.analysis._made import model_name
+    from affectlib.analysis._frames import labels_table
 
-    return model_name(read_labels(path))
+    return labels_table(read_labels(path)).provenance.name
 
 
 def artifact_of_labels(path: str, model: str | None) -> Artifact:
@@ -101,23 +101,23 @@ def artifact_of_labels(path: str, model: str | None) -> Artifact:
         ArtifactNotFoundError: There is no model of that name.
     """
     from affectlib.analysis import read_labels
-    from affectlib.analysis._made import made_with
+    from affectlib.analysis._frames import labels_table
     from affectlib.model.artifacts import bundled_models, load_artifact
 
-    made = made_with(read_labels(path))
-    if model is None and not made:
+    made = labels_table(read_labels(path)).provenance
+    if model is None and not made.model:
         raise OptionError(
             f"{path}: the file does not say which model made the labels; give --model"
         )
-    if model is None and made["model"] not in bundled_models():
+    if model is None and made.model not in bundled_models():
         raise OptionError(
-            f"{path}: the labels were made by {made['model']} {made['model_version']}, which is "
+            f"{path}: the labels were made by {made.model} {made.model_version}, which is "
             "not bundled; give its folder with --model"
         )
-    artifact = load_artifact(made["model"] if model is None else model)
-    if made and made["fingerprint"] != artifact.fingerprint:
+    artifact = load_artifact(made.model if model is None else model)
+    if made.model and made.fingerprint != artifact.fingerprint:
         raise OptionError(
-            f"{path}: the labels were made by {made['model']} {made['model_version']}, but "
+            f"{path}: the labels were made by {made.model} {made.model_version}, but "
             f"{artifact.folder} holds another model or version; label again, or give the folder "
             "of the model that made them with --model"
         )

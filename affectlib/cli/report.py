@@ -107,7 +107,7 @@ def add(commands: Commands) -> None:
 
 def _report(arguments: argparse.Namespace) -> int:
     from affectlib.analysis import AnalysisWarning, read_labels
-    from affectlib.analysis._made import known_thresholds
+    from affectlib.analysis._frames import labels_table
     from affectlib.analysis._pages import check_output, write_page
 
     target = Path(arguments.output)
@@ -134,7 +134,7 @@ def _report(arguments: argparse.Namespace) -> int:
         write_page(path, _FORMS[form](found), overwrite=arguments.overwrite)
     for note in notes_of(caught, arguments):
         say(f"note: {note}", sys.stderr)
-    if not known_thresholds(labels) and {*CUES} & {*labels.collect_schema().names()}:
+    if not labels_table(labels).provenance.cues and {*CUES} & {*labels.collect_schema().names()}:
         say(
             f"note: {arguments.labels}: the file does not hold the thresholds of the model that "
             "made its labels, so every cue and theme counts as shown from 0.5; the Parquet files "

@@ -36,10 +36,11 @@ from affectlib._inputs import (
     text_size,
 )
 from affectlib.conversation import Conversation
-from affectlib.corpus.manifest import Header, known_of, model_facts
+from affectlib.corpus.manifest import Header, model_facts
 from affectlib.corpus.output import StandardOutput
 from affectlib.corpus.pipeline import Background, ahead
 from affectlib.corpus.progress import summary_bar
+from affectlib.corpus.provenance import provenance, provenance_code
 from affectlib.corpus.rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
 from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_finished, require_new
 from affectlib.corpus.source import (
@@ -246,7 +247,15 @@ def label_file(
     with summary_bar(progress is True, lambda: classifier.windows_run) as bar:
         tell = bar if isinstance(progress, bool) else progress
         run = _Run(
-            source, target, label, on_error, tell, report, tuple(options.keep), progress is True
+            source,
+            target,
+            label,
+            on_error,
+            tell,
+            report,
+            provenance_code(classifier.artifact, classifier.operating_point),
+            tuple(options.keep),
+            progress is True,
         )
         run.compare_with(classifier)
         if layout is None:
@@ -264,8 +273,7 @@ def label_file(
         model = model_facts(classifier)
         header: Header = {"input": asdict(source.facts), "model": model, "options": made_by}
         point = classifier.operating_point
-        known = known_of(classifier.artifact, point)
-        made_with = {"affectlib": dumps({**model, "operating_point": point, **known})}
+        origin = {"affectlib": dumps({**model, **provenance(classifier.artifact, point)})}
         with layout.locked():
             if overwrite:
                 discard_unfinished(layout)
@@ -273,7 +281,7 @@ def label_file(
                 require_new(layout)
             elif (finished := find_finished(layout, header, resume=resume)) is not None:
                 return run.summary(finished.counts(), finished_before=True)
-            described = {each: schema.with_metadata(made_with) for each, schema in schemas.items()}
+            described = {each: schema.with_metadata(origin) for each, schema in schemas.items()}
             return run.to_shards(Shards(layout, header, described, size=_SHARD))
 
 
@@ -340,6 +348,7 @@ class _Run:
     on_error: Literal["record", "raise"]
     progress: Callable[[LabelSummary], None] | None
     report: ReadReport
+    provenance: str
     keep: tuple[str, ...] = ()
     has_bar: bool = False
     kept: set[str] = field(default_factory=set)
@@ -447,7 +456,7 @@ class _Run:
                     if self.on_error == "raise" and failed:
                         place = _place(record, outcome)
                         raise TranscriptFormatError(place, path=self.source.name)
-                    yield Labelled(record, conversation, outcome, self.keep)
+                    yield Labelled(record, conversation, outcome, self.keep, self.provenance)
 
 
 def _counts(tallies: dict[str, Tally]) -> dict[str, int]:

@@ -23,7 +23,6 @@ from affectlib.errors import ResumeError
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier
-    from affectlib.model.artifacts import Artifact
 
 Header: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What an output is made from: ``input``, ``model`` and ``options``."""
@@ -165,23 +164,6 @@ def model_facts(classifier: AffectClassifier) -> dict[str, str]:
         "model": artifact.name,
         "model_version": artifact.version,
         "fingerprint": artifact.fingerprint,
-    }
-
-
-def known_of(artifact: Artifact, operating_point: str) -> dict[str, Any]:
-    """Say what figures made of labels need to know of the model that gave them.
-
-    Returns:
-        ``measured``, its counts at the operating point; ``cue_thresholds`` and
-        ``theme_thresholds``; and ``fitted``, whether it was fitted to labels of its user, on which
-        it was measured, too.
-    """
-    said = artifact.description
-    return {
-        "measured": dict(said.get("measured", {}).get(operating_point, {})),
-        "cue_thresholds": dict(artifact.cue_thresholds),
-        "theme_thresholds": dict(artifact.theme_thresholds),
-        "fitted": bool({"calibrated", "finetuned"} & said.keys()),
     }
 
 

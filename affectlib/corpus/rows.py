@@ -59,6 +59,7 @@ _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
         "user_messages": "int64",
         "assistant_messages": "int64",
         "truncated_tokens": "int64",
+        "provenance": "string",
         **_CUES_AND_THEMES,
     },
     "message": {
@@ -75,6 +76,7 @@ _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
         "intensity": "double",
         "truncated_tokens": "int64",
         "screened": "bool",
+        "provenance": "string",
         **_CUES_AND_THEMES,
     },
 }
@@ -84,8 +86,9 @@ def output_schema(level: RowLevel = "conversation", keep: Collection[str] = ()) 
     """Return the columns of an output, their order and types.
 
     Times are UTC. ``record`` is the position in the input from 0, and ``message`` that in the
-    conversation. ``status`` is ``ok``, ``error``, or ``empty`` where no user wrote anything. A cue
-    is null where it does not apply to the role, or was not asked for. ``intensity`` and the themes
+    conversation. ``status`` is ``ok``, ``error``, or ``empty`` where no user wrote anything.
+    ``provenance`` is a code for the model and thresholds that made the label. A cue is null where
+    it does not apply to the role, or was not asked for. ``intensity`` and the themes
     (``theme_grief`` and so on) are null where the model does not give them.
 
     Args:
@@ -165,12 +168,14 @@ class Labelled:
         conversation: The conversation, or None if it could not be read.
         outcome: What was found.
         keep: What of the conversation's metadata goes into its rows.
+        provenance: Which model found it (`affectlib.corpus.provenance.provenance_code`).
     """
 
     record: int
     conversation: Conversation | None
     outcome: Outcome
     keep: tuple[str, ...] = ()
+    provenance: str | None = None
 
     def counts(self) -> Counts:
         """Return what it adds to the counts."""
@@ -210,6 +215,7 @@ class Labelled:
             "user_id": None if self.conversation is None else self.conversation.user_id,
             "status": status,
             "error": error,
+            "provenance": self.provenance,
             **{name: _as_text(metadata.get(name)) for name in self.keep},
         }
 

@@ -3,15 +3,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-import affectlib.model.artifacts
 from affectlib import cli
 from affectlib.analysis import NOT_A_CAUSE, simulate
-from affectlib.model.artifacts import load_artifact
 
 PEOPLE = simulate(200, seed=6, prevalence=0.05)
 
@@ -60,36 +57,6 @@ def test_prevalence_by_group_says_what_it_does_not_say(files, capsys):
 def test_prevalence_without_a_correction_says_so(files, capsys):
     assert cli.main(["prevalence", str(files / "labels.parquet")]) == 0
     assert "counting labels is biased" in capsys.readouterr().out
-
-
-def test_prevalence_reads_what_the_model_says_of_itself(files, tmp_path, capsys, monkeypatch):
-    artifact = load_artifact()
-    counts = {
-        "true_positives": 15,
-        "false_negatives": 7,
-        "true_negatives": 739,
-        "false_positives": 15,
-    }
-    stand_in = SimpleNamespace(
-        fingerprint="f00d",
-        operating_point=artifact.operating_point,
-        description={"measured": {"balanced": {"conversation": counts}}},
-        cue_thresholds={},
-        theme_thresholds={},
-    )
-    monkeypatch.setattr(affectlib.model.artifacts, "load_artifact", lambda name: stand_in)
-    made_with = {"model": "affect-small", "fingerprint": "f00d", "operating_point": "balanced"}
-    table = PEOPLE.conversations.to_arrow()
-    from pyarrow import parquet
-
-    path = tmp_path / "labels.parquet"
-    for fingerprint, known in (("f00d", True), ("beef", False)):
-        made_with["fingerprint"] = fingerprint
-        parquet.write_table(
-            table.replace_schema_metadata({"affectlib": json.dumps(made_with)}), path
-        )
-        assert cli.main(["prevalence", str(path)]) == 0
-        assert ("(22 emotional, 754 others)" in capsys.readouterr().out) == known
 
 
 def test_counts_measured_elsewhere_may_be_fractions(files, capsys):

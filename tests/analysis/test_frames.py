@@ -22,7 +22,6 @@ from affectlib.analysis import (
     users,
 )
 from affectlib.analysis._frames import labels_table, table
-from affectlib.analysis._made import model_name
 from affectlib.corpus.rows import output_schema
 from affectlib.errors import InputTypeError, OptionError
 
@@ -247,12 +246,12 @@ def test_a_folder_of_shards(tmp_path):
         read_labels(tmp_path)
     (tmp_path / "messages").rename(tmp_path / "other")
     assert len(read_labels(tmp_path).collect()) == 20
-    assert model_name(read_labels(tmp_path)) is None  # these shards do not say
+    assert labels_table(read_labels(tmp_path)).provenance.name is None  # these shards do not say
     made = {"model": "m", "model_version": "1", "operating_point": "balanced"}
     schema = output_schema().with_metadata({"affectlib": json.dumps(made)})
     for shard in (tmp_path / "conversations").iterdir():
         pq.write_table(schema.empty_table(), shard)
-    assert model_name(read_labels(tmp_path)) == "m 1, balanced"
+    assert labels_table(read_labels(tmp_path)).provenance.name == "m 1, balanced"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_measured_accuracy_corrects_with_a_warning():
 
 def test_weights_make_an_uneven_draw_even():
     likely = PEOPLE.conversations.with_columns(
-        rng=pl.when(pl.col("probability") > 0.2).then(1.0).otherwise(0.05)
+        chance=pl.when(pl.col("probability") > 0.2).then(1.0).otherwise(0.05)
     )
     rng = np.random.default_rng(0)
     drawn = likely.filter(pl.Series(rng.random(likely.height)) < pl.col("chance"))

@@ -13,7 +13,7 @@ import pytest
 
 from affectlib import cli
 from affectlib.analysis import AnalysisWarning, TableError, prevalence, read_labels, simulate
-from affectlib.analysis._made import known_accuracy, known_thresholds, model_name
+from affectlib.analysis._frames import labels_table
 from affectlib.cli._labels import reading_of
 from affectlib.corpus.label_file import label_file
 from affectlib.corpus.manifest import Manifest, Shard
@@ -95,16 +95,19 @@ def test_labels_know_what_the_model_says_of_itself(tmp_path: Path) -> None:
     path = tmp_path / "labels.parquet"
     pq.write_table(table, path)
     for labels in (read_labels(path), pq.read_table(path)):
-        assert known_thresholds(labels) == artifact.cue_thresholds
-        accuracy = known_accuracy(labels, "conversation")
+        assert labels_table(labels).provenance.cues == artifact.cue_thresholds
+        accuracy = labels_table(labels).accuracy()
         assert accuracy is not None
         with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
             found = pl.DataFrame(prevalence(labels))
         with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
             expected = prevalence(PEOPLE.conversations, measured=accuracy)
         assert found.equals(expected)
-    assert model_name(read_labels(path)) == f"{artifact.name} {artifact.version}, balanced"
-    assert known_accuracy(PEOPLE.conversations, "conversation") is None
+    assert (
+        labels_table(read_labels(path)).provenance.name
+        == f"{artifact.name} {artifact.version}, balanced"
+    )
+    assert labels_table(PEOPLE.conversations).accuracy() is None
 
 
 def test_sample_and_report_read_transcripts_as_the_labels_were_made(tmp_path: Path) -> None:

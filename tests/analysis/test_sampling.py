@@ -98,7 +98,7 @@ def test_rows_that_cannot_be_told_apart_are_refused():
         {"record": [0, 0], "conversation_id": ["a", "b"], "label": "task", "probability": 0.1}
     )
     assert len(sample(frame, 2)) == 2
-    with pytest.raises(TableError, match="same record and conversation_id, so what is drawn"):
+    with pytest.raises(TableError, match="same conversation_id and record and the same result"):
         sample(frame.with_columns(conversation_id=pl.lit(None, pl.String)), 2)
 
 

@@ -201,7 +201,7 @@ def test_conversations_that_cannot_be_told_apart_are_refused():
 
 def test_conversations_that_are_there_twice_are_refused():
     twice = pl.concat([PEOPLE.conversations, PEOPLE.conversations.head(1)])
-    with pytest.raises(TableError, match="same conversation_id and record and user_id, so"):
+    with pytest.raises(TableError, match="same conversation_id and record and the same result"):
         users(twice)
     first = pl.col("record") == 0
     nameless = PEOPLE.conversations.with_columns(

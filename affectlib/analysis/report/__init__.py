@@ -27,15 +27,7 @@ from affectlib.analysis._frames import (
     shown_from,
     table,
 )
-from affectlib.analysis._made import (
-    Kind,
-    accuracy_of,
-    known_accuracy,
-    known_accuracy_of_themes,
-    known_theme_thresholds,
-    known_thresholds,
-    model_name,
-)
+from affectlib.analysis._provenance import Kind
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import annotating_models, people_answered
@@ -128,7 +120,7 @@ def report(
     words = Words(lang, answers)
     source = labels_table(labels)
     source.labelled()
-    measured = accuracy_of(labels, source.level, measured, kind, gold)
+    measured = source.accuracy(measured, kind, beside_gold=gold is not None)
     survey = _Survey(participants, group_columns(by), outcomes, controls)
     study = _study(
         source,
@@ -138,12 +130,12 @@ def report(
             gold,
             models,
             measured,
-            known_accuracy(labels, "message"),
-            known_accuracy_of_themes(labels) if source.level == "conversation" else {},
+            source.provenance.measured.get("message"),
+            source.provenance.measured_themes if source.level == "conversation" else {},
         ),
         min_users,
-        shown_from(cue_threshold, known_thresholds(labels)),
-        shown_from(None, known_theme_thresholds(labels), "theme"),
+        shown_from(cue_threshold, source.provenance.cues),
+        shown_from(None, source.provenance.themes, "theme"),
         words,
     )
     shares = {name: _share.best_by(study, study.labels, name) for name in study.groups}
@@ -169,7 +161,7 @@ def report(
         study=study,
         title=title or words("title"),
         made_on=words.day(made_on or datetime.now(UTC).date()),
-        made_with=made_with or model_name(labels),
+        made_with=made_with or source.provenance.name,
         cards=_cards(study, best),
         sections=sections,
         excerpts=excerpts,

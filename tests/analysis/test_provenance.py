@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from affectlib import AffectClassifier, cli, label_file
 from affectlib.analysis import (
     Accuracy,
     AnalysisWarning,
+    TableError,
     measured_accuracy,
     prevalence,
     read_labels,
@@ -25,14 +27,10 @@ from affectlib.analysis import (
     simulate,
     users,
 )
-from affectlib.analysis._made import (
-    known_accuracy,
-    known_accuracy_of_themes,
-    known_theme_thresholds,
-    known_thresholds,
-    model_name,
-)
+from affectlib.analysis._frames import labels_table
+from affectlib.analysis._provenance import Provenance
 from affectlib.conversation import Conversation, Message
+from affectlib.corpus.provenance import provenance, provenance_code
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import sigmoid
@@ -52,7 +50,9 @@ def fitted(tiny_artifact: Artifact, tmp_path: Path) -> Path:
     truth = rng.random(400) < 0.3
     given = sigmoid(rng.normal(size=400) - 2 + 2.0 * truth)
     folder = tmp_path / "mine"
-    save_recalibrated(tiny_artifact, recalibrate(tiny_artifact, given, truth), folder, name="ours")
+    save_recalibrated(
+        tiny_artifact, recalibrate(tiny_artifact, given, truth, force=True), folder, name="ours"
+    )
     manifest = folder / "affect.json"
     values = json.loads(manifest.read_bytes()) | {"cue_thresholds": THRESHOLDS}
     manifest.write_text(json.dumps(with_digest(values)), encoding="utf-8")
@@ -73,17 +73,17 @@ def test_labels_of_a_calibrated_model_are_corrected_by_what_it_says(
     labels = read_labels(tmp_path / "labels.parquet")
     accuracy = measured_accuracy(model)
     assert accuracy is not None
-    assert model_name(labels) == "ours 0.0.1, balanced"
-    assert known_accuracy(labels, "conversation") == accuracy
+    assert labels_table(labels).provenance.name == "ours 0.0.1, balanced"
+    assert labels_table(labels).accuracy() == accuracy
     with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
         found = prevalence(labels).to_dicts()
     with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
         assert found == prevalence(labels.collect(), measured=accuracy).to_dicts()
     assert [row["method"] for row in found] == ["naive", "rogan_gladen"]
     messages = read_labels(tmp_path / "labels.messages.parquet")
-    assert known_accuracy(messages, "message") is None
+    assert labels_table(messages).accuracy() is None
     for table in (labels, messages):
-        assert known_thresholds(table) == THRESHOLDS
+        assert labels_table(table).provenance.cues == THRESHOLDS
 
 
 def test_what_was_measured_on_the_gold_labels_does_not_count_beside_them(
@@ -91,9 +91,9 @@ def test_what_was_measured_on_the_gold_labels_does_not_count_beside_them(
 ) -> None:
     for fitted, known in ((False, True), (True, False)):
         labels = written(tmp_path / "labels.parquet", fitted=fitted)
-        found = known_accuracy(labels, "conversation", gold=PEOPLE.gold_conversations)
+        found = labels_table(labels).accuracy(beside_gold=True)
         assert (found is not None) == known
-        assert known_accuracy(labels, "conversation") is not None
+        assert labels_table(labels).accuracy() is not None
         expected = prevalence(PEOPLE.conversations, PEOPLE.gold_conversations, measured=found)
         assert prevalence(labels, PEOPLE.gold_conversations).equals(expected)
 
@@ -123,8 +123,8 @@ def test_personal_chats_are_corrected_by_what_was_measured_on_such(
 ) -> None:
     path = tmp_path / "labels.parquet"
     labels = written(path)
-    assert known_accuracy_of_themes(labels) == {"grief": Accuracy(*STUDIES)}
-    assert known_theme_thresholds(labels) == {"grief": 0.2}
+    assert labels_table(labels).provenance.measured_themes == {"grief": Accuracy(*STUDIES)}
+    assert labels_table(labels).provenance.themes == {"grief": 0.2}
     logs, studies = prevalence(labels), prevalence(labels, kind="studies")
     assert logs.equals(prevalence(PEOPLE.conversations, measured=Accuracy(*LOGS)))
     assert studies.equals(prevalence(PEOPLE.conversations, measured=Accuracy(*STUDIES)))
@@ -155,8 +155,9 @@ def test_a_kind_that_the_model_was_not_measured_on_is_refused(tmp_path: Path) ->
     for frame in frames:
         with pytest.raises(OptionError, match=r"kind='studies': nothing says.* conversations of"):
             prevalence(frame, kind="studies")
+    table = labels_table(written(tmp_path / "labels.parquet"))
     with pytest.raises(OptionError, match=r"'studies': nothing says.* messages of personal study"):
-        known_accuracy(written(tmp_path / "labels.parquet"), "message", "studies")
+        replace(table, level="message").accuracy(kind="studies")
     with pytest.raises(OptionError, match="unknown kind 'chats'; use logs or studies"):
         prevalence(labels, kind="chats")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="measured and kind contradict each other"):
@@ -175,9 +176,9 @@ def test_a_kind_that_the_model_was_not_measured_on_is_refused(tmp_path: Path) ->
 )
 def test_what_cannot_be_read_is_not_known(tmp_path: Path, damage: dict[str, Any]) -> None:
     labels = written(tmp_path / "labels.parquet", **damage)
-    assert known_accuracy(labels, "conversation") is None
-    assert known_thresholds(labels) == {}
-    assert model_name(labels) == "ours 1, balanced"
+    assert labels_table(labels).accuracy() is None
+    assert labels_table(labels).provenance.cues == {}
+    assert labels_table(labels).provenance.name == "ours 1, balanced"
 
 
 def test_cues_count_from_the_thresholds_of_the_model_that_made_the_labels(tmp_path: Path) -> None:
@@ -186,3 +187,89 @@ def test_cues_count_from_the_thresholds_of_the_model_that_made_the_labels(tmp_pa
     assert_frame_equal(strict, users(PEOPLE.conversations, cue_threshold=0.999))
     with pytest.raises(AssertionError):
         assert_frame_equal(strict, users(PEOPLE.conversations))
+
+
+BASE = load_artifact()
+
+
+def made_by(point: str, *, artifact: Artifact = BASE, seed: int = 1) -> pl.DataFrame:
+    """Labels that follow from the thresholds of an operating point, and carry its code."""
+    found = simulate(200, seed=seed, prevalence=0.1).conversations
+    called = pl.col("probability") >= artifact.operating_point(point).conversation
+    return found.with_columns(
+        conversation_id=pl.col("conversation_id") + f" {seed}",
+        label=pl.when(called).then(pl.lit("emotional")).otherwise(pl.lit("task")),
+        provenance=pl.lit(provenance_code(artifact, point)),
+    )
+
+
+KINDS_OF_FRAMES = {
+    "pandas": lambda frame: frame.to_pandas(),
+    "pyarrow": lambda frame: frame.to_arrow(),
+    "polars": lambda frame: frame,
+    "lazy": lambda frame: frame.lazy().filter(pl.col("record") >= 0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:sensitivity and specificity")
+@pytest.mark.parametrize("kind", KINDS_OF_FRAMES)
+def test_rows_keep_their_origin_in_every_kind_of_frame(kind: str) -> None:
+    labels = made_by("balanced")
+    expected = prevalence(labels, measured=measured_accuracy(BASE))
+    found = pl.DataFrame(prevalence(KINDS_OF_FRAMES[kind](labels)))  # type: ignore[no-untyped-call]
+    assert found["estimate"].to_list() == pytest.approx(expected["estimate"].to_list())
+    assert found["method"].to_list() == ["naive", "rogan_gladen"]
+
+
+@pytest.mark.filterwarnings("ignore:sensitivity and specificity")
+def test_a_filtered_file_keeps_what_its_model_knows(fitted: Path, tmp_path: Path) -> None:
+    artifact = load_artifact(fitted)
+    labels = made_by("balanced", artifact=artifact)
+    said = {"affectlib": json.dumps(provenance(artifact, "balanced"))}
+    path = tmp_path / "labels.parquet"
+    parquet.write_table(labels.to_arrow().replace_schema_metadata(said), path)
+    whole = read_labels(path)
+    some = whole.filter(pl.col("record") % 2 == 0)
+    for frame in (whole, some, some.collect(), some.collect().to_pandas()):
+        assert labels_table(frame).provenance == Provenance.of(provenance(artifact, "balanced"))
+
+
+def test_an_origin_that_is_not_known_is_said() -> None:
+    labels = made_by("balanced").with_columns(provenance=pl.lit("0123456789ab"))
+    with pytest.warns(AnalysisWarning, match="nothing says any more which model"):
+        assert prevalence(labels)["method"].to_list() == ["naive"]
+
+
+def test_labels_of_several_origins_are_refused_in_every_order() -> None:
+    one, other = made_by("balanced"), made_by("high_recall", seed=2)
+    nameless = other.with_columns(provenance=pl.lit(None, pl.String))
+    for parts in ([one, other], [other, one], [one, nameless]):
+        mixed = pl.concat(parts)
+        for frame in (mixed, mixed.to_pandas(), mixed.to_arrow(), mixed.lazy()):
+            with pytest.raises(TableError, match="several models or operating points"):
+                prevalence(frame)
+
+
+def test_labels_that_do_not_follow_from_their_origin_are_refused() -> None:
+    again = pl.when(pl.col("probability") >= 0.6).then(pl.lit("emotional"))
+    labels = made_by("balanced").with_columns(label=again.otherwise(pl.lit("task")))
+    with pytest.raises(TableError, match="do not follow from probability"):
+        prevalence(labels)
+    assert prevalence(labels.drop("provenance"))["method"].to_list() == ["naive"]
+
+
+def test_rows_that_are_there_twice_are_refused() -> None:
+    labels = made_by("balanced")
+    with pytest.raises(TableError, match="the same result"):
+        prevalence(pl.concat([labels, labels.head(3).with_columns(batch=2)], how="diagonal"))
+
+
+def test_every_row_that_is_written_carries_its_origin(
+    tiny_classifier: AffectClassifier, tmp_path: Path
+) -> None:
+    chats = [Conversation((Message("user", text),)) for text in ("so sad", "a csv file")]
+    code = provenance_code(tiny_classifier.artifact, tiny_classifier.operating_point)
+    for suffix in ("parquet", "csv", "jsonl"):
+        path = tmp_path / f"labels.{suffix}"
+        label_file(chats, path, classifier=tiny_classifier)
+        assert read_labels(path).collect()["provenance"].to_list() == [code, code]

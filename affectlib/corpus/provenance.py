@@ -1,0 +1,56 @@
+"""Where labels come from: a short code in each row, and what it stands for in the file."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from affectlib.model.artifacts import Artifact
+
+__all__ = ["provenance", "provenance_code"]
+
+_CODE = 12
+
+
+def provenance_code(artifact: Artifact, operating_point: str) -> str:
+    """Return a code for what decides the meaning of a label.
+
+    It is a digest of the model's fingerprint, the operating point with its thresholds, and the
+    version of the rules by which text is read.
+
+    Example:
+        >>> from affectlib.model.artifacts import load_artifact
+        >>> len(provenance_code(load_artifact(), "balanced"))
+        12
+    """
+    point = artifact.operating_point(operating_point)
+    decides = [artifact.fingerprint, operating_point, point.message, point.conversation]
+    text = json.dumps([*decides, artifact.description.get("text_rules")])
+    return sha256(text.encode()).hexdigest()[:_CODE]
+
+
+def provenance(artifact: Artifact, operating_point: str) -> dict[str, Any]:
+    """Return what figures made of labels need to know of the model that gave them.
+
+    Returns:
+        ``provenance``, the code in the rows; ``model``, ``model_version``, ``fingerprint`` and
+        ``operating_point``; ``thresholds`` of messages and conversations, ``cue_thresholds`` and
+        ``theme_thresholds``; ``measured``, the model's counts at the operating point; and
+        ``fitted``, whether it was fitted to labels of its user, on which it was measured, too.
+    """
+    said = artifact.description
+    point = artifact.operating_point(operating_point)
+    return {
+        "provenance": provenance_code(artifact, operating_point),
+        "model": artifact.name,
+        "model_version": artifact.version,
+        "fingerprint": artifact.fingerprint,
+        "operating_point": operating_point,
+        "thresholds": {"message": point.message, "conversation": point.conversation},
+        "cue_thresholds": dict(artifact.cue_thresholds),
+        "theme_thresholds": dict(artifact.theme_thresholds),
+        "measured": dict(said.get("measured", {}).get(operating_point, {})),
+        "fitted": bool({"calibrated", "finetuned"} & said.keys()),
+    }
