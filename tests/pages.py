@@ -166,7 +166,7 @@ def check_command(words: list[str], place: str) -> None:
             options = _options("training.run", arguments, place)
             settings = [v for name, v in options if name == "--set"]
             load_recipe(ROOT / dict(options)["--config"], settings)
-        case ["python", "-m", module, *arguments] if module.startswith(("training.", "tests.")):
+        case ["python", "-m", module, *arguments] if module.startswith(("training.", "tools.")):
             _options(module, arguments, place)
         case ["python", "-m", "pytest" | "http.server", *_] | ["pip-audit", *_]:
             pass

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from tests.dependencies import ROOT, main
+from tools.dependencies import ROOT, main
 
 
 def test_every_requirement_of_users_has_a_lower_bound():

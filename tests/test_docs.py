@@ -20,7 +20,7 @@ from affectlib import analysis, cli, errors, formats
 from affectlib.model.artifacts import DEFAULT_MODEL, bundled_models
 from tests.chromium import Page, chromium, needs_chromium
 from tests.pages import DOCS, NOT_RUN, ROOT, blocks_of, run_page
-from tests.pictures import PICTURES
+from tools.pictures import PICTURES
 
 PAGES = sorted(DOCS.rglob("*.md"))
 ON_CLUSTERS = {"ray.md": "corpus/test_ray.py", "spark.md": "corpus/test_spark.py"}

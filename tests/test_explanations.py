@@ -34,7 +34,7 @@ from tests.conftest import (
     user,
     write_manifest,
 )
-from tests.marked_phrases import found, marked_messages
+from tools.marked_phrases import found, marked_messages
 
 TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join)
 CHATS = st.lists(TEXT.map(user), min_size=1, max_size=6)

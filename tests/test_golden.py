@@ -23,7 +23,7 @@ from affectlib.formats import read_conversations
 from affectlib.predictions import by_column
 from affectlib.tables import AffectMapper, label_table
 from tests.conftest import assistant, user
-from tests.golden import EXAMPLES, GOLDEN, TEXTS, summarize
+from tools.golden import EXAMPLES, GOLDEN, TEXTS, summarize
 
 TOLERANCE = 0.005
 OF_CUES = 0.02 if onnxruntime.__version__.startswith("1.20.") else TOLERANCE
@@ -52,7 +52,7 @@ def approximately(value, tolerance):
 
 def test_golden_file_is_of_the_bundled_model(classifier, golden):
     assert golden["fingerprint"] == classifier.artifact.fingerprint, (
-        "the bundled model was changed: run python -m tests.golden and look at the difference"
+        "the bundled model was changed: run python -m tools.golden and look at the difference"
     )
 
 

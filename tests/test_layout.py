@@ -79,7 +79,7 @@ def bodies(path: Path) -> list[tuple[str, int]]:
     return found
 
 
-@pytest.mark.parametrize("package", ["affectlib", "training", "tests"])
+@pytest.mark.parametrize("package", ["affectlib", "training", "tests", "tools"])
 def test_files_and_functions_are_short(package: str) -> None:
     long = []
     for path in modules(package).values():

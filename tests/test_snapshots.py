@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("sklearn", reason="needs affectlib[sklearn]")
 pytest.importorskip("polars", reason="needs affectlib[analysis]")
 
-from tests.snapshots import FOLDER, MODULES, commands, help_of, names_of, snapshots
+from tools.snapshots import FOLDER, MODULES, commands, help_of, names_of, snapshots
 
-RENEW = "if that is meant, run: python -m tests.snapshots"
+RENEW = "if that is meant, run: python -m tools.snapshots"
 HELP = sorted(path.name for path in FOLDER.glob("*.help.txt"))
 
 

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.supply_chain import (
+from tests.traced import why_not
+from tools.supply_chain import (
     Effects,
     distributions,
     effects,
@@ -15,13 +16,12 @@ from tests.supply_chain import (
     page_extras,
     table_of_extras,
 )
-from tests.traced import why_not
 
 WHY_NOT = why_not()
 
 
 def test_the_page_lists_what_each_extra_installs() -> None:
-    assert page_extras() == table_of_extras(), "python -m tests.supply_chain prints the table"
+    assert page_extras() == table_of_extras(), "python -m tools.supply_chain prints the table"
 
 
 def test_the_page_says_of_each_dependency_of_users_what_its_import_does() -> None:

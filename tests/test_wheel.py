@@ -102,7 +102,9 @@ def test_wheel_holds_the_model_and_no_training_data(wheel):
     model = "affectlib/models/affect-small/"
     for name in ("affect.json", "model.int8.onnx", "model.safetensors", "tokenizer.json"):
         assert model + name in names
-    assert not [name for name in names if name.startswith(("tests/", "training/", "docs/"))]
+    assert not [
+        name for name in names if name.startswith(("tests/", "tools/", "training/", "docs/"))
+    ]
     assert not [name for name in names if name.endswith((".pkl", ".bin", ".pt", ".parquet"))]
 
 

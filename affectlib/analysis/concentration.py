@@ -48,7 +48,7 @@ def concentration(
     Intervals are those of the bootstrap-t over 500 samples of users, on the scale of log-odds, with
     standard errors from influence functions (Davison and Hinkley, Bootstrap Methods and their
     Application, 1997). As few very heavy users decide what is found, they are drawn for a higher
-    confidence than asked for (98% for 95%); ``python -m tests.simulation`` shows why.
+    confidence than asked for (98% for 95%); ``python -m tools.simulation`` shows why.
 
     The result describes the labels. False positives fall on users in proportion to their turns, so
     labels make affective use look more even than it is.

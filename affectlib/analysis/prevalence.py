@@ -94,7 +94,7 @@ def prevalence(
     In groups, sensitivity and specificity are taken to be the same as overall. Where the gold
     labels of a group contradict that, its ``ppi`` is its ``gold``: at least ten of them give a
     share whose interval does not touch that of the common errors, also without the user who counts
-    most in it, and at a level that allows for the number of groups. ``python -m tests.simulation``
+    most in it, and at a level that allows for the number of groups. ``python -m tools.simulation``
     measures whether the intervals hold.
 
     Args:

@@ -21,7 +21,7 @@ gets a `Reading`: the caller's options, ``reading.drop(reason)`` to count what i
 are in `report.DROPS`), and ``reading.failure(error, id)`` for what cannot be read. Rows that
 belong together but may be far apart go through `read_groups`. If all records of a file are in an
 object, under a key, add the key to ``_json._WRAPPERS``. Then add a fixture and tests, the reader's
-strategy in ``tests/fuzz``, and a row to the table in ``docs/reference/formats.md``.
+strategy in ``tools/fuzz``, and a row to the table in ``docs/reference/formats.md``.
 """
 
 from __future__ import annotations

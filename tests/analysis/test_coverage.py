@@ -1,6 +1,6 @@
 """Whether 95 % intervals hold the truth 95 % of the time, and those of plain counting do not.
 
-``python -m tests.simulation`` says the same of every figure and of more settings.
+``python -m tools.simulation`` says the same of every figure and of more settings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from affectlib.analysis import AnalysisWarning, prevalence
-from tests.simulation.population import Setting, draw, hand_labels, measured
+from tools.simulation.population import Setting, draw, hand_labels, measured
 
 REPETITIONS = 60
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak import Record, main, soak
+from tools.soak import Record, main, soak
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation
 from affectlib.formats import FORMATS, ReadReport, read_conversations
-from tests.fuzz.chat_exports import ALL_EXPORTS as EXPORTS
-from tests.fuzz.exports import Export
-from tests.fuzz.run import MUTATIONS, fuzz, write
+from tools.fuzz.chat_exports import ALL_EXPORTS as EXPORTS
+from tools.fuzz.exports import Export
+from tools.fuzz.run import MUTATIONS, fuzz, write
 
 
 def test_every_format_has_exports() -> None:

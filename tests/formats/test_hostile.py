@@ -14,8 +14,8 @@ import pytest
 from affectlib.conversation import Conversation
 from affectlib.errors import TranscriptFormatError
 from affectlib.formats import Limits, ReadOptions, read_conversations
-from tests.fuzz.exports import _chatgpt
 from tests.transcript_files import chat, error_of, lines, read, texts, write
+from tools.fuzz.exports import _chatgpt
 
 SMALL = Limits(record_characters=100_000)
 TOO_LONG = "longer than the limit (record_characters)"

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from affectlib._values import to_time
 from affectlib.conversation import Conversation
 from affectlib.formats import ReadReport
-from tests.fuzz.chat_exports import ALL_EXPORTS
-from tests.fuzz.run import write as write_export
 from tests.transcript_files import chat, lines, read, write
+from tools.fuzz.chat_exports import ALL_EXPORTS
+from tools.fuzz.run import write as write_export
 
 UNREADABLE = [
     "03/04/2025 10:00",

@@ -18,8 +18,8 @@ from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.model import scoring
 from tests.conftest import WORDS, assistant, user
-from tests.golden import EXAMPLES
 from tests.transcript_files import chat, lines, write
+from tools.golden import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,5 +1,0 @@
-"""Valid exports of every format, and what becomes of them when they are damaged.
-
-``python -m tests.fuzz`` reads at least 200,000 damaged inputs, ``--million`` as many in children
-that are watched; `tests.formats.test_fuzz` and `tests.fuzz.test_million` are their short versions.
-"""

@@ -1,5 +1,0 @@
-import sys
-
-from tests.simulation.run import main
-
-sys.exit(main())

@@ -1,0 +1,5 @@
+import sys
+
+from tools.simulation.run import main
+
+sys.exit(main())
