@@ -1,7 +1,7 @@
 """What users rely on, as text: public names with their signatures, and the commands' help.
 
-After a change that is meant, ``python -m tools.snapshots`` writes the files of ``tests/snapshots`` anew; what has
-changed is then seen in the difference.
+After a change that is meant, ``python -m tools.snapshots`` writes the files of
+``tests/snapshots`` anew; what has changed is then seen in the difference.
 """
 
 from __future__ import annotations
