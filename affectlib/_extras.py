@@ -1,8 +1,7 @@
 """Libraries that affectlib imports when needed: what to install, and how none of them reports.
 
-Some report on their use, or would if nothing kept them from it; they are told not to before they
-are imported. A switch that is set already stays, and a host program that imported such a library
-itself decides for it. ``docs/explanation/nothing-leaves.md`` says what each of them would do.
+Some report on their use unless they are told not to before they are imported. A switch that is set
+already stays as it is. ``docs/explanation/nothing-leaves.md`` says what each of them would do.
 """
 
 from __future__ import annotations
@@ -59,14 +58,12 @@ with: pip install 'affectlib[audio]'
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if not package or package in ("affectlib", "training"):
-            raise  # a fault of our own, or a library that cannot load its binaries
+            raise  # our own bug, or a library that cannot load its binaries
         raise MissingExtraError(_DISTRIBUTIONS.get(package, package), extra) from error
 
 
 def switch_off(*, ray_on_loopback: bool = False) -> None:
-    """Tell the libraries that are imported from now on not to report; call it before the import.
-
-    Variables that are set already, to whatever value, stay as they are.
+    """Tell the libraries that are imported from now on not to report.
 
     Args:
         ray_on_loopback: Whether Ray's processes are to speak to each other over the loopback
@@ -86,12 +83,7 @@ def switch_off(*, ray_on_loopback: bool = False) -> None:
 def without_openvino_reports() -> Iterator[None]:
     """Import OpenVINO within as if the package by which it reports were not installed.
 
-    OpenVINO has no environment variable for this: its own switch is a file in the home folder. It
-    does without that package, with a stub of its own. Where it is imported already, it stays.
-
-    Example:
-        >>> with without_openvino_reports():
-        ...     import openvino  # doctest: +SKIP
+    OpenVINO has no environment variable for this: its own switch is a file in the home folder.
     """
     if _OPENVINO in sys.modules:
         yield

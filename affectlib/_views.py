@@ -1,8 +1,7 @@
 """Tables as HTML for notebooks, and plots, of plain rows.
 
-The HTML needs nothing else: no script, no style sheet, nothing from elsewhere. Colours are
-translucent and text has that of its surroundings, so it can be read on light and dark. The callers
-escape text with `html.escape`.
+The HTML has no scripts or style sheets. Its colours are translucent, to be readable on light and
+dark backgrounds. Callers escape text with `html.escape`.
 """
 
 from __future__ import annotations

@@ -67,16 +67,15 @@ def label_table(
 ) -> TableT:
     """Add labels to the rows of a table in memory.
 
-    A table is long, with one message per row, if it has columns for the conversation's id, role and
-    content: each row gets the label of its message. Else it is nested, with one conversation per
-    row and its messages in a column (such as ``messages``, ``conversation`` or ``chat``: a list of
-    mappings with role and content or of `affectlib.Message`, or such mappings as JSON or Python
-    text): each row gets the label of its conversation. If there is none of these, but a column
-    ``content``, ``text``, ``message`` or ``prompt``, or `columns` names the ``content``, each row
-    is a message of the user by itself.
+    A table is read as `read_conversations` reads one in a file:
 
-    Tables are read as `read_conversations` reads those of files. A row of a long table that repeats
-    another's turn (or message's id), role and content gets no label.
+    - Long, with a row for each message, if it has columns for the conversation's id, role and
+      content. Each row gets the label of its message; one that repeats another's turn (or message
+      id), role and content gets none.
+    - Nested, with a row for each conversation and its messages in a column such as ``messages``,
+      ``conversation`` or ``chat``, as a list of mappings with role and content or of
+      `affectlib.Message`, or as JSON or Python text.
+    - Texts, each a message of a user, in a column ``content``, ``text``, ``message`` or ``prompt``.
 
     Args:
         frame: A pandas, Polars or PyArrow table, or a ``datasets.Dataset``.
