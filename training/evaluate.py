@@ -184,6 +184,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
     "services": lambda s: hard_cases.services(s.classifier, s.data),
+    "other_kinds": lambda s: hard_cases.other_kinds(s.classifier, s.data),
     "robustness": lambda s: hard_cases.robustness(s.classifier),
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
@@ -195,7 +196,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
 }
 """What is measured, by its name in the results."""
 
-NEED_DATA = ("studies", "study_errors", "small_talk", "services")
+NEED_DATA = ("studies", "study_errors", "small_talk", "services", "other_kinds")
 """Measures that rest on nothing but sets that are not in the repository."""
 
 

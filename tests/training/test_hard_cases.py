@@ -124,7 +124,7 @@ def test_services_are_sampled_and_only_what_is_held_out_counts(
         yield {"id": f"{name}-0", "messages": [{"role": "assistant", "content": "hello"}]}
 
     monkeypatch.setattr(hard_cases, "read_source", rows)
-    monkeypatch.setattr(hard_cases, "SERVICE_SAMPLE", 30)
+    monkeypatch.setattr(hard_cases, "SAMPLE", 30)
     monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: id.endswith("7"))
     found = services(tiny_classifier, Path())
     counts = {"msre2e": 30, "casino": 30, "multidogo": 4, "sgd": 4, "taskmaster4": 4}

@@ -53,6 +53,7 @@ class Source:
     file: str
     sha256: str
     conversations: int
+    shared_file: bool = False
     left_out: tuple[str, ...] = ()
     native_labels: str = ""
     notes: str = ""
@@ -111,7 +112,8 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
             f"{source.sha256}); get it again, or, if you made it yourself and mean to use it, "
             "put its SHA-256 into training/data/sources.jsonl"
         )
-    return (row for row in read_rows(path) if row["id"] not in source.left_out)
+    rows = (row for row in read_rows(path) if row["id"] not in source.left_out)
+    return (row for row in rows if not source.shared_file or row["source"] == name)
 
 
 def read_corpus(split: str | None = None) -> list[dict[str, Any]]:

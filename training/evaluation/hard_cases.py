@@ -29,7 +29,9 @@ SHORT_CHATS = Path(__file__).with_name("short_chats.jsonl")
 """304 messages of one to seven words, half English and half French, half charged; annotated a
 second time, blind, with the same labels. None of them is in the corpus."""
 SERVICES = ("msre2e", "casino", *HELD_OUT_TENTH)
-SERVICE_SAMPLE = 500
+OTHER_KINDS = ("parfum_support_fr", "red_robot_it", "convai_wild_en", "shared_reality_en")
+SAMPLE = 500
+"""Conversations of a set at most whose labels are counted."""
 TURNS = (4, 20)
 """User turns of the chats that are put together."""
 Turn = tuple[Message, ...]
@@ -158,17 +160,33 @@ def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
     """Return the share of service dialogues that is labelled emotional, of each set and of all.
 
     They are bookings, orders, support and negotiations, in which hardly anything is charged. Of
-    each set at most `SERVICE_SAMPLE` are taken, at even distances; of sets that may be trained on,
+    each set at most `SAMPLE` are taken, at even distances; of sets that may be trained on,
     those that are kept from training (`training.data.sources.is_held_out`) and are no
     near-duplicates of others.
     """
-    chats = {name: spread([*_services(name, data)], SERVICE_SAMPLE) for name in SERVICES}
+    return _shares_flagged(classifier, SERVICES, data)
+
+
+def other_kinds(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
+    """Return the share labelled emotional of real chats of kinds that no model has learnt.
+
+    They are not annotated: customers of a French web shop, Italians with a robot, volunteers with
+    bots and paid participants with each other, of whom few say what moves them. Of each set at most
+    `SAMPLE` are taken, at even distances.
+    """
+    return _shares_flagged(classifier, OTHER_KINDS, data)
+
+
+def _shares_flagged(
+    classifier: AffectClassifier, sets: Sequence[str], data: Path | None
+) -> dict[str, Any]:
+    chats = {name: spread([*_unseen(name, data)], SAMPLE) for name in sets}
     flags = {name: _flags(classifier, own) for name, own in chats.items()}
     flags = {"all": np.concatenate([*flags.values()]), **flags}
     return {name: proportion(own) for name, own in flags.items()}
 
 
-def _services(name: str, data: Path | None) -> Iterator[Conversation]:
+def _unseen(name: str, data: Path | None) -> Iterator[Conversation]:
     """Yield the dialogues of a set that no training can have learnt."""
     learnt: list[Conversation] = []
     own: list[Conversation] = []
