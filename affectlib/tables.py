@@ -283,7 +283,7 @@ def _named(names: Iterable[str], columns: Mapping[str, str] | None) -> dict[str,
     if len(found) > 1:
         raise OptionError(
             f"the table has several columns that may hold the texts, {name_list(found)}; name the "
-            f"right one, for example columns={{'content': {found[0]!r}}}"
+            f"right one, for example `columns={{'content': {found[0]!r}}}`"
         )
     is_text = found and find_columns(names, {"content": found[0]}) is not None
     return {"content": found[0]} if is_text else {}
@@ -297,8 +297,8 @@ def _fields(names: Iterable[str], columns: Mapping[str, str] | None) -> dict[str
         raise OptionError(
             f"the table has the columns {name_list(names)}, but none with a usual name for the "
             "messages of a conversation, or for its id, role and content; name them, for example "
-            "columns={'messages': 'chat'}, or columns={'content': 'text'} if each row is a text by "
-            "itself"
+            "`columns={'messages': 'chat'}`, or `columns={'content': 'text'}` if each row is a "
+            "text by itself"
         )
     return fields
 

@@ -18,6 +18,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import click
+
 from affectlib import cli
 
 ROOT = Path(__file__).parents[1]
@@ -154,12 +156,13 @@ def check_command(words: list[str], place: str) -> None:
     """Require that a command is one that we know, and has the options that it is given."""
     line = shlex.join(words)
     match words:
-        case ["affectlib", *arguments]:
-            with contextlib.redirect_stderr(io.StringIO()) as complaint:
-                try:
-                    cli._parser().parse_args(arguments)
-                except SystemExit:
-                    raise AssertionError(f"{place}: {line}: {complaint.getvalue()}") from None
+        case ["affectlib", name, *arguments]:
+            command = cli.app.get_command(click.Context(cli.app), name)
+            assert command is not None, f"{place}: {line}"
+            try:
+                command.make_context(name, arguments)
+            except click.UsageError as error:
+                raise AssertionError(f"{place}: {line}: {error.format_message()}") from None
         case ["python", "-m", "training.run", *arguments]:
             from training.config import load_recipe
 

@@ -85,7 +85,7 @@ def test_convert_killed_leaves_a_private_file_that_the_next_run_removes(tmp_path
     fifo = tmp_path / "in.fifo"
     os.mkfifo(fifo)
     out = tmp_path / "out.jsonl"
-    command = [sys.executable, "-m", "affectlib.cli", "convert", str(fifo), "-o", str(out)]
+    command = [sys.executable, "-m", "affectlib.cli", "info", str(fifo), "-o", str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment) as process, fifo.open("w") as pipe:
         pipe.write(lines(*(chat("so sad", id=str(n)) for n in range(3000))))
@@ -101,6 +101,6 @@ def test_convert_killed_leaves_a_private_file_that_the_next_run_removes(tmp_path
     assert mode(left) == 0o600
     assert not out.exists()
     src = write(tmp_path, lines(chat("so sad", id="a")))
-    assert cli.main(["convert", str(src), "-o", str(out)]) == 0
+    assert cli.main(["info", str(src), "-o", str(out)]) == 0
     assert json.loads(out.read_text())["id"] == "a"
     assert {path.name for path in tmp_path.iterdir()} == {"in.fifo", "in.dat", "out.jsonl"}

@@ -17,7 +17,7 @@ from tests.traced import ROOT, traced, why_not
 
 WHY_NOT = why_not()
 ENGINES = {"onnx": "onnxruntime", "torch": "torch", "openvino": "openvino"}
-COMMANDS = ["label", "predict", "convert", "inspect", "sample", "prevalence", "report"]
+COMMANDS = ["label", "predict", "info", "info", "sample", "prevalence", "report"]
 RAY_ASKS = {"169.254.169.254:80"}
 """What Ray asks for when a cluster of one machine begins, and no switch of its keeps it from: the
 metadata service of a cloud, which is on the machine itself."""
@@ -60,8 +60,8 @@ def test_no_command_reports(tmp_path: Path, chats: Path) -> None:
     calls = [
         ["label", "in.jsonl", "-o", "out.parquet", "--level", "both"],
         ["predict", "i am so sad"],
-        ["convert", "in.jsonl", "-o", "all.jsonl"],
-        ["inspect", "in.jsonl"],
+        ["info", "in.jsonl", "-o", "all.jsonl"],
+        ["info", "in.jsonl"],
         ["sample", "out.parquet", "-o", "sheet.csv", "--transcripts", "in.jsonl"],
         ["prevalence", "out.parquet"],
         ["report", "out.parquet", "--messages", "out.messages.parquet", "-o", "r.html"],

@@ -133,7 +133,7 @@ def test_what_the_commands_write_and_print(places: dict[str, Path], tiny_folder:
         (".parquet", "both", ("--summary", "summary.json")),
         (".jsonl", "message", ()),
         (".csv", "both", ()),
-        ("", "both", ("--output-format", "jsonl")),
+        ("", "both", ("--to", "jsonl")),
         ("-raised.csv", "conversation", ("--on-error", "raise")),
     ]
     printed = run(
@@ -143,8 +143,8 @@ def test_what_the_commands_write_and_print(places: dict[str, Path], tiny_folder:
             for suffix, level, more in outputs
         ),
         ("label", src, "-o", "-", "--level", "message", *model),
-        ("inspect", src),
-        ("inspect", src, "--json"),
+        ("info", src),
+        ("info", src, "--json"),
         ("predict", SAID, *model),
         ("predict", SAID, "--json", *model),
         ("sample", "out.parquet", "-o", "sheet.csv"),
@@ -165,10 +165,10 @@ def test_what_was_asked_for_holds_it(places: dict[str, Path], tiny_folder: Path)
         places,
         ("label", src, "-o", "out.parquet", "--model", tiny_folder, "--device", "cpu"),
         ("sample", "out.parquet", "--transcripts", src, "-o", "sheet.csv"),
-        ("convert", src, "-o", "converted.jsonl"),
+        ("info", src, "-o", "converted.jsonl"),
     )
     assert {*find(places["written"])} == {"sheet.html", "converted.jsonl"}
-    shown = run(places, ("inspect", src, "--show-text", "1"))
+    shown = run(places, ("info", src, "--preview", "1"))
     assert CANARY in shown
     assert CANARY in run(places, ("predict", SAID, "--explain", "--model", tiny_folder))
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import click
+
 from affectlib import cli
 
 FOLDER = Path(__file__).parents[1] / "tests" / "snapshots"
@@ -32,8 +34,7 @@ WIDTH = "100"
 
 def commands() -> list[str]:
     """Return the names of the commands."""
-    (actions,) = (a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return [*actions.choices]
+    return cli.app.list_commands(click.Context(cli.app))
 
 
 def snapshots() -> dict[str, str]:

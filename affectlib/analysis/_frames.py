@@ -161,15 +161,15 @@ class Labels(Table):
             raise OptionError(f"unknown kind {kind!r}; use {' or '.join(KINDS)}")
         if measured is not None:
             if kind != "logs":
-                raise OptionError("measured and kind contradict each other; give one of them")
+                raise OptionError("`measured` and `kind` contradict each other; give one of them")
             return measured
         known = self.provenance
         if kind == "studies":
             found = known.measured.get(kind) if self.level == "conversation" else None
             if found is None:
                 raise OptionError(
-                    f"kind={kind!r}: nothing says how well the model that made the labels does on "
-                    f"{self.level}s of personal study chats; leave kind out, or give measured"
+                    f"`kind={kind!r}`: nothing says how well the model that made the labels does "
+                    f"on {self.level}s of personal study chats; leave `kind` out, or give `measured`"
                 )
             return found
         return None if known.fitted and beside_gold else known.measured.get(self.level)

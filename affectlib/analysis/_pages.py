@@ -72,7 +72,7 @@ def check_output(file: Path, suffix: str, overwrite: bool) -> None:
     if file.suffix != suffix:
         raise OptionError(f"{file}: unknown suffix {file.suffix!r} of the output; use {suffix}")
     if file.exists() and not overwrite:
-        raise OutputExistsError(f"{file}: it exists; name another output or pass overwrite=True")
+        raise OutputExistsError(f"{file}: it exists; name another output or give `overwrite=True`")
     require_folder(file)
 
 

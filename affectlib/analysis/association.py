@@ -342,7 +342,7 @@ def complete(source: Table, columns: Sequence[str], min_users: int) -> pl.DataFr
     if len(kept) < max(min_users, 3):
         raise TableError(
             f"{source.name}: {len(kept)} users have a value in every column, too few to show; "
-            "min_users= says how many are needed"
+            "`min_users` says how many are needed"
         )
     if len(kept) < len(rows):
         warnings.warn(

@@ -62,7 +62,7 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     if models := model_annotators(sheet):
         warnings.warn(
             f"{sheet.name}: answers are from {' and '.join(models)}, not from people; compare them "
-            "with a sheet that a person filled in (affectlib agreement)",
+            "with a sheet that a person filled in (affectlib evaluate --agreement)",
             AnalysisWarning,
             stacklevel=3,
         )

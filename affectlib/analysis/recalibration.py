@@ -138,7 +138,7 @@ def calibrate(
     if found.lowered:
         warnings.warn(
             f"hardly any emotional row reaches the threshold of {' and '.join(found.lowered)} at "
-            "the target specificity, so it was lowered; see specificity",
+            "the target specificity, so it was lowered; see `specificity`",
             AnalysisWarning,
             stacklevel=2,
         )

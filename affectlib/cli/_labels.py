@@ -1,24 +1,25 @@
-"""What the commands share about label files: which model made them, how errors name them."""
+"""What the commands share about label files: which model made them, and how figures are shown."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._language import in_options
-from affectlib.cli._reading import read_options
+import click
+
+from affectlib.cli._terminal import in_options, say
 from affectlib.conversation import Conversation
 from affectlib.errors import OptionError
 from affectlib.formats import Limits, ReadOptions, read_conversations
 from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
-    from warnings import WarningMessage
-
     from affectlib.model.artifacts import Artifact
 
 TOO_FEW = "not shown, too few users (--min-users)"
@@ -26,66 +27,51 @@ TOO_FEW = "not shown, too few users (--min-users)"
 
 
 @contextmanager
-def naming(files: Mapping[str, str | None]) -> Iterator[None]:
-    """Add to the errors of a table the name of the file that it was read from.
+def analysis_of(files: Mapping[str, str | None]) -> Iterator[list[str]]:
+    """Collect the warnings of an analysis, and add to its errors which file a table is.
 
     Args:
         files: The files, by the names that errors give to their tables.
+
+    Yields:
+        A list that has the warnings, each once, when the block ends.
     """
     from polars.exceptions import PolarsError
 
-    from affectlib.analysis import TableError
+    from affectlib.analysis import AnalysisWarning, TableError
 
+    given = {name: path for name, path in files.items() if path is not None}
+    notes: list[str] = []
     try:
-        yield
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", AnalysisWarning)
+            yield notes
     except (TableError, OptionError) as error:
-        for name, path in files.items():
-            if path is not None and str(error).startswith((f"{name}:", f"{name},")):
+        for name, path in given.items():
+            if str(error).startswith((f"{name}:", f"{name},")):
                 error.add_note(f"{name} is {path}")
         raise
     except PolarsError as error:
-        named = ", ".join(path for path in files.values() if path is not None)
         raise TableError(
-            f"{named}: a table cannot be read; it is damaged, or a column holds wrong values"
+            f"{', '.join(given.values())}: a table cannot be read; it is damaged, or a column "
+            "holds wrong values"
         ) from error
+    command = click.get_current_context().command
+    notes += dict.fromkeys(in_options(str(each.message), command) for each in caught)
 
 
-def labels_argument(command: argparse._ActionsContainer) -> None:
-    """Add the file of labels."""
-    command.add_argument(
-        "labels", metavar="LABELS", help="the output of affectlib label: .parquet, .jsonl or .csv"
-    )
-
-
-def gold_option(command: argparse._ActionsContainer) -> None:
-    """Add the sheet that people filled in, which must be given."""
-    command.add_argument(
-        "--gold", metavar="SHEET", required=True, help="the sheet from affectlib sample, filled in"
-    )
-
-
-def measured_on_option(command: argparse._ActionsContainer) -> None:
-    """Add the option that says on which transcripts the model was measured."""
-    command.add_argument(
-        "--measured-on",
-        default="logs",
-        choices=["logs", "studies"],
-        help="which error counts of the model to use: those measured on shared logs, or on "
-        "personal chats that people gave to studies; default logs",
-    )
-
-
-def notes_of(caught: Iterable[WarningMessage], arguments: argparse.Namespace) -> list[str]:
-    """Return what a command was warned of, each once, with its options in place of arguments."""
-    return [*dict.fromkeys(in_options(str(warning.message), arguments) for warning in caught)]
-
-
-def model_of(path: str) -> str | None:
-    """Return which model made the labels, or None if the file does not say."""
-    from affectlib.analysis import read_labels
-    from affectlib.analysis._frames import labels_table
-
-    return labels_table(read_labels(path)).provenance.name
+def print_findings(
+    rows: Iterable[Mapping[str, Any]],
+    lines: Iterable[str],
+    notes: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print rows as JSON and notes on standard error, or lines and notes on standard output."""
+    for line in (json.dumps(row, default=str) for row in rows) if as_json else lines:
+        say(line)
+    for note in notes:
+        say(f"note: {note}", sys.stderr if as_json else sys.stdout)
 
 
 def artifact_of_labels(path: str, model: str | None) -> Artifact:
@@ -107,30 +93,29 @@ def artifact_of_labels(path: str, model: str | None) -> Artifact:
     made = labels_table(read_labels(path)).provenance
     if model is None and not made.model:
         raise OptionError(
-            f"{path}: the file does not say which model made the labels; give --model"
+            f"{path}: the file does not say which model made the labels; give `model`"
         )
     if model is None and made.model not in bundled_models():
         raise OptionError(
             f"{path}: the labels were made by {made.model} {made.model_version}, which is "
-            "not bundled; give its folder with --model"
+            "not bundled; give its folder with `model`"
         )
     artifact = load_artifact(made.model if model is None else model)
     if made.model and made.fingerprint != artifact.fingerprint:
         raise OptionError(
             f"{path}: the labels were made by {made.model} {made.model_version}, but "
             f"{artifact.folder} holds another model or version; label again, or give the folder "
-            "of the model that made them with --model"
+            "of the model that made them with `model`"
         )
     return artifact
 
 
 def labelled_transcripts(
-    path: str, arguments: argparse.Namespace
+    path: str, labels: str | None, options: ReadOptions
 ) -> Iterator[Conversation | ConversationFailure]:
     """Read the transcripts behind labels as the options say, or else as they were first read."""
-    options = read_options(arguments)
-    if replace(options, local_files_only=True) == ReadOptions():
-        known = reading_of(arguments.labels) or options
+    if labels is not None and replace(options, local_files_only=True) == ReadOptions():
+        known = reading_of(labels) or options
         options = replace(known, local_files_only=options.local_files_only)
     return read_conversations(path, options)
 
@@ -145,32 +130,59 @@ def reading_of(path: str) -> ReadOptions | None:
     from affectlib.corpus.shards import Layout
 
     target = Path(path)
-    folder = target.is_dir()
-    layout = Layout(target, (), ".parquet", None if folder else {"conversation": target})
+    layout = Layout(target, (), ".parquet", None if target.is_dir() else {"conversation": target})
     manifest = Manifest.read(layout.final_manifest)
     if manifest is None:
         return None
     recorded = manifest.header["options"]
     names = {field.name for field in fields(ReadOptions)} - {"limits", "local_files_only"}
-    limits = Limits(**recorded.get("limits", {}))
     known = {name: recorded[name] for name in names if name in recorded}
-    return ReadOptions(**known, limits=limits)
+    return ReadOptions(**known, limits=Limits(**recorded.get("limits", {})))
 
 
-def figure(row: dict[str, Any], confidence: float) -> str:
+def figure(row: Mapping[str, Any], confidence: float, form: str = ".3f") -> str:
     """Show an estimate from a table of figures, with its interval if it has one."""
+    if row.get("suppressed"):
+        return TOO_FEW
     if row["estimate"] is None:
         return "not defined"
     if row["low"] is None:
-        return f"{row['estimate']:.3f}  (interval cannot be estimated)"
+        return f"{row['estimate']:{form}}  (interval cannot be estimated)"
     return (
-        f"{row['estimate']:.3f}  ({confidence * 100:g} % interval {row['low']:.3f} to "
-        f"{row['high']:.3f})"
+        f"{row['estimate']:{form}}  ({confidence * 100:g} % interval {row['low']:{form}} to "
+        f"{row['high']:{form}})"
     )
 
 
-def change(row: Mapping[str, Any], confidence: float) -> str:
-    """Show a figure before and after, with intervals for the new value and the change."""
+def change_lines(
+    rows: Iterable[Mapping[str, Any]],
+    base: Artifact,
+    new: Artifact,
+    level: str,
+    confidence: float,
+) -> Iterator[str]:
+    """Show the figures of a model before and after, under the thresholds of each operating point.
+
+    Args:
+        rows: The figures.
+        base: The model before.
+        new: The model after.
+        level: Which threshold is shown, ``conversation`` or ``message``.
+        confidence: The level of the intervals.
+    """
+    shown = ""
+    for row in rows:
+        name, heading = row["operating_point"], "probabilities"
+        if name is not None:
+            old, now = (getattr(each.operating_points[name], level) for each in (base, new))
+            heading = f"{name}: threshold {old:.3f}, now {now:.3f}"
+        if heading != shown:
+            shown = heading
+            yield heading
+        yield f"  {row['measure']:<18} {_change(row, confidence)}"
+
+
+def _change(row: Mapping[str, Any], confidence: float) -> str:
     if row["before"] is None or row["after"] is None:
         return "not defined"
     text = f"{row['before']:.3f}, now {row['after']:.3f}"
@@ -180,3 +192,9 @@ def change(row: Mapping[str, Any], confidence: float) -> str:
         text += f"; change {row['change']:+.3f} ({row['change_low']:+.3f} to "
         text += f"{row['change_high']:+.3f})"
     return f"{text}, {confidence * 100:g} % intervals"
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text on one line, cut if it is long."""
+    line = " ".join(text.split())
+    return f"{line[:length]}{'…' * (len(line) > length)}"

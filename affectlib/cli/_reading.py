@@ -2,96 +2,76 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-from affectlib.cli._options import columns
-from affectlib.conversation import Conversation
+import click
+
+from affectlib.cli._options import network_option, pairs
 from affectlib.corpus.source import file_among
 from affectlib.errors import OutputExistsError
-from affectlib.formats import DROPS, FORMATS, ReadOptions, ReadReport, Tally, read_conversations
-from affectlib.formats import Branches as _Branches
-from affectlib.predictions import ConversationFailure
+from affectlib.formats import DROPS, FORMATS, Branches, ReadOptions, ReadReport, Tally
 
 _SHOWN = 8
 
 
-def input_options() -> argparse.ArgumentParser:
-    """Return a parent parser: which transcripts are read, and how."""
-    reading = argparse.ArgumentParser(add_help=False, parents=[reading_options()])
-    reading.add_argument(
-        "input",
-        metavar="IN",
-        help="a file, a folder, a pattern in quotes, a ZIP archive, or - for standard input",
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how transcripts are read; the command gets them as `options`."""
+
+    @wraps(command)
+    def read(**given: Any) -> Any:
+        reading = {name: given.pop(name) for name in _FIELDS}
+        return command(options=ReadOptions(**reading), **given)
+
+    for option in reversed(_READING):
+        read = option(read)
+    return read
+
+
+def _person_option(role: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        f"--{role}",
+        f"{role}s",
+        multiple=True,
+        metavar="NAME",
+        help=f"who is the {role} in chats without roles; may be given several times",
     )
-    return reading
 
 
-def reading_options() -> argparse.ArgumentParser:
-    """Return a parent parser: how transcripts are read."""
-    reading = argparse.ArgumentParser(add_help=False)
-    reading.add_argument(
+_READING = (
+    click.option(
         "--format",
         default="auto",
-        choices=["auto", *FORMATS],
+        type=click.Choice(["auto", *FORMATS]),
         metavar="FORMAT",
         help=f"auto, or one of {', '.join(FORMATS)}",
-    )
-    reading.add_argument(
+    ),
+    click.option(
         "--columns",
-        type=columns,
+        type=pairs,
         metavar="FIELD=COLUMN,…",
         help="columns of a table with unusual names, such as role=who,content=words",
-    )
-    reading.add_argument(
+    ),
+    click.option(
         "--branches",
         default="active",
-        choices=get_args(_Branches),
+        type=click.Choice(get_args(Branches)),
         help="which branch of edited conversations to read: the one last seen, all, or the longest",
-    )
-    for role in ("user", "assistant"):
-        reading.add_argument(
-            f"--{role}",
-            action="append",
-            default=[],
-            metavar="NAME",
-            help=f"who is the {role} in chats without roles; may be given several times",
-        )
-    reading.add_argument(
+    ),
+    _person_option("user"),
+    _person_option("assistant"),
+    click.option(
         "--gap",
         type=float,
         metavar="MINUTES",
         help="silence after which a new conversation begins, in formats that do not mark "
         "conversations (Gemini: 30)",
-    )
-    reading.add_argument(
-        "--network",
-        action="store_true",
-        help="allow the network, for data sets (hf://datasets/OWNER/NAME) and models from the Hub",
-    )
-    return reading
-
-
-def read_options(arguments: argparse.Namespace) -> ReadOptions:
-    """Return the options as `read_conversations` takes them."""
-    return ReadOptions(
-        format=arguments.format,
-        columns=arguments.columns or {},
-        branches=arguments.branches,
-        users=arguments.user,
-        assistants=arguments.assistant,
-        gap=arguments.gap,
-        local_files_only=not arguments.network,
-    )
-
-
-def transcripts(
-    path: str, arguments: argparse.Namespace
-) -> Iterator[Conversation | ConversationFailure]:
-    """Read transcripts as the options say."""
-    return read_conversations(path, read_options(arguments))
+    ),
+    network_option,
+)
+_FIELDS = ("format", "columns", "branches", "users", "assistants", "gap", "local_files_only")
 
 
 def refuse_inputs(outputs: Sequence[Path], *sources: str | None) -> None:

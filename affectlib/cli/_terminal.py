@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
+import ast
 import errno
 import io
 import os
 import re
+import shlex
 import sys
-from typing import Any, BinaryIO, NoReturn, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
+
+import click
 
 from affectlib._atomic import attach_filename
 
@@ -21,16 +24,7 @@ _ESCAPES = re.compile(
     "\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f\U000e0000-\U000e007f]",
     re.DOTALL,
 )
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong with the arguments as the commands do."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print how the command is used and what is wrong, and exit."""
-        self.print_usage(sys.stderr)
-        say(f"{self.prog}: error: {message}", sys.stderr)
-        self.exit(USAGE)
+_ARGUMENT = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")
 
 
 class _Closed(io.RawIOBase):
@@ -95,3 +89,37 @@ def say(text: str, stream: TextIO | None = None) -> None:
     encoding = stream.encoding or "utf-8"
     with attach_filename("standard error" if stream is sys.stderr else "standard output"):
         print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def in_options(text: str, command: click.Command) -> str:
+    """Replace the arguments that a message names in backticks by the options of a command.
+
+    Each option has the name of the argument that it sets. Other arguments stay as they are.
+
+    Example:
+        >>> option = click.Option(["--columns"], metavar="FIELD=COLUMN,…")
+        >>> command = click.Command("label", params=[option])
+        >>> in_options("name it, such as `columns={'role': 'who'}`, or `rows=2`", command)
+        'name it, such as --columns role=who, or `rows=2`'
+    """
+    options = {each.name: each for each in command.params if isinstance(each, click.Option)}
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in options:
+            return found[0]
+        flag = max(options[name].opts, key=len)
+        return flag if value is None or options[name].is_flag else f"{flag} {_as_typed(value)}"
+
+    return _ARGUMENT.sub(option, text)
+
+
+def _as_typed(value: str) -> str:
+    """Return a value of Python as it is typed on the command line."""
+    try:
+        parsed = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+    if isinstance(parsed, dict):
+        parsed = ",".join(f"{key}={column}" for key, column in parsed.items())
+    return shlex.quote(str(parsed))

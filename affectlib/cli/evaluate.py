@@ -2,195 +2,220 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from affectlib.cli._agreement import compare
 from affectlib.cli._labels import (
     TOO_FEW,
+    analysis_of,
     artifact_of_labels,
     figure,
-    gold_option,
     labelled_transcripts,
-    labels_argument,
-    model_of,
-    naming,
-    notes_of,
+    print_findings,
+    shortened,
 )
-from affectlib.cli._options import Commands
+from affectlib.cli._options import (
+    by_option,
+    confidence_option,
+    gold_option,
+    json_option,
+    labelled_by_option,
+    min_users_option,
+    overwrite_option,
+)
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
+from affectlib.formats import ReadOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
     from affectlib.conversation import Conversation
-    from affectlib.model.calibration import OperatingPoint
 
 _TEXT_SHOWN = 300
 
 
-def add(commands: Commands) -> None:
-    """Add the command to those of the parser."""
-    evaluate = commands.add_parser(
-        "evaluate",
-        parents=[reading_options()],
-        help="measure labels against labels given by people",
-        description="Measure the labels of any model against a filled-in sheet: recall, "
-        "specificity, precision, average precision, AUROC and calibration error, with intervals, "
-        "and the rows where labels and sheet differ most.",
-    )
-    labels_argument(evaluate)
-    gold_option(evaluate)
-    where = evaluate.add_mutually_exclusive_group()
-    where.add_argument(
-        "--threshold", type=float, metavar="P", help="label rows emotional from probability P"
-    )
-    where.add_argument(
-        "--operating-point",
-        metavar="NAME",
-        help="label rows emotional from the model's threshold of this name; by default, the "
-        "labels are taken as they are",
-    )
-    evaluate.add_argument(
-        "--model", help="the folder of the model that made LABELS, if it is not a bundled one"
-    )
-    evaluate.add_argument(
-        "--by", type=lambda text: text.split(","), metavar="COLUMN,…", help="columns to group by"
-    )
-    evaluate.add_argument(
-        "--confidence", type=float, default=0.95, help="level of the intervals; default 0.95"
-    )
-    evaluate.add_argument(
-        "--min-users", type=int, default=10, help="hide groups of fewer users; default 10"
-    )
-    evaluate.add_argument(
-        "--worst",
-        type=int,
-        default=10,
-        metavar="N",
-        help="how many disagreements to list; default 10",
-    )
-    evaluate.add_argument(
-        "--show-text",
-        metavar="IN",
-        help="the transcripts that were labelled: show the text of the rows listed",
-    )
-    evaluate.add_argument(
-        "--plot",
-        metavar="FILE",
-        help="write a reliability plot to FILE, an .svg file",
-    )
-    evaluate.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    evaluate.add_argument(
-        "--json", action="store_true", help="print JSON, a line per figure and disagreement"
-    )
-    evaluate.set_defaults(command=_evaluate)
+@click.command("evaluate")
+@click.argument("files", metavar="LABELS", nargs=-1, required=True)
+@gold_option
+@click.option(
+    "--threshold", type=float, metavar="P", help="label rows emotional from probability P"
+)
+@click.option(
+    "--operating-point",
+    metavar="NAME",
+    help="label rows emotional from the model's threshold of this name; if not given, the labels "
+    "are taken as they are",
+)
+@labelled_by_option
+@by_option
+@confidence_option
+@min_users_option
+@click.option(
+    "--worst",
+    type=int,
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="how many disagreements to list",
+)
+@click.option(
+    "--show-text",
+    metavar="IN",
+    help="the transcripts that were labelled: show the text of the rows listed",
+)
+@click.option("--plot", metavar="FILE", help="write a reliability plot to FILE, an .svg file")
+@click.option(
+    "--agreement",
+    is_flag=True,
+    help="compare two or more filled-in sheets with each other, given in the place of LABELS",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="with --agreement: write a sheet (.csv) of the majority answers, and how many gave each",
+)
+@click.option(
+    "--answers",
+    "column",
+    metavar="COLUMN",
+    default="gold",
+    show_default=True,
+    help="with --agreement: the column with the answers",
+)
+@overwrite_option
+@json_option
+@reading_options
+def command(
+    files: Sequence[str],
+    agreement: bool,
+    output: str | None,
+    column: str,
+    overwrite: bool,
+    **options: Any,
+) -> int:
+    """Measure labels against labels given by people, or people against each other.
+
+    Measure LABELS, the output of affectlib label with any model, against a filled-in sheet:
+    recall, specificity, precision, average precision, AUROC and calibration error, with intervals,
+    and the rows where labels and sheet differ most. With --agreement, measure how well two or more
+    filled-in sheets agree.
+    """
+    if agreement:
+        shared = {name: options[name] for name in ("confidence", "as_json")}
+        return compare(files, output, overwrite=overwrite, column=column, **shared)
+    if len(files) > 1 or options["gold"] is None:
+        raise click.UsageError("give one file of labels, and --gold")
+    if output is not None:
+        raise click.UsageError("--output goes with --agreement; did you mean --plot?")
+    if options["threshold"] is not None and options["operating_point"] is not None:
+        raise click.UsageError("--threshold is not allowed with --operating-point")
+    return _evaluate(files[0], overwrite=overwrite, **options)
 
 
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from affectlib.analysis import AnalysisWarning, disagreements, evaluate, read_labels
+def _evaluate(
+    path: str,
+    gold: str,
+    threshold: float | None,
+    operating_point: str | None,
+    model: str | None,
+    by: list[str],
+    confidence: float,
+    min_users: int,
+    worst: int,
+    show_text: str | None,
+    plot: str | None,
+    as_json: bool,
+    overwrite: bool,
+    options: ReadOptions,
+) -> int:
+    from affectlib.analysis import disagreements, evaluate, read_labels
+    from affectlib.analysis._frames import labels_table
     from affectlib.analysis._pages import check_output
 
-    if arguments.plot is not None:
-        if Path(arguments.plot).suffix != ".svg":
-            raise OptionError(
-                f"--plot {arguments.plot}: the plot is an SVG file; use the suffix .svg"
-            )
-        check_output(Path(arguments.plot), ".svg", arguments.overwrite)
-        refuse_inputs([Path(arguments.plot)], arguments.labels, arguments.gold, arguments.show_text)
-    labels, gold = read_labels(arguments.labels), read_labels(arguments.gold)
-    threshold = _threshold(arguments)
-    with (
-        naming({"labels": arguments.labels, "gold": arguments.gold}),
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always", AnalysisWarning)
-        figures = evaluate(
-            labels,
-            gold,
-            threshold=threshold,
-            by=arguments.by,
-            confidence=arguments.confidence,
-            min_users=arguments.min_users,
-        )
-        worst = None
-        if arguments.worst > 0 and "probability" in labels.collect_schema().names():
-            worst = disagreements(labels, gold, arguments.worst, threshold=threshold)
-        if arguments.plot is not None:
-            _write_plot(arguments, labels, gold)
-    stream = sys.stderr if arguments.json else sys.stdout
-    differing = [] if worst is None else _differing(worst, arguments)
-    if arguments.json:
-        for row in [*figures.to_dicts(), *({"disagreement": row} for row in differing)]:
-            say(json.dumps(row, default=str))
-    else:
-        for line in _lines(figures.to_dicts(), arguments):
-            say(line)
-        for line in _worst_lines(differing):
-            say(line)
-    for note in notes_of(caught, arguments):
-        say(f"note: {note}", stream)
-    if arguments.plot is not None:
-        say(f"reliability plot -> {arguments.plot}", sys.stderr)
+    if plot is not None:
+        if Path(plot).suffix != ".svg":
+            raise OptionError(f"--plot {plot}: the plot is an SVG file; use the suffix .svg")
+        check_output(Path(plot), ".svg", overwrite)
+        refuse_inputs([Path(plot)], path, gold, show_text)
+    labels, sheet = read_labels(path), read_labels(gold)
+    shown: dict[str, Any] = {"confidence": confidence, "min_users": min_users}
+    at: Any = threshold
+    if operating_point is not None:
+        at = artifact_of_labels(path, model).operating_point(operating_point)
+    with analysis_of({"labels": path, "gold": gold}) as notes:
+        figures = evaluate(labels, sheet, threshold=at, by=by, **shown).to_dicts()
+        differing = []
+        if worst > 0 and "probability" in labels.collect_schema().names():
+            most = disagreements(labels, sheet, worst, threshold=at)
+            differing = _with_text(most, show_text, path, options)
+        if plot is not None:
+            _write_plot(Path(plot), labels, sheet, shown)
+    made_by = labels_table(labels).provenance.name
+    heading = None if made_by is None else f"labels of {made_by}"
+    if threshold is not None:
+        heading = f"at a threshold of {threshold:g}"
+    elif operating_point is not None:
+        heading = f"at the operating point {operating_point}"
+    lines = [
+        *([] if heading is None else [heading]),
+        *_lines(figures, by, confidence),
+        *_worst_lines(differing),
+    ]
+    rows = [*figures, *({"disagreement": row} for row in differing)]
+    print_findings(rows, lines, notes, as_json=as_json)
+    if plot is not None:
+        say(f"reliability plot -> {plot}", sys.stderr)
     return DONE
 
 
-def _threshold(arguments: argparse.Namespace) -> float | OperatingPoint | None:
-    if arguments.operating_point is None:
-        return None if arguments.threshold is None else float(arguments.threshold)
-    artifact = artifact_of_labels(arguments.labels, arguments.model)
-    return artifact.operating_point(arguments.operating_point)
-
-
-def _lines(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterator[str]:
-    groups, shown = arguments.by or [], None
-    if arguments.threshold is not None:
-        yield f"at a threshold of {arguments.threshold:g}"
-    elif arguments.operating_point is not None:
-        yield f"at the operating point {arguments.operating_point}"
-    elif (made_by := model_of(arguments.labels)) is not None:
-        yield f"labels of {made_by}"
+def _lines(
+    rows: Iterable[Mapping[str, Any]], groups: Sequence[str], confidence: float
+) -> Iterator[str]:
+    shown = None
     for row in rows:
         group = ", ".join(f"{name} {row[name]}" for name in groups) or "all"
         if group != shown:
             shown = group
             yield f"{group}: {_size(row)}"
         if not row["suppressed"]:
-            yield f"  {row['measure']:<18} {figure(row, arguments.confidence)}"
+            yield f"  {row['measure']:<18} {figure(row, confidence)}"
 
 
-def _size(row: dict[str, Any]) -> str:
+def _size(row: Mapping[str, Any]) -> str:
     if row["suppressed"]:
         return TOO_FEW
     return f"{row['gold']:,} gold labels ({row['emotional']:,} emotional), {row['users']:,} users"
 
 
-def _differing(worst: pl.DataFrame, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _with_text(
+    worst: pl.DataFrame, show_text: str | None, labels: str, options: ReadOptions
+) -> list[dict[str, Any]]:
     """Return the rows that differ most, with their text if it is asked for."""
     rows = worst.to_dicts()
-    if arguments.show_text is not None and rows:
+    if show_text is not None and rows:
         from affectlib.analysis._transcripts import conversations_of
 
-        chats = conversations_of(worst, labelled_transcripts(arguments.show_text, arguments))
+        chats = conversations_of(worst, labelled_transcripts(show_text, labels, options))
         for row, chat in zip(rows, chats, strict=True):
-            row["text"] = _text(chat, row.get("message"))
+            row["text"] = shortened(_said(chat, row.get("message")), _TEXT_SHOWN)
     return rows
 
 
-def _text(chat: Conversation, message: int | None) -> str:
-    """Return what a user says in a conversation or in one message, cut short."""
+def _said(chat: Conversation, message: int | None) -> str:
+    """Return what a user says in a conversation, or what is said in one message."""
     shown = chat.user_messages if message is None else [chat.messages[message]]
-    text = " / ".join(" ".join(each.content.split()) for each in shown)
-    return f"{text[:_TEXT_SHOWN]}{'…' * (len(text) > _TEXT_SHOWN)}"
+    return " / ".join(" ".join(each.content.split()) for each in shown)
 
 
-def _worst_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _worst_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if rows:
         yield "where they differ most"
     for row in rows:
@@ -201,24 +226,24 @@ def _worst_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
             yield f"    {row['text']}"
 
 
-def _write_plot(arguments: argparse.Namespace, labels: pl.LazyFrame, gold: pl.LazyFrame) -> None:
+def _write_plot(
+    path: Path, labels: pl.LazyFrame, gold: pl.LazyFrame, shown: Mapping[str, Any]
+) -> None:
     from affectlib.analysis import calibration
     from affectlib.analysis.report import answers_of
     from affectlib.analysis.report._plots import Points, calibration_curve
     from affectlib.analysis.report._words import Words
     from affectlib.corpus.output import write_atomically
 
-    found = calibration(
-        labels, gold, confidence=arguments.confidence, min_users=arguments.min_users
-    )
-    shown = [row for row in found.to_dicts() if row["estimate"] is not None]
+    found = calibration(labels, gold, **shown)
+    rows = [row for row in found.to_dicts() if row["estimate"] is not None]
     words = Words("en", answers_of(gold)[0])
     svg = calibration_curve(
         "reliability",
-        [row["probability"] for row in shown],
-        Points.of(shown),
+        [row["probability"] for row in rows],
+        Points.of(rows),
         words,
         words("axis.probability"),
         words("axis.hand"),
     )
-    write_atomically(Path(arguments.plot), svg)
+    write_atomically(path, svg)

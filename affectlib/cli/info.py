@@ -1,16 +1,19 @@
-"""``affectlib info``: show which model is used and how well it does."""
+"""``affectlib info``: show what is in transcripts, or which model is used and how well it does."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from affectlib._version import __version__
-from affectlib.cli._options import Commands, load_classifier, model_options, network_option
+from affectlib.cli._options import load_classifier, model_option, overwrite_option, quiet_option
+from affectlib.cli._reading import reading_options
 from affectlib.cli._terminal import DONE, say
+from affectlib.formats import ReadOptions
 from affectlib.taxonomy import CHARGES, CUES, THEMES
 
 if TYPE_CHECKING:
@@ -22,20 +25,68 @@ _SHARE = 20
 """Width of a share with the numbers behind it."""
 
 
-def add(commands: Commands) -> None:
-    """Add the command to those of the parser."""
-    info = commands.add_parser(
-        "info", parents=[model_options(), network_option()], help="show which model is used"
-    )
-    info.add_argument("--json", action="store_true", help="print everything known, as JSON")
-    info.set_defaults(command=_info)
+@click.command("info")
+@click.argument("input", metavar="[IN]", required=False)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="write the transcripts to OUT instead, a .jsonl file; - for standard output",
+)
+@click.option(
+    "--no-languages",
+    "languages",
+    flag_value=False,
+    default=True,
+    help="do not detect languages, which is faster",
+)
+@click.option(
+    "--preview",
+    type=int,
+    default=0,
+    metavar="N",
+    help="also show the text of the first N conversations",
+)
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@overwrite_option
+@quiet_option
+@model_option()
+@reading_options
+def command(
+    input: str | None,
+    output: str | None,
+    languages: bool,
+    preview: int,
+    as_json: bool,
+    overwrite: bool,
+    quiet: bool,
+    model: str | None,
+    options: ReadOptions,
+) -> int:
+    """Show what is in the transcripts IN, without their text, or convert them to JSON Lines.
 
-
-def _info(arguments: argparse.Namespace) -> int:
-    classifier = load_classifier(arguments)
-    if arguments.json:
-        say(json.dumps(_everything(classifier), ensure_ascii=False, default=str))
+    IN is a file, a folder, a pattern in quotes, a ZIP archive, or - for standard input. Without
+    IN, show which model is used and how well it does.
+    """
+    if input is None:
+        if output is not None:
+            raise click.UsageError("--output takes transcripts; name them")
+        classifier = load_classifier(model, local_files_only=options.local_files_only)
+        for line in _json(classifier) if as_json else _lines(classifier):
+            say(line)
         return DONE
+    from affectlib.cli._transcripts import convert, inspect
+
+    if output is not None:
+        return convert(input, options, output, overwrite=overwrite, quiet=quiet)
+    return inspect(input, options, model, languages=languages, preview=preview, as_json=as_json)
+
+
+def _json(classifier: AffectClassifier) -> Iterator[str]:
+    yield json.dumps(_everything(classifier), ensure_ascii=False, default=str)
+
+
+def _lines(classifier: AffectClassifier) -> Iterator[str]:
     artifact = classifier.artifact
     facts = {
         "affectlib": __version__,
@@ -47,14 +98,13 @@ def _info(arguments: argparse.Namespace) -> int:
         "runs on": f"{classifier.device}, with {classifier.engine}",
         "folder": str(artifact.folder),
         "prevalence": f"its probabilities assume {artifact.prevalence:.1%} emotional",
-        **_screen(classifier),
     }
+    if classifier.screen:
+        facts["screen"] = "settles plain tasks first, in less time"
     for name, fact in facts.items():
-        say(f"{name:<12} {fact}")
-    say("")
-    for line in _table(artifact, classifier.operating_point):
-        say(line)
-    return DONE
+        yield f"{name:<12} {fact}"
+    yield ""
+    yield from _table(artifact, classifier.operating_point)
 
 
 def _outputs(artifact: Artifact) -> Iterator[str]:
@@ -77,11 +127,6 @@ def _base(artifact: Artifact) -> dict[str, str]:
     if "base" in said:
         return {"based on": f"{said['base']['name']} {said['base']['version']}, fine-tuned"}
     return {}
-
-
-def _screen(classifier: AffectClassifier) -> dict[str, str]:
-    """Say that plain tasks are settled before the encoder reads them, if they are."""
-    return {"screen": "settles plain tasks first, in less time"} if classifier.screen else {}
 
 
 def _everything(classifier: AffectClassifier) -> dict[str, Any]:
@@ -125,7 +170,7 @@ def _table(artifact: Artifact, default: str) -> Iterator[str]:
             if personal and level == _LEVELS[0]:
                 shares += _recall_and_specificity(counts.get("studies", {}))
             yield _line(title, level, f"{getattr(point, level):.3f}", *shares)
-    yield "* the default; a message by itself is judged by the threshold of conversations"
+    yield "* the default; one message alone has the threshold of conversations"
     if any(measured.values()):
         yield f"recall and specificity: {_measured_on(artifact)}"
     else:

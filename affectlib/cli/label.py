@@ -2,135 +2,131 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from affectlib._atomic import require_folder
-from affectlib.cli._language import in_options
-from affectlib.cli._options import Commands, load_classifier, names, running_options
-from affectlib.cli._reading import input_options, read_options, refuse_inputs, report_lines
-from affectlib.cli._terminal import DONE, SOME_FAILED, say
+from affectlib.cli._options import (
+    load_classifier,
+    names_option,
+    output_option,
+    overwrite_option,
+    quiet_option,
+    running_options,
+)
+from affectlib.cli._reading import reading_options, refuse_inputs, report_lines
+from affectlib.cli._terminal import DONE, SOME_FAILED, in_options, say
 from affectlib.corpus.output import write_atomically
 from affectlib.corpus.rows import row_levels
 from affectlib.corpus.shards import Layout
 from affectlib.errors import OptionError
+from affectlib.formats import ReadOptions, ReadReport
 
 if TYPE_CHECKING:
     from affectlib.corpus.label_file import LabelSummary
+    from affectlib.corpus.rows import Level
+
+_RUNNING = ("model", "device", "engine", "operating_point", "assistant_cues", "screen")
 
 
-def add(commands: Commands) -> None:
-    """Add the command to those of the parser."""
-    label = commands.add_parser(
-        "label",
-        parents=[running_options(), input_options()],
-        help="label a file of transcripts",
-    )
-    label.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        required=True,
-        help="a .parquet, .jsonl or .csv file, or a folder; - for JSON Lines on standard output",
-    )
-    label.add_argument(
-        "--level",
-        default="conversation",
-        choices=["conversation", "message", "both"],
-        help="what a row is; both writes two tables",
-    )
-    label.add_argument(
-        "--keep",
-        type=names,
-        default=[],
-        metavar="COLUMN,…",
-        help="columns of IN, or fields of its records, to carry over to OUT",
-    )
-    label.add_argument(
-        "--output-format",
-        choices=["parquet", "jsonl", "csv"],
-        help="the kind of files in a folder; by default, parquet",
-    )
-    label.add_argument(
-        "--on-error",
-        default="record",
-        choices=["record", "raise"],
-        help="whether a record that fails gets a row that says why (default) or ends the run",
-    )
-    begun = label.add_mutually_exclusive_group()
-    begun.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue an unfinished OUT, or repair a damaged folder",
-    )
-    begun.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    label.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes, or actors on Ray; default 1"
-    )
-    label.add_argument(
-        "--ray", metavar="ADDRESS", help="label on a Ray cluster; local starts one on this machine"
-    )
-    label.add_argument("--summary", metavar="FILE", help="write the summary as JSON to FILE")
-    label.add_argument(
-        "--quiet",
-        action="store_true",
-        help="print no progress bar and no figures, only the files that were skipped",
-    )
-    label.set_defaults(command=_label)
+@click.command("label")
+@click.argument("input", metavar="IN")
+@output_option("a .parquet, .jsonl or .csv file, or a folder; - for JSON Lines on standard output")
+@click.option(
+    "--to",
+    "output_format",
+    type=click.Choice(["parquet", "jsonl", "csv"]),
+    help="the kind of files in a folder; parquet if not given",
+)
+@click.option(
+    "--level",
+    default="conversation",
+    show_default=True,
+    type=click.Choice(["conversation", "message", "both"]),
+    help="what a row is; both writes two tables",
+)
+@names_option("--keep", help="columns of IN, or fields of its records, to carry over to OUT")
+@click.option(
+    "--on-error",
+    default="record",
+    show_default=True,
+    type=click.Choice(["record", "raise"]),
+    help="whether a record that fails gets a row that says why, or ends the run",
+)
+@click.option(
+    "--resume", is_flag=True, help="continue an unfinished OUT, or repair a damaged folder"
+)
+@overwrite_option
+@click.option(
+    "--workers",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="processes, or actors on Ray",
+)
+@click.option(
+    "--ray", metavar="ADDRESS", help="label on a Ray cluster; local starts one on this machine"
+)
+@click.option("--summary", metavar="FILE", help="write the summary as JSON to FILE")
+@quiet_option
+@running_options
+@reading_options
+def command(
+    input: str,
+    output: str,
+    summary: str | None,
+    quiet: bool,
+    options: ReadOptions,
+    **others: Any,
+) -> int:
+    """Label a file of transcripts.
 
-
-def _label(arguments: argparse.Namespace) -> int:
+    Write a row for each conversation, or for each message, of IN: a file, a folder, a pattern in
+    quotes, a ZIP archive, or - for standard input.
+    """
     from affectlib.corpus.label_file import label_file
-    from affectlib.formats import ReadReport
 
+    running = {name: others.pop(name) for name in _RUNNING}
     report = ReadReport()
-    if arguments.summary is not None:
-        summary_file = Path(arguments.summary)
-        _require_own(summary_file, arguments)
-    summary = label_file(
-        arguments.input,
-        arguments.output,
-        classifier=load_classifier(arguments),
-        level=arguments.level,
-        options=read_options(arguments),
-        keep=arguments.keep,
+    summary_file = None if summary is None else Path(summary)
+    if summary_file is not None:
+        refuse_inputs([summary_file], input)
+        _require_own(summary_file, output, others["level"], others["output_format"])
+    found = label_file(
+        input,
+        output,
+        classifier=load_classifier(**running, local_files_only=options.local_files_only),
+        options=options,
         report=report,
-        on_error=arguments.on_error,
-        output_format=arguments.output_format,
-        resume=arguments.resume,
-        overwrite=arguments.overwrite,
-        workers=arguments.workers,
-        ray=arguments.ray,
-        progress=not arguments.quiet and sys.stderr.isatty(),
+        progress=not quiet and sys.stderr.isatty(),
+        **others,
     )
-    if arguments.summary is not None and not (summary.finished_before and summary_file.exists()):
-        write_atomically(summary_file, json.dumps(summary.to_dict(), indent=1) + "\n")
-    for problem in summary.repaired:
+    if summary_file is not None and not (found.finished_before and summary_file.exists()):
+        write_atomically(summary_file, json.dumps(found.to_dict(), indent=1) + "\n")
+    for problem in found.repaired:
         say(f"affectlib: {problem}; its records were labelled again", sys.stderr)
-    if not arguments.quiet:
-        for line in _report(summary):
-            say(line, sys.stderr)
-    for line in report_lines(report, quiet=arguments.quiet):
-        say(in_options(line, arguments), sys.stderr)
-    return SOME_FAILED if summary.failed else DONE
+    lines = [] if quiet else [*_report(found)]
+    for line in [*lines, *report_lines(report, quiet=quiet)]:
+        say(in_options(line, command), sys.stderr)
+    return SOME_FAILED if found.failed else DONE
 
 
-def _require_own(summary_file: Path, arguments: argparse.Namespace) -> None:
-    """Refuse a file for the summary that is the input, or that the output needs for itself."""
-    refuse_inputs([summary_file], arguments.input)
+def _require_own(summary_file: Path, output: str, level: Level, output_format: str | None) -> None:
+    """Refuse a file for the summary that the output needs for itself, or that has no folder."""
     if summary_file.is_dir():
         raise OptionError(f"{summary_file}: this is a folder; name a file")
-    if arguments.output == "-":
+    if output == "-":
         require_folder(summary_file, "summary")
         return
-    levels = row_levels(arguments.level)
-    if Layout.of(arguments.output, levels, arguments.output_format).holds(summary_file):
+    if Layout.of(output, row_levels(level), output_format).holds(summary_file):
         raise OptionError(f"{summary_file}: this is the output; name another file")
-    if summary_file.parent.resolve() != Path(arguments.output).resolve():  # yet to be made
+    if summary_file.parent.resolve() != Path(output).resolve():  # yet to be made
         require_folder(summary_file, "summary")
 
 

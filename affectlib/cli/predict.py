@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os.path
 import shlex
 import sys
+from typing import Any
 
-from affectlib.cli._options import Commands, load_classifier, network_option, running_options
+import click
+
+from affectlib.cli._options import load_classifier, network_option, running_options
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
 from affectlib.formats._sources import NOT_UTF8, encoding_of
 from affectlib.taxonomy import CUES, THEMES
 
 
-def add(commands: Commands) -> None:
-    """Add the command to those of the parser."""
-    predict = commands.add_parser(
-        "predict", parents=[running_options(), network_option()], help="label one message"
-    )
-    predict.add_argument("text", metavar="TEXT", help="the message; - for standard input")
-    predict.add_argument("--json", action="store_true", help="print JSON")
-    predict.add_argument(
-        "--explain",
-        action="store_true",
-        help="also print the words that count most for or against emotional",
-    )
-    predict.set_defaults(command=_predict)
-
-
-def _predict(arguments: argparse.Namespace) -> int:
-    if os.path.isfile(arguments.text):  # a Path would refuse a text that is too long for a name
+@click.command("predict")
+@click.argument("text", metavar="TEXT")
+@click.option("--json", "as_json", is_flag=True, help="print JSON")
+@click.option(
+    "--explain", is_flag=True, help="also print the words that count most for or against emotional"
+)
+@running_options
+@network_option
+def command(text: str, as_json: bool, explain: bool, **running: Any) -> int:
+    """Label one message, TEXT, or that on standard input if TEXT is "-"."""
+    if os.path.isfile(text):  # a Path would refuse a text that is too long for a name
         raise OptionError(
-            f"{arguments.text}: this is a file; label what is in it with "
-            f"affectlib label {shlex.quote(arguments.text)} -o OUT"
+            f"{text}: this is a file; label what is in it with "
+            f"affectlib label {shlex.quote(text)} -o OUT"
         )
-    text = _standard_input() if arguments.text == "-" else arguments.text
-    classifier = load_classifier(arguments)
+    text = _standard_input() if text == "-" else text
+    classifier = load_classifier(**running)
     prediction = classifier.predict(text)
-    words = classifier.explain_words(text) if arguments.explain else None
-    if arguments.json:
+    words = classifier.explain_words(text) if explain else None
+    if as_json:
         found = prediction.to_dict()
         say(json.dumps(found if words is None else found | {"words": words.to_dict()["words"]}))
         return DONE

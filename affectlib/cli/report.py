@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from affectlib.cli._labels import (
-    labelled_transcripts,
+import click
+
+from affectlib.cli._labels import analysis_of, labelled_transcripts
+from affectlib.cli._options import (
+    gold_option,
     labels_argument,
+    lang_option,
     measured_on_option,
-    naming,
-    notes_of,
+    min_users_option,
+    names,
+    names_option,
+    output_option,
+    overwrite_option,
 )
-from affectlib.cli._options import Commands
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.corpus.output import FORMULA
 from affectlib.errors import OptionError
+from affectlib.formats import ReadOptions
 from affectlib.taxonomy import CUES
 
 if TYPE_CHECKING:
-    from polars import LazyFrame
-
     from affectlib.analysis import Report
 
 
@@ -46,103 +49,95 @@ _FORMS: Mapping[str, Callable[[Report], str]] = {
 """How each form of a report is made."""
 
 
-def add(commands: Commands) -> None:
-    """Add the command to those of the parser."""
-    report = commands.add_parser(
-        "report",
-        parents=[reading_options()],
-        conflict_handler="resolve",  # --format is that of the report; the input's is known
-        help="put the findings on a page",
-        description="Write one HTML page for people who did not run the analysis: how common "
-        "charged use is, what it is about, which users it comes from, whether it is growing and "
-        "what goes with it, with intervals, methods and limits. It needs no network and holds no "
-        "transcript text unless --show-text asks for it. Or write Markdown, JSON, or a CSV table "
-        "of all figures for your own plots.",
-    )
-    labels_argument(report)
-    report.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
-    report.add_argument(
-        "--format",
-        dest="forms",
-        type=lambda text: text.split(","),
-        metavar="FORMAT,…",
-        help="html, md, json or csv, or several of these, one file each; by default, the suffix of "
-        "OUT decides",
-    )
-    report.add_argument(
-        "--messages",
-        metavar="FILE",
-        help="labels of the same transcripts from label --level message",
-    )
-    report.add_argument(
-        "--users", metavar="FILE", help="a table of the users: user_id and other columns"
-    )
-    report.add_argument("--gold", metavar="SHEET", help="a sample labelled by hand")
-    for name, about in (
-        ("by", "columns to compare groups by"),
-        ("outcome", "columns of --users, such as survey scores, to relate to usage"),
-        ("control", "columns of --users to hold constant when relating --outcome to usage"),
-    ):
-        report.add_argument(
-            f"--{name}",
-            type=lambda text: text.split(","),
-            default=[],
-            metavar="COLUMN,…",
-            help=about,
-        )
-    report.add_argument("--title", help="title of the page")
-    report.add_argument("--lang", default="en", help="language of the page, en or fr")
-    report.add_argument(
-        "--show-text",
-        metavar="IN",
-        help="the transcripts that were labelled: show the messages with the highest probabilities",
-    )
-    measured_on_option(report)
-    report.add_argument(
-        "--min-users", type=int, default=10, help="hide figures of fewer users; default 10"
-    )
-    report.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    report.set_defaults(command=_report, format="auto")
+@click.command("report")
+@labels_argument
+@output_option("the file to write")
+@click.option(
+    "--to",
+    type=names,
+    metavar="FORMAT,…",
+    help="html, md, json or csv, or several of these, one file each; if not given, the suffix of "
+    "OUT decides",
+)
+@click.option(
+    "--messages", metavar="FILE", help="labels of the same transcripts from label --level message"
+)
+@click.option(
+    "--participants", metavar="FILE", help="a table of the users: user_id and other columns"
+)
+@gold_option
+@names_option("--by", help="columns to compare groups by")
+@names_option(
+    "--outcome",
+    "outcomes",
+    help="columns of --participants, such as survey scores, to relate to usage",
+)
+@names_option(
+    "--control",
+    "controls",
+    help="columns of --participants to hold constant when relating --outcome to usage",
+)
+@click.option("--title", help="title of the page")
+@lang_option
+@click.option(
+    "--show-text",
+    metavar="IN",
+    help="the transcripts that were labelled: show the messages with the highest probabilities",
+)
+@measured_on_option
+@min_users_option
+@overwrite_option
+@reading_options
+def command(
+    labels: str,
+    output: str,
+    to: list[str] | None,
+    messages: str | None,
+    participants: str | None,
+    gold: str | None,
+    show_text: str | None,
+    overwrite: bool,
+    options: ReadOptions,
+    **asked: Any,
+) -> int:
+    """Put the findings on a page.
 
-
-def _report(arguments: argparse.Namespace) -> int:
-    from affectlib.analysis import AnalysisWarning, read_labels
+    Write one HTML page for people who did not run the analysis: how common charged use is, what it
+    is about, which users it comes from, whether it is growing and what goes with it, with
+    intervals, methods and limits. It needs no network and holds no transcript text unless
+    --show-text asks for it. Or write Markdown, JSON, or a CSV table of all figures for your own
+    plots.
+    """
+    from affectlib.analysis import read_labels, report
     from affectlib.analysis._frames import labels_table
     from affectlib.analysis._pages import check_output, write_page
 
-    target = Path(arguments.output)
-    targets = _targets(target, arguments.forms)
+    targets = _targets(Path(output), to)
     for form, path in targets.items():
-        check_output(path, f".{form}", arguments.overwrite)
-    inputs = (arguments.labels, arguments.messages, arguments.users, arguments.gold)
-    refuse_inputs([*targets.values()], arguments.show_text, *inputs)
-    labels = read_labels(arguments.labels)
-    with (
-        naming(
-            {
-                "labels": arguments.labels,
-                "messages": arguments.messages,
-                "participants": arguments.users,
-                "gold": arguments.gold,
-            }
-        ),
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always", AnalysisWarning)
-        found = _found(arguments, labels)
+        check_output(path, f".{form}", overwrite)
+    tables = {"messages": messages, "participants": participants, "gold": gold}
+    refuse_inputs([*targets.values()], show_text, labels, *tables.values())
+    rows = read_labels(labels)
+    with analysis_of({"labels": labels} | tables) as notes:
+        given: dict[str, Any] = {
+            name: read_labels(path) for name, path in tables.items() if path is not None
+        }
+        if show_text is not None:
+            given["show_text"] = labelled_transcripts(show_text, labels, options)
+        found = report(rows, **given, **asked)
     for form, path in targets.items():
-        write_page(path, _FORMS[form](found), overwrite=arguments.overwrite)
-    for note in notes_of(caught, arguments):
-        say(f"note: {note}", sys.stderr)
-    if not labels_table(labels).provenance.cues and {*CUES} & {*labels.collect_schema().names()}:
-        say(
-            f"note: {arguments.labels}: the file does not hold the thresholds of the model that "
-            "made its labels, so every cue and theme counts as shown from 0.5; the Parquet files "
-            "of affectlib label hold them",
-            sys.stderr,
+        write_page(path, _FORMS[form](found), overwrite=overwrite)
+    if not labels_table(rows).provenance.cues and {*CUES} & {*rows.collect_schema().names()}:
+        notes.append(
+            f"{labels}: the file does not hold the thresholds of the model that made its labels, "
+            "so every cue and theme counts as shown from 0.5; the Parquet files of affectlib label "
+            "hold them"
         )
-    for path in targets.values():
-        say(f"report -> {path}", sys.stderr)
+    for line in [
+        *(f"note: {note}" for note in notes),
+        *(f"report -> {p}" for p in targets.values()),
+    ]:
+        say(line, sys.stderr)
     return DONE
 
 
@@ -157,31 +152,7 @@ def _targets(target: Path, forms: Sequence[str] | None) -> dict[str, Path]:
             )
         forms = [target.suffix.removeprefix(".")]
     if unknown := [form for form in forms if form not in _FORMS]:
-        raise OptionError(f"--format: unknown form {unknown[0]!r}; use {known}")
+        raise OptionError(f"--to: unknown form {unknown[0]!r}; use {known}")
     if not target.name:
         raise OptionError(f"{target}: this is a folder; name a file")
     return {form: target.with_suffix(f".{form}") for form in forms}
-
-
-def _found(arguments: argparse.Namespace, labels: LazyFrame) -> Report:
-    from affectlib.analysis import read_labels, report
-
-    messages, participants, gold = (
-        None if path is None else read_labels(path)
-        for path in (arguments.messages, arguments.users, arguments.gold)
-    )
-    show = arguments.show_text
-    return report(
-        labels,
-        messages=messages,
-        participants=participants,
-        gold=gold,
-        by=arguments.by,
-        outcomes=arguments.outcome,
-        controls=arguments.control,
-        title=arguments.title,
-        show_text=None if show is None else labelled_transcripts(show, arguments),
-        lang=arguments.lang,
-        kind=arguments.measured_on,
-        min_users=arguments.min_users,
-    )

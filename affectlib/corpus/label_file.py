@@ -225,9 +225,9 @@ def label_file(
     """
     require_on_error(on_error)
     if workers < 1:
-        raise OptionError(f"workers must be at least 1, got {workers}")
+        raise OptionError(f"`workers` must be at least 1, got {workers}")
     if resume and overwrite:
-        raise OptionError("resume and overwrite contradict each other; choose one")
+        raise OptionError("`resume` and `overwrite` contradict each other; choose one")
     target = os.fspath(dst)
     levels = row_levels(level)
     layout = None if target == "-" else Layout.of(target, levels, output_format)

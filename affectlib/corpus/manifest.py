@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Header: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What an output is made from: ``input``, ``model`` and ``options``."""
 
-NAME_ANOTHER = "name another output or pass overwrite=True"
+NAME_ANOTHER = "name another output or give `overwrite=True`"
 """The remedy where what is there cannot be continued."""
 
 _FORMAT = 1

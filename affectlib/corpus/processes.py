@@ -172,7 +172,7 @@ class _Failure:
 def _died() -> WorkerError:
     return WorkerError(
         "a worker process died before it was done, killed or out of memory; "
-        "continue with resume=True, if need be with fewer workers"
+        "continue with `resume=True`, if need be with fewer `workers`"
     )
 
 

@@ -107,7 +107,7 @@ def output_schema(level: RowLevel = "conversation", keep: Collection[str] = ()) 
     if level not in _COLUMNS:
         raise OptionError(f"unknown level {level!r}; use {' or '.join(_COLUMNS)}")
     if taken := [name for name in keep if name in _COLUMNS[level]]:
-        raise OptionError(f"keep: the output has a column {taken[0]!r} of its own; leave it out")
+        raise OptionError(f"`keep`: the output has a column {taken[0]!r} of its own; leave it out")
     types = {"timestamp": pyarrow.timestamp("us", tz="UTC")}
     columns = {**_COLUMNS[level], **dict.fromkeys(keep, "string")}
     return pyarrow.schema(

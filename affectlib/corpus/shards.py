@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _MANIFEST = "_manifest.jsonl"
 _SUBFOLDERS: Mapping[RowLevel, str] = {"conversation": "conversations", "message": "messages"}
-_REMEDY = "pass resume=True to continue it, or overwrite=True to replace it"
+_REMEDY = "give `resume=True` to continue it, or `overwrite=True` to replace it"
 
 
 @dataclass(frozen=True, slots=True)

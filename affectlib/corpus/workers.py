@@ -143,7 +143,7 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
                 yield from _in_order(items, submit, workers)
             except ray.exceptions.RayActorError as error:
                 raise WorkerError(
-                    "an actor on Ray died before it was done; continue with resume=True"
+                    "an actor on Ray died before it was done; continue with `resume=True`"
                 ) from error
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, AffectlibError):

@@ -45,7 +45,9 @@ def require_free(target: Path, base: Artifact, source: Path, *, overwrite: bool)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not overwrite:
-        raise OutputExistsError(f"{target}: it exists; name another folder or pass overwrite=True")
+        raise OutputExistsError(
+            f"{target}: it exists; name another folder or give `overwrite=True`"
+        )
     if not (target / MANIFEST).is_file():
         raise OutputExistsError(f"{target}: it holds no model, so it is not overwritten")
     for needed in (base.folder.resolve(), source.resolve()):

@@ -126,7 +126,7 @@ _READERS = tuple(reader for module in _MODULES for reader in module.READERS)
 FORMATS = tuple(dict.fromkeys(reader.name for reader in _READERS))
 """The formats that can be named."""
 
-_KNOWN = f"known formats are {', '.join(FORMATS)}; name one with format= if this is one of them"
+_KNOWN = f"known formats are {', '.join(FORMATS)}; name one with `format` if this is one of them"
 _OFFICE = "[Content_Types].xml"
 _TRIES = 100
 _SAMPLE = 1 << 24
@@ -456,7 +456,7 @@ def _read_records(records: Iterator[Record], format: str, reading: Reading) -> I
     if reading.columns and reader.name != table.NAME:
         raise OptionError(
             f"columns were named, but the file is JSON of the format {reader.name}; "
-            "leave columns out"
+            "leave `columns` out"
         )
     reading.report.formats.setdefault(reader.name, why)
     return reader.read(records, reading)

@@ -97,7 +97,7 @@ def find_columns(
     """
     given = _in_full(given)
     if unknown := given.keys() - FIELDS.keys():
-        raise OptionError(f"columns: unknown field {min(unknown)!r}; use {', '.join(FIELDS)}")
+        raise OptionError(f"`columns`: unknown field {min(unknown)!r}; use {', '.join(FIELDS)}")
     for column in given.values():
         if column not in names:
             raise OptionError(f"there is no column {column!r}; the table has {name_list(names)}")
@@ -225,7 +225,7 @@ def describe_header(text: str, given: Mapping[str, str] | None = None) -> str:
     if delimiter not in header:
         return (
             "neither JSON nor a table of several columns; if each row is a text by itself, name "
-            "the column, for example columns={'content': 'text'}"
+            "the column, for example `columns={'content': 'text'}`"
         )
     return describe_columns(header.strip().split(delimiter), given)
 
@@ -244,8 +244,8 @@ def describe_columns(
         what: What has these names.
 
     Example:
-        >>> describe_columns(["chat_id", "role", "speech"]).partition("but ")[2]
-        "none with a usual name for the content; name it, for example columns={'content': 'words'}"
+        >>> describe_columns(["chat_id", "role", "speech"]).partition("; ")[2]
+        "name it, for example `columns={'content': 'words'}`"
     """
     found = _found(_by_name(names), _in_full(given))
     missing = [field for field in _LONG if field not in found] or [*_LONG]
@@ -254,9 +254,9 @@ def describe_columns(
     example = {field: _LONG[field][1] for field in missing}
     problem = (
         f"{what} {name_list(names)}, but none with a usual name for {lacking}; "
-        f"name {'them' if others else 'it'}, for example columns={example}"
+        f"name {'them' if others else 'it'}, for example `columns={example}`"
     )
     if "role" in missing:
         text = {"content": found.get("content", _LONG["content"][1])}
-        problem += f", or only columns={text} if each row is a text by itself"
+        problem += f", or only `columns={text}` if each row is a text by itself"
     return problem

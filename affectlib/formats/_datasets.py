@@ -88,7 +88,7 @@ def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Re
         raise OptionError(f"expected {HUB}OWNER/NAME[/CONFIGURATION][:SPLIT]")
     if local_files_only:
         raise OptionError(
-            f"{name} is on the Hub; allow the network with local_files_only=False (--network), or "
+            f"{name} is on the Hub; allow the network with `local_files_only=False`, or "
             "save the data set to disk"
         )
     with requires_extra("hub"):

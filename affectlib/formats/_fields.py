@@ -149,7 +149,7 @@ def require_one_conversation(messages: Sequence[Any]) -> None:
                 raise ConversationError(
                     "it differs from one message to the next, so that they are not of one "
                     "conversation; to read each as a row of a table, name the column: "
-                    f"columns={{'conversation': {name!r}}}",
+                    f"`columns={{'conversation': {name!r}}}`",
                     index=index,
                     field=name,
                 )

@@ -32,7 +32,7 @@ from affectlib.predictions import ConversationFailure
 
 Item: TypeAlias = Conversation | ConversationFailure
 
-HOW_TO_NAME = "(users=, assistants=; --user NAME, --assistant NAME)"
+HOW_TO_NAME = "(`users`, `assistants`)"
 """How to say who is who."""
 
 MYSELF = frozenset({"me", "moi"})

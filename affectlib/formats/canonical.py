@@ -126,7 +126,9 @@ def write_conversations(
     if target.suffix != ".jsonl":
         raise OptionError(f"{target}: unknown suffix {target.suffix!r} of the output; use .jsonl")
     if target.exists() and not overwrite:
-        raise OutputExistsError(f"{target}: it exists; name another output or pass overwrite=True")
+        raise OutputExistsError(
+            f"{target}: it exists; name another output or give `overwrite=True`"
+        )
     require_folder(target)
     with locked(target), replacing(target) as file:
         return _write(conversations, file)

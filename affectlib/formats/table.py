@@ -204,7 +204,7 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
         if columns is not None:
             if lacking := [name for name in reading.keep if name not in names]:
                 raise OptionError(
-                    f"keep: there is no column {lacking[0]!r}; the table has {name_list(names)}"
+                    f"`keep`: there is no column {lacking[0]!r}; the table has {name_list(names)}"
                 )
             return columns, seen
         error = error or TranscriptFormatError(f"found {describe_columns(names, reading.columns)}")
@@ -275,7 +275,8 @@ def _parse_cell(text: str) -> Any:
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise ConversationError(
             "expected a list as JSON or Python text, got other text; if each row is one message, "
-            "name the columns, for example columns={'conversation_id': 'chat', 'content': 'words'}",
+            "name the columns, for example "
+            "`columns={'conversation_id': 'chat', 'content': 'words'}`",
             field="messages",
         ) from None
 
@@ -315,7 +316,7 @@ def _require_one(group: Group) -> None:
     if len(group.rows) > 1 and group.key is not None:
         raise ConversationError(
             f"the conversation has {len(group.rows):,} rows, but no column says who wrote them; "
-            "name it, for example columns={'role': 'who'}",
+            "name it, for example `columns={'role': 'who'}`",
             field="role",
         )
     for row in group.rows:

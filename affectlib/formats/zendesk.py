@@ -168,7 +168,7 @@ def _role(comment: Mapping[str, Any], index: int, roles: _Roles, reading: Readin
         return "assistant"
     raise ConversationError(
         "the author has no role: there is neither a requester_id nor a table of users; name the "
-        "ids of the users or of the assistants (users=, assistants=; --user, --assistant)",
+        "ids of the users or of the assistants (`users`, `assistants`)",
         index=index,
         field="author_id",
     )

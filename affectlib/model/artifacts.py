@@ -305,7 +305,7 @@ def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str |
     raise ArtifactNotFoundError(
         f"no model {name!r}: it is neither bundled ({', '.join(sorted(bundled)) or 'none'}), nor "
         "a folder here, nor a model of the Hugging Face Hub that was downloaded before; to "
-        'download one, give its id "user/name" and local_files_only=False'
+        'download one, give its id "user/name" and `local_files_only=False`'
     )
 
 

@@ -425,7 +425,7 @@ def _wanted(artifact: Artifact, given: Mapping[str, float]) -> dict[str, float]:
     for name, share in given.items():
         artifact.operating_point(name)
         if not 0 < share < 1:
-            raise OptionError(f"specificity, {name}: it must be between 0 and 1, got {share}")
+            raise OptionError(f"`specificity`, {name}: it must be between 0 and 1, got {share}")
     return {name: given.get(name, p.aim) for name, p in artifact.operating_points.items()}
 
 

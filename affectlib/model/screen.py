@@ -113,7 +113,7 @@ class Screen:
         if source != made_from(artifact):
             raise ArtifactCorruptError(
                 f"{path}: the screen was made for other weights; install or download the model "
-                "again, or leave the screen out with screen=False"
+                "again, or leave the screen out with `screen=False`"
             )
         lowest = lowest_limits(artifact)
         # Processors differ in the last digit of a logarithm; what is settled lies `BELOW` beneath.

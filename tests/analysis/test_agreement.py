@@ -113,12 +113,12 @@ def test_the_command_writes_what_most_say(
         paths.append(str(tmp_path / f"filled-{seed}.csv"))
         sheet(seed).write_csv(paths[-1])
     output = tmp_path / "gold.csv"
-    assert cli.main(["agreement", *paths, "-o", str(output)]) == 0
+    assert cli.main(["evaluate", "--agreement", *paths, "-o", str(output)]) == 0
     out = capsys.readouterr().out
     assert "120 rows answered by two or more" in out
     assert "Fleiss' kappa" in out
     assert pl.read_csv(output)["answers"].to_list() == [3] * 120
-    assert cli.main(["agreement", *paths, "-o", str(output)]) == 2
+    assert cli.main(["evaluate", "--agreement", *paths, "-o", str(output)]) == 2
 
 
 def by_model(seed: int, prompt: str | None = "abc123") -> pl.DataFrame:
@@ -179,7 +179,7 @@ def test_ids_of_the_majority_are_no_formulas_and_are_read_back(tmp_path: Path) -
     paths = [str(tmp_path / f"{name}.csv") for name in ("one", "two", "gold")]
     for path in paths[:2]:
         write_rows(Path(path), filled.to_dicts(), filled.to_arrow().schema)
-    assert cli.main(["agreement", *paths[:2], "-o", paths[2]]) == 0
+    assert cli.main(["evaluate", "--agreement", *paths[:2], "-o", paths[2]]) == 0
     written = pl.read_csv(paths[2])["conversation_id"]
     assert not any(name.startswith(("=", "-")) for name in written)
     assert sorted(read_labels(paths[2]).collect()["conversation_id"]) == sorted(ids)

@@ -564,7 +564,7 @@ def test_figures_say_that_a_model_answered(files: Path, stand_in: StandIn) -> No
 def run(files: Path, stand_in: StandIn, *options: str) -> int:
     return cli.main([
         "annotate", str(files / "sheet.csv"), "--transcripts", str(files / "chats.jsonl"),
-        "--endpoint", stand_in.url, "--model", "tiny-llm", "-o", str(files / "filled.csv"),
+        "--endpoint", stand_in.url, "--endpoint-model", "tiny-llm", "-o", str(files / "filled.csv"),
         *options,
     ])  # fmt: skip
 

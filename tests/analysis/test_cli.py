@@ -74,13 +74,16 @@ def test_json_has_a_line_a_figure(files, capsys):
     assert cli.main(["prevalence", labels, "--gold", gold, "--by", "week", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {row["method"] for row in rows} == {"naive", "gold", "ppi"}
-    assert cli.main(["agreement", gold, gold, "--json"]) == 0
+    assert cli.main(["evaluate", "--agreement", gold, gold, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["estimate"] for row in rows] == [1.0] * 4
 
 
 def test_agreement(files, capsys):
-    assert cli.main(["agreement", str(files / "gold.csv"), str(files / "other.csv")]) == 0
+    assert (
+        cli.main(["evaluate", "--agreement", str(files / "gold.csv"), str(files / "other.csv")])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "rows answered by both" in out
     assert "Cohen's kappa            1.000  (interval cannot be estimated)" in out
@@ -95,15 +98,15 @@ def test_agreement(files, capsys):
         (["prevalence", "{labels}", "--by", "country"], "by: no column 'country'"),
         (["prevalence", "{labels}", "--gold", "{labels}"], "gold: no column 'gold'"),
         (["prevalence", "{labels}", "--confidence", "95"], "confidence must be"),
-        (["prevalence", "{labels}", "--measured", "1,2"], "four counts TP,FN,TN,FP"),
-        (["prevalence", "{labels}", "--measured", "0,0,2,2"], "four counts TP,FN,TN,FP"),
-        (["prevalence", "{labels}", "--measured", "nan,1,2,2"], "four counts TP,FN,TN,FP"),
+        (["prevalence", "{labels}", "--measured", "1,2"], "--measured"),
+        (["prevalence", "{labels}", "--measured", "0,0,2,2"], "--measured"),
+        (["prevalence", "{labels}", "--measured", "nan,1,2,2"], "--measured"),
         (
             ["prevalence", "{labels}", "--measured-on", "studies"],
             "--measured-on studies: nothing says how well the model that made the labels does on "
             "conversations of personal study chats; leave --measured-on out, or give --measured",
         ),
-        (["agreement", "{labels}", "{labels}"], "first sheet: no column 'gold'"),
+        (["evaluate", "--agreement", "{labels}", "{labels}"], "first sheet: no column 'gold'"),
     ],
 )
 def test_errors_are_one_line_and_status_2(files, arguments, problem, capsys):

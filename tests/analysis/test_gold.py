@@ -134,7 +134,7 @@ def test_the_command_says_so_too(
     if json_lines:
         assert len([json.loads(line) for line in out.splitlines()]) == 3
     sheet = str(tmp_path / "gold.csv")
-    assert cli.main(["agreement", sheet, sheet, *json_lines]) == 0
+    assert cli.main(["evaluate", "--agreement", sheet, sheet, *json_lines]) == 0
     assert "note: first sheet, gold: 1 is read as" in capsys.readouterr()[bool(json_lines)]
 
 

@@ -468,11 +468,11 @@ def test_errors_are_one_line_and_leave_nothing(files, capsys, options, message):
     assert sorted(files.iterdir()) == before
 
 
-@pytest.mark.parametrize("option", ["--gold", "--users", "--messages"])
+@pytest.mark.parametrize("option", ["--gold", "--participants", "--messages"])
 def test_no_input_is_overwritten_by_figures(files, capsys, option):
     sheet = files / "report.csv"
     sheet.write_text("record,gold\n0,task\n", encoding="utf-8")
-    assert run(files, "--format", "html,csv", "--overwrite", option, str(sheet)) == 2
+    assert run(files, "--to", "html,csv", "--overwrite", option, str(sheet)) == 2
     assert "report.csv" in capsys.readouterr().err
     assert sheet.read_text(encoding="utf-8") == "record,gold\n0,task\n"
     assert not (files / "report.html").exists()

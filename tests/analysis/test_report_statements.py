@@ -172,10 +172,10 @@ def test_forms_hold_the_same_figures(labels: Path, form: str) -> None:
 
 def test_several_forms_are_written_beside_each_other(labels: Path) -> None:
     page = labels.with_name("report.html")
-    assert cli.main(["report", str(labels), "-o", str(page), "--format", "html,csv"]) == 0
+    assert cli.main(["report", str(labels), "-o", str(page), "--to", "html,csv"]) == 0
     assert page.is_file()
     assert page.with_suffix(".csv").is_file()
-    assert cli.main(["report", str(labels), "-o", str(page), "--format", "pdf"]) == 2
+    assert cli.main(["report", str(labels), "-o", str(page), "--to", "pdf"]) == 2
 
 
 def test_no_name_of_a_group_is_a_formula_in_csv(labels: Path) -> None:

@@ -104,7 +104,14 @@ def test_trouble_with_participants_is_said_to_be_theirs(
     labels, people = tmp_path / "labels.parquet", tmp_path / "people.csv"
     population().conversations.write_parquet(labels)
     odd.write_csv(people)
-    command = ["report", str(labels), "-o", str(tmp_path / "page.html"), "--users", str(people)]
+    command = [
+        "report",
+        str(labels),
+        "-o",
+        str(tmp_path / "page.html"),
+        "--participants",
+        str(people),
+    ]
     assert cli.main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert problem in line
@@ -117,7 +124,14 @@ def test_scores_with_gaps_as_r_writes_them(tmp_path: Path) -> None:
     participants().with_columns(
         dependence=pl.when(pl.int_range(pl.len()) > 0).then("dependence")
     ).write_csv(people, null_value="NA")
-    command = ["report", str(labels), "-o", str(tmp_path / "page.html"), "--users", str(people)]
+    command = [
+        "report",
+        str(labels),
+        "-o",
+        str(tmp_path / "page.html"),
+        "--participants",
+        str(people),
+    ]
     assert cli.main([*command, "--outcome", "dependence"]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "for 149 users" in part(page, "outcome-0")

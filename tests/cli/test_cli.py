@@ -63,7 +63,7 @@ def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) 
     assert cli.main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "usage: affectlib" in captured.err
+    assert "Usage: affectlib" in captured.err
 
 
 def test_predict(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,7 +180,7 @@ def test_convert_does_not_replace_its_input(
     src = source(tmp_path, *RECORDS)
     (tmp_path / "link.jsonl").symlink_to(src)
     before = src.read_bytes()
-    assert cli.main(["convert", str(src), "-o", str(tmp_path / name), "--overwrite"]) == 2
+    assert cli.main(["info", str(src), "-o", str(tmp_path / name), "--overwrite"]) == 2
     assert "this is the input" in capsys.readouterr().err
     assert src.read_bytes() == before
 
@@ -266,7 +266,7 @@ def test_damage_is_told_even_if_quiet(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_resume_and_overwrite_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["label", "in", "-o", "out.csv", "--resume", "--overwrite"]) == 2
-    assert "not allowed with" in capsys.readouterr().err
+    assert "--resume and --overwrite" in capsys.readouterr().err
 
 
 def test_options_reach_their_places(
@@ -289,6 +289,7 @@ def test_options_reach_their_places(
         "operating_point": "high_recall",
         "assistant_cues": False,
         "screen": True,
+        "local_files_only": True,
     }
 
 
@@ -417,7 +418,7 @@ def test_info(capsys: pytest.CaptureFixture[str], made: list[FakeClassifier]) ->
     ] in rows
     assert ["message", "0.400", "-", "-"] in rows
     assert "it does not say on what they were measured" in out
-    assert made[0].options == {"model": "m"}
+    assert made[0].options == {"model": "m", "local_files_only": True}
 
 
 @pytest.mark.parametrize(
@@ -432,7 +433,7 @@ def test_info_says_what_a_model_gives(
 ) -> None:
     stand = FakeClassifier()
     stand.artifact.outputs = outputs
-    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
+    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda *_, **__: stand)
     cli.main(["info"])
     (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("gives"))
     assert line.split(maxsplit=1)[1] == given
@@ -447,7 +448,7 @@ def test_info_shows_shared_logs_and_personal_chats_side_by_side(
     weighted = dict(zip(names, (17.31, 3.97, 1180.04, 23.1), strict=True))
     measured = {"balanced": {"conversation": weighted, "studies": counts}}
     monkeypatch.setitem(stand.artifact.description, "measured", measured)
-    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
+    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda *_, **__: stand)
     cli.main(["info"])
     lines = capsys.readouterr().out.splitlines()
     at = next(i for i, line in enumerate(lines) if "shared logs" in line)
@@ -479,7 +480,7 @@ def test_a_model_of_the_hub_is_downloaded_where_the_network_is_allowed(
     monkeypatch.chdir(tmp_path)
     source(tmp_path, record("so sad"))
     assert cli.main([*command, "--model", "user/name"]) == 0
-    assert "local_files_only" not in made[-1].options
+    assert made[-1].options["local_files_only"] is True
     assert cli.main([*command, "--model", "user/name", "--network"]) == 0
     assert made[-1].options["local_files_only"] is False
 
@@ -501,7 +502,7 @@ def test_a_model_of_the_hub_is_downloaded_where_the_network_is_allowed(
 def test_nothing_printed_steers_the_terminal(
     raw: str, clean: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Any) -> Any:
+    def fail(**_: Any) -> Any:
         raise NoUserTextError(raw)
 
     monkeypatch.setattr("affectlib.cli.predict.load_classifier", fail)
@@ -510,7 +511,7 @@ def test_nothing_printed_steers_the_terminal(
     assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())
     stand = FakeClassifier()
     stand.artifact.name = raw
-    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda _: stand)
+    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda *_, **__: stand)
     cli.main(["info"])
     out = capsys.readouterr().out
     assert "".join(clean.split()) in "".join(out.split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import shutil
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,23 +29,20 @@ MODEL = ["--model=model", "--device=cpu"]
 CALLS: dict[str, list[str]] = {
     "predict": ["i am so sad", *MODEL],
     "label": ["in.jsonl", "--output=out.csv", *MODEL],
-    "inspect": ["in.jsonl", "--no-languages", "--model=model"],
-    "convert": ["in.jsonl", "--output=all.jsonl"],
+    "info": ["in.jsonl", "--no-languages", "--model=model"],
     "sample": ["labels.parquet", "--output=new.csv"],
     "annotate": [
         "sheet.csv",
         "--transcripts=in.jsonl",
         "--network",
         "--endpoint=http://127.0.0.1:9/v1",
-        "--model=m",
+        "--endpoint-model=m",
         "--output=new.csv",
     ],
     "prevalence": ["labels.parquet"],
     "evaluate": ["labels.parquet", "--gold=sheet.csv", "--model=model"],
     "calibrate": ["labels.parquet", "--gold=sheet.csv", "--model=model", "--output=new"],
-    "agreement": ["sheet.csv", "sheet.csv"],
     "report": ["labels.parquet", "--output=new.html"],
-    "info": ["--model=model"],
     "finetune": ["few.jsonl", "--output=new", "--model=model"],
 }
 """A call of each command that is well, to which odd options are added."""
@@ -53,17 +50,15 @@ CALLS: dict[str, list[str]] = {
 NOT_DONE = {"annotate", "finetune"}
 """Commands whose call ends with 2: nothing is sent unasked, and there is too little to train on."""
 
-READERS = {"label", "inspect", "convert", "annotate", "sample", "evaluate", "report"}
+READERS = {"label", "info", "annotate", "sample", "evaluate", "report"}
 """Commands that read transcripts, of which some may be bad: exit status 1."""
 
 EXAMPLES = {"report": 40, "calibrate": 40, "evaluate": 60, "annotate": 40}
 """Calls of the slower commands; of the others 100."""
 
 LEFT_OUT = {
-    "network": "reaches for the network",
+    "local_files_only": "reaches for the network",
     "ray": "starts a cluster; see tests/corpus/test_ray.py",
-    "help": "prints it",
-    "version": "prints it",
 }
 
 FILES = [
@@ -126,49 +121,43 @@ BOUNDED = {
     "timeout": ["-1", "0", "1", "nan", "inf", "x"],
 }
 OF_FILES = {
-    *("input", "labels", "sheet", "output", "gold", "messages", "users", "transcripts"),
-    *("show_text", "plot", "summary", "model", "first", "others"),
+    *("input", "labels", "sheet", "output", "gold", "messages", "participants", "transcripts"),
+    *("show_text", "plot", "summary", "model", "files"),
 }
 
 
-def parsers() -> dict[str, argparse.ArgumentParser]:
-    (commands,) = (
-        action
-        for action in cli._parser()._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    return dict(commands.choices)
+def command_of(name: str) -> click.Command:
+    command = cli.app.get_command(click.Context(cli.app), name)
+    assert command is not None
+    return command
 
 
-def values_of(action: argparse.Action) -> list[str]:
-    if action.dest in BOUNDED:
-        return BOUNDED[action.dest]
-    if action.choices is not None:
-        return [*map(str, action.choices), "x"]
-    if action.type is int:
+def values_of(option: click.Parameter) -> list[str]:
+    if option.name in BOUNDED:
+        return BOUNDED[option.name]
+    if isinstance(option.type, click.Choice):
+        return [*map(str, option.type.choices), "x"]
+    if isinstance(option.type, click.types.IntParamType):
         return WHOLE
-    if action.type is float:
+    if isinstance(option.type, click.types.FloatParamType):
         return REAL
-    return [*FILES, *WORDS] if action.dest in OF_FILES else WORDS
+    return [*FILES, *WORDS] if option.name in OF_FILES else WORDS
 
 
 def arguments_of(command: str) -> st.SearchStrategy[list[str]]:
     """Options with odd values, or another file in the place of the first that is given."""
     options = []
-    files: st.SearchStrategy[list[str]] = st.just(CALLS[command])
-    for action in parsers()[command]._actions:
-        if action.dest in LEFT_OUT:
+    other = st.sampled_from([*FILES, *WORDS]).map(lambda name: [name, *CALLS[command][1:]])
+    files = st.one_of(st.just(CALLS[command]), st.just(CALLS[command]), other)
+    for option in command_of(command).params:
+        if option.name in LEFT_OUT or not isinstance(option, click.Option):
             continue
-        if not action.option_strings:
-            other = st.sampled_from([*FILES, *WORDS]).map(lambda name: [name, *CALLS[command][1:]])
-            files = st.one_of(st.just(CALLS[command]), st.just(CALLS[command]), other)
-            continue
-        name = action.option_strings[-1]
-        if action.nargs == 0:
+        name = option.opts[-1]
+        if option.is_flag:
             options.append(st.just(name))
         else:
             joined = f"{name}=" if name.startswith("--") else name
-            options.append(st.sampled_from(values_of(action)).map(joined.__add__))
+            options.append(st.sampled_from(values_of(option)).map(joined.__add__))
     added = st.lists(st.one_of(options), min_size=1, max_size=3)
     return st.tuples(files, added).map(lambda parts: [command, *parts[0], *parts[1]])
 
@@ -216,7 +205,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_has_a_call_that_is_well(
     work: Path, places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert set(CALLS) == set(parsers())
+    assert {*CALLS} == {*cli.app.list_commands(click.Context(cli.app))}
     for command, call in CALLS.items():
         status, errors = run(work, places, [command, *call], monkeypatch)
         assert status == (2 if command in NOT_DONE else 0), errors
@@ -268,7 +257,7 @@ def run(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["annotate"], ["sample"], ["report", "--format=md"]], ids=lambda a: a[0]
+    "arguments", [["annotate"], ["sample"], ["report", "--to=md"]], ids=lambda a: a[0]
 )
 def test_a_folder_in_the_place_of_the_output(
     work: Path, places: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]

@@ -1,4 +1,4 @@
-"""The commands that read transcripts: inspect and convert."""
+"""The command info on transcripts: what is in them, and their conversion."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def records() -> str:
 
 def test_inspect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, records())
-    status, out, err = run(capsys, "inspect", path)
+    status, out, err = run(capsys, "info", path)
     assert (status, err) == (1, "")
     assert SECRET not in out
     found = dict(line.split(maxsplit=1) for line in out.splitlines()[:3])
@@ -67,8 +67,8 @@ def test_inspect_reaches_for_a_model_of_the_hub_only_where_it_may(
         asked.append((model, options))
         return load_artifact()
 
-    monkeypatch.setattr("affectlib.cli.inspect.load_artifact", load)
-    command = ["inspect", write(tmp_path, records()), "--no-languages", "--model", "user/name"]
+    monkeypatch.setattr("affectlib.cli._transcripts.load_artifact", load)
+    command = ["info", write(tmp_path, records()), "--no-languages", "--model", "user/name"]
     run(capsys, *command)
     run(capsys, *command, "--network")
     assert asked == [
@@ -78,7 +78,7 @@ def test_inspect_reaches_for_a_model_of_the_hub_only_where_it_may(
 
 
 def test_inspect_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = run(capsys, "inspect", FIXTURES / "chatgpt", "--json", "--branches", "all")
+    status, out, _ = run(capsys, "info", FIXTURES / "chatgpt", "--json", "--branches", "all")
     found = json.loads(out)
     assert status == 0
     assert found["conversations"] == found["modalities"]["text"] + found["modalities"]["mixed"] + 1
@@ -93,8 +93,8 @@ def test_inspect_shows_text_only_if_asked(
 ) -> None:
     path = write(tmp_path, lines(chat(SECRET), chat("second\nline " + "x" * 500), chat("third")))
     for arguments in ([], ["--json"], ["--no-languages"]):
-        assert SECRET not in run(capsys, "inspect", path, *arguments)[1]
-    out = run(capsys, "inspect", path, "--show-text", "2")[1]
+        assert SECRET not in run(capsys, "info", path, *arguments)[1]
+    out = run(capsys, "info", path, "--preview", "2")[1]
     assert f"user: {SECRET}\n" in out
     assert "user: second line xxx" in out
     assert "third" not in out
@@ -105,7 +105,7 @@ def test_text_does_not_stand_among_the_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, lines(chat(SECRET)))
-    _, out, err = run(capsys, "inspect", path, "--json", "--show-text")
+    _, out, err = run(capsys, "info", path, "--json", "--preview=3")
     assert json.loads(out)["conversations"] == 1
     assert f"user: {SECRET}\n" in err
 
@@ -115,11 +115,11 @@ def test_inspect_without_the_detector(
 ) -> None:
     for name in ("py3langid", "py3langid.langid"):
         monkeypatch.setitem(sys.modules, name, None)
-    status, out, err = run(capsys, "inspect", EXAMPLES / "transcripts.jsonl")
+    status, out, err = run(capsys, "info", EXAMPLES / "transcripts.jsonl")
     assert status == 0
     assert "affectlib[formats]" in err
     assert "languages" not in out
-    assert run(capsys, "inspect", EXAMPLES / "transcripts.jsonl", "--no-languages")[2] == ""
+    assert run(capsys, "info", EXAMPLES / "transcripts.jsonl", "--no-languages")[2] == ""
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_inspect_without_the_detector(
     ],
 )
 def test_errors(arguments: Any, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = run(capsys, "inspect", *arguments)
+    status, out, err = run(capsys, "info", *arguments)
     assert (status, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 1
@@ -141,13 +141,13 @@ def test_errors(arguments: Any, message: str, capsys: pytest.CaptureFixture[str]
 def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.jsonl"
     source = FIXTURES / "chatgpt" / "branches.json"
-    status, printed, err = run(capsys, "convert", source, "-o", out, "--branches", "all")
+    status, printed, err = run(capsys, "info", source, "-o", out, "--branches", "all")
     assert (status, printed) == (0, "")
     assert f"3 conversations (chatgpt) -> {out}" in err
     assert "1  system messages" in err
     assert [*read_conversations(out)] == [*read_conversations(source, ReadOptions(branches="all"))]
-    assert run(capsys, "convert", source, "-o", out)[0] == 2
-    assert run(capsys, "convert", source, "-o", out, "--overwrite", "--quiet") == (0, "", "")
+    assert run(capsys, "info", source, "-o", out)[0] == 2
+    assert run(capsys, "info", source, "-o", out, "--overwrite", "--quiet") == (0, "", "")
     assert len([*read_conversations(out)]) == 1
 
 
@@ -161,7 +161,7 @@ def test_convert_names_skipped_files_even_if_quiet(
     told = []
     for option in ((), ("--quiet",)):
         out = tmp_path / f"{len(option)}.jsonl"
-        status, printed, err = run(capsys, "convert", folder, "-o", out, *option)
+        status, printed, err = run(capsys, "info", folder, "-o", out, *option)
         assert (status, printed) == (0, "")
         told.append(err)
     assert told[1] == "files skipped\n          1  it has no known format (README.txt)\n"
@@ -173,10 +173,10 @@ def test_convert_with_failures_and_roles(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = FIXTURES / "convokit" / "no_roles.jsonl"
-    status, out, err = run(capsys, "convert", source, "-o", "-")
+    status, out, err = run(capsys, "info", source, "-o", "-")
     assert (status, out) == (1, "")
     assert "speaker: the speaker has no role" in err
     for option in (["--user", "Ana"], ["--assistant", "Ben"]):
-        status, out, err = run(capsys, "convert", source, "-o", "-", *option)
+        status, out, err = run(capsys, "info", source, "-o", "-", *option)
         assert status == 0
         assert [message["role"] for message in json.loads(out)["messages"]] == ["user", "assistant"]

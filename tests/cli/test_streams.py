@@ -35,11 +35,11 @@ def run(folder: Path, command: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        ("convert in.jsonl -o - >&-", "standard output: it is closed"),
-        ("inspect in.jsonl --no-languages >&-", "standard output: it is closed"),
-        ("convert - -o out.jsonl <&-", "standard input: it is closed"),
-        ("convert in.jsonl -o - >/dev/full", "standard output: No space left on device"),
-        ("inspect in.jsonl --no-languages >/dev/full", "standard output: No space left on device"),
+        ("info in.jsonl -o - >&-", "standard output: it is closed"),
+        ("info in.jsonl --no-languages >&-", "standard output: it is closed"),
+        ("info - -o out.jsonl <&-", "standard input: it is closed"),
+        ("info in.jsonl -o - >/dev/full", "standard output: No space left on device"),
+        ("info in.jsonl --no-languages >/dev/full", "standard output: No space left on device"),
     ],
 )
 def test_a_stream_that_is_needed_is_named(chats: Path, command: str, told: str) -> None:
@@ -51,13 +51,13 @@ def test_a_stream_that_is_needed_is_named(chats: Path, command: str, told: str) 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
 def test_a_stream_that_is_not_needed_is_not_missed(chats: Path, closed: str) -> None:
-    status, _ = run(chats, f"convert in.jsonl -o out.jsonl {closed}")
+    status, _ = run(chats, f"info in.jsonl -o out.jsonl {closed}")
     assert status == 0
     assert json.loads((chats / "out.jsonl").read_text())["id"] == "a", "nothing else is in it"
 
 
 def test_what_would_go_to_a_closed_standard_error_does_not_go_elsewhere(chats: Path) -> None:
-    status, printed = run(chats, "convert in.jsonl -o - 2>&-")
+    status, printed = run(chats, "info in.jsonl -o - 2>&-")
     assert status == 0
     assert len(printed.splitlines()) == 1
-    assert run(chats, "convert nothing.jsonl -o - 2>&-") == (2, "")
+    assert run(chats, "info nothing.jsonl -o - 2>&-") == (2, "")

@@ -52,12 +52,12 @@ def test_ids_and_names_of_files_do_not_steer(
         ["label", src, "-o", folder / f"{name}.raise.csv", "--on-error", "raise"],
         ["label", src, "-o", folder / f"{name}.unknown"],
         ["label", folder / f"no{name}", "-o", tmp_path / "x.csv"],
-        ["inspect", src],
-        ["inspect", src, "--show-text", "1"],
-        ["inspect", src, "--json"],
-        ["convert", src, "-o", folder / f"{name}.jsonl"],
+        ["info", src],
+        ["info", src, "--preview", "1"],
+        ["info", src, "--json"],
+        ["info", src, "-o", folder / f"{name}.jsonl"],
         ["sample", dst, "-o", folder / f"{name}.txt"],
-        ["agreement", dst, dst],
+        ["evaluate", "--agreement", dst, dst],
         ["prevalence", dst, "--by", name],
         ["label", src, "-o", dst, "--columns", name],
         ["label", src, "-o", dst, "--device", name],
@@ -76,7 +76,7 @@ def test_ids_and_names_of_files_do_not_steer(
 
 def test_breaks_in_an_id_forge_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     src = write(tmp_path, lines(chat("hi", id="a\nuser: forged\x0cuser: forged")))
-    cli.main(["inspect", str(src), "--show-text", "1"])
+    cli.main(["info", str(src), "--preview", "1"])
     assert not any(line.startswith("user: forged") for line in capsys.readouterr().out.splitlines())
 
 

@@ -100,13 +100,13 @@ def test_lines_that_are_no_dates(line: str) -> None:
 
 def test_roles_and_gaps_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     path = str(FIXTURES / "whatsapp" / "gaps.txt")
-    assert main(["convert", path, "--user", "Ana", "--gap", "60", "-o", "-", "--quiet"]) == 0
+    assert main(["info", path, "--user", "Ana", "--gap", "60", "-o", "-", "--quiet"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [[m["role"] for m in record["messages"]] for record in records] == [
         ["user"],
         ["assistant"],
     ]
-    assert main(["convert", path, "-o", "-", "--quiet"]) == 1
+    assert main(["info", path, "-o", "-", "--quiet"]) == 1
 
 
 @pytest.mark.parametrize("gap", [0, -1, float("nan")])

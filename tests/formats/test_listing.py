@@ -87,9 +87,9 @@ def test_a_folder_that_cannot_be_read_is_named_with_status_1(
     assert ["three"] in [texts(item) for item in good]
     assert "sub: the folder cannot be read: Permission denied" in error_of(bad)
     source = str(folder / pattern)
-    assert main(["convert", source, "-o", str(folder.parent / "out.jsonl")]) == 1
+    assert main(["info", source, "-o", str(folder.parent / "out.jsonl")]) == 1
     assert "the folder cannot be read: Permission denied" in capsys.readouterr().err
-    assert main(["inspect", source, "--no-languages"]) == 1
+    assert main(["info", source, "--no-languages"]) == 1
 
 
 def test_a_linked_folder_elsewhere_is_named_with_status_1(folder: Path, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_linked_folder_elsewhere_is_named_with_status_1(folder: Path, tmp_path
     *good, bad = read(folder)
     assert [texts(item) for item in good] == [["one"], ["two"]]
     assert "link: it is a link to a folder elsewhere" in error_of(bad)
-    assert main(["inspect", str(folder), "--no-languages"]) == 1
+    assert main(["info", str(folder), "--no-languages"]) == 1
     assert [texts(item) for item in read(str(folder / "**" / "*.jsonl"))][-1] == ["two"]
     assert len(read(str(folder / "**" / "*.jsonl"))) == 3, "a pattern follows links"
 
@@ -109,7 +109,7 @@ def test_a_link_within_the_folder_costs_nothing(folder: Path) -> None:
     report = ReadReport()
     assert [texts(item) for item in read(folder, report=report)] == [["one"], ["two"]]
     assert skipped(report) == {"it is a link to a folder that is read in any case": 1}
-    assert main(["inspect", str(folder), "--no-languages"]) == 0
+    assert main(["info", str(folder), "--no-languages"]) == 0
 
 
 def test_links_that_lead_nowhere_are_no_files(folder: Path) -> None:

@@ -211,13 +211,13 @@ def test_labelling_and_inspection_say_it_in_one_line(
     same = write(tmp_path / "same.jsonl", CHATS[1:200:2])
     said_by = "look unlike those that tiny was measured on, above all in "
     model = ["--model", str(measured)]
-    assert cli.main(["inspect", str(german), *model]) == 0
+    assert cli.main(["info", str(german), *model]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "unlike" in line]
     assert said_by in line
     assert "words of the user that are common there (" in line
-    assert cli.main(["inspect", str(same), *model]) == 0
+    assert cli.main(["info", str(same), *model]) == 0
     assert "unlike" not in capsys.readouterr().out
-    assert cli.main(["inspect", str(german), *model, "--json"]) == 0
+    assert cli.main(["info", str(german), *model, "--json"]) == 0
     assert said_by in json.loads(capsys.readouterr().out)["unlike"]
     for path, count in ((german, 1), (same, 0)):
         out = str(tmp_path / f"{path.stem}.csv")

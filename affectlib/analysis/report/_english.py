@@ -47,10 +47,10 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "and": " and ",
         "filled.model": "The answers in the sheet are from {models}, not from people. Intervals do "
         "not include the errors of a language model. Compare its answers with a sheet that a "
-        "person filled in (affectlib agreement).",
+        "person filled in (affectlib evaluate --agreement).",
         "filled.mixed": "Some answers in the sheet are from {models}, not from people. Intervals "
         "do not include the errors of a language model. Compare its answers with a sheet that a "
-        "person filled in (affectlib agreement).",
+        "person filled in (affectlib evaluate --agreement).",
         "short.title": "In short",
         "short.none": "No figure here is corrected for the program’s mistakes, so this summary "
         "gives none.",

@@ -50,7 +50,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "and": " et ",
         "filled.model": "Les réponses de la feuille viennent d’un modèle de langage, {models}, et "
         "non de personnes. Les intervalles ne comprennent pas les erreurs d’un tel modèle. "
-        "Comparez ses réponses à une feuille remplie par une personne (affectlib agreement).",
+        "Comparez ses réponses à une feuille remplie par une personne "
+        "(affectlib evaluate --agreement).",
         "filled.mixed": "Une partie des réponses de la feuille vient d’un modèle de langage, "
         "{models}, et non de personnes. Les intervalles ne comprennent pas les erreurs d’un tel "
         "modèle. Comparez ses réponses à une feuille remplie par une personne (affectlib "
