@@ -189,10 +189,9 @@ def work(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
         assert cli.main(["label", "in.jsonl", *made]) == 0
         (folder / "labels.messages.parquet").rename("messages.parquet")
         assert cli.main(["sample", "labels.parquet", "--output=sheet.csv", "-n60"]) == 0
-    gold = (
-        pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("emotional")).otherwise(pl.lit("task"))
-    )
     sheet = pl.read_csv(folder / "sheet.csv", infer_schema=False)
+    charged = pl.col("conversation_id").cast(pl.Int64) % 3 == 0
+    gold = pl.when(charged).then(pl.lit("emotional")).otherwise(pl.lit("task"))
     sheet.with_columns(gold=gold).write_csv(folder / "sheet.csv")
     return folder
 
