@@ -1,0 +1,1 @@
+"""Programs that measure and attack the library; none is a test, and none is in the wheel."""

@@ -1,289 +1,225 @@
-"""Figures of few users stay hidden, also from whoever subtracts the shown ones from a total."""
+"""Statistical disclosure control: which figures to suppress, so that none is of too few users.
+
+Three rules decide, for all tables that one call shows:
+
+1. A figure of fewer than `min_users` users is suppressed.
+2. So is a figure where one user has more than 80 % of the rows (dominance).
+3. What is not shown must not follow from what is, by adding and subtracting (complementary
+   suppression). In each table, all that is suppressed is itself under rules 1 and 2, as its sum
+   follows from the total. For each two tables, so is what remains if groups of one are taken from
+   the groups of the other that they lie in. Where it is not, the smallest group is suppressed, too.
+
+See Hundepool et al., Statistical Disclosure Control (2012), chapter 4. The rules do not look at
+other calls. ``python -m tools.disclosure`` attacks them with a linear solver.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
-from typing import Any, TypeAlias
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, product
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["hidden_cells", "hidden_groups"]
+from affectlib.errors import OptionError
+
+__all__ = ["check_min_users", "hidden_crossed", "hidden_groups", "is_few", "rows_of_users"]
 
 Cell: TypeAlias = tuple[Hashable, ...]
 """The values of a group in each column to group by."""
 
-_ZERO = 1e-9
+Mask: TypeAlias = NDArray[np.bool_]
 
-_Users: TypeAlias = NDArray[Any]
-_Slice: TypeAlias = Sequence[tuple[int, _Users]]
-"""What is behind a figure that may be known: places of cells, and their users in it."""
+_DOMINANT = 0.8
 
 
-def hidden_cells(
-    cells: Sequence[Cell],
-    users: Sequence[_Users],
-    min_users: int,
-    first: Iterable[int] = (),
-    more: Sequence[_Slice] = (),
-) -> list[bool]:
-    """Say which cells of a table to suppress, so that none of few users comes back by subtraction.
+def check_min_users(min_users: int) -> None:
+    """Refuse a negative number of users.
 
-    A cell of fewer than `min_users` users is suppressed. Where its row, column or the whole table
-    is known, the sum of all suppressed cells in it comes back; so the smallest of the others are
-    suppressed as well until enough users stand behind that sum (complementary suppression;
-    Willenborg and de Waal, Elements of Statistical Disclosure Control, 2001). A cell of what has
-    no value (rows without a time, say) is no cover for others, as it is often counted elsewhere.
+    Raises:
+        OptionError: It is negative.
+    """
+    if min_users < 0:
+        raise OptionError(f"min_users must be 0 (show all) or more, got {min_users}")
+
+
+def is_few(units: NDArray[np.number], min_users: int) -> bool:
+    """Tell whether a figure is of too few users, or nearly all of one.
 
     Args:
-        cells: The cells by their values in each column to group by.
-        users: The users of each cell; one may be in several.
-        min_users: The fewest users that a figure may be of.
-        first: Places of cells that are suppressed in any case.
-        more: What else may be known but rows, columns and the whole table.
+        units: The rows of each user.
+        min_users: The fewest users that a figure may be of; 0 or 1 allow all.
     """
-    hidden = [0 < len(own) < min_users for own in users]
-    for place in first:
-        hidden[place] = True
-    if not any(hidden):
-        return hidden
-    columns = range(len(cells[0]) if cells else 0)
-    slices = [*more]
-    for size in columns:
-        for kept in combinations(columns, size):
-            found: dict[Hashable, list[tuple[int, _Users]]] = {}
-            for place, values in enumerate(cells):
-                key = tuple(values[column] for column in kept)
-                found.setdefault(key, []).append((place, users[place]))
-                if None not in values:
-                    found.setdefault((key, "known"), []).append((place, users[place]))
-            slices += found.values()
-    changed = True
-    while changed:
-        changed = False
-        for inside in slices:
-            changed |= _hide_more(inside, hidden, min_users)
-    return hidden
+    if min_users < 2 or not len(units):
+        return False
+    return len(units) < min_users or bool(units.max() > _DOMINANT * units.sum())
 
 
-def _hide_more(inside: _Slice, hidden: list[bool], min_users: int) -> bool:
-    """Suppress the smallest cell of a slice if too few users stand behind the suppressed ones."""
-    gone = [users for place, users in inside if hidden[place]]
-    shown = [(len(users), place) for place, users in inside if not hidden[place] and len(users)]
-    if not gone or not shown:
-        return False
-    if not 0 < len(np.unique(np.concatenate(gone))) < min_users:
-        return False
-    hidden[min(shown)[1]] = True
-    return True
+def rows_of_users(rows: pl.LazyFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Count the rows of each user (``_user``) with the same values in some columns."""
+    counted = rows.group_by(*names, "_user").agg(pl.len().alias("units"))
+    return counted.collect(engine="streaming")
+
+
+def hidden_crossed(rows: pl.DataFrame, names: Sequence[str], min_users: int) -> Mapping[Cell, bool]:
+    """Say which groups of crossed columns to suppress, given tables of fewer of these columns.
+
+    Args:
+        rows: As for `hidden_groups`.
+        names: The columns.
+        min_users: The fewest users that a figure may be of; 0 shows all.
+    """
+    sizes = range(len(names) + 1)
+    tables = [kept for size in sizes for kept in combinations(names, size)]
+    return hidden_groups(rows, tables, min_users)[tuple(names)]
 
 
 def hidden_groups(
-    rows: pl.DataFrame, names: Sequence[str], min_users: int, periods: Sequence[str] = ()
-) -> Mapping[Cell, bool]:
-    """Say which groups to suppress, also from whoever has the figures of fewer columns and periods.
-
-    Days make up weeks and months, and weeks overlap months, so that what one table hides could be
-    worked out from another. Months are suppressed as other groups are. A week is suppressed, too,
-    if its part in a month is of few users, or for the sake of other weeks: all that is suppressed
-    of a month must be of enough users. A day is suppressed, too, if its week is, or for the sake
-    of other days: all that is suppressed of a week's part in a month must be of enough users.
-    Then it is tried out what adding and subtracting all that is shown brings to light, and as much
-    is suppressed as that needs.
+    rows: pl.DataFrame, tables: Iterable[Sequence[str]], min_users: int
+) -> dict[tuple[str, ...], Mapping[Cell, bool]]:
+    """Say which groups to suppress in all tables that one call shows.
 
     Args:
-        rows: The users of each group: `names`, `periods` and ``_user``, more than once at will.
-        names: The columns to group by.
-        min_users: The fewest users that a figure may be of.
-        periods: A period among `names`, then the columns of coarser ones, the next one first.
+        rows: What `rows_of_users` returns for the columns of all tables.
+        tables: The columns of each table. Later ones give way to earlier ones. The total always
+            counts as known.
+        min_users: The fewest users that a figure may be of; 0 shows all.
+
+    Returns:
+        For each table, by its columns, whether each group is suppressed.
+
+    Raises:
+        OptionError: `min_users` is negative.
     """
-    return _Tables(rows, min_users, {}).hidden(tuple(names), tuple(periods))
+    check_min_users(min_users)
+    found: dict[tuple[str, ...], _Table] = {}
+    for names in dict.fromkeys(((), *map(tuple, tables))):
+        table = _Table(rows, names, min_users)
+        if min_users > 1:
+            table.complete([_Crossed(rows, earlier, table) for earlier in found.values()])
+        found[names] = table
+    return {
+        names: dict(zip(table.cells, table.hidden.tolist(), strict=True))
+        for names, table in found.items()
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """Tables of the same rows by different columns.
+class _Parts:
+    """Users and their rows in each part of the data, a part for each combination of values."""
 
-    Attributes:
-        rows: The users of each group.
-        min_users: The fewest users that a figure may be of.
-        known: What is suppressed of a table, by its columns.
-    """
+    def __init__(self, rows: pl.DataFrame, names: Sequence[str], min_users: int) -> None:
+        self.names, self.min_users = tuple(names), min_users
+        sums = rows.group_by(*names, "_user").agg(pl.col("units").sum()).sort(*names, "_user")
+        values = sums.select(names).rows() if names else [()] * len(sums)
+        number = {value: place for place, value in enumerate(dict.fromkeys(values))}
+        self.cells: list[Cell] = [*number]
+        self.place = np.array([number[value] for value in values], dtype=np.int64)
+        _, self.user = np.unique(sums["_user"].to_numpy(), return_inverse=True)
+        self.units = sums["units"].to_numpy().astype(np.float64)
+        self.users = np.bincount(self.place, minlength=len(number))
+        self.sizes = np.bincount(self.place, self.units, len(number))
+        self.most = np.bincount(self.user, self.units).max(initial=0.0)
 
-    rows: pl.DataFrame
-    min_users: int
-    known: dict[tuple[str, ...], Mapping[Cell, bool]]
-
-    def hidden(self, names: tuple[str, ...], periods: tuple[str, ...]) -> Mapping[Cell, bool]:
-        """Say what to suppress of a table."""
-        if names not in self.known:
-            groups = _users_of(self.rows, names)
-            first: set[int] = set()
-            more: list[_Slice] = []
-            if len(periods) > 1:
-                first, more = self._beside_coarser(names, [*groups], periods)
-            found = hidden_cells([*groups], [*groups.values()], self.min_users, first, more)
-            if any(found):
-                self._hide_exposed(names, periods, groups, found)
-            self.known[names] = dict(zip(groups, found, strict=True))
-        return self.known[names]
-
-    def _beside_coarser(
-        self, names: tuple[str, ...], cells: Sequence[Cell], periods: tuple[str, ...]
-    ) -> tuple[set[int], list[_Slice]]:
-        """Return which cells coarser periods would show, and what these may make known."""
-        above = (*(name for name in names if name != periods[0]), periods[1])
-        hidden_above = self.hidden(above, periods[1:])
-        place_of = {cell: place for place, cell in enumerate(cells)}
-        columns = (*names, *periods[1:])
-        first: set[int] = set()
-        slices: dict[Hashable, list[tuple[int, _Users]]] = {}
-        for values, users in _users_of(self.rows, columns).items():
-            part = dict(zip(columns, values, strict=True))
-            place = place_of[tuple(part[name] for name in names)]
-            coarse = tuple(part[name] for name in above)
-            keys: list[Hashable] = [(*coarse, *(part[name] for name in periods[2:]))]
-            if len(periods) > 2 and hidden_above[coarse]:
-                first.add(place)
-            elif len(periods) == 2:
-                if hidden_above[coarse]:
-                    keys = [(kept, tuple(coarse[at] for at in kept)) for kept in _fewer(coarse)]
-                if len(users) < self.min_users:
-                    first.add(place)
-            for key in keys:
-                slices.setdefault(key, []).append((place, users))
-        return first, [*slices.values()]
-
-    def _hide_exposed(
-        self,
-        names: tuple[str, ...],
-        periods: tuple[str, ...],
-        groups: Mapping[Cell, _Users],
-        hidden: list[bool],
-    ) -> None:
-        """Suppress as much as is needed so that few users do not come back by linear algebra."""
-        columns = (*names, *periods[1:])
-        atoms = _users_of(self.rows, columns)
-        users = [*atoms.values()]
-        own = _places(atoms, columns, names)
-        fixed = [
-            row for table in _simpler(names, periods) for row in self._sums(atoms, columns, table)
-        ]
-        sizes = [len(each) for each in groups.values()]
-        cells = [*groups]
-        while not all(hidden):
-            shown = [
-                np.array(own[cell]) for cell, gone in zip(cells, hidden, strict=True) if not gone
-            ]
-            exposed = _exposed([*fixed, *shown], users, self.min_users)
-            if not exposed:
-                return
-            covers: list[int] = []
-            for near in (cell for cell, inside in own.items() if exposed & {*inside}):
-                if any(_akin(cells[place], near) for place in covers):
-                    continue  # for now: what hides another one may hide it as well
-                left = (place for place, gone in enumerate(hidden) if not gone)
-                cover = min(
-                    left,
-                    key=lambda place: (not _akin(cells[place], near), sizes[place], place),
-                    default=None,
-                )
-                if cover is not None:
-                    hidden[cover] = True
-                    covers.append(cover)
-
-    def _sums(
-        self,
-        atoms: Mapping[Cell, _Users],
-        columns: tuple[str, ...],
-        table: tuple[tuple[str, ...], tuple[str, ...]],
-    ) -> list[NDArray[np.int64]]:
-        """Return which atoms each shown cell of a simpler table holds."""
-        gone = self.hidden(*table)
-        inside = _places(atoms, columns, table[0])
-        return [np.array(places) for cell, places in inside.items() if not gone[cell]]
+    def are_few(self, chosen: Mask) -> bool:
+        """Tell whether some parts together are of too few users."""
+        if not chosen.any():
+            return False
+        enough = self.users[chosen].max() >= self.min_users
+        if enough and self.most <= _DOMINANT * self.sizes[chosen].sum():
+            return False
+        inside = chosen[self.place]
+        units = np.bincount(self.user[inside], self.units[inside])
+        return is_few(units[units > 0], self.min_users)
 
 
-def _simpler(
-    names: tuple[str, ...], periods: tuple[str, ...]
-) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Return the tables that have fewer columns, or a coarser period: their columns and periods."""
-    versions = [(names, periods)]
-    for place in range(1, len(periods)):
-        others = tuple(name for name in names if name != periods[0])
-        versions.append(((*others, periods[place]), periods[place:]))
-    found = versions[1:]
-    for columns, own in versions:
-        for kept in _fewer(columns):
-            chosen = tuple(columns[place] for place in kept)
-            found.append((chosen, own if own and own[0] in chosen else ()))
-    return [*dict.fromkeys(found)]
+class _Table(_Parts):
+    """A table, and which of its groups are suppressed."""
+
+    def __init__(self, rows: pl.DataFrame, names: Sequence[str], min_users: int) -> None:
+        super().__init__(rows, names, min_users)
+        most = np.zeros(len(self.cells))
+        np.maximum.at(most, self.place, self.units)
+        few = (self.users < min_users) | (most > _DOMINANT * self.sizes)
+        self.hidden = few & (min_users > 1)
+        self.unknown = np.array([None in cell for cell in self.cells], dtype=bool)
+        self.blocks = [np.zeros(len(self.cells), dtype=np.int64)]
+
+    def views(self) -> list[NDArray[np.int64]]:
+        """Return each group's part of what is known: itself, or all that is suppressed of a block.
+
+        The total is a block, and so is each group of another table in which this one is nested.
+        """
+        own = np.arange(len(self.cells))
+        return [np.where(self.hidden, len(own) + block, own) for block in self.blocks]
+
+    def _beside_hidden(self) -> Mask:
+        """Return the groups in the smallest blocks with some that are suppressed."""
+        sides = (np.isin(block, block[self.hidden]) & ~self.hidden for block in self.blocks[::-1])
+        return next((beside for beside in sides if beside.any()), ~self.hidden)
+
+    def complete(self, crossed: Sequence[_Crossed]) -> None:
+        """Suppress the smallest groups until nothing of too few users follows."""
+        while not self.hidden.all():
+            views = self.views()
+            found = (each.exposing(views, len(self.cells)) for each in crossed)
+            near = next((cells for cells in found if cells is not None), None)
+            if near is None:
+                # Rows without a value are no cover: how many there are is often shown elsewhere.
+                near = self._beside_hidden()
+                if not (self.are_few(self.hidden) or self.are_few(self.hidden & ~self.unknown)):
+                    return
+            near = near & ~self.hidden
+            among = np.flatnonzero(near if near.any() else ~self.hidden)
+            self.hidden[among[np.argmin(self.users[among])]] = True
 
 
-def _fewer(columns: Sequence[Any]) -> list[tuple[int, ...]]:
-    """Return the places of every choice of some of the columns, or none."""
-    return [
-        kept for size in range(len(columns)) for kept in combinations(range(len(columns)), size)
-    ]
+class _Crossed(_Parts):
+    """An earlier table, crossed with a table."""
+
+    def __init__(self, rows: pl.DataFrame, earlier: _Table, table: _Table) -> None:
+        names = [*dict.fromkeys((*earlier.names, *table.names))]
+        super().__init__(rows, names, table.min_users)
+        places = self._places(earlier)
+        self.earlier = [view[places] for view in earlier.views()]
+        self.own = self._places(table)
+        block = np.zeros(len(table.cells), dtype=np.int64)
+        block[self.own] = self.earlier[0]
+        if earlier.names and (block[self.own] == self.earlier[0]).all():
+            table.blocks.append(block)
+
+    def _places(self, table: _Table) -> NDArray[np.int64]:
+        """Return in which group of a table each part is."""
+        columns = [self.names.index(name) for name in table.names]
+        number = {cell: place for place, cell in enumerate(table.cells)}
+        found = [number[tuple(cell[column] for column in columns)] for cell in self.cells]
+        return np.array(found, dtype=np.int64)
+
+    def exposing(self, views: Sequence[NDArray[np.int64]], groups: int) -> Mask | None:
+        """Return groups of the table of which one must go, None if nothing follows.
+
+        A group is covered by groups of the other table. What remains of these without all the
+        groups that lie in them follows from the figures.
+
+        Args:
+            views: Those of the table.
+            groups: How many groups it has.
+        """
+        for earlier, own in product(self.earlier, (view[self.own] for view in views)):
+            touching = np.zeros((earlier.max() + 1, max(own.max() + 1, groups)), dtype=bool)
+            touching[earlier, own] = True
+            for covers, inside in _covered(touching):
+                if self.are_few(covers[earlier] & ~inside[own]):
+                    return inside[:groups]
+            for covers, inside in _covered(touching.T):
+                if self.are_few(covers[own] & ~inside[earlier]):
+                    return covers[:groups]
+        return None
 
 
-def _places(
-    atoms: Iterable[Cell], columns: Sequence[str], names: Sequence[str]
-) -> dict[Cell, list[int]]:
-    """Return the places of the atoms in each cell of a table."""
-    chosen = [columns.index(name) for name in names]
-    found: dict[Cell, list[int]] = {}
-    for place, values in enumerate(atoms):
-        found.setdefault(tuple(values[column] for column in chosen), []).append(place)
-    return found
-
-
-def _akin(one: Cell, other: Cell) -> bool:
-    """Tell whether two cells are in the same row or column of a table."""
-    return len(one) == 1 or any(mine == its for mine, its in zip(one, other, strict=True))
-
-
-def _exposed(
-    sums: Sequence[NDArray[np.int64]], users: Sequence[_Users], min_users: int
-) -> set[int]:
-    """Return atoms of few users, by themselves or two together, that follow from sums of atoms."""
-    thin = [place for place, own in enumerate(users) if len(own) < min_users]
-    if not thin:
-        return set()
-    known = {int(inside[0]) for inside in sums if len(inside) == 1}
-    if found := known & {*thin}:
-        return found
-    rows = {tuple(sorted({*inside.tolist()} - known)) for inside in sums} - {()}
-    open_ = sorted({place for row in rows for place in row})
-    column = {place: at for at, place in enumerate(open_)}
-    matrix = np.zeros((len(rows), len(open_)))
-    for at, row in enumerate(rows):
-        matrix[at, [column[place] for place in row]] = 1.0
-    if not matrix.size:
-        return set()
-    _, values, basis = np.linalg.svd(matrix, full_matrices=False)
-    thin = [place for place in thin if place in column]
-    own = basis[values > _ZERO][:, [column[place] for place in thin]]
-    joint = own.T @ own
-    length = np.diag(joint)
-    alone = {thin[at] for at in np.flatnonzero(length > 1 - _ZERO)}
-    if alone:
-        return alone
-    both = length[:, None] + length[None, :] + 2 * joint > 2 - _ZERO
-    for one, other in zip(*np.nonzero(np.triu(both, 1)), strict=True):
-        pair = [users[thin[one]], users[thin[other]]]
-        if len(np.unique(np.concatenate(pair))) < min_users:
-            return {thin[one], thin[other]}
-    return set()
-
-
-def _users_of(rows: pl.DataFrame, names: Sequence[str]) -> dict[Cell, _Users]:
-    """Return the users of each group, in the order of its values, whatever that of the rows."""
-    if not names:
-        return {(): rows["_user"].unique().to_numpy()}
-    found = rows.group_by(names).agg(pl.col("_user").unique()).sort(names)
-    values = found.select(names).iter_rows()
-    return {cell: own.to_numpy() for cell, own in zip(values, found["_user"], strict=True)}
+def _covered(touching: Mask) -> Iterator[tuple[Mask, Mask]]:
+    """Yield for each column which rows cover it, and which columns they cover."""
+    outside = touching.T.astype(np.float32) @ (~touching).astype(np.float32)
+    for place in np.flatnonzero(touching.any(axis=0)):
+        yield touching[:, place], (outside[:, place] == 0) & touching.any(axis=0)

@@ -28,6 +28,7 @@ from affectlib.analysis._frames import (
     table,
 )
 from affectlib.analysis._intervals import adjusted_p
+from affectlib.analysis._privacy import check_min_users
 from affectlib.errors import OptionError
 
 __all__ = ["associate"]
@@ -100,6 +101,7 @@ def associate(
     _check(source, columns, predictors, [*deciles, *splines], confidence)
     kinds = source.rows.collect_schema()
     require_numbers(source, [outcome, *splines, *(n for n in terms if kinds[n].is_numeric())])
+    check_min_users(min_users)
     rows = complete(source, columns, min_users)
     design = [
         part

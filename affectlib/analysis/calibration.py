@@ -18,7 +18,7 @@ from affectlib.analysis._frames import (
     user_keys,
 )
 from affectlib.analysis._intervals import NONE
-from affectlib.analysis._privacy import hidden_cells
+from affectlib.analysis._privacy import hidden_crossed, rows_of_users
 from affectlib.analysis.gold import gold_rows
 from affectlib.analysis.prevalence import gold_share
 from affectlib.errors import OptionError
@@ -73,13 +73,10 @@ def calibration(
         bin=(pl.col("probability") * bins).floor().clip(0, bins - 1).cast(pl.Int64)
     )
     groups = [*joined.sort("bin").group_by(["bin"], maintain_order=True)]
-    few = hidden_cells(
-        [values for values, _ in groups],
-        [group["_user"].unique().to_numpy() for _, group in groups],
-        min_users,
-    )
+    few = hidden_crossed(rows_of_users(joined.lazy(), ["bin"]), ["bin"], min_users)
     rows = []
-    for ((place,), group), of_few in zip(groups, few, strict=True):
+    for (place,), group in groups:
+        of_few = few[place,]
         hidden = of_few or len(group) < min_gold
         estimate = NONE if hidden else gold_share(group, confidence)
         weight = group["weight"].to_numpy()

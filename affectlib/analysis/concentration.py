@@ -22,6 +22,7 @@ from affectlib.analysis._frames import (
     require_numbers,
     table,
 )
+from affectlib.analysis._privacy import check_min_users
 from affectlib.errors import OptionError
 
 __all__ = ["concentration", "lorenz"]
@@ -78,6 +79,7 @@ def concentration(
         ['gini', 'top 1%', 'top 5%', 'top 10%']
     """
     check_confidence(confidence)
+    check_min_users(min_users)
     if not all(0 < share < 1 for share in top):
         raise OptionError("top: every share of users must be more than 0 and less than 1")
     source = table(users, "users")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -21,7 +21,7 @@ from affectlib.analysis._frames import (
     table,
 )
 from affectlib.analysis._intervals import adjusted_p
-from affectlib.analysis._privacy import hidden_cells
+from affectlib.analysis._privacy import hidden_crossed
 from affectlib.errors import OptionError
 
 __all__ = ["compare"]
@@ -95,10 +95,10 @@ def compare(
     found = []
     for name in names:
         values = {group: numbers(rows.filter(pl.col(by) == group)[name]) for group in groups}
-        own = [(group,) for group in groups]
-        people = [np.arange(len(values[group])) + place for place, group in _places(values)]
-        few = hidden_cells(own, people, min_users)
-        small = {group for (group,), hidden in zip(own, few, strict=True) if hidden}
+        each = [group for group in groups for _ in values[group]]
+        people = pl.DataFrame({by: each}).with_row_index("_user").with_columns(units=1)
+        few = hidden_crossed(people, [by], min_users)
+        small = {group for group in groups if few.get((group,), False)}
         base = values[reference]
         for group in sorted(groups):
             if group == reference:
@@ -122,12 +122,6 @@ def compare(
     result = pl.DataFrame(found, schema_overrides=floats)
     result = result.insert_column(result.columns.index("p") + 1, adjusted_p(result["p"]))
     return like(users, result)
-
-
-def _places(values: Mapping[str, NDArray[np.float64]]) -> list[tuple[int, str]]:
-    """Return where the numbers of each group's users begin, so that no two groups share one."""
-    ends = np.cumsum([len(own) for own in values.values()]).tolist()
-    return [*zip([0, *ends[:-1]], values, strict=True)]
 
 
 def difference(

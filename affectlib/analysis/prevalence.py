@@ -36,7 +36,7 @@ from affectlib.analysis._intervals import (
     kish,
     wilson_share,
 )
-from affectlib.analysis._privacy import Cell, hidden_groups
+from affectlib.analysis._privacy import Cell, hidden_crossed, rows_of_users
 from affectlib.analysis._provenance import Kind
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
@@ -45,7 +45,6 @@ from affectlib.errors import OptionError
 __all__ = ["prevalence"]
 
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
-COARSER = ("_week", "_month")
 _WIDE = 0.75
 _WANTED = 0.5
 _LEAST_USE = 0.1
@@ -115,8 +114,8 @@ def prevalence(
             then allow for having these users and not others), or in the ``corpus`` itself.
         confidence: Level of the intervals.
         min_users: Groups of fewer users are suppressed, and so are figures that rest on gold labels
-            of fewer users, and figures that would reveal them by subtraction, even combined with
-            those by another period; 0 shows all.
+            of fewer users, and figures that would reveal them by subtraction. So is a figure where
+            one user has more than 80 % of the rows. 0 shows all.
 
     Returns:
         A frame: the columns of `by`, ``method, estimate, low, high, units, users, gold,
@@ -195,7 +194,7 @@ def shares(
     """
     clusters = _by_user(source, names)
     evidence = _evidence(clusters, sample, measured)
-    hidden = _Hidden.of(source, clusters, sample, names, min_users)
+    hidden = _Hidden.of(clusters, sample, names, min_users)
     rows = _rows(clusters, evidence, names, target, confidence, hidden)
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
     return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)
@@ -240,15 +239,13 @@ class _Hidden:
     @classmethod
     def of(
         cls,
-        source: Labels,
         clusters: pl.DataFrame,
         sample: pl.DataFrame | None,
         names: Sequence[str],
         min_users: int,
     ) -> _Hidden:
-        """Find out from labels, their users in each group, and gold labels."""
-        by_period = {*COARSER} & {*source.columns}
-        small = hidden_among(source.rows if by_period else clusters.lazy(), names, min_users)
+        """Find out from the users of each group, and gold labels."""
+        small = hidden_crossed(clusters, names, min_users)
         if sample is None:
             return cls(small, {}, False)
         few_overall = 0 < sample["_user"].n_unique() < min_users
@@ -263,10 +260,7 @@ def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Ma
         names: The columns to group by.
         min_users: The fewest users that a figure may be of.
     """
-    coarser = [name for name in COARSER if name in rows.collect_schema().names()]
-    periods = [] if not coarser else ["day" if len(coarser) > 1 else "week", *coarser]
-    users = rows.select(*names, *coarser, "_user").unique(maintain_order=True)
-    return hidden_groups(users.collect(engine="streaming"), names, min_users, periods)
+    return hidden_crossed(rows_of_users(rows, names), names, min_users)
 
 
 def _evidence(
@@ -538,8 +532,6 @@ def _warn_of_little(
 def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
     """Check the columns of a ``by=``, and make those of a period from the time.
 
-    A day or week comes with columns of the coarser periods, which `hidden_among` needs.
-
     Raises:
         OptionError: One is not there, or has a name that `prevalence` gives to something else, or
             there are two periods.
@@ -569,11 +561,7 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
             )
         if not rows.select(pl.col(labels.time).count()).collect().item():
             raise TableError(f"{labels.name}, {labels.time}: no row has a time to make {name} from")
-        length = [*PERIODS].index(name)
-        rows = rows.with_columns(
-            pl.col(labels.time).dt.truncate(PERIODS[period]).alias(column)
-            for period, column in zip([*PERIODS][length:], [name, *COARSER[length:]], strict=True)
-        )
+        rows = rows.with_columns(pl.col(labels.time).dt.truncate(PERIODS[name]).alias(name))
     return labels.having(rows)
 
 
@@ -587,7 +575,7 @@ def with_prediction(labels: Labels) -> Labels:
 
 def _in_memory(labels: Labels, names: Sequence[str]) -> Labels:
     """Read once what is used with gold labels; a lazy frame may give other places to its rows."""
-    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *COARSER, *names)
+    wanted = (*KEYS, "message", "charged", "_prediction", "_user", *names)
     columns = [name for name in labels.columns if name in wanted]
     return labels.having(labels.rows.select(columns).collect().lazy())
 

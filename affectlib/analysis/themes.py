@@ -30,7 +30,7 @@ from affectlib.analysis._frames import (
 )
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_themes
-from affectlib.analysis.prevalence import COARSER, check_target, hidden_among, shares, with_groups
+from affectlib.analysis.prevalence import check_target, hidden_among, shares, with_groups
 from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES, EMOTIONAL, THEME_COLUMNS, USE_KIND_RULES, USE_KINDS
 
@@ -280,7 +280,7 @@ def _figures(
 
 def _kept(rows: Labels, flags: Mapping[str, _Flag], by: Sequence[str]) -> pl.LazyFrame:
     """Return what is used of the rows; what is counted is named after what it is."""
-    wanted = (*KEYS, "message", "charged", "_user", *COARSER, *by)
+    wanted = (*KEYS, "message", "charged", "_user", *by)
     return rows.rows.select(
         *(name for name in rows.columns if name in wanted),
         *(own.flag.alias(f"_shown {name}") for name, own in flags.items()),

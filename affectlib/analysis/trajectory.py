@@ -22,6 +22,7 @@ from affectlib.analysis._frames import (
     user_keys,
 )
 from affectlib.analysis._intervals import NONE, Estimate, clustered_mean, kish, wilson_share
+from affectlib.analysis._privacy import check_min_users, is_few
 from affectlib.taxonomy import CUES, EMOTIONAL
 
 __all__ = ["cue_pairs", "onset", "trajectory"]
@@ -74,7 +75,7 @@ def trajectory(
         >>> found["part"].unique(maintain_order=True).to_list()
         ['start', 'middle', 'end']
     """
-    source, keys = _messages(labels, confidence)
+    source, keys = _messages(labels, confidence, min_users)
     thresholds = shown_from(cue_threshold, source.provenance.cues)
     measures = _measures(source, thresholds)
     # For 10 million messages, ids and probabilities would take gigabytes: one number stands for the
@@ -135,7 +136,7 @@ def onset(
     Warns:
         AnalysisWarning: Rows lack user ids.
     """
-    source, keys = _messages(labels, confidence)
+    source, keys = _messages(labels, confidence, min_users)
     charged = pl.col("label") == EMOTIONAL
     place = pl.col("message").rank("ordinal").over(keys)
     conversations = (
@@ -203,6 +204,7 @@ def cue_pairs(
         AnalysisWarning: Rows lack user ids.
     """
     check_confidence(confidence)
+    check_min_users(min_users)
     source = user_keys(labels_table(labels))
     thresholds = shown_from(cue_threshold, source.provenance.cues)
     names = [name for name in CUES if name in source.columns]
@@ -238,7 +240,7 @@ def cue_pairs(
         figures = _share(sums, name, confidence, min_users)
         if figures is None:
             continue
-        if 0 < (sums[name] > 0).sum() < min_users:
+        if is_few(sums[name].filter(sums[name] > 0).to_numpy(), min_users):
             figures = asdict(NONE) | {"units": None, "users": None, "suppressed": True}
         both, known, of_one, of_other = (
             float(sums[column].sum())
@@ -250,9 +252,10 @@ def cue_pairs(
     return like(labels, _frame(rows))
 
 
-def _messages(labels: AnyFrame, confidence: float) -> tuple[Labels, list[str]]:
+def _messages(labels: AnyFrame, confidence: float, min_users: int) -> tuple[Labels, list[str]]:
     """Return labels of messages with user keys, and the columns that tell conversations apart."""
     check_confidence(confidence)
+    check_min_users(min_users)
     source = labels_table(labels)
     if source.level != "message":
         raise TableError(
@@ -287,7 +290,7 @@ def _share(
     if known.is_empty():
         return None
     counts = known[f"{name} n"].cast(pl.Float64).to_numpy()
-    hidden = len(known) < min_users
+    hidden = is_few(counts, min_users)
     estimate: Estimate = NONE
     if not hidden:
         mean, spread = clustered_mean(known[name].to_numpy(), counts)

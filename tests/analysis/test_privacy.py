@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations, pairwise, product
+from itertools import combinations, product
 
-import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from affectlib.analysis import compare, prevalence, simulate, themes, use_kinds, users
-from affectlib.analysis._privacy import hidden_cells
+from affectlib.analysis import compare, prevalence, report, simulate, themes, use_kinds, users
+from affectlib.analysis._privacy import hidden_groups, rows_of_users
+from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES, THEME_COLUMNS, THEMES, use_kind
+from tools.disclosure import attack
 
 PEOPLE = simulate(300, seed=3, prevalence=0.1)
 
@@ -107,26 +106,45 @@ def test_an_attacker_learns_no_kind_of_use_of_few_users(columns: list[str]) -> N
     assert min(differences(tables, rows), default=20) >= 20
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 15)), max_size=9),
-    st.integers(1, 12),
-)
-def test_sums_of_hidden_cells_are_of_enough_users(
-    drawn: list[tuple[int, int, int]], min_users: int
-) -> None:
-    sizes = {(one, other): size for one, other, size in drawn}
-    starts = np.cumsum([0, *sizes.values()])
-    own = [np.arange(a, b) for a, b in pairwise(starts)]
-    hidden = hidden_cells([*sizes], own, min_users)
-    for kept in ((), (0,), (1,)):
-        slices: dict[tuple[int, ...], list[int]] = {}
-        for place, cell in enumerate(sizes):
-            slices.setdefault(tuple(cell[column] for column in kept), []).append(place)
-        for inside in slices.values():
-            gone = sum(len(own[place]) for place in inside if hidden[place])
-            total = sum(len(own[place]) for place in inside)
-            assert gone == 0 or gone >= min(min_users, total)
+def test_reports_by_several_columns_give_away_no_small_group() -> None:
+    found = attack(30, seed=1)
+    assert found["suppressed"] > found["small"] > 100
+    assert found["tried"] > 5000
+    assert found["recovered"] == 0
+
+
+def units_of(**columns: list[object]) -> pl.DataFrame:
+    return rows_of_users(pl.LazyFrame(columns), [name for name in columns if name != "_user"])
+
+
+def test_a_nested_column_does_not_show_what_its_groups_leave_of_one_of_the_other() -> None:
+    rows = units_of(
+        _user=[*range(80)],
+        country=["fr"] * 40 + ["be"] * 40,
+        city=["Paris"] * 35 + ["Lyon"] * 5 + ["Liège"] * 20 + ["Namur"] * 20,
+    )
+    hidden = hidden_groups(rows, [("country",), ("city",)], 10)
+    assert not any(hidden["country",].values())
+    assert hidden["city",] == {
+        ("Liège",): False,
+        ("Lyon",): True,
+        ("Namur",): False,
+        ("Paris",): True,
+    }
+
+
+def test_no_figure_is_nearly_all_of_one_user() -> None:
+    user = [0] * 500 + [*range(9)]
+    labels = pl.DataFrame({"user_id": [f"u{u}" for u in [*user, 9]], "label": "task"})
+    assert prevalence(labels, min_users=10)["suppressed"].all()
+    assert not prevalence(labels, min_users=0)["suppressed"].any()
+
+
+def test_a_negative_number_of_users_is_refused() -> None:
+    labels = PEOPLE.conversations
+    for ask in (prevalence, report, themes):
+        with pytest.raises(OptionError, match="min_users"):
+            ask(labels, min_users=-5)
 
 
 def test_comparisons_hide_the_groups_that_would_show_a_small_one() -> None:

@@ -27,6 +27,7 @@ from affectlib.analysis._frames import (
     shown_from,
     table,
 )
+from affectlib.analysis._privacy import check_min_users
 from affectlib.analysis._provenance import Kind
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.accuracy import Accuracy
@@ -35,6 +36,7 @@ from affectlib.analysis.prevalence import PERIODS, label_errors, prevalence
 from affectlib.analysis.report import _people, _quality, _share, _talk, _themes
 from affectlib.analysis.report._document import Report
 from affectlib.analysis.report._study import Grid, Known, Row, Study, gold_counts, rows_of
+from affectlib.analysis.report._suppressed import suppressed_groups
 from affectlib.analysis.report._words import Answers, Words
 from affectlib.analysis.surveys import join_tables
 from affectlib.analysis.users import users
@@ -118,6 +120,7 @@ def report(
     """
     answers, models = answers_of(gold)
     words = Words(lang, answers)
+    check_min_users(min_users)
     source = labels_table(labels)
     source.labelled()
     measured = source.accuracy(measured, kind, beside_gold=gold is not None)
@@ -138,6 +141,9 @@ def report(
         shown_from(None, source.provenance.themes, "theme"),
         words,
     )
+    period = _share.period_of(study)
+    every = None if period is None else PERIODS[period]
+    study = replace(study, suppressed=suppressed_groups(study, study.labels, every))
     shares = {name: _share.best_by(study, study.labels, name) for name in study.groups}
     study = replace(study, by_group=shares)
     overall, best = _share.overall(study)

@@ -9,7 +9,7 @@ import polars as pl
 
 from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._frames import AnalysisWarning, TableError
-from affectlib.analysis._privacy import hidden_cells
+from affectlib.analysis._privacy import hidden_crossed
 from affectlib.analysis.concentration import concentration, lorenz
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import best_by, contradicted, error_notes
@@ -28,6 +28,7 @@ from affectlib.analysis.report._study import (
     rows_of,
     uncorrected,
 )
+from affectlib.analysis.report._suppressed import DECILE
 
 _FEWEST_FOR_DECILES = 100
 
@@ -91,9 +92,8 @@ def by_usage(study: Study) -> Section | None:
     tenths = study.people.select("user_id", "usage_decile").lazy()
     own = study.labels.drop("usage_decile", strict=False)  # a column of that name is another's
     joined = own.join(tenths, on="user_id", how="left", maintain_order="left")
-    found = [
-        row for row in best_by(study, joined, "usage_decile") if row["usage_decile"] is not None
-    ]
+    found = best_by(study, joined, "usage_decile", DECILE)
+    found = [row for row in found if row["usage_decile"] is not None]
     labelled = is_labelled(found)
     ticks = [str(row["usage_decile"]) for row in found]
     points = _plots.Points.of(found, labelled=labelled)
@@ -160,18 +160,17 @@ def changing(study: Study) -> Section | None:
     if total < max(study.min_users, 1):
         return None
     words = study.words
-    directed = study.people.filter(pl.col("direction").is_not_null())
-    names = ("rising", "flat", "falling")
-    own = [directed.filter(direction=name)["user_id"].to_numpy() for name in names]
-    hidden = hidden_cells([(name,) for name in names], own, study.min_users)
+    directed = study.people.drop_nulls("direction").select("direction", _user="user_id", units=1)
+    hidden = hidden_crossed(directed, ["direction"], study.min_users)
+    counts = {name: len(directed.filter(direction=name)) for name in ("rising", "flat", "falling")}
     rows = [
         (
             words(f"trend.{name}"),
-            words("fewer" if len(users) < study.min_users else "hidden", users=study.min_users)
-            if few
-            else words.number(len(users)),
+            words("fewer" if users < study.min_users else "hidden", users=study.min_users)
+            if hidden.get((name,), False)
+            else words.number(users),
         )
-        for name, users, few in zip(names, own, hidden, strict=True)
+        for name, users in counts.items()
     ]
     head = [words("head.direction"), words("head.users")]
     return Section(

@@ -31,6 +31,7 @@ from affectlib.analysis.report._study import (
     rows_of,
     uncorrected,
 )
+from affectlib.analysis.report._suppressed import PERIOD, suppress
 from affectlib.taxonomy import EMOTIONAL
 
 _ENDS = ("estimate", "low", "high")
@@ -57,11 +58,17 @@ def _named(row: Row, by_hand: Row | None) -> Row:
     return by_hand if all(row[end] == by_hand[end] for end in _ENDS) else row
 
 
-def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
+def best_by(study: Study, labels: pl.LazyFrame, column: str, table: str | None = None) -> list[Row]:
     """Return the share of each group by the best method that gave one, the same in all of them.
 
     Where the hand labels of a group contradict what all together say of label errors, its share is
     theirs, by the method ``gold``.
+
+    Args:
+        study: What the report is about.
+        labels: Its labels, with the column.
+        column: The column to group by.
+        table: The table of `Study.suppressed` that it is; the column itself if None.
     """
     found = rows_of(
         prevalence(
@@ -72,6 +79,7 @@ def best_by(study: Study, labels: pl.LazyFrame, column: str) -> list[Row]:
             min_users=study.min_users,
         )
     )
+    found = [*suppress(found, column, study.suppressed.get((table or column,), {}))]
     given = {row["method"] for row in found if row["estimate"] is not None}
     method = next((name for name in _BEST if name in given), "naive")
     by_hand = {row[column]: row for row in found if row["method"] == "gold"}
@@ -189,7 +197,7 @@ def over_time(study: Study) -> Section | None:
     if period is None:
         return None
     labels = study.labels.drop(period, strict=False)  # a column of that name is no time
-    found = [row for row in best_by(study, labels, period) if row[period] is not None]
+    found = [row for row in best_by(study, labels, period, PERIOD) if row[period] is not None]
     labelled = is_labelled(found)
     ticks = [tick_of(row[period], period, study) for row in found]
     points = _plots.Points.of(found, labelled=labelled)

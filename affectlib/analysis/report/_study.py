@@ -10,6 +10,7 @@ import polars as pl
 
 from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import AnyFrame
+from affectlib.analysis._privacy import Cell
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import MODEL_PREFIX
 from affectlib.analysis.report._words import Words
@@ -70,6 +71,7 @@ class Study:
         measured_themes: How well each theme was found elsewhere.
         words: The language.
         by_group: The shares of the groups of every column to group by, filled in after the rest.
+        suppressed: Which of their groups are suppressed, by table; filled in as well.
     """
 
     labels: pl.LazyFrame
@@ -92,6 +94,7 @@ class Study:
     measured_themes: Mapping[str, Accuracy]
     words: Words
     by_group: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    suppressed: Mapping[tuple[str, ...], Mapping[Cell, bool]] = field(default_factory=dict)
 
     @property
     def units(self) -> str:

@@ -11,6 +11,7 @@ import polars as pl
 
 from affectlib.analysis._frames import AnalysisWarning, AnyFrame, table
 from affectlib.analysis.gold import Unanswered
+from affectlib.analysis.prevalence import PERIODS
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import (
     headline,
@@ -32,6 +33,7 @@ from affectlib.analysis.report._study import (
     rows_of,
     uncorrected,
 )
+from affectlib.analysis.report._suppressed import PERIOD, suppress, suppressed_groups
 from affectlib.analysis.sheet_texts import TEXTS
 from affectlib.analysis.themes import OTHER_TRANSCRIPTS, themes, use_kinds
 from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS
@@ -109,10 +111,13 @@ def _charged(study: Study) -> pl.LazyFrame | None:
 
 def _best(study: Study, by: str | None) -> list[Row]:
     """Return the share of each theme, in each group: corrected if all can be, else of labels."""
+    found: list[Row]
     try:
-        found = _shares(study, by, _gold(study))
+        found = [*_shares(study, by, _gold(study))]
     except Unanswered:
-        found = _shares(study, by, None)
+        found = [*_shares(study, by, None)]
+    if by is not None:
+        found = [*_suppressed(study, found, by)]
     cells: dict[tuple[Any, Any], list[Row]] = {}
     for row in found:
         cells.setdefault((row["theme"], row[by] if by else None), []).append(row)
@@ -120,6 +125,17 @@ def _best(study: Study, by: str | None) -> list[Row]:
     if any(row["method"] == "naive" and row["estimate"] is not None for row in best):
         best = [row for row in found if row["method"] == "naive"]
     return best
+
+
+def _suppressed(study: Study, found: Sequence[Row], by: str) -> Iterator[Row]:
+    """Suppress the groups of each theme that follow from those of the other columns."""
+    every = None if by in study.groups else PERIODS[by]
+    table = PERIOD if every else by
+    for name in dict.fromkeys(row["theme"] for row in found):
+        shown = pl.col(THEME_COLUMNS[name]) >= study.theme_thresholds[name]
+        about_it = study.labels.filter(pl.col("label") == EMOTIONAL, shown)
+        hidden = suppressed_groups(study, about_it, every)[table,]
+        yield from suppress([row for row in found if row["theme"] == name], by, hidden)
 
 
 def _shares(study: Study, by: str | None, gold: AnyFrame | None) -> list[dict[str, Any]]:
