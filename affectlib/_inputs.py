@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from affectlib._values import column_values, is_missing
-from affectlib.conversation import Conversation, Message, clean_text, parse_message
-from affectlib.errors import ConversationError, InputTypeError, NoUserTextError, OptionError
+from affectlib.conversation import Conversation, Message
+from affectlib.errors import (
+    ConversationError,
+    ConversationFailure,
+    InputTypeError,
+    NoUserTextError,
+    OptionError,
+)
 from affectlib.formats._fields import record_id, to_conversation, to_message
-from affectlib.predictions import ConversationFailure
 
 Messages: TypeAlias = Sequence[Mapping[str, Any] | Message]
 """A conversation as people hold it: messages, or mappings with role and content."""
@@ -37,13 +42,6 @@ class Options(TypedDict, total=False):
     progress: bool
 
 
-_ItemT = TypeVar("_ItemT")
-
-_BUFFER_CONVERSATIONS = 256
-_BUFFER_CHARACTERS = 400_000
-_BUFFER_MESSAGES = 5000
-_FIRST = 1 / 32
-"""Size of the first buffer, where buffers grow."""
 _TAKEN = ("messages", "id", "conversation_id", "user_id")
 """Fields of a mapping that are not metadata."""
 _ACCEPTED = (
@@ -53,22 +51,7 @@ _ACCEPTED = (
 _PATH = "is a path; label_file(path, output) or read_conversations(path) reads the file"
 
 
-@dataclass(frozen=True, slots=True)
-class Unlabelled:
-    """A conversation that cannot be labelled."""
-
-    error: ConversationError
-    id: str | None = None
-
-    def failure(self) -> ConversationFailure:
-        """Return what takes its place in the output."""
-        status: Literal["empty", "error"] = (
-            "empty" if isinstance(self.error, NoUserTextError) else "error"
-        )
-        return ConversationFailure(self.id, f"{type(self.error).__name__}: {self.error}", status)
-
-
-Item: TypeAlias = Conversation | ConversationFailure | Unlabelled
+Item: TypeAlias = Conversation | ConversationFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +88,8 @@ class Input:
     def problem(self) -> ConversationError | None:
         """Return the error of the first one that cannot be labelled, with its position."""
         for position, item in enumerate(self.items):
-            if isinstance(item, Unlabelled):
-                return item.error.in_conversation(position) if self.listed else item.error
+            if isinstance(item, ConversationFailure) and item.cause is not None:
+                return item.cause.in_conversation(position) if self.listed else item.cause
         return None
 
 
@@ -134,7 +117,7 @@ class Readable:
         """Check the items."""
         first: Any = None
         for position, item in enumerate(_values(self._items)):
-            if isinstance(item, ConversationFailure | Unlabelled):
+            if isinstance(item, ConversationFailure):
                 yield item
                 continue
             if item is not None:
@@ -234,14 +217,14 @@ def _is_conversation(item: Any) -> bool:
     return isinstance(item, Conversation | list | tuple) or _is_record(item)
 
 
-def _readable(item: Any) -> Conversation | Unlabelled:
+def _readable(item: Any) -> Item:
     """Read a text or a conversation of any form, or None if it is missing."""
     try:
         if item is None:
             raise NoUserTextError("it is missing, so there is nothing to label")
         return _read_text(item) if isinstance(item, str) else _read_conversation(item)
     except ConversationError as error:
-        return Unlabelled(error, _id_of(item))
+        return ConversationFailure.of(error, _id_of(item))
 
 
 def _id_of(item: Any) -> str | None:
@@ -251,98 +234,34 @@ def _id_of(item: Any) -> str | None:
 def _read_text(text: str) -> Conversation:
     if not text.strip():
         raise NoUserTextError("the text is blank, so there is nothing to label")
-    return Conversation((Message("user", clean_text(text)),))
+    return Conversation((Message("user", text),))
 
 
 def _read_conversation(given: Any) -> Conversation:
-    """Check a conversation, also one that was put together by hand, and clean its texts."""
-    about = given if isinstance(given, Conversation) else Conversation(())
-    listed = given.messages if isinstance(given, Conversation) else given
-    if isinstance(given, Mapping):
+    """Return a conversation as it is, or make one of a mapping or a list of messages."""
+    if isinstance(given, Conversation):
+        conversation = given
+    elif isinstance(given, Mapping):
         if not _is_listed(given["messages"]):
             raise ConversationError("expected a list of messages", field="messages")
-        listed = [*_values(given["messages"])]
-        about = to_conversation(given, ())
+        about = to_conversation(given, _read_messages(_values(given["messages"])))
         others = {name: value for name, value in given.items() if name not in _TAKEN}
         nested = others.get("metadata")
         if isinstance(nested, Mapping):
             others = {**nested, **others}
-        about = replace(about, metadata={**others, **about.metadata})
-    messages = tuple(_read_message(message, index) for index, message in enumerate(listed))
-    conversation = replace(about, messages=messages)
+        conversation = replace(about, metadata={**others, **about.metadata})
+    else:
+        conversation = Conversation(tuple(_read_messages(given)))
     conversation.require_user_text()
     return conversation
 
 
-def _read_message(given: Any, index: int) -> Message:
-    """Check a message, also one that was put together by hand, and clean its text."""
-    if not isinstance(given, Message):
-        return to_message(given, index)
-    found = parse_message({"role": given.role, "content": given.content}, index)
-    return replace(given, role=found.role, content=found.content)
+def _read_messages(messages: Iterable[Any]) -> list[Message]:
+    return [
+        message if isinstance(message, Message) else to_message(message, index)
+        for index, message in enumerate(messages)
+    ]
 
 
 def _is_listed(messages: Any) -> bool:
     return isinstance(messages, Iterable) and not isinstance(messages, str | bytes | Mapping)
-
-
-def text_size(item: Any) -> int:
-    """Return the number of characters in a conversation, 0 of anything else."""
-    if not isinstance(item, Conversation):
-        return 0
-    return sum(len(message.content) for message in item.messages)
-
-
-def chunk_starts(conversation: Conversation) -> list[int]:
-    """Return where the parts of a conversation begin that are as large as a buffer of `in_buffers`.
-
-    Example:
-        >>> long = Conversation((Message("user", "x" * 150_000),) * 4)
-        >>> chunk_starts(long), chunk_starts(Conversation(long.messages[:1]))
-        ([0, 3], [0])
-    """
-    starts, characters = [0], 0
-    for index, message in enumerate(conversation.messages):
-        if characters >= _BUFFER_CHARACTERS or index - starts[-1] >= _BUFFER_MESSAGES:
-            starts.append(index)
-            characters = 0
-        characters += len(message.content)
-    return starts
-
-
-def in_buffers(
-    items: Iterable[_ItemT],
-    size: Callable[[_ItemT], int] = text_size,
-    *,
-    growing: bool = False,
-) -> Generator[list[_ItemT]]:
-    """Cut a stream into lists that are bounded in number and, but for the last item, in size.
-
-    What `items` raises is raised after the items before.
-
-    Args:
-        items: The stream.
-        size: Returns the size of an item, in characters.
-        growing: Whether the first lists are short, so that what becomes of them is known soon, and
-            each is twice as long as the one before until they are as long as others.
-    """
-    buffer: list[_ItemT] = []
-    characters = 0
-    share = _FIRST if growing else 1.0
-    problem: Exception | None = None
-    try:
-        for item in items:
-            buffer.append(item)
-            characters += size(item)
-            if (
-                len(buffer) >= share * _BUFFER_CONVERSATIONS
-                or characters >= share * _BUFFER_CHARACTERS
-            ):
-                yield buffer
-                buffer, characters, share = [], 0, min(1.0, 2 * share)
-    except Exception as error:
-        problem = error
-    if buffer:
-        yield buffer
-    if problem is not None:
-        raise problem

@@ -12,6 +12,7 @@ from typing import Any, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from affectlib._batching import chunk_starts, in_buffers, map_ahead
 from affectlib._inputs import (
     Chat,
     Chats,
@@ -21,15 +22,11 @@ from affectlib._inputs import (
     Options,
     Readable,
     Texts,
-    Unlabelled,
-    chunk_starts,
-    in_buffers,
     read_one,
     require_on_error,
 )
+from affectlib._progress import with_bar
 from affectlib.conversation import Conversation
-from affectlib.corpus.pipeline import map_ahead
-from affectlib.corpus.progress import with_bar
 from affectlib.errors import ArtifactCorruptError, NoUserTextError
 from affectlib.explanations import Explanation, WordExplanation, explain_turns, explain_words
 from affectlib.model.artifacts import (
@@ -467,35 +464,21 @@ class AffectClassifier(Saved):
         outcomes: Iterable[Any] = self._label(given.items, point)
         if progress:
             outcomes = with_bar(outcomes, len(given.items))
-        predictions: list[Any] = []
-        for position, outcome in enumerate(outcomes):
-            if isinstance(outcome, ConversationPrediction):
-                predictions.append(outcome.messages[0] if given.texts else outcome)
-            elif not isinstance(outcome, Unlabelled):
-                predictions.append(outcome)
-            elif record:
-                predictions.append(outcome.failure())
-            else:
-                raise outcome.error.in_conversation(position) if given.listed else outcome.error
-        return predictions
+        return [
+            _result(outcome, position if given.listed else None, given.texts, record)
+            for position, outcome in enumerate(outcomes)
+        ]
 
     def _stream(
         self, conversations: Texts | Chats, record: bool, point: OperatingPoint
     ) -> Iterator[MessagePrediction | ConversationPrediction | ConversationFailure]:
         items = Readable(conversations)
         for position, outcome in enumerate(self._label(items, point)):
-            if isinstance(outcome, ConversationPrediction):
-                yield outcome.messages[0] if items.texts else outcome
-            elif not isinstance(outcome, Unlabelled):
-                yield outcome
-            elif record:
-                yield outcome.failure()
-            else:
-                raise outcome.error.in_conversation(position)
+            yield _result(outcome, position, items.texts, record)
 
     def _label(
         self, items: Iterable[Item], point: OperatingPoint
-    ) -> Iterator[ConversationPrediction | ConversationFailure | Unlabelled]:
+    ) -> Iterator[ConversationPrediction | ConversationFailure]:
         """Label conversations buffer by buffer, and hand on what is none."""
         begun: dict[int, MessageScore] = {}
         for piece, windows in map_ahead(_encoded, self._pieces(items)):
@@ -514,7 +497,7 @@ class AffectClassifier(Saved):
                 try:
                     yield build_prediction(self._artifact, item, next(scored), point)
                 except NoUserTextError as error:
-                    yield Unlabelled(error, item.id)
+                    yield ConversationFailure.of(error, item.id)
 
     def _pieces(self, items: Iterable[Item]) -> Iterator[_Piece]:
         """Cut a stream into what is encoded at once."""
@@ -564,6 +547,15 @@ class _Piece:
     items: Sequence[Item]
     encode: Callable[[], list[list[EncodedWindow]]]
     ends: bool = True
+
+
+def _result(outcome: Any, position: int | None, texts: bool, record: bool) -> Any:
+    """Return a prediction or failure, or raise the error of one that was found here."""
+    if isinstance(outcome, ConversationPrediction):
+        return outcome.messages[0] if texts else outcome
+    if record or outcome.cause is None:
+        return outcome
+    raise outcome.cause if position is None else outcome.cause.in_conversation(position)
 
 
 def _encoded(piece: _Piece) -> list[list[EncodedWindow]]:

@@ -41,11 +41,14 @@ class Message:
     """One message of a conversation.
 
     Attributes:
-        role: Who wrote it.
-        content: Its text; empty if it had none (an image, a tool call).
+        role: Who wrote it; the usual synonyms (human, bot …) become one of the four.
+        content: Its text, cleaned by `clean_text`; empty if it had none (an image, a tool call).
         id: The source's message id.
         timestamp: When it was sent.
         modality: ``text`` or ``voice`` (its content is a transcription), or None if not known.
+
+    Raises:
+        ConversationError: The role is unknown, or the content is not text.
     """
 
     role: Role
@@ -53,6 +56,13 @@ class Message:
     id: str | None = None
     timestamp: datetime | None = None
     modality: Modality | None = None
+
+    def __post_init__(self) -> None:
+        """Check it once, so that everything after trusts it."""
+        object.__setattr__(self, "role", parse_role(self.role))
+        if not isinstance(self.content, str):
+            raise ConversationError(f"expected text, got {_kind(self.content)}", field="content")
+        object.__setattr__(self, "content", clean_text(self.content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,11 @@ class Conversation:
     language: str | None = None
     source: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Take messages as mappings too."""
+        parsed = (parse_message(message, index) for index, message in enumerate(self.messages))
+        object.__setattr__(self, "messages", tuple(parsed))
 
     @property
     def user_messages(self) -> tuple[Message, ...]:
@@ -152,9 +167,7 @@ def parse_conversation(
         Traceback (most recent call last):
         affectlib.errors.ConversationError: messages[0].content: expected text, got null
     """
-    return Conversation(
-        tuple(parse_message(message, index) for index, message in enumerate(messages)), id=id
-    )
+    return Conversation(tuple(messages), id=id)  # type: ignore[arg-type]
 
 
 def parse_message(message: Mapping[str, Any] | Message, index: int) -> Message:
@@ -228,7 +241,7 @@ def join_text_blocks(blocks: Iterable[Any]) -> str:
 
 def _parse_content(content: Any, index: int) -> str:
     if isinstance(content, str):
-        return clean_text(content)
+        return content
     if isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
         for position, block in enumerate(content):
             if not isinstance(block, str | Mapping):
@@ -237,7 +250,7 @@ def _parse_content(content: Any, index: int) -> str:
                     index=index,
                     field="content",
                 )
-        return clean_text(join_text_blocks(content))
+        return join_text_blocks(content)
     raise ConversationError(f"expected text, got {_kind(content)}", index=index, field="content")
 
 

@@ -23,12 +23,16 @@ AffectlibError
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Literal
+
 __all__ = [
     "AffectlibError",
     "ArtifactCorruptError",
     "ArtifactError",
     "ArtifactNotFoundError",
     "ConversationError",
+    "ConversationFailure",
     "InputTypeError",
     "MissingExtraError",
     "NoUserTextError",
@@ -89,6 +93,39 @@ class ConversationError(AffectlibError, ValueError):
 
 class NoUserTextError(ConversationError):
     """The conversation has no text written by a user, so there is nothing to label."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationFailure:
+    """A text or conversation that could not be read or labelled, and why.
+
+    Attributes:
+        id: The conversation's id, or None if it had none or could not be read that far.
+        error: The exception's class and message; never holds transcript text.
+        status: ``empty`` if a user wrote nothing in it, or it is missing, which is not a fault;
+            ``error`` for anything else.
+        cause: The exception, if it was found in this process and not in a file.
+    """
+
+    id: str | None
+    error: str
+    status: Literal["empty", "error"] = "error"
+    cause: ConversationError | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, error: ConversationError, id: str | None = None) -> ConversationFailure:
+        """Return what takes the place of a conversation with this error."""
+        empty = isinstance(error, NoUserTextError)
+        message = f"{type(error).__name__}: {error}"
+        return cls(id, message, "empty" if empty else "error", error)
+
+    @property
+    def label(self) -> None:
+        """It has no label."""
+
+    @property
+    def probability(self) -> None:
+        """It has no probability."""
 
 
 class InputTypeError(AffectlibError, TypeError):

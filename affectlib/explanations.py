@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib import _views
-from affectlib._inputs import in_buffers
+from affectlib._batching import in_buffers
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import TOP

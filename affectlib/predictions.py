@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from html import escape
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from affectlib import _views
 from affectlib._extras import requires_extra
 from affectlib.conversation import Role
-from affectlib.errors import InputTypeError
+from affectlib.errors import ConversationFailure, InputTypeError
 from affectlib.taxonomy import CUES, EMOTIONAL, THEME_COLUMNS, THEMES
 
 if TYPE_CHECKING:
@@ -167,30 +167,6 @@ class ConversationPrediction:
         shown = _views.foremost(self.messages, [m.probability or 0.0 for m in self.messages])
         left_out = len(self.messages) - len(shown)
         return _views.page(title_html(self), _table(shown), left_out)
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationFailure:
-    """A text or conversation that could not be read or labelled, and why.
-
-    Attributes:
-        id: The conversation's id, or None if it had none or could not be read that far.
-        error: The exception's class and message; never holds transcript text.
-        status: ``empty`` if a user wrote nothing in it, or it is missing, which is not a fault;
-            ``error`` for anything else.
-    """
-
-    id: str | None
-    error: str
-    status: Literal["empty", "error"] = "error"
-
-    @property
-    def label(self) -> None:
-        """It has no label."""
-
-    @property
-    def probability(self) -> None:
-        """It has no probability."""
 
 
 class Predictions(list[_T | ConversationFailure], Generic[_T]):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from affectlib._default import load_once
 from affectlib._extras import requires_extra
-from affectlib._inputs import Readable, Unlabelled
+from affectlib._inputs import Readable
 from affectlib._values import column_values
 from affectlib.conversation import Conversation
-from affectlib.errors import InputTypeError, NoUserTextError
+from affectlib.errors import InputTypeError
 from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.predictions import ConversationFailure, by_column
 from affectlib.taxonomy import ASSISTANT_CUES, CUES, THEME_COLUMNS, USER_CUES
@@ -140,12 +140,9 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 def _chats(items: list[Any]) -> Iterator[Conversation | ConversationFailure]:
     """Return the samples as conversations, with a failure for each that nobody wrote text in."""
     for position, chat in enumerate(Readable(items)):
-        if not isinstance(chat, Unlabelled):
-            yield chat
-        elif isinstance(chat.error, NoUserTextError):
-            yield chat.failure()
-        else:
-            raise chat.error.in_conversation(position)
+        if isinstance(chat, ConversationFailure) and chat.status == "error" and chat.cause:
+            raise chat.cause.in_conversation(position)
+        yield chat
 
 
 def _samples(X: Any) -> list[Any]:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from affectlib import _version
 from affectlib._default import classifier_or_bundled, load_once
 from affectlib._inputs import require_on_error
+from affectlib._progress import with_bar
 from affectlib._values import column_values, name_list
 from affectlib.conversation import Conversation, Message
-from affectlib.corpus.progress import with_bar
 from affectlib.corpus.provenance import provenance_code
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
 from affectlib.errors import ConversationError, InputTypeError, OptionError, WorkerError

@@ -208,3 +208,23 @@ def test_conversations_cannot_be_changed_and_can_be_keys() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         chat.messages[0].content = ""  # type: ignore[misc]
     assert {chat: 1}[dataclasses.replace(chat)] == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "content", "field"), [("robot", "x", "role"), ("user", None, "content")]
+)
+def test_a_message_is_checked_and_cleaned_when_it_is_made(
+    role: Any, content: Any, field: str
+) -> None:
+    with pytest.raises(ConversationError) as caught:
+        Message(role, content)
+    assert caught.value.field == field
+    assert Message("human", "caf\ud800") == Message("user", "caf\ufffd")  # type: ignore[arg-type]
+
+
+def test_a_conversation_takes_mappings_and_names_the_one_that_is_wrong() -> None:
+    made: Any = Conversation
+    assert made([{"role": "ai", "content": "hi"}]).messages == (Message("assistant", "hi"),)
+    with pytest.raises(ConversationError) as caught:
+        made(({"role": "user", "content": "hi"}, {"role": "user"}))
+    assert (caught.value.index, caught.value.field) == (1, "content")

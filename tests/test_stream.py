@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affectlib import _inputs
-from affectlib._inputs import _BUFFER_CHARACTERS, _BUFFER_CONVERSATIONS
+from affectlib import _batching
+from affectlib._batching import _CHARACTERS, _CONVERSATIONS
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import InputTypeError, NoUserTextError, OptionError
@@ -25,7 +25,7 @@ def test_stream_keeps_order_and_number(tiny_classifier):
             (Message("user", f"{SINGLE_MESSAGE if i % 3 else TASK} " + "word " * (i % 7)),),
             id=f"{i}",
         )
-        for i in range(2 * _BUFFER_CONVERSATIONS + 5)
+        for i in range(2 * _CONVERSATIONS + 5)
     ]
     predictions = list(tiny_classifier.stream(iter(chats)))
     assert [prediction.id for prediction in predictions] == [chat.id for chat in chats]
@@ -90,8 +90,8 @@ def test_stream_refuses_options_before_it_reads(tiny_classifier):
 @pytest.mark.parametrize(
     ("chat", "first", "most"),
     [
-        ([user("hello")], 8 + 16, 2 * _BUFFER_CONVERSATIONS),
-        ([user("word " * (_BUFFER_CHARACTERS // 10))], 2, 4),
+        ([user("hello")], 8 + 16, 2 * _CONVERSATIONS),
+        ([user("word " * (_CHARACTERS // 10))], 2, 4),
     ],
 )
 def test_stream_reads_ahead_a_bounded_number(tiny_classifier, chat, first, most):
@@ -124,7 +124,7 @@ def test_same_windows_are_computed_once(counting):
 
 def test_same_windows_are_computed_once_across_buffers(counting):
     classifier, engine = counting
-    chats = [[user(SINGLE_MESSAGE)], [user(TASK)]] * _BUFFER_CONVERSATIONS
+    chats = [[user(SINGLE_MESSAGE)], [user(TASK)]] * _CONVERSATIONS
     assert len(list(classifier.stream(chats))) == len(chats)
     assert len(engine.windows) == 2
 
@@ -140,11 +140,11 @@ def test_the_cache_drops_what_was_not_used_for_longest():
 
 def test_what_was_read_before_an_exception_is_labelled(tiny_classifier):
     def broken():
-        yield from ([user(SINGLE_MESSAGE)] for _ in range(_BUFFER_CONVERSATIONS + 3))
+        yield from ([user(SINGLE_MESSAGE)] for _ in range(_CONVERSATIONS + 3))
         raise OSError("the disk is gone")
 
     stream = tiny_classifier.stream(broken())
-    for _ in range(_BUFFER_CONVERSATIONS + 3):
+    for _ in range(_CONVERSATIONS + 3):
         assert next(stream).label == "emotional"
     with pytest.raises(OSError, match="the disk is gone"):
         next(stream)
@@ -167,7 +167,7 @@ def test_results_depend_on_neither_order_nor_buffer_nor_mates(bert, texts, data)
     order = data.draw(st.permutations(range(len(chats))))
     size = data.draw(st.integers(1, 5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_inputs, "_BUFFER_CONVERSATIONS", size)
+        patch.setattr(_batching, "_CONVERSATIONS", size)
         found = [*bert().stream([chats[place] for place in order])]
     for place, prediction in zip(order, found, strict=True):
         (turn,) = prediction.messages

@@ -239,7 +239,6 @@ def test_ways_to_write_messages(tiny_classifier: Any, cell: Any) -> None:
         [3],
         [{"role": "user"}],
         "[" * 100_000,
-        [Message("alien", "secret")],  # type: ignore[arg-type]
     ],
 )
 def test_bad_cells_are_rows_that_say_why(tiny_classifier: Any, cell: Any) -> None:

@@ -20,26 +20,17 @@ from collections.abc import (
 )
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
 from json import dumps
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Literal
 
+from affectlib._batching import Background, ahead, text_size
 from affectlib._default import classifier_or_bundled
-from affectlib._inputs import (
-    Chats,
-    Readable,
-    Texts,
-    Unlabelled,
-    in_buffers,
-    require_on_error,
-    text_size,
-)
+from affectlib._inputs import Chats, Item, Readable, Texts, require_on_error
+from affectlib._progress import summary_bar
 from affectlib.conversation import Conversation
 from affectlib.corpus.manifest import Header, model_facts
 from affectlib.corpus.output import StandardOutput
-from affectlib.corpus.pipeline import Background, ahead
-from affectlib.corpus.progress import summary_bar
 from affectlib.corpus.provenance import provenance, provenance_code
 from affectlib.corpus.rows import Counts, Labelled, Level, RowLevel, output_schema, row_levels
 from affectlib.corpus.shards import Layout, Shards, discard_unfinished, find_finished, require_new
@@ -51,7 +42,7 @@ from affectlib.corpus.source import (
     stamps_of,
     takes_up,
 )
-from affectlib.corpus.workers import Item, Label, label_here, label_on_ray, label_with_processes
+from affectlib.corpus.workers import Label, label_here, label_on_ray, label_with_processes
 from affectlib.errors import (
     OptionError,
     OutputExistsError,
@@ -69,7 +60,6 @@ if TYPE_CHECKING:
 __all__ = ["LabelSummary", "label_file"]
 
 _SHARD = 2000
-_BUFFERS_AHEAD = 2
 _WAITING = 64
 
 
@@ -322,10 +312,9 @@ class _Source:
     ) -> _Source:
         """Open a file, or check a stream of conversations as it comes."""
         if not isinstance(src, str | os.PathLike):
-            items = (
-                item.failure() if isinstance(item, Unlabelled) else item for item in Readable(src)
+            return cls(
+                "conversations", Readable(src), SourceFacts(0, 0, None), length_hint(src) or None
             )
-            return cls("conversations", items, SourceFacts(0, 0, None), length_hint(src) or None)
         name = os.fspath(src)
         _refuse_source(name, layout)
         stamps = stamps_of(name)
@@ -444,19 +433,17 @@ class _Run:
     def _labelled(self, done: Sequence[tuple[int, int]]) -> Generator[Labelled]:
         """Label the records that are not done, in order."""
         waiting: deque[tuple[int, Conversation | None]] = deque()
-        buffers = in_buffers(_undone(self.source.items, done), size=_size)
+        items = _undone(self.source.items, done)
         if not self.source.facts.is_stream:  # a thread that waits for a pipe could not be stopped
-            buffers = ahead(buffers, _BUFFERS_AHEAD)
-        with closing(buffers):
-            records = _remembered(chain.from_iterable(buffers), waiting)
-            with closing(self.label(records)) as outcomes:
-                for outcome in outcomes:
-                    record, conversation = waiting.popleft()
-                    failed = isinstance(outcome, ConversationFailure) and outcome.status == "error"
-                    if self.on_error == "raise" and failed:
-                        place = _place(record, outcome)
-                        raise TranscriptFormatError(place, path=self.source.name)
-                    yield Labelled(record, conversation, outcome, self.keep, self.provenance)
+            items = ahead(items, _size)
+        with closing(items), closing(self.label(_remembered(items, waiting))) as outcomes:
+            for outcome in outcomes:
+                record, conversation = waiting.popleft()
+                failed = isinstance(outcome, ConversationFailure) and outcome.status == "error"
+                if self.on_error == "raise" and failed:
+                    place = _place(record, outcome)
+                    raise TranscriptFormatError(place, path=self.source.name)
+                yield Labelled(record, conversation, outcome, self.keep, self.provenance)
 
 
 def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
@@ -464,7 +451,7 @@ def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
     return {reason: tally.count for reason, tally in tallies.copy().items()}
 
 
-def _undone(items: Iterable[Item], done: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Item]]:
+def _undone(items: Iterable[Item], done: Sequence[tuple[int, int]]) -> Generator[tuple[int, Item]]:
     """Number the records and leave out those that are done."""
     ranges = deque(done)
     for record, item in enumerate(items):

@@ -13,20 +13,18 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from affectlib._batching import in_buffers
 from affectlib._extras import requires_extra, switch_off
-from affectlib._inputs import in_buffers
-from affectlib.conversation import Conversation
+from affectlib._inputs import Item
 from affectlib.corpus.manifest import differences, model_facts
 from affectlib.corpus.processes import running
 from affectlib.corpus.rows import Outcome
 from affectlib.errors import AffectlibError, OptionError, WorkerError
 from affectlib.model.engines.cores import count_cores
-from affectlib.predictions import ConversationFailure
 
 if TYPE_CHECKING:
     from affectlib.classifier import AffectClassifier
 
-Item: TypeAlias = Conversation | ConversationFailure
 Label: TypeAlias = Callable[[Iterable[Item]], Generator[Outcome]]
 """Labels conversations as they come, in order."""
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from affectlib._values import kind_of
-from affectlib.conversation import Conversation, Message, Modality, Role, clean_text, parse_role
+from affectlib.conversation import Conversation, Message, Modality, Role, parse_role
 from affectlib.errors import ConversationError
 from affectlib.formats._fields import in_order, numbered, to_conversation
 from affectlib.formats._reader import HOW_TO_NAME, Reading
@@ -143,7 +143,7 @@ def chat_conversations(
                 "timestamp": piece[0][0].timestamp if piece else None,
             },
             [
-                Message(role, clean_text(text), id, timestamp, modality)
+                Message(role, text, id, timestamp, modality)
                 for (_, text, id, timestamp, modality), role in piece
             ],
         )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from affectlib._values import kind_of
-from affectlib.conversation import Conversation, Message, clean_text
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._fields import numbered, to_conversation
 from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, each
@@ -99,7 +99,7 @@ def _field(record: Any) -> str | None:
 
 
 def _messages(text: str, reading: Reading) -> tuple[Message, ...]:
-    before, *pieces = _MARK.split(clean_text(text))
+    before, *pieces = _MARK.split(text)
     messages = [Message("system", before.strip())] if before.strip() else []
     for who, words in zip(pieces[::2], pieces[1::2], strict=True):
         if words.strip():

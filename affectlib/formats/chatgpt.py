@@ -152,7 +152,7 @@ def _parse(message: Mapping[str, Any], node: str, reading: Reading) -> Message:
         text = _CITATION.sub("", text)
     return Message(
         parsed_role,
-        clean_text(text),
+        text,
         id=to_text(message.get("id")),
         timestamp=reading.time(message.get("create_time")),
         modality=modality,

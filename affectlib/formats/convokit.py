@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlib._values import kind_of, to_text
-from affectlib.conversation import Conversation, Message, Role, clean_text, parse_role
+from affectlib.conversation import Conversation, Message, Role, parse_role
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._fields import first_of, numbered, to_conversation
 from affectlib.formats._grouping import Group
@@ -154,7 +154,7 @@ def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: R
         raise ConversationError(f"expected text, got {kind_of(text)}", index=index, field="text")
     return Message(
         _role(first_of(utterance, _SPEAKER), index, roles, reading),
-        clean_text(text or ""),
+        text or "",
         id=to_text(utterance.get("id")),
         timestamp=reading.time(utterance.get("timestamp")),
     )

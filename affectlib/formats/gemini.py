@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TextIO
 
 from affectlib._values import kind_of, to_time
 from affectlib._values.dates import find_date_line
-from affectlib.conversation import Conversation, Message, clean_text
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._fields import in_order, to_conversation
 from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
@@ -231,7 +231,7 @@ def _made(
     bare = _ATTACHED.sub("", _GENERATED.sub("", prompt))
     reading.drop("not_text", media or int(bare != prompt))
     chat = _CHAT.search(links)
-    prompt = clean_text(bare).strip()
+    prompt = bare.strip()
     return _Activity(prompt, answer, time, chat[1] if chat else None, len(prompt) + len(answer))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TextIO
 
-from affectlib.conversation import Conversation, Message, clean_text
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._reader import Item, Reading, TextReader
 
@@ -36,7 +36,7 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
         reading.place = f"line {number}"
         if len(line) <= limit or line.endswith(("\n", "\r")):
             text = line.lstrip("\ufeff") if number == 1 else line
-            yield Conversation((Message("user", clean_text(text.rstrip("\r\n"))),))
+            yield Conversation((Message("user", text.rstrip("\r\n")),))
             continue
         while line and not line.endswith(("\n", "\r")):
             line = stream.readline(limit + 1)

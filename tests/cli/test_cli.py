@@ -383,7 +383,7 @@ def test_the_bar_shows_share_and_errors(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_the_bar_moves_within_a_long_conversation(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from affectlib.corpus import progress as command
+    from affectlib import _progress as command
 
     original = FakeClassifier._outcome
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib import _inputs
+from affectlib import _batching
 from affectlib.classifier import AffectClassifier
 from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
@@ -73,7 +73,7 @@ def test_threads_and_batches(load, expected, monkeypatch, threads, tokens):
 
 @pytest.mark.parametrize("conversations", [1, 2, 7, 256])
 def test_buffers(load, expected, monkeypatch, conversations):
-    monkeypatch.setattr(_inputs, "_BUFFER_CONVERSATIONS", conversations)
+    monkeypatch.setattr(_batching, "_CONVERSATIONS", conversations)
     check(load().stream(chats()), expected)
 
 
@@ -138,7 +138,7 @@ def test_every_way_writes_the_same_bytes(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run("resumed", progress=stop)
     run("resumed", resume=True)
-    monkeypatch.setattr(_inputs, "_BUFFER_CONVERSATIONS", 7)
+    monkeypatch.setattr(_batching, "_CONVERSATIONS", 7)
     monkeypatch.setattr(scoring, "CPU_BATCH_TOKENS", 300)
     run("small")
     assert len(written[0]) == 2

@@ -62,7 +62,7 @@ def test_a_long_conversation_in_stretches_has_the_same_labels(
 ) -> None:
     given = [*chats(40, 10), *chats(3000, 3000)]
     whole = tiny_classifier.predict(given)
-    monkeypatch.setattr("affectlib._inputs._BUFFER_MESSAGES", 70)
+    monkeypatch.setattr("affectlib._batching._MESSAGES", 70)
     fresh = AffectClassifier(tiny_classifier.artifact, tiny_classifier._engine)
     assert [*fresh.stream(iter(given))] == [*whole]
     silent = Conversation((Message("assistant", "hello"),) * 200)

@@ -143,7 +143,7 @@ def test_a_long_conversation_in_stretches_is_screened_alike(screened, engine, mo
     chat = [user(TASK), assistant("sorry"), user(SINGLE_MESSAGE), assistant("hello")] * 20
     whole = screened.predict(chat)
     read = len(engine.windows)
-    monkeypatch.setattr("affectlib._inputs._BUFFER_MESSAGES", 7)
+    monkeypatch.setattr("affectlib._batching._MESSAGES", 7)
     fresh = AffectClassifier(screened.artifact, engine)
     assert [*fresh.stream([chat])] == [whole]
     assert len(engine.windows) == 2 * read
