@@ -7,7 +7,7 @@ from functools import lru_cache
 from inspect import signature
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, overload
 
 from affectlib.errors import InputTypeError
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from affectlib.predictions import ConversationPrediction, MessagePrediction, Predictions
 
 __all__ = ["predict"]
+
+Classifier: TypeAlias = "AffectClassifier"
+"""A classifier, for annotations in packages that do not import the class itself."""
 
 
 @overload

@@ -16,7 +16,7 @@ from affectlib.errors import (
     NoUserTextError,
     OptionError,
 )
-from affectlib.formats._fields import record_id, to_conversation, to_message
+from affectlib.formats.fields import record_id, to_conversation, to_message
 
 Messages: TypeAlias = Sequence[Mapping[str, Any] | Message]
 """A conversation as people hold it: messages, or mappings with role and content."""

@@ -22,11 +22,11 @@ from affectlib.conversation import Conversation, Message
 from affectlib.corpus.provenance import provenance_code
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
 from affectlib.errors import ConversationError, InputTypeError, OptionError, WorkerError
-from affectlib.formats._columns import find_columns
-from affectlib.formats._fields import named_message
-from affectlib.formats._frames import is_dataset, open_table, to_dataset
-from affectlib.formats._grouping import Row as TableRow
-from affectlib.formats._reader import Reading
+from affectlib.formats.columns import find_columns
+from affectlib.formats.fields import named_message
+from affectlib.formats.frames import is_dataset, open_table, to_dataset
+from affectlib.formats.grouping import Row as TableRow
+from affectlib.formats.reader import Reading
 from affectlib.formats.table import Found, read_table
 from affectlib.predictions import ConversationFailure
 from affectlib.taxonomy import CUES, THEME_COLUMNS

@@ -50,7 +50,7 @@ HTML = "from affectlib.formats._html import html_to_text; html_to_text('<p>a</p>
 LANGUAGES = "from affectlib.formats.inspection import language_detector; language_detector()"
 ZSTANDARD = """
 import io
-from affectlib.formats._sources import _Unzstd
+from affectlib.formats.sources import _Unzstd
 _Unzstd(io.BytesIO())
 """
 DOWNLOAD = """

@@ -10,10 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 _FRONT = ("classifier", "tables", "sklearn")
+TO_RENAME = ("affectlib.analysis._", "affectlib.analysis.report._")
+"""Private modules of the analysis that other packages import still."""
 BELOW = {
     "affectlib.model": ("corpus", "analysis", "finetuning", "cli", *_FRONT, "formats"),
     "affectlib.formats": ("model", "corpus", "analysis", "finetuning", "cli", *_FRONT),
-    "affectlib.corpus": ("analysis", "finetuning", "cli", "tables", "sklearn"),
+    "affectlib.corpus": ("analysis", "finetuning", "cli", *_FRONT),
+    "affectlib.classifier": ("corpus", "analysis", "finetuning", "cli", "tables", "sklearn"),
     "affectlib.analysis": ("finetuning", "cli", *_FRONT),
     "affectlib.finetuning": ("cli", *_FRONT),
 }
@@ -65,8 +68,50 @@ def test_arrows_go_down(package: str) -> None:
     assert not wrong
 
 
+def test_no_package_imports_itself_in_a_circle() -> None:
+    known = modules("affectlib")
+    parts = {name: ".".join(name.split(".")[:2]) for name in known}
+    graph: dict[str, set[str]] = {}
+    for name, path in known.items():
+        if name != "affectlib":  # what it shows is imported from everywhere below
+            found = {parts[each] for each in imports(path, known)} - {parts[name], "affectlib"}
+            graph.setdefault(parts[name], set()).update(found)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+def test_private_modules_are_imported_only_in_their_package() -> None:
+    known = modules("affectlib")
+    wrong = set()
+    for name, path in known.items():
+        for found in imports(path, known) - {name}:
+            parts = found.split(".")
+            private = next((i for i, part in enumerate(parts) if part.startswith("_")), None)
+            if found.startswith(TO_RENAME):
+                continue
+            if private is not None and not f"{name}.".startswith(".".join(parts[:private]) + "."):
+                wrong.add(f"{name} imports {found}")
+    assert not wrong
+
+
+def test_no_function_hides_the_module_of_its_name() -> None:
+    known = modules("affectlib")
+    wrong = set()
+    for name, path in known.items():
+        if path.name == "__init__.py" and name != "affectlib.analysis":
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ImportFrom):
+                    shown = {alias.asname or alias.name for alias in node.names}
+                    modules_there = {f"{node.module}.{alias.name}" for alias in node.names}
+                    wrong |= {f"{name}.{each}" for each in shown} & known.keys() - modules_there
+    assert not wrong
+
+
 def test_the_root_shows_what_the_library_is() -> None:
-    assert len([p for p in (ROOT / "affectlib").glob("*.py") if p.stem != "__init__"]) <= 15
+    shown = [p for p in (ROOT / "affectlib").glob("*.py") if not p.stem.startswith("_")]
+    assert len(shown) <= 10
 
 
 def bodies(path: Path) -> list[tuple[str, int]]:

@@ -23,7 +23,7 @@ from affectlib.errors import (
     OptionError,
     WorkerError,
 )
-from affectlib.formats._columns import FIELDS
+from affectlib.formats.columns import FIELDS
 from affectlib.tables import AffectMapper, label_table, labels_of_table
 from tests.conftest import SINGLE_MESSAGE, TASK, assistant, user
 

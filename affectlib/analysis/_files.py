@@ -18,7 +18,7 @@ from affectlib.corpus.output import FORMULA
 from affectlib.corpus.rows import RowLevel, output_schema
 from affectlib.corpus.shards import Layout, parquet_shards
 from affectlib.errors import OptionError
-from affectlib.formats._sources import NOT_UTF8
+from affectlib.formats.sources import NOT_UTF8
 
 __all__ = ["read_labels"]
 

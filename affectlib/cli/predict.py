@@ -14,7 +14,7 @@ import click
 from affectlib.cli._options import load_classifier, network_option, running_options
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
-from affectlib.formats._sources import NOT_UTF8, encoding_of
+from affectlib.formats.sources import NOT_UTF8, encoding_of
 from affectlib.taxonomy import CUES, THEMES
 
 

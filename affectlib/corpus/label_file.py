@@ -22,10 +22,10 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from json import dumps
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from affectlib._batching import Background, ahead, text_size
-from affectlib._default import classifier_or_bundled
+from affectlib._default import Classifier, classifier_or_bundled
 from affectlib._inputs import Chats, Item, Readable, Texts, require_on_error
 from affectlib._progress import summary_bar
 from affectlib.conversation import Conversation
@@ -53,9 +53,6 @@ from affectlib.formats import ReadOptions, ReadReport, Tally, read_conversations
 from affectlib.formats.options import with_deprecated
 from affectlib.model.reference import Comparison
 from affectlib.predictions import ConversationFailure
-
-if TYPE_CHECKING:
-    from affectlib.classifier import AffectClassifier
 
 __all__ = ["LabelSummary", "label_file"]
 
@@ -134,7 +131,7 @@ def label_file(
     src: str | os.PathLike[str] | Texts | Chats,
     dst: str | os.PathLike[str],
     *,
-    classifier: AffectClassifier | None = None,
+    classifier: Classifier | None = None,
     level: Level = "conversation",
     options: ReadOptions | None = None,
     keep: Collection[str] = (),
@@ -260,7 +257,7 @@ def label_file(
         }
         if classifier.screen:  # named only then, so that earlier outputs can be resumed without
             made_by["screen"] = True
-        model = model_facts(classifier)
+        model = model_facts(classifier.artifact)
         header: Header = {"input": asdict(source.facts), "model": model, "options": made_by}
         point = classifier.operating_point
         origin = {"affectlib": dumps({**model, **provenance(classifier.artifact, point)})}
@@ -275,7 +272,7 @@ def label_file(
             return run.to_shards(Shards(layout, header, described, size=_SHARD))
 
 
-def _labeller(classifier: AffectClassifier, workers: int, ray: str | None) -> Label:
+def _labeller(classifier: Classifier, workers: int, ray: str | None) -> Label:
     """Return what labels, here or in other processes."""
     if ray is not None:
         return label_on_ray(classifier, workers, ray)
@@ -346,7 +343,7 @@ class _Run:
     repaired: tuple[str, ...] = ()
     comparison: Comparison | None = None
 
-    def compare_with(self, classifier: AffectClassifier) -> None:
+    def compare_with(self, classifier: Classifier) -> None:
         self.comparison = Comparison.of(classifier.artifact)
 
     def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:

@@ -22,7 +22,7 @@ from affectlib.corpus.rows import Counts
 from affectlib.errors import ResumeError
 
 if TYPE_CHECKING:
-    from affectlib.classifier import AffectClassifier
+    from affectlib.model.artifacts import Artifact
 
 Header: TypeAlias = Mapping[str, Mapping[str, Any]]
 """What an output is made from: ``input``, ``model`` and ``options``."""
@@ -156,9 +156,8 @@ class Manifest:
         self.shards[shard.first] = shard
 
 
-def model_facts(classifier: AffectClassifier) -> dict[str, str]:
+def model_facts(artifact: Artifact) -> dict[str, str]:
     """Say what decides on labels: the version of affectlib, and the model with its settings."""
-    artifact = classifier.artifact
     return {
         "version": _version.__version__,
         "model": artifact.name,

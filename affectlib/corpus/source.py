@@ -11,8 +11,7 @@ from pathlib import Path
 
 from affectlib._atomic import attach_filename
 from affectlib.errors import SourceChangedError
-from affectlib.formats._datasets import HUB
-from affectlib.formats._listing import list_files
+from affectlib.formats.listing import HUB, list_files
 
 _BLOCK = 1 << 20
 

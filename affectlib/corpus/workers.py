@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from affectlib._batching import in_buffers
+from affectlib._default import Classifier, load_once
 from affectlib._extras import requires_extra, switch_off
 from affectlib._inputs import Item
 from affectlib.corpus.manifest import differences, model_facts
@@ -21,9 +22,6 @@ from affectlib.corpus.processes import running
 from affectlib.corpus.rows import Outcome
 from affectlib.errors import AffectlibError, OptionError, WorkerError
 from affectlib.model.engines.cores import count_cores
-
-if TYPE_CHECKING:
-    from affectlib.classifier import AffectClassifier
 
 Label: TypeAlias = Callable[[Iterable[Item]], Generator[Outcome]]
 """Labels conversations as they come, in order."""
@@ -59,11 +57,9 @@ class Labeller:
         return [*self._classifier.stream(buffer, on_error="record")]
 
     @cached_property
-    def _classifier(self) -> AffectClassifier:
-        from affectlib.classifier import AffectClassifier
-
-        classifier = AffectClassifier.from_pretrained(**self._options)
-        if changes := differences(self._facts, model_facts(classifier)):
+    def _classifier(self) -> Classifier:
+        classifier = load_once(**self._options)
+        if changes := differences(self._facts, model_facts(classifier.artifact)):
             raise WorkerError(
                 f"a worker on {socket.gethostname()} would label differently "
                 f"({'; '.join(changes)}); use the same version of affectlib and of the model "
@@ -72,7 +68,7 @@ class Labeller:
         return classifier
 
 
-def label_here(classifier: AffectClassifier) -> Label:
+def label_here(classifier: Classifier) -> Label:
     """Return what labels in this process."""
 
     def label(items: Iterable[Item]) -> Generator[Outcome]:
@@ -81,7 +77,7 @@ def label_here(classifier: AffectClassifier) -> Label:
     return label
 
 
-def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
+def label_with_processes(classifier: Classifier, workers: int) -> Label:
     """Return what labels in processes of this machine.
 
     Args:
@@ -92,7 +88,7 @@ def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
         A function that raises `WorkerError` if one of them dies.
     """
     options = {**classifier.options, "threads": max(1, count_cores() // workers)}
-    load = partial(_load, options, model_facts(classifier))
+    load = partial(_load, options, model_facts(classifier.artifact))
 
     def label(items: Iterable[Item]) -> Generator[Outcome]:
         with running(load, workers) as processes:
@@ -101,7 +97,7 @@ def label_with_processes(classifier: AffectClassifier, workers: int) -> Label:
     return label
 
 
-def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> Label:
+def label_on_ray(classifier: Classifier, workers: int, address: str) -> Label:
     """Return what labels with actors on a Ray cluster.
 
     Args:
@@ -121,7 +117,7 @@ def label_on_ray(classifier: AffectClassifier, workers: int, address: str) -> La
 
     threads = max(1, count_cores() // workers)
     options = {**classifier.options, "threads": threads}
-    facts = model_facts(classifier)
+    facts = model_facts(classifier.artifact)
 
     def label(items: Iterable[Item]) -> Generator[Outcome]:
         with _connected(ray, address):

@@ -11,7 +11,7 @@ from typing import Any
 from affectlib.conversation import parse_conversation, parse_message
 from affectlib.errors import TranscriptFormatError
 from affectlib.finetuning.labelled import LabelledConversation
-from affectlib.formats._csv import allow_long_cells
+from affectlib.formats.delimited import allow_long_cells
 from affectlib.taxonomy import CUES, EMOTIONAL, LABELS, TASK
 
 __all__ = ["read_labelled_file"]

@@ -62,11 +62,13 @@ from affectlib.formats import (
     wildchat,
     zendesk,
 )
-from affectlib.formats._datasets import HUB, MAGICS, find_saved, hub_splits, iter_arrow_rows
+from affectlib.formats._datasets import MAGICS, find_saved, hub_splits, iter_arrow_rows
 from affectlib.formats._json import Record, iter_records
-from affectlib.formats._listing import Listing, list_files
 from affectlib.formats._parquet import MAGIC, iter_rows
-from affectlib.formats._reader import (
+from affectlib.formats._system import is_environment_error
+from affectlib.formats.listing import HUB, Listing, list_files
+from affectlib.formats.options import Branches, ReadOptions, with_deprecated
+from affectlib.formats.reader import (
     Files,
     FolderReader,
     Item,
@@ -74,7 +76,8 @@ from affectlib.formats._reader import (
     RecordReader,
     TextReader,
 )
-from affectlib.formats._sources import (
+from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
+from affectlib.formats.sources import (
     NOT_UTF8,
     Archive,
     DamagedError,
@@ -84,9 +87,6 @@ from affectlib.formats._sources import (
     is_archive,
     open_input,
 )
-from affectlib.formats._system import is_environment_error
-from affectlib.formats.options import Branches, ReadOptions, with_deprecated
-from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
 from affectlib.predictions import ConversationFailure
 
 __all__ = [

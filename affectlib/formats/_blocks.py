@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from affectlib.formats._reader import Reading
+    from affectlib.formats.reader import Reading
 
 _NOT_FOR_THE_USER: Mapping[str, str] = MappingProxyType(
     {
@@ -38,7 +38,7 @@ def split_blocks(blocks: Sequence[Any], reading: Reading) -> tuple[list[Any], st
         What is kept; and if that is nothing, the reason why the first one was left out.
 
     Example:
-        >>> from affectlib.formats._reader import Reading
+        >>> from affectlib.formats.reader import Reading
         >>> split_blocks([{"type": "tool_result", "content": "42"}], Reading())
         ([], 'tool')
     """

@@ -18,15 +18,13 @@ from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, TranscriptFormatError
 from affectlib.formats._arrow import rows_of
 from affectlib.formats._json import Record
-from affectlib.formats._reader import Files, Reading
-from affectlib.formats._sources import Source
 from affectlib.formats._system import is_environment_error
+from affectlib.formats.listing import HUB
+from affectlib.formats.reader import Files, Reading
+from affectlib.formats.sources import Source
 
 MAGICS = (b"ARROW1", b"\xff\xff\xff\xff")
 """What Arrow files and Arrow streams begin with."""
-
-HUB = "hf://datasets/"
-"""What names of data sets on the Hub begin with."""
 
 _STATE = "state.json"
 _INFO = "dataset_info.json"

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple, TextIO
 
-from affectlib.formats._columns import is_conversation_id
+from affectlib.formats.columns import is_conversation_id
 
 _CHUNK = 1 << 16
 _DECODER = json.JSONDecoder(strict=False)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, parse_role
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import in_order, numbered, to_conversation
-from affectlib.formats._reader import HOW_TO_NAME, Reading
+from affectlib.formats.fields import in_order, numbered, to_conversation
+from affectlib.formats.reader import HOW_TO_NAME, Reading
 
 _LISTED = 5
 

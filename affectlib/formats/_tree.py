@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from affectlib.formats._reader import Reading
+from affectlib.formats.reader import Reading
 
 
 @dataclass(frozen=True, slots=True)

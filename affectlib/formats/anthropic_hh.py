@@ -15,8 +15,8 @@ from typing import Any, TextIO
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import numbered, to_conversation
-from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, each
+from affectlib.formats.fields import numbered, to_conversation
+from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, each
 
 __all__ = ["READERS", "parse", "read_text", "recognizes", "recognizes_text"]
 

@@ -19,8 +19,8 @@ from affectlib._atomic import attach_filename, locked, replacing, require_folder
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
-from affectlib.formats._fields import require_list
-from affectlib.formats._reader import Item, Reading, RecordReader, each
+from affectlib.formats.fields import require_list
+from affectlib.formats.reader import Item, Reading, RecordReader, each
 from affectlib.predictions import ConversationFailure
 
 __all__ = ["READERS", "VERSION", "parse", "recognizes", "to_record", "write_conversations"]

@@ -30,9 +30,9 @@ from affectlib.conversation import (
     parse_role,
 )
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import numbered, to_conversation
-from affectlib.formats._reader import Reading, RecordReader, each
 from affectlib.formats._tree import Tree
+from affectlib.formats.fields import numbered, to_conversation
+from affectlib.formats.reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 

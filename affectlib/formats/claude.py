@@ -19,9 +19,9 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
-from affectlib.formats._fields import numbered, require_list, to_conversation, to_message
-from affectlib.formats._reader import Reading, RecordReader, each
 from affectlib.formats._tree import Tree
+from affectlib.formats.fields import numbered, require_list, to_conversation, to_message
+from affectlib.formats.reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 

@@ -16,11 +16,11 @@ from typing import Any
 from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, join_text_blocks
 from affectlib.formats._blocks import split_blocks
-from affectlib.formats._fields import numbered, to_conversation, to_message
-from affectlib.formats._grouping import Group, Row
 from affectlib.formats._json import Record
-from affectlib.formats._reader import Item, Reading, RecordReader, read_groups
 from affectlib.formats._tree import Tree
+from affectlib.formats.fields import numbered, to_conversation, to_message
+from affectlib.formats.grouping import Group, Row
+from affectlib.formats.reader import Item, Reading, RecordReader, read_groups
 
 __all__ = ["READERS", "read", "recognizes"]
 

@@ -16,10 +16,11 @@ from typing import Any
 from affectlib._values import kind_of, to_text
 from affectlib.conversation import Conversation, Message, Role, parse_role
 from affectlib.errors import ConversationError, TranscriptFormatError
-from affectlib.formats._fields import first_of, numbered, to_conversation
-from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
-from affectlib.formats._reader import (
+from affectlib.formats._tree import Tree
+from affectlib.formats.fields import first_of, numbered, to_conversation
+from affectlib.formats.grouping import Group
+from affectlib.formats.reader import (
     HOW_TO_NAME,
     Files,
     FolderReader,
@@ -28,8 +29,7 @@ from affectlib.formats._reader import (
     RecordReader,
     read_groups,
 )
-from affectlib.formats._sources import file_records
-from affectlib.formats._tree import Tree
+from affectlib.formats.sources import file_records
 
 __all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 

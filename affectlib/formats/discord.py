@@ -15,7 +15,6 @@ from typing import Any
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import require_list
 from affectlib.formats._people import (
     People,
     Sent,
@@ -24,7 +23,8 @@ from affectlib.formats._people import (
     optional_text,
     require_message,
 )
-from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats.fields import require_list
+from affectlib.formats.reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 

@@ -27,11 +27,11 @@ from affectlib._values import kind_of, to_time
 from affectlib._values.dates import find_date_line
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, TranscriptFormatError
-from affectlib.formats._fields import in_order, to_conversation
 from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
 from affectlib.formats._json import Record
 from affectlib.formats._people import count_of, is_apart
-from affectlib.formats._reader import Item, Reading, RecordReader, TextReader, good
+from affectlib.formats.fields import in_order, to_conversation
+from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, good
 from affectlib.predictions import ConversationFailure
 
 __all__ = ["READERS", "read_html", "read_json", "recognizes", "recognizes_html"]

@@ -15,11 +15,11 @@ from typing import Any
 from affectlib._values import kind_of, to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import numbered, to_conversation, to_message
-from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
-from affectlib.formats._reader import Item, Reading, RecordReader, each, read_groups
 from affectlib.formats._tree import Tree
+from affectlib.formats.fields import numbered, to_conversation, to_message
+from affectlib.formats.grouping import Group
+from affectlib.formats.reader import Item, Reading, RecordReader, each, read_groups
 
 __all__ = ["READERS", "parse_tree", "read_flat", "recognizes_flat", "recognizes_trees"]
 

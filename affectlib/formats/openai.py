@@ -28,7 +28,7 @@ from affectlib._values import to_text, to_time
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
-from affectlib.formats._fields import (
+from affectlib.formats.fields import (
     first_of,
     in_order,
     named_message,
@@ -37,7 +37,7 @@ from affectlib.formats._fields import (
     to_conversation,
     to_message,
 )
-from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats.reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 

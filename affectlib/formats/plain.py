@@ -26,7 +26,7 @@ from typing import NamedTuple, TextIO
 
 from affectlib.conversation import Conversation, Message, Role, clean_text, is_role
 from affectlib.errors import ConversationError
-from affectlib.formats._reader import HOW_TO_NAME, MYSELF, Item, Reading, TextReader
+from affectlib.formats.reader import HOW_TO_NAME, MYSELF, Item, Reading, TextReader
 
 __all__ = ["READERS", "describe", "read", "recognizes"]
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlib.conversation import Conversation
-from affectlib.formats._fields import (
+from affectlib.formats.fields import (
     named_message,
     require_list,
     require_one_conversation,
     to_conversation,
     to_message,
 )
-from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats.reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 

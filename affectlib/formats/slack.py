@@ -23,11 +23,12 @@ from typing import Any
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError, TranscriptFormatError
-from affectlib.formats._fields import first_of
-from affectlib.formats._grouping import Group
 from affectlib.formats._json import Record
 from affectlib.formats._people import People, Sent, chat_conversations, count_of, optional_text
-from affectlib.formats._reader import (
+from affectlib.formats._system import is_environment_error
+from affectlib.formats.fields import first_of
+from affectlib.formats.grouping import Group
+from affectlib.formats.reader import (
     Files,
     FolderReader,
     Item,
@@ -35,8 +36,7 @@ from affectlib.formats._reader import (
     RecordReader,
     read_groups,
 )
-from affectlib.formats._sources import file_records
-from affectlib.formats._system import is_environment_error
+from affectlib.formats.sources import file_records
 
 __all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 

@@ -36,7 +36,8 @@ from affectlib._values.dates import DateOrder
 from affectlib.conversation import Conversation, Message, is_role
 from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats._blocks import split_blocks
-from affectlib.formats._columns import (
+from affectlib.formats._json import Record
+from affectlib.formats.columns import (
     FIELDS,
     describe_columns,
     describe_header,
@@ -44,11 +45,10 @@ from affectlib.formats._columns import (
     find_delimiter,
     has_conversation_ids,
 )
-from affectlib.formats._csv import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
-from affectlib.formats._fields import in_order, named_message, to_conversation, to_message
-from affectlib.formats._grouping import Group, Row, grouped
-from affectlib.formats._json import Record
-from affectlib.formats._reader import (
+from affectlib.formats.delimited import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
+from affectlib.formats.fields import in_order, named_message, to_conversation, to_message
+from affectlib.formats.grouping import Group, Row, grouped
+from affectlib.formats.reader import (
     HOW_TO_NAME,
     Item,
     Reading,

@@ -17,7 +17,6 @@ from typing import Any
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, record_id, require_list
 from affectlib.formats._json import Record
 from affectlib.formats._people import (
     People,
@@ -26,7 +25,8 @@ from affectlib.formats._people import (
     optional_text,
     require_message,
 )
-from affectlib.formats._reader import Item, Reading, RecordReader, good
+from affectlib.formats.fields import first_of, record_id, require_list
+from affectlib.formats.reader import Item, Reading, RecordReader, good
 from affectlib.predictions import ConversationFailure
 
 __all__ = ["READERS", "parse", "read", "recognizes"]

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
-from affectlib.formats._reader import Item, Reading, TextReader
+from affectlib.formats.reader import Item, Reading, TextReader
 
 __all__ = ["READERS", "read", "recognizes"]
 

@@ -26,7 +26,7 @@ from typing import NamedTuple, TextIO
 from affectlib.conversation import clean_text
 from affectlib.errors import ConversationError
 from affectlib.formats._people import People, Sent, chat_conversations
-from affectlib.formats._reader import Item, Reading, TextReader
+from affectlib.formats.reader import Item, Reading, TextReader
 
 __all__ = ["READERS", "read", "recognizes"]
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
-from affectlib.formats._fields import (
+from affectlib.formats.fields import (
     first_of,
     named_message,
     require_list,
     to_conversation,
     to_message,
 )
-from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats.reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse_lmsys", "parse_wildchat", "recognizes_lmsys", "recognizes_wildchat"]
 

@@ -16,10 +16,10 @@ from typing import Any
 from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role, clean_text
 from affectlib.errors import ConversationError
-from affectlib.formats._fields import first_of, require_list, to_conversation
 from affectlib.formats._html import html_to_text
 from affectlib.formats._people import count_of, optional_text, require_message
-from affectlib.formats._reader import Reading, RecordReader, each
+from affectlib.formats.fields import first_of, require_list, to_conversation
+from affectlib.formats.reader import Reading, RecordReader, each
 
 __all__ = ["READERS", "parse", "recognizes"]
 

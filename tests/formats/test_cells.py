@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation
 from affectlib.formats import ReadReport
-from affectlib.formats._grouping import Row, grouped
 from affectlib.formats._progress import Progress
+from affectlib.formats.grouping import Row, grouped
 from tests.corpus.test_label_file import label, rows_of
 from tests.transcript_files import error_of, read, texts
 

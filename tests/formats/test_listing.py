@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from affectlib.cli import main
 from affectlib.formats import ReadReport
-from affectlib.formats._listing import list_files
+from affectlib.formats.listing import list_files
 from tests.transcript_files import chat, error_of, lines, read, texts, write
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links")

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from affectlib.conversation import Conversation, Role, clean_text
 from affectlib.errors import AffectlibError, ConversationError
 from affectlib.formats import Branches, Limits, ReadOptions, ReadReport, read_conversations
-from affectlib.formats._reader import Reading
 from affectlib.formats.canonical import parse, to_record
+from affectlib.formats.reader import Reading
 from affectlib.predictions import ConversationFailure
 from tools.fuzz.chat_exports import ALL_EXPORTS as EXPORTS
 from tools.fuzz.exports import SECRET, Export

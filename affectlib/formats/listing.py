@@ -15,6 +15,9 @@ from affectlib.formats._system import is_environment_error
 
 __all__ = ["Listing", "is_hidden", "list_files"]
 
+HUB = "hf://datasets/"
+"""What names of data sets on the Hub begin with."""
+
 LINKED_FOLDER = "it is a link to a folder that is read in any case"
 LINKED_FILE = "it is another name of a file that is read"
 

@@ -22,10 +22,10 @@ from affectlib.errors import (
     ConversationError,
     TranscriptFormatError,
 )
-from affectlib.formats._fields import record_id
-from affectlib.formats._grouping import Group, Row, grouped
 from affectlib.formats._json import Record
 from affectlib.formats._progress import Progress
+from affectlib.formats.fields import record_id
+from affectlib.formats.grouping import Group, Row, grouped
 from affectlib.formats.options import Branches, ReadOptions
 from affectlib.formats.report import Limits, ReadReport
 from affectlib.predictions import ConversationFailure

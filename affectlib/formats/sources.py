@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, TypeVar, cast
 from affectlib._extras import requires_extra
 from affectlib.errors import TranscriptFormatError
 from affectlib.formats._json import Record, iter_records
-from affectlib.formats._listing import is_hidden
-from affectlib.formats._reader import Files, Reading
 from affectlib.formats._system import is_environment_error
+from affectlib.formats.listing import is_hidden
+from affectlib.formats.reader import Files, Reading
 from affectlib.formats.report import Limits
 
 HEAD = 1 << 16

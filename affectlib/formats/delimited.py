@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
-from affectlib.formats._grouping import Row
+from affectlib.formats.grouping import Row
 
 PROBLEM = "\x00problem"
 """The column that says what is wrong with a row."""
@@ -36,6 +36,7 @@ class Lines:
     """
 
     def __init__(self, stream: TextIO, limit: int) -> None:
+        """Begin before the first line."""
         self._stream = stream
         self._limit = limit
         self._to_read_again = limit
@@ -46,9 +47,11 @@ class Lines:
         self.row: list[str] = []
 
     def __iter__(self) -> Lines:
+        """Return itself."""
         return self
 
     def __next__(self) -> str:
+        """Return the next line; raises `LongRowError` after a row that is too long."""
         line = self._waiting.pop() if self._waiting else self._stream.readline(self._limit)
         if not line:
             self.ended = True

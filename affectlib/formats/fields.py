@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from affectlib._values import kind_of, to_text, to_time
 from affectlib.conversation import Conversation, Message, parse_message
 from affectlib.errors import ConversationError
-from affectlib.formats._columns import is_conversation_id
+from affectlib.formats.columns import is_conversation_id
 
 _IDS = (
     "id",
