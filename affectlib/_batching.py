@@ -110,6 +110,8 @@ def ahead(items: Iterable[_T], size: Callable[[_T], int] = text_size) -> Generat
         except BaseException as error:
             problem.append(error)
         finally:
+            if isinstance(items, Generator):
+                items.close()
             with changed:
                 ended = True
                 changed.notify()

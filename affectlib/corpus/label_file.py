@@ -451,11 +451,15 @@ def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
 def _undone(items: Iterable[Item], done: Sequence[tuple[int, int]]) -> Generator[tuple[int, Item]]:
     """Number the records and leave out those that are done."""
     ranges = deque(done)
-    for record, item in enumerate(items):
-        while ranges and ranges[0][1] <= record:
-            ranges.popleft()
-        if not ranges or record < ranges[0][0]:
-            yield record, item
+    try:
+        for record, item in enumerate(items):
+            while ranges and ranges[0][1] <= record:
+                ranges.popleft()
+            if not ranges or record < ranges[0][0]:
+                yield record, item
+    finally:
+        if isinstance(items, Generator):
+            items.close()  # its files now, and not whenever it is collected
 
 
 def _remembered(
