@@ -169,7 +169,8 @@ class Labels(Table):
             if found is None:
                 raise OptionError(
                     f"`kind={kind!r}`: nothing says how well the model that made the labels does "
-                    f"on {self.level}s of personal study chats; leave `kind` out, or give `measured`"
+                    f"on {self.level}s of personal study chats; leave `kind` out, or give "
+                    "`measured`"
                 )
             return found
         return None if known.fitted and beside_gold else known.measured.get(self.level)
