@@ -75,7 +75,11 @@ class _Commands(click.Group):
     cls=_Commands,
     epilog=_EPILOG,
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(__version__, message="affectlib %(version)s")
 def app() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -26,7 +26,7 @@ def pairs(text: str) -> dict[str, str]:
     return {key.strip(): value for key, _, value in found}
 
 
-def numbers_option(flag: str, metavar: str, help: str) -> Callable[[_F], _F]:
+def numbers_option(name: str, metavar: str, help: str) -> Callable[[_F], _F]:
     """Return an option that takes as many numbers as its metavar names."""
 
     def numbers(text: str) -> list[float]:
@@ -38,112 +38,87 @@ def numbers_option(flag: str, metavar: str, help: str) -> Callable[[_F], _F]:
             raise click.BadParameter(f"expected numbers, {metavar}")
         return found
 
-    return click.option(flag, type=numbers, metavar=metavar, help=help)
+    return click.option(name, type=numbers, metavar=metavar, help=help)
 
 
 def names_option(*flags: str, help: str) -> Callable[[_F], _F]:
     """Return an option that takes names of columns."""
-    return click.option(*flags, type=names, default="", metavar="COLUMN,…", help=help)
+    return click.option(
+        *flags, type=names, default="", show_default=False, metavar="COLUMN,…", help=help
+    )
+
+
+def flag(name: str, argument: str, help: str, *, value: bool = True) -> Callable[[_F], _F]:
+    """Return an option without a value, which sets an argument to true or to false."""
+    return click.option(
+        name, argument, flag_value=value, default=not value, show_default=False, help=help
+    )
 
 
 def output_option(help: str, metavar: str = "OUT") -> Callable[[_F], _F]:
     """Return the option that says where the result goes."""
-    return click.option("-o", "--output", metavar=metavar, type=str, required=True, help=help)
+    return click.option("-o", "--output", metavar=metavar, required=True, help=help)
 
 
-def model_option(help: str | None = None) -> Callable[[_F], _F]:
-    """Return the option that says which model."""
+def gold_option(*, required: bool = False) -> Callable[[_F], _F]:
+    """Return the option for the sheet of labels that people gave."""
     return click.option(
-        "--model",
-        help=help
-        or "a model's name or folder, or its id on the Hugging Face Hub (with --network, unless it "
-        "was downloaded before); the bundled model if not given",
+        "--gold", metavar="SHEET", required=required, help="the sheet from sample, filled in"
     )
 
 
 labels_argument = click.argument("labels", metavar="LABELS")
-lang_option = click.option(
-    "--lang", default="en", show_default=True, help="language of the page, en or fr"
+lang_option = click.option("--lang", default="en", help="language of the page, en or fr")
+model_option = click.option(
+    "--model", help="a model's name or folder, or its id on the Hugging Face Hub (with --network)"
 )
-labelled_by_option = model_option("the folder of the model that made LABELS, if not a bundled one")
-_GOLD: Mapping[str, Any] = {
-    "metavar": "SHEET",
-    "help": "the sheet from affectlib sample, filled in",
-}
-gold_option = click.option("--gold", **_GOLD)
-required_gold_option = click.option("--gold", required=True, **_GOLD)
+labelled_by_option = click.option("--model", help="the model that made LABELS, if not bundled")
 measured_on_option = click.option(
     "--measured-on",
     "kind",
     default="logs",
-    show_default=True,
     type=click.Choice(["logs", "studies"]),
-    help="which error counts of the model to use: those measured on shared logs, or on personal "
-    "chats that people gave to studies",
+    help="use the model's errors on shared logs, or on personal chats given to studies",
 )
 by_option = names_option("--by", help="columns to group by")
-confidence_option = click.option(
-    "--confidence", type=float, default=0.95, show_default=True, help="level of the intervals"
-)
+confidence_option = click.option("--confidence", default=0.95, help="level of the intervals")
 min_users_option = click.option(
-    "--min-users",
-    type=click.IntRange(0),
-    default=10,
-    show_default=True,
-    help="hide the figures of fewer users",
+    "--min-users", type=click.IntRange(0), default=10, help="hide figures of fewer users"
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="print JSON, a line per figure")
-overwrite_option = click.option("--overwrite", is_flag=True, help="replace the output if it exists")
-quiet_option = click.option(
-    "--quiet", is_flag=True, help="print no progress and no summary, only what was skipped"
-)
-network_option = click.option(
+json_option = flag("--json", "as_json", "print JSON, a line per figure")
+overwrite_option = flag("--overwrite", "overwrite", "replace the output if it exists")
+quiet_option = flag("--quiet", "quiet", "print nothing but which files were skipped")
+network_option = flag(
     "--network",
     "local_files_only",
-    flag_value=False,
-    default=True,
-    help="allow the network, for data sets (hf://datasets/OWNER/NAME) and models from the Hub",
+    "allow the network: data sets (hf://datasets/OWNER/NAME) and models from the Hub",
+    value=False,
+)
+_RUNNING = (
+    model_option,
+    click.option("--device", default="auto", help="auto, cpu, cuda or mps"),
+    click.option(
+        "--engine",
+        default="auto",
+        type=click.Choice(["auto", "onnx", "openvino", "torch"]),
+        help="onnx and openvino run on a CPU, torch on a GPU or a CPU",
+    ),
+    click.option(
+        "--operating-point", default="balanced", help="balanced, high_precision or high_recall"
+    ),
+    flag(
+        "--no-assistant-cues",
+        "assistant_cues",
+        "do not read the assistant's messages for cues; faster",
+        value=False,
+    ),
+    flag("--no-screen", "screen", "let the encoder read every message; slower", value=False),
 )
 
 
 def running_options(command: _F) -> _F:
     """Add the options that say which model runs, and how."""
-    for option in reversed(
-        (
-            model_option(),
-            click.option(
-                "--device", default="auto", show_default=True, help="auto, cpu, cuda or mps"
-            ),
-            click.option(
-                "--engine",
-                default="auto",
-                show_default=True,
-                type=click.Choice(["auto", "onnx", "openvino", "torch"]),
-                help="what runs the model: onnx and openvino on a CPU, torch on a GPU or a CPU",
-            ),
-            click.option(
-                "--operating-point",
-                default="balanced",
-                show_default=True,
-                help="which thresholds to use: balanced, high_precision or high_recall",
-            ),
-            click.option(
-                "--no-assistant-cues",
-                "assistant_cues",
-                flag_value=False,
-                default=True,
-                help="do not read the assistant's messages for cues; faster",
-            ),
-            click.option(
-                "--no-screen",
-                "screen",
-                flag_value=False,
-                default=True,
-                help="let the encoder read every message, even if the screen would settle it; "
-                "slower",
-            ),
-        )
-    ):
+    for option in reversed(_RUNNING):
         command = option(command)
     return command
 

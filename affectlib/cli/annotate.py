@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from affectlib.cli import _options as shared
 from affectlib.cli._labels import labelled_transcripts
-from affectlib.cli._options import numbers_option, output_option, overwrite_option
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, SOME_FAILED, USAGE, say
 from affectlib.errors import OptionError
@@ -21,42 +21,22 @@ from affectlib.formats import ReadOptions
 @click.command("annotate")
 @click.argument("sheet", metavar="SHEET")
 @click.option("--transcripts", metavar="IN", required=True, help="the file that was labelled")
-@click.option(
-    "--labels",
-    metavar="LABELS",
-    help="the labels that the sheet was drawn from; IN is then read with the options that were "
-    "used to make them",
-)
+@click.option("--labels", metavar="LABELS", help="the labels of SHEET; IN is read as for them")
 @click.option("--endpoint", metavar="URL", required=True, help="such as http://localhost:11434/v1")
-@click.option(
-    "--endpoint-model", metavar="NAME", required=True, help="the model's name at the endpoint"
-)
-@output_option("the filled-in sheet, a .csv file")
-@click.option("--yes", is_flag=True, help="send the text; without it, only the estimate is printed")
-@numbers_option("--price", "IN,OUT", "prices per million tokens, to estimate the cost")
-@click.option(
-    "--key-variable", metavar="NAME", help="environment variable that holds the endpoint's key"
-)
-@click.option(
-    "--concurrency", type=int, default=4, show_default=True, metavar="N", help="requests at a time"
-)
-@click.option(
-    "--timeout",
-    type=float,
-    default=120,
-    show_default=True,
-    metavar="SECONDS",
-    help="how long to wait for an answer",
-)
+@click.option("--endpoint-model", metavar="NAME", required=True, help="the model's name there")
+@shared.output_option("the filled-in sheet, a .csv file")
+@shared.flag("--yes", "yes", "send the text; without it, only the estimate is printed")
+@shared.numbers_option("--price", "IN,OUT", "prices per million tokens, to estimate the cost")
+@click.option("--key-variable", metavar="NAME", help="environment variable with the endpoint's key")
+@click.option("--concurrency", default=4, metavar="N", help="requests at a time")
+@click.option("--timeout", default=120.0, metavar="SECONDS", help="how long to wait for an answer")
 @click.option(
     "--max-characters",
-    type=int,
     default=24_000,
-    show_default=True,
     metavar="N",
-    help="shorten conversations of more characters: the longest messages lose their middle",
+    help="shorten longer conversations: the longest messages lose their middle",
 )
-@overwrite_option
+@shared.overwrite_option
 @reading_options
 def command(
     sheet: str,

@@ -7,45 +7,34 @@ from typing import Any
 
 import click
 
+from affectlib.cli import _options as shared
 from affectlib.cli._labels import analysis_of, artifact_of_labels, change_lines, print_findings
-from affectlib.cli._options import (
-    confidence_option,
-    json_option,
-    labelled_by_option,
-    labels_argument,
-    output_option,
-    pairs,
-    required_gold_option,
-)
 from affectlib.cli._terminal import DONE, say
 
 
 def _shares(text: str) -> dict[str, float]:
     """Read ``NAME=SHARE,NAME=SHARE``."""
     try:
-        return {name: float(share) for name, share in pairs(text).items()}
+        return {name: float(share) for name, share in shared.pairs(text).items()}
     except ValueError:
         raise click.BadParameter("expected NAME=SHARE, such as balanced=0.95") from None
 
 
 @click.command("calibrate")
-@labels_argument
-@required_gold_option
-@output_option("a new folder for the new model", "FOLDER")
-@labelled_by_option
+@shared.labels_argument
+@shared.gold_option(required=True)
+@shared.output_option("a new folder for the new model", "FOLDER")
+@shared.labelled_by_option
 @click.option("--name", help="the new model's name; if not given, FOLDER's")
 @click.option(
     "--specificity",
     type=_shares,
     metavar="NAME=SHARE,…",
-    help="share of task rows that an operating point must leave unflagged, such as balanced=0.95; "
-    "if not given, the same as in the old model",
+    help="share of task rows that an operating point must not flag, such as balanced=0.95",
 )
-@click.option(
-    "--force", is_flag=True, help="accept that recall or specificity falls by more than 0.1"
-)
-@confidence_option
-@json_option
+@shared.flag("--force", "force", "accept that recall or specificity falls by more than 0.1")
+@shared.confidence_option
+@shared.json_option
 def command(
     labels: str,
     gold: str,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affectlib.cli import _options as shared
 from affectlib.cli._agreement import compare
 from affectlib.cli._labels import (
     TOO_FEW,
@@ -18,15 +19,6 @@ from affectlib.cli._labels import (
     labelled_transcripts,
     print_findings,
     shortened,
-)
-from affectlib.cli._options import (
-    by_option,
-    confidence_option,
-    gold_option,
-    json_option,
-    labelled_by_option,
-    min_users_option,
-    overwrite_option,
 )
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
@@ -43,55 +35,21 @@ _TEXT_SHOWN = 300
 
 @click.command("evaluate")
 @click.argument("files", metavar="LABELS", nargs=-1, required=True)
-@gold_option
-@click.option(
-    "--threshold", type=float, metavar="P", help="label rows emotional from probability P"
-)
-@click.option(
-    "--operating-point",
-    metavar="NAME",
-    help="label rows emotional from the model's threshold of this name; if not given, the labels "
-    "are taken as they are",
-)
-@labelled_by_option
-@by_option
-@confidence_option
-@min_users_option
-@click.option(
-    "--worst",
-    type=int,
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="how many disagreements to list",
-)
-@click.option(
-    "--show-text",
-    metavar="IN",
-    help="the transcripts that were labelled: show the text of the rows listed",
-)
+@shared.gold_option()
+@click.option("--threshold", type=float, metavar="P", help="label emotional from probability P")
+@click.option("--operating-point", metavar="NAME", help="label from the model's threshold NAME")
+@shared.labelled_by_option
+@shared.by_option
+@shared.confidence_option
+@shared.min_users_option
+@click.option("--worst", default=10, metavar="N", help="how many disagreements to list")
+@click.option("--show-text", metavar="IN", help="transcripts that were labelled: show their text")
 @click.option("--plot", metavar="FILE", help="write a reliability plot to FILE, an .svg file")
-@click.option(
-    "--agreement",
-    is_flag=True,
-    help="compare two or more filled-in sheets with each other, given in the place of LABELS",
-)
-@click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    help="with --agreement: write a sheet (.csv) of the majority answers, and how many gave each",
-)
-@click.option(
-    "--answers",
-    "column",
-    metavar="COLUMN",
-    default="gold",
-    show_default=True,
-    help="with --agreement: the column with the answers",
-)
-@overwrite_option
-@json_option
+@shared.flag("--agreement", "agreement", "compare filled-in sheets, given in the place of LABELS")
+@click.option("-o", "--output", metavar="OUT", help="with --agreement: write a sheet of majorities")
+@click.option("--answers", "column", default="gold", help="with --agreement: the column to compare")
+@shared.overwrite_option
+@shared.json_option
 @reading_options
 def command(
     files: Sequence[str],
@@ -109,8 +67,8 @@ def command(
     filled-in sheets agree.
     """
     if agreement:
-        shared = {name: options[name] for name in ("confidence", "as_json")}
-        return compare(files, output, overwrite=overwrite, column=column, **shared)
+        kept = {name: options[name] for name in ("confidence", "as_json")}
+        return compare(files, output, overwrite=overwrite, column=column, **kept)
     if len(files) > 1 or options["gold"] is None:
         raise click.UsageError("give one file of labels, and --gold")
     if output is not None:

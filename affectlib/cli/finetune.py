@@ -7,42 +7,29 @@ from typing import Any
 
 import click
 
+from affectlib.cli import _options as shared
 from affectlib.cli._labels import change_lines, print_findings
-from affectlib.cli._options import (
-    confidence_option,
-    json_option,
-    model_option,
-    network_option,
-    output_option,
-    overwrite_option,
-    quiet_option,
-)
 from affectlib.cli._terminal import DONE, say
 
 
 @click.command("finetune")
 @click.argument("labelled", metavar="LABELLED")
-@output_option("a new folder for the new model", "FOLDER")
+@shared.output_option("a new folder for the new model", "FOLDER")
 @click.option(
     "--group",
     metavar="COLUMN",
-    help="the field or column that names the person: all of a person's conversations are held out, "
-    "or none",
+    help="the field or column that names the person; no person is in both parts",
 )
 @click.option("--name", help="the new model's name; if not given, FOLDER's")
-@click.option(
-    "--data-name",
-    metavar="NAME",
-    help="what the card calls the data; if not given, the file's name",
-)
+@click.option("--data-name", metavar="NAME", help="what the card calls the data")
 @click.option("--licence", help="the licence that the card states")
-@click.option("--seed", type=int, default=1, show_default=True, help="the random seed")
-@confidence_option
-@overwrite_option
-@json_option
-@quiet_option
-@model_option()
-@network_option
+@click.option("--seed", default=1, help="the random seed")
+@shared.confidence_option
+@shared.overwrite_option
+@shared.json_option
+@shared.quiet_option
+@shared.model_option
+@shared.network_option
 def command(
     labelled: str,
     output: str,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affectlib._version import __version__
-from affectlib.cli._options import load_classifier, model_option, overwrite_option, quiet_option
+from affectlib.cli import _options as shared
 from affectlib.cli._reading import reading_options
 from affectlib.cli._terminal import DONE, say
 from affectlib.formats import ReadOptions
@@ -28,29 +28,16 @@ _SHARE = 20
 @click.command("info")
 @click.argument("input", metavar="[IN]", required=False)
 @click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    help="write the transcripts to OUT instead, a .jsonl file; - for standard output",
+    "-o", "--output", metavar="OUT", help="convert IN to OUT, a .jsonl file, or - for output"
 )
+@shared.flag("--no-languages", "languages", "do not detect languages; faster", value=False)
 @click.option(
-    "--no-languages",
-    "languages",
-    flag_value=False,
-    default=True,
-    help="do not detect languages, which is faster",
+    "--preview", default=0, metavar="N", help="show the text of the first N conversations"
 )
-@click.option(
-    "--preview",
-    type=int,
-    default=0,
-    metavar="N",
-    help="also show the text of the first N conversations",
-)
-@click.option("--json", "as_json", is_flag=True, help="print JSON")
-@overwrite_option
-@quiet_option
-@model_option()
+@shared.flag("--json", "as_json", "print JSON")
+@shared.overwrite_option
+@shared.quiet_option
+@shared.model_option
 @reading_options
 def command(
     input: str | None,
@@ -71,7 +58,7 @@ def command(
     if input is None:
         if output is not None:
             raise click.UsageError("--output takes transcripts; name them")
-        classifier = load_classifier(model, local_files_only=options.local_files_only)
+        classifier = shared.load_classifier(model, local_files_only=options.local_files_only)
         for line in _json(classifier) if as_json else _lines(classifier):
             say(line)
         return DONE

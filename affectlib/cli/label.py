@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from affectlib._atomic import require_folder
-from affectlib.cli._options import (
-    load_classifier,
-    names_option,
-    output_option,
-    overwrite_option,
-    quiet_option,
-    running_options,
-)
+from affectlib.cli import _options as shared
 from affectlib.cli._reading import reading_options, refuse_inputs, report_lines
 from affectlib.cli._terminal import DONE, SOME_FAILED, in_options, say
 from affectlib.corpus.output import write_atomically
@@ -36,7 +29,7 @@ _RUNNING = ("model", "device", "engine", "operating_point", "assistant_cues", "s
 
 @click.command("label")
 @click.argument("input", metavar="IN")
-@output_option("a .parquet, .jsonl or .csv file, or a folder; - for JSON Lines on standard output")
+@shared.output_option("a .parquet, .jsonl or .csv file, or a folder; - for standard output")
 @click.option(
     "--to",
     "output_format",
@@ -46,36 +39,23 @@ _RUNNING = ("model", "device", "engine", "operating_point", "assistant_cues", "s
 @click.option(
     "--level",
     default="conversation",
-    show_default=True,
     type=click.Choice(["conversation", "message", "both"]),
     help="what a row is; both writes two tables",
 )
-@names_option("--keep", help="columns of IN, or fields of its records, to carry over to OUT")
+@shared.names_option("--keep", help="columns of IN, or fields of its records, to carry over to OUT")
 @click.option(
     "--on-error",
     default="record",
-    show_default=True,
     type=click.Choice(["record", "raise"]),
     help="whether a record that fails gets a row that says why, or ends the run",
 )
-@click.option(
-    "--resume", is_flag=True, help="continue an unfinished OUT, or repair a damaged folder"
-)
-@overwrite_option
-@click.option(
-    "--workers",
-    type=int,
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="processes, or actors on Ray",
-)
-@click.option(
-    "--ray", metavar="ADDRESS", help="label on a Ray cluster; local starts one on this machine"
-)
+@shared.flag("--resume", "resume", "continue an unfinished OUT, or repair a damaged folder")
+@shared.overwrite_option
+@click.option("--workers", default=1, metavar="N", help="processes, or actors on Ray")
+@click.option("--ray", metavar="ADDRESS", help="a Ray cluster; local starts one on this machine")
 @click.option("--summary", metavar="FILE", help="write the summary as JSON to FILE")
-@quiet_option
-@running_options
+@shared.quiet_option
+@shared.running_options
 @reading_options
 def command(
     input: str,
@@ -101,7 +81,7 @@ def command(
     found = label_file(
         input,
         output,
-        classifier=load_classifier(**running, local_files_only=options.local_files_only),
+        classifier=shared.load_classifier(**running, local_files_only=options.local_files_only),
         options=options,
         report=report,
         progress=not quiet and sys.stderr.isatty(),

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from affectlib.cli._options import load_classifier, network_option, running_options
+from affectlib.cli import _options as shared
 from affectlib.cli._terminal import DONE, say
 from affectlib.errors import OptionError
 from affectlib.formats.sources import NOT_UTF8, encoding_of
@@ -20,12 +20,10 @@ from affectlib.taxonomy import CUES, THEMES
 
 @click.command("predict")
 @click.argument("text", metavar="TEXT")
-@click.option("--json", "as_json", is_flag=True, help="print JSON")
-@click.option(
-    "--explain", is_flag=True, help="also print the words that count most for or against emotional"
-)
-@running_options
-@network_option
+@shared.flag("--json", "as_json", "print JSON")
+@shared.flag("--explain", "explain", "also print the words that count most for emotional")
+@shared.running_options
+@shared.network_option
 def command(text: str, as_json: bool, explain: bool, **running: Any) -> int:
     """Label one message, TEXT, or that on standard input if TEXT is "-"."""
     if os.path.isfile(text):  # a Path would refuse a text that is too long for a name
@@ -34,7 +32,7 @@ def command(text: str, as_json: bool, explain: bool, **running: Any) -> int:
             f"affectlib label {shlex.quote(text)} -o OUT"
         )
     text = _standard_input() if text == "-" else text
-    classifier = load_classifier(**running)
+    classifier = shared.load_classifier(**running)
     prediction = classifier.predict(text)
     words = classifier.explain_words(text) if explain else None
     if as_json:

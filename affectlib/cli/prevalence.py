@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affectlib.cli import _options as shared
 from affectlib.cli._labels import analysis_of, figure, print_findings
-from affectlib.cli._options import (
-    by_option,
-    confidence_option,
-    gold_option,
-    json_option,
-    labels_argument,
-    measured_on_option,
-    min_users_option,
-    numbers_option,
-)
 from affectlib.cli._terminal import DONE
 from affectlib.errors import OptionError
 
@@ -33,26 +24,24 @@ _METHODS = {
 
 
 @click.command("prevalence")
-@labels_argument
-@gold_option
-@numbers_option(
+@shared.labels_argument
+@shared.gold_option()
+@shared.numbers_option(
     "--measured",
     "TP,FN,TN,FP",
-    "counts measured elsewhere, instead of the model's own: true positives, false negatives, true "
-    "negatives, false positives",
+    "counts measured elsewhere: true positives, false negatives, true negatives, false positives",
 )
-@measured_on_option
-@by_option
+@shared.measured_on_option
+@shared.by_option
 @click.option(
     "--target",
     default="population",
-    show_default=True,
     type=click.Choice(["population", "corpus"]),
-    help="the share in all that users like these write, or only in these transcripts",
+    help="the share in all that such users write, or only in these transcripts",
 )
-@confidence_option
-@min_users_option
-@json_option
+@shared.confidence_option
+@shared.min_users_option
+@shared.json_option
 def command(
     labels: str,
     gold: str | None,

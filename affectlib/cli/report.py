@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from affectlib.cli import _options as shared
 from affectlib.cli._labels import analysis_of, labelled_transcripts
-from affectlib.cli._options import (
-    gold_option,
-    labels_argument,
-    lang_option,
-    measured_on_option,
-    min_users_option,
-    names,
-    names_option,
-    output_option,
-    overwrite_option,
-)
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.corpus.output import FORMULA
@@ -50,43 +40,26 @@ _FORMS: Mapping[str, Callable[[Report], str]] = {
 
 
 @click.command("report")
-@labels_argument
-@output_option("the file to write")
+@shared.labels_argument
+@shared.output_option("the file to write")
 @click.option(
     "--to",
-    type=names,
+    type=shared.names,
     metavar="FORMAT,…",
-    help="html, md, json or csv, or several of these, one file each; if not given, the suffix of "
-    "OUT decides",
+    help="html, md, json or csv, one file each",
 )
-@click.option(
-    "--messages", metavar="FILE", help="labels of the same transcripts from label --level message"
-)
-@click.option(
-    "--participants", metavar="FILE", help="a table of the users: user_id and other columns"
-)
-@gold_option
-@names_option("--by", help="columns to compare groups by")
-@names_option(
-    "--outcome",
-    "outcomes",
-    help="columns of --participants, such as survey scores, to relate to usage",
-)
-@names_option(
-    "--control",
-    "controls",
-    help="columns of --participants to hold constant when relating --outcome to usage",
-)
+@click.option("--messages", metavar="FILE", help="labels of the same at --level message")
+@click.option("--participants", metavar="FILE", help="a table of users: user_id and other columns")
+@shared.gold_option()
+@shared.by_option
+@shared.names_option("--outcome", "outcomes", help="columns of --participants to relate to usage")
+@shared.names_option("--control", "controls", help="columns of --participants to hold constant")
 @click.option("--title", help="title of the page")
-@lang_option
-@click.option(
-    "--show-text",
-    metavar="IN",
-    help="the transcripts that were labelled: show the messages with the highest probabilities",
-)
-@measured_on_option
-@min_users_option
-@overwrite_option
+@shared.lang_option
+@click.option("--show-text", metavar="IN", help="transcripts that were labelled: show some of them")
+@shared.measured_on_option
+@shared.min_users_option
+@shared.overwrite_option
 @reading_options
 def command(
     labels: str,

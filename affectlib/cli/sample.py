@@ -7,41 +7,26 @@ from pathlib import Path
 
 import click
 
+from affectlib.cli import _options as shared
 from affectlib.cli._labels import labelled_transcripts
-from affectlib.cli._options import labels_argument, lang_option, output_option, overwrite_option
 from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, say
 from affectlib.formats import ReadOptions
 
 
 @click.command("sample")
-@labels_argument
-@click.option(
-    "-n", type=int, default=200, show_default=True, metavar="ROWS", help="how many to draw"
-)
-@output_option("the sheet, a .csv file")
+@shared.labels_argument
+@click.option("-n", default=200, metavar="ROWS", help="how many to draw")
+@shared.output_option("the sheet, a .csv file")
 @click.option(
     "--transcripts",
     metavar="IN",
-    help="the file that was labelled; also write a page (OUT with .html) on which to label the "
-    "conversations with the keyboard, offline; it contains their text",
+    help="the file that was labelled: also write a page (OUT with .html) to label it on, with text",
 )
-@click.option(
-    "--strata",
-    type=int,
-    default=10,
-    show_default=True,
-    help="how many ranges of probability to draw from",
-)
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    show_default=True,
-    help="the random seed; the same seed draws the same rows",
-)
-@lang_option
-@overwrite_option
+@click.option("--strata", default=10, help="how many ranges of probability to draw from")
+@click.option("--seed", default=0, help="the random seed; the same seed draws the same rows")
+@shared.lang_option
+@shared.overwrite_option
 @reading_options
 def command(
     labels: str,

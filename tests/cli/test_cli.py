@@ -433,7 +433,7 @@ def test_info_says_what_a_model_gives(
 ) -> None:
     stand = FakeClassifier()
     stand.artifact.outputs = outputs
-    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda *_, **__: stand)
+    monkeypatch.setattr("affectlib.cli._options.load_classifier", lambda *_, **__: stand)
     cli.main(["info"])
     (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("gives"))
     assert line.split(maxsplit=1)[1] == given
@@ -448,7 +448,7 @@ def test_info_shows_shared_logs_and_personal_chats_side_by_side(
     weighted = dict(zip(names, (17.31, 3.97, 1180.04, 23.1), strict=True))
     measured = {"balanced": {"conversation": weighted, "studies": counts}}
     monkeypatch.setitem(stand.artifact.description, "measured", measured)
-    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda *_, **__: stand)
+    monkeypatch.setattr("affectlib.cli._options.load_classifier", lambda *_, **__: stand)
     cli.main(["info"])
     lines = capsys.readouterr().out.splitlines()
     at = next(i for i, line in enumerate(lines) if "shared logs" in line)
@@ -505,13 +505,13 @@ def test_nothing_printed_steers_the_terminal(
     def fail(**_: Any) -> Any:
         raise NoUserTextError(raw)
 
-    monkeypatch.setattr("affectlib.cli.predict.load_classifier", fail)
+    monkeypatch.setattr("affectlib.cli._options.load_classifier", fail)
     cli.main(["predict", "x"])
     shown = capsys.readouterr().err
     assert "".join(shown.split()) == "".join(f"affectlib: {clean}".split())
     stand = FakeClassifier()
     stand.artifact.name = raw
-    monkeypatch.setattr("affectlib.cli.info.load_classifier", lambda *_, **__: stand)
+    monkeypatch.setattr("affectlib.cli._options.load_classifier", lambda *_, **__: stand)
     cli.main(["info"])
     out = capsys.readouterr().out
     assert "".join(clean.split()) in "".join(out.split())
