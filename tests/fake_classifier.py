@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from affectlib.conversation import Conversation
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import NoUserTextError
 from affectlib.explanations import WordExplanation, WordShare
 from affectlib.model.calibration import ConversationCalibration, OperatingPoint
@@ -65,7 +65,7 @@ class FakeClassifier:
         )
 
     def predict(self, text: str) -> MessagePrediction:
-        chat = Conversation((SimpleNamespace(role="user", content=text),))  # type: ignore[arg-type]
+        chat = Conversation((Message("user", text),))
         return self._label(chat).messages[0]
 
     def explain_words(self, text: str) -> WordExplanation:
