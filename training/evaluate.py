@@ -52,6 +52,7 @@ from training.evaluation.judged import (
     judge_as_shipped,
     probabilities,
 )
+from training.evaluation.wrappings import wrappings
 from training.model.calibrate import ScoredConversation
 
 SPLITS = 5
@@ -131,6 +132,12 @@ def _small_talk(s: Subject) -> dict[str, Any]:
     return figures.group_figures(judge_as_shipped(s.artifact, s.reader, rows), ["balanced"])
 
 
+def _wrappings(s: Subject) -> dict[str, Any]:
+    folder = str(s.artifact.folder)
+    encoder = AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=False)
+    return wrappings(s.classifier, encoder)
+
+
 def _systems(s: Subject) -> dict[str, Any]:
     systems = {"this artifact": probabilities(s.judged)}
     for artifact in s.against:
@@ -186,6 +193,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "services": lambda s: hard_cases.services(s.classifier, s.data),
     "other_kinds": lambda s: hard_cases.other_kinds(s.classifier, s.data),
     "robustness": lambda s: hard_cases.robustness(s.classifier),
+    "wrappings": _wrappings,
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
