@@ -183,7 +183,8 @@ def read_table(rows: Iterator[Row], reading: Reading) -> Iterator[Found]:
             reading.place = row.place
             yield Found(read(row.fields, reading), [row.place], [row.place])
         return
-    keyed = ((_conversation_id(row.fields), row) for row in known)
+    # A row without an id that can be read is a failure of its own.
+    keyed = ((_conversation_id(row.fields) or f"\x00{row.place}", row) for row in known)
     limit = reading.limits.record_characters
     for group in grouped(keyed, limit=limit, progress=reading.progress):
         yield _long(group, order, reading, has_roles=has_roles)
@@ -282,6 +283,7 @@ def _parse_cell(text: str) -> Any:
 
 
 def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) -> Found:
+    identifier = _conversation_id(group.rows[0].fields)
     messages: list[Message] = []
     places = [row.place for row in group.rows]
     read: list[str] = []
@@ -298,12 +300,12 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
             if _is_stranger(row.fields, reading):
                 reading.drop("not_a_person")
                 continue
-            messages.append(_message(row.fields, group.key, len(messages), reading))
+            messages.append(_message(row.fields, identifier, len(messages), reading))
             read.append(row.place)
     except ConversationError as error:
-        return Found(reading.failure(error, group.key), places, [])
+        return Found(reading.failure(error, identifier), places, [])
     rows = [row.fields for row in group.rows]
-    conversation = to_conversation({**_about(rows), "id": group.key}, messages)
+    conversation = to_conversation({**_about(rows), "id": identifier}, messages)
     return Found(reading.kept(conversation, [_metadata(row) for row in rows]), places, read)
 
 
@@ -313,7 +315,7 @@ def _require_one(group: Group) -> None:
     Raises:
         ConversationError: There are several, of which some may be the assistant's.
     """
-    if len(group.rows) > 1 and group.key is not None:
+    if len(group.rows) > 1:
         raise ConversationError(
             f"the conversation has {len(group.rows):,} rows, but no column says who wrote them; "
             "name it, for example `columns={'role': 'who'}`",

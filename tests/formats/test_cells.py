@@ -144,9 +144,31 @@ def test_ids_of_every_type(tmp_path: Path, name: str) -> None:
         assert [item.user_id for item in found] == expected
 
 
-def test_an_id_of_a_type_that_is_none_is_named(tmp_path: Path) -> None:
-    (found,) = read(table(tmp_path, conversation_id=[date(2024, 1, 1)] * 2))
-    assert "conversation_id: expected text or a number, got a date" in error_of(found)
+@pytest.mark.parametrize(
+    ("value", "count", "problem"),
+    [
+        (date(2024, 1, 1), 300, "expected text or a number, got a date"),
+        ([1], 300, "expected text or a number, got a list"),
+        ({"a": 1}, 300, "expected text or a number, got an object"),
+        (float("nan"), 150, "the cell is empty"),
+    ],
+)
+def test_each_row_without_an_id_that_can_be_read_is_a_failure(
+    tmp_path: Path, value: Any, count: int, problem: str
+) -> None:
+    path = table(
+        tmp_path, conversation_id=[value] * count, role=["user"] * count, content=["hi"] * count
+    )
+    report = ReadReport()
+    found = read(path, report=report)
+    assert [item.id for item in found] == [None] * count
+    assert error_of(found[7]).startswith(f"ConversationError: row 7: conversation_id: {problem}")
+    assert (report.failures, report.conversations) == (count, 0)
+    assert {kind: tally.count for kind, tally in report.problems.items()} == {
+        f"conversation_id: {problem}": count
+    }
+    summary = label(path, tmp_path / "out.jsonl")
+    assert (summary.conversations, summary.failed) == (count, count)
 
 
 @pytest.mark.parametrize("kind", ["timestamp[us]", "timestamp[us, tz=UTC]", "timestamp[ms]"])

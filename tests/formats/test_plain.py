@@ -110,7 +110,7 @@ def test_a_side_that_cannot_be_told_is_a_failure(
     (bad,) = read(write(tmp_path, text), format="plain", **options)
     assert f"no line is known to begin a turn of {missing}" in error_of(bad)
     assert "line " in error_of(bad)
-    assert "--user NAME, --assistant NAME" in error_of(bad)
+    assert "(`users`, `assistants`)" in error_of(bad)
     names = {"users": ["Alice", "Secret", "User"], "assistants": ["Luna"]}
     assert len(turns_of(write(tmp_path, text), format="plain", **names)) >= 2
 
@@ -172,7 +172,7 @@ def test_text_that_may_be_a_chat_says_how_to_name_who_speaks(tmp_path: Path) -> 
     for text in (TWO, f"Alice: salut, {SECRET}\nmore\nLuna: coucou\n"):
         with pytest.raises(TranscriptFormatError, match="lines begin with a name") as caught:
             read(write(tmp_path, text))
-        assert "name both sides (users=, assistants=; --user NAME" in str(caught.value)
+        assert "name both sides (`users`, `assistants`" in str(caught.value)
         assert not {"Alice", "Luna", SECRET} & {*str(caught.value).split()}
 
 
