@@ -50,7 +50,6 @@ from affectlib.errors import (
     TranscriptFormatError,
 )
 from affectlib.formats import ReadOptions, ReadReport, Tally, read_conversations
-from affectlib.formats.options import with_deprecated
 from affectlib.model.reference import Comparison
 from affectlib.predictions import ConversationFailure
 
@@ -143,7 +142,6 @@ def label_file(
     workers: int = 1,
     ray: str | None = None,
     progress: bool | Callable[[LabelSummary], None] = False,
-    **deprecated: Any,
 ) -> LabelSummary:
     """Label every conversation of a file, or of several, and write the labels to another file.
 
@@ -187,7 +185,6 @@ def label_file(
         ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
         progress: Whether to show a progress bar; or a function to call after each record with the
             figures so far.
-        deprecated: The options as separate keywords, which warn.
 
     Raises:
         OutputExistsError: `dst` exists, and is neither finished nor to be resumed or overwritten,
@@ -222,7 +219,7 @@ def label_file(
         raise OptionError(
             "standard output takes one table of JSON Lines and cannot be resumed; name a file"
         )
-    options = with_deprecated(options, deprecated)
+    options = ReadOptions() if options is None else options
     options = replace(options, keep=(*options.keep, *keep)) if keep else options
     schemas = {each: output_schema(each, options.keep) for each in levels}
     report = ReadReport() if report is None else report

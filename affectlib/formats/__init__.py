@@ -34,7 +34,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, TextIO, TypeAlias
+from typing import BinaryIO, TextIO, TypeAlias
 
 from affectlib._atomic import attach_filename
 from affectlib._values import kind_of
@@ -67,7 +67,7 @@ from affectlib.formats._json import Record, iter_records
 from affectlib.formats._parquet import MAGIC, iter_rows
 from affectlib.formats._system import is_environment_error
 from affectlib.formats.listing import HUB, Listing, list_files
-from affectlib.formats.options import Branches, ReadOptions, with_deprecated
+from affectlib.formats.options import Branches, ReadOptions
 from affectlib.formats.reader import (
     Files,
     FolderReader,
@@ -146,7 +146,6 @@ def read_conversations(
     options: ReadOptions | None = None,
     *,
     report: ReadReport | None = None,
-    **deprecated: Any,
 ) -> Iterator[Conversation | ConversationFailure]:
     """Read the conversations of a file or of many, one at a time.
 
@@ -161,7 +160,6 @@ def read_conversations(
             standard input.
         options: How it is read; see `ReadOptions`.
         report: Filled in while reading: formats, drops by reason, problems and their places.
-        deprecated: The options as separate keywords, which warn.
 
     Yields:
         A `Conversation` for each record, or a `ConversationFailure` that names the file, the line
@@ -177,7 +175,7 @@ def read_conversations(
         >>> next(read_conversations("examples/transcripts.jsonl")).id
         'ex-001'
     """
-    options = with_deprecated(options, deprecated)
+    options = ReadOptions() if options is None else options
     format = options.format
     if format not in ("auto", *FORMATS):
         raise OptionError(f"unknown format {format!r}; use auto, {', '.join(FORMATS)}")

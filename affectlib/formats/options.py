@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
-from warnings import warn
 
 from affectlib.errors import InputTypeError, OptionError
 from affectlib.formats.report import Limits
@@ -80,29 +79,6 @@ class ReadOptions:
         usual = asdict(Limits())
         limits = {name: n for name, n in values["limits"].items() if n != usual[name]}
         return found | {"limits": limits} if limits else found
-
-
-def with_deprecated(options: ReadOptions | None, deprecated: Mapping[str, Any]) -> ReadOptions:
-    """Return the options, with those that were given as keywords of their own.
-
-    Args:
-        options: The options; the defaults if None.
-        deprecated: Keywords by their names, which warn.
-
-    Raises:
-        TypeError: A keyword is unknown.
-    """
-    options = ReadOptions() if options is None else options
-    if not deprecated:
-        return options
-    known = ReadOptions.__dataclass_fields__
-    if unknown := [name for name in deprecated if name not in known]:
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
-    given = ", ".join(f"{name}=…" for name in deprecated)
-    warn(
-        f"write options=ReadOptions({given}); keywords go in 0.15", DeprecationWarning, stacklevel=3
-    )
-    return replace(options, **deprecated)
 
 
 def _names(names: Collection[str], option: str) -> Collection[str]:

@@ -70,18 +70,6 @@ def label(src: Any, dst: Any, **options: Any) -> LabelSummary:
     return label_file(src, dst, **options)
 
 
-def test_reading_options_as_keywords_warn_and_still_work(tmp_path: Path) -> None:
-    src = tmp_path / "in.csv"
-    src.write_text("words\ni am sad\n")
-    columns = {"content": "words"}
-    with pytest.warns(DeprecationWarning, match=r"options=ReadOptions\(format=…, columns=…\)"):
-        label(src, tmp_path / "old.csv", format="table", columns=columns)
-    label(src, tmp_path / "new.csv", options=ReadOptions(format="table", columns=columns))
-    assert rows_of(tmp_path / "old.csv") == rows_of(tmp_path / "new.csv")
-    with pytest.raises(TypeError, match="unexpected keyword argument 'colums'"):
-        label(src, tmp_path / "old.csv", colums=columns)
-
-
 def rows_of(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
         return pq.read_table(path).to_pylist()
