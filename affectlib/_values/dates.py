@@ -1,4 +1,7 @@
-"""Dates as people's devices write them, in the languages of exports that have no other dates."""
+"""Dates as people's devices write them, in the languages of exports that have no other dates.
+
+Not by dateutil, which takes 3/4/2024 for 4 March and knows no months but the English ones.
+"""
 
 from __future__ import annotations
 
