@@ -8,42 +8,30 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from affectlib import __version__, cli
-from affectlib.errors import ArtifactNotFoundError, NoUserTextError
+from affectlib.errors import NoUserTextError
 from affectlib.taxonomy import OUTPUTS
 from tests.corpus.test_label_file import RECORDS, SECRET, record, rows_of, source
 from tests.fake_classifier import FakeClassifier
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture(autouse=True)
-def made(monkeypatch: pytest.MonkeyPatch) -> list[FakeClassifier]:
-    """Puts the fake in the place of the classifier, and lists those that were made."""
-    made: list[FakeClassifier] = []
-
-    class Stand(FakeClassifier):
-        @classmethod
-        def from_pretrained(cls, **options: Any) -> FakeClassifier:
-            if options.get("model") == "nowhere":
-                raise ArtifactNotFoundError("no model 'nowhere'")
-            made.append(cls(**options))
-            return made[-1]
-
-    module = ModuleType("affectlib.classifier")
-    module.AffectClassifier = Stand  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "affectlib.classifier", module)
-    return made
+pytestmark = pytest.mark.usefixtures("made")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"affectlib {__version__}\n"
+
+
+def test_help_imports_no_command_and_nothing_heavy() -> None:
+    code = "import sys; from affectlib.cli import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = {*done.stdout.splitlines()[-1].split()}
+    assert not modules & {"affectlib.cli.predict", "affectlib.formats", "numpy", "polars"}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +45,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["label", "in", "-o", "out.csv", "--columns", "role"],
         ["label", "in", "-o", "out.csv", "--columns", "role="],
         ["predict", "x", "--engine", "jax"],
+        ["info", "-o", "out.jsonl"],
+        ["evaluate", "labels.parquet"],
+        ["evaluate", "--agreement", "sheet.csv"],
+        ["evaluate", "labels.csv", "--gold=g", "--threshold=0.5", "--operating-point=balanced"],
     ],
 )
 def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,35 +156,25 @@ def test_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_summary_does_not_replace_the_labels(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    src, dst = source(tmp_path, *RECORDS), tmp_path / "labels.csv"
-    assert cli.main(["label", str(src), "-o", str(dst), "--summary", str(dst)]) == 2
-    assert "this is the output" in capsys.readouterr().err
-    assert not dst.exists()
-
-
-@pytest.mark.parametrize("name", ["in.jsonl", "link.jsonl"])
-def test_convert_does_not_replace_its_input(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["label", "in.jsonl", "-o", "labels.csv", "--summary", "labels.csv"],
+        ["label", "in.jsonl", "-o", "labels.csv", "--summary", "in.jsonl"],
+        ["info", "in.jsonl", "-o", "in.jsonl", "--overwrite"],
+        ["info", "in.jsonl", "-o", "link.jsonl", "--overwrite"],
+    ],
+)
+def test_nothing_replaces_the_input_or_the_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     src = source(tmp_path, *RECORDS)
     (tmp_path / "link.jsonl").symlink_to(src)
     before = src.read_bytes()
-    assert cli.main(["info", str(src), "-o", str(tmp_path / name), "--overwrite"]) == 2
-    assert "this is the input" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
     assert src.read_bytes() == before
-
-
-def test_summary_does_not_replace_the_input(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    src = source(tmp_path, *RECORDS)
-    before = src.read_bytes()
-    assert cli.main(["label", str(src), "-o", str(tmp_path / "l.csv"), "--summary", str(src)]) == 2
-    assert "this is the input" in capsys.readouterr().err
-    assert src.read_bytes() == before
+    assert not (tmp_path / "labels.csv").exists()
 
 
 def test_summary_as_json(tmp_path: Path) -> None:

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 from affectlib import cli
 from tests.corpus.test_label_file import record, rows_of, source
-from tests.fake_classifier import FakeClassifier
 
-
-@pytest.fixture(autouse=True)
-def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the fake in the place of the classifier."""
-
-    class Stand(FakeClassifier):
-        @classmethod
-        def from_pretrained(cls, **options: Any) -> FakeClassifier:
-            return cls(**options)
-
-    module = ModuleType("affectlib.classifier")
-    module.AffectClassifier = Stand  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "affectlib.classifier", module)
+pytestmark = pytest.mark.usefixtures("made")
 
 
 def test_empty_chats_are_normal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
