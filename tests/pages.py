@@ -157,10 +157,11 @@ def check_command(words: list[str], place: str) -> None:
     line = shlex.join(words)
     match words:
         case ["affectlib", name, *arguments]:
-            command = cli.app.get_command(click.Context(cli.app), name)
+            app = cli.app.make_context("affectlib", [name])
+            command = cli.app.get_command(app, name)
             assert command is not None, f"{place}: {line}"
             try:
-                command.make_context(name, arguments)
+                command.make_context(name, arguments, parent=app)
             except click.UsageError as error:
                 raise AssertionError(f"{place}: {line}: {error.format_message()}") from None
         case ["python", "-m", "training.run", *arguments]:
