@@ -359,6 +359,18 @@ def test_chatgpt_hides_what_the_interface_hides(tmp_path: Path) -> None:
     assert texts(found) == ["shown", "answer"]
 
 
+def test_chatgpt_that_ends_with_a_hidden_message_ends_with_the_last_shown(tmp_path: Path) -> None:
+    mapping = {
+        "a": node(None, parts=["first"]),
+        "b": node("a", "assistant", ["second"]),
+        "c": node("b", "tool", ["hidden"]),
+        "other": node("a", "assistant", ["other branch"]),
+        "longer": node("other", parts=["other branch, longer"]),
+    }
+    (found,) = read(write(tmp_path, export(mapping, "c")))
+    assert texts(found) == ["first", "second"]
+
+
 def test_chatgpt_parts(tmp_path: Path) -> None:
     voice = {"content_type": "audio_transcription", "text": "spoken"}
     mapping = {

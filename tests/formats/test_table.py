@@ -55,6 +55,12 @@ def test_column_names_and_precedence(tmp_path: Path) -> None:
         rows_of(content, tmp_path, columns=given | {"wat": "chat"})
 
 
+def test_what_a_user_says_twice_without_a_turn_is_no_repeat(tmp_path: Path) -> None:
+    rows = "1,user,thanks\n1,assistant,sure\n1,user,thanks\n"
+    (found,) = rows_of(f"conversation_id,role,content\n{rows}", tmp_path)
+    assert texts(found) == ["thanks", "sure", "thanks"]
+
+
 def test_unsorted_rows_are_brought_together(tmp_path: Path) -> None:
     content = (
         "conversation_id,role,content\n"
