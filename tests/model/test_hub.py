@@ -165,7 +165,7 @@ def test_code_and_pickles_on_the_hub_are_not_downloaded(pushed):
 def test_model_damaged_on_the_hub_is_refused(pushed):
     files = pushed.files(NAME)
     files["tokenizer.json"] = files["tokenizer.json"] + b" "
-    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json.*download the model, again"):
+    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json"):
         AffectClassifier.from_pretrained(NAME, device="cpu", local_files_only=False)
 
 

