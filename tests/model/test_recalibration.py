@@ -237,7 +237,7 @@ def test_an_only_message_is_judged_by_the_threshold_of_conversations(
     assert called[~truth & alone].mean() < called[~truth & ~alone].mean()
     assert found.called["balanced"][~truth].mean() == pytest.approx(0.1, abs=0.02)
     assert (found.called["balanced"] == called).mean() > 0.98
-    with pytest.raises(OptionError, match="alone: 1 .* 3,000"):
+    with pytest.raises(OptionError, match=r"alone: 1 .* 3,000"):
         forced(artifact, given, truth, level="message", alone=[True])
 
 
@@ -396,7 +396,7 @@ def test_a_classifier_is_calibrated_with_conversations(
     assert found == labels
     with pytest.raises(OptionError, match="labels: 1 "):
         tiny_classifier.calibrated(chats, ["sad"] * 60, tmp_path / "other")
-    with pytest.raises(OptionError, match="truth: 59 .* 60"):
+    with pytest.raises(OptionError, match=r"truth: 59 .* 60"):
         tiny_classifier.calibrated(chats, labels[1:], tmp_path / "other")
     with pytest.raises(OptionError, match="emotional rows are of too few users"):
         tiny_classifier.calibrated(chats, labels, tmp_path / "other", users=["anna"] * 60)

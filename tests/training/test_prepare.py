@@ -260,7 +260,7 @@ def test_training_sets_are_no_evaluation_data(
 
 def test_evaluation_set_is_refused_as_a_source(tmp_path: Path) -> None:
     chosen = recipe(tmp_path, {"name": "esconv", "kind": "silver_task"})
-    with pytest.raises(ValueError, match="'esconv'.*train"):
+    with pytest.raises(ValueError, match=r"'esconv'.*train"):
         training_conversations(chosen, tmp_path)
 
 

@@ -243,7 +243,7 @@ def test_one_that_is_too_large_is_refused_before_anything_is_scored(
     bert_folder, chats, tmp_path, small, monkeypatch
 ):
     monkeypatch.setattr(make, "MOST_BYTES", make.HEADER_BYTES + 100)
-    with pytest.raises(ValueError, match="50,100.*BUCKETS"):
+    with pytest.raises(ValueError, match=r"50,100.*BUCKETS"):
         make.add_screen(load_artifact(bert_folder), chats, tmp_path / "work", tmp_path / "out")
     assert [*tmp_path.iterdir()] == []
 

@@ -83,7 +83,7 @@ def test_absent_file_is_named_with_where_to_get_it(toy: Source, tmp_path: Path) 
 
 
 def test_unknown_source_is_refused_with_the_known_ones(toy: Source, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'tay'.*toy, heldout"):
+    with pytest.raises(ValueError, match=r"'tay'.*toy, heldout"):
         read_source("tay", tmp_path)
     with pytest.raises(ValueError, match="'tay'"):
         require_use("tay", "train")
@@ -91,7 +91,7 @@ def test_unknown_source_is_refused_with_the_known_ones(toy: Source, tmp_path: Pa
 
 def test_evaluation_source_may_not_be_trained_on(toy: Source) -> None:
     assert require_use("toy", "train") == toy
-    with pytest.raises(ValueError, match="'heldout'.*eval.*train.*toy"):
+    with pytest.raises(ValueError, match=r"'heldout'.*eval.*train.*toy"):
         require_use("heldout", "train")
 
 
@@ -122,7 +122,7 @@ def test_corpus_splits_are_apart_and_together_everything() -> None:
     assert len(train) > len(dev) > len(test) > 0
     ids = [row["id"] for row in (*train, *dev, *test)]
     assert len(ids) == len(set(ids)) == len(read_corpus())
-    with pytest.raises(ValueError, match="'tests'.*dev, test, train"):
+    with pytest.raises(ValueError, match=r"'tests'.*dev, test, train"):
         read_corpus("tests")
 
 
