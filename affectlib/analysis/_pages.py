@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ _T = TypeVar("_T")
 
 LANGUAGES = ("en", "fr")
 """The languages that pages are written in."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def in_language(texts: Mapping[str, _T], lang: str) -> _T:
@@ -41,6 +44,20 @@ def render(template: str, **values: Any) -> str:
     a content security policy knows an inline script by.
     """
     return _environment().get_template(template).render(values)
+
+
+def visible(text: str, escape: str = r"\x{:02x}") -> str:
+    r"""Return text in which control characters, which a terminal would obey, are escaped.
+
+    Args:
+        text: The text; its tabs and line breaks stay.
+        escape: How the number of a character is written.
+
+    Example:
+        >>> visible("\x1b[31mred")
+        '\\x1b[31mred'
+    """
+    return _CONTROL.sub(lambda found: escape.format(ord(found[0])), text)
 
 
 def write_page(path: str | os.PathLike[str], page: str, *, overwrite: bool = False) -> None:

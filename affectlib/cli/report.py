@@ -26,8 +26,10 @@ def _csv(report: Report) -> str:
     """Return the figures as CSV in which no spreadsheet takes the name of a group for a formula."""
     import polars as pl
 
+    from affectlib.analysis._pages import visible
+
     guarded = pl.col(pl.String).str.replace(f"^({FORMULA.pattern})", "'$1")
-    return report.figures().with_columns(guarded).write_csv()
+    return visible(report.figures().with_columns(guarded).write_csv())
 
 
 _FORMS: Mapping[str, Callable[[Report], str]] = {

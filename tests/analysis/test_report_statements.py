@@ -190,6 +190,20 @@ def test_no_name_of_a_group_is_a_formula_in_csv(labels: Path) -> None:
     assert {*groups} == {*(name if name == "plain" else f"'{name}" for name in names)}
 
 
+def test_control_characters_in_names_of_groups_are_escaped(labels: Path) -> None:
+    plan = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("\x1b[31mred\x9b")).otherwise(None)
+    pl.read_parquet(labels).with_columns(plan=plan).write_parquet(labels)
+    output = labels.with_name("report.html")
+    options = ["-o", str(output), "--to", "html,md,json,csv", "--by", "plan"]
+    assert cli.main(["report", str(labels), *options]) == 0
+    for suffix in (".html", ".md", ".json", ".csv"):
+        text = output.with_suffix(suffix).read_text("utf-8")
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text), suffix
+        assert re.search(r"1b(\\?)\[31mred", text), suffix
+    figures = json.loads(output.with_suffix(".json").read_text("utf-8"))["figures"]
+    assert "\x1b[31mred\x9b" in {figure["group"] for figure in figures}
+
+
 def test_messages_that_the_known_errors_cannot_explain_are_not_corrected(monkeypatch) -> None:
     knowing(monkeypatch, Accuracy(60, 40, 990, 10))
     people, note = population(), Words("en")("within.unexplained")

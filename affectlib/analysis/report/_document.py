@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from affectlib._version import __version__
-from affectlib.analysis._pages import render
+from affectlib.analysis._pages import render, visible
 from affectlib.analysis.report._study import Grid, Number, Section, Study, as_annotator
 from affectlib.analysis.report._talk import Excerpt
 
@@ -64,7 +64,7 @@ class Report:
     def html(self) -> str:
         """Return the page, which needs no network and runs no script."""
         study = self.study
-        return render(
+        page = render(
             "report.html",
             words=study.words,
             title=self.title,
@@ -83,6 +83,7 @@ class Report:
             filled_by=study.filled_by,
             block=self.json().replace("<", "\\u003c"),
         )
+        return visible(page)
 
     def json(self) -> str:
         """Return the sentences of the summary with their figures, and all figures."""
@@ -108,7 +109,8 @@ class Report:
             "figures": self.figures().to_dicts(),
             "missing": [*self.missing],
         }
-        return json.dumps(found, ensure_ascii=False, default=str)
+        text = json.dumps(found, ensure_ascii=False, default=str)
+        return visible(text, r"\u{:04x}")
 
     def markdown(self) -> str:
         """Return sentences and tables as Markdown, without plots."""
@@ -128,7 +130,7 @@ class Report:
         lines += ["\n".join(f"- {_plain(text)}" for text in self.missing)]
         lines += [f"## {words('limits.title')}"]
         lines += ["\n".join(f"- {words(f'limits.{name}')}" for name in _LIMITS)]
-        return "\n\n".join(line for line in lines if line) + "\n"
+        return visible("\n\n".join(line for line in lines if line) + "\n")
 
     def _findings(self) -> list[str]:
         found = [section.finding.text for section in self.sections if section.finding is not None]

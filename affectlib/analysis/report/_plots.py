@@ -10,6 +10,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from affectlib._extras import requires_extra
+from affectlib.analysis._pages import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +117,7 @@ def dots(
         for points in several:
             at, middle, reach = points.known([float(place) for place in places])
             axes.errorbar(middle, at, xerr=reach, fmt="o", capsize=3, markersize=6, **points.look)
-        axes.set_yticks(places, [" ".join(label.split()) for label in labels])
+        axes.set_yticks(places, [visible(" ".join(label.split())) for label in labels])
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(_percent(words))
