@@ -152,7 +152,9 @@ def prevalence(
     sample = None if gold is None else gold_rows(source, gold)
     found = shares(source, sample, measured, names, target, confidence, min_users)
     if gold is None and measured is not None:
-        _warn_of_shift(measured)
+        origin = source.provenance
+        own = origin.fitted and measured == origin.measured.get(source.level)
+        _warn_of_shift(measured, own=own)
     naive, last = (found.row(place, named=True) for place in (0, -1))
     if sample is not None and not names and not last["suppressed"]:
         _warn_of_little(last, naive, sample, confidence)
@@ -458,12 +460,15 @@ def _contradicted(errors: Errors, called: Apparent, sample: pl.DataFrame, groups
     return found.low > high or found.high < low
 
 
-def _warn_of_shift(measured: Accuracy) -> None:
+def _warn_of_shift(measured: Accuracy, *, own: bool) -> None:
+    counts = f"({measured.positives:,.0f} emotional, {measured.negatives:,.0f} others)"
+    on = "the labels that its model was adapted to" if own else "other transcripts"
+    remedy = (
+        "give them as `gold`, if they are of these" if own else "label a sample of yours by hand"
+    )
     warnings.warn(
-        "sensitivity and specificity were measured on other transcripts "
-        f"({measured.positives:,.0f} emotional, {measured.negatives:,.0f} others); if yours "
-        "differ, the corrected share is off by more than its interval says: label a sample "
-        "of yours by hand",
+        f"sensitivity and specificity were measured on {on} {counts}; if yours differ from those, "
+        f"the corrected share may be off by more than its interval says: {remedy}",
         AnalysisWarning,
         stacklevel=3,
     )

@@ -75,9 +75,9 @@ def test_labels_of_a_calibrated_model_are_corrected_by_what_it_says(
     assert accuracy is not None
     assert labels_table(labels).provenance.name == "ours 0.0.1, balanced"
     assert labels_table(labels).accuracy() == accuracy
-    with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
+    with pytest.warns(AnalysisWarning, match="measured on the labels that its model"):
         found = prevalence(labels).to_dicts()
-    with pytest.warns(AnalysisWarning, match="measured on other transcripts"):
+    with pytest.warns(AnalysisWarning, match="measured on the labels that its model"):
         assert found == prevalence(labels.collect(), measured=accuracy).to_dicts()
     assert [row["method"] for row in found] == ["naive", "rogan_gladen"]
     messages = read_labels(tmp_path / "labels.messages.parquet")
