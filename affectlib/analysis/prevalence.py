@@ -38,6 +38,7 @@ from affectlib.analysis._intervals import (
 )
 from affectlib.analysis._privacy import Cell, hidden_crossed, rows_of_users
 from affectlib.analysis._provenance import Kind
+from affectlib.analysis._times import in_calendar
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
 from affectlib.errors import OptionError
@@ -129,7 +130,8 @@ def prevalence(
         TableError: A column is missing or has invalid values; see the message.
 
     Warns:
-        AnalysisWarning: User ids are missing, so that rows count as independent; or the correction
+        AnalysisWarning: User ids are missing, so that rows count as independent; or times lie
+            outside the calendar, and rows with them are in no period; or the correction
             rests on transcripts other than these; or the gold sample leaves much open (then it says
             how many more to label, or that it takes more transcripts), or contradicts in a group
             that errors are the same in all, or has no weights, or numbers that may be charges.
@@ -542,8 +544,10 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
             there are two periods.
         TableError: A period is asked for and no row has a time.
     """
-    rows = labels.rows
     made = [name for name in names if name in PERIODS and name not in labels.columns]
+    if made:
+        labels = in_calendar(labels)
+    rows = labels.rows
     if len(made) > 1:
         raise OptionError(f"by: {' and '.join(made)} cannot be combined; name one period")
     kinds = rows.collect_schema()

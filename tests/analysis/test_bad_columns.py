@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from affectlib import cli
 from affectlib.analysis import (
     Accuracy,
+    AnalysisWarning,
     associate,
     calibration,
     concentration,
     lorenz,
     prevalence,
+    report,
     sample,
     simulate,
     users,
@@ -195,3 +197,16 @@ def test_a_report_of_columns_of_another_type(
     for column in BAD[kind]:
         LABELS.with_columns(column).write_parquet(tmp_path / "l.parquet")
         assert run(tmp_path, COMMANDS["report"], monkeypatch) in (0, 2)
+
+
+@pytest.mark.parametrize("call", [report, lambda labels: prevalence(labels, by="week")])
+@pytest.mark.parametrize("moment", [2**62, -(2**62), -62135596800000000])
+def test_times_that_no_calendar_holds_count_as_missing(
+    call: Callable[[pl.DataFrame], Any], moment: int
+) -> None:
+    at = pl.lit(moment).cast(pl.Datetime("us", "UTC"))
+    first = pl.int_range(pl.len()) == 0
+    labels = LABELS.with_columns(started_at=pl.when(first).then(at).otherwise("started_at"))
+    with pytest.warns(AnalysisWarning) as noted:
+        call(labels)
+    assert sum("started_at: 1 rows" in str(note.message) for note in noted) == 1

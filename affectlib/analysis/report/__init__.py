@@ -29,6 +29,7 @@ from affectlib.analysis._frames import (
 )
 from affectlib.analysis._privacy import check_min_users
 from affectlib.analysis._provenance import Kind
+from affectlib.analysis._times import in_calendar
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import annotating_models, people_answered
@@ -121,7 +122,7 @@ def report(
     answers, models = answers_of(gold)
     words = Words(lang, answers)
     check_min_users(min_users)
-    source = labels_table(labels)
+    source = in_calendar(labels_table(labels))
     source.labelled()
     measured = source.accuracy(measured, kind, beside_gold=gold is not None)
     survey = _Survey(participants, group_columns(by), outcomes, controls)
@@ -267,7 +268,7 @@ def _study(
 
 
 def _messages(messages: AnyFrame) -> Labels:
-    given = labels_table(messages, "messages")
+    given = in_calendar(labels_table(messages, "messages"))
     if given.level != "message":
         raise TableError(
             "messages: these are labels of conversations; give those of messages "
