@@ -1,12 +1,19 @@
-"""A language model behind an OpenAI-compatible endpoint, which judges charge and themes."""
+"""A language model behind an OpenAI-compatible endpoint, which judges charge and themes.
+
+It is asked with httpx and not with the openai client, which retries on its own, and reads bodies
+of any length.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import random
+import re
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +35,8 @@ __all__ = [
 _TRIES = 6
 _TOO_LARGE = 413
 _LONGEST_PAUSE = 60.0
+_MOST_BYTES = 1_000_000
+"""Of a body: an answer has a few hundred, or some 100,000 if the model thinks aloud."""
 _LEAST_CHARGED = 2
 _PROPERTIES = {
     "charge": {"type": "integer", "enum": [0, 1, 2, 3]},
@@ -77,10 +86,19 @@ class Endpoint:
         url: Its address up to ``/v1``, such as ``http://localhost:11434/v1``.
         model: The model's name there.
         key: The key, None if it needs none.
-        timeout: Seconds to wait for an answer.
+        timeout: Seconds that a request may take, from connecting to the last byte of the answer.
         tries: How often a question is asked at most.
         pause: Seconds before the second try; each later pause is twice as long.
         accepted: Whether it has answered a question yet.
+
+    Raises:
+        OptionError: `timeout` is no finite number above 0, `tries` is below 1, or `key` cannot be
+            sent.
+
+    Example:
+        >>> Endpoint("http://localhost:11434/v1", "llama3", timeout=0)
+        Traceback (most recent call last):
+        affectlib.errors.OptionError: `timeout` must be a finite number of seconds above 0, got 0
     """
 
     url: str
@@ -90,8 +108,23 @@ class Endpoint:
     tries: int = _TRIES
     pause: float = 1.0
     _client: Any = field(default=None, init=False, repr=False)
+    _portal: Any = field(default=None, init=False, repr=False)
+    _opened: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
     _format: int = field(default=0, init=False, repr=False)
     accepted: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be sent."""
+        if not (math.isfinite(self.timeout) and self.timeout > 0):
+            raise OptionError(
+                f"`timeout` must be a finite number of seconds above 0, got {self.timeout}"
+            )
+        if self.tries < 1:
+            raise OptionError(f"`tries` must be at least 1, got {self.tries}")
+        if self.key is not None and not re.fullmatch("[!-~]+", self.key):
+            raise OptionError(
+                "`key` must be printable ASCII without spaces and line breaks; copy it again"
+            )
 
     def __enter__(self) -> Self:
         """Open connections.
@@ -102,16 +135,30 @@ class Endpoint:
         """
         with requires_extra("annotate"):
             import httpx
-        address = httpx.URL(self.url) if self.url.startswith(("http://", "https://")) else None
-        if address is None or not address.host:
+            from anyio.from_thread import start_blocking_portal
+        try:
+            address = httpx.URL(self.url)
+        except httpx.InvalidURL:
+            address = httpx.URL()
+        known = address.scheme in ("http", "https") and (address.port or 0) < 65536
+        if not (known and address.host):
             raise OptionError(
-                f"endpoint {self.url!r}: it must begin with http:// or https://, such as "
+                f"`endpoint` {self.url!r}: it must begin with http:// or https://, such as "
                 "http://localhost:11434/v1"
             )
-        headers = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
-        # What is meant for this machine must not go through a proxy that the environment names.
-        proxies = not _is_loopback(address.host)
-        self._client = httpx.Client(headers=headers, timeout=self.timeout, trust_env=proxies)
+        # A compressed answer could be a thousand times as long as what is read.
+        headers = {"Accept-Encoding": "identity"}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
+        # httpx limits each read, so that an answer may drip for ever; `_send` limits the whole.
+        self._client = httpx.AsyncClient(
+            headers=headers,
+            timeout=None,
+            limits=httpx.Limits(),
+            # What is meant for this machine must not go through a proxy that the environment names.
+            trust_env=not _is_loopback(address.host),
+        )
+        self._portal = self._opened.enter_context(start_blocking_portal())
         return self
 
     def __exit__(
@@ -120,8 +167,10 @@ class Endpoint:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close connections."""
-        self._client.close()
+        """End what is being asked, and close connections."""
+        self._portal.call(self._client.aclose)
+        self._portal.call(self._portal.stop, True)
+        self._opened.close()
 
     def ask(self, system: str, question: str, *, themes: bool = False) -> Answer:
         """Return what the model answers.
@@ -175,22 +224,36 @@ class Endpoint:
         if chosen < _FORMATS - 1:
             body["response_format"] = (answer_schema(themes), {"type": "json_object"})[chosen]
         try:
-            response = self._client.post(f"{self.url.rstrip('/')}/chat/completions", json=body)
-        except httpx.TimeoutException:
+            status, headers, content = self._portal.call(self._send, body)
+        except TimeoutError:
             raise _Passing(f"no answer in {self.timeout:g} s", reached=False) from None
         except httpx.HTTPError as error:
             problem = f"no connection ({type(error).__name__})"
             raise _Passing(problem, reached=False) from None
-        status = response.status_code
         if status in (400, _TOO_LARGE, 422):
             raise RefusedRow(status)
         if status in (408, 409, 425, 429) or status >= 500:
-            raise _Passing(f"the endpoint answered {status}", _pause_of(response.headers))
+            raise _Passing(f"the endpoint answered {status}", _pause_of(headers))
         if status != 200:
             raise Refused(status)
         if not self.accepted:
             self._format, self.accepted = chosen, True
-        return _answer_of(response, themes)
+        return _answer_of(content, themes)
+
+    async def _send(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and, of a success, the body."""
+        import anyio
+
+        address = f"{self.url.rstrip('/')}/chat/completions"
+        content = bytearray()
+        with anyio.fail_after(self.timeout):
+            async with self._client.stream("POST", address, json=body) as response:
+                if response.status_code == 200:
+                    async for chunk in response.aiter_raw():
+                        content += chunk
+                        if len(content) > _MOST_BYTES:
+                            raise _Passing(f"the answer was longer than {_MOST_BYTES:,} bytes")
+        return response.status_code, response.headers, bytes(content)
 
 
 class Unreachable(AnnotationError):
@@ -254,14 +317,14 @@ def answer_schema(themes: bool) -> dict[str, Any]:
     }
 
 
-def _answer_of(response: Any, themes: bool) -> Answer:
-    """Take the answer out of a response; what else is in it is never shown."""
+def _answer_of(content: bytes, themes: bool) -> Answer:
+    """Take the answer out of a body; what else is in it is never shown."""
     try:
-        text = response.json()["choices"][0]["message"]["content"]
+        text = json.loads(content)["choices"][0]["message"]["content"]
         begin, end = text.index("{"), text.rindex("}")
         said = json.loads(text[begin : end + 1])
         charge = said["charge"]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise _Passing("the answer was not JSON with a charge") from None
     if isinstance(charge, str) and charge.strip() in ("0", "1", "2", "3"):
         charge = int(charge)

@@ -29,7 +29,7 @@ from affectlib.formats import ReadOptions
 @shared.numbers_option("--price", "IN,OUT", "prices per million tokens, to estimate the cost")
 @click.option("--key-variable", metavar="NAME", help="environment variable with the endpoint's key")
 @click.option("--concurrency", default=4, metavar="N", help="requests at a time")
-@click.option("--timeout", default=120.0, metavar="SECONDS", help="how long to wait for an answer")
+@click.option("--timeout", default=120.0, metavar="SECONDS", help="what a request may take")
 @click.option(
     "--max-characters",
     default=24_000,
@@ -63,10 +63,11 @@ def command(
     """
     from affectlib.analysis import read_labels
     from affectlib.analysis._pages import check_output
-    from affectlib.analysis.annotate import Endpoint, annotate, estimate
+    from affectlib.analysis.annotate import annotate, estimate
 
     if options.local_files_only:
         raise OptionError("annotate sends transcript text to the endpoint; allow it with --network")
+    asked = _endpoint(endpoint, endpoint_model, key_variable, timeout)
     target = Path(output)
     answers = target.parent / f".{target.name}.answers.jsonl"
     check_output(target, ".csv", overwrite or answers.exists())
@@ -91,7 +92,7 @@ def command(
         say("nothing was sent; add --yes to send it", sys.stderr)
         return USAGE
     chats = labelled_transcripts(transcripts, labels, options)
-    with Endpoint(endpoint, endpoint_model, _key(key_variable), timeout) as opened:
+    with asked as opened:
         found = annotate(rows, chats, opened, concurrency=concurrency, **limits)
     return _finish(found, target, answers, endpoint_model)
 
@@ -114,9 +115,15 @@ def _finish(found: Any, target: Path, answers: Path, model: str) -> int:
     return SOME_FAILED
 
 
-def _key(variable: str | None) -> str | None:
+def _endpoint(url: str, model: str, variable: str | None, timeout: float) -> Any:
+    from affectlib.analysis.annotate import Endpoint
+
     if variable is None:
-        return None
-    if not os.environ.get(variable):
+        return Endpoint(url, model, timeout=timeout)
+    key = os.environ.get(variable)
+    if not key:
         raise OptionError(f"--key-variable {variable}: there is no such environment variable")
-    return os.environ[variable]
+    try:
+        return Endpoint(url, model, key, timeout)
+    except OptionError as error:
+        raise OptionError(str(error).replace("`key`", f"--key-variable {variable}: it")) from None
