@@ -9,6 +9,7 @@ deadline and a second, and with memory below a limit.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import itertools
 import json
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -205,8 +206,14 @@ def held(expected: str, found: Outcome) -> bool:
     return found.kind == expected and in_time and found.megabytes <= MOST_MB
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print a row for each kind."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.endpoint",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(argv)
     broken = 0
     kinds = cases()
     print(f"{'':2}{'kind':31}{'came to':10}{'requests':>9}{'s':>6}{'MB':>7}  what it said")
