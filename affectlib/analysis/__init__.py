@@ -13,7 +13,8 @@ rows without a label are left out. Other frames (gold labels, surveys, participa
 **Gold labels** are a sheet that a person filled in. Its columns are ``record`` (or
 ``conversation_id``), ``message`` if and only if its rows are messages, ``gold`` (``emotional`` or
 ``task``; empty or ``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the
-row stands for, the inverse of its chance of being drawn. Without ``weight``, all rows count the
+row stands for, the inverse of its chance of being drawn. `read_gold` opens it, and notices by its
+column ``design`` if rows are gone. Without ``weight``, all rows count the
 same, and a warning says so. A column ``themes`` may name the themes of charged rows, for `themes`.
 If several people answered a row, ``annotator`` tells them apart, and the answer of most of them
 counts. Other columns are ignored.
@@ -75,6 +76,7 @@ with requires_extra("analysis"):
     from affectlib.analysis.calibration import calibration
     from affectlib.analysis.concentration import concentration, lorenz
     from affectlib.analysis.evaluation import disagreements, evaluate
+    from affectlib.analysis.gold import read_gold
     from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import prevalence
     from affectlib.analysis.recalibration import calibrate
@@ -117,6 +119,7 @@ __all__ = [
     "measured_accuracy",
     "onset",
     "prevalence",
+    "read_gold",
     "read_labels",
     "report",
     "report_page",

@@ -24,6 +24,8 @@ __all__ = ["read_labels"]
 
 _GUARDED = ("conversation_id", "user_id", "model", "language", "source", "error")
 _INFERRED = 10_000
+_SEPARATORS = ",;\t|"
+_LOOK = 200
 _UNREADABLE = "the file cannot be read as a table"
 _MISSING = ("", "NA")
 _TRUTH = {
@@ -46,8 +48,8 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
 
     Args:
         path: A .parquet, .jsonl or .csv file, or a folder of Parquet shards; a name, not a pattern.
-            A CSV file may have semicolons and decimal commas, as spreadsheets save it in many
-            countries, or be Windows-1252.
+            A CSV file (.csv, .tsv or .txt) may have semicolons, tabs and decimal commas, as
+            spreadsheets save it in many countries, and be UTF-16 or Windows-1252.
         unfinished: Whether to take a folder whose run has not finished, with a warning.
 
     Returns:
@@ -75,7 +77,7 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
     readers: dict[str, Callable[[Path], pl.LazyFrame]] = {
         ".parquet": _read_parquet,
         ".jsonl": _read_json_lines,
-        ".csv": _read_csv,
+        **dict.fromkeys((".csv", ".tsv", ".txt"), _read_csv),
     }
     if file.is_dir():
         return _read_shards(file, unfinished)
@@ -196,12 +198,21 @@ def _in_order(file: Path, columns: Sequence[str]) -> list[str]:
 
 
 def _read_csv(file: Path) -> pl.LazyFrame:
-    """Read commas between cells, or semicolons; bytes that are not UTF-8 are Windows-1252."""
-    with file.open("rb") as stream:
-        header = stream.readline()
-    semicolons = header.count(b";") > header.count(b",")
-    text = file.read_bytes().decode("utf-8-sig", NOT_UTF8)
-    rows = pl.read_csv(text.encode(), separator=";" if semicolons else ",", infer_schema=False)
+    """Read commas between cells, or what is there more often in the header.
+
+    Text is UTF-8, UTF-16 as spreadsheets save "Unicode text", or else Windows-1252.
+    """
+    data = file.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    elif b"\0" in data[:_LOOK]:
+        text = data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", "replace")
+    else:
+        text = data.decode("utf-8-sig", NOT_UTF8)
+    header = text.lstrip().partition("\n")[0]
+    separator = max(_SEPARATORS, key=header.count)
+    rows = pl.read_csv(text.encode(), separator=separator, infer_schema=False)
+    semicolons = separator != ","
     known = _known_types(rows.columns)
     typed = rows.select(
         _as(known[cells.name], cells, file, 2, semicolons)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import polars as pl
 
+from affectlib.analysis._design import complete_at_random, require_whole
+from affectlib.analysis._files import read_labels
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
@@ -22,7 +25,7 @@ from affectlib.analysis._frames import (
 )
 from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
-__all__ = ["MODEL_PREFIX", "NO_THEME", "gold_rows", "gold_themes"]
+__all__ = ["MODEL_PREFIX", "NO_THEME", "gold_rows", "gold_themes", "read_gold"]
 
 _ONE = ("1", "1.0")
 _EMOTIONAL = (EMOTIONAL, "yes", "oui", "true", *_ONE)
@@ -42,6 +45,43 @@ _PERSON = "person"
 PARTED = "; "
 """Parts the names of several annotators."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
+
+
+def read_gold(
+    sheet: str | os.PathLike[str] | AnyFrame, *, missing_at_random: bool = False
+) -> pl.DataFrame:
+    """Read a filled sheet, and check that it still has every row that was drawn.
+
+    Args:
+        sheet: A file, as for `affectlib.analysis.read_labels`, or a frame.
+        missing_at_random: Whether rows that are gone, or have no answer, are a random part of those
+            drawn. The answered rows of a stratum then stand for its others too. They are not such a
+            part if, for example, hard ones were left out.
+
+    Returns:
+        The sheet, for `affectlib.analysis.prevalence` and the other functions.
+
+    Raises:
+        TableError: Rows are gone, or the sheet cannot be read, or has no answers.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> from affectlib.analysis import read_gold, sample, simulate
+        >>> sheet = sample(simulate(200).conversations, 100).with_columns(gold=pl.lit("task"))
+        >>> read_gold(sheet.head(60), missing_at_random=True)["weight"].sum() == len(
+        ...     simulate(200).conversations
+        ... )
+        True
+    """
+    rows = read_labels(sheet) if isinstance(sheet, str | os.PathLike) else sheet
+    given = table(rows, "gold").require(["gold"]).collect()
+    key = id_columns(given.columns)
+    key += ["message"] if "message" in given.columns else []
+    if missing_at_random:
+        answer = pl.col("gold").cast(pl.String).str.strip_chars().str.to_lowercase()
+        return complete_at_random(given, answer.is_in(_OPEN).not_().fill_null(False), "gold")
+    require_whole(given, key, "gold")
+    return given
 
 
 def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
@@ -210,6 +250,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight"), _ROW]
     columns += ["annotator"] if "annotator" in schema else []
     numbered = sheet.rows.drop(_ROW, strict=False).with_row_index(_ROW)
+    require_whole(sheet.rows.collect(), key, sheet.name)
     gold = gold_flags(replace(sheet, rows=numbered)).select(columns).collect()
     weights = gold["weight"]
     sound = (weights.is_not_null() & weights.is_finite() & (weights > 0)).fill_null(False)

@@ -7,6 +7,7 @@ import polars as pl
 from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 
+from affectlib.analysis._design import design_of
 from affectlib.analysis._frames import Frame, TableError, labels_table, like, refuse_alike
 from affectlib.analysis.gold import id_columns
 from affectlib.errors import OptionError
@@ -42,8 +43,9 @@ def sample(
     Returns:
         One row for each row drawn, in random order: ``record`` and ``conversation_id`` as far as
         they are there, ``message`` if a row is a message, ``weight`` (how many rows of `labels` it
-        stands for; they add up to all of them), and ``gold``, which is empty and to be filled in;
-        so is ``themes``, if the labels have themes.
+        stands for; they add up to all of them), ``design`` (how many rows of which stratum were
+        drawn, by which it is noticed if some are gone), and ``gold``, which is empty and to be
+        filled in; so is ``themes``, if the labels have themes.
         What the classifier found is left out, so that it does not lead whoever fills it in.
 
     Raises:
@@ -56,7 +58,7 @@ def sample(
         >>> from affectlib.analysis.simulate import simulate
         >>> drawn = sample(simulate(200).conversations, 100)
         >>> drawn.columns, len(drawn)
-        (['record', 'conversation_id', 'weight', 'gold', 'themes'], 100)
+        (['record', 'conversation_id', 'weight', 'design', 'gold', 'themes'], 100)
     """
     for name, value, least in (("n", n, 1), ("strata", strata, 1), ("seed", seed, 0)):
         if not hasattr(value, "__index__") or not least <= value < _SEEDS:
@@ -76,7 +78,8 @@ def sample(
     if not ((probability >= 0) & (probability <= 1)).all():
         raise TableError(f"{source.name}, probability: values must be between 0 and 1")
     rng = np.random.default_rng(seed)
-    drawn, weight = drawn_rows(rng, probability, n, min(strata, max(1, n // _LEAST_IN_STRATUM)))
+    strata = min(strata, max(1, n // _LEAST_IN_STRATUM))
+    drawn, weight, stratum = drawn_rows(rng, probability, n, strata)
     empty = {"gold": pl.lit(None, pl.String)}
     if any(rows[name].count() for name in named):
         empty["themes"] = pl.lit(None, pl.String)
@@ -84,15 +87,15 @@ def sample(
         labels,
         rows[drawn]
         .select(keys)
-        .with_columns(weight=pl.Series(weight), **empty)
+        .with_columns(weight=pl.Series(weight), design=design_of(drawn, stratum, weight), **empty)
         .sample(fraction=1.0, shuffle=True, seed=seed),
     )
 
 
 def drawn_rows(
     rng: np.random.Generator, probability: NDArray[np.float64], n: int, strata: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the positions drawn and their weights."""
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return the positions drawn, their weights and their strata."""
     total = len(probability)
     order = np.argsort(probability, kind="stable")
     spread = np.sqrt(probability[order] * (1 - probability[order]))
@@ -108,7 +111,7 @@ def drawn_rows(
         rng.choice(part, quota, replace=False) for part, quota in zip(parts, quotas, strict=True)
     ]
     weights = np.repeat(sizes / np.maximum(quotas, 1), quotas)
-    return np.concatenate(drawn), weights
+    return np.concatenate(drawn), weights, np.repeat(np.arange(len(quotas)), quotas)
 
 
 def _allocate(n: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ _ROLES = ("user", "assistant")
 _GOLD = (TASK, TASK, EMOTIONAL, EMOTIONAL)
 _THEME_KEYS = "abcefghijklmno"
 """Keys of the themes, in their order; D and U do something else."""
-_KEYS = ("record", "conversation_id", "message", "weight", "messages")
+_KEYS = ("record", "conversation_id", "message", "weight", "design", "messages")
 
 
 def annotation_page(

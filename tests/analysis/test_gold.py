@@ -69,7 +69,7 @@ def test_bad_rows_are_named_by_their_place_in_the_sheet() -> None:
     place = pl.int_range(pl.len())
     gaps = sheet.with_columns(gold=pl.when(place < 5).then(None).otherwise("gold"))
     light = gaps.with_columns(weight=pl.when(place == 9).then(0.0).otherwise("weight"))
-    with pytest.raises(TableError, match=r"above 0; row 9 \(from 0\) has none"):
+    with pytest.raises(TableError, match=r"weight: row 9 \(from 0\)"):
         prevalence(PEOPLE.conversations, light)
     odd = gaps.with_columns(
         gold=pl.when(place.is_in([7, 8])).then(place.cast(str)).otherwise("gold")

@@ -56,7 +56,7 @@ def test_a_sheet_without_a_page(folder: Path, capsys: pytest.CaptureFixture[str]
     assert captured.err == f"12 rows to label -> {folder / 'to_label.csv'}\n"
     with (folder / "to_label.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [*rows[0]] == ["record", "conversation_id", "weight", "gold"]
+    assert [*rows[0]] == ["record", "conversation_id", "weight", "design", "gold"]
     assert len(rows) == 12
     assert {row["gold"] for row in rows} == {""}
     assert sum(float(row["weight"]) for row in rows) == pytest.approx(30)
@@ -81,7 +81,15 @@ def test_a_page_beside_the_sheet_has_the_same_rows(folder: Path) -> None:
     page = (folder / "to_label.html").read_text(encoding="utf-8")
     sheet = read_labels(folder / "to_label.csv").collect()
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert data["columns"] == ["record", "conversation_id", "weight", "gold", "charge", "annotator"]
+    assert data["columns"] == [
+        "record",
+        "conversation_id",
+        "weight",
+        "design",
+        "gold",
+        "charge",
+        "annotator",
+    ]
     assert data["rows"] == [list(row) for row in sheet.drop("gold").rows()]
     assert page.count('<article class="item"') == 30
     assert all(f"last words {record}" in page for record in range(30))
@@ -106,7 +114,7 @@ def test_a_sheet_and_its_page_say_how_many_messages_each_conversation_has(folder
     assert run(folder, *options) == 0
     page = (folder / "to_label.html").read_text(encoding="utf-8")
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert data["columns"][:4] == ["record", "conversation_id", "weight", "messages"]
+    assert data["columns"][:5] == ["record", "conversation_id", "weight", "design", "messages"]
     of_numbers.with_columns(labels["conversation_id"], user_messages=3).write_parquet(
         folder / "labels.parquet"
     )

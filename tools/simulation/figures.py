@@ -106,7 +106,7 @@ class Corpus:
         message_errors = Errors.measured(measured(rng, MESSAGES_MEASURED_ON, of_messages))
         gold = weight = None
         if rows:
-            gold, weight = drawn_rows(rng, drawn.probability, rows, _STRATA)
+            gold, weight, _ = drawn_rows(rng, drawn.probability, rows, _STRATA)
         errors = _errors(drawn, gold, weight, accuracy)
         if errors is None or message_errors is None:
             return None
