@@ -80,9 +80,9 @@ def require_whole(sheet: pl.DataFrame, key: Sequence[str], name: str) -> None:
     if gone > 0:
         raise TableError(
             f"{name}: about {gone:,.0f} of the rows that were drawn are gone, so the others no "
-            "longer stand for the corpus; give the sheet with all its rows, gold left empty where there "
-            "is no answer, or, if those that are gone are a random part, read it with "
-            "read_gold(..., missing_at_random=True)"
+            "longer stand for the corpus; give the sheet with all its rows, gold left empty where "
+            "there is no answer, or, if those that are gone are a random part, read the sheet with "
+            "`missing_at_random=True`"
         )
 
 

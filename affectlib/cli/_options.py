@@ -61,10 +61,26 @@ def output_option(help: str, metavar: str = "OUT") -> Callable[[_F], _F]:
 
 
 def gold_option(*, required: bool = False) -> Callable[[_F], _F]:
-    """Return the option for the sheet of labels that people gave."""
-    return click.option(
-        "--gold", metavar="SHEET", required=required, help="the sheet from sample, filled in"
-    )
+    """Return the options for the sheet of labels that people gave."""
+
+    def add(command: _F) -> _F:
+        for option in (
+            flag(
+                "--missing-at-random",
+                "missing_at_random",
+                "rows gone from SHEET, or without an answer, are a random part of those drawn",
+            ),
+            click.option(
+                "--gold",
+                metavar="SHEET",
+                required=required,
+                help="the sheet from sample, filled in",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 labels_argument = click.argument("labels", metavar="LABELS")

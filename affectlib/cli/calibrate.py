@@ -38,6 +38,7 @@ def _shares(text: str) -> dict[str, float]:
 def command(
     labels: str,
     gold: str,
+    missing_at_random: bool,
     output: str,
     model: str | None,
     confidence: float,
@@ -49,10 +50,10 @@ def command(
     Calibrate the model that made LABELS on a filled-in sheet, without training. FOLDER is the new
     model: name it with --model to label with it.
     """
-    from affectlib.analysis import calibrate, read_labels
+    from affectlib.analysis import calibrate, read_gold, read_labels
     from affectlib.model.artifacts import load_artifact
 
-    sheet = read_labels(gold)
+    sheet = read_gold(gold, missing_at_random=missing_at_random)
     base = artifact_of_labels(labels, model)
     with analysis_of({"labels": labels, "gold": gold}) as notes:
         rows = calibrate(

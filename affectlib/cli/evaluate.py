@@ -81,6 +81,7 @@ def command(
 def _evaluate(
     path: str,
     gold: str,
+    missing_at_random: bool,
     threshold: float | None,
     operating_point: str | None,
     model: str | None,
@@ -94,7 +95,7 @@ def _evaluate(
     overwrite: bool,
     options: ReadOptions,
 ) -> int:
-    from affectlib.analysis import disagreements, evaluate, read_labels
+    from affectlib.analysis import disagreements, evaluate, read_gold, read_labels
     from affectlib.analysis._frames import labels_table
     from affectlib.analysis._pages import check_output
 
@@ -103,7 +104,7 @@ def _evaluate(
             raise OptionError(f"--plot {plot}: the plot is an SVG file; use the suffix .svg")
         check_output(Path(plot), ".svg", overwrite)
         refuse_inputs([Path(plot)], path, gold, show_text)
-    labels, sheet = read_labels(path), read_labels(gold)
+    labels, sheet = read_labels(path), read_gold(gold, missing_at_random=missing_at_random)
     shown: dict[str, Any] = {"confidence": confidence, "min_users": min_users}
     at: Any = threshold
     if operating_point is not None:
@@ -185,7 +186,7 @@ def _worst_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _write_plot(
-    path: Path, labels: pl.LazyFrame, gold: pl.LazyFrame, shown: Mapping[str, Any]
+    path: Path, labels: pl.LazyFrame, gold: pl.DataFrame, shown: Mapping[str, Any]
 ) -> None:
     from affectlib.analysis import calibration
     from affectlib.analysis.report import answers_of

@@ -45,6 +45,7 @@ _METHODS = {
 def command(
     labels: str,
     gold: str | None,
+    missing_at_random: bool,
     measured: list[float] | None,
     by: list[str],
     confidence: float,
@@ -55,11 +56,13 @@ def command(
 
     LABELS is the output of affectlib label.
     """
-    from affectlib.analysis import NOT_A_CAUSE, prevalence, read_labels
+    from affectlib.analysis import NOT_A_CAUSE, prevalence, read_gold, read_labels
 
     with analysis_of({"labels": labels, "gold": gold}) as notes:
         table = read_labels(labels)
-        sheet = None if gold is None else read_labels(gold)
+        sheet = None
+        if gold is not None:
+            sheet = read_gold(gold, missing_at_random=missing_at_random)
         accuracy = None if measured is None else _accuracy(measured)
         rows = [
             row

@@ -70,6 +70,7 @@ def command(
     messages: str | None,
     participants: str | None,
     gold: str | None,
+    missing_at_random: bool,
     show_text: str | None,
     overwrite: bool,
     options: ReadOptions,
@@ -83,7 +84,7 @@ def command(
     --show-text asks for it. Or write Markdown, JSON, or a CSV table of all figures for your own
     plots.
     """
-    from affectlib.analysis import read_labels, report
+    from affectlib.analysis import read_gold, read_labels, report
     from affectlib.analysis._frames import labels_table
     from affectlib.analysis._pages import check_output, write_page
 
@@ -95,8 +96,12 @@ def command(
     rows = read_labels(labels)
     with analysis_of({"labels": labels} | tables) as notes:
         given: dict[str, Any] = {
-            name: read_labels(path) for name, path in tables.items() if path is not None
+            name: read_labels(path)
+            for name, path in tables.items()
+            if path is not None and name != "gold"
         }
+        if gold is not None:
+            given["gold"] = read_gold(gold, missing_at_random=missing_at_random)
         if show_text is not None:
             given["show_text"] = labelled_transcripts(show_text, labels, options)
         found = report(rows, **given, **asked)
