@@ -61,6 +61,7 @@ def chunk_starts(conversation: Conversation) -> list[int]:
     """Return where the parts of a conversation begin that are as large as a list of `in_buffers`.
 
     Example:
+        >>> from affectlib.conversation import Message
         >>> long = Conversation((Message("user", "x" * 150_000),) * 4)
         >>> chunk_starts(long), chunk_starts(Conversation(long.messages[:1]))
         ([0, 3], [0])

@@ -242,7 +242,7 @@ def token_batches(
     Example:
         >>> rows = np.array([0, 5, 2]), np.array([0, 2])
         >>> windows = [EncodedWindow(0, index, ids, 0) for index, ids in enumerate(rows)]
-        >>> positions, ids, mask = next(token_batches(windows, max_tokens=6, pad_id=1))
+        >>> positions, ids, mask = next(token_batches(windows, max_tokens=8, pad_id=1))
         >>> positions.tolist(), ids.tolist()
         ([1, 0], [[0, 2, 1, 1], [0, 5, 2, 1]])
     """

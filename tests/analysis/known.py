@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -13,11 +18,27 @@ KNOWN = Accuracy(8000, 2000, 98000, 2000)
 
 
 def gold_of(people: Population) -> pl.DataFrame:
-    """Return a sheet of 300 conversations, with what is true of each."""
-    sheet = sample(people.conversations, 300, seed=1).drop("gold", "themes")
+    """Return a sheet of 300 conversations, with what is true of each.
+
+    It does not say how it was drawn, so that tests may leave rows out.
+    """
+    sheet = sample(people.conversations, 300, seed=1).drop("design", "gold", "themes")
     return sheet.join(people.gold_conversations, on=["record", "conversation_id"])
 
 
-def knowing(patch: pytest.MonkeyPatch, accuracy: Accuracy) -> None:
-    """Let the report find this accuracy in all labels."""
+def knowing(
+    patch: pytest.MonkeyPatch, accuracy: Accuracy, themes: Mapping[str, Accuracy] | None = None
+) -> None:
+    """Let the report find this accuracy in all labels, and these of themes."""
     patch.setattr(Labels, "accuracy", lambda *_, **__: accuracy)
+    report = sys.modules["affectlib.analysis.report"]
+    read = report.labels_table
+
+    def known(*given: Any, **options: Any) -> Labels:
+        found = read(*given, **options)
+        provenance = replace(
+            found.provenance, measured={"message": accuracy}, measured_themes=themes or {}
+        )
+        return replace(found, provenance=provenance)
+
+    patch.setattr(report, "labels_table", known)

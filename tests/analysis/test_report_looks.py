@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from functools import cache
 
 import polars as pl
@@ -144,11 +143,8 @@ def test_a_time_without_a_plot_speaks_of_its_table() -> None:
 
 
 def test_themes_without_groups_assume_nothing_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        sys.modules["affectlib.analysis.report"],
-        "known_accuracy_of_themes",
-        lambda *_: dict.fromkeys(THEMES, Accuracy(400, 100, 900, 100)),
-    )
+    of_themes = dict.fromkeys(THEMES, Accuracy(400, 100, 900, 100))
+    knowing(monkeypatch, Accuracy(400, 100, 900, 100), of_themes)
     bare = report_page(population().conversations.drop("started_at"))
     assert ENGLISH("themes.shift") in text_of(part(bare, "themes"))
     assert ENGLISH("note.same_errors") not in text_of(part(bare, "themes"))

@@ -18,7 +18,7 @@ from affectlib.analysis import agreement, read_labels
 from affectlib.cli._terminal import say
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.label_file import label_file
-from tests.cli.test_cli import made  # noqa: F401
+from tests.cli.conftest import made  # noqa: F401
 from tests.fake_classifier import FakeClassifier
 from tests.transcript_files import chat, lines, read, write
 

@@ -212,6 +212,9 @@ def test_figures_as_shipped_are_those_of_the_librarys_own_labels() -> None:
         classifier = AffectClassifier.from_pretrained(operating_point=point, screen=False)
         found = classifier.predict([row["messages"] for row in rows])
         assert [j.flagged(point) for j in judged] == [p.label == "emotional" for p in found]
-        assert [j.probability for j in judged] == pytest.approx([p.probability for p in found])
+        assert [j.probability for j in judged] == pytest.approx(
+            [p.probability for p in found],
+            abs=1e-5,  # the library rounds
+        )
         flags = [m.label == "emotional" for p in found for m in p.messages if m.role == "user"]
         assert [bool(f) for j in judged for f in j.flagged_turns(point)] == flags
