@@ -53,9 +53,9 @@ def command(
     from affectlib.analysis import calibrate, read_gold, read_labels
     from affectlib.model.artifacts import load_artifact
 
-    sheet = read_gold(gold, missing_at_random=missing_at_random)
     base = artifact_of_labels(labels, model)
     with analysis_of({"labels": labels, "gold": gold}) as notes:
+        sheet = read_gold(gold, missing_at_random=missing_at_random)
         rows = calibrate(
             read_labels(labels), sheet, base, output, confidence=confidence, **options
         ).to_dicts()

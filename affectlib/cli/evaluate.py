@@ -104,12 +104,13 @@ def _evaluate(
             raise OptionError(f"--plot {plot}: the plot is an SVG file; use the suffix .svg")
         check_output(Path(plot), ".svg", overwrite)
         refuse_inputs([Path(plot)], path, gold, show_text)
-    labels, sheet = read_labels(path), read_gold(gold, missing_at_random=missing_at_random)
+    labels = read_labels(path)
     shown: dict[str, Any] = {"confidence": confidence, "min_users": min_users}
     at: Any = threshold
     if operating_point is not None:
         at = artifact_of_labels(path, model).operating_point(operating_point)
     with analysis_of({"labels": path, "gold": gold}) as notes:
+        sheet = read_gold(gold, missing_at_random=missing_at_random)
         figures = evaluate(labels, sheet, threshold=at, by=by, **shown).to_dicts()
         differing = []
         if worst > 0 and "probability" in labels.collect_schema().names():

@@ -33,8 +33,8 @@ PEOPLE = simulate(400, seed=4, prevalence=0.1)
 
 
 def filled(n: int = 500, seed: int = 1) -> pl.DataFrame:
-    """A sheet as `sample` draws it, filled in with the truth."""
-    sheet: pl.DataFrame = sample(PEOPLE.conversations, n, seed=seed).drop("gold")
+    """A sheet as `sample` draws it but for its design, filled in with the truth."""
+    sheet: pl.DataFrame = sample(PEOPLE.conversations, n, seed=seed).drop("gold", "design")
     return sheet.join(
         PEOPLE.gold_conversations.select("record", "gold"), on="record", maintain_order="left"
     )

@@ -156,8 +156,8 @@ def test_unreadable_files_are_named(tmp_path):
     broken.write_bytes(b"no parquet")
     with pytest.raises(TableError, match=r"labels\.parquet: the file cannot be read"):
         read_labels(broken)
-    with pytest.raises(OptionError, match=r"unknown suffix '\.txt'"):
-        read_labels(tmp_path / "labels.txt")
+    with pytest.raises(OptionError, match=r"unknown suffix '\.docx'"):
+        read_labels(tmp_path / "labels.docx")
     with pytest.raises(FileNotFoundError):
         read_labels(tmp_path / "none.csv")
     with pytest.raises(TableError, match="it holds no Parquet shards"):
