@@ -55,7 +55,6 @@ _REMEDY = (
     "label the files in one run, number their records consecutively, or give each conversation its "
     "own id"
 )
-_YEARS = (1, 9998)
 _ISO = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
 _Frame_co = TypeVar("_Frame_co", covariant=True)
@@ -472,7 +471,6 @@ def _in_utc(rows: pl.LazyFrame, column: str, kind: pl.DataType, name: str) -> pl
     if isinstance(kind, pl.Datetime):
         moment = pl.col(column)
         zoned = moment.dt.convert_time_zone if kind.time_zone else moment.dt.replace_time_zone
-        _refuse_far(rows, column, name)
         return rows.with_columns(zoned("UTC").dt.cast_time_unit("us"))
     if isinstance(kind, pl.Date | pl.Null):
         return rows.with_columns(pl.col(column).cast(pl.Datetime("us", "UTC")))
@@ -499,18 +497,6 @@ def _in_utc(rows: pl.LazyFrame, column: str, kind: pl.DataType, name: str) -> pl
         .with_columns(pl.col("_moment").alias(column))
         .drop("_moment")
     )
-
-
-def _refuse_far(rows: pl.LazyFrame, column: str, name: str) -> None:
-    """Refuse times that no calendar has."""
-    years = pl.col(column).dt.year()
-    ends = rows.select(years.min().alias("first"), years.max().alias("last")).collect()
-    first, last = ends.row(0)
-    if first is not None and not _YEARS[0] <= first <= last <= _YEARS[1]:
-        raise TableError(
-            f"{name}, {column}: there are times in the year {first if first < 1 else last}; they "
-            "may be in another unit; correct them, or leave them empty"
-        )
 
 
 def _unreadable_time(name: str, column: str) -> TableError:

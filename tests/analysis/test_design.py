@@ -13,7 +13,6 @@ from affectlib.analysis import (
     evaluate,
     prevalence,
     read_gold,
-    read_labels,
     sample,
     simulate,
 )
@@ -90,10 +89,3 @@ def test_a_sheet_is_read_in_every_common_form(
     path = tmp_path / "filled.csv"
     path.write_bytes(sheet.write_csv(separator=separator).encode(encoding))
     assert read_gold(path).equals(sheet)
-
-
-def test_times_that_no_calendar_has_are_refused(tmp_path: Path) -> None:
-    far = pl.lit(2**62).cast(pl.Datetime("us", "UTC"))
-    LABELS.with_columns(started_at=far).write_parquet(tmp_path / "labels.parquet")
-    with pytest.raises(TableError, match="started_at: there are times in the year"):
-        prevalence(read_labels(tmp_path / "labels.parquet"), by="week")
