@@ -323,23 +323,6 @@ def text_size(item: Any) -> int:
     return sum(len(message.content) for message in item.messages)
 
 
-def chunk_starts(conversation: Conversation) -> list[int]:
-    """Return where the parts of a conversation begin that are as large as a buffer of `in_buffers`.
-
-    Example:
-        >>> long = Conversation((Message("user", "x" * 150_000),) * 4)
-        >>> chunk_starts(long), chunk_starts(Conversation(long.messages[:1]))
-        ([0, 3], [0])
-    """
-    starts, characters = [0], 0
-    for index, message in enumerate(conversation.messages):
-        if characters >= _BUFFER_CHARACTERS or index - starts[-1] >= _BUFFER_MESSAGES:
-            starts.append(index)
-            characters = 0
-        characters += len(message.content)
-    return starts
-
-
 def in_buffers(
     items: Iterable[_ItemT],
     size: Callable[[_ItemT], int] = text_size,

@@ -44,7 +44,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         device: Where it runs.
         engine: What runs it.
         operating_point: The thresholds; they only affect ``rate`` and ``adjusted``.
-        assistant_cues: Whether the assistant's messages are read for cues too.
         screen: Whether the model's screen, if it has one, settles plain tasks.
         threads: Threads that the engine computes with.
         missing: The value of a cue without a probability, as in a conversation without an
@@ -68,7 +67,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         device: str = "auto",
         engine: str = "auto",
         operating_point: str = "balanced",
-        assistant_cues: bool = True,
         screen: bool = True,
         threads: int | None = None,
         missing: float = 0.0,
@@ -78,7 +76,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.engine = engine
         self.operating_point = operating_point
-        self.assistant_cues = assistant_cues
         self.screen = screen
         self.threads = threads
         self.missing = missing
@@ -120,7 +117,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             engine=self.engine,
             operating_point=self.operating_point,
-            assistant_cues=self.assistant_cues,
             screen=self.screen,
             threads=self.threads,
         )

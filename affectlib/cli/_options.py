@@ -86,7 +86,6 @@ def load_classifier(arguments: argparse.Namespace) -> AffectClassifier:
             "device": arguments.device,
             "engine": arguments.engine,
             "operating_point": arguments.operating_point,
-            "assistant_cues": not arguments.no_assistant_cues,
             "screen": not arguments.no_screen,
         }
     return AffectClassifier.from_pretrained(**options)

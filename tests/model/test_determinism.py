@@ -27,7 +27,7 @@ SAME = 1e-6
 
 
 def chats(count=24):
-    """Conversations of different lengths, some of whose messages need several windows."""
+    """Conversations of different lengths, some of which need several windows."""
     return [
         [
             (assistant if turn % 2 else user)(
