@@ -84,6 +84,12 @@ def test_controls_without_outcomes_are_refused() -> None:
         report_page(population().conversations, participants=participants(), controls=["age"])
 
 
+def report_command(labels: Path, people: Path) -> list[str]:
+    """A command that writes a report beside the labels, with participants."""
+    page = labels.with_name("page.html")
+    return ["report", str(labels), "-o", str(page), "--participants", str(people)]
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -104,14 +110,7 @@ def test_trouble_with_participants_is_said_to_be_theirs(
     labels, people = tmp_path / "labels.parquet", tmp_path / "people.csv"
     population().conversations.write_parquet(labels)
     odd.write_csv(people)
-    command = [
-        "report",
-        str(labels),
-        "-o",
-        str(tmp_path / "page.html"),
-        "--participants",
-        str(people),
-    ]
+    command = report_command(labels, people)
     assert cli.main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert problem in line
@@ -124,14 +123,7 @@ def test_scores_with_gaps_as_r_writes_them(tmp_path: Path) -> None:
     participants().with_columns(
         dependence=pl.when(pl.int_range(pl.len()) > 0).then("dependence")
     ).write_csv(people, null_value="NA")
-    command = [
-        "report",
-        str(labels),
-        "-o",
-        str(tmp_path / "page.html"),
-        "--participants",
-        str(people),
-    ]
+    command = report_command(labels, people)
     assert cli.main([*command, "--outcome", "dependence"]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "for 149 users" in part(page, "outcome-0")

@@ -137,7 +137,7 @@ def short_chats(classifier: AffectClassifier) -> dict[str, dict[str, Any]]:
     """Return accuracy, recall and specificity on chats of one short message, by language."""
     rows = [*read_rows(SHORT_CHATS)]
     chats = [[{"role": "user", "content": row["text"]}] for row in rows]
-    flagged = _flags(classifier, chats)
+    flagged = flags_of(classifier, chats)
     charged = np.array([row["label"] == EMOTIONAL for row in rows])
     result = {}
     for code, name in (("en", "English"), ("fr", "French")):
@@ -150,7 +150,7 @@ def short_chats(classifier: AffectClassifier) -> dict[str, dict[str, Any]]:
     return result
 
 
-def _flags(classifier: AffectClassifier, chats: Sequence[Any]) -> NDArray[np.bool_]:
+def flags_of(classifier: AffectClassifier, chats: Sequence[Any]) -> NDArray[np.bool_]:
     """Return whether each chat is labelled emotional."""
     found = classifier.predict(chats, on_error="raise")
     return np.array([prediction.label == EMOTIONAL for prediction in found], bool)
@@ -181,7 +181,7 @@ def _shares_flagged(
     classifier: AffectClassifier, sets: Sequence[str], data: Path | None
 ) -> dict[str, Any]:
     chats = {name: spread([*_unseen(name, data)], SAMPLE) for name in sets}
-    flags = {name: _flags(classifier, own) for name, own in chats.items()}
+    flags = {name: flags_of(classifier, own) for name, own in chats.items()}
     flags = {"all": np.concatenate([*flags.values()]), **flags}
     return {name: proportion(own) for name, own in flags.items()}
 

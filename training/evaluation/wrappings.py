@@ -14,12 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from affectlib.classifier import AffectClassifier
 from affectlib.taxonomy import EMOTIONAL
 from training.data.sources import read_rows
+from training.evaluation.hard_cases import flags_of
 from training.evaluation.metrics import proportion
 
 Wrapping = Callable[[str, random.Random], str]
@@ -116,18 +114,13 @@ def wrappings(
     """
     lines = charged_lines() if rows is None else rows
     plain = [row["text"] for row in lines]
-    found = [row for row, flag in zip(lines, _flags(unscreened, plain), strict=True) if flag]
+    found = [row for row, flag in zip(lines, flags_of(unscreened, plain), strict=True) if flag]
     result = {}
     for name, wrap in WRAPPINGS.items():
         texts = [
             wrap(row["text"], random.Random(zlib.crc32(f"{name} {row['id']}".encode())))
             for row in found
         ]
-        encoder, whole = _flags(unscreened, texts), _flags(screened, texts)
+        encoder, whole = flags_of(unscreened, texts), flags_of(screened, texts)
         result[name] = {"screen": proportion(encoder & ~whole), "encoder": proportion(~encoder)}
     return result
-
-
-def _flags(classifier: AffectClassifier, texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Return whether each text is labelled emotional."""
-    return np.array([each.label == EMOTIONAL for each in classifier.predict(texts)], bool)
