@@ -24,7 +24,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "dialog_id",
         ),
         "role": ("role", "sender", "speaker", "author", "from"),
-        "content": ("content", "text", "message", "body", "utterance"),
+        "content": ("content", "text", "message", "body", "utterance", "value"),
         "messages": ("messages", "conversation", "conversations", "dialogue", "dialog", "chat"),
         "turn": ("turn", "index", "turn_index", "message_index", "position"),
         "timestamp": (
@@ -32,6 +32,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "created_at",
             "create_time",
             "created",
+            "created_date",
             "datetime",
             "sent_at",
             "started_at",
@@ -46,7 +47,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "source": ("source",),
     }
 )
-"""What a row can say, and the column names that are taken for it, the likeliest first."""
+"""What a row or a record can say, and the names that are taken for it, the likeliest first."""
 
 _LONG: Mapping[str, tuple[str, str]] = MappingProxyType(
     {

@@ -10,32 +10,21 @@ from typing import Any, TypeAlias, TypeVar
 from affectlib._values import kind_of, to_text, to_time
 from affectlib.conversation import Conversation, Message, parse_message
 from affectlib.errors import ConversationError
-from affectlib.formats.columns import is_conversation_id
+from affectlib.formats.columns import FIELDS, is_conversation_id
 
 _IDS = (
     "id",
-    "conversation_id",
-    "chat_id",
-    "thread_id",
+    # What a record has under "conversation" is its text.
+    *(name for name in FIELDS["conversation_id"] if name != "conversation"),
     "uuid",
     "conversation_hash",
     "message_tree_id",
 )
+"""Keys of the conversation's id in a record; in a table, "id" and "uuid" may be those of rows."""
 _ItemT = TypeVar("_ItemT")
 
 Timer: TypeAlias = Callable[[Any], datetime | None]
 """Makes a time of a value."""
-
-_TIMES = ("timestamp", "created_at", "create_time", "created", "created_date", "started_at")
-_NAMES = {
-    "from": "role",
-    "speaker": "role",
-    "sender": "role",
-    "author": "role",
-    "value": "content",
-    "text": "content",
-    "message": "content",
-}
 
 
 def first_of(record: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -55,7 +44,11 @@ def to_message(message: Any, index: int, time: Timer = to_time) -> Message:
         ConversationError: It is malformed.
     """
     parsed = parse_message(message, index)
-    return replace(parsed, id=to_text(message.get("id")), timestamp=time(first_of(message, _TIMES)))
+    return replace(
+        parsed,
+        id=to_text(message.get("id")),
+        timestamp=time(first_of(message, FIELDS["timestamp"])),
+    )
 
 
 def named_message(message: Any) -> Any:
@@ -67,8 +60,12 @@ def named_message(message: Any) -> Any:
     """
     if not isinstance(message, Mapping):
         return message
-    renamed = {_NAMES.get(key, key): value for key, value in message.items()}
-    return renamed | {key: message[key] for key in ("role", "content") if key in message}
+    found = dict(message)
+    for field in ("role", "content"):
+        name = next((name for name in FIELDS[field] if name in found), field)
+        if name in found:
+            found[field] = found.pop(name)
+    return found
 
 
 def to_conversation(
@@ -81,14 +78,14 @@ def to_conversation(
         messages: The messages.
         time: Reads a time; a reading counts those that cannot be read.
     """
-    started_at = time(first_of(record, _TIMES))
+    started_at = time(first_of(record, FIELDS["timestamp"]))
     return Conversation(
         tuple(messages),
         id=record_id(record),
-        user_id=to_text(first_of(record, ("user_id", "user"))),
+        user_id=to_text(first_of(record, FIELDS["user_id"])),
         title=to_text(record.get("title")),
         model=to_text(record.get("model")),
-        language=to_text(first_of(record, ("language", "lang"))),
+        language=to_text(first_of(record, FIELDS["language"])),
         source=to_text(record.get("source")),
         metadata={} if started_at is None else {"started_at": started_at},
     )

@@ -69,6 +69,18 @@ def test_times(tmp_path: Path, value: Any, expected: datetime | None) -> None:
     assert found.messages[0].timestamp == expected
 
 
+@pytest.mark.parametrize("name", ["session_id", "dialogue_id"])
+@pytest.mark.parametrize(("who", "words"), [("speaker", "utterance"), ("author", "body")])
+def test_records_know_the_names_that_columns_have(
+    tmp_path: Path, name: str, who: str, words: str
+) -> None:
+    messages = [{who: "human", words: "hi", "sent_at": 1700000000}]
+    (found,) = read(write(tmp_path, lines({name: "s1", "messages": messages})))
+    assert isinstance(found, Conversation)
+    assert (found.id, found.messages[0].content) == ("s1", "hi")
+    assert found.messages[0].timestamp == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
 def test_ids_that_are_no_text(tmp_path: Path) -> None:
     ids = [None, "", 7, 7.0, float("nan"), ["x"], "a\ud800b"]
     found = read(write(tmp_path, lines(*(chat("hi", id=value) for value in ids))))
