@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from affectlib.analysis._frames import TableError
 
-__all__ = ["DESIGN", "complete_at_random", "design_of", "require_whole"]
+__all__ = ["DESIGN", "complete_at_random", "design_of", "require_whole", "rows_drawn_from"]
 
 DESIGN = "design"
 _PATTERN = r"^(?<draw>\w+) (?<stratum>\d+)/(?<strata>\d+) (?<drawn>\d+)/(?<rows>\d+)$"
@@ -84,6 +84,14 @@ def require_whole(sheet: pl.DataFrame, key: Sequence[str], name: str) -> None:
             "there is no answer, or, if those that are gone are a random part, read the sheet with "
             "`missing_at_random=True`"
         )
+
+
+def rows_drawn_from(sheet: pl.DataFrame, name: str) -> list[int]:
+    """Return from how many rows each draw of a sheet was made; nothing if it does not say."""
+    if DESIGN not in sheet.columns:
+        return []
+    strata = _parts(sheet, [], name).unique(["draw", "stratum"])
+    return strata.group_by("draw").agg(pl.col("rows").sum())["rows"].to_list()
 
 
 def complete_at_random(sheet: pl.DataFrame, answered: pl.Expr, name: str) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from affectlib.analysis._design import complete_at_random, require_whole
+from affectlib.analysis._design import complete_at_random, require_whole, rows_drawn_from
 from affectlib.analysis._files import read_labels
 from affectlib.analysis._frames import (
     KEYS,
@@ -224,7 +224,8 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
             is of messages and the labels are not, or a gold label belongs to no row.
 
     Warns:
-        AnalysisWarning: There is no ``weight``, rows have no answer, or answers may be charges.
+        AnalysisWarning: There is no ``weight``, rows have no answer, answers may be charges, or the
+            sheet was drawn from more or fewer rows than the labels have.
     """
     sheet = table(frame, "gold")
     if labels.level == "conversation" and "message" in sheet.columns:
@@ -249,7 +250,8 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight"), _ROW]
     columns += ["annotator"] if "annotator" in schema else []
     numbered = sheet.rows.drop(_ROW, strict=False).with_row_index(_ROW)
-    require_whole(sheet.rows.collect(), key, sheet.name)
+    drawn = sheet.rows.collect()
+    require_whole(drawn, key, sheet.name)
     gold = gold_flags(replace(sheet, rows=numbered)).select(columns).collect()
     weights = gold["weight"]
     sound = (weights.is_not_null() & weights.is_finite() & (weights > 0)).fill_null(False)
@@ -274,6 +276,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
             f"gold: {strangers:,} of {len(gold):,} rows belong to no row of the labels, the first "
             f"is {place}; give the labels that the sample was drawn from"
         )
+    _warn_of_other_rows(drawn, labels)
     return joined
 
 
@@ -349,6 +352,20 @@ def most_named(named: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
         .group_by(key, maintain_order=True)
         .agg(pl.col("themes").filter(pl.col("votes") * 2 >= pl.col("answers")))
     )
+
+
+def _warn_of_other_rows(sheet: pl.DataFrame, labels: Labels) -> None:
+    """Say so if a sheet was drawn from more or fewer rows than there are."""
+    drawn_from = {*rows_drawn_from(sheet, "gold")}
+    rows = labels.rows.select(pl.len()).collect(engine="streaming").item() if drawn_from else 0
+    if other := drawn_from - {rows}:
+        warnings.warn(
+            f"gold: the sheet was drawn from {min(other):,} rows, but {labels.name} have {rows:,}; "
+            "its weights hold only for the rows that it was drawn from: give those, or draw "
+            "another sheet",
+            AnalysisWarning,
+            stacklevel=4,
+        )
 
 
 def _join_key(labels: Labels, sheet: Table) -> list[str]:

@@ -32,6 +32,7 @@ from affectlib.analysis.evaluation import (
 )
 from affectlib.analysis.gold import gold_rows, model_annotators
 from affectlib.conversation import clean_text
+from affectlib.errors import OptionError
 from affectlib.model.recalibration import (
     recalibrate,
     require_enough,
@@ -92,10 +93,10 @@ def calibrate(
 
     Raises:
         InputTypeError: `labels` or `gold` is not a frame.
-        OptionError: There are too few gold labels of a kind, or of too few users, an operating
-            point is unknown or no emotional row reaches its threshold, the gold labels agree
-            with the model no better than chance, recall or specificity would fall by more than
-            0.1 and `force` is false, or `confidence` is not between 0 and 1.
+        OptionError: Another model made the labels, there are too few gold labels of a kind, or of
+            too few users, an operating point is unknown or no emotional row reaches its threshold,
+            the gold labels agree with the model no better than chance, recall or specificity would
+            fall by more than 0.1 and `force` is false, or `confidence` is not between 0 and 1.
         OutputExistsError: The folder exists.
         TableError: A column is missing or has invalid values, or the gold labels do not belong
             to the labels.
@@ -119,6 +120,12 @@ def calibrate(
     check_confidence(confidence)
     source = with_alone(user_keys(labels_table(labels).labelled()))
     source.require(["probability"])
+    made_by = source.provenance
+    if made_by.fingerprint and made_by.fingerprint != artifact.fingerprint:
+        raise OptionError(
+            f"artifact: the labels were made by {made_by.name}, not by this {artifact.name} "
+            f"{artifact.version}; give the model that made them, or label again"
+        )
     rows = gold_rows(source, gold)
     rows = with_probability(rows, source.name, "rows with a gold label")
     before = measured_rows(rows)

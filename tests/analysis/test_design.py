@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import (
+    AnalysisWarning,
     TableError,
     calibrate,
     evaluate,
@@ -53,6 +54,17 @@ def test_rows_that_are_gone_are_noticed(kept: pl.Expr, tmp_path: Path) -> None:
             use(LABELS, some)
     with pytest.raises(TableError, match="are gone"):
         calibrate(LABELS, some, load_artifact(), tmp_path / "mine")
+
+
+def test_a_sheet_of_fewer_or_more_rows_is_noted() -> None:
+    sheet, half = filled(), LABELS.filter(pl.int_range(pl.len()) % 2 == 0)
+    of_half = sheet.filter(pl.col("record").is_in(half["record"].implode()))
+    with pytest.raises(TableError, match="are gone"):
+        prevalence(half, of_half)
+    own = sample(half, 400, seed=1).drop("gold", "themes")
+    own = own.join(PEOPLE.gold_conversations.select("record", "gold"), on="record")
+    with pytest.warns(AnalysisWarning, match=f"drawn from {len(half):,} rows.*{len(LABELS):,}"):
+        prevalence(LABELS, own)
 
 
 def test_a_part_that_is_missing_at_random_is_weighted_up() -> None:

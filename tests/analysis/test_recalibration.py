@@ -22,6 +22,7 @@ from affectlib.analysis import (
     calibrate,
     evaluate,
     measured_accuracy,
+    read_labels,
     sample,
     simulate,
 )
@@ -296,6 +297,13 @@ def test_labels_of_another_model_are_refused(tmp_path: Path, capsys: Any) -> Non
     assert "does not say which model made the labels; give --model" in capsys.readouterr().err
     assert not (tmp_path / "mine").exists()
     assert cli.main([*command, "--model", "affect-small"]) == 0
+
+
+def test_labels_of_another_model_are_refused_in_python(tmp_path: Path) -> None:
+    write(tmp_path, bent(0.0), "f00")
+    labels = read_labels(tmp_path / "labels.parquet")
+    with pytest.raises(OptionError, match="made by affect-small"):
+        calibrate(labels, filled(bent(0.0)), BASE, tmp_path / "mine")
 
 
 @pytest.mark.parametrize("shares", ["balanced", "balanced=much", "a=0.9=b"])
