@@ -5,7 +5,8 @@ specificity: ``q = p * sensitivity + (1 - p) * (1 - specificity)`` (Rogan and Gl
 Journal of Epidemiology 107, 1978, pp. 71-76). `Errors` holds what is known of the two as draws from
 their distribution; a figure is computed for every draw, and its interval is what the draws span.
 
-- Without gold labels, the draws come from the counts that were measured elsewhere.
+- Without gold labels, the draws come from the counts that were measured elsewhere. For a share,
+  they are spread further, as errors differ between kinds of chats (`Errors.with_domain_shift`).
 - With gold labels, they come from the precision among the rows called emotional and the share
   missed among the others, as the gold labels show them, with the measured counts as prior where
   they are known (Gelman and Carpenter, Journal of the Royal Statistical Society C 69, 2020, pp.
@@ -19,7 +20,7 @@ their distribution; a figure is computed for every draw, and its interval is wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import inf
 from typing import Literal, TypeAlias
@@ -27,6 +28,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import expit, logit
 
 from affectlib.analysis._intervals import (
     Estimate,
@@ -45,6 +47,10 @@ Target: TypeAlias = Literal["corpus", "population"]
 _DRAWS = 4000
 _KNOTS = 201
 _GRID = 80
+_SHIFT = (0.9, 1.4)
+"""How far sensitivity and specificity differ between kinds of chats: standard deviations of their
+logits. By the bundled model's card they are 0.7 (shared logs, studies, corpus) and 2.0 (also service
+dialogues), of few sets; ``kind=`` tells some of these apart."""
 _PRIOR_COUNTS = 0.5
 _NEUTRAL = 1 / 3
 _TRUSTED_EVENTS = 3
@@ -157,6 +163,22 @@ class Errors:
         found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, rng)
         spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, rng)
         return cls(found, spared, None, rates)
+
+    def with_domain_shift(self) -> Errors:
+        """Return what is known of the errors on chats of another kind.
+
+        The draws get an extra normal spread on the logit scale, as in a random-effects
+        meta-analysis of diagnostic accuracy (Reitsma et al., Journal of Clinical Epidemiology 58,
+        2005, pp. 982-990). The likeliest rates stay.
+        """
+        rng = np.random.default_rng(4)
+        sensitivity, specificity = (
+            expit(
+                logit(np.clip(rates, _TINY, 1 - _TINY)) + spread * rng.permutation(_normal_places())
+            )
+            for rates, spread in zip((self.sensitivity, self.specificity), _SHIFT, strict=True)
+        )
+        return replace(self, sensitivity=sensitivity, specificity=specificity)
 
     @classmethod
     def updated(

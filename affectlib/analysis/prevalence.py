@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
@@ -43,7 +43,7 @@ from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
 from affectlib.errors import OptionError
 
-__all__ = ["prevalence"]
+__all__ = ["headline_method", "prevalence"]
 
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
 _WIDE = 0.75
@@ -82,8 +82,9 @@ def prevalence(
     are possible depends on what you have. Each is a row, named in ``method``:
 
     - ``naive``: the share labelled emotional, uncorrected.
-    - ``rogan_gladen``: corrected by the sensitivity and specificity `measured` elsewhere, with
-      their uncertainty.
+    - ``rogan_gladen``: corrected by the sensitivity and specificity `measured` elsewhere. Its
+      interval is wide: it allows for the sample that these were measured on, and for transcripts of
+      another kind.
     - ``gold``: the share in the gold sample, weighted. Its interval is never too narrow.
     - ``ppi``: labels, gold sample and `measured` together, the best use of a gold sample (see
       `affectlib.analysis._correction`). It holds however few gold labels are emotional: then what
@@ -161,6 +162,25 @@ def prevalence(
     if sample is not None and not names and not last["suppressed"]:
         _warn_of_little(last, naive, sample, confidence)
     return like(labels, found)
+
+
+def headline_method(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the method whose figure may stand first: ``ppi``, else ``gold``, else none.
+
+    Only these rest on labels that people gave to the transcripts at hand. Without them, put first
+    how many rows are labelled emotional, which is a count and not an estimate, and then
+    ``rogan_gladen``.
+
+    Args:
+        rows: Those of `prevalence` for one group, with ``method, estimate, suppressed``.
+
+    Example:
+        >>> from affectlib.analysis.prevalence import headline_method
+        >>> headline_method([{"method": "naive", "estimate": 0.03, "suppressed": False}]) is None
+        True
+    """
+    shown = {row["method"] for row in rows if not row["suppressed"] and row["estimate"] is not None}
+    return next((method for method in ("ppi", "gold") if method in shown), None)
 
 
 def check_target(target: str) -> None:
@@ -270,7 +290,8 @@ def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Ma
 def _evidence(
     clusters: pl.DataFrame, sample: pl.DataFrame | None, measured: Accuracy | None
 ) -> Evidence:
-    known = None if measured is None else Errors.measured(measured)
+    here = None if measured is None else Errors.measured(measured)
+    known = None if here is None else here.with_domain_shift()
     given = measured is not None
     units = int(clusters["units"].sum())
     if sample is None:

@@ -27,6 +27,17 @@ def test_a_share_of_labels_goes_back_to_what_made_it() -> None:
         assert found.low <= found.estimate <= found.high
 
 
+@pytest.mark.parametrize("true", [0.005, 0.03, 0.2])
+def test_a_share_may_be_of_another_kind_of_chat(true: float) -> None:
+    """Sensitivity 0.95 and specificity 0.999 were measured; 0.77 and 0.985 are true."""
+    labelled = true * 0.77 + (1 - true) * 0.015
+    believed = Errors.measured(Accuracy(21, 1, 387, 0))
+    assert believed is not None
+    found = believed.with_domain_shift().share(Apparent(labelled, 4000), 0.95)
+    assert found.low <= true <= found.high
+    assert found.estimate == believed.share(Apparent(labelled, 4000), 0.95).estimate
+
+
 def test_a_difference_is_stretched_by_what_labels_take_from_it() -> None:
     found = known().difference(0.078, 0.0078, 0.95)
     assert found.estimate == pytest.approx(0.1)

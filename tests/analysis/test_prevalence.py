@@ -20,6 +20,7 @@ from affectlib.analysis import (
 )
 from affectlib.analysis._correction import Apparent, Errors
 from affectlib.analysis._intervals import clustered_mean, exact_share, wilson_share
+from affectlib.analysis.prevalence import headline_method
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
 
@@ -438,3 +439,13 @@ def test_nothing_is_estimated_from_a_classifier_no_better_than_chance():
     with pytest.warns(AnalysisWarning):
         found = figures(prevalence(PEOPLE.conversations, measured=Accuracy(1, 9, 5, 5)))
     assert found["rogan_gladen"]["estimate"] is None
+
+
+def test_only_what_rests_on_hand_labels_may_be_the_headline():
+    with pytest.warns(AnalysisWarning):
+        without = prevalence(PEOPLE.conversations, measured=MEASURED).to_dicts()
+    assert headline_method(without) is None
+    shown = [{"method": name, "estimate": 0.1, "suppressed": False} for name in ("gold", "ppi")]
+    assert headline_method(without + shown) == "ppi"
+    assert headline_method([*shown[:1], shown[1] | {"suppressed": True}]) == "gold"
+    assert headline_method([shown[0] | {"estimate": None}]) is None
