@@ -47,10 +47,10 @@ Target: TypeAlias = Literal["corpus", "population"]
 _DRAWS = 4000
 _KNOTS = 201
 _GRID = 80
-_SHIFT = (0.9, 1.4)
+_SHIFT = (1.2, 1.9)
 """How far sensitivity and specificity differ between kinds of chats: standard deviations of their
-logits. By the bundled model's card they are 0.7 (shared logs, studies, corpus) and 2.0 (also service
-dialogues), of few sets; ``kind=`` tells some of these apart."""
+logits. They are chosen so that an interval holds the truth where 0.77 and 0.985 are true and 0.95
+and 0.999 were measured; `python -m tools.coverage` shows how often."""
 _PRIOR_COUNTS = 0.5
 _NEUTRAL = 1 / 3
 _TRUSTED_EVENTS = 3

@@ -155,9 +155,7 @@ def prevalence(
     sample = None if gold is None else gold_rows(source, gold)
     found = shares(source, sample, measured, names, target, confidence, min_users)
     if gold is None and measured is not None:
-        origin = source.provenance
-        own = origin.fitted and measured == origin.measured.get(source.level)
-        _warn_of_shift(measured, own=own)
+        _warn_of_shift(measured, own=_is_own(source, measured))
     naive, last = (found.row(place, named=True) for place in (0, -1))
     if sample is not None and not names and not last["suppressed"]:
         _warn_of_little(last, naive, sample, confidence)
@@ -217,7 +215,7 @@ def shares(
         What `prevalence` returns.
     """
     clusters = _by_user(source, names)
-    evidence = _evidence(clusters, sample, measured)
+    evidence = _evidence(clusters, sample, measured, own=_is_own(source, measured))
     hidden = _Hidden.of(clusters, sample, names, min_users)
     rows = _rows(clusters, evidence, names, target, confidence, hidden)
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
@@ -287,11 +285,22 @@ def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Ma
     return hidden_crossed(rows_of_users(rows, names), names, min_users)
 
 
+def _is_own(source: Labels, measured: Accuracy | None) -> bool:
+    """Tell whether errors were measured on transcripts of the user that the model was fitted to."""
+    origin = source.provenance
+    return origin.fitted and measured == origin.measured.get(source.level)
+
+
 def _evidence(
-    clusters: pl.DataFrame, sample: pl.DataFrame | None, measured: Accuracy | None
+    clusters: pl.DataFrame,
+    sample: pl.DataFrame | None,
+    measured: Accuracy | None,
+    *,
+    own: bool = False,
 ) -> Evidence:
-    here = None if measured is None else Errors.measured(measured)
-    known = None if here is None else here.with_domain_shift()
+    known = None if measured is None else Errors.measured(measured)
+    if known is not None and not own:
+        known = known.with_domain_shift()
     given = measured is not None
     units = int(clusters["units"].sum())
     if sample is None:

@@ -29,13 +29,26 @@ def test_a_share_of_labels_goes_back_to_what_made_it() -> None:
 
 @pytest.mark.parametrize("true", [0.005, 0.03, 0.2])
 def test_a_share_may_be_of_another_kind_of_chat(true: float) -> None:
-    """Sensitivity 0.95 and specificity 0.999 were measured; 0.77 and 0.985 are true."""
-    labelled = true * 0.77 + (1 - true) * 0.015
-    believed = Errors.measured(Accuracy(21, 1, 387, 0))
-    assert believed is not None
-    found = believed.with_domain_shift().share(Apparent(labelled, 4000), 0.95)
-    assert found.low <= true <= found.high
-    assert found.estimate == believed.share(Apparent(labelled, 4000), 0.95).estimate
+    """Sensitivity 0.95 and specificity 0.999 were measured on many; 0.77 and 0.985 are true."""
+    rng = np.random.default_rng(3)
+    covered = 0
+    for _ in range(60):
+        believed = Errors.measured(measured_on(200, 4000, 0.95, 0.999, rng))
+        assert believed is not None
+        labelled = rng.binomial(4000, true * 0.77 + (1 - true) * 0.015) / 4000
+        plain = believed.share(Apparent(labelled, 4000), 0.95)
+        found = believed.with_domain_shift().share(Apparent(labelled, 4000), 0.95)
+        covered += found.low <= true <= found.high
+        assert found.estimate == plain.estimate
+        assert found.low <= plain.low <= plain.high <= found.high
+    assert covered >= 54
+
+
+def measured_on(
+    charged: int, calm: int, sensitivity: float, specificity: float, rng: np.random.Generator
+) -> Accuracy:
+    hits, spared = rng.binomial(charged, sensitivity), rng.binomial(calm, specificity)
+    return Accuracy(hits, charged - hits, spared, calm - spared)
 
 
 def test_a_difference_is_stretched_by_what_labels_take_from_it() -> None:
