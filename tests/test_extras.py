@@ -32,7 +32,8 @@ list(read_conversations({!r}, ReadOptions(local_files_only=False)))
 ANALYSE = """
 import polars
 from affectlib import analysis
-people = analysis.simulate(50, seed=1).participants
+from tools.simulate import simulate
+people = simulate(50, seed=1).participants
 analysis.associate(people, outcome="loneliness_end", predictors=["modality"])
 """
 AGREE = """

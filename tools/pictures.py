@@ -26,8 +26,9 @@ COLOURS = 128
 
 def report() -> str:
     """The report on a simulated population."""
-    from affectlib.analysis import sample, simulate
+    from affectlib.analysis import sample
     from affectlib.analysis.report import report_page
+    from tools.simulate import simulate
 
     people = simulate(2000, seed=1, prevalence=0.03)
     drawn = sample(people.conversations, 400, seed=1).drop("gold", "themes")

@@ -56,7 +56,8 @@ page, Markdown, JSON and a table.
 Every relation found here is an association, not a cause: see `NOT_A_CAUSE`.
 
 Example:
-    >>> from affectlib.analysis import concentration, simulate, users
+    >>> from affectlib.analysis import concentration, users
+    >>> from tools.simulate import simulate
     >>> people = users(simulate(200, seed=1).messages)
     >>> people.height
     200
@@ -83,7 +84,6 @@ with requires_extra("analysis"):
     from affectlib.analysis.report import Report, report, report_page
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page
-    from affectlib.analysis.simulate import Population, simulate
     from affectlib.analysis.surveys import INSTRUMENTS, Instrument, join_users, score_survey
     from affectlib.analysis.themes import themes, use_kinds
     from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
@@ -99,7 +99,6 @@ __all__ = [
     "Answer",
     "Endpoint",
     "Instrument",
-    "Population",
     "Report",
     "TableError",
     "agreement",
@@ -125,7 +124,6 @@ __all__ = [
     "report_page",
     "sample",
     "score_survey",
-    "simulate",
     "themes",
     "trajectory",
     "use_kinds",

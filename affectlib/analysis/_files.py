@@ -68,7 +68,7 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
         FileNotFoundError: There is no such file.
 
     Example:
-        >>> from affectlib.analysis import simulate
+        >>> from tools.simulate import simulate
         >>> simulate(50).conversations.write_parquet("labels.parquet")
         >>> read_labels("labels.parquet").collect_schema().names()[:2]
         ['conversation_id', 'record']

@@ -99,7 +99,8 @@ def agreement(
             which may be a charge.
 
     Example:
-        >>> from affectlib.analysis import agreement, simulate
+        >>> from affectlib.analysis import agreement
+        >>> from tools.simulate import simulate
         >>> sheet = simulate(50).gold_conversations
         >>> agreement(sheet, sheet)["estimate"].to_list()
         [1.0, 1.0, 1.0, 1.0]
@@ -167,7 +168,8 @@ def majority(
         AnalysisWarning: Rows have no answer, or as many say one as the other.
 
     Example:
-        >>> from affectlib.analysis import majority, simulate
+        >>> from affectlib.analysis import majority
+        >>> from tools.simulate import simulate
         >>> sheet = simulate(50).gold_conversations
         >>> majority(sheet, sheet, sheet)["answers"].unique().to_list()
         [3]

@@ -89,7 +89,8 @@ def associate(
         AnalysisWarning: Users are left out because they lack a value.
 
     Example:
-        >>> from affectlib.analysis import associate, simulate
+        >>> from affectlib.analysis import associate
+        >>> from tools.simulate import simulate
         >>> found = associate(simulate(500).participants, outcome="loneliness_end",
         ...     predictors=["modality"], controls=["loneliness_start"])
         >>> found["term"].to_list()

@@ -74,7 +74,8 @@ def concentration(
         TableError: The column is missing, has negative values, or nothing in it.
 
     Example:
-        >>> from affectlib.analysis import concentration, simulate, users
+        >>> from affectlib.analysis import concentration, users
+        >>> from tools.simulate import simulate
         >>> concentration(users(simulate(1000).messages))["measure"].to_list()
         ['gini', 'top 1%', 'top 5%', 'top 10%']
     """

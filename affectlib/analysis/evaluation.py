@@ -107,7 +107,7 @@ def evaluate(
             sheet has answers that may be charges, or rows without one.
 
     Example:
-        >>> from affectlib.analysis import simulate
+        >>> from tools.simulate import simulate
         >>> people = simulate(300, seed=1)
         >>> found = evaluate(people.conversations, people.gold_conversations.sample(600, seed=1))
         >>> found["measure"].to_list()[:3]
@@ -172,7 +172,7 @@ def disagreements(
             much; see `evaluate`.
 
     Example:
-        >>> from affectlib.analysis import simulate
+        >>> from tools.simulate import simulate
         >>> people = simulate(300, seed=1)
         >>> worst = disagreements(people.conversations, people.gold_conversations, n=3)
         >>> worst.columns

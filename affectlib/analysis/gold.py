@@ -66,7 +66,8 @@ def read_gold(
         FileNotFoundError: There is no such file.
 
     Example:
-        >>> from affectlib.analysis import read_gold, sample, simulate
+        >>> from affectlib.analysis import read_gold, sample
+        >>> from tools.simulate import simulate
         >>> sheet = sample(simulate(200).conversations, 100).with_columns(gold=pl.lit("task"))
         >>> weights = read_gold(sheet.head(60), missing_at_random=True)["weight"]
         >>> round(weights.sum()) == len(simulate(200).conversations)

@@ -66,7 +66,8 @@ def compare(
         TableError: An outcome holds no numbers.
 
     Example:
-        >>> from affectlib.analysis import compare, simulate
+        >>> from affectlib.analysis import compare
+        >>> from tools.simulate import simulate
         >>> people = simulate(500).participants
         >>> found = compare(people, "modality", outcomes=["dependence"], reference="text")
         >>> found.select("outcome", "group", "reference").row(0)

@@ -138,7 +138,8 @@ def prevalence(
             that errors are the same in all, or has no weights, or numbers that may be charges.
 
     Example:
-        >>> from affectlib.analysis import Accuracy, prevalence, simulate
+        >>> from affectlib.analysis import Accuracy, prevalence
+        >>> from tools.simulate import simulate
         >>> people = simulate(400, prevalence=0.02)
         >>> found = prevalence(people.conversations, people.gold_conversations.sample(900, seed=1))
         >>> found["method"].to_list()

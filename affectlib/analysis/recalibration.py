@@ -108,7 +108,8 @@ def calibrate(
             are left out; see also `affectlib.analysis.evaluate`.
 
     Example:
-        >>> from affectlib.analysis import sample, simulate
+        >>> from affectlib.analysis import sample
+        >>> from tools.simulate import simulate
         >>> from affectlib.model.artifacts import load_artifact
         >>> people = simulate(500, seed=1, prevalence=0.1)
         >>> sheet = sample(people.conversations, 300, seed=1).drop("gold")

@@ -55,7 +55,7 @@ def sample(
         InputTypeError: `labels` is not a frame.
 
     Example:
-        >>> from affectlib.analysis.simulate import simulate
+        >>> from tools.simulate import simulate
         >>> drawn = sample(simulate(200).conversations, 100)
         >>> drawn.columns, len(drawn)
         (['record', 'conversation_id', 'weight', 'design', 'gold', 'themes'], 100)

@@ -91,7 +91,8 @@ def themes(
         AnalysisWarning: See `prevalence`.
 
     Example:
-        >>> from affectlib.analysis import simulate, themes
+        >>> from affectlib.analysis import themes
+        >>> from tools.simulate import simulate
         >>> people = simulate(400, prevalence=0.1)
         >>> found = themes(people.conversations, people.gold_conversations.sample(900, seed=1))
         >>> found.select("theme", "method").rows()[:3]
@@ -152,7 +153,8 @@ def use_kinds(
         TableError: See `themes`.
 
     Example:
-        >>> from affectlib.analysis import simulate, use_kinds
+        >>> from affectlib.analysis import use_kinds
+        >>> from tools.simulate import simulate
         >>> use_kinds(simulate(400, prevalence=0.1).conversations)["use_kind"].to_list()[:3]
         ['interpersonal_advice', 'coaching', 'counselling']
     """

@@ -70,7 +70,8 @@ def trajectory(
         AnalysisWarning: Rows lack user ids.
 
     Example:
-        >>> from affectlib.analysis import simulate, trajectory
+        >>> from affectlib.analysis import trajectory
+        >>> from tools.simulate import simulate
         >>> found = trajectory(simulate(200).messages)
         >>> found["part"].unique(maintain_order=True).to_list()
         ['start', 'middle', 'end']

@@ -94,7 +94,8 @@ def users(
             the same.
 
     Example:
-        >>> from affectlib.analysis import simulate, users
+        >>> from affectlib.analysis import users
+        >>> from tools.simulate import simulate
         >>> people = users(simulate(100).messages)
         >>> people.height, people["usage_decile"].max()
         (100, 10)

@@ -12,7 +12,7 @@ import pytest
 
 from affectlib.analysis import Accuracy, sample
 from affectlib.analysis._frames import Labels
-from affectlib.analysis.simulate import Population
+from tools.simulate import Population
 
 KNOWN = Accuracy(8000, 2000, 98000, 2000)
 

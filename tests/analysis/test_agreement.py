@@ -15,11 +15,11 @@ from affectlib.analysis import (
     majority,
     prevalence,
     read_labels,
-    simulate,
 )
 from affectlib.analysis.report import answers_of
 from affectlib.corpus.output import write_rows
 from affectlib.errors import OptionError
+from tools.simulate import simulate
 
 PEOPLE = simulate(60, seed=1, prevalence=0.3)
 TRUTH = PEOPLE.gold_conversations.head(120)

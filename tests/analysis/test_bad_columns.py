@@ -25,10 +25,10 @@ from affectlib.analysis import (
     prevalence,
     report,
     sample,
-    simulate,
     users,
 )
 from affectlib.errors import AffectlibError
+from tools.simulate import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import NOT_A_CAUSE, simulate
+from affectlib.analysis import NOT_A_CAUSE
+from tools.simulate import simulate
 
 PEOPLE = simulate(200, seed=6, prevalence=0.05)
 

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from affectlib.analysis import Accuracy, associate, join_users, simulate, users
+from affectlib.analysis import Accuracy, associate, join_users, users
 from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._correction import Apparent, Errors, GoldUnits
+from tools.simulate import simulate
 
 EXACT = Accuracy(8_000_000, 2_000_000, 98_000_000, 2_000_000)
 

@@ -15,9 +15,9 @@ from affectlib.analysis import (
     prevalence,
     read_gold,
     sample,
-    simulate,
 )
 from affectlib.model.artifacts import load_artifact
+from tools.simulate import simulate
 
 PEOPLE = simulate(300, seed=4, prevalence=0.05)
 LABELS = PEOPLE.conversations

@@ -22,12 +22,12 @@ from affectlib.analysis import (
     disagreements,
     evaluate,
     sample,
-    simulate,
 )
 from affectlib.analysis._measures import Measured, measures
 from affectlib.corpus.manifest import Manifest
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
+from tools.simulate import simulate
 
 PEOPLE = simulate(400, seed=4, prevalence=0.1)
 

@@ -17,13 +17,13 @@ from affectlib.analysis import (
     TableError,
     cue_pairs,
     read_labels,
-    simulate,
     trajectory,
     users,
 )
 from affectlib.analysis._frames import labels_table, table
 from affectlib.corpus.rows import output_schema
 from affectlib.errors import InputTypeError, OptionError
+from tools.simulate import simulate
 
 PEOPLE = simulate(40, seed=2)
 

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import AnalysisWarning, TableError, agreement, prevalence, sample, simulate
+from affectlib.analysis import AnalysisWarning, TableError, agreement, prevalence, sample
 from affectlib.analysis.prevalence import more_to_label
+from tools.simulate import simulate
 
 PEOPLE = simulate(300, seed=4, prevalence=0.05)
 CHARGED = pl.col("gold") == "emotional"

@@ -14,10 +14,10 @@ from affectlib.analysis import (
     compare,
     join_users,
     score_survey,
-    simulate,
     users,
 )
 from affectlib.errors import OptionError
+from tools.simulate import simulate
 
 PEOPLE = simulate(1000, seed=1, prevalence=0.1, conversations_per_user=4)
 JOINED = join_users(users(PEOPLE.messages), PEOPLE.participants)

@@ -16,13 +16,13 @@ from affectlib.analysis import (
     measured_accuracy,
     prevalence,
     sample,
-    simulate,
 )
 from affectlib.analysis._correction import Apparent, Errors
 from affectlib.analysis._intervals import clustered_mean, exact_share, wilson_share
 from affectlib.analysis.prevalence import headline_method
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
+from tools.simulate import simulate
 
 PEOPLE = simulate(600, seed=5, prevalence=0.03)
 MEASURED = Accuracy(80, 20, 980, 20)

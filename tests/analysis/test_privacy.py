@@ -8,11 +8,12 @@ from itertools import combinations, product
 import polars as pl
 import pytest
 
-from affectlib.analysis import compare, prevalence, report, simulate, themes, use_kinds, users
+from affectlib.analysis import compare, prevalence, report, themes, use_kinds, users
 from affectlib.analysis._privacy import hidden_groups, rows_of_users
 from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES, THEME_COLUMNS, THEMES, use_kind
 from tools.disclosure import attack
+from tools.simulate import simulate
 
 PEOPLE = simulate(300, seed=3, prevalence=0.1)
 

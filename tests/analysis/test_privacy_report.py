@@ -8,8 +8,9 @@ from functools import cache
 import polars as pl
 import pytest
 
-from affectlib.analysis import evaluate, prevalence, report_page, simulate
+from affectlib.analysis import evaluate, prevalence, report_page
 from affectlib.errors import OptionError
+from tools.simulate import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

@@ -24,7 +24,6 @@ from affectlib.analysis import (
     prevalence,
     read_labels,
     report,
-    simulate,
     users,
 )
 from affectlib.analysis._frames import labels_table
@@ -36,6 +35,7 @@ from affectlib.model.artifacts import Artifact, load_artifact, with_digest
 from affectlib.model.calibration import sigmoid
 from affectlib.model.recalibration import recalibrate, save_recalibrated
 from affectlib.taxonomy import CUES
+from tools.simulate import simulate
 
 PEOPLE = simulate(60, seed=1)
 NAMES = ("true_positives", "false_negatives", "true_negatives", "false_positives")

@@ -24,11 +24,11 @@ from affectlib.analysis import (
     measured_accuracy,
     read_labels,
     sample,
-    simulate,
 )
 from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.model.calibration import OperatingPoint, logit, sigmoid
+from tools.simulate import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore:the model's screen:UserWarning")
 

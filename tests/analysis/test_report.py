@@ -26,12 +26,12 @@ from affectlib.analysis._pages import write_page
 from affectlib.analysis.report import report_page
 from affectlib.analysis.report._words import Words
 from affectlib.analysis.sampling import sample
-from affectlib.analysis.simulate import Population, simulate
 from affectlib.errors import OptionError
 from affectlib.formats import read_conversations
 from affectlib.model.artifacts import load_artifact
 from affectlib.taxonomy import THEME_COLUMNS, THEMES, USE_KINDS
 from tests.chromium import Page, chromium, needs_chromium
+from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

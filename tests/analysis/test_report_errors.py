@@ -7,12 +7,12 @@ from functools import cache
 import polars as pl
 import pytest
 
-from affectlib.analysis import report, simulate
+from affectlib.analysis import report
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._words import Words
-from affectlib.analysis.simulate import Population
 from affectlib.taxonomy import CUES
 from tests.analysis.test_group_errors import rows_of_sites, useless
+from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

@@ -8,13 +8,13 @@ from functools import cache
 import polars as pl
 import pytest
 
-from affectlib.analysis import Accuracy, report, report_page, simulate, themes
+from affectlib.analysis import Accuracy, report, report_page, themes
 from affectlib.analysis.report._plots import Points, heat, series
 from affectlib.analysis.report._words import Words
-from affectlib.analysis.simulate import Population
 from affectlib.taxonomy import CUES, THEMES
 from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import sections, text_of
+from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from affectlib.analysis import evaluate, report, simulate
+from affectlib.analysis import evaluate, report
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._words import Words
-from affectlib.analysis.simulate import Population
 from affectlib.taxonomy import EMOTIONAL
 from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import cells
+from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from affectlib.analysis import AnalysisWarning, prevalence, report, sample, simulate
+from affectlib.analysis import AnalysisWarning, prevalence, report, sample
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._words import Answers, Words
-from affectlib.analysis.simulate import Population
 from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import text_of
+from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

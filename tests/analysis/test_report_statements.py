@@ -13,11 +13,12 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import Accuracy, prevalence, report_page, sample, simulate
+from affectlib.analysis import Accuracy, prevalence, report_page, sample
 from affectlib.analysis.report._words import Words
 from affectlib.taxonomy import THEME_COLUMNS
 from tests.analysis.known import knowing
 from tests.analysis.test_report import bare, cells, full, population, text_of
+from tools.simulate import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

@@ -18,11 +18,10 @@ from affectlib.analysis import (
     associate,
     compare,
     report_page,
-    simulate,
 )
 from affectlib.analysis.report._words import Words
-from affectlib.analysis.simulate import Population
 from affectlib.errors import OptionError
+from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 

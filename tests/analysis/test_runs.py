@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import AnalysisWarning, TableError, prevalence, read_labels, simulate
+from affectlib.analysis import AnalysisWarning, TableError, prevalence, read_labels
 from affectlib.analysis._frames import labels_table
 from affectlib.cli._labels import reading_of
 from affectlib.corpus.label_file import label_file
@@ -22,6 +22,7 @@ from affectlib.corpus.rows import Counts
 from affectlib.formats import Limits, ReadOptions
 from affectlib.model.artifacts import load_artifact
 from tests.fake_classifier import FakeClassifier
+from tools.simulate import simulate
 
 PEOPLE = simulate(60, seed=1)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from affectlib.analysis import TableError
 from affectlib.analysis.sampling import sample
-from affectlib.analysis.simulate import Population, simulate
 from affectlib.errors import InputTypeError, OptionError
+from tools.simulate import Population, simulate
 
 
 @cache

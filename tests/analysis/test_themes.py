@@ -15,11 +15,9 @@ from affectlib.analysis import (
     Accuracy,
     AnalysisWarning,
     TableError,
-    simulate,
     themes,
     use_kinds,
 )
-from affectlib.analysis.simulate import Population
 from affectlib.errors import OptionError
 from affectlib.taxonomy import (
     THEME_COLUMNS,
@@ -29,6 +27,7 @@ from affectlib.taxonomy import (
     USER_CUES,
     use_kind,
 )
+from tools.simulate import Population, simulate
 
 KEYS = ["record", "conversation_id"]
 COLUMNS = ["theme", "method", "estimate", "low", "high", "units", "users", "gold", "suppressed"]

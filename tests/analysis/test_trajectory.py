@@ -12,10 +12,10 @@ from affectlib.analysis import (
     agreement,
     cue_pairs,
     onset,
-    simulate,
     trajectory,
 )
 from affectlib.errors import OptionError
+from tools.simulate import simulate
 
 PEOPLE = simulate(300, seed=3, prevalence=0.2)
 

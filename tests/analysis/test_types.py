@@ -19,9 +19,9 @@ from affectlib.analysis import (
     disagreements,
     join_users,
     prevalence,
-    simulate,
     users,
 )
+from tools.simulate import simulate
 
 
 def test_the_kind_that_comes_out_is_the_kind_that_goes_in() -> None:

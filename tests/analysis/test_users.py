@@ -14,12 +14,12 @@ from affectlib.analysis import (
     TableError,
     concentration,
     lorenz,
-    simulate,
     users,
 )
 from affectlib.analysis._trends import user_trends
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import adjusted
+from tools.simulate import simulate
 
 PEOPLE = simulate(300, seed=7, prevalence=0.15, weeks=16)
 START = datetime(2025, 3, 3, 9, tzinfo=UTC)

@@ -111,7 +111,8 @@ def report(
             (a group is too small, say), which its section then says.
 
     Example:
-        >>> from affectlib.analysis import report, simulate
+        >>> from affectlib.analysis import report
+        >>> from tools.simulate import simulate
         >>> people = simulate(200)
         >>> found = report(people.conversations, participants=people.participants, by="gender")
         >>> found.html().splitlines()[0]
@@ -185,7 +186,8 @@ def report_page(labels: AnyFrame, **options: Any) -> str:
     """Return the HTML page of `report`, which takes the same arguments.
 
     Example:
-        >>> from affectlib.analysis import report_page, simulate
+        >>> from affectlib.analysis import report_page
+        >>> from tools.simulate import simulate
         >>> report_page(simulate(200).conversations).splitlines()[0]
         '<!doctype html>'
     """
