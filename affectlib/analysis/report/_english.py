@@ -57,6 +57,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "short.advice": "Label a sample by hand (affectlib sample) to correct them.",
         "card.share": "of {units} are charged",
         "card.interval": "95% interval {interval}",
+        "card.labelled": "of {units} are labelled charged",
+        "card.count": "a count of labels, no estimate",
         "card.all": "in this report",
         "card.users": "users",
         "card.people": "who had them",
@@ -86,9 +88,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.naive_only": "This is the share that the program labelled, mistakes included. "
         "Where charged ones are rare, it is often too high. Label a sample by hand (affectlib "
         "sample) to correct it.",
-        "overall.shift": "Assumption: the program makes as many mistakes on these transcripts as "
-        "on those that it was measured on. If yours differ from those, the corrected share is off "
-        "by more than its interval says. A sample labelled by hand removes that doubt.",
+        "overall.shift": "The program’s mistakes were measured on other transcripts. The interval "
+        "allows for yours to be of another kind, so it is wide. A sample labelled by hand makes "
+        "it narrower.",
         "overall.little": "The interval, {interval}, is wide compared with the share. Label about "
         "{rows} more rows by hand, drawn with affectlib sample, to know the share to within half "
         "its value.",
@@ -102,6 +104,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.grid_labelled": "Share labelled charged",
         "overall.finding": "About {share} of {units} are emotionally charged (95% interval "
         "{interval}; method: {method}).",
+        "overall.finding_labelled": "The program labelled {share} of {units} as emotionally "
+        "charged, its mistakes included. Nothing here was labelled by hand: corrected for mistakes "
+        "known from other transcripts, the share may lie anywhere in {interval}.",
         "method.naive": "Labels counted",
         "method.gold": "{Hand} only",
         "method.rogan_gladen": "Corrected for known errors",

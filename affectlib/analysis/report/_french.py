@@ -62,6 +62,8 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "short.advice": "Annotez un échantillon à la main (affectlib sample) pour les corriger.",
         "card.share": "des {units} ont une charge affective",
         "card.interval": "intervalle à 95 % : {interval}",
+        "card.labelled": "des {units} : le programme y voit une charge",
+        "card.count": "un décompte, pas une estimation",
         "card.all": "dans ce rapport",
         "card.users": "utilisateurs",
         "card.people": "à l’origine de ces échanges",
@@ -94,10 +96,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.naive_only": "C’est la part que le programme a trouvée, erreurs comprises. Là où "
         "la charge est rare, cette part est souvent trop haute. Annotez un échantillon à la main "
         "(affectlib sample) pour la corriger.",
-        "overall.shift": "Hypothèse : le programme se trompe sur ces conversations aussi souvent "
-        "que sur celles où ses erreurs ont été mesurées. Si les vôtres sont différentes, l’erreur "
-        "de la part corrigée dépasse ce qu’indique son intervalle. Un échantillon annoté à la main "
-        "lève ce doute.",
+        "overall.shift": "Les erreurs du programme ont été mesurées sur d’autres conversations. "
+        "L’intervalle tient compte du fait que les vôtres peuvent être d’un autre genre ; il est "
+        "donc large. Un échantillon annoté à la main le resserre.",
         "overall.caption": "Part des {units} avec charge affective, par méthode, avec intervalle à "
         "95 %.",
         "overall.little": "L’intervalle, {interval}, est large par rapport à la part. Annotez à la "
@@ -112,6 +113,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.grid_labelled": "Part étiquetée comme chargée",
         "overall.finding": "Environ {share} des {units} ont une charge affective (intervalle à 95 "
         "% : {interval} ; méthode : {method}).",
+        "overall.finding_labelled": "Le programme a trouvé une charge affective dans {share} des "
+        "{units}, erreurs comprises. Rien n’a été annoté à la main ici : corrigée des erreurs "
+        "mesurées sur d’autres conversations, la part peut se situer n’importe où dans {interval}.",
         "method.naive": "Étiquettes comptées",
         "method.gold": "{Hand} seules",
         "method.rogan_gladen": "Corrigé des erreurs connues",

@@ -15,7 +15,7 @@ from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._trends import share_change
 from affectlib.analysis.groups import compare
-from affectlib.analysis.prevalence import PERIODS, more_to_label, prevalence
+from affectlib.analysis.prevalence import PERIODS, headline_method, more_to_label, prevalence
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import (
     LABELLED,
@@ -145,14 +145,15 @@ def overall(study: Study) -> tuple[Section, Row]:
     numbers = [Number.of(row, "share") for row in found]
     finding = None
     if corrected:
+        by_hand = headline_method(found) is not None
         sentence = words(
-            "overall.finding",
+            "overall.finding" if by_hand else "overall.finding_labelled",
             units=study.units,
-            share=words.share(best),
+            share=words.share(best if by_hand else naive),
             interval=words.interval(best),
             method=words(f"method.{best['method']}"),
         )
-        finding = Statement(sentence, [Number.of(best, "share")])
+        finding = Statement(sentence, [Number.of(best if by_hand else naive, "share")])
     notes = [*_overall_notes(study, best), *([] if figures else [words("note.left_out")])]
     title = words("overall.title")
     return Section("overall", title, text, figures, [grid], notes, finding, numbers), best
