@@ -112,6 +112,11 @@ class Corpus:
             return None
         return cls(drawn, talk(rng, drawn.truth), errors, message_errors, gold, weight)
 
+    @property
+    def errors_of_shares(self) -> Errors:
+        """What shares are corrected with, as `affectlib.analysis.prevalence` corrects them."""
+        return self.errors.with_domain_shift() if self.gold is None else self.errors
+
 
 def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> Errors | None:
     if gold is None:
@@ -165,7 +170,9 @@ def _overall(corpus: Corpus) -> Iterator[Found]:
         if target == "population":
             apparent = Apparent.of_users(called, units, _CONFIDENCE)
         yield Found.of(
-            f"share, {target}", corpus.errors.share(apparent, _CONFIDENCE, whole=True), truth
+            f"share, {target}",
+            corpus.errors_of_shares.share(apparent, _CONFIDENCE, whole=True),
+            truth,
         )
 
 
@@ -183,7 +190,7 @@ def _by_group(corpus: Corpus) -> Iterator[Found]:
         if inside.any():
             units, called = _sums(drawn.user[inside], drawn.called[inside])
             apparent = Apparent.of_users(called, units, _CONFIDENCE)
-            yield Found.of(name, corpus.errors.share(apparent, _CONFIDENCE), truth)
+            yield Found.of(name, corpus.errors_of_shares.share(apparent, _CONFIDENCE), truth)
 
 
 def _tenths(sizes: NDArray[Any]) -> NDArray[np.int64]:
