@@ -49,7 +49,8 @@ _LARGEST = 1e100
 _ROUNDED = 1e-5
 """By how much what was written may differ from what was compared."""
 _CHECKED = "_affectlib_checked"
-_SAME = ("message", "user_id", "probability", "label", "role", *TIMES)
+_RESULT = ("message", "user_id", "role", "probability")
+_ABOUT = ("label", *TIMES)
 _MERGED = "conversations cannot be told apart"
 _REMEDY = (
     "label the files in one run, number their records consecutively, or give each conversation its "
@@ -376,13 +377,30 @@ def _refuse_doubles(labels: Labels) -> None:
     keys = [name for name in KEYS if name in labels.columns]
     if not keys:
         return
-    same = [name for name in (*keys, *_SAME) if name in labels.columns]
+    result, about = (
+        [name for name in names if name in labels.columns] for names in ((*keys, *_RESULT), _ABOUT)
+    )
     known = labels.rows.filter(pl.any_horizontal(pl.col(keys).is_not_null()))
-    if alike(known, same):
+    if alike(known, [*result, *about]) or _alike_but_for_gaps(known, result, about):
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(keys)} and the same result, which "
             f"would count several times; drop copies, or, if they are no copies, {_REMEDY}"
         )
+
+
+def _alike_but_for_gaps(rows: pl.LazyFrame, keys: Sequence[str], others: Sequence[str]) -> bool:
+    """Tell whether a row that lacks some of the other columns has the keys of another row."""
+    if not others:
+        return False
+    column = pl.col(others)
+    partly = rows.select(column.is_null().any() & column.is_not_null().any())
+    found = partly.collect(engine="streaming").row(0, named=True)
+    gaps = [name for name in others if found[name]]
+    if not gaps:
+        return False
+    lacking = rows.filter(pl.any_horizontal(pl.col(gaps).is_null())).select(keys)
+    near = rows.join(lacking, on=[*keys], how="semi", nulls_equal=True)
+    return alike(near.select(keys), keys)
 
 
 def _require_types(source: Table, schema: pl.Schema) -> None:
