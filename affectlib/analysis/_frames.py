@@ -49,8 +49,8 @@ _LARGEST = 1e100
 _ROUNDED = 1e-5
 """By how much what was written may differ from what was compared."""
 _CHECKED = "_affectlib_checked"
-_RESULT = ("message", "user_id", "role", "probability")
-_ABOUT = ("label", *TIMES)
+_RESULT = ("message", "role", "probability")
+_ABOUT = ("user_id", "label", *TIMES)
 _MERGED = "conversations cannot be told apart"
 _REMEDY = (
     "label the files in one run, number their records consecutively, or give each conversation its "
@@ -377,21 +377,25 @@ def _refuse_doubles(labels: Labels) -> None:
     keys = [name for name in KEYS if name in labels.columns]
     if not keys:
         return
-    result, about = (
-        [name for name in names if name in labels.columns] for names in ((*keys, *_RESULT), _ABOUT)
-    )
+    same = [name for name in (*keys, *_RESULT, *_ABOUT) if name in labels.columns]
     known = labels.rows.filter(pl.any_horizontal(pl.col(keys).is_not_null()))
-    if alike(known, [*result, *about]) or _alike_but_for_gaps(known, result, about):
+    if alike(known, same) or _alike_but_for_gaps(labels):
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(keys)} and the same result, which "
             f"would count several times; drop copies, or, if they are no copies, {_REMEDY}"
         )
 
 
-def _alike_but_for_gaps(rows: pl.LazyFrame, keys: Sequence[str], others: Sequence[str]) -> bool:
-    """Tell whether a row that lacks some of the other columns has the keys of another row."""
-    if not others:
+def _alike_but_for_gaps(labels: Labels) -> bool:
+    """Tell whether a row has the id and the result of another, and lacks what the other has."""
+    columns = labels.columns
+    others = [name for name in ("record", *_ABOUT) if name in columns]
+    if not others or not {"conversation_id", "probability"} <= {*columns}:
         return False
+    keys = [name for name in ("conversation_id", *_RESULT) if name in columns]
+    rows = labels.rows.filter(
+        pl.all_horizontal(pl.col("conversation_id", "probability").is_not_null())
+    )
     column = pl.col(others)
     partly = rows.select(column.is_null().any() & column.is_not_null().any())
     found = partly.collect(engine="streaming").row(0, named=True)
@@ -399,7 +403,7 @@ def _alike_but_for_gaps(rows: pl.LazyFrame, keys: Sequence[str], others: Sequenc
     if not gaps:
         return False
     lacking = rows.filter(pl.any_horizontal(pl.col(gaps).is_null())).select(keys)
-    near = rows.join(lacking, on=[*keys], how="semi", nulls_equal=True)
+    near = rows.join(lacking, on=keys, how="semi", nulls_equal=True)
     return alike(near.select(keys), keys)
 
 

@@ -297,7 +297,8 @@ class Work(RuleBasedStateMachine):
     def given(self, table: Table, sheet: Sheet, kind: str) -> tuple[Any, Any, set[str]]:
         """Return labels and sheet as frames of a kind, and why they must be refused."""
         wrong = table.faults | sheet.wrong
-        keys = {*sheet.rows.select("record", "conversation_id").iter_rows()}
+        whole = {"record", "conversation_id"} <= {*sheet.rows.columns}
+        keys = {*sheet.rows.select("record", "conversation_id").iter_rows()} if whole else set()
         if not keys <= table.chats:
             wrong |= {"a sheet of other rows"}
         labels = in_kind(table.rows, kind, self.path(), read_labels)
@@ -436,7 +437,7 @@ class Work(RuleBasedStateMachine):
         table = table or sheet.table
         labels, gold, wrong = self.given(table, sheet, kind)
         if table.origins - {""}:
-            made_by = {origin.split()[0] for origin in table.origins}
+            made_by = {origin.split()[0] for origin in table.origins if origin}
             model = sorted(made_by)[0] if sheet.rows.height % 3 else model
             wrong |= {"labels of another model"} if {model} != made_by else set()
         options = {"name": "fitted", "force": False}
