@@ -495,13 +495,19 @@ def _contradicted(errors: Errors, called: Apparent, sample: pl.DataFrame, groups
 
 def _warn_of_shift(measured: Accuracy, *, own: bool) -> None:
     counts = f"({measured.positives:,.0f} emotional, {measured.negatives:,.0f} others)"
-    on = "the labels that its model was adapted to" if own else "other transcripts"
-    remedy = (
-        "give them as `gold`, if they are of these" if own else "label a sample of yours by hand"
-    )
+    if own:
+        said = (
+            f"the labels that its model was adapted to {counts}; if yours differ from those, the "
+            "corrected share may be off by more than its interval says: give them as `gold`, if "
+            "they are of these"
+        )
+    else:
+        said = (
+            f"other transcripts {counts}; the interval of the corrected share allows for yours to "
+            "differ from those, and is wide: label a sample of yours by hand"
+        )
     warnings.warn(
-        f"sensitivity and specificity were measured on {on} {counts}; if yours differ from those, "
-        f"the corrected share may be off by more than its interval says: {remedy}",
+        f"sensitivity and specificity were measured on {said}",
         AnalysisWarning,
         stacklevel=3,
     )
