@@ -50,7 +50,8 @@ _GRID = 80
 _SHIFT = (1.2, 1.9)
 """How far sensitivity and specificity differ between kinds of chats: standard deviations of their
 logits. They are chosen so that an interval holds the truth where 0.77 and 0.985 are true and 0.95
-and 0.999 were measured; `python -m tools.coverage` shows how often."""
+and 0.999 were measured; see `python -m tools.simulation --elsewhere 0.95 0.999`, where 0.8 and 0.98
+are true."""
 _PRIOR_COUNTS = 0.5
 _NEUTRAL = 1 / 3
 _TRUSTED_EVENTS = 3

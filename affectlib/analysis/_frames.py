@@ -404,7 +404,7 @@ def _alike_but_for_gaps(labels: Labels) -> bool:
         return False
     lacking = rows.filter(pl.any_horizontal(pl.col(gaps).is_null())).select(keys)
     near = rows.join(lacking, on=keys, how="semi", nulls_equal=True)
-    return alike(near.select(keys), keys)
+    return alike(near, keys)
 
 
 def _require_types(source: Table, schema: pl.Schema) -> None:

@@ -45,6 +45,8 @@ from affectlib.errors import OptionError
 
 __all__ = ["headline_method", "prevalence"]
 
+BY_HAND = ("ppi", "gold")
+"""Methods that rest on hand labels, the best first."""
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
 _WIDE = 0.75
 _WANTED = 0.5
@@ -179,7 +181,7 @@ def headline_method(rows: Iterable[Mapping[str, Any]]) -> str | None:
         True
     """
     shown = {row["method"] for row in rows if not row["suppressed"] and row["estimate"] is not None}
-    return next((method for method in ("ppi", "gold") if method in shown), None)
+    return next((method for method in BY_HAND if method in shown), None)
 
 
 def check_target(target: str) -> None:

@@ -10,6 +10,7 @@ from affectlib.analysis import Accuracy, associate, join_users, users
 from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._correction import Apparent, Errors, GoldUnits
 from tools.simulate import simulate
+from tools.simulation.population import measured
 
 EXACT = Accuracy(8_000_000, 2_000_000, 98_000_000, 2_000_000)
 
@@ -34,7 +35,7 @@ def test_a_share_may_be_of_another_kind_of_chat(true: float) -> None:
     rng = np.random.default_rng(3)
     covered = 0
     for _ in range(60):
-        believed = Errors.measured(measured_on(200, 4000, 0.95, 0.999, rng))
+        believed = Errors.measured(measured(rng, (200, 4000), (0.95, 0.999)))
         assert believed is not None
         labelled = rng.binomial(4000, true * 0.77 + (1 - true) * 0.015) / 4000
         plain = believed.share(Apparent(labelled, 4000), 0.95)
@@ -43,13 +44,6 @@ def test_a_share_may_be_of_another_kind_of_chat(true: float) -> None:
         assert found.estimate == plain.estimate
         assert found.low <= plain.low <= plain.high <= found.high
     assert covered >= 54
-
-
-def measured_on(
-    charged: int, calm: int, sensitivity: float, specificity: float, rng: np.random.Generator
-) -> Accuracy:
-    hits, spared = rng.binomial(charged, sensitivity), rng.binomial(calm, specificity)
-    return Accuracy(hits, charged - hits, spared, calm - spared)
 
 
 def test_a_difference_is_stretched_by_what_labels_take_from_it() -> None:

@@ -33,18 +33,10 @@ from affectlib.analysis._times import in_calendar
 from affectlib.analysis._transcripts import Transcripts
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import annotating_models, people_answered
-from affectlib.analysis.prevalence import PERIODS, headline_method, label_errors, prevalence
+from affectlib.analysis.prevalence import BY_HAND, PERIODS, label_errors, prevalence
 from affectlib.analysis.report import _people, _quality, _share, _talk, _themes
 from affectlib.analysis.report._document import Report
-from affectlib.analysis.report._study import (
-    Grid,
-    Known,
-    Row,
-    Study,
-    gold_counts,
-    one_of,
-    rows_of,
-)
+from affectlib.analysis.report._study import Grid, Known, Row, Study, gold_counts, rows_of
 from affectlib.analysis.report._suppressed import suppressed_groups
 from affectlib.analysis.report._words import Answers, Words
 from affectlib.analysis.surveys import join_tables
@@ -357,13 +349,13 @@ def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
     """Return the figures at the top: the value, what it is, and its interval."""
     words = study.words
     cards = []
-    naive = one_of(study.shares, method="naive") or best
-    if headline_method(study.shares) is not None:
-        interval = words("card.interval", interval=words.interval(best))
-        cards.append((words.share(best), words("card.share", units=study.units), interval))
-    elif naive["estimate"] is not None:
+    lead = _share.leading(study.shares)
+    if lead["method"] in BY_HAND:
+        interval = words("card.interval", interval=words.interval(lead))
+        cards.append((words.share(lead), words("card.share", units=study.units), interval))
+    elif lead["estimate"] is not None:
         labelled = words("card.labelled", units=study.units)
-        cards.append((words.share(naive), labelled, words("card.count")))
+        cards.append((words.share(lead), labelled, words("card.count")))
     if best["units"] is not None:
         cards.append((words.number(best["units"]), study.units, words("card.all")))
     if study.people is not None and len(study.people) >= study.min_users:

@@ -15,7 +15,13 @@ from affectlib.analysis._correction import Errors
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._trends import share_change
 from affectlib.analysis.groups import compare
-from affectlib.analysis.prevalence import PERIODS, headline_method, more_to_label, prevalence
+from affectlib.analysis.prevalence import (
+    BY_HAND,
+    PERIODS,
+    headline_method,
+    more_to_label,
+    prevalence,
+)
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import (
     LABELLED,
@@ -35,7 +41,6 @@ from affectlib.analysis.report._suppressed import PERIOD, suppress
 from affectlib.taxonomy import EMOTIONAL
 
 _ENDS = ("estimate", "low", "high")
-_BY_HAND = ("ppi", "gold")
 _BEST = ("ppi", "rogan_gladen", "gold", "naive")
 _CONFIDENCE = 0.95
 _THIN = 30
@@ -49,6 +54,16 @@ def headline(found: Sequence[Row]) -> Row:
     rows = (one_of(found, method=method) for method in _BEST)
     best = next((row for row in rows if row and row["estimate"] is not None), found[0])
     return _named(best, one_of(found, method="gold"))
+
+
+def labelled(found: Sequence[Row]) -> Row:
+    """Return the row of the labels, their errors included."""
+    return one_of(found, method="naive") or found[0]
+
+
+def leading(found: Sequence[Row]) -> Row:
+    """Return the row that stands first: the best one, if hand labels support it."""
+    return headline(found) if headline_method(found) else labelled(found)
 
 
 def _named(row: Row, by_hand: Row | None) -> Row:
@@ -108,7 +123,7 @@ def overall(study: Study) -> tuple[Section, Row]:
     words, found = study.words, study.shares
     best = headline(found)
     corrected = best["method"] != "naive" and best["estimate"] is not None
-    naive = one_of(found, method="naive") or best
+    naive = labelled(found)
     users = "overall.users" if study.people is not None else "overall.no_users"
     text = [" ".join(words(name, units=study.units) for name in ("overall.text", users))]
     if corrected:
@@ -136,7 +151,7 @@ def overall(study: Study) -> tuple[Section, Row]:
                 label,
                 words.share(row),
                 words.interval(row),
-                words.number(row["gold"]) if row["gold"] and row["method"] in _BY_HAND else "–",
+                words.number(row["gold"]) if row["gold"] and row["method"] in BY_HAND else "–",
             )
             for label, row in zip(labels, found, strict=True)
         ],
@@ -145,15 +160,15 @@ def overall(study: Study) -> tuple[Section, Row]:
     numbers = [Number.of(row, "share") for row in found]
     finding = None
     if corrected:
-        by_hand = headline_method(found) is not None
+        lead = leading(found)
         sentence = words(
-            "overall.finding" if by_hand else "overall.finding_labelled",
+            "overall.finding" if lead["method"] in BY_HAND else "overall.finding_labelled",
             units=study.units,
-            share=words.share(best if by_hand else naive),
+            share=words.share(lead),
             interval=words.interval(best),
             method=words(f"method.{best['method']}"),
         )
-        finding = Statement(sentence, [Number.of(best if by_hand else naive, "share")])
+        finding = Statement(sentence, [Number.of(lead, "share")])
     notes = [*_overall_notes(study, best), *([] if figures else [words("note.left_out")])]
     title = words("overall.title")
     return Section("overall", title, text, figures, [grid], notes, finding, numbers), best
@@ -172,7 +187,7 @@ def _way(study: Study, naive: Row, best: Row) -> str:
 def _overall_notes(study: Study, best: Row) -> Iterator[str]:
     """Say what the share rests on, and what would make it surer."""
     words = study.words
-    naive = one_of(study.shares, method="naive") or best
+    naive = labelled(study.shares)
     if best["suppressed"]:
         yield words("overall.hidden", users=study.min_users, units=study.units)
     elif best["method"] == "naive":
@@ -182,7 +197,7 @@ def _overall_notes(study: Study, best: Row) -> Iterator[str]:
         yield words("overall.shift")
     if study.filled_by is not None:
         yield study.filled_by
-    if best["method"] not in _BY_HAND:
+    if best["method"] not in BY_HAND:
         return
     more = more_to_label(best, naive, _CONFIDENCE)
     if more is None:
