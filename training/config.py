@@ -45,17 +45,17 @@ class SourceSettings(_Section):
             "twins" for such rows with a turn that was written anew, "file" for a user's own
             labelled data, else a name in `training/data/sources.jsonl`.
         kind: gold (labels by turn), silver_task (the whole source is tasks), or unlabelled
-            (windows that only the teacher labels).
+            (conversations that only the teacher labels).
         path: The file, for "file".
         parts: For "corpus", the parts that are taken (the beginning of the ids); for "annotations",
             the parts whose rows are taken; None for all.
         conversations: Conversations at most, drawn at random; None for all.
-        windows: User messages at most of each conversation, drawn at random but charged ones
-            first; None for all.
-        assistant_windows: Assistant messages at most of each conversation; None for all.
+        uncharged: Share of its conversations without charge that are taken.
         weight: Weight of its windows in the loss.
-        copies: How often its user windows appear. They are written otherwise at random (see
-            `augment`), and what precedes them is altered, but for the first copy of gold.
+        copies: How often each conversation appears. All are written otherwise at random (see
+            `augment`), and all but the first stand beside calm talk of another conversation.
+        last: Whether it is also learnt at the end (see `FinishSettings`).
+        assistant_cues: Whether what the assistant says was annotated.
         wrapped: Share of its conversations that are turned into a task on pasted text ("Translate
             this: …"), so that a source of charged texts brings its own negatives.
     """
@@ -65,10 +65,11 @@ class SourceSettings(_Section):
     path: str | None = None
     parts: tuple[str, ...] | None = None
     conversations: int | None = None
-    windows: int | None = None
-    assistant_windows: int | None = 0
+    uncharged: float = Field(default=1.0, ge=0, le=1)
     weight: float = Field(default=1.0, gt=0)
     copies: int = Field(default=1, ge=1)
+    last: bool = False
+    assistant_cues: bool = True
     wrapped: float = Field(default=0.0, ge=0, le=1)
 
 
@@ -95,18 +96,30 @@ class TeacherSettings(_Section):
 
     Attributes:
         path: A base encoder (see `EncoderSettings`) with a tokenizer of its own.
-        windows: Labelled windows that it learns from at most, drawn at random.
         frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
             learns faster then.
+        epochs: Passes over all windows, before those that it ends on.
         answers: A file with what an earlier run's teacher said (``teach/answers.npz`` in its
             folder). The teacher is not trained then, and windows that are not in the file keep
             their labels only.
     """
 
     path: str
-    windows: int | None = None
     frozen: int = 0
+    epochs: float = 1.0
     answers: str | None = None
+
+
+class FinishSettings(_Section):
+    """The last stage of training: on real conversations of all kinds, with their twins.
+
+    Attributes:
+        epochs: Passes over the sources that are marked `last`.
+        learning_rate: Peak learning rate of the encoder.
+    """
+
+    epochs: float = 1.0
+    learning_rate: float = 5e-5
 
 
 class CalibrateSettings(_Section):
@@ -145,6 +158,7 @@ class Recipe(_Section):
     augment: AugmentSettings = AugmentSettings()
     teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
+    finish: FinishSettings | None = None
     real_dev: bool = True
     screen: bool = False
 
@@ -164,7 +178,7 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, Any] = {
-    "prepare": {"version", "train", "teacher", "screen"},
+    "prepare": {"version", "train", "teacher", "screen", "finish"},
     "teach": {
         **dict.fromkeys(("version", "screen"), True),
         "train": {"learning_rate", "epochs", "max_steps", "save_steps"},

@@ -77,7 +77,7 @@ class Subject:
     def classifier(self) -> AffectClassifier:
         """Labels as users have them."""
         return AffectClassifier.from_pretrained(
-            str(self.artifact.folder), engine="onnx", device="cpu", assistant_cues=False
+            str(self.artifact.folder), engine="onnx", device="cpu"
         )
 
     @cached_property

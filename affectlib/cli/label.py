@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from affectlib.corpus.label_file import LabelSummary
     from affectlib.corpus.rows import Level
 
-_RUNNING = ("model", "device", "engine", "operating_point", "assistant_cues", "screen")
+_RUNNING = ("model", "device", "engine", "operating_point", "screen")
 
 
 @click.command("label")

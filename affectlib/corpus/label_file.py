@@ -248,7 +248,6 @@ def label_file(
             "level": level,
             **options.recorded(),
             "operating_point": classifier.operating_point,
-            "assistant_cues": classifier.assistant_cues,
             "engine": classifier.engine,
             "output_format": layout.suffix.removeprefix("."),
         }

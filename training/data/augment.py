@@ -1,7 +1,7 @@
 """Alterations of training conversations that keep their labels, or are known to flip them.
 
-They keep the model from reading the label off what does not carry it: whether anything precedes
-the message, what does, how it is spelt and punctuated, a pronoun, an emotional word, and what
+They keep the model from reading the label off what does not carry it: how much calm talk stands
+beside what is charged, how it is spelt and punctuated, a pronoun, an emotional word, and what
 stands around messages in exports and is no prose: marks, numbers, dates, signatures. Tasks are full
 of the last and charged messages as people write them are not.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,12 +23,6 @@ from training.config import AugmentSettings, read_beside
 _DRAWN: dict[str, list[Any]] = read_beside(__file__)
 """What the alterations draw from, by what it is."""
 
-ALONE = 0.2
-"""Share of copies of which the target stands without what precedes it."""
-GREETING = 0.1
-"""Of which it stands after a greeting and its answer instead."""
-OTHER_CONTEXT = 0.25
-"""Of which it stands after messages of users of other conversations."""
 TERSE = 0.1
 """Of which the user writes in lower case without punctuation."""
 MASK = "_"
@@ -44,8 +39,6 @@ PRONOUNS = {
 """First-person pronouns and possessives, singular and plural; "US" may be a country."""
 
 PASTED_CHARACTERS = 400
-FEWEST_WORDS = 3, 6
-"""Words from which a first message, and a later one, is taken to say the same by itself."""
 _PUNCTUATION = re.compile(r"[.,!?;:\"'’…]+")
 _NEIGHBOURS = {
     letter: row[max(0, place - 1) : place] + row[place + 1 : place + 2]
@@ -55,32 +48,45 @@ _NEIGHBOURS = {
 
 
 class Augmenter:
-    """Makes altered copies of single targets, before which texts of others may come."""
+    """Makes altered copies of conversations."""
 
     def __init__(
-        self, settings: AugmentSettings, others: Sequence[str], rng: random.Random
+        self, settings: AugmentSettings, others: Sequence[LabelledConversation], rng: random.Random
     ) -> None:
         """Keep what the alterations draw from."""
         self._settings = settings
-        self._others = others
         self._random = rng
+        self._calm: dict[str, list[LabelledConversation]] = defaultdict(list)
+        for labelled in others:
+            if labelled.charge == 0 and labelled.cues == frozenset():
+                self._calm[labelled.row.get("lang", "en")].append(labelled)
 
-    def alter(self, conversation: Conversation, index: int) -> tuple[Conversation, int]:
-        """Return an altered conversation up to the target, and the target's place in it."""
-        messages = list(conversation.messages[: index + 1])
-        draw = self._random.random()
-        later = any(message.role == "user" for message in messages[:-1])
-        readable_alone = len(messages[-1].content.split()) >= FEWEST_WORDS[later]
-        if draw < ALONE and readable_alone:
-            messages = messages[-1:]
-        elif draw < ALONE + GREETING and readable_alone:
+    def surround(self, labelled: LabelledConversation, language: str) -> LabelledConversation:
+        """Put the beginning of a calm conversation before a conversation, or after it.
+
+        A greeting and its answer, where there is no calm one in its language. What is charged stays
+        so, and what is not does.
+        """
+        if self._calm[language]:
+            other = self._random.choice(self._calm[language]).conversation.messages
+            other = other[: self._random.choice((1, 2, 2, 4, 6, 8))]
+        else:
             user, assistant = self._random.choice(_DRAWN["greetings"])
-            messages = [Message("user", user), Message("assistant", assistant), messages[-1]]
-        elif draw < ALONE + GREETING + OTHER_CONTEXT and readable_alone:
-            count = min(self._random.choice((1, 1, 2, 3)), len(self._others))
-            others = self._random.sample(self._others, count)
-            messages = [*(Message("user", text) for text in others), messages[-1]]
-        return Conversation(tuple(messages), id=conversation.id), len(messages) - 1
+            other = Message("user", user), Message("assistant", assistant)
+        own = labelled.conversation.messages
+        before = self._random.random() < 0.6
+        shift = len(other) if before else 0
+        messages = (*other, *own) if before else (*own, *other)
+        start = 0 if before else len(own)
+        calm = {start + i: (0, 0) for i, m in enumerate(other) if m.role == "user"}
+        return replace(
+            labelled,
+            conversation=Conversation(messages, id=labelled.conversation.id),
+            charges=calm | {shift + place: charge for place, charge in labelled.charges.items()},
+            turn_cues=None
+            if labelled.turn_cues is None
+            else {shift + place: cues for place, cues in labelled.turn_cues.items()},
+        )
 
     def rewrite(self, conversation: Conversation, language: str) -> Conversation:
         """Return the conversation with the user's messages written otherwise.

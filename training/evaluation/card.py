@@ -31,7 +31,7 @@ from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from training.config import read_beside
 from training.evaluation.figures import FEWEST_POSITIVES
 from training.evaluation.metrics import Estimate
-from training.screen.chats import NATURAL, PERSONAL, ROLES
+from training.screen.chats import NATURAL, PERSONAL
 
 POINTS = ("balanced", "high_precision", "high_recall")
 POINT_GROUPS = ("shared logs", "shared logs: random half", "studies", "corpus dev")
@@ -191,9 +191,8 @@ def _named(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
 def _screen(screen: Mapping[str, Any]) -> dict[str, Any]:
     rows = {}
     for part, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part")):
-        roles = screen.get(part, {})
-        for kind in roles.get("user", {}):
-            rows[f"{kind}, {said}"] = {role: _left(roles[role][kind]) for role in ROLES}
+        for kind, found in screen.get(part, {}).items():
+            rows[f"{kind}, {said}"] = _left(found)
     return rows
 
 
@@ -211,10 +210,9 @@ def _left(found: Mapping[str, Any]) -> dict[str, str | None]:
     """Return, as text, what a screen leaves to the encoder and what it loses."""
     losses = ("other_label", "charged_lost", "messages_lost", "other_cues")
     shown = {loss: _lost(found.get(loss)) for loss in losses}
-    if "conversations" in found:
-        shown["conversations"] = f"{found['conversations']:,}"
-    if found["windows"]:
-        shown["read"] = f"{1 - found['settled'] / found['windows']:.1%}"
+    shown["conversations"] = f"{found['conversations']:,}"
+    if found["conversations"]:
+        shown["read"] = f"{1 - found['settled'] / found['conversations']:.1%}"
     return shown
 
 

@@ -28,6 +28,7 @@ from training.evaluation.judged import (
     probabilities,
 )
 from training.evaluation.metrics import estimate, proportion
+from training.model.calibrate import shows
 
 MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
 """The groups by which recipes are chosen."""
@@ -252,7 +253,7 @@ def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 
     def of(j: Judged, name: str) -> Found:
         shown = name in (j.scored.labelled.cues or ())
-        probability = j.calibration.cue_probability(j.scored, name)
+        probability = j.calibration.probability(j.scored, name) if shows(j.scored, name) else None
         return probability, shown, j.calibration.cue_thresholds[name]
 
     return _by_name(judged, CUES, of)
@@ -263,7 +264,7 @@ def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 
     def of(j: Judged, name: str) -> Found:
         shown = name in (j.scored.labelled.themes or ())
-        probability = j.calibration.theme_probability(j.scored, name)
+        probability = j.calibration.probability(j.scored, name)
         return probability, shown, j.calibration.theme_thresholds[name]
 
     known = [j for j in judged if j.emotional and j.scored.labelled.themes]
@@ -364,20 +365,21 @@ def compare_precision(
 ) -> dict[str, Any]:
     """Compare the int8 ONNX with the fp16 safetensors run in fp32, on windows of dev chats.
 
-    They are those of the user's messages of the shared logs; of the corpus without them. The labels
-    are those at ``balanced``; the gap is that of P(emotional).
+    They are those of the shared logs; of the corpus without them. The labels are those at
+    ``balanced``; the gap is that of P(emotional).
     """
     chosen = [j for j in judged if j.from_logs] or judged
-    windows = reader.encoder.encode([j.conversation for j in chosen], assistant_targets=False)
+    encoded = reader.encoder.encode([j.conversation for j in chosen])
+    windows = [window for group in encoded for window in group]
     engines = (reader.engine, load_engine(artifact, engine="torch", device="cpu"))
     emotional, line = artifact.outputs.index(EMOTIONAL), artifact.recalibration
     probabilities = np.zeros((2, len(windows)))
     pad_id = reader.encoder.pad_id
-    for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id):
+    for batch in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id):
         for row, engine in enumerate(engines):
-            z = line.intercept + line.slope * engine.logits(ids, mask)[:, emotional]
-            probabilities[row, places] = sigmoid(z)
-    first, second = probabilities >= artifact.operating_points["balanced"].message
+            logits = engine.logits(batch.ids, batch.mask, batch.turns)[:, 0, emotional]
+            probabilities[row, batch.places] = sigmoid(line.intercept + line.slope * logits)
+    first, second = probabilities >= artifact.operating_points["balanced"].conversation
     return {
         "same_label": proportion(first == second),
         "mean_gap": estimate(metrics.share, np.abs(probabilities[0] - probabilities[1])),

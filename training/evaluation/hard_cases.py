@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
-from training.data.prepare import EvaluationIndex
+from training.data.duplicates import EvaluationIndex
 from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read_rows, read_source
 from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
 from training.evaluation.metrics import proportion

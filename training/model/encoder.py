@@ -47,18 +47,16 @@ from transformers import (
 
 from affectlib.finetuning.head import with_outputs
 from affectlib.model.artifacts import bundled_models
-from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
+from affectlib.model.encoding import ROLE_TOKENS
 from affectlib.model.engines.torch import name_outputs
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import EncoderSettings
 
 Floats = NDArray[Any]
 
-CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
+CONTROL_TOKENS = (*ROLE_TOKENS.values(),)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
 """Before and after a text, padding, unknown: of Unigram encoders and of WordPiece ones."""
-DROPOUT = 0.1
-"""Dropout of hidden layers and of the head."""
 WITHOUT_POOLING = (BertForSequenceClassification, MPNetForSequenceClassification)
 """Models whose head reads the first token only; they get a layer more (see `add_pooling_layer`)."""
 PACKAGE = "package:"
@@ -149,7 +147,7 @@ def _load(source: str | Path) -> PreTrainedModel:
     """Load an encoder with a head of ours, in fp32."""
     config = AutoConfig.from_pretrained(source)
     config.attention_probs_dropout_prob = 0.0
-    config.hidden_dropout_prob = config.classifier_dropout = DROPOUT
+    config.hidden_dropout_prob = config.classifier_dropout = 0.0
     known = EMOTIONAL in config.id2label.values()
     if not known:
         name_outputs(config, OUTPUTS)
