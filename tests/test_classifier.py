@@ -236,16 +236,6 @@ def test_unknown_operating_point(tiny_classifier, tiny_folder, name):
         AffectClassifier.from_pretrained(tiny_folder, operating_point=name)
 
 
-def test_without_assistant_cues(tiny_classifier):
-    classifier = AffectClassifier(
-        tiny_classifier.artifact, tiny_classifier._engine, assistant_cues=False
-    )
-    prediction, full = classifier.predict(CHAT), tiny_classifier.predict(CHAT)
-    assert prediction.messages == tuple(turn for turn in full.messages if turn.role == "user")
-    assert {*prediction.cues} == {*USER_CUES}
-    assert prediction.probability == full.probability
-
-
 def test_from_pretrained_and_save_pretrained(tiny_folder, tmp_path, tiny_classifier):
     classifier = AffectClassifier.from_pretrained(tiny_folder, device="cpu")
     assert repr(classifier) == "AffectClassifier('tiny', engine='onnx', device='cpu')"
