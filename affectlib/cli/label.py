@@ -138,5 +138,5 @@ def _report(summary: LabelSummary) -> Iterator[str]:
         yield f"  not kept   {', '.join(summary.not_kept)}: no record has it"
     if summary.failed:
         yield f'  failed     {summary.failed:,}; their rows have status "error" and the reason'
-    if summary.unlike:
-        yield f"  note       {summary.unlike}"
+    for note in filter(None, (summary.unlike, summary.foreign)):
+        yield f"  note       {note}"

@@ -29,6 +29,7 @@ from affectlib._default import Classifier, classifier_or_bundled
 from affectlib._inputs import Chats, Item, Readable, Texts, require_on_error
 from affectlib._progress import summary_bar
 from affectlib.conversation import Conversation
+from affectlib.corpus.languages import ForeignLanguages
 from affectlib.corpus.manifest import Header, model_facts
 from affectlib.corpus.output import StandardOutput
 from affectlib.corpus.provenance import provenance, provenance_code
@@ -89,6 +90,9 @@ class LabelSummary:
         unlike: How the transcripts differ from those that the model was measured on, or None if
             they look alike or the model does not say. Based on what was read in this call.
         screened: Messages that the screen settled, so that the encoder did not read them.
+        foreign: Which languages the model was not made for are among the first thousand
+            conversations read in this call; None if there are none, or without the extra
+            ``formats``, which tells languages apart.
     """
 
     conversations: int
@@ -109,6 +113,7 @@ class LabelSummary:
     not_kept: tuple[str, ...] = ()
     unlike: str | None = None
     screened: int = 0
+    foreign: str | None = None
 
     @property
     def emotional_share(self) -> float:
@@ -338,9 +343,11 @@ class _Run:
     resumed: int = 0
     repaired: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    languages: ForeignLanguages | None = None
 
     def compare_with(self, classifier: Classifier) -> None:
         self.comparison = Comparison.of(classifier.artifact)
+        self.languages = ForeignLanguages.of(classifier.artifact)
 
     def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:
         counts = self._begin(Counts())
@@ -398,6 +405,7 @@ class _Run:
             tuple(missed),
             self.comparison.line() if self.comparison is not None and done else None,
             counts.screened,
+            self.languages.line() if self.languages is not None and done else None,
         )
 
     def _expected(self) -> int | None:
@@ -409,6 +417,8 @@ class _Run:
     def _count(self, counts: Counts, labelled: Labelled) -> Counts:
         if labelled.conversation is not None:
             self.kept |= labelled.conversation.metadata.keys() & {*self.keep}
+        if self.languages is not None and labelled.conversation is not None:
+            self.languages.add(labelled.conversation)
         if self.comparison is not None and labelled.conversation is not None:
             found = getattr(labelled.outcome, "probability", None)
             self.comparison.histogram.add(labelled.conversation, found)

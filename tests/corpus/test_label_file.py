@@ -127,6 +127,7 @@ def test_conversation_rows(tmp_path: Path) -> None:
         "empty": 1,
         "not_kept": [],
         "unlike": None,
+        "foreign": None,
         "skipped": {},
         "emotional_share": summary.emotional_share,
         "screened": 0,
