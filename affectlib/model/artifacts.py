@@ -442,7 +442,7 @@ def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:
     if key not in values:
         raise _ManifestError(f'"{key}" is missing')
     value = values.pop(key)
-    if not isinstance(value, kind):
+    if isinstance(value, bool) or not isinstance(value, kind):
         raise _ManifestError(f'"{key}" has the wrong type, {type(value).__name__}')
     return value
 
