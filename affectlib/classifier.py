@@ -373,9 +373,8 @@ class AffectClassifier(Saved):
             >>> [turn.share > 0 for turn in AffectClassifier.from_pretrained().explain(chat).turns]
             [False, True]
         """
-        return explain_turns(
-            read_one(x), self._score, self._artifact, self._thresholds(operating_point)
-        )
+        point = self._thresholds(operating_point)
+        return explain_turns(read_one(x), self._encode, self._run, self._artifact, point)
 
     def explain_words(
         self,

@@ -11,10 +11,13 @@ explains for `to_html`, and never prints it in its ``repr``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from affectlib import _views
 from affectlib._batching import in_buffers
@@ -22,10 +25,11 @@ from affectlib.conversation import Conversation, Message
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import OperatingPoint, reproducible, sigmoid
-from affectlib.model.decisions import build_prediction, conversation_logits, message_logits
+from affectlib.model.decisions import build_prediction, message_logits
+from affectlib.model.encoding import EncodedWindow
 from affectlib.model.scoring import Scores
 from affectlib.model.text.groups import word_groups
-from affectlib.predictions import ConversationPrediction, title_html
+from affectlib.predictions import ConversationPrediction, MessagePrediction, title_html
 from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, EMOTIONAL
 
 __all__ = [
@@ -39,6 +43,10 @@ __all__ = [
 
 Scorer: TypeAlias = Callable[[Sequence[Conversation]], list[Scores]]
 """Scores conversations; see `affectlib.model.scoring.score`."""
+Encoder: TypeAlias = Callable[[Sequence[Conversation]], list[list[EncodedWindow]]]
+"""Returns the windows of conversations."""
+WindowScorer: TypeAlias = Callable[[Sequence[Sequence[EncodedWindow]]], list[Scores]]
+"""Scores them; see `affectlib.model.scoring.score_windows`."""
 
 _NOTHING = "…"
 
@@ -227,35 +235,38 @@ class WordExplanation:
 
 
 def explain_turns(
-    conversation: Conversation, score: Scorer, artifact: Artifact, point: OperatingPoint
+    conversation: Conversation,
+    encode: Encoder,
+    score: WindowScorer,
+    artifact: Artifact,
+    point: OperatingPoint,
 ) -> Explanation:
     """Tell each turn's share of a conversation's decision; see `AffectClassifier.explain`.
 
     Args:
         conversation: The conversation.
-        score: Scores conversations.
+        encode: Returns its windows.
+        score: Scores them.
         artifact: The model behind `score`.
         point: The thresholds.
 
     Raises:
         NoUserTextError: There is nothing to read in what the user wrote.
     """
-    (scores,) = score([conversation])
+    (windows,) = encode([conversation])
+    (scores,) = score([windows])
     prediction = build_prediction(artifact, conversation, scores, point)
     base = artifact.prevalence
-
-    def probabilities(chats: Iterable[Conversation]) -> list[float]:
-        return [
-            _probability(artifact, found) if found.messages else base
-            for buffer in in_buffers(chats)
-            for found in score(buffer)
-        ]
-
-    messages = conversation.messages
     turns = [turn for turn in prediction.messages if turn.label is not None]
-    left_out = (Conversation(messages[: t.index] + messages[t.index + 1 :]) for t in turns)
-    without = probabilities(left_out) if len(turns) > 1 else [base]
-    alone = probabilities(Conversation((messages[turn.index],)) for turn in turns)
+    without = [base]
+    if len(turns) > 1:
+        without = _without(turns, windows, scores, score, artifact)
+    messages = (Conversation((conversation.messages[turn.index],)) for turn in turns)
+    alone = [
+        _probability(artifact, found.windows)
+        for buffer in in_buffers(messages)
+        for found in score(encode(buffer))
+    ]
     shares = tuple(
         TurnShare(
             turn.index,
@@ -269,10 +280,36 @@ def explain_turns(
     return Explanation(prediction, shares, conversation, base)
 
 
-def _probability(artifact: Artifact, scores: Scores) -> float:
-    logits = conversation_logits(artifact, scores)
-    emotional = float(logits[artifact.outputs.index(EMOTIONAL)])
-    return artifact.recalibration.probability(sigmoid(emotional))
+def _without(
+    turns: Sequence[MessagePrediction],
+    windows: Sequence[EncodedWindow],
+    scores: Scores,
+    score: WindowScorer,
+    artifact: Artifact,
+) -> list[float]:
+    """Return P(emotional) of the conversation without each of several turns.
+
+    Only the windows that hold a turn are read again, so that the work grows with the conversation.
+    """
+    held: dict[int, list[int]] = {}
+    for place, window in enumerate(windows):
+        for message in window.messages:
+            held.setdefault(message, []).append(place)
+    found = []
+    for buffer in in_buffers(turns):
+        lessened = [[windows[p].without(turn.index) for p in held[turn.index]] for turn in buffer]
+        kept = [[window for window in group if window.messages] for group in lessened]
+        for turn, changed in zip(buffer, score(kept), strict=True):
+            others = np.delete(scores.windows, held[turn.index], axis=0)
+            rows = [rows for rows in (others, changed.windows) if len(rows)]
+            found.append(_probability(artifact, np.concatenate(rows)))
+    return found
+
+
+def _probability(artifact: Artifact, windows: NDArray[Any]) -> float:
+    """Return P(emotional) of a conversation from the logits of its windows."""
+    emotional = artifact.conversation.logits(windows)[artifact.outputs.index(EMOTIONAL)]
+    return artifact.recalibration.probability(sigmoid(float(emotional)))
 
 
 def explain_words(

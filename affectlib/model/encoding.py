@@ -65,6 +65,19 @@ class EncodedWindow:
     truncated: tuple[int, ...]
     of_user: NDArray[np.bool_]
 
+    def without(self, message: int) -> EncodedWindow:
+        """Return the window without one of its messages, given by its position."""
+        place = self.messages.index(message)
+        kept = self.turns != place
+        turns = self.turns[kept]
+        return EncodedWindow(
+            self.ids[kept],
+            turns - (turns > place),
+            self.messages[:place] + self.messages[place + 1 :],
+            self.truncated[:place] + self.truncated[place + 1 :],
+            self.of_user[kept],
+        )
+
 
 class _Message(NamedTuple):
     """A message that was read: its token ids, and about how many there are beyond these."""

@@ -117,6 +117,24 @@ def test_a_window_holds_the_chat_each_message_after_its_role(encoder: WindowEnco
     assert window.truncated == (0, 0, 0)
 
 
+@unhurried
+@given(CHATS)
+def test_a_message_can_be_left_out_of_a_window(
+    encoder: WindowEncoder, chats: list[Conversation]
+) -> None:
+    for chat, windows in zip(chats, encoder.encode(chats), strict=True):
+        if len(windows) != 1 or sum(windows[0].truncated):
+            continue
+        for place in windows[0].messages:
+            others = Conversation(chat.messages[:place] + chat.messages[place + 1 :])
+            less = windows[0].without(place)
+            for window in encoder.encode([others])[0]:
+                assert (less.ids == window.ids).all()
+                assert (less.turns == window.turns).all()
+                assert (less.of_user == window.of_user).all()
+            assert less.messages == tuple(m for m in windows[0].messages if m != place)
+
+
 def test_a_shortened_message_has_one_role_token(encoder: WindowEncoder) -> None:
     (window,) = windows_of(encoder, Message("user", "abcde" * 8))
     assert window.ids.tolist() == [START, USER, *pieces("abcde" * 3 + "a" + "cdeabcde"), END]
