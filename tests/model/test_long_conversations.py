@@ -56,7 +56,7 @@ def test_one_long_conversation_takes_at_most_twice_the_time(
     assert min(ratios) < 2, ratios
 
 
-def test_a_long_conversation_has_every_message_and_the_labels_of_its_parts(
+def test_a_long_conversation_has_every_message(
     tiny_classifier: AffectClassifier,
 ) -> None:
     (long,) = chats(3000, 3000)

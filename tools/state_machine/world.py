@@ -16,7 +16,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from affectlib import ConversationPrediction, MessagePrediction
-from affectlib.model.artifacts import Artifact, load_artifact, with_digest
+from affectlib.model.artifacts import FORMAT, Artifact, load_artifact, with_digest
 from affectlib.model.calibration import reproducible, sigmoid
 from affectlib.model.text import TEXT_RULES
 from affectlib.model.windows import WindowSettings
@@ -90,7 +90,7 @@ class World:
             }
             measured[name] = {"conversation": counts}
         values = {
-            "format": 3,
+            "format": FORMAT,
             "name": "stand-in",
             "version": "1",
             "languages": ["en"],
@@ -99,6 +99,7 @@ class World:
             "text_rules": TEXT_RULES,
             "windows": {name: getattr(WindowSettings(), name) for name in WindowSettings.__slots__},
             "conversation": {"log_windows": 0.0},
+            "messages": {},
             "prevalence": 0.3,
             "operating_points": points,
             "measured": measured,
