@@ -37,11 +37,11 @@ class ForeignLanguages:
 
     @classmethod
     def of(cls, artifact: Artifact) -> ForeignLanguages | None:
-        """Begin to count; None if the model names no languages, or there is no detector."""
+        """Begin to count; None if the model names no languages, or no detector can be loaded."""
         known = tuple(artifact.description.get("languages", ()))
         try:
             return cls(known, language_detector()) if known else None
-        except MissingExtraError:
+        except (MissingExtraError, OSError):  # it unpacks its tables into a file
             return None
 
     def add(self, conversation: Conversation) -> None:
@@ -55,11 +55,13 @@ class ForeignLanguages:
     def line(self) -> str | None:
         """Say in one line which languages the model does not know; None if there are none."""
         least = max(_FEWEST, _LEAST_SHARE * self.seen)
-        found = [f"{name}: {count:,}" for name, count in self.counts.most_common() if count >= least]
+        found = [
+            f"{name}: {count:,}" for name, count in self.counts.most_common() if count >= least
+        ]
         if not found:
             return None
         return (
-            f"of {self.seen:,} conversations looked at, some seem to be in languages that the model "
-            f"was not made for ({', '.join(found)}; it knows {', '.join(self.known)}); do not "
-            "trust their labels"
+            f"of {self.seen:,} conversations looked at, some seem to be in languages that the "
+            f"model was not made for ({', '.join(found)}; it knows {', '.join(self.known)}); do "
+            "not trust their labels"
         )

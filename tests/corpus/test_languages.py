@@ -1,3 +1,5 @@
+"""Labelling names the languages that a model was not made for."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from affectlib.conversation import Conversation, Message
+from affectlib.corpus import languages
 from affectlib.corpus.label_file import label_file
 from affectlib.corpus.languages import ForeignLanguages
 from tests.fake_classifier import FakeClassifier
@@ -40,3 +43,14 @@ def test_labelling_says_it(german: int, named: bool, tmp_path: Path) -> None:
     rows = chats(*[ENGLISH] * 20, *[GERMAN] * german)
     summary = label_file(rows, tmp_path / "labels.csv", classifier=FakeClassifier())
     assert ("de: 5" in (summary.foreign or "")) == named
+
+
+def test_a_detector_that_cannot_unpack_its_tables_stops_no_labelling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(languages, "language_detector", refuse)
+    summary = label_file(chats(GERMAN), tmp_path / "labels.csv", classifier=FakeClassifier())
+    assert (summary.conversations, summary.foreign) == (1, None)
