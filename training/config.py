@@ -84,11 +84,15 @@ class AugmentSettings(_Section):
         impersonal: First-person pronouns left out or blanked.
         surrounded: What is no prose around each message, as exports have it: a number, a date, a
             placeholder, a signature, quotation marks, markup.
+        pasted: What people paste beside each message: code, an error, a table, records, links.
+        beside: Calm talk before or after a conversation. Copies always have it.
     """
 
     typos: float = 0.0
     impersonal: float = 0.0
     surrounded: float = 0.0
+    pasted: float = 0.0
+    beside: float = 0.0
 
 
 class TeacherSettings(_Section):

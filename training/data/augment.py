@@ -2,8 +2,8 @@
 
 They keep the model from reading the label off what does not carry it: how much calm talk stands
 beside what is charged, how it is spelt and punctuated, a pronoun, an emotional word, and what
-stands around messages in exports and is no prose: marks, numbers, dates, signatures. Tasks are full
-of the last and charged messages as people write them are not.
+stands around messages in exports and pastes and is no prose: marks, numbers, dates, signatures,
+code, tables. Tasks are full of the last and charged messages as people write them are not.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from training.config import AugmentSettings, read_beside
 _DRAWN: dict[str, list[Any]] = read_beside(__file__)
 """What the alterations draw from, by what it is."""
 
+SEVERAL = 0.5
+"""Of the calm talk beside a conversation, how much is put together of turns of several."""
 TERSE = 0.1
 """Of which the user writes in lower case without punctuation."""
 MASK = "_"
@@ -61,18 +63,16 @@ class Augmenter:
             if labelled.charge == 0 and labelled.cues == frozenset():
                 self._calm[labelled.row.get("lang", "en")].append(labelled)
 
-    def surround(self, labelled: LabelledConversation, language: str) -> LabelledConversation:
-        """Put the beginning of a calm conversation before a conversation, or after it.
+    def draws_beside(self) -> bool:
+        """Return whether the next conversation gets calm talk beside it."""
+        return self._random.random() < self._settings.beside
 
-        A greeting and its answer, where there is no calm one in its language. What is charged stays
-        so, and what is not does.
+    def surround(self, labelled: LabelledConversation, language: str) -> LabelledConversation:
+        """Put calm talk before a conversation, or after it.
+
+        What is charged stays so, and what is not does.
         """
-        if self._calm[language]:
-            other = self._random.choice(self._calm[language]).conversation.messages
-            other = other[: self._random.choice((1, 2, 2, 4, 6, 8))]
-        else:
-            user, assistant = self._random.choice(_DRAWN["greetings"])
-            other = Message("user", user), Message("assistant", assistant)
+        other = self._calm_talk(language)
         own = labelled.conversation.messages
         before = self._random.random() < 0.6
         shift = len(other) if before else 0
@@ -88,6 +88,26 @@ class Augmenter:
             else {shift + place: cues for place, cues in labelled.turn_cues.items()},
         )
 
+    def _calm_talk(self, language: str) -> Sequence[Message]:
+        """Return the beginning of a calm conversation in a language, or turns of several.
+
+        A greeting and its answer, where there is no calm conversation in it.
+        """
+        if not self._calm[language]:
+            user, assistant = self._random.choice(_DRAWN["greetings"])
+            return Message("user", user), Message("assistant", assistant)
+        if self._random.random() >= SEVERAL:
+            other = self._random.choice(self._calm[language]).conversation.messages
+            return other[: self._random.choice((1, 2, 2, 4, 6, 8))]
+        turns: list[Message] = []
+        for _ in range(self._random.choice((3, 6, 10, 14, 19))):
+            messages = self._random.choice(self._calm[language]).conversation.messages
+            users = [place for place, m in enumerate(messages) if m.role == "user"]
+            place = self._random.choice(users)
+            reply = messages[place + 1 : place + 2]
+            turns += [messages[place], *(m for m in reply if m.role == "assistant")]
+        return turns
+
     def rewrite(self, conversation: Conversation, language: str) -> Conversation:
         """Return the conversation with the user's messages written otherwise.
 
@@ -100,6 +120,7 @@ class Augmenter:
                 (partial(_impersonal, language=language), self._settings.impersonal),
                 (_typos, self._settings.typos),
                 (surrounded, self._settings.surrounded),
+                (pasted, self._settings.pasted),
             )
             if self._random.random() < share
         ]
@@ -176,6 +197,28 @@ def surrounded(text: str, rng: random.Random) -> str:
     for _ in range(rng.choice((1, 1, 2))):
         text = rng.choice(_SURROUNDINGS)(text, rng)
     return text
+
+
+def pasted(text: str, rng: random.Random) -> str:
+    """Put code, an error, a table, records, numbers or links beside a message, or it into them."""
+    kind = rng.random()
+    if kind < 0.25:
+        return _numbered(rng.choice(_DRAWN["within"]), rng).replace("@", " ".join(text.split()))
+    if kind < 0.4:
+        gap = rng.choice((" ", " ", "\n", ", "))
+        most = 10 ** rng.randint(1, 5)
+        block = gap.join(str(rng.randrange(most)) for _ in range(rng.randint(4, 45)))
+    else:
+        block = _numbered(rng.choice(_DRAWN["blocks"]), rng).strip()
+    if "\n" in block and rng.random() < 0.2:
+        block = f"```\n{block}\n```"
+    gap = rng.choice(("\n", "\n\n", "\n\n")) if "\n" in block else rng.choice((" ", "\n", "\n\n"))
+    return f"{block}{gap}{text}" if rng.random() < 0.5 else f"{text}{gap}{block}"
+
+
+def _numbered(template: str, rng: random.Random) -> str:
+    """Put a number of one to five digits in each place for one."""
+    return re.sub("~", lambda _: str(rng.randrange(10 ** rng.randint(1, 5))), template)
 
 
 def _framed(text: str, rng: random.Random, frames: str) -> str:

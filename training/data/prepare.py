@@ -254,7 +254,8 @@ def _rows_of_one(
 ) -> Iterator[dict[str, Any]]:
     language = labelled.row.get("lang", "en")
     for copy in range(source.copies):
-        chat = augmenter.surround(labelled, language) if copy else labelled
+        beside = copy > 0 or (source.kind == "gold" and augmenter.draws_beside())
+        chat = augmenter.surround(labelled, language) if beside else labelled
         read = augmenter.rewrite(chat.conversation, language)
         (windows,) = encoder.encode([read])
         for window in windows:
