@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pydantic", reason="training needs affectlib[train]")
@@ -19,7 +20,7 @@ from training.data import augment
 from training.data.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
 from training.data.sources import from_gold
 
-REWRITINGS = ("terse", "typos", "impersonal", "surrounded")
+REWRITINGS = ("terse", "typos", "impersonal", "surrounded", "pasted")
 CHAT = parse_conversation(
     [
         user("Can you sort this list?"),
@@ -51,16 +52,25 @@ CALM = gold("What is a leap year?", "And the next one?", *(f"Year {n}?" for n in
 def augmenter(
     seed: int = 0, others: Sequence[LabelledConversation] = (CALM,), **shares: float
 ) -> Iterator[Augmenter]:
-    """One that rewrites in these ways alone."""
-    of_recipes = {name: share for name, share in shares.items() if name != "terse"}
+    """One that rewrites in these ways alone, and takes calm talk of one conversation."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(augment, "TERSE", shares.get("terse", 0.0))
-        yield Augmenter(AugmentSettings(**of_recipes), others, random.Random(seed))
+        for name in ("terse", "several"):
+            patch.setattr(augment, name.upper(), shares.pop(name, 0.0))
+        yield Augmenter(AugmentSettings(**shares), others, random.Random(seed))
 
 
-def surround(labelled: LabelledConversation, n: int = 40) -> list[LabelledConversation]:
-    with augmenter() as found:
+def surround(
+    labelled: LabelledConversation, n: int = 40, **about: Any
+) -> list[LabelledConversation]:
+    with augmenter(**about) as found:
         return [found.surround(labelled, "en") for _ in range(n)]
+
+
+def beside(made: LabelledConversation, labelled: LabelledConversation) -> list[int]:
+    """The places of what stands beside a conversation."""
+    start = contents(made.conversation).index(contents(labelled.conversation)[0])
+    own = range(start, start + len(labelled.conversation.messages))
+    return [place for place in range(len(made.conversation.messages)) if place not in own]
 
 
 def test_calm_talk_stands_before_or_after_a_conversation() -> None:
@@ -79,6 +89,18 @@ def test_calm_talk_stands_before_or_after_a_conversation() -> None:
     assert before == {True, False}
 
 
+def test_calm_talk_may_be_put_together_of_turns_of_several_conversations() -> None:
+    others = [gold(*(f"Number {n}, part {part}?" for part in range(3))) for n in range(12)]
+    for made in surround(CHARGED, others=others, several=1.0):
+        messages = [made.conversation.messages[place] for place in beside(made, CHARGED)]
+        assert len(messages) >= 6
+        assert {m.role for m in messages[::2]} == {"user"}
+        for said, answer in zip(messages[::2], messages[1::2], strict=True):
+            assert answer.content == f"{said.content}? I see."
+        assert len({m.content.split(",")[0] for m in messages}) > 1
+
+
+@pytest.mark.parametrize("several", [0.0, 1.0])
 @pytest.mark.parametrize(
     "labelled",
     [
@@ -89,8 +111,8 @@ def test_calm_talk_stands_before_or_after_a_conversation() -> None:
     ],
     ids=["charged", "cues", "cues by turn", "calm"],
 )
-def test_targets_move_with_the_messages(labelled: LabelledConversation) -> None:
-    for made in surround(labelled, 20):
+def test_targets_move_with_the_messages(labelled: LabelledConversation, several: float) -> None:
+    for made in surround(labelled, 20, several=several):
         shift = contents(made.conversation).index(contents(labelled.conversation)[0])
         targets = made.targets()
         for place, expected in labelled.targets().items():
@@ -102,6 +124,29 @@ def test_targets_move_with_the_messages(labelled: LabelledConversation) -> None:
         expected = labelled.whole_targets(range(len(labelled.conversation.messages)))
         whole = made.whole_targets(range(len(made.conversation.messages)))
         assert whole == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("several", [0.0, 1.0])
+def test_a_window_of_calm_talk_is_calm_only_beside_a_calm_conversation(several: float) -> None:
+    """Beside a charged one nothing is known of it: it holds nothing of what is charged."""
+    emotional = OUTPUTS.index("emotional")
+    for made in surround(CHARGED, 20, several=several):
+        others = beside(made, CHARGED)
+        own = [p for p in range(len(made.conversation.messages)) if p not in others]
+        assert np.isnan(made.whole_targets(others)).all()
+        assert made.whole_targets(own)[emotional] == 1.0
+        (charged,) = made.charged
+        assert made.conversation.messages[charged].content == "I feel lost."
+    calm = gold("Sort this.", "And that.")
+    for made in surround(calm, 20, several=several):
+        assert made.whole_targets(beside(made, calm))[emotional] == 0.0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_calm_talk_is_drawn_as_often_as_wanted(share: float) -> None:
+    with augmenter(beside=share) as found:
+        drawn = [found.draws_beside() for _ in range(2000)]
+    assert np.mean(drawn) == pytest.approx(share, abs=0.04 * (0 < share < 1))
 
 
 def test_only_calm_talk_in_the_same_language_is_put_beside() -> None:
@@ -186,7 +231,7 @@ def test_rewritings_come_as_often_as_wanted() -> None:
 
 
 def test_same_seed_same_alterations() -> None:
-    settings = AugmentSettings(typos=0.5, surrounded=0.5)
+    settings = AugmentSettings(typos=0.5, surrounded=0.5, pasted=0.5)
 
     def draw(seed: int) -> list[list[str]]:
         found = Augmenter(settings, [CALM], random.Random(seed))

@@ -341,6 +341,18 @@ def test_each_copy_of_a_conversation_is_a_window(tmp_path: Path, copies: int) ->
     assert [len(row["targets"]) for row in rows] == [7, *[9] * (copies - 1)]
 
 
+@pytest.mark.parametrize(("kind", "messages"), [("gold", 8), ("silver_task", 6)])
+def test_calm_talk_stands_beside_gold_conversations_as_often_as_wanted(
+    tmp_path: Path, kind: str, messages: int
+) -> None:
+    source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"))
+    chosen = recipe(tmp_path, {**source, "kind": kind}, augment=AugmentSettings(beside=1))
+    prepare(chosen, None)
+    (row,) = windows(chosen)
+    assert len(row["targets"]) == 1 + messages
+    assert "emotional" in shown(row["targets"][0])
+
+
 @pytest.mark.parametrize("assistant_cues", [True, False])
 def test_windows_carry_the_targets_of_the_whole_and_of_each_message(
     tmp_path: Path, assistant_cues: bool
