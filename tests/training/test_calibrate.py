@@ -268,17 +268,18 @@ def long(n: int, *, longer_is_charged: float) -> list[ScoredConversation]:
     return result
 
 
-@pytest.mark.parametrize("longer_is_charged", [-0.6, 0.0, 0.6])
-def test_more_windows_never_raise_the_probability(longer_is_charged: float) -> None:
-    fitted = fit(long(800, longer_is_charged=longer_is_charged), settings())
-    if longer_is_charged < 0:
-        assert fitted.combination.log_windows < -0.2
-    probabilities = [
-        fitted.probability(scored([0.0], False, windows=[0.0] * count)) for count in (1, 2, 8, 40)
-    ]
-    assert probabilities == sorted(probabilities, reverse=True)
-    for logits in fitted.calibrated(np.array([outputs(0.0)])):
-        assert probabilities[0] == pytest.approx(sigmoid(logits[0]))
+def test_more_windows_lower_the_probability_as_far_as_long_conversations_are_calm() -> None:
+    fits = [fit(long(800, longer_is_charged=trend), settings()) for trend in (-0.6, 0.0, 0.6, 2.0)]
+    falls = [fitted.combination.log_windows for fitted in fits]
+    assert falls == sorted(falls)
+    assert falls[0] < -0.1 < falls[2] <= falls[3] == 0.0
+    for fitted in fits:
+        probabilities = [
+            fitted.probability(scored([0.0], False, windows=[0.0] * count))
+            for count in (1, 2, 8, 40)
+        ]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert probabilities[0] == pytest.approx(sigmoid(fitted.calibrated(outputs(0.0))[0]))
 
 
 def test_a_single_message_has_the_probability_of_the_whole() -> None:

@@ -81,14 +81,11 @@ RESULTS: dict[str, Any] = {
 
 
 LOSS = {"hits": 1, "of": 20_000, "most": 0.00024}
-ROLE = {
-    **{"conversations": 20_000, "windows": 40_000, "settled": 30_000},
-    **dict.fromkeys(("other_label", "charged_lost", "other_cues"), LOSS),
+LEFT = {
+    **{"conversations": 20_000, "settled": 15_000},
+    **dict.fromkeys(("other_label", "charged_lost", "messages_lost", "other_cues"), LOSS),
 }
-SCREEN = {
-    part: {role: dict.fromkeys(KINDS, ROLE) for role in ("user", "assistant")}
-    for part in ("chosen_on", "checked_on")
-}
+SCREEN = {part: dict.fromkeys(KINDS, LEFT) for part in ("chosen_on", "checked_on")}
 
 
 def full_results() -> dict[str, Any]:
@@ -120,7 +117,7 @@ def full_results() -> dict[str, Any]:
         "test_themes": themes,
         "calibration": {"error": dict(rows)},
         "screen": SCREEN,
-        "screen_trade_off": [SCREEN["checked_on"]["user"]] * len(SHARES),
+        "screen_trade_off": [SCREEN["checked_on"]] * len(SHARES),
         "robustness": {"accuracy": value, "flips": {}},
         "short_chats": dict.fromkeys(("English", "French"), decisions),
         "training_data": {f"set_{n}": {"windows": 40_000} for n in range(30)},

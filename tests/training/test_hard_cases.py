@@ -17,7 +17,7 @@ pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 
 from affectlib.classifier import AffectClassifier
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import ConversationCalibration
+from affectlib.model.calibration import WindowCombination
 from affectlib.model.text.unicode import normalize_unicode
 from tests.conftest import SINGLE_MESSAGE, TASK
 from tests.judged_chats import CALIBRATION, TinyModel, labelled
@@ -160,7 +160,7 @@ def test_charged_turn_is_found_unless_length_hides_it(
     tiny_artifact: Artifact, fall: float, found: float
 ) -> None:
     model = TinyModel(tiny_artifact)
-    calibration = replace(CALIBRATION, conversation=ConversationCalibration(2.0, 1.0, 0.0, fall))
+    calibration = replace(CALIBRATION, combination=WindowCombination(fall))
     judged = model.judge(
         labelled(TASK, SINGLE_MESSAGE, charged=[1]),
         labelled(SINGLE_MESSAGE, charged=[0], lang="fr"),
@@ -184,16 +184,14 @@ def test_charged_turn_is_found_unless_length_hides_it(
         assert (short["uncharged"]["value"], long["uncharged"]["value"]) == (0, 0)
 
 
-def test_calm_turns_that_add_up_are_seen(tiny_artifact: Artifact) -> None:
+def test_false_alarms_that_come_with_length_are_seen(tiny_artifact: Artifact) -> None:
     model = TinyModel(tiny_artifact)
-    rising = replace(CALIBRATION, conversation=ConversationCalibration(-2.0, 1.0, 0.0, 5.0))
     judged = model.judge(
-        labelled(SINGLE_MESSAGE, charged=[0]),
-        labelled(*[TASK] * 20, source=STUDIES),
-        calibration=rising,
+        *(labelled(SINGLE_MESSAGE, charged=[0], id=f"{n}") for n in range(20)),
+        labelled(*[TASK] * 19, SINGLE_MESSAGE, source=STUDIES),
     )
     figures = long_chats(judged, model.reader)["studies"]
-    assert figures["4 turns"]["uncharged"]["value"] == 0
+    assert 0 < figures["4 turns"]["uncharged"]["value"] < 0.6
     assert figures["20 turns"]["uncharged"]["value"] == 1
 
 
