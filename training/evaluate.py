@@ -132,6 +132,10 @@ def _small_talk(s: Subject) -> dict[str, Any]:
     return figures.group_figures(judge_as_shipped(s.artifact, s.reader, rows), ["balanced"])
 
 
+def _flagged(s: Subject, sets: Sequence[str]) -> dict[str, Any]:
+    return hard_cases.shares_flagged(s.classifier, sets, s.data)
+
+
 def _wrappings(s: Subject) -> dict[str, Any]:
     folder = str(s.artifact.folder)
     encoder = AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=False)
@@ -190,8 +194,8 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "test": _test,
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
-    "services": lambda s: hard_cases.services(s.classifier, s.data),
-    "other_kinds": lambda s: hard_cases.other_kinds(s.classifier, s.data),
+    "services": lambda s: _flagged(s, hard_cases.SERVICES),
+    "other_kinds": lambda s: _flagged(s, hard_cases.OTHER_KINDS),
     "robustness": lambda s: hard_cases.robustness(s.classifier),
     "wrappings": _wrappings,
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),

@@ -26,11 +26,12 @@ from training.evaluation import hard_cases
 from training.evaluation.hard_cases import (
     ALTERATIONS,
     ROBUSTNESS,
+    SERVICES,
     SHORT_CHATS,
     altered,
     long_chats,
     robustness,
-    services,
+    shares_flagged,
     short_chats,
     spread,
 )
@@ -126,7 +127,7 @@ def test_services_are_sampled_and_only_what_is_held_out_counts(
     monkeypatch.setattr(hard_cases, "read_source", rows)
     monkeypatch.setattr(hard_cases, "SAMPLE", 30)
     monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: id.endswith("7"))
-    found = services(tiny_classifier, Path())
+    found = shares_flagged(tiny_classifier, SERVICES, Path())
     counts = {"msre2e": 30, "casino": 30, "multidogo": 4, "sgd": 4, "taskmaster4": 4}
     assert {name: found[name]["n"] for name in counts} == counts
     assert (found["casino"]["value"], found["msre2e"]["value"]) == (1, 0)
@@ -145,7 +146,7 @@ def test_services_that_repeat_what_is_trained_on_do_not_count(
 
     monkeypatch.setattr(hard_cases, "read_source", rows)
     monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: int(id) >= 10)
-    found = services(tiny_classifier, Path())
+    found = shares_flagged(tiny_classifier, SERVICES, Path())
     assert {name: found[name]["n"] for name in ("casino", "sgd")} == {"casino": 20, "sgd": 5}
 
 

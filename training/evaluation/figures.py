@@ -48,16 +48,11 @@ def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
 def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any]:
     """Return the figure by which recipes are chosen, and what it is the mean of.
 
-    It is the mean of average precision on the shared logs, AUROC and F1 of charged turns on the
-    studies, and accuracy on the corpus's dev split. Conversations are resampled, and the studies'
-    by their writers; a difference within the interval is no reason to prefer a recipe.
-
-    Which conversations are in one fold moves these by chance, average precision most, as it ranks
-    by several calibrations together. So each is the mean over several splits into folds.
-
-    Args:
-        judged: All dev conversations; sets that are not there are left out of the mean.
-        *others: The same in the same order, judged by other splits.
+    It is the mean of those in `_CHOICE`, less the sets that are not there. Conversations are
+    resampled, and the studies' by their writers; a difference within the interval is no reason to
+    prefer a recipe. Which conversations are in one fold moves these by chance, average precision
+    most, as it ranks by several calibrations together. So each is the mean over several splits into
+    folds: the others are the same conversations in the same order.
     """
     values, draws = [], []
     result: dict[str, Any] = {}
@@ -122,11 +117,7 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
     if not judged:
         return result
     if 0 < truth.sum() < len(truth):
-        ranking = truth, probabilities(judged)
-        result["auroc"] = estimate(
-            metrics.auroc_within, *ranking, calibrations(judged), groups=groups
-        )
-        result["average_precision"] = estimate(metrics.average_precision, *ranking, groups=groups)
+        result |= _ranking(truth, probabilities(judged), calibrations(judged), groups)
     for point in points:
         flagged = _flagged(judged, point)
         result[point] = _shares(
@@ -139,6 +130,15 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
     return result
 
 
+def _ranking(
+    truth: NDArray[Any], scores: Floats, judges: NDArray[Any], groups: NDArray[Any]
+) -> dict[str, Any]:
+    return {
+        "auroc": estimate(metrics.auroc_within, truth, scores, judges, groups=groups),
+        "average_precision": estimate(metrics.average_precision, truth, scores, groups=groups),
+    }
+
+
 def _shares(groups: NDArray[Any], **chosen: tuple[NDArray[Any], NDArray[Any]]) -> dict[str, Any]:
     """Return shares by name, each of the rows that count and of whether each is a hit."""
     return {name: proportion(hits[rows], groups[rows]) for name, (rows, hits) in chosen.items()}
@@ -146,15 +146,12 @@ def _shares(groups: NDArray[Any], **chosen: tuple[NDArray[Any], NDArray[Any]]) -
 
 def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[str, Any]:
     """Return how well systems rank the main groups of conversations, by their scores of each."""
-    truth, judges, groups = labels(judged), calibrations(judged), clusters(judged)
+    columns = labels(judged), calibrations(judged), clusters(judged)
 
     def ranking(scores: Floats, rows: NDArray[np.bool_]) -> dict[str, Any]:
-        columns, own = (truth[rows], scores[rows]), groups[rows]
-        return {
-            "auroc": estimate(metrics.auroc_within, *columns, judges[rows], groups=own),
-            "average_precision": estimate(metrics.average_precision, *columns, groups=own),
-            "recall_at_98": estimate(metrics.recall_at(0.98), *columns, groups=own),
-        }
+        truth, judges, groups = (column[rows] for column in columns)
+        recall = estimate(metrics.recall_at(0.98), truth, scores[rows], groups=groups)
+        return {**_ranking(truth, scores[rows], judges, groups), "recall_at_98": recall}
 
     members = {name: np.array([GROUPS[name](j) for j in judged]) for name in MAIN_GROUPS}
     return {
@@ -167,9 +164,7 @@ def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[st
 def study_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of the studies at ``balanced``: of all, by study, and of a second reader.
 
-    The second reader is a blind annotation of the same conversations, which is as well as anybody
-    agrees with the first. The intensity of an artifact that learnt no charges orders chats as the
-    probability does.
+    That is a blind annotation of the same conversations, and agrees with the first as anybody does.
     """
     studies = of_group(judged, "studies")
     result = {"all": _study(studies)}
@@ -208,7 +203,7 @@ def _second_reader(judged: Sequence[Judged]) -> dict[str, Any]:
     turns = []
     for j in judged:
         numbers = np.cumsum([message.role == "user" for message in j.conversation.messages])
-        turns.append(np.isin(numbers[j.user_places()], j.row["labels"]["second_turns"] or ()))
+        turns.append(np.isin(numbers[j.scored.user_places], j.row["labels"]["second_turns"] or ()))
     return _read_as(judged, second >= 2, np.concatenate(turns), second)
 
 
@@ -307,8 +302,7 @@ def _macro_f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
 def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str, Any]:
     """Return the expected calibration ``error``, and the ``bins`` of the reliability diagram.
 
-    Probabilities assume one prevalence, and each dev set has another. So beside the error on each
-    set as it is, there is the error after `prior_shift` to the set's own share.
+    Probabilities assume one prevalence; so there is also the error after `prior_shift` to a set's.
     """
     error, bins = {}, {}
     for name in MAIN_GROUPS:
@@ -363,10 +357,9 @@ def sizes(artifact: Artifact) -> dict[str, Any]:
 def compare_precision(
     artifact: Artifact, judged: Sequence[Judged], reader: Reader
 ) -> dict[str, Any]:
-    """Compare the int8 ONNX with the fp16 safetensors run in fp32, on windows of dev chats.
+    """Compare the int8 ONNX with the fp16 safetensors run in fp32, on windows of shared logs.
 
-    They are those of the shared logs; of the corpus without them. The labels are those at
-    ``balanced``; the gap is that of P(emotional).
+    Without these they are those of the corpus.
     """
     chosen = [j for j in judged if j.from_logs] or judged
     encoded = reader.encoder.encode([j.conversation for j in chosen])

@@ -116,11 +116,7 @@ class Reader:
 class Judged:
     """A conversation with what a calibration that never saw it makes of it.
 
-    Attributes:
-        scored: The conversation with its labels and logits.
-        calibration: The calibration, with thresholds.
-        probability: P(emotional) of the conversation.
-        turns: P(emotional) of each user message that was read.
+    That is P(emotional) of the conversation, and of each user message that was read (``turns``).
     """
 
     scored: ScoredConversation
@@ -160,7 +156,7 @@ class Judged:
 
     @property
     def at_random(self) -> bool:
-        """Whether it is one of the shared logs that were drawn at random."""
+        """Whether it is a shared log that was drawn at random."""
         return self.from_logs and self.row["pool"] == "random"
 
     @property
@@ -187,14 +183,10 @@ class Judged:
         threshold = self.calibration.operating_points[point].of_messages(len(self.turns))
         return self.turns >= threshold
 
-    def user_places(self) -> list[int]:
-        """Return the positions of the user messages that were read."""
-        return self.scored.user_places
-
     def charged_turns(self) -> NDArray[np.bool_]:
         """Return for each user message that was read whether it is charged by annotation."""
         charged = self.scored.labelled.charged or frozenset()
-        return np.array([index in charged for index in self.user_places()], bool)
+        return np.array([index in charged for index in self.scored.user_places], bool)
 
 
 GROUPS: dict[str, Callable[[Judged], bool]] = {
@@ -217,15 +209,9 @@ def judge(
 ) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
 
-    Conversations in other languages than `LANGUAGES` are judged, but have no say in it.
-
-    Folds keep the chats of a person and contrast pairs together, and spread the emotional ones of
-    each set evenly.
-
-    Args:
-        scored: All dev conversations that calibration rests on.
-        settings: How calibration and thresholds are chosen.
-        seed: Seed of the folds.
+    Conversations in other languages than `LANGUAGES` are judged, but have no say in it. Folds keep
+    the chats of a person and contrast pairs together, and spread the emotional ones of each set
+    evenly.
     """
     rows = [s.labelled.row for s in scored]
     groups = [
@@ -284,13 +270,7 @@ def judge_as_shipped(
 def judge_again(
     judged: Sequence[Judged], conversations: Sequence[Conversation], reader: Reader
 ) -> list[Judged]:
-    """Judge altered conversations, each by the calibration of the one it was made from.
-
-    Args:
-        judged: The conversations as they were.
-        conversations: What became of each; the labels of the result are those of the original.
-        reader: Scores the user's messages.
-    """
+    """Judge what became of conversations, each by calibration and labels of the original."""
     scores = reader.scores(conversations)
     return [
         judge_by(
@@ -379,14 +359,7 @@ def _counts(
 
 
 def reference_for(scored: Sequence[ScoredConversation], calibration: Calibration) -> Reference:
-    """Return what the transcripts look like that a model is measured on.
-
-    They are those of real people, in the languages that the model says it knows.
-
-    Args:
-        scored: The dev conversations.
-        calibration: What was fitted on them.
-    """
+    """Return what the transcripts of real people look like that a model is measured on."""
     real = [s for s in scored if s.labelled.source in (*LOGS, STUDIES)] or scored
     return reference_of(
         (

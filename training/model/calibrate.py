@@ -60,13 +60,7 @@ Kind: TypeAlias = Literal["logs", "personal", "corpus"]
 
 @dataclass(frozen=True, slots=True)
 class ScoredConversation:
-    """A labelled conversation with its logits, in the order of `OUTPUTS`.
-
-    Attributes:
-        labelled: The conversation and its labels.
-        scores: What the model says about it.
-        kind: What kind of conversation it is; each kind weighs the same.
-    """
+    """A labelled conversation with its logits, in the order of `OUTPUTS`."""
 
     labelled: LabelledConversation
     scores: Scores
@@ -90,8 +84,8 @@ class Calibration:
         combination: How several windows make one logit.
         lines: Intercept and slope of each output of messages, shape ``[outputs, 2]``.
         operating_points: Thresholds by name.
-        cue_thresholds: Probability from which a conversation shows a cue, by the cue's name.
-        theme_thresholds: Probability from which a charged conversation has a theme, by its name.
+        cue_thresholds: Probability from which a conversation shows a cue, by name.
+        theme_thresholds: Probability from which a charged conversation has a theme, by name.
     """
 
     weights: Floats
@@ -132,12 +126,7 @@ class Calibration:
 
 
 def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
-    """Fit everything on the given conversations.
-
-    Args:
-        scored: Dev conversations, real ones and the corpus's.
-        settings: Prevalence, and specificity of each operating point.
-    """
+    """Fit everything on dev conversations."""
     fitted = Calibration(*_fit_outputs(scored, settings.prevalence))
     fitted = replace(fitted, combination=_fit_combination(fitted, scored, settings.prevalence))
     fitted = replace(fitted, lines=_fit_lines(fitted, scored, settings.prevalence))
@@ -223,13 +212,7 @@ def _fit_lines(
 def example_weights(truth: Floats, kinds: NDArray[np.str_], prevalence: float) -> Floats:
     """Weigh examples so that each kind counts the same and the classes have the prevalence.
 
-    Args:
-        truth: Labels, 0 or 1, shape ``[n]``.
-        kinds: The kind of conversation that each is of, shape ``[n]``.
-        prevalence: Share of the positives in the sum of the weights.
-
-    Returns:
-        The weights, shape ``[n]``; their sum is 1 if there are examples of both classes.
+    The weights have the sum 1 if there are examples of both classes.
     """
     weights = np.zeros(len(truth))
     for positive, share in ((True, prevalence), (False, 1 - prevalence)):
@@ -300,40 +283,30 @@ def _choose_operating_points(
     return points
 
 
-def _cue_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], cue: str) -> float:
-    return _best_threshold(
-        [
-            (fitted.probability(s, cue), cue in (s.labelled.cues or ()))
-            for s in scored
-            if shows(s, cue)
-        ]
-    )
-
-
 def shows(scored: ScoredConversation, cue: str) -> bool:
     """Whether a cue can be shown in a conversation: whether somebody of its role says anything."""
     messages = scored.labelled.conversation.messages
     return any(messages[place].role == CUES[cue].unit for place in scored.scores.messages)
 
 
+def _cue_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], cue: str) -> float:
+    known = [s for s in scored if shows(s, cue)]
+    return _best_threshold(
+        [(fitted.probability(s, cue), cue in (s.labelled.cues or ())) for s in known]
+    )
+
+
 def _theme_threshold(
     fitted: Calibration, scored: Sequence[ScoredConversation], theme: str
 ) -> float:
+    known = [s for s in scored if s.labelled.emotional and s.labelled.themes]
     return _best_threshold(
-        [
-            (fitted.probability(s, theme), theme in themes)
-            for s in scored
-            if s.labelled.emotional and (themes := s.labelled.themes)
-        ]
+        [(fitted.probability(s, theme), theme in (s.labelled.themes or ())) for s in known]
     )
 
 
 def _best_threshold(found: Sequence[tuple[float, bool]]) -> float:
-    """Return the probability at which F1 is highest; 0.5 with too few examples.
-
-    Args:
-        found: Probability and truth of each conversation.
-    """
+    """Return the probability at which F1 is highest; 0.5 with too few examples."""
     known = sorted(found, reverse=True)
     positives = sum(shown for _, shown in known)
     if positives < FEWEST_POSITIVES:

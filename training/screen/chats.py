@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,11 +67,9 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation that a screen is taught or judged by.
+    """A conversation of a set that a screen is taught or judged by.
 
     Attributes:
-        conversation: The conversation.
-        source: The name of its set.
         kind: What it is, one of `KINDS`.
         part: 0 to `CHECK`; conversations of one person, and those that are much alike, share one.
         teaches: Whether a screen may learn from it.
@@ -147,24 +145,18 @@ def _read(name: str, data: Path | None) -> Iterator[Chat]:
         for row in read_corpus():
             yield Chat.of(from_gold(row, CORPUS), CORPUS, row["split"])
         return
-    if name == "twins":
-        for labelled in twin_conversations(data):
+    for labelled in twin_conversations(data) if name == "twins" else _of_set(name, data):
+        if any(message.content.strip() for message in labelled.conversation.user_messages):
             yield Chat.of(labelled, name)
-        return
+
+
+def _of_set(name: str, data: Path | None) -> Iterator[LabelledConversation]:
     if find_source(name).use == "dev":
         labels = read_dev_labels()
     else:
         rows = read_rows("annotations.jsonl")
         labels = {row["id"]: row["labels"] for row in rows if row["source"] == name}
     unseen = {row["id"] for row in read_rows("small_talk_labels.jsonl")}
-    for labelled in _of_set(name, data, labels, unseen):
-        if any(message.content.strip() for message in labelled.conversation.user_messages):
-            yield Chat.of(labelled, name)
-
-
-def _of_set(
-    name: str, data: Path | None, labels: Mapping[str, Any], unseen: Container[str]
-) -> Iterator[LabelledConversation]:
     for row in read_source(name, data):
         hidden = row["id"] in unseen or is_held_out(name, row["id"])
         if hidden or row.get("lang", "en") not in LANGUAGES:
@@ -180,7 +172,6 @@ class Windows:
     """Windows, those of a conversation one after another.
 
     Attributes:
-        windows: The windows.
         chats: Position of the conversation of each, shape ``[windows]``.
         logits: The encoder's logits of each, shape ``[windows, outputs]``.
         peaks: The highest logits of the messages of each, same shape.

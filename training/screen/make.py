@@ -59,23 +59,11 @@ _CANDIDATES = 512
 
 
 def add_screen(
-    artifact: Artifact,
-    chats: Sequence[Chat],
-    work: Path,
-    folder: Path,
-    version: str | None = None,
+    artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Path, version: str | None = None
 ) -> Any:
-    """Make the screen of an artifact and write the artifact with it.
+    """Make the screen of an artifact, and write the artifact with it into a folder.
 
-    Args:
-        artifact: The artifact.
-        chats: What teaches the screen, chooses its bounds and checks them.
-        work: Where chunks of scored windows are kept.
-        folder: Where the artifact goes; its own folder gets the screen only.
-        version: Its new version; the same if None.
-
-    Returns:
-        What ``affect.json`` says of the screen: see `_report`.
+    Scored windows are kept in ``work``. Returns what ``affect.json`` says of the screen.
 
     Raises:
         ValueError: The screen would be too large; this is known before anything is scored.
@@ -90,7 +78,8 @@ def add_screen(
     windows = score(chats, artifact, work)
     made = _Making(artifact, chats, windows, words)
     report = made.run()
-    _print_missed(report["checked_on"])
+    for line in [*missed(report["checked_on"])] or ["all targets are met"]:
+        print(f"checked on conversations that took no part: {line}", flush=True)
     save_artifact(artifact, folder)
     path = folder / SCREEN_FILE
     limits = {name: made.limits[name] for name in artifact.outputs if name in made.limits}
@@ -104,12 +93,6 @@ def add_screen(
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False)
     manifest.write_text(text + "\n", encoding="utf-8")
     return report
-
-
-def _print_missed(checked_on: dict[str, Any]) -> None:
-    """Say which targets are missed on the conversations that took no part."""
-    for line in [*missed(checked_on)] or ["all targets are met"]:
-        print(f"checked on conversations that took no part: {line}", flush=True)
 
 
 @dataclass
@@ -144,11 +127,11 @@ class _Making:
         self.tensors = self._learn(np.ones(len(held), bool))
         held = self.part == CHECK
         raw[held], reach[held] = self._outputs(self.tensors, held)
-        self._choose(reach, np.minimum(raw, self.highest))
+        self.bound = choose_bound(self.judge, reach, np.minimum(raw, self.highest), DECIDING)
         shift = self._shift(reach, raw)
         self.tensors["out.bias"][:-1] += shift
         logits = np.minimum(raw + shift, self.highest)
-        self._choose(reach, logits)
+        self.bound = choose_bound(self.judge, reach, logits, DECIDING)
         return self._report(reach, logits)
 
     def _learn(self, chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
@@ -169,9 +152,6 @@ class _Making:
             return np.zeros((0, len(self.highest)), np.float32), np.zeros(0, np.float32)
         logits, reach = zip(*found, strict=True)
         return np.concatenate(logits), np.concatenate(reach)
-
-    def _choose(self, reach: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
-        self.bound = choose_bound(self.judge, reach, logits, DECIDING)
 
     def _shift(self, reach: NDArray[np.float32], raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what each output lacks on the windows that are settled, on average."""
@@ -210,14 +190,10 @@ def upper_end(hits: int, of: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What is decided on conversations.
+    """Whether conversations are emotional at each operating point, ``[conversations, points]``.
 
-    Attributes:
-        labels: Whether each conversation is emotional at each operating point, shape
-            ``[conversations, points]``.
-        lower: The same at points that are lower by `ROOM`.
-        messages: Whether any of its messages is, same shape.
-        cues: Whether each cue is shown, shape ``[conversations, cues]``.
+    Also at points that are ``lower`` by `ROOM`, whether any of their ``messages`` is, and whether
+    each of the ``cues`` is shown, ``[conversations, cues]``.
     """
 
     labels: NDArray[np.bool_]
@@ -228,13 +204,7 @@ class Decisions:
 
 @dataclass
 class Judge:
-    """Decides on conversations as the artifact does.
-
-    Attributes:
-        artifact: The model with its thresholds.
-        chats: All conversations.
-        windows: Their windows.
-    """
+    """Decides on conversations, by their windows, as the artifact does."""
 
     artifact: Artifact
     chats: Sequence[Chat]
@@ -280,14 +250,9 @@ class Judge:
     def losses(
         self, settled: NDArray[np.bool_], logits: NDArray[np.float32], parts: Sequence[int]
     ) -> dict[str, dict[str, Any]]:
-        """Count what is lost if some windows need no encoder.
+        """Count what is lost, in some parts, if the screen speaks for windows that are settled.
 
         A conversation is settled if all of its windows are.
-
-        Args:
-            settled: Whether each window is.
-            logits: What the screen says of each, shape ``[windows, outputs]``.
-            parts: The conversations that count.
 
         Returns:
             By kind of transcript: how many ``conversations`` there are and are ``settled``, and
@@ -316,26 +281,21 @@ class Judge:
                 "other_label_lower": _loss(lower[own]),
                 "charged_lost": _loss(lost[charged & own]),
                 "other_cues": _loss(cues[own, None]),
-                "messages_lost": _loss_of(missed, self.whole.messages, own),
+                "messages_lost": _loss(missed[own], self.whole.messages[own]),
             }
         return counts
 
 
-def _loss(flags: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the ``hits`` in the worst column, ``of`` how many they are, and the upper end."""
-    hits, of = int(flags.sum(axis=0).max()), len(flags)
-    return {"hits": hits, "of": of, "most": round(upper_end(hits, of), 6)}
+def _loss(lost: NDArray[np.bool_], there: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+    """Return ``hits``, ``of`` how many, and the upper end, in the worst column.
 
-
-def _loss_of(
-    lost: NDArray[np.bool_], there: NDArray[np.bool_], chosen: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Return the same of what is there, at the point where the most of it may be lost."""
-    counts = zip(lost[chosen].sum(axis=0), there[chosen].sum(axis=0), strict=True)
-    losses = [
-        {"hits": int(hits), "of": int(of), "most": round(upper_end(int(hits), int(of)), 6)}
-        for hits, of in counts
-    ]
+    Args:
+        lost: What is lost, shape ``[conversations, columns]``.
+        there: What there is to be lost, same shape; everything if None.
+    """
+    of = np.full(lost.shape[1], len(lost)) if there is None else there.sum(axis=0)
+    counts = zip(lost.sum(axis=0).tolist(), of.tolist(), strict=True)
+    losses = [{"hits": hits, "of": n, "most": round(upper_end(hits, n), 6)} for hits, n in counts]
     return max(losses, key=lambda loss: (loss["hits"], loss["most"]))
 
 
@@ -374,13 +334,10 @@ def missed(counts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def choose_bound(
     judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
 ) -> float:
-    """Return the highest bound that is allowed; `NOTHING` if none is.
+    """Return the highest bound that is allowed in some parts; `NOTHING` if none is.
 
-    Args:
-        judge: Decides on conversations.
-        reach: How likely each window reaches a limit, by a screen that did not learn it.
-        logits: What the same screen says of each.
-        parts: The conversations that have a say.
+    How likely each window is to ``reach`` a limit, and its ``logits``, are by a screen that did not
+    learn it.
     """
     asked = np.array([judge.chats[place].part in parts for place in judge.windows.chats], bool)
     if not asked.any():
@@ -399,16 +356,9 @@ def choose_bound(
 def trade_off(
     judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
 ) -> list[dict[str, dict[str, Any]]]:
-    """Return what is lost at bounds that settle the `SHARES` of the windows of natural logs.
+    """Return `Judge.losses` at bounds that settle the `SHARES` of the windows of natural logs.
 
-    Args:
-        judge: Decides on conversations.
-        reach: How likely each window reaches a limit, by a screen that did not learn it.
-        logits: What the same screen says of each.
-        parts: The conversations that count.
-
-    Returns:
-        `Judge.losses` by share; nothing where there are no natural logs.
+    There is nothing where there are no natural logs; see `choose_bound` for the arguments.
     """
     natural = [c.kind == NATURAL and c.part in parts for c in judge.chats]
     chosen = reach[np.array(natural, bool)[judge.windows.chats]]
@@ -419,10 +369,7 @@ def trade_off(
 def mean_shift(found: NDArray[np.float32], meant: NDArray[np.float32], highest: float) -> float:
     """Return what to add to a screen's logits so that their mean probability is the encoder's.
 
-    Args:
-        found: What the screen says of the windows that it settles, before it is cut at `highest`.
-        meant: What the encoder says of them.
-        highest: The highest logit that a settled window has.
+    The screen's are those of windows that it settles, before they are cut at the `highest`.
     """
     if not len(found):
         return 0.0
