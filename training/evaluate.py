@@ -220,18 +220,11 @@ def evaluate(
     only: Collection[str] = (),
     against: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
-    """Measure an artifact.
-
-    Args:
-        recipe: The recipe it came from.
-        data: Folder of the public sets; None if the recipe needs none.
-        model: The artifact.
-        only: Names of the `MEASURES` that are wanted; all if empty.
-        against: Other artifacts that are run on the same conversations, such as earlier ones.
+    """Measure an artifact, beside others that are run on the same conversations.
 
     Returns:
-        The results by measure, fit for JSON; ``artifact``; and, of a run's own artifact,
-        ``training_data`` and ``own_data`` (see `own_data`).
+        The results of some of the `MEASURES`, or of all, fit for JSON; ``artifact``; and, of the
+        recipe's own artifact, ``training_data`` and ``own_data``.
     """
     artifact = load_artifact(str(model))
     subject = Subject(recipe, data, artifact, [load_artifact(str(x)) for x in against])

@@ -206,15 +206,12 @@ def test_kappa_by_hand() -> None:
     assert math.isnan(metrics.kappa(first[:1], second[:1]))
 
 
-def test_recall_and_specificity_at_a_bound_of_the_other() -> None:
+def test_recall_where_a_share_of_the_negatives_is_left_alone() -> None:
     truth = np.array([0] * 10 + [1] * 10)
     scores = np.array([*range(10), *range(5, 15)])
     # Above 8 lies one negative of ten; so do six positives.
     assert metrics.recall_at(0.9)(truth, scores) == 0.6
-    # From 6 on there are nine positives of ten, and four negatives.
-    assert metrics.specificity_at(0.9)(truth, scores) == 0.6
     assert math.isnan(metrics.recall_at(0.9)(truth[:5], scores[:5]))
-    assert math.isnan(metrics.specificity_at(0.9)(truth[:5], scores[:5]))
 
 
 def test_resamples_in_which_the_metric_is_undefined_are_left_out() -> None:

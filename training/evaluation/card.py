@@ -127,13 +127,10 @@ def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
 def _table(
     values: Any, title: str, columns: Mapping[str, str], names: Sequence[str] = ("",)
 ) -> Table:
-    """Return the table of some values.
+    """Return the table of values by name, or in a list if they have none.
 
-    Args:
-        values: By name; or a list, of what has no name.
-        title: The title of the table.
-        columns: By heading, where the figure is in the values: keys with dots between them.
-        names: Headings of the names. With two, the values lie in a mapping within the other.
+    The columns say by heading where the figure is in the values: keys with dots between them. With
+    two headings of names, the values lie in a mapping within the other.
     """
     listed = values if isinstance(values, list) else [values]
     rows: list[tuple[tuple[str, ...], Any]] = [((), own) for own in listed]

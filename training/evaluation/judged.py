@@ -235,10 +235,7 @@ def with_a_say(scored: Sequence[ScoredConversation]) -> list[ScoredConversation]
 def judge_by(scored: ScoredConversation, calibration: Calibration) -> Judged:
     """Judge a conversation by a given calibration."""
     return Judged(
-        scored,
-        calibration,
-        calibration.probability(scored),
-        calibration.turn_probabilities(scored),
+        scored, calibration, calibration.probability(scored), calibration.turn_probabilities(scored)
     )
 
 

@@ -33,12 +33,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from affectlib.finetuning.labelled import LabelledConversation
-from affectlib.model.calibration import (
-    OperatingPoint,
-    WindowCombination,
-    expected_charge,
-    sigmoid,
-)
+from affectlib.model.calibration import OperatingPoint, WindowCombination, expected_charge, sigmoid
 from affectlib.model.scoring import Scores
 from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
 from training.config import CalibrateSettings

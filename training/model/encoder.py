@@ -98,11 +98,7 @@ def build_encoder(
     data: Path | None,
     folder: Path,
 ) -> None:
-    """Write the encoder and tokenizer that training starts from into a folder.
-
-    Its vocabulary is chosen by the training texts, which are English or in other languages. A
-    relative path of an encoder refers to the data folder.
-    """
+    """Write the encoder that training starts from, with a vocabulary chosen by training texts."""
     folder.mkdir(parents=True, exist_ok=True)
     if settings.path == "tiny":
         _build_tiny([*english, *foreign], folder)
@@ -165,8 +161,7 @@ def add_pooling_layer(model: PreTrainedModel) -> None:
     Sentence encoders are trained so that the mean of their last states says what a text is about,
     while the head reads the first token only, in which there is little of that yet. In the new
     layer the first token attends to all tokens nearly alike and takes their states as they are;
-    where to look is learnt. The exported model computes this layer for the first token only, so
-    most of its cost is that the layer before it computes every token.
+    where to look is learnt.
     """
     layers, size = model.base_model.encoder.layer, model.config.hidden_size
     layer = copy.deepcopy(layers[-1])
@@ -335,12 +330,10 @@ def add_words(
     foreign: Sequence[str],
     multilingual: Path,
 ) -> tuple[dict[str, Any], torch.Tensor]:
-    """Give an English encoder the words of other texts.
-
-    Tokens that texts need least are dropped.
+    """Give an English WordPiece encoder the words of other texts, less the tokens needed least.
 
     Args:
-        tokenizer: The parsed ``tokenizer.json`` of a WordPiece model.
+        tokenizer: The parsed ``tokenizer.json``.
         embeddings: Embeddings of its tokens, ``[tokens, width]``.
         english: English training texts.
         foreign: Training texts in other languages.

@@ -22,13 +22,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from affectlib.finetuning.export import INT8, export_onnx
 from affectlib.finetuning.settings import TrainSettings
-from affectlib.finetuning.trainer import (
-    ModelEngine,
-    fit,
-    freeze_layers,
-    load_model,
-    mix_targets,
-)
+from affectlib.finetuning.trainer import ModelEngine, fit, freeze_layers, load_model, mix_targets
 from affectlib.model.calibration import sigmoid
 from affectlib.model.encoding import WindowEncoder
 from affectlib.model.engines import Engine, load_engine

@@ -26,11 +26,7 @@ from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
 from training.config import read_beside
 from training.data.duplicates import EvaluationIndex
-from training.data.prepare import (
-    evaluation_conversations,
-    evaluation_writers,
-    twin_conversations,
-)
+from training.data.prepare import evaluation_conversations, evaluation_writers, twin_conversations
 from training.data.sources import (
     LANGUAGES,
     find_source,
