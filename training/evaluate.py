@@ -61,7 +61,7 @@ SPLITS = 5
 
 @dataclass
 class Subject:
-    """What is measured, with what several measures need of it; see `evaluate`."""
+    """What is measured, with what several measures need of it."""
 
     recipe: Recipe
     data: Path | None
@@ -76,9 +76,7 @@ class Subject:
     @cached_property
     def classifier(self) -> AffectClassifier:
         """Labels as users have them."""
-        return AffectClassifier.from_pretrained(
-            str(self.artifact.folder), engine="onnx", device="cpu"
-        )
+        return _classifier(self.artifact)
 
     @cached_property
     def conversations(self) -> list[LabelledConversation]:
@@ -136,10 +134,9 @@ def _flagged(s: Subject, sets: Sequence[str]) -> dict[str, Any]:
     return hard_cases.shares_flagged(s.classifier, sets, s.data)
 
 
-def _wrappings(s: Subject) -> dict[str, Any]:
-    folder = str(s.artifact.folder)
-    encoder = AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=False)
-    return wrappings(s.classifier, encoder)
+def _classifier(artifact: Artifact, **how: bool) -> AffectClassifier:
+    folder = str(artifact.folder)
+    return AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", **how)
 
 
 def _systems(s: Subject) -> dict[str, Any]:
@@ -197,7 +194,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "services": lambda s: _flagged(s, hard_cases.SERVICES),
     "other_kinds": lambda s: _flagged(s, hard_cases.OTHER_KINDS),
     "robustness": lambda s: hard_cases.robustness(s.classifier),
-    "wrappings": _wrappings,
+    "wrappings": lambda s: wrappings(s.classifier, _classifier(s.artifact, screen=False)),
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),

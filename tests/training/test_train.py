@@ -117,7 +117,7 @@ def test_a_teacher_reads_the_conversations_with_a_tokenizer_of_its_own(tmp_path:
     made = recipe(tmp_path)
     build_foreign_encoder(write_foreign(tmp_path / "base"), None, tmp_path / "start")
     file = tmp_path / "start" / "tokenizer.json"
-    rows = prepare_rows(made, taken_again(made, None, ("en",)), WindowEncoder(file, made.windows))
+    rows = prepare_rows(made, taken_again(made, None), WindowEncoder(file, made.windows))
     tokenizer = Tokenizer.from_file(str(file))
     said = {" ".join(map(tokenizer.id_to_token, ids)) for ids in rows["input_ids"]}
     assert said == {

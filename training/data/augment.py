@@ -79,13 +79,12 @@ class Augmenter:
         messages = (*other, *own) if before else (*own, *other)
         start = 0 if before else len(own)
         calm = {start + i: (0, 0) for i, m in enumerate(other) if m.role == "user"}
+        cues = labelled.turn_cues
         return replace(
             labelled,
             conversation=Conversation(messages, id=labelled.conversation.id),
             charges=calm | {shift + place: charge for place, charge in labelled.charges.items()},
-            turn_cues=None
-            if labelled.turn_cues is None
-            else {shift + place: cues for place, cues in labelled.turn_cues.items()},
+            turn_cues=cues and {shift + place: shown for place, shown in cues.items()},
         )
 
     def _calm_talk(self, language: str) -> Sequence[Message]:
@@ -113,17 +112,14 @@ class Augmenter:
 
         Pronouns of languages other than ``en`` and ``fr`` are kept.
         """
-        chosen = [
-            change
-            for change, share in (
-                (_terse, TERSE),
-                (partial(_impersonal, language=language), self._settings.impersonal),
-                (_typos, self._settings.typos),
-                (surrounded, self._settings.surrounded),
-                (pasted, self._settings.pasted),
-            )
-            if self._random.random() < share
-        ]
+        shares = {
+            _terse: TERSE,
+            partial(_impersonal, language=language): self._settings.impersonal,
+            _typos: self._settings.typos,
+            surrounded: self._settings.surrounded,
+            pasted: self._settings.pasted,
+        }
+        chosen = [change for change, share in shares.items() if self._random.random() < share]
         messages = []
         for message in conversation.messages:
             content = message.content

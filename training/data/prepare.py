@@ -76,24 +76,22 @@ def prepare_rows(recipe: Recipe, taken: Taken, encoder: WindowEncoder) -> Datase
     return Dataset.from_list([*_rows(recipe, taken, encoder)])
 
 
-def taken_again(recipe: Recipe, data: Path | None, languages: Container[str]) -> Taken:
-    """Return the conversations of a recipe that are in some languages."""
-    taken = take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
-    return [(source, own) for source, own in taken if own.row.get("lang", "en") in languages]
+def taken_again(recipe: Recipe, data: Path | None) -> Taken:
+    """Return the conversations of a recipe, the same as `prepare` took."""
+    return take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
 
 
 def training_conversations(recipe: Recipe, data: Path | None) -> list[LabelledConversation]:
     """Return the conversations that the recipe trains on and has labels of."""
-    taken = take(recipe, data, random.Random(recipe.seed), defaultdict(Counter))
+    taken = taken_again(recipe, data)
     return [labelled for source, labelled in taken if source.kind != "unlabelled"]
 
 
 def evaluation_conversations(real_dev: bool, data: Path | None) -> Iterator[Conversation]:
     """Yield every conversation that may not be trained on.
 
-    The corpus's dev and test splits always; the real dev transcripts, the small talk and the
-    public evaluation sets, which must be there then, if the recipe is calibrated on real
-    transcripts (`real_dev`).
+    The corpus's dev and test splits always; the small talk and the public dev and evaluation sets
+    if the recipe is calibrated on real transcripts (`real_dev`).
     """
     for row in read_corpus():
         if row["split"] != "train":

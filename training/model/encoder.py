@@ -191,16 +191,9 @@ def write_tokenizer_config(folder: Path, max_length: int) -> None:
     """Write the ``tokenizer_config.json`` with which `AutoTokenizer` loads the folder."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     start, end, pad, unknown = special_tokens(tokenizer)
-    values = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": max_length,
-        "bos_token": start,
-        "cls_token": start,
-        "eos_token": end,
-        "sep_token": end,
-        "pad_token": pad,
-        "unk_token": unknown,
-    }
+    names = {"bos": start, "cls": start, "eos": end, "sep": end, "pad": pad, "unk": unknown}
+    values = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length}
+    values |= {f"{name}_token": token for name, token in names.items()}
     (folder / "tokenizer_config.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
 
 
@@ -253,7 +246,11 @@ def _hide_special_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
 def _append_control_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
     """Return a WordPiece or Unigram tokenizer with the control tokens at its end."""
     model = tokenizer["model"]
-    added = _control_tokens(len(model["vocab"]))
+    marks = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    added = [
+        {"id": len(model["vocab"]) + i, "content": token, **marks, "special": True}
+        for i, token in enumerate(CONTROL_TOKENS)
+    ]
     with_tokens = {**tokenizer, "added_tokens": tokenizer["added_tokens"] + added}
     if model["type"] == "Unigram":
         pieces = [*model["vocab"], *([token, 0.0] for token in CONTROL_TOKENS)]
@@ -262,14 +259,6 @@ def _append_control_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"cannot add control tokens to a {model['type']} tokenizer")
     vocabulary = model["vocab"] | {token["content"]: token["id"] for token in added}
     return {**with_tokens, "model": {**model, "vocab": vocabulary}}
-
-
-def _control_tokens(first: int) -> list[dict[str, Any]]:
-    marks = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return [
-        {"id": first + i, "content": token, **marks, "special": True}
-        for i, token in enumerate(CONTROL_TOKENS)
-    ]
 
 
 def _with_control_tokens(rows: torch.Tensor) -> torch.Tensor:

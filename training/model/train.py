@@ -54,13 +54,10 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
     """Train the teacher and write its answers about every conversation that it can read.
 
     Goes on from the last checkpoint, or the last chunk of conversations, if an earlier run was
-    stopped. With `TeacherSettings.answers`, they are those of an earlier run.
+    stopped. There is nothing to do with `TeacherSettings.answers`.
 
     Returns:
         How many windows it learnt from, and how many conversations it judged.
-
-    Raises:
-        FileNotFoundError: The file of answers is missing.
     """
     teacher = recipe.teacher
     if teacher is None or teacher.answers is not None:
@@ -71,7 +68,7 @@ def teach(recipe: Recipe, data: Path | None) -> dict[str, Any]:
         set_seed(recipe.seed)  # the layers that the encoder gets anew are random
         build_foreign_encoder(teacher.path, data, start)
     encoder = WindowEncoder(start / "tokenizer.json", recipe.windows)
-    taken = taken_again(recipe, data, LANGUAGES)
+    taken = [x for x in taken_again(recipe, data) if x[1].row.get("lang", "en") in LANGUAGES]
     windows = prepare_rows(recipe, [t for t in taken if t[0].kind != "unlabelled"], encoder)
     if not (folder / "model").is_dir():
         _learn_teacher(recipe, teacher, windows, start, folder)
@@ -136,15 +133,7 @@ def _join(paths: Sequence[Path], target: Path) -> None:
 
 
 def with_answers(rows: Dataset, path: Path) -> Dataset:
-    """Mix what the teacher says into the targets of windows and messages.
-
-    Args:
-        rows: The windows (see `training.data.prepare`).
-        path: What `teach` wrote.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
+    """Mix what the teacher says, as `teach` wrote it, into the targets of windows and messages."""
     if not path.is_file():
         raise FileNotFoundError(
             f"teacher.answers: there is no file {path}; leave the setting out to train the teacher"
