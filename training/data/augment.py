@@ -68,10 +68,7 @@ class Augmenter:
         return self._random.random() < self._settings.beside
 
     def surround(self, labelled: LabelledConversation, language: str) -> LabelledConversation:
-        """Put calm talk before a conversation, or after it.
-
-        What is charged stays so, and what is not does.
-        """
+        """Put calm talk before a conversation, or after it; its labels stay."""
         other = self._calm_talk(language)
         own = labelled.conversation.messages
         before = self._random.random() < 0.6

@@ -181,7 +181,6 @@ def _conversations_of(source: SourceSettings, data: Path | None) -> list[Labelle
 
 
 def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
-    """Yield the training conversations of some parts of the corpus, or of all."""
     rows = read_corpus("train")
     if unknown := {*(parts or ())} - {corpus_part(row["id"]) for row in rows}:
         raise ValueError(f"the corpus has no training part {', '.join(sorted(unknown))}")
@@ -193,7 +192,6 @@ def _read_parts(parts: Sequence[str] | None) -> Iterator[LabelledConversation]:
 def _read_annotated(
     parts: Sequence[str] | None, data: Path | None
 ) -> Iterator[LabelledConversation]:
-    """Yield the rows of public sets that we annotated, with their labels; of some parts or all."""
     labels: dict[str, dict[str, Any]] = defaultdict(dict)
     known = set()
     for row in read_rows("annotations.jsonl"):

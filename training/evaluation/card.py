@@ -153,15 +153,13 @@ def _cell(value: Any) -> str:
 
 
 def _targets(results: Mapping[str, Any]) -> dict[str, Any]:
-    said = {True: "yes", False: "no", None: "-"}
     rows = {}
     for target in TARGETS:
         if (value := find(results, target.path)) is not None:
-            met = {"target": target.bounds, "met": said[target.met(results)]}
-            if isinstance(value, Mapping):
-                rows[target.what] = {"value": value, "n": value["n"], **met}
-            else:
-                rows[target.what] = {"value": f"{value:,}", "n": "", **met}
+            met = {"target": target.bounds, "met": "yes" if target.met(results) else "no"}
+            known = isinstance(value, Mapping)
+            shown = {"value": value, "n": value["n"]} if known else {"value": f"{value:,}", "n": ""}
+            rows[target.what] = shown | met
     return rows
 
 
@@ -186,11 +184,11 @@ def _named(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _screen(screen: Mapping[str, Any]) -> dict[str, Any]:
-    rows = {}
-    for part, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part")):
-        for kind, found in screen.get(part, {}).items():
-            rows[f"{kind}, {said}"] = _left(found)
-    return rows
+    return {
+        f"{kind}, {said}": _left(found)
+        for part, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part"))
+        for kind, found in screen.get(part, {}).items()
+    }
 
 
 def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -204,20 +202,16 @@ def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str
 
 
 def _left(found: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return, as text, what a screen leaves to the encoder and what it loses."""
-    losses = ("other_label", "charged_lost", "messages_lost", "other_cues")
-    shown = {loss: _lost(found.get(loss)) for loss in losses}
+    """Return, as text, what a screen leaves to the encoder, and loses, with its upper ends."""
+    losses = {name: loss for name, loss in found.items() if isinstance(loss, Mapping)}
+    shown: dict[str, str | None] = {
+        name: f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else None
+        for name, loss in losses.items()
+    }
     shown["conversations"] = f"{found['conversations']:,}"
     if found["conversations"]:
         shown["read"] = f"{1 - found['settled'] / found['conversations']:.1%}"
     return shown
-
-
-def _lost(loss: Mapping[str, Any] | None) -> str | None:
-    """Return a loss with the upper end of its one-sided interval."""
-    if not loss or not loss["of"]:
-        return None
-    return f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})"
 
 
 _ROWS: dict[str, Callable[[Any], Any]] = {
@@ -237,11 +231,7 @@ _ROWS: dict[str, Callable[[Any], Any]] = {
 
 
 def write(results: Path, artifact: Artifact, folder: Path) -> Path:
-    """Write the card of an artifact and its diagram into a folder; returns the card's path.
-
-    Raises:
-        ValueError: The results are those of another artifact.
-    """
+    """Write the card of an artifact and its diagram into a folder; returns the card's path."""
     values = json.loads(results.read_text(encoding="utf-8"))
     measured = values["artifact"]["fingerprint"]
     if measured != artifact.fingerprint:
@@ -294,10 +284,7 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
 def header(
     artifact: Artifact, groups: Mapping[str, Any], *, licence: str | None = "apache-2.0"
 ) -> str:
-    """Return the head of the card, which model hubs read, with the lines of dashes around it.
-
-    It has the figures of some groups of dev conversations.
-    """
+    """Return the head of the card, which hubs read, with figures of some dev conversations."""
     head = _DECLARED["head"]
     results: list[dict[str, Any]] = []
     for group, dataset in head["datasets"].items():

@@ -80,17 +80,14 @@ def _mean_over_splits(metric: Callable[..., float]) -> Callable[..., float]:
 
 
 def _flagged(judged: Sequence[Judged], point: str = "balanced") -> NDArray[np.bool_]:
-    """Return whether each conversation is labelled emotional."""
     return np.array([j.flagged(point) for j in judged], bool)
 
 
 def _charged_turns(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return whether each turn is charged by annotation."""
     return np.concatenate([j.charged_turns() for j in judged]).astype(int)
 
 
 def _flagged_turns(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return whether each turn is labelled emotional at ``balanced``."""
     return np.concatenate([j.flagged_turns("balanced") for j in judged]).astype(int)
 
 
@@ -258,9 +255,8 @@ def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each theme of charged conversations with known themes; see `_by_name`."""
 
     def of(j: Judged, name: str) -> Found:
-        shown = name in (j.scored.labelled.themes or ())
-        probability = j.calibration.probability(j.scored, name)
-        return probability, shown, j.calibration.theme_thresholds[name]
+        shown, found = name in (j.scored.labelled.themes or ()), j.calibration
+        return found.probability(j.scored, name), shown, found.theme_thresholds[name]
 
     known = [j for j in judged if j.emotional and j.scored.labelled.themes]
     return _by_name(known, THEMES, of)
@@ -280,12 +276,11 @@ def _by_name(
         scores = np.array([0.0 if p is None else p for p, _, _ in rows])
         thresholds = np.array([threshold for _, _, threshold in rows])
         decisions = ((scores >= thresholds) & known).astype(int)
+        t, s, d, own = (column[known] for column in (truth, scores, decisions, groups))
         result[name] = {
             "positives": int(truth.sum()),
-            "average_precision": estimate(
-                metrics.average_precision, truth[known], scores[known], groups=groups[known]
-            ),
-            "f1": estimate(metrics.f1, truth[known], decisions[known], groups=groups[known]),
+            "average_precision": estimate(metrics.average_precision, t, s, groups=own),
+            "f1": estimate(metrics.f1, t, d, groups=own),
         }
         if truth.sum() >= FEWEST_POSITIVES:
             columns.append((truth, decisions))
@@ -325,10 +320,8 @@ def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:
     points = []
     for rows in (place == number for number in np.unique(place)):
         share = proportion(truth[rows] == 1)
-        known = {"n": int(rows.sum()), "probability": float(found[rows].mean())}
-        points.append(
-            {**known, "share": share["value"], "low": share["low"], "high": share["high"]}
-        )
+        share["share"] = share.pop("value")
+        points.append({"probability": float(found[rows].mean()), **share})
     return points
 
 

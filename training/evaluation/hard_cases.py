@@ -212,8 +212,7 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
     The first charged turn of each charged conversation of the corpus becomes the last but one of 4
     and of 20 turns; the others are drawn from uncharged conversations in the same language and fold
     (`FILLINGS`), of which there must be 20 turns. The turns next to it are the same in both
-    lengths. Thresholds are those of the conversation that the charged turn is from, which none of
-    its fold took part in. Intervals do not allow for how few people the other turns are of.
+    lengths. Intervals do not allow for how few people the other turns are of.
 
     Returns:
         By filling and length: the share of chats flagged with another uncharged turn in the

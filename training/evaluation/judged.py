@@ -300,27 +300,23 @@ def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[
     counts: dict[str, dict[str, Any]] = {}
     for point in points:
         chats = {name: [(j.flagged(point), j.emotional) for j in own] for name, own in sets.items()}
-        turns = {
-            name: [
-                turn
-                for j in own
-                for turn in zip(j.flagged_turns(point), j.charged_turns(), strict=True)
-            ]
-            for name, own in sets.items()
-        }
+        turns = (
+            [x for j in own for x in zip(j.flagged_turns(point), j.charged_turns(), strict=True)]
+            for own in (sets["logs"], sets["random"])
+        )
         counts[point] = {
             "conversation": _counts(chats["logs"], chats["random"]),
-            "message": _counts(turns["logs"], turns["random"]),
+            "message": _counts(*turns),
         }
         if sets["studies"]:
             counts[point]["studies"] = _counts(chats["studies"], chats["studies"])
         flagged = [j for j in (*sets["logs"], *sets["studies"]) if j.flagged(point)]
-        if themes := _theme_counts(flagged, point):
+        if themes := _theme_counts(flagged):
             counts[point]["themes"] = themes
     return counts
 
 
-def _theme_counts(flagged: Sequence[Judged], point: str) -> dict[str, dict[str, int]]:
+def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
     """Count what is right and wrong of each theme, where it is known and common enough.
 
     What is labelled emotional and is not has no theme.

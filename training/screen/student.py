@@ -80,9 +80,8 @@ def learn(
 ) -> dict[str, NDArray[Any]]:
     """Train a screen; returns the tensors that `Screen` takes.
 
-    What must not happen is that a window is settled which reaches a limit. So windows that do, and
-    those that nearly do, weigh more in the loss of the value that bounds are for, the target of
-    which rises from far below a limit to far above it, as the encoder itself is unsure there.
+    Windows that reach a limit or nearly do, and must not be settled, weigh more in the loss of the
+    value that bounds are for. Its target rises about the limit, where the encoder itself is unsure.
 
     Args:
         windows: What it learns from.
