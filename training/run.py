@@ -25,7 +25,6 @@ from affectlib.model.artifacts import load_artifact, sha256
 from training.config import Recipe, RecipeError, load_recipe
 from training.data.sources import DATA, DEV_LABELS
 
-
 _RESULTS = "results.json"
 
 
