@@ -24,12 +24,7 @@ _THEME_KEYS = "abcefghijklmno"
 _KEYS = ("record", "conversation_id", "message", "weight", "design", "messages")
 
 
-def annotation_page(
-    drawn: AnyFrame,
-    transcripts: Transcripts,
-    *,
-    lang: str = "en",
-) -> str:
+def annotation_page(drawn: AnyFrame, transcripts: Transcripts, *, lang: str = "en") -> str:
     """Return the page on which a person labels what was drawn.
 
     It shows one conversation at a time, or a message with up to 6 messages before it, beside the
