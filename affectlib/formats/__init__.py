@@ -68,14 +68,7 @@ from affectlib.formats._parquet import MAGIC, iter_rows
 from affectlib.formats._system import is_environment_error
 from affectlib.formats.listing import HUB, Listing, list_files
 from affectlib.formats.options import Branches, ReadOptions
-from affectlib.formats.reader import (
-    Files,
-    FolderReader,
-    Item,
-    Reading,
-    RecordReader,
-    TextReader,
-)
+from affectlib.formats.reader import Files, FolderReader, Item, Reading, RecordReader, TextReader
 from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
 from affectlib.formats.sources import (
     NOT_UTF8,

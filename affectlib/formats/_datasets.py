@@ -75,11 +75,6 @@ def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Re
     Args:
         name: ``hf://datasets/OWNER/NAME``, with ``/CONFIGURATION`` and ``:SPLIT`` if need be.
         local_files_only: Whether the network may not be used.
-
-    Raises:
-        OptionError: The name is malformed, or the network may not be used.
-        MissingExtraError: datasets is not installed.
-        TranscriptFormatError: The data set cannot be loaded.
     """
     match = _HUB_NAME.fullmatch(name)
     if match is None:
@@ -106,9 +101,6 @@ def iter_arrow_rows(stream: BinaryIO) -> Iterator[Record]:
 
     Args:
         stream: A seekable binary stream.
-
-    Raises:
-        TranscriptFormatError: The file is damaged.
     """
     return _numbered(_arrow_rows(stream))
 

@@ -94,11 +94,7 @@ class TextTarget:
 
 
 def html_parser(target: Any) -> Any:
-    """Return a parser that tells a target what it reads, piece by piece, whatever its size.
-
-    Raises:
-        MissingExtraError: lxml is not installed.
-    """
+    """Return a parser that tells a target what it reads, piece by piece, whatever its size."""
     with requires_extra("formats"):
         from lxml import etree
     return etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
@@ -111,9 +107,6 @@ def feed(parser: Any, text: str) -> None:
 
 def html_to_text(html: str) -> str:
     r"""Return HTML as the text that a reader sees; text without any mark-up stays as it is.
-
-    Raises:
-        MissingExtraError: lxml is not installed.
 
     Example:
         >>> html_to_text("<p>Hello &amp; <b>good</b>\n morning</p><p>Ana<br>Bo</p>")

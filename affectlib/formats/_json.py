@@ -142,13 +142,7 @@ class _Buffer:
                 return ""
 
     def decode(self, offset: int = 0) -> tuple[Any, int]:
-        """Return the value that begins after `offset` characters, and the offset of its end.
-
-        Raises:
-            ValueError: It is not valid JSON, or the stream ends in the middle of it.
-            RecursionError: It is nested too deeply.
-            _TooLongError: It is longer than allowed, together with what stands before it.
-        """
+        """Return the value that begins after `offset` characters, and the offset of its end."""
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.position + offset)
@@ -221,10 +215,7 @@ def _array_start(buffer: _Buffer) -> int | None:
 
 
 def _wrapped_start(buffer: _Buffer) -> int | None:
-    """Return where the records begin that an object holds, or None if it holds none.
-
-    The buffer is at the beginning of the object, or at the comma after a value in it.
-    """
+    """Return where the records begin that an object holds, or None if it holds none."""
     offset = 1
     try:
         while True:

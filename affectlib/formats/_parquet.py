@@ -21,9 +21,6 @@ def iter_rows(stream: BinaryIO, progress: Progress) -> Iterator[Record]:
     Args:
         stream: A seekable binary stream.
         progress: Told how many of the rows were read.
-
-    Raises:
-        TranscriptFormatError: The file is damaged.
     """
     import pyarrow
     from pyarrow.parquet import ParquetFile

@@ -62,9 +62,6 @@ class People:
         the caller gave none, bots are the assistant, as is who has the name of a role such as
         "assistant" or "ChatGPT", and everyone else is the user.
 
-        Raises:
-            ConversationError: Nobody who wrote was named, or none of them is known as a bot.
-
         Example:
             >>> people = People()
             >>> people.add("7", ["Ana"])
@@ -120,9 +117,6 @@ def chat_conversations(
         people: Who writes in the chat.
         about: What the export says about the chat as a whole.
         reading: What the caller asked for.
-
-    Raises:
-        ConversationError: The roles are not known.
     """
     sent = _without_repeats(sent, reading)
     roles = people.roles(sent, reading)
@@ -151,11 +145,7 @@ def chat_conversations(
 
 
 def optional_text(value: Any, index: int, field: str) -> str:
-    """Return a message's text without white space around it, the empty string for null.
-
-    Raises:
-        ConversationError: It is neither text nor null.
-    """
+    """Return a message's text without white space around it, the empty string for null."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -169,11 +159,7 @@ def count_of(value: Any) -> int:
 
 
 def require_message(message: Any, index: int) -> Mapping[str, Any]:
-    """Return a message if it is an object.
-
-    Raises:
-        ConversationError: It is not.
-    """
+    """Return a message if it is an object."""
     if not isinstance(message, Mapping):
         raise ConversationError(f"expected an object, got {kind_of(message)}", index=index)
     return message

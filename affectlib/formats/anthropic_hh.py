@@ -51,9 +51,6 @@ def recognizes_text(beginning: str, reading: Reading) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     r"""Turn a record into a conversation, or into two: what was chosen, and what was rejected.
 
-    Raises:
-        ConversationError: It is malformed.
-
     Example:
         >>> record = {"chosen": "\n\nHuman: hi\n\nAssistant: Hello!"}
         >>> [message.content for c in parse(record, Reading()) for message in c.messages]

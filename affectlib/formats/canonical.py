@@ -46,9 +46,6 @@ def recognizes(record: Any) -> str | None:
 def to_record(conversation: Conversation) -> dict[str, Any]:
     """Return a conversation as a record of the format.
 
-    Raises:
-        ConversationError: Its metadata hold what JSON cannot.
-
     Example:
         >>> to_record(Conversation((Message("user", "hi"),), id="a1"))
         {'affectlib': 1, 'id': 'a1', 'messages': [{'role': 'user', 'content': 'hi'}]}
@@ -68,11 +65,7 @@ def to_record(conversation: Conversation) -> dict[str, Any]:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a record into the conversation that it was written from.
-
-    Raises:
-        ConversationError: It does not follow the schema; the error names the message and field.
-    """
+    """Turn a record into the conversation that it was written from."""
     if not isinstance(record, Mapping) or record.get("affectlib") != VERSION:
         raise ConversationError(f"only version {VERSION} can be read", field="affectlib")
     about = {name: _text(record, name) for name in _ABOUT}
@@ -91,10 +84,7 @@ READERS = (RecordReader("affectlib", recognizes, each(parse)),)
 
 
 def write_conversations(
-    conversations: Iterable[Item],
-    path: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
+    conversations: Iterable[Item], path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> int:
     """Write conversations to a file of the format, which gets its name when it is complete.
 

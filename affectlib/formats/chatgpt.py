@@ -71,9 +71,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn one conversation of the export into a `Conversation`, or one for each branch.
 
-    Raises:
-        ConversationError: It is malformed; the error names the node and the field.
-
     Example:
         >>> node = {"author": {"role": "user"}, "content": {"parts": ["hi"]}}
         >>> record = {"mapping": {"a": {"message": node}}, "current_node": "a"}

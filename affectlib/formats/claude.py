@@ -42,9 +42,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn one conversation of the export into a `Conversation`, or one for each branch.
 
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-
     Example:
         >>> record = {"uuid": "c1", "chat_messages": [{"sender": "human", "text": "hi"}]}
         >>> [conversation.messages[0].content for conversation in parse(record, Reading())]

@@ -66,10 +66,7 @@ _DELIMITERS = ",\t;|"
 
 
 def find_columns(
-    names: Sequence[str],
-    given: Mapping[str, str] | None = None,
-    *,
-    texts_with_ids: bool = False,
+    names: Sequence[str], given: Mapping[str, str] | None = None, *, texts_with_ids: bool = False
 ) -> dict[str, str] | None:
     """Find out which column holds what.
 
@@ -86,9 +83,6 @@ def find_columns(
         neither a role nor, but for `texts_with_ids`, an id of conversations, of a table of texts,
         each of which is a conversation of one message of the user. None if a column needed cannot
         be found.
-
-    Raises:
-        OptionError: The caller named an unknown field or a column that is not there.
 
     Example:
         >>> find_columns(["Chat ID", "sender", "body"])
@@ -186,9 +180,6 @@ def _found(by_name: Mapping[str, str], given: Mapping[str, str]) -> dict[str, st
 
 def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str | None:
     r"""Return the delimiter under which the header names the columns needed, or None if none does.
-
-    Raises:
-        OptionError: The caller named a column that is there under no delimiter.
 
     Example:
         >>> find_delimiter("conversation_id;role;content\n")

@@ -71,11 +71,7 @@ def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
 
 
 def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
-    """Read conversations from a corpus's folder.
-
-    Raises:
-        TranscriptFormatError: It has no utterances.
-    """
+    """Read conversations from a corpus's folder."""
     utterances = next((name for name in _UTTERANCES if name in files.names), None)
     if utterances is None:
         raise TranscriptFormatError("the folder has no utterances.jsonl")

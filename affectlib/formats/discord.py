@@ -51,9 +51,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a channel into a conversation, or into several.
 
-    Raises:
-        ConversationError: It is malformed, or the roles are not known.
-
     Example:
         >>> def said(name, bot, text):
         ...     return {"content": text, "author": {"id": name, "name": name, "isBot": bot}}

@@ -39,9 +39,6 @@ def to_message(message: Any, index: int, time: Timer = to_time) -> Message:
         message: The mapping.
         index: Its position, for the error message.
         time: Reads a time; a reading counts those that cannot be read.
-
-    Raises:
-        ConversationError: It is malformed.
     """
     parsed = parse_message(message, index)
     return replace(
@@ -132,9 +129,6 @@ def require_one_conversation(messages: Sequence[Any]) -> None:
     Args:
         messages: The messages.
 
-    Raises:
-        ConversationError: They do.
-
     Example:
         >>> require_one_conversation([{"chatId": 1}, {"chatId": 1}, {}])
     """
@@ -153,11 +147,7 @@ def require_one_conversation(messages: Sequence[Any]) -> None:
 
 
 def require_list(record: Any, field: str) -> list[Any]:
-    """Return a field that must be a list.
-
-    Raises:
-        ConversationError: The record is not an object, or lacks the field, or it is not a list.
-    """
+    """Return a field that must be a list."""
     if not isinstance(record, Mapping):
         raise ConversationError(f"expected an object, got {kind_of(record)}")
     if field not in record:

@@ -31,12 +31,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
 
 
 def open_table(frame: Any) -> nw.DataFrame[Any]:
-    """Return a table as narwhals knows it.
-
-    Raises:
-        InputTypeError: It is not a table, or not in memory.
-        OptionError: Two of its columns have the same name.
-    """
+    """Return a table as narwhals knows it."""
     import narwhals as nw
     from narwhals.exceptions import DuplicateError
 

@@ -40,7 +40,7 @@ _GAP = 30.0
 _CHAT = re.compile(r"gemini\.google\.com/(?:u/\d+/)?(?:app|gem/[\w-]+)/([\w-]{6,64})", re.ASCII)
 _PRODUCT = re.compile("gemini|bard", re.IGNORECASE)
 _PROMPT = re.compile(
-    r"\s*(?:Prompted with:|Asked (?:Gemini|Bard):|Prompted|Asked|Said|Branched|Answered)\s+",
+    r"\s*(?:Prompted with:|Asked (?:Gemini|Bard):|Prompted|Asked|Said|Branched|Answered)\s+"
 )
 _EVENT = re.compile(
     r"\s*(?:Created|Used|Added|Gave|Selected|Shared|Deleted|Viewed|Visited|Searched|Edited|Pinned|"

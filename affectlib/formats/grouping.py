@@ -55,11 +55,7 @@ class Group(NamedTuple):
     complete: bool
 
     def require_all(self) -> None:
-        """Raise unless all rows are there.
-
-        Raises:
-            ConversationError: They are too many.
-        """
+        """Raise unless all rows are there."""
         if not self.complete:
             raise ConversationError("it is longer than the limit (record_characters)")
 

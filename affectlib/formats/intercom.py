@@ -60,9 +60,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a conversation of Intercom's, or a list of them, into conversations.
 
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-
     Example:
         >>> source = {"body": "<p>My order is <b>late</b></p>", "author": {"type": "user"}}
         >>> part = {"part_type": "comment", "body": "<p>Sorry!</p>", "author": {"type": "admin"}}

@@ -50,9 +50,6 @@ def list_files(path: str | os.PathLike[str]) -> Listing | None:
 
     Returns:
         The files; None if the path is that of a single file, a pipe or nothing at all.
-
-    Raises:
-        FileNotFoundError: No file has a name that fits the pattern.
     """
     text = os.fspath(path)
     if text != "-" and os.path.isdir(text):

@@ -55,9 +55,6 @@ def recognizes_flat(record: Any) -> str | None:
 def parse_tree(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a nested tree into a conversation, or into one for each branch.
 
-    Raises:
-        ConversationError: It is malformed; the error names the field.
-
     Example:
         >>> reply = {"message_id": "b", "role": "assistant", "text": "Hello!"}
         >>> prompt = {"message_id": "a", "role": "prompter", "text": "hi", "replies": [reply]}

@@ -78,9 +78,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a record into a conversation.
 
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-
     Example:
         >>> record = {"id": 7, "messages": [{"role": "user", "content": "hi"}]}
         >>> [conversation.id for conversation in parse(record, Reading())]

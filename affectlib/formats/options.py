@@ -82,11 +82,7 @@ class ReadOptions:
 
 
 def _names(names: Collection[str], option: str) -> Collection[str]:
-    """Refuse a single name in place of several.
-
-    Raises:
-        InputTypeError: It is one.
-    """
+    """Refuse a single name in place of several."""
     if isinstance(names, str):
         raise InputTypeError(f"{option} must be a list of names, got a str; pass [name]")
     return names

@@ -164,11 +164,7 @@ def _messages(text: str, reading: Reading) -> Iterator[Message]:
 
 
 def _require_both(text: str, found: _Found, reading: Reading) -> None:
-    """Require turns of both sides where other lines may begin those of the one that is not there.
-
-    Raises:
-        ConversationError: One side neither speaks nor was named.
-    """
+    """Refuse a text in which one side has no turn, if other lines may begin its turns."""
     sides = {turn.role for turn in found.turns}
     for role, named in (("user", reading.users), ("assistant", reading.assistants)):
         if found.others and role not in sides and not named:

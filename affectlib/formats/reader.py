@@ -17,11 +17,7 @@ from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
 
 from affectlib._values import is_missing, kind_of, to_time
 from affectlib.conversation import Conversation, Role, is_role, parse_role
-from affectlib.errors import (
-    AffectlibError,
-    ConversationError,
-    TranscriptFormatError,
-)
+from affectlib.errors import AffectlibError, ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._progress import Progress
 from affectlib.formats.fields import record_id

@@ -41,9 +41,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a record into a conversation.
 
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-
     Example:
         >>> record = {"conversations": [{"from": "human", "value": "hi"}]}
         >>> [conversation.messages[0].role for conversation in parse(record, Reading())]

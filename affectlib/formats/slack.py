@@ -28,14 +28,7 @@ from affectlib.formats._people import People, Sent, chat_conversations, count_of
 from affectlib.formats._system import is_environment_error
 from affectlib.formats.fields import first_of
 from affectlib.formats.grouping import Group
-from affectlib.formats.reader import (
-    Files,
-    FolderReader,
-    Item,
-    Reading,
-    RecordReader,
-    read_groups,
-)
+from affectlib.formats.reader import Files, FolderReader, Item, Reading, RecordReader, read_groups
 from affectlib.formats.sources import file_records
 
 __all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]

@@ -57,11 +57,7 @@ class Source:
     """
 
     def __init__(self, raw: BinaryIO, limits: Limits) -> None:
-        """Look at the beginning of a stream, and decompress it if need be.
-
-        Raises:
-            TranscriptFormatError: The compressed data is damaged, or a bomb.
-        """
+        """Look at the beginning of a stream, and decompress it if need be."""
         seekable = raw.seekable()
         if seekable:
             raw.seek(0)
@@ -74,11 +70,7 @@ class Source:
             self.require_whole()
 
     def require_whole(self) -> None:
-        """Raise if the stream ended because the compressed data is damaged; ask when it has ended.
-
-        Raises:
-            DamagedError: It is.
-        """
+        """Raise `DamagedError` if damage has ended the stream; call it at the end of the stream."""
         if any(isinstance(raw, _Bounded) and raw.damaged for raw in self._unpacked):
             raise DamagedError("the compressed data is damaged or cut short")
 
@@ -125,11 +117,7 @@ class Archive:
     """The files of a ZIP archive, read where they lie: nothing is unpacked to the disk."""
 
     def __init__(self, stream: BinaryIO, reading: Reading) -> None:
-        """List the files.
-
-        Raises:
-            TranscriptFormatError: The archive is damaged, or holds too many files.
-        """
+        """List the files."""
         try:
             self._archive = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
@@ -237,11 +225,7 @@ def _common_folder(names: Iterable[str]) -> str:
 
 
 def _bounded(files: dict[str, _FileT], reading: Reading) -> dict[str, _FileT]:
-    """Return the files in the order of their names.
-
-    Raises:
-        TranscriptFormatError: They are too many.
-    """
+    """Return the files in the order of their names."""
     if len(files) > reading.limits.files:
         limit = reading.limits.files
         raise TranscriptFormatError(

@@ -48,14 +48,7 @@ from affectlib.formats.columns import (
 from affectlib.formats.delimited import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
 from affectlib.formats.fields import in_order, named_message, to_conversation, to_message
 from affectlib.formats.grouping import Group, Row, grouped
-from affectlib.formats.reader import (
-    HOW_TO_NAME,
-    Item,
-    Reading,
-    RecordReader,
-    TextReader,
-    good_rows,
-)
+from affectlib.formats.reader import HOW_TO_NAME, Item, Reading, RecordReader, TextReader, good_rows
 from affectlib.predictions import ConversationFailure
 
 __all__ = ["FIELDS", "NAME", "READERS", "describe_columns", "describe_header"]
@@ -119,10 +112,6 @@ def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
     Args:
         stream: A text stream, opened with ``newline=""``.
         reading: What the caller asked for.
-
-    Raises:
-        TranscriptFormatError: The header does not name the columns needed.
-        OptionError: The caller named a column that is not there.
     """
     allow_long_cells()
     lines = Lines(stream, reading.limits.record_characters)
@@ -143,21 +132,13 @@ def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
 
 
 def read_rows(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
-    """Read conversations from rows of JSON or Parquet.
-
-    Raises:
-        TranscriptFormatError: The first row lacks the columns needed.
-        OptionError: The caller named a column that is not there.
-    """
+    """Read conversations from rows of JSON or Parquet."""
     failed: list[ConversationFailure] = []
     yield from (found.item for found in read_table(good_rows(records, reading, failed), reading))
     yield from failed
 
 
-READERS = (
-    TextReader(NAME, recognizes_text, read_csv),
-    RecordReader(NAME, recognizes, read_rows),
-)
+READERS = (TextReader(NAME, recognizes_text, read_csv), RecordReader(NAME, recognizes, read_rows))
 
 
 def _evidence(names: Sequence[str], reading: Reading) -> str:
@@ -166,12 +147,7 @@ def _evidence(names: Sequence[str], reading: Reading) -> str:
 
 
 def read_table(rows: Iterator[Row], reading: Reading) -> Iterator[Found]:
-    """Read conversations from the rows of a file or of a table in memory.
-
-    Raises:
-        TranscriptFormatError: The first row lacks the columns needed.
-        OptionError: The caller named a column that is not there.
-    """
+    """Read conversations from the rows of a file or of a table in memory."""
     columns, seen = _columns(rows, reading)
     order = DateOrder()
     known = (_known(row, columns, order, reading) for row in chain(seen, rows))
@@ -310,11 +286,7 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
 
 
 def _require_one(group: Group) -> None:
-    """Take the one row of a conversation for the user's.
-
-    Raises:
-        ConversationError: There are several, of which some may be the assistant's.
-    """
+    """Take the one row of a conversation for the user's."""
     if len(group.rows) > 1:
         raise ConversationError(
             f"the conversation has {len(group.rows):,} rows, but no column says who wrote them; "

@@ -91,9 +91,6 @@ def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a chat into a conversation, or into several.
 
-    Raises:
-        ConversationError: It is malformed, or the roles are not known.
-
     Example:
         >>> said = [("user1", "hi"), ("user2", [{"type": "bold", "text": "Hello"}, "!"])]
         >>> messages = [{"type": "message", "from_id": who, "text": text} for who, text in said]

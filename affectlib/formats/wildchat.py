@@ -51,20 +51,12 @@ def recognizes_lmsys(record: Any) -> str | None:
 
 
 def parse_wildchat(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a record into a conversation.
-
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-    """
+    """Turn a record into a conversation."""
     yield _conversation(record, "wildchat", reading)
 
 
 def parse_lmsys(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a record into a conversation.
-
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-    """
+    """Turn a record into a conversation."""
     yield _conversation(record, "lmsys", reading)
 
 

@@ -57,9 +57,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a ticket into a conversation.
 
-    Raises:
-        ConversationError: It is malformed, or does not say who the authors are.
-
     Example:
         >>> comments = [
         ...     {"author_id": 1, "html_body": "<p>My order is late</p>", "public": True},
