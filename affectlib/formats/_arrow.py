@@ -15,8 +15,6 @@ from affectlib._values import Unreadable, text_of_bytes
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["rows_of"]
-
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

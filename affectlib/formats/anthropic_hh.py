@@ -9,16 +9,15 @@ somebody wrote such a mark in a message, it cannot be told from a real one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
-from affectlib.formats.fields import numbered, to_conversation
+from affectlib.formats.fields import as_dict, numbered, to_conversation
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, each
-
-__all__ = ["READERS", "parse", "read_text", "recognizes", "recognizes_text"]
 
 _FIELDS = ("chosen", "transcript", "prompt", "text")
 _MARK = re.compile(r"(?:^|\n\n|\r\n\r\n)[ \t]*(Human|Assistant):[ \t]?")
@@ -77,8 +76,7 @@ def read_text(stream: TextIO, reading: Reading) -> Iterator[Item]:
     limit = reading.limits.record_characters
     text = stream.read(limit + 1)
     if len(text) > limit:
-        error = ConversationError("it is longer than the limit (record_characters)")
-        yield reading.failure(error)
+        yield reading.failure(ConversationError(TOO_LONG))
     elif text.strip("\ufeff \t\r\n"):
         yield Conversation(_messages(text.lstrip("\ufeff"), reading), source="anthropic_hh")
 
@@ -90,9 +88,7 @@ READERS = (
 
 
 def _field(record: Any) -> str | None:
-    if not isinstance(record, Mapping):
-        return None
-    return next((name for name in _FIELDS if isinstance(record.get(name), str)), None)
+    return next((name for name in _FIELDS if isinstance(as_dict(record).get(name), str)), None)
 
 
 def _messages(text: str, reading: Reading) -> tuple[Message, ...]:

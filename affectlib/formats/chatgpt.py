@@ -31,10 +31,8 @@ from affectlib.conversation import (
 )
 from affectlib.errors import ConversationError
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import numbered, to_conversation
+from affectlib.formats.fields import as_dict, as_text, numbered, require_object, to_conversation
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 _HIDDEN_CONTENT: Mapping[str, str] = MappingProxyType(
     {
@@ -77,21 +75,18 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         >>> [conversation.messages[0].content for conversation in parse(record, Reading())]
         ['hi']
     """
-    if not isinstance(record, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(record)}")
-    mapping = record.get("mapping")
-    if not isinstance(mapping, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(mapping)}", field="mapping")
+    record = require_object(record)
+    mapping = require_object(record.get("mapping"), field="mapping")
     shown = {}
     for node, value in mapping.items():
-        message = _mapping(value).get("message")
+        message = as_dict(value).get("message")
         if isinstance(message, Mapping):
             reason = _hidden(message)
             if reason is None:
                 shown[node] = message
             else:
                 reading.drop(reason)
-    parents = {node: _mapping(value).get("parent") for node, value in mapping.items()}
+    parents = {node: as_dict(value).get("parent") for node, value in mapping.items()}
     tree = Tree.of(parents, shown.keys())
     for suffix, path in tree.paths(record.get("current_node"), reading):
         yield numbered(_conversation(record, [(n, shown[n]) for n in path], reading), suffix)
@@ -102,9 +97,9 @@ READERS = (RecordReader("chatgpt", recognizes, each(parse)),)
 
 def _hidden(message: Mapping[str, Any]) -> str | None:
     """Return why the interface does not show a message, or None if it does."""
-    metadata = _mapping(message.get("metadata"))
-    role = _mapping(message.get("author")).get("role")
-    kind = _mapping(message.get("content")).get("content_type")
+    metadata = as_dict(message.get("metadata"))
+    role = as_dict(message.get("author")).get("role")
+    kind = as_dict(message.get("content")).get("content_type")
     if metadata.get("is_user_system_message"):
         return "context"
     if metadata.get("is_visually_hidden_from_conversation") or message.get("weight") == 0:
@@ -115,14 +110,14 @@ def _hidden(message: Mapping[str, Any]) -> str | None:
         return "tool_call"
     if role == "assistant" and message.get("channel") == "analysis":
         return "reasoning"
-    return _HIDDEN_CONTENT.get(kind) if isinstance(kind, str) else None
+    return _HIDDEN_CONTENT.get(as_text(kind))
 
 
 def _conversation(
     record: Mapping[str, Any], path: list[tuple[str, Mapping[str, Any]]], reading: Reading
 ) -> Conversation:
     messages = [_parse(message, node, reading) for node, message in path]
-    models = (to_text(_mapping(message.get("metadata")).get("model_slug")) for _, message in path)
+    models = (to_text(as_dict(message.get("metadata")).get("model_slug")) for _, message in path)
     return replace(
         to_conversation(record, messages, reading.time),
         model=to_text(record.get("default_model_slug")) or next(filter(None, models), None),
@@ -132,23 +127,19 @@ def _conversation(
 
 def _parse(message: Mapping[str, Any], node: str, reading: Reading) -> Message:
     place = f"mapping.{clean_text(node)[:40]}"
-    role = _mapping(message.get("author")).get("role")
     try:
-        parsed_role = parse_role(role)
+        role = parse_role(as_dict(message.get("author")).get("role"))
     except ConversationError as error:
         raise ConversationError(error.problem, field=f"{place}.author.role") from None
     content = message.get("content")
-    if content is not None and not isinstance(content, Mapping):
-        raise ConversationError(
-            f"expected an object, got {kind_of(content)}", field=f"{place}.content"
-        )
-    text, modality = _text_of(_mapping(content), place, reading)
-    if _mapping(message.get("metadata")).get("voice_mode_message"):
+    content = {} if content is None else require_object(content, field=f"{place}.content")
+    text, modality = _text_of(content, place, reading)
+    if as_dict(message.get("metadata")).get("voice_mode_message"):
         modality = "voice"
-    if parsed_role == "assistant":
+    if role == "assistant":
         text = _CITATION.sub("", text)
     return Message(
-        parsed_role,
+        role,
         text,
         id=to_text(message.get("id")),
         timestamp=reading.time(message.get("create_time")),
@@ -176,7 +167,3 @@ def _text_of(content: Mapping[str, Any], place: str, reading: Reading) -> tuple[
 def _is_text(kind: str, spoken: bool) -> bool:
     """Whether a part has text; the sound of what was transcribed does not count as left out."""
     return kind == "audio_transcription" or "text" in kind or (spoken and "audio" in kind)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

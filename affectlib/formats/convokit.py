@@ -13,12 +13,19 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from affectlib._values import kind_of, to_text
-from affectlib.conversation import Conversation, Message, Role, parse_role
+from affectlib._values import to_text
+from affectlib.conversation import Conversation, Message, Role, is_role, parse_role
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import first_of, numbered, to_conversation
+from affectlib.formats.fields import (
+    as_dict,
+    as_text,
+    first_of,
+    numbered,
+    text_or_none,
+    to_conversation,
+)
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import (
     HOW_TO_NAME,
@@ -30,8 +37,6 @@ from affectlib.formats.reader import (
     read_groups,
 )
 from affectlib.formats.sources import file_records
-
-__all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 
 _UTTERANCES = ("utterances.jsonl", "utterances.json")
 _SPEAKERS = ("speakers.json", "users.json")
@@ -79,8 +84,8 @@ def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
     for name in _SPEAKERS:
         if name in files.names:
             for record in file_records(files, name, reading):
-                if isinstance(record.value, Mapping):
-                    roles |= {speaker: _told(about) for speaker, about in record.value.items()}
+                speakers = as_dict(record.value).items()
+                roles |= {speaker: _role_in_meta(about) for speaker, about in speakers}
     reading.file = utterances
     yield from _read(file_records(files, utterances, reading), roles, reading)
 
@@ -95,10 +100,10 @@ READERS = (
 )
 
 
-def _told(about: Any) -> Any:
+def _role_in_meta(about: Any) -> Any:
     """Return what a speaker's meta says about the role."""
-    meta = about.get("meta", about) if isinstance(about, Mapping) else None
-    return first_of(meta, ("role", "type")) if isinstance(meta, Mapping) else None
+    about = as_dict(about)
+    return first_of(as_dict(about.get("meta", about)), ("role", "type"))
 
 
 def _read(records: Iterator[Record], roles: _Roles, reading: Reading) -> Iterator[Item]:
@@ -145,9 +150,7 @@ def _by_time(messages: Mapping[str, Message]) -> list[str]:
 
 
 def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Message:
-    text = utterance.get("text")
-    if text is not None and not isinstance(text, str):
-        raise ConversationError(f"expected text, got {kind_of(text)}", index=index, field="text")
+    text = text_or_none(utterance.get("text"), "text", index)
     return Message(
         _role(first_of(utterance, _SPEAKER), index, roles, reading),
         text or "",
@@ -157,14 +160,11 @@ def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: R
 
 
 def _role(speaker: Any, index: int, roles: _Roles, reading: Reading) -> Role:
-    named = reading.role_of(speaker)
-    if named is not None:
+    if (named := reading.role_of(speaker)) is not None:
         return named
-    for word in (roles.get(speaker) if isinstance(speaker, str) else None, speaker):
-        try:
+    for word in (roles.get(as_text(speaker)), speaker):
+        if is_role(word):
             return parse_role(word)
-        except ConversationError:
-            continue
     raise ConversationError(
         f"the speaker has no role; name the users or the assistants {HOW_TO_NAME}",
         index=index,

@@ -18,9 +18,11 @@ the usual abbreviations of time zones are known; times in other zones are taken 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, TextIO
 
 from affectlib._values import kind_of, to_time
@@ -29,12 +31,18 @@ from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
 from affectlib.formats._json import Record
-from affectlib.formats._people import count_of, is_apart
-from affectlib.formats.fields import in_order, to_conversation
+from affectlib.formats._people import is_apart
+from affectlib.formats.fields import (
+    as_dict,
+    as_list,
+    as_text,
+    in_order,
+    require_object,
+    to_conversation,
+)
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, good
 from affectlib.predictions import ConversationFailure
-
-__all__ = ["READERS", "read_html", "read_json", "recognizes", "recognizes_html"]
 
 _GAP = 30.0
 _CHAT = re.compile(r"gemini\.google\.com/(?:u/\d+/)?(?:app|gem/[\w-]+)/([\w-]{6,64})", re.ASCII)
@@ -54,23 +62,19 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class _Activity:
-    """A prompt and its answer.
-
-    Attributes:
-        prompt: What the user wrote.
-        answer: What Gemini answered.
-        time: When.
-        chat: The id of the chat that it links to, or None.
-        size: Characters of both.
-        kept: The fields of the activity that the caller asked to keep.
-    """
+    """A prompt and its answer."""
 
     prompt: str
     answer: str
     time: datetime
     chat: str | None
-    size: int
+    """The id of the chat that it links to."""
     kept: Mapping[str, Any] = field(default_factory=dict)
+    """The fields that the caller asked to keep."""
+
+    @property
+    def size(self) -> int:
+        return len(self.prompt) + len(self.answer)
 
 
 def recognizes(record: Any) -> str | None:
@@ -115,9 +119,8 @@ READERS = (
 
 
 def _is_gemini(record: Mapping[str, Any]) -> bool:
-    products = record.get("products")
-    names = [record.get("header"), *(products if isinstance(products, list) else [])]
-    return any(isinstance(name, str) and _PRODUCT.search(name) for name in names)
+    names = [record.get("header"), *as_list(record.get("products"))]
+    return any(_PRODUCT.search(as_text(name)) for name in names)
 
 
 def _sessions(
@@ -146,17 +149,14 @@ def _sessions(
 def _finished(session: list[_Activity], size: int, reading: Reading) -> Item:
     """Make a conversation, or a failure if it is so long that only its last activity is there."""
     if size > reading.limits.record_characters:
-        error = ConversationError("it is longer than the limit (record_characters)")
-        return reading.failure(error, session[-1].chat)
+        return reading.failure(ConversationError(TOO_LONG), session[-1].chat)
     session = in_order(session, [activity.time for activity in session])
     return reading.kept(_conversation(session), [activity.kept for activity in session])
 
 
 def _is_another(one: _Activity, other: _Activity, gap: float) -> bool:
-    if one.chat is not None and one.chat == other.chat:
-        return False
     if one.chat is not None and other.chat is not None:
-        return True
+        return one.chat != other.chat
     return is_apart(one.time, other.time, gap)
 
 
@@ -180,19 +180,24 @@ def _json_activities(
     for record in good(records, reading):
         if isinstance(record, ConversationFailure):
             yield record
-            continue
-        try:
-            found = _activity(record.value, reading)
-        except ConversationError as error:
-            yield reading.failure(error)
-            continue
-        if found is not None:
-            yield found
+        else:
+            yield from _attempt(_activity, record.value, reading)
+
+
+def _attempt(
+    read: Callable[[Any, Reading], _Activity | None], source: Any, reading: Reading
+) -> Iterator[_Activity | ConversationFailure]:
+    """Yield the activity that is read from a record or cell, if it is one, or the failure."""
+    try:
+        found = read(source, reading)
+    except ConversationError as error:
+        yield reading.failure(error)
+    else:
+        yield from [] if found is None else [found]
 
 
 def _activity(record: Any, reading: Reading) -> _Activity | None:
-    if not isinstance(record, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(record)}")
+    record = require_object(record)
     if not _is_gemini(record):
         reading.drop("event")
         return None
@@ -202,24 +207,20 @@ def _activity(record: Any, reading: Reading) -> _Activity | None:
     time = to_time(record.get("time"))
     if time is None:
         raise ConversationError("it cannot be read as a time", field="time")
-    media = sum(count_of(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
-    link = record.get("titleUrl")
+    files = (as_list(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
+    media = sum(map(len, files))
     answer = _joined(record.get("safeHtmlItem"), "html") or _joined(record.get("subtitles"), "name")
-    made = _made(title, answer, time, link if isinstance(link, str) else "", media, reading)
+    found = _prompt(title, answer, time, as_text(record.get("titleUrl")), media, reading)
     kept = {name: record[name] for name in reading.keep if name in record}
-    return None if made is None else replace(made, kept=kept)
+    return None if found is None else replace(found, kept=kept)
 
 
 def _joined(items: Any, field: str) -> str:
-    texts = [
-        html_to_text(item[field])
-        for item in (items if isinstance(items, list) else ())
-        if isinstance(item, Mapping) and isinstance(item.get(field), str)
-    ]
+    texts = (html_to_text(as_text(as_dict(item).get(field))) for item in as_list(items))
     return "\n\n".join(filter(None, texts))
 
 
-def _made(
+def _prompt(
     title: str, answer: str, time: datetime, links: str, media: int, reading: Reading
 ) -> _Activity | None:
     """Make an activity, or None if it is not a prompt."""
@@ -232,12 +233,10 @@ def _made(
     reading.drop("not_text", media or int(bare != prompt))
     chat = _CHAT.search(links)
     prompt = bare.strip()
-    return _Activity(prompt, answer, time, chat[1] if chat else None, len(prompt) + len(answer))
+    return _Activity(prompt, answer, time, chat[1] if chat else None)
 
 
 class _Cell(NamedTuple):
-    """An activity of the page."""
-
     header: str
     content: str
     links: str
@@ -324,23 +323,14 @@ def _html_activities(stream: TextIO, reading: Reading) -> Iterator[_Activity | C
     target = _CellTarget(reading.limits.record_characters)
     parser = html_parser(target)
     number = 0
-    ended = False
-    while not ended:
-        piece = stream.read(_PIECE)
-        ended = not piece
+    for piece in chain(iter(partial(stream.read, _PIECE), ""), [""]):
         feed(parser, piece)
-        if ended:
+        if not piece:
             parser.close()
         for cell in target.cells:
             reading.place = f"activity {number}"
             number += 1
-            try:
-                found = _from_cell(cell, reading)
-            except ConversationError as error:
-                yield reading.failure(error)
-                continue
-            if found is not None:
-                yield found
+            yield from _attempt(_from_cell, cell, reading)
         target.cells.clear()
     if not number:
         raise TranscriptFormatError("the page has no activities")
@@ -348,7 +338,7 @@ def _html_activities(stream: TextIO, reading: Reading) -> Iterator[_Activity | C
 
 def _from_cell(cell: _Cell, reading: Reading) -> _Activity | None:
     if cell.is_too_long:
-        raise ConversationError("it is longer than the limit (record_characters)")
+        raise ConversationError(TOO_LONG)
     if cell.header and not _PRODUCT.search(cell.header):
         reading.drop("event")
         return None
@@ -356,4 +346,4 @@ def _from_cell(cell: _Cell, reading: Reading) -> _Activity | None:
     if found is None:
         raise ConversationError("it has no time that can be read", field="time")
     prompt, time, answer = found
-    return _made(prompt, answer, time, cell.links, 0, reading)
+    return _prompt(prompt, answer, time, cell.links, 0, reading)

@@ -19,6 +19,9 @@ from affectlib._values import Unreadable
 from affectlib.errors import ConversationError
 from affectlib.formats._progress import Progress
 
+TOO_LONG = "it is longer than the limit (record_characters)"
+"""What is wrong with a conversation or line that is."""
+
 _TYPE = "\x00type"
 """The key that tells a value of another type than JSON has from an object of the file."""
 
@@ -42,13 +45,7 @@ class Row(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The rows of one group, in the order of the file.
-
-    Attributes:
-        key: What they have in common.
-        rows: The rows; if they are too many, the first ones.
-        complete: Whether these are all.
-    """
+    """The rows that have a key in common, in the order of the file; if too long, the first ones."""
 
     key: str | None
     rows: list[Row]
@@ -57,7 +54,7 @@ class Group(NamedTuple):
     def require_all(self) -> None:
         """Raise unless all rows are there."""
         if not self.complete:
-            raise ConversationError("it is longer than the limit (record_characters)")
+            raise ConversationError(TOO_LONG)
 
 
 def grouped(
@@ -68,7 +65,7 @@ def grouped(
     Args:
         rows: Keys and rows.
         limit: Bytes that the rows of a group may have as JSON.
-        progress: Told how many of the groups were brought together.
+        progress: Told how many of the groups were yielded.
 
     Yields:
         A group for each key, in the order of their last rows.

@@ -13,8 +13,6 @@ from affectlib._extras import requires_extra
 from affectlib.conversation import Conversation
 from affectlib.predictions import ConversationFailure
 
-__all__ = ["Inspection", "inspect_conversations", "language_detector"]
-
 UNKNOWN = "unknown"
 
 _LETTERS_NEEDED = 20

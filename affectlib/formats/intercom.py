@@ -17,11 +17,9 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role
 from affectlib.errors import ConversationError
 from affectlib.formats._html import html_to_text
-from affectlib.formats._people import count_of, optional_text, require_message
-from affectlib.formats.fields import to_conversation
+from affectlib.formats._people import optional_text
+from affectlib.formats.fields import as_dict, as_list, as_text, require_object, to_conversation
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 _LIST = "conversation.list"
 _ROLES: Mapping[str, Role] = {
@@ -72,12 +70,12 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         raise ConversationError("expected an object")
     if record.get("type") == _LIST and isinstance(record.get("conversations"), list):
         for index, one in enumerate(record["conversations"]):
-            yield from parse(require_message(one, index), reading)
+            yield from parse(require_object(one, index), reading)
         return
     source = record.get("source")
-    if source is not None and not isinstance(source, Mapping):
-        raise ConversationError("expected an object", field="source")
-    parts = [] if source is None else [{**source, "part_type": "comment"}]
+    parts: list[Any] = []
+    if source is not None:
+        parts.append({**require_object(source, field="source"), "part_type": "comment"})
     parts += _parts(record)
     messages = [
         found
@@ -86,7 +84,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     ]
     about = {
         "id": record.get("id"),
-        "title": record.get("title") or html_to_text(_words((source or {}).get("subject"))),
+        "title": record.get("title") or html_to_text(as_text(as_dict(source).get("subject"))),
         "user_id": _user(record, parts),
         "created_at": record.get("created_at"),
         "source": "intercom",
@@ -107,10 +105,10 @@ def _parts(record: Mapping[str, Any]) -> list[Any]:
 
 
 def _message(part: Any, index: int, record: Mapping[str, Any], reading: Reading) -> Message | None:
-    part = require_message(part, index)
+    part = require_object(part, index)
     kind = part.get("part_type")
     body = optional_text(part.get("body"), index, "body")
-    attached = count_of(part.get("attachments"))
+    attached = len(as_list(part.get("attachments")))
     reason = _reason(part, kind, body, attached)
     if reason is not None:
         reading.drop(reason)
@@ -142,15 +140,15 @@ def _reason(part: Mapping[str, Any], kind: Any, body: str, attached: int) -> str
 
 
 def _role(author: Any, index: int) -> Role:
-    kind = author.get("type") if isinstance(author, Mapping) else None
-    role = _ROLES.get(kind) if isinstance(kind, str) else None
+    role = _known_role(author)
     if role is None:
-        raise ConversationError(
-            "the author is neither a contact, a teammate nor a bot",
-            index=index,
-            field="author.type",
-        )
+        problem = "the author is neither a contact, a teammate nor a bot"
+        raise ConversationError(problem, index=index, field="author.type")
     return role
+
+
+def _known_role(author: Any) -> Role | None:
+    return _ROLES.get(as_text(as_dict(author).get("type")))
 
 
 def _user(record: Mapping[str, Any], parts: list[Any]) -> Any:
@@ -158,16 +156,6 @@ def _user(record: Mapping[str, Any], parts: list[Any]) -> Any:
     contacts = record.get("contacts")
     if isinstance(contacts, Mapping):
         contacts = contacts.get("contacts")
-    named = contacts if isinstance(contacts, list) else []
-    authors = [part.get("author") for part in parts if isinstance(part, Mapping)]
-    people = [*named, *(a for a in authors if isinstance(a, Mapping) and _is_user(a))]
+    authors = (as_dict(part).get("author") for part in parts)
+    people = [*as_list(contacts), *(each for each in authors if _known_role(each) == "user")]
     return next((person.get("id") for person in people if isinstance(person, Mapping)), None)
-
-
-def _is_user(author: Mapping[str, Any]) -> bool:
-    kind = author.get("type")
-    return isinstance(kind, str) and _ROLES.get(kind) == "user"
-
-
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else ""

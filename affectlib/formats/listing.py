@@ -13,8 +13,6 @@ from pathlib import Path
 
 from affectlib.formats._system import is_environment_error
 
-__all__ = ["Listing", "is_hidden", "list_files"]
-
 HUB = "hf://datasets/"
 """What names of data sets on the Hub begin with."""
 

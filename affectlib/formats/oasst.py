@@ -17,11 +17,15 @@ from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
 from affectlib.formats._json import Record
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import numbered, to_conversation, to_message
+from affectlib.formats.fields import (
+    as_dict,
+    numbered,
+    require_object,
+    to_conversation,
+    to_message,
+)
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import Item, Reading, RecordReader, each, read_groups
-
-__all__ = ["READERS", "parse_tree", "read_flat", "recognizes_flat", "recognizes_trees"]
 
 _Nodes = Mapping[str, Mapping[str, Any]]
 
@@ -33,11 +37,8 @@ def recognizes_trees(record: Any) -> str | None:
         >>> recognizes_trees({"message_tree_id": "t", "prompt": {"replies": []}})
         'records with "message_tree_id" and "prompt"'
     """
-    is_tree = (
-        isinstance(record, Mapping)
-        and "message_tree_id" in record
-        and isinstance(record.get("prompt"), Mapping)
-    )
+    record = as_dict(record)
+    is_tree = "message_tree_id" in record and isinstance(record.get("prompt"), Mapping)
     return 'records with "message_tree_id" and "prompt"' if is_tree else None
 
 
@@ -48,7 +49,7 @@ def recognizes_flat(record: Any) -> str | None:
         >>> recognizes_flat({"message_tree_id": "t", "message_id": "t", "text": "hi"})
         'records with "message_tree_id" and "message_id"'
     """
-    is_message = isinstance(record, Mapping) and {"message_tree_id", "message_id"} <= record.keys()
+    is_message = {"message_tree_id", "message_id"} <= as_dict(record).keys()
     return 'records with "message_tree_id" and "message_id"' if is_message else None
 
 
@@ -62,10 +63,10 @@ def parse_tree(record: Any, reading: Reading) -> Iterator[Conversation]:
         ...     print([message.content for message in conversation.messages])
         ['hi', 'Hello!']
     """
-    if not isinstance(record, Mapping) or not isinstance(record.get("prompt"), Mapping):
-        raise ConversationError("expected an object", field="prompt")
+    record = as_dict(record)
+    prompt = require_object(record.get("prompt"), field="prompt")
     identifier = to_text(record.get("message_tree_id"))
-    yield from _conversations(identifier, _flattened(record["prompt"]), reading)
+    yield from _conversations(identifier, _flattened(prompt), reading)
 
 
 def read_flat(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
@@ -87,8 +88,7 @@ def _flattened(prompt: Mapping[str, Any]) -> _Nodes:
     waiting: list[tuple[Any, str | None]] = [(prompt, None)]
     while waiting:
         message, parent = waiting.pop()
-        if not isinstance(message, Mapping):
-            raise ConversationError(f"expected an object, got {kind_of(message)}", field="replies")
+        message = require_object(message, field="replies")
         name = to_text(message.get("message_id")) or f"message {len(nodes)}"
         while name in nodes:
             name += "'"

@@ -29,6 +29,9 @@ from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats.fields import (
+    as_dict,
+    as_list,
+    as_text,
     first_of,
     in_order,
     named_message,
@@ -38,8 +41,6 @@ from affectlib.formats.fields import (
     to_message,
 )
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 _TOOL_ITEM = re.compile(r"\w+_(?:call|output)|mcp_\w+|item_reference")
 """Types of items that have no role: calls of tools, built in or not, and what they returned."""
@@ -53,9 +54,7 @@ def recognizes(record: Any) -> str | None:
         ('records with "messages"', None)
     """
     if isinstance(record, list):
-        is_messages = record and all(
-            isinstance(message, Mapping) and "role" in message for message in record
-        )
+        is_messages = record and all("role" in as_dict(message) for message in record)
         return 'lists of messages with "role"' if is_messages else None
     if not isinstance(record, Mapping):
         return None
@@ -124,10 +123,8 @@ def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
 
 
 def _inner(record: Mapping[str, Any], field: str) -> Mapping[str, Any]:
-    inner = record.get(field)
-    if isinstance(inner, Mapping) and isinstance(inner.get("body"), Mapping):
-        inner = inner["body"]
-    return inner if isinstance(inner, Mapping) else {}
+    inner = as_dict(record.get(field))
+    return as_dict(inner.get("body")) if isinstance(inner.get("body"), Mapping) else inner
 
 
 def _asked(request: Mapping[str, Any]) -> list[Any]:
@@ -136,7 +133,7 @@ def _asked(request: Mapping[str, Any]) -> list[Any]:
         return [*request["messages"]]
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
-    return [*given] if isinstance(given, list) else []
+    return [*as_list(given)]
 
 
 def _answered(record: Mapping[str, Any], response: Mapping[str, Any]) -> list[Any]:
@@ -146,21 +143,16 @@ def _answered(record: Mapping[str, Any], response: Mapping[str, Any]) -> list[An
     choices = response.get("choices")
     if isinstance(choices, list):
         return [choice.get("message") for choice in choices[:1] if isinstance(choice, Mapping)]
-    output = response.get("output", record.get("output"))
-    return output if isinstance(output, list) else []
+    return as_list(response.get("output", record.get("output")))
 
 
 def _is_thread(record: Mapping[str, Any]) -> bool:
-    data = record.get("data")
-    return (
-        isinstance(data, list)
-        and bool(data)
-        and all(isinstance(item, Mapping) and {"role", "content"} <= item.keys() for item in data)
-    )
+    data = as_list(record.get("data"))
+    return bool(data) and all({"role", "content"} <= as_dict(item).keys() for item in data)
 
 
 def _is_of_thread(message: Any) -> bool:
-    return isinstance(message, Mapping) and message.get("object") == "thread.message"
+    return bool(as_dict(message).get("object") == "thread.message")
 
 
 def _by_time(messages: list[Any]) -> list[Any]:
@@ -177,7 +169,7 @@ def _item_reason(kind: Any) -> str | None:
     """Return why an item without a role is left out, by its type; None if it should have a role."""
     if kind == "reasoning":
         return "reasoning"
-    if not isinstance(kind, str) or not _TOOL_ITEM.fullmatch(kind):
+    if not _TOOL_ITEM.fullmatch(as_text(kind)):
         return None
     return "tool" if kind.endswith("_output") else "tool_call"
 
@@ -197,8 +189,7 @@ def _message(message: Any, index: int, reading: Reading) -> Message | None:
         content, reason = split_blocks(content, reading)
         if reason == "tool" and message.get("role") == "user":
             return None
-    audio = message.get("audio")
-    transcript = to_text(audio.get("transcript")) if isinstance(audio, Mapping) else None
+    transcript = to_text(as_dict(message.get("audio")).get("transcript"))
     if "content" in message or {"tool_calls", "function_call", "refusal", "audio"} & message.keys():
         content = content or transcript or to_text(message.get("refusal")) or content
         message = {**message, "content": content}

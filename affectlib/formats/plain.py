@@ -26,9 +26,8 @@ from typing import NamedTuple, TextIO
 
 from affectlib.conversation import Conversation, Message, Role, clean_text, is_role
 from affectlib.errors import ConversationError
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import HOW_TO_NAME, MYSELF, Item, Reading, TextReader
-
-__all__ = ["READERS", "describe", "read", "recognizes"]
 
 _USER = MYSELF | {"you", "vous", "tu"}
 """Who is the user, beside the names of roles that `parse_role` knows."""
@@ -54,13 +53,7 @@ class _Turn(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What begins with names.
-
-    Attributes:
-        turns: The turns.
-        others: Other lines that begin with a name.
-        unsure: Those of them that are the likeliest to begin turns.
-    """
+    """What begins with names: turns, other lines, and those of the latter that may be turns."""
 
     turns: list[_Turn]
     others: list[re.Match[str]]
@@ -110,7 +103,7 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
     identifier = clean_text(reading.path(reading.file)) or None
     try:
         if len(text) > limit:
-            raise ConversationError("it is longer than the limit (record_characters)")
+            raise ConversationError(TOO_LONG)
         messages = tuple(_messages(clean_text(_lines(text)), reading))
     except ConversationError as error:
         yield reading.failure(error, identifier)

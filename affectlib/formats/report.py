@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["DROPS", "Limits", "ReadReport", "Tally"]
-
 DROPS: Mapping[str, str] = MappingProxyType(
     {
         "branch": "messages on branches that were not asked for (edits, regenerations)",

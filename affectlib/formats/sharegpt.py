@@ -12,15 +12,14 @@ from typing import Any
 
 from affectlib.conversation import Conversation
 from affectlib.formats.fields import (
-    named_message,
+    as_dict,
+    as_list,
     require_list,
     require_one_conversation,
     to_conversation,
-    to_message,
+    to_messages,
 )
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 
 def recognizes(record: Any) -> str | None:
@@ -32,10 +31,9 @@ def recognizes(record: Any) -> str | None:
     """
     if isinstance(record, Mapping):
         return 'records with "conversations"' if "conversations" in record else None
-    is_messages = isinstance(record, list) and all(
-        isinstance(message, Mapping) and "from" in message for message in record
-    )
-    return 'lists of messages with "from"' if record and is_messages else None
+    messages = as_list(record)
+    is_messages = messages and all("from" in as_dict(message) for message in messages)
+    return 'lists of messages with "from"' if is_messages else None
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
@@ -49,12 +47,8 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     if isinstance(record, list):
         require_one_conversation(record)
         record = {"conversations": record}
-    messages = require_list(record, "conversations")
-    yield to_conversation(
-        record,
-        [to_message(named_message(message), i, reading.time) for i, message in enumerate(messages)],
-        reading.time,
-    )
+    messages = to_messages(require_list(record, "conversations"), reading.time)
+    yield to_conversation(record, messages, reading.time)
 
 
 READERS = (RecordReader("sharegpt", recognizes, each(parse)),)

@@ -24,14 +24,12 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
-from affectlib.formats._people import People, Sent, chat_conversations, count_of, optional_text
+from affectlib.formats._people import People, Sent, chat_conversations, optional_text
 from affectlib.formats._system import is_environment_error
-from affectlib.formats.fields import first_of
+from affectlib.formats.fields import as_dict, as_list, first_of
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import Files, FolderReader, Item, Reading, RecordReader, read_groups
 from affectlib.formats.sources import file_records
-
-__all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 
 _USERS = ("users.json", "org_users.json")
 _CHANNELS = ("channels.json", "groups.json", "dms.json", "mpims.json")
@@ -49,17 +47,11 @@ _CHANNEL = "\x00channel"
 
 @dataclass(slots=True)
 class _Workspace:
-    """What an export says about its people and channels.
-
-    Attributes:
-        people: Users and bots, by id.
-        shown: What mentions of them are replaced with.
-        channels: Ids of channels, by their folders.
-    """
+    """What an export says about its people and channels."""
 
     people: People = field(default_factory=People)
-    shown: dict[str, str] = field(default_factory=dict)
-    channels: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)  # names in mentions, by id
+    channels: dict[str, str] = field(default_factory=dict)  # ids, by folder
 
 
 def recognizes(record: Any) -> str | None:
@@ -149,8 +141,7 @@ def _add_user(user: Mapping[str, Any], workspace: _Workspace) -> None:
     identifier = to_text(user.get("id"))
     if identifier is None:
         return
-    profile = user.get("profile")
-    profile = profile if isinstance(profile, Mapping) else {}
+    profile = as_dict(user.get("profile"))
     names = [
         to_text(about.get(key))
         for about in (profile, user)
@@ -214,7 +205,7 @@ def _sent(
     text = _plain(optional_text(message.get("text"), index, "text"), workspace)
     is_bot = subtype == "bot_message" or to_text(message.get("bot_id")) is not None
     text = text or (_attached(message.get("attachments"), workspace) if is_bot else "")
-    files = count_of(message.get("files")) or int(isinstance(message.get("file"), Mapping))
+    files = len(as_list(message.get("files"))) or isinstance(message.get("file"), Mapping)
     reading.drop("not_text", files)
     if not text:
         reading.drop("empty", not files)
@@ -225,8 +216,7 @@ def _sent(
 
 
 def _person(message: Mapping[str, Any], is_bot: bool, index: int, workspace: _Workspace) -> str:
-    profile = first_of(message, ("user_profile", "bot_profile"))
-    profile = profile if isinstance(profile, Mapping) else {}
+    profile = as_dict(first_of(message, ("user_profile", "bot_profile")))
     names = [
         to_text(about.get(key))
         for about in (message, profile)
@@ -242,11 +232,7 @@ def _person(message: Mapping[str, Any], is_bot: bool, index: int, workspace: _Wo
 
 def _attached(attachments: Any, workspace: _Workspace) -> str:
     """Return the text of an app's attachments."""
-    texts = [
-        first_of(attachment, ("text", "fallback"))
-        for attachment in (attachments if isinstance(attachments, list) else ())
-        if isinstance(attachment, Mapping)
-    ]
+    texts = [first_of(as_dict(each), ("text", "fallback")) for each in as_list(attachments)]
     found = [_plain(text, workspace) for text in texts if isinstance(text, str)]
     return "\n".join(filter(None, found))
 

@@ -38,7 +38,6 @@ from affectlib.errors import ConversationError, OptionError, TranscriptFormatErr
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._json import Record
 from affectlib.formats.columns import (
-    FIELDS,
     describe_columns,
     describe_header,
     find_columns,
@@ -50,8 +49,6 @@ from affectlib.formats.fields import in_order, named_message, to_conversation, t
 from affectlib.formats.grouping import Group, Row, grouped
 from affectlib.formats.reader import HOW_TO_NAME, Item, Reading, RecordReader, TextReader, good_rows
 from affectlib.predictions import ConversationFailure
-
-__all__ = ["FIELDS", "NAME", "READERS", "describe_columns", "describe_header"]
 
 NAME = "table"
 

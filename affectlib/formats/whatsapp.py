@@ -26,9 +26,8 @@ from typing import NamedTuple, TextIO
 from affectlib.conversation import clean_text
 from affectlib.errors import ConversationError
 from affectlib.formats._people import People, Sent, chat_conversations
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, TextReader
-
-__all__ = ["READERS", "read", "recognizes"]
 
 _MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _NOT_TYPED = "\u200e"
@@ -71,19 +70,11 @@ _DELETED = re.compile(
 
 
 class _Entry(NamedTuple):
-    """A message, or a system line.
+    """A message, or a system line."""
 
-    Attributes:
-        date: Three numbers, of which it is not known yet which is the day.
-        time: Hour, minute and second, as they are written.
-        half: The words for the half of the day, empty if there are none.
-        american: Whether it is written as in America.
-        lines: The sender and the text.
-    """
-
-    date: tuple[int, int, int]
+    date: tuple[int, int, int]  # as written: which of them is the day is not known yet
     time: tuple[int, int, int]
-    half: str
+    half: str  # the words for AM or PM
     american: bool
     lines: list[str]
 
@@ -105,14 +96,13 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
     text = stream.read(limit + 1)
     try:
         if len(text) > limit:
-            raise ConversationError("it is longer than the limit (record_characters)")
+            raise ConversationError(TOO_LONG)
         entries, lost = _entries(text)
         reading.drop("event", lost)
         order = _order(entries)
         people = People()
         found = (_sent(entry, order, people, reading) for entry in entries)
-        sent = [message for message in found if message is not None]
-        yield from chat_conversations(sent, people, {"source": "whatsapp"}, reading)
+        yield from chat_conversations(found, people, {"source": "whatsapp"}, reading)
     except ConversationError as error:
         yield reading.failure(error)
 

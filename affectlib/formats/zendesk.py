@@ -17,11 +17,17 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role, clean_text
 from affectlib.errors import ConversationError
 from affectlib.formats._html import html_to_text
-from affectlib.formats._people import count_of, optional_text, require_message
-from affectlib.formats.fields import first_of, require_list, to_conversation
+from affectlib.formats._people import optional_text
+from affectlib.formats.fields import (
+    as_dict,
+    as_list,
+    as_text,
+    first_of,
+    require_list,
+    require_object,
+    to_conversation,
+)
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 _COMMENT = frozenset({"html_body", "plain_body", "body", "author_id", "public", "author"})
 _ROLES: Mapping[str, Role] = {
@@ -92,29 +98,28 @@ READERS = (RecordReader("zendesk", recognizes, each(parse)),)
 
 
 def _requester(ticket: Mapping[str, Any]) -> str | None:
-    requester = ticket.get("requester")
-    nested = requester.get("id") if isinstance(requester, Mapping) else None
+    nested = as_dict(ticket.get("requester")).get("id")
     return to_text(ticket.get("requester_id")) or to_text(nested)
 
 
 def _known_roles(record: Mapping[str, Any], requester: str | None) -> _Roles:
-    users = record.get("users")
     found: dict[str | None, Role] = {}
-    for user in users if isinstance(users, list) else []:
-        role = user.get("role") if isinstance(user, Mapping) else None
-        if isinstance(role, str) and role in _ROLES:
-            found[to_text(user.get("id"))] = _ROLES[role]
+    for user in map(as_dict, as_list(record.get("users"))):
+        role = _ROLES.get(as_text(user.get("role")))
+        if role is not None:
+            found[to_text(user.get("id"))] = role
     return found | {requester: "user"} if requester is not None else found
 
 
 def _message(comment: Any, index: int, roles: _Roles, reading: Reading) -> Message | None:
-    comment = require_message(comment, index)
+    comment = require_object(comment, index)
     if comment.get("public", True) is not True:
         reading.drop("internal")
         return None
     voice = comment.get("type") == "VoiceComment"
-    text = _spoken(comment) if voice else _text(comment, index)
-    attached = count_of(comment.get("attachments"))
+    spoken = as_text(as_dict(comment.get("data")).get("transcription_text"))
+    text = clean_text(spoken.strip()) if voice else _text(comment, index)
+    attached = len(as_list(comment.get("attachments")))
     reading.drop("not_text", attached)
     if not text:
         reading.drop("event" if voice else "empty", voice or not attached)
@@ -137,30 +142,19 @@ def _text(comment: Mapping[str, Any], index: int) -> str:
         if text:
             return clean_text(text.replace("&nbsp;", " "))
     content = comment.get("content")
-    return _cleaned(content.get("text") if isinstance(content, Mapping) else content)
-
-
-def _spoken(comment: Mapping[str, Any]) -> str:
-    data = comment.get("data")
-    return _cleaned(data.get("transcription_text") if isinstance(data, Mapping) else None)
-
-
-def _cleaned(text: Any) -> str:
-    return clean_text(text.strip()) if isinstance(text, str) else ""
+    text = content.get("text") if isinstance(content, Mapping) else content
+    return clean_text(as_text(text).strip())
 
 
 def _role(comment: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Role:
-    author = comment.get("author")
-    author = author if isinstance(author, Mapping) else {}
+    author = as_dict(comment.get("author"))
     person = to_text(comment.get("author_id")) or to_text(author.get("id"))
     named = reading.role_of(person)
     if named is not None:
         return named
-    kind = first_of(author, ("type", "role"))
-    if isinstance(kind, str) and kind in _ROLES:
-        return _ROLES[kind]
-    if person in roles:
-        return roles[person]
+    known = _ROLES.get(as_text(first_of(author, ("type", "role")))) or roles.get(person)
+    if known is not None:
+        return known
     if person is not None and "user" in roles.values():
         return "assistant"
     raise ConversationError(
