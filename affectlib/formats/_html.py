@@ -20,13 +20,12 @@ _PIECE = 1 << 16
 
 
 class TextTarget:
-    """What a parser tells of HTML, gathered as text.
+    """A target for lxml's parser that gathers text, up to about `limit` characters.
 
     Paragraphs are a line apart, and rows, items and other blocks have lines of their own.
     """
 
     def __init__(self, limit: int = sys.maxsize) -> None:
-        """Begin without text; at most so many characters are gathered, a few more at once."""
         self._limit = limit
         self._size = 0
         self._pieces: list[str] = []
@@ -34,13 +33,11 @@ class TextTarget:
         self._verbatim = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Take the beginning of an element."""
         self._unseen += tag in _UNSEEN
         self._verbatim += tag == "pre"
         self._break(tag)
 
     def end(self, tag: str) -> None:
-        """Take the end of an element."""
         self._unseen -= tag in _UNSEEN
         self._verbatim -= tag == "pre"
         if tag in _CELLS:
@@ -49,7 +46,6 @@ class TextTarget:
             self._break(tag)
 
     def data(self, text: str) -> None:
-        """Take text."""
         if self._unseen > 0:
             return
         if self._verbatim <= 0:
@@ -65,7 +61,6 @@ class TextTarget:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether there was more text than allowed."""
         return self._size > self._limit
 
     def take(self) -> str:
@@ -77,7 +72,6 @@ class TextTarget:
         return clean_text(_GAPS.sub("\n\n", lines)).strip()
 
     def close(self) -> str:
-        """Return the text."""
         return self.take()
 
     def _break(self, tag: str) -> None:

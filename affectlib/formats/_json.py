@@ -58,21 +58,13 @@ _NOT_READ = "the rest of the file was not read"
 
 
 class Record(NamedTuple):
-    """A record and its place, or why there is none.
-
-    Attributes:
-        place: The line, or the position among the records of the file.
-        value: The record.
-        problem: Why there is none.
-        size: Its length in characters.
-        stop: Whether the rest of the file cannot be read.
-    """
+    """A record and its place, or why there is none."""
 
     place: str
     value: Any
     problem: str | None = None
-    size: int = 0
-    stop: bool = False
+    size: int = 0  # in characters
+    stop: bool = False  # whether the rest of the file cannot be read
 
 
 class _TooLongError(Exception):
@@ -118,9 +110,6 @@ class _Buffer:
             self.text = self.text[self.position :] + more
             self.position = 0
         return bool(more)
-
-    def skip(self, count: int) -> None:
-        self.position += count
 
     def at(self, offset: int) -> str:
         """Return the character after `offset` others, the empty string if that is the end."""
@@ -309,7 +298,7 @@ def _iter_array(buffer: _Buffer, start: int | None, number: int) -> Iterator[Rec
     """Yield the records of an array, or of those that an object holds, and go on to its end."""
     wrapped = buffer.peek() == "{"
     while start is not None:
-        buffer.skip(start)
+        buffer.position += start
         while (character := buffer.peek(_SPACE_OR_COMMA)) != "]":
             place = f"record {number}"
             if not character:
@@ -318,7 +307,7 @@ def _iter_array(buffer: _Buffer, start: int | None, number: int) -> Iterator[Rec
                 return
             yield _next(buffer, place)
             number += 1
-        buffer.skip(1)
+        buffer.position += 1
         start = _wrapped_start(buffer) if wrapped and buffer.peek() == "," else None
     if wrapped and not (buffer.peek() in (",", "}") and buffer.skip_value(depth=1)):
         problem = f"the object around the array is damaged or was cut short; {_NOT_READ}"
@@ -360,7 +349,7 @@ def _next(buffer: _Buffer, place: str) -> Record:
         if skippable and buffer.skip_value():
             return Record(place, None, problem)
         return Record(place, None, f"{problem}; {_NOT_READ}", stop=True)
-    buffer.skip(length)
+    buffer.position += length
     return Record(place, value, size=length)
 
 

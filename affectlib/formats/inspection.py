@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -101,7 +101,8 @@ def inspect_conversations(
         _count_times(found, item)
         _count_about(found, item)
         if detect is not None:
-            found.languages[detect(user_text(item, _LETTERS_READ))] += 1
+            texts = "\n".join(message.content[:_LETTERS_READ] for message in item.user_messages)
+            found.languages[detect(texts[:_LETTERS_READ])] += 1
         if item.id is None:
             found.without_id += 1
         else:
@@ -143,23 +144,6 @@ def language_detector() -> Callable[[str], str]:
     return detect
 
 
-def user_text(conversation: Conversation, length: int) -> str:
-    """Return the beginning of what the user wrote.
-
-    Args:
-        conversation: The conversation.
-        length: Characters to return at most.
-    """
-    texts: list[str] = []
-    size = 0
-    for message in conversation.user_messages:
-        texts.append(message.content[: length - size])
-        size += len(texts[-1]) + 1
-        if size >= length:
-            break
-    return "\n".join(texts)
-
-
 def _count_messages(found: Inspection, conversation: Conversation) -> None:
     for message in conversation.messages:
         found.messages[message.role] += 1
@@ -168,21 +152,14 @@ def _count_messages(found: Inspection, conversation: Conversation) -> None:
 
 
 def _count_times(found: Inspection, conversation: Conversation) -> None:
-    times = [*_times(conversation)]
+    started_at = conversation.metadata.get("started_at")
+    times = [message.timestamp for message in conversation.messages if message.timestamp]
+    times += [started_at] if isinstance(started_at, datetime) else []
     if not times:
         found.undated += 1
         return
-    found.first = min([*times, *filter(None, [found.first])])
-    found.last = max([*times, *filter(None, [found.last])])
-
-
-def _times(conversation: Conversation) -> Iterator[datetime]:
-    started_at = conversation.metadata.get("started_at")
-    if isinstance(started_at, datetime):
-        yield started_at
-    for message in conversation.messages:
-        if message.timestamp is not None:
-            yield message.timestamp
+    found.first = min(filter(None, [*times, found.first]))
+    found.last = max(filter(None, [*times, found.last]))
 
 
 def _count_about(found: Inspection, conversation: Conversation) -> None:

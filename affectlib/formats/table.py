@@ -45,7 +45,7 @@ from affectlib.formats.columns import (
     has_conversation_ids,
 )
 from affectlib.formats.delimited import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
-from affectlib.formats.fields import in_order, named_message, to_conversation, to_message
+from affectlib.formats.fields import in_order, to_conversation, to_message, to_messages
 from affectlib.formats.grouping import Group, Row, grouped
 from affectlib.formats.reader import HOW_TO_NAME, Item, Reading, RecordReader, TextReader, good_rows
 from affectlib.predictions import ConversationFailure
@@ -60,18 +60,13 @@ _find_columns = partial(find_columns, texts_with_ids=True)
 
 
 class Found(NamedTuple):
-    """A conversation of a table, and where it was found.
-
-    Attributes:
-        item: The conversation, or why it could not be read.
-        rows: The places of its rows, in the order of the table.
-        messages: The places of the rows of its messages, in their order; of a nested
-            conversation, only that of its row.
-    """
+    """A conversation of a table, and where it was found."""
 
     item: Item
     rows: list[str]
+    """The places of its rows, in the order of the table."""
     messages: list[str]
+    """The places of the rows of its messages, in their order; one if the table is nested."""
 
 
 def recognizes_text(beginning: str, reading: Reading) -> str | None:
@@ -104,12 +99,7 @@ def recognizes(record: Any) -> str | None:
 
 
 def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
-    """Read conversations from a CSV or TSV table.
-
-    Args:
-        stream: A text stream, opened with ``newline=""``.
-        reading: What the caller asked for.
-    """
+    """Read conversations from a CSV or TSV table, opened with ``newline=""``."""
     allow_long_cells()
     lines = Lines(stream, reading.limits.record_characters)
     try:
@@ -151,10 +141,9 @@ def read_table(rows: Iterator[Row], reading: Reading) -> Iterator[Found]:
     has_roles = "role" in columns
     has_ids = has_roles or has_conversation_ids(columns, reading.columns)
     if "messages" in columns or not has_ids:
-        read = _nested if "messages" in columns else _text
         for row in known:
             reading.place = row.place
-            yield Found(read(row.fields, reading), [row.place], [row.place])
+            yield Found(_single(row.fields, reading), [row.place], [row.place])
         return
     # A row without an id that can be read is a failure of its own.
     keyed = ((_conversation_id(row.fields) or f"\x00{row.place}", row) for row in known)
@@ -188,54 +177,39 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
 
 
 def _known(row: Row, columns: Mapping[str, str], order: DateOrder, reading: Reading) -> Row:
-    fields = _by_field(row.fields, columns)
+    fields = {field: row.fields.get(column) for field, column in columns.items()}
+    if PROBLEM in row.fields:
+        fields[PROBLEM] = row.fields[PROBLEM]
     if reading.keep:
         fields["metadata"] = {name: row.fields.get(name) for name in reading.keep}
     order.see(fields.get("timestamp"))
     return Row(row.place, fields)
 
 
-def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    found = {field: row.get(column) for field, column in columns.items()}
-    return found | {PROBLEM: row[PROBLEM]} if PROBLEM in row else found
-
-
-def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
+def _single(row: Mapping[str, Any], reading: Reading) -> Item:
+    """Make a conversation of a row that is one: of its list of messages, or of its text."""
     identifier = _conversation_id(row)
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
-        cell = row["messages"]
-        messages = _parse_cell(cell) if isinstance(cell, str) else cell
-        messages = [] if is_missing(messages) else messages
-        if not isinstance(messages, list):
-            raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
-        parsed = [
-            to_message(named_message(message), index, reading.time)
-            for index, message in enumerate(messages)
-        ]
-        return _single(row, identifier, parsed, reading)
+        if "messages" in row:
+            messages = to_messages(_listed(row["messages"]), reading.time)
+        else:
+            content = _content(row["content"], reading)
+            messages = [to_message({"role": "user", "content": content}, 0)]
+        about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
+        conversation = to_conversation(about, messages, reading.time)
+        return reading.kept(conversation, [row.get("metadata")])
     except ConversationError as error:
         return reading.failure(error, identifier)
 
 
-def _text(row: Mapping[str, Any], reading: Reading) -> Item:
-    identifier = _conversation_id(row)
-    try:
-        if PROBLEM in row:
-            raise ConversationError(row[PROBLEM])
-        message = to_message({"role": "user", "content": _content(row["content"], reading)}, 0)
-    except ConversationError as error:
-        return reading.failure(error, identifier)
-    return _single(row, identifier, [message], reading)
-
-
-def _single(
-    row: Mapping[str, Any], identifier: str | None, messages: list[Message], reading: Reading
-) -> Conversation:
-    """Make a conversation of a row that is one, with its messages."""
-    about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
-    return reading.kept(to_conversation(about, messages, reading.time), [_metadata(row)])
+def _listed(cell: Any) -> list[Any]:
+    messages = _parse_cell(cell) if isinstance(cell, str) else cell
+    messages = [] if is_missing(messages) else messages
+    if not isinstance(messages, list):
+        raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
+    return messages
 
 
 def _parse_cell(text: str) -> Any:
@@ -279,7 +253,7 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
         return Found(reading.failure(error, identifier), places, [])
     rows = [row.fields for row in group.rows]
     conversation = to_conversation({**_about(rows), "id": identifier}, messages)
-    return Found(reading.kept(conversation, [_metadata(row) for row in rows]), places, read)
+    return Found(reading.kept(conversation, [row.get("metadata") for row in rows]), places, read)
 
 
 def _require_one(group: Group) -> None:
@@ -341,12 +315,6 @@ def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for field in _ABOUT
     }
     return about | {"user_id": _whole(to_text(about["user_id"]))}
-
-
-def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what was kept of a row, whatever fields of a conversation it may be called like."""
-    found: Mapping[str, Any] = row.get("metadata", {})
-    return found
 
 
 def _content(value: Any, reading: Reading) -> Any:
