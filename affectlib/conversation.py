@@ -218,7 +218,9 @@ def _parse_content(content: Any, index: int) -> str:
     if isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
         for position, block in enumerate(content):
             if not isinstance(block, str | Mapping):
-                problem = f"block {position} of the content is {_kind(block)}, not text or a mapping"
+                problem = (
+                    f"block {position} of the content is {_kind(block)}, not text or a mapping"
+                )
                 raise ConversationError(problem, index=index, field="content")
         return join_text_blocks(content)
     raise ConversationError(f"expected text, got {_kind(content)}", index=index, field="content")
