@@ -262,7 +262,7 @@ def test_rows_that_are_there_twice_are_refused() -> None:
     labels = made_by("balanced")
     with pytest.raises(TableError, match="the same result"):
         prevalence(pl.concat([labels, labels.head(3).with_columns(batch=2)], how="diagonal"))
-    for column in ("started_at", "user_id", "record"):
+    for column in ("started_at", "user_id", "record", "probability"):
         copies = labels.head(3).drop(column)
         with pytest.raises(TableError, match="the same result"):
             prevalence(pl.concat([labels, copies], how="diagonal"))
