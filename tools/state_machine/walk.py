@@ -330,6 +330,11 @@ class Work(RuleBasedStateMachine):
         options = {"min_users": 0, "confidence": SURE, "target": "corpus", "by": by}
         found = self.ask("prevalence", prevalence, labels, **options)
         if self.check("prevalence", found, table.faults):
+            gone = "provenance" not in table.rows.columns
+            told = any("no column 'provenance'" in note for note in self.notes)
+            self.must(
+                told == gone, "labels that lost their origin are not corrected without a word"
+            )
             self.shares(table, found, by)
 
     @rule(
