@@ -159,7 +159,7 @@ def prevalence(
     sample = None if gold is None else gold_rows(source, gold)
     found = shares(source, sample, measured, names, target, confidence, min_users)
     if gold is None and measured is not None:
-        _warn_of_shift(measured, own=_is_own(source, measured))
+        _warn_of_shift(measured, own=is_own(source, measured))
     elif gold is None and nothing_of_origin(source):
         warnings.warn(
             f"{source.name}: no column {COLUMN!r} says which model made these labels, so nothing "
@@ -227,7 +227,7 @@ def shares(
         What `prevalence` returns.
     """
     clusters = _by_user(source, names)
-    evidence = _evidence(clusters, sample, measured, own=_is_own(source, measured))
+    evidence = _evidence(clusters, sample, measured, own=is_own(source, measured))
     hidden = _Hidden.of(clusters, sample, names, min_users)
     rows = _rows(clusters, evidence, names, target, confidence, hidden)
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
@@ -302,7 +302,7 @@ def nothing_of_origin(labels: Labels) -> bool:
     return COLUMN not in labels.columns and not labels.provenance.model
 
 
-def _is_own(source: Labels, measured: Accuracy | None) -> bool:
+def is_own(source: Labels, measured: Accuracy | None) -> bool:
     """Tell whether errors were measured on transcripts of the user that the model was fitted to."""
     origin = source.provenance
     return origin.fitted and measured == origin.measured.get(source.level)
