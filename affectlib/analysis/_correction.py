@@ -170,8 +170,11 @@ class Errors:
 
         The draws get an extra normal spread on the logit scale, as in a random-effects
         meta-analysis of diagnostic accuracy (Reitsma et al., Journal of Clinical Epidemiology 58,
-        2005, pp. 982-990). The likeliest rates stay.
+        2005, pp. 982-990). The likeliest rates stay. What gold labels say is of the chats at hand,
+        and stays as it is.
         """
+        if self.centre is None:
+            return self
         rng = np.random.default_rng(4)
         sensitivity, specificity = (
             expit(
@@ -364,7 +367,7 @@ class Errors:
         all_of = self._draws(whole, 0)
         # What is known of the two kinds of errors comes in the same order.
         at_first = np.random.default_rng(3).permutation(of_first._draws(first, 1))
-        at_first = np.minimum(at_first, _NEARLY_ALL)
+        at_first = np.clip(at_first, 0.0, _NEARLY_ALL)
         low, high = _inside((all_of - at_first) / (1 - at_first), confidence)
         middle, begun = (
             errors.share(called, confidence).estimate

@@ -387,20 +387,21 @@ def _refuse_doubles(labels: Labels) -> None:
 
 
 def _alike_but_for_gaps(labels: Labels) -> bool:
-    """Tell whether a row has the id and the result of another, and lacks what the other has."""
+    """Tell whether a row is another one, but for what one of the two lacks."""
     columns = labels.columns
-    others = [name for name in ("record", *_ABOUT) if name in columns]
-    if not others or not {"conversation_id", "probability"} <= {*columns}:
+    ids = [name for name in ("conversation_id", "message", "role") if name in columns]
+    results = [name for name in ("label", "probability") if name in columns]
+    others = [name for name in ("record", "probability", *_ABOUT) if name in columns]
+    if "conversation_id" not in ids or not results:
         return False
-    keys = [name for name in ("conversation_id", *_RESULT) if name in columns]
-    rows = labels.rows.filter(
-        pl.all_horizontal(pl.col("conversation_id", "probability").is_not_null())
-    )
+    known = pl.col("conversation_id").is_not_null()
+    rows = labels.rows.filter(known & pl.any_horizontal(pl.col(results).is_not_null()))
     column = pl.col(others)
     partly = rows.select(column.is_null().any() & column.is_not_null().any())
     found = partly.collect(engine="streaming").row(0, named=True)
     gaps = [name for name in others if found[name]]
-    if not gaps:
+    keys = [*ids, *(name for name in others if name not in gaps)]
+    if not gaps or not {*keys} - {*ids, "label"}:
         return False
     lacking = rows.filter(pl.any_horizontal(pl.col(gaps).is_null())).select(keys)
     near = rows.join(lacking, on=keys, how="semi", nulls_equal=True)

@@ -13,6 +13,7 @@ from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
+from affectlib.analysis._design import DESIGN
 from affectlib.analysis._frames import (
     AnalysisWarning,
     AnyFrame,
@@ -35,6 +36,7 @@ from affectlib.analysis.gold import (
     key_columns,
     most_named,
     theme_names,
+    whole_sheet,
 )
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL, TASK
@@ -91,8 +93,9 @@ def agreement(
     Raises:
         InputTypeError: A sheet is not a frame.
         OptionError: `confidence` is not between 0 and 1, or there are fewer than two sheets.
-        TableError: A column is missing, an answer unknown, a row occurs twice, some sheets are of
-            messages and others not, or no row has answers in two sheets.
+        TableError: A column is missing, an answer unknown, a row occurs twice, rows that were drawn
+            are gone, some sheets are of messages and others not, or no row has answers in two
+            sheets.
 
     Warns:
         AnalysisWarning: Rows are in one sheet only, or have no answer, or 1 is among the answers,
@@ -153,11 +156,12 @@ def majority(
         column: The column of answers.
 
     Returns:
-        A sheet for `affectlib.analysis.prevalence`: the columns that tell rows apart, ``weight`` if
-        the first sheet has it, ``gold`` (empty where as many say one as the other), ``answers``
-        (how many gave one) and ``emotional`` (how many of them said so). If a sheet has ``themes``,
-        those that at least half of the people named who named any, where gold is not ``task``. If
-        a language model answered, ``annotator`` says who answered each row, and with which prompt.
+        A sheet for `affectlib.analysis.prevalence`: the columns that tell rows apart, ``weight``
+        and ``design`` if the first sheet has them, ``gold`` (empty where as many say one as the
+        other), ``answers`` (how many gave one) and ``emotional`` (how many of them said so). If a
+        sheet has ``themes``, those that at least half of the people named who named any, where gold
+        is not ``task``. If a language model answered, ``annotator`` says who answered each row, and
+        with which prompt.
 
     Raises:
         InputTypeError: A sheet is not a frame.
@@ -199,14 +203,15 @@ def majority(
             stacklevel=2,
         )
     more = [_themes(rows, keys)]
-    if "weight" in first.columns:
-        more.append(first.rows.select(*key_columns(first, keys), "weight").collect())
+    drawn = [name for name in ("weight", DESIGN) if name in first.columns]
+    if drawn:
+        more.append(first.rows.select(*key_columns(first, keys), *drawn).collect())
     for columns in more:
         counted = counted.join(
             columns, on=keys, how="left", nulls_equal=True, maintain_order="left"
         )
     counted = counted.with_columns(pl.when(pl.col("gold").ne_missing(TASK)).then("themes"))
-    names = [*keys, "weight", "gold", "answers", "emotional"]
+    names = [*keys, *drawn, "gold", "answers", "emotional"]
     names += ["themes"] if _columns(rows, "themes") else []
     names += ["annotator"] if annotating_models(Table(counted.lazy(), "majority")) else []
     return like(sheet, counted.select(name for name in names if name in counted.columns))
@@ -245,7 +250,10 @@ def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list
     if len(sheets) < 2:
         raise OptionError(f"give two sheets or more, got {len(sheets)}")
     names = [*_NAMES, *(f"sheet {place + 1}" for place in range(2, len(sheets)))]
-    tables = [table(sheet, name) for sheet, name in zip(sheets, names, strict=True)]
+    tables = [
+        Table(whole_sheet(table(sheet, name)).lazy(), name)
+        for sheet, name in zip(sheets, names, strict=True)
+    ]
     shared = set.intersection(*({*sheet.columns} for sheet in tables))
     for sheet in tables:
         if "message" in sheet.columns and "message" not in shared:

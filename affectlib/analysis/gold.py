@@ -74,14 +74,25 @@ def read_gold(
         True
     """
     rows = read_labels(sheet) if isinstance(sheet, str | os.PathLike) else sheet
-    given = table(rows, "gold").require(["gold"]).collect()
-    key = id_columns(given.columns)
-    key += ["message"] if "message" in given.columns else []
+    given = table(rows, "gold").require(["gold"])
     if missing_at_random:
         answer = pl.col("gold").cast(pl.String).str.strip_chars().str.to_lowercase()
-        return complete_at_random(given, answer.is_in(_OPEN).not_().fill_null(False), "gold")
-    require_whole(given, key, "gold")
-    return given
+        answered = answer.is_in(_OPEN).not_().fill_null(False)
+        return complete_at_random(given.collect(), answered, "gold")
+    return whole_sheet(given)
+
+
+def whole_sheet(sheet: Table) -> pl.DataFrame:
+    """Return a sheet in memory, if it still has every row that was drawn.
+
+    Raises:
+        TableError: Rows are gone, or their design was changed.
+    """
+    rows = sheet.collect()
+    key = id_columns(rows.columns)
+    key += ["message"] if "message" in rows.columns else []
+    require_whole(rows, key, sheet.name)
+    return rows
 
 
 def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:

@@ -37,7 +37,7 @@ from affectlib.analysis._intervals import (
     wilson_share,
 )
 from affectlib.analysis._privacy import Cell, hidden_crossed, rows_of_users
-from affectlib.analysis._provenance import Kind
+from affectlib.analysis._provenance import COLUMN, Kind
 from affectlib.analysis._times import in_calendar
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
@@ -134,10 +134,11 @@ def prevalence(
 
     Warns:
         AnalysisWarning: User ids are missing, so that rows count as independent; or times lie
-            outside the calendar, and rows with them are in no period; or the correction
-            rests on transcripts other than these; or the gold sample leaves much open (then it says
-            how many more to label, or that it takes more transcripts), or contradicts in a group
-            that errors are the same in all, or has no weights, or numbers that may be charges.
+            outside the calendar, and rows with them are in no period; or nothing is corrected, as
+            the column ``provenance`` is gone; or the correction rests on transcripts other than
+            these; or the gold sample leaves much open (then it says how many more to label, or
+            that it takes more transcripts), or contradicts in a group that errors are the same in
+            all, or has no weights, or numbers that may be charges.
 
     Example:
         >>> from affectlib.analysis import Accuracy, prevalence
@@ -158,7 +159,15 @@ def prevalence(
     sample = None if gold is None else gold_rows(source, gold)
     found = shares(source, sample, measured, names, target, confidence, min_users)
     if gold is None and measured is not None:
-        _warn_of_shift(measured, own=_is_own(source, measured))
+        _warn_of_shift(measured, own=is_own(source, measured))
+    elif gold is None and nothing_of_origin(source):
+        warnings.warn(
+            f"{source.name}: no column {COLUMN!r} says which model made these labels, so nothing "
+            "is corrected by what it knows of its errors; read the file that affectlib label wrote "
+            "with read_labels, keep this column, or give measured",
+            AnalysisWarning,
+            stacklevel=2,
+        )
     naive, last = (found.row(place, named=True) for place in (0, -1))
     if sample is not None and not names and not last["suppressed"]:
         _warn_of_little(last, naive, sample, confidence)
@@ -218,7 +227,7 @@ def shares(
         What `prevalence` returns.
     """
     clusters = _by_user(source, names)
-    evidence = _evidence(clusters, sample, measured, own=_is_own(source, measured))
+    evidence = _evidence(clusters, sample, measured, own=is_own(source, measured))
     hidden = _Hidden.of(clusters, sample, names, min_users)
     rows = _rows(clusters, evidence, names, target, confidence, hidden)
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
@@ -288,7 +297,12 @@ def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Ma
     return hidden_crossed(rows_of_users(rows, names), names, min_users)
 
 
-def _is_own(source: Labels, measured: Accuracy | None) -> bool:
+def nothing_of_origin(labels: Labels) -> bool:
+    """Tell whether labels have lost what says which model made them, or never had it."""
+    return COLUMN not in labels.columns and not labels.provenance.model
+
+
+def is_own(source: Labels, measured: Accuracy | None) -> bool:
     """Tell whether errors were measured on transcripts of the user that the model was fitted to."""
     origin = source.provenance
     return origin.fitted and measured == origin.measured.get(source.level)

@@ -67,7 +67,7 @@ def command(
     filled-in sheets agree.
     """
     if agreement:
-        kept = {name: options[name] for name in ("confidence", "as_json")}
+        kept = {name: options[name] for name in ("confidence", "missing_at_random", "as_json")}
         return compare(files, output, overwrite=overwrite, column=column, **kept)
     if len(files) > 1 or options["gold"] is None:
         raise click.UsageError("give one file of labels, and --gold")

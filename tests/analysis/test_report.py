@@ -323,6 +323,7 @@ def test_messages_that_were_not_read_make_no_thirds():
         for message, role in enumerate(("user", "assistant", "user", "user")):
             label = "task" if role == "user" and message != 2 else None
             row = {"message": message, "role": role, "label": label, "user_id": f"u{user}"}
+            row["provenance"] = None
             rows.append({"conversation_id": f"c{user}", **row, "shows_empathy": None})
     page = report_page(pl.DataFrame(rows, schema_overrides={"shows_empathy": pl.Float64}))
     assert 'id="within"' not in page
@@ -424,6 +425,7 @@ def test_other_transcripts_are_refused(files):
             "role": "user",
             "label": "emotional",
             "probability": 0.9,
+            "provenance": None,
         }
     )
     with pytest.raises(TableError, match=r"conversation 'c0' has no message [567]; give those"):

@@ -112,11 +112,6 @@ class Corpus:
             return None
         return cls(drawn, talk(rng, drawn.truth), errors, message_errors, gold, weight)
 
-    @property
-    def errors_of_shares(self) -> Errors:
-        """What shares are corrected with, as `affectlib.analysis.prevalence` corrects them."""
-        return self.errors.with_domain_shift() if self.gold is None else self.errors
-
 
 def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> Errors | None:
     if gold is None:
@@ -171,7 +166,7 @@ def _overall(corpus: Corpus) -> Iterator[Found]:
             apparent = Apparent.of_users(called, units, _CONFIDENCE)
         yield Found.of(
             f"share, {target}",
-            corpus.errors_of_shares.share(apparent, _CONFIDENCE, whole=True),
+            corpus.errors.with_domain_shift().share(apparent, _CONFIDENCE, whole=True),
             truth,
         )
 
@@ -190,7 +185,8 @@ def _by_group(corpus: Corpus) -> Iterator[Found]:
         if inside.any():
             units, called = _sums(drawn.user[inside], drawn.called[inside])
             apparent = Apparent.of_users(called, units, _CONFIDENCE)
-            yield Found.of(name, corpus.errors_of_shares.share(apparent, _CONFIDENCE), truth)
+            errors = corpus.errors.with_domain_shift()
+            yield Found.of(name, errors.share(apparent, _CONFIDENCE), truth)
 
 
 def _tenths(sizes: NDArray[Any]) -> NDArray[np.int64]:
@@ -223,10 +219,10 @@ def _later(corpus: Corpus) -> Iterator[Found]:
     at = said.first & (said.length > 1)
     own = said.conversation[at]
     units, called, first = _sums(drawn.user[own], drawn.called[own], said.called[at])
-    found = corpus.errors.later(
+    found = corpus.errors.with_domain_shift().later(
         Apparent.of_users(called, units, _CONFIDENCE),
         Apparent.of_users(first, units, _CONFIDENCE),
-        corpus.message_errors,
+        corpus.message_errors.with_domain_shift(),
         _CONFIDENCE,
     )
     _, at_first = _of_charged()

@@ -88,6 +88,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.naive_only": "This is the share that the program labelled, mistakes included. "
         "Where charged ones are rare, it is often too high. Label a sample by hand (affectlib "
         "sample) to correct it.",
+        "overall.no_origin": "No column “provenance” says which program made the labels, so its "
+        "known mistakes are not taken out. Read the file that affectlib label wrote with "
+        "read_labels, or keep this column.",
         "overall.shift": "The program’s mistakes were measured on other transcripts. The interval "
         "allows for yours to be of another kind, so it is wide. A sample labelled by hand makes "
         "it narrower.",

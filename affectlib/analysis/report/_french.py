@@ -96,6 +96,9 @@ TEXTS: Mapping[str, str] = MappingProxyType(
         "overall.naive_only": "C’est la part que le programme a trouvée, erreurs comprises. Là où "
         "la charge est rare, cette part est souvent trop haute. Annotez un échantillon à la main "
         "(affectlib sample) pour la corriger.",
+        "overall.no_origin": "Aucune colonne « provenance » ne dit quel programme a donné les "
+        "étiquettes : ses erreurs connues ne sont donc pas corrigées. Ouvrez avec read_labels le "
+        "fichier écrit par affectlib label, ou gardez cette colonne.",
         "overall.shift": "Les erreurs du programme ont été mesurées sur d’autres conversations. "
         "L’intervalle tient compte du fait que les vôtres peuvent être d’un autre genre ; il est "
         "donc large. Un échantillon annoté à la main le resserre.",

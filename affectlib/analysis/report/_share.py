@@ -20,6 +20,7 @@ from affectlib.analysis.prevalence import (
     PERIODS,
     headline_method,
     more_to_label,
+    nothing_of_origin,
     prevalence,
 )
 from affectlib.analysis.report import _plots
@@ -193,6 +194,8 @@ def _overall_notes(study: Study, best: Row) -> Iterator[str]:
     elif best["method"] == "naive":
         few = "overall.few" if study.gold is not None else "overall.naive_only"
         yield words(few, users=study.min_users, units=study.units)
+        if study.gold is None and nothing_of_origin(labels_table(study.labels)):
+            yield words("overall.no_origin")
     if best["method"] == "rogan_gladen":
         yield words("overall.shift")
     if study.filled_by is not None:
