@@ -15,6 +15,8 @@ their distribution; a figure is computed for every draw, and its interval is wha
   beforehand, it is as likely that nothing elsewhere tells of the errors here (a robust mixture
   prior; Schmidli et al., Biometrics 70, 2014, pp. 1023-1032). Where the gold sample is large, or
   contradicts the prior, it decides; where it holds few emotional rows, or none, the prior does.
+  The estimate leaves out what the interval adds to counts of 0: a third of a row among thousands
+  is much of a rare share.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ and 0.999 were measured; see `python -m tools.simulation --elsewhere 0.95 0.999`
 are true."""
 _PRIOR_COUNTS = 0.5
 _NEUTRAL = 1 / 3
+"""Pseudo-counts of the rates' prior, whose median is the share found (Kerman, Electronic Journal of
+Statistics 5, 2011, pp. 1450-1470)."""
 _TRUSTED_EVENTS = 3
 _LEAST_POWER = 0.05
 _SPREAD_OUT = 0.6
@@ -141,6 +145,7 @@ class Errors:
         specificity: Draws of the share of others that it leaves alone, shape ``[draws]``.
         shares: Draws of the true share in the corpus that gold labels are of, shape ``[draws]``;
             None without gold labels.
+        anchor: The share called emotional in that corpus, and the estimate of the true one.
         centre: Sensitivity and specificity as they were measured, None with gold labels.
         none_found: Whether there are gold labels, and none of them is emotional.
     """
@@ -148,6 +153,7 @@ class Errors:
     sensitivity: Floats
     specificity: Floats
     shares: Floats | None = None
+    anchor: tuple[float, float] = (0.0, 0.0)
     centre: tuple[float, float] | None = None
     none_found: bool = False
 
@@ -163,7 +169,7 @@ class Errors:
         rng = np.random.default_rng(0)
         found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, rng)
         spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, rng)
-        return cls(found, spared, None, rates)
+        return cls(found, spared, centre=rates)
 
     def with_domain_shift(self) -> Errors:
         """Return what is known of the errors on chats of another kind.
@@ -204,23 +210,36 @@ class Errors:
             _counts(gold.of(flag), mean)
             for flag, mean in zip((True, False), predicted, strict=True)
         ]
-        sensitivity, specificity, true = _rates_of(called.share, counts)
+        estimate = [hits / max(hits + rest, _TINY) for hits, rest in counts]
+        grid = _grid(counts)
+        sensitivity, specificity, true = _rates_of(called.share, *grid)
         weight = np.ones(len(true))
         if prior is not None:
-            anywhere, nowhere, _ = _rates_of(called.share, [(0.0, 0.0), (0.0, 0.0)])
+            anywhere, nowhere, _ = _rates_of(called.share, *_grid([(0.0, 0.0), (0.0, 0.0)]))
             here = _log_likelihood(prior, sensitivity, specificity)
             vague = _log_likelihood(prior, anywhere, nowhere)
             top = max(here.max(), vague.max())
             # The second term is of the half of the prior to which what was measured means nothing:
             # it prevails where the gold labels agree with that less than vague rates do.
-            weight = np.exp(here - top) + np.exp(vague - top).mean()
+            otherwise = np.exp(vague - top).mean()
+            weight = np.exp(here - top) + otherwise
+            known = 1 - otherwise / weight.mean()
+            estimate = [
+                known * mean + (1 - known) * found
+                for mean, found in zip(_means(grid, here), estimate, strict=True)
+            ]
         # Systematic resampling: as many copies of each point as its weight asks for.
         order = np.argsort(true, kind="stable")
         cumulated = np.cumsum(weight[order]) / weight.sum()
         drawn = order[np.searchsorted(cumulated, (np.arange(_DRAWS) + 0.5) / _DRAWS)]
         drawn = np.random.default_rng(0).permutation(drawn)
-        found_none = not gold.truth.any()
-        return cls(sensitivity[drawn], specificity[drawn], true[drawn], none_found=found_none)
+        return cls(
+            sensitivity[drawn],
+            specificity[drawn],
+            true[drawn],
+            (called.share, called.share * estimate[0] + (1 - called.share) * estimate[1]),
+            none_found=not gold.truth.any(),
+        )
 
     @property
     def rates(self) -> tuple[float, float]:
@@ -254,12 +273,12 @@ class Errors:
             whole: Whether it is of the whole corpus that the gold labels were drawn from.
         """
         of_corpus = whole and self.shares is not None and called.size == inf
-        draws = self._draws(called, 0)
+        power = max(sum(self.rates) - 1, _LEAST_POWER)
         if self.centre is not None:
-            sensitivity, specificity = self.centre
-            middle = (called.share + specificity - 1) / (sensitivity + specificity - 1)
+            middle = (called.share + self.centre[1] - 1) / power
         else:
-            middle = np.median(draws if self.shares is None or not whole else self.shares)
+            labelled, true = self.anchor
+            middle = true + (called.share - labelled) / power
         if of_corpus and self.shares is not None:
             low, high = _ends(self.shares, confidence)
         else:
@@ -421,21 +440,46 @@ def _normal_places() -> Floats:
     return np.asarray(stats.norm.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS))
 
 
-def _rates_of(share: float, counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats, Floats]:
-    """Return equally likely sensitivities and specificities, and the true share with each.
+def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    """Return equally likely precisions, and shares missed among the units not called emotional.
 
     Args:
-        share: The share that is called emotional.
         counts: How many rows are emotional, and are not, among those called so and the others.
     """
     places = (np.arange(_GRID) + 0.5) / _GRID
     each = (stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts)
     precision, missed = (rates.ravel() for rates in np.meshgrid(*each, indexing="ij"))
+    return precision, missed
+
+
+def _rates_of(share: float, precision: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return sensitivities and specificities, and the true share with each.
+
+    Args:
+        share: The share that is called emotional.
+        precision: The share of these that is emotional.
+        missed: The share of the others that is.
+    """
     true = share * precision + (1 - share) * missed
     with np.errstate(divide="ignore", invalid="ignore"):
         sensitivity = np.nan_to_num(share * precision / true)
         specificity = np.nan_to_num((1 - share) * (1 - missed) / (1 - true))
     return sensitivity, specificity, true
+
+
+def _means(grid: Sequence[Floats], likelihood: Floats) -> list[float]:
+    """Return the means of rates by a likelihood and without their own prior.
+
+    With Haldane's prior in its place (Mathematical Proceedings of the Cambridge Philosophical
+    Society 28, 1932, pp. 55-61), the mean of a rate is the share found, which is unbiased.
+
+    Args:
+        grid: Rates that are equally likely with their prior, shape ``[points]`` each.
+        likelihood: The logarithm of each point's, shape ``[points]``.
+    """
+    log = likelihood - sum(_log_times(_NEUTRAL, rate * (1 - rate)) for rate in grid)
+    weight = np.exp(log - log.max())
+    return [float(weight @ rate / weight.sum()) for rate in grid]
 
 
 def _log_likelihood(prior: Accuracy, sensitivity: Floats, specificity: Floats) -> Floats:
