@@ -6,8 +6,10 @@ import base64
 import hashlib
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +37,12 @@ def in_language(texts: Mapping[str, _T], lang: str) -> _T:
     if lang not in texts:
         raise OptionError(f"unknown language {lang!r}; use {' or '.join(texts)}")
     return texts[lang]
+
+
+def texts_of(page: str, lang: str) -> dict[str, Any]:
+    """Read the texts of a page in a language, from the folder ``texts``."""
+    file = resources.files("affectlib.analysis").joinpath("texts", f"{page}.{lang}.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def render(template: str, **values: Any) -> str:
