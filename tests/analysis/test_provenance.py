@@ -28,7 +28,7 @@ from affectlib.analysis import (
 )
 from affectlib.analysis._frames import labels_table
 from affectlib.analysis._provenance import Provenance
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.provenance import provenance, provenance_code
 from affectlib.errors import OptionError
@@ -268,9 +268,9 @@ def test_labels_that_lost_their_origin_are_said_to_be_uncorrected() -> None:
     for lang in ("en", "fr"):
         with pytest.warns(AnalysisWarning, match="'provenance'.*read_labels"):
             found = report(bare, lang=lang)
-        assert Words(lang)("overall.no_origin") in found.html()
+        assert Translator(lang)("overall.no_origin") in found.html()
     whole = simulate(200, seed=1, prevalence=0.1).conversations
-    assert Words("en")("overall.no_origin") not in report(whole).html()
+    assert Translator("en")("overall.no_origin") not in report(whole).html()
 
 
 def test_rows_that_are_there_twice_are_refused() -> None:

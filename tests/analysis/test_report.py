@@ -413,7 +413,7 @@ def test_text_only_if_asked_for_and_escaped(files, capsys):
     assert "<script>" not in page
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "say" not in captured.err
+    assert "say 0" not in captured.err
     assert f"report -> {files / 'report.html'}" in captured.err
 
 
