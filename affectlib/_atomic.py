@@ -1,4 +1,4 @@
-"""Files that get their name when they are complete, and that only their owner reads until then."""
+"""Files that get their name when they are complete; until then only their owner may read them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,10 @@ from typing import BinaryIO
 
 from affectlib.errors import OutputExistsError
 
-__all__ = [
-    "attach_filename",
-    "locked",
-    "open_private",
-    "publish",
-    "replacing",
-    "require_folder",
-    "sync_folder",
-    "temporary_of",
-]
-
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of another, or of none, when the block ends.
-
-    If the block raises, what was there stays. The rest of a run that was killed is written over.
-    """
+    """Write a file that replaces the one at `path` when the block ends without an error."""
     temporary = temporary_of(path)
     try:
         with attach_filename(path), open_private(temporary) as file:
@@ -44,11 +30,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep every other process from writing this file or folder at the same time.
-
-    Raises:
-        OutputExistsError: Another process does.
-    """
+    """Keep other processes from writing this file or folder; refuse it if one is."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(path.with_name(f".{path.name}.lock"))
@@ -61,14 +43,14 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # where an open file cannot be removed, it stays
+        with suppress(OSError):  # Windows does not remove an open file
             Path(lock.lock_file).unlink()
         lock.release()
 
 
 @contextmanager
 def attach_filename(path: Path | str) -> Iterator[None]:
-    """Add the file to a system error that does not name it, such as that of a full disk.
+    """Name the file in a system error that does not, such as that of a full disk.
 
     Example:
         >>> with attach_filename("labels.csv"):
@@ -90,14 +72,14 @@ def temporary_of(path: Path) -> Path:
 
 
 def open_private(path: Path) -> BinaryIO:
-    """Open a new file that only its owner may read, in the place of one that is there."""
+    """Open a new file that only its owner may read, in place of an old one."""
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Give a complete file its name, and the permissions that new files have."""
+    """Give a complete file its name, and the usual permissions."""
     mask = os.umask(0o077)
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)
@@ -105,22 +87,14 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def require_folder(path: Path, what: str = "output") -> None:
-    """Refuse a place whose folder is not there, before the work for it is done.
-
-    Args:
-        path: What is to be written.
-        what: What to call it.
-
-    Raises:
-        FileNotFoundError: The folder that it should lie in is not there.
-    """
+    """Raise `FileNotFoundError` if the folder that a file is to be written to does not exist."""
     if not path.parent.is_dir():
         problem = f"the folder of the {what} does not exist"
         raise FileNotFoundError(errno.ENOENT, problem, str(path.parent))
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
+    """Flush the names in a folder to the disk, where the system can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -30,12 +30,8 @@ def text_size(item: Any) -> int:
 def in_buffers(items: Iterable[_T], *, growing: bool = False) -> Generator[list[_T]]:
     """Cut a stream into lists that are bounded in number and, but for the last item, in characters.
 
-    What `items` raises is raised after the items before.
-
-    Args:
-        items: The stream.
-        growing: Whether the first lists are short, so that the first results come soon; each is
-            twice as long as the one before.
+    What `items` raises is raised after the items before. With `growing` the first lists are short,
+    so that the first results come soon, and each is twice as long as the one before.
     """
     buffer: list[_T] = []
     characters = 0
@@ -57,14 +53,10 @@ def in_buffers(items: Iterable[_T], *, growing: bool = False) -> Generator[list[
 
 
 def ahead(items: Iterable[_T], size: Callable[[_T], int] = text_size) -> Generator[_T]:
-    """Run an iterator in a thread of its own, ahead by about one buffer.
+    """Run an iterator in a thread of its own, ahead by about one buffer of so many characters.
 
     What it raises is raised here, after the items before. The thread ends when this generator is
     closed or exhausted.
-
-    Args:
-        items: The iterator.
-        size: Returns the characters of an item.
 
     Example:
         >>> list(ahead(range(3)))
@@ -158,12 +150,7 @@ def map_ahead(function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[tup
 
 
 class Background(Generic[_T]):
-    """Hands items to a function that runs in a thread of its own, one after the other.
-
-    Args:
-        consume: The function.
-        size: Items that may wait for it.
-    """
+    """Hands items to a function in a thread of its own; at most `size` of them wait for it."""
 
     def __init__(self, consume: Callable[[_T], None], size: int) -> None:
         """Start the thread."""

@@ -52,12 +52,9 @@ def predict(
 
 
 def load_once(**options: Any) -> AffectClassifier:
-    """Load a classifier once per process; the three last used are kept.
+    """Load a classifier once per process and set of options of `AffectClassifier.from_pretrained`.
 
-    One whose folder now holds another model is loaded anew.
-
-    Args:
-        options: Arguments of `AffectClassifier.from_pretrained`.
+    The three last used are kept. One whose folder now holds another model is loaded anew.
 
     Example:
         >>> load_once() is load_once(model="affect-small", threads=None)
@@ -73,11 +70,7 @@ def load_once(**options: Any) -> AffectClassifier:
 
 
 def classifier_or_bundled(classifier: AffectClassifier | None) -> AffectClassifier:
-    """Return the classifier, or the bundled one for None.
-
-    Raises:
-        InputTypeError: It is not a classifier.
-    """
+    """Return the classifier, or the bundled one for None; refuse anything else."""
     if classifier is None:
         return load_once()
     if not hasattr(classifier, "stream"):
@@ -106,7 +99,7 @@ def _load(_content: tuple[Path, str] | None, **options: Any) -> AffectClassifier
 
 
 _loading = RLock()
-if hasattr(os, "register_at_fork"):  # so that no child is forked while another thread is loading
+if hasattr(os, "register_at_fork"):  # so that no child is forked while another thread loads
     os.register_at_fork(
         before=_loading.acquire,
         after_in_parent=_loading.release,

@@ -1,7 +1,7 @@
-"""Libraries that affectlib imports when needed: what to install, and how none of them reports.
+"""Optional libraries: the extra that installs each, and switches that keep them from reporting.
 
-Some report on their use unless they are told not to before they are imported. A switch that is set
-already stays as it is. ``docs/explanation/nothing-leaves.md`` says what each of them would do.
+Some report on their use unless an environment variable says no before they are imported; see
+``docs/explanation/nothing-leaves.md``. A variable that is set already stays as it is.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from types import MappingProxyType
 
 from affectlib.errors import MissingExtraError
 
-__all__ = ["SWITCHES", "requires_extra", "switch_off", "without_openvino_reports"]
-
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
-"""Packages whose name on import is another than the one that pip knows."""
-
+"""Names of distributions that differ from those of their packages."""
 
 SWITCHES = MappingProxyType(
     {
@@ -27,7 +24,7 @@ SWITCHES = MappingProxyType(
         "RAY_USAGE_STATS_ENABLED": "0",
     }
 )
-"""Environment variables by which libraries are told not to report, and the value that says so."""
+"""Environment variables that tell libraries not to report, with their values."""
 
 _RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _OPENVINO = "openvino_telemetry"
@@ -36,12 +33,6 @@ _OPENVINO = "openvino_telemetry"
 @contextmanager
 def requires_extra(extra: str) -> Iterator[None]:
     """Name the extra to install if an import within fails, and keep its libraries from reporting.
-
-    Args:
-        extra: The extra of ``pyproject.toml`` that brings what is imported.
-
-    Raises:
-        MissingExtraError: A package is missing, or too old to have what is imported.
 
     Example:
         >>> with requires_extra("audio"):
@@ -58,16 +49,16 @@ with: pip install 'affectlib[audio]'
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if not package or package in ("affectlib", "training"):
-            raise  # our own bug, or a library that cannot load its binaries
+            raise  # a bug of ours, or a library that cannot load its binaries
         raise MissingExtraError(_DISTRIBUTIONS.get(package, package), extra) from error
 
 
 def switch_off(*, ray_on_loopback: bool = False) -> None:
-    """Tell the libraries that are imported from now on not to report.
+    """Tell libraries that are imported later not to report.
 
     Args:
-        ray_on_loopback: Whether Ray's processes are to speak to each other over the loopback
-            interface, as they do on Windows and macOS, which bars those of other machines.
+        ray_on_loopback: Whether Ray's processes speak to each other over the loopback interface
+            only, as on Windows and macOS.
 
     Example:
         >>> switch_off()
@@ -81,9 +72,9 @@ def switch_off(*, ray_on_loopback: bool = False) -> None:
 
 @contextmanager
 def without_openvino_reports() -> Iterator[None]:
-    """Import OpenVINO within as if the package by which it reports were not installed.
+    """Import OpenVINO within as if its telemetry package were not installed.
 
-    OpenVINO has no environment variable for this: its own switch is a file in the home folder.
+    OpenVINO has no environment variable for this, only a file in the home folder.
     """
     if _OPENVINO in sys.modules:
         yield

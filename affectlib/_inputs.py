@@ -1,4 +1,4 @@
-"""What `AffectClassifier` takes, as conversations that are checked and clean."""
+"""What `AffectClassifier` takes, made into checked conversations."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from affectlib.errors import (
 from affectlib.formats.fields import record_id, to_conversation, to_message
 
 Messages: TypeAlias = Sequence[Mapping[str, Any] | Message]
-"""A conversation as people hold it: messages, or mappings with role and content."""
+"""A conversation as a list of messages, or of mappings with role and content."""
 
 Chat: TypeAlias = Conversation | Messages | Mapping[str, Any]
 """A conversation in any form; a mapping has its messages under ``messages``."""
 
 Texts: TypeAlias = Iterable[str | None]
-"""Several texts; None stands for one that is missing."""
+"""Several texts; None for one that is missing."""
 
 Chats: TypeAlias = Iterable[Chat | ConversationFailure | None]
-"""Several conversations; None stands for one that is missing, a failure for an unreadable one."""
+"""Several conversations; None for one that is missing, a failure for an unreadable one."""
 
 OnError: TypeAlias = Literal["record", "raise"]
-"""What becomes of one of several texts or conversations that cannot be labelled."""
+"""What to do with an item that cannot be labelled."""
+
+Item: TypeAlias = Conversation | ConversationFailure
 
 
 class Options(TypedDict, total=False):
@@ -51,9 +53,6 @@ _ACCEPTED = (
 _PATH = "is a path; label_file(path, output) or read_conversations(path) reads the file"
 
 
-Item: TypeAlias = Conversation | ConversationFailure
-
-
 @dataclass(frozen=True, slots=True)
 class Input:
     """What `predict` was given: whether texts, whether several, and all as conversations."""
@@ -64,11 +63,7 @@ class Input:
 
     @classmethod
     def read(cls, x: Any) -> Input:
-        """Tell by its type what `x` is.
-
-        Raises:
-            InputTypeError: It, or something in it, is of another type.
-        """
+        """Tell by its type what `x` is."""
         if isinstance(x, str):
             return cls(True, False, [_readable(x)])
         if isinstance(x, Conversation) or _is_record(x):
@@ -82,11 +77,11 @@ class Input:
                     raise _wrong(position, value, first)
             return cls(False, False, [_readable(values)])
         found = Readable(values)
-        items = [*found]
+        items = [*found]  # first, as it finds out whether they are texts
         return cls(found.texts, True, items)
 
     def problem(self) -> ConversationError | None:
-        """Return the error of the first one that cannot be labelled, with its position."""
+        """Return the error of the first item that cannot be labelled, with its position."""
         for position, item in enumerate(self.items):
             if isinstance(item, ConversationFailure) and item.cause is not None:
                 return item.cause.in_conversation(position) if self.listed else item.cause
@@ -94,16 +89,10 @@ class Input:
 
 
 class Readable:
-    """The texts or conversations of a stream, checked as they come.
-
-    What is wrong with one is handed on in its place.
+    """The texts or conversations of a stream, checked as they come; a bad one becomes a failure.
 
     Args:
-        items: Only texts, or only conversations; some may be missing (None, NaN), and some
-            failures of those that could not be read.
-
-    Raises:
-        InputTypeError: It is nothing to go through, or an item is of another type.
+        items: Only texts, or only conversations; some may be missing (None, NaN) or failures.
     """
 
     def __init__(self, items: Any) -> None:
@@ -111,7 +100,7 @@ class Readable:
         _require_several(items, "expected texts or conversations")
         self._items = items
         self.texts = False
-        """Whether they are texts; known from the first on."""
+        """Whether they are texts; known once the first was read."""
 
     def __iter__(self) -> Iterator[Item]:
         """Check the items."""
@@ -129,13 +118,7 @@ class Readable:
 
 
 def read_one(x: Any) -> Conversation:
-    """Read one text or one conversation.
-
-    Raises:
-        InputTypeError: `x` is several of them, or of another type.
-        ConversationError: The conversation is malformed.
-        NoUserTextError: There is no text of a user in it.
-    """
+    """Read one text or one conversation, and raise what is wrong with it."""
     given = Input.read(x)
     if given.listed:
         raise InputTypeError("expected one text or one conversation; got a list of them")
@@ -146,21 +129,13 @@ def read_one(x: Any) -> Conversation:
 
 
 def require_on_error(on_error: str) -> None:
-    """Refuse an unknown way to deal with what cannot be labelled.
-
-    Raises:
-        OptionError: It is unknown.
-    """
+    """Refuse an unknown `on_error`."""
     if on_error not in ("record", "raise"):
         raise OptionError(f"unknown on_error {on_error!r}; use record or raise")
 
 
 def _require_several(x: Any, expected: str) -> None:
-    """Refuse what cannot be gone through, and name what labels it.
-
-    Raises:
-        InputTypeError: It cannot.
-    """
+    """Refuse what is not one-dimensional and iterable, and name the remedy."""
     remedy = ""
     if isinstance(x, os.PathLike):
         raise InputTypeError(f"{expected}; a {type(x).__name__} {_PATH}")
@@ -184,7 +159,7 @@ def _require_several(x: Any, expected: str) -> None:
 
 
 def _wrong(position: int, item: Any, first: Any) -> InputTypeError:
-    """Say that an item is of another type than the first, or of none that is accepted."""
+    """Return the error for an item of another type than the first, or of none that is accepted."""
     if isinstance(item, os.PathLike):
         return InputTypeError(f"item {position}, a {type(item).__name__}, {_PATH}")
     found = f"item {position} is {type(item).__name__}"
@@ -196,7 +171,7 @@ def _wrong(position: int, item: Any, first: Any) -> InputTypeError:
 
 
 def _values(x: Any) -> Iterator[Any]:
-    """Go through a list, an array, a column or a stream; None stands for what is missing."""
+    """Yield the items of a list, an array, a column or a stream; None for missing ones."""
     is_column = any(hasattr(type(x), name) for name in ("to_pylist", "to_list", "tolist"))
     for value in column_values(x) if is_column else x:
         if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
@@ -205,7 +180,7 @@ def _values(x: Any) -> Iterator[Any]:
 
 
 def _is_record(item: Any) -> bool:
-    """Whether it is a mapping that has the messages of a conversation."""
+    """Whether it is a mapping with the messages of a conversation."""
     return isinstance(item, Mapping) and "messages" in item and "role" not in item
 
 
@@ -218,17 +193,14 @@ def _is_conversation(item: Any) -> bool:
 
 
 def _readable(item: Any) -> Item:
-    """Read a text or a conversation of any form, or None if it is missing."""
+    """Read a text or a conversation of any form; a failure if it is bad or missing (None)."""
     try:
         if item is None:
             raise NoUserTextError("it is missing, so there is nothing to label")
         return _read_text(item) if isinstance(item, str) else _read_conversation(item)
     except ConversationError as error:
-        return ConversationFailure.of(error, _id_of(item))
-
-
-def _id_of(item: Any) -> str | None:
-    return record_id(item) if isinstance(item, Mapping) else getattr(item, "id", None)
+        name = record_id(item) if isinstance(item, Mapping) else getattr(item, "id", None)
+        return ConversationFailure.of(error, name)
 
 
 def _read_text(text: str) -> Conversation:
@@ -238,13 +210,14 @@ def _read_text(text: str) -> Conversation:
 
 
 def _read_conversation(given: Any) -> Conversation:
-    """Return a conversation as it is, or make one of a mapping or a list of messages."""
+    conversation: Conversation
     if isinstance(given, Conversation):
         conversation = given
     elif isinstance(given, Mapping):
-        if not _is_listed(given["messages"]):
+        messages = given["messages"]
+        if not isinstance(messages, Iterable) or isinstance(messages, str | bytes | Mapping):
             raise ConversationError("expected a list of messages", field="messages")
-        about = to_conversation(given, _read_messages(_values(given["messages"])))
+        about = to_conversation(given, _read_messages(_values(messages)))
         others = {name: value for name, value in given.items() if name not in _TAKEN}
         nested = others.get("metadata")
         if isinstance(nested, Mapping):
@@ -261,7 +234,3 @@ def _read_messages(messages: Iterable[Any]) -> list[Message]:
         message if isinstance(message, Message) else to_message(message, index)
         for index, message in enumerate(messages)
     ]
-
-
-def _is_listed(messages: Any) -> bool:
-    return isinstance(messages, Iterable) and not isinstance(messages, str | bytes | Mapping)

@@ -1,4 +1,4 @@
-"""Progress bars, on a terminal or in a notebook: how far, how fast, how long to go."""
+"""Progress bars, on a terminal or in a notebook."""
 
 from __future__ import annotations
 
@@ -14,39 +14,23 @@ from affectlib.predictions import ConversationPrediction
 _T = TypeVar("_T")
 
 _TICK = 1.0
-"""Seconds after which the bar says that it goes on."""
+"""Seconds after which the bar shows that a long conversation is being read."""
 
 
 class Bar:
-    """A progress bar over texts or conversations, with messages a second.
+    """A progress bar over texts or conversations, with messages a second since it began."""
 
-    Speed and time left are those since its beginning: what comes in bursts is no surprise to them.
-
-    Args:
-        total: How many there are, or None if that is not known yet.
-        done: How many of them an earlier run had done.
-    """
-
-    def __init__(self, total: int | None = None, done: int = 0) -> None:
+    def __init__(self, total: int | None = None) -> None:
         """Show it, on standard error or in the notebook."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a notebook without ipywidgets gets a plain bar
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(
-                total=total, initial=done, unit="", dynamic_ncols=True, leave=False, smoothing=0
-            )
+            self._bar = tqdm(total=total, unit="", dynamic_ncols=True, leave=False, smoothing=0)
         self._begun = time.monotonic()
 
     def show(self, done: int, messages: int, *, total: int | None = None, more: str = "") -> None:
-        """Move it.
-
-        Args:
-            done: How many are done, those of an earlier run included.
-            messages: Messages of those that this run did.
-            total: How many there are, as far as is known now; what was known before if None.
-            more: What else is shown.
-        """
+        """Move it to `done`, including an earlier run's; `messages` are those of this run only."""
         self._bar.total = self._bar.total if total is None else max(total, done)
         seconds = time.monotonic() - self._begun
         rate = messages / seconds if seconds else 0.0
@@ -54,26 +38,21 @@ class Bar:
         self._bar.update(done - self._bar.n)
 
     def begin(self, done: int) -> None:
-        """Begin with the number that an earlier run had done."""
+        """Begin with the number that an earlier run did."""
         self._bar.initial = self._bar.n = done
         self._begun = time.monotonic()
 
-    def note(self, words: str) -> None:
-        """Show something instead of the figures, until the bar next moves."""
-        self._bar.set_postfix_str(words)
+    def note(self, text: str) -> None:
+        """Show a text instead of the figures, until the bar next moves."""
+        self._bar.set_postfix_str(text)
 
     def close(self) -> None:
-        """Take it away."""
+        """Remove it."""
         self._bar.close()
 
 
 def with_bar(outcomes: Iterable[_T], total: int | None) -> Iterator[_T]:
-    """Show a progress bar while predictions are taken.
-
-    Args:
-        outcomes: The predictions, and what stands in the place of those that failed.
-        total: How many there will be, or None if that is not known.
-    """
+    """Show a progress bar while predictions, and failures, are taken; `total` None if unknown."""
     bar = Bar(total)
     messages = 0
     try:
@@ -89,12 +68,12 @@ def with_bar(outcomes: Iterable[_T], total: int | None) -> Iterator[_T]:
 def summary_bar(
     wanted: bool, windows_run: Callable[[], int] = int
 ) -> Iterator[Callable[[Any], None] | None]:
-    """Show a progress bar of what `LabelSummary` says while the block lasts.
+    """Show a progress bar that takes `LabelSummary`s while the block lasts.
 
     Args:
-        wanted: Whether to show one; nothing takes summaries if not.
-        windows_run: Returns how many messages were read so far, by which the bar also moves within
-            a long conversation.
+        wanted: Whether to show one; yields None if not.
+        windows_run: Returns how many messages were read so far, to show that a long conversation
+            is being read.
     """
     if not wanted:
         yield None

@@ -1,7 +1,6 @@
 """Tables as HTML for notebooks, and plots, of plain rows.
 
-The HTML has no scripts or style sheets. Its colours are translucent, to be readable on light and
-dark backgrounds. Callers escape text with `html.escape`.
+Colours are translucent, to be readable on light and dark backgrounds. Callers escape text.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ _CELL = "padding:.15em .6em;text-align:left;vertical-align:top"
 
 
 def page(title: str, body: str, left_out: int = 0) -> str:
-    """Put a title above a body, and below it how many rows are not shown."""
+    """Put a title above a body, and below it the number of rows left out."""
     more = f"<div>{left_out:,} others are not shown</div>" if left_out else ""
     return f'<div class="affectlib"><div>{title}</div>{body}{more}</div>'
 
 
 def table(header: Iterable[str], rows: Iterable[tuple[bool, list[str]]]) -> str:
-    """Return a table of cells that are HTML already; charged rows are marked."""
+    """Return a table; its cells are HTML already, and charged rows are marked."""
     head = "".join(f'<th style="{_CELL}">{escape(name)}</th>' for name in header)
     body = []
     for charged, cells in rows:
@@ -47,7 +46,7 @@ def table(header: Iterable[str], rows: Iterable[tuple[bool, list[str]]]) -> str:
 
 
 def bar(value: float, *, signed: bool = False) -> str:
-    """Return a value between -1 and 1 with a bar of its length."""
+    """Return a value from -1 to 1 with a bar of that length."""
     colour = ORANGE if value > 0 else BLUE
     style = (
         f"display:inline-block;width:{4 * abs(value):.2f}em;height:.7em;"
@@ -63,7 +62,7 @@ def excerpt(text: str) -> str:
 
 
 def foremost(items: Sequence[_ItemT], weights: Sequence[float]) -> list[_ItemT]:
-    """Return the items of the greatest weight, as many as a table has rows, in their order."""
+    """Return the `ROWS` items of the greatest weight, in their order."""
     chosen = sorted(range(len(items)), key=lambda place: -weights[place])[:ROWS]
     return [items[place] for place in sorted(chosen)]
 
@@ -71,16 +70,7 @@ def foremost(items: Sequence[_ItemT], weights: Sequence[float]) -> list[_ItemT]:
 def plot_points(
     points: Sequence[tuple[int, float, str | None]], threshold: float | None, ax: Axes | None
 ) -> Axes:
-    """Plot probabilities by position, each with the mark of its label.
-
-    Args:
-        points: Position, probability and label.
-        threshold: A line to draw.
-        ax: The matplotlib axes to draw on; new ones if None.
-
-    Returns:
-        The axes.
-    """
+    """Plot points of position, probability and label on `ax`, or new axes, with a threshold."""
     with requires_extra("analysis"):
         from matplotlib.ticker import MaxNLocator
     if ax is None:

@@ -1,10 +1,4 @@
-"""Conversations between people and AI assistants, and their strict parsing.
-
-A `Conversation` is an immutable list of `Message` objects with an id and whatever else the source
-knew about it. `parse_conversation` makes one from the usual shape in Python (a list of
-``{"role", "content"}`` dicts); if it cannot, the error names the message and the field.
-`affectlib.formats` reads the file formats of vendors.
-"""
+"""Conversations between people and AI assistants, and their strict parsing."""
 
 from __future__ import annotations
 
@@ -58,7 +52,7 @@ class Message:
     modality: Modality | None = None
 
     def __post_init__(self) -> None:
-        """Check it once, so that everything after trusts it."""
+        """Check the role and content once, so that the rest can rely on them."""
         object.__setattr__(self, "role", parse_role(self.role))
         if not isinstance(self.content, str):
             raise ConversationError(f"expected text, got {_kind(self.content)}", field="content")
@@ -67,7 +61,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages in order, with what the source says about the conversation.
+    """Messages in order, with what the source says about the conversation; immutable.
 
     Attributes:
         messages: The messages, oldest first.
@@ -116,11 +110,7 @@ class Conversation:
         return kinds.pop() if len(kinds) == 1 else ("mixed" if kinds else None)
 
     def require_user_text(self) -> None:
-        """Raise unless a user message has text.
-
-        Raises:
-            NoUserTextError: The conversation is empty, or its user wrote nothing that can be read.
-        """
+        """Raise `NoUserTextError` unless a user message has text."""
         if not self.messages:
             raise NoUserTextError("the conversation is empty; give at least one user message")
         if not any(message.content.strip() for message in self.user_messages):
@@ -149,12 +139,12 @@ def parse_conversation(
 ) -> Conversation:
     """Turn a list of ``{"role", "content"}`` mappings into a `Conversation`.
 
-    Roles have the usual synonyms (human, gpt, bot, utilisateur, developer …). ``content`` is a
-    string or a list of content blocks, of which the text is kept. It may be null only where the
-    user did not write it (an assistant's tool call).
+    Roles may be synonyms (human, gpt, bot, utilisateur, developer …). ``content`` is a string or a
+    list of content blocks, of which the text is kept. It may be null where the user did not write
+    it (an assistant's tool call).
 
     Args:
-        messages: The messages, oldest first; other keys than role, content, id are ignored.
+        messages: The messages, oldest first; keys other than role, content and id are ignored.
         id: An id for the conversation.
 
     Raises:
@@ -171,15 +161,7 @@ def parse_conversation(
 
 
 def parse_message(message: Mapping[str, Any] | Message, index: int) -> Message:
-    """Turn one mapping into a `Message`.
-
-    Args:
-        message: A mapping with at least ``role`` and ``content``.
-        index: Its position, for the error message.
-
-    Raises:
-        ConversationError: It is malformed; the error names the index and field.
-    """
+    """Turn one mapping into a `Message`; an error names the `index` and the field."""
     if isinstance(message, Message):
         return message
     if not isinstance(message, Mapping):
@@ -201,21 +183,14 @@ def parse_message(message: Mapping[str, Any] | Message, index: int) -> Message:
 
 
 def parse_role(role: Any, index: int | None = None) -> Role:
-    """Map a role or one of its synonyms to user, assistant, system or tool.
-
-    Raises:
-        ConversationError: The role is not text, or unknown.
-    """
+    """Map a role or one of its synonyms to user, assistant, system or tool."""
     if not isinstance(role, str):
         raise ConversationError(f"expected text, got {_kind(role)}", index=index, field="role")
     try:
         return _ROLES[role.strip().lower()]
     except KeyError:
-        raise ConversationError(
-            "unknown role; use user, assistant, system or tool",
-            index=index,
-            field="role",
-        ) from None
+        problem = "unknown role; use user, assistant, system or tool"
+        raise ConversationError(problem, index=index, field="role") from None
 
 
 def is_role(name: Any) -> bool:
@@ -245,11 +220,10 @@ def _parse_content(content: Any, index: int) -> str:
     if isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
         for position, block in enumerate(content):
             if not isinstance(block, str | Mapping):
-                raise ConversationError(
-                    f"block {position} of the content is {_kind(block)}, not text or a mapping",
-                    index=index,
-                    field="content",
+                problem = (
+                    f"block {position} of the content is {_kind(block)}, not text or a mapping"
                 )
+                raise ConversationError(problem, index=index, field="content")
         return join_text_blocks(content)
     raise ConversationError(f"expected text, got {_kind(content)}", index=index, field="content")
 

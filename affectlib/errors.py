@@ -1,7 +1,4 @@
-"""The exceptions that affectlib raises.
-
-Each class also derives from the builtin exception that a caller would expect,
-so ``except ValueError`` keeps working.
+"""The exceptions that affectlib raises; each also derives from the built-in one that fits.
 
 ```
 AffectlibError
@@ -54,9 +51,9 @@ class ConversationError(AffectlibError, ValueError):
 
     Attributes:
         problem: What is wrong, without the place.
-        index: Position of the message in the conversation, or None for the conversation as a whole.
-        field: Name of the offending field, or None if no single field is to blame.
-        conversation: Id or position of the conversation in the input, or None if there is just one.
+        index: Position of the message, or None for the conversation as a whole.
+        field: Name of the field, or None if it is not a single one.
+        conversation: Id or position of the conversation in the input, or None if there is only one.
     """
 
     def __init__(
@@ -68,21 +65,17 @@ class ConversationError(AffectlibError, ValueError):
         conversation: str | int | None = None,
     ) -> None:
         """Compose the message from the place and the problem."""
-        self.problem = problem
-        self.index = index
-        self.field = field
+        self.problem, self.index, self.field = problem, index, field
         self.conversation = conversation
         super().__init__(f"{place}: {problem}" if (place := self._place()) else problem)
 
     def _place(self) -> str:
-        place = ""
-        if self.conversation is not None:
-            place = f"conversation {self.conversation!r}"
+        parts = [] if self.conversation is None else [f"conversation {self.conversation!r}"]
         if self.index is not None:
-            place += f"{', ' if place else ''}messages[{self.index}]"
-        if self.field is not None:
-            place += f".{self.field}" if self.index is not None else f"{place and ', '}{self.field}"
-        return place
+            parts.append(f"messages[{self.index}]" + (f".{self.field}" if self.field else ""))
+        elif self.field is not None:
+            parts.append(self.field)
+        return ", ".join(parts)
 
     def in_conversation(self, conversation: str | int) -> ConversationError:
         """Return the same error with the conversation named."""
@@ -101,10 +94,9 @@ class ConversationFailure:
 
     Attributes:
         id: The conversation's id, or None if it had none or could not be read that far.
-        error: The exception's class and message; never holds transcript text.
-        status: ``empty`` if a user wrote nothing in it, or it is missing, which is not a fault;
-            ``error`` for anything else.
-        cause: The exception, if it was found in this process and not in a file.
+        error: The exception's class and message, without transcript text.
+        status: ``empty`` if it is missing or its user wrote nothing, ``error`` for anything else.
+        cause: The exception, if it was raised in this process.
     """
 
     id: str | None
@@ -114,7 +106,7 @@ class ConversationFailure:
 
     @classmethod
     def of(cls, error: ConversationError, id: str | None = None) -> ConversationFailure:
-        """Return what takes the place of a conversation with this error."""
+        """Return the failure of a conversation with this error."""
         empty = isinstance(error, NoUserTextError)
         message = f"{type(error).__name__}: {error}"
         return cls(id, message, "empty" if empty else "error", error)
@@ -141,17 +133,13 @@ class TranscriptFormatError(AffectlibError, ValueError):
 
     Attributes:
         path: The file.
-        line: One-based line (or record) number, or None for the file as a whole.
+        line: Line or record, from 1; None for the file as a whole.
     """
 
     def __init__(self, problem: str, *, path: str | None = None, line: int | None = None) -> None:
         """Compose the message from the place and the problem."""
-        self.problem = problem
-        self.path = path
-        self.line = line
-        place = path or ""
-        if line is not None:
-            place += f"{', ' if place else ''}line {line}"
+        self.problem, self.path, self.line = problem, path, line
+        place = ", ".join(filter(None, (path, None if line is None else f"line {line}")))
         super().__init__(f"{place}: {problem}" if place else problem)
 
 
@@ -195,5 +183,5 @@ class MissingExtraError(AffectlibError, ImportError):
         )
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        """Pickle what it is made from, so that it comes out of a worker process."""
+        """Pickle the arguments, so that it can leave a worker process."""
         return type(self), (self.package, self.extra)

@@ -41,20 +41,19 @@ class MessagePrediction:
     Attributes:
         index: Its position in the conversation, from 0.
         role: Who wrote it.
-        label: "emotional" or "task"; None for an assistant's message.
-        probability: Calibrated P(emotional), whatever the label; None for an assistant's message.
+        label: "emotional" or "task"; None for an assistant's message, as are `probability`,
+            `threshold` and `intensity`.
+        probability: Calibrated P(emotional), whatever the label.
         cues: Probability of each cue that this role can show.
         truncated_tokens: Tokens of the message that the model did not read.
-        shown_cues: The cues that reach the model's threshold (`Artifact.cue_thresholds`), the
-            likeliest first.
-        threshold: Probability from which it is emotional; None for an assistant's message.
+        shown_cues: The cues that reach the model's thresholds, the likeliest first.
+        threshold: Probability from which it is emotional.
         screened: Whether the screen settled it, so that the encoder did not read it.
-        intensity: The expected charge, from 0 to 3; None for an assistant's message, or if the
-            model does not give it.
+        intensity: The expected charge, from 0 to 3; None if the model does not give it.
         themes: Probability of each theme, if the message is charged; empty for an assistant's
             message, or if the model knows none.
-        shown_themes: The themes that reach the model's threshold (`Artifact.theme_thresholds`), the
-            likeliest first; none if it is not emotional.
+        shown_themes: The themes that reach the model's thresholds, the likeliest first; none if it
+            is not emotional.
     """
 
     index: int
@@ -71,7 +70,7 @@ class MessagePrediction:
     shown_themes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say label and probability; an assistant's message has its role in place of them."""
+        """Return label and probability; the role for an assistant's message."""
         if self.probability is None:
             return self.role
         return f"{self.label} (probability of emotional {self.probability:.3f})"
@@ -81,7 +80,7 @@ class MessagePrediction:
         return _plain(self)
 
     def _repr_html_(self) -> str:
-        """Show in a notebook what was found; there is no text in it."""
+        """Return a table for notebooks, without text of the message."""
         return _views.page(_title(self.label or self.role, self), _table([self]))
 
 
@@ -96,18 +95,17 @@ class ConversationPrediction:
         messages: One prediction for each user and assistant message that has text, in order.
         cues: Probability of each cue, the highest of the messages.
         any: Whether any of the user's messages is emotional.
-        adjusted: Chance that at least one of 20 of the user's messages, drawn at random without
-            replacement, is emotional.
+        adjusted: Probability that at least one of 20 of the user's messages, drawn at random
+            without replacement, is emotional.
         rate: Share of the user's messages that are emotional.
         truncated_tokens: Tokens of the messages that the model did not read.
-        shown_cues: The cues that reach the model's threshold (`Artifact.cue_thresholds`), the
-            likeliest first.
+        shown_cues: The cues that reach the model's thresholds, the likeliest first.
         threshold: Probability from which it is emotional.
         intensity: The expected charge, from 0 to 3; None if the model does not give it.
         themes: Probability of each theme, the mean of the emotional messages (of all of the
             user's if none is); empty if the model knows none.
-        shown_themes: The themes that reach the model's threshold (`Artifact.theme_thresholds`), the
-            likeliest first; none if it is not emotional.
+        shown_themes: The themes that reach the model's thresholds, the likeliest first; none if it
+            is not emotional.
     """
 
     id: str | None
@@ -126,26 +124,19 @@ class ConversationPrediction:
     shown_themes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say label and probability."""
+        """Return label and probability."""
         return f"{self.label} (probability of emotional {self.probability:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
-        messages = [message.to_dict() for message in self.messages]
-        return _plain(self) | {"messages": messages}
+        return _plain(self) | {"messages": [message.to_dict() for message in self.messages]}
 
     def plot(self, *, threshold: float | None = None, ax: Axes | None = None) -> Axes:
         """Plot the probabilities of the user's messages, in order, with their threshold.
 
         Args:
             threshold: Another line to draw in place of the threshold of the messages.
-            ax: The matplotlib axes to draw on; new ones if None.
-
-        Returns:
-            The matplotlib axes.
-
-        Raises:
-            MissingExtraError: matplotlib is not installed.
+            ax: The matplotlib axes to draw on and return; new ones if None.
 
         Example:
             >>> import affectlib
@@ -163,7 +154,7 @@ class ConversationPrediction:
         return _views.plot_points(points, threshold, ax)
 
     def _repr_html_(self) -> str:
-        """Show in a notebook which turns were charged; there is no text in it."""
+        """Return a table of the messages for notebooks, without their text."""
         shown = _views.foremost(self.messages, [m.probability or 0.0 for m in self.messages])
         left_out = len(self.messages) - len(shown)
         return _views.page(title_html(self), _table(shown), left_out)
@@ -183,29 +174,24 @@ class Predictions(list[_T | ConversationFailure], Generic[_T]):
         return to_frame(self)
 
     def _repr_html_(self) -> str:
-        """Show in a notebook the likeliest of them to be emotional; there is no text in it."""
+        """Return a table for notebooks of those most likely to be emotional, without their text."""
         places = _views.foremost(range(len(self)), [item.probability or 0.0 for item in self])
         known = any(getattr(item, "intensity", None) is not None for item in self)
         rows = []
         for place in places:
             item = self[place]
             name = getattr(item, "id", None)
-            shown = getattr(item, "shown_cues", ())
             label = item.status if isinstance(item, ConversationFailure) else str(item.label)
-            rows.append(
-                (
-                    item.label == EMOTIONAL,
-                    [
-                        str(place),
-                        "" if name is None else f"<bdi>{escape(_views.excerpt(name))}</bdi>",
-                        escape(label),
-                        "" if item.probability is None else _views.bar(item.probability),
-                        *_intensity(item, known=known),
-                        _titles(shown),
-                        _titles(getattr(item, "shown_themes", ())),
-                    ],
-                )
-            )
+            cells = [
+                str(place),
+                "" if name is None else _name_html(name),
+                escape(label),
+                "" if item.probability is None else _views.bar(item.probability),
+                *_intensity(item, known=known),
+                _titles(getattr(item, "shown_cues", ())),
+                _titles(getattr(item, "shown_themes", ())),
+            ]
+            rows.append((item.label == EMOTIONAL, cells))
         intensity = ["intensity"] if known else []
         header = ["position", "id", "label", "probability", *intensity, "cues", "themes"]
         emotional = sum(item.label == EMOTIONAL for item in self)
@@ -219,18 +205,14 @@ def to_frame(
     """Return predictions as a pandas data frame, with a row for each, in order.
 
     Args:
-        predictions: What `affectlib.predict` returned for several texts or conversations, or what
-            `AffectClassifier.stream` gives.
+        predictions: What `affectlib.predict` or `AffectClassifier.stream` gave for several texts
+            or for several conversations.
 
     Returns:
         A data frame with the columns ``status``, ``error``, ``label``, ``probability``,
         ``intensity``, ``truncated_tokens`` and one for each cue and theme (``theme_grief``); those
-        of conversations also have ``conversation_id``, ``any``, ``adjusted`` and ``rate``. Where
-        one could not be labelled, ``status`` says so, and what it lacks is missing.
-
-    Raises:
-        InputTypeError: One is not a prediction, or some are of texts and others of conversations.
-        MissingExtraError: pandas is not installed.
+        of conversations also have ``conversation_id``, ``any``, ``adjusted`` and ``rate``. A
+        failure has only its id, status and error.
 
     Example:
         >>> import affectlib
@@ -272,16 +254,18 @@ def _plain(prediction: MessagePrediction | ConversationPrediction) -> dict[str, 
 
 
 def by_column(themes: Mapping[str, float]) -> dict[str, float]:
-    """Return the probabilities of themes by the columns that hold them in a table."""
+    """Return the probabilities of themes by the names of their columns in a table."""
     return {THEME_COLUMNS[name]: value for name, value in themes.items()}
 
 
 def title_html(prediction: ConversationPrediction) -> str:
     """Return the id, label and probability of a conversation as HTML."""
-    name = ""
-    if prediction.id is not None:
-        name = f"<bdi>{escape(_views.excerpt(prediction.id))}</bdi>: "
+    name = "" if prediction.id is None else f"{_name_html(prediction.id)}: "
     return name + _title(prediction.label, prediction)
+
+
+def _name_html(name: str) -> str:
+    return f"<bdi>{escape(_views.excerpt(name))}</bdi>"
 
 
 def _title(label: str, prediction: MessagePrediction | ConversationPrediction) -> str:
@@ -320,7 +304,7 @@ def _found(message: MessagePrediction) -> tuple[str, str]:
 
 
 def _intensity(item: object, *, known: bool) -> list[str]:
-    """Return the cell of a table's column of intensities, none if the model knows no charges."""
+    """Return the cell of the intensity, none if no row of the table has one (`known`)."""
     intensity = getattr(item, "intensity", None)
     return ["" if intensity is None else f"{intensity:.2f}"] if known else []
 

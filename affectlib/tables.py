@@ -1,10 +1,4 @@
-"""Label tables: data frames in memory, and batches of them on other engines.
-
-`label_table` takes a pandas, Polars or PyArrow table or a ``datasets.Dataset`` and adds the labels
-to its rows; `labels_of_table` returns the labels alone. `AffectMapper` is `label_table` as a plain
-callable, for Ray Data, Spark and ``datasets.map`` (also of streamed data sets). None of them writes
-anything anywhere.
-"""
+"""Label tables: data frames in memory, and batches on Ray, Spark and datasets."""
 
 from __future__ import annotations
 
@@ -50,7 +44,7 @@ _ADDED: Mapping[RowLevel, tuple[str, ...]] = {
 _SPARK_TYPES = {"string": "string", "double": "double", "bool": "boolean", "int64": "long"}
 
 _TEXTS = ("content", "text", "message", "prompt")
-"""What a column of texts, each a message of the user by itself, is called."""
+"""Names of a column of texts, each a single message of a user."""
 
 TableT = TypeVar("TableT", bound="IntoDataFrame | Dataset")
 """The kind of table that goes in and comes out: pandas, Polars, PyArrow or a `Dataset`."""
@@ -83,8 +77,7 @@ def label_table(
         columns: Column names by field, for unusual ones: ``{"messages": "chat"}``, or
             ``{"conversation_id": "chat", "role": "who", "content": "words"}``.
         on_error: ``record`` to give the rows of a conversation that cannot be labelled the status
-            ``error``, ``raise`` to stop at it. One without text of a user is ``empty``, and no
-            error.
+            ``error``, ``raise`` to stop at it. One without user text has the status ``empty``.
         prefix: Put before the names of the columns that are added.
         progress: Whether to show a progress bar.
 
@@ -92,9 +85,8 @@ def label_table(
         A table of the same kind, with the same rows in the same order, and more columns.
 
     Raises:
-        InputTypeError: `frame` is no such table, or not in memory, or `classifier` is none.
-        OptionError: The columns needed are not there, or one to be added is there already, or two
-            have the same name.
+        InputTypeError: `frame` is not such a table, or not in memory.
+        OptionError: A column is missing, or one to be added is there already.
         ConversationError: A conversation cannot be labelled and `on_error` is ``raise``.
 
     Example:
@@ -152,13 +144,13 @@ class AffectMapper:
     """Labels batches of conversations: a plain callable for Ray, Spark, `datasets` and others.
 
     A batch is a table that `label_table` takes, a mapping of columns, or, for Spark, an iterator of
-    tables; the result is of the same kind, with the labels added. Each row of a batch must be a
-    whole conversation, or the batch hold whole conversations (a group). A mapper pickles as its
-    arguments, and loads its classifier once per process, at the first batch.
+    tables; the result is of the same kind, with the labels added. A batch must hold whole
+    conversations. A mapper pickles as its arguments, and loads its classifier once per process, at
+    the first batch.
 
     Args:
-        model: See `affectlib.AffectClassifier.from_pretrained`, also for the other options.
-        columns: See `label_table`, also for ``prefix``.
+        model: See `affectlib.AffectClassifier.from_pretrained`.
+        columns: See `label_table`.
         prefix: Put before the names of the columns that are added.
         options: Further arguments of `AffectClassifier.from_pretrained`.
 
@@ -203,9 +195,8 @@ class AffectMapper:
         """Label a batch, or each of an iterator of batches.
 
         Raises:
-            InputTypeError: The batch is a single row, as ``datasets.map`` hands it on without
-                ``batched=True``.
-            WorkerError: It was pickled by another version of affectlib.
+            InputTypeError: It is a single row, as from ``datasets.map`` without ``batched=True``.
+            WorkerError: The mapper was pickled by another version of affectlib.
         """
         if isinstance(batch, Iterator):
             return map(self, batch)
@@ -215,10 +206,7 @@ class AffectMapper:
         return label_table(batch, classifier=self._classifier(), **options)
 
     def spark_schema(self, schema: StructType) -> StructType:
-        """Return the schema of what ``mapInPandas`` gives for a frame of this schema.
-
-        Args:
-            schema: The schema of the Spark data frame that is labelled.
+        """Return the schema of what ``mapInPandas`` gives for a Spark data frame of this schema.
 
         Example:
             >>> from pyspark.sql.types import StructType
@@ -252,7 +240,7 @@ class AffectMapper:
 
 
 def _open(frame: Any) -> tuple[nw.DataFrame[Any], dict[str, Any]]:
-    """Return a table as narwhals knows it, and its columns by name."""
+    """Return a table as a narwhals data frame, and its columns by name."""
     data = open_table(frame.with_format("arrow")[:] if is_dataset(frame) else frame)
     return data, dict(zip(data.columns, data.iter_columns(), strict=True))
 
@@ -304,7 +292,7 @@ def _fields(names: Iterable[str], columns: Mapping[str, str] | None) -> dict[str
 
 
 def _is_row(batch: Mapping[str, Any], fields: Mapping[str, str]) -> bool:
-    """Whether a mapping holds the values of one row, and no columns."""
+    """Whether a mapping holds the values of one row instead of columns."""
     read = [batch[column] for column in fields.values()]
     if any(isinstance(value, str | bytes) or not isinstance(value, Iterable) for value in read):
         return True
@@ -343,7 +331,6 @@ def _added(
 
 
 def _level(fields: Mapping[str, str]) -> RowLevel:
-    """Return what a row is."""
     return "message" if "role" in fields and "messages" not in fields else "conversation"
 
 
@@ -362,7 +349,7 @@ def _labelled(
     on_error: str,
     progress: bool,
 ) -> Iterator[tuple[Found, Labelled]]:
-    """Label the conversations of a table, in the order in which those of a file are labelled."""
+    """Label the conversations of a table, in the order of those of a file."""
     classifier = classifier_or_bundled(classifier)
     names = [*_fields(given, columns).values()]
     values = [[_plain(cell) for cell in column_values(given[name])] for name in names]
@@ -375,11 +362,8 @@ def _labelled(
     origin = provenance_code(classifier.artifact, classifier.operating_point)
     outcomes: Iterable[Any] = classifier.stream(each.item for each in found)
     for record, outcome in enumerate(with_bar(outcomes, len(found)) if progress else outcomes):
-        if (
-            on_error == "raise"
-            and isinstance(outcome, ConversationFailure)
-            and outcome.status == "error"
-        ):
+        failed = isinstance(outcome, ConversationFailure) and outcome.status == "error"
+        if failed and on_error == "raise":
             raise ConversationError(outcome.error)
         item = found[record].item
         conversation = item if isinstance(item, Conversation) else None
@@ -391,7 +375,7 @@ def _number(place: str) -> int:
 
 
 def _plain(cell: Any) -> Any:
-    """Return a cell with messages as those of files: lists and mappings."""
+    """Return a cell's messages as lists and mappings, as files have them."""
     if isinstance(cell, Message):
         return asdict(cell)
     if isinstance(cell, Conversation):

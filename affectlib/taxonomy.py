@@ -1,8 +1,7 @@
-"""The labels, cues and themes: their names, what they mean, and what the studies called them.
+"""The labels, cues and themes of the codebook (`training/data/CODEBOOK.md`).
 
-The binary label and the cues follow the project's codebook (`training/data/CODEBOOK.md`). Each
-cue regroups classifiers of OpenAI's EmoClassifiers, V1 and V2
-(https://github.com/openai/emoclassifiers), which are named here as that repository names them.
+Each cue regroups classifiers of OpenAI's EmoClassifiers, V1 and V2, under the names that
+https://github.com/openai/emoclassifiers gives them.
 """
 
 from __future__ import annotations
@@ -228,7 +227,7 @@ _THEMES = (
 )
 THEMES = MappingProxyType({theme.name: theme for theme in _THEMES})
 THEME_COLUMNS = MappingProxyType({name: f"theme_{name}" for name in THEMES})
-"""The column of each theme in a table. A column ``money`` or ``health`` may be a table's own."""
+"""The column of each theme in a table, which may have a column ``money`` of its own."""
 
 OUTPUTS = (EMOTIONAL, CHARGES[0], CHARGES[2], *USER_CUES, *ASSISTANT_CUES, *THEMES)
 """What an encoder can put out, in the order of its logits; an artifact may have fewer."""
@@ -267,8 +266,7 @@ that fits counts, and ``other`` where none does."""
 def use_kind(shown: Collection[str]) -> str:
     """Return the kind of affective use of a charged message or conversation.
 
-    It is a convention, so that figures can be set beside those that Anthropic reports; nothing
-    learnt it. What is not charged has no kind.
+    The rules are a convention, to compare figures with Anthropic's; they were not learnt.
 
     Args:
         shown: Names of the cues and themes that it shows.

@@ -31,7 +31,6 @@ PACKAGES = (
 
 
 def measure(root: Path) -> dict[str, str]:
-    """Return what the table says of a tree of files."""
     files = {package: sorted(_files(root, package)) for package in PACKAGES}
     found = {}
     for package, paths in files.items():
@@ -52,7 +51,6 @@ def measure(root: Path) -> dict[str, str]:
 
 
 def table(columns: Mapping[str, Mapping[str, str]]) -> str:
-    """Return a Markdown table with a column for each commit."""
     names = [*next(iter(columns.values()))]
     rows = [
         ["", *columns],

@@ -33,7 +33,6 @@ UV = (sys.executable, "-m", "uv")
 
 
 def virtual_environment(folder: str) -> Path:
-    """Make a virtual environment with nothing in it, and return its Python."""
     subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     return Path(folder, "Scripts" if os.name == "nt" else "bin", "python")
 
@@ -59,7 +58,6 @@ def check(which: str, extras: str, tests: Sequence[str], index: str | None) -> i
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0 if all tests passed."""
     parser = argparse.ArgumentParser(
         "python -m tools.dependencies",
         description="Run the fast tests with the lowest, or the newest, dependencies.",

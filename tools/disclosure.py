@@ -63,13 +63,7 @@ def recovered(
     hidden: Mapping[Columns, Mapping[tuple[object, ...], bool]],
     min_users: int,
 ) -> tuple[int, int]:
-    """Return how many parts of too few users follow from what is shown, and how many there are.
-
-    Args:
-        rows: A row for each label, with ``_user``.
-        hidden: Whether each group of each table is suppressed.
-        min_users: The fewest users that a figure may be of.
-    """
+    """Return how many parts of too few users follow from what is shown, and how many there are."""
     columns = [*dict.fromkeys(name for names in hidden for name in names)]
     atoms = rows.select(columns).unique().sort(columns)
     values = atoms.rows()
@@ -111,7 +105,6 @@ def _targets(groups: Sequence[NDArray[np.bool_]], atoms: int) -> Iterator[NDArra
 
 
 def attack(reports: int, seed: int = 0) -> dict[str, int]:
-    """Attack reports of random corpora, and count what is found."""
     rng = np.random.default_rng(seed)
     found = dict.fromkeys(("reports", "groups", "suppressed", "small", "tried", "recovered"), 0)
     for place in range(reports):
@@ -142,7 +135,6 @@ def hidden_groups_alone(units: pl.DataFrame, tables: Sequence[Columns]) -> int:
 
 
 def main() -> None:
-    """Print what an attack finds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reports", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)

@@ -38,14 +38,14 @@ Part = bytes | float
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a question.
+    """The result of a question.
 
     Attributes:
         kind: "answer", "row", "run", or the name of an exception that should not have come out.
         text: The answer or the error.
         requests: How often it was asked.
         seconds: How long it took.
-        megabytes: What Python's memory grew by at most, the server's included.
+        megabytes: How much Python's memory grew at most, the server's included.
     """
 
     kind: str
@@ -180,7 +180,6 @@ def serving(parts: Iterable[Part]) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def outcome_of(parts: Iterable[Part], *, tries: int = 1) -> Outcome:
-    """Ask once an endpoint that sends these parts."""
     with (
         serving(parts) as (url, asked),
         Endpoint(url, "m", timeout=TIMEOUT, tries=tries, pause=0.01) as endpoint,
@@ -201,13 +200,12 @@ def outcome_of(parts: Iterable[Part], *, tries: int = 1) -> Outcome:
     return Outcome(kind, text, len(asked), seconds, megabytes)
 
 
-def held(expected: str, found: Outcome) -> bool:
-    in_time = found.seconds <= TIMEOUT + 1
+def held(expected: str, found: Outcome, seconds: float = TIMEOUT + 1) -> bool:
+    in_time = found.seconds <= seconds
     return found.kind == expected and in_time and found.megabytes <= MOST_MB
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a row for each kind."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.endpoint",
         description=__doc__,

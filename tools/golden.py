@@ -36,7 +36,6 @@ TEXTS = (
 
 
 def summarize(predictions: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """Return what is compared of each conversation, by its id."""
     return {
         prediction.id: {
             "label": prediction.label,
@@ -54,7 +53,6 @@ def summarize(predictions: Iterable[Any]) -> dict[str, dict[str, Any]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the golden file."""
     parser = argparse.ArgumentParser(prog="python -m tools.golden", description=__doc__)
     parser.parse_args(arguments)
     classifier = AffectClassifier.from_pretrained(device="cpu", engine="onnx")

@@ -100,13 +100,7 @@ IN_FRENCH = (
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A message with a charged phrase.
-
-    Attributes:
-        text: The message.
-        start: Where the phrase begins, in characters.
-        stop: Where it ends, excluded.
-    """
+    """A message, and the characters from `start` to `stop` (excluded) that are a charged phrase."""
 
     text: str
     start: int
@@ -114,7 +108,6 @@ class Marked:
 
     @classmethod
     def of(cls, frame: str, phrase: str) -> Marked:
-        """Put a phrase into a frame."""
         start = frame.index("{}")
         # A sentence begins with a capital letter, as people write it more or less.
         if start and frame[:start].rstrip().endswith((".", "?")):
@@ -122,7 +115,7 @@ class Marked:
         return cls(frame.replace("{}", phrase), start, start + len(phrase))
 
     def holds(self, start: int, stop: int) -> bool:
-        """Whether a stretch of the text lies in the phrase with more than half of its length."""
+        """Whether a span of the text lies in the phrase with more than half of its length."""
         return max(0, min(stop, self.stop) - max(start, self.start)) > (stop - start) / 2
 
 
@@ -148,7 +141,6 @@ def found(classifier: AffectClassifier, messages: list[Marked]) -> list[bool]:
 
 
 def main() -> None:
-    """Print the rate, with its 95 % interval (Wilson)."""
     from statsmodels.stats.proportion import proportion_confint
 
     hits = found(AffectClassifier.from_pretrained(device="cpu"), marked_messages())

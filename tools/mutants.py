@@ -211,7 +211,6 @@ MUTANTS = (
 
 
 def copy_of_code(folder: Path) -> None:
-    """Copy the files of the repository that are committed or about to be."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, names.split("\0")):
@@ -262,7 +261,6 @@ def run_tests(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Try the faults; returns 0 if all are found."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
     parser.add_argument("number", nargs="*", type=int, help="which faults, from 1; all if none")
     chosen = parser.parse_args(arguments).number or range(1, len(MUTANTS) + 1)

@@ -25,7 +25,6 @@ COLOURS = 128
 
 
 def report() -> str:
-    """The report on a simulated population."""
     from affectlib.analysis import sample
     from affectlib.analysis.report import report_page
     from tools.simulate import simulate
@@ -45,7 +44,6 @@ def report() -> str:
 
 
 def sheet() -> str:
-    """The page on which the examples are labelled by hand."""
     from affectlib import read_conversations
     from affectlib.analysis import annotation_page, read_labels, sample
     from affectlib.corpus.label_file import label_file
@@ -95,7 +93,6 @@ PICTURES: Mapping[str, Picture] = {
 
 
 def draw(tab: Page, picture: Picture, folder: Path) -> bytes:
-    """Return a picture as a small PNG."""
     from PIL import Image
 
     page, taken = folder / "page.html", folder / "page.png"

@@ -22,16 +22,7 @@ TOOL = "cyclonedx-bom>=7"
 
 
 def write(target: Path, extras: str, index: str | None = None) -> dict[str, Any]:
-    """Install in a fresh environment and describe it.
-
-    Args:
-        target: The file to write.
-        extras: Names of extras, separated by commas; none if empty.
-        index: Where uv looks first, None for the package index only.
-
-    Returns:
-        What was written.
-    """
+    """Install some extras in a fresh environment, describe it, and return the description."""
     with tempfile.TemporaryDirectory() as folder:
         python = virtual_environment(folder)
         install = [*UV, "pip", "install", "--quiet", "--python", python]
@@ -46,7 +37,6 @@ def write(target: Path, extras: str, index: str | None = None) -> dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
     parser = argparse.ArgumentParser("python -m tools.sbom", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("sbom.json"))
     parser.add_argument("--extras", default="", metavar="NAME,…", help="none if left out")

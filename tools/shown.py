@@ -75,7 +75,6 @@ class Notes(doctest.DocTestRunner):
     def report_failure(
         self, out: Any, test: doctest.DocTest, example: doctest.Example, got: str
     ) -> None:
-        """Note it."""
         self.printed.append((example, got))
 
 
@@ -99,7 +98,6 @@ def renew_docstrings(module: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write all of them anew."""
     argparse.ArgumentParser(prog="python -m tools.shown", description=__doc__).parse_args(arguments)
     warnings.simplefilter("ignore")
     for module in ("affectlib", *MODULES):

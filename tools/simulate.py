@@ -1,21 +1,15 @@
-"""A population of users with known truth, to try the analyses on and to test them against.
+"""A simulated population of users with known truth, to test the analyses against.
 
-How it is made, from the top down:
-
-- A user has a number of conversations (log-normal, so that a few users have very many), spread
-  evenly over the weeks, by voice or text, and a leaning towards affective use that goes with how
-  much they use the assistant.
-- Whether a conversation is truly charged is a coin with ``logit(p) = base + leaning +
-  voice_effect * voice + growth * (week - middle) (+ more growth for some)``; ``base`` is set so
-  that `prevalence` of the conversations are charged on average.
-- A charged conversation has charged turns, more of them towards its end; another has none.
-- A charged conversation has a theme, and sometimes a second one; so have its charged turns. The
-  classifier finds a theme with `_THEME_GIVEN_TRUTH`, and takes some others for one.
-- The classifier errs on messages and conversations as a binormal model says (scores of charged
-  and other ones are normal with equal variance), so that it has the `sensitivity` and
-  `specificity` given, and probabilities that are calibrated.
-- Survey scores at the end depend on those at the start, on the decile of usage, on voice, on the
-  share of charged turns, and on chance. They lie within the instruments' ranges.
+- A user has a log-normal number of conversations, spread evenly over the weeks, by voice or text,
+  and a leaning towards affective use that goes with their number.
+- A conversation is truly charged with ``logit(p) = base + leaning + voice_effect * voice +
+  growth * (week - middle) (+ more growth for some)``, where ``base`` gives the `prevalence`.
+- A charged conversation has charged turns, more of them towards its end, and one or two themes,
+  which the classifier finds with `_THEME_GIVEN_TRUTH`.
+- The classifier is binormal (scores of charged and other ones are normal with equal variance), with
+  the `sensitivity` and `specificity` given and calibrated probabilities.
+- Survey scores at the end depend on those at the start, the decile of usage, voice, the share of
+  charged turns, and noise. They lie within the instruments' ranges.
 """
 
 from __future__ import annotations
@@ -59,8 +53,8 @@ class Population:
     Attributes:
         messages: Labels of messages, the columns of ``output_schema("message")``.
         conversations: Labels of conversations, the columns of ``output_schema()``.
-        gold_messages: The truth, every row in it: ``record, conversation_id, message, weight``
-            (1), ``gold``, ``themes`` (those of charged rows, separated by commas).
+        gold_messages: The truth of each row: ``record, conversation_id, message, weight`` (1),
+            ``gold``, ``themes`` (those of charged rows, separated by commas).
         gold_conversations: The same of conversations, without ``message``.
         participants: One row a user: ``user_id, modality, gender, age, loneliness_start,
             loneliness_end, dependence, growing``.
@@ -91,12 +85,12 @@ def simulate(
 
     Args:
         users: How many users.
-        seed: Seed of all chance; the same one gives the same population.
+        seed: Seed of the random generator.
         prevalence: Share of the conversations that is truly charged, on average.
         sensitivity: Share of the charged ones that the classifier finds.
         specificity: Share of the others that it does not flag.
         conversations_per_user: Median over the users.
-        weeks: How long it goes on.
+        weeks: How many weeks.
         voice_effect: What voice adds to the log-odds that a conversation is charged.
         growth: What each week adds to them.
 
@@ -105,13 +99,6 @@ def simulate(
         ``sensitivity``, ``specificity``, ``voice_effect``, ``growth``, and the coefficients of the
         survey scores: ``loneliness_per_decile``, ``loneliness_per_start``,
         ``dependence_of_voice``.
-
-    Raises:
-        OptionError: A number of users or weeks is below 2, or a share is not between 0 and 1.
-
-    Example:
-        >>> simulate(50, seed=1).participants.columns[:3]
-        ['user_id', 'modality', 'gender']
     """
     _check(users, weeks, prevalence, sensitivity, specificity)
     rng = np.random.default_rng(seed)
@@ -140,7 +127,7 @@ def simulate(
         how="left",
         maintain_order="left",
     )
-    # By a chance of their own, so that all else is what it would be without themes.
+    # With an rng of their own, so that the rest does not depend on them.
     for_themes = np.random.default_rng([seed, 1])
     about = _themes(for_themes, chats.charged)
     about_turns = about[turns.conversation] & turns.charged[:, None]
@@ -152,22 +139,11 @@ def simulate(
         messages=_with_themes_of_users(for_themes, messages, about_turns),
         conversations=_with_themes(for_themes, conversations, about),
         gold_messages=_gold(
-            messages.filter(pl.col("role") == "user"),
-            ["record", "conversation_id", "message"],
-            turns.charged,
-            about_turns,
+            messages.filter(pl.col("role") == "user"), ["message"], turns.charged, about_turns
         ),
-        gold_conversations=_gold(
-            conversations, ["record", "conversation_id"], chats.charged, about
-        ),
+        gold_conversations=_gold(conversations, [], chats.charged, about),
         participants=_participants(
-            rng,
-            names.users,
-            people.voice,
-            people.growing,
-            pl.Series("messages", 2 * size),
-            _count(user, turns.charged, users) / size,
-            truth,
+            rng, names.users, people, 2 * size, _count(user, turns.charged, users) / size, truth
         ),
         truth=truth,
     )
@@ -178,11 +154,8 @@ def _check(
 ) -> None:
     if users < 2 or weeks < 2:
         raise OptionError("users and weeks must be at least 2")
-    for name, share in (
-        ("prevalence", prevalence),
-        ("sensitivity", sensitivity),
-        ("specificity", specificity),
-    ):
+    shares = {"prevalence": prevalence, "sensitivity": sensitivity, "specificity": specificity}
+    for name, share in shares.items():
         if not 0 < share < 1:
             raise OptionError(f"{name} must be more than 0 and less than 1, got {share}")
     if sensitivity + specificity <= 1:
@@ -198,7 +171,6 @@ class _People:
 
 
 def _people(rng: np.random.Generator, users: int, conversations: float) -> _People:
-    """Draw how much users write, and how they lean."""
     usage = rng.normal(size=users)
     counts = np.maximum(1, conversations * np.exp(1.2 * usage)).round().astype(np.int64)
     leaning = _SPREAD * (0.5 * usage + np.sqrt(0.75) * rng.normal(size=users))
@@ -221,7 +193,6 @@ def _chats(
     weeks: int,
     truth: Mapping[str, float],
 ) -> _Chats:
-    """Draw conversations in the order of their users and times, and which are charged."""
     owner = np.repeat(np.arange(len(people.counts)), people.counts)
     week = rng.random(len(owner)) * weeks
     order = np.lexsort((week, owner))
@@ -261,7 +232,6 @@ def _conversations(
     found: _Flags,
     labels: tuple[_Flags, _Floats],
 ) -> pl.DataFrame:
-    """Return the labels of the conversations, without cues."""
     count = len(chats.owner)
     called, probability = labels
     return pl.DataFrame(
@@ -287,16 +257,15 @@ def _conversations(
     )
 
 
-def _gold(rows: pl.DataFrame, keys: list[str], charged: _Flags, about: _Flags) -> pl.DataFrame:
-    """Return the truth of every row."""
+def _gold(rows: pl.DataFrame, more: list[str], charged: _Flags, about: _Flags) -> pl.DataFrame:
     answers = pl.Series(np.where(charged, EMOTIONAL, TASK))
     names = pl.DataFrame(dict(zip(THEMES, about.T, strict=True)))
     named = pl.concat_str(
         [pl.when(name).then(pl.lit(name)) for name in THEMES], separator=",", ignore_nulls=True
     )
-    return rows.select(
-        *keys, weight=pl.lit(1.0), gold=answers, themes=names.select(named).to_series()
-    )
+    keys = ["record", "conversation_id", *more]
+    themes = names.select(named).to_series()
+    return rows.select(*keys, weight=pl.lit(1.0), gold=answers, themes=themes)
 
 
 def _themes(rng: np.random.Generator, charged: _Flags) -> _Flags:
@@ -311,7 +280,6 @@ def _themes(rng: np.random.Generator, charged: _Flags) -> _Flags:
 
 
 def _with_themes(rng: np.random.Generator, rows: pl.DataFrame, about: _Flags) -> pl.DataFrame:
-    """Add the columns of themes."""
     columns = zip(THEME_COLUMNS.values(), about.T, strict=True)
     return rows.with_columns(
         pl.Series(column, _cue(rng, own, *_THEME_GIVEN_TRUTH)) for column, own in columns
@@ -325,7 +293,6 @@ class _Names:
 
     @classmethod
     def of(cls, users: int, conversations: int) -> _Names:
-        """Make ids of so many."""
         return cls(
             pl.Series([f"u{index:05}" for index in range(users)]),
             pl.Series([f"c{index:06}" for index in range(conversations)]),
@@ -333,7 +300,6 @@ class _Names:
 
 
 def _count(places: NDArray[np.int64], flags: _Flags, length: int) -> NDArray[np.int64]:
-    """Count the flags at each place."""
     return np.bincount(places[flags], minlength=length)
 
 
@@ -367,13 +333,13 @@ def _aggregations(
     found: NDArray[np.int64], turns: NDArray[np.int64]
 ) -> dict[str, NDArray[np.generic]]:
     pairs, inverse = np.unique(np.stack([found, turns]), axis=1, return_inverse=True)
-    chances = [
+    values = [
         adjusted([True] * charged + [False] * (total - charged))
         for charged, total in pairs.T.tolist()
     ]
     return {
         "any": found > 0,
-        "adjusted": np.array(chances)[inverse.ravel()],  # in numpy 2.0 it has two dimensions
+        "adjusted": np.array(values)[inverse.ravel()],  # in numpy 2.0 it has two dimensions
         "rate": found / turns,
     }
 
@@ -386,7 +352,6 @@ def _messages(
     sent: _Floats,
     labels: tuple[_Flags, _Floats],
 ) -> pl.DataFrame:
-    """Return the labels of the users' messages and the answers, in order."""
     conversation, turn, charged = turns.conversation, turns.turn, turns.charged
     owner, (found, probability) = chats.owner, labels
     common = {
@@ -420,16 +385,13 @@ def _messages(
             "claims_affection": _cue(rng, charged, 0.1, 0.001),
         }
     )
+    none = pl.lit(None, pl.String)
     names_in_order = ["conversation_id", "record", "user_id", "message", "role", "timestamp"]
     names_in_order += ["status", "error", "label", "probability", "intensity"]
     names_in_order += ["truncated_tokens", "screened", "provenance", *CUES]
     return (
         pl.concat([user, assistant], how="diagonal")
-        .with_columns(
-            error=pl.lit(None, pl.String),
-            screened=pl.lit(False),
-            provenance=pl.lit(None, pl.String),
-        )
+        .with_columns(error=none, screened=pl.lit(False), provenance=none)
         .sort("record", "message")
         .select(names_in_order)
     )
@@ -444,14 +406,15 @@ def _cue(rng: np.random.Generator, charged: _Flags, given: float, otherwise: flo
 def _participants(
     rng: np.random.Generator,
     ids: pl.Series,
-    voice: _Flags,
-    growing: _Flags,
-    volume: pl.Series,
+    people: _People,
+    volume: NDArray[np.int64],
     share: _Floats,
     truth: Mapping[str, float],
 ) -> pl.DataFrame:
-    count = len(ids)
-    tenth = volume.to_frame().select(decile(pl.col("messages")))["messages"].to_numpy()
+    count, voice = len(ids), people.voice
+    tenth = (
+        pl.DataFrame({"messages": volume}).select(decile(pl.col("messages"))).to_series().to_numpy()
+    )
     start = np.clip(rng.normal(2.2, 0.35, count), 1, 4)
     end = (
         0.4
@@ -470,7 +433,7 @@ def _participants(
             "loneliness_start": start,
             "loneliness_end": np.clip(end, 1, 4),
             "dependence": np.clip(dependence, 0, None),
-            "growing": growing,
+            "growing": people.growing,
         }
     )
 

@@ -33,12 +33,10 @@ WIDTH = "100"
 
 
 def commands() -> list[str]:
-    """Return the names of the commands."""
     return cli.app.list_commands(click.Context(cli.app))
 
 
 def snapshots() -> dict[str, str]:
-    """Return the text of each snapshot by the name of its file."""
     texts = {f"{module}.txt": "\n".join(names_of(module)) + "\n" for module in MODULES}
     for command in ("", *commands()):
         texts[f"affectlib {command}".strip().replace(" ", "_") + ".help.txt"] = help_of(command)

@@ -53,7 +53,6 @@ class Record:
     threads: list[int] = field(default_factory=list)
 
     def sample(self, conversations: int) -> None:
-        """Look at the process."""
         process = psutil.Process()
         self.conversations.append(conversations)
         self.memory.append(process.memory_info().rss / 1e6)
@@ -154,7 +153,6 @@ def soak(classifier: AffectClassifier, minutes: float, show: Any = None) -> Reco
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run, print what was seen, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--model", default="affect-small", help="a bundled model or a folder")

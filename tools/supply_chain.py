@@ -46,13 +46,7 @@ sys.stdout.write("\\n" + json.dumps(sorted(changed)))
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What an import does.
-
-    Attributes:
-        network: Addresses that it spoke to, or tried to.
-        files: Files that it left or made anywhere.
-        environment: Environment variables that it set, changed or removed.
-    """
+    """What an import does: the addresses, files and environment variables that it touches."""
 
     network: tuple[str, ...]
     files: tuple[str, ...]
@@ -60,12 +54,8 @@ class Effects:
 
     def row(self, name: str) -> str:
         """Return a row of the page's table; addresses and random names in files are left out."""
-        cells = (
-            "look-ups" if self.network else "-",
-            _listed(self.files),
-            _listed(self.environment),
-        )
-        return f"| {name} | {' | '.join(cells)} |"
+        network = "look-ups" if self.network else "-"
+        return f"| {name} | {network} | {_listed(self.files)} | {_listed(self.environment)} |"
 
 
 def extras() -> dict[str, tuple[str, ...]]:
@@ -89,17 +79,14 @@ def distributions() -> list[str]:
 
 
 def module_of(distribution: str) -> str:
-    """Return what a distribution is imported as."""
     return IMPORTED_AS.get(distribution, distribution.replace("-", "_"))
 
 
 def is_installed(distribution: str) -> bool:
-    """Whether a distribution can be imported here."""
     return find_spec(module_of(distribution)) is not None
 
 
 def effects(distribution: str, folder: Path) -> Effects:
-    """Import a distribution under strace, in an empty folder."""
     code = _CHANGES.format(module=module_of(distribution))
     done = traced(folder, ["-c", code])
     if done.status:
@@ -112,7 +99,6 @@ def effects(distribution: str, folder: Path) -> Effects:
 
 
 def table_of_extras() -> str:
-    """Return the page's table of what each extra installs."""
     rows = [
         f"| {name if name == 'always' else f'`{name}`'} | {', '.join(found)} |"
         for name, found in extras().items()
@@ -142,7 +128,6 @@ def _rows() -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print both tables."""
     parser = argparse.ArgumentParser("python -m tools.supply_chain", description=__doc__)
     parser.parse_args(arguments)
     print(table_of_extras(), end="\n\n")

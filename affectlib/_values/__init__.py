@@ -1,4 +1,4 @@
-"""Single values as files and tables hold them, made into text and times, and named in errors."""
+"""Values as files and tables hold them: made into text and times, and named in errors."""
 
 from __future__ import annotations
 
@@ -24,19 +24,13 @@ _NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What stands for a cell that no Python value can hold, such as a time after the year 9999.
-
-    Attributes:
-        kind: The type of the cell.
-    """
+    """Stands for a cell that no Python value can hold, such as a time after the year 9999."""
 
     kind: str
 
 
 def text_of_bytes(value: bytes) -> str | None:
-    r"""Return bytes as text, of UTF-8 or else of Windows-1252; None if they are neither.
-
-    Bytes with a NUL are not text, nor are those with other bytes that the encoding does not have.
+    r"""Decode bytes as UTF-8 or else Windows-1252; None if they are neither, or have a NUL.
 
     Example:
         >>> [text_of_bytes(value) for value in (b"caf\xc3\xa9", b"caf\xe9", b"\x00\x9d")]
@@ -65,8 +59,8 @@ def is_missing(value: Any) -> bool:
 def to_text(value: Any) -> str | None:
     """Return an id or another short field as text, or None if it is empty or not a scalar.
 
-    Whole floats and decimals lose their fraction: they are integer ids that went through a column
-    with gaps. Bytes that are not text are given in hexadecimal.
+    Whole floats and decimals lose their fraction: they are integer ids of a column with gaps. Bytes
+    that are not text become hexadecimal.
 
     Example:
         >>> [to_text(value) for value in (12.0, Decimal("7.00"), b"a1", bytes(2), [])]
@@ -86,9 +80,8 @@ def to_text(value: Any) -> str | None:
 def to_time(value: Any) -> datetime | None:
     """Return a point in time, or None if it cannot be read as one.
 
-    Numbers are seconds since 1970, or milli-, micro- or nanoseconds where seconds would be absurd;
-    those that are absurd in any of them are not times. Texts are dates of which `parse_date` is
-    certain. Times without a zone are taken as UTC.
+    Numbers are seconds since 1970, or milli-, micro- or nanoseconds where seconds would be absurd.
+    Texts are read by `parse_date`. Times without a zone are taken as UTC.
 
     Example:
         >>> [to_time(value) for value in (99_999_999_999_999_999, "yesterday")]
@@ -119,11 +112,7 @@ def to_time(value: Any) -> datetime | None:
 
 
 def column_values(column: Any) -> list[Any]:
-    """Return a column of any table as Python values, with None for what is missing.
-
-    Args:
-        column: A column of pandas, Polars, PyArrow or narwhals, an array or any iterable.
-    """
+    """Return a column of any table, an array or an iterable as Python values, None if missing."""
     if hasattr(column, "to_arrow") and str(getattr(column, "implementation", "")) == _PYARROW:
         column = column.to_arrow()
     for method in ("to_pylist", "to_list", "tolist"):
@@ -134,7 +123,7 @@ def column_values(column: Any) -> list[Any]:
 
 
 def kind_of(value: Any) -> str:
-    """Name the type of a value as JSON's users know it."""
+    """Name the type of a value in JSON's terms."""
     names = {
         type(None): "null",
         dict: "an object",
@@ -151,10 +140,7 @@ def kind_of(value: Any) -> str:
 
 
 def name_list(names: Sequence[Any]) -> str:
-    """List keys or column names for an error, or only count them.
-
-    Where one does not look like a name, they may be transcript text: a file without a header.
-    """
+    """List keys or column names for an error, or count them where they may be transcript text."""
     if all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
         return ", ".join(names[:12]) + (" and more" if len(names) > 12 else "")
     return f"({len(names)} that are not all plain names)"

@@ -1,6 +1,6 @@
-"""Dates as people's devices write them, in the languages of exports that have no other dates.
+"""Dates as devices write them, in the languages of exports.
 
-Not by dateutil, which takes 3/4/2024 for 4 March and knows no months but the English ones.
+Not by dateutil, which takes 3/4/2024 for 4 March and knows only English months.
 """
 
 from __future__ import annotations
@@ -10,43 +10,24 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from types import MappingProxyType
 from typing import Any
 
-_MONTHS: Mapping[str, int] = MappingProxyType(
-    {
-        name: number
-        for number, names in enumerate(
-            (
-                "jan ene gen",
-                "feb fev fév",
-                "mar mär mrt",
-                "apr abr avr",
-                "may mai mei mag",
-                "jun giu juin",
-                "jul lug juil",
-                "aug ago aoû",
-                "sep set",
-                "oct okt out ott",
-                "nov",
-                "dec dez dic déc",
-            ),
-            1,
-        )
-        for name in names.split()
-    }
+_NAMES = (
+    "jan ene gen, feb fev fév, mar mär mrt, apr abr avr, may mai mei mag, jun giu juin, "
+    "jul lug juil, aug ago aoû, sep set, oct okt out ott, nov, dec dez dic déc"
 )
+_MONTHS = {
+    name: number for number, names in enumerate(_NAMES.split(","), 1) for name in names.split()
+}
 """Beginnings of the months' names in English and the larger languages of Western Europe."""
 
-_ZONES: Mapping[str, float] = MappingProxyType(
-    {
-        "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
-        "AKST": -9, "AKDT": -8, "HST": -10, "BRT": -3, "WEST": 1, "BST": 1, "CET": 1, "CEST": 2,
-        "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3, "IST": 5.5, "JST": 9, "KST": 9,
-        "AEST": 10, "AEDT": 11,
-    }
-)  # fmt: skip
-"""Hours from UTC of zones that are called by abbreviations; CST is America's."""
+_ZONES: Mapping[str, float] = {
+    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+    "AKST": -9, "AKDT": -8, "HST": -10, "BRT": -3, "WEST": 1, "BST": 1, "CET": 1, "CEST": 2,
+    "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3, "IST": 5.5, "JST": 9, "KST": 9,
+    "AEST": 10, "AEDT": 11,
+}  # fmt: skip
+"""Hours from UTC of abbreviated time zones; CST is America's."""
 
 _TIME = (
     r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:\.\d{1,9})?)?"
@@ -69,17 +50,16 @@ _DAY_OR_MONTH_FIRST = tuple(
     )
     for first, second in (("day", "month"), ("month", "day"))
 )
-_OF_MAIL = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} ")
+_MAIL_DATE = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} ")
 _LONGEST = 80
 
 
 def parse_date(text: str) -> datetime | None:
     """Read a date whose order is certain: ISO 8601, with the month's name, or the year first.
 
-    Numeric dates with the year last are not read, since ``3/4/2024`` may be in March or in April.
-
     Returns:
-        The time, without a zone if ISO 8601 or a mail has none; None if the text is no such date.
+        The time, without a zone if ISO 8601 or a mail has none; None for any other text, such as
+        ``3/4/2024``, which may be in March or in April.
 
     Example:
         >>> parse_date("12 mars 2024 22:02").isoformat()
@@ -92,7 +72,7 @@ def parse_date(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     if len(text) > _LONGEST:
         return None
-    if not _OF_MAIL.match(text):
+    if not _MAIL_DATE.match(text):
         return _parse(text, _CERTAIN_LINES)
     with suppress(ValueError, TypeError, IndexError, OverflowError):
         return parsedate_to_datetime(text)
@@ -102,7 +82,7 @@ def parse_date(text: str) -> datetime | None:
 class DateOrder:
     """Whether the day or the month comes first in the numeric dates of a table.
 
-    It is told by numbers above 12. Without any, and with some in both places, no date is read.
+    Numbers above 12 decide. Without any, and with some in both places, no date is read.
 
     Example:
         >>> order = DateOrder()
@@ -117,14 +97,13 @@ class DateOrder:
         self._above_12 = [False, False]
 
     def see(self, value: Any) -> None:
-        """Take note of a date, if it is one."""
-        found = _numeric(value, _DAY_OR_MONTH_FIRST[0])
-        for place, name in enumerate(("day", "month")):
-            if found is not None and int(found[name]) > 12:
-                self._above_12[place] = True
+        """Note the order of a date, if it is one."""
+        if (found := _numeric(value, _DAY_OR_MONTH_FIRST[0])) is not None:
+            for place, name in enumerate(("day", "month")):
+                self._above_12[place] |= int(found[name]) > 12
 
     def read(self, value: Any) -> datetime | None:
-        """Read a date in the order that the table has; None if that is not known."""
+        """Read a date in the table's order; None if that is not known."""
         day, month = self._above_12
         if day == month:
             return None
@@ -137,12 +116,11 @@ def _numeric(value: Any, pattern: re.Pattern[str]) -> re.Match[str] | None:
 
 
 def find_date_line(text: str) -> tuple[str, datetime, str] | None:
-    r"""Find the first line that is a date and time and nothing else.
-
-    Numeric dates have the day before the month. A zone that is not known is taken as UTC.
+    r"""Find the first line that is a date and time and nothing else, day before month.
 
     Returns:
-        What stands before it, the time, and what stands after it; None if there is no such line.
+        The text before it, the time (UTC where its zone is unknown), and the text after it; None if
+        there is no such line.
 
     Example:
         >>> before, time, after = find_date_line("hi\nApr 12, 2026, 3:34:31 PM EDT\nHello!")

@@ -4,29 +4,31 @@ Needs the extra ``analysis`` (``pip install 'affectlib[analysis]'``).
 
 **What goes in.** A frame of labels as `affectlib.label_file` writes it (see
 `affectlib.corpus.rows.output_schema`): a pandas or polars frame, a polars lazy frame or a pyarrow
-table. `read_labels` opens the file; a Parquet file stays on disk and is read column by column.
-Only the columns that a function names below must be there; others (a country, a model) can be named
-in ``by=``. Most functions take frames of both levels: a frame with a column ``message`` has a row
-per message, any other a row per conversation. Rows with status ``error`` and
-rows without a label are left out. Other frames (gold labels, surveys, participants) join by id.
+table. `read_labels` opens the file; Parquet is read column by column. Only the columns that a
+function names below must be there; others (a country, a model) can be named in ``by=``. A frame
+with a column ``message`` has a row per message, any other a row per conversation; most functions
+take both. Rows with status ``error`` and rows without a label are left out. Other frames (gold
+labels, surveys, participants) join by id.
 
 **Gold labels** are a sheet that a person filled in. Its columns are ``record`` (or
-``conversation_id``), ``message`` if and only if its rows are messages, ``gold`` (``emotional`` or
-``task``; empty or ``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the
-row stands for, the inverse of its chance of being drawn. `read_gold` opens it, and notices by its
-column ``design`` if rows are gone. Without ``weight``, all rows count the
-same, and a warning says so. A column ``themes`` may name the themes of charged rows, for `themes`.
-If several people answered a row, ``annotator`` tells them apart, and the answer of most of them
-counts. Other columns are ignored.
+``conversation_id``), ``message`` if its rows are messages, ``gold`` (``emotional`` or ``task``;
+empty or ``unsure`` if there is no answer) and ``weight``: how many rows of the corpus the row
+stands for, the inverse of its probability of being drawn. Without ``weight``, all rows count the
+same, with a warning. ``themes`` may name the themes of charged rows. If several people answered a
+row, ``annotator`` tells them apart, and the majority counts. `read_gold` opens a sheet, and notices
+by its column ``design`` if rows are gone.
 
-**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame). Type checkers
-know this too: in a signature, ``Frame[IntoDataFrameT]`` is the frame whose kind is returned, and
-``AnyFrame`` any other frame, of any kind. There is one row per figure, with ``estimate``, ``low``,
-``high`` (a 95 % interval; ``confidence=`` changes that), the counts behind it (``units``,
-``users``) and ``suppressed``. If a figure rests on fewer than ``min_users`` users (by default 10; 0
-turns this off), it and its counts are null and ``suppressed`` is true (`associate` raises
-`TableError` instead; `agreement`, `users` and `lorenz` have no such columns). An `AnalysisWarning`
-says when a result is less certain than it seems.
+**What comes out.** A tidy frame of the kind that went in (polars for a lazy frame; in signatures,
+``Frame[IntoDataFrameT]`` is the frame whose kind is returned, and ``AnyFrame`` any other). There
+is one row per figure, with ``estimate``, ``low``, ``high`` (a 95 % interval; ``confidence=``
+changes that), the counts behind it (``units``, ``users``) and ``suppressed``. If a figure rests on
+fewer than ``min_users`` users (by default 10; 0 turns this off), it and its counts are null and
+``suppressed`` is true (`associate` raises `TableError` instead; `agreement`, `users` and `lorenz`
+have no such columns).
+
+**What goes wrong.** All functions raise `InputTypeError` for what is not a frame, `OptionError` for
+an option that is not accepted, and `TableError` for a column that is missing or has invalid values.
+An `AnalysisWarning` says when a result is less certain than it seems.
 
 | function | takes | gives a row for each |
 |---|---|---|
@@ -134,4 +136,4 @@ NOT_A_CAUSE = (
     "These figures describe associations. They do not show that one thing causes the other: "
     "who uses an assistant how, and how they fare, may share causes that were not measured."
 )
-"""What every text about relations between figures must say."""
+"""The caveat of every text about relations between figures."""

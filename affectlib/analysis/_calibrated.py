@@ -1,4 +1,4 @@
-"""Regression on users' rates of charged turns, with what label error does to it taken out."""
+"""Regression on users' rates of charged turns, corrected for label error."""
 
 from __future__ import annotations
 
@@ -36,26 +36,22 @@ def associate_rates(
     controls: Sequence[str] = (),
     min_users: int = 10,
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Regress an outcome on users' rates of charged turns and on other predictors.
+    """Regress an outcome on users' rates of charged turns (`CHARGED_RATE`) and other predictors.
 
-    Rates are calibrated (see `Errors.calibrated`) if enough of what they vary by is not label
-    error. Sensitivity and specificity are known only so far: the regression is made with several
-    that they may have, and intervals and p-values are of what comes out of all.
+    Rates are calibrated (see `Errors.calibrated`) if little of their variance is label error. The
+    regression is then repeated with several sensitivities and specificities from their
+    distribution, and intervals and p-values are pooled.
 
     Args:
-        users: A row a user, with ``turn_rate`` and ``turns``.
-        errors: What is known about the errors of the labels of turns, None if nothing is.
-        outcome: As for `associate`.
-        predictors: The same; the rate comes after them.
-        controls: The same.
-        min_users: The same.
+        users: A row per user, with ``turn_rate`` and ``turns``.
+        errors: What is known about the errors of the labels of turns.
+        outcome: See `associate`, as for the rest.
+        predictors: The rate comes after them.
+        controls: Columns to hold constant.
+        min_users: The fewest users.
 
     Returns:
-        The rows of `associate`, in which the rate is called `CHARGED_RATE`, and whether the rates
-        were calibrated.
-
-    Raises:
-        TableError: See `associate`.
+        The rows of `associate`, and whether the rates were calibrated.
     """
     rates = users["turn_rate"].cast(pl.Float64).fill_null(nan).to_numpy()
     turns = users["turns"].cast(pl.Float64).fill_null(0).to_numpy()
@@ -79,22 +75,13 @@ def associate_rates(
         for name in names
         for part in terms_of(kept, name, "users", in_deciles=False, spline=False, min_users=0)
     ]
-    fits = [
-        fitted(
-            numbers(kept[outcome]),
-            [
-                Term(part.column, part.name, kept[f"_rate {place}"].to_numpy())
-                if part.column == CHARGED_RATE
-                else part
-                for part in design
-            ],
-            None,
-        )
-        for place in range(len(several) - 1)
-    ]
-    for row, ends, p in zip(rows, spanned(fits), _spanned_p(fits), strict=True):
-        row["low"], row["high"] = ends
-        row["p"] = p
+    fits = []
+    for place in range(len(several) - 1):
+        rate = Term(CHARGED_RATE, CHARGED_RATE, kept[f"_rate {place}"].to_numpy())
+        terms = [rate if part.column == CHARGED_RATE else part for part in design]
+        fits.append(fitted(numbers(kept[outcome]), terms, None))
+    for row, (low, high), p in zip(rows, spanned(fits), _spanned_p(fits), strict=True):
+        row |= {"low": low, "high": high, "p": p}
     tested = [row["p"] if row["role"] == "predictor" else None for row in rows]
     for row, q in zip(rows, adjusted_p(pl.Series(tested, dtype=pl.Float64)), strict=True):
         row["q"] = q
@@ -102,16 +89,14 @@ def associate_rates(
 
 
 def calibrated_rates(rates: Floats, turns: Floats, errors: Errors | None) -> list[Floats] | None:
-    """Return users' true rates as far as they can be told, and what they may be instead.
+    """Return users' likeliest true rates, then those at other sensitivities and specificities.
+
+    None if nothing is known of the errors, or if too much of the variance is label error.
 
     Args:
         rates: The share of each user's turns that is labelled charged, NaN where there are none.
         turns: How many turns each has.
-        errors: What is known about the errors of labels, None if nothing is.
-
-    Returns:
-        The likeliest rates, then those at other sensitivities and specificities; None if nothing
-        is known, or if too much of what the rates vary by is label error.
+        errors: What is known about the errors of labels.
     """
     if errors is None or np.isfinite(rates).sum() < _FEWEST:
         return None
@@ -123,7 +108,7 @@ def calibrated_rates(rates: Floats, turns: Floats, errors: Errors | None) -> lis
 
 
 def spanned(fits: Sequence[Fit]) -> Iterator[tuple[float, float]]:
-    """Yield the intervals of coefficients that several regressions span, without the intercept."""
+    """Yield the pooled intervals of coefficients of several regressions, without the intercept."""
     places = (np.arange(_PLACES) + 0.5) / _PLACES
     ends = [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2]
     for place in range(1, len(fits[0].coefficients)):
@@ -136,12 +121,8 @@ def spanned(fits: Sequence[Fit]) -> Iterator[tuple[float, float]]:
 
 
 def _spanned_p(fits: Sequence[Fit]) -> Iterator[float]:
-    """Yield the p-values that go with `spanned`: an interval ends at 0 where its own is 5 %."""
+    """Yield the pooled p-values that match `spanned`."""
     for place in range(1, len(fits[0].coefficients)):
-        below = np.mean(
-            [
-                stats.t.cdf(-fit.coefficients[place] / fit.errors[place], fit.freedom[place])
-                for fit in fits
-            ]
-        )
+        t = [-fit.coefficients[place] / fit.errors[place] for fit in fits]
+        below = np.mean(stats.t.cdf(t, [fit.freedom[place] for fit in fits]))
         yield float(2 * min(below, 1 - below))

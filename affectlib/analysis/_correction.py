@@ -1,20 +1,19 @@
 """What label error does to a share, and how it is taken out. All of analysis goes through here.
 
-A share of labels, q, and the true share, p, belong together by the classifier's sensitivity and
+A share of labels, q, and the true share, p, are related by the classifier's sensitivity and
 specificity: ``q = p * sensitivity + (1 - p) * (1 - specificity)`` (Rogan and Gladen, American
-Journal of Epidemiology 107, 1978, pp. 71-76). `Errors` holds what is known of the two as draws from
-their distribution; a figure is computed for every draw, and its interval is what the draws span.
+Journal of Epidemiology 107, 1978, pp. 71-76). `Errors` holds draws from the distribution of the
+two; a figure is computed for every draw, and its interval is what the draws span.
 
-- Without gold labels, the draws come from the counts that were measured elsewhere. For a share,
-  they are spread further, as errors differ between kinds of chats (`Errors.with_domain_shift`).
+- Without gold labels, the draws come from counts measured elsewhere, spread further for domain
+  shift (`Errors.with_domain_shift`).
 - With gold labels, they come from the precision among the rows called emotional and the share
-  missed among the others, as the gold labels show them, with the measured counts as prior where
-  they are known (Gelman and Carpenter, Journal of the Royal Statistical Society C 69, 2020, pp.
-  1269-1283). These count half, as they are of other transcripts (a power prior; Ibrahim and Chen,
-  Statistical Science 15, 2000, pp. 46-60), and as far as the gold labels agree with them:
-  beforehand, it is as likely that nothing elsewhere tells of the errors here (a robust mixture
-  prior; Schmidli et al., Biometrics 70, 2014, pp. 1023-1032). Where the gold sample is large, or
-  contradicts the prior, it decides; where it holds few emotional rows, or none, the prior does.
+  missed among the others, with the measured counts as prior (Gelman and Carpenter, Journal of the
+  Royal Statistical Society C 69, 2020, pp. 1269-1283). The prior counts half (a power prior;
+  Ibrahim and Chen, Statistical Science 15, 2000, pp. 46-60), and less where the gold labels
+  contradict it (a robust mixture prior; Schmidli et al., Biometrics 70, 2014, pp. 1023-1032).
+  The estimate leaves out what the interval adds to counts of 0: a third of a row among thousands
+  is much of a rare share.
 """
 
 from __future__ import annotations
@@ -42,18 +41,19 @@ from affectlib.analysis.accuracy import Accuracy
 __all__ = ["Apparent", "Errors", "GoldUnits", "Target", "drawn_by_row"]
 
 Target: TypeAlias = Literal["corpus", "population"]
-"""What a figure is of: these transcripts, or all that users like these would write."""
+"""These transcripts, or all that users like these would write."""
 
 _DRAWS = 4000
 _KNOTS = 201
 _GRID = 80
 _SHIFT = (1.2, 1.9)
-"""How far sensitivity and specificity differ between kinds of chats: standard deviations of their
-logits. They are chosen so that an interval holds the truth where 0.77 and 0.985 are true and 0.95
-and 0.999 were measured; see `python -m tools.simulation --elsewhere 0.95 0.999`, where 0.8 and 0.98
-are true."""
+"""Domain shift: standard deviations of the logits of sensitivity and specificity between kinds of
+chats. Chosen so that an interval holds the truth where 0.77 and 0.985 are true and 0.95 and 0.999
+were measured; compare `python -m tools.simulation --elsewhere 0.95 0.999`."""
 _PRIOR_COUNTS = 0.5
 _NEUTRAL = 1 / 3
+"""Pseudo-counts of the rates' prior, whose median is the share found (Kerman, Electronic Journal of
+Statistics 5, 2011, pp. 1450-1470)."""
 _TRUSTED_EVENTS = 3
 _LEAST_POWER = 0.05
 _SPREAD_OUT = 0.6
@@ -68,8 +68,7 @@ class Apparent:
     Attributes:
         share: Share that the classifier calls emotional.
         units: How many units it is of.
-        size: How many independent units would say as much of the population; infinite where the
-            figure is of the corpus.
+        size: Effective sample size for the population; infinite for a figure of the corpus.
     """
 
     share: float
@@ -78,13 +77,7 @@ class Apparent:
 
     @classmethod
     def of_users(cls, called: Floats, units: Floats, confidence: float) -> Apparent:
-        """Return that of a population, from what each of its users in the corpus has.
-
-        Args:
-            called: How many units of each user are called emotional, shape ``[users]``.
-            units: How many there are, shape ``[users]``.
-            confidence: Of the interval that it is for.
-        """
+        """Return the share in the population from counts of each user, shape ``[users]``."""
         share, spread = clustered_mean(called, units)
         otherwise = kish(units) if len(units) > 1 else 1.0
         return cls(share, units.sum(), effective_size(share, spread, otherwise, confidence))
@@ -92,16 +85,16 @@ class Apparent:
 
 @dataclass(frozen=True, slots=True)
 class GoldUnits:
-    """Units with a gold label.
+    """Units with a gold label; all arrays have shape ``[gold]``.
 
     Attributes:
-        user: A number for each one's user, shape ``[gold]``.
-        truth: 1.0 if it is truly emotional, shape ``[gold]``.
-        called: Whether the classifier calls it emotional, shape ``[gold]``.
-        predicted: What the classifier makes of it, from 0 to 1, shape ``[gold]``.
-        weight: How many units of the corpus it stands for, shape ``[gold]``.
-        by_row: Whether rows were drawn one by one; else users were, and count as one each where
-            nothing tells how far their rows differ.
+        user: A number for each one's user.
+        truth: 1.0 if it is truly emotional.
+        called: Whether the classifier calls it emotional.
+        predicted: The classifier's prediction, from 0 to 1.
+        weight: How many units of the corpus it stands for.
+        by_row: Whether rows were drawn one by one. Else users were, and each counts as one where
+            the spread of its rows is not known.
     """
 
     user: NDArray[np.uint64]
@@ -125,7 +118,7 @@ class GoldUnits:
 
     @property
     def size(self) -> float:
-        """How many evenly weighted draws they are worth."""
+        """The effective number of draws."""
         if self.by_row:
             return kish(self.weight)
         _, places = np.unique(self.user, return_inverse=True)
@@ -134,13 +127,13 @@ class GoldUnits:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """What is known about a classifier's errors.
+    """What is known about a classifier's errors; draws have shape ``[draws]``.
 
     Attributes:
-        sensitivity: Draws of the share of emotional units that it finds, shape ``[draws]``.
-        specificity: Draws of the share of others that it leaves alone, shape ``[draws]``.
-        shares: Draws of the true share in the corpus that gold labels are of, shape ``[draws]``;
-            None without gold labels.
+        sensitivity: Draws of the sensitivity.
+        specificity: Draws of the specificity.
+        shares: Draws of the true share in the corpus of the gold labels; None without gold labels.
+        anchor: The share called emotional in that corpus, and the estimate of the true one.
         centre: Sensitivity and specificity as they were measured, None with gold labels.
         none_found: Whether there are gold labels, and none of them is emotional.
     """
@@ -148,6 +141,7 @@ class Errors:
     sensitivity: Floats
     specificity: Floats
     shares: Floats | None = None
+    anchor: tuple[float, float] = (0.0, 0.0)
     centre: tuple[float, float] | None = None
     none_found: bool = False
 
@@ -163,15 +157,17 @@ class Errors:
         rng = np.random.default_rng(0)
         found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, rng)
         spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, rng)
-        return cls(found, spared, None, rates)
+        return cls(found, spared, centre=rates)
 
     def with_domain_shift(self) -> Errors:
-        """Return what is known of the errors on chats of another kind.
+        """Return the errors to expect on chats of another kind; the likeliest rates stay.
 
         The draws get an extra normal spread on the logit scale, as in a random-effects
         meta-analysis of diagnostic accuracy (Reitsma et al., Journal of Clinical Epidemiology 58,
-        2005, pp. 982-990). The likeliest rates stay.
+        2005, pp. 982-990). Errors that gold labels show stay as they are.
         """
+        if self.centre is None:
+            return self
         rng = np.random.default_rng(4)
         sensitivity, specificity = (
             expit(
@@ -195,29 +191,42 @@ class Errors:
             gold: The gold labels, drawn from the corpus.
             called: The share of the corpus that is called emotional.
             predicted: Mean prediction in the corpus of units called emotional, and of the others.
-            prior: What was measured elsewhere, None if it is not known.
+            prior: What was measured elsewhere, if anything.
         """
         counts = [
             _counts(gold.of(flag), mean)
             for flag, mean in zip((True, False), predicted, strict=True)
         ]
-        sensitivity, specificity, true = _rates_of(called.share, counts)
+        estimate = [hits / max(hits + rest, _TINY) for hits, rest in counts]
+        grid = _grid(counts)
+        sensitivity, specificity, true = _rates_of(called.share, *grid)
         weight = np.ones(len(true))
         if prior is not None:
-            anywhere, nowhere, _ = _rates_of(called.share, [(0.0, 0.0), (0.0, 0.0)])
+            anywhere, nowhere, _ = _rates_of(called.share, *_grid([(0.0, 0.0), (0.0, 0.0)]))
             here = _log_likelihood(prior, sensitivity, specificity)
             vague = _log_likelihood(prior, anywhere, nowhere)
             top = max(here.max(), vague.max())
-            # The second term is of the half of the prior to which what was measured means nothing:
-            # it prevails where the gold labels agree with that less than vague rates do.
-            weight = np.exp(here - top) + np.exp(vague - top).mean()
-        # Systematic resampling: as many copies of each point as its weight asks for.
+            # The second term is the vague half of the mixture prior: it prevails where the gold
+            # labels contradict what was measured.
+            otherwise = np.exp(vague - top).mean()
+            weight = np.exp(here - top) + otherwise
+            known = 1 - otherwise / weight.mean()
+            estimate = [
+                known * mean + (1 - known) * found
+                for mean, found in zip(_means(grid, here), estimate, strict=True)
+            ]
+        # Systematic resampling.
         order = np.argsort(true, kind="stable")
         cumulated = np.cumsum(weight[order]) / weight.sum()
         drawn = order[np.searchsorted(cumulated, (np.arange(_DRAWS) + 0.5) / _DRAWS)]
         drawn = np.random.default_rng(0).permutation(drawn)
-        found_none = not gold.truth.any()
-        return cls(sensitivity[drawn], specificity[drawn], true[drawn], none_found=found_none)
+        return cls(
+            sensitivity[drawn],
+            specificity[drawn],
+            true[drawn],
+            (called.share, called.share * estimate[0] + (1 - called.share) * estimate[1]),
+            none_found=not gold.truth.any(),
+        )
 
     @property
     def rates(self) -> tuple[float, float]:
@@ -228,16 +237,16 @@ class Errors:
 
     @property
     def power(self) -> Floats:
-        """By how much a difference of shares of labels is smaller than the true one, in draws."""
+        """The factor by which errors shrink a difference of shares, in draws."""
         return np.maximum(self.sensitivity + self.specificity - 1, _LEAST_POWER)
 
     def _draws(self, called: Apparent, seed: int) -> Floats:
-        """Return draws of the true share, below 0 where fewer are called so than errors explain."""
+        """Return draws of the true share; below 0 where errors explain more labels than that."""
         labels = self._labels(called, seed)
         return np.asarray((labels + self.specificity - 1) / self.power)
 
     def _labels(self, called: Apparent, seed: int) -> Floats:
-        """Return draws of the rate at which labels are given."""
+        """Return draws of the rate of emotional labels."""
         size = self._size(called)
         rng = np.random.default_rng(seed + 1)
         return _beta_draws(called.share * size, (1 - called.share) * size, 0.5, rng)
@@ -245,18 +254,15 @@ class Errors:
     def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
         """Return the true share behind a share of labels.
 
-        Args:
-            called: The share of labels.
-            confidence: Of the interval.
-            whole: Whether it is of the whole corpus that the gold labels were drawn from.
+        If `whole`, it is of the whole corpus that the gold labels were drawn from.
         """
         of_corpus = whole and self.shares is not None and called.size == inf
-        draws = self._draws(called, 0)
+        power = max(sum(self.rates) - 1, _LEAST_POWER)
         if self.centre is not None:
-            sensitivity, specificity = self.centre
-            middle = (called.share + specificity - 1) / (sensitivity + specificity - 1)
+            middle = (called.share + self.centre[1] - 1) / power
         else:
-            middle = np.median(draws if self.shares is None or not whole else self.shares)
+            labelled, true = self.anchor
+            middle = true + (called.share - labelled) / power
         if of_corpus and self.shares is not None:
             low, high = _ends(self.shares, confidence)
         else:
@@ -265,10 +271,9 @@ class Errors:
         return Estimate(float(np.clip(middle, low, high)), low, high)
 
     def explained(self, called: Apparent, confidence: float) -> tuple[float, float]:
-        """Return between which shares the known errors give a share of labels.
+        """Return between which true shares the known errors give a share of labels.
 
-        Where they cannot give it, that is the nearest share, 0 or 1; `share` then allows for
-        other errors.
+        Where they cannot give it, that is the nearest share, 0 or 1.
         """
         draws = self._draws(called, 0)
         low, high = _ends(draws, confidence)
@@ -278,10 +283,9 @@ class Errors:
     def _between(self, called: Apparent, confidence: float) -> tuple[float, float]:
         """Return the ends of the interval of the true share behind a share of labels.
 
-        It is never higher than if there were no false alarm, nor lower than if none were missed.
-        These are its ends where the known errors cannot give such a share of labels: errors must be
-        rarer there, so that fewer are called emotional than there would be false alarms, or more
-        than would be found.
+        It is never above the share without false alarms, nor below the share without misses. These
+        are its ends where the known errors cannot give such a share of labels, as errors must be
+        rarer there.
         """
         draws, labels = self._draws(called, 0), self._labels(called, 0)
         low, high = _ends(draws, confidence)
@@ -296,20 +300,14 @@ class Errors:
         return max(lower, min(least, low)), min(upper, max(most, high))
 
     def difference(self, estimate: float, error: float, confidence: float) -> Estimate:
-        """Return the true difference behind one of shares of labels.
-
-        Args:
-            estimate: The difference of labels.
-            error: Its standard error.
-            confidence: Of the interval.
-        """
+        """Return the true difference behind one of labels, given its standard error."""
         noise = np.random.default_rng(2).permutation(_normal_places()) * error
         draws = np.clip((estimate + noise) / self.power, -1.0, 1.0)
         middle = estimate / max(sum(self.rates) - 1, _LEAST_POWER)
         return Estimate(float(np.clip(middle, -1.0, 1.0)), *_ends(draws, confidence))
 
     def spread_out(self, count: int) -> Iterator[tuple[float, float]]:
-        """Yield sensitivities and specificities that span what they may be, the weakest first."""
+        """Yield sensitivities and specificities that span the draws, the weakest first."""
         order = np.argsort(self.sensitivity + self.specificity)
         places = ((np.arange(count) + 0.5) / count * len(order)).astype(int)
         for place in order[places]:
@@ -318,19 +316,17 @@ class Errors:
     def calibrated(
         self, rates: Floats, units: Floats, at: tuple[float, float] | None = None
     ) -> tuple[Floats, float]:
-        """Return the true rates of users, as far as they can be told from label error.
+        """Return users' true rates by regression calibration, and how reliable the given ones are.
 
-        By regression calibration (Carroll et al., Measurement Error in Nonlinear Models, 2006,
-        chapter 4): a regression on these is not drawn towards 0, as one on rates of labels is.
+        A regression on these is not drawn towards 0, as one on rates of labels is (Carroll et al.,
+        Measurement Error in Nonlinear Models, 2006, chapter 4). The reliability is the part of
+        their variance that is not label error.
 
         Args:
             rates: The share of each user's units that is called emotional, shape ``[users]``; NaN
                 where there are no units.
             units: How many units each user has, shape ``[users]``.
             at: Sensitivity and specificity, the likeliest ones if None.
-
-        Returns:
-            The rates, and which part of the variance of the given ones is not label error.
         """
         known = np.isfinite(rates) & (units > 0)
         found, spared = self.rates if at is None else at
@@ -348,23 +344,22 @@ class Errors:
     def later(
         self, whole: Apparent, first: Apparent, of_first: Errors, confidence: float
     ) -> Estimate:
-        """Return how often what is not emotional at first becomes so.
+        """Return how often a conversation that does not begin emotionally becomes emotional.
 
-        Where a conversation is emotional if one of its messages is, that share is the emotional
-        conversations without those of an emotional first message, among those that begin with
-        another one. The errors with conversations and with messages are known apart from each
-        other, and so each share is corrected by its own.
+        Where a conversation is emotional if one of its messages is, that is the share of emotional
+        conversations less those with an emotional first message, among the others. The errors with
+        conversations and with messages are measured apart, so each share is corrected by its own.
 
         Args:
             whole: The share of conversations that is called emotional.
-            first: The share of them whose first message is.
+            first: The share of conversations whose first message is.
             of_first: What is known about the errors with messages.
             confidence: Of the interval.
         """
         all_of = self._draws(whole, 0)
-        # What is known of the two kinds of errors comes in the same order.
+        # The draws of the two kinds of errors come in the same order.
         at_first = np.random.default_rng(3).permutation(of_first._draws(first, 1))
-        at_first = np.minimum(at_first, _NEARLY_ALL)
+        at_first = np.clip(at_first, 0.0, _NEARLY_ALL)
         low, high = _inside((all_of - at_first) / (1 - at_first), confidence)
         middle, begun = (
             errors.share(called, confidence).estimate
@@ -374,10 +369,10 @@ class Errors:
         return Estimate(float(np.clip(later, low, high)), low, high)
 
     def _size(self, called: Apparent) -> float:
-        """Return how many independent labels say as much of the rate at which labels are given.
+        """Return the effective number of labels that the rate of emotional labels rests on.
 
-        In a corpus, it varies only as label error does. In a population, it varies between users;
-        where gold labels tell what the errors in this corpus were, only so.
+        In a corpus, that rate varies only by label error; in a population, it also varies between
+        users.
         """
         found, spared = float(np.median(self.sensitivity)), float(np.median(self.specificity))
         power = max(found + spared - 1, _LEAST_POWER)
@@ -398,7 +393,7 @@ def drawn_by_row(units: Floats, users: int, rows: int) -> bool:
 
     Args:
         units: How many rows each user has, shape ``[users]``.
-        users: Of how many the gold labels are.
+        users: How many users have gold labels.
         rows: How many gold labels there are.
     """
     expected = (1 - (1 - units / units.sum()) ** rows).sum()
@@ -418,16 +413,26 @@ def _normal_places() -> Floats:
     return np.asarray(stats.norm.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS))
 
 
-def _rates_of(share: float, counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats, Floats]:
-    """Return equally likely sensitivities and specificities, and the true share with each.
+def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    """Return equally likely precisions, and shares missed among the units not called emotional.
 
     Args:
-        share: The share that is called emotional.
-        counts: How many rows are emotional, and are not, among those called so and the others.
+        counts: Emotional rows and others, among those called emotional and among the rest.
     """
     places = (np.arange(_GRID) + 0.5) / _GRID
     each = (stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts)
     precision, missed = (rates.ravel() for rates in np.meshgrid(*each, indexing="ij"))
+    return precision, missed
+
+
+def _rates_of(share: float, precision: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return sensitivities and specificities, and the true share with each.
+
+    Args:
+        share: The share that is called emotional.
+        precision: The share of these that is emotional.
+        missed: The share of the others that is.
+    """
     true = share * precision + (1 - share) * missed
     with np.errstate(divide="ignore", invalid="ignore"):
         sensitivity = np.nan_to_num(share * precision / true)
@@ -435,8 +440,23 @@ def _rates_of(share: float, counts: Sequence[tuple[float, float]]) -> tuple[Floa
     return sensitivity, specificity, true
 
 
+def _means(grid: Sequence[Floats], likelihood: Floats) -> list[float]:
+    """Return the means of rates by a likelihood and without their own prior.
+
+    With Haldane's prior in its place (Mathematical Proceedings of the Cambridge Philosophical
+    Society 28, 1932, pp. 55-61), the mean of a rate is the share found, which is unbiased.
+
+    Args:
+        grid: Rates that are equally likely with their prior, shape ``[points]`` each.
+        likelihood: The logarithm of each point's, shape ``[points]``.
+    """
+    log = likelihood - sum(_log_times(_NEUTRAL, rate * (1 - rate)) for rate in grid)
+    weight = np.exp(log - log.max())
+    return [float(weight @ rate / weight.sum()) for rate in grid]
+
+
 def _log_likelihood(prior: Accuracy, sensitivity: Floats, specificity: Floats) -> Floats:
-    """Return how well rates agree with what was measured elsewhere, which counts half."""
+    """Return the log-likelihood of what was measured elsewhere, which counts half."""
     return _PRIOR_COUNTS * (
         _log_times(prior.true_positives, sensitivity)
         + _log_times(prior.false_negatives, 1 - sensitivity)
@@ -457,8 +477,8 @@ def _ends(draws: Floats, confidence: float) -> tuple[float, float]:
 def _inside(draws: Floats, confidence: float) -> tuple[float, float]:
     """Return the ends of the interval of a share, of which draws may lie outside of 0 to 1.
 
-    Where the likeliest share does, chance has moved it there. The interval is then that of 0, or of
-    1, as wide as it is: cut off, there would be next to nothing left of it.
+    Where the median does, the interval keeps its width and moves to 0 or 1: cut off, next to
+    nothing would be left of it.
     """
     low, high = _ends(draws, confidence)
     middle = float(np.median(draws))
@@ -467,12 +487,12 @@ def _inside(draws: Floats, confidence: float) -> tuple[float, float]:
 
 
 def _counts(gold: GoldUnits, mean: float) -> tuple[float, float]:
-    """Return how many rows that are emotional, and that are not, the gold labels are worth.
+    """Return how many emotional rows, and how many others, the gold labels are worth.
 
     The share is the weighted one, moved by what the predictions of the drawn rows miss from those
     of all rows (prediction-powered inference; Angelopoulos et al., Science 382, 2023, pp. 669-674,
-    with the power tuning of PPI++, arXiv:2311.01453). Its variance tells how many rows it is worth.
-    Few events say little of a variance: it is then that of as many rows as the weights are worth.
+    with the power tuning of PPI++, arXiv:2311.01453). Its variance gives the number of rows, and is
+    taken from the effective sample size where there are few events.
     """
     if not len(gold.truth):
         return 0.0, 0.0

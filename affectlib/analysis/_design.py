@@ -1,9 +1,8 @@
-"""How a sheet was drawn, and whether it is still whole.
+"""How a sheet was drawn, and whether it still has all its rows.
 
-Each row says in ``design`` of which draw and stratum it is, and how many rows of how many were
-drawn from it: ``1a2b3c 3/10 20/1234`` is the third stratum of ten, 20 rows of 1,234. So a row's
-weight is known, and so is how many rows a sheet must have, even if all those of a stratum are gone.
-Strata are numbered in random order, so that the number does not lead whoever fills in the sheet.
+Each row says in ``design`` from which draw and stratum it is: ``1a2b3c 3/10 20/1234`` is the third
+stratum of ten, with 20 rows drawn of 1,234. Strata are numbered in random order, so that the number
+does not lead whoever fills in the sheet.
 """
 
 from __future__ import annotations
@@ -30,13 +29,7 @@ _PARTS = ("stratum", "strata", "drawn", "rows")
 def design_of(
     drawn: NDArray[np.int64], stratum: NDArray[np.int64], weight: NDArray[np.float64]
 ) -> pl.Series:
-    """Return the column of a sheet.
-
-    Args:
-        drawn: The position of each row drawn, shape ``[drawn]``.
-        stratum: The number of each one's stratum, from 0, shape ``[drawn]``.
-        weight: How many rows each stands for, shape ``[drawn]``.
-    """
+    """Return the column for rows drawn, from their positions, strata and weights (``[drawn]``)."""
     draw = sha256(np.sort(drawn).astype("<i8").tobytes()).hexdigest()[:6]
     _, place, counts = np.unique(stratum, return_inverse=True, return_counts=True)
     number = np.random.default_rng(int(draw, 16)).permutation(len(counts)) + 1
@@ -51,15 +44,12 @@ def design_of(
 
 
 def require_whole(sheet: pl.DataFrame, key: Sequence[str], name: str) -> None:
-    """Refuse a sheet of which rows are gone.
+    """Refuse a sheet that lost rows, or whose design was changed.
 
     Args:
         sheet: All its rows, with an answer or without.
-        key: What tells them apart.
-        name: What to call it in the error.
-
-    Raises:
-        TableError: Rows are gone, or their design was changed.
+        key: The columns that tell them apart.
+        name: The sheet's name in the error.
     """
     if DESIGN not in sheet.columns:
         return
@@ -87,7 +77,7 @@ def require_whole(sheet: pl.DataFrame, key: Sequence[str], name: str) -> None:
 
 
 def rows_drawn_from(sheet: pl.DataFrame, name: str) -> list[int]:
-    """Return from how many rows each draw of a sheet was made; nothing if it does not say."""
+    """Return from how many rows each draw of a sheet was made, if it says so."""
     if DESIGN not in sheet.columns:
         return []
     strata = _parts(sheet, [], name).unique(["draw", "stratum"])
@@ -95,18 +85,7 @@ def rows_drawn_from(sheet: pl.DataFrame, name: str) -> list[int]:
 
 
 def complete_at_random(sheet: pl.DataFrame, answered: pl.Expr, name: str) -> pl.DataFrame:
-    """Return the answered rows of a sheet with the weights of all rows that were drawn.
-
-    Within a stratum, those that have an answer stand for the others.
-
-    Args:
-        sheet: The sheet.
-        answered: Which rows have an answer.
-        name: What to call it in errors.
-
-    Raises:
-        TableError: It does not say how it was drawn, or has no row of a stratum.
-    """
+    """Return the answered rows, weighted to stand for the others of their stratum."""
     if DESIGN not in sheet.columns:
         raise TableError(
             f"{name}: there is no column {DESIGN!r}, which says how many rows were drawn; give the "

@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,10 +38,10 @@ _WANTED: dict[pl.DataType, str] = {
     pl.Float64(): "not a number",
     pl.Boolean(): "neither true nor false",
 }
-"""What text is not that cannot be read as a value of these types, the narrowest first."""
+"""What is wrong with a cell that is not of these types, the narrowest first."""
 _DECIMAL = r"^(-?\d+),(\d+(?:[eE][+-]?\d+)?)$"
 _THOUSANDS = r"^-?[1-9]\d{0,2},\d{3}$"
-"""What looks like a decimal comma may be thousands where commas are between cells too."""
+"""A comma may separate thousands where commas separate cells too."""
 
 
 def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl.LazyFrame:
@@ -53,18 +54,17 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
         unfinished: Whether to take a folder whose run has not finished, with a warning.
 
     Returns:
-        A lazy frame. Columns of `affectlib.corpus.rows.output_schema` have its types in every
-        format, but for times, which are text in CSV and JSON Lines; so ids stay text. Whole
-        numbers may be written as floats are (``172.0``), as pandas does beside gaps. In CSV, ``NA``
-        among numbers or truth values is a gap, as R writes it. Text that
-        `affectlib.label_file` guarded against spreadsheets by an apostrophe has lost it. The frame
-        knows which model made labels in Parquet, so that `prevalence` and others need not be told.
+        A lazy frame, whose columns have the types of `affectlib.corpus.rows.output_schema` in every
+        format; only times are text in CSV and JSON Lines. Whole numbers may be written as floats
+        (``172.0``), as pandas does beside gaps; ``NA`` in CSV is a gap, as R writes it. The
+        apostrophe by which `affectlib.label_file` guards text against spreadsheets is removed. A
+        Parquet file says which model made the labels, so that `prevalence` and others need not be
+        told.
 
     Raises:
         OptionError: The suffix is another one.
-        TableError: The file cannot be read as a table; if a cell is not what its column holds, its
-            place is named. Or a folder is that of a run that did not finish, holds copies, or
-            lacks a shard.
+        TableError: The file cannot be read as a table (a bad cell is named by its place), or a
+            folder's run did not finish, or it holds copies or lacks a shard.
         FileNotFoundError: There is no such file.
 
     Example:
@@ -75,7 +75,7 @@ def read_labels(path: str | os.PathLike[str], *, unfinished: bool = False) -> pl
     """
     file = Path(path)
     readers: dict[str, Callable[[Path], pl.LazyFrame]] = {
-        ".parquet": _read_parquet,
+        ".parquet": partial(pl.scan_parquet, glob=False),
         ".jsonl": _read_json_lines,
         **dict.fromkeys((".csv", ".tsv", ".txt"), _read_csv),
     }
@@ -110,19 +110,14 @@ def _read_shards(folder: Path, unfinished: bool) -> pl.LazyFrame:
     if not tables:
         raise TableError(f"{folder}: it holds no Parquet shards of labels")
     _check_run(folder, tables[0], unfinished)
-    return remember(_read_parquet(tables[0]), tables[0][0])
+    return remember(pl.scan_parquet(tables[0], glob=False), tables[0][0])
 
 
 def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
-    """Compare shards with the manifest of the run that wrote them, or with each other.
-
-    Raises:
-        TableError: The run did not finish, or a shard is no part of it, is there twice, or is gone.
-
-    Warns:
-        AnalysisWarning: The run did not finish, and the user accepts it.
-    """
-    places = (Layout(place, (), ".parquet", None).working_manifest for place in _around(folder))
+    """Compare shards with the manifest of the run that wrote them, or else with each other."""
+    # The manifest lies in the folder, or beside the folders of both tables.
+    around = (folder, folder.parent)
+    places = (Layout(place, (), ".parquet", None).working_manifest for place in around)
     manifest = next((found for place in places if (found := Manifest.read(place))), None)
     if manifest is None:
         rows = pl.scan_parquet(shards, glob=False)
@@ -164,15 +159,6 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
         )
 
 
-def _around(folder: Path) -> tuple[Path, Path]:
-    """Return where the manifest of a folder of shards may lie: in it, or beside the tables."""
-    return folder, folder.parent
-
-
-def _read_parquet(files: Path | list[Path]) -> pl.LazyFrame:
-    return pl.scan_parquet(files, glob=False)
-
-
 def _read_json_lines(file: Path) -> pl.LazyFrame:
     # polars would take brackets in a name for a pattern, so it is given an open file.
     with file.open("rb") as stream:
@@ -198,7 +184,7 @@ def _in_order(file: Path, columns: Sequence[str]) -> list[str]:
 
 
 def _read_csv(file: Path) -> pl.LazyFrame:
-    """Read commas between cells, or what is there more often in the header.
+    """Read cells separated by commas, or by what the header has more of.
 
     Text is UTF-8, UTF-16 as spreadsheets save "Unicode text", or else Windows-1252.
     """
@@ -228,14 +214,10 @@ def _read_csv(file: Path) -> pl.LazyFrame:
 
 
 def _plain(cells: pl.Series, semicolons: bool) -> pl.Series:
-    """Return numbers with a decimal point and truth values by their English names.
+    """Return numbers with a decimal point, and truth values by their English names.
 
-    Spreadsheets write them otherwise in many countries.
-
-    Args:
-        cells: The text of a column.
-        semicolons: Whether the file has semicolons between cells, so that a comma is decimal.
-            Else it may part thousands, unless a cell shows that it does not.
+    With `semicolons` between cells, a comma is decimal. Else it may separate thousands, unless a
+    cell of the column shows that it does not.
     """
     cells = cells.replace(_TRUTH)
     odd = cells.filter(cells.str.contains(_DECIMAL) & ~cells.str.contains(_THOUSANDS))
@@ -245,18 +227,7 @@ def _plain(cells: pl.Series, semicolons: bool) -> pl.Series:
 def _as(
     kind: pl.DataType, cells: pl.Series, file: Path, first: int, semicolons: bool = False
 ) -> pl.Series:
-    """Return text as values of the type of its column.
-
-    Args:
-        kind: The type.
-        cells: The text.
-        file: What to call it in the error.
-        first: The number of the first row, 2 below a header.
-        semicolons: Whether the file has semicolons between cells.
-
-    Raises:
-        TableError: One of them is none; the error names its place, not what is in it.
-    """
+    """Return text as values of a type; `first` is the number of the first row, 2 below a header."""
     if kind == pl.String:
         return cells
     cells = _plain(cells, semicolons)
@@ -283,7 +254,7 @@ def _inferred(cells: pl.Series, semicolons: bool) -> pl.Series:
 
 
 def _cast(cells: pl.Series, kind: pl.DataType) -> tuple[pl.Series, pl.Series]:
-    """Return text as values of a type, and which cells are none and not empty."""
+    """Return text as values of a type, and which cells could not be converted."""
     cells = cells.replace(_MISSING, None)
     if kind == pl.Boolean:
         truth = {"true": True, "false": False}

@@ -47,7 +47,7 @@ _SCORES = ("probability", "intensity", "adjusted", "rate", *CUES, *THEME_COLUMNS
 _USUAL_THRESHOLD = 0.5
 _LARGEST = 1e100
 _ROUNDED = 1e-5
-"""By how much what was written may differ from what was compared."""
+"""Rounding of probabilities in files."""
 _CHECKED = "_affectlib_checked"
 _RESULT = ("message", "role", "probability")
 _ABOUT = ("user_id", "label", *TIMES)
@@ -62,7 +62,7 @@ _Frame_co = TypeVar("_Frame_co", covariant=True)
 
 
 class Lazy(Protocol[_Frame_co]):
-    """A frame that is still to be read: a polars lazy frame, which becomes a polars frame."""
+    """A polars lazy frame, which becomes a polars frame."""
 
     def collect(self) -> _Frame_co:
         """Return it in memory."""
@@ -72,7 +72,7 @@ class Lazy(Protocol[_Frame_co]):
 Frame: TypeAlias = IntoDataFrameT | Lazy[IntoDataFrameT]
 """A pandas or polars frame, a pyarrow table or a polars lazy frame.
 
-The variable is the kind of frame that comes out: the same, or, for a lazy frame, a polars frame.
+The type variable is the kind of frame that comes out.
 """
 
 AnyFrame: TypeAlias = Frame[IntoDataFrame]
@@ -89,12 +89,7 @@ class AnalysisWarning(UserWarning):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A frame as polars.
-
-    Attributes:
-        rows: The frame.
-        name: What to call it in errors.
-    """
+    """A frame as polars, and its name in errors."""
 
     rows: pl.LazyFrame
     name: str
@@ -105,11 +100,7 @@ class Table:
         return self.rows.collect_schema().names()
 
     def require(self, names: Iterable[str]) -> Self:
-        """Return the table itself if it has these columns.
-
-        Raises:
-            TableError: It lacks one; the error lists those there are.
-        """
+        """Return the table itself if it has these columns."""
         for name in names:
             if name not in self.columns:
                 raise TableError(
@@ -118,23 +109,14 @@ class Table:
         return self
 
     def collect(self, *names: str) -> pl.DataFrame:
-        """Return the columns in memory, all if none is named.
-
-        Raises:
-            TableError: One is missing.
-        """
+        """Return the columns in memory, all if none is named."""
         self.require(names)
         return (self.rows.select(names) if names else self.rows).collect()
 
 
 @dataclass(frozen=True, slots=True)
 class Labels(Table):
-    """A table of labels: rows that were labelled, ids as text, times in UTC; and their origin.
-
-    Attributes:
-        level: What a row is.
-        provenance: Which model made the labels, and what it knows of itself.
-    """
+    """Labelled rows with ids as text and times in UTC, what a row is, and who made the labels."""
 
     level: RowLevel
     provenance: Provenance = UNKNOWN
@@ -148,15 +130,7 @@ class Labels(Table):
             measured: What a user gives.
             kind: On which transcripts the model was measured.
             beside_gold: Whether it is used with gold labels. What a calibrated or fine-tuned model
-                says was measured on labels of its user, and these may be the same, which must not
-                count twice.
-
-        Returns:
-            None if nothing is known.
-
-        Raises:
-            OptionError: `kind` is unknown, contradicts `measured`, or the model was not measured on
-                such transcripts.
+                says may have been measured on the same labels, which must not count twice.
         """
         if kind not in KINDS:
             raise OptionError(f"unknown kind {kind!r}; use {' or '.join(KINDS)}")
@@ -186,20 +160,13 @@ class Labels(Table):
 
         The user's id is one of them, if it is there: where the labels of several files were put
         together, each file has numbered its conversations from 0.
-
-        Raises:
-            TableError: There is neither an id of conversations nor their number.
         """
         keys = [name for name in KEYS if name in self.columns]
         self.require(keys or KEYS)
         return [*keys, "user_id"] if "user_id" in self.columns else keys
 
     def distinct_keys(self) -> list[str]:
-        """Return `conversation_keys`, which tell the conversations apart.
-
-        Raises:
-            TableError: They do not, or there are none.
-        """
+        """Return `conversation_keys`, after checking that they tell conversations apart."""
         keys = self.conversation_keys()
         names = [name for name in keys if name in KEYS]
         nameless = pl.all_horizontal(pl.col(names).is_null()).any()
@@ -212,11 +179,7 @@ class Labels(Table):
         return keys
 
     def labelled(self) -> Labels:
-        """Return the rows that have a label, with it as the flag ``charged``.
-
-        Raises:
-            TableError: There is no label at all, or an unknown one.
-        """
+        """Return the rows that have a label, with it as the flag ``charged``."""
         self.require(["label"])
         labels = self.rows.select(pl.col("label").unique()).collect(engine="streaming")
         found = labels["label"].drop_nulls()
@@ -235,16 +198,7 @@ class Labels(Table):
 
 
 def table(frame: AnyFrame, name: str) -> Table:
-    """Take a frame of any kind that is accepted.
-
-    Args:
-        frame: A pandas or polars frame, a polars lazy frame or a pyarrow table.
-        name: What to call it in errors.
-
-    Raises:
-        InputTypeError: It is none of these.
-        TableError: pandas holds what has no type in a table.
-    """
+    """Take a frame of any accepted kind; `name` is its name in errors."""
     if isinstance(frame, pl.LazyFrame):
         return Table(frame, name)
     if isinstance(frame, pl.DataFrame):
@@ -280,10 +234,6 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN null.
 
     Columns that begin with an underscore are left out; such names are for what is computed.
-
-    Raises:
-        InputTypeError: It is not a frame.
-        TableError: A time cannot be read, or a column is of another type than its name says.
     """
     source = table(frame, name)
     schema = source.rows.collect_schema()
@@ -313,19 +263,7 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
 
 
 def _origin(labels: Labels, said: Provenance) -> Provenance:
-    """Return the one origin of all rows.
-
-    Args:
-        labels: The rows.
-        said: What the frame itself says, which may be of other rows.
-
-    Raises:
-        TableError: The rows are of several models or operating points, or labels do not follow from
-            probabilities.
-
-    Warns:
-        AnalysisWarning: What the rows' code stands for is not known.
-    """
+    """Return the provenance of all rows; `said` is what the frame says, perhaps of other rows."""
     if COLUMN not in labels.columns:
         return said
     codes = labels.rows.select(pl.col(COLUMN).cast(pl.String).unique()).collect(engine="streaming")
@@ -387,20 +325,21 @@ def _refuse_doubles(labels: Labels) -> None:
 
 
 def _alike_but_for_gaps(labels: Labels) -> bool:
-    """Tell whether a row has the id and the result of another, and lacks what the other has."""
+    """Tell whether a row equals another but for gaps."""
     columns = labels.columns
-    others = [name for name in ("record", *_ABOUT) if name in columns]
-    if not others or not {"conversation_id", "probability"} <= {*columns}:
+    ids = [name for name in ("conversation_id", "message", "role") if name in columns]
+    results = [name for name in ("label", "probability") if name in columns]
+    others = [name for name in ("record", "probability", *_ABOUT) if name in columns]
+    if "conversation_id" not in ids or not results:
         return False
-    keys = [name for name in ("conversation_id", *_RESULT) if name in columns]
-    rows = labels.rows.filter(
-        pl.all_horizontal(pl.col("conversation_id", "probability").is_not_null())
-    )
+    known = pl.col("conversation_id").is_not_null()
+    rows = labels.rows.filter(known & pl.any_horizontal(pl.col(results).is_not_null()))
     column = pl.col(others)
     partly = rows.select(column.is_null().any() & column.is_not_null().any())
     found = partly.collect(engine="streaming").row(0, named=True)
     gaps = [name for name in others if found[name]]
-    if not gaps:
+    keys = [*ids, *(name for name in others if name not in gaps)]
+    if not gaps or not {*keys} - {*ids, "label"}:
         return False
     lacking = rows.filter(pl.any_horizontal(pl.col(gaps).is_null())).select(keys)
     near = rows.join(lacking, on=keys, how="semi", nulls_equal=True)
@@ -408,7 +347,7 @@ def _alike_but_for_gaps(labels: Labels) -> bool:
 
 
 def _require_types(source: Table, schema: pl.Schema) -> None:
-    """Refuse columns of labels that hold no single values, or no numbers where those are meant."""
+    """Refuse columns that hold no single values, or no numbers where those are meant."""
     for column in (*_TEXTS, *_NUMBERS):
         if column in schema and schema[column].is_nested():
             raise TableError(f"{source.name}, {column}: expected single values, got lists")
@@ -428,10 +367,9 @@ def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
 
 
 def alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
-    """Tell whether rows have the same keys; missing ones are the same."""
+    """Tell whether rows have the same keys; null equals null."""
     row = pl.struct(keys)
-    # Hashes of the keys of 10 million messages take a tenth of the memory that the keys do. Rows
-    # whose hashes differ are not the same; only if some hashes are the same are keys compared.
+    # Hashes take a tenth of the memory of the keys, which are compared only if hashes are the same.
     hashes = rows.lazy().select(row.hash()).collect(engine="streaming").to_series()
     if hashes.n_unique() == len(hashes):
         return False
@@ -442,17 +380,7 @@ def alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
 def refuse_alike(
     rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str], name: str, trouble: str
 ) -> None:
-    """Refuse labels whose rows have the same keys.
-
-    Args:
-        rows: The labels.
-        keys: The columns that have to tell the rows apart.
-        name: What to call the labels in the error.
-        trouble: What cannot be done with such rows.
-
-    Raises:
-        TableError: Rows have the same keys.
-    """
+    """Refuse rows with the same keys; `trouble` says what cannot be done with them."""
     if alike(rows, keys):
         raise TableError(
             f"{name}: rows with the same {' and '.join(keys)}, so {trouble}; {_REMEDY}"
@@ -466,7 +394,7 @@ def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
     for column in TIMES:
         if column not in frame.columns or frame[column].dtype != object:
             continue
-        # Texts, which pandas 2 keeps as objects, are read later, as those of other tables are.
+        # pandas 2 keeps text as objects; it is parsed later, as in other tables.
         if pd.api.types.infer_dtype(frame[column], skipna=True) != "string":
             try:
                 frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
@@ -482,7 +410,7 @@ def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
 
 
 def _id_text(value: object) -> str:
-    """Return an id as text, as `as_text` does where ids of several types are in one column."""
+    """Return an id as text, as `as_text` does, where a column mixes types."""
     if isinstance(value, float | np.floating) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -528,18 +456,14 @@ def _unreadable_time(name: str, column: str) -> TableError:
 
 
 def group_columns(by: str | Sequence[str] | None) -> list[str]:
-    """Return the names in a ``by=`` as a list, each once.
-
-    Raises:
-        OptionError: It holds no names.
-    """
+    """Return the names in a ``by=`` as a list, each once."""
     if by is not None and not isinstance(by, str | Sequence):
         raise OptionError(f"by: expected names of columns, got {type(by).__name__}")
     return [] if by is None else [by] if isinstance(by, str) else [*dict.fromkeys(by)]
 
 
 def decile(values: pl.Expr) -> pl.Expr:
-    """Return the tenth of the rows that each belongs to, 1 (lowest) to 10; ties are together."""
+    """Return the tenth of the rows that each belongs to, 1 (lowest) to 10; ties share one."""
     rank = values.rank("average")
     return (rank * 10 / values.count()).ceil().clip(1, 10).cast(pl.Int8)
 
@@ -547,11 +471,8 @@ def decile(values: pl.Expr) -> pl.Expr:
 def user_keys(labels: Labels) -> Labels:
     """Add ``_user``, a number for each user; a row without a user id is a user of its own.
 
-    The number of such a row is its place, which may differ each time a lazy frame is read: collect
+    Such a row is numbered by its position, which may change each time a lazy frame is read: collect
     the result before it is read twice.
-
-    Warns:
-        AnalysisWarning: There are such rows.
     """
     rows = labels.rows.with_row_index("_row")
     alone = pl.col("_row").cast(pl.UInt64)
@@ -573,11 +494,7 @@ def user_keys(labels: Labels) -> Labels:
 
 
 def check_confidence(confidence: float) -> None:
-    """Refuse a confidence that is none, or too near to 0 or 1 for an interval.
-
-    Raises:
-        OptionError: It is not between 0 and 1, or within a millionth of either.
-    """
+    """Refuse a confidence that is not between 0 and 1, or within a millionth of either."""
     if not isinstance(confidence, int | float) or not 1e-6 <= confidence <= 1 - 1e-6:
         problem = f"confidence must be more than 0 and less than 1, got {confidence}"
         if isinstance(confidence, int | float) and 0 < confidence < 1:
@@ -590,16 +507,7 @@ def shown_from(
     known: Mapping[str, float],
     kind: Literal["cue", "theme"] = "cue",
 ) -> dict[str, float]:
-    """Return the probability from which each cue, or each theme, counts as shown.
-
-    Args:
-        given: One for all, or some by name; the others have 0.5.
-        known: Those of the model, which count where none are given.
-        kind: Of what.
-
-    Raises:
-        OptionError: A name is unknown, or a threshold is not between 0 and 1.
-    """
+    """Return the threshold of each cue or theme: as given, else the model's, else 0.5."""
     names: Collection[str] = CUES if kind == "cue" else THEME_COLUMNS
     given = known if given is None else given
     named = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
@@ -620,11 +528,7 @@ def numbers(values: pl.Series) -> NDArray[np.float64]:
 
 
 def require_numbers(source: Table, names: Iterable[str]) -> None:
-    """Refuse columns of something else than numbers, or of infinite or very large ones.
-
-    Raises:
-        TableError: There is one; if it is text, the error names the first row without a number.
-    """
+    """Refuse columns that are not numeric, or hold infinite or very large numbers."""
     names = [*dict.fromkeys(names)]
     kinds = source.rows.collect_schema()
     floats = [name for name in names if kinds[name].is_float()]
@@ -651,11 +555,7 @@ def require_numbers(source: Table, names: Iterable[str]) -> None:
 
 
 def require_options(source: Table, names: Iterable[str]) -> None:
-    """Refuse options that name columns which are not there.
-
-    Raises:
-        OptionError: One is not; the error lists those there are.
-    """
+    """Refuse options that name missing columns."""
     for name in names:
         if name not in source.columns:
             raise OptionError(

@@ -10,14 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = [
-    "NONE",
-    "Estimate",
-    "adjusted_p",
-    "clustered_mean",
-    "exact_share",
-    "wilson_share",
-]
+__all__ = ["NONE", "Estimate", "adjusted_p", "clustered_mean", "exact_share", "wilson_share"]
 
 _TINY = 1e-12
 
@@ -39,12 +32,7 @@ NONE = Estimate(nan, nan, nan)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How uncertain a mean is.
-
-    Attributes:
-        variance: Its sampling variance.
-        freedom: Degrees of freedom of that variance, infinite if it were known.
-    """
+    """The sampling variance of a mean, and the degrees of freedom of that variance."""
 
     variance: float
     freedom: float
@@ -58,14 +46,10 @@ class Spread:
 
 
 def spread(influence: Floats) -> Spread:
-    """Return the spread of a mean from what each cluster adds to its error.
+    """Return the spread of a mean from what each cluster adds to its error, shape ``[clusters]``.
 
-    The variance is the sum of squares (the cluster-robust or "sandwich" one). Its degrees of
-    freedom are Satterthwaite's with the squares themselves in the place of their expectations:
-    few where few clusters, or few rare events, carry most of it.
-
-    Args:
-        influence: The clusters' shares in the error, shape ``[clusters]``, adding up to 0.
+    The variance is the cluster-robust ("sandwich") one. Its degrees of freedom are Satterthwaite's,
+    with the squares in the place of their expectations: few where few clusters carry most of it.
     """
     squares = influence**2
     total = float(squares.sum())
@@ -79,9 +63,8 @@ def spread(influence: Floats) -> Spread:
 def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, Spread]:
     """Return the mean over all units, and its spread over the clusters they belong to.
 
-    The variance is that of the jackknife over clusters, which allows for those that hold much of
-    all units. Its degrees of freedom are as many as equally heavy clusters would have (Kish 1965,
-    with squared sizes, as what a cluster adds to the variance grows with the square of its size).
+    The variance is that of the jackknife over clusters; its degrees of freedom are those of the
+    effective number of clusters (Kish 1965, with squared sizes).
 
     Args:
         sums: Sum of the units of each cluster, shape ``[clusters]``.
@@ -101,11 +84,8 @@ def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, Spread]:
 def effective_size(share: float, found: Spread, otherwise: float, confidence: float) -> float:
     """Return the size of the simple random sample that would be as uncertain.
 
-    Args:
-        share: The share found.
-        found: Its spread.
-        otherwise: The size where the spread says nothing, as with a share of 0 or 1.
-        confidence: The interval's, for the degrees of freedom (Korn and Graubard 1998).
+    It is `otherwise` where the spread says nothing, as with a share of 0 or 1 (Korn and Graubard
+    1998).
     """
     inner = share * (1 - share)
     if found.variance <= 0 or not 0 < share < 1:
@@ -118,11 +98,7 @@ def effective_size(share: float, found: Spread, otherwise: float, confidence: fl
 def wilson_share(share: float, found: Spread, units: float, confidence: float) -> Estimate:
     """Return a share with Wilson's interval (1927) at its effective sample size.
 
-    Args:
-        share: The share found; outside 0 to 1 it counts as 0 or 1.
-        found: Its spread.
-        units: The sample size where the spread says nothing, as with a share of 0 or 1.
-        confidence: Of the interval.
+    That size is `units` where the spread says nothing, as with a share of 0 or 1.
     """
     inside = min(max(share, 0.0), 1.0)
     z = Spread(0.0, np.inf).quantile(confidence)
@@ -139,14 +115,14 @@ def exact_share(
 ) -> Estimate:
     """Return a share with the Clopper-Pearson interval at its effective sample size.
 
-    Never too narrow, however rare the event. Method: Korn and Graubard, Survey Methodology 24,
-    1998, pp. 193-201.
+    Never too narrow, however rare the event (Korn and Graubard, Survey Methodology 24, 1998, pp.
+    193-201).
 
     Args:
         share: The share found.
         found: Its spread.
-        units: The sample size where the spread says nothing, that of the clusters.
-        most: The sample size that the effective one never exceeds, that of the units.
+        units: The number of clusters: the sample size where the spread says nothing.
+        most: The number of units, which the effective sample size never exceeds.
         confidence: Of the interval.
     """
     size = min(effective_size(share, found, units, confidence), max(most, 1.0))
@@ -158,7 +134,7 @@ def exact_share(
 
 
 def kish(weight: Floats) -> float:
-    """Return the number of equally weighted units that are worth as much (Kish 1965)."""
+    """Return the effective number of units with these weights (Kish 1965)."""
     return float(weight.sum() ** 2 / (weight**2).sum()) if len(weight) else 0.0
 
 

@@ -1,19 +1,17 @@
 """Measures of a classifier against gold labels, with intervals for weighted rows of few users.
 
-Each measure is a smooth function of the rows' weights. Its derivative by a row's weight says what
-that row adds to its error (the infinitesimal jackknife; Efron, Journal of the Royal Statistical
-Society B 54, 1992, pp. 83-127). Summed by user, these make the spread that
-`affectlib.analysis._intervals` builds intervals on. For the area under the ROC curve this is the
-method of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988, pp. 837-845) with clusters as in
-Obuchowski (Biometrics 53, 1997, pp. 567-578).
-
-The calibration error is no such function where it is small, and has a method of its own.
+Each measure but the calibration error is a smooth function of the rows' weights. Its derivative by
+a row's weight is that row's influence (the infinitesimal jackknife; Efron, Journal of the Royal
+Statistical Society B 54, 1992, pp. 83-127). Sums by user give the spread for
+`affectlib.analysis._intervals`. For the area under the ROC curve this is the method of DeLong,
+DeLong and Clarke-Pearson (Biometrics 44, 1988, pp. 837-845) with clusters as in Obuchowski
+(Biometrics 53, 1997, pp. 567-578).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import nan
 from typing import Any
 
@@ -34,7 +32,7 @@ from affectlib.analysis._intervals import (
 __all__ = ["BINS", "Measured", "change_rows", "changes", "measures", "ranking_changes"]
 
 BINS = 10
-"""Bins of equal width in which the calibration error compares probabilities and shares."""
+"""Bins of equal width for the calibration error."""
 _DRAWS = 2000
 _ERROR = "calibration error"
 _LARGEST = 3.0
@@ -43,14 +41,14 @@ _STEPS = 121
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Rows with a gold label and what a classifier made of them.
+    """Rows with a gold label and what a classifier made of them; all arrays have shape ``[rows]``.
 
     Attributes:
-        truth: Whether each is truly emotional, shape ``[rows]``.
-        called: Whether the classifier calls it emotional, shape ``[rows]``.
-        probability: What it gives, NaN where it is not known, shape ``[rows]``.
-        weight: How many rows of the corpus each stands for, shape ``[rows]``.
-        user: Number of each one's user from 0, shape ``[rows]``.
+        truth: Whether each is truly emotional.
+        called: Whether the classifier calls it emotional.
+        probability: What it gives, NaN where it is not known.
+        weight: How many rows of the corpus each stands for.
+        user: Number of each one's user from 0.
     """
 
     truth: NDArray[np.bool_]
@@ -65,9 +63,9 @@ class Measured:
 
 
 def measures(rows: Measured, confidence: float) -> Iterator[tuple[str, Estimate]]:
-    """Yield the name of each measure and what it is, `NONE` where it is not defined.
+    """Yield the name of each measure and its estimate, `NONE` where it is not defined.
 
-    Rows without a probability count in what is called emotional, and in nothing else.
+    Rows without a probability count in the shares only.
     """
     for name, (hit, among) in zip(
         ("recall", "specificity", "precision"), _shares(rows), strict=True
@@ -84,13 +82,7 @@ def measures(rows: Measured, confidence: float) -> Iterator[tuple[str, Estimate]
 def _ranked(rows: Measured) -> Measured:
     """Return the rows that have a probability."""
     known = ~np.isnan(rows.probability)
-    return Measured(
-        rows.truth[known],
-        rows.called[known],
-        rows.probability[known],
-        rows.weight[known],
-        rows.user[known],
-    )
+    return Measured(*(getattr(rows, part.name)[known] for part in fields(rows)))
 
 
 def change_rows(
@@ -99,7 +91,7 @@ def change_rows(
     """Yield the rows of a table of what changed, by operating point and measure.
 
     Args:
-        pairs: The rows as they were and as they are, by operating point.
+        pairs: The rows before and after, by operating point.
         confidence: Level of the intervals.
         ranking: Whether the ranking changed too, and not the decisions only.
     """
@@ -123,7 +115,7 @@ def _row(name: str | None, measure: str, *estimates: Estimate) -> dict[str, Any]
 
 
 def changes(before: Measured, after: Measured, confidence: float) -> Iterator[tuple[str, Estimate]]:
-    """Yield by how much the shares changed on the same rows, with an interval."""
+    """Yield the change of each share on the same rows, with an interval."""
     for name, (hit, among), (new_hit, new_among) in zip(
         ("recall", "specificity", "precision"), _shares(before), _shares(after), strict=True
     ):
@@ -135,7 +127,7 @@ def changes(before: Measured, after: Measured, confidence: float) -> Iterator[tu
 def ranking_changes(
     before: Measured, after: Measured, confidence: float
 ) -> Iterator[tuple[str, Estimate]]:
-    """Yield by how much the areas changed on the same rows, with an interval."""
+    """Yield the change of each area on the same rows, with an interval."""
     both = bool(before.truth.any()) and not before.truth.all()
     for name, area in (("average precision", _average_precision), ("AUROC", _auroc)):
         if not both:
@@ -154,14 +146,14 @@ def _change(rows: Measured, change: float, influence: Floats, confidence: float)
 
 
 def _shares(rows: Measured) -> tuple[tuple[NDArray[np.bool_], NDArray[np.bool_]], ...]:
-    """Return what counts, and among what, for recall, specificity and precision."""
+    """Return hits and the rows among which they are, for recall, specificity and precision."""
     return (rows.called, rows.truth), (~rows.called, ~rows.truth), (rows.truth, rows.called)
 
 
 def _ratio(
     rows: Measured, hit: NDArray[np.bool_], among: NDArray[np.bool_]
 ) -> tuple[float, Floats]:
-    """Return a share, NaN of nothing, and each row's influence."""
+    """Return a share, NaN of no rows, and each row's influence."""
     weight = np.where(among, rows.weight, 0.0)
     total = weight.sum()
     if not total:
@@ -187,7 +179,7 @@ def _share(
 
 
 def _area(rows: Measured, area: float, influence: Floats, confidence: float) -> Estimate:
-    """Return an area with its interval; where nothing varies, that of the rarer class's size."""
+    """Return an area with its interval; where nothing varies, by the size of the rarer class."""
     users = (rows.by_user(np.where(rows.truth == kind, rows.weight, 0.0)) for kind in (True, False))
     return wilson_share(
         area,
@@ -198,7 +190,7 @@ def _area(rows: Measured, area: float, influence: Floats, confidence: float) -> 
 
 
 def _levels(rows: Measured) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Return each row's place among the probabilities, the highest first, and the weights there."""
+    """Return each row's rank by probability, the highest first, and the weights at each rank."""
     _, place = np.unique(-rows.probability, return_inverse=True)
     true = np.bincount(place, np.where(rows.truth, rows.weight, 0.0)).astype(float)
     every = np.bincount(place, rows.weight).astype(float)
@@ -218,7 +210,7 @@ def _average_precision(rows: Measured) -> tuple[float, Floats]:
 
 
 def _auroc(rows: Measured) -> tuple[float, Floats]:
-    """Return the share of pairs, one of each class, that are in order, and each row's influence."""
+    """Return the share of ordered pairs, one of each class, and each row's influence."""
     place, true, every = _levels(rows)
     false = every - true
     below = (false.sum() - np.cumsum(false) + false / 2) / false.sum()
@@ -231,12 +223,12 @@ def _auroc(rows: Measured) -> tuple[float, Floats]:
 
 
 def _calibration_error(rows: Measured, confidence: float) -> Estimate:
-    """Return the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015).
+    """Return the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015), less noise.
 
-    Chance makes it too high, above all in small samples, and it is never below 0. So it is asked
-    how large the gaps in the bins would have to be, all by one factor, for chance to give an error
-    as high as this one in half of all samples (the estimate) and in the tails (the interval). What
-    chance does is normal, with the covariance that the users' rows show.
+    Sampling noise inflates it, above all in small samples, and it is never below 0. So the gaps of
+    the bins are scaled by one factor until noise gives an error as high as this one in half of all
+    samples (the estimate) and in the tails (the interval). The noise is normal, with the users'
+    covariance.
     """
     place = np.minimum((rows.probability * BINS).astype(int), BINS - 1)
     users = int(rows.user.max()) + 1

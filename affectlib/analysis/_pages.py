@@ -6,8 +6,10 @@ import base64
 import hashlib
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,27 +23,28 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 LANGUAGES = ("en", "fr")
-"""The languages that pages are written in."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def in_language(texts: Mapping[str, _T], lang: str) -> _T:
-    """Return the texts in a language.
-
-    Raises:
-        OptionError: There are none in it.
-    """
+    """Return the texts in a language; `OptionError` if there are none."""
     if lang not in texts:
         raise OptionError(f"unknown language {lang!r}; use {' or '.join(texts)}")
     return texts[lang]
 
 
+def texts_of(page: str, lang: str) -> dict[str, Any]:
+    """Read the texts of a page in a language, from the folder ``texts``."""
+    file = resources.files("affectlib.analysis").joinpath("texts", f"{page}.{lang}.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
 def render(template: str, **values: Any) -> str:
     """Return a page from a template in the folder ``templates``; values in it are escaped.
 
-    The template can call ``source(name)`` for a file of that folder, and ``digest(text)`` for what
-    a content security policy knows an inline script by.
+    The template can call ``source(name)`` for a file of that folder, and ``digest(text)`` for the
+    hash of an inline script in a content security policy.
     """
     return _environment().get_template(template).render(values)
 
@@ -49,9 +52,7 @@ def render(template: str, **values: Any) -> str:
 def visible(text: str, escape: str = r"\x{:02x}") -> str:
     r"""Return text in which control characters, which a terminal would obey, are escaped.
 
-    Args:
-        text: The text; its tabs and line breaks stay.
-        escape: How the number of a character is written.
+    Tabs and line breaks stay.
 
     Example:
         >>> visible("\x1b[31mred")
@@ -61,17 +62,7 @@ def visible(text: str, escape: str = r"\x{:02x}") -> str:
 
 
 def write_page(path: str | os.PathLike[str], page: str, *, overwrite: bool = False) -> None:
-    """Write a page, whole or not at all.
-
-    Args:
-        path: A file.
-        page: What is in it.
-        overwrite: Whether it may be there already.
-
-    Raises:
-        OutputExistsError: It is there already, and `overwrite` is false.
-        OSError: It cannot be written.
-    """
+    """Write a page, whole or not at all."""
     file = Path(path)
     check_output(file, file.suffix, overwrite)
     with locked(file), replacing(file) as written:
@@ -79,13 +70,7 @@ def write_page(path: str | os.PathLike[str], page: str, *, overwrite: bool = Fal
 
 
 def check_output(file: Path, suffix: str, overwrite: bool) -> None:
-    """Refuse an output before the work for it is done.
-
-    Raises:
-        OptionError: It has another suffix.
-        OutputExistsError: It is there already, and `overwrite` is false.
-        FileNotFoundError: Its folder is not there.
-    """
+    """Refuse an output of another suffix, or one that exists, before the work for it is done."""
     if file.suffix != suffix:
         raise OptionError(f"{file}: unknown suffix {file.suffix!r} of the output; use {suffix}")
     if file.exists() and not overwrite:

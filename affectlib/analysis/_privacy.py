@@ -1,16 +1,16 @@
 """Statistical disclosure control: which figures to suppress, so that none is of too few users.
 
-Three rules decide, for all tables that one call shows:
+Three rules hold for all tables of one call:
 
 1. A figure of fewer than `min_users` users is suppressed.
 2. So is a figure where one user has more than 80 % of the rows (dominance).
-3. What is not shown must not follow from what is, by adding and subtracting (complementary
-   suppression). In each table, all that is suppressed is itself under rules 1 and 2, as its sum
-   follows from the total. For each two tables, so is what remains if groups of one are taken from
-   the groups of the other that they lie in. Where it is not, the smallest group is suppressed, too.
+3. Suppressed figures must not follow from the others by adding and subtracting (complementary
+   suppression). In each table, the sum of what is suppressed follows from the total, so it must
+   pass rules 1 and 2. For each two tables, so must groups of one less the groups of the other that
+   lie in them. Where they do not, the smallest group is suppressed, too.
 
-See Hundepool et al., Statistical Disclosure Control (2012), chapter 4. The rules do not look at
-other calls. ``python -m tools.disclosure`` attacks them with a linear solver.
+See Hundepool et al., Statistical Disclosure Control (2012), chapter 4. Other calls are not
+considered. ``python -m tools.disclosure`` attacks the rules with a linear solver.
 """
 
 from __future__ import annotations
@@ -36,22 +36,13 @@ _DOMINANT = 0.8
 
 
 def check_min_users(min_users: int) -> None:
-    """Refuse a negative number of users.
-
-    Raises:
-        OptionError: It is negative.
-    """
+    """Refuse a negative number of users."""
     if min_users < 0:
         raise OptionError(f"min_users must be 0 (show all) or more, got {min_users}")
 
 
 def is_few(units: NDArray[np.number], min_users: int) -> bool:
-    """Tell whether a figure is of too few users, or nearly all of one.
-
-    Args:
-        units: The rows of each user.
-        min_users: The fewest users that a figure may be of; 0 or 1 allow all.
-    """
+    """Tell whether a figure is of too few users, or nearly all of one, from the rows of each."""
     if min_users < 2 or not len(units):
         return False
     return len(units) < min_users or bool(units.max() > _DOMINANT * units.sum())
@@ -64,13 +55,7 @@ def rows_of_users(rows: pl.LazyFrame, names: Sequence[str]) -> pl.DataFrame:
 
 
 def hidden_crossed(rows: pl.DataFrame, names: Sequence[str], min_users: int) -> Mapping[Cell, bool]:
-    """Say which groups of crossed columns to suppress, given tables of fewer of these columns.
-
-    Args:
-        rows: As for `hidden_groups`.
-        names: The columns.
-        min_users: The fewest users that a figure may be of; 0 shows all.
-    """
+    """Say which groups of crossed columns to suppress, given tables of fewer of them."""
     sizes = range(len(names) + 1)
     tables = [kept for size in sizes for kept in combinations(names, size)]
     return hidden_groups(rows, tables, min_users)[tuple(names)]
@@ -79,19 +64,15 @@ def hidden_crossed(rows: pl.DataFrame, names: Sequence[str], min_users: int) -> 
 def hidden_groups(
     rows: pl.DataFrame, tables: Iterable[Sequence[str]], min_users: int
 ) -> dict[tuple[str, ...], Mapping[Cell, bool]]:
-    """Say which groups to suppress in all tables that one call shows.
+    """Say which groups to suppress in all tables of one call.
 
     Args:
         rows: What `rows_of_users` returns for the columns of all tables.
-        tables: The columns of each table. Later ones give way to earlier ones. The total always
-            counts as known.
+        tables: The columns of each table. Earlier tables have priority. The total counts as known.
         min_users: The fewest users that a figure may be of; 0 shows all.
 
     Returns:
         For each table, by its columns, whether each group is suppressed.
-
-    Raises:
-        OptionError: `min_users` is negative.
     """
     check_min_users(min_users)
     found: dict[tuple[str, ...], _Table] = {}
@@ -107,7 +88,7 @@ def hidden_groups(
 
 
 class _Parts:
-    """Users and their rows in each part of the data, a part for each combination of values."""
+    """Users and their rows in each combination of values."""
 
     def __init__(self, rows: pl.DataFrame, names: Sequence[str], min_users: int) -> None:
         self.names, self.min_users = tuple(names), min_users
@@ -147,7 +128,7 @@ class _Table(_Parts):
         self.blocks = [np.zeros(len(self.cells), dtype=np.int64)]
 
     def views(self) -> list[NDArray[np.int64]]:
-        """Return each group's part of what is known: itself, or all that is suppressed of a block.
+        """Return what is known of each group: itself, or the suppressed rest of a block.
 
         The total is a block, and so is each group of another table in which this one is nested.
         """
@@ -155,7 +136,7 @@ class _Table(_Parts):
         return [np.where(self.hidden, len(own) + block, own) for block in self.blocks]
 
     def _beside_hidden(self) -> Mask:
-        """Return the groups in the smallest blocks with some that are suppressed."""
+        """Return the groups in the smallest blocks that have suppressed ones."""
         sides = (np.isin(block, block[self.hidden]) & ~self.hidden for block in self.blocks[::-1])
         return next((beside for beside in sides if beside.any()), ~self.hidden)
 
@@ -166,7 +147,7 @@ class _Table(_Parts):
             found = (each.exposing(views, len(self.cells)) for each in crossed)
             near = next((cells for cells in found if cells is not None), None)
             if near is None:
-                # Rows without a value are no cover: how many there are is often shown elsewhere.
+                # Rows without a value hide nothing: their number is often shown elsewhere.
                 near = self._beside_hidden()
                 if not (self.are_few(self.hidden) or self.are_few(self.hidden & ~self.unknown)):
                     return
@@ -190,21 +171,16 @@ class _Crossed(_Parts):
             table.blocks.append(block)
 
     def _places(self, table: _Table) -> NDArray[np.int64]:
-        """Return in which group of a table each part is."""
+        """Return in which group of a table each part lies."""
         columns = [self.names.index(name) for name in table.names]
         number = {cell: place for place, cell in enumerate(table.cells)}
         found = [number[tuple(cell[column] for column in columns)] for cell in self.cells]
         return np.array(found, dtype=np.int64)
 
     def exposing(self, views: Sequence[NDArray[np.int64]], groups: int) -> Mask | None:
-        """Return groups of the table of which one must go, None if nothing follows.
+        """Return groups of the table of which one must be suppressed, None if nothing follows.
 
-        A group is covered by groups of the other table. What remains of these without all the
-        groups that lie in them follows from the figures.
-
-        Args:
-            views: Those of the table.
-            groups: How many groups it has.
+        Groups of one table less all groups of the other that lie in them follow from the figures.
         """
         for earlier, own in product(self.earlier, (view[self.own] for view in views)):
             touching = np.zeros((earlier.max() + 1, max(own.max() + 1, groups)), dtype=bool)

@@ -1,14 +1,14 @@
 """Which model made labels, and what it knows of itself.
 
-Rows carry a code (`affectlib.corpus.provenance`), so that it survives filtering, sampling and other
-libraries. What a code stands for is in the metadata of a Parquet file; this process remembers what
-it has read; and those of the bundled models are always known.
+Rows carry a code (`affectlib.corpus.provenance`), which survives filtering and other libraries.
+What it stands for is in the metadata of a Parquet file, in the memory of this process once read,
+and always known for the bundled models.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,14 +20,13 @@ from affectlib.analysis.accuracy import Accuracy
 from affectlib.corpus.provenance import provenance
 from affectlib.model.artifacts import bundled_models, bundled_with, load_artifact
 
-__all__ = ["COLUMN", "UNKNOWN", "Kind", "Provenance", "known_origin", "remember", "said_by"]
+__all__ = ["COLUMN", "UNKNOWN", "Kind", "Provenance", "known_origin", "remember", "remembered"]
 
 Kind: TypeAlias = Literal["logs", "studies"]
 """On which transcripts a model was measured: shared logs, or personal chats given to studies."""
 KINDS = get_args(Kind)
 
 COLUMN = "provenance"
-"""The column of codes."""
 
 _KEY = b"affectlib"
 _FIELDS = ("provenance", "model", "model_version", "fingerprint", "operating_point")
@@ -39,7 +38,7 @@ _read: dict[str, Provenance] = {}
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Which model made labels, and what it knows of itself; nothing, unless it is said.
+    """Which model made labels, and what it says of itself.
 
     Attributes:
         code: What rows carry.
@@ -49,10 +48,10 @@ class Provenance:
         operating_point: Whose thresholds made the labels.
         thresholds: These, by level.
         measured: Its accuracy, by what it was measured on.
-        measured_themes: That of its themes, by name.
-        cues: From which probability each cue is shown.
-        themes: The same of the themes.
-        fitted: Whether it was fitted to labels of its user, on which it was measured, too.
+        measured_themes: The accuracy of its themes, by name.
+        cues: The threshold of each cue.
+        themes: The threshold of each theme.
+        fitted: Whether it was fitted to, and measured on, labels of its user.
     """
 
     code: str = ""
@@ -69,12 +68,12 @@ class Provenance:
 
     @property
     def name(self) -> str | None:
-        """The model, and where its threshold lay; None if that is not known."""
+        """The model and its operating point; None if not known."""
         return f"{self.model} {self.model_version}, {self.operating_point}" if self.model else None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Provenance:
-        """Return what a file says; what of it cannot be read is not known."""
+        """Return what a file says, as far as it can be read."""
         if not {*_MEASURED} <= said.keys():
             artifact = bundled_with(said["fingerprint"], said["model"])
             if artifact is not None and said["operating_point"] in artifact.operating_points:
@@ -100,10 +99,10 @@ UNKNOWN = Provenance()
 
 
 def remember(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
-    """Keep with a lazy frame, and in this process, what its Parquet file says of its origin."""
+    """Keep the provenance in a Parquet file with its lazy frame, and in this process."""
     from pyarrow.parquet import read_schema
 
-    found = said_by(read_schema(file).metadata)
+    found = in_metadata(read_schema(file).metadata)
     if found.code:
         _read[found.code] = found
     setattr(rows, _ATTRIBUTE, found)
@@ -111,15 +110,15 @@ def remember(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
 
 
 def remembered(rows: object) -> Provenance:
-    """Return what was kept with a frame, or is in the metadata of a pyarrow table."""
+    """Return the provenance kept with a frame, or in the metadata of a pyarrow table."""
     found = getattr(rows, _ATTRIBUTE, None)
     if found is None and type(rows).__module__.partition(".")[0] == "pyarrow":
-        found = said_by(getattr(rows, "schema").metadata)  # noqa: B009
+        found = in_metadata(getattr(rows, "schema").metadata)  # noqa: B009
     return found or UNKNOWN
 
 
-def said_by(metadata: Mapping[bytes, bytes] | None) -> Provenance:
-    """Return what a file says of its origin, nothing if that is damaged or by somebody else."""
+def in_metadata(metadata: Mapping[bytes, bytes] | None) -> Provenance:
+    """Return the provenance in a file's metadata; `UNKNOWN` if damaged or by somebody else."""
     try:
         found = json.loads((metadata or {}).get(_KEY, b"{}"))
         named = {name: found.get(name, "") for name in _FIELDS}
@@ -130,20 +129,18 @@ def said_by(metadata: Mapping[bytes, bytes] | None) -> Provenance:
 
 
 def known_origin(code: str) -> Provenance:
-    """Return what a code stands for, with no more than the code if that is not known."""
+    """Return what a code stands for; only the code itself if that is not known."""
     return _read.get(code) or _bundled().get(code) or Provenance(code)
 
 
 @cache
 def _bundled() -> Mapping[str, Provenance]:
-    return {origin.code: origin for origin in _of_bundled()}
-
-
-def _of_bundled() -> Iterator[Provenance]:
-    for name in bundled_models():
-        artifact = load_artifact(name)
-        for point in artifact.operating_points:
-            yield Provenance.of(provenance(artifact, point))
+    found = (
+        Provenance.of(provenance(artifact, point))
+        for artifact in map(load_artifact, bundled_models())
+        for point in artifact.operating_points
+    )
+    return {each.code: each for each in found}
 
 
 def _accuracies(counts: Mapping[str, Mapping[str, float]]) -> Mapping[str, Accuracy]:
@@ -151,7 +148,7 @@ def _accuracies(counts: Mapping[str, Mapping[str, float]]) -> Mapping[str, Accur
 
 
 def _of_both(counts: Mapping[str, float]) -> bool:
-    """Whether there are rows of one kind, and of the other."""
+    """Tell whether there are rows of both kinds."""
     have = counts["true_positives"] + counts["false_negatives"]
     return have > 0 and counts["true_negatives"] + counts["false_positives"] > 0
 

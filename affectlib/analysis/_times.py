@@ -1,4 +1,4 @@
-"""Times that no calendar holds."""
+"""Times outside the calendar."""
 
 from __future__ import annotations
 
@@ -15,12 +15,9 @@ _FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC
 
 
 def in_calendar(labels: Labels) -> Labels:
-    """Make times null that Python has no date for, as where their unit was taken for another.
+    """Make times null that Python has no date for, as where their unit was mistaken; warn of them.
 
     Weeks and months begin before a time, so the year 1 is left out, too.
-
-    Warns:
-        AnalysisWarning: There are such times.
     """
     if labels.time not in labels.columns:
         return labels

@@ -1,4 +1,4 @@
-"""Text of the conversations that a page shows, from the transcripts that were labelled."""
+"""The conversations that rows of labels belong to, from the transcripts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from affectlib.conversation import Conversation, clean_text
 from affectlib.predictions import ConversationFailure
 
 Transcripts: TypeAlias = Iterable[Conversation | ConversationFailure]
-"""What `affectlib.read_conversations` gives, read in the way in which it was labelled."""
+"""What `affectlib.read_conversations` gives, with the options of the labelling."""
 
 _REMEDY = "give those that were labelled, unchanged and read with the same options"
 _ROLES = ("user", "assistant")
@@ -21,17 +21,11 @@ _ROLES = ("user", "assistant")
 def with_lengths(drawn: pl.DataFrame, labels: pl.LazyFrame) -> pl.DataFrame:
     """Add how many messages each conversation has, as ``messages``, if the labels say.
 
-    By it `conversations_of` notices other transcripts, or the same read with other options, where
-    neither has ids.
-
-    Args:
-        drawn: What `affectlib.analysis.sample` returned.
-        labels: The labels that it was drawn from.
+    By it `conversations_of` notices other transcripts, or other options of reading, without ids.
     """
     source = labels_table(labels)
-    if source.level == "message" or not {"user_messages", "assistant_messages"} <= {
-        *source.columns
-    }:
+    counts = {"user_messages", "assistant_messages"}
+    if source.level == "message" or not counts <= {*source.columns}:
         return drawn
     keys = [name for name in ("record", "conversation_id") if name in drawn.columns]
     length = pl.col("user_messages") + pl.col("assistant_messages")
@@ -40,26 +34,20 @@ def with_lengths(drawn: pl.DataFrame, labels: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _id(item: Conversation | ConversationFailure) -> str | None:
-    """Return an id as rows hold it."""
     return None if item.id is None else clean_text(item.id)
 
 
-def conversations_of(
-    rows: pl.DataFrame,
-    transcripts: Transcripts,
-) -> list[Conversation]:
-    """Read the conversations that rows of labels belong to, in the order of the rows.
+def conversations_of(rows: pl.DataFrame, transcripts: Transcripts) -> list[Conversation]:
+    """Return the conversations that rows of labels belong to, in the order of the rows.
 
     Args:
-        rows: Rows with ``record``, the position in the file, or else ``conversation_id``; those of
-            messages also with ``message``. If they have ``messages``, it is how many messages the
-            conversation has.
+        rows: Rows with ``record``, the position in the file, or else ``conversation_id``; perhaps
+            with ``message``, and with ``messages``, the number of messages of the conversation.
         transcripts: The transcripts that were labelled, in the same order.
 
     Raises:
         TableError: A row belongs to no conversation or message of them, or to one with another id
             or another number of messages.
-        TranscriptFormatError: They cannot be read.
     """
     key = "record" if "record" in rows.columns else "conversation_id"
     wanted = {*rows[key]}

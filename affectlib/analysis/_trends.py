@@ -23,11 +23,10 @@ _Floats = NDArray[np.float64]
 def user_trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
     """Fit a line through each user's weekly turn rates, and test it by permutation.
 
-    The slope is that of weighted least squares. Its test asks how often a slope as steep comes
-    about if the user's conversations, each with its turns and charged ones, are dealt to their
-    weeks at random: an exact test for a constant rate, however much the turns of a conversation go
-    together. Most p-values are those of the normal curve with the variance that the deals have;
-    where the slope is steep, the user's conversations are dealt again and again.
+    The slope is that of weighted least squares. The test asks how often a slope as steep comes
+    about if the user's conversations are assigned to their weeks at random: exact for a constant
+    rate, also where the turns of a conversation are correlated. Most p-values are from the normal
+    approximation of the permutation distribution; only steep slopes are permuted.
 
     Args:
         conversations: A row each, with ``user_id, first`` (its start), ``turns, charged``.
@@ -83,7 +82,7 @@ def user_trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
 
 
 def _shuffled(rows: pl.DataFrame, users: pl.Series, p: _Floats, z: _Floats) -> _Floats:
-    """Return the p-values, those of steep slopes by dealing conversations to weeks at random."""
+    """Return the p-values, those of steep slopes by permutation."""
     steep = np.flatnonzero(z > _WORTH_SHUFFLING)
     names = users.gather(steep)
     chosen = rows.filter(pl.col("user_id").is_in(names.implode()))
@@ -92,18 +91,18 @@ def _shuffled(rows: pl.DataFrame, users: pl.Series, p: _Floats, z: _Floats) -> _
     found = p.copy()
     for place, name in zip(steep, names, strict=True):
         own = parts[(name,)]
-        found[place] = _dealt(own["beyond"].to_numpy(), own["week"].to_numpy(), rng)
+        found[place] = _permutation_p(own["beyond"].to_numpy(), own["week"].to_numpy(), rng)
     return found
 
 
-def _dealt(beyond: _Floats, week: _Floats, rng: np.random.Generator) -> float:
-    """Return how often a deal moves as much charge to one end as there is."""
+def _permutation_p(beyond: _Floats, week: _Floats, rng: np.random.Generator) -> float:
+    """Return the share of permutations that move as much charge to one end."""
     week = week - week.mean()
     seen = abs(float(beyond @ week)) * (1 - 1e-9)
     value = 1.0
     for times in _SHUFFLES:
-        dealt = rng.permuted(np.tile(beyond, (times, 1)), axis=1) @ week
-        value = (1 + int(np.count_nonzero(np.abs(dealt) >= seen))) / (times + 1)
+        moved = rng.permuted(np.tile(beyond, (times, 1)), axis=1) @ week
+        value = (1 + int(np.count_nonzero(np.abs(moved) >= seen))) / (times + 1)
         if value >= _WORTH_MORE:
             break
     return value
@@ -136,10 +135,10 @@ def share_change(rows: pl.DataFrame) -> tuple[float, float]:
 def slope_of_sums(
     count: _Floats, place: _Floats, square: _Floats, charged: _Floats, product: _Floats
 ) -> tuple[float, float]:
-    """Return what `share_change` does, from the sums over each user's rows.
+    """Return what `share_change` does, from the sums over each user's rows, shape ``[users]``.
 
     Args:
-        count: How many rows, shape ``[users]``.
+        count: How many rows.
         place: Sum of their places.
         square: Sum of the squares of these.
         charged: How many rows are labelled charged.

@@ -20,10 +20,13 @@ class Accuracy:
     """How often a classifier was right and wrong on conversations whose true labels are known.
 
     Attributes:
-        true_positives: Emotional ones that it called emotional.
-        false_negatives: Emotional ones that it called task.
-        true_negatives: Task ones that it called task.
-        false_positives: Task ones that it called emotional.
+        true_positives: Emotional conversations called emotional.
+        false_negatives: Emotional ones called task.
+        true_negatives: Task ones called task.
+        false_positives: Task ones called emotional.
+
+    Raises:
+        OptionError: A count is negative, or there are none of one kind.
     """
 
     true_positives: float
@@ -32,7 +35,7 @@ class Accuracy:
     false_positives: float
 
     def __post_init__(self) -> None:
-        """Refuse counts that are negative, or none of one kind."""
+        """Check the counts."""
         counts = asdict(self).values()
         if not all(isinstance(n, int | float) and 0 <= n <= _MOST for n in counts):
             raise OptionError(f"the counts of an accuracy must lie between 0 and {_MOST:,}")
@@ -62,8 +65,8 @@ def measured_accuracy(
             conversations of personal chats that people gave to studies.
 
     Returns:
-        The counts under ``measured.<operating point>.<level>`` of its ``affect.json``, None if
-        it has none.
+        The counts under ``measured.<operating point>.<level>`` of its ``affect.json``, None if it
+        has none.
 
     Raises:
         OptionError: There is no such operating point.

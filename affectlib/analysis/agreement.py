@@ -13,6 +13,7 @@ from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
+from affectlib.analysis._design import DESIGN
 from affectlib.analysis._frames import (
     AnalysisWarning,
     AnyFrame,
@@ -35,6 +36,7 @@ from affectlib.analysis.gold import (
     key_columns,
     most_named,
     theme_names,
+    whole_sheet,
 )
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL, TASK
@@ -61,18 +63,16 @@ def agreement(
 ) -> IntoDataFrameT:
     """Compare sheets that two or more people filled in.
 
-    Intervals are percentiles of 1,000 bootstrap samples of conversations. If these samples are all
-    alike, for example because nobody disagrees, they show nothing: observed agreement then has the
-    exact interval that gold samples have in `affectlib.analysis.prevalence`, and the others have
-    none.
+    Intervals are percentiles of 1,000 bootstrap samples of conversations. Where all samples are
+    alike, for example because nobody disagrees, observed agreement has an exact interval and the
+    other measures have none.
 
-    Where emotional rows are rare, observed agreement is high just by chance: look at the other
-    measures. If the rows were drawn by score, the figures describe that draw, not the corpus.
+    Where emotional rows are rare, observed agreement is high by chance: look at the other measures.
+    If the rows were drawn by score, the figures describe that draw, not the corpus.
 
     Args:
         sheet: The first sheet: ``record``, ``conversation_id`` or both (and ``message``, if it
-            has it), and the answers (see `affectlib.analysis.prevalence`). Rows with fewer than two
-            answers are left out.
+            has it), and the answers. Rows with fewer than two answers are left out.
         *others: One or more sheets like it.
         column: The column of answers.
         confidence: Level of the intervals.
@@ -84,19 +84,13 @@ def agreement(
         emotional`` (of all emotional answers, the share that another one gave too), ``Cohen's
         kappa`` (Educational and Psychological Measurement 20, 1960) of two sheets, ``Fleiss'
         kappa`` (Psychological Bulletin 76, 1971) of more, over the rows that all answered, and
-        ``Krippendorff's alpha`` for names (Krippendorff 2004). One that is not defined, as kappa
-        is not where all give one answer only, is null; so are the ends of an interval that cannot
-        be estimated.
+        ``Krippendorff's alpha`` for names (Krippendorff 2004). What is not defined, as kappa where
+        all give the same answer, is null.
 
     Raises:
-        InputTypeError: A sheet is not a frame.
-        OptionError: `confidence` is not between 0 and 1, or there are fewer than two sheets.
-        TableError: A column is missing, an answer unknown, a row occurs twice, some sheets are of
-            messages and others not, or no row has answers in two sheets.
-
-    Warns:
-        AnalysisWarning: Rows are in one sheet only, or have no answer, or 1 is among the answers,
-            which may be a charge.
+        OptionError: There are fewer than two sheets.
+        TableError: A row occurs twice, rows that were drawn are gone, sheets are of messages and of
+            conversations, or no row has answers in two sheets.
 
     Example:
         >>> from affectlib.analysis import agreement
@@ -148,24 +142,16 @@ def majority(
     """Combine the sheets of several people: the majority answer, and how many gave it.
 
     Args:
-        sheet: As for `agreement`.
-        *others: The same.
+        sheet: The first sheet; see `agreement`.
+        *others: One or more sheets like it.
         column: The column of answers.
 
     Returns:
-        A sheet for `affectlib.analysis.prevalence`: the columns that tell rows apart, ``weight`` if
-        the first sheet has it, ``gold`` (empty where as many say one as the other), ``answers``
-        (how many gave one) and ``emotional`` (how many of them said so). If a sheet has ``themes``,
-        those that at least half of the people named who named any, where gold is not ``task``. If
-        a language model answered, ``annotator`` says who answered each row, and with which prompt.
-
-    Raises:
-        InputTypeError: A sheet is not a frame.
-        OptionError: There are fewer than two sheets.
-        TableError: As for `agreement`.
-
-    Warns:
-        AnalysisWarning: Rows have no answer, or as many say one as the other.
+        A sheet: the columns that tell rows apart, ``weight`` and ``design`` if the first sheet has
+        them, ``gold`` (empty where votes are tied), ``answers`` (how many people gave one) and
+        ``emotional`` (how many of them said so). If a sheet has ``themes``, those that at least
+        half of the people named who named any, where gold is not ``task``. If a language model
+        answered, ``annotator`` says who answered each row, and with which prompt.
 
     Example:
         >>> from affectlib.analysis import majority
@@ -199,21 +185,22 @@ def majority(
             stacklevel=2,
         )
     more = [_themes(rows, keys)]
-    if "weight" in first.columns:
-        more.append(first.rows.select(*key_columns(first, keys), "weight").collect())
+    drawn = [name for name in ("weight", DESIGN) if name in first.columns]
+    if drawn:
+        more.append(first.rows.select(*key_columns(first, keys), *drawn).collect())
     for columns in more:
         counted = counted.join(
             columns, on=keys, how="left", nulls_equal=True, maintain_order="left"
         )
     counted = counted.with_columns(pl.when(pl.col("gold").ne_missing(TASK)).then("themes"))
-    names = [*keys, "weight", "gold", "answers", "emotional"]
+    names = [*keys, *drawn, "gold", "answers", "emotional"]
     names += ["themes"] if _columns(rows, "themes") else []
     names += ["annotator"] if annotating_models(Table(counted.lazy(), "majority")) else []
     return like(sheet, counted.select(name for name in names if name in counted.columns))
 
 
 def _columns(rows: pl.DataFrame, kind: str) -> list[str]:
-    """Return the columns of this kind, one of each sheet that has it."""
+    """Return the columns of this kind, one per sheet that has it."""
     return [name for name in rows.columns if name.startswith(f"{kind} ")]
 
 
@@ -238,14 +225,17 @@ def _themes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
 
 
 def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list[str], Table]:
-    """Return the answers side by side, as ``answer 0`` and so on, what tells conversations apart.
+    """Return the answers side by side, what tells conversations apart, and the first sheet.
 
-    So are who gave them, as ``annotator 0``, and ``themes 0``. The first sheet comes last.
+    Columns are numbered by sheet: ``answer 0``, ``annotator 0``, ``themes 0``.
     """
     if len(sheets) < 2:
         raise OptionError(f"give two sheets or more, got {len(sheets)}")
     names = [*_NAMES, *(f"sheet {place + 1}" for place in range(2, len(sheets)))]
-    tables = [table(sheet, name) for sheet, name in zip(sheets, names, strict=True)]
+    tables = [
+        Table(whole_sheet(table(sheet, name)).lazy(), name)
+        for sheet, name in zip(sheets, names, strict=True)
+    ]
     shared = set.intersection(*({*sheet.columns} for sheet in tables))
     for sheet in tables:
         if "message" in sheet.columns and "message" not in shared:
@@ -292,14 +282,14 @@ def _with_two_answers(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _kinds_of_two(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return which answers two people gave to each row: one of four."""
+    """Return which of four pairs of answers each row has."""
     one, other = pl.col("answer 0"), pl.col("answer 1")
     kinds = {"both": one & other, "first": one & ~other, "second": ~one & other}
     return rows.select(**kinds, neither=~one & ~other).select(pl.all().cast(pl.Int64))
 
 
 def _kinds_of_many(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return for each row how many said emotional, and how many task, as one column a pair."""
+    """Return how many said emotional and how many task, as one indicator per combination."""
     answers = [pl.col(name) for name in rows.columns if name.startswith("answer ")]
     emotional = pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers)
     task = pl.sum_horizontal((~answer).cast(pl.Int64) for answer in answers)
@@ -326,7 +316,7 @@ def _of_two(counts: _Counts) -> _Floats:
 
 
 def _of_many(kinds: Sequence[str], people: int) -> Callable[[_Counts], _Floats]:
-    """Return what measures counts of kinds, each so many that say emotional and so many task."""
+    """Return the function that gives the measures, from the count of each combination."""
     answers = np.array([[int(count) for count in kind.split()] for kind in kinds])
     complete = answers.sum(axis=1) == people
 
@@ -344,10 +334,10 @@ def _of_many(kinds: Sequence[str], people: int) -> Callable[[_Counts], _Floats]:
 
 
 def _of_answers(answers: _Counts, times: _Counts) -> tuple[float, float, float]:
-    """Return observed agreement, that on emotional, and alpha.
+    """Return observed agreement, agreement on emotional, and alpha.
 
     Args:
-        answers: How many said emotional, and how many task, of each kind of row.
+        answers: How many said emotional, and how many task, in each kind of row.
         times: How many rows are of that kind.
     """
     with requires_extra("analysis"):
@@ -356,7 +346,6 @@ def _of_answers(answers: _Counts, times: _Counts) -> tuple[float, float, float]:
     given = emotional + task
     agreed = (emotional * (emotional - 1) + task * (task - 1)) / (given * (given - 1))
     observed = float(times @ agreed / times.sum())
-    # Of all emotional answers, how likely another answer to the row is emotional too.
     total = times @ emotional
     positive = (
         float(times @ (emotional * (emotional - 1) / (given - 1)) / total) if total else np.nan
@@ -369,7 +358,7 @@ def _of_answers(answers: _Counts, times: _Counts) -> tuple[float, float, float]:
 
 
 def _ends(draws: _Floats, exact: Estimate | None, confidence: float) -> dict[str, float]:
-    """Return the interval of a measure, NaN where nothing tells how much it would vary."""
+    """Return the interval of a measure, NaN where the bootstrap shows no spread."""
     defined = draws[np.isfinite(draws)]
     if len(defined) and np.ptp(defined) > _ALIKE:
         low, high = np.percentile(defined, [50 * (1 - confidence), 50 * (1 + confidence)])
@@ -380,7 +369,7 @@ def _ends(draws: _Floats, exact: Estimate | None, confidence: float) -> dict[str
 
 
 def _exact(rows: pl.DataFrame, unit: list[str], confidence: float) -> Estimate:
-    """Return the observed agreement, with the exact interval of a share of as many rows."""
+    """Return the observed agreement with its exact interval."""
     answers = [pl.col(name) for name in _columns(rows, "answer")]
     given = pl.sum_horizontal(answer.is_not_null() for answer in answers)
     emotional = pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers)

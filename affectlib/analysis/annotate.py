@@ -106,11 +106,7 @@ class Annotation(Generic[IntoDataFrameT]):
 
 
 def system_prompt(*, themes: bool = False) -> str:
-    """Return what the model is told: the codebook, and how to answer.
-
-    Args:
-        themes: Whether it must name themes.
-    """
+    """Return what the model is told: the codebook, and how to answer."""
     texts = TEXTS["en"]
     levels = "\n".join(
         f"{charge}  {name}. {meaning}" for charge, (name, meaning) in enumerate(texts.levels)
@@ -130,7 +126,7 @@ def system_prompt(*, themes: bool = False) -> str:
 
 
 def prompt_digest(*, themes: bool = False) -> str:
-    """Return what tells this prompt from others."""
+    """Return a digest that tells this prompt from others."""
     text = f"{system_prompt(themes=themes)}\n{json.dumps(answer_schema(themes))}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -267,9 +263,7 @@ def _asked(
 ) -> Iterator[tuple[int, Answer | AnnotationError]]:
     """Ask some questions at a time, and yield answers as they come.
 
-    Raises:
-        AnnotationError: The endpoint refuses in a way that no other row will change; or none of the
-            first rows is answered, unless it is there and `known` to have answered others.
+    The first rows may all fail only if the endpoint is `known` to have answered others.
     """
     ask = partial(endpoint.ask, system_prompt(themes=themes), themes=themes)
     left = iter(places)
@@ -300,7 +294,7 @@ def _asked(
 
 
 def _at_first(error: AnnotationError, failed: int) -> AnnotationError:
-    """Say of the endpoint what was said of each of the first rows."""
+    """Turn the error of the first rows into one of the endpoint."""
     if isinstance(error, RefusedRow):
         return Refused(error.status)
     return AnnotationError(
@@ -311,17 +305,12 @@ def _at_first(error: AnnotationError, failed: int) -> AnnotationError:
 
 @dataclass(slots=True)
 class _Kept:
-    """Answers, and the file that they are kept in.
-
-    Attributes:
-        path: The file, None if they are not kept.
-        answers: The answers, by the position of their row.
-        begin: What the file must hold before answers are added, None if it does.
-    """
+    """Answers by the position of their row, and the file that they are kept in, if any."""
 
     path: Path | None
     answers: dict[int, Answer] = field(default_factory=dict)
     begin: str | None = None
+    """What the file must hold before answers are added, None if it does."""
 
     @classmethod
     def open(

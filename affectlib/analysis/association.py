@@ -54,10 +54,9 @@ def associate(
     """Regress an outcome on predictors, by least squares with robust errors.
 
     Coefficients say how the outcome differs between users who differ in a predictor and are alike
-    in the others. They are associations: nothing here shows that one changes the other. Errors
-    are heteroscedasticity-consistent (HC3; MacKinnon and White 1985), with fewer degrees of freedom
-    where few users carry a coefficient, or clustered, with a correction for few clusters (CR2 with
-    Satterthwaite's degrees of freedom; Bell and McCaffrey 2002).
+    in the others. They are associations, not causes. Errors are heteroscedasticity-consistent (HC3;
+    MacKinnon and White 1985), with fewer degrees of freedom where few users carry a coefficient, or
+    clustered (CR2 with Satterthwaite's degrees of freedom; Bell and McCaffrey 2002).
 
     Args:
         users: A frame with one row per user: `affectlib.analysis.users` joined with survey scores.
@@ -66,10 +65,10 @@ def associate(
             but the most frequent.
         controls: Columns to hold constant, such as the outcome at the start.
         deciles: Those of the columns that enter as tenths, 2 to 10 against 1.
-        splines: Those that enter as restricted cubic splines with 4 knots (Harrell 2015), for
-            relations that are not straight lines; a row ``joint`` has the p-value of the whole.
-        clusters: A column of groups in which errors go together, such as a class or site; at least
-            5 of them.
+        splines: Those that enter as restricted cubic splines with 4 knots (Harrell 2015); a row
+            ``joint`` has the p-value of the whole.
+        clusters: A column of groups in which errors are correlated, such as a class or site; at
+            least 5 of them.
         confidence: Level of the intervals.
         min_users: The fewest users; also for each indicator. 0 allows any number.
 
@@ -79,14 +78,8 @@ def associate(
         predictors, Benjamini and Hochberg 1995), ``users, r_squared, suppressed``.
 
     Raises:
-        InputTypeError: `users` is not a frame.
-        OptionError: A column is not there, or is named twice, or `deciles` or `splines` name one
-            that is neither predictor nor control.
-        TableError: A column has no numbers, or the same value for all, or repeats what others say,
-            or fewer than `min_users` users have all values, or there are fewer than 5 clusters.
-
-    Warns:
-        AnalysisWarning: Users are left out because they lack a value.
+        OptionError: A column is missing or named twice, or `deciles` or `splines` name another one.
+        TableError: A column has no numbers or is collinear, or there are too few users or clusters.
 
     Example:
         >>> from affectlib.analysis import associate
@@ -112,21 +105,20 @@ def associate(
     fit = fitted(numbers(rows[outcome]), design, None if clusters is None else rows[clusters])
     low, high = fit.interval(confidence)
     common = {"users": len(rows), "r_squared": fit.explained, "suppressed": False}
-    found: list[dict[str, Any]] = []
-    for place, part in enumerate(design, start=1):
-        found.append(
-            {
-                "outcome": outcome,
-                "term": part.name,
-                "role": "predictor" if part.column in predictors else "control",
-                "estimate": float(fit.coefficients[place]),
-                "low": float(low[place]),
-                "high": float(high[place]),
-                "standardized": float(fit.coefficients[place] * part.values.std() / fit.deviation),
-                "p": float(fit.p[place]),
-            }
-            | common
-        )
+    found: list[dict[str, Any]] = [
+        {
+            "outcome": outcome,
+            "term": part.name,
+            "role": "predictor" if part.column in predictors else "control",
+            "estimate": float(fit.coefficients[place]),
+            "low": float(low[place]),
+            "high": float(high[place]),
+            "standardized": float(fit.coefficients[place] * part.values.std() / fit.deviation),
+            "p": float(fit.p[place]),
+        }
+        | common
+        for place, part in enumerate(design, start=1)
+    ]
     for name in splines:
         places = [place for place, part in enumerate(design, start=1) if part.column == name]
         row = {"outcome": outcome, "term": name, "role": "joint", "p": fit.joint_p(places)}
@@ -157,13 +149,7 @@ def _check(
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A column of the design.
-
-    Attributes:
-        column: Which column of the frame it comes from.
-        name: Its name.
-        values: Its values.
-    """
+    """A column of the design: the frame's column, its own name, and its values."""
 
     column: str
     name: str
@@ -212,15 +198,11 @@ class Fit:
 
 
 def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None) -> Fit:
-    """Fit by least squares.
-
-    Raises:
-        TableError: The terms say what others say, or there are too few users or clusters.
-    """
+    """Fit by least squares; `TableError` if terms are collinear, or users or clusters too few."""
     with requires_extra("analysis"):
         import statsmodels.api as sm
     x = np.column_stack([np.ones(len(outcome)), *(part.values for part in design)])
-    # Columns of one size, so that no unit of measurement spoils the numerics.
+    # Scaled, so that no unit of measurement spoils the numerics.
     scale = np.abs(x).max(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     x = x / scale
@@ -232,8 +214,7 @@ def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None)
         raise TableError(f"users: {len(outcome)} users are too few for {len(design)} terms")
     fit = sm.OLS(outcome, x).fit(cov_type="HC3", use_t=True)
     covariance = np.asarray(fit.cov_params())
-    # Where few users carry a coefficient, its error is known from few: as many as weights would be
-    # worth that are their shares in its variance.
+    # Where few users carry a coefficient, its degrees of freedom are their effective number.
     carried = np.linalg.pinv(x) ** 2
     worth = carried.sum(axis=1) ** 2 / (carried**2).sum(axis=1)
     freedom = np.minimum(float(fit.df_resid), worth)
@@ -257,9 +238,9 @@ def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None)
 def _of_clusters(x: _Floats, residuals: _Floats, codes: NDArray[Any]) -> tuple[_Floats, _Floats]:
     """Return the covariance of coefficients by clusters, and their degrees of freedom.
 
-    Bias-reduced linearization with Satterthwaite's degrees of freedom, which hold for few clusters
-    (Bell and McCaffrey, Survey Methodology 28, 2002, pp. 169-181; Pustejovsky and Tipton, Journal
-    of Business and Economic Statistics 36, 2018, pp. 672-683).
+    Bias-reduced linearization with Satterthwaite's degrees of freedom (Bell and McCaffrey, Survey
+    Methodology 28, 2002, pp. 169-181; Pustejovsky and Tipton, Journal of Business and Economic
+    Statistics 36, 2018, pp. 672-683).
     """
     bread = np.linalg.inv(x.T @ x)
     root = np.linalg.cholesky(bread)
@@ -289,7 +270,7 @@ def _of_clusters(x: _Floats, residuals: _Floats, codes: NDArray[Any]) -> tuple[_
 def terms_of(
     rows: pl.DataFrame, name: str, frame: str, in_deciles: bool, spline: bool, min_users: int
 ) -> Iterator[Term]:
-    """Yield what a column adds to the design."""
+    """Yield the terms of a column."""
     kind = rows[name].dtype
     if in_deciles:
         tenths = rows.select(decile(pl.col(name)))[name].to_numpy()

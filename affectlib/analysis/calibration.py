@@ -39,7 +39,7 @@ def calibration(
 
     Args:
         labels: Labels with ``probability``.
-        gold: As for `prevalence`.
+        gold: Labels that people gave.
         bins: How many bins of equal width from 0 to 1.
         confidence: Level of the intervals.
         min_gold: Bins with fewer gold labels are suppressed; 0 shows all.
@@ -51,14 +51,8 @@ def calibration(
         of bins of too few users, mean and number are null as well.
 
     Raises:
-        InputTypeError: `labels` or `gold` is not a frame.
-        OptionError: `bins` is below 1, or `confidence` not between 0 and 1.
-        TableError: A column is missing or has invalid values, or no row with a gold label has a
-            probability.
-
-    Warns:
-        AnalysisWarning: User ids are missing, or the gold sample has no weights, or numbers that
-            may be charges, or rows without an answer.
+        OptionError: `bins` is below 1.
+        TableError: No row with a gold label has a probability.
     """
     check_confidence(confidence)
     if bins < 1:

@@ -30,7 +30,7 @@ __all__ = ["concentration", "lorenz"]
 _RESAMPLES = 500
 _WIDENED = 2.5
 _ROUNDING = 1e-6
-"""How far places that are exact in tenths or hundredths may be off, in users."""
+"""Rounding error of places, in users."""
 
 _Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def concentration(
 
     Intervals are those of the bootstrap-t over 500 samples of users, on the scale of log-odds, with
     standard errors from influence functions (Davison and Hinkley, Bootstrap Methods and their
-    Application, 1997). As few very heavy users decide what is found, they are drawn for a higher
+    Application, 1997). As few very heavy users decide the result, intervals are made for a higher
     confidence than asked for (98% for 95%); ``python -m tools.simulation`` shows why.
 
     The result describes the labels. False positives fall on users in proportion to their turns, so
@@ -69,9 +69,8 @@ def concentration(
         top, all for the Gini), ``suppressed``.
 
     Raises:
-        InputTypeError: `users` is not a frame.
-        OptionError: A share of `top`, or `confidence`, is not between 0 and 1.
-        TableError: The column is missing, has negative values, or nothing in it.
+        OptionError: A share of `top` is not between 0 and 1.
+        TableError: The column has negative values, or only zeros.
 
     Example:
         >>> from affectlib.analysis import concentration, users
@@ -90,17 +89,17 @@ def concentration(
     lows, highs = _intervals(levels, people, top, confidence, np.random.default_rng(seed))
     shown = _apart(np.array([0.0, *sorted({*top}), 1.0]) * len(values), min_users)
     rows = []
-    for place, share in enumerate((None, *top)):
+    for share, *figures in zip((None, *top), found, lows, highs, strict=True):
         inside = len(values) if share is None else round(share * len(values))
         at = 0 if share is None else 1 + sorted({*top}).index(share)
         hidden = at not in shown or len(values) < min_users
-        low, high = lows[place], highs[place]
+        estimate, low, high = (None if hidden else float(figure) for figure in figures)
         rows.append(
             {
                 "measure": "gini" if share is None else f"top {share * 100:g}%",
-                "estimate": None if hidden else float(found[place]),
-                "low": None if hidden else float(low),
-                "high": None if hidden else float(high),
+                "estimate": estimate,
+                "low": low,
+                "high": high,
                 "users": None if hidden else inside,
                 "suppressed": hidden,
             }
@@ -129,9 +128,8 @@ def lorenz(
         A frame: ``share_of_users``, ``share``, both from 0 to 1.
 
     Raises:
-        InputTypeError: `users` is not a frame.
         OptionError: `points` is below 2.
-        TableError: The column is missing, has negative values, or nothing in it.
+        TableError: The column has negative values, or only zeros.
     """
     if points < 2:
         raise OptionError(f"points must be at least 2, got {points}")
@@ -146,7 +144,7 @@ def lorenz(
 
 
 def _apart(places: _Floats, least: float) -> list[int]:
-    """Return the first place, the last one, and those between that are so far from each other."""
+    """Return the first and last place, and those between that are far enough from each other."""
     kept = [0]
     least -= _ROUNDING
     for place, value in enumerate(places[:-1].tolist()):
@@ -172,15 +170,7 @@ def _intervals(
     confidence: float,
     rng: np.random.Generator,
 ) -> tuple[_Floats, _Floats]:
-    """Return the ends of the intervals, NaN where nothing can be said.
-
-    Args:
-        levels: The values that there are, from the lowest.
-        people: How many users have each.
-        top: Shares of users.
-        confidence: Level of the intervals.
-        rng: The source of randomness.
-    """
+    """Return the ends of the intervals, NaN where undefined; `people` have each of the `levels`."""
     size = int(people.sum())
     middle, error = _on_log_odds(*_measures(levels, people.astype(np.float64), top))
     away = []
@@ -203,10 +193,10 @@ def _on_log_odds(found: _Floats, errors: _Floats) -> tuple[_Floats, _Floats]:
 
 
 def _measures(levels: _Floats, people: _Floats, top: Sequence[float]) -> tuple[_Floats, _Floats]:
-    """Return the Gini coefficient and the shares of the top, and their standard errors.
+    """Return the Gini coefficient and the top shares, and their standard errors; NaN if all is 0.
 
-    They are NaN if nobody has any. The standard errors come from influence functions (Langel and
-    Tille, Journal of the Royal Statistical Society A 176, 2013, pp. 521-540).
+    The standard errors come from influence functions (Langel and Tille, Journal of the Royal
+    Statistical Society A 176, 2013, pp. 521-540).
     """
     size, total = people.sum(), (people * levels).sum()
     if not total:

@@ -43,8 +43,8 @@ _PROPERTIES = {
     "themes": {"type": "array", "items": {"type": "string", "enum": [*THEMES]}},
 }
 _FORMATS = 3
-_CHANCE = random.Random()
-"""Its own, as waiting must not change what others draw after they have set a seed."""
+_RNG = random.Random()
+"""Its own, so that waiting changes no draws of a user's seeded generator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,9 @@ class AnnotationError(AffectlibError, ConnectionError):
 
 
 class _Passing(Exception):
-    """What may be gone when it is tried again.
+    """A problem that may be gone at the next try.
 
-    Attributes:
-        pause: Seconds that the endpoint asks to wait, None if it does not say.
-        reached: Whether the endpoint answered anything.
+    `pause` is how many seconds the endpoint asks to wait, and `reached` whether it answered at all.
     """
 
     def __init__(self, problem: str, pause: float | None = None, *, reached: bool = True) -> None:
@@ -127,12 +125,7 @@ class Endpoint:
             )
 
     def __enter__(self) -> Self:
-        """Open connections.
-
-        Raises:
-            OptionError: The address is none.
-            MissingExtraError: httpx is not installed.
-        """
+        """Open connections; raise OptionError for an invalid address."""
         with requires_extra("annotate"):
             import httpx
             from anyio.from_thread import start_blocking_portal
@@ -167,7 +160,7 @@ class Endpoint:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End what is being asked, and close connections."""
+        """End requests and close connections."""
         self._portal.call(self._client.aclose)
         self._portal.call(self._portal.stop, True)
         self._opened.close()
@@ -190,7 +183,7 @@ class Endpoint:
                 if attempt == self.tries - 1:
                     failure = AnnotationError if error.reached else Unreachable
                     raise failure(f"{error}, {self.tries} times") from None
-                pause = self.pause * 2**attempt * (0.5 + _CHANCE.random())
+                pause = self.pause * 2**attempt * (0.5 + _RNG.random())
                 time.sleep(min(max(pause, error.pause or 0.0), _LONGEST_PAUSE))
         raise AnnotationError("it was not asked")
 
@@ -261,11 +254,7 @@ class Unreachable(AnnotationError):
 
 
 class RefusedRow(AnnotationError):
-    """The endpoint refuses a row, while it may take others.
-
-    Attributes:
-        status: What it answered.
-    """
+    """The endpoint refuses a row, by a `status`, while it may take others."""
 
     def __init__(self, status: int) -> None:
         """Say why."""

@@ -34,11 +34,9 @@ from affectlib.taxonomy import EMOTIONAL, TASK
 
 __all__ = ["disagreements", "evaluate"]
 
-SINGLE_MESSAGE = "_alone"
-"""Column of `with_alone`."""
-
+SINGLE_MESSAGE = "_single_message"
 RANKING = ("average precision", "AUROC", "calibration error")
-"""The measures that rest on probabilities."""
+"""The measures that need probabilities."""
 
 _FIGURES: dict[str, pl.DataType] = {
     "measure": pl.String(),
@@ -72,17 +70,17 @@ def evaluate(
       rarer, and so does ``average precision``, the area under the precision-recall curve.
     - ``AUROC``: how often an emotional row has a higher probability than one that is not.
     - ``calibration error``: by how much probabilities and shares of emotional rows differ on
-      average, in ten bins; what chance adds is subtracted.
+      average, in ten bins, less sampling noise.
 
     The last three are of the rows that have a probability.
 
     Args:
         labels: Labels, of conversations or messages: ``label``, and if there are any
             ``probability`` (without, the last three are null) and ``user_id``.
-        gold: Labels that people gave; see `affectlib.analysis.prevalence`.
+        gold: Labels that people gave.
         threshold: The probability from which a row is called emotional; the labels as they are if
             None. An operating point of a model (`Artifact.operating_point`) judges as in labelling:
-            each message by its threshold of messages, a user's only one by that of conversations.
+            each message by its threshold of messages, a single message by that of conversations.
         by: Columns to group by; ``day``, ``week`` and ``month`` are made from the time.
         confidence: Level of the intervals.
         min_users: Groups with gold labels of fewer users are suppressed, and those that would show
@@ -94,17 +92,10 @@ def evaluate(
         null. The counts are of all rows with a gold label, with a probability or without.
 
     Raises:
-        InputTypeError: `labels` or `gold` is not a frame.
-        OptionError: `by` names no column or one whose name the result uses, or `confidence` is
-            not between 0 and 1, or `threshold` is not a probability.
-        TableError: A column is missing or has invalid values, the gold labels do not belong to
-            the labels, or all of them are of one kind, or there is a `threshold` and no row with
-            a gold label has a probability.
-
-    Warns:
-        AnalysisWarning: User ids or weights are missing, or probabilities of some rows; no row
-            reaches `threshold` (its recall is then 0, which is a finding and no error), or the
-            sheet has answers that may be charges, or rows without one.
+        OptionError: `by` names no column or one whose name the result uses, or `threshold` is not a
+            probability.
+        TableError: The gold labels do not belong to the labels, or all are of one kind, or there is
+            a `threshold` and no probability.
 
     Example:
         >>> from tools.simulate import simulate
@@ -152,9 +143,9 @@ def disagreements(
 
     Args:
         labels: Labels with ``probability``.
-        gold: Labels that people gave; see `affectlib.analysis.prevalence`.
+        gold: Labels that people gave.
         n: How many, at most.
-        threshold: As for `evaluate`.
+        threshold: The threshold or operating point that judges, as in `evaluate`.
 
     Returns:
         A frame without text: ``record, conversation_id`` and ``message`` as far as they are there,
@@ -162,14 +153,8 @@ def disagreements(
         emotional one with a low probability, or another one with a high one.
 
     Raises:
-        InputTypeError: `labels` or `gold` is not a frame.
         OptionError: `n` is below 1, or `threshold` is not a probability.
-        TableError: A column is missing or has invalid values, or the gold labels do not belong
-            to the labels.
-
-    Warns:
-        AnalysisWarning: Rows in which they differ have no probability, so that nothing says how
-            much; see `evaluate`.
+        TableError: The gold labels do not belong to the labels.
 
     Example:
         >>> from tools.simulate import simulate
@@ -201,13 +186,7 @@ def disagreements(
 
 
 def with_probability(rows: pl.DataFrame, name: str, which: str) -> pl.DataFrame:
-    """Leave out the rows without a probability, and warn of them.
-
-    Args:
-        rows: Labels with gold labels.
-        name: What the labels are called.
-        which: What the rows are.
-    """
+    """Leave out rows without a probability, and warn of them; `which` says what rows they are."""
     kept = _ranked(rows)
     if missing := len(rows) - len(kept):
         warnings.warn(
@@ -233,7 +212,7 @@ def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
 def _warn_of_probabilities(
     source: Labels, rows: pl.DataFrame, threshold: float | OperatingPoint | None
 ) -> None:
-    """Say of how many rows the probability is missing, and if none reaches the threshold."""
+    """Warn of rows without a probability, and if none reaches the threshold."""
     missing = unranked(rows)
     if threshold is not None and missing == len(rows):
         raise TableError(
@@ -274,27 +253,24 @@ def measured_rows(rows: pl.DataFrame) -> Measured:
     )
 
 
-def with_alone(source: Labels) -> Labels:
-    """Say of each row, in `ALONE`, whether it is the only message of its conversation with a label.
+def with_single_messages(source: Labels) -> Labels:
+    """Say in `SINGLE_MESSAGE` whether a row is the only message of its conversation with a label.
 
-    Labels are made of it by the threshold of conversations (see `OperatingPoint.of_messages`).
-
-    Raises:
-        TableError: Rows are messages, and no column tells their conversations apart.
+    It is judged by the threshold of conversations (see `OperatingPoint.of_messages`).
     """
-    alone = pl.lit(False)
+    single = pl.lit(False)
     if source.level == "message":
-        alone = pl.len().over(source.conversation_keys()) == 1
-    return source.having(source.rows.with_columns(alone.alias(SINGLE_MESSAGE)))
+        single = pl.len().over(source.conversation_keys()) == 1
+    return source.having(source.rows.with_columns(single.alias(SINGLE_MESSAGE)))
 
 
-def judged_by(point: OperatingPoint, level: RowLevel) -> pl.Expr:
-    """Return the threshold of each row of `with_alone`; see `OperatingPoint.of_messages`."""
+def threshold_of(point: OperatingPoint, level: RowLevel) -> pl.Expr:
+    """Return the threshold of each row of `with_single_messages`."""
     return pl.when(SINGLE_MESSAGE).then(point.conversation).otherwise(getattr(point, level))
 
 
 def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Labels:
-    """Take labels, with those that a threshold gives in place of their own."""
+    """Take labels, judged by the threshold if one is given."""
     source = labels_table(labels).labelled()
     if "probability" in source.columns:
         kind = source.rows.collect_schema()["probability"]
@@ -309,8 +285,8 @@ def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Label
         return source
     source.require(["probability"])
     if isinstance(threshold, OperatingPoint):
-        source = with_alone(source)
-        least = judged_by(threshold, source.level)
+        source = with_single_messages(source)
+        least = threshold_of(threshold, source.level)
     elif 0 < threshold <= 1:
         least = pl.lit(threshold)
     else:

@@ -1,4 +1,4 @@
-"""Labels that people gave, and how they join those of the classifier."""
+"""Labels that people gave, and how they are joined to those of the classifier."""
 
 from __future__ import annotations
 
@@ -33,17 +33,15 @@ _TASK = (TASK, "no", "non", "false", "0", "0.0")
 _OPEN = ("", "unsure", "?", "na")
 _HIGH = ("2", "2.0", "3", "3.0")
 NO_THEME = "none"
-"""Says in a sheet that a charged row has no theme."""
+"""The answer that a charged row has no theme."""
 _ROW = "_row"
-"""Number of a row in its sheet, from 0."""
 MODEL_PREFIX = "model:"
-"""Begins the name of an annotator that is not a person."""
+"""Prefix of annotators that are language models."""
 _PROMPT = " prompt:"
-"""Parts the name of a language model from its prompt, where one column says both."""
 _PERSON = "person"
-"""Who answered, where a sheet does not say."""
+"""The annotator where a sheet does not name one."""
 PARTED = "; "
-"""Parts the names of several annotators."""
+"""Separates several annotators."""
 _CHARGES = "charges (0 and 1 task, 2 and 3 emotional)"
 
 
@@ -74,29 +72,32 @@ def read_gold(
         True
     """
     rows = read_labels(sheet) if isinstance(sheet, str | os.PathLike) else sheet
-    given = table(rows, "gold").require(["gold"]).collect()
-    key = id_columns(given.columns)
-    key += ["message"] if "message" in given.columns else []
+    given = table(rows, "gold").require(["gold"])
     if missing_at_random:
         answer = pl.col("gold").cast(pl.String).str.strip_chars().str.to_lowercase()
-        return complete_at_random(given, answer.is_in(_OPEN).not_().fill_null(False), "gold")
-    require_whole(given, key, "gold")
-    return given
+        answered = answer.is_in(_OPEN).not_().fill_null(False)
+        return complete_at_random(given.collect(), answered, "gold")
+    return whole_sheet(given)
+
+
+def whole_sheet(sheet: Table) -> pl.DataFrame:
+    """Return a sheet in memory, if it still has every row that was drawn.
+
+    Raises:
+        TableError: Rows are gone, or their design was changed.
+    """
+    rows = sheet.collect()
+    key = id_columns(rows.columns)
+    key += ["message"] if "message" in rows.columns else []
+    require_whole(rows, key, sheet.name)
+    return rows
 
 
 def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     """Return a sheet with its answers as flags, without the rows that have none.
 
-    Args:
-        sheet: The sheet. An answer is ``emotional`` or ``task`` (or yes/no, oui/non, true/false,
-            1/0); empty, ``unsure``, ``?`` and ``NA`` are none.
-        column: The column of answers, which becomes boolean.
-
-    Raises:
-        TableError: The column is missing, holds something else, or holds no answer.
-
-    Warns:
-        AnalysisWarning: Rows have no answer, or 1 is among the answers, which may be a charge.
+    An answer is ``emotional`` or ``task`` (or yes/no, oui/non, true/false, 1/0); empty, ``unsure``,
+    ``?`` and ``NA`` are none.
     """
     sheet.require([column])
     if models := model_annotators(sheet):
@@ -144,7 +145,7 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
 
 
 def model_annotators(sheet: Table) -> list[str]:
-    """Return which language models, and with which prompts, gave answers of a sheet, in words."""
+    """Return the language models that answered, and their prompts, in words."""
     return [
         " with prompt ".join(filter(None, [f"the model {name}", prompt]))
         for name, prompt in annotating_models(sheet)
@@ -152,7 +153,7 @@ def model_annotators(sheet: Table) -> list[str]:
 
 
 def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
-    """Return which language models gave answers of a sheet, each with its prompt if it is known."""
+    """Return the language models that answered, each with its prompt if known."""
     if "annotator" not in sheet.columns:
         return []
     found = sheet.rows.select(answered_by(sheet).str.split(PARTED).explode()).unique().collect()
@@ -164,7 +165,7 @@ def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
 def answered_by(sheet: Table) -> pl.Expr:
     """Return who answered each row: a person, or a language model with its prompt.
 
-    `affectlib.analysis.majority` names several, parted by semicolons.
+    `affectlib.analysis.majority` joins several by semicolons.
     """
     if "annotator" not in sheet.columns:
         return pl.lit(_PERSON).alias("annotator")
@@ -176,27 +177,19 @@ def answered_by(sheet: Table) -> pl.Expr:
 
 
 def people_answered(sheet: Table) -> bool:
-    """Tell whether any answer of a sheet is from a person.
-
-    Raises:
-        TableError: There is no column of answers.
-    """
+    """Tell whether any answer of a sheet is from a person."""
     answered = sheet.require(["gold"]).rows.filter(pl.col("gold").is_not_null())
     names = answered.select(answered_by(sheet).str.split(PARTED).explode()).collect().to_series()
     return not names.str.starts_with(MODEL_PREFIX).all()
 
 
 def id_columns(shared: Collection[str]) -> list[str]:
-    """Return by which of the columns that two frames share their conversations are told apart."""
+    """Return which columns that two frames share tell conversations apart."""
     return [name for name in reversed(KEYS) if name in shared] or ["conversation_id"]
 
 
 def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
-    """Return the columns that tell rows apart, in the types that those of labels have.
-
-    Raises:
-        TableError: One is missing.
-    """
+    """Return the columns that tell rows apart, in the types of those of labels."""
     kinds = sheet.require(names).rows.collect_schema()
     return [
         as_text(name, kinds[name]) if name == "conversation_id" else pl.col(name).cast(pl.Int64)
@@ -205,28 +198,15 @@ def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
 
 
 def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
-    """Join gold labels to the rows that they belong to.
-
-    The key is what both frames have of ``record`` and ``conversation_id``; and ``message`` where a
-    row is a message. Columns ``gold`` and ``weight`` of the labels give way to those of the sheet.
+    """Join gold labels to the rows that they belong to, by their ids and ``message``.
 
     Args:
         labels: Labels with the flag ``charged`` (see `Labels.labelled`).
-        frame: The gold labels: the key, ``gold`` and, if the draw was not even, ``weight``, the
-            number of rows that each stands for. Where several people (``annotator``) gave answers
-            to a row, that of most of them counts.
+        frame: The sheet. Where several people (``annotator``) answered a row, the majority counts.
 
     Returns:
         The labels' columns with ``gold`` (boolean) and ``weight`` (1.0 if there was none), one row
         for each gold label.
-
-    Raises:
-        TableError: A column is missing, a weight is not above 0, a key occurs twice, the sheet
-            is of messages and the labels are not, or a gold label belongs to no row.
-
-    Warns:
-        AnalysisWarning: There is no ``weight``, rows have no answer, answers may be charges, or the
-            sheet was drawn from more or fewer rows than the labels have.
     """
     sheet = table(frame, "gold")
     if labels.level == "conversation" and "message" in sheet.columns:
@@ -285,22 +265,15 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     """Join gold labels to the rows labelled emotional, with the themes that people named.
 
     Args:
-        labels: As for `gold_rows`.
-        frame: The same. In ``themes``, the names are parted by commas, semicolons or spaces;
-            ``none`` says that a charged row has none of them. Where several people answered, the
-            themes that at least half of them named count.
+        labels: See `gold_rows`.
+        frame: The sheet. In ``themes``, names are separated by commas, semicolons or spaces;
+            ``none`` says that a charged row has none. Where several people answered, the themes
+            that at least half of them named count.
 
     Returns:
-        Those rows that `gold_rows` returns which are labelled emotional, with ``themes`` (a list of
-        names). What is a task by its gold label has none. Charged rows without an answer are left
-        out, and the others weigh as much as all of them.
-
-    Raises:
-        TableError: There is no column ``themes``, it has no answer for any charged row, or a name
-            in it is unknown; see `gold_rows`.
-
-    Warns:
-        AnalysisWarning: Charged rows have no answer; see `gold_rows`.
+        The rows of `gold_rows` that are labelled emotional, with ``themes`` (a list of names). What
+        is a task by its gold label has none. Charged rows without an answer are left out, and the
+        others weigh as much as all of them.
     """
     sheet = table(frame, "gold").require(["themes"])
     found = gold_rows(labels, frame)
@@ -344,7 +317,7 @@ def theme_names() -> pl.Expr:
 
 
 def most_named(named: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Return for each key the themes that at least half of those who named any named."""
+    """Return the themes that at least half of those who named any named, by key."""
     each = named.filter(pl.col("themes").list.len() > 0)
     each = each.with_columns(answers=pl.len().over(key)).explode("themes")
     return (
@@ -356,7 +329,7 @@ def most_named(named: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
 
 
 def _warn_of_other_rows(sheet: pl.DataFrame, labels: Labels) -> None:
-    """Say so if a sheet was drawn from more or fewer rows than there are."""
+    """Warn if a sheet was drawn from more or fewer rows than there are."""
     drawn_from = {*rows_drawn_from(sheet, "gold")}
     rows = labels.rows.select(pl.len()).collect(engine="streaming").item() if drawn_from else 0
     if other := drawn_from - {rows}:
@@ -370,20 +343,13 @@ def _warn_of_other_rows(sheet: pl.DataFrame, labels: Labels) -> None:
 
 
 def _join_key(labels: Labels, sheet: Table) -> list[str]:
-    """Return the columns by which a sheet's rows are those of labels."""
+    """Return the columns that join a sheet to labels."""
     key = id_columns({*labels.columns} & {*sheet.columns})
     return [*key, "message"] if labels.level == "message" else key
 
 
 def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Return one answer for each key: where several people gave one, that of most of them.
-
-    Raises:
-        TableError: A key is there twice, and not of different people, or no row is decided.
-
-    Warns:
-        AnalysisWarning: As many say one as the other; such rows are left out.
-    """
+    """Return one answer for each key, the majority's; rows with tied votes are left out."""
     if not alike(gold, key):
         return gold.drop("annotator", _ROW, strict=False)
     by_hand = [*key, *(["annotator"] if "annotator" in gold.columns else [])]

@@ -60,9 +60,7 @@ def compare(
         Hochberg 1995), ``users, reference_users, suppressed``.
 
     Raises:
-        InputTypeError: `users` is not a frame.
-        OptionError: `by`, `reference` or an outcome is not there, or there is no outcome, or one
-            group only.
+        OptionError: A column or the reference is missing, or there is one group only.
         TableError: An outcome holds no numbers.
 
     Example:
@@ -101,9 +99,7 @@ def compare(
         few = hidden_crossed(people, [by], min_users)
         small = {group for group in groups if few.get((group,), False)}
         base = values[reference]
-        for group in sorted(groups):
-            if group == reference:
-                continue
+        for group in sorted({*groups} - {reference}):
             other = values[group]
             hidden = bool({group, reference} & small) or min(len(base), len(other)) < 2
             found.append(

@@ -37,7 +37,7 @@ from affectlib.analysis._intervals import (
     wilson_share,
 )
 from affectlib.analysis._privacy import Cell, hidden_crossed, rows_of_users
-from affectlib.analysis._provenance import Kind
+from affectlib.analysis._provenance import COLUMN, Kind
 from affectlib.analysis._times import in_calendar
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import gold_rows
@@ -46,7 +46,7 @@ from affectlib.errors import OptionError
 __all__ = ["headline_method", "prevalence"]
 
 BY_HAND = ("ppi", "gold")
-"""Methods that rest on hand labels, the best first."""
+"""Methods that use gold labels, the best first."""
 PERIODS = {"day": "1d", "week": "1w", "month": "1mo"}
 _WIDE = 0.75
 _WANTED = 0.5
@@ -85,20 +85,19 @@ def prevalence(
 
     - ``naive``: the share labelled emotional, uncorrected.
     - ``rogan_gladen``: corrected by the sensitivity and specificity `measured` elsewhere. Its
-      interval is wide: it allows for the sample that these were measured on, and for transcripts of
-      another kind.
+      interval is wide, as it allows for domain shift.
     - ``gold``: the share in the gold sample, weighted. Its interval is never too narrow.
     - ``ppi``: labels, gold sample and `measured` together, the best use of a gold sample (see
-      `affectlib.analysis._correction`). It holds however few gold labels are emotional: then what
-      was measured elsewhere weighs more or, if nothing was, the interval is wide. Where the gold
-      labels contradict what was measured, that hardly counts. If the labels say nothing about the
-      truth, it is the same as ``gold``.
+      `affectlib.analysis._correction`). With few emotional gold labels, what was measured elsewhere
+      weighs more or, if nothing was, the interval is wide. Where gold labels contradict what was
+      measured, that hardly counts; if labels say nothing about the truth, it is the same as
+      ``gold``.
 
     In groups, sensitivity and specificity are taken to be the same as overall. Where the gold
     labels of a group contradict that, its ``ppi`` is its ``gold``: at least ten of them give a
     share whose interval does not touch that of the common errors, also without the user who counts
     most in it, and at a level that allows for the number of groups. ``python -m tools.simulation``
-    measures whether the intervals hold.
+    measures the coverage of the intervals.
 
     Args:
         labels: Labels, of conversations or messages: ``label``, and if there are any ``user_id``
@@ -126,18 +125,15 @@ def prevalence(
         suppressed``. A figure that cannot be estimated is null.
 
     Raises:
-        InputTypeError: `labels` or `gold` is not a frame.
-        OptionError: `by` names no column, one whose name the result uses, or two periods,
-            `target` or `kind` is unknown, `confidence` is not between 0 and 1, or the model does
-            not say how it did on transcripts of that `kind`, or `measured` is also given.
+        OptionError: `by` names no column, one whose name the result uses, or two periods, or the
+            model does not say how it did on transcripts of that `kind`, or `measured` is also
+            given.
         TableError: A column is missing or has invalid values; see the message.
 
     Warns:
-        AnalysisWarning: User ids are missing, so that rows count as independent; or times lie
-            outside the calendar, and rows with them are in no period; or the correction
-            rests on transcripts other than these; or the gold sample leaves much open (then it says
-            how many more to label, or that it takes more transcripts), or contradicts in a group
-            that errors are the same in all, or has no weights, or numbers that may be charges.
+        AnalysisWarning: User ids, times, weights or the column ``provenance`` are missing; the
+            correction rests on other transcripts; or the gold sample leaves much open (then it
+            says how many more to label) or contradicts in a group that errors are the same in all.
 
     Example:
         >>> from affectlib.analysis import Accuracy, prevalence
@@ -158,7 +154,15 @@ def prevalence(
     sample = None if gold is None else gold_rows(source, gold)
     found = shares(source, sample, measured, names, target, confidence, min_users)
     if gold is None and measured is not None:
-        _warn_of_shift(measured, own=_is_own(source, measured))
+        _warn_of_shift(measured, own=is_own(source, measured))
+    elif gold is None and nothing_of_origin(source):
+        warnings.warn(
+            f"{source.name}: no column {COLUMN!r} says which model made these labels, so nothing "
+            "is corrected by what it knows of its errors; read the file that affectlib label wrote "
+            "with read_labels, keep this column, or give measured",
+            AnalysisWarning,
+            stacklevel=2,
+        )
     naive, last = (found.row(place, named=True) for place in (0, -1))
     if sample is not None and not names and not last["suppressed"]:
         _warn_of_little(last, naive, sample, confidence)
@@ -168,9 +172,8 @@ def prevalence(
 def headline_method(rows: Iterable[Mapping[str, Any]]) -> str | None:
     """Return the method whose figure may stand first: ``ppi``, else ``gold``, else none.
 
-    Only these rest on labels that people gave to the transcripts at hand. Without them, put first
-    how many rows are labelled emotional, which is a count and not an estimate, and then
-    ``rogan_gladen``.
+    Without gold labels, put first how many rows are labelled emotional, which is a count and not an
+    estimate, and then ``rogan_gladen``.
 
     Args:
         rows: Those of `prevalence` for one group, with ``method, estimate, suppressed``.
@@ -185,11 +188,7 @@ def headline_method(rows: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def check_target(target: str) -> None:
-    """Refuse what a share cannot be of.
-
-    Raises:
-        OptionError: It is neither the corpus nor the population.
-    """
+    """Refuse an unknown target."""
     if target not in ("corpus", "population"):
         raise OptionError(f"unknown target {target!r}; use corpus or population")
 
@@ -203,22 +202,19 @@ def shares(
     confidence: float,
     min_users: int,
 ) -> pl.DataFrame:
-    """Return the share of rows that are flagged, by every method that is possible.
+    """Return the share of flagged rows by every possible method, as `prevalence` does.
 
     Args:
         source: Rows with ``_user``, the flag ``charged`` and ``_prediction``.
-        sample: Those of them whose truth is known, with ``gold`` and ``weight``; None if none is.
-        measured: What the flag was found to do elsewhere, None if it is not known.
+        sample: The rows with a gold label, with ``gold`` and ``weight``, if any.
+        measured: How the flag did elsewhere, if known.
         names: Columns to group by.
-        target: As for `prevalence`.
-        confidence: The same.
-        min_users: The same.
-
-    Returns:
-        What `prevalence` returns.
+        target: What the share is of.
+        confidence: Level of the intervals.
+        min_users: The fewest users that a figure may be of.
     """
     clusters = _by_user(source, names)
-    evidence = _evidence(clusters, sample, measured, own=_is_own(source, measured))
+    evidence = _evidence(clusters, sample, measured, own=is_own(source, measured))
     hidden = _Hidden.of(clusters, sample, names, min_users)
     rows = _rows(clusters, evidence, names, target, confidence, hidden)
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
@@ -231,8 +227,8 @@ class Evidence:
 
     Attributes:
         sample: The gold labels, None if there are none.
-        known: Whether anything is known from elsewhere.
-        measured: What is known from elsewhere, None if it is of no use.
+        known: Whether anything was measured elsewhere.
+        measured: What was measured elsewhere, None if it is of no use.
         updated: What the gold labels say, None if there are none.
     """
 
@@ -243,7 +239,7 @@ class Evidence:
 
     @property
     def useless(self) -> bool:
-        """Whether labels say nothing of the truth, by the gold labels."""
+        """Whether, by the gold labels, labels say nothing about the truth."""
         return self.updated is not None and _says_little(self.updated)
 
 
@@ -252,8 +248,8 @@ class _Hidden:
     """What is not shown.
 
     Attributes:
-        small: Whether a group is of few users, or would show one that is.
-        few: The same of the gold labels of a group; those without any are left out.
+        small: Whether a group is of few users, or would reveal one that is.
+        few: The same of the gold labels of a group; groups without any are left out.
         few_overall: Whether all gold labels are of few users.
     """
 
@@ -269,7 +265,7 @@ class _Hidden:
         names: Sequence[str],
         min_users: int,
     ) -> _Hidden:
-        """Find out from the users of each group, and gold labels."""
+        """Decide from the users of each group, and of its gold labels."""
         small = hidden_crossed(clusters, names, min_users)
         if sample is None:
             return cls(small, {}, False)
@@ -278,18 +274,17 @@ class _Hidden:
 
 
 def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Mapping[Cell, bool]:
-    """Say which groups of rows to suppress.
-
-    Args:
-        rows: Rows with ``_user`` and the columns of `with_groups`.
-        names: The columns to group by.
-        min_users: The fewest users that a figure may be of.
-    """
+    """Say which groups of rows (with ``_user``) to suppress."""
     return hidden_crossed(rows_of_users(rows, names), names, min_users)
 
 
-def _is_own(source: Labels, measured: Accuracy | None) -> bool:
-    """Tell whether errors were measured on transcripts of the user that the model was fitted to."""
+def nothing_of_origin(labels: Labels) -> bool:
+    """Tell whether labels have lost what says which model made them, or never had it."""
+    return COLUMN not in labels.columns and not labels.provenance.model
+
+
+def is_own(source: Labels, measured: Accuracy | None) -> bool:
+    """Tell whether errors were measured on the labels of the user that the model was fitted to."""
     origin = source.provenance
     return origin.fitted and measured == origin.measured.get(source.level)
 
@@ -333,15 +328,7 @@ def _evidence(
 def label_errors(
     labels: AnyFrame, gold: AnyFrame | None, measured: Accuracy | None
 ) -> Errors | None:
-    """Return what is known of label error, by which differences are corrected.
-
-    None if nothing is known, or if labels say nothing of the truth.
-
-    Args:
-        labels: As for `prevalence`.
-        gold: The same.
-        measured: The same.
-    """
+    """Return the errors by which to correct differences; None if unknown or labels are useless."""
     if gold is None:
         errors = None if measured is None else Errors.measured(measured)
     else:
@@ -427,14 +414,14 @@ def _estimates(
     whole: bool,
     groups: int,
 ) -> Iterator[tuple[str, Estimate, bool]]:
-    """Yield the possible methods, what they find, and whether that is what the gold labels say.
+    """Yield each method, its estimate, and whether that is from gold labels only.
 
     Args:
-        group: Its users.
-        sample: Its gold labels.
+        group: The group's users.
+        sample: The group's gold labels.
         evidence: What is known about label error in all groups.
-        target: As for `prevalence`.
-        confidence: The same.
+        target: What the share is of.
+        confidence: Level of the intervals.
         whole: Whether the group is all rows.
         groups: In how many groups gold labels may overrule what is known of all; 0 if they may not.
     """
@@ -466,13 +453,8 @@ def _estimates(
 def _contradicted(errors: Errors, called: Apparent, sample: pl.DataFrame, groups: int) -> bool:
     """Tell whether the gold labels of a group contradict that its errors are those of all.
 
-    No row does so by itself, nor does any user: the rest must say the same.
-
-    Args:
-        errors: Those of all.
-        called: The share of the group's rows that is called emotional.
-        sample: Its gold labels.
-        groups: How many groups are asked, each of which may contradict by chance.
+    One user is not enough for that: the labels of the others must say the same. `groups` is how
+    many groups are tested, each of which may contradict by chance.
     """
     if len(sample) < _REFUTING:
         return False
@@ -521,14 +503,14 @@ def more_to_label(
     """Return how many more rows to label where the interval is wide beside the estimate.
 
     Args:
-        row: The figure of all rows by ``ppi``, one that is shown.
-        naive: The same by ``naive``. Its interval is of what users differ by, and hand labels do
-            not make that less.
+        row: The figure of all rows by ``ppi``, not suppressed.
+        naive: The same by ``naive``. Its interval is from the spread between users, which gold
+            labels do not reduce.
         confidence: Of the intervals.
 
     Returns:
         How many rows bring the share to within half its value; 0 if the interval is not wide, or
-        all rows are labelled; None if no number of rows that are there does.
+        all rows are labelled; None if all rows would not suffice.
     """
     reach = (row["high"] - row["low"]) / 2
     left = int(row["units"] - row["gold"])
@@ -536,15 +518,14 @@ def more_to_label(
         return 0
     z = Spread(0.0, np.inf).quantile(confidence)
     outer = naive["estimate"] * (1 - naive["estimate"])
-    # Where so many would be too many, as the share is next to 0, that says little of it: it may as
-    # well lie in the middle of its interval.
+    # A share next to 0 may ask for too many rows; it may as well lie in the middle of its interval.
     for share in (row["estimate"], (row["low"] + row["high"]) / 2):
         inner = share * (1 - share)
         of_users = (naive["high"] - naive["low"]) / 2 * sqrt(inner / max(outer, inner, 1e-12))
         room = (_WANTED * share) ** 2 - of_users**2
         if room <= 0:
             continue
-        # As the interval shrinks with their number; but no more than an even draw takes by itself.
+        # As the interval shrinks with their number, but no more than an even draw needs.
         needed = row["gold"] * max(reach**2 - of_users**2, 0.0) / room
         even = z**2 * inner / room
         more = (min(needed, even) if even > row["gold"] else needed) - row["gold"]
@@ -576,13 +557,7 @@ def _warn_of_little(
 
 
 def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
-    """Check the columns of a ``by=``, and make those of a period from the time.
-
-    Raises:
-        OptionError: One is not there, or has a name that `prevalence` gives to something else, or
-            there are two periods.
-        TableError: A period is asked for and no row has a time.
-    """
+    """Check the columns of a ``by=``, and make those of a period from the time."""
     made = [name for name in names if name in PERIODS and name not in labels.columns]
     if made:
         labels = in_calendar(labels)
@@ -614,7 +589,7 @@ def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
 
 
 def with_prediction(labels: Labels) -> Labels:
-    """Add what the classifier makes of each row: its probability, else its label."""
+    """Add ``_prediction``: the probability, or else the label."""
     label = pl.col("charged").cast(pl.Float64)
     if "probability" in labels.columns:
         label = pl.coalesce(pl.col("probability").cast(pl.Float64).fill_nan(None), label)
@@ -622,7 +597,7 @@ def with_prediction(labels: Labels) -> Labels:
 
 
 def _in_memory(labels: Labels, names: Sequence[str]) -> Labels:
-    """Read once what is used with gold labels; a lazy frame may give other places to its rows."""
+    """Read once what is joined to gold labels; a lazy frame may number its rows anew each time."""
     wanted = (*KEYS, "message", "charged", "_prediction", "_user", *names)
     columns = [name for name in labels.columns if name in wanted]
     return labels.having(labels.rows.select(columns).collect().lazy())
@@ -658,7 +633,7 @@ def gold_share(sample: pl.DataFrame, confidence: float) -> Estimate:
 
 
 def _weighted_share(sample: pl.DataFrame, hit: pl.Expr) -> tuple[float, Spread, float]:
-    """Return the share of gold rows that hit, its spread, and how many users they are worth."""
+    """Return the share of gold rows that hit, its spread, and the effective number of users."""
     by_user = sample.group_by("_user", maintain_order=True).agg(
         (hit * pl.col("weight")).sum().alias("hits"), pl.col("weight").sum()
     )

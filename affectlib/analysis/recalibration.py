@@ -1,4 +1,4 @@
-"""A model fitted to labels that people gave: other decisions, the same weights."""
+"""A model's calibration and thresholds, fitted to labels that people gave."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from affectlib.analysis._frames import (
 from affectlib.analysis._measures import change_rows
 from affectlib.analysis.evaluation import (
     SINGLE_MESSAGE,
-    judged_by,
     measured_rows,
-    with_alone,
+    threshold_of,
     with_probability,
+    with_single_messages,
 )
 from affectlib.analysis.gold import gold_rows, model_annotators
 from affectlib.conversation import clean_text
@@ -59,22 +59,20 @@ def calibrate(
 ) -> IntoDataFrameT:
     """Fit a model's calibration and operating points to labels that people gave, and save it.
 
-    The new model is a folder that `affectlib.AffectClassifier.from_pretrained` loads. Its weights
-    are those of the old one, so that it ranks conversations as before; its probabilities and
-    thresholds are fitted to these transcripts. What it says of itself (`Artifact.operating_points`,
-    and what `affectlib.analysis.prevalence` corrects by) was measured by cross-fitting: each row is
-    judged by what was fitted without its user.
+    The new model is a folder that `affectlib.AffectClassifier.from_pretrained` loads. Its weights,
+    and so its ranking, are those of the old one; its probabilities and thresholds are fitted to
+    these transcripts. What it says of itself (`Artifact.operating_points`, and what
+    `affectlib.analysis.prevalence` corrects by) was measured by cross-fitting: each row is judged
+    by what was fitted without its user. With few gold labels, it stays near the old one; at least
+    ten rows of each kind are needed.
 
-    With few gold labels, it stays near the old one. At least ten rows of each kind are needed.
-
-    A model that was calibrated before is calibrated again from what it was, and aims at the same
-    targets. So the same labels give the same model, however often they are used, and what an
-    earlier sheet showed by chance is forgotten. To use an earlier sheet too, concatenate both.
+    A calibrated model is calibrated again from its original state, with the same targets. So the
+    same labels always give the same model. To use an earlier sheet too, concatenate both.
 
     Args:
         labels: What the model gave: ``label``, ``probability``, and the ids; ``user_id`` if there
             is one.
-        gold: Labels that people gave; see `affectlib.analysis.prevalence`.
+        gold: Labels that people gave.
         artifact: The model that made the labels.
         folder: Where the new model goes; it must be new or empty.
         specificity: The share of task rows that an operating point must not flag, by its name.
@@ -92,20 +90,15 @@ def calibrate(
         difference on the same rows; for the calibration error there is none.
 
     Raises:
-        InputTypeError: `labels` or `gold` is not a frame.
-        OptionError: Another model made the labels, there are too few gold labels of a kind, or of
-            too few users, an operating point is unknown or no emotional row reaches its threshold,
-            the gold labels agree with the model no better than chance, recall or specificity would
-            fall by more than 0.1 and `force` is false, or `confidence` is not between 0 and 1.
+        OptionError: Another model made the labels, there are too few gold labels of a kind or of
+            too few users, they agree with the model no better than chance, an operating point is
+            unknown or out of reach, or a measure falls without `force`.
         OutputExistsError: The folder exists.
-        TableError: A column is missing or has invalid values, or the gold labels do not belong
-            to the labels.
         ArtifactCorruptError: A file of the model is missing or altered.
 
     Warns:
-        AnalysisWarning: An operating point has a lower specificity than its target, or the screen
-            does not hold for the new thresholds and is left out, or rows have no probability and
-            are left out; see also `affectlib.analysis.evaluate`.
+        AnalysisWarning: A target was lowered, or the prefilter does not fit the new thresholds and
+            is left out.
 
     Example:
         >>> from affectlib.analysis import sample
@@ -119,7 +112,7 @@ def calibrate(
         'affect-small'
     """
     check_confidence(confidence)
-    source = with_alone(user_keys(labels_table(labels).labelled()))
+    source = with_single_messages(user_keys(labels_table(labels).labelled()))
     source.require(["probability"])
     made_by = source.provenance
     if made_by.fingerprint and made_by.fingerprint != artifact.fingerprint:
@@ -160,7 +153,7 @@ def calibrate(
             stacklevel=2,
         )
     points = artifact.operating_points
-    least = rows.select(**{name: judged_by(p, found.level) for name, p in points.items()})
+    least = rows.select(**{name: threshold_of(p, found.level) for name, p in points.items()})
     pairs = {
         name: (
             replace(before, called=before.probability >= least[name].to_numpy()),

@@ -29,9 +29,8 @@ def sample(
     ``1/2 * 1/N + 1/2 * sqrt(p * (1 - p)) / sum``; the same number is then drawn from each stratum.
     The second term is Neyman's allocation (Journal of the Royal Statistical Society 97, 1934, pp.
     558-625) for calibrated probabilities; the first, a defensive mixture (Hesterberg, Technometrics
-    37, 1995, pp. 185-194), keeps weights to about twice those of an even draw, so that a classifier
-    that is wrong somewhere does no harm. With `affectlib.analysis.prevalence` the weights undo the
-    uneven draw.
+    37, 1995, pp. 185-194), keeps weights to about twice those of an even draw. With
+    `affectlib.analysis.prevalence` the weights undo the uneven draw.
 
     Args:
         labels: Labels of conversations or messages, with ``probability`` and ``conversation_id``
@@ -43,16 +42,14 @@ def sample(
     Returns:
         One row for each row drawn, in random order: ``record`` and ``conversation_id`` as far as
         they are there, ``message`` if a row is a message, ``weight`` (how many rows of `labels` it
-        stands for; they add up to all of them), ``design`` (how many rows of which stratum were
-        drawn, by which it is noticed if some are gone), and ``gold``, which is empty and to be
-        filled in; so is ``themes``, if the labels have themes.
-        What the classifier found is left out, so that it does not lead whoever fills it in.
+        stands for; they add up to all of them), ``design`` (its draw and stratum, which show if
+        rows are gone), and ``gold``, which is empty and to be filled in; so is ``themes``, if the
+        labels have themes. What the classifier found is left out, so that it does not lead whoever
+        fills it in.
 
     Raises:
         OptionError: `n` or `strata` is below 1, `seed` below 0, or one is not a whole number.
-        TableError: A column is missing, a probability is not between 0 and 1, or rows cannot be
-            told apart.
-        InputTypeError: `labels` is not a frame.
+        TableError: A probability is not between 0 and 1, or rows cannot be told apart.
 
     Example:
         >>> from tools.simulate import simulate
@@ -115,7 +112,7 @@ def drawn_rows(
 
 
 def _allocate(n: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Share `n` out evenly, to none more than its size."""
+    """Divide `n` evenly, to none more than its size."""
     quotas = np.zeros_like(sizes)
     while left := n - int(quotas.sum()):
         room = np.flatnonzero(quotas < sizes)

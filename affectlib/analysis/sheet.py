@@ -20,28 +20,21 @@ _BEFORE = 6
 _ROLES = ("user", "assistant")
 _GOLD = (TASK, TASK, EMOTIONAL, EMOTIONAL)
 _THEME_KEYS = "abcefghijklmno"
-"""Keys of the themes, in their order; D and U do something else."""
+"""Keys of the themes; D and U have another meaning."""
 _KEYS = ("record", "conversation_id", "message", "weight", "design", "messages")
 
 
-def annotation_page(
-    drawn: AnyFrame,
-    transcripts: Transcripts,
-    *,
-    lang: str = "en",
-) -> str:
+def annotation_page(drawn: AnyFrame, transcripts: Transcripts, *, lang: str = "en") -> str:
     """Return the page on which a person labels what was drawn.
 
     It shows one conversation at a time, or a message with up to 6 messages before it, beside the
-    codebook. Keys 0 to 3 give the charge and go on (after 2 and 3, themes come first if the sheet
-    has them), U is unsure, the arrows go back and forth. Its button downloads the rows of `drawn`
-    as CSV with ``gold`` (``emotional`` from charge 2, ``task`` below, or ``unsure``), ``charge``
-    and ``annotator``, as `affectlib.analysis.prevalence` and `affectlib.analysis.agreement` read
-    them. If `drawn` has a column ``themes``, what is charged is asked for its themes too, as
-    `affectlib.analysis.themes` reads them. Answers are kept in the browser, without any text, until
-    then.
+    codebook. Keys 0 to 3 give the charge and go on (after 2 and 3, themes come first if `drawn` has
+    the column), U is unsure, the arrows go back and forth. Answers are kept in the browser, without
+    any text. Its button downloads the rows of `drawn` as CSV with ``gold`` (``emotional`` from
+    charge 2, ``task`` below, or ``unsure``), ``charge``, ``annotator`` and perhaps ``themes``, for
+    `read_gold`.
 
-    The page holds the text of these transcripts, escaped; nothing in it can run but its own script.
+    The page holds the text of these transcripts, escaped; only its own script can run in it.
 
     Args:
         drawn: What `affectlib.analysis.sample` returned.
@@ -51,7 +44,7 @@ def annotation_page(
 
     Raises:
         OptionError: There are no texts in this language.
-        TableError: A row belongs to no conversation or message of them.
+        TableError: A row belongs to no conversation or message of the transcripts.
         TranscriptFormatError: They cannot be read.
         MissingExtraError: jinja2 is not installed.
 
@@ -121,5 +114,5 @@ def _shown(message: Message, judged: bool, texts: SheetTexts) -> _Shown:
 
 
 def _identity(rows: pl.DataFrame, lang: str) -> str:
-    """Name this sheet, so that the browser keeps its answers apart from those of others."""
+    """Return a digest by which the browser keeps the answers of sheets apart."""
     return hashlib.sha256(f"{lang}\n{rows.write_csv()}".encode()).hexdigest()[:16]

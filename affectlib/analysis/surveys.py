@@ -34,8 +34,8 @@ class Instrument:
         name: Its short name, which its columns begin with.
         title: Its name.
         items: How many items it has.
-        low: The lowest answer, None if the form in use must say.
-        high: The highest answer, None if the form in use must say.
+        low: The lowest answer, None if forms differ.
+        high: The highest answer, None if forms differ.
         reversed: Items (from 1) in which a low answer means much of what is measured.
         total: Whether the score is the sum of the items or their mean.
         source: Where it is from.
@@ -136,11 +136,9 @@ def score_survey(
         A frame: ``user_id``, the score, and ``<name>_missing``, how many items had no answer.
 
     Raises:
-        InputTypeError: `answers` is not a frame.
-        OptionError: The instrument is unknown, the number of `items` is not its own, or it needs
-            an `answer_range`.
-        TableError: A column is missing, an answer is not a whole number in the range, or a user is
-            there twice.
+        OptionError: The instrument is unknown, has another number of items, or needs
+            `answer_range`.
+        TableError: An answer is not a whole number in the range, or a user is there twice.
 
     Example:
         >>> import polars as pl
@@ -205,26 +203,18 @@ def join_users(users: Frame[IntoDataFrameT], *others: AnyFrame) -> IntoDataFrame
         A frame of the kind of `users`, with a row for each user that all frames have.
 
     Raises:
-        InputTypeError: An argument is not a frame.
-        TableError: One lacks ``user_id``, has a user twice or a column that another has, or no
+        TableError: A frame lacks ``user_id``, has a user twice or a column that another has, or no
             user is in all of them.
-
-    Warns:
-        AnalysisWarning: Users are left out because a frame lacks them.
     """
     named = [table(frame, f"frame {place}") for place, frame in enumerate(others, start=1)]
     return like(users, join_tables(table(users, "users"), named))
 
 
 def join_tables(users: Table, others: Iterable[Table]) -> pl.DataFrame:
-    """Do what `join_users` does, where the frames have names."""
-    joined = users.require(["user_id"]).rows.collect()
-    joined = joined.with_columns(as_text("user_id", joined.schema["user_id"]))
-    _check_ids(joined, users.name)
+    """Join frames that have names, as `join_users` does."""
+    joined = _by_id(users)
     for other in others:
-        rows = other.require(["user_id"]).rows.collect()
-        rows = rows.with_columns(as_text("user_id", rows.schema["user_id"]))
-        _check_ids(rows, other.name)
+        rows = _by_id(other)
         if twice := ({*joined.columns} & {*rows.columns}) - {"user_id"}:
             raise TableError(f"{other.name}: column {sorted(twice)[0]!r} exists already")
         before = len(joined)
@@ -241,6 +231,13 @@ def join_tables(users: Table, others: Iterable[Table]) -> pl.DataFrame:
                 stacklevel=3,
             )
     return joined
+
+
+def _by_id(source: Table) -> pl.DataFrame:
+    rows = source.require(["user_id"]).rows.collect()
+    rows = rows.with_columns(as_text("user_id", rows.schema["user_id"]))
+    _check_ids(rows, source.name)
+    return rows
 
 
 def _instrument(instrument: str | Instrument) -> Instrument:

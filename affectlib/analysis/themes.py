@@ -54,14 +54,13 @@ def themes(
     """Estimate what share of charged conversations, or messages, is about each theme.
 
     The share is of the rows labelled ``emotional``; one can have several themes, or none. A row
-    that is labelled so by mistake has none. Methods are those of `prevalence`: ``naive`` counts
-    labels, errors included; ``rogan_gladen``, ``gold`` and ``ppi`` correct for them, by what was
-    measured for each theme, and by themes that people named.
+    that is labelled so by mistake has none. Methods are those of `prevalence`, by what was measured
+    for each theme, and by themes that people named.
 
     Args:
         labels: Labels with ``label`` and the columns of themes (``theme_love`` and so on), and if
             there are any ``user_id``.
-        gold: Labels that people gave, as for `prevalence`, with a column ``themes``: names from
+        gold: Labels that people gave, with a column ``themes``: names from
             `affectlib.taxonomy.THEMES` separated by commas, ``none`` for a charged row that has
             none of them. A charged row without an answer there is taken to be like the others.
         measured: How well each theme was found elsewhere in what is labelled emotional, by name. If
@@ -71,7 +70,7 @@ def themes(
         theme_threshold: Probability from which a theme counts as shown: one for all, or a mapping
             from theme to threshold (themes that it lacks: 0.5). If None, the model's own thresholds
             where the labels say which model made them (see `read_labels`), else 0.5.
-        target: As for `prevalence`.
+        target: The ``population`` of users, or the ``corpus``; see `prevalence`.
         confidence: Level of the intervals.
         min_users: A figure of fewer users is suppressed, also where fewer show the theme, and so is
             what would show it by subtraction; 0 shows all.
@@ -81,14 +80,9 @@ def themes(
         labelled emotional), ``users, gold, suppressed``.
 
     Raises:
-        InputTypeError: `labels` or `gold` is not a frame.
-        OptionError: `by` names no column or one whose name the result uses, `target` is unknown,
-            a threshold or `confidence` is not between 0 and 1, or there is no such theme.
-        TableError: There are no themes, no row is labelled emotional, or a column holds what it
-            cannot; see the message.
-
-    Warns:
-        AnalysisWarning: See `prevalence`.
+        OptionError: `by` names no column or one whose name the result uses, or there is no such
+            theme.
+        TableError: There are no themes, or no row is labelled emotional.
 
     Example:
         >>> from affectlib.analysis import themes
@@ -135,22 +129,18 @@ def use_kinds(
     labels, errors included.
 
     Args:
-        labels: As for `themes`, with the columns of cues.
-        by: The same.
-        cue_threshold: As for `users`.
-        theme_threshold: As for `themes`.
-        target: As for `prevalence`.
+        labels: Labels with themes and cues.
+        by: Columns to group by.
+        cue_threshold: The threshold of all cues, or of each by name; by default the model's, else
+            0.5.
+        theme_threshold: The same for themes.
+        target: The ``population`` of users, or the ``corpus``; see `prevalence`.
         confidence: Level of the intervals.
-        min_users: As for `themes`.
+        min_users: A figure of fewer users is suppressed; see `themes`.
 
     Returns:
         A frame: ``use_kind``, the columns of `by`, ``method, estimate, low, high, units, users,
         gold, suppressed``. The shares of a group add up to 1.
-
-    Raises:
-        InputTypeError: `labels` is not a frame.
-        OptionError: See `themes`.
-        TableError: See `themes`.
 
     Example:
         >>> from affectlib.analysis import use_kinds
@@ -175,7 +165,7 @@ def use_kinds(
 
 @dataclass(frozen=True, slots=True)
 class _Flag:
-    """What is counted of rows: whether it is shown, and how likely it is."""
+    """Whether a row shows what is counted, and the probability that it does."""
 
     flag: pl.Expr
     likely: pl.Expr
@@ -183,16 +173,7 @@ class _Flag:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked for.
-
-    Attributes:
-        what: Name of the column that says what is counted.
-        by: Columns to group by.
-        target: As for `prevalence`.
-        confidence: Level of the intervals.
-        min_users: As for `prevalence`.
-        exclusive: Whether a row has just one of what is counted.
-    """
+    """The options of a table; `exclusive` if a row has just one of what is counted."""
 
     what: str
     by: Sequence[str]
@@ -211,11 +192,7 @@ def _columns(source: Labels, names: Iterable[str]) -> Iterator[tuple[str, pl.Exp
 
 
 def _flags(source: Labels, thresholds: Mapping[str, float]) -> dict[str, _Flag]:
-    """Return what is counted of each theme that labels have.
-
-    Raises:
-        TableError: They have none.
-    """
+    """Return the flags of each theme that labels have."""
     there = [column for column in THEME_COLUMNS.values() if column in source.columns]
     kinds = source.rows.collect_schema()
     require_numbers(source, (column for column in there if kinds[column] != pl.Null))
@@ -231,7 +208,7 @@ def _flags(source: Labels, thresholds: Mapping[str, float]) -> dict[str, _Flag]:
 
 
 def _kinds(shown: Mapping[str, pl.Expr]) -> Iterator[tuple[str, pl.Expr]]:
-    """Yield each kind of use with whether a row is of it, by the first rule that fits."""
+    """Yield each kind of use with whether a row is of it; the first rule that fits counts."""
     never = pl.lit(value=False)
     fits = [
         (kind, reduce(and_, [pl.any_horizontal(*(shown.get(n, never) for n in g)) for g in groups]))
@@ -281,7 +258,7 @@ def _figures(
 
 
 def _kept(rows: Labels, flags: Mapping[str, _Flag], by: Sequence[str]) -> pl.LazyFrame:
-    """Return what is used of the rows; what is counted is named after what it is."""
+    """Return the columns that are used, with those of the flags."""
     wanted = (*KEYS, "message", "charged", "_user", *by)
     return rows.rows.select(
         *(name for name in rows.columns if name in wanted),
@@ -297,14 +274,14 @@ def _counted(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _truth(sample: pl.DataFrame | None, name: str) -> pl.DataFrame | None:
-    """Return gold labels of what is counted, None if there are none."""
+    """Return gold labels of what is counted, if there are any."""
     if sample is None or sample.is_empty():
         return None
     return _counted(sample, name).with_columns(gold=pl.col("themes").list.contains(name))
 
 
 def _few(charged: pl.DataFrame, names: Iterable[str], asked: _Asked) -> set[tuple[Any, ...]]:
-    """Return what too few users show, and what would show that by subtraction, by its cell."""
+    """Return the cells to suppress."""
     shown = {name: charged.filter(pl.col(f"_shown {name}")) for name in names}
     if asked.exclusive:
         rows = pl.concat(own.with_columns(pl.lit(n).alias(asked.what)) for n, own in shown.items())

@@ -33,7 +33,7 @@ _FIRST = {"turn 1": (1, 1), "turn 2": (2, 2), "turns 3 to 5": (3, 5), "turns 6 t
 _LATER = "after turn 10"
 _OF_ONE_ROLE = {"message": " of one role", "conversation": ""}
 READ = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
-"""A message that was read: the assistant's have no label, but a user's without one was not read."""
+"""A message that the model read: the assistant's have no label, but those of users do."""
 
 
 def trajectory(
@@ -50,9 +50,8 @@ def trajectory(
 
     Args:
         labels: Labels of messages, with ``role``, and ``conversation_id`` or ``record``.
-        cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
-            from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
-            where the labels say which model made them (see `read_labels`), else 0.5.
+        cue_threshold: The threshold of all cues, or of each by name (others: 0.5); by default the
+            model's own, if the labels say which (see `read_labels`), else 0.5.
         confidence: Level of the intervals, which allow for users who have many messages.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
@@ -61,13 +60,8 @@ def trajectory(
         ``estimate, low, high`` (share of messages), ``units, users, suppressed``.
 
     Raises:
-        InputTypeError: `labels` is not a frame.
-        OptionError: A number is not between 0 and 1.
-        TableError: The labels are not of messages, or a column is missing, or messages cannot be
-            told apart, or no conversation has three messages of one role.
-
-    Warns:
-        AnalysisWarning: Rows lack user ids.
+        TableError: The labels are not of messages, or cannot be told apart, or no conversation has
+            three messages of one role.
 
     Example:
         >>> from affectlib.analysis import trajectory
@@ -79,8 +73,7 @@ def trajectory(
     source, keys = _messages(labels, confidence, min_users)
     thresholds = shown_from(cue_threshold, source.provenance.cues)
     measures = _measures(source, thresholds)
-    # For 10 million messages, ids and probabilities would take gigabytes: one number stands for the
-    # keys, and a bit for each probability.
+    # A hash of the keys, and a bit for each probability, spare gigabytes for 10 million messages.
     messages = source.rows.filter(READ).select(
         "_user",
         "message",
@@ -129,13 +122,7 @@ def onset(
         the share in which a later one is charged).
 
     Raises:
-        InputTypeError: `labels` is not a frame.
-        OptionError: `confidence` is not between 0 and 1.
-        TableError: The labels are not of messages, or a column is missing, or messages cannot be
-            told apart.
-
-    Warns:
-        AnalysisWarning: Rows lack user ids.
+        TableError: The labels are not of messages, or cannot be told apart.
     """
     source, keys = _messages(labels, confidence, min_users)
     charged = pl.col("label") == EMOTIONAL
@@ -184,25 +171,19 @@ def cue_pairs(
 
     Args:
         labels: Labels with cues. In those of messages, only cues of the same role make pairs.
-        cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
-            from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
-            where the labels say which model made them (see `read_labels`), else 0.5.
+        cue_threshold: The threshold of all cues, or of each by name (others: 0.5); by default the
+            model's own, if the labels say which (see `read_labels`), else 0.5.
         confidence: Level of the intervals, which allow for users who have many rows.
         min_users: Figures from fewer users are suppressed; 0 shows all.
 
     Returns:
-        A frame: ``cue, other, estimate, low, high`` (share of rows with both), ``lift`` (that
-        share over the one expected if the cues had nothing to do with each other; null if one is
-        never shown), ``units, users, suppressed``. All of it is of the rows in which both cues are
-        known. Pairs that some but too few users show are suppressed as well.
+        A frame: ``cue, other, estimate, low, high`` (share of rows with both), ``lift`` (that share
+        over the one expected of independent cues; null if one is never shown), ``units, users,
+        suppressed``. All of it is of the rows in which both cues are known. Pairs that some but too
+        few users show are suppressed as well.
 
     Raises:
-        InputTypeError: `labels` is not a frame.
-        OptionError: A number is not between 0 and 1.
         TableError: There are not two columns of cues, for labels of messages of one role.
-
-    Warns:
-        AnalysisWarning: Rows lack user ids.
     """
     check_confidence(confidence)
     check_min_users(min_users)

@@ -43,10 +43,8 @@ def users(
     """Summarise labels by user.
 
     Labels of messages give all columns. Labels of conversations lack ``hours``, count active days
-    by the days on which conversations began, and take cues by conversation. They do not say how
-    many of a user's messages have a label, as those without text have none: all of them count as
-    turns, so that ``turns`` and ``charged_turns`` are upper bounds. From labels of messages they
-    are exact.
+    by the days on which conversations began, take cues by conversation, and count all of a user's
+    messages as turns, so that ``turns`` and ``charged_turns`` are upper bounds.
 
     - ``user_id, conversations, messages, user_messages``
     - ``active_days``: days, in `time_zone`, with a message
@@ -56,8 +54,9 @@ def users(
     - ``turn_rate``: share of the turns that are charged
     - ``any_rate, adjusted_rate, mean_rate``: means of `any`, `adjusted`, `rate` of conversations
     - ``emotional_rate``: share of conversations labelled so; null from labels of messages
-    - ``any_rate_shrunken, mean_rate_shrunken``: drawn towards the mean of all users, the more the
-      fewer conversations there are, by linear empirical Bayes (Buhlmann, ASTIN Bulletin 4, 1967)
+    - ``any_rate_shrunken, mean_rate_shrunken``: shrunken towards the mean of all users, the more
+      the fewer conversations there are, by linear empirical Bayes (Buhlmann, ASTIN Bulletin 4,
+      1967)
     - a column for each cue: share of messages of its role, or of conversations, that show it
     - ``trend``: change of the turn rate a week, by weighted least squares over active weeks
     - ``trend_p, trend_q``: its p-value by permutation of the user's conversations over their weeks,
@@ -74,9 +73,8 @@ def users(
             ``record``, ``message``, ``role`` and ``timestamp``; of conversations ``rate``, ``any``,
             ``adjusted``, ``user_messages``, ``assistant_messages`` and ``started_at``.
         usage: What the deciles are of.
-        cue_threshold: Probability from which a cue counts as shown: one for all cues, or a mapping
-            from cue to threshold (cues that it lacks: 0.5). If None, the model's own thresholds
-            where the labels say which model made them (see `read_labels`), else 0.5.
+        cue_threshold: The threshold of all cues, or of each by name (others: 0.5); by default the
+            model's own, if the labels say which (see `read_labels`), else 0.5.
         time_zone: Where a day begins.
         false_discovery_rate: The ``trend_q`` below which a trend counts.
 
@@ -84,14 +82,7 @@ def users(
         A frame, one row per user, in the order of their ids.
 
     Raises:
-        InputTypeError: `labels` is not a frame.
-        OptionError: `usage`, `time_zone` or a number has a value that is not accepted.
-        TableError: A column is missing, no row has a user id, or conversations (or messages) are
-            there twice or have no id, so that they cannot be told apart.
-
-    Warns:
-        AnalysisWarning: Rows lack user ids or times, there is one user only, or all labels are
-            the same.
+        TableError: No row has a user id, or conversations (or messages) cannot be told apart.
 
     Example:
         >>> from affectlib.analysis import users
@@ -165,13 +156,13 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
 def _from_messages(
     source: Labels, rows: pl.LazyFrame, thresholds: Mapping[str, float], zone: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a row per user, and a row per conversation with ``user_id, week, turns, charged``."""
+    """Return a row per user, and per conversation with ``user_id, week, turns, charged``."""
     source.require(["role"])
     keys = source.having(rows).distinct_keys()
     base = rows.with_columns(
         _time_of(source),
         charged=pl.col("label") == EMOTIONAL,
-        # One number, as the keys of 10 million messages would take gigabytes.
+        # The keys of 10 million messages would take gigabytes.
         _conversation=pl.struct(keys).hash(),
     )
     is_user = pl.col("role") == "user"
@@ -189,7 +180,7 @@ def _from_messages(
         .collect(engine="streaming")
         .join(_hours(base), on="_conversation", how="left")
         .with_columns(pl.col("hours").fill_null(0.0))
-        .sort("user_id", "_conversation")  # else each run would deal them to weeks in another way
+        .sort("user_id", "_conversation")  # so that permutation tests can be repeated
     )
     conversations = _aggregated(conversations)
     per_message = (
@@ -214,12 +205,8 @@ def _hours(messages: pl.LazyFrame) -> pl.DataFrame:
     moments = messages.select("_conversation", "timestamp").drop_nulls()
     ordered = moments.collect(engine="streaming").sort("_conversation", "timestamp")
     goes_on = pl.col("_conversation") == pl.col("_conversation").shift()
-    gap = (
-        pl.col("timestamp")
-        .diff()
-        .dt.total_microseconds()
-        .clip(upper_bound=_GAP_MINUTES * 60_000_000)
-    )
+    longest = _GAP_MINUTES * 60_000_000
+    gap = pl.col("timestamp").diff().dt.total_microseconds().clip(upper_bound=longest)
     return (
         ordered.select("_conversation", hours=pl.when(goes_on).then(gap))
         .group_by("_conversation")
@@ -285,23 +272,18 @@ def _aggregated(conversations: pl.DataFrame) -> pl.DataFrame:
     """Add `any`, `adjusted` and `rate`, null for conversations without a labelled turn."""
     has_turns = pl.col("turns") > 0
     with_rate = conversations.with_columns(
-        pl.when(has_turns).then((pl.col("charged") > 0).cast(pl.Float64)).alias("any"),
-        pl.when(has_turns).then(pl.col("charged") / pl.col("turns")).alias("rate"),
+        any=pl.when(has_turns).then((pl.col("charged") > 0).cast(pl.Float64)),
+        rate=pl.when(has_turns).then(pl.col("charged") / pl.col("turns")),
     )
     pairs = with_rate.filter((pl.col("turns") > _SAMPLE) & (pl.col("charged") > 0))
     pairs = pairs.select("charged", "turns").unique()
-    chances = pairs.with_columns(
-        pl.Series(
-            "adjusted",
-            [
-                adjusted([True] * charged + [False] * (turns - charged), _SAMPLE)
-                for charged, turns in pairs.iter_rows()
-            ],
-            dtype=pl.Float64,
-        )
-    )
-    return with_rate.join(chances, on=["charged", "turns"], how="left").with_columns(
-        pl.coalesce("adjusted", "any").alias("adjusted")
+    found = [
+        adjusted([True] * charged + [False] * (turns - charged), _SAMPLE)
+        for charged, turns in pairs.iter_rows()
+    ]
+    known = pairs.with_columns(adjusted=pl.Series(found, dtype=pl.Float64))
+    return with_rate.join(known, on=["charged", "turns"], how="left").with_columns(
+        adjusted=pl.coalesce("adjusted", "any")
     )
 
 
@@ -317,14 +299,14 @@ def _by_conversation(conversations: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shrunken(people: pl.DataFrame, name: str) -> pl.Series:
-    """Return the means of users drawn towards that of all (Buhlmann's credibility)."""
+    """Return users' means shrunken towards that of all (Buhlmann's credibility)."""
     known = people.filter(pl.col("_counted") > 0)
     counts = known["_counted"].to_numpy().astype(float)
     means = known[name].to_numpy()
     squares = known[f"{name}_squares"].to_numpy()
     total, groups = counts.sum(), len(counts)
     if groups < 2 or total <= groups:
-        return people[name]  # nothing tells the users' spread from chance
+        return people[name]  # the variance within users is unknown
     within = float((squares - counts * means**2).sum() / (total - groups))
     overall = float((counts * means).sum() / total)
     between = (float((counts * (means - overall) ** 2).sum()) - (groups - 1) * within) / (
@@ -333,11 +315,10 @@ def _shrunken(people: pl.DataFrame, name: str) -> pl.Series:
     if within <= 0:
         return people[name]
     own = max(between, 0.0) / within
-    # The mean of users, each counted as far as its own mean can be believed.
-    belief = counts * own / (1 + counts * own)
-    centre = float((belief * means).sum() / belief.sum()) if belief.sum() > 0 else overall
-    trust = pl.col("_counted") * own / (1 + pl.col("_counted") * own)
-    return people.select(centre + trust * (pl.col(name) - centre)).to_series()
+    weight = counts * own / (1 + counts * own)
+    centre = float((weight * means).sum() / weight.sum()) if weight.sum() > 0 else overall
+    credibility = pl.col("_counted") * own / (1 + pl.col("_counted") * own)
+    return people.select(centre + credibility * (pl.col(name) - centre)).to_series()
 
 
 def _warn_of_sameness(people: pl.DataFrame) -> None:

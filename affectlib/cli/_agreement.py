@@ -19,10 +19,11 @@ def compare(
     overwrite: bool,
     column: str,
     confidence: float,
+    missing_at_random: bool,
     as_json: bool,
 ) -> int:
     """Measure how well sheets agree; also write their majority to a file if one is named."""
-    from affectlib.analysis import agreement, majority, read_labels
+    from affectlib.analysis import agreement, majority, read_gold, read_labels
     from affectlib.analysis._pages import check_output
     from affectlib.corpus.output import write_rows
 
@@ -34,7 +35,10 @@ def compare(
         refuse_inputs([target], *sheets)
     names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(sheets)))]
     with analysis_of(dict(zip(names, sheets, strict=True))) as notes:
-        tables = [read_labels(path) for path in sheets]
+        tables = [
+            read_gold(path, missing_at_random=True) if missing_at_random else read_labels(path)
+            for path in sheets
+        ]
         rows = agreement(*tables, column=column, confidence=confidence).to_dicts()
         if target is not None:
             merged = majority(*tables, column=column)

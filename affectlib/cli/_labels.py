@@ -30,11 +30,8 @@ TOO_FEW = "not shown, too few users (--min-users)"
 def analysis_of(files: Mapping[str, str | None]) -> Iterator[list[str]]:
     """Collect the warnings of an analysis, and add to its errors which file a table is.
 
-    Args:
-        files: The files, by the names that errors give to their tables.
-
-    Yields:
-        A list that has the warnings, each once, when the block ends.
+    `files` are by the names that errors give to their tables. The list that is yielded has the
+    warnings, each once, when the block ends.
     """
     from polars.exceptions import PolarsError
 
@@ -61,11 +58,7 @@ def analysis_of(files: Mapping[str, str | None]) -> Iterator[list[str]]:
 
 
 def print_findings(
-    rows: Iterable[Mapping[str, Any]],
-    lines: Iterable[str],
-    notes: Sequence[str],
-    *,
-    as_json: bool,
+    rows: Iterable[Mapping[str, Any]], lines: Iterable[str], notes: Sequence[str], *, as_json: bool
 ) -> None:
     """Print rows as JSON and notes on standard error, or lines and notes on standard output."""
     for line in (json.dumps(row, default=str) for row in rows) if as_json else lines:
@@ -75,35 +68,25 @@ def print_findings(
 
 
 def artifact_of_labels(path: str, model: str | None) -> Artifact:
-    """Return the model that made labels.
-
-    Args:
-        path: The file of labels.
-        model: The model that the user names; None for the bundled one that the labels name.
-
-    Raises:
-        OptionError: The labels do not say which model made them and none is named, or they
-            were made by a model other than the one named or bundled.
-        ArtifactNotFoundError: There is no model of that name.
-    """
+    """Return the model that made labels: the one that the user names, or a bundled one."""
     from affectlib.analysis import read_labels
     from affectlib.analysis._frames import labels_table
     from affectlib.model.artifacts import bundled_models, load_artifact
 
-    made = labels_table(read_labels(path)).provenance
-    if model is None and not made.model:
+    provenance = labels_table(read_labels(path)).provenance
+    if model is None and not provenance.model:
         raise OptionError(
             f"{path}: the file does not say which model made the labels; give `model`"
         )
-    if model is None and made.model not in bundled_models():
+    if model is None and provenance.model not in bundled_models():
         raise OptionError(
-            f"{path}: the labels were made by {made.model} {made.model_version}, which is "
-            "not bundled; give its folder with `model`"
+            f"{path}: the labels were made by {provenance.model} {provenance.model_version}, which "
+            "is not bundled; give its folder with `model`"
         )
-    artifact = load_artifact(made.model if model is None else model)
-    if made.model and made.fingerprint != artifact.fingerprint:
+    artifact = load_artifact(provenance.model if model is None else model)
+    if provenance.model and provenance.fingerprint != artifact.fingerprint:
         raise OptionError(
-            f"{path}: the labels were made by {made.model} {made.model_version}, but "
+            f"{path}: the labels were made by {provenance.model} {provenance.model_version}, but "
             f"{artifact.folder} holds another model or version; label again, or give the folder "
             "of the model that made them with `model`"
         )
@@ -121,11 +104,7 @@ def labelled_transcripts(
 
 
 def reading_of(path: str) -> ReadOptions | None:
-    """Return how the transcripts behind labels were read, or None if no manifest says.
-
-    Args:
-        path: The file or folder of labels.
-    """
+    """Return how the transcripts behind labels were read, or None if no manifest says."""
     from affectlib.corpus.manifest import Manifest
     from affectlib.corpus.shards import Layout
 
@@ -155,21 +134,9 @@ def figure(row: Mapping[str, Any], confidence: float, form: str = ".3f") -> str:
 
 
 def change_lines(
-    rows: Iterable[Mapping[str, Any]],
-    base: Artifact,
-    new: Artifact,
-    level: str,
-    confidence: float,
+    rows: Iterable[Mapping[str, Any]], base: Artifact, new: Artifact, level: str, confidence: float
 ) -> Iterator[str]:
-    """Show the figures of a model before and after, under the thresholds of each operating point.
-
-    Args:
-        rows: The figures.
-        base: The model before.
-        new: The model after.
-        level: Which threshold is shown, ``conversation`` or ``message``.
-        confidence: The level of the intervals.
-    """
+    """Show figures of the model before and after, under the thresholds of each operating point."""
     shown = ""
     for row in rows:
         name, heading = row["operating_point"], "probabilities"

@@ -75,12 +75,7 @@ _FIELDS = ("format", "columns", "branches", "users", "assistants", "gap", "local
 
 
 def refuse_inputs(outputs: Sequence[Path], *sources: str | None) -> None:
-    """Refuse outputs that are files of an input.
-
-    Raises:
-        OutputExistsError: One is.
-        FileNotFoundError: An input is a pattern that matches no file.
-    """
+    """Refuse outputs that are files of an input."""
     for source in sources:
         if source is not None and (path := file_among(source, outputs)) is not None:
             raise OutputExistsError(f"{path}: this is the input; name another output")
@@ -89,24 +84,19 @@ def refuse_inputs(outputs: Sequence[Path], *sources: str | None) -> None:
 def report_lines(report: ReadReport, *, quiet: bool = False) -> Iterator[str]:
     """Say what was left out, what could not be read, and where that first occurred.
 
-    Args:
-        report: What the reading found.
-        quiet: Whether to name only skipped files, which leave no trace in the output.
+    If `quiet`, name only skipped files, which leave no trace in the output.
     """
     if quiet:
         report = ReadReport(skipped=report.skipped)
-    if report.dropped:
-        yield "left out"
-        for reason, tally in _most(report.dropped):
-            yield f"  {tally.count:>9,}  {DROPS[reason]}{_places(tally)}"
-    if report.problems:
-        yield "not read"
-        for problem, tally in _most(report.problems):
-            yield f"  {tally.count:>9,}  {problem}{_places(tally)}"
-    if report.skipped:
-        yield "files skipped"
-        for reason, tally in _most(report.skipped):
-            yield f"  {tally.count:>9,}  {reason}{_places(tally)}"
+    for title, tallies in (
+        ("left out", report.dropped),
+        ("not read", report.problems),
+        ("files skipped", report.skipped),
+    ):
+        if tallies:
+            yield title
+        for reason, tally in _most(tallies):
+            yield f"  {tally.count:>9,}  {DROPS.get(reason, reason)}{_places(tally)}"
 
 
 def _most(tallies: dict[str, Tally]) -> Iterator[tuple[str, Tally]]:

@@ -62,13 +62,10 @@ def open_closed_streams() -> None:
     os.close(number)
     for name, words in (("stdin", "standard input"), ("stdout", "standard output")):
         if getattr(sys, name) is None:
-            setattr(sys, name, _closed(words))
+            stream = io.TextIOWrapper(cast(BinaryIO, _Closed(words)), "utf-8", write_through=True)
+            setattr(sys, name, stream)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 for the whole process
-
-
-def _closed(name: str) -> TextIO:
-    return io.TextIOWrapper(cast(BinaryIO, _Closed(name)), "utf-8", write_through=True)
 
 
 def complain(problem: str, error: BaseException) -> None:
@@ -78,12 +75,7 @@ def complain(problem: str, error: BaseException) -> None:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print one line, without control characters or anything that the terminal cannot show.
-
-    Args:
-        text: The line; line breaks in it are printed as spaces.
-        stream: Where it goes, standard output if None.
-    """
+    """Print one line, line breaks as spaces, without what the terminal cannot show or obeys."""
     stream = sys.stdout if stream is None else stream
     line = _ESCAPES.sub("", " ".join(text.splitlines()))
     encoding = stream.encoding or "utf-8"

@@ -67,7 +67,7 @@ def command(
     filled-in sheets agree.
     """
     if agreement:
-        kept = {name: options[name] for name in ("confidence", "as_json")}
+        kept = {name: options[name] for name in ("confidence", "missing_at_random", "as_json")}
         return compare(files, output, overwrite=overwrite, column=column, **kept)
     if len(files) > 1 or options["gold"] is None:
         raise click.UsageError("give one file of labels, and --gold")
@@ -124,11 +124,9 @@ def _evaluate(
         heading = f"at a threshold of {threshold:g}"
     elif operating_point is not None:
         heading = f"at the operating point {operating_point}"
-    lines = [
-        *([] if heading is None else [heading]),
-        *_lines(figures, by, confidence),
-        *_worst_lines(differing),
-    ]
+    lines = [*_lines(figures, by, confidence), *_worst_lines(differing)]
+    if heading is not None:
+        lines.insert(0, heading)
     rows = [*figures, *({"disagreement": row} for row in differing)]
     print_findings(rows, lines, notes, as_json=as_json)
     if plot is not None:
@@ -191,19 +189,11 @@ def _write_plot(
 ) -> None:
     from affectlib.analysis import calibration
     from affectlib.analysis.report import answers_of
-    from affectlib.analysis.report._plots import Points, calibration_curve
-    from affectlib.analysis.report._words import Words
+    from affectlib.analysis.report._plots import calibration_curve
+    from affectlib.analysis.report._translator import Translator
     from affectlib.corpus.output import write_atomically
 
-    found = calibration(labels, gold, **shown)
-    rows = [row for row in found.to_dicts() if row["estimate"] is not None]
-    words = Words("en", answers_of(gold)[0])
-    svg = calibration_curve(
-        "reliability",
-        [row["probability"] for row in rows],
-        Points.of(rows),
-        words,
-        words("axis.probability"),
-        words("axis.hand"),
-    )
-    write_atomically(path, svg)
+    found = calibration(labels, gold, **shown).to_dicts()
+    rows = [row for row in found if row["estimate"] is not None]
+    t = Translator("en", answers_of(gold)[0])
+    write_atomically(path, calibration_curve("reliability", rows, t))

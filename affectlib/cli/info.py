@@ -59,18 +59,17 @@ def command(
         if output is not None:
             raise click.UsageError("--output takes transcripts; name them")
         classifier = shared.load_classifier(model, local_files_only=options.local_files_only)
-        for line in _json(classifier) if as_json else _lines(classifier):
-            say(line)
+        if as_json:
+            say(json.dumps(_everything(classifier), ensure_ascii=False, default=str))
+        else:
+            for line in _lines(classifier):
+                say(line)
         return DONE
     from affectlib.cli._transcripts import convert, inspect
 
     if output is not None:
         return convert(input, options, output, overwrite=overwrite, quiet=quiet)
     return inspect(input, options, model, languages=languages, preview=preview, as_json=as_json)
-
-
-def _json(classifier: AffectClassifier) -> Iterator[str]:
-    yield json.dumps(_everything(classifier), ensure_ascii=False, default=str)
 
 
 def _lines(classifier: AffectClassifier) -> Iterator[str]:

@@ -58,12 +58,7 @@ _RUNNING = ("model", "device", "engine", "operating_point", "screen")
 @shared.running_options
 @reading_options
 def command(
-    input: str,
-    output: str,
-    summary: str | None,
-    quiet: bool,
-    options: ReadOptions,
-    **others: Any,
+    input: str, output: str, summary: str | None, quiet: bool, options: ReadOptions, **others: Any
 ) -> int:
     """Label a file of transcripts.
 

@@ -60,9 +60,7 @@ def command(
 
     with analysis_of({"labels": labels, "gold": gold}) as notes:
         table = read_labels(labels)
-        sheet = None
-        if gold is not None:
-            sheet = read_gold(gold, missing_at_random=missing_at_random)
+        sheet = None if gold is None else read_gold(gold, missing_at_random=missing_at_random)
         accuracy = None if measured is None else _accuracy(measured)
         rows = [
             row

@@ -45,10 +45,7 @@ _FORMS: Mapping[str, Callable[[Report], str]] = {
 @shared.labels_argument
 @shared.output_option("the file to write")
 @click.option(
-    "--to",
-    type=shared.names,
-    metavar="FORMAT,…",
-    help="html, md, json or csv, one file each",
+    "--to", type=shared.names, metavar="FORMAT,…", help="html, md, json or csv, one file each"
 )
 @click.option("--messages", metavar="FILE", help="labels of the same at --level message")
 @click.option("--participants", metavar="FILE", help="a table of users: user_id and other columns")
@@ -113,11 +110,10 @@ def command(
             "so every cue and theme counts as shown from 0.5; the Parquet files of affectlib label "
             "hold them"
         )
-    for line in [
-        *(f"note: {note}" for note in notes),
-        *(f"report -> {p}" for p in targets.values()),
-    ]:
-        say(line, sys.stderr)
+    for note in notes:
+        say(f"note: {note}", sys.stderr)
+    for path in targets.values():
+        say(f"report -> {path}", sys.stderr)
     return DONE
 
 

@@ -1,29 +1,18 @@
-"""Label whole collections of transcripts, conversation by conversation.
-
-Memory use does not grow with the input, reading, labelling and writing overlap, and whatever
-stops a run, what was labelled until then is kept and can be resumed. See `label_file`.
-"""
+"""Label whole collections of transcripts in bounded memory; a stopped run can be resumed."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import deque
-from collections.abc import (
-    Callable,
-    Collection,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from json import dumps
 from operator import length_hint
 from typing import Any, Literal
 
+from affectlib._atomic import locked
 from affectlib._batching import Background, ahead, text_size
 from affectlib._default import Classifier, classifier_or_bundled
 from affectlib._inputs import Chats, Item, Readable, Texts, require_on_error
@@ -65,30 +54,27 @@ class LabelSummary:
     """The counts of a run of `label_file`.
 
     Attributes:
-        conversations: Records read, those that failed included.
+        conversations: Records read, including those that failed.
         emotional: Conversations labelled emotional.
         failed: Records that could not be read or labelled.
-        user_messages: Messages of users in the conversations labelled.
-        messages: Messages of users and assistants in them.
+        user_messages: User messages in the conversations labelled.
+        messages: User and assistant messages in them.
         truncated_tokens: Tokens that the model did not read.
         seconds: How long it took.
         path: The output, ``-`` for standard output.
-        resumed: Conversations, of those above, that an earlier run had labelled.
-        expected: Records of the input: an estimate, by how much of it was read, as long as the
-            run goes on; None where that is unknown, as with a pipe.
-        finished_before: Whether the output was there, complete, so that nothing was done.
+        resumed: Of the conversations, those that an earlier run labelled.
+        expected: Records in the input, estimated while the run goes on; None if unknown, as with a
+            pipe.
+        finished_before: Whether the output was complete already, so that nothing was done.
         repaired: Files of an earlier run that were lost or altered, and made again.
-        dropped: Messages and parts of messages that were left out in reading, by the reason; see
+        dropped: Messages and parts of messages left out in reading, by reason; see
             `affectlib.formats.DROPS`.
-        skipped: Files of a folder or archive that were not read, by the reason, as they have no
-            known format. They are not records and not among `failed`. This and `dropped` are
-            counted in reading, and empty where nothing was done.
-        empty: Records in which no user wrote anything; their rows have status ``empty``. They are
-            normal in exports, and not among `failed`.
-        not_kept: Names in `keep` of which no record of this run had a value; empty where nothing
-            was done.
-        unlike: How the transcripts differ from those that the model was measured on, or None if
-            they look alike or the model does not say. Based on what was read in this call.
+        skipped: Files of a folder or archive that have no known format, by reason; not records,
+            and not among `failed`.
+        empty: Records in which no user wrote anything, with status ``empty``; not among `failed`.
+        not_kept: Names in `keep` of which no record read in this call had a value.
+        unlike: How the transcripts read in this call differ from those that the model was measured
+            on; None if they look alike or the model does not say.
         screened: Messages that the screen settled, so that the encoder did not read them.
         foreign: Which languages the model was not made for are among the first thousand
             conversations read in this call; None if there are none, or without the extra
@@ -126,7 +112,7 @@ class LabelSummary:
         return self.conversations - self.failed - self.empty
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as a dict that fits JSON, with ``emotional_share``."""
+        """Return the figures, with ``emotional_share``, as plain values, fit for JSON."""
         figures = asdict(self) | {"repaired": [*self.repaired], "not_kept": [*self.not_kept]}
         return figures | {"emotional_share": self.emotional_share}
 
@@ -151,22 +137,19 @@ def label_file(
     """Label every conversation of a file, or of several, and write the labels to another file.
 
     The output has the columns of `output_schema`, in Parquet, JSON Lines or CSV. A row is a
-    conversation or, at level ``message``, a message of the user or assistant; one without text
-    has no label. A record that cannot be read or labelled has one row with status ``error`` and
-    the reason; one in which no user wrote anything has status ``empty``. In CSV, text that a
-    spreadsheet would take for a formula (it begins with ``= + - @``, a tab or a carriage return)
-    gets an apostrophe before it, which `affectlib.analysis.read_labels` removes.
+    conversation or, at level ``message``, a user or assistant message. A record that cannot be
+    read or labelled has one row with status ``error`` and the reason; one in which no user wrote
+    anything has status ``empty``. In CSV, text that a spreadsheet would take for a formula (it
+    begins with ``= + - @``, a tab or a carriage return) gets an apostrophe before it, which
+    `affectlib.analysis.read_labels` removes.
 
     If `dst` has a suffix (``labels.parquet``) it becomes one file, which appears when it is
     complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).
     Without a suffix (``labels/``) it becomes a folder of files of 2,000 conversations each, in
-    ``conversations`` and ``messages``. Either way these are written one after the other, so that
-    little is lost if a run is stopped or killed or the disk is full: the same call with `resume`
-    continues after the last. A manifest says what the labels are made from; if the output is
-    finished and made from the same input, model and options, nothing is done. A pipe or a data set
-    on the Hub cannot be compared with an earlier one, so its output is never resumed, and is
-    refused if it exists. The rows do not depend on the number of workers, nor on whether the run
-    was resumed.
+    ``conversations`` and ``messages``. If a run is stopped, the same call with `resume` continues
+    after the last 2,000. If the output is finished and made from the same input, model and
+    options, nothing is done. The output of a pipe or of a data set on the Hub cannot be resumed.
+    The rows do not depend on the number of workers, nor on whether the run was resumed.
 
     Args:
         src: The transcripts, ``-`` for standard input; see `affectlib.formats`. Or conversations,
@@ -176,31 +159,26 @@ def label_file(
         level: What a row is, ``conversation`` or ``message``, or ``both`` for two tables.
         options: How `src` is read; see `affectlib.ReadOptions`.
         keep: Columns of `src`, or fields of its records or of their ``metadata``, that are carried
-            through to the labels, as text; of conversations, what is in their `metadata`.
+            through to the labels, as text.
         report: Filled in while reading: what was left out, what could not be read, and where.
-        on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it; an empty
-            one does not fail.
+        on_error: ``record`` to go on after a record that fails, ``raise`` to stop at it.
         output_format: The kind of files in a folder, ``parquet`` if None.
-        resume: Whether to continue an unfinished output, or repair a folder whose shards were lost
-            or altered, by labelling their records again.
+        resume: Whether to continue an unfinished output, or repair a folder whose files were lost
+            or altered.
         overwrite: Whether to start over, whatever is there of the output.
-        workers: Processes that label, each with its share of the cores. With more than one, a
-            script needs the usual ``if __name__ == "__main__":``. This helps with many cores; a few
-            cores are used fully by one process.
+        workers: Processes that label, each with its share of the cores; one uses a few cores
+            fully. With more than one, a script needs ``if __name__ == "__main__":``.
         ray: ``local``, or the address of a Ray cluster, to label there with `workers` actors.
         progress: Whether to show a progress bar; or a function to call after each record with the
             figures so far.
 
     Raises:
-        OutputExistsError: `dst` exists, and is neither finished nor to be resumed or overwritten,
-            or it belongs to `src`, or it exists and `src` is a pipe or on the Hub, or another
-            process is writing it.
+        OutputExistsError: `dst` exists and is not finished, or belongs to `src`, or another process
+            is writing it.
         ResumeError: `dst` is made from another input, model or options.
         TranscriptFormatError: `src` has no known format, or a record failed and `on_error` is
             ``raise``.
-        OSError: A file cannot be opened or written.
         OptionError: An option has an unknown value, such as the suffix of `dst`.
-        InputTypeError: `classifier` is not a classifier.
         SourceChangedError: `src` was written to while it was read.
         WorkerError: A worker process was killed.
         MissingExtraError: `ray` was asked for and is not installed.
@@ -232,37 +210,37 @@ def label_file(
     classifier = classifier_or_bundled(classifier)
     if resume and source.facts.is_stream:
         raise OptionError(f"{source.name}: a stream cannot be read again to resume; give a file")
-    label = _labeller(classifier, workers, ray)
     with summary_bar(progress is True, lambda: classifier.windows_run) as bar:
         tell = bar if isinstance(progress, bool) else progress
         run = _Run(
             source,
             target,
-            label,
+            _labeller(classifier, workers, ray),
             on_error,
             tell,
             report,
             provenance_code(classifier.artifact, classifier.operating_point),
+            Comparison.of(classifier.artifact),
+            ForeignLanguages.of(classifier.artifact),
             tuple(options.keep),
-            progress is True,
+            has_bar=progress is True,
         )
-        run.compare_with(classifier)
         if layout is None:
             return run.to_standard_output(StandardOutput(schemas[levels[0]]), levels[0])
-        made_by: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "level": level,
             **options.recorded(),
             "operating_point": classifier.operating_point,
             "engine": classifier.engine,
             "output_format": layout.suffix.removeprefix("."),
         }
-        if classifier.screen:  # named only then, so that earlier outputs can be resumed without
-            made_by["screen"] = True
+        if classifier.screen:  # else absent, so that outputs of earlier versions can be resumed
+            settings["screen"] = True
         model = model_facts(classifier.artifact)
-        header: Header = {"input": asdict(source.facts), "model": model, "options": made_by}
+        header: Header = {"input": asdict(source.facts), "model": model, "options": settings}
         point = classifier.operating_point
         origin = {"affectlib": dumps({**model, **provenance(classifier.artifact, point)})}
-        with layout.locked():
+        with locked(layout.target):
             if overwrite:
                 discard_unfinished(layout)
             elif source.facts.is_stream:
@@ -274,7 +252,6 @@ def label_file(
 
 
 def _labeller(classifier: Classifier, workers: int, ray: str | None) -> Label:
-    """Return what labels, here or in other processes."""
     if ray is not None:
         return label_on_ray(classifier, workers, ray)
     if workers > 1:
@@ -284,15 +261,7 @@ def _labeller(classifier: Classifier, workers: int, ray: str | None) -> Label:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is labelled.
-
-    Attributes:
-        name: What errors call it.
-        items: The conversations.
-        facts: What tells whether it is still the same.
-        count: How many there are, or None if that is not known.
-        stamps: What changes with its files when somebody writes to them.
-    """
+    """What is labelled: its name for errors, its conversations and, if known, their number."""
 
     name: str
     items: Iterable[Item]
@@ -308,11 +277,9 @@ class _Source:
         options: ReadOptions,
         report: ReadReport,
     ) -> _Source:
-        """Open a file, or check a stream of conversations as it comes."""
         if not isinstance(src, str | os.PathLike):
-            return cls(
-                "conversations", Readable(src), SourceFacts(0, 0, None), length_hint(src) or None
-            )
+            facts = SourceFacts(0, 0, None)
+            return cls("conversations", Readable(src), facts, length_hint(src) or None)
         name = os.fspath(src)
         _refuse_source(name, layout)
         stamps = stamps_of(name)
@@ -320,7 +287,6 @@ class _Source:
         return cls(name, read, inspect_source(name), stamps=stamps)
 
     def require_unchanged(self) -> None:
-        """Refuse a file that was written to while it was read; see `SourceChangedError`."""
         if self.stamps:
             require_unchanged(self.name, self.stamps)
 
@@ -336,18 +302,14 @@ class _Run:
     progress: Callable[[LabelSummary], None] | None
     report: ReadReport
     provenance: str
-    keep: tuple[str, ...] = ()
-    has_bar: bool = False
+    comparison: Comparison | None
+    languages: ForeignLanguages | None
+    keep: tuple[str, ...]
+    has_bar: bool
     kept: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
     resumed: int = 0
     repaired: tuple[str, ...] = ()
-    comparison: Comparison | None = None
-    languages: ForeignLanguages | None = None
-
-    def compare_with(self, classifier: Classifier) -> None:
-        self.comparison = Comparison.of(classifier.artifact)
-        self.languages = ForeignLanguages.of(classifier.artifact)
 
     def to_standard_output(self, output: StandardOutput, level: RowLevel) -> LabelSummary:
         counts = self._begin(Counts())
@@ -387,25 +349,18 @@ class _Run:
     ) -> LabelSummary:
         missed = () if finished_before else (name for name in self.keep if name not in self.kept)
         return LabelSummary(
-            counts.conversations,
-            counts.emotional,
-            counts.failed,
-            counts.user_messages,
-            counts.messages,
-            counts.truncated_tokens,
-            time.monotonic() - self.started,
-            self.target,
-            counts.conversations if finished_before else self.resumed,
-            self._expected(),
-            finished_before,
-            self.repaired,
-            _counts(self.report.dropped),
-            _counts(self.report.skipped),
-            counts.empty,
-            tuple(missed),
-            self.comparison.line() if self.comparison is not None and done else None,
-            counts.screened,
-            self.languages.line() if self.languages is not None and done else None,
+            **asdict(counts),
+            seconds=time.monotonic() - self.started,
+            path=self.target,
+            resumed=counts.conversations if finished_before else self.resumed,
+            expected=self._expected(),
+            finished_before=finished_before,
+            repaired=self.repaired,
+            dropped=_counts(self.report.dropped),
+            skipped=_counts(self.report.skipped),
+            not_kept=tuple(missed),
+            unlike=self.comparison.line() if self.comparison is not None and done else None,
+            foreign=self.languages.line() if self.languages is not None and done else None,
         )
 
     def _expected(self) -> int | None:
@@ -417,15 +372,15 @@ class _Run:
     def _count(self, counts: Counts, labelled: Labelled) -> Counts:
         if labelled.conversation is not None:
             self.kept |= labelled.conversation.metadata.keys() & {*self.keep}
-        if self.languages is not None and labelled.conversation is not None:
-            self.languages.add(labelled.conversation)
-        if self.comparison is not None and labelled.conversation is not None:
-            found = getattr(labelled.outcome, "probability", None)
-            self.comparison.histogram.add(labelled.conversation, found)
+            if self.languages is not None:
+                self.languages.add(labelled.conversation)
+            if self.comparison is not None:
+                found = labelled.outcome.probability
+                self.comparison.histogram.add(labelled.conversation, found)
         return self._tell(counts + labelled.counts())
 
     def _begin(self, counts: Counts) -> Counts:
-        """Let the bar know when the work began, and what an earlier run had done."""
+        """Tell the bar when the work begins, and what an earlier run did."""
         return self._tell(counts) if self.has_bar else counts
 
     def _tell(self, counts: Counts) -> Counts:
@@ -438,19 +393,20 @@ class _Run:
         waiting: deque[tuple[int, Conversation | None]] = deque()
         items = _undone(self.source.items, done)
         if not self.source.facts.is_stream:  # a thread that waits for a pipe could not be stopped
-            items = ahead(items, _size)
+            items = ahead(items, lambda record: text_size(record[1]))
         with closing(items), closing(self.label(_remembered(items, waiting))) as outcomes:
             for outcome in outcomes:
                 record, conversation = waiting.popleft()
-                failed = isinstance(outcome, ConversationFailure) and outcome.status == "error"
-                if self.on_error == "raise" and failed:
-                    place = _place(record, outcome)
-                    raise TranscriptFormatError(place, path=self.source.name)
+                failure = outcome if isinstance(outcome, ConversationFailure) else None
+                if self.on_error == "raise" and failure is not None and failure.status == "error":
+                    name = "" if failure.id is None else f" (id {failure.id!r})"
+                    problem = f"record {record}{name}: {failure.error}"
+                    raise TranscriptFormatError(problem, path=self.source.name)
                 yield Labelled(record, conversation, outcome, self.keep, self.provenance)
 
 
 def _counts(tallies: dict[str, Tally]) -> dict[str, int]:
-    """Return only the counts; the thread that reads may add a reason meanwhile."""
+    # A copy, as the thread that reads may add a reason meanwhile.
     return {reason: tally.count for reason, tally in tallies.copy().items()}
 
 
@@ -465,25 +421,16 @@ def _undone(items: Iterable[Item], done: Sequence[tuple[int, int]]) -> Generator
                 yield record, item
     finally:
         if isinstance(items, Generator):
-            items.close()  # its files now, and not whenever it is collected
+            items.close()  # closes its files now, not when it is collected
 
 
 def _remembered(
     records: Iterable[tuple[int, Item]], waiting: deque[tuple[int, Conversation | None]]
 ) -> Iterator[Item]:
-    """Hand conversations on, keeping of each what its row will need."""
+    """Hand records on, and keep the conversations, which their rows need."""
     for record, item in records:
         waiting.append((record, item if isinstance(item, Conversation) else None))
         yield item
-
-
-def _size(record: tuple[int, Item]) -> int:
-    return text_size(record[1])
-
-
-def _place(record: int, failure: Any) -> str:
-    name = "" if failure.id is None else f" (id {failure.id!r})"
-    return f"record {record}{name}: {failure.error}"
 
 
 def _refuse_source(source: str, layout: Layout | None) -> None:

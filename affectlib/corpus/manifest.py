@@ -1,9 +1,8 @@
 """The manifest of an output: what it is made from, and every shard that is complete.
 
-It is a JSON Lines file. The first line is the header (input, model, options); each further one
-describes a shard: the records it holds, its files with size and SHA-256, and its counts; the last
-one says that the output is finished. A line is added once its shard is on the disk, so what the
-manifest names is there, whenever the process was killed. It holds no transcript text.
+It is a JSON Lines file: a header (input, model, options), a line for each shard, and one that says
+that the output is finished. A line is added once its shard is on the disk. There is no transcript
+text in it.
 """
 
 from __future__ import annotations
@@ -35,14 +34,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The labels of consecutive records.
-
-    Attributes:
-        first: The first record.
-        records: How many there are.
-        files: Facts of its files by name, as seen from the folder of the shards.
-        counts: What was counted in them.
-    """
+    """The labels of consecutive records, from `first` on, in files named relative to the folder."""
 
     first: int
     records: int
@@ -51,11 +43,11 @@ class Shard:
 
     @property
     def end(self) -> int:
-        """The record after the last."""
+        """The record after its last."""
         return self.first + self.records
 
     def problems(self, folder: Path) -> list[str]:
-        """Say of each of its files that is not what was written what is wrong."""
+        """Say what is wrong with each of its files that was lost or altered."""
         checked = ((name, facts.problem(folder / name)) for name, facts in self.files.items())
         return [f"{folder / name}: {problem}" for name, problem in checked if problem]
 
@@ -65,7 +57,7 @@ class Manifest:
     """What is known about an output.
 
     Attributes:
-        path: The file.
+        path: The manifest's file.
         header: What the output is made from.
         shards: The complete shards by their first record.
         finished: The facts of the output's files once it is finished; empty for a folder, where
@@ -79,11 +71,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest | None:
-        """Read a manifest, or None if there is none; a last line that was cut short is dropped.
-
-        Raises:
-            ResumeError: It is damaged, or made by a newer version.
-        """
+        """Read a manifest, or None if there is none; a last line that was cut short is dropped."""
         try:
             lines = path.read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
@@ -109,14 +97,14 @@ class Manifest:
 
     def write(self) -> None:
         """Replace the file by what is known."""
-        lines = [{"manifest": _FORMAT, **self.header}, *map(_shard_line, self.ordered())]
+        lines = [{"manifest": _FORMAT, **self.header}, *map(asdict, self.ordered())]
         if self.finished is not None:
             lines.append(_finish_line(self.finished))
         write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def add(self, shard: Shard) -> None:
         """Add a shard that is on the disk."""
-        self._append(_shard_line(shard))
+        self._append(asdict(shard))
         self.shards[shard.first] = shard
 
     def finish(self, files: Mapping[str, FileFacts]) -> None:
@@ -125,11 +113,11 @@ class Manifest:
         self.finished = files
 
     def ordered(self) -> list[Shard]:
-        """Return the shards in the order of their records."""
+        """Return the shards by their first record."""
         return [self.shards[first] for first in sorted(self.shards)]
 
     def counts(self) -> Counts:
-        """Return what was counted in all shards."""
+        """Return the counts of all shards together."""
         return sum((shard.counts for shard in self.shards.values()), Counts())
 
     def changes(self, header: Header) -> list[str]:
@@ -137,10 +125,8 @@ class Manifest:
         return differences(self.header, json.loads(json.dumps(header)))
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        with (
-            attach_filename(self.path),
-            self.path.open("r+b") as file,
-        ):  # one that is gone stays gone
+        # "r+b", so that a manifest that somebody removed is not made again.
+        with attach_filename(self.path), self.path.open("r+b") as file:
             file.seek(0, os.SEEK_END)
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()
@@ -150,14 +136,13 @@ class Manifest:
         if "finished" in line:
             self.finished = _facts(line["finished"])
             return
-        shard = Shard(
-            **{**line, "files": _facts(line["files"]), "counts": Counts(**line["counts"])}
-        )
+        parsed = {"files": _facts(line["files"]), "counts": Counts(**line["counts"])}
+        shard = Shard(**{**line, **parsed})
         self.shards[shard.first] = shard
 
 
 def model_facts(artifact: Artifact) -> dict[str, str]:
-    """Say what decides on labels: the version of affectlib, and the model with its settings."""
+    """Return what decides on labels: the version of affectlib, and the model."""
     return {
         "version": _version.__version__,
         "model": artifact.name,
@@ -174,10 +159,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         ['model.version was "0.12.0", is "0.13.0"']
     """
     return [*_differences("", old, new)]
-
-
-def _shard_line(shard: Shard) -> dict[str, Any]:
-    return asdict(shard)
 
 
 def _finish_line(files: Mapping[str, FileFacts]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How rows become Parquet, JSON Lines or CSV files, each of them all or nothing."""
+"""Rows written to Parquet, JSON Lines or CSV files, each of them all or nothing."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 _GROUP = 1000
 _MERGED_GROUP = 10_000
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""Begins text that a spreadsheet would take for a formula, or that is guarded against that."""
+"""Text that a spreadsheet would take for a formula, or that has an apostrophe against that."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What tells whether a file is still what was written: its size in bytes and SHA-256."""
+    """A file's size in bytes and SHA-256, which tell whether it is still what was written."""
 
     bytes: int
     sha256: str
@@ -52,7 +52,7 @@ class FileFacts:
         return cls(path.stat().st_size, digest)
 
     def problem(self, path: Path) -> str | None:
-        """Return what is wrong with the file that should have these facts, or None."""
+        """Return how a file differs from these facts, or None."""
         if not path.is_file():
             return "it is missing"
         if (size := path.stat().st_size) != self.bytes:
@@ -61,12 +61,7 @@ class FileFacts:
 
 
 class OutputFile:
-    """Rows on their way to a file that gets its name only when it is complete.
-
-    Args:
-        path: The file, of a suffix in `SUFFIXES`.
-        schema: Its columns.
-    """
+    """A file of rows, with a suffix in `SUFFIXES`, that gets its name when it is complete."""
 
     def __init__(self, path: Path, schema: pyarrow.Schema) -> None:
         """Open a temporary file beside it."""
@@ -88,8 +83,13 @@ class OutputFile:
         if len(self._rows) >= _GROUP:
             self._flush()
 
+    def append(self, parts: Sequence[Path]) -> None:
+        """Add the rows of files of the same suffix and columns, in order."""
+        with attach_filename(self.path):
+            self._sink.append(parts)
+
     def finish(self) -> None:
-        """Write what is left and bring it to the disk."""
+        """Write what is left, and wait until it is on the disk."""
         self._flush()
         with attach_filename(self.path):
             self._sink.close()
@@ -107,7 +107,7 @@ class OutputFile:
         self._published = True
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Close the file, and remove it unless it was published."""
         with suppress(Exception):
             self._sink.close()
         with suppress(OSError):
@@ -129,17 +129,12 @@ def write_rows(path: Path, rows: Iterable[Row], schema: pyarrow.Schema) -> None:
             file.add(rows)
             file.finish()
             file.publish()
-        except BaseException:
+        finally:
             file.discard()
-            raise
 
 
 class StandardOutput:
-    """Rows as JSON Lines on standard output.
-
-    Args:
-        schema: Their columns.
-    """
+    """Rows as JSON Lines on standard output."""
 
     def __init__(self, schema: pyarrow.Schema) -> None:
         """Take standard output."""
@@ -160,30 +155,8 @@ class StandardOutput:
             self._sink.close()
 
 
-def merge_files(parts: Sequence[Path], target: Path, schema: pyarrow.Schema) -> OutputFile:
-    """Put files of the same kind and columns together, in order.
-
-    Args:
-        parts: The files, at least one.
-        target: What they become; its suffix says of which kind they are.
-        schema: The columns.
-
-    Returns:
-        The file, finished but not yet published.
-    """
-    merged = OutputFile(target, schema)
-    try:
-        with attach_filename(target):
-            merged._sink.append(parts)
-        merged.finish()
-    except BaseException:
-        merged.discard()
-        raise
-    return merged
-
-
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by one with this text, so that one or the other is there at any time."""
+    """Replace a file by one with this text, all or nothing."""
     with replacing(path) as file:
         file.write(text.encode())
 
@@ -213,17 +186,17 @@ class _Parquet:
 
         waiting = self._schema.empty_table()
         for part in parts:
-            with part.open("rb") as file:  # Arrow opens no path that is no text
+            with part.open("rb") as file:  # Arrow cannot open paths that are not valid Unicode
                 waiting = pyarrow.concat_tables([waiting, read_table(file).cast(self._schema)])
             while len(waiting) >= _MERGED_GROUP or (part is parts[-1] and len(waiting)):
-                # Groups of one size, so that the bytes do not depend on where shards end.
+                # Groups of one size, so that the bytes do not depend on the size of shards.
                 self._writer.write_table(waiting[:_MERGED_GROUP].combine_chunks())
                 waiting = waiting[_MERGED_GROUP:]
 
     def close(self) -> None:
         try:
             self._writer.close()
-        finally:  # else it tries again when it is collected, and prints that it cannot
+        finally:  # else it tries again when it is collected, and prints the error
             self._writer.is_open = False
 
 
@@ -261,7 +234,7 @@ class _Csv:
         header = self._file.tell()
         for part in parts:
             with part.open("rb") as file:
-                file.seek(header)  # which is there already
+                file.seek(header)  # skip the header, which is there already
                 shutil.copyfileobj(file, self._file)
 
     def close(self) -> None:
@@ -270,7 +243,7 @@ class _Csv:
 
 _SINKS: Mapping[str, type[_Sink]] = {".parquet": _Parquet, ".jsonl": _JsonLines, ".csv": _Csv}
 SUFFIXES = tuple(_SINKS)
-"""The suffixes of an output that say how it is written."""
+"""Suffixes of an output, which say how it is written."""
 
 
 def _plain(value: Any) -> Any:
@@ -278,11 +251,7 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for CSV that no spreadsheet takes for a formula.
-
-    Text that has apostrophes before what looks like a formula gets one too, so that taking one
-    away gives back what was there.
-    """
+    # Text with apostrophes before a formula gets one more, so that removing one restores it.
     if isinstance(value, str) and FORMULA.match(value):
         return f"'{value}"
     return str(value).lower() if isinstance(value, bool) else _plain(value)

@@ -1,10 +1,8 @@
-"""Processes that work side by side; waiting for one never hangs.
+"""Worker processes for which waiting never hangs.
 
-The parent has one pipe to each process and no thread. A process has a thread that takes from the
-pipe whatever comes, also while it works or waits for its result to be taken: so the parent is
-never stuck in sending, and two that send to each other at once cannot block each other. That
-thread also sees the parent end, and ends the process. A process that dies closes its end of the
-pipe, which ends every waiting of the parent.
+The parent has a pipe to each process. A thread of the process takes whatever comes from the pipe,
+so that the parent is never blocked in sending, and ends the process when the parent has ended. A
+process that dies closes its end of the pipe, which the parent sees.
 """
 
 from __future__ import annotations
@@ -27,7 +25,8 @@ from affectlib.errors import WorkerError
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-_IN_FLIGHT = 2  # one that is worked on, and the next
+_IN_FLIGHT = 2
+"""Pieces that a process has at most: the one that it works on, and the next."""
 _PATIENCE = 10.0
 
 
@@ -35,16 +34,16 @@ class Answer(Generic[_R]):
     """A result that will come."""
 
     def __init__(self, receive: Callable[[], None]) -> None:
-        """Know how to wait."""
+        """Begin without a result; `receive` waits for those of any process."""
         self._receive = receive
         self._values: list[_R] = []
 
-    def give(self, value: _R) -> None:
-        """Let it come."""
+    def set(self, value: _R) -> None:
+        """Set the result."""
         self._values.append(value)
 
     def result(self) -> _R:
-        """Wait for it; raises what any of the processes raised, or `WorkerError` if one died."""
+        """Wait for it; raises what any process raised, or `WorkerError` if one died."""
         while not self._values:
             self._receive()
         return self._values[0]
@@ -54,19 +53,15 @@ class Processes(Generic[_T, _R]):
     """Processes that run; see `running`."""
 
     def __init__(self, start: Callable[[], _Member[_T, _R]], count: int) -> None:
-        """Know how one is started, and how many may be."""
+        """Begin without a process; `start` starts one of at most `count`."""
         self._start = start
         self._count = count
         self._members: list[_Member[_T, _R]] = []
 
     def submit(self, piece: _T) -> Answer[_R]:
-        """Give work to the process that has the least, and wait if all of them have plenty.
+        """Give work to the process that has the least, or to a new one if all have some.
 
-        Another process is started if all have some, so that there are no more than there is work
-        for.
-
-        Raises:
-            WorkerError: One of the processes died.
+        Waits while all of them have enough.
         """
         self._receive(0)
         while True:
@@ -80,7 +75,7 @@ class Processes(Generic[_T, _R]):
             self._receive()
 
     def _receive(self, timeout: float | None = None) -> None:
-        """Take the results that are there; wait for one unless `timeout` (seconds) says not to."""
+        """Take the results that are there, or wait for one, at most `timeout` seconds."""
         if not self._members:
             return
         connections = {member.connection: member for member in self._members}
@@ -106,7 +101,7 @@ class _Member(Generic[_T, _R]):
             self.connection.close()
             raise
         finally:
-            theirs.close()  # else its end would not be seen
+            theirs.close()  # else the process's end would not be seen
         self.sentinel = self._process.sentinel
 
     def send(self, piece: _T, answer: Answer[_R]) -> None:
@@ -123,10 +118,10 @@ class _Member(Generic[_T, _R]):
             raise _died() from None
         if isinstance(value, _Failure):
             raise value.error from WorkerError(f"in a worker process:\n{value.traceback}")
-        self.pending.popleft().give(value)
+        self.pending.popleft().set(value)
 
     def close(self) -> None:
-        """End the process, whatever it is doing; it holds nothing that would be lost."""
+        """End the process, whatever it is doing."""
         self._process.kill()
         self.connection.close()
         self._process.join(_PATIENCE)
@@ -137,8 +132,8 @@ def running(load: Callable[[], Callable[[_T], _R]], count: int) -> Iterator[Proc
     """Start processes as there is work, and end them when the block is left, whatever they do.
 
     Args:
-        load: Run once in each, returns what works on a piece. Both must be fit for pickling, as
-            must the pieces and results.
+        load: Run once in each process, returns what works on a piece. It must pickle, as must the
+            pieces and results.
         count: How many processes at most.
 
     Example:
@@ -153,12 +148,7 @@ def running(load: Callable[[], Callable[[_T], _R]], count: int) -> Iterator[Proc
 
 
 class _Failure:
-    """What a process raised.
-
-    Attributes:
-        error: The exception; a `WorkerError` that names it if it cannot be sent.
-        traceback: Where it was raised.
-    """
+    """What a process raised; a `WorkerError` that names it if it cannot be pickled."""
 
     def __init__(self, error: Exception) -> None:
         self.traceback = "".join(traceback.format_exception(error))
@@ -177,7 +167,7 @@ def _died() -> WorkerError:
 
 
 def _work(connection: Connection[Any, Any], load: Callable[[], Callable[[Any], Any]]) -> None:
-    """Work on what comes until the parent ends the process, or ends itself."""
+    """Work on what comes until the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interruption means
     pieces: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_take, args=(connection, pieces), daemon=True).start()

@@ -15,10 +15,7 @@ _CODE = 12
 
 
 def provenance_code(artifact: Artifact, operating_point: str) -> str:
-    """Return a code for what decides the meaning of a label.
-
-    It is a digest of the model's fingerprint, the operating point with its thresholds, and the
-    version of the rules by which text is read.
+    """Return a digest of the model, the operating point and the version of the text rules.
 
     Example:
         >>> from affectlib.model.artifacts import load_artifact
@@ -32,15 +29,12 @@ def provenance_code(artifact: Artifact, operating_point: str) -> str:
 
 
 def provenance(artifact: Artifact, operating_point: str) -> dict[str, Any]:
-    """Return what figures made of labels need to know of the model that gave them.
+    """Return what an analysis of labels needs to know of the model that gave them.
 
-    Returns:
-        ``provenance``, the code in the rows; ``model``, ``model_version``, ``fingerprint`` and
-        ``operating_point``; ``thresholds`` of messages and conversations, ``cue_thresholds`` and
-        ``theme_thresholds``; ``measured``, the model's counts at the operating point; and
-        ``fitted``, whether it was fitted to labels of its user, on which it was measured, too.
+    ``measured`` has the model's counts at the operating point; ``fitted`` says whether it was
+    fitted to its user's labels, on which it was measured too.
     """
-    said = artifact.description
+    description = artifact.description
     point = artifact.operating_point(operating_point)
     return {
         "provenance": provenance_code(artifact, operating_point),
@@ -51,6 +45,6 @@ def provenance(artifact: Artifact, operating_point: str) -> dict[str, Any]:
         "thresholds": {"message": point.message, "conversation": point.conversation},
         "cue_thresholds": dict(artifact.cue_thresholds),
         "theme_thresholds": dict(artifact.theme_thresholds),
-        "measured": dict(said.get("measured", {}).get(operating_point, {})),
-        "fitted": bool({"calibrated", "finetuned"} & said.keys()),
+        "measured": dict(description.get("measured", {}).get(operating_point, {})),
+        "fitted": bool({"calibrated", "finetuned"} & description.keys()),
     }

@@ -1,14 +1,15 @@
-"""The rows of an output: their columns, what they say about a conversation, and what is counted."""
+"""The rows of an output: their columns, values and counts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields
+from datetime import datetime
+from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from affectlib._values import is_missing
+from affectlib._values import is_missing, to_time
 from affectlib.conversation import Conversation, clean_text
 from affectlib.errors import OptionError
 from affectlib.predictions import ConversationFailure, ConversationPrediction, by_column
@@ -17,16 +18,7 @@ from affectlib.taxonomy import ASSISTANT_CUES, CUES, EMOTIONAL, THEME_COLUMNS, U
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = [
-    "Counts",
-    "Labelled",
-    "Level",
-    "Outcome",
-    "Row",
-    "RowLevel",
-    "output_schema",
-    "row_levels",
-]
+__all__ = ["Level", "RowLevel", "output_schema"]
 
 RowLevel: TypeAlias = Literal["conversation", "message"]
 """What a row is."""
@@ -37,22 +29,21 @@ Level: TypeAlias = Literal["conversation", "message", "both"]
 Outcome: TypeAlias = ConversationPrediction | ConversationFailure
 Row: TypeAlias = dict[str, Any]
 
-_FOUND = ("label", "probability", "intensity", "any", "adjusted", "rate", "truncated_tokens")
+_OF_BOTH = ("label", "probability", "intensity", "truncated_tokens")
+_OF_CONVERSATION = (*_OF_BOTH, "any", "adjusted", "rate")
+_OF_MESSAGE = (*_OF_BOTH, "screened")
+_RECORD = {"conversation_id": "string", "record": "int64", "user_id": "string"}
+_LABEL = {
+    **dict.fromkeys(("status", "error", "label"), "string"),
+    **dict.fromkeys(("probability", "intensity"), "double"),
+}
 _CUES_AND_THEMES = dict.fromkeys((*CUES, *THEME_COLUMNS.values()), "double")
 _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
     "conversation": {
-        "conversation_id": "string",
-        "record": "int64",
-        "user_id": "string",
-        "model": "string",
-        "language": "string",
-        "source": "string",
+        **_RECORD,
+        **dict.fromkeys(("model", "language", "source"), "string"),
         "started_at": "timestamp",
-        "status": "string",
-        "error": "string",
-        "label": "string",
-        "probability": "double",
-        "intensity": "double",
+        **_LABEL,
         "any": "bool",
         "adjusted": "double",
         "rate": "double",
@@ -63,17 +54,11 @@ _COLUMNS: Mapping[RowLevel, Mapping[str, str]] = {
         **_CUES_AND_THEMES,
     },
     "message": {
-        "conversation_id": "string",
-        "record": "int64",
-        "user_id": "string",
+        **_RECORD,
         "message": "int64",
         "role": "string",
         "timestamp": "timestamp",
-        "status": "string",
-        "error": "string",
-        "label": "string",
-        "probability": "double",
-        "intensity": "double",
+        **_LABEL,
         "truncated_tokens": "int64",
         "screened": "bool",
         "provenance": "string",
@@ -95,9 +80,6 @@ def output_schema(level: RowLevel = "conversation", keep: Collection[str] = ()) 
         level: What a row is.
         keep: Names of columns that are carried through from the input, as text; they come last.
 
-    Raises:
-        OptionError: `level` is unknown, or the output has a column of such a name itself.
-
     Example:
         >>> output_schema("message").names[:4]
         ['conversation_id', 'record', 'user_id', 'message']
@@ -118,9 +100,6 @@ def output_schema(level: RowLevel = "conversation", keep: Collection[str] = ()) 
 def row_levels(level: Level) -> tuple[RowLevel, ...]:
     """Return the tables of an output.
 
-    Raises:
-        OptionError: `level` is unknown.
-
     Example:
         >>> row_levels("both")
         ('conversation', 'message')
@@ -134,7 +113,7 @@ def row_levels(level: Level) -> tuple[RowLevel, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What is counted of the conversations labelled; see `LabelSummary`."""
+    """Counts of the conversations labelled; see `LabelSummary`."""
 
     conversations: int = 0
     emotional: int = 0
@@ -147,28 +126,22 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """Count both together."""
-        return Counts(
-            self.conversations + other.conversations,
-            self.emotional + other.emotional,
-            self.failed + other.failed,
-            self.user_messages + other.user_messages,
-            self.messages + other.messages,
-            self.truncated_tokens + other.truncated_tokens,
-            self.empty + other.empty,
-            self.screened + other.screened,
-        )
+        return Counts(*map(add, _figures(self), _figures(other)))
+
+
+_figures = attrgetter(*(field.name for field in fields(Counts)))
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One record of the input with what was found in it.
+    """One record of the input with its labels.
 
     Attributes:
         record: Its position in the input.
         conversation: The conversation, or None if it could not be read.
-        outcome: What was found.
-        keep: What of the conversation's metadata goes into its rows.
-        provenance: Which model found it (`affectlib.corpus.provenance.provenance_code`).
+        outcome: Its prediction, or why it has none.
+        keep: Names in the conversation's metadata that go into its rows.
+        provenance: The model's code (`affectlib.corpus.provenance.provenance_code`).
     """
 
     record: int
@@ -178,7 +151,7 @@ class Labelled:
     provenance: str | None = None
 
     def counts(self) -> Counts:
-        """Return what it adds to the counts."""
+        """Return its counts."""
         if isinstance(self.outcome, ConversationFailure):
             empty = self.outcome.status == "empty"
             return Counts(conversations=1, failed=int(not empty), empty=int(empty))
@@ -193,10 +166,7 @@ class Labelled:
         )
 
     def rows(self, level: RowLevel) -> list[Row]:
-        """Return its rows: one at level ``conversation``, else one a message.
-
-        Texts in them are clean, as every kind of output needs them.
-        """
+        """Return its rows, one at level ``conversation``, else one a message, with clean texts."""
         rows = [self._conversation_row()] if level == "conversation" else self._message_rows()
         return [
             {name: clean_text(v) if isinstance(v, str) else v for name, v in row.items()}
@@ -226,11 +196,10 @@ class Labelled:
             "assistant_messages": self._count("assistant"),
         }
         if self.conversation is not None:
-            row |= {
-                name: getattr(self.conversation, name) for name in ("model", "language", "source")
-            }
+            about = ("model", "language", "source")
+            row |= {name: getattr(self.conversation, name) for name in about}
         if isinstance(self.outcome, ConversationPrediction):
-            row |= {name: getattr(self.outcome, name) for name in _FOUND}
+            row |= {name: getattr(self.outcome, name) for name in _OF_CONVERSATION}
             row |= {**self.outcome.cues, **by_column(self.outcome.themes)}
         return row
 
@@ -244,18 +213,12 @@ class Labelled:
             if message.role not in ("user", "assistant"):
                 continue
             row = common | {"message": index, "role": message.role}
-            row["timestamp"] = _utc(message.timestamp)
+            row["timestamp"] = to_time(message.timestamp)
             if (turn := turns.get(index)) is not None:
                 applicable = USER_CUES if message.role == "user" else ASSISTANT_CUES
                 row |= {name: turn.cues[name] for name in applicable if name in turn.cues}
                 row |= by_column(turn.themes)
-                row |= {
-                    "label": turn.label,
-                    "probability": turn.probability,
-                    "intensity": turn.intensity,
-                    "truncated_tokens": turn.truncated_tokens,
-                    "screened": turn.screened,
-                }
+                row |= {name: getattr(turn, name) for name in _OF_MESSAGE}
             rows.append(row)
         return rows
 
@@ -264,8 +227,7 @@ class Labelled:
             return None
         given = self.conversation.metadata.get("started_at")
         times = (message.timestamp for message in self.conversation.messages)
-        started = given if isinstance(given, datetime) else next(filter(None, times), None)
-        return _utc(started)
+        return to_time(given if isinstance(given, datetime) else next(filter(None, times), None))
 
     def _count(self, role: str) -> int | None:
         if self.conversation is None:
@@ -273,14 +235,8 @@ class Labelled:
         return sum(message.role == role for message in self.conversation.messages)
 
 
-def _utc(moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _as_text(value: Any) -> str | None:
-    """Return what a column held as text: numbers and dates as usual, anything nested as JSON."""
+    """Return a column's value as text, anything nested as JSON."""
     if is_missing(value):
         return None
     if isinstance(value, bool | list | dict):

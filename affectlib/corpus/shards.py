@@ -8,8 +8,7 @@ A folder (``labels/``) keeps its shards; for a single file (``labels.parquet``) 
         conversations/part-000000000000.parquet       by the first record it holds
         messages/part-000000000000.parquet            at level message or both
 
-A finished single file keeps its manifest beside it (``labels.parquet.manifest``), by which a
-second run sees that there is nothing to do.
+A finished single file keeps its manifest beside it (``labels.parquet.manifest``).
 """
 
 from __future__ import annotations
@@ -17,19 +16,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affectlib._atomic import locked, require_folder, sync_folder
+from affectlib._atomic import require_folder, sync_folder
 from affectlib.corpus.manifest import NAME_ANOTHER, Header, Manifest, Shard
-from affectlib.corpus.output import (
-    SUFFIXES,
-    FileFacts,
-    OutputFile,
-    merge_files,
-)
+from affectlib.corpus.output import SUFFIXES, FileFacts, OutputFile
 from affectlib.corpus.rows import Counts, Labelled, RowLevel
 from affectlib.errors import OptionError, OutputExistsError, ResumeError
 
@@ -43,12 +38,12 @@ _REMEDY = "give `resume=True` to continue it, or `overwrite=True` to replace it"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where an output lies, and what leads to it.
+    """The files of an output.
 
     Attributes:
         target: What the user asked for.
-        levels: Its tables.
-        suffix: The suffix of its files.
+        levels: The tables.
+        suffix: The suffix of all files of labels.
         files: The file of each table, or None if the output is a folder of shards.
     """
 
@@ -62,14 +57,9 @@ class Layout:
         """Tell by its name whether an output is a file or a folder.
 
         Args:
-            target: A file with a suffix in `SUFFIXES`; a name without suffix, one that ends with a
-                slash, or a folder that is there, is a folder.
+            target: A folder if it exists as one, ends with a slash or has no suffix, else a file.
             levels: The tables.
             kind: The kind of the files of a folder, ``parquet`` if None.
-
-        Raises:
-            OptionError: The suffix or the kind is unknown, or they do not go together.
-            FileNotFoundError: The folder that it should lie in is not there.
         """
         path = Path(target)
         kinds = [suffix.removeprefix(".") for suffix in SUFFIXES]
@@ -110,7 +100,7 @@ class Layout:
 
     @property
     def written(self) -> list[Path]:
-        """The files that a run writes: of each table's shards, the first."""
+        """The files that a run writes; of the shards of each table, the first."""
         shards = [_part(self, level, 0) for level in self.levels]
         return [*(self.files or {}).values(), self.final_manifest, self.working_manifest, *shards]
 
@@ -123,45 +113,25 @@ class Layout:
             [True, False]
         """
         place = path.resolve()
-        written = [self.target, self.folder, self.lock, *self.written]
-        if place in {each.resolve() for each in written}:
+        lock = self.target.with_name(f".{self.target.name}.lock")
+        if place in {each.resolve() for each in (self.target, self.folder, lock, *self.written)}:
             return True
-        return any(
-            place.is_relative_to(self.subfolder(level).resolve()) for level in self.levels
-        ) or (self.files is not None and place.is_relative_to(self.folder.resolve()))
-
-    @property
-    def lock(self) -> Path:
-        """The file that tells other processes that this output is being written."""
-        return self.target.with_name(f".{self.target.name}.lock")
+        shards = [self.subfolder(level) for level in self.levels]
+        folders = shards if self.files is None else [self.folder]
+        return any(place.is_relative_to(folder.resolve()) for folder in folders)
 
     def subfolder(self, level: RowLevel) -> Path:
         """Return the folder of the shards of a table."""
         return self.folder / _SUBFOLDERS[level]
 
-    def locked(self) -> AbstractContextManager[None]:
-        """Keep every other process from writing this output at the same time.
-
-        Raises:
-            OutputExistsError: Another process does.
-        """
-        return locked(self.target)
-
 
 def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest | None:
-    """Look for what is there already.
+    """Return the manifest of a finished output made from the same, or None if there is work to do.
 
     Args:
         layout: Where the output lies.
         header: What it would be made from now.
-        resume: Whether an unfinished or damaged output may be completed.
-
-    Returns:
-        The manifest of a finished output made from the same input, or None if there is work to do.
-
-    Raises:
-        OutputExistsError: Something else is there, or it is unfinished and `resume` is false.
-        ResumeError: It is made from another input, model or options.
+        resume: Whether an unfinished or damaged output may be completed; else it is refused.
     """
     working = Manifest.read(layout.working_manifest)
     if working is not None and (layout.files is not None or working.finished is None):
@@ -189,16 +159,12 @@ def find_finished(layout: Layout, header: Header, *, resume: bool) -> Manifest |
         remedy = _REMEDY if layout.files is None else NAME_ANOTHER
         raise OutputExistsError(f"{'; '.join(problems)}; {remedy}")
     if layout.files is not None:
-        discard_unfinished(layout)  # shards of a run that was killed after all was done
+        discard_unfinished(layout)  # shards of a run that was killed at the very end
     return finished
 
 
 def require_new(layout: Layout) -> None:
-    """Refuse whatever is there already, for an input that cannot be compared with an earlier one.
-
-    Raises:
-        OutputExistsError: An output is there, finished or not, or something else.
-    """
+    """Refuse any earlier output, for an input that cannot be compared with the earlier one."""
     there = (layout.working_manifest, *(layout.files or {}).values())
     if any(path.exists() for path in there):
         raise OutputExistsError(
@@ -214,7 +180,7 @@ class Shards:
     Args:
         layout: Where it lies.
         header: What it is made from.
-        schemas: The columns of each table, with what each Parquet file says about itself.
+        schemas: The columns of each table, with the metadata of Parquet files.
         size: Records of a shard.
     """
 
@@ -226,24 +192,24 @@ class Shards:
         *,
         size: int,
     ) -> None:
-        """Take up what is there of the output, or begin it."""
+        """Continue the output, or begin it."""
         self._layout = layout
         self._size = size
         self._schemas = schemas
         self._open: _OpenShard | None = None
         self.repaired: tuple[str, ...] = ()
-        """Files of complete shards that were lost or altered, so that their records are undone."""
+        """Files of shards that were lost or altered, and are made again."""
         manifest = Manifest.read(layout.working_manifest)
         self._began = manifest is None
         if manifest is None:
             manifest = Manifest(layout.working_manifest, header)
             layout.folder.mkdir(exist_ok=True)
         self._manifest = manifest
-        self._take_up()
+        self._drop_incomplete()
 
     @property
     def counts(self) -> Counts:
-        """What was counted in the complete shards."""
+        """The counts of the complete shards."""
         return self._manifest.counts()
 
     def done(self) -> list[tuple[int, int]]:
@@ -274,16 +240,21 @@ class Shards:
         if self._layout.files is None:
             for shard in self._manifest.ordered():
                 for name in shard.files:
-                    (self._layout.folder / name).stat()  # raises if somebody took it away meanwhile
+                    (self._layout.folder / name).stat()  # raises if somebody removed it
             self._manifest.finish({})
             return
-        merged = self._merge(self._layout.files)
+        merged: list[OutputFile] = []
         try:
-            self._manifest.finish({file.path.name: facts for file, facts in merged})
-            for file, _ in merged:
+            for level, path in self._layout.files.items():
+                shards = self._manifest.ordered()
+                merged.append(OutputFile(path, self._schemas[level]))
+                merged[-1].append([_part(self._layout, level, shard.first) for shard in shards])
+                merged[-1].finish()
+            self._manifest.finish({file.path.name: file.facts() for file in merged})
+            for file in merged:
                 file.publish()
         except BaseException:
-            for file, _ in merged:
+            for file in merged:
                 file.discard()
             raise
         self._layout.working_manifest.replace(self._layout.final_manifest)
@@ -291,16 +262,12 @@ class Shards:
         shutil.rmtree(self._layout.folder)
 
     def abandon(self, *, resumable: bool) -> str | None:
-        """Keep what was labelled, and say where it is, or that it was removed; None if nothing is.
-
-        Args:
-            resumable: Whether the same input can be read again.
-        """
+        """Keep what was labelled, and say where it is; `resumable` if the input can be reread."""
         folder = self._layout.folder
         removed = self._manifest.finished is None and not self._layout.working_manifest.exists()
         if self._open is not None:
             shard = self._open
-            with suppress(Exception):  # the error that led here is the one to tell
+            with suppress(Exception):  # the error that led here is the one to report
                 self._complete(shard)
             with suppress(OSError):
                 shard.discard()
@@ -317,16 +284,13 @@ class Shards:
         self._open = None
         self._manifest.add(shard.complete())
 
-    def _take_up(self) -> None:
-        """Drop what is not complete: shards that were lost, files that the manifest lacks."""
+    def _drop_incomplete(self) -> None:
+        """Drop shards that were lost or altered, and files that the manifest lacks."""
         folder = self._layout.folder
-        damaged = {}
         for shard in self._manifest.ordered():
             if problems := shard.problems(folder):
-                damaged[shard.first] = problems
-        for first in damaged:
-            del self._manifest.shards[first]
-        self.repaired = tuple(problem for problems in damaged.values() for problem in problems)
+                del self._manifest.shards[shard.first]
+                self.repaired += (*problems,)
         self._manifest.finished = None
         self._manifest.write()
         known = {folder / name for shard in self._manifest.shards.values() for name in shard.files}
@@ -336,24 +300,9 @@ class Shards:
                 if path not in known and path.name.lstrip(".").startswith("part-"):
                     path.unlink()
 
-    def _merge(self, files: Mapping[RowLevel, Path]) -> list[tuple[OutputFile, FileFacts]]:
-        merged: list[tuple[OutputFile, FileFacts]] = []
-        try:
-            for level, path in files.items():
-                parts = [
-                    _part(self._layout, level, shard.first) for shard in self._manifest.ordered()
-                ]
-                file = merge_files(parts, path, self._schemas[level])
-                merged.append((file, file.facts()))
-        except BaseException:
-            for file, _ in merged:
-                file.discard()
-            raise
-        return merged
-
 
 def discard_unfinished(layout: Layout) -> None:
-    """Remove what was begun of an output; a finished single file stays."""
+    """Remove an unfinished output; a finished single file stays."""
     if not layout.working_manifest.exists():
         _refuse_foreign(layout)
     for name in _SUBFOLDERS.values():
@@ -365,7 +314,7 @@ def discard_unfinished(layout: Layout) -> None:
 
 
 def _refuse_foreign(layout: Layout) -> None:
-    """Refuse a folder that no output of ours is in."""
+    """Refuse a folder that holds something else than an output."""
     if layout.files is not None or not layout.folder.is_dir():
         return
     if any(not path.name.startswith(".") for path in layout.folder.iterdir()):
@@ -375,8 +324,6 @@ def _refuse_foreign(layout: Layout) -> None:
 
 
 class _OpenShard:
-    """A shard that is being written."""
-
     def __init__(
         self, first: int, layout: Layout, schemas: Mapping[RowLevel, pyarrow.Schema]
     ) -> None:
@@ -405,7 +352,6 @@ class _OpenShard:
         self.records += 1
 
     def complete(self) -> Shard:
-        """Bring the files to the disk and give them their names."""
         try:
             for file in self._files.values():
                 file.finish()
@@ -455,9 +401,7 @@ def _require_same(layout: Layout, manifest: Manifest, header: Header) -> None:
 def _problems(layout: Layout, finished: Manifest) -> list[str]:
     """Say what is wrong with the files of a finished output."""
     if layout.files is None:
-        return [
-            problem for shard in finished.ordered() for problem in shard.problems(layout.folder)
-        ]
+        return [*chain.from_iterable(s.problems(layout.folder) for s in finished.ordered())]
     paths = {path.name: path for path in layout.files.values()}
     checked = ((paths[name], facts) for name, facts in (finished.finished or {}).items())
     return [f"{path}: {problem}" for path, facts in checked if (problem := facts.problem(path))]

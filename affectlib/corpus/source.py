@@ -1,4 +1,4 @@
-"""What tells whether an input is still the same, and what belongs to it."""
+"""The files of an input: whether they have changed, and whether a path is one of them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What is known about an input without parsing it.
+    """What tells whether an input is still the same.
 
     Attributes:
         files: Number of its files.
         bytes: Their size.
-        sha256: SHA-256 over the names and contents of the files, None for a stream: a pipe, or a
-            data set on the Hub.
+        sha256: SHA-256 over the names and contents of the files; None for a stream, which is a
+            pipe or a data set on the Hub.
     """
 
     files: int
@@ -38,14 +38,7 @@ class SourceFacts:
 
 
 def inspect_source(source: str) -> SourceFacts:
-    """Read an input once, at the speed of the disk.
-
-    Args:
-        source: What `affectlib.formats.read_conversations` reads.
-
-    Raises:
-        OSError: There is no such file, or it cannot be read.
-    """
+    """Read an input once, without parsing it."""
     files = _files_of(source)
     if files is None:
         return SourceFacts(1, 0, None)
@@ -61,11 +54,7 @@ def inspect_source(source: str) -> SourceFacts:
 
 
 def stamps_of(source: str) -> dict[str, tuple[int, ...]]:
-    """Return what changes with each file of an input when somebody writes to it; fast.
-
-    Raises:
-        OSError: There is no such file.
-    """
+    """Return what changes when somebody writes to a file of an input: its inode, size and time."""
     found: dict[str, tuple[int, ...]] = {}
     for name, file in (_files_of(source) or {}).items():
         facts = file.stat()
@@ -74,15 +63,7 @@ def stamps_of(source: str) -> dict[str, tuple[int, ...]]:
 
 
 def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise if an input is not what it was when it was inspected.
-
-    Args:
-        source: The input.
-        stamps: What `stamps_of` returned before it was read.
-
-    Raises:
-        SourceChangedError: A file was written to, replaced, added or removed.
-    """
+    """Raise if a file of an input was written to, replaced, added or removed since `stamps_of`."""
     try:
         now = stamps_of(source)
     except FileNotFoundError:
@@ -96,11 +77,7 @@ def require_unchanged(source: str, stamps: Mapping[str, tuple[int, ...]]) -> Non
 
 
 def file_among(source: str, paths: Iterable[Path]) -> Path | None:
-    """Return the first of some paths that is a file of an input, by whatever name, or None.
-
-    Raises:
-        FileNotFoundError: The input is a pattern that no file fits.
-    """
+    """Return the first of some paths that is a file of an input, by whatever name, or None."""
     there = [path for path in paths if path.exists()]
     files = (_files_of(source) or {}) if there else {}
     read = {_identity(file) for file in files.values() if file.exists()}
@@ -134,13 +111,13 @@ def _files_of(source: str) -> dict[str, Path] | None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Return what is the same for all names of a file."""
+    """Return the device and inode, which are the same for all names of a file."""
     facts = path.stat()
     return facts.st_dev, facts.st_ino
 
 
 def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path fit those of a pattern, by the rules of `glob`."""
+    """Whether the parts of a path match those of a pattern, by the rules of `glob`."""
     if not pattern:
         return not names
     if pattern[0] == "**" and _fits(names, pattern[1:]):

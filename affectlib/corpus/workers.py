@@ -40,20 +40,16 @@ class Labeller:
 
     Args:
         options: Arguments of `AffectClassifier.from_pretrained`.
-        facts: What `model_facts` says where the rows are written.
+        facts: What `model_facts` says in the process that writes the rows.
     """
 
     def __init__(self, options: Mapping[str, Any], facts: Mapping[str, str]) -> None:
-        """Keep what the classifier is loaded with, at the first buffer."""
+        """Keep the arguments; the classifier is loaded at the first buffer."""
         self._options = options
         self._facts = facts
 
     def label(self, buffer: list[Item]) -> list[Outcome]:
-        """Label a buffer of conversations.
-
-        Raises:
-            WorkerError: This worker has another version of affectlib or of the model.
-        """
+        """Label a buffer of conversations."""
         return [*self._classifier.stream(buffer, on_error="record")]
 
     @cached_property
@@ -78,15 +74,7 @@ def label_here(classifier: Classifier) -> Label:
 
 
 def label_with_processes(classifier: Classifier, workers: int) -> Label:
-    """Return what labels in processes of this machine.
-
-    Args:
-        classifier: What each of them loads.
-        workers: How many at most.
-
-    Returns:
-        A function that raises `WorkerError` if one of them dies.
-    """
+    """Return what labels in at most so many processes of this machine."""
     options = {**classifier.options, "threads": max(1, count_cores() // workers)}
     load = partial(_load, options, model_facts(classifier.artifact))
 
@@ -104,12 +92,6 @@ def label_on_ray(classifier: Classifier, workers: int, address: str) -> Label:
         classifier: What each of them loads; a model's folder must be there on every node.
         workers: How many at most.
         address: ``local`` for this machine only, or the address of a cluster.
-
-    Returns:
-        A function that raises `WorkerError` if an actor dies.
-
-    Raises:
-        MissingExtraError: Ray is not installed.
     """
     switch_off(ray_on_loopback=address == _LOCAL)
     with requires_extra("ray"):
@@ -180,7 +162,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """Refuse an address where nothing listens; Ray itself would try for minutes."""
+    """Refuse an address where nothing listens; Ray would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdigit():
         return
@@ -193,5 +175,4 @@ def _require_answer(address: str) -> None:
 def _load(
     options: Mapping[str, Any], facts: Mapping[str, str]
 ) -> Callable[[list[Item]], list[Outcome]]:
-    """Return what labels in a process."""
     return Labeller(options, facts).label

@@ -145,7 +145,9 @@ def _fitting(folder: Path, pattern: Sequence[str], listing: Listing) -> Iterator
 
 
 def _folders(folder: Path, listing: Listing, read: set[_Identity]) -> Iterator[Path]:
-    """Yield a folder and those below it, each once."""
+    """Yield a folder and those below it, each once; nothing if it is none."""
+    if not folder.is_dir():
+        return
     read.add(_identity(folder))
     yield folder
     for path in _entries(folder, listing):

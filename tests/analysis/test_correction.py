@@ -10,7 +10,8 @@ from affectlib.analysis import Accuracy, associate, join_users, users
 from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._correction import Apparent, Errors, GoldUnits
 from tools.simulate import simulate
-from tools.simulation.population import measured
+from tools.simulation.figures import Corpus, figures
+from tools.simulation.population import Setting, draw, measured
 
 EXACT = Accuracy(8_000_000, 2_000_000, 98_000_000, 2_000_000)
 
@@ -99,6 +100,21 @@ def test_no_gold_label_that_is_emotional_leaves_0_possible() -> None:
     found = Errors.updated(none, called, (0.5, 0.5), None).share(called, 0.95, whole=True)
     assert found.low == 0
     assert 0 < found.high < 0.06
+
+
+@pytest.mark.parametrize("elsewhere", [None, (0.8, 0.98)])
+def test_a_rare_share_is_not_too_high_on_average(elsewhere: tuple[float, float] | None) -> None:
+    """Most samples of 200 hold none of the charged rows that the classifier missed."""
+    rng, true = np.random.default_rng(7), 0.005
+    errors, covered = [], 0
+    for _ in range(400):
+        corpus = Corpus.of(rng, draw(rng, Setting(150, 30.0, 1.0, true)), 200, elsewhere)
+        assert corpus is not None
+        found = next(figures(corpus, rng))
+        errors.append(found.estimate - found.truth)
+        covered += found.low <= found.truth <= found.high
+    assert abs(np.mean(errors)) < 0.08 * true
+    assert covered >= 0.95 * len(errors)
 
 
 def test_a_coefficient_of_calibrated_rates_is_not_drawn_towards_0() -> None:

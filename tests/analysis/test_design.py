@@ -10,12 +10,15 @@ import pytest
 from affectlib.analysis import (
     AnalysisWarning,
     TableError,
+    agreement,
     calibrate,
     evaluate,
+    majority,
     prevalence,
     read_gold,
     sample,
 )
+from affectlib.cli import main
 from affectlib.model.artifacts import load_artifact
 from tools.simulate import simulate
 
@@ -54,6 +57,23 @@ def test_rows_that_are_gone_are_noticed(kept: pl.Expr, tmp_path: Path) -> None:
             use(LABELS, some)
     with pytest.raises(TableError, match="are gone"):
         calibrate(LABELS, some, load_artifact(), tmp_path / "mine")
+
+
+def test_people_are_compared_by_whole_sheets(tmp_path: Path) -> None:
+    sheet, half = filled(), filled().head(200)
+    for use in (agreement, majority):
+        with pytest.raises(TableError, match=r"^second sheet: .* are gone"):
+            use(sheet, half)
+    merged = majority(sheet, sheet).sort("record")
+    assert merged["design"].equals(sheet.sort("record")["design"])
+    with pytest.warns(AnalysisWarning, match="200 rows have an answer in one sheet only"):
+        found = agreement(sheet, read_gold(half, missing_at_random=True))
+    assert found["units"].to_list() == [200] * 4
+    paths = [str(tmp_path / name) for name in ("one.csv", "other.csv")]
+    half.write_csv(paths[0])
+    half.write_csv(paths[1])
+    assert main(["evaluate", "--agreement", *paths]) == 2
+    assert main(["evaluate", "--agreement", "--missing-at-random", *paths]) == 0
 
 
 def test_a_sheet_of_fewer_or_more_rows_is_noted() -> None:

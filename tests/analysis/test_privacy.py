@@ -136,7 +136,8 @@ def test_a_nested_column_does_not_show_what_its_groups_leave_of_one_of_the_other
 
 def test_no_figure_is_nearly_all_of_one_user() -> None:
     user = [0] * 500 + [*range(9)]
-    labels = pl.DataFrame({"user_id": [f"u{u}" for u in [*user, 9]], "label": "task"})
+    people = [f"u{u}" for u in [*user, 9]]
+    labels = pl.DataFrame({"user_id": people, "label": "task", "provenance": None})
     assert prevalence(labels, min_users=10)["suppressed"].all()
     assert not prevalence(labels, min_users=0)["suppressed"].any()
 

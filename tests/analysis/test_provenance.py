@@ -28,6 +28,7 @@ from affectlib.analysis import (
 )
 from affectlib.analysis._frames import labels_table
 from affectlib.analysis._provenance import Provenance
+from affectlib.analysis.report._translator import Translator
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.provenance import provenance, provenance_code
 from affectlib.errors import OptionError
@@ -255,14 +256,28 @@ def test_labels_that_do_not_follow_from_their_origin_are_refused() -> None:
     labels = made_by("balanced").with_columns(label=again.otherwise(pl.lit("task")))
     with pytest.raises(TableError, match="do not follow from probability"):
         prevalence(labels)
-    assert prevalence(labels.drop("provenance"))["method"].to_list() == ["naive"]
+    with pytest.warns(AnalysisWarning, match="no column 'provenance'"):
+        assert prevalence(labels.drop("provenance"))["method"].to_list() == ["naive"]
+
+
+def test_labels_that_lost_their_origin_are_said_to_be_uncorrected() -> None:
+    bare = made_by("balanced").drop("provenance")
+    for frame in (bare, bare.to_pandas(), bare.to_arrow(), bare.lazy()):
+        with pytest.warns(AnalysisWarning, match="'provenance'.*read_labels"):
+            prevalence(frame)
+    for lang in ("en", "fr"):
+        with pytest.warns(AnalysisWarning, match="'provenance'.*read_labels"):
+            found = report(bare, lang=lang)
+        assert Translator(lang)("overall.no_origin") in found.html()
+    whole = simulate(200, seed=1, prevalence=0.1).conversations
+    assert Translator("en")("overall.no_origin") not in report(whole).html()
 
 
 def test_rows_that_are_there_twice_are_refused() -> None:
     labels = made_by("balanced")
     with pytest.raises(TableError, match="the same result"):
         prevalence(pl.concat([labels, labels.head(3).with_columns(batch=2)], how="diagonal"))
-    for column in ("started_at", "user_id", "record"):
+    for column in ("started_at", "user_id", "record", "probability"):
         copies = labels.head(3).drop(column)
         with pytest.raises(TableError, match="the same result"):
             prevalence(pl.concat([labels, copies], how="diagonal"))

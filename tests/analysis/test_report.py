@@ -24,7 +24,7 @@ from affectlib.analysis import (
 )
 from affectlib.analysis._pages import write_page
 from affectlib.analysis.report import report_page
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.analysis.sampling import sample
 from affectlib.errors import OptionError
 from affectlib.formats import read_conversations
@@ -88,11 +88,11 @@ def test_it_has_every_part(lang):
     assert [name for name in SHOWN if name not in sections(full(lang))] == []
     assert full(lang).count("<svg") == len(re.findall('role="img" aria-label="[^"]', full(lang)))
     assert f'<html lang="{lang}">' in full(lang)
-    assert Words(lang)("limits.cause").split("\n")[0][:40] in text_of(full(lang))
+    assert Translator(lang)("limits.cause").split("\n")[0][:40] in text_of(full(lang))
 
 
 def test_its_figures_are_those_of_the_analyses():
-    words, page = Words("en"), text_of(full())
+    words, page = Translator("en"), text_of(full())
     found = prevalence(population().conversations, gold()).to_dicts()
     assert [row["method"] for row in found] == ["naive", "gold", "ppi"]
     for row in found:
@@ -160,7 +160,7 @@ def of_few_users(frame: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_counts_of_few_users_are_hidden_everywhere(lang):
-    few, words = of_few_users(population().conversations), Words(lang)
+    few, words = of_few_users(population().conversations), Translator(lang)
     truth = population().gold_conversations.join(few.select("record"), on="record")
     page = report_page(few, messages=of_few_users(population().messages), gold=truth, lang=lang)
     data = cells(page, "data")
@@ -181,7 +181,7 @@ def test_few_users_among_rows_without_ids_are_hidden():
     labels = population().conversations
     known = pl.col("user_id").is_in(["u00000", "u00001"])
     page = report_page(labels.with_columns(user_id=pl.when(known).then("user_id")))
-    data, words = cells(page, "data"), Words("en")
+    data, words = cells(page, "data"), Translator("en")
     units = words("units.conversation")
     assert data["users"] == data[words("data.strangers", units=units)] == ["not shown"]
     assert data[words("data.labelled", units=units)] == [words.number(len(labels))]
@@ -194,7 +194,7 @@ def test_hand_labels_of_one_user_are_hidden():
     page = report_page(labels, gold=population().gold_conversations.join(mine, on="record"))
     assert cells(page, "overall")["Hand labels only"] == ["not shown", "–", "–"]
     assert cells(page, "quality")["0% to 10%"] == ["not shown", "–", "–"]
-    assert cells(page, "data")[Words("en")("data.gold")] == ["not shown"]
+    assert cells(page, "data")[Translator("en")("data.gold")] == ["not shown"]
 
 
 def test_each_cue_counts_from_its_threshold():
@@ -207,7 +207,7 @@ def test_each_cue_counts_from_its_threshold():
 
 
 def test_themes_are_those_of_the_analysis():
-    words, page = Words("en"), full()
+    words, page = Translator("en"), full()
     found = themes(population().conversations, gold()).to_dicts()
     shown = cells(page, "themes")
     for row in found:
@@ -226,8 +226,8 @@ def test_labels_without_themes_make_no_section_of_them(lang):
     for labels in (unknown, unknown.drop(*THEME_COLUMNS.values())):
         page = report_page(labels, gold=gold(), lang=lang)
         assert "themes" not in sections(page)
-        assert Words(lang)("missing.themes").split(":")[0].strip() in text_of(page)
-    assert Words(lang)("missing.themes")[:30] not in text_of(full(lang))
+        assert Translator(lang)("missing.themes").split(":")[0].strip() in text_of(page)
+    assert Translator(lang)("missing.themes")[:30] not in text_of(full(lang))
 
 
 @pytest.mark.parametrize("named", ["nowhere", "in other rows"])
@@ -250,7 +250,7 @@ def test_themes_that_nothing_corrects_are_called_labelled(named):
 
 
 def test_what_rests_on_no_column_of_participants_is_of_all_users():
-    people, words = population(), Words("en")
+    people, words = population(), Translator("en")
     some = people.participants.drop("growing").head(60)
     options = {"messages": people.messages, "gold": gold(), "made_on": date(2025, 6, 1)}
     alone = report_page(people.conversations, **options)
@@ -298,9 +298,9 @@ def test_names_of_groups_are_no_formulas():
 def test_what_cannot_be_said_is_said():
     page = text_of(bare())
     for name in ("time", "within", "quality", "people"):
-        assert Words("en")(f"missing.{name}") in page
-    assert Words("en")("overall.naive_only") in page
-    assert Words("en")("short.none") in page
+        assert Translator("en")(f"missing.{name}") in page
+    assert Translator("en")("overall.naive_only") in page
+    assert Translator("en")("short.none") in page
     assert "if a user has several, the intervals are too narrow" in page
     assert not {"time", "users", "deciles", "trends"} & {*sections(bare())}
 
@@ -323,6 +323,7 @@ def test_messages_that_were_not_read_make_no_thirds():
         for message, role in enumerate(("user", "assistant", "user", "user")):
             label = "task" if role == "user" and message != 2 else None
             row = {"message": message, "role": role, "label": label, "user_id": f"u{user}"}
+            row["provenance"] = None
             rows.append({"conversation_id": f"c{user}", **row, "shows_empathy": None})
     page = report_page(pl.DataFrame(rows, schema_overrides={"shows_empathy": pl.Float64}))
     assert 'id="within"' not in page
@@ -412,7 +413,7 @@ def test_text_only_if_asked_for_and_escaped(files, capsys):
     assert "<script>" not in page
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "say" not in captured.err
+    assert "say 0" not in captured.err
     assert f"report -> {files / 'report.html'}" in captured.err
 
 
@@ -424,6 +425,7 @@ def test_other_transcripts_are_refused(files):
             "role": "user",
             "label": "emotional",
             "probability": 0.9,
+            "provenance": None,
         }
     )
     with pytest.raises(TableError, match=r"conversation 'c0' has no message [567]; give those"):
@@ -522,7 +524,7 @@ def test_in_a_browser(browser, tmp_path, lang):
 def test_text_in_a_browser_does_not_run(browser, files):
     run(files, "--show-text", str(files / "chats.jsonl"))
     browser.open(files / "report.html")
-    assert browser.value("document.title") == Words("en")("title")
+    assert browser.value("document.title") == Translator("en")("title")
     assert browser.value("document.querySelectorAll('blockquote img').length") == 0
     assert browser.requests == []
     assert browser.complaints == []

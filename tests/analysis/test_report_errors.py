@@ -9,7 +9,7 @@ import pytest
 
 from affectlib.analysis import report
 from affectlib.analysis.report import Report
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import CUES
 from tests.analysis.test_group_errors import rows_of_sites, useless
 from tools.simulate import Population, simulate
@@ -40,7 +40,7 @@ def of_sites(lang: str = "en") -> Report:
 
 
 def test_where_hand_labels_contradict_common_errors_it_says_so_and_takes_their_share() -> None:
-    found, words = of_sites(), Words("en")
+    found, words = of_sites(), Translator("en")
     page = found.markdown()
     assert words("note.contradicted", groups="“a”, “b”") in page
     assert words("groups.uncorrected") in page
@@ -70,7 +70,7 @@ def test_where_hand_labels_agree_nothing_of_the_kind_is_said() -> None:
 
 def test_labels_that_tell_nothing_are_said_to() -> None:
     labels, gold = useless()
-    found, words = report(full(labels), gold=gold, by="site"), Words("en")
+    found, words = report(full(labels), gold=gold, by="site"), Translator("en")
     page = found.markdown()
     assert "hardly tell charged ones from others here" in page
     assert words("note.useless") in page
@@ -116,4 +116,4 @@ def test_labels_without_a_probability_have_no_examples_and_it_says_so() -> None:
     ):
         found = report(labels, show_text=[])
         assert found.excerpts == []
-        assert Words("en")("missing.excerpts") in found.missing
+        assert Translator("en")("missing.excerpts") in found.missing

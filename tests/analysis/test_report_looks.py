@@ -10,7 +10,7 @@ import pytest
 
 from affectlib.analysis import Accuracy, report, report_page, themes
 from affectlib.analysis.report._plots import Points, heat, series
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import CUES, THEMES
 from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import sections, text_of
@@ -19,7 +19,7 @@ from tools.simulate import Population, simulate
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 
 ORANGE, BLUE = "#b3541e", "#0b5cad"
-ENGLISH = Words("en")
+ENGLISH = Translator("en")
 UNITS = ENGLISH("units.conversation")
 
 
@@ -100,10 +100,10 @@ def test_series_differ_by_more_than_colour() -> None:
 
 def test_colours_of_lifts_mean_nothing_else() -> None:
     cells = [[None] * 3, [4.0, None, None], [0.2, 1.0, None]]
-    svg = heat("test", ["a", "b", "c"], cells, Words("fr"))
+    svg = heat("test", ["a", "b", "c"], cells, Translator("fr"))
     assert not {ORANGE, BLUE} & {*re.findall(r"#\w{6}", svg)}
     for lang, colours in (("en", ("green", "purple")), ("fr", ("vert", "violet"))):
-        caption = Words(lang)("cues.caption", units="")
+        caption = Translator(lang)("cues.caption", units="")
         assert all(colour in caption for colour in colours)
         assert "orange" not in caption
 
@@ -120,7 +120,7 @@ def test_without_correction_all_is_called_labelled() -> None:
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_plots_that_are_left_out_are_said_to_be(lang: str) -> None:
-    words, people = Words(lang), simulate(15, seed=2, prevalence=0.2)
+    words, people = Translator(lang), simulate(15, seed=2, prevalence=0.2)
     silent = people.conversations.with_columns(pl.lit(0.0).alias(name) for name in CUES)
     few = people.gold_conversations.head(60)
     page = report_page(silent, gold=few, lang=lang)

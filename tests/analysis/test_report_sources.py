@@ -12,7 +12,7 @@ import pytest
 
 from affectlib.analysis import AnalysisWarning, prevalence, report, sample
 from affectlib.analysis.report import Report
-from affectlib.analysis.report._words import Answers, Words
+from affectlib.analysis.report._translator import Answers, Translator
 from tests.analysis.known import KNOWN, gold_of, knowing
 from tests.analysis.test_report import text_of
 from tools.simulate import Population, simulate
@@ -53,7 +53,7 @@ def row(found: Report, measure: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("lang", ["en", "fr"])
 @pytest.mark.parametrize("answers", ["model", "mixed"])
 def test_answers_of_a_language_model_are_said_to_be(answers: Answers, lang: str) -> None:
-    words = Words(lang, answers)
+    words = Translator(lang, answers)
     found = report(population().conversations, gold=filled(answers), lang=lang)
     page = found.html()
     model = words("who.prompt", model=MODEL, prompt=PROMPT)
@@ -64,7 +64,7 @@ def test_answers_of_a_language_model_are_said_to_be(answers: Answers, lang: str)
         assert note in section(page, name), name
     assert words("method.gold") in section(page, "overall")
     assert model in section(page, "question")
-    hand = Words(lang)("answers.hand")
+    hand = Translator(lang)("answers.hand")
     assert hand not in text_of(page).casefold()
     assert words("method.ppi") in found.markdown()
 
@@ -118,12 +118,12 @@ def test_hand_labels_of_few_users_correct_nothing(monkeypatch: pytest.MonkeyPatc
     )
     change = row(without, "change from first to last day")
     assert row(found, "change from first to last day") == change
-    assert Words("en")("overall.shift") in section(found.html(), "overall")
+    assert Translator("en")("overall.shift") in section(found.html(), "overall")
 
 
 def test_what_becomes_charged_names_both_corrections(monkeypatch: pytest.MonkeyPatch) -> None:
     knowing(monkeypatch, KNOWN)
-    people, words = population(), Words("en")
+    people, words = population(), Translator("en")
     found = report(people.conversations, messages=people.messages, gold=gold())
     measure = "becomes charged after beginning with a task"
     assert row(found, measure)["method"] == "ppi+rogan_gladen"
@@ -140,7 +140,7 @@ def test_hand_labels_of_messages_correct_what_happens_within() -> None:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_coefficients_tell_whether_the_rate_is_corrected(known: bool) -> None:
-    people, words = population(), Words("en")
+    people, words = population(), Translator("en")
     options: dict[str, Any] = {"participants": people.participants.drop("growing")}
     options |= {"outcomes": ["loneliness_end"], "measured": KNOWN if known else None}
     found = report(people.messages, **options)
@@ -165,7 +165,7 @@ def test_the_page_says_how_many_more_rows_to_label_as_prevalence_does() -> None:
         found = prevalence(people.conversations, sheet).row(-1, named=True)
     (advice,) = (str(each.message) for each in caught if "more rows" in str(each.message))
     (more,) = re.findall(r"label about ([\d,]+) more", advice)
-    words = Words("en")
+    words = Translator("en")
     said = words("overall.little", rows=more, interval=words.interval(found))
     assert said in section(report(people.conversations, gold=sheet).html(), "overall")
     sure = report(population().conversations, gold=gold())

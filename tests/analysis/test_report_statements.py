@@ -14,7 +14,7 @@ import pytest
 
 from affectlib import cli
 from affectlib.analysis import Accuracy, prevalence, report_page, sample
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import THEME_COLUMNS
 from tests.analysis.known import knowing
 from tests.analysis.test_report import bare, cells, full, population, text_of
@@ -56,7 +56,7 @@ def corrected(lang: str) -> str:
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_statements_agree_with_the_data_block_and_with_the_tables(lang: str) -> None:
-    words, data, page = Words(lang), block(corrected(lang)), text_of(corrected(lang))
+    words, data, page = Translator(lang), block(corrected(lang)), text_of(corrected(lang))
     assert {found["section"] for found in data["summary"]} == {
         "overall",
         "time",
@@ -90,7 +90,7 @@ NUMBER = re.compile(r"[−-]?\d[\d\u202f,.]*\d|\d")
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
 def test_every_number_of_a_statement_is_one_of_its_figures(lang: str) -> None:
-    words, data = Words(lang), block(corrected(lang))
+    words, data = Translator(lang), block(corrected(lang))
     assert len(data["summary"]) == 5
     for found in data["summary"]:
         known = {"95", "10"} if found["section"] != "time" else {"95"}
@@ -115,13 +115,13 @@ def test_what_a_section_says_is_what_the_summary_says(lang: str) -> None:
         text = text_of(found["text"])
         if found["section"] == "overall":
             (figure,) = found["figures"]
-            assert Words(lang).share(figure) in part
+            assert Translator(lang).share(figure) in part
         else:
             assert text in inside.replace("&#34;", '"'), text
 
 
 def test_a_correction_that_goes_up_is_said_to() -> None:
-    people, words = simulate(300, seed=2, prevalence=0.5), Words("en")
+    people, words = simulate(300, seed=2, prevalence=0.5), Translator("en")
     page = report_page(people.conversations, measured=Accuracy(600, 400, 980, 20))
     share, naive = (
         next(f for f in block(page)["figures"] if f["section"] == "overall" and f["method"] == m)
@@ -146,7 +146,7 @@ def test_what_counts_labels_is_not_in_short(page: Callable[[], str]) -> None:
 
 
 def test_a_change_is_said_with_the_direction_of_its_interval() -> None:
-    words = Words("en")
+    words = Translator("en")
     (change,) = (f for f in block(corrected("en"))["summary"] if f["section"] == "time")
     (figure,) = change["figures"]
     name = "rose" if figure["low"] > 0 else "fell" if figure["high"] < 0 else "flat"
@@ -163,7 +163,7 @@ def test_forms_hold_the_same_figures(labels: Path, form: str) -> None:
     assert cli.main(["report", str(labels), "-o", str(output)]) == 0
     text = output.read_text(encoding="utf-8")
     found = prevalence(pl.read_parquet(labels)).row(0, named=True)
-    words = Words("en")
+    words = Translator("en")
     digits = str(round(found["estimate"], 12))
     expected = digits if form in ("json", "csv") else words.share(found)
     assert expected in text
@@ -207,7 +207,7 @@ def test_control_characters_in_names_of_groups_are_escaped(labels: Path) -> None
 
 def test_messages_that_the_known_errors_cannot_explain_are_not_corrected(monkeypatch) -> None:
     knowing(monkeypatch, Accuracy(60, 40, 990, 10))
-    people, note = population(), Words("en")("within.unexplained")
+    people, note = population(), Translator("en")("within.unexplained")
     place = pl.int_range(pl.len()) % 10
     for tenths, corrected_here in ((4, True), (9, False)):
         named = pl.when(place < tenths).then(pl.lit("emotional")).otherwise(pl.lit("task"))

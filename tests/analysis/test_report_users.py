@@ -19,13 +19,13 @@ from affectlib.analysis import (
     compare,
     report_page,
 )
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.errors import OptionError
 from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 
-ENGLISH = Words("en")
+ENGLISH = Translator("en")
 
 
 @cache
@@ -51,7 +51,7 @@ def test_a_regression_that_cannot_be_shown_takes_nothing_else_away(lang: str) ->
     options: dict[str, Any] = {"participants": few, "by": "modality", "lang": lang}
     with pytest.warns(AnalysisWarning, match=r"'dependence': not shown; .* fewer than 10 users"):
         page = report_page(population().conversations, outcomes=["dependence"], **options)
-    hidden = Words(lang)("associated.hidden", users=10)
+    hidden = Translator(lang)("associated.hidden", users=10)
     assert " ".join(hidden.split()) in part(page, "outcome-0")
     assert "<table>" not in page.split('<section id="outcome-0"')[1].split("</section>")[0]
     assert "phone" in part(page, "group-0")

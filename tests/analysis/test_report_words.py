@@ -9,12 +9,12 @@ from string import Formatter
 
 import pytest
 
-from affectlib.analysis.report import _english
-from affectlib.analysis.report._words import LANGUAGES, Words
+from affectlib.analysis.report import _translator
+from affectlib.analysis.report._translator import LANGUAGES, Translator
 from affectlib.errors import OptionError
 from affectlib.taxonomy import CUES
 
-FOLDER = Path(_english.__file__).parent
+FOLDER = Path(_translator.__file__).parent
 TEMPLATE = FOLDER.parent / "templates" / "report.html"
 ENGLISH = LANGUAGES["en"].texts
 FRENCH = LANGUAGES["fr"].texts
@@ -32,13 +32,8 @@ def test_every_language_says_the_same_things():
 
 
 def test_every_text_is_used():
-    sources = [path.read_text(encoding="utf-8") for path in FOLDER.glob("[!_]*.py")]
-    sources += [
-        path.read_text(encoding="utf-8")
-        for path in FOLDER.glob("_*.py")
-        if path.name not in ("_english.py", "_french.py")
-    ]
-    source = "\n".join([*sources, TEMPLATE.read_text(encoding="utf-8")])
+    paths = [*FOLDER.glob("*.py"), TEMPLATE]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     made = {*re.findall(r'f"(\w+\.)\{', source)}
     made |= {*re.findall(r'"(\w+\.)" ~ name', source)}
     unused = [
@@ -59,12 +54,12 @@ def test_every_text_is_used():
     ],
 )
 def test_shares(share, english, french):
-    assert Words("en").percent(share) == english
-    assert Words("fr").percent(share) == french
+    assert Translator("en").percent(share) == english
+    assert Translator("fr").percent(share) == french
 
 
 def test_numbers_dates_and_ticks():
-    english, french = Words("en"), Words("fr")
+    english, french = Translator("en"), Translator("fr")
     assert (english.number(12345), french.number(12345.5, 1)) == ("12,345", "12\u202f345,5")
     assert [english.number(value, 2) for value in (-0.001, -0.01)] == ["0.00", "−0.01"]
     assert english.day(date(2025, 3, 1)) == "1 March 2025"
@@ -77,23 +72,23 @@ def test_numbers_dates_and_ticks():
 def test_rows():
     row = {"estimate": 0.031, "low": 0.02, "high": 0.049, "suppressed": False}
     hidden = {"estimate": None, "low": None, "high": None, "suppressed": True}
-    words = Words("en")
+    words = Translator("en")
     assert (words.share(row), words.interval(row)) == ("3.1%", "2.0% to 4.9%")
     assert words.difference(row) == ("3.1 points", "2.0 to 4.9")
     little = row | {"estimate": 0.012}
     assert words.difference(little)[0] == "1.2 points"
-    assert Words("fr").difference(little)[0] == "1,2 point"
-    assert Words("fr").difference(row)[0] == "3,1 points"
+    assert Translator("fr").difference(little)[0] == "1,2 point"
+    assert Translator("fr").difference(row)[0] == "3,1 points"
     assert (words.share(hidden), words.interval(hidden)) == ("not shown", "–")
     assert words.share(hidden | {"suppressed": False}) == "–"
 
 
 def test_french_signs_stay_on_the_line_of_their_word():
-    words = Words("fr")
+    words = Translator("fr")
     assert words("time.title") == "Est-ce en hausse\u00a0?"
     assert "«\u00a0modality\u00a0»" in words("groups.title", column="modality")
 
 
 def test_unknown_language():
     with pytest.raises(OptionError, match="unknown language 'de'; use en or fr"):
-        Words("de")
+        Translator("de")

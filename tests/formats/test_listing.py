@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from affectlib.cli import main
@@ -123,6 +123,7 @@ PARTS = st.sampled_from(["*", "**", "a", "b*", "?", "[ab]", ".h", ".*", "x.jsonl
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(PARTS, min_size=1, max_size=4))
+@example(["a", "x.jsonl", "a", "**"])
 def test_patterns_fit_what_those_of_glob_fit(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str]
 ) -> None:

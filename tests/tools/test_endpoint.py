@@ -23,7 +23,7 @@ URL = "http://127.0.0.1:9/v1"
 def test_misbehaviour_is_bounded_in_time_and_memory(kind: str) -> None:
     expected, parts = cases()[kind]
     found = outcome_of(parts)
-    assert held(expected, found), found
+    assert held(expected, found, seconds=20), found  # busy machines are slow
 
 
 @pytest.mark.loopback

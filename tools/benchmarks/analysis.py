@@ -30,7 +30,6 @@ FUNCTIONS = ("users", "prevalence", "trajectory")
 
 
 def main() -> int:
-    """Write, measure, print; the exit status says whether the aims were met."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000_000)
     parser.add_argument("--users", type=int, default=194_000)
@@ -58,7 +57,6 @@ def main() -> int:
 
 
 def _measure(path: Path, name: str) -> int:
-    """Analyse labels by one function, print its time and memory."""
     from affectlib import analysis
 
     start = time.monotonic()

@@ -56,7 +56,6 @@ MOST_SECONDS, CONVERSATIONS = 300.0, 200
 
 
 def split(rows: Sequence[LabelledConversation]) -> tuple[list[Any], list[Any]]:
-    """Return the conversations of 70 % of the writers, and those of the others."""
     writers = sorted({c.row["writer"] for c in rows})
     random.Random(0).shuffle(writers)
     own = {*writers[: round(SHARE * len(writers))]}
@@ -79,7 +78,6 @@ def drawn(rows: Sequence[LabelledConversation], size: int | None) -> list[Labell
 
 
 def write(rows: Sequence[LabelledConversation], path: Path, *, turns: bool) -> None:
-    """Write a user's file."""
     with path.open("w", encoding="utf-8") as file:
         for c in rows:
             row: dict[str, Any] = {
@@ -96,8 +94,6 @@ def write(rows: Sequence[LabelledConversation], path: Path, *, turns: bool) -> N
 
 
 class Judge:
-    """What models make of some labelled conversations."""
-
     def __init__(self, rows: Sequence[LabelledConversation]) -> None:
         self.chats: list[Conversation] = [c.conversation for c in rows]
         self.truth = np.array([c.emotional for c in rows], int)
@@ -106,7 +102,6 @@ class Judge:
         )
 
     def read(self, classifier: AffectClassifier) -> tuple[Any, Any]:
-        """Return the probability of each, and whether it is labelled emotional."""
         found = classifier.predict(self.chats, on_error="raise")
         return (
             np.array([p.probability for p in found]),
@@ -116,8 +111,6 @@ class Judge:
     def compare(
         self, metric: Callable[..., float], before: Any, after: Any
     ) -> tuple[float, float, metrics.Estimate]:
-        """Return a metric of both, and the difference with its interval."""
-
         def difference(truth: Any, old: Any, new: Any) -> float:
             return metric(truth, new) - metric(truth, old)
 
@@ -127,7 +120,6 @@ class Judge:
 
 
 def found(truth: Any, flags: Any) -> float:
-    """Return the number of charged conversations that are labelled so."""
     return float(flags[truth == 1].sum())
 
 
@@ -154,7 +146,6 @@ def measure(judges: dict[str, Judge], before: Any, after: Any) -> dict[str, Any]
 
 
 def missed(figures: dict[str, Any], conversations: int, seconds: float) -> Iterator[str]:
-    """Say which bounds are missed."""
     for name, values in figures.items():
         change = values["change"]["value"]
         if name.startswith(BETTER) and not change > 0:
@@ -166,7 +157,6 @@ def missed(figures: dict[str, Any], conversations: int, seconds: float) -> Itera
 
 
 def table(title: str, figures: dict[str, Any]) -> Table:
-    """Return the figures as a table."""
     rows = []
     for name, values in figures.items():
         change = values["change"]
@@ -176,7 +166,6 @@ def table(title: str, figures: dict[str, Any]) -> Table:
 
 
 def load(model: str | Path) -> AffectClassifier:
-    """Load a model as users have it, on the CPU."""
     return AffectClassifier.from_pretrained(str(model), engine="onnx", device="cpu")
 
 
@@ -228,7 +217,6 @@ def run(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.benchmarks.finetuning")
     parser.add_argument("--data", type=Path, required=True, help="folder of the public sets")
     parser.add_argument("--sizes", default="100,200,400,all", help="conversations in the file")

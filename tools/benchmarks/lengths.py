@@ -50,23 +50,17 @@ def alternating(data: Path, messages: int) -> list[Message]:
 
 
 def split(messages: list[Message], each: int) -> list[Conversation]:
-    """Cut messages into conversations of so many."""
     starts = range(0, len(messages), each)
     return [Conversation(tuple(messages[start : start + each])) for start in starts]
 
 
 def tokens(artifact: Artifact, chats: list[Conversation]) -> int:
-    """Count the tokens of all windows."""
     encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
     return sum(len(window.ids) for group in encoder.encode(chats) for window in group)
 
 
 def seconds(artifact: Artifact, engine: Engine, chats: list[Conversation]) -> tuple[float, float]:
-    """Label conversations with a new classifier, which remembers nothing.
-
-    Returns:
-        Seconds of the clock, and of the processor.
-    """
+    """Return the clock's and the processor's seconds of a new classifier, with an empty cache."""
     classifier = AffectClassifier(artifact, engine)
     begun, computed = time.perf_counter(), time.process_time()
     for _ in classifier.stream(chats):
@@ -75,7 +69,6 @@ def seconds(artifact: Artifact, engine: Engine, chats: list[Conversation]) -> tu
 
 
 def measure(data: Path, messages: int, repeats: int) -> None:
-    """Measure one number of messages, and print."""
     artifact = load_artifact()
     engine = load_engine(artifact, device="cpu")
     said = alternating(data, messages)
@@ -109,7 +102,6 @@ def memory(data: Path, messages: int, each: int, folder: Path) -> float:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, default=_SAMPLE)
     parser.add_argument("--messages", type=int, nargs="+", default=[2000, 20_000])

@@ -34,13 +34,9 @@ BEFORE_ENCODER = ("reading", "text", "tokens", "screen", "deciding", "writing")
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """CPU seconds a conversation by stage, and what the encoder reads.
+    """Figures per conversation: CPU seconds by stage, windows, and tokens that the encoder reads.
 
-    Attributes:
-        seconds: Seconds a conversation on one core, by stage.
-        windows: Windows a conversation.
-        asked: Share of the window tokens that the screen leaves to the encoder.
-        tokens: Tokens that the encoder reads a conversation.
+    `asked` is the share of the window tokens that the screen leaves to the encoder.
     """
 
     seconds: dict[str, float]
@@ -49,7 +45,6 @@ class Stages:
     tokens: float
 
     def figures(self) -> dict[str, float]:
-        """Return milliseconds and shares by stage, ready to be shown."""
         whole = sum(self.seconds.values())
         figures = {f"{name}: ms": 1000 * value for name, value in self.seconds.items()}
         figures |= {f"{name}: share": value / whole for name, value in self.seconds.items()}
@@ -62,13 +57,7 @@ class Stages:
 
 
 def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
-    """Measure each stage by itself, on one core.
-
-    Args:
-        artifact: The model.
-        source: Transcripts as JSON Lines.
-        screen: Whether its screen settles plain tasks.
-    """
+    """Measure each stage by itself, on one core; `source` is JSON Lines."""
     found, reading = _timed(lambda: [*read_conversations(source)])
     chats = [chat for chat in found if isinstance(chat, Conversation)]
     encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
@@ -166,8 +155,8 @@ def cost(stages: Stages, scaling: float, rate: float | None) -> Iterator[tuple[s
     """Yield hours for the corpus on each kind of machine.
 
     Args:
-        stages: What a conversation takes on one core.
-        scaling: What share of their speed cores keep when all of them work.
+        stages: Figures of one core.
+        scaling: Share of their speed that cores keep when all of them work.
         rate: Tokens a second of a graphics card, None if that was not measured.
     """
     hour = CORPUS / 3600

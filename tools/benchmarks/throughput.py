@@ -59,7 +59,6 @@ class Bench:
     """What the measurements share: the transcripts, their windows, the engine."""
 
     def __init__(self, data: Path, conversations: int, model: str) -> None:
-        """Read the transcripts."""
         found = [item for item in read_conversations(data) if isinstance(item, Conversation)]
         found = found[:conversations]
         self.model = model
@@ -73,7 +72,6 @@ class Bench:
         write_copies(found, self.file, len(found))
 
     def run_engine(self) -> None:
-        """Run the engine on ready batches."""
         for batch in self.batches():
             self.engine.logits(batch.ids, batch.mask, batch.turns)
 
@@ -88,7 +86,6 @@ class Bench:
         return len(distinct(self._left(self.encoder.encode(self.conversations))))
 
     def batches(self) -> list[Batch]:
-        """Return the windows as batches."""
         return self._batches(self.windows)
 
     def _left(self, groups: list[list[EncodedWindow]]) -> list[list[EncodedWindow]]:
@@ -107,7 +104,6 @@ def distinct(groups: list[list[EncodedWindow]]) -> list[EncodedWindow]:
 
 
 def write_copies(conversations: list[Conversation], path: Path, records: int) -> None:
-    """Write conversations as JSON Lines, repeated until there are as many records."""
     with path.open("w", encoding="utf-8") as file:
         for number, chat in zip(range(records), itertools.cycle(conversations), strict=False):
             messages = [{"role": m.role, "content": m.content} for m in chat.messages]
@@ -160,7 +156,6 @@ def against_others(bench: Bench) -> dict[str, float]:
 
 
 def bench_rate(bench: Bench, seconds: float) -> float:
-    """Return conversations a second."""
     return len(bench.conversations) / seconds
 
 
@@ -277,11 +272,7 @@ def costs(bench: Bench) -> dict[str, float]:
 def memory(bench: Bench, sizes: tuple[int, ...], *, cache: bool) -> dict[str, float]:
     """Peak memory in MB and time a conversation, in processes of their own.
 
-    Args:
-        bench: What is repeated.
-        sizes: How many conversations.
-        cache: Whether windows that were seen before are remembered; they all are, as conversations
-            are repeated, so that without it takes as long as so many different ones.
+    Conversations are repeated, so that without the cache the time is that of different ones.
     """
     result = {}
     for size in sizes:
@@ -364,7 +355,6 @@ def scaling(bench: Bench) -> dict[str, float]:
 
 
 def python(*arguments: str) -> str:
-    """Run Python and return what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -374,7 +364,6 @@ def python(*arguments: str) -> str:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Say what was measured on."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
@@ -390,7 +379,6 @@ def describe_machine() -> dict[str, Any]:
 
 
 def show(section: str, figures: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of a table."""
     yield f"\n{section}"
     for name, figure in figures.items():
         text = f"{figure:>12,.3f}" if isinstance(figure, float) else f"  {figure}"
@@ -398,7 +386,6 @@ def show(section: str, figures: dict[str, Any]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, nargs="+", default=[_SAMPLE])
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name or folder of the model")

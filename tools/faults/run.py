@@ -33,11 +33,7 @@ PROBLEMS = (errno.ENOSPC, errno.EIO)
 
 
 class Disk:
-    """A disk of which one step fails.
-
-    Attributes:
-        steps: How many steps were taken.
-    """
+    """A disk of which one step fails; it counts the `steps` taken."""
 
     def __init__(self, failing: int, problem: int, lasting: bool) -> None:
         self.steps = 0
@@ -46,7 +42,6 @@ class Disk:
         self._lasting = lasting
 
     def step(self) -> None:
-        """Take a step, or fail: once, or from now on."""
         self.steps += 1
         if self.steps == self._failing or (self._lasting and self.steps > self._failing):
             raise OSError(self._problem, os.strerror(self._problem))
@@ -96,13 +91,8 @@ def failing(number: int, problem: int, *, lasting: bool) -> Iterator[Disk]:
         for name in CALLS:
             patch.setattr(os, name, wrapped(getattr(os, name)))
         opened = wrapped(_atomic.open_private)
-        for module in (_atomic, "affectlib.corpus.output"):
-            place = f"{module}.open_private" if isinstance(module, str) else None
-            replacement = lambda path: _File(opened(path), disk)  # noqa: E731
-            if place is None:
-                patch.setattr(module, "open_private", replacement)
-            else:
-                patch.setattr(place, replacement)
+        for module in ("affectlib._atomic", "affectlib.corpus.output"):
+            patch.setattr(f"{module}.open_private", lambda path: _File(opened(path), disk))
         yield disk
 
 
@@ -165,7 +155,6 @@ def sources(folder: Path, records: int) -> dict[str, Path]:
 
 
 def source(folder: Path, records: int) -> Path:
-    """Write transcripts, and return their file."""
     path = folder / "in.jsonl"
     with path.open("w") as file:
         for number in range(records):
@@ -192,10 +181,7 @@ COMMANDS: dict[str, tuple[Callable[[Path, Path, bool], None], str]] = {
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Return the files of an output; the manifest, which has no rows, only by name.
-
-    Of shards, whose number depends on where a run stopped, the rows of each table.
-    """
+    """Return the files of an output, manifests empty; of shards, the rows of each table."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.name.endswith(".lock"):
@@ -221,17 +207,17 @@ def fail_every_step(
 ) -> int:
     """Fail each step of a command in turn; returns how many there are.
 
-    After each, the command is run again as a user would, to resume; then its output must be that of
-    a run that nothing stopped. What a failed run leaves under the output's name must be that too.
+    After each, the command is run again to resume; its output, and what the failed run left under
+    the output's name, must be that of a run that nothing stopped.
 
     Args:
         name: One of `COMMANDS`.
         src: The transcripts.
         folder: An empty folder to work in; the transcripts may lie in it.
-        lasting: Whether all steps fail from the n-th on, or it only.
-        reads: Whether the steps are those of reading, or those to the disk.
+        lasting: Whether all steps fail from the n-th on, or only it.
+        reads: Whether the steps are reads instead of writes.
         first: The first step that fails.
-        every: Which of those after it do: each second, third …
+        every: Which of the steps after it fail: each second, third …
     """
     command, target = COMMANDS[name]
     whole = folder / "whole"

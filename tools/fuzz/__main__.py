@@ -69,7 +69,6 @@ def million(folder: Path, first: int | None, inputs: int, minutes: float) -> int
 
 
 def show(reports: list[Report]) -> None:
-    """Print what became of the seeds, format by format."""
     formats: defaultdict[str, list[Report]] = defaultdict(list)
     for report in reports:
         formats[report.format].append(report)

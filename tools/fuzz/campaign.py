@@ -42,18 +42,7 @@ _CALM = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a seed.
-
-    Attributes:
-        seed: The seed.
-        format: The format of its inputs.
-        inputs: How many were read.
-        conversations: How many conversations these gave.
-        refused: Inputs that were refused as a whole.
-        slowest: Seconds of the processor that the slowest took.
-        megabytes: The most memory that the child has had.
-        problem: What went wrong, None if all was well.
-    """
+    """The result of a seed; `slowest` in seconds of the processor, for one input."""
 
     seed: int
     format: str
@@ -66,7 +55,6 @@ class Report:
 
 
 def format_of(seed: int) -> str:
-    """Return the format of a seed."""
     return [*EXPORTS][seed % len(EXPORTS)]
 
 
@@ -113,13 +101,9 @@ def _beat() -> None:
 def campaign(
     first: int, inputs: int, folder: Path, deadline: float = float("inf")
 ) -> Iterator[Report]:
-    """Run seeds in children until so many inputs were read, or the time has come.
+    """Run seeds in children until at least so many inputs were read, or the deadline is over.
 
-    Args:
-        first: The first seed.
-        inputs: How many inputs at least.
-        folder: Where children write inputs, and where those that break a rule stay.
-        deadline: When no further seed is taken up, as `time.monotonic` counts.
+    Inputs that break a rule stay in the folder. The deadline is that of `time.monotonic`.
     """
     seed, last = first, first - (-inputs // INPUTS)
     while seed < last and time.monotonic() < deadline:
@@ -136,14 +120,7 @@ def campaign(
 def watched(
     command: Sequence[str], seed: int, count: int, seconds: float = SECONDS
 ) -> Iterator[Report]:
-    """Run a child, and end it if it hangs; a seed at which it ended has a problem.
-
-    Args:
-        command: The child.
-        seed: Its first seed.
-        count: How many it has.
-        seconds: How long it may compute on one input.
-    """
+    """Run a child for some seeds, and end it if it computes too long on one input."""
     with subprocess.Popen(
         command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:

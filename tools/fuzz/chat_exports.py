@@ -157,7 +157,6 @@ def _zendesk(identifier: str, turns: Turns) -> dict[str, Any]:
 
 
 def _activities(turns: Turns) -> list[tuple[str, str]]:
-    """Pair prompts with their answers."""
     texts = [text for _, text in turns]
     return [(texts[index], (texts[index + 1 :] or [""])[0]) for index in range(0, len(texts), 2)]
 

@@ -35,7 +35,6 @@ class Export:
     turns: list[Turns]
 
     def files(self, *, as_lines: bool = False) -> dict[str, bytes]:
-        """Return the bytes of its files."""
         return {name: encode(value, as_lines=as_lines) for name, value in self.records.items()}
 
 

@@ -87,7 +87,6 @@ def _mutate(container: Any, key: Any, strings: list[str], rng: random.Random) ->
 
 
 def _somewhere(value: Any, rng: random.Random) -> tuple[Any, Any]:
-    """Choose a place in nested lists and objects."""
     container, key = None, None
     while isinstance(value, list | dict) and value:
         container = value
@@ -183,7 +182,6 @@ PACKINGS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def mutate(export: Export, rng: random.Random) -> dict[str, bytes]:
-    """Return the files of a damaged export."""
     as_lines = rng.random() < 0.5
     files = {}
     damaged = rng.choice([*export.records])

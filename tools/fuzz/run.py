@@ -35,8 +35,6 @@ _LIMITS = Limits(record_characters=200_000, files=100, branches=20)
 
 @dataclass
 class Outcome:
-    """What came of the damaged exports of a format."""
-
     inputs: int = 0
     conversations: int = 0
     failures: int = 0
@@ -124,13 +122,13 @@ def fuzz(
     *,
     each: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Read damaged exports of a format.
+    """Read damaged exports of a format, written to a folder one after the other.
 
     Args:
         format: The format.
         examples: Valid exports to build; each is damaged in `MUTATIONS` ways.
-        folder: Where the inputs are written, each in the place of the one before.
-        number: Seed of all chance.
+        folder: The folder.
+        number: Seed of the random generator.
         each: Called before each input is read.
     """
     outcome = Outcome()
@@ -144,8 +142,8 @@ def fuzz(
         suppress_health_check=[*HealthCheck],
     )
     @given(EXPORTS[format], st.integers(0, 2**32))
-    def run(export: Export, chance: int) -> None:
-        rng = random.Random(chance)
+    def run(export: Export, rng_seed: int) -> None:
+        rng = random.Random(rng_seed)
         for _ in range(MUTATIONS):
             files = mutate(export, rng)
             path = write(files, folder)
@@ -171,7 +169,6 @@ def _fresh(folder: Path) -> Path:
 
 
 def fuzz_all(inputs: int, folder: Path, number: int = 0) -> Iterator[tuple[str, Outcome]]:
-    """Read damaged exports of every format, at least so many in all."""
     examples = -(-inputs // (MUTATIONS * len(EXPORTS)))
     for format in EXPORTS:
         yield format, fuzz(format, examples, folder, number)

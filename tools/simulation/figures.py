@@ -6,7 +6,7 @@ They are made by the functions that the report makes them with, from sums over u
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis._trends import slope_of_sums, user_trends
 from affectlib.analysis.association import Term, fitted
 from affectlib.analysis.groups import difference
+from affectlib.analysis.prevalence import gold_share
 from affectlib.analysis.report._share import difference_of
 from affectlib.analysis.report._talk import corrected_share
 from affectlib.analysis.sampling import drawn_rows
@@ -46,6 +47,7 @@ _SLOPE, _NOISE = 0.5, 0.2
 _FEWEST_FOR_TENTHS = 100
 _STRATA = 10
 _MANY = 400_000
+_THEME, _THEME_RATES, _THEME_MEASURED_ON = 0.3, (0.7, 0.97), (30, 150)
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,6 @@ class Corpus:
             return None
         return cls(drawn, talk(rng, drawn.truth), errors, message_errors, gold, weight)
 
-    @property
-    def errors_of_shares(self) -> Errors:
-        """What shares are corrected with, as `affectlib.analysis.prevalence` corrects them."""
-        return self.errors.with_domain_shift() if self.gold is None else self.errors
-
 
 def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> Errors | None:
     if gold is None:
@@ -145,10 +142,12 @@ def figures(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
     yield _change(corpus)
     yield _difference(corpus)
     yield from _later(corpus)
+    yield from _theme(corpus, rng)
     if corpus.gold is None:
         yield from _parts(corpus)
         yield from _coefficient(corpus, rng)
     else:
+        yield _by_hand(corpus)
         yield from _quality(corpus)
 
 
@@ -171,7 +170,7 @@ def _overall(corpus: Corpus) -> Iterator[Found]:
             apparent = Apparent.of_users(called, units, _CONFIDENCE)
         yield Found.of(
             f"share, {target}",
-            corpus.errors_of_shares.share(apparent, _CONFIDENCE, whole=True),
+            corpus.errors.with_domain_shift().share(apparent, _CONFIDENCE, whole=True),
             truth,
         )
 
@@ -190,7 +189,8 @@ def _by_group(corpus: Corpus) -> Iterator[Found]:
         if inside.any():
             units, called = _sums(drawn.user[inside], drawn.called[inside])
             apparent = Apparent.of_users(called, units, _CONFIDENCE)
-            yield Found.of(name, corpus.errors_of_shares.share(apparent, _CONFIDENCE), truth)
+            errors = corpus.errors.with_domain_shift()
+            yield Found.of(name, errors.share(apparent, _CONFIDENCE), truth)
 
 
 def _tenths(sizes: NDArray[Any]) -> NDArray[np.int64]:
@@ -223,15 +223,49 @@ def _later(corpus: Corpus) -> Iterator[Found]:
     at = said.first & (said.length > 1)
     own = said.conversation[at]
     units, called, first = _sums(drawn.user[own], drawn.called[own], said.called[at])
-    found = corpus.errors.later(
+    found = corpus.errors.with_domain_shift().later(
         Apparent.of_users(called, units, _CONFIDENCE),
         Apparent.of_users(first, units, _CONFIDENCE),
-        corpus.message_errors,
+        corpus.message_errors.with_domain_shift(),
         _CONFIDENCE,
     )
     _, at_first = _of_charged()
     share = drawn.setting.prevalence
     yield Found.of("charged after a task", found, share * (1 - at_first) / (1 - share * at_first))
+
+
+def _theme(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
+    """Yield the share of a theme among the conversations called charged."""
+    own, gold = np.flatnonzero(corpus.drawn.called), None
+    weight = corpus.weight
+    if corpus.gold is not None and weight is not None:
+        inside = corpus.drawn.called[corpus.gold]
+        gold, weight = np.searchsorted(own, corpus.gold[inside]), weight[inside]
+    if not len(own) or (gold is not None and not len(gold)):
+        return
+    about = corpus.drawn.truth[own] & (rng.random(len(own)) < _THEME)
+    found, spared = _THEME_RATES
+    shown = rng.random(len(own)) < np.where(about, found, 1 - spared)
+    called = replace(
+        corpus.drawn,
+        user=corpus.drawn.user[own],
+        truth=about,
+        called=shown,
+        probability=shown.astype(float),
+    )
+    errors = _errors(called, gold, weight, measured(rng, _THEME_MEASURED_ON, _THEME_RATES))
+    if errors is None:
+        return
+    share = corpus.drawn.setting.prevalence
+    hits, alarms = share * SENSITIVITY, (1 - share) * (1 - SPECIFICITY)
+    units, flagged = _sums(called.user, shown)
+    yield Found.of(
+        "share of a theme",
+        (errors.with_domain_shift() if gold is None else errors).share(
+            Apparent.of_users(flagged, units, _CONFIDENCE), _CONFIDENCE, whole=True
+        ),
+        _THEME * hits / (hits + alarms),
+    )
 
 
 def _parts(corpus: Corpus) -> Iterator[Found]:
@@ -270,6 +304,17 @@ def _coefficient(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
         low, high = [*spanned(fits[1:])][1]
     name = "coefficient, not corrected" if several is None else "coefficient of charged use"
     yield Found(name, float(fits[0].coefficients[2]), low, high, _SLOPE)
+
+
+def _by_hand(corpus: Corpus) -> Found:
+    """Return the share of the hand labels, without those of the classifier."""
+    drawn, gold = corpus.drawn, corpus.gold
+    sample = pl.DataFrame(
+        {"_user": drawn.user[gold], "gold": drawn.truth[gold], "weight": corpus.weight}
+    )
+    return Found.of(
+        "share, hand labels alone", gold_share(sample, _CONFIDENCE), drawn.setting.prevalence
+    )
 
 
 def _quality(corpus: Corpus) -> Iterator[Found]:

@@ -6,7 +6,8 @@ the truth. ``--users 150 --prevalence 0.01 --gold 200`` takes some settings only
 FILE``, settings that the file has are not drawn again, and the others are added to it; ``--docs``
 writes the tables into docs/explanation/coverage.md. ``--labelled`` looks at trends of users and
 concentration instead, which are of labels; ``--clusters 5 8 20`` at regressions with clustered
-errors (with ``--docs``, into the same page).
+errors (with ``--docs``, into the same page). ``--check`` names the figures whose coverage lies
+outside 93 to 98 %, by more than chance, and exits 1 if there are any and errors are as measured.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.stats import binomtest
 
 from affectlib.analysis import AnalysisWarning, TableError, associate
 from tools.simulation import figures
@@ -37,6 +39,8 @@ REPETITIONS = 1000
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "coverage.md"
 _FEWEST = 50
 _PROMISED = 0.95
+_ALLOWED = 0.93, 0.98
+_SURE = 0.99
 _SLOPE = 0.3
 
 
@@ -110,6 +114,26 @@ def simulated(setting: Setting, rows: int, arguments: argparse.Namespace) -> dic
     }
 
 
+def chance(row: dict[str, float]) -> tuple[float, float]:
+    """Return between which values the coverage of a figure lies (Clopper and Pearson, 99 %)."""
+    count = round(row["count"])
+    interval = binomtest(round(row["coverage"] * count), count).proportion_ci(_SURE)
+    return float(interval.low), float(interval.high)
+
+
+def outside(cells: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield which figures cover less or more than they should, by more than chance."""
+    for cell in cells:
+        for name, row in cell["figures"].items():
+            low, high = chance(row)
+            if row["count"] >= _FEWEST and (high < _ALLOWED[0] or low > _ALLOWED[1]):
+                yield (
+                    f"{name}, {cell['users']} users, {cell['prevalence']:.1%} charged, "
+                    f"{cell['gold']} gold labels: {row['coverage']:.1%} "
+                    f"({low:.1%} to {high:.1%}) of {row['count']:.0f}"
+                )
+
+
 def lines(cell: dict[str, Any]) -> Iterator[str]:
     """Yield what to print of a setting."""
     yield (
@@ -118,10 +142,11 @@ def lines(cell: dict[str, Any]) -> Iterator[str]:
         f"95.0 ± {error_of(_PROMISED, cell['repetitions']):.1%}"
     )
     for name, row in cell["figures"].items():
+        low, high = chance(row)
         yield (
-            f"  {name:<28} coverage {row['coverage']:6.1%}  below {row['below']:5.1%}  above "
-            f"{row['above']:5.1%}  bias/width {row['bias']:+.3f}  width {row['width']:.4f}  "
-            f"n {row['count']:.0f}"
+            f"  {name:<28} coverage {row['coverage']:6.1%} ({low:.1%} to {high:.1%})  "
+            f"below {row['below']:5.1%}  above {row['above']:5.1%}  "
+            f"bias/width {row['bias']:+.3f}  width {row['width']:.4f}  n {row['count']:.0f}"
         )
     if cell["false_trends"] is not None:
         yield f"  corpora with a false trend of a user   {cell['false_trends']:.1%}"
@@ -242,6 +267,7 @@ def main(argv: list[str] | None = None) -> int:
         "--labelled", action="store_true", help="look at what is not corrected instead"
     )
     parser.add_argument("--results", type=Path, help="JSON Lines to keep settings in")
+    parser.add_argument("--check", action="store_true", help="exit 1 if coverage is off")
     parser.add_argument("--docs", action="store_true", help="write the tables into the docs")
     arguments = parser.parse_args(argv)
     warnings.simplefilter("ignore", AnalysisWarning)
@@ -253,7 +279,10 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(lines(cell)), flush=True)
     if arguments.docs:
         _write(tables(cells), "simulation")
-    return 0
+    wrong = [*outside(cells)] if arguments.check else []
+    print(*wrong, sep="\n", end="\n" * bool(wrong))
+    own = tuple(arguments.elsewhere) == (SENSITIVITY, SPECIFICITY)
+    return int(bool(wrong) and own)
 
 
 def _cells(arguments: argparse.Namespace) -> Iterable[dict[str, Any]]:

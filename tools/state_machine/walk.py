@@ -225,7 +225,8 @@ class Work(RuleBasedStateMachine):
             self.must(not wanted, f"not sampled: {self.refused}")
             return multiple()
         self.must(abs(found["weight"].sum() - len(table.rows)) < 1e-6, "weights do not add up")
-        sheet = Sheet(found, table, frozenset(table.chats))
+        drawn = frozenset(found.select("conversation_id", "design").iter_rows())
+        sheet = Sheet(found, table, frozenset(table.chats), drawn)
         return self.filled(sheet, 0.0, at) if at % 4 else sheet
 
     @rule(target=sheets, sheet=sheets, left=st.sampled_from([0.0, 0.0, 0.2]), at=st.integers(0, 99))
@@ -241,10 +242,9 @@ class Work(RuleBasedStateMachine):
             for chat in sheet.rows["conversation_id"]
         ]
         answered = sum(answer is not None for answer in answers)
-        wrong = sheet.wrong - {"empty"} | ({"empty"} if not answered else set())
         gold = pl.Series("gold", answers, pl.String)
         complete = answered == len(sheet.drawn_from) == len(sheet.rows)
-        return replace(sheet, rows=sheet.rows.with_columns(gold), wrong=wrong, complete=complete)
+        return replace(sheet, rows=sheet.rows.with_columns(gold), complete=complete)
 
     @rule(target=sheets, sheet=sheets, which=st.sampled_from(["some", "emotional", "half"]))
     def lose_rows(self, sheet: Sheet, which: str) -> Sheet:
@@ -258,13 +258,13 @@ class Work(RuleBasedStateMachine):
         rows = sheet.rows.filter(~gone)
         if len(rows) == len(sheet.rows) or rows.is_empty():
             return sheet
-        wrong = sheet.wrong | {"chosen rows gone" if which == "emotional" else "random rows gone"}
-        return replace(sheet, rows=rows, wrong=wrong, complete=False)
+        chosen = sheet.chosen or which == "emotional"
+        return replace(sheet, rows=rows, chosen=chosen, complete=False)
 
     @rule(target=sheets, sheet=sheets)
     def complete_at_random(self, sheet: Sheet) -> Any:
         """Say that what is missing is missing at random, where it is."""
-        if "chosen rows gone" in sheet.wrong or "design" not in sheet.rows.columns:
+        if sheet.chosen or "design" not in sheet.rows.columns:
             return multiple()
         found = self.ask("read_gold at random", read_gold, sheet.rows, missing_at_random=True)
         if found is None or found.is_empty():
@@ -273,7 +273,7 @@ class Work(RuleBasedStateMachine):
             total = len(sheet.drawn_from)
             draws = found["weight"].sum() / total
             self.must(abs(draws - round(draws)) < 1e-6, "weights do not add up")
-        return replace(sheet, rows=found, wrong=sheet.wrong - {"random rows gone"})
+        return replace(sheet, rows=found, drawn=frozenset())
 
     @rule(target=sheets, one=sheets, other=sheets)
     def concatenate_sheets(self, one: Sheet, other: Sheet) -> Any:
@@ -281,25 +281,19 @@ class Work(RuleBasedStateMachine):
             return multiple()
         steps["concatenate sheets"] += 1
         rows = pl.concat([one.rows, other.rows])
-        wrong = (one.wrong | other.wrong) - {"empty"}
-        wrong |= {"empty"} if {"empty"} <= one.wrong & other.wrong else set()
-        if (
-            rows.filter(pl.col("gold").is_not_null())
-            .select("conversation_id")
-            .is_duplicated()
-            .any()
-        ):
-            wrong |= {"rows twice"}
-        return Sheet(rows, one.table, one.drawn_from, wrong)
+        chosen = one.chosen or other.chosen
+        return Sheet(rows, one.table, one.drawn_from, one.drawn | other.drawn, chosen)
 
     # --- figures ----------------------------------------------------------------------------------
 
     def given(self, table: Table, sheet: Sheet, kind: str) -> tuple[Any, Any, set[str]]:
         """Return labels and sheet as frames of a kind, and why they must be refused."""
         wrong = table.faults | sheet.wrong
-        whole = {"record", "conversation_id"} <= {*sheet.rows.columns}
-        keys = {*sheet.rows.select("record", "conversation_id").iter_rows()} if whole else set()
-        if not keys <= table.chats:
+        shared = {"record", "conversation_id"} & {*sheet.rows.columns} & {*table.rows.columns}
+        asked, there = (
+            {*rows.select(sorted(shared)).iter_rows()} for rows in (sheet.answered, table.rows)
+        )
+        if not asked <= there:
             wrong |= {"a sheet of other rows"}
         labels = in_kind(table.rows, kind, self.path(), read_labels)
         if wrong & {"random rows gone", "chosen rows gone"}:
@@ -336,6 +330,11 @@ class Work(RuleBasedStateMachine):
         options = {"min_users": 0, "confidence": SURE, "target": "corpus", "by": by}
         found = self.ask("prevalence", prevalence, labels, **options)
         if self.check("prevalence", found, table.faults):
+            gone = "provenance" not in table.rows.columns
+            told = any("no column 'provenance'" in note for note in self.notes)
+            self.must(
+                told == gone, "labels that lost their origin are not corrected without a word"
+            )
             self.shares(table, found, by)
 
     @rule(
@@ -460,7 +459,7 @@ class Work(RuleBasedStateMachine):
 
     def alike(self, new: Artifact, table: Table, sheet: Sheet) -> None:
         """Compare with what another model in the line became by the same sheet."""
-        key = (tuple(sheet.rows.sort("record").iter_rows()), frozenset(table.chats))
+        key = (tuple(sheet.rows.sort(pl.all()).iter_rows()), frozenset(table.chats))
         old = self.calibrated.setdefault(key, new)
         lines = [(each.recalibration.intercept, each.recalibration.slope) for each in (old, new)]
         self.must(np.allclose(*lines, atol=0.02), f"one sheet, two models: {lines}")

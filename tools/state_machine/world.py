@@ -195,15 +195,36 @@ class Sheet:
         rows: What the library is given.
         table: The labels that it was drawn from.
         drawn_from: The record and id of each row that could be drawn.
-        wrong: Why it must be refused.
+        drawn: The id and design of each row that was drawn; none if the design is gone.
+        chosen: Whether rows that are gone were chosen by their answer.
         complete: Whether each row that could be drawn is there, with its answer.
     """
 
     rows: pl.DataFrame
     table: Table
     drawn_from: frozenset[tuple[int, str]]
-    wrong: frozenset[str] = frozenset({"empty"})
+    drawn: frozenset[tuple[str, str]] = frozenset()
+    chosen: bool = False
     complete: bool = False
+
+    @property
+    def answered(self) -> pl.DataFrame:
+        """The rows that have an answer."""
+        return self.rows.filter(pl.col("gold").is_not_null())
+
+    @cached_property
+    def wrong(self) -> set[str]:
+        """Why it must be refused."""
+        found = set() if len(self.answered) else {"empty"}
+        if self.answered["conversation_id"].is_duplicated().any():
+            found.add("rows twice")
+        if self.drawn:
+            here = {*self.rows.select("conversation_id", "design").iter_rows()}
+            draws = {design.split()[0] for _, design in here}
+            # Of a draw that is gone as a whole, nothing is left to tell.
+            if any(design.split()[0] in draws for _, design in self.drawn - here):
+                found.add("chosen rows gone" if self.chosen else "random rows gone")
+        return found
 
     def __repr__(self) -> str:
         return f"<{len(self.rows)} of {len(self.drawn_from)} rows {sorted(self.wrong)}>"

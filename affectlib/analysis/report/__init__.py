@@ -38,7 +38,7 @@ from affectlib.analysis.report import _people, _quality, _share, _talk, _themes
 from affectlib.analysis.report._document import Report
 from affectlib.analysis.report._study import Grid, Known, Row, Study, gold_counts, rows_of
 from affectlib.analysis.report._suppressed import suppressed_groups
-from affectlib.analysis.report._words import Answers, Words
+from affectlib.analysis.report._translator import Answers, Translator
 from affectlib.analysis.surveys import join_tables
 from affectlib.analysis.users import users
 from affectlib.errors import OptionError
@@ -78,9 +78,9 @@ def report(
             of conversations.
         participants: A table of the users, such as groups and survey scores: ``user_id``, one row
             per user. What rests on its columns is of the users in it, all else of all users.
-        gold: Labels that people gave, as for `affectlib.analysis.prevalence`.
-        measured: What the classifier did elsewhere, as for `affectlib.analysis.prevalence`.
-        kind: On which transcripts the model itself says this, as for the same.
+        gold: Labels that people gave, see `affectlib.analysis.prevalence`.
+        measured: How the classifier did elsewhere.
+        kind: The transcripts on which the model itself says how it did, ``logs`` or ``studies``.
         by: Columns of `labels` or `participants` to compare groups by.
         outcomes: Columns of `participants` to explain by usage and the rate of charged turns.
         controls: Columns of `participants` to hold constant in that; not without `outcomes`.
@@ -97,11 +97,7 @@ def report(
             have the same, the page says so.
 
     Raises:
-        InputTypeError: A frame is none.
-        OptionError: `lang` is unknown, a column named is not there, one to compare by is there
-            twice or has a name that the result uses, `controls` are named without `outcomes`,
-            `cue_threshold` is not between 0 and 1 or names no cue, or the model does not say how
-            it did on transcripts of that `kind`, or `measured` is given as well.
+        OptionError: An option is invalid, or names a column that is not there or there twice.
         TableError: A frame lacks a column or has invalid values.
         TranscriptFormatError: The transcripts cannot be read.
         MissingExtraError: jinja2 or matplotlib is not installed.
@@ -121,7 +117,7 @@ def report(
         ['section', 'measure', 'group', 'estimate', 'low']
     """
     answers, models = answers_of(gold)
-    words = Words(lang, answers)
+    t = Translator(lang, answers)
     check_min_users(min_users)
     source = in_calendar(labels_table(labels))
     source.labelled()
@@ -141,7 +137,7 @@ def report(
         min_users,
         shown_from(cue_threshold, source.provenance.cues),
         shown_from(None, source.provenance.themes, "theme"),
-        words,
+        t,
     )
     period = _share.period_of(study)
     every = None if period is None else PERIODS[period]
@@ -167,8 +163,8 @@ def report(
     excerpts = [] if show_text is None else _talk.excerpts(study, show_text)
     return Report(
         study=study,
-        title=title or words("title"),
-        made_on=words.day(made_on or datetime.now(UTC).date()),
+        title=title or t("title"),
+        made_on=t.day(made_on or datetime.now(UTC).date()),
         made_with=made_with or source.provenance.name,
         cards=_cards(study, best),
         sections=sections,
@@ -223,7 +219,7 @@ def _study(
     min_users: int,
     thresholds: Mapping[str, float],
     theme_thresholds: Mapping[str, float],
-    words: Words,
+    t: Translator,
 ) -> Study:
     """Check and join the frames."""
     rows = labels.rows
@@ -265,7 +261,7 @@ def _study(
         thresholds=thresholds,
         theme_thresholds=theme_thresholds,
         measured_themes=known.measured_themes,
-        words=words,
+        t=t,
     )
 
 
@@ -325,13 +321,7 @@ def _check_options(survey: _Survey, names: Sequence[str], columns: Sequence[str]
 
 
 def _of_the_same(labels: Labels, messages: Labels) -> pl.LazyFrame:
-    """Return the labels of the messages of conversations that the other labels are of.
-
-    If nothing tells whether they are, all are returned.
-
-    Raises:
-        TableError: There are none.
-    """
+    """Return the labels of messages of the same conversations; all if nothing tells which are."""
     keys = [name for name in labels.conversation_keys() if name in messages.conversation_keys()]
     if not keys:
         return messages.rows
@@ -347,25 +337,25 @@ def _of_the_same(labels: Labels, messages: Labels) -> pl.LazyFrame:
 
 def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
     """Return the figures at the top: the value, what it is, and its interval."""
-    words = study.words
+    t = study.t
     cards = []
     lead = _share.leading(study.shares)
     if lead["method"] in BY_HAND:
-        interval = words("card.interval", interval=words.interval(lead))
-        cards.append((words.share(lead), words("card.share", units=study.units), interval))
+        interval = t("card.interval", interval=t.interval(lead))
+        cards.append((t.share(lead), t("card.share", units=study.units), interval))
     elif lead["estimate"] is not None:
-        labelled = words("card.labelled", units=study.units)
-        cards.append((words.share(lead), labelled, words("card.count")))
+        labelled = t("card.labelled", units=study.units)
+        cards.append((t.share(lead), labelled, t("card.count")))
     if best["units"] is not None:
-        cards.append((words.number(best["units"]), study.units, words("card.all")))
+        cards.append((t.number(best["units"]), study.units, t("card.all")))
     if study.people is not None and len(study.people) >= study.min_users:
-        cards.append((words.number(len(study.people)), words("card.users"), words("card.people")))
+        cards.append((t.number(len(study.people)), t("card.users"), t("card.people")))
     return cards
 
 
 def _data(labels: AnyFrame, study: Study, best: Row) -> Grid:
     """Tell what the figures rest on, and what was left out; no counts of too few users."""
-    words = study.words
+    t = study.t
     raw = table(labels, "labels").rows
     names = raw.collect_schema().names()
     there = study.labels.collect_schema().names()
@@ -397,21 +387,19 @@ def _data(labels: AnyFrame, study: Study, best: Row) -> Grid:
         hidden = {*shown} - {"failed"}
     rows = [
         (
-            words(f"data.{name}", units=study.units),
-            words("hidden") if name in hidden else words.number(counts[name]),
+            t(f"data.{name}", units=study.units),
+            t("hidden") if name in hidden else t.number(counts[name]),
         )
         for name in shown
     ]
     if counts["first"] is not None:
-        dates = words(
-            "data.from_to", first=words.day(counts["first"]), last=words.day(counts["last"])
-        )
-        rows.insert(0, (words("data.dates"), dates))
+        dates = t("data.from_to", first=t.day(counts["first"]), last=t.day(counts["last"]))
+        rows.insert(0, (t("data.dates"), dates))
     if study.gold is not None:
         size = table(study.gold, "gold").rows.select(pl.len()).collect().item()
         few = best["gold"] is None
-        rows.append((words("data.gold"), words("hidden") if few else words.number(size)))
-    return Grid(words("data.grid"), [words("head.fact"), words("head.number")], rows)
+        rows.append((t("data.gold"), t("hidden") if few else t.number(size)))
+    return Grid(t("data.grid"), study.head("fact", "number"), rows)
 
 
 def _missing(study: Study, there: set[str]) -> list[str]:
@@ -419,4 +407,4 @@ def _missing(study: Study, there: set[str]) -> list[str]:
     names = ["time", "themes", "within", "quality", "excerpts"]
     if study.people is None:
         names.append("people")
-    return [study.words(f"missing.{name}") for name in names if name not in there]
+    return [study.t(f"missing.{name}") for name in names if name not in there]

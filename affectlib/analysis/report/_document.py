@@ -27,8 +27,7 @@ class Report:
 
     Attributes:
         study: What it is about.
-        title: Its title.
-        made_on: When it was made, in words.
+        made_on: When it was made, as text.
         made_with: Which model made the labels, None if it is not known.
         cards: The figures at the top: the value, what it is, and its interval.
         sections: Its parts.
@@ -66,7 +65,7 @@ class Report:
         study = self.study
         page = render(
             "report.html",
-            words=study.words,
+            t=study.t,
             title=self.title,
             version=__version__,
             made_on=self.made_on,
@@ -79,7 +78,7 @@ class Report:
             missing=self.missing,
             by_user=study.people is not None,
             min_users=study.min_users,
-            who=study.words(f"question.{study.words.answers}", models=study.named_models),
+            who=study.t(f"question.{study.t.answers}", models=study.named_models),
             filled_by=study.filled_by,
             block=self.json().replace("<", "\\u003c"),
         )
@@ -114,10 +113,10 @@ class Report:
 
     def markdown(self) -> str:
         """Return sentences and tables as Markdown, without plots."""
-        words = self.study.words
-        lines = [f"# {_plain(self.title)}", words("made", date=self.made_on, version=__version__)]
-        lines += [words("made_with", model=_plain(self.made_with))] if self.made_with else []
-        lines += [f"## {words('short.title')}"]
+        t = self.study.t
+        lines = [f"# {_plain(self.title)}", t("made", date=self.made_on, version=__version__)]
+        lines += [t("made_with", model=_plain(self.made_with))] if self.made_with else []
+        lines += [f"## {t('short.title')}"]
         lines += ["\n".join(f"- {_plain(text)}" for text in self._findings())]
         for section in self.sections:
             lines += [f"## {_plain(section.title)}", *map(_plain, section.text)]
@@ -126,21 +125,21 @@ class Report:
         for excerpt in self.excerpts:
             quoted = "\n".join(f"> {_plain(line)}" for line in excerpt.text.splitlines())
             lines += [quoted, _plain(excerpt.place)]
-        lines += [f"## {words('data.title')}", _table(self.data)]
+        lines += [f"## {t('data.title')}", _table(self.data)]
         lines += ["\n".join(f"- {_plain(text)}" for text in self.missing)]
-        lines += [f"## {words('limits.title')}"]
-        lines += ["\n".join(f"- {words(f'limits.{name}')}" for name in _LIMITS)]
+        lines += [f"## {t('limits.title')}"]
+        lines += ["\n".join(f"- {t(f'limits.{name}')}" for name in _LIMITS)]
         return visible("\n\n".join(line for line in lines if line) + "\n")
 
     def _findings(self) -> list[str]:
         found = [section.finding.text for section in self.sections if section.finding is not None]
         if found:
             return found
-        study, words = self.study, self.study.words
+        study, t = self.study, self.study.t
         if study.shares[0]["suppressed"]:
-            return [words("overall.hidden", users=study.min_users, units=study.units)]
+            return [t("overall.hidden", users=study.min_users, units=study.units)]
         names = ["short.none", *(["short.advice"] if study.gold is None else [])]
-        return [" ".join(map(words, names))]
+        return [" ".join(map(t, names))]
 
     def _numbers(self) -> list[Number]:
         return [

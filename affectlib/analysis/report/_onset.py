@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -11,6 +10,7 @@ import polars as pl
 from affectlib.analysis._correction import Apparent, Errors
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._intervals import NONE
+from affectlib.analysis.prevalence import is_own
 from affectlib.analysis.report._study import Grid, Number, Row, Study, one_of, rows_of
 from affectlib.analysis.trajectory import onset
 
@@ -19,50 +19,34 @@ _ONSETS = ("turn 1", "turn 2", "turns 3 to 5", "turns 6 to 10", "after turn 10")
 _LATER = "turns personal"
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What is found.
+def begins(study: Study, messages: pl.LazyFrame) -> tuple[list[Grid], list[str], list[Number]]:
+    """Show where charge begins, as labelled, and how often it comes later, corrected.
 
-    Attributes:
-        grids: Its tables.
-        notes: What to know of them.
-        numbers: Its figures.
+    Returns:
+        Tables, notes on them, and their figures.
     """
-
-    grids: Sequence[Grid]
-    notes: Sequence[str]
-    numbers: Sequence[Number]
-
-
-def begins(study: Study, messages: pl.LazyFrame) -> Begun:
-    """Show where charge begins, as labelled, and how often it comes later, corrected."""
-    words = study.words
+    t = study.t
     found = rows_of(onset(messages, min_users=study.min_users))
     later = _later(study, messages)
     if later is not None:
         found = [row for row in found if row["measure"] != _LATER]
     rows = [
-        (words(f"onset.{name}"), words.share(row), words.interval(row))
+        (t(f"onset.{name}"), t.share(row), t.interval(row))
         for name in _ONSETS
         if (row := one_of(found, measure=_measure(name))) is not None
     ]
     if (turned := one_of(found, measure=_LATER)) is not None:
-        rows.append((words("onset.turned"), words.share(turned), words.interval(turned)))
+        rows.append((t("onset.turned"), t.share(turned), t.interval(turned)))
     numbers = [Number.of(row, f"onset: {row['measure']}") for row in found]
-    head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
-    grids = [Grid(words("within.onset"), head, rows, labelled=range(len(rows)))] if rows else []
+    head = study.head("measure", "share", "interval")
+    grids = [Grid(t("within.onset"), head, rows, labelled=range(len(rows)))] if rows else []
     if later is None:
-        return Begun(grids, [], numbers)
-    cells = (words("within.later_row"), words.share(later), words.interval(later))
-    return Begun(
-        [Grid(words("within.later"), head, [cells]), *grids],
-        [
-            words(
-                "within.later_note",
-                whole=words(f"method.{study.method}"),
-                first=words(f"method.{study.message_method}"),
-            )
-        ],
+        return grids, [], numbers
+    cells = (t("within.later_row"), t.share(later), t.interval(later))
+    whole, first = (t(f"method.{method}") for method in (study.method, study.message_method))
+    return (
+        [Grid(t("within.later"), head, [cells]), *grids],
+        [t("within.later_note", whole=whole, first=first)],
         [*numbers, Number.of(later, "becomes charged after beginning with a task")],
     )
 
@@ -71,9 +55,10 @@ def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
     """Estimate how often what begins with a task becomes charged; None if errors are not known."""
     if study.level == "message" or study.errors is None or study.message_errors is None:
         return None
-    found = becomes_charged(
-        study.labels, messages, study.errors, study.message_errors, study.min_users
-    )
+    errors, of_messages = study.errors, study.message_errors
+    if not is_own(labels_table(study.labels), study.measured):
+        errors, of_messages = errors.with_domain_shift(), of_messages.with_domain_shift()
+    found = becomes_charged(study.labels, messages, errors, of_messages, study.min_users)
     # Conversations and their first turns may be corrected by different things.
     methods = dict.fromkeys((study.method, study.message_method))
     return None if found is None else found | {"method": "+".join(methods)}
@@ -89,13 +74,6 @@ def becomes_charged(
     """Estimate the share of conversations with a charged turn among those that begin with a task.
 
     That of conversations and that of their first turns are corrected apart, each by its own errors.
-
-    Args:
-        labels: Labels of conversations.
-        messages: Labels of their messages.
-        errors: What is known about the errors with conversations.
-        message_errors: What is known about those with messages.
-        min_users: The fewest users that a figure may be of.
 
     Returns:
         ``estimate, low, high, units, users, suppressed``; None if no conversation has two turns.

@@ -37,7 +37,7 @@ def concentrated(study: Study) -> Section | None:
     """Show how much of the charge few users produce; None if there is none, or no users."""
     if study.people is None or not study.people["charged_turns"].sum():
         return None
-    words = study.words
+    t = study.t
     found = rows_of(concentration(study.people, min_users=study.min_users))
     # Every top share that is shown is a point of the curve, so that none comes between two.
     most = len(study.people) / max(study.min_users, 1)
@@ -47,48 +47,39 @@ def concentrated(study: Study) -> Section | None:
     gini = one_of(found, measure="gini")
     rows = [
         (
-            words("users.top", share=words.tick(float(row["measure"][4:-1]) / 100)),
-            words.share(row),
-            words.interval(row),
+            t("users.top", share=t.tick(float(row["measure"][4:-1]) / 100)),
+            t.share(row),
+            t.interval(row),
         )
         for row in tops
     ]
     if gini is not None:
-        rows.append((words("users.gini"), words.value(gini), words.reach(gini)))
-    figures, text, notes = [], [], [words("note.labelled"), words("users.note")]
+        rows.append((t("users.gini"), t.value(gini), t.reach(gini)))
+    figures, text, notes = [], [], [t("note.labelled"), t("users.note")]
     if len(curve) > 2:
-        text.append(words("users.text"))
-        plot = _plots.lorenz_curve(
-            "lorenz",
-            curve["share_of_users"].to_list(),
-            curve["share"].to_list(),
-            words,
-            words("axis.of_users"),
-            words("axis.of_charge"),
-        )
-        figures.append(Figure(plot, words("users.lorenz")))
+        text.append(t("users.text"))
+        users, share = (curve[name].to_list() for name in ("share_of_users", "share"))
+        plot = _plots.lorenz_curve(users, share, t)
+        figures.append(Figure(plot, t("users.lorenz")))
     else:
-        notes.append(words("note.left_out"))
-    head = [words(name) for name in _HEAD]
+        notes.append(t("note.left_out"))
+    head = study.head("measure", "estimate", "interval")
     return Section(
         "users",
-        words("users.title"),
+        t("users.title"),
         text,
         figures,
-        [Grid(words("users.grid"), head, rows, labelled=range(len(rows)))],
+        [Grid(t("users.grid"), head, rows, labelled=range(len(rows)))],
         notes,
         numbers=[Number.of(row, f"concentration: {row['measure']}") for row in found],
     )
-
-
-_HEAD = ("head.measure", "head.estimate", "head.interval")
 
 
 def by_usage(study: Study) -> Section | None:
     """Set tenths of users by usage against the share labelled charged."""
     if study.people is None or len(study.people) < _FEWEST_FOR_DECILES:
         return None
-    words = study.words
+    t = study.t
     tenths = study.people.select("user_id", "usage_decile").lazy()
     own = study.labels.drop("usage_decile", strict=False)  # a column of that name is another's
     joined = own.join(tenths, on="user_id", how="left", maintain_order="left")
@@ -98,20 +89,20 @@ def by_usage(study: Study) -> Section | None:
     ticks = [str(row["usage_decile"]) for row in found]
     points = _plots.Points.of(found, labelled=labelled)
     caption = "deciles.caption_labelled" if labelled else "deciles.caption"
-    axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
+    axis = t("axis.labelled" if labelled else "axis.share", units=study.units)
     figure = Figure(
-        _plots.series("deciles", ticks, [points], words, words("axis.decile"), axis),
-        words(caption, units=study.units),
+        _plots.series("deciles", ticks, [points], t, t("axis.decile"), axis),
+        t(caption, units=study.units),
     )
     grid = Grid(
-        words("grid.behind" if points.enough else "grid.numbers"),
-        [words("head.decile"), words("head.share"), words("head.interval"), words("head.users")],
+        t("grid.behind" if points.enough else "grid.numbers"),
+        study.head("decile", "share", "interval", "users"),
         [
             (
                 tick,
-                words.share(row),
-                words.interval(row),
-                words("hidden") if row["suppressed"] else words.number(row["users"]),
+                t.share(row),
+                t.interval(row),
+                t("hidden") if row["suppressed"] else t.number(row["users"]),
             )
             for tick, row in zip(ticks, found, strict=True)
         ],
@@ -119,12 +110,12 @@ def by_usage(study: Study) -> Section | None:
         labelled=uncorrected(found),
     )
     finding = None if labelled else _ends(study, found)
-    notes = [*error_notes(study, found, ticks), words("note.association")]
-    notes += [] if points.enough else [words("note.left_out")]
+    notes = [*error_notes(study, found, ticks), t("note.association")]
+    notes += [] if points.enough else [t("note.left_out")]
     return Section(
         "deciles",
-        words("deciles.title"),
-        [words("deciles.text"), *([finding.text] if finding else [])],
+        t("deciles.title"),
+        [t("deciles.text"), *([finding.text] if finding else [])],
         [figure] if points.enough else [],
         [grid],
         notes,
@@ -135,17 +126,17 @@ def by_usage(study: Study) -> Section | None:
 
 def _ends(study: Study, found: Sequence[Row]) -> Statement | None:
     """Set the tenth of users who use it most against the tenth who use it least."""
-    words = study.words
+    t = study.t
     first, last = (one_of(found, usage_decile=tenth) for tenth in (1, 10))
     if not first or not last or first["estimate"] is None or last["estimate"] is None:
         return None
-    sentence = words(
+    sentence = t(
         "deciles.finding",
         units=study.units,
-        high=words.share(last),
-        high_interval=words.interval(last),
-        low=words.share(first),
-        low_interval=words.interval(first),
+        high=t.share(last),
+        high_interval=t.interval(last),
+        low=t.share(first),
+        low_interval=t.interval(first),
     )
     return Statement(
         sentence, [Number.of(last, "share", "tenth 10"), Number.of(first, "share", "tenth 1")]
@@ -159,27 +150,27 @@ def changing(study: Study) -> Section | None:
     total = study.people["direction"].count()
     if total < max(study.min_users, 1):
         return None
-    words = study.words
+    t = study.t
     directed = study.people.drop_nulls("direction").select("direction", _user="user_id", units=1)
     hidden = hidden_crossed(directed, ["direction"], study.min_users)
     counts = {name: len(directed.filter(direction=name)) for name in ("rising", "flat", "falling")}
     rows = [
         (
-            words(f"trend.{name}"),
-            words("fewer" if users < study.min_users else "hidden", users=study.min_users)
+            t(f"trend.{name}"),
+            t("fewer" if users < study.min_users else "hidden", users=study.min_users)
             if hidden.get((name,), False)
-            else words.number(users),
+            else t.number(users),
         )
         for name, users in counts.items()
     ]
-    head = [words("head.direction"), words("head.users")]
+    head = study.head("direction", "users")
     return Section(
         "trends",
-        words("trend.title"),
-        [words("trend.text", users=words.number(total))],
+        t("trend.title"),
+        [t("trend.text", users=t.number(total))],
         [],
-        [Grid(words("trend.grid"), head, rows, labelled=range(len(rows)))],
-        [words("note.labelled"), words("trend.note")],
+        [Grid(t("trend.grid"), head, rows, labelled=range(len(rows)))],
+        [t("note.labelled"), t("trend.note")],
     )
 
 
@@ -187,7 +178,7 @@ def associated(study: Study) -> list[Section]:
     """Regress every outcome on usage and the affective rate, controls held constant."""
     if study.participants is None:
         return []
-    words = study.words
+    t = study.t
     sections = []
     for place, outcome in enumerate(study.outcomes):
         try:
@@ -196,8 +187,8 @@ def associated(study: Study) -> list[Section]:
             warnings.warn(
                 f"what goes with {outcome!r}: not shown; {error}", AnalysisWarning, stacklevel=3
             )
-            hidden = words("associated.hidden", users=max(study.min_users, 3))
-            title = words("associated.title", outcome=outcome)
+            hidden = t("associated.hidden", users=max(study.min_users, 3))
+            title = t("associated.title", outcome=outcome)
             sections.append(Section(f"outcome-{place}", title, [hidden]))
             continue
         sections.append(_regression(study, place, outcome, found, corrected))
@@ -207,22 +198,21 @@ def associated(study: Study) -> list[Section]:
 def _regression(
     study: Study, place: int, outcome: str, found: Sequence[Row], corrected: bool
 ) -> Section:
-    words = study.words
+    t = study.t
     rate = "" if corrected else "_labelled"
     of_rate = [at for at, row in enumerate(found) if row["term"] == CHARGED_RATE]
     rows = [
         (
-            words.maybe(f"term.{row['term']}{rate if at in of_rate else ''}", row["term"])
-            + (f" ({words('control')})" if row["role"] == "control" else ""),
-            words.value(row, 3),
-            words.reach(row, 3),
-            words.number(row["standardized"], 2),
-            words.p(row["q"]),
+            t.maybe(f"term.{row['term']}{rate if at in of_rate else ''}", row["term"])
+            + (f" ({t('control')})" if row["role"] == "control" else ""),
+            t.value(row, 3),
+            t.reach(row, 3),
+            t.number(row["standardized"], 2),
+            t.p(row["q"]),
         )
         for at, row in enumerate(found)
     ]
-    names = ("term", "coefficient", "interval", "standardized", "q")
-    head = [words(f"head.{name}") for name in names]
+    head = study.head("term", "coefficient", "interval", "standardized", "q")
     labelled = [] if corrected else of_rate
     method = CALIBRATED if corrected else LABELLED
     numbers = [
@@ -235,44 +225,40 @@ def _regression(
     charged = one_of(found, term=CHARGED_RATE)
     if charged is not None and corrected:
         tenth = {name: charged[name] / 10 for name in ("estimate", "low", "high")}
-        sentence = words(
+        sentence = t(
             "associated.finding",
             outcome=outcome,
-            value=words.value(tenth, 3),
-            interval=words.reach(tenth, 3),
+            value=t.value(tenth, 3),
+            interval=t.reach(tenth, 3),
         )
         number = Number.of(tenth, "coefficient of charged_rate, per 0.1", outcome, method)
         finding = Statement(sentence, [number])
         numbers.append(number)
-    text = words(
+    text = t(
         "associated.text",
         outcome=outcome,
-        users=words.number(found[0]["users"]),
-        rate=words(f"associated.rate{rate}"),
+        users=t.number(found[0]["users"]),
+        rate=t(f"associated.rate{rate}"),
     )
     uncorrected = "labelled" if study.message_errors is None else "unreliable"
-    notes = [words("associated.calibrated" if corrected else f"associated.{uncorrected}")]
+    notes = [t("associated.calibrated" if corrected else f"associated.{uncorrected}")]
     apart = [name for name, rows in study.by_group.items() if contradicted(study, rows)]
     if corrected and apart:
-        notes.append(words("associated.contradicted", columns=words.quoted(apart)))
+        notes.append(t("associated.contradicted", columns=t.quoted(apart)))
     return Section(
         f"outcome-{place}",
-        words("associated.title", outcome=outcome),
+        t("associated.title", outcome=outcome),
         [text, *([finding.text] if finding else [])],
         [],
-        [Grid(words("associated.grid"), head, rows, labelled=labelled)],
-        [*notes, words("note.association")],
+        [Grid(t("associated.grid"), head, rows, labelled=labelled)],
+        [*notes, t("note.association")],
         finding,
         numbers,
     )
 
 
 def _regressed(study: Study, users: pl.DataFrame, outcome: str) -> tuple[Sequence[Row], bool]:
-    """Regress an outcome; also say whether the rates of charged turns were calibrated.
-
-    Raises:
-        TableError: That cannot be done with these users, or not without showing what few have.
-    """
+    """Regress an outcome; also say whether the rates of charged turns were calibrated."""
     controls = [name for name in dict.fromkeys(study.controls) if name != outcome]
     there = [name for name in study.groups if name in users.columns]
     groups = [name for name in there if users[name].drop_nulls().n_unique() > 1]

@@ -15,7 +15,7 @@ from affectlib.analysis._pages import visible
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from affectlib.analysis.report._words import Words
+    from affectlib.analysis.report._translator import Translator
 
 _BLUE, _ORANGE, _GREY, _INK = "#0b5cad", "#b3541e", "#8c959f", "#24292f"
 """Orange is for figures that are not corrected for label error, and for nothing else."""
@@ -47,12 +47,7 @@ _STYLE: Any = {
 class Points:
     """A series of estimates with intervals; None where one is not shown.
 
-    Attributes:
-        name: What it is of.
-        middle: The estimates.
-        low: Lower ends of the intervals.
-        high: Upper ends.
-        labelled: Whether they count labels, their errors included.
+    Those that are `labelled` count labels, their errors included.
     """
 
     name: str
@@ -108,7 +103,7 @@ class Points:
 
 
 def dots(
-    name: str, labels: Sequence[str], several: Sequence[Points], words: Words, axis: str
+    name: str, labels: Sequence[str], several: Sequence[Points], t: Translator, axis: str
 ) -> str:
     """Draw estimates below each other with their intervals, a line for each label."""
 
@@ -120,14 +115,14 @@ def dots(
         axes.set_yticks(places, [visible(" ".join(label.split())) for label in labels])
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_formatter(_percent(words))
+        axes.xaxis.set_major_formatter(_percent(t))
         axes.set_xlabel(axis)
         axes.grid(visible=False, axis="y")
 
     return _svg(name, draw, 0.95 + 0.38 * len(labels))
 
 
-def band(name: str, ticks: Sequence[str], points: Points, words: Words, axis: str) -> str:
+def band(name: str, ticks: Sequence[str], points: Points, t: Translator, axis: str) -> str:
     """Draw a line over time with its interval as a band."""
 
     def draw(axes: Axes) -> None:
@@ -143,7 +138,7 @@ def band(name: str, ticks: Sequence[str], points: Points, words: Words, axis: st
         step = max(1, -(-len(ticks) // 6))
         axes.set_xticks(range(0, len(ticks), step), ticks[::step])
         axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(_percent(words))
+        axes.yaxis.set_major_formatter(_percent(t))
         axes.set_ylabel(axis)
         axes.grid(visible=False, axis="x")
 
@@ -151,7 +146,7 @@ def band(name: str, ticks: Sequence[str], points: Points, words: Words, axis: st
 
 
 def series(
-    name: str, ticks: Sequence[str], lines: Sequence[Points], words: Words, x: str, y: str
+    name: str, ticks: Sequence[str], lines: Sequence[Points], t: Translator, x: str, y: str
 ) -> str:
     """Draw series of estimates with intervals side by side."""
 
@@ -165,7 +160,7 @@ def series(
             )  # fmt: skip
         axes.set_xticks(range(len(ticks)), ticks)
         axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(_percent(words))
+        axes.yaxis.set_major_formatter(_percent(t))
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.grid(visible=False, axis="x")
@@ -175,42 +170,37 @@ def series(
     return _svg(name, draw, 2.8 + 0.22 * (len(lines) if len(lines) > 1 else 0))
 
 
-def lorenz_curve(
-    name: str, users: Sequence[float], share: Sequence[float], words: Words, x: str, y: str
-) -> str:
+def lorenz_curve(users: Sequence[float], share: Sequence[float], t: Translator) -> str:
     """Draw a Lorenz curve and the line that it would be if all had as much."""
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2)
+        _unit_square(axes, t, t("axis.of_users"), t("axis.of_charge"))
         axes.fill_between(users, share, users, color=_ORANGE, alpha=0.12, linewidth=0)
         axes.plot(users, share, color=_ORANGE, linewidth=2)
-        _unit_square(axes, words, x, y)
 
-    return _svg(name, draw, 3.6)
+    return _svg("lorenz", draw, 3.6)
 
 
-def calibration_curve(
-    name: str, probability: Sequence[float], points: Points, words: Words, x: str, y: str
-) -> str:
+def calibration_curve(name: str, rows: Sequence[Mapping[str, Any]], t: Translator) -> str:
     """Draw the share of hand labels that is charged against the probability given."""
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2)
-        at, middle, reach = points.known(probability)
+        _unit_square(axes, t, t("axis.probability"), t("axis.hand"))
+        at, middle, reach = Points.of(rows).known([row["probability"] for row in rows])
         axes.errorbar(at, middle, yerr=reach, fmt="o", color=_BLUE, capsize=3, markersize=5)
-        _unit_square(axes, words, x, y)
 
     return _svg(name, draw, 3.6)
 
 
 def heat(
-    name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None]], words: Words
+    name: str, labels: Sequence[str], cells: Sequence[Sequence[float | None]], t: Translator
 ) -> str:
     """Draw lifts of pairs below the diagonal: green above 1, purple below, white at 1."""
 
     def draw(axes: Axes) -> None:
         import numpy as np
         from matplotlib.colors import LinearSegmentedColormap
+        from matplotlib.patches import Rectangle
 
         lifts = np.array([[np.nan if v is None else v for v in row] for row in cells], dtype=float)
         with np.errstate(divide="ignore"):
@@ -221,11 +211,13 @@ def heat(
             if np.isnan(lift):
                 continue
             colour = colours(0.5 + doublings[down, across] / (2 * limit))
-            edges = (across - 0.5, down - 0.5)
-            axes.add_patch(_square(edges, colour))
+            corner = (across - 0.5, down - 0.5)
+            axes.add_patch(
+                Rectangle(corner, 1, 1, facecolor=colour, edgecolor="#e3e6ea", linewidth=0.8)
+            )
             dark = sum(part * k for part, k in zip(colour, (0.3, 0.59, 0.11), strict=False)) < 0.5
             axes.text(
-                across, down, words.number(float(lift), 0 if lift >= 9.5 else 1),
+                across, down, t.number(float(lift), 0 if lift >= 9.5 else 1),
                 ha="center", va="center", fontsize=8, color="white" if dark else _INK,
             )  # fmt: skip
         count = len(labels)
@@ -240,26 +232,21 @@ def heat(
     return _svg(name, draw, 1.2 + 0.3 * len(labels))
 
 
-def _square(corner: tuple[float, float], colour: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, 1, 1, facecolor=colour, edgecolor="#e3e6ea", linewidth=0.8)
-
-
-def _unit_square(axes: Axes, words: Words, x: str, y: str) -> None:
+def _unit_square(axes: Axes, t: Translator, x: str, y: str) -> None:
+    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_aspect("equal")
-    axes.xaxis.set_major_formatter(_percent(words))
-    axes.yaxis.set_major_formatter(_percent(words))
+    axes.xaxis.set_major_formatter(_percent(t))
+    axes.yaxis.set_major_formatter(_percent(t))
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 
 
-def _percent(words: Words) -> Any:
+def _percent(t: Translator) -> Any:
     from matplotlib.ticker import FuncFormatter
 
-    return FuncFormatter(lambda value, _: words.tick(value))
+    return FuncFormatter(lambda value, _: t.tick(value))
 
 
 def _svg(name: str, draw: Callable[[Axes], None], height: float) -> str:

@@ -18,15 +18,7 @@ from affectlib.analysis.calibration import calibration
 from affectlib.analysis.evaluation import evaluate, unranked
 from affectlib.analysis.gold import gold_rows
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._study import (
-    Figure,
-    Grid,
-    Number,
-    Row,
-    Section,
-    Study,
-    rows_of,
-)
+from affectlib.analysis.report._study import Figure, Grid, Number, Row, Section, Study, rows_of
 
 _BINS = 10
 _AREAS = ("average precision", "AUROC")
@@ -36,30 +28,31 @@ def quality(study: Study) -> Section | None:
     """Set labels and probabilities against hand labels; None without hand labels."""
     if study.gold is None:
         return None
-    words = study.words
+    t = study.t
     rows = _joined(study, study.gold)
     measured = _measured(study, study.gold) if rows["gold"].n_unique() > 1 else []
-    text = [words("quality.measured", units=study.units) if measured else _of_one_kind(study, rows)]
+    text = [t("quality.measured", units=study.units) if measured else _of_one_kind(study, rows)]
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
     figures = []
     notes = [] if study.filled_by is None else [study.filled_by]
     missing = unranked(rows)
     if measured and 0 < missing < len(rows) and not measured[0]["suppressed"]:
-        notes.append(words("quality.unranked", rows=words.number(missing), units=study.units))
+        notes.append(t("quality.unranked", rows=t.number(missing), units=study.units))
     if found := _calibrated(study, study.gold):
         shown = [row for row in found if not row["suppressed"]]
-        text.append(words("calibration.text"))
+        text.append(t("calibration.text"))
         if shown:
-            text.append(words("calibration.points"))
-            figures.append(_curve(study, shown))
+            text.append(t("calibration.points"))
+            plot = _plots.calibration_curve("calibration", shown, t)
+            figures.append(Figure(plot, t("calibration.caption")))
         else:
-            notes.append(words("note.left_out"))
+            notes.append(t("note.left_out"))
         grids.append(_bins(study, found, folded=bool(shown)))
         numbers += [
             Number.of(row, "share of gold labels", _bin(row["bin"], study), "gold") for row in found
         ]
-    title = words("quality.title")
+    title = t("quality.title")
     return Section("quality", title, text, figures, grids, notes, numbers=numbers)
 
 
@@ -73,9 +66,9 @@ def _joined(study: Study, gold: AnyFrame) -> pl.DataFrame:
 def _of_one_kind(study: Study, rows: pl.DataFrame) -> str:
     """Say what hand labels that are all charged, or all tasks, do not tell."""
     if rows["_user"].n_unique() < study.min_users:
-        return study.words("quality.few", users=study.min_users)
+        return study.t("quality.few", users=study.min_users)
     kind = "charged" if rows["gold"][0] else "task"
-    return study.words(f"quality.all_{kind}", units=study.units)
+    return study.t(f"quality.all_{kind}", units=study.units)
 
 
 def _calibrated(study: Study, gold: AnyFrame) -> Sequence[Row]:
@@ -87,33 +80,20 @@ def _calibrated(study: Study, gold: AnyFrame) -> Sequence[Row]:
 
 
 def _bins(study: Study, found: Sequence[Row], *, folded: bool) -> Grid:
-    words = study.words
+    t = study.t
     rows = [
         (
             _bin(row["bin"], study)
             if row["probability"] is None
-            else words.percent(row["probability"]),
-            words.share(row),
-            words.interval(row),
-            "–" if row["gold"] is None else words.number(row["gold"]),
+            else t.percent(row["probability"]),
+            t.share(row),
+            t.interval(row),
+            "–" if row["gold"] is None else t.number(row["gold"]),
         )
         for row in found
     ]
-    head = ("head.probability", "head.charged", "head.interval", "head.hand")
-    return Grid(words("calibration.grid"), [words(name) for name in head], rows, folded=folded)
-
-
-def _curve(study: Study, shown: Sequence[Row]) -> Figure:
-    words = study.words
-    plot = _plots.calibration_curve(
-        "calibration",
-        [row["probability"] for row in shown],
-        _plots.Points.of(shown),
-        words,
-        words("axis.probability"),
-        words("axis.hand"),
-    )
-    return Figure(plot, words("calibration.caption"))
+    head = study.head("probability", "charged", "interval", "hand")
+    return Grid(t("calibration.grid"), head, rows, folded=folded)
 
 
 def _measured(study: Study, gold: AnyFrame) -> Sequence[Row]:
@@ -124,19 +104,19 @@ def _measured(study: Study, gold: AnyFrame) -> Sequence[Row]:
 
 
 def _measures(study: Study, found: Sequence[Row]) -> Grid:
-    words = study.words
-    head = ("head.measure", "head.estimate", "head.interval")
+    t = study.t
     rows = []
     for row in found:
-        shown = words.share(row), words.interval(row)
+        shown = t.share(row), t.interval(row)
         if row["measure"] == "calibration error":
-            shown = words.difference(row)
+            shown = t.difference(row)
         elif row["measure"] in _AREAS:
-            shown = words.value(row, 3), words.reach(row, 3)
-        rows.append((words(f"quality.{row['measure']}"), *shown))
-    return Grid(words("quality.measures", units=study.units), [words(n) for n in head], rows)
+            shown = t.value(row, 3), t.reach(row, 3)
+        rows.append((t(f"quality.{row['measure']}"), *shown))
+    head = study.head("measure", "estimate", "interval")
+    return Grid(t("quality.measures", units=study.units), head, rows)
 
 
 def _bin(place: int, study: Study) -> str:
-    words = study.words
-    return words("to", low=words.tick(place / _BINS), high=words.tick((place + 1) / _BINS))
+    t = study.t
+    return t("to", low=t.tick(place / _BINS), high=t.tick((place + 1) / _BINS))

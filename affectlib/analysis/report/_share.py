@@ -20,6 +20,7 @@ from affectlib.analysis.prevalence import (
     PERIODS,
     headline_method,
     more_to_label,
+    nothing_of_origin,
     prevalence,
 )
 from affectlib.analysis.report import _plots
@@ -77,21 +78,11 @@ def best_by(study: Study, labels: pl.LazyFrame, column: str, table: str | None =
     """Return the share of each group by the best method that gave one, the same in all of them.
 
     Where the hand labels of a group contradict what all together say of label errors, its share is
-    theirs, by the method ``gold``.
-
-    Args:
-        study: What the report is about.
-        labels: Its labels, with the column.
-        column: The column to group by.
-        table: The table of `Study.suppressed` that it is; the column itself if None.
+    theirs, by the method ``gold``. `table` is one of `Study.suppressed`, `column` if None.
     """
     found = rows_of(
         prevalence(
-            labels,
-            study.gold,
-            measured=study.measured,
-            by=column,
-            min_users=study.min_users,
+            labels, study.gold, measured=study.measured, by=column, min_users=study.min_users
         )
     )
     found = [*suppress(found, column, study.suppressed.get((table or column,), {}))]
@@ -108,50 +99,45 @@ def contradicted(study: Study, found: Sequence[Row]) -> bool:
 
 def error_notes(study: Study, found: Sequence[Row], labels: Sequence[str]) -> list[str]:
     """Say what shares of groups, or of periods, assume of the program's errors."""
-    words = study.words
+    t = study.t
     if is_labelled(found):
-        return [words("note.labelled")]
+        return [t("note.labelled")]
     own = [name for name, row in zip(labels, found, strict=True) if row["method"] == "gold"]
     if own and study.errors is None:
-        return [words("note.useless")]
-    more = [words("note.contradicted", groups=words.quoted(own))] if own else []
-    return [words("note.same_errors"), *more]
+        return [t("note.useless")]
+    more = [t("note.contradicted", groups=t.quoted(own))] if own else []
+    return [t("note.same_errors"), *more]
 
 
 def overall(study: Study) -> tuple[Section, Row]:
     """Say how common charge is, by every method that is possible; also return the best row."""
-    words, found = study.words, study.shares
+    t, found = study.t, study.shares
     best = headline(found)
     corrected = best["method"] != "naive" and best["estimate"] is not None
     naive = labelled(found)
     users = "overall.users" if study.people is not None else "overall.no_users"
-    text = [" ".join(words(name, units=study.units) for name in ("overall.text", users))]
+    text = [" ".join(t(name, units=study.units) for name in ("overall.text", users))]
     if corrected:
         text.append(
-            words(
-                _way(study, naive, best),
-                naive=words.share(naive),
-                best=words.share(best),
-                units=study.units,
-            )
+            t(_way(study, naive, best), naive=t.share(naive), best=t.share(best), units=study.units)
         )
-    labels = [words(f"method.{row['method']}") for row in found]
+    labels = [t(f"method.{row['method']}") for row in found]
     points = _plots.Points.apart(found)
-    axis = words("axis.share" if corrected else "axis.labelled", units=study.units)
+    axis = t("axis.share" if corrected else "axis.labelled", units=study.units)
     caption = "overall.caption" if corrected else "overall.caption_labelled"
     figures = []
     if any(row["estimate"] is not None for row in found):
-        plot = _plots.dots("overall", labels, points, words, axis)
-        figures.append(Figure(plot, words(caption, units=study.units)))
+        plot = _plots.dots("overall", labels, points, t, axis)
+        figures.append(Figure(plot, t(caption, units=study.units)))
     grid = Grid(
-        words("overall.grid" if corrected else "overall.grid_labelled"),
-        [words(name) for name in ("head.method", "head.share", "head.interval", "head.hand")],
+        t("overall.grid" if corrected else "overall.grid_labelled"),
+        study.head("method", "share", "interval", "hand"),
         [
             (
                 label,
-                words.share(row),
-                words.interval(row),
-                words.number(row["gold"]) if row["gold"] and row["method"] in BY_HAND else "–",
+                t.share(row),
+                t.interval(row),
+                t.number(row["gold"]) if row["gold"] and row["method"] in BY_HAND else "–",
             )
             for label, row in zip(labels, found, strict=True)
         ],
@@ -161,16 +147,16 @@ def overall(study: Study) -> tuple[Section, Row]:
     finding = None
     if corrected:
         lead = leading(found)
-        sentence = words(
+        sentence = t(
             "overall.finding" if lead["method"] in BY_HAND else "overall.finding_labelled",
             units=study.units,
-            share=words.share(lead),
-            interval=words.interval(best),
-            method=words(f"method.{best['method']}"),
+            share=t.share(lead),
+            interval=t.interval(best),
+            method=t(f"method.{best['method']}"),
         )
         finding = Statement(sentence, [Number.of(lead, "share")])
-    notes = [*_overall_notes(study, best), *([] if figures else [words("note.left_out")])]
-    title = words("overall.title")
+    notes = [*_overall_notes(study, best), *([] if figures else [t("note.left_out")])]
+    title = t("overall.title")
     return Section("overall", title, text, figures, [grid], notes, finding, numbers), best
 
 
@@ -178,7 +164,7 @@ def _way(study: Study, naive: Row, best: Row) -> str:
     """Name the sentence that says how the best share differs from that of the labels."""
     if best["method"] == "gold":
         return "overall.by_hand"
-    if study.words.share(best) == study.words.share(naive):
+    if study.t.share(best) == study.t.share(naive):
         return "overall.corrected_same"
     up = best["estimate"] > (naive["estimate"] or 0)
     return "overall.corrected_up" if up else "overall.corrected"
@@ -186,29 +172,31 @@ def _way(study: Study, naive: Row, best: Row) -> str:
 
 def _overall_notes(study: Study, best: Row) -> Iterator[str]:
     """Say what the share rests on, and what would make it surer."""
-    words = study.words
+    t = study.t
     naive = labelled(study.shares)
     if best["suppressed"]:
-        yield words("overall.hidden", users=study.min_users, units=study.units)
+        yield t("overall.hidden", users=study.min_users, units=study.units)
     elif best["method"] == "naive":
         few = "overall.few" if study.gold is not None else "overall.naive_only"
-        yield words(few, users=study.min_users, units=study.units)
+        yield t(few, users=study.min_users, units=study.units)
+        if study.gold is None and nothing_of_origin(labels_table(study.labels)):
+            yield t("overall.no_origin")
     if best["method"] == "rogan_gladen":
-        yield words("overall.shift")
+        yield t("overall.shift")
     if study.filled_by is not None:
         yield study.filled_by
     if best["method"] not in BY_HAND:
         return
     more = more_to_label(best, naive, _CONFIDENCE)
     if more is None:
-        yield words("overall.too_few", interval=words.interval(best), units=study.units)
+        yield t("overall.too_few", interval=t.interval(best), units=study.units)
     elif more:
-        yield words("overall.little", rows=words.number(more), interval=words.interval(best))
+        yield t("overall.little", rows=t.number(more), interval=t.interval(best))
 
 
 def over_time(study: Study) -> Section | None:
     """Show the share by day, week or month, and a line through all of them; None without times."""
-    words = study.words
+    t = study.t
     period = period_of(study)
     if period is None:
         return None
@@ -217,32 +205,31 @@ def over_time(study: Study) -> Section | None:
     labelled = is_labelled(found)
     ticks = [tick_of(row[period], period, study) for row in found]
     points = _plots.Points.of(found, labelled=labelled)
-    name = words(f"period.{period}")
-    axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
+    name = t(f"period.{period}")
+    axis = t("axis.labelled" if labelled else "axis.share", units=study.units)
     caption = "time.caption_labelled" if labelled else "time.caption"
     figure = Figure(
-        _plots.band("time", ticks, points, words, axis),
-        words(caption, period=name, units=study.units),
+        _plots.band("time", ticks, points, t, axis), t(caption, period=name, units=study.units)
     )
     grid = Grid(
-        words("grid.behind" if points.enough else "grid.numbers"),
-        [words(f"head.{period}"), *share_head(study)],
+        t("grid.behind" if points.enough else "grid.numbers"),
+        [t(f"head.{period}"), *share_head(study)],
         [(tick, *share_cells(row, study)) for tick, row in zip(ticks, found, strict=True)],
         folded=points.enough,
         labelled=uncorrected(found),
     )
     numbers = [Number.of(row, "share", row[period].date().isoformat()) for row in found]
-    text = [words("time.text" if points.enough else "time.text_table", period=name)]
+    text = [t("time.text" if points.enough else "time.text_table", period=name)]
     apart = contradicted(study, found)
     finding = None if apart else _change(study, found, labelled)
     if finding is not None:
         text.append(finding.text)
         numbers += finding.numbers
-    notes = [*error_notes(study, found, ticks), *([words("time.no_line")] if apart else [])]
-    notes += [] if points.enough else [words("note.left_out")]
+    notes = [*error_notes(study, found, ticks), *([t("time.no_line")] if apart else [])]
+    notes += [] if points.enough else [t("note.left_out")]
     return Section(
         "time",
-        words("time.title"),
+        t("time.title"),
         text,
         [figure] if points.enough else [],
         [grid],
@@ -281,7 +268,7 @@ def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | N
     shown = [row for row in found if not row["suppressed"]]
     if labelled or study.errors is None or len(shown) < _FEWEST_PERIODS:
         return None
-    words, time = study.words, pl.col(study.time)
+    t, time = study.t, pl.col(study.time)
     first, last = study.labels.select(time.min(), time.max().alias("last")).collect().row(0)
     rows = user_keys(labels_table(study.labels).labelled()).rows.filter(time.is_not_null())
     span = (last - first).total_seconds()
@@ -295,14 +282,14 @@ def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | N
         return None
     row = asdict(change) | {"method": study.method, "suppressed": False}
     name = "time.rose" if change.low > 0 else "time.fell" if change.high < 0 else "time.flat"
-    middle, interval = words.difference(row)
-    sentence = words(
+    middle, interval = t.difference(row)
+    sentence = t(
         name,
         units=study.units,
         change=middle,
         interval=interval,
-        first=words.day(first),
-        last=words.day(last),
+        first=t.day(first),
+        last=t.day(last),
     )
     number = Number.of(row, "change from first to last day")
     return Statement(sentence, [replace(number, users=users["_user"].n_unique())])
@@ -310,14 +297,14 @@ def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | N
 
 def by_groups(study: Study) -> Iterator[Section]:
     """Compare the groups of every column to group by."""
-    words = study.words
+    t = study.t
     for place, column in enumerate(study.groups):
         found = study.by_group[column]
         labelled = is_labelled(found)
-        labels = [words("unknown") if row[column] is None else str(row[column]) for row in found]
+        labels = [t("unknown") if row[column] is None else str(row[column]) for row in found]
         grids = [
             Grid(
-                words("groups.grid_labelled" if labelled else "groups.grid", units=study.units),
+                t("groups.grid_labelled" if labelled else "groups.grid", units=study.units),
                 [column, *share_head(study)],
                 [
                     (label, *share_cells(row, study))
@@ -328,28 +315,28 @@ def by_groups(study: Study) -> Iterator[Section]:
         ]
         numbers = [Number.of(row, "share", name) for name, row in zip(labels, found, strict=True)]
         name = "groups.text_labelled" if labelled else "groups.text"
-        text = [words(name, column=column, units=study.units)]
+        text = [t(name, column=column, units=study.units)]
         compared = _compared(study, column)
         if compared is not None:
             grid, differences = compared
             grids.append(grid)
             numbers += differences
-            text.append(words("groups.compared", units=study.units))
+            text.append(t("groups.compared", units=study.units))
         points = _plots.Points.of(found, labelled=labelled)
-        axis = words("axis.labelled" if labelled else "axis.share", units=study.units)
+        axis = t("axis.labelled" if labelled else "axis.share", units=study.units)
         caption = "groups.caption_labelled" if labelled else "groups.caption"
         figure = Figure(
-            _plots.dots(f"group{place}", labels, [points], words, axis),
-            words(caption, column=column, units=study.units),
+            _plots.dots(f"group{place}", labels, [points], t, axis),
+            t(caption, column=column, units=study.units),
         )
         apart = compared is not None and contradicted(study, found)
         notes = [*error_notes(study, found, labels)]
-        notes += [words("groups.uncorrected")] if apart else []
-        notes += [words("note.association")]
-        notes += [] if points.enough else [words("note.left_out")]
+        notes += [t("groups.uncorrected")] if apart else []
+        notes += [t("note.association")]
+        notes += [] if points.enough else [t("note.left_out")]
         yield Section(
             f"group-{place}",
-            words("groups.title", column=column),
+            t("groups.title", column=column),
             text,
             [figure] if points.enough else [],
             grids,
@@ -366,7 +353,7 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     """
     if study.participants is None or column not in study.participants.columns:
         return None
-    words = study.words
+    t = study.t
     errors = None if contradicted(study, study.by_group[column]) else study.errors
     users = study.participants.filter(pl.col(column).is_not_null())
     if users[column].n_unique() < 2:
@@ -385,32 +372,28 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     numbers: list[Number] = []
     labelled: list[int] = []
     for row in found:
-        method = LABELLED
-        if row["outcome"] == _OWN_SHARE and errors is not None and row["low"] is not None:
+        method, rate = LABELLED, row["outcome"] == _OWN_SHARE
+        if rate and errors is not None and row["low"] is not None:
             row, method = difference_of(errors, row), study.method
         name = f"outcome.{row['outcome']}"
-        if row["outcome"] == _OWN_SHARE and method == LABELLED:
+        if rate and method == LABELLED:
             name = "outcome.own_share_labelled"
             labelled.append(len(cells))
-        outcome = words(name, units=words(f"own.{study.level}"))
-        rate = row["outcome"] == _OWN_SHARE
-        group = words(
-            "groups.against", outcome=outcome, group=row["group"], reference=row["reference"]
-        )
+        outcome = t(name, units=t(f"own.{study.level}"))
+        group = t("groups.against", outcome=outcome, group=row["group"], reference=row["reference"])
         cells.append(
             (
                 group,
-                *(words.difference(row) if rate else (words.value(row, 1), words.reach(row, 1))),
-                "–" if row["effect"] is None else words.number(row["effect"], 2),
-                words.p(row["q"]),
+                *(t.difference(row) if rate else (t.value(row, 1), t.reach(row, 1))),
+                "–" if row["effect"] is None else t.number(row["effect"], 2),
+                t.p(row["q"]),
             )
         )
         measure = f"difference between users: {row['outcome']}"
         against = f"{row['group']} against {row['reference']}"
         numbers.append(Number.of(row, measure, against, method if rate else "counted"))
-    head = ("head.comparison", "head.difference", "head.interval", "head.effect", "head.q")
-    caption, names = words("groups.differences"), [words(name) for name in head]
-    return Grid(caption, names, cells, labelled=labelled), numbers
+    head = study.head("comparison", "difference", "interval", "effect", "q")
+    return Grid(t("groups.differences"), head, cells, labelled=labelled), numbers
 
 
 def difference_of(errors: Errors, row: Row) -> dict[str, Any]:
@@ -421,21 +404,20 @@ def difference_of(errors: Errors, row: Row) -> dict[str, Any]:
 
 def share_head(study: Study) -> list[str]:
     """Return what stands above `share_cells`."""
-    names = ("head.share", "head.interval", f"head.{study.level}", "head.users")
-    return [study.words(name) for name in names]
+    return study.head("share", "interval", study.level, "users")
 
 
 def share_cells(row: Row, study: Study) -> tuple[str, ...]:
     """Write a share, its interval, and the counts behind it."""
-    words = study.words
+    t = study.t
     counts = (row["units"], row["users"])
     if row["suppressed"]:
-        return (words.share(row), "–", "–", words("hidden"))
-    return (words.share(row), words.interval(row), *(words.number(count) for count in counts))
+        return (t.share(row), "–", "–", t("hidden"))
+    return (t.share(row), t.interval(row), *(t.number(count) for count in counts))
 
 
 def tick_of(moment: datetime, period: str, study: Study) -> str:
     """Write the day, the first day of the week, or the month."""
     if period == "month":
         return f"{moment:%Y-%m}"
-    return f"{moment.day:02}/{moment.month:02}" if study.words.lang == "fr" else f"{moment:%m-%d}"
+    return f"{moment.day:02}/{moment.month:02}" if study.t.lang == "fr" else f"{moment:%m-%d}"

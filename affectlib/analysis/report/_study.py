@@ -13,7 +13,7 @@ from affectlib.analysis._frames import AnyFrame
 from affectlib.analysis._privacy import Cell
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import MODEL_PREFIX
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.corpus.rows import RowLevel
 
 Row = Mapping[str, Any]
@@ -29,21 +29,14 @@ CALIBRATED = "calibrated"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known about label error.
-
-    Attributes:
-        gold: Labels that people gave, None if there are none.
-        models: The language models that gave some of them, each with its prompt if known.
-        measured: What the classifier did elsewhere, None if it is not known.
-        measured_messages: The same on messages.
-        measured_themes: How well each theme was found elsewhere in what is labelled emotional.
-    """
+    """What is known about label error, None where nothing is."""
 
     gold: AnyFrame | None
     models: Sequence[tuple[str, str | None]]
     measured: Accuracy | None
     measured_messages: Accuracy | None
     measured_themes: Mapping[str, Accuracy]
+    """How well each theme was found elsewhere in what is labelled emotional."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +44,13 @@ class Study:
     """The data of a report, checked and joined.
 
     Attributes:
-        labels: Labels that have one, with what is known about their users.
-        level: What a row of them is.
-        messages: Labels of messages for what happens within conversations, None if there are none.
+        level: What a row of `labels` is.
+        messages: Labels of messages, for what happens within conversations.
         people: A row a user; None without user ids.
         participants: A row a user of whom more is known, with that; all of `people` if nothing is.
-        gold: Labels that people gave, None if there are none.
         models: The language models that gave answers in `gold`, each with its prompt if known.
-        measured: What the classifier did elsewhere, None if it is not known.
         shares: The share of all labels, by every method that is possible.
         errors: What is known about the errors of the labels, None if nothing is.
-        message_errors: The same of labels of messages.
-        groups: Columns to group by.
-        outcomes: Columns of the users to explain.
-        controls: Columns of the users to hold constant.
-        min_users: Figures of fewer users are suppressed.
-        thresholds: Probability from which each cue counts as shown.
-        theme_thresholds: The same of each theme.
-        measured_themes: How well each theme was found elsewhere.
-        words: The language.
         by_group: The shares of the groups of every column to group by, filled in after the rest.
         suppressed: Which of their groups are suppressed, by table; filled in as well.
     """
@@ -92,14 +73,18 @@ class Study:
     thresholds: Mapping[str, float]
     theme_thresholds: Mapping[str, float]
     measured_themes: Mapping[str, Accuracy]
-    words: Words
+    t: Translator
     by_group: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     suppressed: Mapping[tuple[str, ...], Mapping[Cell, bool]] = field(default_factory=dict)
 
     @property
     def units(self) -> str:
         """What the rows are called, in the plural."""
-        return self.words(f"units.{self.level}")
+        return self.t(f"units.{self.level}")
+
+    def head(self, *names: str) -> list[str]:
+        """Return what stands above the columns of a table."""
+        return [self.t(f"head.{name}") for name in names]
 
     @property
     def method(self) -> str:
@@ -114,15 +99,15 @@ class Study:
     @property
     def filled_by(self) -> str | None:
         """Say which language models gave answers in the sheet; None if people did."""
-        if self.words.answers == "hand":
+        if self.t.answers == "hand":
             return None
-        return self.words(f"filled.{self.words.answers}", models=self.named_models)
+        return self.t(f"filled.{self.t.answers}", models=self.named_models)
 
     @property
     def named_models(self) -> str:
-        """Name the language models that gave answers in the sheet, in words."""
-        return self.words("and").join(
-            self.words("who.model" if prompt is None else "who.prompt", model=name, prompt=prompt)
+        """Name the language models that gave answers in the sheet, in the report's language."""
+        return self.t("and").join(
+            self.t("who.model" if prompt is None else "who.prompt", model=name, prompt=prompt)
             for name, prompt in self.models
         )
 
@@ -135,8 +120,7 @@ class Study:
     @property
     def cue_notes(self) -> list[str]:
         """What to know of sections that count cues."""
-        alike = len({*self.thresholds.values()}) == 1
-        return [self.words("cues.alike")] if alike else []
+        return [self.t("cues.alike")] if len({*self.thresholds.values()}) == 1 else []
 
     @property
     def time(self) -> str:
@@ -149,13 +133,9 @@ class Number:
     """A figure of the report, as its data block and its tables hold it.
 
     Attributes:
-        measure: What it is.
-        estimate: The figure, None where it is not shown.
-        low: Lower end of its interval.
-        high: Upper end.
+        estimate: None where it is not shown.
         group: Which group, period or part it is of, None for all.
         units: How many rows are behind it.
-        users: How many users.
         method: What took label error out, ``labelled`` if nothing did.
         annotator: The language models whose answers it rests on, None if it rests on none's.
         section: Id of the section in the page.
@@ -201,12 +181,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A sentence of the summary.
-
-    Attributes:
-        text: The sentence.
-        numbers: The figures that it gives, each corrected for label error.
-    """
+    """A sentence of the summary with its figures, each corrected for label error."""
 
     text: str
     numbers: Sequence[Number]
@@ -214,12 +189,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot with what it shows.
-
-    Attributes:
-        svg: The plot, an ``svg`` element.
-        caption: What it shows, in words.
-    """
+    """A plot, an ``svg`` element, with what it shows."""
 
     svg: str
     caption: str
@@ -230,8 +200,6 @@ class Grid:
     """A table of texts.
 
     Attributes:
-        caption: What is in it.
-        head: Names of the columns.
         rows: The cells; the first of each row names it.
         folded: Whether it is closed at first.
         labelled: Places of the rows that are not corrected for label error.
@@ -250,10 +218,7 @@ class Section:
 
     Attributes:
         name: Its id in the page.
-        title: Its heading.
         text: Its paragraphs.
-        figures: Its plots.
-        grids: Its tables.
         notes: What the reader must know to read it right.
         finding: What it adds to the summary, if anything.
         numbers: Its figures.

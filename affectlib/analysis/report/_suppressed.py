@@ -19,10 +19,7 @@ Suppressed = Mapping[tuple[str, ...], Mapping[Cell, bool]]
 def suppressed_groups(study: Study, labels: pl.LazyFrame, every: str | None) -> Suppressed:
     """Say which groups of every column, period and tenth of usage to suppress.
 
-    Args:
-        study: What the report is about.
-        labels: The rows of `study.labels` that are counted.
-        every: The length of a period, None without periods.
+    `labels` are the rows of `study.labels` that are counted, and `every` is the length of a period.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnalysisWarning)  # the page says which rows have no user

@@ -24,23 +24,19 @@ from affectlib.analysis.report._study import (
     one_of,
     rows_of,
 )
-from affectlib.analysis.report._words import Words
+from affectlib.analysis.report._translator import Translator
 from affectlib.analysis.trajectory import READ, cue_pairs, trajectory
 from affectlib.taxonomy import CUES, EMOTIONAL
 
 _CONFIDENCE = 0.95
+_EXCERPTS = 5
 _PARTS = ("start", "middle", "end")
 _FOLLOWED = (("user", "charged"), ("assistant", "shows_empathy"), ("assistant", "claims_affection"))
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A message that is shown in the report.
-
-    Attributes:
-        place: Where it is from.
-        text: Its text.
-    """
+    """A message that is shown in the report, and where it is from."""
 
     place: str
     text: str
@@ -51,7 +47,7 @@ def within(study: Study) -> Section | None:
     messages = study.messages
     if messages is None or not _has_thirds(messages):
         return None
-    words = study.words
+    t = study.t
     found = rows_of(trajectory(messages, cue_threshold=study.thresholds, min_users=study.min_users))
     unexplained = _unexplained(study.message_errors, found)
     if unexplained:
@@ -69,38 +65,38 @@ def within(study: Study) -> Section | None:
         corrected = errors is not None
         if errors is not None:
             shown = [corrected_share(errors, row) for row in shown]
-        name = words("followed.charged" if corrected else f"followed.{measure}_labelled")
+        name = t("followed.charged" if corrected else f"followed.{measure}_labelled")
         lines.append(_plots.Points.of(shown, name, labelled=not corrected))
         labelled += [] if corrected else range(len(rows), len(rows) + len(_PARTS))
         for part, own in zip(_PARTS, shown, strict=True):
-            title = f"{name}, {words(f'part.{part}')}"
-            rows.append((title, words.share(own), words.interval(own)))
+            title = f"{name}, {t(f'part.{part}')}"
+            rows.append((title, t.share(own), t.interval(own)))
             method = study.message_method if corrected else LABELLED
             numbers.append(Number.of(own, f"share of messages: {measure}", part, method))
     figure = Figure(
         _plots.series(
             "trajectory",
-            [words(f"part.{part}") for part in _PARTS],
+            [t(f"part.{part}") for part in _PARTS],
             lines,
-            words,
-            words("axis.part"),
-            words("axis.messages"),
+            t,
+            t("axis.part"),
+            t("axis.messages"),
         ),
-        words("within.caption_labelled" if study.message_errors is None else "within.caption"),
+        t("within.caption_labelled" if study.message_errors is None else "within.caption"),
     )
-    head = [words(name) for name in ("head.measure", "head.share", "head.interval")]
-    begun = begins(study, messages)
+    head = study.head("measure", "share", "interval")
+    begun, about_begun, begun_numbers = begins(study, messages)
     enough = any(line.enough for line in lines)
-    caption = words("grid.behind" if enough else "grid.numbers")
-    grids = [Grid(caption, head, rows, folded=enough, labelled=labelled), *begun.grids]
-    numbers += begun.numbers
-    notes = [words("within.labelled"), *study.cue_notes, *begun.notes]
-    notes += [words("within.unexplained")] if unexplained else []
-    notes += [] if enough else [words("note.left_out")]
+    caption = t("grid.behind" if enough else "grid.numbers")
+    grids = [Grid(caption, head, rows, folded=enough, labelled=labelled), *begun]
+    numbers += begun_numbers
+    notes = [t("within.labelled"), *study.cue_notes, *about_begun]
+    notes += [t("within.unexplained")] if unexplained else []
+    notes += [] if enough else [t("note.left_out")]
     return Section(
         "within",
-        words("within.title"),
-        [words("within.text")],
+        t("within.title"),
+        [t("within.text")],
         [figure] if enough else [],
         grids,
         notes,
@@ -140,7 +136,7 @@ def cues(study: Study) -> Section | None:
     names = [name for name in CUES if name in study.labels.collect_schema().names()]
     if len(names) < 2:
         return None
-    words = study.words
+    t = study.t
     user = pl.col("user_id") if study.people is not None else pl.int_range(pl.len())
     shows = {name: pl.col(name) >= study.thresholds[name] for name in names}
     counted = study.labels.select(
@@ -157,10 +153,10 @@ def cues(study: Study) -> Section | None:
     }
     rows = [
         (
-            _title(name, words),
-            words("fewer", users=study.min_users) if name in few else words.percent(counts[name]),
-            words(f"role.{CUES[name].unit}"),
-            words.number(study.thresholds[name], 2),
+            _title(name, t),
+            t("fewer", users=study.min_users) if name in few else t.percent(counts[name]),
+            t(f"role.{CUES[name].unit}"),
+            t.number(study.thresholds[name], 2),
         )
         for name in sorted(known, key=lambda name: -counts[name])
     ]
@@ -172,23 +168,23 @@ def cues(study: Study) -> Section | None:
         if pair["cue"] in order and pair["other"] in order:
             across, down = sorted((order[pair["cue"]], order[pair["other"]]))
             cells[down][across] = pair["lift"] if pair["estimate"] else None
-    figures, notes = [], [words("note.labelled"), *study.cue_notes]
+    figures, notes = [], [t("note.labelled"), *study.cue_notes]
     if any(value is not None for row in cells for value in row):
         figures.append(
             Figure(
-                _plots.heat("cues", [_title(name, words) for name in shown], cells, words),
-                words("cues.caption", units=study.units),
+                _plots.heat("cues", [_title(name, t) for name in shown], cells, t),
+                t("cues.caption", units=study.units),
             )
         )
     else:
-        notes.append(words("note.left_out"))
-    head = [words(name) for name in ("head.cue", "head.share", "head.whose", "head.from")]
+        notes.append(t("note.left_out"))
+    head = study.head("cue", "share", "whose", "from")
     return Section(
         "cues",
-        words("cues.title"),
-        [words("cues.text", units=study.units)],
+        t("cues.title"),
+        [t("cues.text", units=study.units)],
         figures,
-        [Grid(words("cues.grid", units=study.units), head, rows, labelled=range(len(rows)))],
+        [Grid(t("cues.grid", units=study.units), head, rows, labelled=range(len(rows)))],
         notes,
         numbers=[
             Number(f"share that shows {name}", None if name in few else counts[name], None, None)
@@ -206,16 +202,8 @@ def _pairs(study: Study, names: Sequence[str]) -> Sequence[Row]:
     )
 
 
-def excerpts(
-    study: Study,
-    transcripts: Transcripts,
-    *,
-    count: int = 5,
-) -> list[Excerpt]:
-    """Return the messages that the classifier is surest of, as text, escaped by the template.
-
-    It is not known how sure it is of those without a probability.
-    """
+def excerpts(study: Study, transcripts: Transcripts) -> list[Excerpt]:
+    """Return the messages with the highest probabilities, as text, escaped by the template."""
     messages = study.labels if study.level == "message" else study.messages
     labels = study.labels if messages is None else messages
     there = labels.collect_schema().names()
@@ -226,24 +214,21 @@ def excerpts(
         labels.filter(pl.col("label") == EMOTIONAL, pl.col("probability").is_not_null())
         .select(*keys, "probability")
         .sort("probability", descending=True)
-        .head(count)
+        .head(_EXCERPTS)
         .collect()
     )
     chats = conversations_of(rows, transcripts)
     found = []
     for row, chat in zip(rows.iter_rows(named=True), chats, strict=True):
-        if "message" in keys:
-            texts = [chat.messages[row["message"]].content]
-        else:
-            texts = [message.content for message in chat.user_messages]
-        place = study.words(
+        shown = [chat.messages[row["message"]]] if "message" in keys else chat.user_messages
+        place = study.t(
             "excerpts.place",
             conversation=chat.id or row.get("record"),
-            probability=study.words.percent(row["probability"]),
+            probability=study.t.percent(row["probability"]),
         )
-        found.append(Excerpt(place, "\n\n".join(texts)))
+        found.append(Excerpt(place, "\n\n".join(message.content for message in shown)))
     return found
 
 
-def _title(name: str, words: Words) -> str:
-    return words.maybe(f"cue.{name}", CUES[name].title)
+def _title(name: str, t: Translator) -> str:
+    return t.maybe(f"cue.{name}", CUES[name].title)

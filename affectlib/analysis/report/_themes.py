@@ -13,13 +13,7 @@ from affectlib.analysis._frames import AnalysisWarning, AnyFrame, table
 from affectlib.analysis.gold import Unanswered
 from affectlib.analysis.prevalence import PERIODS
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._share import (
-    headline,
-    period_of,
-    share_cells,
-    share_head,
-    tick_of,
-)
+from affectlib.analysis.report._share import headline, period_of, share_cells, share_head, tick_of
 from affectlib.analysis.report._study import (
     Figure,
     Grid,
@@ -48,7 +42,7 @@ def about(study: Study) -> Section | None:
     charged = _charged(study)
     if charged is None:
         return None
-    words = study.words
+    t = study.t
     found = _ordered(_best(study, None))
     labelled = is_labelled(found)
     names = [row["theme"] for row in found]
@@ -56,12 +50,12 @@ def about(study: Study) -> Section | None:
     points = _plots.Points.of(found, labelled=labelled)
     caption = "themes.caption_labelled" if labelled else "themes.caption"
     figure = Figure(
-        _plots.dots("themes", titles, [points], words, words("axis.themes", units=study.units)),
-        words(caption, units=study.units),
+        _plots.dots("themes", titles, [points], t, t("axis.themes", units=study.units)),
+        t(caption, units=study.units),
     )
     grid = Grid(
-        words("themes.grid", units=study.units),
-        [words("head.theme"), *share_head(study)],
+        t("themes.grid", units=study.units),
+        [*study.head("theme"), *share_head(study)],
         [(title, *share_cells(row, study)) for title, row in zip(titles, found, strict=True)],
         labelled=uncorrected(found),
     )
@@ -72,26 +66,26 @@ def about(study: Study) -> Section | None:
     for more, own in parts:
         grids.append(more)
         numbers += own
-    notes = [words("note.labelled")] if labelled else []
+    notes = [t("note.labelled")] if labelled else []
     if any(row["method"] == "rogan_gladen" for row in found):
-        notes.append(words("themes.shift"))
-    notes += [words("note.same_errors")] if parts and not labelled else []
+        notes.append(t("themes.shift"))
+    notes += [t("note.same_errors")] if parts and not labelled else []
     if any(row["method"] == "ppi" for row in found) and any(
         number.method == "gold" and number.estimate is not None
         for _, own in parts
         for number in own
     ):
-        notes.append(words("themes.contradicted"))
-    notes += [words("themes.alike")] if len({*study.theme_thresholds.values()}) == 1 else []
-    notes += [] if points.enough else [words("note.left_out")]
+        notes.append(t("themes.contradicted"))
+    notes += [t("themes.alike")] if len({*study.theme_thresholds.values()}) == 1 else []
+    notes += [] if points.enough else [t("note.left_out")]
     finding = _finding(study, found, labelled)
     return Section(
         "themes",
-        words("themes.title"),
+        t("themes.title"),
         [
-            words("themes.text", units=study.units),
+            t("themes.text", units=study.units),
             *([] if finding is None else [finding.text]),
-            words("themes.kinds_text", units=study.units),
+            t("themes.kinds_text", units=study.units),
         ],
         [figure] if points.enough else [],
         grids,
@@ -174,16 +168,16 @@ def _finding(study: Study, found: Sequence[Row], labelled: bool) -> Statement | 
     row, *others = found
     if labelled or not row["estimate"]:
         return None
-    words = study.words
+    t = study.t
     highs = [other["high"] for other in others if other["estimate"] is not None]
     surely = highs and row["low"] > max(highs)
-    sentence = words(
+    sentence = t(
         "themes.finding" if surely else "themes.finding_among",
         units=study.units,
         theme=_title(row["theme"], study),
-        share=words.share(row),
-        interval=words.interval(row),
-        method=words(f"method.{row['method']}"),
+        share=t.share(row),
+        interval=t.interval(row),
+        method=t(f"method.{row['method']}"),
     )
     return Statement(sentence, [_number(row)])
 
@@ -192,7 +186,7 @@ def _by_columns(
     study: Study, charged: pl.LazyFrame, names: Sequence[str], *, corrected: bool
 ) -> Iterator[tuple[Grid, list[Number]]]:
     """Yield the commonest themes in the groups of every column to group by, and over time."""
-    words = study.words
+    t = study.t
     usual = period_of(replace(study, labels=charged))
     period = None if usual is None else _COARSER[usual]
     without = replace(study, labels=study.labels.drop(period or (), strict=False))
@@ -212,19 +206,15 @@ def _by_columns(
             cells = [one_of(found, theme=name, **{column: group}) for name in names]
             rows.append((label, *("–" if row is None else _cell(row, study) for row in cells)))
         caption = (
-            words("themes.over_time", period=words(f"period.{column}"))
+            t("themes.over_time", period=t(f"period.{column}"))
             if of_time
-            else words("themes.by", column=column)
+            else t("themes.by", column=column)
         )
-        head = [words(f"head.{column}") if of_time else column]
+        head = [t(f"head.{column}") if of_time else column]
         head += [_title(name, study) for name in names]
         yield (
             Grid(
-                caption,
-                head,
-                rows,
-                folded=of_time,
-                labelled=range(0 if corrected else len(rows)),
+                caption, head, rows, folded=of_time, labelled=range(0 if corrected else len(rows))
             ),
             [
                 _number(row, _group(row[column], study))
@@ -236,7 +226,7 @@ def _by_columns(
 
 def _kinds(study: Study) -> tuple[Grid, list[Number]]:
     """Return in which kinds of use charged talk is."""
-    words = study.words
+    t = study.t
     found = rows_of(
         use_kinds(
             study.labels,
@@ -245,10 +235,10 @@ def _kinds(study: Study) -> tuple[Grid, list[Number]]:
             min_users=study.min_users,
         )
     )
-    rows = [(words(f"use_kind.{row['use_kind']}"), *share_cells(row, study)) for row in found]
+    rows = [(t(f"use_kind.{row['use_kind']}"), *share_cells(row, study)) for row in found]
     grid = Grid(
-        words("themes.kinds", units=study.units),
-        [words("head.use_kind"), *share_head(study)],
+        t("themes.kinds", units=study.units),
+        [*study.head("use_kind"), *share_head(study)],
         rows,
         labelled=uncorrected(found),
     )
@@ -261,15 +251,15 @@ def _number(row: Row, group: str | None = None) -> Number:
 
 def _cell(row: Row, study: Study) -> str:
     """Write a share with its interval."""
-    share = study.words.share(row)
-    return share if row["low"] is None else f"{share} ({study.words.interval(row)})"
+    share = study.t.share(row)
+    return share if row["low"] is None else f"{share} ({study.t.interval(row)})"
 
 
 def _group(value: Any, study: Study) -> str:
     if value is None:
-        return study.words("unknown")
+        return study.t("unknown")
     return value.date().isoformat() if hasattr(value, "date") else str(value)
 
 
 def _title(name: str, study: Study) -> str:
-    return TEXTS[study.words.lang].themes[name]
+    return TEXTS[study.t.lang].themes[name]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from math import isfinite
 from typing import Any, Literal, TypeAlias
 
-from affectlib.analysis._pages import in_language
-from affectlib.analysis.report import _english, _french
+from affectlib.analysis._pages import LANGUAGES as NAMES
+from affectlib.analysis._pages import in_language, texts_of
 
-_THIN, _NO_BREAK = "\u202f", "\u00a0"
+_NO_BREAK = "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,31 @@ class Language:
     thousands: str
     percent: str
     months: tuple[str, ...]
-    tied: str = ""
+    tied: str
+
+    @classmethod
+    def read(cls, lang: str) -> Language:
+        """Read the file of a language; a text in one of its sections is ``section.name``."""
+        found = texts_of("report", lang)
+        writing = found.pop("writing")
+        return cls(dict(_flat(found)), **writing)
 
 
-LANGUAGES: Mapping[str, Language] = {
-    "en": Language(_english.TEXTS, ".", ",", "%", _english.MONTHS),
-    "fr": Language(_french.TEXTS, ",", _THIN, f"{_THIN}%", _french.MONTHS, ":;?!»%"),
-}
+def _flat(texts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, text in texts.items():
+        if isinstance(text, str):
+            yield name, text
+        else:
+            yield from ((f"{name}.{key}", each) for key, each in text.items())
 
+
+LANGUAGES = {lang: Language.read(lang) for lang in NAMES}
 
 Answers: TypeAlias = Literal["hand", "model", "mixed"]
 """Who gave the answers of a sheet: people, language models, or both."""
 
 
-class Words:
+class Translator:
     """A language at work.
 
     Args:
@@ -137,13 +148,13 @@ class Words:
         day = "1er" if self.lang == "fr" and moment.day == 1 else moment.day
         return f"{day} {month} {moment.year}"
 
-    def _estimate(self, row: Mapping[str, Any], write: Any) -> str:
+    def _estimate(self, row: Mapping[str, Any], write: Callable[[float], str]) -> str:
         value = row["estimate"]
         if value is None or not isfinite(value):
             return self("hidden") if row.get("suppressed") else "–"
-        return str(write(value))
+        return write(value)
 
-    def _interval(self, row: Mapping[str, Any], write: Any) -> str:
+    def _interval(self, row: Mapping[str, Any], write: Callable[[float], str]) -> str:
         if row["low"] is None or row["high"] is None:
             return "–"
         return self("to", low=write(row["low"]), high=write(row["high"]))
