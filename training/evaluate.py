@@ -134,9 +134,9 @@ def _flagged(s: Subject, sets: Sequence[str]) -> dict[str, Any]:
     return hard_cases.shares_flagged(s.classifier, sets, s.data)
 
 
-def _classifier(artifact: Artifact, **how: bool) -> AffectClassifier:
+def _classifier(artifact: Artifact, screen: bool = True) -> AffectClassifier:
     folder = str(artifact.folder)
-    return AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", **how)
+    return AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=screen)
 
 
 def _systems(s: Subject) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import load_artifact, sha256
 from training.config import Recipe, RecipeError, load_recipe
 from training.data.sources import DATA, DEV_LABELS
@@ -146,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = load_recipe(options.config, options.set)
         run(recipe, options.data, options.start)
-    except (RecipeError, FileNotFoundError, ValueError) as error:
+    except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.run: {error}", file=sys.stderr)
         return 2
     return 0

@@ -237,6 +237,14 @@ def test_a_full_card_is_read_in_ten_minutes(artifact: Artifact) -> None:
     assert 1500 < len(text.split()) <= 2500
 
 
+def test_card_says_what_is_read(bert_folder: Path) -> None:
+    artifact = load_artifact(bert_folder)
+    text = render(full_results(), artifact)
+    assert "Not measured." not in text
+    [line] = [line for line in text.splitlines() if line.startswith("- **Reads**")]
+    assert f" {artifact.windows.max_tokens} tokens" in line
+
+
 def test_card_leads_with_logs_and_studies_and_is_short(artifact: Artifact) -> None:
     text = render(RESULTS, artifact)
     places = [text.index(f"\n### {title}") for title in ("Shared logs", "Studies", "Cues")]

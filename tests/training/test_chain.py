@@ -21,7 +21,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
 from affectlib.finetuning import trainer
 from affectlib.model.artifacts import load_artifact
-from affectlib.taxonomy import LABELS, OUTPUTS, TASK
+from affectlib.taxonomy import LABELS, OUTPUTS
 from tests.conftest import assistant, user
 from training import evaluate, run
 from training.config import load_recipe
@@ -231,6 +231,17 @@ def test_wrong_recipe_ends_with_one_line_and_code_2(
     assert problem in error
 
 
+def test_broken_artifact_to_start_from_ends_with_one_line_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    (tmp_path / "affect.json").write_text("{}", encoding="utf-8")
+    assert chain(FINETUNE, tmp_path, **{"encoder.path": tmp_path}) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"training.run: {tmp_path / 'affect.json'}")
+    assert error.count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def _light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The plain part of the corpus and a twelfth of the rest, short bootstraps and one thread."""
@@ -340,7 +351,7 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
     folder = smoke / "artifact"
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert model.config.id2label == dict(enumerate((*OUTPUTS, TASK)))
+    assert model.config.id2label == dict(enumerate(OUTPUTS))
     assert model.config.problem_type == "multi_label_classification"
     classify = pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
     texts = ["I feel so alone.", "Sort this list, please."]
@@ -348,7 +359,7 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
         logits = model.float().eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits
     for scores, expected in zip(classify(texts), torch.sigmoid(logits).tolist(), strict=True):
         found = {score["label"]: score["score"] for score in scores}
-        assert [found[name] for name in (*OUTPUTS, TASK)] == pytest.approx(expected, abs=0.01)
+        assert [found[name] for name in OUTPUTS] == pytest.approx(expected, abs=0.01)
 
 
 @real_run
@@ -446,8 +457,10 @@ def test_own_conversations_fine_tune_an_artifact(
     assert chain(FINETUNE, tmp_path, **changes) == 0
     folder = tmp_path / "finetune"
     report = json.loads((folder / "prepare" / "report.json").read_text(encoding="utf-8"))
-    counts = {"conversations": 20, "windows": 40, "emotional": 20, "weight": 40.0}
-    assert report["file"] == report["file"] | counts
+    found = report["file"]
+    assert (found["conversations"], found["emotional"]) == (20, 20)
+    # Of each there is a copy beside calm talk, which may take more than one window.
+    assert found["windows"] == found["weight"] >= 40
     texts = [
         (place / "tokenizer.json").read_text(encoding="utf-8")
         for place in (smoke / "artifact", folder / "artifact")

@@ -109,7 +109,7 @@ class Augmenter:
 
         Pronouns of languages other than ``en`` and ``fr`` are kept.
         """
-        shares = {
+        shares: dict[Callable[[str, random.Random], str], float] = {
             _terse: TERSE,
             partial(_impersonal, language=language): self._settings.impersonal,
             _typos: self._settings.typos,

@@ -122,11 +122,6 @@ def recall(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     return share(decisions[truth == 1])
 
 
-def specificity(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
-    """Return the share of negatives that are not flagged; NaN without a negative."""
-    return share(~decisions[truth == 0].astype(bool))
-
-
 def accuracy(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     """Return the share of labels that are right; NaN without any."""
     return share(truth.astype(bool) == decisions.astype(bool))

@@ -216,11 +216,11 @@ def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
             parts.append(Windows(windows, places, content["logits"], content["peaks"]))
     return Windows(
         [window for part in parts for window in part.windows],
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS),
+        *(
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("chats", "logits", "peaks")
+        ),
     )
-
-
-_COLUMNS = ("chats", "logits", "peaks")
 
 
 def _scored(
