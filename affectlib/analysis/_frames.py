@@ -317,11 +317,26 @@ def _refuse_doubles(labels: Labels) -> None:
         return
     same = [name for name in (*keys, *_RESULT, *_ABOUT) if name in labels.columns]
     known = labels.rows.filter(pl.any_horizontal(pl.col(keys).is_not_null()))
-    if alike(known, same) or _alike_but_for_gaps(labels):
+    copied = alike(known, same) or _alike_but_for_gaps(labels)
+    if copied or _alike_elsewhere(labels, same):
+        keys = keys if copied else ["conversation_id"]
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(keys)} and the same result, which "
             f"would count several times; drop copies, or, if they are no copies, {_REMEDY}"
         )
+
+
+def _alike_elsewhere(labels: Labels, same: Sequence[str]) -> bool:
+    """Tell whether a row has all but its record of another, as where labelled files overlap.
+
+    Ids and results alone do not tell: files may number their conversations alike.
+    """
+    about = [name for name in ("user_id", *TIMES) if name in same]
+    if not about or not {"conversation_id", "record", "probability"} <= {*same}:
+        return False
+    told = pl.all_horizontal(pl.col("conversation_id", "probability").is_not_null())
+    rows = labels.rows.filter(told & pl.any_horizontal(pl.col(about).is_not_null()))
+    return alike(rows, [name for name in same if name != "record"])
 
 
 def _alike_but_for_gaps(labels: Labels) -> bool:

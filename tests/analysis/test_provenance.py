@@ -283,6 +283,15 @@ def test_rows_that_are_there_twice_are_refused() -> None:
             prevalence(pl.concat([labels, copies], how="diagonal"))
 
 
+def test_the_same_rows_of_files_that_overlap_are_refused() -> None:
+    labels = made_by("balanced")
+    other = labels.tail(3).with_columns(pl.col("record") + 1000)
+    with pytest.raises(TableError, match="same conversation_id and the same result"):
+        prevalence(pl.concat([labels, other]))
+    files = [rows.drop("user_id", "started_at") for rows in (labels, other)]
+    labels_table(pl.concat(files))  # files may number their conversations alike
+
+
 def test_every_row_that_is_written_carries_its_origin(
     tiny_classifier: AffectClassifier, tmp_path: Path
 ) -> None:
