@@ -31,9 +31,10 @@ import numpy as np
 
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import AffectlibError
+from affectlib.finetuning.export import INT8
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.user_file import read_labelled_file
-from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
+from affectlib.model.artifacts import DEFAULT_MODEL, MANIFEST, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
 from training.config import CalibrateSettings, Recipe, RecipeError, load_recipe
 from training.data.prepare import training_conversations
@@ -51,6 +52,7 @@ from training.evaluation.judged import (
     judge,
     judge_as_shipped,
     probabilities,
+    uncalibrated,
 )
 from training.evaluation.wrappings import wrappings
 from training.model.calibrate import ScoredConversation
@@ -224,7 +226,7 @@ def evaluate(
         recipe's own artifact, ``training_data`` and ``own_data``.
     """
     artifact = load_artifact(str(model))
-    subject = Subject(recipe, data, artifact, [load_artifact(str(x)) for x in against])
+    subject = Subject(recipe, data, artifact, [_other(x) for x in against])
     about = ("name", "version", "fingerprint")
     results: dict[str, Any] = {"artifact": {name: getattr(artifact, name) for name in about}}
     report = recipe.folder / "prepare" / "report.json"
@@ -235,6 +237,12 @@ def evaluate(
         if (not only or name in only) and (recipe.real_dev or name not in NEED_DATA):
             results[name] = measure(subject)
     return results
+
+
+def _other(model: str | Path) -> Artifact:
+    """Return an artifact, or a model as training leaves it, such as a teacher."""
+    trained = (Path(model) / INT8).is_file() and not (Path(model) / MANIFEST).is_file()
+    return uncalibrated(Path(model)) if trained else load_artifact(str(model))
 
 
 def own_data(recipe: Recipe) -> dict[str, dict[str, int]]:
@@ -262,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="artifact: name or folder")
     only = "measure this and what else is named so, and nothing more"
     parser.add_argument("--only", action="append", default=[], choices=[*MEASURES], help=only)
-    others = "another artifact to compare with, such as an earlier one; may be given again"
+    others = "another artifact or trained model (a run's teach/model) to compare with; repeatable"
     parser.add_argument("--against", action="append", default=[], metavar="FOLDER", help=others)
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)

@@ -92,7 +92,7 @@ def full_results() -> dict[str, Any]:
     """Results of all measures, with as many rows as they have or may come to have."""
     value = estimate(0.9125)
     decisions = dict.fromkeys(POINT, value)
-    figures = dict.fromkeys(("auroc", "average_precision", "recall_at_98"), value)
+    figures = dict.fromkeys(("auroc", "average_precision", "recall_at_98", "less"), value)
     group = {"n": 4000, "emotional": 400, **figures, **dict.fromkeys(POINTS, decisions)}
     study = {**figures, **decisions, "turn_f1": value, "intensity": value}
     study |= dict.fromkeys(("flagged_charge_0", "flagged_charge_1"), value)

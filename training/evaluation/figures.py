@@ -142,15 +142,26 @@ def _shares(groups: NDArray[Any], **chosen: tuple[NDArray[Any], NDArray[Any]]) -
 
 
 def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[str, Any]:
-    """Return how well systems rank the main groups of conversations, by their scores of each."""
+    """Return how well systems rank the main groups of conversations, by their scores of each.
+
+    ``less`` is the first system's AUROC less a system's, on the same resamples.
+    """
     columns = labels(judged), calibrations(judged), clusters(judged)
+    first = next(iter(systems.values()))
+
+    def less(truth: Floats, own: Floats, other: Floats, judges: NDArray[np.int64]) -> float:
+        rank = metrics.auroc_within
+        return rank(truth, own, judges) - rank(truth, other, judges)
 
     def ranking(scores: Floats, rows: NDArray[np.bool_]) -> dict[str, Any]:
         truth, judges, groups = (column[rows] for column in columns)
         recall = estimate(metrics.recall_at(0.98), truth, scores[rows], groups=groups)
-        return {**_ranking(truth, scores[rows], judges, groups), "recall_at_98": recall}
+        beside = estimate(less, truth, first[rows], scores[rows], judges, groups=groups)
+        ranked = _ranking(truth, scores[rows], judges, groups)
+        return {**ranked, "recall_at_98": recall, "less": beside}
 
-    members = {name: np.array([GROUPS[name](j) for j in judged]) for name in MAIN_GROUPS}
+    names = (*MAIN_GROUPS, "studies: English")
+    members = {name: np.array([GROUPS[name](j) for j in judged]) for name in names}
     return {
         name: {system: ranking(scores, rows) for system, scores in systems.items()}
         for name, rows in members.items()
