@@ -462,7 +462,7 @@ class AffectClassifier(Saved):
     def _label(
         self, items: Iterable[Item], point: OperatingPoint
     ) -> Iterator[ConversationPrediction | ConversationFailure]:
-        """Label conversations buffer by buffer, and hand on what is none."""
+        """Label conversations buffer by buffer, and pass on failures as they are."""
         for buffer, windows in map_ahead(self._encode, in_buffers(items, growing=True)):
             scored = iter(self._run(windows, self._screen))
             for item in buffer:

@@ -2,11 +2,11 @@
 
 A share of labels, q, and the true share, p, are related by the classifier's sensitivity and
 specificity: ``q = p * sensitivity + (1 - p) * (1 - specificity)`` (Rogan and Gladen, American
-Journal of Epidemiology 107, 1978, pp. 71-76). `Errors` holds draws from the distribution of the
+Journal of Epidemiology 107, 1978, pp. 71-76). `ErrorRates` holds draws from the distribution of the
 two; a figure is computed for every draw, and its interval is what the draws span.
 
 - Without gold labels, the draws come from counts measured elsewhere, spread further for domain
-  shift (`Errors.with_domain_shift`).
+  shift (`ErrorRates.with_domain_shift`).
 - With gold labels, they come from the precision among the rows called emotional and the share
   missed among the others, with the measured counts as prior (Gelman and Carpenter, Journal of the
   Royal Statistical Society C 69, 2020, pp. 1269-1283). The prior counts half (a power prior;
@@ -38,7 +38,7 @@ from affectlib.analysis._intervals import (
 )
 from affectlib.analysis.accuracy import Accuracy
 
-__all__ = ["Apparent", "Errors", "GoldUnits", "Target", "drawn_by_row"]
+__all__ = ["Apparent", "ErrorRates", "GoldUnits", "Target", "drawn_by_row"]
 
 Target: TypeAlias = Literal["corpus", "population"]
 """These transcripts, or all that users like these would write."""
@@ -126,7 +126,7 @@ class GoldUnits:
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
+class ErrorRates:
     """What is known about a classifier's errors; draws have shape ``[draws]``.
 
     Attributes:
@@ -146,7 +146,7 @@ class Errors:
     none_found: bool = False
 
     @classmethod
-    def measured(cls, accuracy: Accuracy) -> Errors | None:
+    def measured(cls, accuracy: Accuracy) -> ErrorRates | None:
         """Return what counts from elsewhere say; None if they are no better than chance."""
         rates = (
             accuracy.true_positives / accuracy.positives,
@@ -155,11 +155,11 @@ class Errors:
         if sum(rates) <= 1:
             return None
         rng = np.random.default_rng(0)
-        found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, rng)
-        spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, rng)
+        found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, rng)
+        spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, rng)
         return cls(found, spared, centre=rates)
 
-    def with_domain_shift(self) -> Errors:
+    def with_domain_shift(self) -> ErrorRates:
         """Return the errors to expect on chats of another kind; the likeliest rates stay.
 
         The draws get an extra normal spread on the logit scale, as in a random-effects
@@ -184,14 +184,11 @@ class Errors:
         called: Apparent,
         predicted: tuple[float, float],
         prior: Accuracy | None,
-    ) -> Errors:
+    ) -> ErrorRates:
         """Return what gold labels say, with counts from elsewhere as prior.
 
-        Args:
-            gold: The gold labels, drawn from the corpus.
-            called: The share of the corpus that is called emotional.
-            predicted: Mean prediction in the corpus of units called emotional, and of the others.
-            prior: What was measured elsewhere, if anything.
+        `called` is the share of the corpus that is called emotional, and `predicted` the mean
+        prediction there of units called emotional, and of the others.
         """
         counts = [
             _counts(gold.of(flag), mean)
@@ -236,20 +233,20 @@ class Errors:
         return float(np.median(self.sensitivity)), float(np.median(self.specificity))
 
     @property
-    def power(self) -> Floats:
+    def youden_index(self) -> Floats:
         """The factor by which errors shrink a difference of shares, in draws."""
         return np.maximum(self.sensitivity + self.specificity - 1, _LEAST_POWER)
 
     def _draws(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the true share; below 0 where errors explain more labels than that."""
         labels = self._labels(called, seed)
-        return np.asarray((labels + self.specificity - 1) / self.power)
+        return np.asarray((labels + self.specificity - 1) / self.youden_index)
 
     def _labels(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the rate of emotional labels."""
         size = self._size(called)
         rng = np.random.default_rng(seed + 1)
-        return _beta_draws(called.share * size, (1 - called.share) * size, 0.5, rng)
+        return _beta_draws(called.share * size, (1 - called.share) * size, rng)
 
     def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
         """Return the true share behind a share of labels.
@@ -270,7 +267,7 @@ class Errors:
         low = 0.0 if whole and self.none_found else low
         return Estimate(float(np.clip(middle, low, high)), low, high)
 
-    def explained(self, called: Apparent, confidence: float) -> tuple[float, float]:
+    def plausible_range(self, called: Apparent, confidence: float) -> tuple[float, float]:
         """Return between which true shares the known errors give a share of labels.
 
         Where they cannot give it, that is the nearest share, 0 or 1.
@@ -302,11 +299,11 @@ class Errors:
     def difference(self, estimate: float, error: float, confidence: float) -> Estimate:
         """Return the true difference behind one of labels, given its standard error."""
         noise = np.random.default_rng(2).permutation(_normal_places()) * error
-        draws = np.clip((estimate + noise) / self.power, -1.0, 1.0)
+        draws = np.clip((estimate + noise) / self.youden_index, -1.0, 1.0)
         middle = estimate / max(sum(self.rates) - 1, _LEAST_POWER)
         return Estimate(float(np.clip(middle, -1.0, 1.0)), *_ends(draws, confidence))
 
-    def spread_out(self, count: int) -> Iterator[tuple[float, float]]:
+    def alternatives(self, count: int) -> Iterator[tuple[float, float]]:
         """Yield sensitivities and specificities that span the draws, the weakest first."""
         order = np.argsort(self.sensitivity + self.specificity)
         places = ((np.arange(count) + 0.5) / count * len(order)).astype(int)
@@ -341,20 +338,15 @@ class Errors:
         near = middle + between / np.maximum(between + error, _TINY) * (rates - middle)
         return np.asarray((near + spared - 1) / power), between / max(varies, _TINY)
 
-    def later(
-        self, whole: Apparent, first: Apparent, of_first: Errors, confidence: float
+    def onset_share(
+        self, whole: Apparent, first: Apparent, of_first: ErrorRates, confidence: float
     ) -> Estimate:
         """Return how often a conversation that does not begin emotionally becomes emotional.
 
         Where a conversation is emotional if one of its messages is, that is the share of emotional
-        conversations less those with an emotional first message, among the others. The errors with
-        conversations and with messages are measured apart, so each share is corrected by its own.
-
-        Args:
-            whole: The share of conversations that is called emotional.
-            first: The share of conversations whose first message is.
-            of_first: What is known about the errors with messages.
-            confidence: Of the interval.
+        conversations (`whole`) less those with an emotional first message (`first`), among the
+        others. The errors with conversations and with messages (`of_first`) are measured apart, so
+        each share is corrected by its own.
         """
         all_of = self._draws(whole, 0)
         # The draws of the two kinds of errors come in the same order.
@@ -391,20 +383,17 @@ class Errors:
 def drawn_by_row(units: Floats, users: int, rows: int) -> bool:
     """Tell whether gold labels are of about as many users as rows drawn one by one would be.
 
-    Args:
-        units: How many rows each user has, shape ``[users]``.
-        users: How many users have gold labels.
-        rows: How many gold labels there are.
+    `units` is how many rows each user has; there are `rows` gold labels of `users` users.
     """
     expected = (1 - (1 - units / units.sum()) ** rows).sum()
     return bool(users >= _SPREAD_OUT * expected)
 
 
-def _beta_draws(hits: float, rest: float, more: float, rng: np.random.Generator) -> Floats:
+def _beta_draws(hits: float, rest: float, rng: np.random.Generator) -> Floats:
     """Return the quantiles of a beta distribution in random order, by interpolation."""
     places = _normal_places()
     knots = np.linspace(places[0], places[-1], _KNOTS)
-    values = stats.beta.ppf(stats.norm.cdf(knots), hits + more, rest + more)
+    values = stats.beta.ppf(stats.norm.cdf(knots), hits + 0.5, rest + 0.5)
     return rng.permutation(np.interp(places, knots, values))
 
 
@@ -416,8 +405,7 @@ def _normal_places() -> Floats:
 def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
     """Return equally likely precisions, and shares missed among the units not called emotional.
 
-    Args:
-        counts: Emotional rows and others, among those called emotional and among the rest.
+    `counts` are of emotional rows and others, among those called emotional and among the rest.
     """
     places = (np.arange(_GRID) + 0.5) / _GRID
     each = (stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts)
@@ -428,10 +416,7 @@ def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
 def _rates_of(share: float, precision: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
     """Return sensitivities and specificities, and the true share with each.
 
-    Args:
-        share: The share that is called emotional.
-        precision: The share of these that is emotional.
-        missed: The share of the others that is.
+    `share` is called emotional, of which `precision` is, and of the others `missed`.
     """
     true = share * precision + (1 - share) * missed
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -446,9 +431,8 @@ def _means(grid: Sequence[Floats], likelihood: Floats) -> list[float]:
     With Haldane's prior in its place (Mathematical Proceedings of the Cambridge Philosophical
     Society 28, 1932, pp. 55-61), the mean of a rate is the share found, which is unbiased.
 
-    Args:
-        grid: Rates that are equally likely with their prior, shape ``[points]`` each.
-        likelihood: The logarithm of each point's, shape ``[points]``.
+    The rates of `grid` are equally likely with their prior; `likelihood` is its logarithm. All have
+    shape ``[points]``.
     """
     log = likelihood - sum(_log_times(_NEUTRAL, rate * (1 - rate)) for rate in grid)
     weight = np.exp(log - log.max())

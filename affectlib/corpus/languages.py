@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from affectlib.conversation import Conversation
 from affectlib.errors import MissingExtraError
-from affectlib.formats.inspection import UNKNOWN, language_detector, user_text
+from affectlib.formats.inspection import UNKNOWN, language_detector
 from affectlib.model.artifacts import Artifact
 
 _LOOKED_AT = 1000
@@ -48,7 +48,8 @@ class ForeignLanguages:
         """Count a conversation."""
         if self.seen < _LOOKED_AT:
             self.seen += 1
-            language = self.detect(user_text(conversation, _LETTERS))
+            text = "\n".join(m.content[:_LETTERS] for m in conversation.user_messages)
+            language = self.detect(text[:_LETTERS])
             if language not in (*self.known, UNKNOWN):
                 self.counts[language] += 1
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._correction import Apparent, Errors
+from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._intervals import NONE
-from affectlib.analysis.prevalence import is_own
 from affectlib.analysis.report._study import Grid, Number, Row, Study, one_of, rows_of
 from affectlib.analysis.trajectory import onset
 
@@ -55,9 +54,7 @@ def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
     """Estimate how often what begins with a task becomes charged; None if errors are not known."""
     if study.level == "message" or study.errors is None or study.message_errors is None:
         return None
-    errors, of_messages = study.errors, study.message_errors
-    if not is_own(labels_table(study.labels), study.measured):
-        errors, of_messages = errors.with_domain_shift(), of_messages.with_domain_shift()
+    errors, of_messages = map(study.errors_here, (study.errors, study.message_errors))
     found = becomes_charged(study.labels, messages, errors, of_messages, study.min_users)
     # Conversations and their first turns may be corrected by different things.
     methods = dict.fromkeys((study.method, study.message_method))
@@ -67,8 +64,8 @@ def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
 def becomes_charged(
     labels: pl.LazyFrame,
     messages: pl.LazyFrame,
-    errors: Errors,
-    message_errors: Errors,
+    errors: ErrorRates,
+    message_errors: ErrorRates,
     min_users: int,
 ) -> dict[str, Any] | None:
     """Estimate the share of conversations with a charged turn among those that begin with a task.
@@ -101,7 +98,7 @@ def becomes_charged(
         for name in ("charged", "first")
     )
     hidden = len(by_user) < min_users
-    found = NONE if hidden else errors.later(whole, first, message_errors, _CONFIDENCE)
+    found = NONE if hidden else errors.onset_share(whole, first, message_errors, _CONFIDENCE)
     counts = {"units": int(units.sum()), "users": len(by_user)}
     return asdict(found) | (dict.fromkeys(counts) if hidden else counts) | {"suppressed": hidden}
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._correction import Errors
-from affectlib.analysis._frames import AnyFrame
+from affectlib.analysis._correction import ErrorRates
+from affectlib.analysis._frames import AnyFrame, labels_table
 from affectlib.analysis._privacy import Cell
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import MODEL_PREFIX
+from affectlib.analysis.prevalence import is_own
 from affectlib.analysis.report._translator import Translator
 from affectlib.corpus.rows import RowLevel
 
@@ -64,8 +65,8 @@ class Study:
     models: Sequence[tuple[str, str | None]]
     measured: Accuracy | None
     shares: Sequence[Row]
-    errors: Errors | None
-    message_errors: Errors | None
+    errors: ErrorRates | None
+    message_errors: ErrorRates | None
     groups: Sequence[str]
     outcomes: Sequence[str]
     controls: Sequence[str]
@@ -81,6 +82,15 @@ class Study:
     def units(self) -> str:
         """What the rows are called, in the plural."""
         return self.t(f"units.{self.level}")
+
+    def errors_here(self, errors: ErrorRates) -> ErrorRates:
+        """Return errors with an allowance for domain shift, unless the user's labels show them."""
+        own = is_own(labels_table(self.labels), self.measured)
+        return errors if own else errors.with_domain_shift()
+
+    def behind(self, figure: Figure) -> str:
+        """Name the table of a plot's numbers, whether or not the plot is shown."""
+        return self.t("grid.behind" if figure.svg else "grid.numbers")
 
     def head(self, *names: str) -> list[str]:
         """Return what stands above the columns of a table."""
@@ -118,9 +128,9 @@ class Study:
         return "; ".join(map(as_annotator, self.models)) or None if rests else None
 
     @property
-    def cue_notes(self) -> list[str]:
+    def cue_note(self) -> str | None:
         """What to know of sections that count cues."""
-        return [self.t("cues.alike")] if len({*self.thresholds.values()}) == 1 else []
+        return self.t("cues.alike") if len({*self.thresholds.values()}) == 1 else None
 
     @property
     def time(self) -> str:
@@ -189,7 +199,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot, an ``svg`` element, with what it shows."""
+    """A plot as an ``svg`` element, empty if too few values can be shown, and what it shows."""
 
     svg: str
     caption: str
@@ -218,7 +228,7 @@ class Section:
 
     Attributes:
         name: Its id in the page.
-        text: Its paragraphs.
+        text: Its paragraphs; None is left out, here and in the notes.
         notes: What the reader must know to read it right.
         finding: What it adds to the summary, if anything.
         numbers: Its figures.
@@ -226,10 +236,10 @@ class Section:
 
     name: str
     title: str
-    text: Sequence[str]
-    figures: Sequence[Figure] = ()
+    text: Sequence[str | None]
+    figure: Figure | None = None
     grids: Sequence[Grid] = ()
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str | None] = ()
     finding: Statement | None = None
     numbers: Sequence[Number] = ()
 
