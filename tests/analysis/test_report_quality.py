@@ -136,6 +136,22 @@ def test_what_becomes_charged_is_corrected(monkeypatch: pytest.MonkeyPatch) -> N
     assert table[words("within.later_row")] == [words.share(figure), words.interval(figure)]
 
 
+def test_differences_allow_for_transcripts_of_another_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    people = population()
+    options = {"participants": people.participants.drop("growing"), "by": "modality"}
+    measures = ("difference between users: own_share", "change from first to last day")
+    found = made(monkeypatch, **options)
+    monkeypatch.setattr(Errors, "with_domain_shift", lambda errors: errors)
+    alike = made(monkeypatch, **options)
+    for measure in measures:
+        wide, narrow = row(found, measure), row(alike, measure)
+        assert wide["method"] == narrow["method"] == "rogan_gladen"
+        assert wide["estimate"] == narrow["estimate"]
+        assert wide["high"] - wide["low"] > 1.05 * (narrow["high"] - narrow["low"])
+
+
 def test_without_what_is_known_of_errors_it_is_labelled() -> None:
     people = population()
     found = report(people.conversations, messages=people.messages)

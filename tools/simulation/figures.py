@@ -205,7 +205,11 @@ def _change(corpus: Corpus) -> Found:
     slope, error = slope_of_sums(
         *_sums(drawn.user, place, place**2, drawn.called, place * drawn.called)
     )
-    return Found.of("change over time", corpus.errors.difference(slope, error, _CONFIDENCE), 0.0)
+    return Found.of(
+        "change over time",
+        corpus.errors.with_domain_shift().difference(slope, error, _CONFIDENCE),
+        0.0,
+    )
 
 
 def _difference(corpus: Corpus) -> Found:
@@ -213,7 +217,7 @@ def _difference(corpus: Corpus) -> Found:
     units, called, group = _sums(drawn.user, drawn.called, drawn.group)
     own, group = called / units, group / units
     row = difference(own[group == 2], own[group == 0], _CONFIDENCE)
-    found = difference_of(corpus.errors, row)
+    found = difference_of(corpus.errors.with_domain_shift(), row)
     gap = drawn.setting.prevalence * (shares()["c"] - shares()["a"])
     return Found("difference of groups", found["estimate"], found["low"], found["high"], gap)
 

@@ -7,7 +7,9 @@ FILE``, settings that the file has are not drawn again, and the others are added
 writes the tables into docs/explanation/coverage.md. ``--labelled`` looks at trends of users and
 concentration instead, which are of labels; ``--clusters 5 8 20`` at regressions with clustered
 errors (with ``--docs``, into the same page). ``--check`` names the figures whose coverage lies
-outside 93 to 98 %, by more than chance, and exits 1 if there are any and errors are as measured.
+below 93 % or, with hand labels, above 98 %, by more than chance, and exits 1 if there are any and
+errors are as measured. Without hand labels, intervals that allow for errors of another kind hold
+more often where errors are as measured, so that 98 % is no limit there.
 """
 
 from __future__ import annotations
@@ -122,11 +124,12 @@ def chance(row: dict[str, float]) -> tuple[float, float]:
 
 
 def outside(cells: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield which figures cover less or more than they should, by more than chance."""
+    """Yield which figures cover less or, with hand labels, more than they should."""
+    least, most = _ALLOWED
     for cell in cells:
         for name, row in cell["figures"].items():
             low, high = chance(row)
-            if row["count"] >= _FEWEST and (high < _ALLOWED[0] or low > _ALLOWED[1]):
+            if row["count"] >= _FEWEST and (high < least or (cell["gold"] and low > most)):
                 yield (
                     f"{name}, {cell['users']} users, {cell['prevalence']:.1%} charged, "
                     f"{cell['gold']} gold labels: {row['coverage']:.1%} "

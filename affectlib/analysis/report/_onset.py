@@ -10,7 +10,6 @@ import polars as pl
 from affectlib.analysis._correction import Apparent, Errors
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._intervals import NONE
-from affectlib.analysis.prevalence import is_own
 from affectlib.analysis.report._study import Grid, Number, Row, Study, one_of, rows_of
 from affectlib.analysis.trajectory import onset
 
@@ -55,9 +54,7 @@ def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
     """Estimate how often what begins with a task becomes charged; None if errors are not known."""
     if study.level == "message" or study.errors is None or study.message_errors is None:
         return None
-    errors, of_messages = study.errors, study.message_errors
-    if not is_own(labels_table(study.labels), study.measured):
-        errors, of_messages = errors.with_domain_shift(), of_messages.with_domain_shift()
+    errors, of_messages = map(study.errors_here, (study.errors, study.message_errors))
     found = becomes_charged(study.labels, messages, errors, of_messages, study.min_users)
     # Conversations and their first turns may be corrected by different things.
     methods = dict.fromkeys((study.method, study.message_method))

@@ -277,7 +277,7 @@ def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | N
     slope, error = share_change(users)
     if users["_user"].n_unique() < max(study.min_users, 3) or not np.isfinite(error):
         return None
-    change = study.errors.difference(slope, error, _CONFIDENCE)
+    change = study.errors_here(study.errors).difference(slope, error, _CONFIDENCE)
     if abs(change.estimate) >= 1:  # shares do not lie on a line
         return None
     row = asdict(change) | {"method": study.method, "suppressed": False}
@@ -374,7 +374,7 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     for row in found:
         method, rate = LABELLED, row["outcome"] == _OWN_SHARE
         if rate and errors is not None and row["low"] is not None:
-            row, method = difference_of(errors, row), study.method
+            row, method = difference_of(study.errors_here(errors), row), study.method
         name = f"outcome.{row['outcome']}"
         if rate and method == LABELLED:
             name = "outcome.own_share_labelled"

@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 
 from affectlib.analysis._correction import Errors
-from affectlib.analysis._frames import AnyFrame
+from affectlib.analysis._frames import AnyFrame, labels_table
 from affectlib.analysis._privacy import Cell
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import MODEL_PREFIX
+from affectlib.analysis.prevalence import is_own
 from affectlib.analysis.report._translator import Translator
 from affectlib.corpus.rows import RowLevel
 
@@ -81,6 +82,11 @@ class Study:
     def units(self) -> str:
         """What the rows are called, in the plural."""
         return self.t(f"units.{self.level}")
+
+    def errors_here(self, errors: Errors) -> Errors:
+        """Return errors with an allowance for domain shift, unless the user's labels show them."""
+        own = is_own(labels_table(self.labels), self.measured)
+        return errors if own else errors.with_domain_shift()
 
     def head(self, *names: str) -> list[str]:
         """Return what stands above the columns of a table."""
