@@ -8,7 +8,7 @@ table. `read_labels` opens the file; Parquet is read column by column. Only the 
 function names below must be there; others (a country, a model) can be named in ``by=``. A frame
 with a column ``message`` has a row per message, any other a row per conversation; most functions
 take both. Rows with status ``error`` and rows without a label are left out. Other frames (gold
-labels, surveys, participants) join by id.
+labels, participants) join by id.
 
 **Gold labels** are a sheet that a person filled in. Its columns are ``record`` (or
 ``conversation_id``), ``message`` if its rows are messages, ``gold`` (``emotional`` or ``task``;
@@ -34,7 +34,6 @@ An `AnalysisWarning` says when a result is less certain than it seems.
 |---|---|---|
 | `prevalence` | labels, gold, measured | group, method |
 | `themes` | labels, gold with `themes`, measured | theme, group, method |
-| `use_kinds` | labels | kind of use, group |
 | `calibration` | labels, gold | bin of probability |
 | `evaluate` | labels, gold | group, measure |
 | `calibrate` | labels, gold, model | operating point, measure that changed |
@@ -45,8 +44,6 @@ An `AnalysisWarning` says when a result is less certain than it seems.
 | `concentration`, `lorenz` | users | share of users |
 | `compare` | users, with a column of groups | outcome, group against the reference |
 | `associate` | users, with survey columns | outcome, term of the regression |
-| `score_survey` | answers, one row per person | person |
-| `join_users` | users, and frames with `user_id` | user |
 | `trajectory` | labels of messages | part of the conversation, measure |
 | `onset` | labels of messages | measure |
 | `cue_pairs` | labels | pair of cues |
@@ -86,13 +83,11 @@ with requires_extra("analysis"):
     from affectlib.analysis.report import Report, report, report_page
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page
-    from affectlib.analysis.surveys import INSTRUMENTS, Instrument, join_users, score_survey
-    from affectlib.analysis.themes import themes, use_kinds
+    from affectlib.analysis.themes import themes
     from affectlib.analysis.trajectory import cue_pairs, onset, trajectory
     from affectlib.analysis.users import users
 
 __all__ = [
-    "INSTRUMENTS",
     "NOT_A_CAUSE",
     "Accuracy",
     "AnalysisWarning",
@@ -100,7 +95,6 @@ __all__ = [
     "AnnotationError",
     "Answer",
     "Endpoint",
-    "Instrument",
     "Report",
     "TableError",
     "agreement",
@@ -114,7 +108,6 @@ __all__ = [
     "cue_pairs",
     "disagreements",
     "evaluate",
-    "join_users",
     "lorenz",
     "majority",
     "measured_accuracy",
@@ -125,10 +118,8 @@ __all__ = [
     "report",
     "report_page",
     "sample",
-    "score_survey",
     "themes",
     "trajectory",
-    "use_kinds",
     "users",
 ]
 

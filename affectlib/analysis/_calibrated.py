@@ -91,12 +91,8 @@ def associate_rates(
 def calibrated_rates(rates: Floats, turns: Floats, errors: Errors | None) -> list[Floats] | None:
     """Return users' likeliest true rates, then those at other sensitivities and specificities.
 
-    None if nothing is known of the errors, or if too much of the variance is label error.
-
-    Args:
-        rates: The share of each user's turns that is labelled charged, NaN where there are none.
-        turns: How many turns each has.
-        errors: What is known about the errors of labels.
+    None if nothing is known of the errors, or if too much of the variance is label error. `rates`
+    are shares of each user's `turns`, NaN where there are none.
     """
     if errors is None or np.isfinite(rates).sum() < _FEWEST:
         return None

@@ -107,14 +107,8 @@ class GoldUnits:
     def of(self, called: bool) -> GoldUnits:
         """Return those that the classifier called emotional, or the others."""
         own = self.called == called
-        return GoldUnits(
-            self.user[own],
-            self.truth[own],
-            self.called[own],
-            self.predicted[own],
-            self.weight[own],
-            self.by_row,
-        )
+        names = ("user", "truth", "called", "predicted", "weight")
+        return GoldUnits(*(getattr(self, name)[own] for name in names), self.by_row)
 
     @property
     def size(self) -> float:
@@ -155,8 +149,8 @@ class Errors:
         if sum(rates) <= 1:
             return None
         rng = np.random.default_rng(0)
-        found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, 0.5, rng)
-        spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, 0.5, rng)
+        found = _beta_draws(accuracy.true_positives, accuracy.false_negatives, rng)
+        spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, rng)
         return cls(found, spared, centre=rates)
 
     def with_domain_shift(self) -> Errors:
@@ -187,11 +181,8 @@ class Errors:
     ) -> Errors:
         """Return what gold labels say, with counts from elsewhere as prior.
 
-        Args:
-            gold: The gold labels, drawn from the corpus.
-            called: The share of the corpus that is called emotional.
-            predicted: Mean prediction in the corpus of units called emotional, and of the others.
-            prior: What was measured elsewhere, if anything.
+        `called` is the share of the corpus that is called emotional, and `predicted` the mean
+        prediction there of units called emotional, and of the others.
         """
         counts = [
             _counts(gold.of(flag), mean)
@@ -249,7 +240,7 @@ class Errors:
         """Return draws of the rate of emotional labels."""
         size = self._size(called)
         rng = np.random.default_rng(seed + 1)
-        return _beta_draws(called.share * size, (1 - called.share) * size, 0.5, rng)
+        return _beta_draws(called.share * size, (1 - called.share) * size, rng)
 
     def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
         """Return the true share behind a share of labels.
@@ -347,14 +338,9 @@ class Errors:
         """Return how often a conversation that does not begin emotionally becomes emotional.
 
         Where a conversation is emotional if one of its messages is, that is the share of emotional
-        conversations less those with an emotional first message, among the others. The errors with
-        conversations and with messages are measured apart, so each share is corrected by its own.
-
-        Args:
-            whole: The share of conversations that is called emotional.
-            first: The share of conversations whose first message is.
-            of_first: What is known about the errors with messages.
-            confidence: Of the interval.
+        conversations (`whole`) less those with an emotional first message (`first`), among the
+        others. The errors with conversations and with messages (`of_first`) are measured apart, so
+        each share is corrected by its own.
         """
         all_of = self._draws(whole, 0)
         # The draws of the two kinds of errors come in the same order.
@@ -391,20 +377,17 @@ class Errors:
 def drawn_by_row(units: Floats, users: int, rows: int) -> bool:
     """Tell whether gold labels are of about as many users as rows drawn one by one would be.
 
-    Args:
-        units: How many rows each user has, shape ``[users]``.
-        users: How many users have gold labels.
-        rows: How many gold labels there are.
+    `units` is how many rows each user has; there are `rows` gold labels of `users` users.
     """
     expected = (1 - (1 - units / units.sum()) ** rows).sum()
     return bool(users >= _SPREAD_OUT * expected)
 
 
-def _beta_draws(hits: float, rest: float, more: float, rng: np.random.Generator) -> Floats:
+def _beta_draws(hits: float, rest: float, rng: np.random.Generator) -> Floats:
     """Return the quantiles of a beta distribution in random order, by interpolation."""
     places = _normal_places()
     knots = np.linspace(places[0], places[-1], _KNOTS)
-    values = stats.beta.ppf(stats.norm.cdf(knots), hits + more, rest + more)
+    values = stats.beta.ppf(stats.norm.cdf(knots), hits + 0.5, rest + 0.5)
     return rng.permutation(np.interp(places, knots, values))
 
 
@@ -416,8 +399,7 @@ def _normal_places() -> Floats:
 def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
     """Return equally likely precisions, and shares missed among the units not called emotional.
 
-    Args:
-        counts: Emotional rows and others, among those called emotional and among the rest.
+    `counts` are of emotional rows and others, among those called emotional and among the rest.
     """
     places = (np.arange(_GRID) + 0.5) / _GRID
     each = (stats.beta.ppf(places, hits + _NEUTRAL, rest + _NEUTRAL) for hits, rest in counts)
@@ -428,10 +410,7 @@ def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
 def _rates_of(share: float, precision: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
     """Return sensitivities and specificities, and the true share with each.
 
-    Args:
-        share: The share that is called emotional.
-        precision: The share of these that is emotional.
-        missed: The share of the others that is.
+    `share` is called emotional, of which `precision` is, and of the others `missed`.
     """
     true = share * precision + (1 - share) * missed
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -446,9 +425,8 @@ def _means(grid: Sequence[Floats], likelihood: Floats) -> list[float]:
     With Haldane's prior in its place (Mathematical Proceedings of the Cambridge Philosophical
     Society 28, 1932, pp. 55-61), the mean of a rate is the share found, which is unbiased.
 
-    Args:
-        grid: Rates that are equally likely with their prior, shape ``[points]`` each.
-        likelihood: The logarithm of each point's, shape ``[points]``.
+    The rates of `grid` are equally likely with their prior; `likelihood` is its logarithm. All have
+    shape ``[points]``.
     """
     log = likelihood - sum(_log_times(_NEUTRAL, rate * (1 - rate)) for rate in grid)
     weight = np.exp(log - log.max())

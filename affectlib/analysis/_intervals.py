@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import nan
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
+
+from affectlib._extras import requires_extra
 
 __all__ = ["NONE", "Estimate", "adjusted_p", "clustered_mean", "exact_share", "wilson_share"]
 
@@ -66,9 +68,7 @@ def clustered_mean(sums: Floats, counts: Floats) -> tuple[float, Spread]:
     The variance is that of the jackknife over clusters; its degrees of freedom are those of the
     effective number of clusters (Kish 1965, with squared sizes).
 
-    Args:
-        sums: Sum of the units of each cluster, shape ``[clusters]``.
-        counts: Number (or weight) of the units of each, shape ``[clusters]``.
+    `sums` and `counts` are those of the units of each cluster, shape ``[clusters]``.
     """
     total = counts.sum()
     mean = float(sums.sum() / total)
@@ -101,13 +101,7 @@ def wilson_share(share: float, found: Spread, units: float, confidence: float) -
     That size is `units` where the spread says nothing, as with a share of 0 or 1.
     """
     inside = min(max(share, 0.0), 1.0)
-    z = Spread(0.0, np.inf).quantile(confidence)
-    size = effective_size(inside, found, units, confidence)
-    centre = (inside + z**2 / (2 * size)) / (1 + z**2 / size)
-    reach = z * sqrt(inside * (1 - inside) / size + z**2 / (4 * size**2)) / (1 + z**2 / size)
-    low = 0.0 if inside == 0 else max(0.0, centre - reach)
-    high = 1.0 if inside == 1 else min(1.0, centre + reach)
-    return Estimate(inside, low, high)
+    return _confint(inside, effective_size(inside, found, units, confidence), confidence, "wilson")
 
 
 def exact_share(
@@ -116,21 +110,19 @@ def exact_share(
     """Return a share with the Clopper-Pearson interval at its effective sample size.
 
     Never too narrow, however rare the event (Korn and Graubard, Survey Methodology 24, 1998, pp.
-    193-201).
-
-    Args:
-        share: The share found.
-        found: Its spread.
-        units: The number of clusters: the sample size where the spread says nothing.
-        most: The number of units, which the effective sample size never exceeds.
-        confidence: Of the interval.
+    193-201). The sample size is `units`, the number of clusters, where the spread says nothing; it
+    never exceeds `most`, the number of units.
     """
     size = min(effective_size(share, found, units, confidence), max(most, 1.0))
-    tail = (1 - confidence) / 2
-    hits = share * size
-    low = 0.0 if share <= 0 else float(stats.beta.ppf(tail, hits, size - hits + 1))
-    high = 1.0 if share >= 1 else float(stats.beta.ppf(1 - tail, hits + 1, size - hits))
-    return Estimate(share, low, high)
+    return _confint(share, size, confidence, "beta")
+
+
+def _confint(share: float, size: float, confidence: float, method: str) -> Estimate:
+    with requires_extra("analysis"):
+        from statsmodels.stats.proportion import proportion_confint
+    low, high = proportion_confint(share * size, size, 1 - confidence, method)
+    low = max(float(low), 0.0) if share > 0 else 0.0
+    return Estimate(share, low, float(high) if share < 1 else 1.0)
 
 
 def kish(weight: Floats) -> float:

@@ -90,10 +90,7 @@ def change_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table of what changed, by operating point and measure.
 
-    Args:
-        pairs: The rows before and after, by operating point.
-        confidence: Level of the intervals.
-        ranking: Whether the ranking changed too, and not the decisions only.
+    `pairs` are the rows before and after; `ranking` says that it changed too, not decisions only.
     """
     for place, (name, (old, new)) in enumerate(pairs.items()):
         first, then = dict(measures(old, confidence)), dict(measures(new, confidence))

@@ -144,13 +144,13 @@ def _bundled() -> Mapping[str, Provenance]:
 
 
 def _accuracies(counts: Mapping[str, Mapping[str, float]]) -> Mapping[str, Accuracy]:
-    return {name: Accuracy(**own) for name, own in counts.items() if _of_both(own)}
-
-
-def _of_both(counts: Mapping[str, float]) -> bool:
-    """Tell whether there are rows of both kinds."""
-    have = counts["true_positives"] + counts["false_negatives"]
-    return have > 0 and counts["true_negatives"] + counts["false_positives"] > 0
+    """Return what was measured; where all rows were of one kind, that is nothing."""
+    return {
+        name: Accuracy(**own)
+        for name, own in counts.items()
+        if own["true_positives"] + own["false_negatives"] > 0
+        and own["true_negatives"] + own["false_positives"] > 0
+    }
 
 
 def _numbers(thresholds: Mapping[str, float]) -> Mapping[str, float]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy import stats
 
-from affectlib.analysis._intervals import kish
+from affectlib.analysis._intervals import Floats, kish
 
 __all__ = ["share_change", "slope_of_sums", "user_trends"]
 
@@ -16,8 +15,6 @@ _WEEK_SECONDS = 604_800
 _WORTH_SHUFFLING = 2.5
 _SHUFFLES = (2_000, 20_000)
 _WORTH_MORE = 0.005
-
-_Floats = NDArray[np.float64]
 
 
 def user_trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
@@ -28,12 +25,8 @@ def user_trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
     rate, also where the turns of a conversation are correlated. Most p-values are from the normal
     approximation of the permutation distribution; only steep slopes are permuted.
 
-    Args:
-        conversations: A row each, with ``user_id, first`` (its start), ``turns, charged``.
-        rate: The false discovery rate below which a trend counts.
-
-    Returns:
-        A row for each user of enough weeks: ``user_id, trend, trend_p, trend_q, direction``.
+    `conversations` have ``user_id, first`` (the start), ``turns, charged``; `rate` is the false
+    discovery rate below which a trend counts. Users of too few weeks are left out.
     """
     age = (pl.col("first") - pl.col("first").min()).dt.total_seconds()
     dated = (
@@ -81,7 +74,7 @@ def user_trends(conversations: pl.DataFrame, rate: float) -> pl.DataFrame:
     )
 
 
-def _shuffled(rows: pl.DataFrame, users: pl.Series, p: _Floats, z: _Floats) -> _Floats:
+def _shuffled(rows: pl.DataFrame, users: pl.Series, p: Floats, z: Floats) -> Floats:
     """Return the p-values, those of steep slopes by permutation."""
     steep = np.flatnonzero(z > _WORTH_SHUFFLING)
     names = users.gather(steep)
@@ -95,7 +88,7 @@ def _shuffled(rows: pl.DataFrame, users: pl.Series, p: _Floats, z: _Floats) -> _
     return found
 
 
-def _permutation_p(beyond: _Floats, week: _Floats, rng: np.random.Generator) -> float:
+def _permutation_p(beyond: Floats, week: Floats, rng: np.random.Generator) -> float:
     """Return the share of permutations that move as much charge to one end."""
     week = week - week.mean()
     seen = abs(float(beyond @ week)) * (1 - 1e-9)
@@ -112,9 +105,7 @@ def share_change(rows: pl.DataFrame) -> tuple[float, float]:
     """Fit a line through labels over time; return its rise from first to last, and the error.
 
     The standard error is that of the jackknife over users, widened for few or very unequal ones.
-
-    Args:
-        rows: A row each, with ``_user``, ``place`` (in time, from 0 to 1) and ``charged``.
+    `rows` have ``_user``, ``place`` (in time, from 0 to 1) and ``charged``.
     """
     place, charged = pl.col("place"), pl.col("charged").cast(pl.Float64)
     sums = (
@@ -133,16 +124,11 @@ def share_change(rows: pl.DataFrame) -> tuple[float, float]:
 
 
 def slope_of_sums(
-    count: _Floats, place: _Floats, square: _Floats, charged: _Floats, product: _Floats
+    count: Floats, place: Floats, square: Floats, charged: Floats, product: Floats
 ) -> tuple[float, float]:
     """Return what `share_change` does, from the sums over each user's rows, shape ``[users]``.
 
-    Args:
-        count: How many rows.
-        place: Sum of their places.
-        square: Sum of the squares of these.
-        charged: How many rows are labelled charged.
-        product: Sum of the places of those.
+    `product` is the sum of the places of what is charged.
     """
     total = count.sum()
     if not total:

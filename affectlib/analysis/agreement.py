@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 from narwhals.typing import IntoDataFrameT
-from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
 from affectlib.analysis._design import DESIGN
@@ -25,7 +24,15 @@ from affectlib.analysis._frames import (
     like,
     table,
 )
-from affectlib.analysis._intervals import Estimate, clustered_mean, exact_share, kish
+from affectlib.analysis._intervals import (
+    NONE,
+    Codes,
+    Estimate,
+    Floats,
+    clustered_mean,
+    exact_share,
+    kish,
+)
 from affectlib.analysis.gold import (
     NO_THEME,
     PARTED,
@@ -48,9 +55,6 @@ _ALIKE = 1e-9
 _OBSERVED, _POSITIVE = "observed agreement", "agreement on emotional"
 _COHEN, _FLEISS, _KRIPPENDORFF = "Cohen's kappa", "Fleiss' kappa", "Krippendorff's alpha"
 _NAMES = ("first sheet", "second sheet")
-
-_Counts = NDArray[np.int64]
-_Floats = NDArray[np.float64]
 
 
 def agreement(
@@ -124,7 +128,7 @@ def agreement(
     exact = _exact(several, unit, confidence)
     found = [
         {"measure": name, "estimate": float(estimate)}
-        | _ends(draws, exact if name == _OBSERVED else None, confidence)
+        | _ends(draws, exact if name == _OBSERVED else NONE, confidence)
         | {"units": len(several)}
         for name, estimate, draws in zip(
             (_OBSERVED, _POSITIVE, _COHEN if pair else _FLEISS, _KRIPPENDORFF),
@@ -162,12 +166,12 @@ def majority(
     """
     rows, unit, first = _joined((sheet, *others), column)
     keys = [name for name in (*unit, "message") if name in rows.columns]
-    answers = _columns(rows, "answer")
+    emotional, task = _votes(rows)
     counted = rows.select(
         *keys,
         _annotators(rows),
-        answers=pl.sum_horizontal(pl.col(name).is_not_null() for name in answers).cast(pl.Int64),
-        emotional=pl.sum_horizontal(pl.col(name).cast(pl.Int64) for name in answers),
+        answers=emotional + task,
+        emotional=emotional,
     )
     twice = 2 * pl.col("emotional")
     gold = (
@@ -202,6 +206,15 @@ def majority(
 def _columns(rows: pl.DataFrame, kind: str) -> list[str]:
     """Return the columns of this kind, one per sheet that has it."""
     return [name for name in rows.columns if name.startswith(f"{kind} ")]
+
+
+def _votes(rows: pl.DataFrame) -> tuple[pl.Expr, pl.Expr]:
+    """Return how many said emotional, and how many task."""
+    answers = [pl.col(name) for name in _columns(rows, "answer")]
+    return (
+        pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers),
+        pl.sum_horizontal((~answer).cast(pl.Int64) for answer in answers),
+    )
 
 
 def _annotators(rows: pl.DataFrame) -> pl.Expr:
@@ -265,8 +278,8 @@ def _answers(sheet: Table, keys: list[str], column: str, place: int) -> pl.DataF
 
 
 def _with_two_answers(rows: pl.DataFrame) -> pl.DataFrame:
-    given = pl.sum_horizontal(pl.col(name).is_not_null() for name in _columns(rows, "answer"))
-    several = rows.filter(given >= 2)
+    emotional, task = _votes(rows)
+    several = rows.filter(emotional + task >= 2)
     if several.is_empty():
         keys = [name for name in rows.columns if not name.startswith("answer ")]
         raise TableError(
@@ -290,17 +303,14 @@ def _kinds_of_two(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _kinds_of_many(rows: pl.DataFrame) -> pl.DataFrame:
     """Return how many said emotional and how many task, as one indicator per combination."""
-    answers = [pl.col(name) for name in rows.columns if name.startswith("answer ")]
-    emotional = pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers)
-    task = pl.sum_horizontal((~answer).cast(pl.Int64) for answer in answers)
-    kinds = rows.select(kind=pl.format("{} {}", emotional, task))
+    kinds = rows.select(kind=pl.format("{} {}", *_votes(rows)))
     return kinds.select(
         (pl.col("kind") == kind).cast(pl.Int64).alias(kind)
         for kind in kinds["kind"].unique().sort()
     )
 
 
-def _of_two(counts: _Counts) -> _Floats:
+def _of_two(counts: Codes) -> Floats:
     """Return the measures of a two by two table: both, first only, second only, neither."""
     with requires_extra("analysis"):
         from statsmodels.stats.inter_rater import cohens_kappa
@@ -315,12 +325,12 @@ def _of_two(counts: _Counts) -> _Floats:
     return np.array([observed, positive, kappa, alpha])
 
 
-def _of_many(kinds: Sequence[str], people: int) -> Callable[[_Counts], _Floats]:
+def _of_many(kinds: Sequence[str], people: int) -> Callable[[Codes], Floats]:
     """Return the function that gives the measures, from the count of each combination."""
     answers = np.array([[int(count) for count in kind.split()] for kind in kinds])
     complete = answers.sum(axis=1) == people
 
-    def measures(times: _Counts) -> _Floats:
+    def measures(times: Codes) -> Floats:
         with requires_extra("analysis"):
             from statsmodels.stats.inter_rater import fleiss_kappa
         observed, positive, alpha = _of_answers(answers, times)
@@ -333,7 +343,7 @@ def _of_many(kinds: Sequence[str], people: int) -> Callable[[_Counts], _Floats]:
     return measures
 
 
-def _of_answers(answers: _Counts, times: _Counts) -> tuple[float, float, float]:
+def _of_answers(answers: Codes, times: Codes) -> tuple[float, float, float]:
     """Return observed agreement, agreement on emotional, and alpha.
 
     Args:
@@ -357,23 +367,19 @@ def _of_answers(answers: _Counts, times: _Counts) -> tuple[float, float, float]:
     return observed, positive, alpha
 
 
-def _ends(draws: _Floats, exact: Estimate | None, confidence: float) -> dict[str, float]:
-    """Return the interval of a measure, NaN where the bootstrap shows no spread."""
+def _ends(draws: Floats, exact: Estimate, confidence: float) -> dict[str, float]:
+    """Return the interval of a measure; the exact one where the bootstrap shows no spread."""
     defined = draws[np.isfinite(draws)]
     if len(defined) and np.ptp(defined) > _ALIKE:
         low, high = np.percentile(defined, [50 * (1 - confidence), 50 * (1 + confidence)])
         return {"low": float(low), "high": float(high)}
-    if exact is not None:
-        return {"low": exact.low, "high": exact.high}
-    return {"low": np.nan, "high": np.nan}
+    return {"low": exact.low, "high": exact.high}
 
 
 def _exact(rows: pl.DataFrame, unit: list[str], confidence: float) -> Estimate:
     """Return the observed agreement with its exact interval."""
-    answers = [pl.col(name) for name in _columns(rows, "answer")]
-    given = pl.sum_horizontal(answer.is_not_null() for answer in answers)
-    emotional = pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers)
-    task = given - emotional
+    emotional, task = _votes(rows)
+    given = emotional + task
     agreed = (emotional * (emotional - 1) + task * (task - 1)) / (given * (given - 1))
     sums = rows.group_by(unit).agg(agreed.sum().alias("agreed"), pl.len().alias("rows"))
     counts = sums["rows"].to_numpy().astype(float)

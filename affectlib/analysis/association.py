@@ -27,7 +27,7 @@ from affectlib.analysis._frames import (
     require_options,
     table,
 )
-from affectlib.analysis._intervals import adjusted_p
+from affectlib.analysis._intervals import Floats, adjusted_p
 from affectlib.analysis._privacy import check_min_users
 from affectlib.errors import OptionError
 
@@ -35,8 +35,6 @@ __all__ = ["associate"]
 
 _FEWEST_CLUSTERS = 5
 _KNOTS = (0.05, 0.35, 0.65, 0.95)
-
-_Floats = NDArray[np.float64]
 
 
 def associate(
@@ -153,7 +151,7 @@ class Term:
 
     column: str
     name: str
-    values: _Floats
+    values: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +166,23 @@ class Fit:
         deviation: The outcome's standard deviation.
     """
 
-    coefficients: _Floats
-    covariance: _Floats
-    freedom: _Floats
+    coefficients: Floats
+    covariance: Floats
+    freedom: Floats
     explained: float
     deviation: float
 
     @property
-    def errors(self) -> _Floats:
+    def errors(self) -> Floats:
         """Standard errors."""
         return np.asarray(np.sqrt(np.diag(self.covariance)))
 
     @property
-    def p(self) -> _Floats:
+    def p(self) -> Floats:
         """Two-sided p-values."""
         return np.asarray(2 * stats.t.sf(np.abs(self.coefficients) / self.errors, self.freedom))
 
-    def interval(self, confidence: float) -> tuple[_Floats, _Floats]:
+    def interval(self, confidence: float) -> tuple[Floats, Floats]:
         """Return the ends of the intervals."""
         reach = stats.t.ppf((1 + confidence) / 2, self.freedom) * self.errors
         return self.coefficients - reach, self.coefficients + reach
@@ -197,7 +195,7 @@ class Fit:
         return float(stats.f.sf(ratio, len(places), self.freedom[list(places)].min()))
 
 
-def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None) -> Fit:
+def fitted(outcome: Floats, design: Sequence[Term], clusters: pl.Series | None) -> Fit:
     """Fit by least squares; `TableError` if terms are collinear, or users or clusters too few."""
     with requires_extra("analysis"):
         import statsmodels.api as sm
@@ -235,7 +233,7 @@ def fitted(outcome: _Floats, design: Sequence[Term], clusters: pl.Series | None)
     )
 
 
-def _of_clusters(x: _Floats, residuals: _Floats, codes: NDArray[Any]) -> tuple[_Floats, _Floats]:
+def _of_clusters(x: Floats, residuals: Floats, codes: NDArray[Any]) -> tuple[Floats, Floats]:
     """Return the covariance of coefficients by clusters, and their degrees of freedom.
 
     Bias-reduced linearization with Satterthwaite's degrees of freedom (Bell and McCaffrey, Survey
@@ -300,7 +298,7 @@ def terms_of(
             yield Term(name, f"{name}: {value}", (texts == value).cast(pl.Float64).to_numpy())
 
 
-def _spline(name: str, values: _Floats) -> Iterator[Term]:
+def _spline(name: str, values: Floats) -> Iterator[Term]:
     """Yield a restricted cubic spline: linear beyond the outer knots."""
     knots = np.quantile(values, _KNOTS)
     if len(np.unique(knots)) < len(knots):
@@ -308,7 +306,7 @@ def _spline(name: str, values: _Floats) -> Iterator[Term]:
     last, before = knots[-1], knots[-2]
     yield Term(name, f"{name}: spline 1", values)
 
-    def cube(knot: float) -> _Floats:
+    def cube(knot: float) -> Floats:
         return np.maximum(values - knot, 0.0) ** 3
 
     for place, knot in enumerate(knots[:-2], start=2):

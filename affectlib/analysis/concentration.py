@@ -22,6 +22,7 @@ from affectlib.analysis._frames import (
     require_numbers,
     table,
 )
+from affectlib.analysis._intervals import Floats
 from affectlib.analysis._privacy import check_min_users
 from affectlib.errors import OptionError
 
@@ -31,8 +32,6 @@ _RESAMPLES = 500
 _WIDENED = 2.5
 _ROUNDING = 1e-6
 """Rounding error of places, in users."""
-
-_Floats = NDArray[np.float64]
 
 
 def concentration(
@@ -143,7 +142,7 @@ def lorenz(
     return like(users, pl.DataFrame({"share_of_users": at[kept], "share": curve[kept]}))
 
 
-def _apart(places: _Floats, least: float) -> list[int]:
+def _apart(places: Floats, least: float) -> list[int]:
     """Return the first and last place, and those between that are far enough from each other."""
     kept = [0]
     least -= _ROUNDING
@@ -153,7 +152,7 @@ def _apart(places: _Floats, least: float) -> list[int]:
     return [*kept, len(places) - 1]
 
 
-def _counts(source: Table, name: str) -> _Floats:
+def _counts(source: Table, name: str) -> Floats:
     require_numbers(source.require([name]), [name])
     counts = numbers(source.collect(name)[name])
     if (counts < 0).any():
@@ -164,12 +163,12 @@ def _counts(source: Table, name: str) -> _Floats:
 
 
 def _intervals(
-    levels: _Floats,
+    levels: Floats,
     people: NDArray[np.int64],
     top: Sequence[float],
     confidence: float,
     rng: np.random.Generator,
-) -> tuple[_Floats, _Floats]:
+) -> tuple[Floats, Floats]:
     """Return the ends of the intervals, NaN where undefined; `people` have each of the `levels`."""
     size = int(people.sum())
     middle, error = _on_log_odds(*_measures(levels, people.astype(np.float64), top))
@@ -187,12 +186,12 @@ def _intervals(
     return expit(middle - above * error), expit(middle - below * error)
 
 
-def _on_log_odds(found: _Floats, errors: _Floats) -> tuple[_Floats, _Floats]:
+def _on_log_odds(found: Floats, errors: Floats) -> tuple[Floats, Floats]:
     with np.errstate(divide="ignore", invalid="ignore"):
         return logit(found), errors / (found * (1 - found))
 
 
-def _measures(levels: _Floats, people: _Floats, top: Sequence[float]) -> tuple[_Floats, _Floats]:
+def _measures(levels: Floats, people: Floats, top: Sequence[float]) -> tuple[Floats, Floats]:
     """Return the Gini coefficient and the top shares, and their standard errors; NaN if all is 0.
 
     The standard errors come from influence functions (Langel and Tille, Journal of the Royal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +26,7 @@ from affectlib.analysis._frames import (
 from affectlib.analysis._intervals import NONE
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis.gold import gold_rows
-from affectlib.analysis.prevalence import hidden_among, with_groups
+from affectlib.analysis.prevalence import grouped, hidden_among, with_groups
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import OptionError
 from affectlib.model.calibration import OperatingPoint
@@ -114,7 +114,7 @@ def evaluate(
     _warn_of_probabilities(source, rows, threshold)
     figures: list[dict[str, Any]] = []
     few = hidden_among(rows.lazy(), names, min_users)
-    for values, group in _groups(rows, names):
+    for values, group in grouped(rows.sort(names) if names else rows, names):
         users = group["_user"].n_unique()
         hidden = few[values]
         counts = {"gold": len(group), "emotional": int(group["gold"].sum()), "users": users}
@@ -303,12 +303,3 @@ def _refuse_one_kind(rows: pl.DataFrame) -> None:
         f"gold: all {len(rows):,} answers are {kind}, which says nothing about the other kind; "
         f"label rows that are {other} too, or draw more with affectlib sample"
     )
-
-
-def _groups(
-    rows: pl.DataFrame, names: Sequence[str]
-) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
-    if not names:
-        yield (), rows
-        return
-    yield from rows.sort(names).group_by(names, maintain_order=True)

@@ -81,11 +81,7 @@ def read_gold(
 
 
 def whole_sheet(sheet: Table) -> pl.DataFrame:
-    """Return a sheet in memory, if it still has every row that was drawn.
-
-    Raises:
-        TableError: Rows are gone, or their design was changed.
-    """
+    """Return a sheet in memory, if it still has every row that was drawn."""
     rows = sheet.collect()
     key = id_columns(rows.columns)
     key += ["message"] if "message" in rows.columns else []
@@ -200,13 +196,8 @@ def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
 def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     """Join gold labels to the rows that they belong to, by their ids and ``message``.
 
-    Args:
-        labels: Labels with the flag ``charged`` (see `Labels.labelled`).
-        frame: The sheet. Where several people (``annotator``) answered a row, the majority counts.
-
-    Returns:
-        The labels' columns with ``gold`` (boolean) and ``weight`` (1.0 if there was none), one row
-        for each gold label.
+    Where several people (``annotator``) answered a row, the majority counts. Returns the labels'
+    columns with ``gold`` (boolean) and ``weight`` (1.0 if there was none), one row a gold label.
     """
     sheet = table(frame, "gold")
     if labels.level == "conversation" and "message" in sheet.columns:
@@ -264,16 +255,10 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
 def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     """Join gold labels to the rows labelled emotional, with the themes that people named.
 
-    Args:
-        labels: See `gold_rows`.
-        frame: The sheet. In ``themes``, names are separated by commas, semicolons or spaces;
-            ``none`` says that a charged row has none. Where several people answered, the themes
-            that at least half of them named count.
-
-    Returns:
-        The rows of `gold_rows` that are labelled emotional, with ``themes`` (a list of names). What
-        is a task by its gold label has none. Charged rows without an answer are left out, and the
-        others weigh as much as all of them.
+    In a sheet's ``themes``, names are separated by commas, semicolons or spaces; ``none`` says that
+    a charged row has none. Where several people answered, the themes that at least half of them
+    named count. Returned are the rows of `gold_rows` that are labelled emotional, with ``themes``
+    as lists, empty for tasks. Charged rows with an answer weigh as much as all charged rows.
     """
     sheet = table(frame, "gold").require(["themes"])
     found = gold_rows(labels, frame)

@@ -11,6 +11,7 @@ from narwhals.typing import IntoDataFrameT
 from numpy.typing import NDArray
 from scipy import stats
 
+from affectlib._extras import requires_extra
 from affectlib.analysis._frames import (
     Frame,
     check_confidence,
@@ -125,27 +126,29 @@ def difference(
     values: NDArray[np.float64], base: NDArray[np.float64], confidence: float
 ) -> dict[str, float | None]:
     count, base_count = len(values), len(base)
-    share, base_share = values.var(ddof=1) / count, base.var(ddof=1) / base_count
-    gap, error = float(values.mean() - base.mean()), sqrt(share + base_share)
+    variance, base_variance = values.var(ddof=1), base.var(ddof=1)
+    gap = float(values.mean() - base.mean())
     found: dict[str, float | None] = {
         "mean": float(values.mean()),
         "reference_mean": float(base.mean()),
         "estimate": gap,
     }
-    if error == 0:
+    if variance == base_variance == 0:
         return found | dict.fromkeys(_COMPARED[1:])
-    freedom = error**4 / (share**2 / (count - 1) + base_share**2 / (base_count - 1))
-    reach = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+    with requires_extra("analysis"):
+        from statsmodels.stats.weightstats import CompareMeans
+    welch = CompareMeans.from_data(values, base)
+    low, high = welch.tconfint_diff(1 - confidence, usevar="unequal")
     both = count + base_count - 2
-    pooled = sqrt(((count - 1) * values.var(ddof=1) + (base_count - 1) * base.var(ddof=1)) / both)
+    pooled = sqrt(((count - 1) * variance + (base_count - 1) * base_variance) / both)
     g = (1 - 3 / (4 * both - 1)) * gap / pooled
     spread = sqrt((count + base_count) / (count * base_count) + g**2 / (2 * (both + 2)))
     around = float(stats.norm.ppf((1 + confidence) / 2)) * spread
     return found | {
-        "low": gap - reach,
-        "high": gap + reach,
+        "low": float(low),
+        "high": float(high),
         "effect": g,
         "effect_low": g - around,
         "effect_high": g + around,
-        "p": float(2 * stats.t.sf(abs(gap) / error, freedom)),
+        "p": float(welch.ttest_ind(usevar="unequal")[1]),
     }

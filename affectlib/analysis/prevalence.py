@@ -204,19 +204,49 @@ def shares(
 ) -> pl.DataFrame:
     """Return the share of flagged rows by every possible method, as `prevalence` does.
 
-    Args:
-        source: Rows with ``_user``, the flag ``charged`` and ``_prediction``.
-        sample: The rows with a gold label, with ``gold`` and ``weight``, if any.
-        measured: How the flag did elsewhere, if known.
-        names: Columns to group by.
-        target: What the share is of.
-        confidence: Level of the intervals.
-        min_users: The fewest users that a figure may be of.
+    `source` has ``_user``, the flag ``charged`` and ``_prediction``, and `sample` its rows with a
+    gold label, with ``gold`` and ``weight``.
     """
     clusters = _by_user(source, names)
     evidence = _evidence(clusters, sample, measured, own=is_own(source, measured))
-    hidden = _Hidden.of(clusters, sample, names, min_users)
-    rows = _rows(clusters, evidence, names, target, confidence, hidden)
+    small = hidden_crossed(clusters, names, min_users)
+    few: Mapping[Cell, bool] = {}
+    by_group: dict[tuple[Any, ...], pl.DataFrame] = {}
+    few_overall = False
+    if sample is not None:
+        few = hidden_among(sample.lazy(), names, min_users)
+        few_overall = 0 < sample["_user"].n_unique() < min_users
+        by_group = dict(grouped(sample, names))
+    rows: list[dict[str, Any]] = []
+    contradicted: list[str] = []
+    for values, group in grouped(clusters, names):
+        own = None if sample is None else by_group.get(values, sample.clear())
+        of_few = few.get(values, False)
+        groups = len(few) if names and not of_few else 0
+        figures = _estimates(group, own, evidence, target, confidence, not names, groups)
+        for method, estimate, by_hand in figures:
+            gone = small[values] or (by_hand and of_few) or (method == "ppi" and few_overall)
+            if method == "ppi" and by_hand and not (evidence.useless or gone):
+                contradicted.append(" ".join(map(_named, values)))
+            rows.append(
+                dict(zip(names, values, strict=True))
+                | {"method": method}
+                | asdict(NONE if gone else estimate)
+                | {
+                    "units": None if gone else int(group["units"].sum()),
+                    "users": None if gone else len(group),
+                    "gold": None if small[values] or of_few or own is None else len(own),
+                    "suppressed": gone,
+                }
+            )
+    if contradicted:
+        warnings.warn(
+            f"in {len(contradicted):,} of the groups ({', '.join(contradicted[:_NAMED])}"
+            f"{', …' * (len(contradicted) > _NAMED)}), the gold labels contradict what all "
+            "together say of label errors: ppi is the share of the gold labels there",
+            AnalysisWarning,
+            stacklevel=3,
+        )
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
     return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)
 
@@ -226,13 +256,11 @@ class Evidence:
     """What is known about label error.
 
     Attributes:
-        sample: The gold labels, None if there are none.
         known: Whether anything was measured elsewhere.
         measured: What was measured elsewhere, None if it is of no use.
         updated: What the gold labels say, None if there are none.
     """
 
-    sample: pl.DataFrame | None
     known: bool
     measured: Errors | None
     updated: Errors | None
@@ -241,36 +269,6 @@ class Evidence:
     def useless(self) -> bool:
         """Whether, by the gold labels, labels say nothing about the truth."""
         return self.updated is not None and _says_little(self.updated)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hidden:
-    """What is not shown.
-
-    Attributes:
-        small: Whether a group is of few users, or would reveal one that is.
-        few: The same of the gold labels of a group; groups without any are left out.
-        few_overall: Whether all gold labels are of few users.
-    """
-
-    small: Mapping[Cell, bool]
-    few: Mapping[Cell, bool]
-    few_overall: bool
-
-    @classmethod
-    def of(
-        cls,
-        clusters: pl.DataFrame,
-        sample: pl.DataFrame | None,
-        names: Sequence[str],
-        min_users: int,
-    ) -> _Hidden:
-        """Decide from the users of each group, and of its gold labels."""
-        small = hidden_crossed(clusters, names, min_users)
-        if sample is None:
-            return cls(small, {}, False)
-        few_overall = 0 < sample["_user"].n_unique() < min_users
-        return cls(small, hidden_among(sample.lazy(), names, min_users), few_overall)
 
 
 def hidden_among(rows: pl.LazyFrame, names: Sequence[str], min_users: int) -> Mapping[Cell, bool]:
@@ -299,10 +297,9 @@ def _evidence(
     known = None if measured is None else Errors.measured(measured)
     if known is not None and not own:
         known = known.with_domain_shift()
-    given = measured is not None
-    units = int(clusters["units"].sum())
     if sample is None:
-        return Evidence(None, given, known, None)
+        return Evidence(measured is not None, known, None)
+    units = int(clusters["units"].sum())
     called = float(clusters["called"].sum())
     among = float(clusters["predicted_called"].sum())
     means = (
@@ -322,7 +319,7 @@ def _evidence(
         ),
     )
     updated = Errors.updated(units_of, Apparent(called / units, units), means, measured)
-    return Evidence(sample, given, known, updated)
+    return Evidence(measured is not None, known, updated)
 
 
 def label_errors(
@@ -358,48 +355,6 @@ def _by_user(source: Labels, names: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _rows(
-    clusters: pl.DataFrame,
-    evidence: Evidence,
-    names: Sequence[str],
-    target: Target,
-    confidence: float,
-    hidden: _Hidden,
-) -> list[dict[str, Any]]:
-    """Return the figures of each group by each method."""
-    rows = []
-    contradicted: list[str] = []
-    for values, group in _groups(clusters, names):
-        own = _of_group(evidence.sample, names, values)
-        small, few = hidden.small[values], hidden.few.get(values, False)
-        groups = len(hidden.few) if names and not few else 0
-        figures = _estimates(group, own, evidence, target, confidence, not names, groups)
-        for method, estimate, by_hand in figures:
-            suppressed = small or (by_hand and few) or (method == "ppi" and hidden.few_overall)
-            if method == "ppi" and by_hand and not (evidence.useless or suppressed):
-                contradicted.append(" ".join(map(_named, values)))
-            rows.append(
-                dict(zip(names, values, strict=True))
-                | {"method": method}
-                | asdict(NONE if suppressed else estimate)
-                | {
-                    "units": None if suppressed else int(group["units"].sum()),
-                    "users": None if suppressed else len(group),
-                    "gold": None if small or few or own is None else len(own),
-                    "suppressed": suppressed,
-                }
-            )
-    if contradicted:
-        warnings.warn(
-            f"in {len(contradicted):,} of the groups ({', '.join(contradicted[:_NAMED])}"
-            f"{', …' * (len(contradicted) > _NAMED)}), the gold labels contradict what all "
-            "together say of label errors: ppi is the share of the gold labels there",
-            AnalysisWarning,
-            stacklevel=4,
-        )
-    return rows
-
-
 def _named(value: Any) -> str:
     """Return the name of a group, that of a period by its first day."""
     return value.date().isoformat() if hasattr(value, "date") else str(value)
@@ -416,14 +371,8 @@ def _estimates(
 ) -> Iterator[tuple[str, Estimate, bool]]:
     """Yield each method, its estimate, and whether that is from gold labels only.
 
-    Args:
-        group: The group's users.
-        sample: The group's gold labels.
-        evidence: What is known about label error in all groups.
-        target: What the share is of.
-        confidence: Level of the intervals.
-        whole: Whether the group is all rows.
-        groups: In how many groups gold labels may overrule what is known of all; 0 if they may not.
+    Evidence is of all groups; `whole` says that the group is all rows, and `groups` in how many
+    groups gold labels may overrule it.
     """
     counts = group["units"].to_numpy().astype(float)
     hits = group["called"].to_numpy()
@@ -502,15 +451,10 @@ def more_to_label(
 ) -> int | None:
     """Return how many more rows to label where the interval is wide beside the estimate.
 
-    Args:
-        row: The figure of all rows by ``ppi``, not suppressed.
-        naive: The same by ``naive``. Its interval is from the spread between users, which gold
-            labels do not reduce.
-        confidence: Of the intervals.
-
-    Returns:
-        How many rows bring the share to within half its value; 0 if the interval is not wide, or
-        all rows are labelled; None if all rows would not suffice.
+    That is how many bring the share to within half its value; 0 if the interval is not wide, or all
+    rows are labelled; None if all would not suffice. `row` is the figure of all rows by ``ppi``,
+    `naive` that by ``naive``, whose interval is from the spread between users, which gold labels do
+    not reduce.
     """
     reach = (row["high"] - row["low"]) / 2
     left = int(row["units"] - row["gold"])
@@ -603,40 +547,21 @@ def _in_memory(labels: Labels, names: Sequence[str]) -> Labels:
     return labels.having(labels.rows.select(columns).collect().lazy())
 
 
-def _groups(
-    clusters: pl.DataFrame, names: Sequence[str]
+def grouped(
+    rows: pl.DataFrame, names: Sequence[str]
 ) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
+    """Yield the values and the rows of each group, in order; all rows if there are no columns."""
     if not names:
-        yield (), clusters
+        yield (), rows
         return
-    yield from clusters.group_by(names, maintain_order=True)
-
-
-def _of_group(
-    sample: pl.DataFrame | None, names: Sequence[str], values: Sequence[Any]
-) -> pl.DataFrame | None:
-    return (
-        None
-        if sample is None
-        else sample.filter(
-            pl.lit(True),
-            *(pl.col(name).eq_missing(value) for name, value in zip(names, values, strict=True)),
-        )
-    )
+    yield from rows.group_by(names, maintain_order=True)
 
 
 def gold_share(sample: pl.DataFrame, confidence: float) -> Estimate:
     """Return the weighted share of gold rows that are emotional."""
-    share, spread, users = _weighted_share(sample, pl.col("gold"))
-    most = kish(sample["weight"].to_numpy())
-    return exact_share(share, spread, users, most, confidence)
-
-
-def _weighted_share(sample: pl.DataFrame, hit: pl.Expr) -> tuple[float, Spread, float]:
-    """Return the share of gold rows that hit, its spread, and the effective number of users."""
     by_user = sample.group_by("_user", maintain_order=True).agg(
-        (hit * pl.col("weight")).sum().alias("hits"), pl.col("weight").sum()
+        (pl.col("gold") * pl.col("weight")).sum().alias("hits"), pl.col("weight").sum()
     )
     weight = by_user["weight"].to_numpy()
     share, spread = clustered_mean(by_user["hits"].to_numpy(), weight)
-    return share, spread, kish(weight)
+    return exact_share(share, spread, kish(weight), kish(sample["weight"].to_numpy()), confidence)

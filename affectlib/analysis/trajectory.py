@@ -30,8 +30,6 @@ __all__ = ["cue_pairs", "onset", "trajectory"]
 _PARTS = ("start", "middle", "end")
 _CHARGED = "charged"
 _FIRST = {"turn 1": (1, 1), "turn 2": (2, 2), "turns 3 to 5": (3, 5), "turns 6 to 10": (6, 10)}
-_LATER = "after turn 10"
-_OF_ONE_ROLE = {"message": " of one role", "conversation": ""}
 READ = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
 """A message that the model read: the assistant's have no label, but those of users do."""
 
@@ -72,7 +70,8 @@ def trajectory(
     """
     source, keys = _messages(labels, confidence, min_users)
     thresholds = shown_from(cue_threshold, source.provenance.cues)
-    measures = _measures(source, thresholds)
+    cues = {name: pl.col(name) >= thresholds[name] for name in CUES if name in source.columns}
+    measures = {_CHARGED: pl.col("label") == EMOTIONAL, **cues}
     # A hash of the keys, and a bit for each probability, spare gigabytes for 10 million messages.
     messages = source.rows.filter(READ).select(
         "_user",
@@ -143,7 +142,7 @@ def onset(
     for name, (low, high) in _FIRST.items():
         at = first.is_between(low, high).cast(pl.Float64)
         measures[f"first at {name}"] = pl.when(is_charged).then(at)
-    measures[f"first {_LATER}"] = pl.when(is_charged).then((first > 10).cast(pl.Float64))
+    measures["first after turn 10"] = pl.when(is_charged).then((first > 10).cast(pl.Float64))
     begins_with_task = (pl.col("turns") > 1) & (first.is_null() | (first > 1))
     measures["turns personal"] = pl.when(begins_with_task).then(is_charged.cast(pl.Float64))
     sums = (
@@ -197,10 +196,11 @@ def cue_pairs(
     ]
     if not pairs:
         raise TableError(
-            f"{source.name}: two columns of cues{_OF_ONE_ROLE[source.level]} are needed; there are "
+            f"{source.name}: two columns of cues"
+            f"{' of one role' * (source.level == 'message')} are needed; there are "
             f"{', '.join(names) or 'none'}"
         )
-    shown = {name: _shown(name, thresholds[name]) for name in names}
+    shown = {name: (pl.col(name) >= thresholds[name]).cast(pl.Float64) for name in names}
     measures = {f"{one}+{other}": shown[one] * shown[other] for one, other in pairs}
     # How often a cue is shown where the other one is known.
     beside = {
@@ -246,16 +246,6 @@ def _messages(labels: AnyFrame, confidence: float, min_users: int) -> tuple[Labe
         )
     source.require(["role"]).labelled()
     return user_keys(source), source.distinct_keys()
-
-
-def _measures(source: Labels, thresholds: Mapping[str, float]) -> dict[str, pl.Expr]:
-    """Return what is followed: true where shown, null where it does not apply."""
-    cues = {name: pl.col(name) >= thresholds[name] for name in CUES if name in source.columns}
-    return {_CHARGED: pl.col("label") == EMOTIONAL, **cues}
-
-
-def _shown(name: str, threshold: float) -> pl.Expr:
-    return (pl.col(name) >= threshold).cast(pl.Float64)
 
 
 def _sums(measures: Mapping[str, pl.Expr]) -> Iterator[pl.Expr]:

@@ -98,12 +98,19 @@ def users(
     if source.level == "message":
         if usage == "hours":
             source.require(["timestamp"])
-        people, conversations = _from_messages(source, rows, thresholds, time_zone)
+        base, conversations = _from_messages(source, rows)
     else:
         if usage == "hours":
             raise OptionError("usage='hours' needs labels of messages (affectlib label --level)")
-        people, conversations = _from_conversations(source, rows, thresholds, time_zone)
-    people = people.join(_by_conversation(conversations), on="user_id", how="left")
+        base, conversations = _from_conversations(source, rows)
+    days = pl.col(source.time).dt.convert_time_zone(time_zone).dt.date().drop_nulls().n_unique()
+    by_row = base.group_by("user_id").agg(
+        pl.when(pl.col(source.time).count() > 0).then(days).cast(pl.Int64).alias("active_days"),
+        *((pl.col(cue) >= thresholds[cue]).mean() for cue in CUES if cue in source.columns),
+    )
+    people = _by_user(conversations).join(
+        by_row.collect(engine="streaming"), on="user_id", how="left"
+    )
     people = people.with_columns(
         turn_rate=pl.when(pl.col("turns") > 0).then(pl.col("charged_turns") / pl.col("turns"))
     )
@@ -153,10 +160,8 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
     return source.rows.filter(pl.col("user_id").is_not_null())
 
 
-def _from_messages(
-    source: Labels, rows: pl.LazyFrame, thresholds: Mapping[str, float], zone: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a row per user, and per conversation with ``user_id, week, turns, charged``."""
+def _from_messages(source: Labels, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    """Return the messages, and a row for each conversation."""
     source.require(["role"])
     keys = source.having(rows).distinct_keys()
     base = rows.with_columns(
@@ -165,39 +170,24 @@ def _from_messages(
         # The keys of 10 million messages would take gigabytes.
         _conversation=pl.struct(keys).hash(),
     )
-    is_user = pl.col("role") == "user"
     conversations = (
         base.group_by("_conversation")
         .agg(
             pl.col("user_id").first(),
             pl.len().alias("messages"),
-            is_user.sum().alias("user_messages"),
+            (pl.col("role") == "user").sum().alias("user_messages"),
             pl.col("label").count().alias("turns"),
             pl.col("charged").sum(),
             pl.col("timestamp").min().alias("first"),
             pl.col("timestamp").max().alias("last"),
+            pl.lit(None, pl.Boolean).alias("emotional"),
         )
         .collect(engine="streaming")
         .join(_hours(base), on="_conversation", how="left")
         .with_columns(pl.col("hours").fill_null(0.0))
         .sort("user_id", "_conversation")  # so that permutation tests can be repeated
     )
-    conversations = _aggregated(conversations)
-    per_message = (
-        base.group_by("user_id")
-        .agg(_days(zone, "timestamp"), *_cue_shares(source, thresholds))
-        .collect(engine="streaming")
-    )
-    people = conversations.group_by("user_id").agg(
-        pl.len().alias("conversations"),
-        *(pl.col(name).sum() for name in ("messages", "user_messages", "turns")),
-        pl.col("charged").sum().alias("charged_turns"),
-        pl.when(pl.col("first").count() > 0).then(pl.col("hours").sum()).alias("hours"),
-        pl.col("first").min(),
-        pl.col("last").max(),
-        pl.lit(None, pl.Float64).alias("emotional_rate"),
-    )
-    return people.join(per_message, on="user_id", how="left"), conversations
+    return base, _aggregated(conversations)
 
 
 def _hours(messages: pl.LazyFrame) -> pl.DataFrame:
@@ -214,9 +204,8 @@ def _hours(messages: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def _from_conversations(
-    source: Labels, rows: pl.LazyFrame, thresholds: Mapping[str, float], zone: str
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _from_conversations(source: Labels, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    """Return the conversations, as they are and with the columns of `_from_messages`."""
     source.require(["any", "adjusted", "rate", "user_messages", "assistant_messages"])
     if {*KEYS} & {*source.columns}:
         source.having(rows).distinct_keys()
@@ -224,31 +213,17 @@ def _from_conversations(
     turns = pl.col("user_messages").cast(pl.Int64)
     conversations = base.select(
         "user_id",
+        (turns + pl.col("assistant_messages")).cast(pl.Int64).alias("messages"),
+        turns,
         turns.alias("turns"),
         (pl.col("rate") * turns).round().cast(pl.Int64).alias("charged"),
         pl.col("started_at").alias("first"),
-        pl.col("any").cast(pl.Float64),
-        pl.col("adjusted").cast(pl.Float64),
-        pl.col("rate").cast(pl.Float64),
-    ).collect()
-    people = (
-        base.group_by("user_id")
-        .agg(
-            pl.len().alias("conversations"),
-            (turns + pl.col("assistant_messages")).sum().cast(pl.Int64).alias("messages"),
-            turns.sum().alias("user_messages"),
-            turns.sum().alias("turns"),
-            (pl.col("rate") * turns).round().sum().cast(pl.Int64).alias("charged_turns"),
-            pl.lit(None, pl.Float64).alias("hours"),
-            pl.col("started_at").min().alias("first"),
-            pl.col("started_at").max().alias("last"),
-            (pl.col("label") == EMOTIONAL).mean().alias("emotional_rate"),
-            _days(zone, "started_at"),
-            *_cue_shares(source, thresholds),
-        )
-        .collect(engine="streaming")
+        pl.col("started_at").alias("last"),
+        (pl.col("label") == EMOTIONAL).alias("emotional"),
+        pl.lit(None, pl.Float64).alias("hours"),
+        pl.col("any", "adjusted", "rate").cast(pl.Float64),
     )
-    return people, conversations
+    return base, conversations.collect()
 
 
 def _time_of(source: Labels) -> pl.Expr:
@@ -256,16 +231,6 @@ def _time_of(source: Labels) -> pl.Expr:
     if source.time in source.columns:
         return pl.col(source.time)
     return pl.lit(None, pl.Datetime("us", "UTC")).alias(source.time)
-
-
-def _days(zone: str, time: str) -> pl.Expr:
-    days = pl.col(time).dt.convert_time_zone(zone).dt.date().drop_nulls().n_unique()
-    return pl.when(pl.col(time).count() > 0).then(days).cast(pl.Int64).alias("active_days")
-
-
-def _cue_shares(source: Labels, thresholds: Mapping[str, float]) -> list[pl.Expr]:
-    """Return the share of rows that show each cue, of those to which it applies."""
-    return [(pl.col(name) >= thresholds[name]).mean() for name in CUES if name in source.columns]
 
 
 def _aggregated(conversations: pl.DataFrame) -> pl.DataFrame:
@@ -287,8 +252,17 @@ def _aggregated(conversations: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _by_conversation(conversations: pl.DataFrame) -> pl.DataFrame:
+def _by_user(conversations: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each user."""
+    timed = (pl.col("first").count() > 0) & (pl.col("hours").count() > 0)
     return conversations.group_by("user_id").agg(
+        pl.len().alias("conversations"),
+        pl.col("messages", "user_messages", "turns").sum(),
+        pl.col("charged").sum().alias("charged_turns"),
+        pl.when(timed).then(pl.col("hours").sum()).alias("hours"),
+        pl.col("first").min(),
+        pl.col("last").max(),
+        pl.col("emotional").mean().alias("emotional_rate"),
         pl.col("any").mean().alias("any_rate"),
         pl.col("adjusted").mean().alias("adjusted_rate"),
         pl.col("rate").mean().alias("mean_rate"),

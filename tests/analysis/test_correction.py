@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from affectlib.analysis import Accuracy, associate, join_users, users
+from affectlib.analysis import Accuracy, associate, users
 from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._correction import Apparent, Errors, GoldUnits
 from tools.simulate import simulate
@@ -122,7 +122,7 @@ def test_a_coefficient_of_calibrated_rates_is_not_drawn_towards_0() -> None:
     found: dict[str, list[float]] = {"calibrated": [], "stretched": []}
     for seed in range(4):
         people = simulate(400, seed=seed, prevalence=0.3)
-        joined = join_users(users(people.messages), people.participants.drop("growing"))
+        joined = users(people.messages).join(people.participants, on="user_id")
         rates, turns = (joined[name].cast(pl.Float64).to_numpy() for name in ("turn_rate", "turns"))
         ways = {"calibrated": known().calibrated(rates, turns)[0], "stretched": rates / 0.78}
         for name, values in ways.items():
@@ -139,7 +139,7 @@ def test_a_coefficient_of_calibrated_rates_is_not_drawn_towards_0() -> None:
 
 def test_the_interval_of_a_coefficient_allows_for_what_is_not_known_of_errors() -> None:
     people = simulate(300, seed=1, prevalence=0.3)
-    joined = join_users(users(people.messages), people.participants.drop("growing"))
+    joined = users(people.messages).join(people.participants, on="user_id")
     widths, middles = {}, {}
     for name, accuracy in {"exact": EXACT, "rough": Accuracy(8, 2, 98, 2)}.items():
         errors = Errors.measured(accuracy)
@@ -160,7 +160,7 @@ def test_the_interval_of_a_coefficient_allows_for_what_is_not_known_of_errors() 
 
 def test_rates_that_are_mostly_label_error_are_not_calibrated() -> None:
     people = simulate(200, seed=1, prevalence=0.003)
-    joined = join_users(users(people.messages), people.participants.drop("growing"))
+    joined = users(people.messages).join(people.participants, on="user_id")
     options = {"outcome": "loneliness_end", "predictors": ["usage_decile"]}
     rows, corrected = associate_rates(joined, known(), **options)
     assert not corrected

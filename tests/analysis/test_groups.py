@@ -6,21 +6,17 @@ import pytest
 from scipy import stats
 
 from affectlib.analysis import (
-    INSTRUMENTS,
     AnalysisWarning,
-    Instrument,
     TableError,
     associate,
     compare,
-    join_users,
-    score_survey,
     users,
 )
 from affectlib.errors import OptionError
 from tools.simulate import simulate
 
 PEOPLE = simulate(1000, seed=1, prevalence=0.1, conversations_per_user=4)
-JOINED = join_users(users(PEOPLE.messages), PEOPLE.participants)
+JOINED = users(PEOPLE.messages).join(PEOPLE.participants, on="user_id")
 
 
 def term(frame: pl.DataFrame, name: str) -> dict[str, float]:
@@ -207,85 +203,6 @@ def test_bad_regressions_are_named(options, error, problem):
     )
     with pytest.raises(error, match=problem):
         associate(frame, outcome="loneliness_end", **options)
-
-
-def answers(name: str, *people: list[int | None]) -> pl.DataFrame:
-    columns = {
-        f"{name}_{item}": [person[item - 1] for person in people]
-        for item in range(1, len(people[0]) + 1)
-    }
-    return pl.DataFrame({"user_id": [f"u{place}" for place in range(len(people))], **columns})
-
-
-def test_reversed_items_are_turned_round():
-    frame = answers("uls8", [4, 4, 1, 4, 4, 1, 4, 4], [1, 1, 4, 1, 1, 4, 1, 1], [1] * 8)
-    assert score_survey(frame, "uls8")["uls8"].to_list() == [32, 8, 14]
-    frame = answers("ucla20", [1] * 20)
-    assert score_survey(frame, "ucla20")["ucla20"].to_list() == [9 * 4 + 11]
-
-
-def test_missing_items_are_filled_in_up_to_a_fifth():
-    frame = answers("lsns6", [5, 5, 5, 5, 5, None], [5, 5, 5, 5, None, None], [0, 1, 2, 3, 4, 5])
-    found = score_survey(frame, "lsns6", name="ties")
-    assert found.columns == ["user_id", "ties", "ties_missing"]
-    assert found["ties"].to_list() == [30, None, 15]
-    assert found["ties_missing"].to_list() == [1, 2, 0]
-
-
-def test_means_and_other_forms():
-    frame = answers("pcus", [4] * 11)
-    assert score_survey(frame, "pcus")["pcus"].to_list() == [4]
-    frame = answers("pcus", [5] * 11)
-    assert score_survey(frame, "pcus", answer_range=(1, 5))["pcus"].to_list() == [5]
-    with pytest.raises(OptionError, match="lowest and highest answer of your form of ads9"):
-        score_survey(answers("ads9", [3] * 9), "ads9")
-    own = Instrument("mine", "Mine", 2, 0, 1, (2,), "mean", "ourselves")
-    frame = pl.DataFrame({"user_id": ["a"], "p": [1], "q": [0]})
-    assert score_survey(frame, own, items=["p", "q"])["mine"].to_list() == [1]
-
-
-def test_instruments_are_whole_and_cited():
-    for form in INSTRUMENTS.values():
-        assert form.source
-        assert all(1 <= item <= form.items for item in form.reversed)
-
-
-@pytest.mark.parametrize("bad", [0, 5, 2.5, "x"])
-def test_answers_out_of_range_are_named(bad):
-    frame = answers("uls8", [1] * 8, [1] * 8).to_pandas().astype(object)
-    frame.loc[1, "uls8_3"] = bad
-    frame["uls8_3"] = frame["uls8_3"].astype(str)
-    with pytest.raises(
-        TableError,
-        match=r"answers, uls8_3: 1 answers are not whole numbers from 1 to 4, the first in row 1",
-    ):
-        score_survey(pl.from_pandas(frame.astype(str)), "uls8")
-
-
-def test_bad_surveys_are_named():
-    frame = answers("uls8", [1] * 8, [1] * 8)
-    with pytest.raises(OptionError, match="unknown instrument 'phq9'; use ucla20, uls8"):
-        score_survey(frame, "phq9")
-    with pytest.raises(OptionError, match="uls8 has 8 items, got 2"):
-        score_survey(frame, "uls8", items=["uls8_1", "uls8_2"])
-    with pytest.raises(TableError, match="no column 'uls8_8'"):
-        score_survey(frame.drop("uls8_8"), "uls8")
-    with pytest.raises(TableError, match="users appear twice"):
-        score_survey(frame.with_columns(user_id=pl.lit("a")), "uls8")
-    with pytest.raises(TableError, match="user_id: 2 rows have none"):
-        score_survey(frame.with_columns(user_id=pl.lit(None, pl.String)), "uls8")
-
-
-def test_surveys_join_users_by_id():
-    usage = pl.DataFrame({"user_id": ["1", "2", "3"], "messages": [5, 6, 7]})
-    survey = pl.DataFrame({"user_id": [3, 1], "score": [0.5, 0.7]}).to_pandas()
-    with pytest.warns(AnalysisWarning, match="1 of 3 users are not in it"):
-        found = join_users(usage, survey)
-    assert found.rows() == [("1", 5, 0.7), ("3", 7, 0.5)]
-    with pytest.raises(TableError, match="none of its user ids"):
-        join_users(usage, pl.DataFrame({"user_id": ["x"], "score": [1]}))
-    with pytest.raises(TableError, match="'messages' exists already"):
-        join_users(usage, usage)
 
 
 @pytest.mark.parametrize("column", ["dependence", "loneliness_start"])

@@ -18,7 +18,6 @@ from affectlib.analysis import (
     sample,
 )
 from affectlib.analysis._correction import Apparent, Errors
-from affectlib.analysis._intervals import clustered_mean, exact_share, wilson_share
 from affectlib.analysis.prevalence import headline_method
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
@@ -329,6 +328,10 @@ def test_answers_have_synonyms_and_gaps(answers):
             {"by": "method"},
             "by: the name 'method' is needed for the result; rename that column of labels",
         ),
+        *(
+            ({"by": ["language", name]}, f"by: the name '{name}' is needed")
+            for name in ("gold", "users", "units", "suppressed", "called", "weight")
+        ),
         ({"confidence": 95}, "confidence must be more than 0 and less than 1"),
         ({"target": "users"}, "unknown target 'users'; use corpus or population"),
     ],
@@ -336,13 +339,6 @@ def test_answers_have_synonyms_and_gaps(answers):
 def test_bad_options_are_named(options, problem):
     with pytest.raises(OptionError, match=problem):
         prevalence(PEOPLE.conversations, **options)
-
-
-@pytest.mark.parametrize("name", ["gold", "users", "units", "suppressed", "called", "weight"])
-def test_groups_do_not_have_names_of_the_result(name):
-    labels = PEOPLE.conversations.with_columns(pl.col("model").alias(name))
-    with pytest.raises(OptionError, match=f"by: the name '{name}' is needed"):
-        prevalence(labels, by=["language", name])
 
 
 def test_period_without_times_is_named():
@@ -398,21 +394,7 @@ def test_calibration_hides_bins_of_few_users():
     assert shown["estimate"] is not None
 
 
-def test_intervals_agree_with_published_formulas():
-    ones = np.ones(1000)
-    hits = np.zeros(1000)
-    hits[:30] = 1
-    mean, spread = clustered_mean(hits, ones)
-    assert mean == 0.03
-    assert spread.variance == pytest.approx(0.03 * 0.97 / 999, rel=2e-3)
-    exact = exact_share(mean, spread, 1000, 1000, 0.95)
-    # Clopper and Pearson for 30 of 1,000, a little wider for the estimated variance
-    assert exact.low == pytest.approx(0.02034, abs=0.002)
-    assert exact.high == pytest.approx(0.04255, abs=0.003)
-    wilson = wilson_share(mean, spread, 1000, 0.95)
-    assert wilson.low == pytest.approx(0.0211, abs=0.002)
-    assert wilson.high == pytest.approx(0.0425, abs=0.003)
-    # With a perfect classifier nothing is left to correct.
+def test_with_a_perfect_classifier_nothing_is_left_to_correct():
     errors = Errors.measured(Accuracy(10**6, 0, 10**6, 0))
     perfect = errors.share(Apparent(0.1, 1000, 1000), 0.95)
     assert perfect.estimate == pytest.approx(0.1)

@@ -8,10 +8,10 @@ from itertools import combinations, product
 import polars as pl
 import pytest
 
-from affectlib.analysis import compare, prevalence, report, themes, use_kinds, users
+from affectlib.analysis import compare, prevalence, report, themes, users
 from affectlib.analysis._privacy import hidden_groups, rows_of_users
 from affectlib.errors import OptionError
-from affectlib.taxonomy import CUES, THEME_COLUMNS, THEMES, use_kind
+from affectlib.taxonomy import THEME_COLUMNS, THEMES
 from tools.disclosure import attack
 from tools.simulate import simulate
 
@@ -85,26 +85,6 @@ def test_an_attacker_learns_no_theme_of_few_users(columns: list[str]) -> None:
         own = {chosen: found.filter(theme=name) for chosen, found in tables.items()}
         shown = labels.filter(pl.col(THEME_COLUMNS[name]) >= 0.5)
         assert min(differences(own, shown), default=10) >= 10
-
-
-@pytest.mark.parametrize("columns", [["team"], ["team", "model"]])
-def test_an_attacker_learns_no_kind_of_use_of_few_users(columns: list[str]) -> None:
-    """What has the other kinds is known, too: each row has just one."""
-    labels = with_teams(PEOPLE.conversations).filter(label="emotional")
-    names = [*CUES, *THEMES]
-    columns_of = [THEME_COLUMNS.get(name, name) for name in names]
-    kinds = [
-        use_kind([name for name, value in zip(names, row, strict=True) if (value or 0) >= 0.5])
-        for row in labels.select(columns_of).rows()
-    ]
-    rows = labels.with_columns(use_kind=pl.Series(kinds))
-    tables: Tables = {}
-    for chosen in choices(columns):
-        found = use_kinds(labels, by=[*chosen], min_users=20)
-        tables["use_kind", *chosen] = found
-        tables[chosen] = found.group_by(chosen or pl.lit(1)).agg(pl.col("suppressed").all())
-    assert tables["use_kind", *columns]["suppressed"].any()
-    assert min(differences(tables, rows), default=20) >= 20
 
 
 def test_reports_by_several_columns_give_away_no_small_group() -> None:

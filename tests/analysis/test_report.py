@@ -29,7 +29,7 @@ from affectlib.analysis.sampling import sample
 from affectlib.errors import OptionError
 from affectlib.formats import read_conversations
 from affectlib.model.artifacts import load_artifact
-from affectlib.taxonomy import THEME_COLUMNS, THEMES, USE_KINDS
+from affectlib.taxonomy import THEME_COLUMNS, THEMES
 from tests.chromium import Page, chromium, needs_chromium
 from tools.simulate import Population, simulate
 
@@ -215,7 +215,6 @@ def test_themes_are_those_of_the_analysis():
             title = THEMES[row["theme"]].title
             assert shown[title][:2] == [words.share(row), words.interval(row)]
     assert {"text", "voice"} <= {*shown}
-    assert "Coaching" in shown
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
@@ -246,7 +245,6 @@ def test_themes_that_nothing_corrects_are_called_labelled(named):
     assert "themes" not in {row["section"] for row in figures["summary"]}
     measures = {row["measure"] for row in of_themes}
     assert {f"share about {name}" for name in THEMES} <= measures
-    assert {f"share of use: {kind}" for kind in USE_KINDS} <= measures
 
 
 def test_what_rests_on_no_column_of_participants_is_of_all_users():

@@ -16,7 +16,6 @@ from affectlib.analysis import (
     AnalysisWarning,
     TableError,
     themes,
-    use_kinds,
 )
 from affectlib.errors import OptionError
 from affectlib.taxonomy import (
@@ -245,30 +244,6 @@ def test_missing_users_are_said_once() -> None:
 
 
 # Kinds of use.
-
-
-def test_kinds_add_up_and_are_those_of_the_rules() -> None:
-    found = use_kinds(people().conversations)
-    assert found["use_kind"].to_list() == [*USE_KINDS]
-    assert found["estimate"].sum() == pytest.approx(1)
-    assert found["method"].unique().to_list() == ["naive"]
-    called = people().conversations.filter(pl.col("label") == "emotional")
-    names = {**{name: name for name in USER_CUES}, **THEME_COLUMNS}
-    kinds = [
-        use_kind([name for name, column in names.items() if row[column] >= 0.5])
-        for row in called.rows(named=True)
-    ]
-    for row in found.rows(named=True):
-        assert row["estimate"] == pytest.approx(kinds.count(row["use_kind"]) / len(kinds))
-
-
-def test_a_hidden_kind_does_not_come_back_from_the_others() -> None:
-    rows = [(f"u{n}", "emotional", {"grief": 0.9} if n < 3 else {"money": 0.9}) for n in range(40)]
-    rows += [(f"v{n}", "emotional", {"love": 0.9}) for n in range(60)]
-    found = use_kinds(labels(rows))
-    shown = found.filter(~pl.col("suppressed") & (pl.col("estimate") > 0))
-    # The share of the hidden one is 1 less all others: a second one is hidden.
-    assert shown["use_kind"].to_list() == ["interpersonal_advice"]
 
 
 @given(st.sets(st.sampled_from([*USER_CUES, *THEMES])))

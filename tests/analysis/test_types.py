@@ -17,7 +17,6 @@ from affectlib.analysis import (
     agreement,
     annotate,
     disagreements,
-    join_users,
     prevalence,
     users,
 )
@@ -48,7 +47,6 @@ def _known_of_every_kind(frame: IntoDataFrameT, other: IntoDataFrame, lazy: pl.L
     """State what mypy has to infer; nothing calls it."""
     assert_type(users(frame), IntoDataFrameT)
     assert_type(prevalence(frame, lazy), IntoDataFrameT)
-    assert_type(join_users(frame, other, lazy), IntoDataFrameT)
     assert_type(agreement(frame, other, lazy), IntoDataFrameT)
     assert_type(agreement(lazy, frame), pl.DataFrame)
     assert_type(annotate(frame, [], Endpoint("", "")), Annotation[IntoDataFrameT])

@@ -39,7 +39,6 @@ from affectlib.analysis.report._document import Report
 from affectlib.analysis.report._study import Grid, Known, Row, Study, gold_counts, rows_of
 from affectlib.analysis.report._suppressed import suppressed_groups
 from affectlib.analysis.report._translator import Answers, Translator
-from affectlib.analysis.surveys import join_tables
 from affectlib.analysis.users import users
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL
@@ -281,11 +280,20 @@ def _surveyed(
     """Join what is known of users to their usage, and the columns of groups to the labels."""
     known = table(participants, "participants").require(["user_id"]).rows.collect()
     known = known.with_columns(as_text("user_id", known.schema["user_id"]))
-    inside = people.join(known, on="user_id", how="semi", maintain_order="left")
-    surveyed = table(known, "participants")
-    joined = join_tables(table(inside, "users"), [surveyed])
-    require_numbers(surveyed, [name for name in survey.outcomes if name in known.columns])
-    if strangers := len(people) - len(inside):
+    if empty := known["user_id"].null_count():
+        raise TableError(f"participants, user_id: {empty} rows have none")
+    if known["user_id"].is_duplicated().any():
+        raise TableError("participants, user_id: users appear twice; keep one row for each")
+    if twice := sorted({*people.columns} & {*known.columns} - {"user_id"}):
+        raise TableError(f"participants: column {twice[0]!r} exists already")
+    joined = people.join(known, on="user_id", how="inner", maintain_order="left")
+    if joined.is_empty():
+        raise TableError(
+            "participants: none of its user ids is one of the users'; write them the same way"
+        )
+    numeric = [name for name in survey.outcomes if name in known.columns]
+    require_numbers(table(known, "participants"), numeric)
+    if strangers := len(people) - len(joined):
         warnings.warn(
             f"participants: {strangers:,} of {len(people):,} users are not in it and are left "
             "out of figures that need its columns",

@@ -1,4 +1,4 @@
-"""The section on what charged use is about: themes, by group and over time, and kinds of use."""
+"""The section on what charged use is about: themes, by group and over time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from affectlib.analysis.report._study import (
 )
 from affectlib.analysis.report._suppressed import PERIOD, suppress, suppressed_groups
 from affectlib.analysis.sheet_texts import TEXTS
-from affectlib.analysis.themes import OTHER_TRANSCRIPTS, themes, use_kinds
+from affectlib.analysis.themes import OTHER_TRANSCRIPTS, themes
 from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS
 
 _COMMONEST = 5
@@ -59,9 +59,8 @@ def about(study: Study) -> Section | None:
         [(title, *share_cells(row, study)) for title, row in zip(titles, found, strict=True)],
         labelled=uncorrected(found),
     )
-    kinds, numbers = _kinds(study)
-    grids = [grid, kinds]
-    numbers = [*(_number(row) for row in found), *numbers]
+    grids = [grid]
+    numbers = [_number(row) for row in found]
     parts = [*_by_columns(study, charged, names[:_COMMONEST], corrected=not labelled)]
     for more, own in parts:
         grids.append(more)
@@ -85,7 +84,6 @@ def about(study: Study) -> Section | None:
         [
             t("themes.text", units=study.units),
             *([] if finding is None else [finding.text]),
-            t("themes.kinds_text", units=study.units),
         ],
         [figure] if points.enough else [],
         grids,
@@ -222,27 +220,6 @@ def _by_columns(
                 if row[column] is not None or not of_time
             ],
         )
-
-
-def _kinds(study: Study) -> tuple[Grid, list[Number]]:
-    """Return in which kinds of use charged talk is."""
-    t = study.t
-    found = rows_of(
-        use_kinds(
-            study.labels,
-            cue_threshold=study.thresholds,
-            theme_threshold=study.theme_thresholds,
-            min_users=study.min_users,
-        )
-    )
-    rows = [(t(f"use_kind.{row['use_kind']}"), *share_cells(row, study)) for row in found]
-    grid = Grid(
-        t("themes.kinds", units=study.units),
-        [*study.head("use_kind"), *share_head(study)],
-        rows,
-        labelled=uncorrected(found),
-    )
-    return grid, [Number.of(row, f"share of use: {row['use_kind']}") for row in found]
 
 
 def _number(row: Row, group: str | None = None) -> Number:
