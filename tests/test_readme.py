@@ -32,7 +32,7 @@ def test_commands_for_contributors_are_there() -> None:
 
 
 def test_it_is_short() -> None:
-    assert len(README.split()) <= 900
+    assert len(README.split()) <= 800
 
 
 def test_figures_are_those_of_the_card() -> None:

@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 
 LANGUAGES = ("en", "fr")
 
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -41,7 +42,7 @@ def texts_of(page: str, lang: str) -> dict[str, Any]:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page from a template in the folder ``templates``; values in it are escaped.
+    """Return a page from a template in the folder ``templates``; values in HTML are escaped.
 
     The template can call ``source(name)`` for a file of that folder, and ``digest(text)`` for the
     hash of an inline script in a content security policy.
@@ -85,11 +86,12 @@ def _environment() -> Environment:
     loader = jinja2.PackageLoader("affectlib.analysis")
     environment = jinja2.Environment(
         loader=loader,
-        autoescape=True,
+        autoescape=jinja2.select_autoescape(),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["plain"] = _plain
     environment.globals["digest"] = _digest
     environment.globals["source"] = lambda name: loader.get_source(environment, name)[0]
     return environment
@@ -97,3 +99,8 @@ def _environment() -> Environment:
 
 def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _plain(text: object) -> str:
+    """Return text in which nothing is Markdown."""
+    return " ".join(str(text).split()).translate(_MARKS)

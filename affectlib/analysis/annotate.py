@@ -242,14 +242,16 @@ def annotate(
 def _filled(rows: pl.DataFrame, answers: Sequence[Answer | None]) -> pl.DataFrame:
     gold = [None if answer is None else _GOLD[answer.charge] for answer in answers]
     charges = [None if answer is None else answer.charge for answer in answers]
-    columns = [pl.Series("gold", gold, pl.String), pl.Series("charge", charges, pl.Int64)]
-    if _THEMES in rows.columns:
-        named = [
-            (",".join(answer.themes) or NO_THEME) if answer and label == EMOTIONAL else None
-            for answer, label in zip(answers, gold, strict=True)
-        ]
-        columns.append(pl.Series(_THEMES, named, pl.String))
-    return rows.with_columns(columns)
+    rows = rows.with_columns(
+        pl.Series("gold", gold, pl.String), pl.Series("charge", charges, pl.Int64)
+    )
+    if _THEMES not in rows.columns:
+        return rows
+    named = [
+        (",".join(answer.themes) or NO_THEME) if answer and label == EMOTIONAL else None
+        for answer, label in zip(answers, gold, strict=True)
+    ]
+    return rows.with_columns(pl.Series(_THEMES, named, pl.String))
 
 
 def _asked(
@@ -323,34 +325,29 @@ class _Kept:
         if path is None:
             return cls(None)
         file = Path(path)
-        kept = cls(file)
-        damaged = f"{file}: it is damaged; delete it, or name another output"
         keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
         sheet = hashlib.sha256(rows.select(keys).write_csv().encode()).hexdigest()[:16]
         prompt = prompt_digest(themes=_THEMES in rows.columns)
         header = {"sheet": sheet, "model": model, "prompt": prompt, "max": max_characters}
+        begin = json.dumps(header) + "\n"
         try:
             text = file.read_text(encoding="utf-8") if file.exists() else ""
             # A line that was cut short by a kill is asked again.
             whole = text[: text.rfind("\n") + 1]
-            lines = whole.splitlines()
-            found = json.loads(lines[0]) if lines else None
-            kept.answers = {
-                int(place): Answer(int(charge), tuple(themes))
-                for place, charge, *themes in map(json.loads, lines[1:])
-            }
-        except (ValueError, TypeError):
-            raise ResumeError(damaged) from None
-        if lines and not isinstance(found, dict):
-            raise ResumeError(damaged)
-        if found is not None and found != header:
+            first, *lines = (whole or begin).splitlines()
+            found = json.loads(first)
             changed = ", ".join(name for name in header if found.get(name) != header[name])
+            answers = {
+                int(place): Answer(int(charge), tuple(themes))
+                for place, charge, *themes in map(json.loads, lines)
+            }
+        except (ValueError, TypeError, AttributeError):
+            raise ResumeError(f"{file}: it is damaged; delete it, or name another output") from None
+        if changed:
             raise ResumeError(
-                f"{path}: its answers are for another {changed}; delete it, or name another output"
+                f"{file}: its answers are for another {changed}; delete it, or name another output"
             )
-        if not whole or whole != text:
-            kept.begin = whole or json.dumps(header) + "\n"
-        return kept
+        return cls(file, answers, None if whole and whole == text else whole or begin)
 
     def add(self, place: int, answer: Answer) -> None:
         self.answers[place] = answer
@@ -377,18 +374,18 @@ def _questions(
 
 
 def _question(chat: Conversation, place: int | None, max_characters: int) -> tuple[str, bool]:
-    numbered = list(enumerate(chat.messages))[: None if place is None else place + 1]
-    shown = [(i, m) for i, m in numbered if m.role in ("user", "assistant") and m.content.strip()]
+    judged = TEXTS["en"].question
+    shown = [
+        (number, message)
+        for number, message in enumerate(chat.messages)
+        if message.role in ("user", "assistant") and message.content.strip()
+    ]
     if place is not None:
-        shown = shown[-_BEFORE - 1 :]
-    lengths = [len(m.content) for _, m in shown]
+        judged = f"How charged is message {place}, read in its context?"
+        shown = [each for each in shown if each[0] <= place][-_BEFORE - 1 :]
+    lengths = [len(message.content) for _, message in shown]
     room = _room(lengths, max_characters)
     messages = [{"message": i, "role": m.role, "text": _cut(m.content, room)} for i, m in shown]
-    judged = (
-        TEXTS["en"].question
-        if place is None
-        else f"How charged is message {place}, read in its context?"
-    )
     return f"{judged}\n\n{json.dumps(messages, ensure_ascii=False)}", sum(lengths) > max_characters
 
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 from affectlib._extras import requires_extra
@@ -154,12 +153,7 @@ class Endpoint:
         self._portal = self._opened.enter_context(start_blocking_portal())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End requests and close connections."""
         self._portal.call(self._client.aclose)
         self._portal.call(self._portal.stop, True)
@@ -214,15 +208,15 @@ class Endpoint:
                 {"role": "user", "content": question},
             ],
         }
-        if chosen < _FORMATS - 1:
+        if chosen < _FORMATS - 1:  # the last is none
             body["response_format"] = (answer_schema(themes), {"type": "json_object"})[chosen]
         try:
             status, headers, content = self._portal.call(self._send, body)
         except TimeoutError:
             raise _Passing(f"no answer in {self.timeout:g} s", reached=False) from None
         except httpx.HTTPError as error:
-            problem = f"no connection ({type(error).__name__})"
-            raise _Passing(problem, reached=False) from None
+            reason = type(error).__name__
+            raise _Passing(f"no connection ({reason})", reached=False) from None
         if status in (400, _TOO_LARGE, 422):
             raise RefusedRow(status)
         if status in (408, 409, 425, 429) or status >= 500:
@@ -310,8 +304,7 @@ def _answer_of(content: bytes, themes: bool) -> Answer:
     """Take the answer out of a body; what else is in it is never shown."""
     try:
         text = json.loads(content)["choices"][0]["message"]["content"]
-        begin, end = text.index("{"), text.rindex("}")
-        said = json.loads(text[begin : end + 1])
+        said = json.loads(text[text.index("{") : text.rindex("}") + 1])
         charge = said["charge"]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise _Passing("the answer was not JSON with a charge") from None

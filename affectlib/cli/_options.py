@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -60,27 +61,22 @@ def output_option(help: str, metavar: str = "OUT") -> Callable[[_F], _F]:
     return click.option("-o", "--output", metavar=metavar, required=True, help=help)
 
 
+def together(*options: Callable[[Any], Any]) -> Callable[[_F], _F]:
+    """Return several options as one, in their order."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
 def gold_option(*, required: bool = False) -> Callable[[_F], _F]:
     """Return the options for the sheet of labels that people gave."""
-
-    def add(command: _F) -> _F:
-        for option in (
-            flag(
-                "--missing-at-random",
-                "missing_at_random",
-                "rows gone from SHEET, or without an answer, are a random part of those drawn",
-            ),
-            click.option(
-                "--gold",
-                metavar="SHEET",
-                required=required,
-                help="the sheet from sample, filled in",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return add
+    sheet = "the sheet from sample, filled in"
+    return together(
+        click.option("--gold", metavar="SHEET", required=required, help=sheet),
+        flag(
+            "--missing-at-random",
+            "missing_at_random",
+            "rows gone from SHEET, or without an answer, are a random part of those drawn",
+        ),
+    )
 
 
 labels_argument = click.argument("labels", metavar="LABELS")
@@ -110,7 +106,7 @@ network_option = flag(
     "allow the network: data sets (hf://datasets/OWNER/NAME) and models from the Hub",
     value=False,
 )
-_RUNNING = (
+running_options = together(
     model_option,
     click.option("--device", default="auto", help="auto, cpu, cuda or mps"),
     click.option(
@@ -130,13 +126,6 @@ _RUNNING = (
     ),
     flag("--no-screen", "screen", "let the encoder read every message; slower", value=False),
 )
-
-
-def running_options(command: _F) -> _F:
-    """Add the options that say which model runs, and how."""
-    for option in reversed(_RUNNING):
-        command = option(command)
-    return command
 
 
 def load_classifier(model: str | None, **options: Any) -> AffectClassifier:

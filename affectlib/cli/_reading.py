@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import click
 
-from affectlib.cli._options import network_option, pairs
+from affectlib.cli._options import network_option, pairs, together
 from affectlib.corpus.source import file_among
 from affectlib.errors import OutputExistsError
 from affectlib.formats import DROPS, FORMATS, Branches, ReadOptions, ReadReport, Tally
@@ -25,9 +25,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reading = {name: given.pop(name) for name in _FIELDS}
         return command(options=ReadOptions(**reading), **given)
 
-    for option in reversed(_READING):
-        read = option(read)
-    return read
+    return _reading(read)
 
 
 def _person_option(role: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -40,7 +38,7 @@ def _person_option(role: str) -> Callable[[Callable[..., Any]], Callable[..., An
     )
 
 
-_READING = (
+_reading = together(
     click.option(
         "--format",
         default="auto",
@@ -86,25 +84,20 @@ def report_lines(report: ReadReport, *, quiet: bool = False) -> Iterator[str]:
 
     If `quiet`, name only skipped files, which leave no trace in the output.
     """
-    if quiet:
-        report = ReadReport(skipped=report.skipped)
-    for title, tallies in (
-        ("left out", report.dropped),
-        ("not read", report.problems),
-        ("files skipped", report.skipped),
-    ):
-        if tallies:
-            yield title
-        for reason, tally in _most(tallies):
+    kinds = {
+        "left out": report.dropped,
+        "not read": report.problems,
+        "files skipped": report.skipped,
+    }
+    for title, tallies in kinds.items():
+        if not tallies or (quiet and tallies is not report.skipped):
+            continue
+        yield title
+        ranked = sorted(tallies.items(), key=lambda item: -item[1].count)
+        for reason, tally in ranked[:_SHOWN]:
             yield f"  {tally.count:>9,}  {DROPS.get(reason, reason)}{_places(tally)}"
-
-
-def _most(tallies: dict[str, Tally]) -> Iterator[tuple[str, Tally]]:
-    ranked = sorted(tallies.items(), key=lambda item: -item[1].count)
-    yield from ranked[:_SHOWN]
-    rest = [tally for _, tally in ranked[_SHOWN:]]
-    if rest:
-        yield f"of {len(rest)} other kinds", Tally(sum(tally.count for tally in rest))
+        if rest := [tally.count for _, tally in ranked[_SHOWN:]]:
+            yield f"  {sum(rest):>9,}  of {len(rest)} other kinds"
 
 
 def _places(tally: Tally) -> str:

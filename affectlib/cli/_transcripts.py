@@ -65,8 +65,8 @@ def inspect(
     artifact = load_artifact(model or DEFAULT_MODEL, local_files_only=options.local_files_only)
     comparison = Comparison.of(artifact)
     # Where standard output is JSON, nothing else may stand in it.
-    shown = _shown(items, preview, sys.stderr if as_json else sys.stdout)
-    found = inspect_conversations(_compared(shown, comparison), detect=detect)
+    shown = _shown(items, preview, sys.stderr if as_json else sys.stdout, comparison)
+    found = inspect_conversations(shown, detect=detect)
     unlike = None if comparison is None else comparison.line()
     if as_json:
         facts = report.to_dict() | found.to_dict() | {"unlike": unlike}
@@ -80,22 +80,18 @@ def inspect(
 
 
 def _shown(
-    items: Iterable[Conversation | ConversationFailure], count: int, stream: TextIO
+    items: Iterable[Conversation | ConversationFailure],
+    count: int,
+    stream: TextIO,
+    comparison: Comparison | None,
 ) -> Iterator[Conversation | ConversationFailure]:
-    """Hand conversations on, and print the text of the first ones."""
+    """Hand conversations on, compare them, and print the text of the first ones."""
     for item in items:
         if count > 0 and isinstance(item, Conversation):
             count -= 1
             say(f"--- {item.id or 'without an id'}", stream)
             for message in item.messages:
                 say(f"{message.role}: {shortened(message.content, _TEXT_SHOWN)}", stream)
-        yield item
-
-
-def _compared(
-    items: Iterable[Conversation | ConversationFailure], comparison: Comparison | None
-) -> Iterator[Conversation | ConversationFailure]:
-    for item in items:
         if comparison is not None and isinstance(item, Conversation):
             comparison.histogram.add(item)
         yield item
@@ -110,26 +106,22 @@ def _lines(found: Inspection, report: ReadReport) -> Iterator[str]:
     facts = (
         *(("format", f"{name} ({why})") for name, why in report.formats.items()),
         ("conversations", f"{found.conversations:,}"),
-        ("not read", _count(found.failures)),
+        ("not read", found.failures),
         ("messages", _tally(found.messages)),
-        ("no user text", _count(found.without_user_text)),
-        ("empty messages", _count(found.empty_messages)),
+        ("no user text", found.without_user_text),
+        ("empty messages", found.empty_messages),
         ("dates", dates),
         ("languages", _tally(found.languages)),
         ("as stated", _tally(found.stated_languages)),
         ("modality", _tally(found.modalities)),
         ("models", _tally(found.models)),
         ("users", f"{found.users:,}{unknown}"),
-        ("no id", _count(found.without_id)),
-        ("repeated ids", _count(found.repeated_ids)),
+        ("no id", found.without_id),
+        ("repeated ids", found.repeated_ids),
     )
     for name, value in facts:
         if value:
-            yield f"{name:<15} {value}"
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number else ""
+            yield f"{name:<15} {f'{value:,}' if isinstance(value, int) else value}"
 
 
 def _tally(counts: Counter[str]) -> str:

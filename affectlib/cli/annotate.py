@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,11 @@ from affectlib.cli._reading import reading_options, refuse_inputs
 from affectlib.cli._terminal import DONE, SOME_FAILED, USAGE, say
 from affectlib.errors import OptionError
 from affectlib.formats import ReadOptions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from affectlib.analysis.annotate import Annotation, Endpoint
 
 
 @click.command("annotate")
@@ -42,17 +47,14 @@ def command(
     sheet: str,
     transcripts: str,
     labels: str | None,
-    endpoint: str,
-    endpoint_model: str,
     output: str,
     yes: bool,
     price: list[float] | None,
-    key_variable: str | None,
-    concurrency: int,
-    timeout: float,
     max_characters: int,
+    concurrency: int,
     overwrite: bool,
     options: ReadOptions,
+    **endpoint: Any,
 ) -> int:
     """Have a language model fill in a sheet.
 
@@ -67,7 +69,7 @@ def command(
 
     if options.local_files_only:
         raise OptionError("annotate sends transcript text to the endpoint; allow it with --network")
-    asked = _endpoint(endpoint, endpoint_model, key_variable, timeout)
+    asked = _endpoint(**endpoint)
     target = Path(output)
     answers = target.parent / f".{target.name}.answers.jsonl"
     check_output(target, ".csv", overwrite or answers.exists())
@@ -77,7 +79,7 @@ def command(
         read_labels(labels)  # where there are none, nothing says how they were made
     limits: dict[str, Any] = {"answers": answers, "max_characters": max_characters}
     chats = labelled_transcripts(transcripts, labels, options)
-    needed = estimate(rows, chats, model=endpoint_model, **limits)
+    needed = estimate(rows, chats, model=asked.model, **limits)
     left = " left" if needed.rows < len(rows) else ""
     say(
         f"{needed.rows:,} rows{left}, about {needed.tokens_in:,} tokens to send and "
@@ -94,10 +96,10 @@ def command(
     chats = labelled_transcripts(transcripts, labels, options)
     with asked as opened:
         found = annotate(rows, chats, opened, concurrency=concurrency, **limits)
-    return _finish(found, target, answers, endpoint_model)
+    return _finish(found, target, answers, asked.model)
 
 
-def _finish(found: Any, target: Path, answers: Path, model: str) -> int:
+def _finish(found: Annotation[pl.DataFrame], target: Path, answers: Path, model: str) -> int:
     """Write the sheet, and say how many rows have an answer."""
     from affectlib.corpus.output import write_rows
 
@@ -115,15 +117,16 @@ def _finish(found: Any, target: Path, answers: Path, model: str) -> int:
     return SOME_FAILED
 
 
-def _endpoint(url: str, model: str, variable: str | None, timeout: float) -> Any:
+def _endpoint(
+    endpoint: str, endpoint_model: str, key_variable: str | None, timeout: float
+) -> Endpoint:
     from affectlib.analysis.annotate import Endpoint
 
-    if variable is None:
-        return Endpoint(url, model, timeout=timeout)
-    key = os.environ.get(variable)
-    if not key:
-        raise OptionError(f"--key-variable {variable}: there is no such environment variable")
+    key = None
+    if key_variable is not None and not (key := os.environ.get(key_variable)):
+        raise OptionError(f"--key-variable {key_variable}: there is no such environment variable")
     try:
-        return Endpoint(url, model, key, timeout)
+        return Endpoint(endpoint, endpoint_model, key, timeout)
     except OptionError as error:
-        raise OptionError(str(error).replace("`key`", f"--key-variable {variable}: it")) from None
+        said = str(error).replace("`key`", f"--key-variable {key_variable}: it")
+        raise OptionError(said) from None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from affectlib.cli import _options as shared
-from affectlib.cli._agreement import compare
 from affectlib.cli._labels import (
     TOO_FEW,
     analysis_of,
@@ -27,8 +27,6 @@ from affectlib.formats import ReadOptions
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from affectlib.conversation import Conversation
 
 _TEXT_SHOWN = 300
 
@@ -67,8 +65,7 @@ def command(
     filled-in sheets agree.
     """
     if agreement:
-        kept = {name: options[name] for name in ("confidence", "missing_at_random", "as_json")}
-        return compare(files, output, overwrite=overwrite, column=column, **kept)
+        return _compare(files, output, overwrite, column, options)
     if len(files) > 1 or options["gold"] is None:
         raise click.UsageError("give one file of labels, and --gold")
     if output is not None:
@@ -76,6 +73,40 @@ def command(
     if options["threshold"] is not None and options["operating_point"] is not None:
         raise click.UsageError("--threshold is not allowed with --operating-point")
     return _evaluate(files[0], overwrite=overwrite, **options)
+
+
+def _compare(
+    sheets: Sequence[str], output: str | None, overwrite: bool, column: str, options: dict[str, Any]
+) -> int:
+    """Measure how well sheets agree; also write their majority to a file if one is named."""
+    from affectlib.analysis import agreement, majority, read_gold, read_labels
+    from affectlib.analysis._pages import check_output
+    from affectlib.corpus.output import write_rows
+
+    confidence = options["confidence"]
+    if len(sheets) < 2:
+        raise click.UsageError("--agreement takes two sheets or more")
+    target = None if output is None else Path(output)
+    if target is not None:
+        check_output(target, ".csv", overwrite)
+        refuse_inputs([target], *sheets)
+    names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(sheets)))]
+    with analysis_of(dict(zip(names, sheets, strict=True))) as notes:
+        tables = [
+            read_gold(path, missing_at_random=True)
+            if options["missing_at_random"]
+            else read_labels(path)
+            for path in sheets
+        ]
+        rows = agreement(*tables, column=column, confidence=confidence).to_dicts()
+        if target is not None:
+            merged = majority(*tables, column=column)
+            write_rows(target, merged.to_dicts(), merged.to_arrow().schema)
+    who = "both" if len(sheets) == 2 else "two or more"
+    lines = [f"{rows[0]['units']:,} rows answered by {who}"]
+    lines += [f"  {row['measure']:<24} {figure(row, confidence)}" for row in rows]
+    print_findings(rows, lines, notes, as_json=options["as_json"])
+    return DONE
 
 
 def _evaluate(
@@ -125,8 +156,7 @@ def _evaluate(
     elif operating_point is not None:
         heading = f"at the operating point {operating_point}"
     lines = [*_lines(figures, by, confidence), *_worst_lines(differing)]
-    if heading is not None:
-        lines.insert(0, heading)
+    lines = lines if heading is None else [heading, *lines]
     rows = [*figures, *({"disagreement": row} for row in differing)]
     print_findings(rows, lines, notes, as_json=as_json)
     if plot is not None:
@@ -137,14 +167,15 @@ def _evaluate(
 def _lines(
     rows: Iterable[Mapping[str, Any]], groups: Sequence[str], confidence: float
 ) -> Iterator[str]:
-    shown = None
-    for row in rows:
-        group = ", ".join(f"{name} {row[name]}" for name in groups) or "all"
-        if group != shown:
-            shown = group
-            yield f"{group}: {_size(row)}"
-        if not row["suppressed"]:
-            yield f"  {row['measure']:<18} {figure(row, confidence)}"
+    def name_of(row: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {row[name]}" for name in groups) or "all"
+
+    for group, own in groupby(rows, name_of):
+        first, *others = own
+        yield f"{group}: {_size(first)}"
+        for row in (first, *others):
+            if not row["suppressed"]:
+                yield f"  {row['measure']:<18} {figure(row, confidence)}"
 
 
 def _size(row: Mapping[str, Any]) -> str:
@@ -163,14 +194,11 @@ def _with_text(
 
         chats = conversations_of(worst, labelled_transcripts(show_text, labels, options))
         for row, chat in zip(rows, chats, strict=True):
-            row["text"] = shortened(_said(chat, row.get("message")), _TEXT_SHOWN)
+            place = row.get("message")
+            said = chat.user_messages if place is None else [chat.messages[place]]
+            text = " / ".join(" ".join(message.content.split()) for message in said)
+            row["text"] = shortened(text, _TEXT_SHOWN)
     return rows
-
-
-def _said(chat: Conversation, message: int | None) -> str:
-    """Return what a user says in a conversation, or what is said in one message."""
-    shown = chat.user_messages if message is None else [chat.messages[message]]
-    return " / ".join(" ".join(each.content.split()) for each in shown)
 
 
 def _worst_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -57,17 +57,17 @@ def command(
     made = finetune(
         labelled, output, model=base, confidence=confidence, progress=not quiet, **options
     )
-    stream = sys.stderr if as_json else sys.stdout
-    say(
+    lines = (
         f"{made.conversations:,} labelled conversations ({made.emotional:,} emotional); "
         f"{made.held_out:,} ({made.held_out_emotional:,} emotional) were held out; "
         f"{made.seconds:,.0f} s",
-        stream,
+        f"share of the new weights, averaged with the base's: {made.share:g}",
     )
-    say(f"share of the new weights, averaged with the base's: {made.share:g}", stream)
+    for line in lines:
+        say(line, sys.stderr if as_json else sys.stdout)
     new = load_artifact(made.folder)
-    lines = change_lines(made.figures, base, new, "conversation", confidence)
-    print_findings(made.figures, lines, made.notes, as_json=as_json)
+    changes = change_lines(made.figures, base, new, "conversation", confidence)
+    print_findings(made.figures, changes, made.notes, as_json=as_json)
     say(
         f"{made.name}, based on {made.base} -> {output}; to label with it, give --model {output}",
         sys.stderr,

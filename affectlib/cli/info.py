@@ -78,7 +78,7 @@ def _lines(classifier: AffectClassifier) -> Iterator[str]:
         "affectlib": __version__,
         "model": f"{artifact.name} {artifact.version}",
         "fingerprint": artifact.fingerprint,
-        **_base(artifact),
+        **_base(artifact.description),
         "languages": ", ".join(artifact.description.get("languages", ())) or "not said",
         "gives": ", ".join(_outputs(artifact)),
         "runs on": f"{classifier.device}, with {classifier.engine}",
@@ -104,14 +104,12 @@ def _outputs(artifact: Artifact) -> Iterator[str]:
             yield f"{count} {title}"
 
 
-def _base(artifact: Artifact) -> dict[str, str]:
+def _base(said: Mapping[str, Any]) -> dict[str, str]:
     """Name the model that a calibrated or fine-tuned one is based on."""
-    said = artifact.description
-    if "calibrated" in said:
-        base = said["calibrated"]
+    if base := said.get("calibrated"):
         return {"based on": f"{base['from']} {base['version']}"}
-    if "base" in said:
-        return {"based on": f"{said['base']['name']} {said['base']['version']}, fine-tuned"}
+    if base := said.get("base"):
+        return {"based on": f"{base['name']} {base['version']}, fine-tuned"}
     return {}
 
 
@@ -168,14 +166,13 @@ def _measured_on(artifact: Artifact) -> str:
     from affectlib.model.artifacts import bundled_with
 
     said = artifact.description
-    if "calibrated" in said:
-        own = said["calibrated"]
+    if own := said.get("calibrated"):
+        labelled = "".join(f", labelled by {each}" for each in own.get("labelled_by", ()))
         return (
             f"cross-fitted on the {own['rows']:,} {own['level']}s that it was calibrated on "
-            f"({own['emotional']:,} emotional)"
-        ) + "".join(f", labelled by {each}" for each in own.get("labelled_by", ()))
-    if "finetuned" in said:
-        own = said["finetuned"]
+            f"({own['emotional']:,} emotional){labelled}"
+        )
+    if own := said.get("finetuned"):
         return (
             f"on {own['held_out']:,} of its labelled conversations ({own['held_out_emotional']:,} "
             "emotional), which were held out of training"
@@ -190,11 +187,9 @@ def _line(title: str, level: str, threshold: str, *shares: str) -> str:
     return f"{title:<16} {level:<13} {threshold:>9}  {columns}".rstrip()
 
 
-def _recall_and_specificity(counts: Mapping[str, float]) -> tuple[str, str]:
-    return (
-        _share(counts, "true_positives", "false_negatives"),
-        _share(counts, "true_negatives", "false_positives"),
-    )
+def _recall_and_specificity(counts: Mapping[str, float]) -> Iterator[str]:
+    yield _share(counts, "true_positives", "false_negatives")
+    yield _share(counts, "true_negatives", "false_positives")
 
 
 def _share(counts: Mapping[str, float], right: str, wrong: str) -> str:

@@ -112,26 +112,19 @@ def _report(summary: LabelSummary) -> Iterator[str]:
         return
     ending = "" if summary.conversations == 1 else "s"
     yield f"{summary.conversations:,} conversation{ending} in {summary.seconds:.1f} s -> {target}"
-    yield (
-        f"  emotional  {summary.emotional:,} of {summary.labelled:,} labelled "
-        f"({summary.emotional_share:.1%})"
-    )
-    yield (
-        f"  read       {summary.user_messages:,} user messages; "
-        f"{summary.truncated_tokens:,} tokens were too many and left out"
-    )
-    if summary.screened:
-        yield (
-            f"  screened   {summary.screened:,} of {summary.messages:,} messages were settled by "
-            "the screen, without the encoder"
-        )
-    if summary.resumed:
-        yield f"  resumed    after {summary.resumed:,} labelled before"
-    if summary.empty:
-        yield f'  empty      {summary.empty:,} without user text; status "empty"'
-    if summary.not_kept:
-        yield f"  not kept   {', '.join(summary.not_kept)}: no record has it"
-    if summary.failed:
-        yield f'  failed     {summary.failed:,}; their rows have status "error" and the reason'
-    if summary.unlike:
-        yield f"  note       {summary.unlike}"
+    facts = {
+        "emotional": f"{summary.emotional:,} of {summary.labelled:,} labelled "
+        f"({summary.emotional_share:.1%})",
+        "read": f"{summary.user_messages:,} user messages; "
+        f"{summary.truncated_tokens:,} tokens were too many and left out",
+        "screened": summary.screened
+        and f"{summary.screened:,} of {summary.messages:,} messages were settled by the screen, "
+        "without the encoder",
+        "resumed": summary.resumed and f"after {summary.resumed:,} labelled before",
+        "empty": summary.empty and f'{summary.empty:,} without user text; status "empty"',
+        "not kept": summary.not_kept and f"{', '.join(summary.not_kept)}: no record has it",
+        "failed": summary.failed
+        and f'{summary.failed:,}; their rows have status "error" and the reason',
+        "note": summary.unlike,
+    }
+    yield from (f"  {name:<10} {fact}" for name, fact in facts.items() if fact)

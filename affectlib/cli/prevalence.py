@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,14 +93,19 @@ def _accuracy(counts: Sequence[float]) -> Accuracy:
 def _lines(
     rows: Sequence[Mapping[str, Any]], groups: Sequence[str], confidence: float
 ) -> Iterator[str]:
-    shown = None
-    for row in rows:
-        group = ", ".join(f"{name} {_plain(row[name])}" for name in groups if name in row) or "all"
-        if group != shown:
-            shown = group
-            known = not row["suppressed"]
-            yield group + (f": {row['units']:,} labelled, {row['users']:,} users" if known else "")
-        yield f"  {_METHODS[row['method']]:<48} {figure(row, confidence, '.2%')}"
+    def name_of(row: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {_plain(row[name])}" for name in groups if name in row) or "all"
+
+    for group, own in groupby(rows, name_of):
+        first, *others = own
+        size = (
+            ""
+            if first["suppressed"]
+            else f": {first['units']:,} labelled, {first['users']:,} users"
+        )
+        yield f"{group}{size}"
+        for row in (first, *others):
+            yield f"  {_METHODS[row['method']]:<48} {figure(row, confidence, '.2%')}"
 
 
 def _plain(value: Any) -> str:

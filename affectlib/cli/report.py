@@ -92,11 +92,10 @@ def command(
     refuse_inputs([*targets.values()], show_text, labels, *tables.values())
     rows = read_labels(labels)
     with analysis_of({"labels": labels} | tables) as notes:
-        given: dict[str, Any] = {
-            name: read_labels(path)
-            for name, path in tables.items()
-            if path is not None and name != "gold"
+        others = {
+            name: path for name, path in tables.items() if path is not None and name != "gold"
         }
+        given: dict[str, Any] = {name: read_labels(path) for name, path in others.items()}
         if gold is not None:
             given["gold"] = read_gold(gold, missing_at_random=missing_at_random)
         if show_text is not None:
@@ -119,16 +118,15 @@ def command(
 
 def _targets(target: Path, forms: Sequence[str] | None) -> dict[str, Path]:
     """Return the files to write by their form: the one named, or one beside it for each form."""
-    known = ", ".join(_FORMS)
     if forms is None:
-        if target.suffix.removeprefix(".") not in _FORMS:
+        forms = [target.suffix.removeprefix(".")]
+        if forms[0] not in _FORMS:
             suffixes = ", ".join(f".{form}" for form in _FORMS)
             raise OptionError(
                 f"{target}: unknown suffix {target.suffix!r} of the output; use {suffixes}"
             )
-        forms = [target.suffix.removeprefix(".")]
     if unknown := [form for form in forms if form not in _FORMS]:
-        raise OptionError(f"--to: unknown form {unknown[0]!r}; use {known}")
+        raise OptionError(f"--to: unknown form {unknown[0]!r}; use {', '.join(_FORMS)}")
     if not target.name:
         raise OptionError(f"{target}: this is a folder; name a file")
     return {form: target.with_suffix(f".{form}") for form in forms}

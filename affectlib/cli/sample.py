@@ -33,11 +33,10 @@ def command(
     n: int,
     output: str,
     transcripts: str | None,
-    strata: int,
-    seed: int,
     lang: str,
     overwrite: bool,
     options: ReadOptions,
+    **drawing: int,
 ) -> int:
     """Choose what to label by hand.
 
@@ -62,7 +61,7 @@ def command(
     if transcripts is not None:
         check_output(page, ".html", overwrite)
     table = read_labels(labels)
-    drawn = with_lengths(sample(table, n, strata=strata, seed=seed), table)
+    drawn = with_lengths(sample(table, n, **drawing), table)
     if transcripts is not None:
         chats = labelled_transcripts(transcripts, labels, options)
         write_page(page, annotation_page(drawn, chats, lang=lang), overwrite=overwrite)

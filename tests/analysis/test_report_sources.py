@@ -98,24 +98,15 @@ def test_hand_labels_of_few_users_correct_nothing(monkeypatch: pytest.MonkeyPatc
     sheet = people.gold_conversations.join(
         own.filter(pl.col("user_id").is_in(few.implode())), on="record", how="semi"
     )
-    found = report(
-        people.conversations,
-        messages=people.messages,
-        participants=people.participants.drop("growing"),
-        gold=sheet,
-        by="modality",
-    )
+    known = people.participants.drop("growing")
+    given: dict[str, Any] = {"messages": people.messages, "participants": known, "by": "modality"}
+    found = report(people.conversations, gold=sheet, **given)
     shown = found.figures().filter(pl.col("estimate").is_not_null())
     assert not shown["method"].str.contains("ppi").any()
     assert row(found, "change from first to last day")["method"] == "rogan_gladen"
     differences = shown.filter(pl.col("measure") == "difference between users: own_share")
     assert {*differences["method"]} == {"rogan_gladen"}
-    without = report(
-        people.conversations,
-        messages=people.messages,
-        participants=people.participants.drop("growing"),
-        by="modality",
-    )
+    without = report(people.conversations, **given)
     change = row(without, "change from first to last day")
     assert row(found, "change from first to last day") == change
     assert Translator("en")("overall.shift") in section(found.html(), "overall")

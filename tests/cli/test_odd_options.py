@@ -31,20 +31,14 @@ CALLS: dict[str, list[str]] = {
     "label": ["in.jsonl", "--output=out.csv", *MODEL],
     "info": ["in.jsonl", "--no-languages", "--model=model"],
     "sample": ["labels.parquet", "--output=new.csv"],
-    "annotate": [
-        "sheet.csv",
-        "--transcripts=in.jsonl",
-        "--network",
-        "--endpoint=http://127.0.0.1:9/v1",
-        "--endpoint-model=m",
-        "--output=new.csv",
-    ],
+    "annotate": ["sheet.csv", "--transcripts=in.jsonl", "--network", "--output=new.csv",
+                 "--endpoint=http://127.0.0.1:9/v1", "--endpoint-model=m"],
     "prevalence": ["labels.parquet"],
     "evaluate": ["labels.parquet", "--gold=sheet.csv", "--model=model"],
     "calibrate": ["labels.parquet", "--gold=sheet.csv", "--model=model", "--output=new"],
     "report": ["labels.parquet", "--output=new.html"],
     "finetune": ["few.jsonl", "--output=new", "--model=model"],
-}
+}  # fmt: skip
 """A call of each command that is well, to which odd options are added."""
 
 NOT_DONE = {"annotate", "finetune"}
@@ -61,54 +55,13 @@ LEFT_OUT = {
     "ray": "starts a cluster; see tests/corpus/test_ray.py",
 }
 
-FILES = [
-    "in.jsonl",
-    "labels.parquet",
-    "messages.parquet",
-    "sheet.csv",
-    "empty.csv",
-    "empty.parquet",
-    "empty.jsonl",
-    "garbage.parquet",
-    "garbage.csv",
-    "folder",
-    "no_such",
-    "no/such.csv",
-    ".",
-    "model",
-    "users.csv",
-    "in.txt",
-]
+NAMES = """in.jsonl labels.parquet messages.parquet sheet.csv empty.csv empty.parquet empty.jsonl
+garbage.parquet garbage.csv folder no_such no/such.csv . model users.csv in.txt"""
+VALUES = """x no_such a,b = , a=b label label,label user_id,model record en fr model auto cpu
+{} * [ - nan balanced=0.9 balanced=x balanced=2 role=content content=content"""
+FILES = NAMES.split()
 WORDS = [
-    *[
-        "x",
-        "no_such",
-        "a,b",
-        "=",
-        ",",
-        "a=b",
-        "label",
-        "label,label",
-        "user_id,model",
-        "record",
-        "en",
-        "fr",
-        "model",
-        "auto",
-        "cpu",
-    ],
-    *[
-        "{}",
-        "*",
-        "[",
-        "-",
-        "nan",
-        "balanced=0.9",
-        "balanced=x",
-        "balanced=2",
-        "role=content",
-        "content=content",
-    ],
+    *VALUES.split(),
     *("", " ", "é", "\udce9", "\u202e", "x" * 300, "9" * 400, "a\nb", "0,0", "1,2,3,4", "html,md"),
 ]
 WHOLE = ["0", "-1", "1", "3", str(2**31), str(2**80), "x", "", "1.5", "nan"]

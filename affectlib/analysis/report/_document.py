@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import polars as pl
 
@@ -62,25 +62,27 @@ class Report:
 
     def html(self) -> str:
         """Return the page, which needs no network and runs no script."""
+        return self._rendered("report.html", block=self.json().replace("<", "\\u003c"))
+
+    def markdown(self) -> str:
+        """Return sentences and tables as Markdown, without plots."""
+        return self._rendered("report.md")
+
+    def _rendered(self, template: str, **more: str) -> str:
         study = self.study
+        shown = {field.name: getattr(self, field.name) for field in fields(self)}
         page = render(
-            "report.html",
+            template,
+            **shown,
+            **more,
             t=study.t,
-            title=self.title,
             version=__version__,
-            made_on=self.made_on,
-            made_with=self.made_with,
-            cards=self.cards,
-            sections=self.sections,
             findings=self._findings(),
-            excerpts=self.excerpts,
-            data=self.data,
-            missing=self.missing,
             by_user=study.people is not None,
             min_users=study.min_users,
             who=study.t(f"question.{study.t.answers}", models=study.named_models),
             filled_by=study.filled_by,
-            block=self.json().replace("<", "\\u003c"),
+            limits=("labels", "who", "cause", "person"),
         )
         return visible(page)
 
@@ -111,26 +113,6 @@ class Report:
         text = json.dumps(found, ensure_ascii=False, default=str)
         return visible(text, r"\u{:04x}")
 
-    def markdown(self) -> str:
-        """Return sentences and tables as Markdown, without plots."""
-        t = self.study.t
-        lines = [f"# {_plain(self.title)}", t("made", date=self.made_on, version=__version__)]
-        lines += [t("made_with", model=_plain(self.made_with))] if self.made_with else []
-        lines += [f"## {t('short.title')}"]
-        lines += ["\n".join(f"- {_plain(text)}" for text in self._findings())]
-        for section in self.sections:
-            lines += [f"## {_plain(section.title)}", *map(_plain, section.text)]
-            lines += [_table(grid) for grid in section.grids]
-            lines += [f"*{_plain(note)}*" for note in section.notes]
-        for excerpt in self.excerpts:
-            quoted = "\n".join(f"> {_plain(line)}" for line in excerpt.text.splitlines())
-            lines += [quoted, _plain(excerpt.place)]
-        lines += [f"## {t('data.title')}", _table(self.data)]
-        lines += ["\n".join(f"- {_plain(text)}" for text in self.missing)]
-        lines += [f"## {t('limits.title')}"]
-        lines += ["\n".join(f"- {t(f'limits.{name}')}" for name in _LIMITS)]
-        return visible("\n\n".join(line for line in lines if line) + "\n")
-
     def _findings(self) -> list[str]:
         found = [section.finding.text for section in self.sections if section.finding is not None]
         if found:
@@ -147,19 +129,3 @@ class Report:
             for section in self.sections
             for number in section.numbers
         ]
-
-
-_LIMITS = ("labels", "who", "cause", "person")
-_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|#"})
-
-
-def _plain(text: object) -> str:
-    """Return text in which nothing is Markdown."""
-    return " ".join(str(text).split()).translate(_MARKS)
-
-
-def _table(grid: Grid) -> str:
-    head = "| " + " | ".join(_plain(name) for name in grid.head) + " |"
-    rule = "|" + "---|" * len(grid.head)
-    rows = ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in grid.rows]
-    return "\n".join([f"**{_plain(grid.caption)}**", "", head, rule, *rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 
@@ -12,7 +13,7 @@ from affectlib.analysis._frames import AnalysisWarning, TableError
 from affectlib.analysis._privacy import hidden_crossed
 from affectlib.analysis.concentration import concentration, lorenz
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._share import best_by, contradicted, error_notes
+from affectlib.analysis.report._share import best_by, contradicted, error_notes, share_figure
 from affectlib.analysis.report._study import (
     CALIBRATED,
     LABELLED,
@@ -43,34 +44,23 @@ def concentrated(study: Study) -> Section | None:
     most = len(study.people) / max(study.min_users, 1)
     steps = next((steps for steps in (100, 20) if steps <= most), 10)
     curve = lorenz(study.people, points=steps + 1, min_users=study.min_users)
-    tops = [row for row in found if row["measure"] != "gini"]
-    gini = one_of(found, measure="gini")
     rows = [
-        (
-            t("users.top", share=t.tick(float(row["measure"][4:-1]) / 100)),
-            t.share(row),
-            t.interval(row),
-        )
-        for row in tops
+        (t("users.top", share=t.tick(float(measure[4:-1]) / 100)), t.share(row), t.interval(row))
+        for row in found
+        if (measure := row["measure"]) != "gini"
     ]
-    if gini is not None:
+    if (gini := one_of(found, measure="gini")) is not None:
         rows.append((t("users.gini"), t.value(gini), t.reach(gini)))
-    figures, text, notes = [], [], [t("note.labelled"), t("users.note")]
-    if len(curve) > 2:
-        text.append(t("users.text"))
-        users, share = (curve[name].to_list() for name in ("share_of_users", "share"))
-        plot = _plots.lorenz_curve(users, share, t)
-        figures.append(Figure(plot, t("users.lorenz")))
-    else:
-        notes.append(t("note.left_out"))
+    users, share = (curve[name].to_list() for name in ("share_of_users", "share"))
+    svg = _plots.lorenz_curve(users, share, t) if len(curve) > 2 else ""
     head = study.head("measure", "estimate", "interval")
     return Section(
         "users",
         t("users.title"),
-        text,
-        figures,
+        [t("users.text") if svg else None],
+        Figure(svg, t("users.lorenz")),
         [Grid(t("users.grid"), head, rows, labelled=range(len(rows)))],
-        notes,
+        [t("note.labelled"), t("users.note")],
         numbers=[Number.of(row, f"concentration: {row['measure']}") for row in found],
     )
 
@@ -85,40 +75,28 @@ def by_usage(study: Study) -> Section | None:
     joined = own.join(tenths, on="user_id", how="left", maintain_order="left")
     found = best_by(study, joined, "usage_decile", DECILE)
     found = [row for row in found if row["usage_decile"] is not None]
-    labelled = is_labelled(found)
     ticks = [str(row["usage_decile"]) for row in found]
-    points = _plots.Points.of(found, labelled=labelled)
-    caption = "deciles.caption_labelled" if labelled else "deciles.caption"
-    axis = t("axis.labelled" if labelled else "axis.share", units=study.units)
-    figure = Figure(
-        _plots.series("deciles", ticks, [points], t, t("axis.decile"), axis),
-        t(caption, units=study.units),
-    )
+    draw = partial(_plots.series, x=t("axis.decile"))
+    figure = share_figure(study, draw, "deciles.caption", ticks, found)
+    users = [t("hidden") if row["suppressed"] else t.number(row["users"]) for row in found]
     grid = Grid(
-        t("grid.behind" if points.enough else "grid.numbers"),
+        study.behind(figure),
         study.head("decile", "share", "interval", "users"),
         [
-            (
-                tick,
-                t.share(row),
-                t.interval(row),
-                t("hidden") if row["suppressed"] else t.number(row["users"]),
-            )
-            for tick, row in zip(ticks, found, strict=True)
+            (tick, t.share(row), t.interval(row), count)
+            for tick, row, count in zip(ticks, found, users, strict=True)
         ],
-        folded=points.enough,
+        folded=bool(figure.svg),
         labelled=uncorrected(found),
     )
-    finding = None if labelled else _ends(study, found)
-    notes = [*error_notes(study, found, ticks), t("note.association")]
-    notes += [] if points.enough else [t("note.left_out")]
+    finding = None if is_labelled(found) else _ends(study, found)
     return Section(
         "deciles",
         t("deciles.title"),
-        [t("deciles.text"), *([finding.text] if finding else [])],
-        [figure] if points.enough else [],
+        [t("deciles.text"), finding.text if finding else None],
+        figure,
         [grid],
-        notes,
+        [*error_notes(study, found, ticks), t("note.association")],
         finding,
         [Number.of(row, "share", f"tenth {row['usage_decile']}") for row in found],
     )
@@ -168,7 +146,7 @@ def changing(study: Study) -> Section | None:
         "trends",
         t("trend.title"),
         [t("trend.text", users=t.number(total))],
-        [],
+        None,
         [Grid(t("trend.grid"), head, rows, labelled=range(len(rows)))],
         [t("note.labelled"), t("trend.note")],
     )
@@ -241,17 +219,19 @@ def _regression(
         rate=t(f"associated.rate{rate}"),
     )
     uncorrected = "labelled" if study.message_errors is None else "unreliable"
-    notes = [t("associated.calibrated" if corrected else f"associated.{uncorrected}")]
     apart = [name for name, rows in study.by_group.items() if contradicted(study, rows)]
-    if corrected and apart:
-        notes.append(t("associated.contradicted", columns=t.quoted(apart)))
+    notes = [
+        t("associated.calibrated" if corrected else f"associated.{uncorrected}"),
+        t("associated.contradicted", columns=t.quoted(apart)) if corrected and apart else None,
+        t("note.association"),
+    ]
     return Section(
         f"outcome-{place}",
         t("associated.title", outcome=outcome),
-        [text, *([finding.text] if finding else [])],
-        [],
+        [text, finding.text if finding else None],
+        None,
         [Grid(t("associated.grid"), head, rows, labelled=labelled)],
-        [*notes, t("note.association")],
+        notes,
         finding,
         numbers,
     )

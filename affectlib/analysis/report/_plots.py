@@ -122,10 +122,13 @@ def dots(
     return _svg(name, draw, 0.95 + 0.38 * len(labels))
 
 
-def band(name: str, ticks: Sequence[str], points: Points, t: Translator, axis: str) -> str:
-    """Draw a line over time with its interval as a band."""
+def band(
+    name: str, ticks: Sequence[str], several: Sequence[Points], t: Translator, axis: str
+) -> str:
+    """Draw lines over time with their intervals as bands."""
 
     def draw(axes: Axes) -> None:
+        (points,) = several
         # A period that is not shown breaks the line.
         middle, low, high = (
             [nan if value is None else value for value in values]
@@ -146,7 +149,7 @@ def band(name: str, ticks: Sequence[str], points: Points, t: Translator, axis: s
 
 
 def series(
-    name: str, ticks: Sequence[str], lines: Sequence[Points], t: Translator, x: str, y: str
+    name: str, ticks: Sequence[str], lines: Sequence[Points], t: Translator, y: str, x: str
 ) -> str:
     """Draw series of estimates with intervals side by side."""
 

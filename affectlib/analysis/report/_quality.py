@@ -31,29 +31,27 @@ def quality(study: Study) -> Section | None:
     t = study.t
     rows = _joined(study, study.gold)
     measured = _measured(study, study.gold) if rows["gold"].n_unique() > 1 else []
-    text = [t("quality.measured", units=study.units) if measured else _of_one_kind(study, rows)]
+    text: list[str | None] = [
+        t("quality.measured", units=study.units) if measured else _of_one_kind(study, rows)
+    ]
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
-    figures = []
-    notes = [] if study.filled_by is None else [study.filled_by]
+    figure = None
+    notes = [study.filled_by]
     missing = unranked(rows)
     if measured and 0 < missing < len(rows) and not measured[0]["suppressed"]:
         notes.append(t("quality.unranked", rows=t.number(missing), units=study.units))
     if found := _calibrated(study, study.gold):
         shown = [row for row in found if not row["suppressed"]]
-        text.append(t("calibration.text"))
-        if shown:
-            text.append(t("calibration.points"))
-            plot = _plots.calibration_curve("calibration", shown, t)
-            figures.append(Figure(plot, t("calibration.caption")))
-        else:
-            notes.append(t("note.left_out"))
+        svg = _plots.calibration_curve("calibration", shown, t) if shown else ""
+        figure = Figure(svg, t("calibration.caption"))
+        text += [t("calibration.text"), t("calibration.points") if shown else None]
         grids.append(_bins(study, found, folded=bool(shown)))
         numbers += [
             Number.of(row, "share of gold labels", _bin(row["bin"], study), "gold") for row in found
         ]
     title = t("quality.title")
-    return Section("quality", title, text, figures, grids, notes, numbers=numbers)
+    return Section("quality", title, text, figure, grids, notes, numbers=numbers)
 
 
 def _joined(study: Study, gold: AnyFrame) -> pl.DataFrame:

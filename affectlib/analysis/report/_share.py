@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -116,19 +116,18 @@ def overall(study: Study) -> tuple[Section, Row]:
     corrected = best["method"] != "naive" and best["estimate"] is not None
     naive = labelled(found)
     users = "overall.users" if study.people is not None else "overall.no_users"
-    text = [" ".join(t(name, units=study.units) for name in ("overall.text", users))]
+    text: list[str | None] = [
+        " ".join(t(name, units=study.units) for name in ("overall.text", users))
+    ]
     if corrected:
-        text.append(
-            t(_way(study, naive, best), naive=t.share(naive), best=t.share(best), units=study.units)
-        )
+        way = _way(study, naive, best)
+        text.append(t(way, naive=t.share(naive), best=t.share(best), units=study.units))
     labels = [t(f"method.{row['method']}") for row in found]
     points = _plots.Points.apart(found)
     axis = t("axis.share" if corrected else "axis.labelled", units=study.units)
     caption = "overall.caption" if corrected else "overall.caption_labelled"
-    figures = []
-    if any(row["estimate"] is not None for row in found):
-        plot = _plots.dots("overall", labels, points, t, axis)
-        figures.append(Figure(plot, t(caption, units=study.units)))
+    shown = any(row["estimate"] is not None for row in found)
+    plot = _plots.dots("overall", labels, points, t, axis) if shown else ""
     grid = Grid(
         t("overall.grid" if corrected else "overall.grid_labelled"),
         study.head("method", "share", "interval", "hand"),
@@ -155,9 +154,10 @@ def overall(study: Study) -> tuple[Section, Row]:
             method=t(f"method.{best['method']}"),
         )
         finding = Statement(sentence, [Number.of(lead, "share")])
-    notes = [*_overall_notes(study, best), *([] if figures else [t("note.left_out")])]
+    figure = Figure(plot, t(caption, units=study.units))
+    notes = [*_overall_notes(study, best)]
     title = t("overall.title")
-    return Section("overall", title, text, figures, [grid], notes, finding, numbers), best
+    return Section("overall", title, text, figure, [grid], notes, finding, numbers), best
 
 
 def _way(study: Study, naive: Row, best: Row) -> str:
@@ -202,40 +202,25 @@ def over_time(study: Study) -> Section | None:
         return None
     labels = study.labels.drop(period, strict=False)  # a column of that name is no time
     found = [row for row in best_by(study, labels, period, PERIOD) if row[period] is not None]
-    labelled = is_labelled(found)
     ticks = [tick_of(row[period], period, study) for row in found]
-    points = _plots.Points.of(found, labelled=labelled)
     name = t(f"period.{period}")
-    axis = t("axis.labelled" if labelled else "axis.share", units=study.units)
-    caption = "time.caption_labelled" if labelled else "time.caption"
-    figure = Figure(
-        _plots.band("time", ticks, points, t, axis), t(caption, period=name, units=study.units)
-    )
-    grid = Grid(
-        t("grid.behind" if points.enough else "grid.numbers"),
-        [t(f"head.{period}"), *share_head(study)],
-        [(tick, *share_cells(row, study)) for tick, row in zip(ticks, found, strict=True)],
-        folded=points.enough,
-        labelled=uncorrected(found),
-    )
-    numbers = [Number.of(row, "share", row[period].date().isoformat()) for row in found]
-    text = [t("time.text" if points.enough else "time.text_table", period=name)]
+    figure = share_figure(study, _plots.band, "time.caption", ticks, found, period=name)
+    grid = share_grid(study, study.behind(figure), t(f"head.{period}"), ticks, found)
     apart = contradicted(study, found)
-    finding = None if apart else _change(study, found, labelled)
-    if finding is not None:
-        text.append(finding.text)
-        numbers += finding.numbers
-    notes = [*error_notes(study, found, ticks), *([t("time.no_line")] if apart else [])]
-    notes += [] if points.enough else [t("note.left_out")]
+    finding = None if apart else _change(study, found)
+    numbers = [Number.of(row, "share", row[period].date().isoformat()) for row in found]
     return Section(
         "time",
         t("time.title"),
-        text,
-        [figure] if points.enough else [],
-        [grid],
-        notes,
+        [
+            t("time.text" if figure.svg else "time.text_table", period=name),
+            finding.text if finding else None,
+        ],
+        figure,
+        [replace(grid, folded=bool(figure.svg))],
+        [*error_notes(study, found, ticks), t("time.no_line") if apart else None],
         finding,
-        numbers,
+        [*numbers, *(finding.numbers if finding else ())],
     )
 
 
@@ -263,10 +248,10 @@ def period_of(study: Study) -> str | None:
     return names[-1] if last - first < _FEW_DAYS else "month"
 
 
-def _change(study: Study, found: Sequence[Row], labelled: bool) -> Statement | None:
+def _change(study: Study, found: Sequence[Row]) -> Statement | None:
     """Say how the share changed, by a line through all labels, corrected for their errors."""
     shown = [row for row in found if not row["suppressed"]]
-    if labelled or study.errors is None or len(shown) < _FEWEST_PERIODS:
+    if is_labelled(found) or study.errors is None or len(shown) < _FEWEST_PERIODS:
         return None
     t, time = study.t, pl.col(study.time)
     first, last = study.labels.select(time.min(), time.max().alias("last")).collect().row(0)
@@ -302,45 +287,36 @@ def by_groups(study: Study) -> Iterator[Section]:
         found = study.by_group[column]
         labelled = is_labelled(found)
         labels = [t("unknown") if row[column] is None else str(row[column]) for row in found]
-        grids = [
-            Grid(
-                t("groups.grid_labelled" if labelled else "groups.grid", units=study.units),
-                [column, *share_head(study)],
-                [
-                    (label, *share_cells(row, study))
-                    for label, row in zip(labels, found, strict=True)
-                ],
-                labelled=uncorrected(found),
-            )
-        ]
+        caption = t("groups.grid_labelled" if labelled else "groups.grid", units=study.units)
+        grids = [share_grid(study, caption, column, labels, found)]
         numbers = [Number.of(row, "share", name) for name, row in zip(labels, found, strict=True)]
-        name = "groups.text_labelled" if labelled else "groups.text"
-        text = [t(name, column=column, units=study.units)]
         compared = _compared(study, column)
         if compared is not None:
-            grid, differences = compared
-            grids.append(grid)
-            numbers += differences
-            text.append(t("groups.compared", units=study.units))
-        points = _plots.Points.of(found, labelled=labelled)
-        axis = t("axis.labelled" if labelled else "axis.share", units=study.units)
-        caption = "groups.caption_labelled" if labelled else "groups.caption"
-        figure = Figure(
-            _plots.dots(f"group{place}", labels, [points], t, axis),
-            t(caption, column=column, units=study.units),
+            grids.append(compared[0])
+            numbers += compared[1]
+        text = t(
+            "groups.text_labelled" if labelled else "groups.text", column=column, units=study.units
         )
         apart = compared is not None and contradicted(study, found)
-        notes = [*error_notes(study, found, labels)]
-        notes += [t("groups.uncorrected")] if apart else []
-        notes += [t("note.association")]
-        notes += [] if points.enough else [t("note.left_out")]
         yield Section(
             f"group-{place}",
             t("groups.title", column=column),
-            text,
-            [figure] if points.enough else [],
+            [text, t("groups.compared", units=study.units) if compared else None],
+            share_figure(
+                study,
+                _plots.dots,
+                "groups.caption",
+                labels,
+                found,
+                name=f"group{place}",
+                column=column,
+            ),
             grids,
-            notes,
+            [
+                *error_notes(study, found, labels),
+                t("groups.uncorrected") if apart else None,
+                t("note.association"),
+            ],
             numbers=numbers,
         )
 
@@ -402,9 +378,38 @@ def difference_of(errors: Errors, row: Row) -> dict[str, Any]:
     return {**row, **asdict(errors.difference(row["estimate"], error, _CONFIDENCE))}
 
 
-def share_head(study: Study) -> list[str]:
-    """Return what stands above `share_cells`."""
-    return study.head("share", "interval", study.level, "users")
+def share_figure(
+    study: Study,
+    draw: Callable[..., str],
+    caption: str,
+    labels: Sequence[str],
+    found: Sequence[Row],
+    *,
+    name: str | None = None,
+    axis: str | None = None,
+    **values: str,
+) -> Figure:
+    """Plot shares with their intervals; no plot if too few can be shown."""
+    labelled = is_labelled(found)
+    points = _plots.Points.of(found, labelled=labelled)
+    axis = axis or ("axis.labelled" if labelled else "axis.share")
+    name = name or caption.partition(".")[0]
+    title = study.t(axis, units=study.units)
+    svg = draw(name, labels, [points], study.t, title) if points.enough else ""
+    caption = f"{caption}_labelled" if labelled else caption
+    return Figure(svg, study.t(caption, units=study.units, **values))
+
+
+def share_grid(
+    study: Study, caption: str, head: str, labels: Sequence[str], found: Sequence[Row]
+) -> Grid:
+    """Return a table of shares, their intervals, and the counts behind them."""
+    return Grid(
+        caption,
+        [head, *study.head("share", "interval", study.level, "users")],
+        [(label, *share_cells(row, study)) for label, row in zip(labels, found, strict=True)],
+        labelled=uncorrected(found),
+    )
 
 
 def share_cells(row: Row, study: Study) -> tuple[str, ...]:

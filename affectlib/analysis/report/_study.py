@@ -88,6 +88,10 @@ class Study:
         own = is_own(labels_table(self.labels), self.measured)
         return errors if own else errors.with_domain_shift()
 
+    def behind(self, figure: Figure) -> str:
+        """Name the table of a plot's numbers, whether or not the plot is shown."""
+        return self.t("grid.behind" if figure.svg else "grid.numbers")
+
     def head(self, *names: str) -> list[str]:
         """Return what stands above the columns of a table."""
         return [self.t(f"head.{name}") for name in names]
@@ -124,9 +128,9 @@ class Study:
         return "; ".join(map(as_annotator, self.models)) or None if rests else None
 
     @property
-    def cue_notes(self) -> list[str]:
+    def cue_note(self) -> str | None:
         """What to know of sections that count cues."""
-        return [self.t("cues.alike")] if len({*self.thresholds.values()}) == 1 else []
+        return self.t("cues.alike") if len({*self.thresholds.values()}) == 1 else None
 
     @property
     def time(self) -> str:
@@ -195,7 +199,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot, an ``svg`` element, with what it shows."""
+    """A plot as an ``svg`` element, empty if too few values can be shown, and what it shows."""
 
     svg: str
     caption: str
@@ -224,7 +228,7 @@ class Section:
 
     Attributes:
         name: Its id in the page.
-        text: Its paragraphs.
+        text: Its paragraphs; None is left out, here and in the notes.
         notes: What the reader must know to read it right.
         finding: What it adds to the summary, if anything.
         numbers: Its figures.
@@ -232,10 +236,10 @@ class Section:
 
     name: str
     title: str
-    text: Sequence[str]
-    figures: Sequence[Figure] = ()
+    text: Sequence[str | None]
+    figure: Figure | None = None
     grids: Sequence[Grid] = ()
-    notes: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str | None] = ()
     finding: Statement | None = None
     numbers: Sequence[Number] = ()
 

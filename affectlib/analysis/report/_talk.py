@@ -73,34 +73,29 @@ def within(study: Study) -> Section | None:
             rows.append((title, t.share(own), t.interval(own)))
             method = study.message_method if corrected else LABELLED
             numbers.append(Number.of(own, f"share of messages: {measure}", part, method))
+    titles = [t(f"part.{part}") for part in _PARTS]
     figure = Figure(
-        _plots.series(
-            "trajectory",
-            [t(f"part.{part}") for part in _PARTS],
-            lines,
-            t,
-            t("axis.part"),
-            t("axis.messages"),
-        ),
+        _plots.series("trajectory", titles, lines, t, t("axis.messages"), t("axis.part"))
+        if any(line.enough for line in lines)
+        else "",
         t("within.caption_labelled" if study.message_errors is None else "within.caption"),
     )
     head = study.head("measure", "share", "interval")
     begun, about_begun, begun_numbers = begins(study, messages)
-    enough = any(line.enough for line in lines)
-    caption = t("grid.behind" if enough else "grid.numbers")
-    grids = [Grid(caption, head, rows, folded=enough, labelled=labelled), *begun]
-    numbers += begun_numbers
-    notes = [t("within.labelled"), *study.cue_notes, *about_begun]
-    notes += [t("within.unexplained")] if unexplained else []
-    notes += [] if enough else [t("note.left_out")]
+    grid = Grid(study.behind(figure), head, rows, folded=bool(figure.svg), labelled=labelled)
     return Section(
         "within",
         t("within.title"),
         [t("within.text")],
-        [figure] if enough else [],
-        grids,
-        notes,
-        numbers=numbers,
+        figure,
+        [grid, *begun],
+        [
+            t("within.labelled"),
+            study.cue_note,
+            *about_begun,
+            t("within.unexplained") if unexplained else None,
+        ],
+        numbers=[*numbers, *begun_numbers],
     )
 
 
@@ -161,31 +156,22 @@ def cues(study: Study) -> Section | None:
         for name in sorted(known, key=lambda name: -counts[name])
     ]
     shown = [name for name in known if name not in few]
-    pairs = _pairs(study, names)
     order = {name: place for place, name in enumerate(shown)}
     cells: list[list[float | None]] = [[None] * len(shown) for _ in shown]
-    for pair in pairs:
+    for pair in _pairs(study, names):
         if pair["cue"] in order and pair["other"] in order:
             across, down = sorted((order[pair["cue"]], order[pair["other"]]))
             cells[down][across] = pair["lift"] if pair["estimate"] else None
-    figures, notes = [], [t("note.labelled"), *study.cue_notes]
-    if any(value is not None for row in cells for value in row):
-        figures.append(
-            Figure(
-                _plots.heat("cues", [_title(name, t) for name in shown], cells, t),
-                t("cues.caption", units=study.units),
-            )
-        )
-    else:
-        notes.append(t("note.left_out"))
+    plotted = any(value is not None for row in cells for value in row)
+    svg = _plots.heat("cues", [_title(name, t) for name in shown], cells, t) if plotted else ""
     head = study.head("cue", "share", "whose", "from")
     return Section(
         "cues",
         t("cues.title"),
         [t("cues.text", units=study.units)],
-        figures,
+        Figure(svg, t("cues.caption", units=study.units)),
         [Grid(t("cues.grid", units=study.units), head, rows, labelled=range(len(rows)))],
-        notes,
+        [t("note.labelled"), study.cue_note],
         numbers=[
             Number(f"share that shows {name}", None if name in few else counts[name], None, None)
             for name in known

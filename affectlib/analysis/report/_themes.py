@@ -13,9 +13,8 @@ from affectlib.analysis._frames import AnalysisWarning, AnyFrame, table
 from affectlib.analysis.gold import Unanswered
 from affectlib.analysis.prevalence import PERIODS
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._share import headline, period_of, share_cells, share_head, tick_of
+from affectlib.analysis.report._share import headline, period_of, share_figure, share_grid, tick_of
 from affectlib.analysis.report._study import (
-    Figure,
     Grid,
     Number,
     Row,
@@ -25,7 +24,6 @@ from affectlib.analysis.report._study import (
     is_labelled,
     one_of,
     rows_of,
-    uncorrected,
 )
 from affectlib.analysis.report._suppressed import PERIOD, suppress, suppressed_groups
 from affectlib.analysis.sheet_texts import TEXTS
@@ -47,47 +45,34 @@ def about(study: Study) -> Section | None:
     labelled = is_labelled(found)
     names = [row["theme"] for row in found]
     titles = [_title(name, study) for name in names]
-    points = _plots.Points.of(found, labelled=labelled)
-    caption = "themes.caption_labelled" if labelled else "themes.caption"
-    figure = Figure(
-        _plots.dots("themes", titles, [points], t, t("axis.themes", units=study.units)),
-        t(caption, units=study.units),
-    )
-    grid = Grid(
-        t("themes.grid", units=study.units),
-        [*study.head("theme"), *share_head(study)],
-        [(title, *share_cells(row, study)) for title, row in zip(titles, found, strict=True)],
-        labelled=uncorrected(found),
-    )
-    grids = [grid]
+    figure = share_figure(study, _plots.dots, "themes.caption", titles, found, axis="axis.themes")
+    caption = t("themes.grid", units=study.units)
+    grids = [share_grid(study, caption, t("head.theme"), titles, found)]
     numbers = [_number(row) for row in found]
     parts = [*_by_columns(study, charged, names[:_COMMONEST], corrected=not labelled)]
     for more, own in parts:
         grids.append(more)
         numbers += own
-    notes = [t("note.labelled")] if labelled else []
-    if any(row["method"] == "rogan_gladen" for row in found):
-        notes.append(t("themes.shift"))
-    notes += [t("note.same_errors")] if parts and not labelled else []
-    if any(row["method"] == "ppi" for row in found) and any(
-        number.method == "gold" and number.estimate is not None
-        for _, own in parts
-        for number in own
-    ):
-        notes.append(t("themes.contradicted"))
-    notes += [t("themes.alike")] if len({*study.theme_thresholds.values()}) == 1 else []
-    notes += [] if points.enough else [t("note.left_out")]
+    methods = {row["method"] for row in found}
+    by_hand = any(n.method == "gold" and n.estimate is not None for _, own in parts for n in own)
+    alike = len({*study.theme_thresholds.values()}) == 1
     finding = _finding(study, found, labelled)
     return Section(
         "themes",
         t("themes.title"),
         [
             t("themes.text", units=study.units),
-            *([] if finding is None else [finding.text]),
+            finding.text if finding else None,
         ],
-        [figure] if points.enough else [],
+        figure,
         grids,
-        notes,
+        [
+            t("note.labelled") if labelled else None,
+            t("themes.shift") if "rogan_gladen" in methods else None,
+            t("note.same_errors") if parts and not labelled else None,
+            t("themes.contradicted") if "ppi" in methods and by_hand else None,
+            t("themes.alike") if alike else None,
+        ],
         finding,
         numbers,
     )
