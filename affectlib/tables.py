@@ -20,6 +20,7 @@ from affectlib.formats.columns import find_columns
 from affectlib.formats.fields import named_message
 from affectlib.formats.frames import is_dataset, open_table, to_dataset
 from affectlib.formats.grouping import Row as TableRow
+from affectlib.formats.options import ReadOptions
 from affectlib.formats.reader import Reading
 from affectlib.formats.table import Found, read_table
 from affectlib.predictions import ConversationFailure
@@ -358,7 +359,7 @@ def _labelled(
         for number, cells in enumerate(zip(*values, strict=True))
     )
     named = {field: str(column) for field, column in _named(given, columns).items()}
-    found = [*read_table(rows, Reading(columns=named))]
+    found = [*read_table(rows, Reading(ReadOptions(columns=named)))]
     origin = provenance_code(classifier.artifact, classifier.operating_point)
     outcomes: Iterable[Any] = classifier.stream(each.item for each in found)
     for record, outcome in enumerate(with_bar(outcomes, len(found)) if progress else outcomes):

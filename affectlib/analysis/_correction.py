@@ -107,8 +107,14 @@ class GoldUnits:
     def of(self, called: bool) -> GoldUnits:
         """Return those that the classifier called emotional, or the others."""
         own = self.called == called
-        names = ("user", "truth", "called", "predicted", "weight")
-        return GoldUnits(*(getattr(self, name)[own] for name in names), self.by_row)
+        return GoldUnits(
+            self.user[own],
+            self.truth[own],
+            self.called[own],
+            self.predicted[own],
+            self.weight[own],
+            self.by_row,
+        )
 
     @property
     def size(self) -> float:

@@ -6,22 +6,14 @@ what is in a file, never by its name. `FORMATS` lists the formats; each has a mo
 name, which says what is kept and what is not. Data sets of the library ``datasets`` are read from
 disk, or from the Hub if the network is allowed; their rows have one of the formats.
 
-To add a format, write one module here that ends with ``READERS``, a tuple of one or more of
-
-- `RecordReader`: for JSON (lines, an array, documents, rows of Parquet). Most need only a
-  ``recognizes(record)`` that returns what gives the format away, or None, and a
-  ``parse(record, reading)`` that yields conversations or raises `ConversationError`;
-  ``each(parse)`` makes the rest.
-- `TextReader`: for text that is not JSON (logs, HTML, CSV), recognised by its first 64 KiB.
-- `FolderReader`: for files of a folder or archive that belong together, recognised by their names
-  and contents; files are opened through `Files`, which holds for folders and archives alike.
-
-and list the module in `_MODULES` below, before those that would also take its files. Every reader
-gets a `Reading`: the caller's options, ``reading.drop(reason)`` to count what is left out (reasons
-are in `report.DROPS`), and ``reading.failure(error, id)`` for what cannot be read. Rows that
-belong together but may be far apart go through `read_groups`. If all records of a file are in an
-object, under a key, add the key to ``_json._WRAPPERS``. Then add a fixture and tests, the reader's
-strategy in ``tools/fuzz``, and a row to the table in ``docs/reference/formats.md``.
+To add a format, write one module here that ends with ``READERS``, a tuple of `RecordReader` (JSON),
+`TextReader` and `FolderReader`, and list it in `_MODULES` below, before those that would also take
+its files. Most formats need only a ``parse(record, reading)`` that yields conversations or raises
+`ConversationError`; ``each(parse)`` makes the rest. Every reader gets a `Reading`: the caller's
+options, ``reading.drop(reason)`` to count what is left out, and ``reading.failure(error, id)`` for
+what cannot be read. Records that belong together but may be far apart go through `read_groups`. If
+all records of a file are in an object, under a key, add the key to ``_json._WRAPPERS``. The page
+``docs/contributing.md`` lists all steps.
 """
 
 from __future__ import annotations
@@ -34,7 +26,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import BinaryIO, TextIO, TypeAlias
+from typing import BinaryIO, TextIO, TypeAlias, TypeVar
 
 from affectlib._atomic import attach_filename
 from affectlib._values import kind_of
@@ -62,16 +54,18 @@ from affectlib.formats import (
     wildchat,
     zendesk,
 )
-from affectlib.formats._datasets import MAGICS, find_saved, hub_splits, iter_arrow_rows
+from affectlib.formats._arrow import ARROW, PARQUET, arrow_rows, parquet_rows
+from affectlib.formats._datasets import find_saved, hub_splits, numbered_rows
 from affectlib.formats._json import Record, iter_records
-from affectlib.formats._parquet import MAGIC, iter_rows
 from affectlib.formats._system import is_environment_error
+from affectlib.formats.columns import describe_columns, describe_header
 from affectlib.formats.listing import HUB, Listing, list_files
 from affectlib.formats.options import Branches, ReadOptions
 from affectlib.formats.reader import (
     Files,
     FolderReader,
     Item,
+    Reader,
     Reading,
     RecordReader,
     TextReader,
@@ -130,9 +124,9 @@ _KNOWN = f"known formats are {', '.join(FORMATS)}; name one with `format` if thi
 _OFFICE = "[Content_Types].xml"
 _TRIES = 100
 _SAMPLE = 1 << 24
-_EMPTY_LIST = "empty lists"
 
 
+_ReaderT = TypeVar("_ReaderT", bound=Reader)
 _Part: TypeAlias = Callable[[ExitStack], Iterator[Item]]
 """Reads a file, or a split of a data set, which is open as long as the stack."""
 
@@ -176,14 +170,13 @@ def read_conversations(
         'ex-001'
     """
     options = ReadOptions() if options is None else options
-    format = options.format
-    if format not in ("auto", *FORMATS):
-        raise OptionError(f"unknown format {format!r}; use auto, {', '.join(FORMATS)}")
-    reading = Reading.of(options, ReadReport() if report is None else report)
+    if options.format not in ("auto", *FORMATS):
+        raise OptionError(f"unknown format {options.format!r}; use auto, {', '.join(FORMATS)}")
+    reading = Reading(options, ReadReport() if report is None else report)
     if os.fspath(path).startswith(HUB):
         splits = hub_splits(os.fspath(path), local_files_only=options.local_files_only)
-        return _counted(path, reading, lambda _: _read_splits(splits, format, reading))
-    return _counted(path, reading, lambda stack: _read_input(path, format, reading, stack))
+        return _counted(path, reading, lambda _: _read_parts(_parts(splits, reading), reading))
+    return _counted(path, reading, lambda stack: _read_input(path, reading, stack))
 
 
 def _counted(
@@ -210,29 +203,26 @@ def _counted(
                 raise error
 
 
-def _read_input(
-    path: str | os.PathLike[str], format: str, reading: Reading, stack: ExitStack
-) -> Iterator[Item]:
+def _read_input(path: str | os.PathLike[str], reading: Reading, stack: ExitStack) -> Iterator[Item]:
     listing = list_files(path)
     if listing is not None:
-        return _read_listing(listing, format, reading)
+        return _read_listing(listing, reading)
     raw = open_input(path, stack)
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
-    source = Source(raw, reading.limits)
+    source = Source(raw, reading.options.limits)
     if is_archive(source.head):
-        return _read_archive(Archive(source.seekable(stack), reading), format, reading)
+        return _read_archive(Archive(source.seekable(stack), reading), reading)
     if size:
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))
-    return _guarded(_read_whole(source, format, reading, stack), reading)
+    return _guarded(_read_whole(source, reading, stack), reading)
 
 
-def _read_listing(listing: Listing, format: str, reading: Reading) -> Iterator[Item]:
-    """Read files that were found, and say which folders were not looked into."""
+def _read_listing(listing: Listing, reading: Reading) -> Iterator[Item]:
     for name, reason in listing.skipped.items():
         reading.report.skip(reason, name)
     if listing.files or not listing.failed:
-        yield from _read_files(Folder(listing.files, reading), format, reading)
+        yield from _read_files(Folder(listing.files, reading), reading)
     reading.place = ""
     for name, problem in sorted(listing.failed.items()):
         reading.file = name
@@ -240,33 +230,26 @@ def _read_listing(listing: Listing, format: str, reading: Reading) -> Iterator[I
     reading.file = ""
 
 
-def _read_files(files: Files, format: str, reading: Reading) -> Iterator[Item]:
-    """Read files that belong together, or else each of them."""
+def _read_files(files: Files, reading: Reading) -> Iterator[Item]:
+    """Read files as a format of several files, or else each by itself."""
     reading.progress.total = sum(map(files.size, files.names))
-    for reader in _READERS:
-        if isinstance(reader, FolderReader) and format in ("auto", reader.name):
-            why = reader.recognizes(files, reading)
-            if why is not None:
-                reading.report.formats.setdefault(reader.name, why)
-                yield from _read_together(reader, files, reading)
-                return
+    for reader in _readers(FolderReader, reading.options.format):
+        why = reader.recognizes(files, reading)
+        if why is not None:
+            reading.report.formats.setdefault(reader.name, why)
+            yield from _read_together(reader, files, reading)
+            return
     saved = find_saved(files, reading)
-    names = [name for name in files.names if name not in saved.own]
-    if saved.splits and not names:
-        yield from _read_splits(saved.splits, format, reading)
-        return
-    parts: Iterator[tuple[str, _Part]] = chain(
-        (
-            (name, partial(_read_split, rows, format, reading))
-            for name, rows in saved.splits.items()
-        ),
-        ((name, partial(_read_file, files, name, format, reading)) for name in names),
+    others = (
+        (name, partial(_read_file, files, name, reading))
+        for name in files.names
+        if name not in saved.own
     )
-    yield from _read_parts(parts, reading)
+    yield from _read_parts(chain(_parts(saved.splits, reading), others), reading)
 
 
 def _read_together(reader: FolderReader, files: Files, reading: Reading) -> Iterator[Item]:
-    """Read files that belong together, and count those that do not."""
+    """Read a format of several files, and count the files that are not part of it."""
     for name in files.names:
         if not reader.owns(name):
             reason = f"it is no part of the {reader.name} export beside it; read it by itself"
@@ -275,12 +258,10 @@ def _read_together(reader: FolderReader, files: Files, reading: Reading) -> Iter
     yield from _guarded(reader.read(files, reading), reading)
 
 
-def _read_file(
-    files: Files, name: str, format: str, reading: Reading, stack: ExitStack
-) -> Iterator[Item]:
+def _read_file(files: Files, name: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:
     raw = stack.enter_context(files.open(name))
     stack.enter_context(reading.progress.file(raw, files.size(name)))
-    source = Source(raw, reading.limits)
+    source = Source(raw, reading.options.limits)
     if is_archive(source.head):
         if isinstance(files, Archive):
             raise _UnknownFormatError("it is an archive inside another; unpack the outer one")
@@ -289,8 +270,8 @@ def _read_file(
             reading.skip("its files lie unpacked beside it", name)
             return iter(())
         stack.enter_context(reading.inside(name))
-        return _read_archive(archive, format, reading)
-    return _guarded(_read_whole(source, format, reading, stack), reading)
+        return _read_archive(archive, reading)
+    return _guarded(_read_whole(source, reading, stack), reading)
 
 
 def _is_unpacked(archive: Archive, name: str, files: Files) -> bool:
@@ -301,16 +282,17 @@ def _is_unpacked(archive: Archive, name: str, files: Files) -> bool:
     return any(files.size(other) == archive.size(largest) for other in found)
 
 
-def _read_archive(archive: Archive, format: str, reading: Reading) -> Iterator[Item]:
+def _read_archive(archive: Archive, reading: Reading) -> Iterator[Item]:
     if _OFFICE in archive.names:
         raise _UnknownFormatError("found an Office document; save its table as CSV (UTF-8)")
-    return _read_files(archive, format, reading)
+    return _read_files(archive, reading)
 
 
-def _read_split(
-    rows: Iterator[Record], format: str, reading: Reading, stack: ExitStack
-) -> Iterator[Item]:
-    return _guarded(_read_records(rows, format, reading), reading)
+def _parts(splits: Mapping[str, Iterator[Record]], reading: Reading) -> Iterator[tuple[str, _Part]]:
+    def read(rows: Iterator[Record], stack: ExitStack) -> Iterator[Item]:
+        return _guarded(_read_records(rows, reading), reading)
+
+    return ((name, partial(read, rows)) for name, rows in splits.items())
 
 
 def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterator[Item]:
@@ -330,7 +312,7 @@ def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterato
             reading.skip("it has no known format", name or "the data set")
             problem = problem or ": ".join(filter(None, (name, error.problem)))
         except OptionError as error:
-            reading.skip("it has not the columns that were named", name or "the data set")
+            reading.skip("it lacks the columns that were named", name or "the data set")
             without_columns = error
         except TranscriptFormatError as error:
             known = True
@@ -344,33 +326,15 @@ def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterato
     if not known:
         if without_columns is not None:
             raise without_columns
-        if not count:
-            raise _UnknownFormatError("it holds no files")
-        raise _UnknownFormatError(f"none of the {count:,} files has a known format; {problem}")
-
-
-def _read_splits(
-    splits: Mapping[str, Iterator[Record]], format: str, reading: Reading
-) -> Iterator[Item]:
-    """Read the splits of a data set; those that have no known format are skipped and counted."""
-    skipped = 0
-    for name, rows in splits.items():
-        reading.file, reading.place = name, ""
-        try:
-            yield from _guarded(_read_records(rows, format, reading), reading)
-        except _UnknownFormatError:
-            skipped += 1
-            if skipped == len(splits):
-                raise
-            reading.skip("it has no known format", name)
-    reading.file = ""
+        if count > 1:
+            problem = f"none of the {count:,} files has a known format; {problem}"
+        raise _UnknownFormatError(problem or "it holds no files")
 
 
 def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
-    """Turn an error amid the items into a failure; it stays an error before the first of them.
+    """Turn an error after the first item into a failure; before it, it stays an error.
 
-    Where compressed data is damaged, the failure before it is that of the record which it cut, and
-    both are one.
+    Damage in compressed data cuts the record before it; both are one failure.
     """
     begun = False
     last: ConversationFailure | None = None
@@ -395,63 +359,65 @@ def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
         yield last
 
 
-def _read_whole(source: Source, format: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:
-    """Read a file, and raise after what is in it if there is no more because it is damaged."""
+def _read_whole(source: Source, reading: Reading, stack: ExitStack) -> Iterator[Item]:
+    """Read a file, and raise at its end if it ends because it is damaged."""
     try:
-        yield from _read_source(source, format, reading, stack)
+        yield from _read_source(source, reading, stack)
     except _UnknownFormatError:
         source.require_whole()
         raise
     source.require_whole()
 
 
-def _read_source(source: Source, format: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:
+def _read_source(source: Source, reading: Reading, stack: ExitStack) -> Iterator[Item]:
     """Find the reader that the beginning of a file calls for, and read."""
-    if not source.head and format == "auto":
+    if not source.head and reading.options.format == "auto":
         raise _UnknownFormatError(f"the file is empty; {_KNOWN}")
-    if source.head.startswith(MAGIC):
-        return _read_records(iter_rows(source.seekable(stack), reading.progress), format, reading)
-    if source.head.startswith(MAGICS):
-        return _read_records(iter_arrow_rows(source.seekable(stack)), format, reading)
+    if source.head.startswith((PARQUET, *ARROW)):
+        raw = source.seekable(stack)
+        is_parquet = source.head.startswith(PARQUET)
+        rows = parquet_rows(raw, reading.progress) if is_parquet else arrow_rows(raw)
+        return _read_records(numbered_rows(rows), reading)
     encoding = encoding_of(source.head)
     beginning = source.head.decode(encoding, NOT_UTF8).lstrip("\ufeff \t\r\n")
     stream = _text(source.stream, encoding, stack)
     like_json = beginning.startswith(("{", "[", '"'))
-    for reader in _READERS:
-        if isinstance(reader, TextReader) and format in ("auto", reader.name):
-            why = reader.recognizes(beginning, reading)
-            if why is None and format == reader.name and (reader.any_text or not like_json):
-                why = "it was named"
-            if why is not None:
-                reading.report.formats.setdefault(reader.name, why)
-                return reader.read(stream, reading)
-    if not like_json and (format == "auto" or not _record_readers(format)):
-        found = plain.describe(beginning) or table.describe_header(beginning, reading.columns)
+    format = reading.options.format
+    for reader in _readers(TextReader, format):
+        why = reader.recognizes(beginning, reading)
+        if why is None and format == reader.name and (reader.any_text or not like_json):
+            why = "it was named"
+        if why is not None:
+            reading.report.formats.setdefault(reader.name, why)
+            return reader.read(stream, reading)
+    if not like_json and (format == "auto" or not _readers(RecordReader, format)):
+        found = plain.describe(beginning) or describe_header(beginning, reading.options.columns)
         raise _UnknownFormatError(f"found {found}; {_KNOWN}")
-    rows = bool(reading.columns) or format == table.NAME
-    records = iter_records(stream, limit=reading.limits.record_characters, rows=rows)
-    return _read_records(records, format, reading)
+    is_table = bool(reading.options.columns) or format == table.NAME
+    records = iter_records(stream, limit=reading.options.limits.record_characters, rows=is_table)
+    return _read_records(records, reading)
 
 
-def _record_readers(format: str) -> list[RecordReader]:
+def _readers(kind: type[_ReaderT], format: str) -> list[_ReaderT]:
     return [
         reader
         for reader in _READERS
-        if isinstance(reader, RecordReader) and format in ("auto", reader.name)
+        if isinstance(reader, kind) and format in ("auto", reader.name)
     ]
 
 
-def _read_records(records: Iterator[Record], format: str, reading: Reading) -> Iterator[Item]:
+def _read_records(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
     """Find the reader that the first records call for, and read."""
-    format = table.NAME if reading.columns and format == "auto" else format
-    readers = _record_readers(format)
+    columns, format = reading.options.columns, reading.options.format
+    format = table.NAME if columns and format == "auto" else format
+    readers = _readers(RecordReader, format)
     if format != "auto":
         if not readers:
             raise TranscriptFormatError(f"found JSON or a table; the format {format} is neither")
         reader, why = readers[0], "it was named"
     else:
         reader, why, records = _recognized(readers, records)
-    if reading.columns and reader.name != table.NAME:
+    if columns and reader.name != table.NAME:
         raise OptionError(
             f"columns were named, but the file is JSON of the format {reader.name}; "
             "leave `columns` out"
@@ -463,7 +429,7 @@ def _read_records(records: Iterator[Record], format: str, reading: Reading) -> I
 def _recognized(
     readers: list[RecordReader], records: Iterator[Record]
 ) -> tuple[RecordReader, str, Iterator[Record]]:
-    """Find the format by the first record that has a known one; it holds for the whole file."""
+    """Find the format of a file by the first record that has a known one."""
     seen = []
     size = 0
     for record in records:
@@ -477,7 +443,7 @@ def _recognized(
         if len(seen) == _TRIES or size > _SAMPLE:
             break
     if all(record.value == [] and record.problem is None for record in seen):
-        return openai.READERS[0], _EMPTY_LIST, iter(seen)
+        return openai.READERS[0], "empty lists", iter(seen)
     raise _UnknownFormatError(f"found {_describe(seen[0])}; {_KNOWN}")
 
 
@@ -485,10 +451,9 @@ def _describe(record: Record) -> str:
     if record.problem is not None:
         return f"{record.place}: {record.problem}"
     if isinstance(record.value, dict):
-        what = (
-            "a table with the columns" if record.place.startswith("row") else "JSON with the keys"
-        )
-        return table.describe_columns([*record.value], what=what)
+        is_row = record.place.startswith("row")
+        what = "a table with the columns" if is_row else "JSON with the keys"
+        return describe_columns([*record.value], what=what)
     return f"JSON, but {record.place} is {kind_of(record.value)}"
 
 

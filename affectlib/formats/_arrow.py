@@ -1,24 +1,77 @@
-"""Rows of Arrow tables, which Parquet files and saved data sets hold, as Python values.
+"""Rows of Parquet and Arrow files, which saved data sets hold, as Python values.
 
-A cell that Python cannot hold costs itself only. Bytes become text if they are some: columns of
-text that Hive, Impala or pandas wrote as binary.
+A cell that Python cannot hold is `Unreadable`; the rest of its row is read. Bytes that are text
+are decoded: Hive, Impala and pandas write columns of text as binary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from affectlib._values import Unreadable, text_of_bytes
+from affectlib.errors import TranscriptFormatError
+from affectlib.formats._progress import Progress
+from affectlib.formats._system import is_environment_error
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["rows_of"]
+PARQUET = b"PAR1"
+"""What Parquet files begin with."""
+ARROW = (b"ARROW1", b"\xff\xff\xff\xff")
+"""What Arrow files and Arrow streams begin with."""
 
+_ROWS = 128
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parquet_rows(stream: BinaryIO, progress: Progress) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, and let the progress follow them."""
+    from pyarrow.parquet import ParquetFile
+
+    number = 0
+    with _damage_named("Parquet"):
+        file = ParquetFile(stream)
+        rows = file.metadata.num_rows
+        progress.within = lambda: number / rows if rows else 0.0
+        for batch in file.iter_batches(batch_size=_ROWS):
+            for row in rows_of(batch):
+                number += 1
+                yield row
+
+
+def arrow_rows(stream: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Yield the rows of an Arrow file or stream, of which the bytes can be sought."""
+    from pyarrow import ipc
+
+    with _damage_named("Arrow"):
+        is_file = stream.read(len(ARROW[0])) == ARROW[0]
+        stream.seek(0)
+        for batch in _batches(ipc.open_file(stream) if is_file else ipc.open_stream(stream)):
+            for start in range(0, batch.num_rows, _ROWS):
+                yield from rows_of(batch.slice(start, _ROWS))
+
+
+@contextmanager
+def _damage_named(kind: str) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        if is_environment_error(error):
+            raise
+        raise TranscriptFormatError(f"the {kind} file is damaged or cut short") from None
+
+
+def _batches(reader: Any) -> Iterator[Any]:
+    if hasattr(reader, "num_record_batches"):
+        return (reader.get_batch(index) for index in range(reader.num_record_batches))
+    return iter(reader)
 
 
 def rows_of(batch: pyarrow.RecordBatch) -> Iterator[dict[str, Any]]:
@@ -44,7 +97,6 @@ def _values(column: pyarrow.Array) -> list[Any]:
 
 
 def _value(cell: pyarrow.Scalar) -> Any:
-    """Return a cell as Python value, or what can be of it."""
     import pyarrow
 
     try:

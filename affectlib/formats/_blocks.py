@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from affectlib.formats._objects import as_text
 
 if TYPE_CHECKING:
     from affectlib.formats.reader import Reading
 
-_NOT_FOR_THE_USER: Mapping[str, str] = MappingProxyType(
-    {
-        "tool_use": "tool_call",
-        "server_tool_use": "tool_call",
-        "mcp_tool_use": "tool_call",
-        "function_call": "tool_call",
-        "tool_result": "tool",
-        "mcp_tool_result": "tool",
-        "web_search_tool_result": "tool",
-        "function_call_output": "tool",
-        "thinking": "reasoning",
-        "redacted_thinking": "reasoning",
-        "reasoning": "reasoning",
-    }
-)
+_CALLS = ("tool_use", "server_tool_use", "mcp_tool_use", "function_call")
+_RESULTS = ("tool_result", "mcp_tool_result", "web_search_tool_result", "function_call_output")
+_HIDDEN_BLOCKS: Mapping[str, str] = {
+    **dict.fromkeys(_CALLS, "tool_call"),
+    **dict.fromkeys(_RESULTS, "tool"),
+    **dict.fromkeys(("thinking", "redacted_thinking", "reasoning"), "reasoning"),
+}
 """Why blocks of a type are left out."""
 
 
 def split_blocks(blocks: Sequence[Any], reading: Reading) -> tuple[list[Any], str | None]:
     """Keep the blocks that have text for the user, and count the others.
 
-    Args:
-        blocks: Strings and mappings with ``type``; what is neither is kept for an error.
-        reading: Where they are counted.
-
-    Returns:
-        What is kept; and if that is nothing, the reason why the first one was left out.
+    Returns them and, if there are none, the reason why the first block was left out. What is
+    neither a string nor a mapping is kept, for an error.
 
     Example:
         >>> from affectlib.formats.reader import Reading
@@ -46,25 +35,21 @@ def split_blocks(blocks: Sequence[Any], reading: Reading) -> tuple[list[Any], st
     first = None
     for block in blocks:
         reason = _reason(block)
-        if reason is None:
-            kept.append(_simple(block))
-        else:
+        if reason is not None:
             first = first or reason
             reading.drop(reason)
+        elif isinstance(block, Mapping):
+            kept.append({"type": "text", "text": _text(block)})
+        else:
+            kept.append(block)
     return kept, None if kept else first
 
 
 def _reason(block: Any) -> str | None:
     if not isinstance(block, Mapping):
         return None
-    kind = block.get("type")
-    if isinstance(kind, str) and kind in _NOT_FOR_THE_USER:
-        return _NOT_FOR_THE_USER[kind]
-    return None if isinstance(_text(block), str) else "not_text"
-
-
-def _simple(block: Any) -> Any:
-    return {"type": "text", "text": _text(block)} if isinstance(block, Mapping) else block
+    reason = _HIDDEN_BLOCKS.get(as_text(block.get("type")))
+    return reason or (None if isinstance(_text(block), str) else "not_text")
 
 
 def _text(block: Mapping[str, Any]) -> Any:
@@ -72,9 +57,5 @@ def _text(block: Mapping[str, Any]) -> Any:
     text = block.get("text")
     if isinstance(text, Mapping):
         text = text.get("value")
-    if not isinstance(text, str):
-        text = next(
-            (block[key] for key in ("refusal", "transcript") if isinstance(block.get(key), str)),
-            None,
-        )
-    return text
+    found = (text, block.get("refusal"), block.get("transcript"))
+    return next((text for text in found if isinstance(text, str)), None)

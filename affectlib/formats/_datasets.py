@@ -12,37 +12,29 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, TranscriptFormatError
-from affectlib.formats._arrow import rows_of
+from affectlib.formats._arrow import arrow_rows
 from affectlib.formats._json import Record
+from affectlib.formats._objects import as_dict, as_list, as_text
 from affectlib.formats._system import is_environment_error
 from affectlib.formats.listing import HUB
 from affectlib.formats.reader import Files, Reading
 from affectlib.formats.sources import Source
-
-MAGICS = (b"ARROW1", b"\xff\xff\xff\xff")
-"""What Arrow files and Arrow streams begin with."""
 
 _STATE = "state.json"
 _INFO = "dataset_info.json"
 _DICT = "dataset_dict.json"
 _ARROW = re.compile(r"[^/]+\.arrow")
 _STATE_SIZE = 1 << 24
-_ROWS = 128
 _PAIRS = ({"role", "content"}, {"from", "value"})
 _HUB_NAME = re.compile(rf"{HUB}([\w.-]+/[\w.-]+)(?:/([\w.-]+))?(?::([\w.+-]+))?", re.ASCII)
 
 
 class Saved(NamedTuple):
-    """What was found of saved data sets.
-
-    Attributes:
-        splits: The rows of each split.
-        own: The files that are theirs, also those that are not read.
-    """
+    """The rows of each split of saved data sets, and all files that are theirs."""
 
     splits: dict[str, Iterator[Record]]
     own: set[str]
@@ -72,14 +64,7 @@ def find_saved(files: Files, reading: Reading) -> Saved:
 def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Record]]:
     """Return the rows of each split of a data set on the Hub, read while they are downloaded.
 
-    Args:
-        name: ``hf://datasets/OWNER/NAME``, with ``/CONFIGURATION`` and ``:SPLIT`` if need be.
-        local_files_only: Whether the network may not be used.
-
-    Raises:
-        OptionError: The name is malformed, or the network may not be used.
-        MissingExtraError: datasets is not installed.
-        TranscriptFormatError: The data set cannot be loaded.
+    The name is ``hf://datasets/OWNER/NAME``, with ``/CONFIGURATION`` and ``:SPLIT`` if need be.
     """
     match = _HUB_NAME.fullmatch(name)
     if match is None:
@@ -98,68 +83,32 @@ def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Re
         kind = type(error).__name__
         raise TranscriptFormatError(f"the data set cannot be loaded ({kind})") from error
     splits = {split: found} if split is not None else found
-    return {name: _numbered(map(_unpacked, rows)) for name, rows in splits.items()}
+    return {name: numbered_rows(rows) for name, rows in splits.items()}
 
 
-def iter_arrow_rows(stream: BinaryIO) -> Iterator[Record]:
-    """Yield the rows of an Arrow file or stream.
-
-    Args:
-        stream: A seekable binary stream.
-
-    Raises:
-        TranscriptFormatError: The file is damaged.
-    """
-    return _numbered(_arrow_rows(stream))
-
-
-def _arrow_rows(stream: BinaryIO) -> Iterator[Any]:
-    import pyarrow
-    from pyarrow import ipc
-
-    unreadable = (pyarrow.ArrowException, OSError, ValueError, OverflowError)
-    try:
-        is_file = stream.read(len(MAGICS[0])) == MAGICS[0]
-        stream.seek(0)
-        for batch in _batches(ipc.open_file(stream) if is_file else ipc.open_stream(stream)):
-            for start in range(0, batch.num_rows, _ROWS):
-                yield from map(_unpacked, rows_of(batch.slice(start, _ROWS)))
-    except unreadable as error:
-        if is_environment_error(error):
-            raise
-        raise TranscriptFormatError("the Arrow file is damaged or cut short") from None
+def numbered_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[Record]:
+    """Make records of rows; objects of lists, as the library saves them, are lists of objects."""
+    return (Record(f"row {number}", _unpacked(row)) for number, row in enumerate(rows))
 
 
 def _is_arrow(name: str, folder: str) -> bool:
-    """Whether a file is an Arrow file directly in a folder."""
     return name.startswith(folder) and _ARROW.fullmatch(name, len(folder)) is not None
 
 
 def _saved_files(files: Files, name: str, reading: Reading) -> list[str]:
-    """Return the names of the files of rows that a ``state.json`` gives, none if it gives none."""
     try:
         with files.open(name) as raw:
-            state = json.loads(Source(raw, reading.limits).stream.read(_STATE_SIZE))
+            state = json.loads(Source(raw, reading.options.limits).stream.read(_STATE_SIZE))
     except (ValueError, RecursionError, TranscriptFormatError, OSError) as error:
         if isinstance(error, OSError) and is_environment_error(error):
             raise
         return []
-    listed = state.get("_data_files") if isinstance(state, Mapping) else None
-    named = (
-        file.get("filename") if isinstance(file, Mapping) else None
-        for file in (listed if isinstance(listed, list) else ())
-    )
-    return [file for file in named if isinstance(file, str)]
-
-
-def _batches(reader: Any) -> Iterator[Any]:
-    if hasattr(reader, "num_record_batches"):
-        return (reader.get_batch(index) for index in range(reader.num_record_batches))
-    return iter(reader)
+    listed = as_list(as_dict(state).get("_data_files"))
+    return [name for file in listed if (name := as_text(as_dict(file).get("filename")))]
 
 
 def _saved_rows(files: Files, names: list[str], reading: Reading) -> Iterator[Record]:
-    def rows() -> Iterator[Any]:
+    def rows() -> Iterator[Mapping[str, Any]]:
         for name in names:
             if name not in files.names:
                 raise TranscriptFormatError(
@@ -168,19 +117,14 @@ def _saved_rows(files: Files, names: list[str], reading: Reading) -> Iterator[Re
             with ExitStack() as stack:
                 raw = stack.enter_context(files.open(name))
                 stack.enter_context(reading.progress.file(raw, files.size(name)))
-                source = Source(raw, reading.limits)
-                yield from _arrow_rows(source.seekable(stack))
+                source = Source(raw, reading.options.limits)
+                yield from arrow_rows(source.seekable(stack))
                 source.require_whole()
 
-    return _numbered(rows())
-
-
-def _numbered(rows: Iterator[Any]) -> Iterator[Record]:
-    return (Record(f"row {number}", row) for number, row in enumerate(rows))
+    return numbered_rows(rows())
 
 
 def _unpacked(row: Any) -> Any:
-    """Turn objects of lists, as the library saves lists of objects, back into lists of objects."""
     return {name: _list_of(value) for name, value in row.items()}
 
 

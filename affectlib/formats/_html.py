@@ -20,13 +20,12 @@ _PIECE = 1 << 16
 
 
 class TextTarget:
-    """What a parser tells of HTML, gathered as text.
+    """A target for lxml's parser that gathers text, up to about `limit` characters.
 
     Paragraphs are a line apart, and rows, items and other blocks have lines of their own.
     """
 
     def __init__(self, limit: int = sys.maxsize) -> None:
-        """Begin without text; at most so many characters are gathered, a few more at once."""
         self._limit = limit
         self._size = 0
         self._pieces: list[str] = []
@@ -34,13 +33,11 @@ class TextTarget:
         self._verbatim = 0
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Take the beginning of an element."""
         self._unseen += tag in _UNSEEN
         self._verbatim += tag == "pre"
         self._break(tag)
 
     def end(self, tag: str) -> None:
-        """Take the end of an element."""
         self._unseen -= tag in _UNSEEN
         self._verbatim -= tag == "pre"
         if tag in _CELLS:
@@ -49,7 +46,6 @@ class TextTarget:
             self._break(tag)
 
     def data(self, text: str) -> None:
-        """Take text."""
         if self._unseen > 0:
             return
         if self._verbatim <= 0:
@@ -60,12 +56,8 @@ class TextTarget:
             self._pieces.append(text)
             self._size += len(text)
 
-    def comment(self, text: str) -> None:
-        """Leave comments out."""
-
     @property
     def is_too_long(self) -> bool:
-        """Whether there was more text than allowed."""
         return self._size > self._limit
 
     def take(self) -> str:
@@ -77,7 +69,6 @@ class TextTarget:
         return clean_text(_GAPS.sub("\n\n", lines)).strip()
 
     def close(self) -> str:
-        """Return the text."""
         return self.take()
 
     def _break(self, tag: str) -> None:
@@ -94,26 +85,18 @@ class TextTarget:
 
 
 def html_parser(target: Any) -> Any:
-    """Return a parser that tells a target what it reads, piece by piece, whatever its size.
-
-    Raises:
-        MissingExtraError: lxml is not installed.
-    """
+    """Return a parser that calls a target while it is fed, piece by piece, HTML of any size."""
     with requires_extra("formats"):
         from lxml import etree
     return etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
 
 
 def feed(parser: Any, text: str) -> None:
-    """Give text to a parser."""
     parser.feed(clean_text(text).encode())
 
 
 def html_to_text(html: str) -> str:
     r"""Return HTML as the text that a reader sees; text without any mark-up stays as it is.
-
-    Raises:
-        MissingExtraError: lxml is not installed.
 
     Example:
         >>> html_to_text("<p>Hello &amp; <b>good</b>\n morning</p><p>Ana<br>Bo</p>")

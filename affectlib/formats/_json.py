@@ -7,7 +7,7 @@ Three layouts are recognised by their beginning:
   decoded record by record, so that an export of any size needs the memory of one record; more
   arrays, objects that hold one, and single records may follow, as in files that were put together;
   but messages are one record together, unless they say which conversation they belong to;
-- documents: one pretty-printed record, or several one after the other.
+- documents: one pretty-printed record, or several one after the other, or arrays after them.
 
 A record that is too long or nested too deeply is skipped, and the next one is read. Where an
 object has a key twice, the last one counts.
@@ -28,27 +28,19 @@ _CHUNK = 1 << 16
 _DECODER = json.JSONDecoder(strict=False)
 _WRAPPERS = frozenset({"conversations", "data", "rows", "items", "tickets", "results"})
 """Keys of objects that hold all records of a file."""
-_CONTAINERS = frozenset(
+_RECORD_KEYS = frozenset(
     {
-        "messages",
-        "conversations",
-        "conversation",
-        "mapping",
-        "chat_messages",
-        "conversation_parts",
-        "comments",
-        "replies",
-        "prompt",
+        *("messages", "conversation", "mapping", "chat_messages", "conversation_parts"),
+        *("comments", "replies", "prompt"),
     }
 )
 """Keys by which a record is a conversation, whatever other keys it has."""
+_CONTAINERS = _RECORD_KEYS | {"conversations"}
 _MESSAGE_FIELDS = frozenset({"role", "content", "from", "value"})
 """Keys by which a record is a message, and a list of them a conversation, unless it says which
 conversation it belongs to."""
-_TREE = "message_tree_id"
 _THREAD = "thread.message"
-"""The kind of objects that say which thread they are of, though a list of them is of just one."""
-_RECORD_KEYS = _CONTAINERS - _WRAPPERS
+"""The kind of objects that name their thread, though a list of them is always of one thread."""
 _STRUCTURE = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _EMPTY_ARRAY_ALONE = re.compile(r"\[\s*\]\s*\Z")
 _SPACE = re.compile(r"[\s\ufeff]*")
@@ -58,21 +50,13 @@ _NOT_READ = "the rest of the file was not read"
 
 
 class Record(NamedTuple):
-    """A record and its place, or why there is none.
-
-    Attributes:
-        place: The line, or the position among the records of the file.
-        value: The record.
-        problem: Why there is none.
-        size: Its length in characters.
-        stop: Whether the rest of the file cannot be read.
-    """
+    """A record and its place, or why there is none."""
 
     place: str
     value: Any
     problem: str | None = None
-    size: int = 0
-    stop: bool = False
+    size: int = 0  # in characters
+    stop: bool = False  # whether the rest of the file cannot be read
 
 
 class _TooLongError(Exception):
@@ -83,21 +67,17 @@ _UNREADABLE = (ValueError, RecursionError, _TooLongError)
 
 
 def iter_records(stream: TextIO, *, limit: int, rows: bool = False) -> Iterator[Record]:
-    """Yield the records of a JSON file; its layout is found out from its beginning.
+    """Yield the records of a JSON file, of at most `limit` characters each.
 
-    Args:
-        stream: The text.
-        limit: Characters that a record may have.
-        rows: Whether the objects of an array are rows of a table, also if they look like the
-            messages of one conversation.
+    With `rows`, the objects of an array are rows of a table, even if they look like the messages
+    of one conversation.
     """
     buffer = _Buffer(stream, limit, rows)
     start = _array_start(buffer)
-    if start is not None:
+    if start is not None or _is_pretty_printed(buffer):
         yield from _iter_arrays(buffer, start)
-        return
-    pretty = _is_pretty_printed(buffer)
-    yield from _iter_documents(buffer) if pretty else _iter_lines(buffer)
+    else:
+        yield from _iter_lines(buffer)
 
 
 class _Buffer:
@@ -119,9 +99,6 @@ class _Buffer:
             self.position = 0
         return bool(more)
 
-    def skip(self, count: int) -> None:
-        self.position += count
-
     def at(self, offset: int) -> str:
         """Return the character after `offset` others, the empty string if that is the end."""
         while len(self.text) <= self.position + offset:
@@ -142,13 +119,7 @@ class _Buffer:
                 return ""
 
     def decode(self, offset: int = 0) -> tuple[Any, int]:
-        """Return the value that begins after `offset` characters, and the offset of its end.
-
-        Raises:
-            ValueError: It is not valid JSON, or the stream ends in the middle of it.
-            RecursionError: It is nested too deeply.
-            _TooLongError: It is longer than allowed, together with what stands before it.
-        """
+        """Return the value that begins after `offset` characters, and the offset of its end."""
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.position + offset)
@@ -168,8 +139,7 @@ class _Buffer:
     def skip_value(self, depth: int = 0) -> bool:
         """Go on to the end of an object or array without decoding it; say whether there is one.
 
-        Args:
-            depth: 0 before its beginning, 1 if that was passed.
+        The depth is 0 before its beginning, and 1 within it.
         """
         quoted = False
         while True:
@@ -221,10 +191,7 @@ def _array_start(buffer: _Buffer) -> int | None:
 
 
 def _wrapped_start(buffer: _Buffer) -> int | None:
-    """Return where the records begin that an object holds, or None if it holds none.
-
-    The buffer is at the beginning of the object, or at the comma after a value in it.
-    """
+    """Return where the records begin that an object holds, or None if it holds none."""
     offset = 1
     try:
         while True:
@@ -255,18 +222,17 @@ def _is_record(element: dict[str, Any], buffer: _Buffer) -> bool:
 
 
 def _has_id(element: dict[str, Any]) -> bool:
-    return _TREE in element or any(map(is_conversation_id, element))
+    return "message_tree_id" in element or any(map(is_conversation_id, element))
 
 
 def _space(buffer: _Buffer, offset: int) -> int:
-    """Return the offset of the next character that is not white space."""
     while buffer.at(offset).isspace():
         offset += 1
     return offset
 
 
 def _first_element(buffer: _Buffer, offset: int) -> Any:
-    """Return the first record of an array, an empty object in the place of one out of bounds."""
+    """Return the first record of an array, an empty object in place of one over the limits."""
     offset = _space(buffer, offset)
     try:
         return buffer.decode(offset)[0]
@@ -315,10 +281,10 @@ def _iter_arrays(buffer: _Buffer, start: int | None) -> Iterator[Record]:
 
 
 def _iter_array(buffer: _Buffer, start: int | None, number: int) -> Iterator[Record]:
-    """Yield the records of an array, or of those that an object holds, and go on to its end."""
+    """Yield the records of an array, or of the arrays in an object, and go on to its end."""
     wrapped = buffer.peek() == "{"
     while start is not None:
-        buffer.skip(start)
+        buffer.position += start
         while (character := buffer.peek(_SPACE_OR_COMMA)) != "]":
             place = f"record {number}"
             if not character:
@@ -327,7 +293,7 @@ def _iter_array(buffer: _Buffer, start: int | None, number: int) -> Iterator[Rec
                 return
             yield _next(buffer, place)
             number += 1
-        buffer.skip(1)
+        buffer.position += 1
         start = _wrapped_start(buffer) if wrapped and buffer.peek() == "," else None
     if wrapped and not (buffer.peek() in (",", "}") and buffer.skip_value(depth=1)):
         problem = f"the object around the array is damaged or was cut short; {_NOT_READ}"
@@ -349,18 +315,8 @@ def _is_empty(value: Any) -> bool:
     return bool(arrays) and not any(arrays) and not is_record
 
 
-def _iter_documents(buffer: _Buffer) -> Iterator[Record]:
-    number = 0
-    while buffer.peek():
-        record = _next(buffer, f"record {number}")
-        yield record
-        if record.stop:
-            return
-        number += 1
-
-
 def _next(buffer: _Buffer, place: str) -> Record:
-    """Read a record, or go on to its end if it is out of bounds."""
+    """Read a record, or go on to its end if it is over the limits."""
     try:
         value, length = buffer.decode()
     except _UNREADABLE as error:
@@ -369,15 +325,14 @@ def _next(buffer: _Buffer, place: str) -> Record:
         if skippable and buffer.skip_value():
             return Record(place, None, problem)
         return Record(place, None, f"{problem}; {_NOT_READ}", stop=True)
-    buffer.skip(length)
+    buffer.position += length
     return Record(place, value, size=length)
 
 
 def _describe(error: Exception, start: int = 0) -> str:
     """Say what is wrong with the JSON, and how far into the record, without quoting it."""
     if isinstance(error, json.JSONDecodeError):
-        message = error.msg.removesuffix(" at")
-        place = f"{message} at character {error.pos - start}"
+        place = f"{error.msg.removesuffix(' at')} at character {error.pos - start}"
         return f"not valid JSON ({place}); it may have been cut short"
     if isinstance(error, RecursionError):
         return "not valid JSON (nested too deeply)"

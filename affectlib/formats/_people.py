@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from affectlib._values import kind_of
-from affectlib.conversation import Conversation, Message, Modality, Role, parse_role
+from affectlib.conversation import Conversation, Message, Modality, Role, is_role, parse_role
 from affectlib.errors import ConversationError
+from affectlib.formats._objects import text_or_none
 from affectlib.formats.fields import in_order, numbered, to_conversation
 from affectlib.formats.reader import HOW_TO_NAME, Reading
 
@@ -20,15 +20,7 @@ _ItemT = TypeVar("_ItemT")
 
 
 class Sent(NamedTuple):
-    """A message of somebody whose role is not known yet.
-
-    Attributes:
-        person: Who wrote it: a key of `People`.
-        text: What was written.
-        id: The message's id.
-        timestamp: When it was sent.
-        modality: Text or voice, or None if it is not known.
-    """
+    """A message of somebody whose role is not known yet; `person` is a key of `People`."""
 
     person: str
     text: str
@@ -39,12 +31,7 @@ class Sent(NamedTuple):
 
 @dataclass(slots=True)
 class People:
-    """Who writes in a chat.
-
-    Attributes:
-        names: The names of each person, by what the messages call them.
-        bots: Those of whom the export says that they are programs.
-    """
+    """The names of those who write in a chat, and which of them the export says are bots."""
 
     names: dict[str, set[str]] = field(default_factory=dict)
     bots: set[str] = field(default_factory=set)
@@ -59,11 +46,8 @@ class People:
         """Return the roles of those who wrote.
 
         They are those that the caller gave (`Reading.role_of`), by any of a person's names. If
-        the caller gave none, bots are the assistant, as is who has the name of a role such as
-        "assistant" or "ChatGPT", and everyone else is the user.
-
-        Raises:
-            ConversationError: Nobody who wrote was named, or none of them is known as a bot.
+        the caller gave none, bots and people with the name of a role, such as "assistant" or
+        "ChatGPT", have that role, and everyone else is the user.
 
         Example:
             >>> people = People()
@@ -76,15 +60,13 @@ class People:
         if not counts:
             return {}
         if reading.named:
-            known = {person: sorted(self._names(person) & reading.named) for person in counts}
+            names = {person: self.names.get(person, {person}) for person in counts}
+            known = {person: sorted(names[person] & reading.named) for person in counts}
             if not any(known.values()):
                 raise ConversationError(
                     f"none of {_describe(counts)} has a name that was given {HOW_TO_NAME}"
                 )
-            return {
-                person: reading.role_of(names[0] if names else person)
-                for person, names in known.items()
-            }
+            return {person: reading.role_of((*found, person)[0]) for person, found in known.items()}
         roles = {person: self._role(person) for person in counts}
         if "assistant" not in roles.values():
             raise ConversationError(
@@ -93,47 +75,34 @@ class People:
             )
         return {person: role or "user" for person, role in roles.items()}
 
-    def _names(self, person: str) -> set[str]:
-        return self.names.get(person, {person})
-
     def _role(self, person: str) -> Role | None:
         if person in self.bots:
             return "assistant"
-        for name in sorted(self._names(person)):
-            try:
-                return parse_role(name)
-            except ConversationError:
-                continue
-        return None
+        names = sorted(self.names.get(person, {person}))
+        return next((parse_role(name) for name in names if is_role(name)), None)
 
 
 def chat_conversations(
-    sent: Sequence[Sent], people: People, about: Mapping[str, Any], reading: Reading
+    found: Iterable[Sent | None], people: People, about: Mapping[str, Any], reading: Reading
 ) -> Iterator[Conversation]:
     """Make a conversation of a chat, or several if the caller said how long a silence ends one.
 
     Messages are put in the order of their times, if each has one. Those of people without a role
-    are left out and counted.
-
-    Args:
-        sent: The messages.
-        people: Who writes in the chat.
-        about: What the export says about the chat as a whole.
-        reading: What the caller asked for.
-
-    Raises:
-        ConversationError: The roles are not known.
+    are left out and counted. `people` may be filled while `found` is read.
     """
-    sent = _without_repeats(sent, reading)
+    everything = [message for message in found if message is not None]
+    sent = [*{message.id or index: message for index, message in enumerate(everything)}.values()]
+    reading.drop("duplicate", len(everything) - len(sent))
     roles = people.roles(sent, reading)
+    times = [message.timestamp for message in sent]
     kept: list[tuple[Sent, Role]] = []
-    for message in _in_order(sent):
+    for message in sent if None in times else in_order(sent, times):
         role = roles[message.person]
         if role is None:
             reading.drop("not_a_person")
         else:
             kept.append((message, role))
-    pieces = split_at_gaps(kept, [message.timestamp for message, _ in kept], reading.gap)
+    pieces = split_at_gaps(kept, [message.timestamp for message, _ in kept], reading.options.gap)
     for number, piece in enumerate(pieces):
         users = [message.person for message, role in piece if role == "user"]
         conversation = to_conversation(
@@ -151,38 +120,14 @@ def chat_conversations(
 
 
 def optional_text(value: Any, index: int, field: str) -> str:
-    """Return a message's text without white space around it, the empty string for null.
-
-    Raises:
-        ConversationError: It is neither text nor null.
-    """
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ConversationError(f"expected text, got {kind_of(value)}", index=index, field=field)
-    return value.strip()
-
-
-def count_of(value: Any) -> int:
-    """Return how many attachments a list has, none if it is not a list."""
-    return len(value) if isinstance(value, list) else 0
-
-
-def require_message(message: Any, index: int) -> Mapping[str, Any]:
-    """Return a message if it is an object.
-
-    Raises:
-        ConversationError: It is not.
-    """
-    if not isinstance(message, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(message)}", index=index)
-    return message
+    """Return a message's text without white space around it, the empty string for null."""
+    return (text_or_none(value, field, index) or "").strip()
 
 
 def split_at_gaps(
     items: Sequence[_ItemT], times: Sequence[datetime | None], gap: float | None
 ) -> Iterator[Sequence[_ItemT]]:
-    """Split items where the time from one to the next is longer than so many minutes.
+    """Split items where more than `gap` minutes lie between one and the next.
 
     Where a time is not known there is no split. Without items, there is one empty piece.
 
@@ -201,24 +146,10 @@ def split_at_gaps(
 
 
 def is_apart(one: datetime | None, other: datetime | None, gap: float | None) -> bool:
-    """Whether two times lie further apart than so many minutes."""
+    """Whether more than `gap` minutes lie between two times."""
     if one is None or other is None or gap is None:
         return False
     return abs(other - one) > timedelta(minutes=min(gap, 1e9))
-
-
-def _without_repeats(sent: Sequence[Sent], reading: Reading) -> Sequence[Sent]:
-    """Keep one message of each id."""
-    kept = {message.id or index: message for index, message in enumerate(sent)}
-    reading.drop("duplicate", len(sent) - len(kept))
-    return [*kept.values()]
-
-
-def _in_order(sent: Sequence[Sent]) -> Sequence[Sent]:
-    """Sort messages by their times, if each has one."""
-    if any(message.timestamp is None for message in sent):
-        return sent
-    return in_order(sent, [message.timestamp for message in sent])
 
 
 def _describe(counts: Counter[str]) -> str:

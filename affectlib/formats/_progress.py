@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
-
-
-def _nothing() -> float:
-    return 0.0
 
 
 @dataclass(slots=True)
 class Progress:
-    """Where a reading is in its files, which weigh as much as they have bytes.
+    """How many bytes of its files were read."""
 
-    Attributes:
-        total: Bytes of all files, 0 if unknown, as of a pipe.
-        before: Bytes of the files that were read.
-        size: Bytes of the one that is being read.
-        within: Returns how much of that one was read, from 0 to 1. A reader that does not go
-            through its file from beginning to end, but reads it twice, puts a better one here.
-    """
-
-    total: int = 0
-    before: int = 0
-    size: int = 0
-    within: Callable[[], float] = field(default=_nothing)
+    total: int = 0  # of all files, 0 if unknown, as of a pipe
+    before: int = 0  # of the files that were read
+    size: int = 0  # of the file that is being read
+    within: Callable[[], float] = lambda: 0.0
+    """Returns how much of that file was read; readers that read it twice put their own here."""
 
     @contextmanager
     def file(self, stream: BinaryIO, size: int) -> Iterator[None]:
@@ -38,7 +27,7 @@ class Progress:
             yield
         finally:
             self.before += size
-            self.size, self.within = 0, _nothing
+            self.size, self.within = 0, lambda: 0.0
 
     def share(self) -> float | None:
         """Return how much of all was read, more than 0 and at most 1; None if it is unknown.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 
-_OF_THE_FILE = frozenset(
-    {
-        *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO),
-        *(errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG),
-    }
+_FILE_ERRORS = (
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO),
+    *(errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG),
 )
 
 
@@ -25,4 +23,4 @@ def is_environment_error(error: BaseException) -> bool:
         False
     """
     number = error.errno if isinstance(error, OSError) else None
-    return number is not None and number not in _OF_THE_FILE
+    return number is not None and number not in _FILE_ERRORS

@@ -11,25 +11,15 @@ from affectlib.formats.reader import Reading
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The messages that are read of a conversation.
+    """The messages that are read of a conversation."""
 
-    Attributes:
-        shown: Their ids, in the order of the file.
-        above: For every node, the next one above it that is shown.
-        depths: For every node, how many shown ones the path to it has.
-    """
-
-    shown: Mapping[str, None]
-    above: Mapping[str, str | None]
-    depths: Mapping[str, int]
+    shown: Mapping[str, None]  # their ids, in the order of the file
+    above: Mapping[str, str | None]  # for every node, the next one above it that is shown
+    depths: Mapping[str, int]  # for every node, how many shown ones the path to it has
 
     @classmethod
     def of(cls, parents: Mapping[str, Any], shown: Set[str]) -> Tree:
-        """Build a tree; a missing parent ends it upwards, and so does a cycle.
-
-        Args:
-            parents: The parent of every node, as the file has it.
-            shown: The nodes that are read.
+        """Build a tree from each node's parent; a parent that is missing or in a cycle is a root.
 
         Example:
             >>> Tree.of({"a": None, "b": "a", "c": "b"}, {"a", "c"}).path("c")
@@ -53,15 +43,10 @@ class Tree:
         return cls({node: None for node in parents if node in shown}, above, depths)
 
     def paths(self, current: Any, reading: Reading) -> Iterator[tuple[str, list[str]]]:
-        """Yield the paths that are asked for, and count the messages that are on none of them.
+        """Yield the paths that are asked for, each with what to add to the conversation's id.
 
-        Args:
-            current: The node where the active path ends; where there is no such node, the longest
-                path is the active one.
-            reading: What is asked for.
-
-        Yields:
-            What to add to the conversation's id, nothing for the first path; and the path.
+        The active path ends at `current`; if there is no such node, it is the longest one. The
+        messages that are on none of the paths are counted.
         """
         kept: set[str] = set()
         for number, last in enumerate(self._ends(current, reading)):
@@ -83,8 +68,8 @@ class Tree:
         active = current if isinstance(current, str) and current in self.above else longest
         if active is not None and active not in self.shown:
             active = self.above[active]
-        yield longest if reading.branches == "longest" else active
-        if reading.branches == "all":
+        yield longest if reading.options.branches == "longest" else active
+        if reading.options.branches == "all":
             inner = {self.above[node] for node in self.shown}
             ends = [node for node in self.shown if node not in inner and node != active]
-            yield from ends[: reading.limits.branches - 1]
+            yield from ends[: reading.options.limits.branches - 1]

@@ -9,16 +9,16 @@ somebody wrote such a mark in a message, it cannot be told from a real one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
+from affectlib.formats._objects import as_dict
 from affectlib.formats.fields import numbered, to_conversation
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, each
-
-__all__ = ["READERS", "parse", "read_text", "recognizes", "recognizes_text"]
 
 _FIELDS = ("chosen", "transcript", "prompt", "text")
 _MARK = re.compile(r"(?:^|\n\n|\r\n\r\n)[ \t]*(Human|Assistant):[ \t]?")
@@ -26,13 +26,7 @@ _STARTS = re.compile(r"\s*Human:")
 _CLOSE = re.compile(r"\S[ \t]*\r?\n[ \t]*Assistant:")
 
 
-def recognizes(record: Any) -> str | None:
-    r"""Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"chosen": "\n\nHuman: hi\n\nAssistant: Hello!", "rejected": "…"})
-        '"Human:" at the beginning of "chosen"'
-    """
+def _recognizes(record: Any) -> str | None:
     if isinstance(record, str):
         return '"Human:" at the beginning of texts' if _STARTS.match(record) else None
     field = _field(record)
@@ -41,8 +35,7 @@ def recognizes(record: Any) -> str | None:
     return f'"Human:" at the beginning of "{field}"'
 
 
-def recognizes_text(beginning: str, reading: Reading) -> str | None:
-    """Return what identifies the format in a text, or None."""
+def _recognizes_text(beginning: str, reading: Reading) -> str | None:
     if not _STARTS.match(beginning) or _CLOSE.search(beginning):
         return None  # without a blank line before the marks it is plain text
     return '"Human:" at the beginning'
@@ -50,9 +43,6 @@ def recognizes_text(beginning: str, reading: Reading) -> str | None:
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     r"""Turn a record into a conversation, or into two: what was chosen, and what was rejected.
-
-    Raises:
-        ConversationError: It is malformed.
 
     Example:
         >>> record = {"chosen": "\n\nHuman: hi\n\nAssistant: Hello!"}
@@ -69,7 +59,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     yield to_conversation(about, _messages(record[field], reading), reading.time)
     rejected = record.get("rejected")
     if field == "chosen" and isinstance(rejected, str):
-        if reading.branches == "all":
+        if reading.options.branches == "all":
             yield numbered(to_conversation(about, _messages(rejected, reading)), "#1")
         else:
             reading.drop("branch")
@@ -77,25 +67,22 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
 
 def read_text(stream: TextIO, reading: Reading) -> Iterator[Item]:
     """Read a text that is one conversation."""
-    limit = reading.limits.record_characters
+    limit = reading.options.limits.record_characters
     text = stream.read(limit + 1)
     if len(text) > limit:
-        error = ConversationError("it is longer than the limit (record_characters)")
-        yield reading.failure(error)
+        yield reading.failure(ConversationError(TOO_LONG))
     elif text.strip("\ufeff \t\r\n"):
         yield Conversation(_messages(text.lstrip("\ufeff"), reading), source="anthropic_hh")
 
 
 READERS = (
-    RecordReader("anthropic_hh", recognizes, each(parse)),
-    TextReader("anthropic_hh", recognizes_text, read_text),
+    RecordReader("anthropic_hh", _recognizes, each(parse)),
+    TextReader("anthropic_hh", _recognizes_text, read_text),
 )
 
 
 def _field(record: Any) -> str | None:
-    if not isinstance(record, Mapping):
-        return None
-    return next((name for name in _FIELDS if isinstance(record.get(name), str)), None)
+    return next((name for name in _FIELDS if isinstance(as_dict(record).get(name), str)), None)
 
 
 def _messages(text: str, reading: Reading) -> tuple[Message, ...]:

@@ -16,38 +16,21 @@ from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 from affectlib._atomic import attach_filename, locked, replacing, require_folder
-from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
-from affectlib.formats.fields import require_list
-from affectlib.formats.reader import Item, Reading, RecordReader, each
+from affectlib.formats._objects import require_list, require_object, text_or_none
+from affectlib.formats.reader import Item, Reading, RecordReader, each, with_keys
 from affectlib.predictions import ConversationFailure
-
-__all__ = ["READERS", "VERSION", "parse", "recognizes", "to_record", "write_conversations"]
 
 VERSION = 1
 """Version of the format."""
 
-_SCHEMA = "conversation.schema.json"
 _ABOUT = ("id", "user_id", "title", "model", "language", "source")
-
-
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"affectlib": 1, "messages": []})
-        'records with "affectlib"'
-    """
-    is_ours = isinstance(record, Mapping) and "affectlib" in record and "messages" in record
-    return 'records with "affectlib"' if is_ours else None
+_SCHEMA = "conversation.schema.json"
 
 
 def to_record(conversation: Conversation) -> dict[str, Any]:
     """Return a conversation as a record of the format.
-
-    Raises:
-        ConversationError: Its metadata hold what JSON cannot.
 
     Example:
         >>> to_record(Conversation((Message("user", "hi"),), id="a1"))
@@ -68,39 +51,29 @@ def to_record(conversation: Conversation) -> dict[str, Any]:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a record into the conversation that it was written from.
-
-    Raises:
-        ConversationError: It does not follow the schema; the error names the message and field.
-    """
+    """Turn a record into the conversation that it was written from."""
     if not isinstance(record, Mapping) or record.get("affectlib") != VERSION:
         raise ConversationError(f"only version {VERSION} can be read", field="affectlib")
     about = {name: _text(record, name) for name in _ABOUT}
-    metadata = record.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise ConversationError(f"expected an object, got {kind_of(metadata)}", field="metadata")
+    metadata = require_object(record.get("metadata", {}), field="metadata")
     started_at = _time(record, "started_at")
     if started_at is not None:
         metadata = {**metadata, "started_at": started_at}
-    messages = require_list(record, "messages")
-    parsed = tuple(_parse_message(message, index) for index, message in enumerate(messages))
-    yield Conversation(parsed, metadata=metadata, **about)
+    messages = enumerate(require_list(record, "messages"))
+    parsed = tuple(_parse_message(message, index) for index, message in messages)
+    yield Conversation(parsed, metadata=dict(metadata), **about)
 
 
-READERS = (RecordReader("affectlib", recognizes, each(parse)),)
+READERS = (RecordReader("affectlib", with_keys("affectlib", "messages"), each(parse)),)
 
 
 def write_conversations(
-    conversations: Iterable[Item],
-    path: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
+    conversations: Iterable[Item], path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> int:
     """Write conversations to a file of the format, which gets its name when it is complete.
 
     Args:
-        conversations: What to write. Failures among what `read_conversations` yields are left
-            out; its `ReadReport` counts them.
+        conversations: What `read_conversations` yields; failures are left out.
         path: The file, a ``.jsonl``; ``-`` for standard output. Either is UTF-8.
         overwrite: Whether it may be there already.
 
@@ -141,8 +114,7 @@ def schema() -> dict[str, Any]:
         >>> schema()["required"]
         ['affectlib', 'messages']
     """
-    text = Path(__file__).with_name(_SCHEMA).read_text(encoding="utf-8")
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = json.loads(Path(__file__).with_name(_SCHEMA).read_bytes())
     return found
 
 
@@ -165,8 +137,7 @@ def _message_record(message: Message) -> dict[str, Any]:
 
 
 def _parse_message(message: Any, index: int) -> Message:
-    if not isinstance(message, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(message)}", index=index)
+    message = require_object(message, index)
     role = _one_of(message, "role", get_args(Role), index)
     content = _text(message, "content", index)
     if role is None or content is None:
@@ -182,9 +153,7 @@ def _parse_message(message: Any, index: int) -> Message:
 
 
 def _text(record: Mapping[str, Any], field: str, index: int | None = None) -> str | None:
-    value = record.get(field)
-    if value is not None and not isinstance(value, str):
-        raise ConversationError(f"expected text, got {kind_of(value)}", index=index, field=field)
+    value = text_or_none(record.get(field), field, index)
     return None if value is None else clean_text(value)
 
 

@@ -17,10 +17,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
-from affectlib._values import kind_of, to_text
+from affectlib._values import to_text
 from affectlib.conversation import (
     Conversation,
     Message,
@@ -30,49 +29,27 @@ from affectlib.conversation import (
     parse_role,
 )
 from affectlib.errors import ConversationError
+from affectlib.formats._objects import as_dict, as_text, require_array, require_object
 from affectlib.formats._tree import Tree
 from affectlib.formats.fields import numbered, to_conversation
-from affectlib.formats.reader import Reading, RecordReader, each
+from affectlib.formats.reader import Reading, RecordReader, each, with_keys
 
-__all__ = ["READERS", "parse", "recognizes"]
-
-_HIDDEN_CONTENT: Mapping[str, str] = MappingProxyType(
-    {
-        "app_pairing_content": "tool",
-        "computer_output": "tool",
-        "execution_output": "tool",
-        "model_editable_context": "context",
-        "reasoning_recap": "reasoning",
-        "sonic_webpage": "tool",
-        "super_widget": "tool",
-        "system_error": "tool",
-        "tether_browsing_code": "tool",
-        "tether_browsing_display": "tool",
-        "tether_quote": "tool",
-        "thoughts": "reasoning",
-        "user_editable_context": "context",
-    }
+_TOOLS = (
+    *("app_pairing_content", "computer_output", "execution_output", "sonic_webpage"),
+    *("super_widget", "system_error", "tether_browsing_code", "tether_browsing_display"),
+    "tether_quote",
 )
+_HIDDEN_CONTENT: Mapping[str, str] = {
+    **dict.fromkeys(_TOOLS, "tool"),
+    **dict.fromkeys(("model_editable_context", "user_editable_context"), "context"),
+    **dict.fromkeys(("reasoning_recap", "thoughts"), "reasoning"),
+}
 """Why content of a type is left out."""
 _CITATION = re.compile("\ue200.*?\ue201|【\\d+(?::\\d+)?†[^】]*】", re.DOTALL)
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"mapping": {}}), recognizes({"messages": []})
-        ('records with "mapping"', None)
-    """
-    is_tree = isinstance(record, Mapping) and "mapping" in record
-    return 'records with "mapping"' if is_tree else None
-
-
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn one conversation of the export into a `Conversation`, or one for each branch.
-
-    Raises:
-        ConversationError: It is malformed; the error names the node and the field.
 
     Example:
         >>> node = {"author": {"role": "user"}, "content": {"parts": ["hi"]}}
@@ -80,34 +57,30 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         >>> [conversation.messages[0].content for conversation in parse(record, Reading())]
         ['hi']
     """
-    if not isinstance(record, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(record)}")
-    mapping = record.get("mapping")
-    if not isinstance(mapping, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(mapping)}", field="mapping")
+    record = require_object(record)
+    mapping = require_object(record.get("mapping"), field="mapping")
     shown = {}
     for node, value in mapping.items():
-        message = _mapping(value).get("message")
-        if isinstance(message, Mapping):
-            reason = _hidden(message)
-            if reason is None:
-                shown[node] = message
-            else:
-                reading.drop(reason)
-    parents = {node: _mapping(value).get("parent") for node, value in mapping.items()}
+        message = as_dict(value).get("message")
+        reason = _hidden(message) if isinstance(message, Mapping) else None
+        if reason is not None:
+            reading.drop(reason)
+        elif isinstance(message, Mapping):
+            shown[node] = message
+    parents = {node: as_dict(value).get("parent") for node, value in mapping.items()}
     tree = Tree.of(parents, shown.keys())
     for suffix, path in tree.paths(record.get("current_node"), reading):
         yield numbered(_conversation(record, [(n, shown[n]) for n in path], reading), suffix)
 
 
-READERS = (RecordReader("chatgpt", recognizes, each(parse)),)
+READERS = (RecordReader("chatgpt", with_keys("mapping"), each(parse)),)
 
 
 def _hidden(message: Mapping[str, Any]) -> str | None:
     """Return why the interface does not show a message, or None if it does."""
-    metadata = _mapping(message.get("metadata"))
-    role = _mapping(message.get("author")).get("role")
-    kind = _mapping(message.get("content")).get("content_type")
+    metadata = as_dict(message.get("metadata"))
+    role = as_dict(message.get("author")).get("role")
+    kind = as_dict(message.get("content")).get("content_type")
     if metadata.get("is_user_system_message"):
         return "context"
     if metadata.get("is_visually_hidden_from_conversation") or message.get("weight") == 0:
@@ -118,14 +91,14 @@ def _hidden(message: Mapping[str, Any]) -> str | None:
         return "tool_call"
     if role == "assistant" and message.get("channel") == "analysis":
         return "reasoning"
-    return _HIDDEN_CONTENT.get(kind) if isinstance(kind, str) else None
+    return _HIDDEN_CONTENT.get(as_text(kind))
 
 
 def _conversation(
     record: Mapping[str, Any], path: list[tuple[str, Mapping[str, Any]]], reading: Reading
 ) -> Conversation:
     messages = [_parse(message, node, reading) for node, message in path]
-    models = (to_text(_mapping(message.get("metadata")).get("model_slug")) for _, message in path)
+    models = (to_text(as_dict(message.get("metadata")).get("model_slug")) for _, message in path)
     return replace(
         to_conversation(record, messages, reading.time),
         model=to_text(record.get("default_model_slug")) or next(filter(None, models), None),
@@ -135,23 +108,19 @@ def _conversation(
 
 def _parse(message: Mapping[str, Any], node: str, reading: Reading) -> Message:
     place = f"mapping.{clean_text(node)[:40]}"
-    role = _mapping(message.get("author")).get("role")
     try:
-        parsed_role = parse_role(role)
+        role = parse_role(as_dict(message.get("author")).get("role"))
     except ConversationError as error:
         raise ConversationError(error.problem, field=f"{place}.author.role") from None
     content = message.get("content")
-    if content is not None and not isinstance(content, Mapping):
-        raise ConversationError(
-            f"expected an object, got {kind_of(content)}", field=f"{place}.content"
-        )
-    text, modality = _text_of(_mapping(content), place, reading)
-    if _mapping(message.get("metadata")).get("voice_mode_message"):
+    content = {} if content is None else require_object(content, field=f"{place}.content")
+    text, modality = _text_of(content, place, reading)
+    if as_dict(message.get("metadata")).get("voice_mode_message"):
         modality = "voice"
-    if parsed_role == "assistant":
+    if role == "assistant":
         text = _CITATION.sub("", text)
     return Message(
-        parsed_role,
+        role,
         text,
         id=to_text(message.get("id")),
         timestamp=reading.time(message.get("create_time")),
@@ -166,10 +135,7 @@ def _text_of(content: Mapping[str, Any], place: str, reading: Reading) -> tuple[
         parts = content.get("text")
     if parts is None or isinstance(parts, str):
         return parts or "", "text"
-    if not isinstance(parts, list):
-        raise ConversationError(
-            f"expected a list, got {kind_of(parts)}", field=f"{place}.content.parts"
-        )
+    parts = require_array(parts, f"{place}.content.parts")
     kinds = [str(part.get("content_type")) for part in parts if isinstance(part, Mapping)]
     spoken = "audio_transcription" in kinds
     reading.drop("not_text", sum(not _is_text(kind, spoken) for kind in kinds))
@@ -179,7 +145,3 @@ def _text_of(content: Mapping[str, Any], place: str, reading: Reading) -> tuple[
 def _is_text(kind: str, spoken: bool) -> bool:
     """Whether a part has text; the sound of what was transcribed does not count as left out."""
     return kind == "audio_transcription" or "text" in kind or (spoken and "audio" in kind)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -19,31 +19,16 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
+from affectlib.formats._objects import as_dict, as_list, require_list
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import numbered, require_list, to_conversation, to_message
-from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
+from affectlib.formats.fields import numbered, to_conversation, to_message
+from affectlib.formats.reader import Reading, RecordReader, each, with_keys
 
 _PASTED = re.compile(r"(pasted?([ _-]?text)?[ _-]?\d*(\.txt)?)?", re.IGNORECASE)
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"chat_messages": []}), recognizes({"messages": []})
-        ('records with "chat_messages"', None)
-    """
-    is_chat = isinstance(record, Mapping) and "chat_messages" in record
-    return 'records with "chat_messages"' if is_chat else None
-
-
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn one conversation of the export into a `Conversation`, or one for each branch.
-
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
 
     Example:
         >>> record = {"uuid": "c1", "chat_messages": [{"sender": "human", "text": "hi"}]}
@@ -52,21 +37,18 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """
     given = require_list(record, "chat_messages")
     messages = [_message(message, index, reading) for index, message in enumerate(given)]
-    account = record.get("account")
     about = {
         **record,
         "title": record.get("name"),
-        "user_id": account.get("uuid") if isinstance(account, Mapping) else None,
+        "user_id": as_dict(record.get("account")).get("uuid"),
         "source": record.get("source") or "claude",
     }
-    current = record.get("current_leaf_message_uuid")
-    for suffix, path in _paths(given, current, reading):
-        yield numbered(
-            to_conversation(about, [messages[index] for index in path], reading.time), suffix
-        )
+    for suffix, path in _paths(given, record.get("current_leaf_message_uuid"), reading):
+        kept = [messages[index] for index in path]
+        yield numbered(to_conversation(about, kept, reading.time), suffix)
 
 
-READERS = (RecordReader("claude", recognizes, each(parse)),)
+READERS = (RecordReader("claude", with_keys("chat_messages"), each(parse)),)
 
 
 def _paths(
@@ -88,26 +70,15 @@ def _message(message: Any, index: int, reading: Reading) -> Message:
         return to_message(message, index)
     if "sender" not in message:
         raise ConversationError('the message has no "sender"', index=index, field="sender")
-    blocks = _list(message, "content")
+    blocks = as_list(message.get("content"))
     content = split_blocks(blocks, reading)[0] if blocks else [message.get("text") or ""]
-    for attachment in _list(message, "attachments"):
-        text = attachment.get("extracted_content") if isinstance(attachment, Mapping) else None
-        if isinstance(text, str) and _is_pasted(attachment):
+    for attachment in map(as_dict, as_list(message.get("attachments"))):
+        text = attachment.get("extracted_content")
+        name = attachment.get("file_name") or ""
+        if isinstance(text, str) and isinstance(name, str) and _PASTED.fullmatch(name):
             content.append(text)
         else:
             reading.drop("not_text")
-    reading.drop("not_text", len(_list(message, "files")))
-    parsed = to_message(
-        {**message, "role": message["sender"], "content": content}, index, reading.time
-    )
-    return replace(parsed, id=to_text(message.get("uuid")))
-
-
-def _is_pasted(attachment: Mapping[str, Any]) -> bool:
-    name = attachment.get("file_name") or ""
-    return isinstance(name, str) and _PASTED.fullmatch(name) is not None
-
-
-def _list(message: Mapping[str, Any], field: str) -> list[Any]:
-    value = message.get(field)
-    return value if isinstance(value, list) else []
+    reading.drop("not_text", len(as_list(message.get("files"))))
+    fields = {**message, "role": message["sender"], "content": content}
+    return replace(to_message(fields, index, reading.time), id=to_text(message.get("uuid")))

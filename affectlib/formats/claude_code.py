@@ -17,12 +17,11 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, join_text_blocks
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._json import Record
+from affectlib.formats._objects import as_dict, as_text
 from affectlib.formats._tree import Tree
 from affectlib.formats.fields import numbered, to_conversation, to_message
-from affectlib.formats.grouping import Group, Row
+from affectlib.formats.grouping import Group
 from affectlib.formats.reader import Item, Reading, RecordReader, read_groups
-
-__all__ = ["READERS", "read", "recognizes"]
 
 _TYPES = frozenset(
     {"user", "assistant", "system", "summary", "file-history-snapshot", "progress", "attachment"}
@@ -31,18 +30,10 @@ _TRACES = frozenset({"sessionId", "parentUuid", "leafUuid", "snapshot"})
 _COMMAND = re.compile(r"\s*<(command-|local-command-|bash-|system-reminder)")
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"type": "summary", "summary": "…", "leafUuid": "u1"})
-        'events with "type" and "leafUuid"'
-    """
-    if not isinstance(record, Mapping):
-        return None
-    kind = record.get("type")
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
     traces = sorted(_TRACES & record.keys())
-    is_event = isinstance(kind, str) and kind in _TYPES and traces
+    is_event = as_text(record.get("type")) in _TYPES and traces
     return f'events with "type" and "{traces[0]}"' if is_event else None
 
 
@@ -58,7 +49,7 @@ def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
     return read_groups(records, reading, key, _parse)
 
 
-READERS = (RecordReader("claude_code", recognizes, read),)
+READERS = (RecordReader("claude_code", _recognizes, read),)
 
 
 def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
@@ -80,7 +71,8 @@ def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
     if not any(isinstance(parent, str) and parent in parents for parent in parents.values()):
         parents = dict(zip(parents, [None, *parents], strict=False))
     reading.place = group.rows[0].place
-    model = next(filter(None, map(_model, group.rows)), None)
+    models = (to_text(as_dict(row.fields.get("message")).get("model")) for row in group.rows)
+    model = next(filter(None, models), None)
     for suffix, path in Tree.of(parents, shown.keys()).paths(last, reading):
         messages = _joined([shown[name] for name in path])
         about = {
@@ -106,7 +98,8 @@ def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[st
         content, reason = split_blocks(content, reading)
         if reason is not None and reason != "not_text":
             return None
-    if event["type"] == "user" and _COMMAND.match(_text(content)):
+    text = join_text_blocks(content) if isinstance(content, list) else as_text(content)
+    if event["type"] == "user" and _COMMAND.match(text):
         reading.drop("hidden")
         return None
     fields = {
@@ -118,14 +111,7 @@ def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[st
     return to_text(message.get("id")) or "", to_message(fields, index, reading.time)
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, list):
-        return join_text_blocks(content)
-    return content if isinstance(content, str) else ""
-
-
 def _joined(messages: list[tuple[str, Message]]) -> list[Message]:
-    """Put the pieces of one answer together."""
     joined: list[Message] = []
     before = None
     for answer, message in messages:
@@ -137,8 +123,3 @@ def _joined(messages: list[tuple[str, Message]]) -> list[Message]:
             joined.append(message)
         before = (answer, message.role)
     return joined
-
-
-def _model(row: Row) -> str | None:
-    message = row.fields.get("message")
-    return to_text(message.get("model")) if isinstance(message, Mapping) else None

@@ -5,57 +5,38 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from affectlib._values import name_list
 from affectlib.errors import OptionError
 
-FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "conversation_id": (
-            "conversation_id",
-            "conversation",
-            "chat_id",
-            "thread_id",
-            "conv_id",
-            "session_id",
-            "dialogue_id",
-            "dialog_id",
-        ),
-        "role": ("role", "sender", "speaker", "author", "from"),
-        "content": ("content", "text", "message", "body", "utterance", "value"),
-        "messages": ("messages", "conversation", "conversations", "dialogue", "dialog", "chat"),
-        "turn": ("turn", "index", "turn_index", "message_index", "position"),
-        "timestamp": (
-            "timestamp",
-            "created_at",
-            "create_time",
-            "created",
-            "created_date",
-            "datetime",
-            "sent_at",
-            "started_at",
-            "date",
-            "time",
-        ),
-        "message_id": ("message_id",),
-        "user_id": ("user_id", "user"),
-        "model": ("model",),
-        "language": ("language", "lang"),
-        "title": ("title",),
-        "source": ("source",),
-    }
-)
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "conversation_id": (
+        *("conversation_id", "conversation", "chat_id", "thread_id", "conv_id", "session_id"),
+        *("dialogue_id", "dialog_id"),
+    ),
+    "role": ("role", "sender", "speaker", "author", "from"),
+    "content": ("content", "text", "message", "body", "utterance", "value"),
+    "messages": ("messages", "conversation", "conversations", "dialogue", "dialog", "chat"),
+    "turn": ("turn", "index", "turn_index", "message_index", "position"),
+    "timestamp": (
+        *("timestamp", "created_at", "create_time", "created", "created_date", "datetime"),
+        *("sent_at", "started_at", "date", "time"),
+    ),
+    "message_id": ("message_id",),
+    "user_id": ("user_id", "user"),
+    "model": ("model",),
+    "language": ("language", "lang"),
+    "title": ("title",),
+    "source": ("source",),
+}
 """What a row or a record can say, and the names that are taken for it, the likeliest first."""
 
-_LONG: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "conversation_id": ("the conversation's id", "chat"),
-        "role": ("the role", "who"),
-        "content": ("the content", "words"),
-    }
-)
+_LONG: Mapping[str, tuple[str, str]] = {
+    "conversation_id": ("the conversation's id", "chat"),
+    "role": ("the role", "who"),
+    "content": ("the content", "words"),
+}
 """What a row of a long table must say: its name, and what a column may be called, for errors."""
 _NESTED = "messages"
 _SHORT = {"conversation": "conversation_id", "user": "user_id", "time": "timestamp"}
@@ -66,10 +47,7 @@ _DELIMITERS = ",\t;|"
 
 
 def find_columns(
-    names: Sequence[str],
-    given: Mapping[str, str] | None = None,
-    *,
-    texts_with_ids: bool = False,
+    names: Sequence[str], given: Mapping[str, str] | None = None, *, texts_with_ids: bool = False
 ) -> dict[str, str] | None:
     """Find out which column holds what.
 
@@ -77,18 +55,13 @@ def find_columns(
         names: The table's columns.
         given: Columns that the caller named, by field; ``conversation``, ``user`` and ``time``
             are short for ``conversation_id``, ``user_id`` and ``timestamp``.
-        texts_with_ids: Whether texts may have ids of conversations, of which each must be there
-            once; the caller sees to that (`has_conversation_ids`).
+        texts_with_ids: Whether texts may have ids of conversations; the caller must refuse an id
+            that occurs twice (`has_conversation_ids`).
 
     Returns:
-        Column names by field: of a long table, with one row per message; of a nested one, with one
-        row a conversation (it has ``messages``); or, if `given` has ``content`` and there is
-        neither a role nor, but for `texts_with_ids`, an id of conversations, of a table of texts,
-        each of which is a conversation of one message of the user. None if a column needed cannot
-        be found.
-
-    Raises:
-        OptionError: The caller named an unknown field or a column that is not there.
+        Column names by field, or None if a column needed cannot be found. The table is long, with
+        a row per message; nested, with a row per conversation (it has ``messages``); or one of
+        texts by users, if `given` has ``content`` and there is no role.
 
     Example:
         >>> find_columns(["Chat ID", "sender", "body"])
@@ -126,11 +99,9 @@ def find_columns(
 
 
 def has_conversation_ids(columns: Mapping[str, str], given: Mapping[str, str]) -> bool:
-    """Whether the ids are those of conversations, by their column's name or the caller's word.
+    """Whether the ids in a table are those of conversations and not of rows.
 
-    Args:
-        columns: Column names by field, as found; an id may be that of the row.
-        given: Columns that the caller named.
+    They are by their column's usual name, or because the caller named it.
 
     Example:
         >>> texts = {"conversation_id": "id", "content": "review"}
@@ -152,7 +123,6 @@ def is_conversation_id(name: Any) -> bool:
 
 
 def _in_full(given: Mapping[str, str] | None) -> dict[str, str]:
-    """Give the fields their whole names."""
     return {_SHORT.get(field, field): column for field, column in (given or {}).items()}
 
 
@@ -187,9 +157,6 @@ def _found(by_name: Mapping[str, str], given: Mapping[str, str]) -> dict[str, st
 def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str | None:
     r"""Return the delimiter under which the header names the columns needed, or None if none does.
 
-    Raises:
-        OptionError: The caller named a column that is there under no delimiter.
-
     Example:
         >>> find_delimiter("conversation_id;role;content\n")
         ';'
@@ -213,12 +180,7 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
 
 
 def describe_header(text: str, given: Mapping[str, str] | None = None) -> str:
-    """Say that a text's first line is not the header of a table of messages.
-
-    Args:
-        text: The text.
-        given: Columns that the caller named.
-    """
+    """Say that a text's first line is not the header of a table of messages."""
     header = re.split("[\r\n]", text, maxsplit=1)[0]
     delimiter = max(_DELIMITERS, key=header.count)
     if "\x00" in header:
@@ -237,12 +199,7 @@ def describe_columns(
     *,
     what: str = "a table with the columns",
 ) -> str:
-    """Say which of the columns needed a long table has not, and what to do.
-
-    Args:
-        names: The table's columns.
-        given: Columns that the caller named.
-        what: What has these names.
+    """Say which of the columns needed `what` lacks, and what to do.
 
     Example:
         >>> describe_columns(["chat_id", "role", "speech"]).partition("; ")[2]

@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from affectlib._values import kind_of, to_text
-from affectlib.conversation import Conversation, Message, Role, parse_role
+from affectlib._values import to_text
+from affectlib.conversation import Conversation, Message, Role, is_role, parse_role
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
+from affectlib.formats._objects import as_dict, as_text, first_of, text_or_none
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import first_of, numbered, to_conversation
+from affectlib.formats.fields import in_order, numbered, to_conversation
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import (
     HOW_TO_NAME,
@@ -31,8 +32,6 @@ from affectlib.formats.reader import (
 )
 from affectlib.formats.sources import file_records
 
-__all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
-
 _UTTERANCES = ("utterances.jsonl", "utterances.json")
 _SPEAKERS = ("speakers.json", "users.json")
 _OTHERS = re.compile(r"(?:conversations|corpus|index)\.json|(?:info|vectors?)\.[^/]+")
@@ -43,24 +42,14 @@ _REPLY = ("reply_to", "reply-to")
 _Roles = Mapping[str, Any]
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"id": "1", "speaker": "s", "conversation_id": "1", "reply_to": None})
-        'utterances with "speaker", "conversation_id" and "reply_to"'
-    """
-    if not isinstance(record, Mapping):
-        return None
-    groups = (_SPEAKER, _CONVERSATION, _REPLY)
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
+    groups = (("id",), _SPEAKER, _CONVERSATION, _REPLY)
     found = [next((name for name in names if name in record), None) for names in groups]
-    if None in found or "id" not in record:
-        return None
-    return 'utterances with "{}", "{}" and "{}"'.format(*found)
+    return None if None in found else 'utterances with "{}", "{}", "{}" and "{}"'.format(*found)
 
 
-def recognizes_folder(files: Files, reading: Reading) -> str | None:
-    """Return which files identify the format, or None."""
+def _recognizes_folder(files: Files, reading: Reading) -> str | None:
     names = [name for name in (*_UTTERANCES, "corpus.json", "index.json") if name in files.names]
     return " and ".join(names) if len(names) > 1 and names[0] in _UTTERANCES else None
 
@@ -71,11 +60,7 @@ def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
 
 
 def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
-    """Read conversations from a corpus's folder.
-
-    Raises:
-        TranscriptFormatError: It has no utterances.
-    """
+    """Read conversations from a corpus's folder."""
     utterances = next((name for name in _UTTERANCES if name in files.names), None)
     if utterances is None:
         raise TranscriptFormatError("the folder has no utterances.jsonl")
@@ -83,8 +68,8 @@ def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
     for name in _SPEAKERS:
         if name in files.names:
             for record in file_records(files, name, reading):
-                if isinstance(record.value, Mapping):
-                    roles |= {speaker: _told(about) for speaker, about in record.value.items()}
+                speakers = as_dict(record.value).items()
+                roles |= {speaker: _role_in_meta(about) for speaker, about in speakers}
     reading.file = utterances
     yield from _read(file_records(files, utterances, reading), roles, reading)
 
@@ -94,15 +79,14 @@ def _owns(name: str) -> bool:
 
 
 READERS = (
-    FolderReader("convokit", recognizes_folder, read_folder, _owns),
-    RecordReader("convokit", recognizes, read),
+    FolderReader("convokit", _recognizes_folder, read_folder, _owns),
+    RecordReader("convokit", _recognizes, read),
 )
 
 
-def _told(about: Any) -> Any:
-    """Return what a speaker's meta says about the role."""
-    meta = about.get("meta", about) if isinstance(about, Mapping) else None
-    return first_of(meta, ("role", "type")) if isinstance(meta, Mapping) else None
+def _role_in_meta(about: Any) -> Any:
+    about = as_dict(about)
+    return first_of(as_dict(about.get("meta", about)), ("role", "type"))
 
 
 def _read(records: Iterator[Record], roles: _Roles, reading: Reading) -> Iterator[Item]:
@@ -128,7 +112,8 @@ def _conversations(group: Group, roles: _Roles, reading: Reading) -> Iterator[Co
         parents[name] = to_text(first_of(row.fields, _REPLY))
         speakers[name] = to_text(first_of(row.fields, _SPEAKER))
     if not any(parent in parents for parent in parents.values()):
-        order = _by_time(messages)
+        times = [message.timestamp for message in messages.values()]
+        order = [*messages] if None in times else in_order([*messages], times)
         parents = dict(zip(order, [None, *order], strict=False))
     for suffix, path in Tree.of(parents, parents.keys()).paths(None, reading):
         users = [speakers[name] for name in path if messages[name].role == "user"]
@@ -141,17 +126,8 @@ def _conversations(group: Group, roles: _Roles, reading: Reading) -> Iterator[Co
         yield numbered(to_conversation(about, [messages[name] for name in path]), suffix)
 
 
-def _by_time(messages: Mapping[str, Message]) -> list[str]:
-    times = [message.timestamp for message in messages.values()]
-    if None in times:
-        return [*messages]
-    return sorted(messages, key=lambda name: messages[name].timestamp or times[0])  # type: ignore[arg-type,return-value]
-
-
 def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Message:
-    text = utterance.get("text")
-    if text is not None and not isinstance(text, str):
-        raise ConversationError(f"expected text, got {kind_of(text)}", index=index, field="text")
+    text = text_or_none(utterance.get("text"), "text", index)
     return Message(
         _role(first_of(utterance, _SPEAKER), index, roles, reading),
         text or "",
@@ -161,14 +137,11 @@ def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: R
 
 
 def _role(speaker: Any, index: int, roles: _Roles, reading: Reading) -> Role:
-    named = reading.role_of(speaker)
-    if named is not None:
+    if (named := reading.role_of(speaker)) is not None:
         return named
-    for word in (roles.get(speaker) if isinstance(speaker, str) else None, speaker):
-        try:
+    for word in (roles.get(as_text(speaker)), speaker):
+        if is_role(word):
             return parse_role(word)
-        except ConversationError:
-            continue
     raise ConversationError(
         f"the speaker has no role; name the users or the assistants {HOW_TO_NAME}",
         index=index,

@@ -26,14 +26,8 @@ class LongRowError(Exception):
     """A row is longer than allowed."""
 
 
-class Lines:
-    """The lines of a file.
-
-    Attributes:
-        number: How many were read.
-        ended: Whether that is all of them.
-        row: Those of the row that is being read.
-    """
+class Lines(Iterator[str]):
+    """The lines of a file: the `number` of those read, those of the current `row`, and the end."""
 
     def __init__(self, stream: TextIO, limit: int) -> None:
         """Begin before the first line."""
@@ -45,10 +39,6 @@ class Lines:
         self.number = 0
         self.ended = False
         self.row: list[str] = []
-
-    def __iter__(self) -> Lines:
-        """Return itself."""
-        return self
 
     def __next__(self) -> str:
         """Return the next line; raises `LongRowError` after a row that is too long."""
@@ -82,7 +72,7 @@ class Lines:
 
 
 def csv_rows(lines: Lines, delimiter: str) -> Iterator[Row]:
-    """Yield the rows under a header; what is wrong with one stands in the column ``problem``."""
+    """Yield the rows under a header; what is wrong with a row is in its column `PROBLEM`."""
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     names: list[str] | None = None
     while True:

@@ -15,44 +15,24 @@ from typing import Any
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
-from affectlib.formats._people import (
-    People,
-    Sent,
-    chat_conversations,
-    count_of,
-    optional_text,
-    require_message,
-)
-from affectlib.formats.fields import require_list
+from affectlib.formats._objects import as_dict, as_list, require_list, require_object
+from affectlib.formats._people import People, Sent, chat_conversations, optional_text
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 _MESSAGES = frozenset({"default", "reply", "chatinputcommand", "contextmenucommand"})
 _MESSAGE_NUMBERS = frozenset({"0", "19", "20", "23"})
 """Types without a name in DiscordChatExporter: what a bot answers to a command."""
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"guild": {}, "channel": {}, "messages": []})
-        'an object with "guild", "channel" and "messages"'
-    """
-    if not isinstance(record, Mapping):
-        return None
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
     objects = all(isinstance(record.get(name), Mapping) for name in ("guild", "channel"))
-    if not objects or not isinstance(record.get("messages"), list):
-        return None
-    return 'an object with "guild", "channel" and "messages"'
+    is_channel = objects and isinstance(record.get("messages"), list)
+    return 'an object with "guild", "channel" and "messages"' if is_channel else None
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a channel into a conversation, or into several.
-
-    Raises:
-        ConversationError: It is malformed, or the roles are not known.
 
     Example:
         >>> def said(name, bot, text):
@@ -65,24 +45,21 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     people = People()
     messages = require_list(record, "messages")
     found = (_sent(message, index, people, reading) for index, message in enumerate(messages))
-    sent = [message for message in found if message is not None]
-    channel = record.get("channel")
-    channel = channel if isinstance(channel, Mapping) else {}
+    channel = as_dict(record.get("channel"))
     about = {"id": channel.get("id"), "title": channel.get("name"), "source": "discord"}
-    yield from chat_conversations(sent, people, about, reading)
+    yield from chat_conversations(found, people, about, reading)
 
 
-READERS = (RecordReader("discord", recognizes, each(parse)),)
+READERS = (RecordReader("discord", _recognizes, each(parse)),)
 
 
 def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | None:
-    message = require_message(message, index)
+    message = require_object(message, index)
     kind = (to_text(message.get("type")) or "default").lower()
     if kind not in _MESSAGES and kind not in _MESSAGE_NUMBERS:
         reading.drop("event")
         return None
-    author = message.get("author")
-    author = author if isinstance(author, Mapping) else {}
+    author = as_dict(message.get("author"))
     names = [to_text(author.get(field)) for field in ("id", "name", "nickname")]
     person = next(filter(None, names), None)
     if person is None:
@@ -90,7 +67,7 @@ def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | 
     bot = author.get("isBot") is True
     text = optional_text(message.get("content"), index, "content")
     text = text or (_embedded(message.get("embeds")) if bot else "")
-    attached = count_of(message.get("attachments")) + count_of(message.get("stickers"))
+    attached = sum(len(as_list(message.get(field))) for field in ("attachments", "stickers"))
     reading.drop("not_text", attached)
     if not text:
         reading.drop("empty", not attached)
@@ -100,13 +77,9 @@ def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | 
 
 
 def _embedded(embeds: Any) -> str:
-    """Return the text of embeds: titles, descriptions and fields."""
     texts: list[Any] = []
-    for embed in embeds if isinstance(embeds, list) else []:
-        if isinstance(embed, Mapping):
-            texts += [embed.get("title"), embed.get("description")]
-            fields = embed.get("fields")
-            for field in fields if isinstance(fields, list) else []:
-                if isinstance(field, Mapping):
-                    texts += [field.get("name"), field.get("value")]
+    for embed in map(as_dict, as_list(embeds)):
+        texts += [embed.get("title"), embed.get("description")]
+        for field in map(as_dict, as_list(embed.get("fields"))):
+            texts += [field.get("name"), field.get("value")]
     return "\n".join(text.strip() for text in texts if isinstance(text, str) and text.strip())

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
-from affectlib._values import kind_of, to_text, to_time
+from affectlib._values import to_text, to_time
 from affectlib.conversation import Conversation, Message, parse_message
 from affectlib.errors import ConversationError
+from affectlib.formats._objects import as_dict, first_of
 from affectlib.formats.columns import FIELDS, is_conversation_id
 
 _IDS = (
@@ -27,22 +28,8 @@ Timer: TypeAlias = Callable[[Any], datetime | None]
 """Makes a time of a value."""
 
 
-def first_of(record: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return the first of several fields that is there and not null, or None if there is none."""
-    return next((record[name] for name in names if record.get(name) is not None), None)
-
-
 def to_message(message: Any, index: int, time: Timer = to_time) -> Message:
-    """Parse one ``{"role", "content"}`` mapping and its time.
-
-    Args:
-        message: The mapping.
-        index: Its position, for the error message.
-        time: Reads a time; a reading counts those that cannot be read.
-
-    Raises:
-        ConversationError: It is malformed.
-    """
+    """Parse one ``{"role", "content"}`` mapping, the message at `index`, and its time."""
     parsed = parse_message(message, index)
     return replace(
         parsed,
@@ -68,16 +55,15 @@ def named_message(message: Any) -> Any:
     return found
 
 
+def to_messages(messages: Sequence[Any], time: Timer = to_time) -> list[Message]:
+    """Parse messages whose role and content may have any of the usual names."""
+    return [to_message(named_message(each), index, time) for index, each in enumerate(messages)]
+
+
 def to_conversation(
     record: Mapping[str, Any], messages: Sequence[Message], time: Timer = to_time
 ) -> Conversation:
-    """Put messages together with what the record says about the conversation as a whole.
-
-    Args:
-        record: What says it.
-        messages: The messages.
-        time: Reads a time; a reading counts those that cannot be read.
-    """
+    """Put messages together with what the record says about the conversation as a whole."""
     started_at = time(first_of(record, FIELDS["timestamp"]))
     return Conversation(
         tuple(messages),
@@ -92,7 +78,7 @@ def to_conversation(
 
 
 def numbered(conversation: Conversation, suffix: str) -> Conversation:
-    """Add to the id of a conversation, if it has one, what tells its branch from the others."""
+    """Add to the id of a conversation, if it has one, the number of its branch."""
     if not suffix or conversation.id is None:
         return conversation
     return replace(conversation, id=conversation.id + suffix)
@@ -100,21 +86,14 @@ def numbered(conversation: Conversation, suffix: str) -> Conversation:
 
 def record_id(record: Any) -> str | None:
     """Return the conversation's id, or None if the record has none."""
-    if not isinstance(record, Mapping):
-        return None
-    return next(filter(None, (to_text(record.get(name)) for name in _IDS)), None)
+    return next(filter(None, (to_text(as_dict(record).get(name)) for name in _IDS)), None)
 
 
 def in_order(items: Sequence[_ItemT], keys: Sequence[Any]) -> list[_ItemT]:
-    """Sort items by their keys, such as times; a list that runs backwards is turned round first.
+    """Sort items by their keys, such as times; a list that is newest first is reversed first.
 
-    Items with equal keys then stay in the order in which things happened: the question before the
-    answer, also in an export that is newest first. It runs backwards if its first key is greater
-    than its last; where all keys are equal, that cannot be told, and it stays as it is.
-
-    Args:
-        items: The items, as the file lists them.
-        keys: A key for each of them.
+    So items with equal keys stay in the order in which things happened, the question before the
+    answer. A list is newest first if its first key is greater than its last.
 
     Example:
         >>> in_order(["a2", "q2", "a1", "q1"], [5, 5, 3, 3])
@@ -129,18 +108,12 @@ def in_order(items: Sequence[_ItemT], keys: Sequence[Any]) -> list[_ItemT]:
 def require_one_conversation(messages: Sequence[Any]) -> None:
     """Refuse a list of messages that say that they belong to several conversations.
 
-    Args:
-        messages: The messages.
-
-    Raises:
-        ConversationError: They do.
-
     Example:
         >>> require_one_conversation([{"chatId": 1}, {"chatId": 1}, {}])
     """
     known: dict[str, str] = {}
     for index, message in enumerate(messages):
-        for name, value in message.items() if isinstance(message, Mapping) else ():
+        for name, value in as_dict(message).items():
             text = to_text(value)
             if text and is_conversation_id(name) and known.setdefault(name, text) != text:
                 raise ConversationError(
@@ -150,19 +123,3 @@ def require_one_conversation(messages: Sequence[Any]) -> None:
                     index=index,
                     field=name,
                 )
-
-
-def require_list(record: Any, field: str) -> list[Any]:
-    """Return a field that must be a list.
-
-    Raises:
-        ConversationError: The record is not an object, or lacks the field, or it is not a list.
-    """
-    if not isinstance(record, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(record)}")
-    if field not in record:
-        raise ConversationError(f'the record has no "{field}"', field=field)
-    value = record[field]
-    if not isinstance(value, list):
-        raise ConversationError(f"expected a list, got {kind_of(value)}", field=field)
-    return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from affectlib._values import name_list
@@ -17,26 +16,19 @@ if TYPE_CHECKING:
 
 _PREDICT = "; texts and conversations in a list are for AffectClassifier.predict"
 _MAP = "; use its map(AffectMapper(), batched=True)"
-_REMEDIES: Mapping[str, str] = MappingProxyType(
-    {
-        "str": _PREDICT,
-        "list": _PREDICT,
-        "tuple": _PREDICT,
-        "DatasetDict": "; give one of its splits, such as frame['train']",
-        "IterableDataset": _MAP,
-        "IterableDatasetDict": _MAP,
-    }
-)
+_REMEDIES: Mapping[str, str] = {
+    "str": _PREDICT,
+    "list": _PREDICT,
+    "tuple": _PREDICT,
+    "DatasetDict": "; give one of its splits, such as frame['train']",
+    "IterableDataset": _MAP,
+    "IterableDatasetDict": _MAP,
+}
 """What to do with what is not a table, by the name of its type."""
 
 
 def open_table(frame: Any) -> nw.DataFrame[Any]:
-    """Return a table as narwhals knows it.
-
-    Raises:
-        InputTypeError: It is not a table, or not in memory.
-        OptionError: Two of its columns have the same name.
-    """
+    """Return a table as narwhals knows it."""
     import narwhals as nw
     from narwhals.exceptions import DuplicateError
 
@@ -59,7 +51,7 @@ def open_table(frame: Any) -> nw.DataFrame[Any]:
 
 
 def is_dataset(frame: object) -> TypeGuard[Dataset]:
-    """Whether it is a ``datasets.Dataset``; whoever holds one has imported its library."""
+    """Whether a frame is a ``datasets.Dataset``, without importing its library."""
     datasets = sys.modules.get("datasets")
     return datasets is not None and isinstance(frame, datasets.Dataset)
 

@@ -18,9 +18,11 @@ the usual abbreviations of time zones are known; times in other zones are taken 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, TextIO
 
 from affectlib._values import kind_of, to_time
@@ -29,18 +31,18 @@ from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
 from affectlib.formats._json import Record
-from affectlib.formats._people import count_of, is_apart
+from affectlib.formats._objects import as_dict, as_list, as_text, require_object
+from affectlib.formats._people import is_apart
 from affectlib.formats.fields import in_order, to_conversation
-from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, good
+from affectlib.formats.grouping import TOO_LONG
+from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, valid_records
 from affectlib.predictions import ConversationFailure
-
-__all__ = ["READERS", "read_html", "read_json", "recognizes", "recognizes_html"]
 
 _GAP = 30.0
 _CHAT = re.compile(r"gemini\.google\.com/(?:u/\d+/)?(?:app|gem/[\w-]+)/([\w-]{6,64})", re.ASCII)
 _PRODUCT = re.compile("gemini|bard", re.IGNORECASE)
 _PROMPT = re.compile(
-    r"\s*(?:Prompted with:|Asked (?:Gemini|Bard):|Prompted|Asked|Said|Branched|Answered)\s+",
+    r"\s*(?:Prompted with:|Asked (?:Gemini|Bard):|Prompted|Asked|Said|Branched|Answered)\s+"
 )
 _EVENT = re.compile(
     r"\s*(?:Created|Used|Added|Gave|Selected|Shared|Deleted|Viewed|Visited|Searched|Edited|Pinned|"
@@ -54,44 +56,28 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class _Activity:
-    """A prompt and its answer.
-
-    Attributes:
-        prompt: What the user wrote.
-        answer: What Gemini answered.
-        time: When.
-        chat: The id of the chat that it links to, or None.
-        size: Characters of both.
-        kept: The fields of the activity that the caller asked to keep.
-    """
+    """A prompt and its answer."""
 
     prompt: str
     answer: str
     time: datetime
     chat: str | None
-    size: int
+    """The id of the chat that it links to."""
     kept: Mapping[str, Any] = field(default_factory=dict)
+    """The fields that the caller asked to keep."""
+
+    @property
+    def size(self) -> int:
+        return len(self.prompt) + len(self.answer)
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"header": "Gemini Apps", "title": "Prompted hi", "time": "2025-01-01"})
-        'activities of Gemini'
-    """
-    if not isinstance(record, Mapping) or not {"title", "time"} <= record.keys():
-        return None
-    return "activities of Gemini" if _is_gemini(record) else None
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
+    is_activity = {"title", "time"} <= record.keys() and _is_gemini(record)
+    return "activities of Gemini" if is_activity else None
 
 
-def recognizes_html(beginning: str, reading: Reading) -> str | None:
-    """Return what identifies the format in a text, or None.
-
-    Example:
-        >>> recognizes_html('<html><div class="outer-cell mdl-cell">', Reading())
-        'HTML of My Activity'
-    """
+def _recognizes_html(beginning: str, reading: Reading) -> str | None:
     start = beginning[:200].lower()
     is_html = start.startswith(("<html", "<!doctype html", '<div class="outer-cell'))
     is_activity = _CELL in beginning or ".mdl-" in beginning
@@ -109,25 +95,24 @@ def read_html(stream: TextIO, reading: Reading) -> Iterator[Item]:
 
 
 READERS = (
-    RecordReader("gemini", recognizes, read_json),
-    TextReader("gemini", recognizes_html, read_html),
+    RecordReader("gemini", _recognizes, read_json),
+    TextReader("gemini", _recognizes_html, read_html),
 )
 
 
 def _is_gemini(record: Mapping[str, Any]) -> bool:
-    products = record.get("products")
-    names = [record.get("header"), *(products if isinstance(products, list) else [])]
-    return any(isinstance(name, str) and _PRODUCT.search(name) for name in names)
+    names = [record.get("header"), *as_list(record.get("products"))]
+    return any(_PRODUCT.search(as_text(name)) for name in names)
 
 
 def _sessions(
     activities: Iterable[_Activity | ConversationFailure], reading: Reading
 ) -> Iterator[Item]:
     """Put activities that are near each other into conversations."""
-    gap = _GAP if reading.gap is None else reading.gap
+    gap = _GAP if reading.options.gap is None else reading.options.gap
     session: list[_Activity] = []
     size = 0
-    limit = reading.limits.record_characters
+    limit = reading.options.limits.record_characters
     for activity in activities:
         if isinstance(activity, ConversationFailure):
             yield activity
@@ -145,18 +130,15 @@ def _sessions(
 
 def _finished(session: list[_Activity], size: int, reading: Reading) -> Item:
     """Make a conversation, or a failure if it is so long that only its last activity is there."""
-    if size > reading.limits.record_characters:
-        error = ConversationError("it is longer than the limit (record_characters)")
-        return reading.failure(error, session[-1].chat)
+    if size > reading.options.limits.record_characters:
+        return reading.failure(ConversationError(TOO_LONG), session[-1].chat)
     session = in_order(session, [activity.time for activity in session])
     return reading.kept(_conversation(session), [activity.kept for activity in session])
 
 
 def _is_another(one: _Activity, other: _Activity, gap: float) -> bool:
-    if one.chat is not None and one.chat == other.chat:
-        return False
     if one.chat is not None and other.chat is not None:
-        return True
+        return one.chat != other.chat
     return is_apart(one.time, other.time, gap)
 
 
@@ -177,22 +159,26 @@ def _conversation(session: list[_Activity]) -> Conversation:
 def _json_activities(
     records: Iterator[Record], reading: Reading
 ) -> Iterator[_Activity | ConversationFailure]:
-    for record in good(records, reading):
+    for record in valid_records(records, reading):
         if isinstance(record, ConversationFailure):
             yield record
-            continue
-        try:
-            found = _activity(record.value, reading)
-        except ConversationError as error:
-            yield reading.failure(error)
-            continue
-        if found is not None:
-            yield found
+        else:
+            yield from _attempt(_activity, record.value, reading)
+
+
+def _attempt(
+    read: Callable[[Any, Reading], _Activity | None], source: Any, reading: Reading
+) -> Iterator[_Activity | ConversationFailure]:
+    try:
+        found = read(source, reading)
+    except ConversationError as error:
+        yield reading.failure(error)
+    else:
+        yield from [] if found is None else [found]
 
 
 def _activity(record: Any, reading: Reading) -> _Activity | None:
-    if not isinstance(record, Mapping):
-        raise ConversationError(f"expected an object, got {kind_of(record)}")
+    record = require_object(record)
     if not _is_gemini(record):
         reading.drop("event")
         return None
@@ -202,27 +188,22 @@ def _activity(record: Any, reading: Reading) -> _Activity | None:
     time = to_time(record.get("time"))
     if time is None:
         raise ConversationError("it cannot be read as a time", field="time")
-    media = sum(count_of(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
-    link = record.get("titleUrl")
+    files = (as_list(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
+    media = sum(map(len, files))
     answer = _joined(record.get("safeHtmlItem"), "html") or _joined(record.get("subtitles"), "name")
-    made = _made(title, answer, time, link if isinstance(link, str) else "", media, reading)
-    kept = {name: record[name] for name in reading.keep if name in record}
-    return None if made is None else replace(made, kept=kept)
+    found = _prompt(title, answer, time, as_text(record.get("titleUrl")), media, reading)
+    kept = {name: record[name] for name in reading.options.keep if name in record}
+    return None if found is None else replace(found, kept=kept)
 
 
 def _joined(items: Any, field: str) -> str:
-    texts = [
-        html_to_text(item[field])
-        for item in (items if isinstance(items, list) else ())
-        if isinstance(item, Mapping) and isinstance(item.get(field), str)
-    ]
+    texts = (html_to_text(as_text(as_dict(item).get(field))) for item in as_list(items))
     return "\n\n".join(filter(None, texts))
 
 
-def _made(
+def _prompt(
     title: str, answer: str, time: datetime, links: str, media: int, reading: Reading
 ) -> _Activity | None:
-    """Make an activity, or None if it is not a prompt."""
     verb = _PROMPT.match(title)
     if _EVENT.match(title) or (verb is None and not answer):
         reading.drop("event")
@@ -232,12 +213,10 @@ def _made(
     reading.drop("not_text", media or int(bare != prompt))
     chat = _CHAT.search(links)
     prompt = bare.strip()
-    return _Activity(prompt, answer, time, chat[1] if chat else None, len(prompt) + len(answer))
+    return _Activity(prompt, answer, time, chat[1] if chat else None)
 
 
 class _Cell(NamedTuple):
-    """An activity of the page."""
-
     header: str
     content: str
     links: str
@@ -245,7 +224,7 @@ class _Cell(NamedTuple):
 
 
 class _CellTarget:
-    """What a parser tells of the page, gathered as cells: header, content and links."""
+    """A target for lxml's parser that gathers the cells of the page."""
 
     def __init__(self, limit: int) -> None:
         self.cells: list[_Cell] = []
@@ -255,8 +234,7 @@ class _CellTarget:
         self._part_depth = 0
         self._text = TextTarget(limit)
         self._is_too_long = False
-        self._header = ""
-        self._content = ""
+        self._texts = {"header": "", "content": ""}
         self._links: list[str] = []
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -289,9 +267,6 @@ class _CellTarget:
         if self._part:
             self._text.data(text)
 
-    def comment(self, text: str) -> None:
-        pass
-
     def close(self) -> None:
         self._keep()
         self._finish()
@@ -306,41 +281,30 @@ class _CellTarget:
     def _keep(self) -> None:
         self._is_too_long |= self._text.is_too_long
         text = self._text.take()
-        if self._part == "header":
-            self._header = self._header or text
-        elif self._part == "content":
-            self._content = self._content or text
+        if self._part:
+            self._texts[self._part] = self._texts[self._part] or text
         self._part = ""
 
     def _finish(self) -> None:
         if self._cell:
             links = " ".join(self._links)
-            self.cells.append(_Cell(self._header, self._content, links, self._is_too_long))
-        self._cell, self._header, self._content, self._links = 0, "", "", []
-        self._is_too_long = False
+            self.cells.append(_Cell(**self._texts, links=links, is_too_long=self._is_too_long))
+        self._texts = {"header": "", "content": ""}
+        self._cell, self._links, self._is_too_long = 0, [], False
 
 
 def _html_activities(stream: TextIO, reading: Reading) -> Iterator[_Activity | ConversationFailure]:
-    target = _CellTarget(reading.limits.record_characters)
+    target = _CellTarget(reading.options.limits.record_characters)
     parser = html_parser(target)
     number = 0
-    ended = False
-    while not ended:
-        piece = stream.read(_PIECE)
-        ended = not piece
+    for piece in chain(iter(partial(stream.read, _PIECE), ""), [""]):
         feed(parser, piece)
-        if ended:
+        if not piece:
             parser.close()
         for cell in target.cells:
             reading.place = f"activity {number}"
             number += 1
-            try:
-                found = _from_cell(cell, reading)
-            except ConversationError as error:
-                yield reading.failure(error)
-                continue
-            if found is not None:
-                yield found
+            yield from _attempt(_from_cell, cell, reading)
         target.cells.clear()
     if not number:
         raise TranscriptFormatError("the page has no activities")
@@ -348,7 +312,7 @@ def _html_activities(stream: TextIO, reading: Reading) -> Iterator[_Activity | C
 
 def _from_cell(cell: _Cell, reading: Reading) -> _Activity | None:
     if cell.is_too_long:
-        raise ConversationError("it is longer than the limit (record_characters)")
+        raise ConversationError(TOO_LONG)
     if cell.header and not _PRODUCT.search(cell.header):
         reading.drop("event")
         return None
@@ -356,4 +320,4 @@ def _from_cell(cell: _Cell, reading: Reading) -> _Activity | None:
     if found is None:
         raise ConversationError("it has no time that can be read", field="time")
     prompt, time, answer = found
-    return _made(prompt, answer, time, cell.links, 0, reading)
+    return _prompt(prompt, answer, time, cell.links, 0, reading)

@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -19,18 +18,19 @@ from affectlib._values import Unreadable
 from affectlib.errors import ConversationError
 from affectlib.formats._progress import Progress
 
-_TYPE = "\x00type"
-"""The key that tells a value of another type than JSON has from an object of the file."""
+TOO_LONG = "it is longer than the limit (record_characters)"
+"""What is wrong with a conversation or line that is."""
 
-_KINDS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = MappingProxyType(
-    {
-        bytes: (bytes.hex, bytes.fromhex),
-        datetime: (datetime.isoformat, datetime.fromisoformat),
-        date: (date.isoformat, date.fromisoformat),
-        Decimal: (str, Decimal),
-        UUID: (str, UUID),
-    }
-)
+_TYPE = "\x00type"
+"""The key that marks a value of a type that JSON does not have."""
+
+_KINDS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+    bytes: (bytes.hex, bytes.fromhex),
+    datetime: (datetime.isoformat, datetime.fromisoformat),
+    date: (date.isoformat, date.fromisoformat),
+    Decimal: (str, Decimal),
+    UUID: (str, UUID),
+}
 """How values of these types are written and read again."""
 
 
@@ -42,40 +42,24 @@ class Row(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The rows of one group, in the order of the file.
-
-    Attributes:
-        key: What they have in common.
-        rows: The rows; if they are too many, the first ones.
-        complete: Whether these are all.
-    """
+    """The rows that have a key in common, in the order of the file; if too long, the first ones."""
 
     key: str | None
     rows: list[Row]
     complete: bool
 
     def require_all(self) -> None:
-        """Raise unless all rows are there.
-
-        Raises:
-            ConversationError: They are too many.
-        """
+        """Raise unless all rows are there."""
         if not self.complete:
-            raise ConversationError("it is longer than the limit (record_characters)")
+            raise ConversationError(TOO_LONG)
 
 
 def grouped(
     rows: Iterable[tuple[str | None, Row]], *, limit: int, progress: Progress
 ) -> Iterator[Group]:
-    """Bring rows with the same key together.
+    """Bring rows with the same key together, and yield groups in the order of their last rows.
 
-    Args:
-        rows: Keys and rows.
-        limit: Bytes that the rows of a group may have as JSON.
-        progress: Told how many of the groups were brought together.
-
-    Yields:
-        A group for each key, in the order of their last rows.
+    The rows of a group may have `limit` bytes as JSON.
 
     Example:
         >>> rows = [("a", Row("line 1", {"x": 1})), ("b", Row("line 2", {"x": 2}))]

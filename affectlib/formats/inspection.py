@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -12,8 +12,6 @@ from typing import Any
 from affectlib._extras import requires_extra
 from affectlib.conversation import Conversation
 from affectlib.predictions import ConversationFailure
-
-__all__ = ["Inspection", "inspect_conversations", "language_detector"]
 
 UNKNOWN = "unknown"
 
@@ -26,46 +24,25 @@ _OTHERS = "others"
 
 @dataclass(slots=True)
 class Inspection:
-    """What is in a collection of transcripts.
-
-    Attributes:
-        conversations: Conversations read.
-        failures: Records that could not be read.
-        messages: Messages by role.
-        empty_messages: Messages without text (images, calls of tools).
-        without_user_text: Conversations in which the user wrote nothing that can be read.
-        first: The earliest time of a message or conversation, or None if there are no times.
-        last: The latest.
-        undated: Conversations without any time.
-        languages: Conversations by the language that the user wrote, detected; empty if it was not
-            asked for, or the detector is not installed.
-        stated_languages: Conversations by the language that the file states.
-        modalities: Conversations by modality: text, voice, mixed.
-        models: Conversations by model.
-        sources: Conversations by source.
-        users: Different user ids.
-        without_user: Conversations that do not say who the user is.
-        without_id: Conversations without an id.
-        repeated_ids: Conversations whose id another one before them has.
-    """
+    """What is in a collection of transcripts; where nothing else is said, conversations."""
 
     conversations: int = 0
-    failures: int = 0
-    messages: Counter[str] = field(default_factory=Counter)
-    empty_messages: int = 0
-    without_user_text: int = 0
-    first: datetime | None = None
+    failures: int = 0  # records that could not be read
+    messages: Counter[str] = field(default_factory=Counter)  # by role
+    empty_messages: int = 0  # without text: images, calls of tools
+    without_user_text: int = 0  # in which the user wrote nothing that can be read
+    first: datetime | None = None  # the earliest time of a message or conversation
     last: datetime | None = None
-    undated: int = 0
-    languages: Counter[str] = field(default_factory=Counter)
-    stated_languages: Counter[str] = field(default_factory=Counter)
+    undated: int = 0  # without any time
+    languages: Counter[str] = field(default_factory=Counter)  # as detected, if that was asked for
+    stated_languages: Counter[str] = field(default_factory=Counter)  # as the file states them
     modalities: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
-    users: int = 0
+    users: int = 0  # different ids of users
     without_user: int = 0
     without_id: int = 0
-    repeated_ids: int = 0
+    repeated_ids: int = 0  # whose id another one before them has
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
@@ -77,13 +54,10 @@ def inspect_conversations(
     *,
     detect: Callable[[str], str] | None = None,
 ) -> Inspection:
-    """Count what is in a collection of transcripts.
+    """Count what is in a collection of transcripts, as `read_conversations` yields it.
 
-    Memory grows only by eight bytes (as Python keeps them) for each id and user.
-
-    Args:
-        items: What `read_conversations` yields.
-        detect: Returns the language of a text; see `language_detector`. None to leave it out.
+    `detect` returns the language of a text; see `language_detector`. Memory grows only by a short
+    hash for each id and user.
 
     Example:
         >>> from affectlib.formats import read_conversations
@@ -103,16 +77,15 @@ def inspect_conversations(
         _count_times(found, item)
         _count_about(found, item)
         if detect is not None:
-            found.languages[detect(user_text(item, _LETTERS_READ))] += 1
-        if item.id is None:
-            found.without_id += 1
-        else:
-            known = len(ids)
-            ids.add(_digest(item.id))
-            found.repeated_ids += len(ids) == known
-        if item.user_id is None:
-            found.without_user += 1
-        else:
+            texts = "\n".join(message.content[:_LETTERS_READ] for message in item.user_messages)
+            found.languages[detect(texts[:_LETTERS_READ])] += 1
+        found.without_id += item.id is None
+        found.without_user += item.user_id is None
+        if item.id is not None:
+            digest = _digest(item.id)
+            found.repeated_ids += digest in ids
+            ids.add(digest)
+        if item.user_id is not None:
             users.add(_digest(item.user_id))
     found.users = len(users)
     return found
@@ -145,23 +118,6 @@ def language_detector() -> Callable[[str], str]:
     return detect
 
 
-def user_text(conversation: Conversation, length: int) -> str:
-    """Return the beginning of what the user wrote.
-
-    Args:
-        conversation: The conversation.
-        length: Characters to return at most.
-    """
-    texts: list[str] = []
-    size = 0
-    for message in conversation.user_messages:
-        texts.append(message.content[: length - size])
-        size += len(texts[-1]) + 1
-        if size >= length:
-            break
-    return "\n".join(texts)
-
-
 def _count_messages(found: Inspection, conversation: Conversation) -> None:
     for message in conversation.messages:
         found.messages[message.role] += 1
@@ -170,21 +126,14 @@ def _count_messages(found: Inspection, conversation: Conversation) -> None:
 
 
 def _count_times(found: Inspection, conversation: Conversation) -> None:
-    times = [*_times(conversation)]
+    started_at = conversation.metadata.get("started_at")
+    times = [message.timestamp for message in conversation.messages if message.timestamp]
+    times += [started_at] if isinstance(started_at, datetime) else []
     if not times:
         found.undated += 1
         return
-    found.first = min([*times, *filter(None, [found.first])])
-    found.last = max([*times, *filter(None, [found.last])])
-
-
-def _times(conversation: Conversation) -> Iterator[datetime]:
-    started_at = conversation.metadata.get("started_at")
-    if isinstance(started_at, datetime):
-        yield started_at
-    for message in conversation.messages:
-        if message.timestamp is not None:
-            yield message.timestamp
+    found.first = min(filter(None, [*times, found.first]))
+    found.last = max(filter(None, [*times, found.last]))
 
 
 def _count_about(found: Inspection, conversation: Conversation) -> None:

@@ -17,11 +17,10 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role
 from affectlib.errors import ConversationError
 from affectlib.formats._html import html_to_text
-from affectlib.formats._people import count_of, optional_text, require_message
+from affectlib.formats._objects import as_dict, as_list, as_text, require_array, require_object
+from affectlib.formats._people import optional_text
 from affectlib.formats.fields import to_conversation
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 _LIST = "conversation.list"
 _ROLES: Mapping[str, Role] = {
@@ -40,15 +39,8 @@ _WITH_BODY = frozenset(
 """Types of parts of which the body, if there is one, is shown to the user."""
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"type": "conversation", "source": {}, "conversation_parts": {}})
-        'records with "conversation_parts"'
-    """
-    if not isinstance(record, Mapping):
-        return None
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
     if "conversation_parts" in record:
         return 'records with "conversation_parts"'
     if record.get("type") == _LIST and isinstance(record.get("conversations"), list):
@@ -60,9 +52,6 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a conversation of Intercom's, or a list of them, into conversations.
 
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-
     Example:
         >>> source = {"body": "<p>My order is <b>late</b></p>", "author": {"type": "user"}}
         >>> part = {"part_type": "comment", "body": "<p>Sorry!</p>", "author": {"type": "admin"}}
@@ -71,25 +60,21 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         ...     print([message.content for message in conversation.messages])
         ['My order is late', 'Sorry!']
     """
-    if not isinstance(record, Mapping):
-        raise ConversationError("expected an object")
+    record = require_object(record)
     if record.get("type") == _LIST and isinstance(record.get("conversations"), list):
         for index, one in enumerate(record["conversations"]):
-            yield from parse(require_message(one, index), reading)
+            yield from parse(require_object(one, index), reading)
         return
     source = record.get("source")
-    if source is not None and not isinstance(source, Mapping):
-        raise ConversationError("expected an object", field="source")
-    parts = [] if source is None else [{**source, "part_type": "comment"}]
+    parts: list[Any] = []
+    if source is not None:
+        parts.append({**require_object(source, field="source"), "part_type": "comment"})
     parts += _parts(record)
-    messages = [
-        found
-        for index, part in enumerate(parts)
-        if (found := _message(part, index, record, reading)) is not None
-    ]
+    found = (_message(part, index, record, reading) for index, part in enumerate(parts))
+    messages = [message for message in found if message is not None]
     about = {
         "id": record.get("id"),
-        "title": record.get("title") or html_to_text(_words((source or {}).get("subject"))),
+        "title": record.get("title") or html_to_text(as_text(as_dict(source).get("subject"))),
         "user_id": _user(record, parts),
         "created_at": record.get("created_at"),
         "source": "intercom",
@@ -97,23 +82,21 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     yield to_conversation(about, messages, reading.time)
 
 
-READERS = (RecordReader("intercom", recognizes, each(parse)),)
+READERS = (RecordReader("intercom", _recognizes, each(parse)),)
 
 
 def _parts(record: Mapping[str, Any]) -> list[Any]:
     parts = record.get("conversation_parts")
     if isinstance(parts, Mapping):
         parts = parts.get("conversation_parts")
-    if parts is not None and not isinstance(parts, list):
-        raise ConversationError("expected a list", field="conversation_parts")
-    return parts or []
+    return [] if parts is None else require_array(parts, "conversation_parts")
 
 
 def _message(part: Any, index: int, record: Mapping[str, Any], reading: Reading) -> Message | None:
-    part = require_message(part, index)
+    part = require_object(part, index)
     kind = part.get("part_type")
     body = optional_text(part.get("body"), index, "body")
-    attached = count_of(part.get("attachments"))
+    attached = len(as_list(part.get("attachments")))
     reason = _reason(part, kind, body, attached)
     if reason is not None:
         reading.drop(reason)
@@ -145,15 +128,15 @@ def _reason(part: Mapping[str, Any], kind: Any, body: str, attached: int) -> str
 
 
 def _role(author: Any, index: int) -> Role:
-    kind = author.get("type") if isinstance(author, Mapping) else None
-    role = _ROLES.get(kind) if isinstance(kind, str) else None
+    role = _known_role(author)
     if role is None:
-        raise ConversationError(
-            "the author is neither a contact, a teammate nor a bot",
-            index=index,
-            field="author.type",
-        )
+        problem = "the author is neither a contact, a teammate nor a bot"
+        raise ConversationError(problem, index=index, field="author.type")
     return role
+
+
+def _known_role(author: Any) -> Role | None:
+    return _ROLES.get(as_text(as_dict(author).get("type")))
 
 
 def _user(record: Mapping[str, Any], parts: list[Any]) -> Any:
@@ -161,16 +144,6 @@ def _user(record: Mapping[str, Any], parts: list[Any]) -> Any:
     contacts = record.get("contacts")
     if isinstance(contacts, Mapping):
         contacts = contacts.get("contacts")
-    named = contacts if isinstance(contacts, list) else []
-    authors = [part.get("author") for part in parts if isinstance(part, Mapping)]
-    people = [*named, *(a for a in authors if isinstance(a, Mapping) and _is_user(a))]
+    authors = (as_dict(part).get("author") for part in parts)
+    people = [*as_list(contacts), *(each for each in authors if _known_role(each) == "user")]
     return next((person.get("id") for person in people if isinstance(person, Mapping)), None)
-
-
-def _is_user(author: Mapping[str, Any]) -> bool:
-    kind = author.get("type")
-    return isinstance(kind, str) and _ROLES.get(kind) == "user"
-
-
-def _words(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""Which files a folder or a pattern stands for: each once, whatever links lead to it."""
+"""The files of a folder, or that match a pattern: each once, whatever links lead to it."""
 
 from __future__ import annotations
 
@@ -13,36 +13,26 @@ from pathlib import Path
 
 from affectlib.formats._system import is_environment_error
 
-__all__ = ["Listing", "is_hidden", "list_files"]
-
 HUB = "hf://datasets/"
 """What names of data sets on the Hub begin with."""
 
-LINKED_FOLDER = "it is a link to a folder that is read in any case"
-LINKED_FILE = "it is another name of a file that is read"
-
-_RUBBISH = ("__MACOSX", "Thumbs.db")
+_LINKED_FOLDER = "it is a link to a folder that is read in any case"
+_LINKED_FILE = "it is another name of a file that is read"
+_HIDDEN = ("__MACOSX", "Thumbs.db")
 _Identity = tuple[int, int]
 
 
 @dataclass(slots=True)
 class Listing:
-    """The files that were found.
-
-    Attributes:
-        files: The files by their names, in order: in a folder their paths in it, else as the
-            pattern has found them.
-        skipped: Names that lead to what is read under another, with the reason.
-        failed: Folders that are not read, though what is in them was asked for, with the reason.
-    """
+    """The files that were found, by their paths in a folder, or as a pattern has found them."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # why, by name: read under another name
+    failed: dict[str, str] = field(default_factory=dict)  # why a folder could not be read
 
 
 def list_files(path: str | os.PathLike[str]) -> Listing | None:
-    """List the files that a folder or a pattern such as ``chats/*.jsonl`` stands for.
+    """List the files of a folder, or those that match a pattern such as ``chats/*.jsonl``.
 
     Files and folders that begin with a dot are left out. A file that has several names, by links,
     counts once, and so does a folder that a pattern leads to. Below a folder, links to folders are
@@ -50,31 +40,28 @@ def list_files(path: str | os.PathLike[str]) -> Listing | None:
 
     Returns:
         The files; None if the path is that of a single file, a pipe or nothing at all.
-
-    Raises:
-        FileNotFoundError: No file has a name that fits the pattern.
     """
     text = os.fspath(path)
     if text != "-" and os.path.isdir(text):
-        return _below(Path(text))
+        return _list_folder(Path(text))
     if text == "-" or os.path.exists(text) or not glob.has_magic(text):
         return None
     listing = Listing()
     parts = Path(text).parts
     first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    found = [*_fitting(Path(*parts[:first]), parts[first:], listing)]
+    found = [*_matching(Path(*parts[:first]), parts[first:], listing)]
     if not found and not listing.failed:
         raise FileNotFoundError(errno.ENOENT, "no file matches this pattern", text)
-    _take(listing, {str(name): name for name in found})
+    _add_files(listing, {str(name): name for name in found})
     return listing
 
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is left out."""
-    return name in _RUBBISH or (name.startswith(".") and name not in (".", ".."))
+    return name in _HIDDEN or (name.startswith(".") and name not in (".", ".."))
 
 
-def _below(folder: Path) -> Listing:
+def _list_folder(folder: Path) -> Listing:
     listing = Listing()
     paths: dict[str, Path] = {}
     read: set[_Identity] = set()
@@ -94,15 +81,15 @@ def _below(folder: Path) -> Listing:
                 paths[_name(Path(place, name), folder)] = Path(place, name)
     for link in links:
         if _identity(link) in read:
-            listing.skipped[_name(link, folder)] = LINKED_FOLDER
+            listing.skipped[_name(link, folder)] = _LINKED_FOLDER
         else:
             problem = "it is a link to a folder elsewhere, which is not followed; name that folder"
             listing.failed[_name(link, folder)] = problem
-    _take(listing, paths)
+    _add_files(listing, paths)
     return listing
 
 
-def _take(listing: Listing, paths: dict[str, Path]) -> None:
+def _add_files(listing: Listing, paths: dict[str, Path]) -> None:
     """Take each file once, if it can be under its own name and not that of a link."""
     read: set[_Identity] = set()
     kept = {}
@@ -119,29 +106,29 @@ def _take(listing: Listing, paths: dict[str, Path]) -> None:
         if not stat.S_ISREG(facts.st_mode):
             continue
         if identity in read:
-            listing.skipped[name] = LINKED_FILE
+            listing.skipped[name] = _LINKED_FILE
             continue
         read.add(identity)
         kept[name] = paths[name]
     listing.files = {name: kept[name] for name in sorted(kept)}
 
 
-def _fitting(folder: Path, pattern: Sequence[str], listing: Listing) -> Iterator[Path]:
+def _matching(folder: Path, pattern: Sequence[str], listing: Listing) -> Iterator[Path]:
     """Yield what fits a pattern below a folder, by the rules of `glob`."""
     first, *rest = pattern
     if first == "**":
         for place in _folders(folder, listing, set()):
-            yield from _fitting(place, rest or ["*"], listing)
+            yield from _matching(place, rest or ["*"], listing)
         return
     if not glob.has_magic(first):
         paths = [folder / first]
     else:
-        paths = [path for path in _entries(folder, listing) if _fits(path.name, first)]
+        paths = [path for path in _entries(folder, listing) if _matches(path.name, first)]
     for path in paths:
         if not rest:
             yield from [path] if path.exists() else []
         elif path.is_dir():
-            yield from _fitting(path, rest, listing)
+            yield from _matching(path, rest, listing)
 
 
 def _folders(folder: Path, listing: Listing, read: set[_Identity]) -> Iterator[Path]:
@@ -154,7 +141,7 @@ def _folders(folder: Path, listing: Listing, read: set[_Identity]) -> Iterator[P
         if is_hidden(path.name) or not path.is_dir():
             continue
         if _identity(path) in read:
-            listing.skipped[str(path)] = LINKED_FOLDER
+            listing.skipped[str(path)] = _LINKED_FOLDER
         else:
             yield from _folders(path, listing, read)
 
@@ -171,7 +158,7 @@ def _entries(folder: Path, listing: Listing) -> list[Path]:
         return []
 
 
-def _fits(name: str, pattern: str) -> bool:
+def _matches(name: str, pattern: str) -> bool:
     return fnmatch(name, pattern) and (pattern.startswith(".") or not name.startswith("."))
 
 

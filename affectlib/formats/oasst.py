@@ -12,51 +12,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from affectlib._values import kind_of, to_text
+from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
 from affectlib.formats._json import Record
+from affectlib.formats._objects import as_dict, require_array, require_object
 from affectlib.formats._tree import Tree
 from affectlib.formats.fields import numbered, to_conversation, to_message
 from affectlib.formats.grouping import Group
-from affectlib.formats.reader import Item, Reading, RecordReader, each, read_groups
-
-__all__ = ["READERS", "parse_tree", "read_flat", "recognizes_flat", "recognizes_trees"]
+from affectlib.formats.reader import Item, Reading, RecordReader, each, read_groups, with_keys
 
 _Nodes = Mapping[str, Mapping[str, Any]]
 
 
-def recognizes_trees(record: Any) -> str | None:
-    """Return what identifies a nested tree in a record, or None.
-
-    Example:
-        >>> recognizes_trees({"message_tree_id": "t", "prompt": {"replies": []}})
-        'records with "message_tree_id" and "prompt"'
-    """
-    is_tree = (
-        isinstance(record, Mapping)
-        and "message_tree_id" in record
-        and isinstance(record.get("prompt"), Mapping)
-    )
+def _recognizes_trees(record: Any) -> str | None:
+    record = as_dict(record)
+    is_tree = "message_tree_id" in record and isinstance(record.get("prompt"), Mapping)
     return 'records with "message_tree_id" and "prompt"' if is_tree else None
-
-
-def recognizes_flat(record: Any) -> str | None:
-    """Return what identifies a message of a tree in a record, or None.
-
-    Example:
-        >>> recognizes_flat({"message_tree_id": "t", "message_id": "t", "text": "hi"})
-        'records with "message_tree_id" and "message_id"'
-    """
-    is_message = isinstance(record, Mapping) and {"message_tree_id", "message_id"} <= record.keys()
-    return 'records with "message_tree_id" and "message_id"' if is_message else None
 
 
 def parse_tree(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a nested tree into a conversation, or into one for each branch.
-
-    Raises:
-        ConversationError: It is malformed; the error names the field.
 
     Example:
         >>> reply = {"message_id": "b", "role": "assistant", "text": "Hello!"}
@@ -65,10 +41,10 @@ def parse_tree(record: Any, reading: Reading) -> Iterator[Conversation]:
         ...     print([message.content for message in conversation.messages])
         ['hi', 'Hello!']
     """
-    if not isinstance(record, Mapping) or not isinstance(record.get("prompt"), Mapping):
-        raise ConversationError("expected an object", field="prompt")
+    record = as_dict(record)
+    prompt = require_object(record.get("prompt"), field="prompt")
     identifier = to_text(record.get("message_tree_id"))
-    yield from _conversations(identifier, _flattened(record["prompt"]), reading)
+    yield from _conversations(identifier, _flattened(prompt), reading)
 
 
 def read_flat(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
@@ -79,8 +55,8 @@ def read_flat(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
 
 
 READERS = (
-    RecordReader("oasst", recognizes_trees, each(parse_tree)),
-    RecordReader("oasst_flat", recognizes_flat, read_flat),
+    RecordReader("oasst", _recognizes_trees, each(parse_tree)),
+    RecordReader("oasst_flat", with_keys("message_tree_id", "message_id"), read_flat),
 )
 
 
@@ -90,14 +66,11 @@ def _flattened(prompt: Mapping[str, Any]) -> _Nodes:
     waiting: list[tuple[Any, str | None]] = [(prompt, None)]
     while waiting:
         message, parent = waiting.pop()
-        if not isinstance(message, Mapping):
-            raise ConversationError(f"expected an object, got {kind_of(message)}", field="replies")
+        message = require_object(message, field="replies")
         name = to_text(message.get("message_id")) or f"message {len(nodes)}"
         while name in nodes:
             name += "'"
-        replies = message.get("replies") or []
-        if not isinstance(replies, list):
-            raise ConversationError(f"expected a list, got {kind_of(replies)}", field="replies")
+        replies = require_array(message.get("replies") or [], "replies")
         nodes[name] = {**message, "parent_id": parent, "replies": None}
         waiting.extend((reply, name) for reply in reversed(replies))
     return nodes

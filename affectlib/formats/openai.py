@@ -28,34 +28,23 @@ from affectlib._values import to_text, to_time
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
+from affectlib.formats._objects import as_dict, as_list, as_text, first_of, require_list
 from affectlib.formats.fields import (
-    first_of,
     in_order,
     named_message,
-    require_list,
     require_one_conversation,
     to_conversation,
     to_message,
 )
 from affectlib.formats.reader import Reading, RecordReader, each
 
-__all__ = ["READERS", "parse", "recognizes"]
-
 _TOOL_ITEM = re.compile(r"\w+_(?:call|output)|mcp_\w+|item_reference")
 """Types of items that have no role: calls of tools, built in or not, and what they returned."""
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"messages": []}), recognizes({"mapping": {}})
-        ('records with "messages"', None)
-    """
+def _recognizes(record: Any) -> str | None:
     if isinstance(record, list):
-        is_messages = record and all(
-            isinstance(message, Mapping) and "role" in message for message in record
-        )
+        is_messages = record and all("role" in as_dict(message) for message in record)
         return 'lists of messages with "role"' if is_messages else None
     if not isinstance(record, Mapping):
         return None
@@ -78,28 +67,20 @@ def recognizes(record: Any) -> str | None:
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a record into a conversation.
 
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
-
     Example:
         >>> record = {"id": 7, "messages": [{"role": "user", "content": "hi"}]}
         >>> [conversation.id for conversation in parse(record, Reading())]
         ['7']
     """
     about, messages = _unwrapped(record)
-    parsed = [
-        found
-        for index, message in enumerate(messages)
-        if (found := _message(message, index, reading)) is not None
-    ]
-    yield to_conversation(about, parsed, reading.time)
+    found = (_message(message, index, reading) for index, message in enumerate(messages))
+    yield to_conversation(about, [each for each in found if each is not None], reading.time)
 
 
-READERS = (RecordReader("openai", recognizes, each(parse)),)
+READERS = (RecordReader("openai", _recognizes, each(parse)),)
 
 
 def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
-    """Return what the record says about the conversation as a whole, and the messages."""
     if isinstance(record, list):
         require_one_conversation(record)
         return {}, _by_time(record) if all(map(_is_of_thread, record)) else record
@@ -127,10 +108,8 @@ def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
 
 
 def _inner(record: Mapping[str, Any], field: str) -> Mapping[str, Any]:
-    inner = record.get(field)
-    if isinstance(inner, Mapping) and isinstance(inner.get("body"), Mapping):
-        inner = inner["body"]
-    return inner if isinstance(inner, Mapping) else {}
+    inner = as_dict(record.get(field))
+    return as_dict(inner.get("body")) if isinstance(inner.get("body"), Mapping) else inner
 
 
 def _asked(request: Mapping[str, Any]) -> list[Any]:
@@ -139,7 +118,7 @@ def _asked(request: Mapping[str, Any]) -> list[Any]:
         return [*request["messages"]]
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
-    return [*given] if isinstance(given, list) else []
+    return [*as_list(given)]
 
 
 def _answered(record: Mapping[str, Any], response: Mapping[str, Any]) -> list[Any]:
@@ -149,21 +128,16 @@ def _answered(record: Mapping[str, Any], response: Mapping[str, Any]) -> list[An
     choices = response.get("choices")
     if isinstance(choices, list):
         return [choice.get("message") for choice in choices[:1] if isinstance(choice, Mapping)]
-    output = response.get("output", record.get("output"))
-    return output if isinstance(output, list) else []
+    return as_list(response.get("output", record.get("output")))
 
 
 def _is_thread(record: Mapping[str, Any]) -> bool:
-    data = record.get("data")
-    return (
-        isinstance(data, list)
-        and bool(data)
-        and all(isinstance(item, Mapping) and {"role", "content"} <= item.keys() for item in data)
-    )
+    data = as_list(record.get("data"))
+    return bool(data) and all({"role", "content"} <= as_dict(item).keys() for item in data)
 
 
 def _is_of_thread(message: Any) -> bool:
-    return isinstance(message, Mapping) and message.get("object") == "thread.message"
+    return bool(as_dict(message).get("object") == "thread.message")
 
 
 def _by_time(messages: list[Any]) -> list[Any]:
@@ -180,13 +154,12 @@ def _item_reason(kind: Any) -> str | None:
     """Return why an item without a role is left out, by its type; None if it should have a role."""
     if kind == "reasoning":
         return "reasoning"
-    if not isinstance(kind, str) or not _TOOL_ITEM.fullmatch(kind):
+    if not _TOOL_ITEM.fullmatch(as_text(kind)):
         return None
     return "tool" if kind.endswith("_output") else "tool_call"
 
 
 def _message(message: Any, index: int, reading: Reading) -> Message | None:
-    """Turn a message into one of ours, or None if it is none of the user's or assistant's."""
     if not isinstance(message, Mapping):
         return to_message(message, index)
     if not {"role", "content"} <= message.keys():
@@ -200,8 +173,7 @@ def _message(message: Any, index: int, reading: Reading) -> Message | None:
         content, reason = split_blocks(content, reading)
         if reason == "tool" and message.get("role") == "user":
             return None
-    audio = message.get("audio")
-    transcript = to_text(audio.get("transcript")) if isinstance(audio, Mapping) else None
+    transcript = to_text(as_dict(message.get("audio")).get("transcript"))
     if "content" in message or {"tool_calls", "function_call", "refusal", "audio"} & message.keys():
         content = content or transcript or to_text(message.get("refusal")) or content
         message = {**message, "content": content}

@@ -59,7 +59,7 @@ class ReadOptions:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
+        """Refuse invalid values."""
         if self.branches not in get_args(Branches):
             known = ", ".join(get_args(Branches))
             raise OptionError(f"unknown branches {self.branches!r}; use {known}")
@@ -82,11 +82,7 @@ class ReadOptions:
 
 
 def _names(names: Collection[str], option: str) -> Collection[str]:
-    """Refuse a single name in place of several.
-
-    Raises:
-        InputTypeError: It is one.
-    """
+    """Refuse a single name in place of several."""
     if isinstance(names, str):
         raise InputTypeError(f"{option} must be a list of names, got a str; pass [name]")
     return names

@@ -26,9 +26,8 @@ from typing import NamedTuple, TextIO
 
 from affectlib.conversation import Conversation, Message, Role, clean_text, is_role
 from affectlib.errors import ConversationError
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import HOW_TO_NAME, MYSELF, Item, Reading, TextReader
-
-__all__ = ["READERS", "describe", "read", "recognizes"]
 
 _USER = MYSELF | {"you", "vous", "tu"}
 """Who is the user, beside the names of roles that `parse_role` knows."""
@@ -54,30 +53,18 @@ class _Turn(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What begins with names.
-
-    Attributes:
-        turns: The turns.
-        others: Other lines that begin with a name.
-        unsure: Those of them that are the likeliest to begin turns.
-    """
+    """What begins with names: turns, other lines, and those of the latter that may be turns."""
 
     turns: list[_Turn]
     others: list[re.Match[str]]
     unsure: list[re.Match[str]]
 
 
-def recognizes(beginning: str, reading: Reading) -> str | None:
-    r"""Return what identifies the format in a text, or None.
-
-    Example:
-        >>> recognizes("You said:\nhi\nChatGPT said:\nHello!", Reading())
-        'lines that begin with a speaker'
-    """
+def _recognizes(beginning: str, reading: Reading) -> str | None:
     text = _lines(beginning).lstrip("\ufeff \t\n")
     if len(text) >= _WHOLE:
         text = text[: text.rfind("\n") + 1] or text
-    first = _first(text) if not reading.columns else _MARK.match(text)
+    first = _first(text) if not reading.options.columns else _MARK.match(text)
     turns = _find(text, reading).turns
     if first is None or not turns or turns[0].mark.start() != first.start():
         return None
@@ -105,12 +92,12 @@ def describe(beginning: str) -> str | None:
 
 def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
     """Read a text that is one conversation."""
-    limit = reading.limits.record_characters
+    limit = reading.options.limits.record_characters
     text = stream.read(limit + 1)
     identifier = clean_text(reading.path(reading.file)) or None
     try:
         if len(text) > limit:
-            raise ConversationError("it is longer than the limit (record_characters)")
+            raise ConversationError(TOO_LONG)
         messages = tuple(_messages(clean_text(_lines(text)), reading))
     except ConversationError as error:
         yield reading.failure(error, identifier)
@@ -119,11 +106,10 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
         yield Conversation(messages, id=identifier, source="plain")
 
 
-READERS = (TextReader("plain", recognizes, read),)
+READERS = (TextReader("plain", _recognizes, read),)
 
 
 def _lines(text: str) -> str:
-    """Return a text with line ends as on Unix."""
     return re.sub(r"\r\n?", "\n", text)
 
 
@@ -164,13 +150,9 @@ def _messages(text: str, reading: Reading) -> Iterator[Message]:
 
 
 def _require_both(text: str, found: _Found, reading: Reading) -> None:
-    """Require turns of both sides where other lines may begin those of the one that is not there.
-
-    Raises:
-        ConversationError: One side neither speaks nor was named.
-    """
+    """Refuse a text in which one side has no turn, if other lines may begin its turns."""
     sides = {turn.role for turn in found.turns}
-    for role, named in (("user", reading.users), ("assistant", reading.assistants)):
+    for role, named in (("user", reading.options.users), ("assistant", reading.options.assistants)):
         if found.others and role not in sides and not named:
             line = text.count("\n", 0, found.others[0].start()) + 1
             reading.place = f"line {line}"
@@ -181,7 +163,6 @@ def _require_both(text: str, found: _Found, reading: Reading) -> None:
 
 
 def _find(text: str, reading: Reading) -> _Found:
-    """Find where turns begin."""
     marks = [*_MARK.finditer(text)]
     roles = [_role(mark["name"], reading) for mark in marks]
     names = Counter(mark["name"] for mark in marks)
@@ -214,7 +195,6 @@ def _find(text: str, reading: Reading) -> _Found:
 def _all_begin_with_names(
     text: str, marks: Sequence[re.Match[str]], roles: Sequence[Role | None]
 ) -> bool:
-    """Whether every line does, from the first turn on."""
     known = [mark.start() for mark, role in zip(marks, roles, strict=True) if role is not None]
     begun = known and {*known, *(mark.start() for mark in marks if _is_name(mark["name"]))}
     return bool(begun) and all(line.start() in begun for line in _LINE.finditer(text, known[0]))
@@ -228,7 +208,7 @@ def _is_name(text: str) -> bool:
 
 
 def _role(name: str, reading: Reading) -> Role | None:
-    """Return who somebody is: as the caller says, else by the usual words; None for strangers."""
+    """Return the role that the caller gave to a name, else that of the usual words."""
     if name in reading.named or is_role(name):
         return reading.who(name)
     return "user" if name.lower() in _USER else None

@@ -1,11 +1,4 @@
-"""What a reader is, and what it gets.
-
-A reader is one of three things, by what it reads:
-
-- `RecordReader`: JSON records (lines, arrays, documents), rows of Parquet;
-- `TextReader`: text that is not JSON, such as CSV, HTML or a log;
-- `FolderReader`: the files of a folder or a ZIP archive that belong together.
-"""
+"""What a reader is, and what it gets."""
 
 from __future__ import annotations
 
@@ -17,17 +10,14 @@ from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
 
 from affectlib._values import is_missing, kind_of, to_time
 from affectlib.conversation import Conversation, Role, is_role, parse_role
-from affectlib.errors import (
-    AffectlibError,
-    ConversationError,
-    TranscriptFormatError,
-)
+from affectlib.errors import AffectlibError, ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
+from affectlib.formats._objects import as_dict
 from affectlib.formats._progress import Progress
 from affectlib.formats.fields import record_id
 from affectlib.formats.grouping import Group, Row, grouped
-from affectlib.formats.options import Branches, ReadOptions
-from affectlib.formats.report import Limits, ReadReport
+from affectlib.formats.options import ReadOptions
+from affectlib.formats.report import ReadReport
 from affectlib.predictions import ConversationFailure
 
 Item: TypeAlias = Conversation | ConversationFailure
@@ -41,55 +31,19 @@ MYSELF = frozenset({"me", "moi"})
 
 @dataclass(slots=True)
 class Reading:
-    """What the caller asked for, and where the reading is.
+    """What the caller asked for, where the reading is, and what it has counted so far."""
 
-    Attributes:
-        columns: Column names by field, for tables.
-        branches: Which paths of a conversation that is a tree are read.
-        users: Names of people who are the user, for chats without roles.
-        assistants: Names of those who are the assistant.
-        gap: Minutes of silence after which a chat is another conversation, None for the format's
-            own default.
-        keep: Names of fields that go into a conversation's metadata.
-        limits: How much is too much.
-        report: Where drops, failures and formats are counted.
-        progress: How much was read.
-        archive: The archive within a folder that is being read, the empty string if there is none.
-        file: The file within a folder or archive, the empty string if there is just one.
-        place: The record that is being read, within the file.
-    """
-
-    columns: Mapping[str, str] = field(default_factory=dict)
-    branches: Branches = "active"
-    users: frozenset[str] = frozenset()
-    assistants: frozenset[str] = frozenset()
-    gap: float | None = None
-    keep: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
+    options: ReadOptions = field(default_factory=ReadOptions)
     report: ReadReport = field(default_factory=ReadReport)
     progress: Progress = field(default_factory=Progress)
-    archive: str = ""
-    file: str = ""
-    place: str = ""
-
-    @classmethod
-    def of(cls, options: ReadOptions, report: ReadReport) -> Reading:
-        """Begin a reading."""
-        return cls(
-            options.columns,
-            options.branches,
-            frozenset(options.users),
-            frozenset(options.assistants),
-            options.gap,
-            tuple(options.keep),
-            options.limits,
-            report,
-        )
+    archive: str = ""  # within a folder
+    file: str = ""  # within a folder or archive
+    place: str = ""  # of the record, within the file
 
     @property
     def named(self) -> frozenset[str]:
         """Everybody whom the caller gave a role."""
-        return self.users | self.assistants
+        return frozenset((*self.options.users, *self.options.assistants))
 
     def role_of(self, name: Any) -> Role | None:
         """Return the role that the caller gave to a person, or None if none.
@@ -97,18 +51,17 @@ class Reading:
         Where only users were named, everyone else is the assistant, and the other way round.
 
         Example:
-            >>> Reading(assistants=frozenset({"Bot"})).role_of("Ana")
+            >>> Reading(ReadOptions(assistants=["Bot"])).role_of("Ana")
             'user'
         """
+        users, assistants = self.options.users, self.options.assistants
         if not isinstance(name, str):
             return None
-        if name in self.users:
+        if name in users:
             return "user"
-        if name in self.assistants:
+        if name in assistants or (users and not assistants):
             return "assistant"
-        if self.users and not self.assistants:
-            return "assistant"
-        return "user" if self.assistants and not self.users else None
+        return "user" if assistants and not users else None
 
     def who(self, name: Any) -> Role | None:
         """Return who somebody is, or None if that is not known.
@@ -117,7 +70,7 @@ class Reading:
         everyone else, and last the words by which users call themselves.
 
         Example:
-            >>> reading = Reading(assistants=frozenset({"Bot"}))
+            >>> reading = Reading(ReadOptions(assistants=["Bot"]))
             >>> [reading.who(name) for name in ("Bot", "system", "Ana")]
             ['assistant', 'system', 'user']
         """
@@ -127,18 +80,11 @@ class Reading:
         return self.role_of(name) or ("user" if is_user else None)
 
     def kept(self, conversation: Conversation, records: Sequence[Any]) -> Conversation:
-        """Put what is kept of a conversation's records into its metadata.
-
-        Args:
-            conversation: The conversation.
-            records: What it was read from; of a field, the first value that is there is taken.
-        """
+        """Put the fields to keep into the metadata: of each, the first value in the records."""
         found: dict[str, Any] = {}
-        for name in self.keep:
-            for record in records:
-                known = record if isinstance(record, Mapping) else {}
-                others = known.get("metadata")
-                value = known.get(name, others.get(name) if isinstance(others, Mapping) else None)
+        for name in self.options.keep:
+            for record in map(as_dict, records):
+                value = record.get(name, as_dict(record.get("metadata")).get(name))
                 if not is_missing(value) and value != "":
                     found[name] = value
                     break
@@ -147,15 +93,7 @@ class Reading:
         return replace(conversation, metadata={**conversation.metadata, **found})
 
     def time(self, value: Any) -> datetime | None:
-        """Return a point in time as `to_time` does; what is none is counted, unless it is blank.
-
-        Example:
-            >>> reading = Reading()
-            >>> [reading.time(value) for value in (None, " ", "yesterday")]
-            [None, None, None]
-            >>> reading.report.dropped["time"].count
-            1
-        """
+        """Return a point in time as `to_time` does; what is none is counted, unless it is blank."""
         time = to_time(value)
         is_blank = isinstance(value, str) and not value.strip()
         if time is None and not is_missing(value) and not is_blank:
@@ -202,13 +140,10 @@ class Files(Protocol):
     """The files of a folder or archive.
 
     Attributes:
-        names: Their paths in it, with ``/`` between folders, in order. A folder that holds all
-            the others, as in many archives, is left out.
+        names: Their paths, with ``/``, in order; without a folder that holds all of an archive.
     """
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Their paths, in order."""
+    names: tuple[str, ...]
 
     def size(self, name: str) -> int:
         """Return the bytes of one of them, as they are read."""
@@ -219,12 +154,10 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecordReader:
-    """A format of JSON records.
+    """A format of JSON records (lines, arrays, documents), or of rows of Parquet.
 
-    Attributes:
-        name: The format.
-        recognizes: Returns what identifies the format in a record, or None.
-        read: Makes conversations of all records of a file; see `each`.
+    `recognizes` returns what identifies the format in a record, or None (see `with_keys`); `read`
+    makes conversations of all records of a file (see `each` and `read_groups`).
     """
 
     name: str
@@ -234,30 +167,22 @@ class RecordReader:
 
 @dataclass(frozen=True, slots=True)
 class TextReader:
-    """A format of text that is not JSON.
+    """A format of text that is not JSON, such as CSV, HTML or a log.
 
-    Attributes:
-        name: The format.
-        recognizes: Returns what identifies the format in the first 64 KiB, or None.
-        read: Makes conversations of the text, with line ends as they are.
-        any_text: Whether it reads any text if it is named, also what looks like JSON.
+    `recognizes` gets the first 64 KiB; `read` gets the text with line ends as they are.
     """
 
     name: str
     recognizes: Callable[[str, Reading], str | None]
     read: Callable[[TextIO, Reading], Iterator[Item]]
-    any_text: bool = False
+    any_text: bool = False  # whether it reads any text if it is named, also what looks like JSON
 
 
 @dataclass(frozen=True, slots=True)
 class FolderReader:
-    """A format of several files.
+    """A format of several files of a folder or a ZIP archive.
 
-    Attributes:
-        name: The format.
-        recognizes: Returns which files identify the format, or None.
-        read: Makes conversations of the files.
-        owns: Whether a file of this name is one of the format's; others are skipped and counted.
+    Files of which `owns` says that they are not the format's are skipped and counted.
     """
 
     name: str
@@ -269,17 +194,24 @@ class FolderReader:
 Reader: TypeAlias = RecordReader | TextReader | FolderReader
 
 
+def with_keys(*names: str) -> Callable[[Any], str | None]:
+    """Make the `recognizes` of a format of which every record has these keys.
+
+    Example:
+        >>> with_keys("mapping")({"mapping": {}})
+        'records with "mapping"'
+    """
+    evidence = "records with " + " and ".join(f'"{name}"' for name in names)
+    return lambda record: evidence if as_dict(record).keys() >= {*names} else None
+
+
 def each(
     parse: Callable[[Any, Reading], Iterable[Conversation]],
 ) -> Callable[[Iterator[Record], Reading], Iterator[Item]]:
-    """Make the `read` of a format of which each record is a conversation, or several.
-
-    Args:
-        parse: Turns a record into conversations; raises `ConversationError` if it is malformed.
-    """
+    """Make the `read` of a format of which `parse` turns each record into conversations."""
 
     def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
-        for record in good(records, reading):
+        for record in valid_records(records, reading):
             if isinstance(record, ConversationFailure):
                 yield record
                 continue
@@ -292,11 +224,10 @@ def each(
     return read
 
 
-def good(records: Iterator[Record], reading: Reading) -> Iterator[Record | ConversationFailure]:
-    """Yield the records, and failures in the place of those that are not valid JSON.
-
-    Each record's place becomes that of the reading.
-    """
+def valid_records(
+    records: Iterator[Record], reading: Reading
+) -> Iterator[Record | ConversationFailure]:
+    """Yield the records, each with its place as that of the reading; failures for invalid JSON."""
     for record in records:
         reading.place = record.place
         if record.problem is None:
@@ -305,11 +236,11 @@ def good(records: Iterator[Record], reading: Reading) -> Iterator[Record | Conve
             yield reading.failure(TranscriptFormatError(record.problem))
 
 
-def good_rows(
+def valid_rows(
     records: Iterator[Record], reading: Reading, failed: list[ConversationFailure]
 ) -> Iterator[Row]:
     """Yield the records that are objects, and put failures for the others into a list."""
-    for record in good(records, reading):
+    for record in valid_records(records, reading):
         if isinstance(record, ConversationFailure):
             failed.append(record)
         elif isinstance(record.value, Mapping):
@@ -327,16 +258,12 @@ def read_groups(
 ) -> Iterator[Item]:
     """Read a format of which several records make a conversation, wherever they stand.
 
-    Args:
-        records: The records of a file.
-        reading: What the caller asked for.
-        key: Returns which conversation a record belongs to.
-        parse: Turns the records of one into conversations; raises `ConversationError` if they are
-            malformed.
+    `key` returns which conversation a record belongs to; `parse` makes conversations of the
+    records of one key.
     """
     failed: list[ConversationFailure] = []
-    rows = ((key(row.fields), row) for row in good_rows(records, reading, failed))
-    limit = reading.limits.record_characters
+    rows = ((key(row.fields), row) for row in valid_rows(records, reading, failed))
+    limit = reading.options.limits.record_characters
     for group in grouped(rows, limit=limit, progress=reading.progress):
         reading.place = group.rows[0].place
         try:

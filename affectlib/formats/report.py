@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["DROPS", "Limits", "ReadReport", "Tally"]
-
 DROPS: Mapping[str, str] = MappingProxyType(
     {
         "branch": "messages on branches that were not asked for (edits, regenerations)",
@@ -115,13 +113,7 @@ class ReadReport:
     share: float | None = None
 
     def drop(self, reason: str, place: str, count: int = 1) -> None:
-        """Count something that was left out.
-
-        Args:
-            reason: A key of `DROPS`.
-            place: Where: the line, record or file.
-            count: How many.
-        """
+        """Count something that was left out, for a reason in `DROPS`, at a place in the input."""
         if reason not in DROPS:
             raise KeyError(reason)
         self.dropped.setdefault(reason, Tally()).add(place, count)

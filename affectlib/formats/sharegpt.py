@@ -7,42 +7,23 @@ roles are kept, including the system; calls and results of functions have the ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from affectlib.conversation import Conversation
-from affectlib.formats.fields import (
-    named_message,
-    require_list,
-    require_one_conversation,
-    to_conversation,
-    to_message,
-)
-from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
+from affectlib.formats._objects import as_dict, require_list
+from affectlib.formats.fields import require_one_conversation, to_conversation, to_messages
+from affectlib.formats.reader import Reading, RecordReader, each, with_keys
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"conversations": []}), recognizes({"messages": []})
-        ('records with "conversations"', None)
-    """
-    if isinstance(record, Mapping):
-        return 'records with "conversations"' if "conversations" in record else None
-    is_messages = isinstance(record, list) and all(
-        isinstance(message, Mapping) and "from" in message for message in record
-    )
-    return 'lists of messages with "from"' if record and is_messages else None
+def _recognizes(record: Any) -> str | None:
+    if isinstance(record, list) and record and all("from" in as_dict(each) for each in record):
+        return 'lists of messages with "from"'
+    return with_keys("conversations")(record)
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a record into a conversation.
-
-    Raises:
-        ConversationError: It is malformed; the error names the message and the field.
 
     Example:
         >>> record = {"conversations": [{"from": "human", "value": "hi"}]}
@@ -52,12 +33,8 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     if isinstance(record, list):
         require_one_conversation(record)
         record = {"conversations": record}
-    messages = require_list(record, "conversations")
-    yield to_conversation(
-        record,
-        [to_message(named_message(message), i, reading.time) for i, message in enumerate(messages)],
-        reading.time,
-    )
+    messages = to_messages(require_list(record, "conversations"), reading.time)
+    yield to_conversation(record, messages, reading.time)
 
 
-READERS = (RecordReader("sharegpt", recognizes, each(parse)),)
+READERS = (RecordReader("sharegpt", _recognizes, each(parse)),)

@@ -24,21 +24,12 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
-from affectlib.formats._people import People, Sent, chat_conversations, count_of, optional_text
+from affectlib.formats._objects import as_dict, as_list, as_text, first_of
+from affectlib.formats._people import People, Sent, chat_conversations, optional_text
 from affectlib.formats._system import is_environment_error
-from affectlib.formats.fields import first_of
 from affectlib.formats.grouping import Group
-from affectlib.formats.reader import (
-    Files,
-    FolderReader,
-    Item,
-    Reading,
-    RecordReader,
-    read_groups,
-)
+from affectlib.formats.reader import Files, FolderReader, Item, Reading, RecordReader, read_groups
 from affectlib.formats.sources import file_records
-
-__all__ = ["READERS", "read", "read_folder", "recognizes", "recognizes_folder"]
 
 _USERS = ("users.json", "org_users.json")
 _CHANNELS = ("channels.json", "groups.json", "dms.json", "mpims.json")
@@ -56,38 +47,22 @@ _CHANNEL = "\x00channel"
 
 @dataclass(slots=True)
 class _Workspace:
-    """What an export says about its people and channels.
-
-    Attributes:
-        people: Users and bots, by id.
-        shown: What mentions of them are replaced with.
-        channels: Ids of channels, by their folders.
-    """
+    """What an export says about its people and channels."""
 
     people: People = field(default_factory=People)
-    shown: dict[str, str] = field(default_factory=dict)
-    channels: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)  # names in mentions, by id
+    channels: dict[str, str] = field(default_factory=dict)  # ids, by folder
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"type": "message", "user": "U1", "text": "hi", "ts": "1714564800.000100"})
-        'messages with "ts"'
-    """
-    if not isinstance(record, Mapping) or record.get("type") != "message":
-        return None
-    time = record.get("ts")
-    return 'messages with "ts"' if isinstance(time, str) and _TIMESTAMP.fullmatch(time) else None
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
+    has_time = _TIMESTAMP.fullmatch(as_text(record.get("ts")))
+    return 'messages with "ts"' if record.get("type") == "message" and has_time else None
 
 
-def recognizes_folder(files: Files, reading: Reading) -> str | None:
-    """Return which files identify the format, or None.
-
-    Other exports have a ``users.json`` too, so that Slack's must have users with Slack's ids, or
-    there must be days of a channel in a folder.
-    """
+def _recognizes_folder(files: Files, reading: Reading) -> str | None:
+    # Other exports have a users.json too, so that Slack's must have users with Slack's ids, or
+    # there must be days of a channel in a folder.
     days = [day for name in files.names if (day := _DAY.fullmatch(name))]
     named = [name for name in (*_USERS, *_CHANNELS) if name in files.names]
     if not named or not days:
@@ -124,13 +99,12 @@ def _owns(name: str) -> bool:
 
 
 READERS = (
-    FolderReader("slack", recognizes_folder, read_folder, _owns),
-    RecordReader("slack", recognizes, read),
+    FolderReader("slack", _recognizes_folder, read_folder, _owns),
+    RecordReader("slack", _recognizes, read),
 )
 
 
 def _rows(files: Files, name: str, reading: Reading) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects in one of the lists of users or channels."""
     if name in files.names:
         for record in file_records(files, name, reading):
             if isinstance(record.value, Mapping):
@@ -138,7 +112,6 @@ def _rows(files: Files, name: str, reading: Reading) -> Iterator[Mapping[str, An
 
 
 def _first_users(files: Files, reading: Reading) -> list[str]:
-    """Return the ids of the first users, empty texts for those without one."""
     users: list[str] = []
     for name in _USERS:
         try:
@@ -152,17 +125,17 @@ def _first_users(files: Files, reading: Reading) -> list[str]:
     return users
 
 
+def _names(*objects: Mapping[str, Any]) -> list[str | None]:
+    keys = ("display_name", "real_name", "name", "username")
+    return [to_text(found.get(key)) for found in objects for key in keys]
+
+
 def _add_user(user: Mapping[str, Any], workspace: _Workspace) -> None:
     identifier = to_text(user.get("id"))
     if identifier is None:
         return
-    profile = user.get("profile")
-    profile = profile if isinstance(profile, Mapping) else {}
-    names = [
-        to_text(about.get(key))
-        for about in (profile, user)
-        for key in ("display_name", "real_name", "name")
-    ]
+    profile = as_dict(user.get("profile"))
+    names = _names(profile, user)
     workspace.people.add(identifier, names, bot=user.get("is_bot") is True)
     workspace.shown[identifier] = next(filter(None, names), identifier)
     if (bot := to_text(profile.get("bot_id"))) is not None:
@@ -170,7 +143,6 @@ def _add_user(user: Mapping[str, Any], workspace: _Workspace) -> None:
 
 
 def _messages(files: Files, reading: Reading) -> Iterator[Record]:
-    """Yield the messages of all days, each with the folder of its channel."""
     for name in files.names:
         day = _DAY.fullmatch(name)
         if day is None:
@@ -198,12 +170,10 @@ def _conversations(workspace: _Workspace, group: Group, reading: Reading) -> Ite
     sent = []
     for index, row in enumerate(group.rows):
         reading.place = row.place
-        found = _sent(row.fields, index, workspace, reading)
-        if found is not None:
-            sent.append(found)
+        sent.append(_sent(row.fields, index, workspace, reading))
     reading.place = group.rows[0].place
     title = to_text(group.rows[0].fields.get(_CHANNEL))
-    if sent:
+    if any(sent):
         about = {"id": group.key, "title": title, "source": "slack"}
         yield from chat_conversations(sent, workspace.people, about, reading)
 
@@ -221,7 +191,7 @@ def _sent(
     text = _plain(optional_text(message.get("text"), index, "text"), workspace)
     is_bot = subtype == "bot_message" or to_text(message.get("bot_id")) is not None
     text = text or (_attached(message.get("attachments"), workspace) if is_bot else "")
-    files = count_of(message.get("files")) or int(isinstance(message.get("file"), Mapping))
+    files = len(as_list(message.get("files"))) or isinstance(message.get("file"), Mapping)
     reading.drop("not_text", files)
     if not text:
         reading.drop("empty", not files)
@@ -232,13 +202,8 @@ def _sent(
 
 
 def _person(message: Mapping[str, Any], is_bot: bool, index: int, workspace: _Workspace) -> str:
-    profile = first_of(message, ("user_profile", "bot_profile"))
-    profile = profile if isinstance(profile, Mapping) else {}
-    names = [
-        to_text(about.get(key))
-        for about in (message, profile)
-        for key in ("username", "display_name", "real_name", "name")
-    ]
+    profile = as_dict(first_of(message, ("user_profile", "bot_profile")))
+    names = _names(message, profile)
     known = (to_text(message.get(key)) for key in ("user", "bot_id", "username"))
     person = next(filter(None, known), None)
     if person is None:
@@ -248,12 +213,7 @@ def _person(message: Mapping[str, Any], is_bot: bool, index: int, workspace: _Wo
 
 
 def _attached(attachments: Any, workspace: _Workspace) -> str:
-    """Return the text of an app's attachments."""
-    texts = [
-        first_of(attachment, ("text", "fallback"))
-        for attachment in (attachments if isinstance(attachments, list) else ())
-        if isinstance(attachment, Mapping)
-    ]
+    texts = [first_of(as_dict(each), ("text", "fallback")) for each in as_list(attachments)]
     found = [_plain(text, workspace) for text in texts if isinstance(text, str)]
     return "\n".join(filter(None, found))
 
@@ -265,10 +225,8 @@ def _plain(text: str, workspace: _Workspace) -> str:
         kind, target, label = match[1], match[2], match[3]
         if kind == "@":
             return "@" + (workspace.shown.get(target) or label or target)
-        if kind == "#":
-            return "#" + (label or target)
         if kind == "!":
             return label or "@" + target.partition("^")[0]
-        return label or target
+        return kind + (label or target)
 
     return html.unescape(_MARK_UP.sub(seen, text)).strip()

@@ -1,4 +1,4 @@
-"""Where transcripts lie: files, folders, globs, archives and pipes, opened within limits."""
+"""Files, folders, archives and pipes with transcripts, opened within limits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, cast
 
 from affectlib._extras import requires_extra
 from affectlib.errors import TranscriptFormatError
@@ -27,7 +27,7 @@ from affectlib.formats.reader import Files, Reading
 from affectlib.formats.report import Limits
 
 HEAD = 1 << 16
-"""Bytes from which the format of a file is told."""
+"""Bytes from which the format of a file is recognised."""
 
 NOT_UTF8 = "affectlib-windows-1252"
 """The error handler of decoders that reads bytes that are not UTF-8 as Windows-1252, in which
@@ -41,44 +41,29 @@ _UNPACKED_FREELY = 1 << 26
 _WINDOW = 1 << 27
 _PIECE = 2048  # no more than 64 MiB, whatever is in it
 
-_FileT = TypeVar("_FileT")
-
 
 class DamagedError(TranscriptFormatError):
-    """Compressed data is damaged or was cut short; what comes before is good."""
+    """Compressed data is damaged or was cut short; what comes before can be read."""
 
 
 class Source:
-    """A file on its way to a reader, decompressed.
-
-    Attributes:
-        head: Up to 64 KiB from the beginning.
-        stream: All bytes.
-    """
+    """A file, decompressed if need be: its `head`, up to 64 KiB, and the whole `stream`."""
 
     def __init__(self, raw: BinaryIO, limits: Limits) -> None:
-        """Look at the beginning of a stream, and decompress it if need be.
-
-        Raises:
-            TranscriptFormatError: The compressed data is damaged, or a bomb.
-        """
+        """Look at the beginning of a stream."""
         seekable = raw.seekable()
         if seekable:
             raw.seek(0)
-        magic, stream = _look(raw, len(_ZSTD), seekable)
+        magic, stream = _peek(raw, len(_ZSTD), seekable)
         unpacked = _unpacked(stream, magic, limits)
         self._seekable = seekable and unpacked is None
         self._unpacked = [getattr(each, "raw", None) for each in (raw, unpacked)]
-        self.head, self.stream = _look(unpacked or stream, HEAD, self._seekable)
+        self.head, self.stream = _peek(unpacked or stream, HEAD, self._seekable)
         if not self.head:
             self.require_whole()
 
     def require_whole(self) -> None:
-        """Raise if the stream ended because the compressed data is damaged; ask when it has ended.
-
-        Raises:
-            DamagedError: It is.
-        """
+        """Raise `DamagedError` if damage has ended the stream; call it at the end of the stream."""
         if any(isinstance(raw, _Bounded) and raw.damaged for raw in self._unpacked):
             raise DamagedError("the compressed data is damaged or cut short")
 
@@ -104,13 +89,8 @@ class Folder:
 
     def __init__(self, paths: dict[str, Path], reading: Reading) -> None:
         """Take files by their names."""
-        self._paths = _bounded(paths, reading)
-        self._reading = reading
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Their paths, in order."""
-        return tuple(self._paths)
+        self._paths = paths
+        self.names = _in_order(paths, reading)
 
     def size(self, name: str) -> int:
         """Return the bytes of one of them."""
@@ -122,42 +102,32 @@ class Folder:
 
 
 class Archive:
-    """The files of a ZIP archive, read where they lie: nothing is unpacked to the disk."""
+    """The files of a ZIP archive; nothing is unpacked to the disk."""
 
     def __init__(self, stream: BinaryIO, reading: Reading) -> None:
-        """List the files.
-
-        Raises:
-            TranscriptFormatError: The archive is damaged, or holds too many files.
-        """
+        """List the files."""
         try:
             self._archive = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
             if is_environment_error(error):
                 raise
             raise TranscriptFormatError("the ZIP archive is damaged or cut short") from None
-        self._reading = reading
+        self._limits = reading.options.limits
         entries: dict[str, zipfile.ZipInfo] = {}
         for entry in self._archive.infolist():
+            name = entry.filename
             problem = _entry_problem(entry)
             if problem is not None:
-                reading.skip(problem, entry.filename)
-            elif not entry.is_dir() and not any(map(is_hidden, entry.filename.split("/"))):
-                if entry.filename in entries:
+                reading.skip(problem, name)
+            elif not entry.is_dir() and not any(map(is_hidden, name.split("/"))):
+                if name in entries:
                     reading.skip(
-                        "the archive has two files of that name; the last one was read",
-                        entry.filename,
+                        "the archive has two files of that name; the last one was read", name
                     )
-                entries[entry.filename] = entry
-        prefix = _common_folder(entries)
-        self._entries = _bounded(
-            {name[len(prefix) :]: entry for name, entry in entries.items()}, reading
-        )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Their paths, in order."""
-        return tuple(self._entries)
+                entries[name] = entry
+        prefix = len(_common_folder(entries))
+        self._entries = {name[prefix:]: entry for name, entry in entries.items()}
+        self.names = _in_order(self._entries, reading)
 
     def size(self, name: str) -> int:
         """Return the bytes of one of them, unpacked."""
@@ -172,21 +142,16 @@ class Archive:
             raise TranscriptFormatError(
                 "the file is encrypted, damaged or packed in an unknown way"
             ) from None
-        return cast(
-            BinaryIO,
-            io.BufferedReader(
-                _Bounded(member, lambda: entry.compress_size, self._reading.limits), HEAD
-            ),
-        )
+        return _buffered(_Bounded(member, lambda: entry.compress_size, self._limits))
 
 
 def file_records(files: Files, name: str, reading: Reading) -> Iterator[Record]:
     """Yield the JSON records of one of the files that a `FolderReader` reads."""
     with files.open(name) as raw:
-        source = Source(raw, reading.limits)
+        source = Source(raw, reading.options.limits)
         encoding = encoding_of(source.head)
         text = io.TextIOWrapper(source.stream, encoding, errors=NOT_UTF8, newline="")
-        yield from iter_records(text, limit=reading.limits.record_characters)
+        yield from iter_records(text, limit=reading.options.limits.record_characters)
         source.require_whole()
 
 
@@ -196,7 +161,7 @@ def is_archive(head: bytes) -> bool:
 
 
 def encoding_of(head: bytes) -> str:
-    """Return the encoding that a byte order mark tells, UTF-8 if there is none."""
+    """Return the encoding by the byte order mark, UTF-8 if there is none."""
     if head.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
         return "utf-32"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -205,7 +170,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Decode what is no UTF-8 as Windows-1252, what is no UTF-16 or UTF-32 as U+FFFD."""
+    # In UTF-16 and UTF-32 there is nothing to fall back on.
     if not isinstance(error, UnicodeDecodeError):
         raise error
     if error.encoding.lower().replace("_", "-") != "utf-8":
@@ -230,34 +195,31 @@ def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
 
 
 def _common_folder(names: Iterable[str]) -> str:
-    """Return the folder that holds all of the files, with its slash; empty if there is none."""
     firsts = {name.partition("/")[:2] for name in names}
     first, slash = firsts.pop() if len(firsts) == 1 else ("", "")
     return first + slash if slash else ""
 
 
-def _bounded(files: dict[str, _FileT], reading: Reading) -> dict[str, _FileT]:
-    """Return the files in the order of their names.
-
-    Raises:
-        TranscriptFormatError: They are too many.
-    """
-    if len(files) > reading.limits.files:
-        limit = reading.limits.files
+def _in_order(names: Collection[str], reading: Reading) -> tuple[str, ...]:
+    limit = reading.options.limits.files
+    if len(names) > limit:
         raise TranscriptFormatError(
-            f"it holds {len(files):,} files, more than the limit of {limit:,} (files)"
+            f"it holds {len(names):,} files, more than the limit of {limit:,} (files)"
         )
-    return {name: files[name] for name in sorted(files)}
+    return tuple(sorted(names))
 
 
-def _look(stream: BinaryIO, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
-    """Read the beginning of a stream, and return it and the whole."""
+def _buffered(stream: io.RawIOBase) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(stream, HEAD))
+
+
+def _peek(stream: BinaryIO, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
     if seekable:
         head = stream.read(size)
         stream.seek(0)
         return head, stream
     head = _beginning(stream, size)
-    return head, cast(BinaryIO, io.BufferedReader(_Whole(head, stream)))
+    return head, _buffered(_Rejoined(head, stream))
 
 
 def _beginning(stream: Any, size: int) -> bytes:
@@ -277,15 +239,14 @@ def _beginning(stream: Any, size: int) -> bytes:
 
 
 def _unpacked(stream: BinaryIO, magic: bytes, limits: Limits) -> BinaryIO | None:
-    """Return the stream decompressed, or None if it is not compressed."""
     if not magic.startswith((_GZIP, _ZSTD)):
         return None
-    packed = _Counted(stream)
+    packed = _Rejoined(b"", stream)
     buffered = cast(BinaryIO, io.BufferedReader(packed))
     unpacked: Any = (
         gzip.GzipFile(fileobj=buffered) if magic.startswith(_GZIP) else _Unzstd(buffered)
     )
-    return cast(BinaryIO, io.BufferedReader(_Bounded(unpacked, lambda: packed.count, limits), HEAD))
+    return _buffered(_Bounded(unpacked, lambda: packed.count, limits))
 
 
 class _Raw(io.RawIOBase):
@@ -295,12 +256,13 @@ class _Raw(io.RawIOBase):
         return True
 
 
-class _Whole(_Raw):
-    """A stream that cannot seek, made whole again after its head was read."""
+class _Rejoined(_Raw):
+    """The head of a stream and the rest of it; counts the bytes that are read."""
 
     def __init__(self, head: bytes, rest: Any) -> None:
         self._head = head
         self._rest = rest
+        self.count = 0
 
     def readinto(self, buffer: Any) -> int:
         size = len(buffer)
@@ -308,19 +270,6 @@ class _Whole(_Raw):
             data, self._head = self._head[:size], self._head[size:]
         else:
             data = self._rest.read1(size)
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _Counted(_Raw):
-    """A stream, and how many bytes were read from it."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.count = 0
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         self.count += len(data)
         return len(data)
@@ -369,11 +318,7 @@ class _Unzstd:
 
 
 class _Bounded(_Raw):
-    """Decompressed data, which ends where it is damaged; an error if there is far too much of it.
-
-    Attributes:
-        damaged: Whether it ended for that, so that those who read text get all that is good.
-    """
+    """Decompressed data, which ends where it is `damaged`; an error if there is too much of it."""
 
     def __init__(self, stream: Any, packed: Callable[[], int], limits: Limits) -> None:
         self._stream = stream
@@ -391,13 +336,12 @@ class _Bounded(_Raw):
             self.damaged = True
             return 0
         self._count += len(data)
-        if self._count > self._limits.unpacked_bytes:
+        most, ratio = self._limits.unpacked_bytes, self._limits.ratio
+        if self._count > most:
+            raise TranscriptFormatError(f"it unpacks to more than {most:,} bytes (unpacked_bytes)")
+        if self._count > _UNPACKED_FREELY + ratio * self._packed():
             raise TranscriptFormatError(
-                f"it unpacks to more than {self._limits.unpacked_bytes:,} bytes (unpacked_bytes)"
-            )
-        if self._count > _UNPACKED_FREELY + self._limits.ratio * self._packed():
-            raise TranscriptFormatError(
-                f"it unpacks to more than {self._limits.ratio} times its size (ratio); "
+                f"it unpacks to more than {ratio} times its size (ratio); "
                 "it may be a decompression bomb"
             )
         buffer[: len(data)] = data

@@ -8,7 +8,7 @@ caller names the column of the content; each conversation id may then occur only
 people's names, if the caller says who is who.
 
 The rows of a conversation need not stand together. They go to a temporary file first, and each
-conversation is handed out in the order of its last row, its messages in the order of their turns
+conversation is yielded in the order of its last row, its messages in the order of their turns
 and then of their times, or of one of them, if each has it. Rows that are equal in these stay in the
 order of the table; if times show that a conversation is newest first, in the reverse of it. Numeric
 dates with the year last are read if a number above 12 in any of them tells whether the day comes
@@ -33,12 +33,12 @@ from typing import Any, NamedTuple, TextIO
 
 from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
 from affectlib._values.dates import DateOrder
-from affectlib.conversation import Conversation, Message, is_role
+from affectlib.conversation import Message, is_role
 from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._json import Record
+from affectlib.formats._objects import as_dict, require_array
 from affectlib.formats.columns import (
-    FIELDS,
     describe_columns,
     describe_header,
     find_columns,
@@ -46,7 +46,7 @@ from affectlib.formats.columns import (
     has_conversation_ids,
 )
 from affectlib.formats.delimited import PROBLEM, Lines, LongRowError, allow_long_cells, csv_rows
-from affectlib.formats.fields import in_order, named_message, to_conversation, to_message
+from affectlib.formats.fields import in_order, to_conversation, to_message, to_messages
 from affectlib.formats.grouping import Group, Row, grouped
 from affectlib.formats.reader import (
     HOW_TO_NAME,
@@ -54,11 +54,9 @@ from affectlib.formats.reader import (
     Reading,
     RecordReader,
     TextReader,
-    good_rows,
+    valid_rows,
 )
 from affectlib.predictions import ConversationFailure
-
-__all__ = ["FIELDS", "NAME", "READERS", "describe_columns", "describe_header"]
 
 NAME = "table"
 
@@ -70,62 +68,34 @@ _find_columns = partial(find_columns, texts_with_ids=True)
 
 
 class Found(NamedTuple):
-    """A conversation of a table, and where it was found.
-
-    Attributes:
-        item: The conversation, or why it could not be read.
-        rows: The places of its rows, in the order of the table.
-        messages: The places of the rows of its messages, in their order; of a nested
-            conversation, only that of its row.
-    """
+    """A conversation of a table, and where it was found."""
 
     item: Item
     rows: list[str]
+    """The places of its rows, in the order of the table."""
     messages: list[str]
+    """The places of the rows of its messages, in their order; one if the table is nested."""
 
 
-def recognizes_text(beginning: str, reading: Reading) -> str | None:
-    r"""Return what identifies a text as a table, or None.
-
-    Example:
-        >>> recognizes_text("conversation_id,role,content\n1,user,hi\n", Reading())
-        'the columns conversation_id, role, content'
-    """
+def _recognizes_text(beginning: str, reading: Reading) -> str | None:
     if beginning.startswith(("{", "[")):
         return None
     header = re.split("[\r\n]", beginning, maxsplit=1)[0]
-    delimiter = find_delimiter(header, reading.columns)
+    delimiter = find_delimiter(header, reading.options.columns)
     if delimiter is None:
         return None
     return _evidence(next(csv.reader([header], delimiter=delimiter)), reading)
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies a record as a row of a table, or None.
-
-    Example:
-        >>> recognizes({"conversation_id": 1, "role": "user", "content": "hi"})
-        'the columns conversation_id, role, content'
-    """
-    if not isinstance(record, Mapping):
-        return None
-    names = [name for name in record if isinstance(name, str)]
+def _recognizes(record: Any) -> str | None:
+    names = [name for name in as_dict(record) if isinstance(name, str)]
     return _evidence(names, Reading()) if _find_columns(names) else None
 
 
 def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
-    """Read conversations from a CSV or TSV table.
-
-    Args:
-        stream: A text stream, opened with ``newline=""``.
-        reading: What the caller asked for.
-
-    Raises:
-        TranscriptFormatError: The header does not name the columns needed.
-        OptionError: The caller named a column that is not there.
-    """
+    """Read conversations from a CSV or TSV table, opened with ``newline=""``."""
     allow_long_cells()
-    lines = Lines(stream, reading.limits.record_characters)
+    lines = Lines(stream, reading.options.limits.record_characters)
     try:
         header = next((line for line in lines if line.strip("\ufeff \r\n")), None)
     except LongRowError:
@@ -135,57 +105,43 @@ def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
     if header is None:
         return
     header = header.lstrip("\ufeff")
-    delimiter = find_delimiter(header, reading.columns)
+    delimiter = find_delimiter(header, reading.options.columns)
     if delimiter is None:
-        raise TranscriptFormatError(f"found {describe_header(header, reading.columns)}")
+        raise TranscriptFormatError(f"found {describe_header(header, reading.options.columns)}")
     lines.give_back([header])
     yield from (found.item for found in read_table(csv_rows(lines, delimiter), reading))
 
 
 def read_rows(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
-    """Read conversations from rows of JSON or Parquet.
-
-    Raises:
-        TranscriptFormatError: The first row lacks the columns needed.
-        OptionError: The caller named a column that is not there.
-    """
+    """Read conversations from rows of JSON or Parquet."""
     failed: list[ConversationFailure] = []
-    yield from (found.item for found in read_table(good_rows(records, reading, failed), reading))
+    yield from (found.item for found in read_table(valid_rows(records, reading, failed), reading))
     yield from failed
 
 
-READERS = (
-    TextReader(NAME, recognizes_text, read_csv),
-    RecordReader(NAME, recognizes, read_rows),
-)
+READERS = (TextReader(NAME, _recognizes_text, read_csv), RecordReader(NAME, _recognizes, read_rows))
 
 
 def _evidence(names: Sequence[str], reading: Reading) -> str:
-    found = _find_columns(names, reading.columns) or {}
+    found = _find_columns(names, reading.options.columns) or {}
     return f"the columns {name_list([*found.values()])}"
 
 
 def read_table(rows: Iterator[Row], reading: Reading) -> Iterator[Found]:
-    """Read conversations from the rows of a file or of a table in memory.
-
-    Raises:
-        TranscriptFormatError: The first row lacks the columns needed.
-        OptionError: The caller named a column that is not there.
-    """
+    """Read conversations from the rows of a file or of a table in memory."""
     columns, seen = _columns(rows, reading)
     order = DateOrder()
     known = (_known(row, columns, order, reading) for row in chain(seen, rows))
     has_roles = "role" in columns
-    has_ids = has_roles or has_conversation_ids(columns, reading.columns)
+    has_ids = has_roles or has_conversation_ids(columns, reading.options.columns)
     if "messages" in columns or not has_ids:
-        read = _nested if "messages" in columns else _text
         for row in known:
             reading.place = row.place
-            yield Found(read(row.fields, reading), [row.place], [row.place])
+            yield Found(_single(row.fields, reading), [row.place], [row.place])
         return
     # A row without an id that can be read is a failure of its own.
     keyed = ((_conversation_id(row.fields) or f"\x00{row.place}", row) for row in known)
-    limit = reading.limits.record_characters
+    limit = reading.options.limits.record_characters
     for group in grouped(keyed, limit=limit, progress=reading.progress):
         yield _long(group, order, reading, has_roles=has_roles)
 
@@ -198,71 +154,55 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
         seen.append(row)
         names = [name for name in row.fields if isinstance(name, str) and name != PROBLEM]
         try:
-            columns = _find_columns(names, reading.columns)
+            columns = _find_columns(names, reading.options.columns)
         except OptionError as caught:
             error = error or caught
             continue
         if columns is not None:
-            if lacking := [name for name in reading.keep if name not in names]:
+            if lacking := [name for name in reading.options.keep if name not in names]:
                 raise OptionError(
                     f"`keep`: there is no column {lacking[0]!r}; the table has {name_list(names)}"
                 )
             return columns, seen
-        error = error or TranscriptFormatError(f"found {describe_columns(names, reading.columns)}")
+        error = error or TranscriptFormatError(
+            f"found {describe_columns(names, reading.options.columns)}"
+        )
     if error is not None:
         raise error
     return {}, seen
 
 
 def _known(row: Row, columns: Mapping[str, str], order: DateOrder, reading: Reading) -> Row:
-    fields = _by_field(row.fields, columns)
-    if reading.keep:
-        fields["metadata"] = {name: row.fields.get(name) for name in reading.keep}
+    fields = {field: row.fields.get(column) for field, column in columns.items()}
+    if PROBLEM in row.fields:
+        fields[PROBLEM] = row.fields[PROBLEM]
+    if reading.options.keep:
+        fields["metadata"] = {name: row.fields.get(name) for name in reading.options.keep}
     order.see(fields.get("timestamp"))
     return Row(row.place, fields)
 
 
-def _by_field(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    found = {field: row.get(column) for field, column in columns.items()}
-    return found | {PROBLEM: row[PROBLEM]} if PROBLEM in row else found
-
-
-def _nested(row: Mapping[str, Any], reading: Reading) -> Item:
+def _single(row: Mapping[str, Any], reading: Reading) -> Item:
+    """Make a conversation of a row that is one: of its list of messages, or of its text."""
     identifier = _conversation_id(row)
     try:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
-        cell = row["messages"]
-        messages = _parse_cell(cell) if isinstance(cell, str) else cell
-        messages = [] if is_missing(messages) else messages
-        if not isinstance(messages, list):
-            raise ConversationError(f"expected a list, got {kind_of(messages)}", field="messages")
-        parsed = [
-            to_message(named_message(message), index, reading.time)
-            for index, message in enumerate(messages)
-        ]
-        return _single(row, identifier, parsed, reading)
+        if "messages" in row:
+            messages = to_messages(_listed(row["messages"]), reading.time)
+        else:
+            content = _content(row["content"], reading)
+            messages = [to_message({"role": "user", "content": content}, 0)]
+        about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
+        conversation = to_conversation(about, messages, reading.time)
+        return reading.kept(conversation, [row.get("metadata")])
     except ConversationError as error:
         return reading.failure(error, identifier)
 
 
-def _text(row: Mapping[str, Any], reading: Reading) -> Item:
-    identifier = _conversation_id(row)
-    try:
-        if PROBLEM in row:
-            raise ConversationError(row[PROBLEM])
-        message = to_message({"role": "user", "content": _content(row["content"], reading)}, 0)
-    except ConversationError as error:
-        return reading.failure(error, identifier)
-    return _single(row, identifier, [message], reading)
-
-
-def _single(
-    row: Mapping[str, Any], identifier: str | None, messages: list[Message], reading: Reading
-) -> Conversation:
-    """Make a conversation of a row that is one, with its messages."""
-    about = {**_about([row]), "id": identifier, "timestamp": row.get("timestamp")}
-    return reading.kept(to_conversation(about, messages, reading.time), [_metadata(row)])
+def _listed(cell: Any) -> list[Any]:
+    messages = _parse_cell(cell) if isinstance(cell, str) else cell
+    return [] if is_missing(messages) else require_array(messages, "messages")
 
 
 def _parse_cell(text: str) -> Any:
@@ -306,15 +246,11 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
         return Found(reading.failure(error, identifier), places, [])
     rows = [row.fields for row in group.rows]
     conversation = to_conversation({**_about(rows), "id": identifier}, messages)
-    return Found(reading.kept(conversation, [_metadata(row) for row in rows]), places, read)
+    return Found(reading.kept(conversation, [row.get("metadata") for row in rows]), places, read)
 
 
 def _require_one(group: Group) -> None:
-    """Take the one row of a conversation for the user's.
-
-    Raises:
-        ConversationError: There are several, of which some may be the assistant's.
-    """
+    """Take the one row of a conversation for the user's."""
     if len(group.rows) > 1:
         raise ConversationError(
             f"the conversation has {len(group.rows):,} rows, but no column says who wrote them; "
@@ -332,10 +268,9 @@ def _message(
         raise ConversationError(row[PROBLEM])
     if identifier is None:
         given = row.get("conversation_id")
-        problem = "the cell is empty"
-        if not (is_missing(given) or isinstance(given, str)):
-            problem = f"expected text or a number, got {kind_of(given)}"
-        raise ConversationError(problem, field="conversation_id")
+        empty = is_missing(given) or isinstance(given, str)
+        problem = f"expected text or a number, got {kind_of(given)}"
+        raise ConversationError("the cell is empty" if empty else problem, field="conversation_id")
     role = row.get("role")
     known = reading.who(role)
     if known is None and isinstance(role, str):
@@ -358,8 +293,8 @@ def _message(
 
 
 def _is_stranger(row: Mapping[str, Any], reading: Reading) -> bool:
-    """Whether both sides were named and a good row is of neither of them nor of a role."""
-    if PROBLEM in row or not (reading.users and reading.assistants):
+    """Whether both sides were named and a row without a problem is of neither, nor of a role."""
+    if PROBLEM in row or not (reading.options.users and reading.options.assistants):
         return False
     name = row.get("role")
     return isinstance(name, str) and not (reading.role_of(name) or is_role(name))
@@ -372,12 +307,6 @@ def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for field in _ABOUT
     }
     return about | {"user_id": _whole(to_text(about["user_id"]))}
-
-
-def _metadata(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what was kept of a row, whatever fields of a conversation it may be called like."""
-    found: Mapping[str, Any] = row.get("metadata", {})
-    return found
 
 
 def _content(value: Any, reading: Reading) -> Any:
@@ -423,7 +352,6 @@ def _number(value: Any) -> float | None:
 
 
 def _conversation_id(row: Mapping[str, Any]) -> str | None:
-    """Return the id of the conversation that a row is of."""
     return _whole(to_text(row.get("conversation_id")))
 
 

@@ -12,55 +12,30 @@ too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError
 from affectlib.formats._json import Record
-from affectlib.formats._people import (
-    People,
-    Sent,
-    chat_conversations,
-    optional_text,
-    require_message,
-)
-from affectlib.formats.fields import first_of, record_id, require_list
-from affectlib.formats.reader import Item, Reading, RecordReader, good
-from affectlib.predictions import ConversationFailure
-
-__all__ = ["READERS", "parse", "read", "recognizes"]
+from affectlib.formats._objects import as_dict, first_of, require_list, require_object
+from affectlib.formats._people import People, Sent, chat_conversations, optional_text
+from affectlib.formats.reader import Item, Reading, RecordReader, each
 
 _LISTS = ("chats", "left_chats")
 _CHATS = frozenset(
     {
-        "bot_chat",
-        "personal_chat",
-        "private_channel",
-        "private_group",
-        "private_supergroup",
-        "public_channel",
-        "public_group",
-        "public_supergroup",
-        "replies",
-        "saved_messages",
-        "verify_codes",
+        *("bot_chat", "personal_chat", "private_channel", "private_group", "private_supergroup"),
+        *("public_channel", "public_group", "public_supergroup"),
+        *("replies", "saved_messages", "verify_codes"),
     }
 )
 _MEDIA = ("photo", "file", "media_type", "sticker_emoji", "location_information", "poll", "contact")
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"name": "Helper", "type": "bot_chat", "id": 7, "messages": []})
-        'a chat of the type bot_chat'
-        >>> recognizes({"about": "…", "chats": {"list": []}})
-        'an object with lists of "chats"'
-    """
-    if not isinstance(record, Mapping):
-        return None
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
     if any(_listed(record, name) is not None for name in _LISTS):
         return 'an object with lists of "chats"'
     kind, messages = record.get("type"), record.get("messages")
@@ -68,31 +43,17 @@ def recognizes(record: Any) -> str | None:
         return None
     if kind in _CHATS:
         return f"a chat of the type {kind}"
-    first = messages[0] if messages else None
-    is_message = isinstance(first, Mapping) and {"type", "date", "text"} <= first.keys()
+    is_message = any({"type", "date", "text"} <= as_dict(first).keys() for first in messages[:1])
     return 'messages with "type", "date" and "text"' if is_message else None
 
 
 def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
     """Read the chats of an export."""
-    for record in good(records, reading):
-        if isinstance(record, ConversationFailure):
-            yield record
-            continue
-        for place, chat in _chats(record):
-            reading.place = place
-            try:
-                for conversation in parse(chat, reading):
-                    yield reading.kept(conversation, [chat])
-            except ConversationError as error:
-                yield reading.failure(error, record_id(chat))
+    return each(parse)((chat for record in records for chat in _chats(record)), reading)
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a chat into a conversation, or into several.
-
-    Raises:
-        ConversationError: It is malformed, or the roles are not known.
 
     Example:
         >>> said = [("user1", "hi"), ("user2", [{"type": "bold", "text": "Hello"}, "!"])]
@@ -109,33 +70,29 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         for person in (f"user{chat}", chat):
             people.add(person, bot=True)
     found = (_sent(message, index, people, reading) for index, message in enumerate(messages))
-    sent = [message for message in found if message is not None]
     about = {"id": chat, "title": record.get("name"), "source": "telegram"}
-    yield from chat_conversations(sent, people, about, reading)
+    yield from chat_conversations(found, people, about, reading)
 
 
-READERS = (RecordReader("telegram", recognizes, read),)
+READERS = (RecordReader("telegram", _recognizes, read),)
 
 
 def _listed(record: Mapping[str, Any], name: str) -> list[Any] | None:
-    chats = record.get(name)
-    listed = chats.get("list") if isinstance(chats, Mapping) else None
+    listed = as_dict(record.get(name)).get("list")
     return listed if isinstance(listed, list) else None
 
 
-def _chats(record: Record) -> Iterator[tuple[str, Any]]:
-    """Yield the chats of an account, or the one chat, and their places."""
-    whole = record.value
-    lists = [_listed(whole, name) for name in _LISTS] if isinstance(whole, Mapping) else []
-    chats = [chat for listed in lists if listed is not None for chat in listed]
-    if not chats and not any(listed is not None for listed in lists):
-        yield record.place, whole
-    for number, chat in enumerate(chats):
-        yield f"{record.place}, chat {number}", chat
+def _chats(record: Record) -> Iterator[Record]:
+    found = (_listed(as_dict(record.value), name) for name in _LISTS)
+    lists = [listed for listed in found if listed is not None]
+    if not lists:
+        yield record
+    for number, chat in enumerate(chain.from_iterable(lists)):
+        yield record._replace(place=f"{record.place}, chat {number}", value=chat)
 
 
 def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | None:
-    message = require_message(message, index)
+    message = require_object(message, index)
     if message.get("type", "message") != "message":
         reading.drop("event")
         return None

@@ -11,14 +11,8 @@ from typing import TextIO
 
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, TextReader
-
-__all__ = ["READERS", "read", "recognizes"]
-
-
-def recognizes(beginning: str, reading: Reading) -> str | None:
-    """Return None: nothing tells such a text from others."""
-    return None
 
 
 def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
@@ -29,7 +23,7 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
         >>> [len(chat.user_messages) for chat in read(StringIO("hi\n\nbye"), Reading())]
         [1, 1, 1]
     """
-    limit = reading.limits.record_characters
+    limit = reading.options.limits.record_characters
     number = 0
     while line := stream.readline(limit + 1):
         number += 1
@@ -40,8 +34,8 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
             continue
         while line and not line.endswith(("\n", "\r")):
             line = stream.readline(limit + 1)
-        yield reading.failure(ConversationError("it is longer than the limit (record_characters)"))
+        yield reading.failure(ConversationError(TOO_LONG))
     reading.place = ""
 
 
-READERS = (TextReader("text", recognizes, read, any_text=True),)
+READERS = (TextReader("text", lambda beginning, reading: None, read, any_text=True),)

@@ -26,9 +26,8 @@ from typing import NamedTuple, TextIO
 from affectlib.conversation import clean_text
 from affectlib.errors import ConversationError
 from affectlib.formats._people import People, Sent, chat_conversations
+from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, TextReader
-
-__all__ = ["READERS", "read", "recognizes"]
 
 _MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _NOT_TYPED = "\u200e"
@@ -71,57 +70,41 @@ _DELETED = re.compile(
 
 
 class _Entry(NamedTuple):
-    """A message, or a system line.
+    """A message, or a system line."""
 
-    Attributes:
-        date: Three numbers, of which it is not known yet which is the day.
-        time: Hour, minute and second, as they are written.
-        half: The words for the half of the day, empty if there are none.
-        american: Whether it is written as in America.
-        lines: The sender and the text.
-    """
-
-    date: tuple[int, int, int]
+    date: tuple[int, int, int]  # as written: which of them is the day is not known yet
     time: tuple[int, int, int]
-    half: str
+    half: str  # the words for AM or PM
     american: bool
     lines: list[str]
 
 
-def recognizes(beginning: str, reading: Reading) -> str | None:
-    """Return what identifies the format in a text, or None.
-
-    Example:
-        >>> recognizes("12/03/2024, 14:08 - Ana: hi", Reading())
-        'lines that begin as messages of WhatsApp'
-    """
+def _recognizes(beginning: str, reading: Reading) -> str | None:
     is_message = _entry(beginning.lstrip().partition("\n")[0]) is not None
     return "lines that begin as messages of WhatsApp" if is_message else None
 
 
 def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
     """Read the conversations of a chat."""
-    limit = reading.limits.record_characters
+    limit = reading.options.limits.record_characters
     text = stream.read(limit + 1)
     try:
         if len(text) > limit:
-            raise ConversationError("it is longer than the limit (record_characters)")
+            raise ConversationError(TOO_LONG)
         entries, lost = _entries(text)
         reading.drop("event", lost)
         order = _order(entries)
         people = People()
         found = (_sent(entry, order, people, reading) for entry in entries)
-        sent = [message for message in found if message is not None]
-        yield from chat_conversations(sent, people, {"source": "whatsapp"}, reading)
+        yield from chat_conversations(found, people, {"source": "whatsapp"}, reading)
     except ConversationError as error:
         yield reading.failure(error)
 
 
-READERS = (TextReader("whatsapp", recognizes, read),)
+READERS = (TextReader("whatsapp", _recognizes, read),)
 
 
 def _entries(text: str) -> tuple[list[_Entry], int]:
-    """Return the messages and system lines, and how many lines stand before the first."""
     entries: list[_Entry] = []
     lost = 0
     for line in re.split(r"\r\n|\r|\n", text):
@@ -210,7 +193,6 @@ def _order(entries: Sequence[_Entry]) -> str:
 
 
 def _mistakes(order: str, entries: Sequence[_Entry]) -> tuple[int, int]:
-    """Count the dates that there are not in an order, and how often time would run back."""
     times = [_timestamp(entry, order) for entry in entries]
     known = [time for time in times if time is not None]
     return len(times) - len(known), sum(later < earlier for earlier, later in pairwise(known))

@@ -17,11 +17,17 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role, clean_text
 from affectlib.errors import ConversationError
 from affectlib.formats._html import html_to_text
-from affectlib.formats._people import count_of, optional_text, require_message
-from affectlib.formats.fields import first_of, require_list, to_conversation
+from affectlib.formats._objects import (
+    as_dict,
+    as_list,
+    as_text,
+    first_of,
+    require_list,
+    require_object,
+)
+from affectlib.formats._people import optional_text
+from affectlib.formats.fields import to_conversation
 from affectlib.formats.reader import Reading, RecordReader, each
-
-__all__ = ["READERS", "parse", "recognizes"]
 
 _COMMENT = frozenset({"html_body", "plain_body", "body", "author_id", "public", "author"})
 _ROLES: Mapping[str, Role] = {
@@ -37,50 +43,33 @@ _ROLES: Mapping[str, Role] = {
 _Roles = Mapping[str | None, Role]
 
 
-def recognizes(record: Any) -> str | None:
-    """Return what identifies the format in a record, or None.
-
-    Example:
-        >>> recognizes({"id": 7, "requester_id": 1, "comments": []})
-        'tickets with "comments"'
-    """
-    if not isinstance(record, Mapping) or not isinstance(record.get("comments"), list):
+def _recognizes(record: Any) -> str | None:
+    record = as_dict(record)
+    comments = record.get("comments")
+    if not isinstance(comments, list):
         return None
-    comments = record["comments"]
-    is_comment = (
-        comments and isinstance(comments[0], Mapping) and len(_COMMENT & comments[0].keys()) > 1
-    )
-    is_ticket = "ticket" in record or {"requester_id", "requester"} & record.keys()
+    is_comment = any(len(_COMMENT & as_dict(first).keys()) > 1 for first in comments[:1])
+    is_ticket = {"ticket", "requester_id", "requester"} & record.keys()
     return 'tickets with "comments"' if is_comment or is_ticket else None
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     """Turn a ticket into a conversation.
 
-    Raises:
-        ConversationError: It is malformed, or does not say who the authors are.
-
     Example:
-        >>> comments = [
-        ...     {"author_id": 1, "html_body": "<p>My order is late</p>", "public": True},
-        ...     {"author_id": 2, "body": "Angry customer!", "public": False},
-        ...     {"author_id": 2, "html_body": "<p>Sorry!</p>", "public": True},
-        ... ]
-        >>> record = {"id": 7, "requester_id": 1, "comments": comments}
-        >>> for conversation in parse(record, Reading()):
+        >>> late = {"author_id": 1, "html_body": "<p>My order is <b>late</b></p>"}
+        >>> note = {"author_id": 2, "body": "Angry customer!", "public": False}
+        >>> for conversation in parse({"requester_id": 1, "comments": [late, note]}, Reading()):
         ...     print([message.content for message in conversation.messages])
-        ['My order is late', 'Sorry!']
+        ['My order is late']
     """
     comments = require_list(record, "comments")
     ticket = record.get("ticket")
     ticket = ticket if isinstance(ticket, Mapping) else record
     requester = _requester(ticket)
     roles = _known_roles(record, requester)
-    messages = [
-        found
-        for index, comment in enumerate(comments)
-        if (found := _message(comment, index, roles, reading)) is not None
-    ]
+    found = (_message(comment, index, roles, reading) for index, comment in enumerate(comments))
+    messages = [message for message in found if message is not None]
     about = {
         "id": first_of(ticket, ("id", "ticket_id")),
         "title": first_of(ticket, ("subject", "raw_subject")),
@@ -91,33 +80,32 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     yield to_conversation(about, messages, reading.time)
 
 
-READERS = (RecordReader("zendesk", recognizes, each(parse)),)
+READERS = (RecordReader("zendesk", _recognizes, each(parse)),)
 
 
 def _requester(ticket: Mapping[str, Any]) -> str | None:
-    requester = ticket.get("requester")
-    nested = requester.get("id") if isinstance(requester, Mapping) else None
+    nested = as_dict(ticket.get("requester")).get("id")
     return to_text(ticket.get("requester_id")) or to_text(nested)
 
 
 def _known_roles(record: Mapping[str, Any], requester: str | None) -> _Roles:
-    users = record.get("users")
     found: dict[str | None, Role] = {}
-    for user in users if isinstance(users, list) else []:
-        role = user.get("role") if isinstance(user, Mapping) else None
-        if isinstance(role, str) and role in _ROLES:
-            found[to_text(user.get("id"))] = _ROLES[role]
+    for user in map(as_dict, as_list(record.get("users"))):
+        role = _ROLES.get(as_text(user.get("role")))
+        if role is not None:
+            found[to_text(user.get("id"))] = role
     return found | {requester: "user"} if requester is not None else found
 
 
 def _message(comment: Any, index: int, roles: _Roles, reading: Reading) -> Message | None:
-    comment = require_message(comment, index)
+    comment = require_object(comment, index)
     if comment.get("public", True) is not True:
         reading.drop("internal")
         return None
     voice = comment.get("type") == "VoiceComment"
-    text = _spoken(comment) if voice else _text(comment, index)
-    attached = count_of(comment.get("attachments"))
+    spoken = as_text(as_dict(comment.get("data")).get("transcription_text"))
+    text = clean_text(spoken.strip()) if voice else _text(comment, index)
+    attached = len(as_list(comment.get("attachments")))
     reading.drop("not_text", attached)
     if not text:
         reading.drop("event" if voice else "empty", voice or not attached)
@@ -140,30 +128,19 @@ def _text(comment: Mapping[str, Any], index: int) -> str:
         if text:
             return clean_text(text.replace("&nbsp;", " "))
     content = comment.get("content")
-    return _cleaned(content.get("text") if isinstance(content, Mapping) else content)
-
-
-def _spoken(comment: Mapping[str, Any]) -> str:
-    data = comment.get("data")
-    return _cleaned(data.get("transcription_text") if isinstance(data, Mapping) else None)
-
-
-def _cleaned(text: Any) -> str:
-    return clean_text(text.strip()) if isinstance(text, str) else ""
+    content = content.get("text") if isinstance(content, Mapping) else content
+    return clean_text(as_text(content).strip())
 
 
 def _role(comment: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Role:
-    author = comment.get("author")
-    author = author if isinstance(author, Mapping) else {}
+    author = as_dict(comment.get("author"))
     person = to_text(comment.get("author_id")) or to_text(author.get("id"))
     named = reading.role_of(person)
     if named is not None:
         return named
-    kind = first_of(author, ("type", "role"))
-    if isinstance(kind, str) and kind in _ROLES:
-        return _ROLES[kind]
-    if person in roles:
-        return roles[person]
+    known = _ROLES.get(as_text(first_of(author, ("type", "role")))) or roles.get(person)
+    if known is not None:
+        return known
     if person is not None and "user" in roles.values():
         return "assistant"
     raise ConversationError(
