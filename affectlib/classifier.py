@@ -479,7 +479,7 @@ class AffectClassifier(Saved):
     def _label(
         self, items: Iterable[Item], point: OperatingPoint
     ) -> Iterator[ConversationPrediction | ConversationFailure]:
-        """Label conversations buffer by buffer, and hand on what is none."""
+        """Label conversations buffer by buffer, and pass on failures as they are."""
         begun: dict[int, MessageScore] = {}
         for piece, windows in map_ahead(_encoded, self._pieces(items)):
             scores = score_windows(windows, self._engine, self._encoder.pad_id, self._known)
@@ -539,7 +539,7 @@ class _Piece:
     """What is encoded at once.
 
     Attributes:
-        items: A buffer of conversations and of what is none; or one very long conversation.
+        items: A buffer of conversations and failures, or one very long conversation.
         encode: Returns the windows of each conversation; of a long one, those of its next stretch.
         ends: Whether no further stretch of it follows.
     """

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from affectlib.analysis._correction import Errors
+from affectlib.analysis._correction import ErrorRates
 from affectlib.analysis._frames import numbers
 from affectlib.analysis._intervals import Floats, adjusted_p
 from affectlib.analysis.association import Fit, Term, associate, fitted, terms_of
@@ -29,7 +29,7 @@ _FEWEST = 3
 
 def associate_rates(
     users: pl.DataFrame,
-    errors: Errors | None,
+    errors: ErrorRates | None,
     *,
     outcome: str,
     predictors: Sequence[str],
@@ -38,8 +38,8 @@ def associate_rates(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Regress an outcome on users' rates of charged turns (`CHARGED_RATE`) and other predictors.
 
-    Rates are calibrated (see `Errors.calibrated`) if little of their variance is label error. The
-    regression is then repeated with several sensitivities and specificities from their
+    Rates are calibrated (see `ErrorRates.calibrated`) if little of their variance is label error.
+    The regression is then repeated with several sensitivities and specificities from their
     distribution, and intervals and p-values are pooled.
 
     Args:
@@ -88,7 +88,9 @@ def associate_rates(
     return rows, True
 
 
-def calibrated_rates(rates: Floats, turns: Floats, errors: Errors | None) -> list[Floats] | None:
+def calibrated_rates(
+    rates: Floats, turns: Floats, errors: ErrorRates | None
+) -> list[Floats] | None:
     """Return users' likeliest true rates, then those at other sensitivities and specificities.
 
     None if nothing is known of the errors, or if too much of the variance is label error. `rates`
@@ -97,7 +99,7 @@ def calibrated_rates(rates: Floats, turns: Floats, errors: Errors | None) -> lis
     if errors is None or np.isfinite(rates).sum() < _FEWEST:
         return None
     likeliest, known = errors.calibrated(rates, turns)
-    others = [errors.calibrated(rates, turns, at) for at in errors.spread_out(_ALTERNATIVES)]
+    others = [errors.calibrated(rates, turns, at) for at in errors.alternatives(_ALTERNATIVES)]
     if known < _LEAST_KNOWN or min(least for _, least in others) < _LEAST_EVER:
         return None
     return [likeliest, *(values for values, _ in others)]

@@ -2,11 +2,11 @@
 
 A share of labels, q, and the true share, p, are related by the classifier's sensitivity and
 specificity: ``q = p * sensitivity + (1 - p) * (1 - specificity)`` (Rogan and Gladen, American
-Journal of Epidemiology 107, 1978, pp. 71-76). `Errors` holds draws from the distribution of the
+Journal of Epidemiology 107, 1978, pp. 71-76). `ErrorRates` holds draws from the distribution of the
 two; a figure is computed for every draw, and its interval is what the draws span.
 
 - Without gold labels, the draws come from counts measured elsewhere, spread further for domain
-  shift (`Errors.with_domain_shift`).
+  shift (`ErrorRates.with_domain_shift`).
 - With gold labels, they come from the precision among the rows called emotional and the share
   missed among the others, with the measured counts as prior (Gelman and Carpenter, Journal of the
   Royal Statistical Society C 69, 2020, pp. 1269-1283). The prior counts half (a power prior;
@@ -38,7 +38,7 @@ from affectlib.analysis._intervals import (
 )
 from affectlib.analysis.accuracy import Accuracy
 
-__all__ = ["Apparent", "Errors", "GoldUnits", "Target", "drawn_by_row"]
+__all__ = ["Apparent", "ErrorRates", "GoldUnits", "Target", "drawn_by_row"]
 
 Target: TypeAlias = Literal["corpus", "population"]
 """These transcripts, or all that users like these would write."""
@@ -126,7 +126,7 @@ class GoldUnits:
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
+class ErrorRates:
     """What is known about a classifier's errors; draws have shape ``[draws]``.
 
     Attributes:
@@ -146,7 +146,7 @@ class Errors:
     none_found: bool = False
 
     @classmethod
-    def measured(cls, accuracy: Accuracy) -> Errors | None:
+    def measured(cls, accuracy: Accuracy) -> ErrorRates | None:
         """Return what counts from elsewhere say; None if they are no better than chance."""
         rates = (
             accuracy.true_positives / accuracy.positives,
@@ -159,7 +159,7 @@ class Errors:
         spared = _beta_draws(accuracy.true_negatives, accuracy.false_positives, rng)
         return cls(found, spared, centre=rates)
 
-    def with_domain_shift(self) -> Errors:
+    def with_domain_shift(self) -> ErrorRates:
         """Return the errors to expect on chats of another kind; the likeliest rates stay.
 
         The draws get an extra normal spread on the logit scale, as in a random-effects
@@ -184,7 +184,7 @@ class Errors:
         called: Apparent,
         predicted: tuple[float, float],
         prior: Accuracy | None,
-    ) -> Errors:
+    ) -> ErrorRates:
         """Return what gold labels say, with counts from elsewhere as prior.
 
         `called` is the share of the corpus that is called emotional, and `predicted` the mean
@@ -233,14 +233,14 @@ class Errors:
         return float(np.median(self.sensitivity)), float(np.median(self.specificity))
 
     @property
-    def power(self) -> Floats:
+    def youden_index(self) -> Floats:
         """The factor by which errors shrink a difference of shares, in draws."""
         return np.maximum(self.sensitivity + self.specificity - 1, _LEAST_POWER)
 
     def _draws(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the true share; below 0 where errors explain more labels than that."""
         labels = self._labels(called, seed)
-        return np.asarray((labels + self.specificity - 1) / self.power)
+        return np.asarray((labels + self.specificity - 1) / self.youden_index)
 
     def _labels(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the rate of emotional labels."""
@@ -267,7 +267,7 @@ class Errors:
         low = 0.0 if whole and self.none_found else low
         return Estimate(float(np.clip(middle, low, high)), low, high)
 
-    def explained(self, called: Apparent, confidence: float) -> tuple[float, float]:
+    def plausible_range(self, called: Apparent, confidence: float) -> tuple[float, float]:
         """Return between which true shares the known errors give a share of labels.
 
         Where they cannot give it, that is the nearest share, 0 or 1.
@@ -299,11 +299,11 @@ class Errors:
     def difference(self, estimate: float, error: float, confidence: float) -> Estimate:
         """Return the true difference behind one of labels, given its standard error."""
         noise = np.random.default_rng(2).permutation(_normal_places()) * error
-        draws = np.clip((estimate + noise) / self.power, -1.0, 1.0)
+        draws = np.clip((estimate + noise) / self.youden_index, -1.0, 1.0)
         middle = estimate / max(sum(self.rates) - 1, _LEAST_POWER)
         return Estimate(float(np.clip(middle, -1.0, 1.0)), *_ends(draws, confidence))
 
-    def spread_out(self, count: int) -> Iterator[tuple[float, float]]:
+    def alternatives(self, count: int) -> Iterator[tuple[float, float]]:
         """Yield sensitivities and specificities that span the draws, the weakest first."""
         order = np.argsort(self.sensitivity + self.specificity)
         places = ((np.arange(count) + 0.5) / count * len(order)).astype(int)
@@ -338,8 +338,8 @@ class Errors:
         near = middle + between / np.maximum(between + error, _TINY) * (rates - middle)
         return np.asarray((near + spared - 1) / power), between / max(varies, _TINY)
 
-    def later(
-        self, whole: Apparent, first: Apparent, of_first: Errors, confidence: float
+    def onset_share(
+        self, whole: Apparent, first: Apparent, of_first: ErrorRates, confidence: float
     ) -> Estimate:
         """Return how often a conversation that does not begin emotionally becomes emotional.
 

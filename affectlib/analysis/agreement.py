@@ -88,8 +88,8 @@ def agreement(
         emotional`` (of all emotional answers, the share that another one gave too), ``Cohen's
         kappa`` (Educational and Psychological Measurement 20, 1960) of two sheets, ``Fleiss'
         kappa`` (Psychological Bulletin 76, 1971) of more, over the rows that all answered, and
-        ``Krippendorff's alpha`` for names (Krippendorff 2004). What is not defined, as kappa where
-        all give the same answer, is null.
+        ``Krippendorff's alpha`` for nominal data (Krippendorff 2004). Undefined measures, such as
+        kappa where all give the same answer, are null.
 
     Raises:
         OptionError: There are fewer than two sheets.
@@ -153,9 +153,9 @@ def majority(
     Returns:
         A sheet: the columns that tell rows apart, ``weight`` and ``design`` if the first sheet has
         them, ``gold`` (empty where votes are tied), ``answers`` (how many people gave one) and
-        ``emotional`` (how many of them said so). If a sheet has ``themes``, those that at least
-        half of the people named who named any, where gold is not ``task``. If a language model
-        answered, ``annotator`` says who answered each row, and with which prompt.
+        ``emotional`` (how many of them said so). If a sheet has ``themes``, it has them too, where
+        gold is not ``task``: those named by at least half of the people who named any. If a
+        language model answered, ``annotator`` says who answered each row, and with which prompt.
 
     Example:
         >>> from affectlib.analysis import majority

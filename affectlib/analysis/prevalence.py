@@ -13,7 +13,7 @@ import polars as pl
 from narwhals.typing import IntoDataFrameT
 
 from affectlib._values import name_list
-from affectlib.analysis._correction import Apparent, Errors, GoldUnits, Target, drawn_by_row
+from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, Target, drawn_by_row
 from affectlib.analysis._frames import (
     KEYS,
     AnalysisWarning,
@@ -89,9 +89,9 @@ def prevalence(
     - ``gold``: the share in the gold sample, weighted. Its interval is never too narrow.
     - ``ppi``: labels, gold sample and `measured` together, the best use of a gold sample (see
       `affectlib.analysis._correction`). With few emotional gold labels, what was measured elsewhere
-      weighs more or, if nothing was, the interval is wide. Where gold labels contradict what was
-      measured, that hardly counts; if labels say nothing about the truth, it is the same as
-      ``gold``.
+      weighs more or, if nothing was, the interval is wide. Where gold labels contradict the
+      measured accuracy, that gets little weight; where the classifier's labels carry no
+      information, ``ppi`` equals ``gold``.
 
     In groups, sensitivity and specificity are taken to be the same as overall. Where the gold
     labels of a group contradict that, its ``ppi`` is its ``gold``: at least ten of them give a
@@ -132,8 +132,8 @@ def prevalence(
 
     Warns:
         AnalysisWarning: User ids, times, weights or the column ``provenance`` are missing; the
-            correction rests on other transcripts; or the gold sample leaves much open (then it
-            says how many more to label) or contradicts in a group that errors are the same in all.
+            correction rests on other transcripts; or the gold sample leaves a wide interval (then
+            it says how many more to label) or shows other errors in a group than overall.
 
     Example:
         >>> from affectlib.analysis import Accuracy, prevalence
@@ -262,8 +262,8 @@ class Evidence:
     """
 
     known: bool
-    measured: Errors | None
-    updated: Errors | None
+    measured: ErrorRates | None
+    updated: ErrorRates | None
 
     @property
     def useless(self) -> bool:
@@ -294,7 +294,7 @@ def _evidence(
     *,
     own: bool = False,
 ) -> Evidence:
-    known = None if measured is None else Errors.measured(measured)
+    known = None if measured is None else ErrorRates.measured(measured)
     if known is not None and not own:
         known = known.with_domain_shift()
     if sample is None:
@@ -318,23 +318,23 @@ def _evidence(
             len(sample),
         ),
     )
-    updated = Errors.updated(units_of, Apparent(called / units, units), means, measured)
+    updated = ErrorRates.updated(units_of, Apparent(called / units, units), means, measured)
     return Evidence(measured is not None, known, updated)
 
 
 def label_errors(
     labels: AnyFrame, gold: AnyFrame | None, measured: Accuracy | None
-) -> Errors | None:
+) -> ErrorRates | None:
     """Return the errors by which to correct differences; None if unknown or labels are useless."""
     if gold is None:
-        errors = None if measured is None else Errors.measured(measured)
+        errors = None if measured is None else ErrorRates.measured(measured)
     else:
         source = _in_memory(with_prediction(user_keys(labels_table(labels).labelled())), [])
         errors = _evidence(_by_user(source, []), gold_rows(source, gold), measured).updated
     return None if errors is None or _says_little(errors) else errors
 
 
-def _says_little(errors: Errors) -> bool:
+def _says_little(errors: ErrorRates) -> bool:
     """Tell whether labels are hardly better than chance."""
     return sum(errors.rates) - 1 < _LEAST_USE
 
@@ -399,7 +399,7 @@ def _estimates(
     yield "ppi", by_hand if overruled else corrected, overruled
 
 
-def _contradicted(errors: Errors, called: Apparent, sample: pl.DataFrame, groups: int) -> bool:
+def _contradicted(errors: ErrorRates, called: Apparent, sample: pl.DataFrame, groups: int) -> bool:
     """Tell whether the gold labels of a group contradict that its errors are those of all.
 
     One user is not enough for that: the labels of the others must say the same. `groups` is how
@@ -408,7 +408,7 @@ def _contradicted(errors: Errors, called: Apparent, sample: pl.DataFrame, groups
     if len(sample) < _REFUTING:
         return False
     sure = 1 - _REFUTED / groups
-    low, high = errors.explained(called, sure)
+    low, high = errors.plausible_range(called, sure)
     found = gold_share(sample, sure)
     if found.low <= high and low <= found.high:
         return False
@@ -469,7 +469,7 @@ def more_to_label(
         room = (_WANTED * share) ** 2 - of_users**2
         if room <= 0:
             continue
-        # As the interval shrinks with their number, but no more than an even draw needs.
+        # Extrapolate how the interval narrows with more, up to what a simple random sample needs.
         needed = row["gold"] * max(reach**2 - of_users**2, 0.0) / room
         even = z**2 * inner / room
         more = (min(needed, even) if even > row["gold"] else needed) - row["gold"]

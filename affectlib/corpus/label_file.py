@@ -142,7 +142,7 @@ def label_file(
     complete; at level ``both`` the messages go to a second one (``labels.messages.parquet``).
     Without a suffix (``labels/``) it becomes a folder of files of 2,000 conversations each, in
     ``conversations`` and ``messages``. If a run is stopped, the same call with `resume` continues
-    after the last 2,000. If the output is finished and made from the same input, model and
+    after the last complete file. If the output is finished and made from the same input, model and
     options, nothing is done. The output of a pipe or of a data set on the Hub cannot be resumed.
     The rows do not depend on the number of workers, nor on whether the run was resumed.
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from affectlib.finetuning.decisions import FEWEST_HELD_OUT
+from affectlib.finetuning.thresholds import FEWEST_HELD_OUT
 
 if TYPE_CHECKING:
     from affectlib.finetuning.result import FineTuned

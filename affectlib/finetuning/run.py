@@ -20,11 +20,11 @@ from affectlib._extras import requires_extra
 from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
 from affectlib.finetuning.card import not_fitted, notes
-from affectlib.finetuning.decisions import Decided, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.held_out import SHARE, SHARES, choose_share, cross_fitted, hold_out
 from affectlib.finetuning.progress import CountedEngine, Progress, expected_work
 from affectlib.finetuning.reading import Labelled, Reader
 from affectlib.finetuning.result import FineTuned
+from affectlib.finetuning.thresholds import Decided, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.writing import building, require_free, write_description, write_model
 from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.model.calibration import finite_logit, sigmoid

@@ -14,7 +14,7 @@ from affectlib._atomic import require_folder, temporary_of
 from affectlib.conversation import Conversation
 from affectlib.errors import OutputExistsError
 from affectlib.finetuning.card import card
-from affectlib.finetuning.decisions import Decided
+from affectlib.finetuning.thresholds import Decided
 from affectlib.model.artifacts import FORMAT, MANIFEST, Artifact, sha256
 from affectlib.model.recalibration import points_of
 from affectlib.model.reference import add_domain

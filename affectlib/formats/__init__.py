@@ -57,10 +57,11 @@ from affectlib.formats import (
 from affectlib.formats._arrow import ARROW, PARQUET, arrow_rows, parquet_rows
 from affectlib.formats._datasets import find_saved, hub_splits, numbered_rows
 from affectlib.formats._json import Record, iter_records
-from affectlib.formats._system import is_environment_error
+from affectlib.formats._os_errors import is_environment_error
 from affectlib.formats.columns import describe_columns, describe_header
 from affectlib.formats.listing import HUB, Listing, list_files
 from affectlib.formats.options import Branches, ReadOptions
+from affectlib.formats.read_report import DROPS, Limits, ReadReport, Tally
 from affectlib.formats.reader import (
     Files,
     FolderReader,
@@ -70,7 +71,6 @@ from affectlib.formats.reader import (
     RecordReader,
     TextReader,
 )
-from affectlib.formats.report import DROPS, Limits, ReadReport, Tally
 from affectlib.formats.sources import (
     NOT_UTF8,
     Archive,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from affectlib._values import Unreadable, text_of_bytes
 from affectlib.errors import TranscriptFormatError
+from affectlib.formats._os_errors import is_environment_error
 from affectlib.formats._progress import Progress
-from affectlib.formats._system import is_environment_error
 
 if TYPE_CHECKING:
     import pyarrow

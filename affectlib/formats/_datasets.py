@@ -19,7 +19,7 @@ from affectlib.errors import OptionError, TranscriptFormatError
 from affectlib.formats._arrow import arrow_rows
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, as_list, as_text
-from affectlib.formats._system import is_environment_error
+from affectlib.formats._os_errors import is_environment_error
 from affectlib.formats.listing import HUB
 from affectlib.formats.reader import Files, Reading
 from affectlib.formats.sources import Source

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from affectlib.formats._system import is_environment_error
+from affectlib.formats._os_errors import is_environment_error
 
 HUB = "hf://datasets/"
 """What names of data sets on the Hub begin with."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 from affectlib.errors import InputTypeError, OptionError
-from affectlib.formats.report import Limits
+from affectlib.formats.read_report import Limits
 
 __all__ = ["Branches", "ReadOptions"]
 

@@ -17,7 +17,7 @@ from affectlib.formats._progress import Progress
 from affectlib.formats.fields import record_id
 from affectlib.formats.grouping import Group, Row, grouped
 from affectlib.formats.options import ReadOptions
-from affectlib.formats.report import ReadReport
+from affectlib.formats.read_report import ReadReport
 from affectlib.predictions import ConversationFailure
 
 Item: TypeAlias = Conversation | ConversationFailure

@@ -25,8 +25,8 @@ from affectlib.conversation import Conversation
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, as_list, as_text, first_of
+from affectlib.formats._os_errors import is_environment_error
 from affectlib.formats._people import People, Sent, chat_conversations, optional_text
-from affectlib.formats._system import is_environment_error
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import Files, FolderReader, Item, Reading, RecordReader, read_groups
 from affectlib.formats.sources import file_records

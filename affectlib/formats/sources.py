@@ -21,17 +21,17 @@ from typing import Any, BinaryIO, cast
 from affectlib._extras import requires_extra
 from affectlib.errors import TranscriptFormatError
 from affectlib.formats._json import Record, iter_records
-from affectlib.formats._system import is_environment_error
+from affectlib.formats._os_errors import is_environment_error
 from affectlib.formats.listing import is_hidden
+from affectlib.formats.read_report import Limits
 from affectlib.formats.reader import Files, Reading
-from affectlib.formats.report import Limits
 
 HEAD = 1 << 16
 """Bytes from which the format of a file is recognised."""
 
 NOT_UTF8 = "affectlib-windows-1252"
 """The error handler of decoders that reads bytes that are not UTF-8 as Windows-1252, in which
-spreadsheets write. A text of that encoding holds next to no valid UTF-8 but ASCII."""
+spreadsheets write. Apart from ASCII, Windows-1252 text almost never holds valid UTF-8."""
 
 _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile, lzma.LZMAError)
 """What reading compressed data raises if it is damaged or cut short."""
@@ -39,7 +39,7 @@ _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _UNPACKED_FREELY = 1 << 26
 _WINDOW = 1 << 27
-_PIECE = 2048  # no more than 64 MiB, whatever is in it
+_PIECE = 2048  # compressed bytes, which never unpack to more than 64 MiB
 
 
 class DamagedError(TranscriptFormatError):

@@ -10,9 +10,9 @@ tokenizer:
 
 - The target is a user's message (label and user cues) or an assistant's (assistant cues).
 - Context is the newest messages that fit; each is shortened to its beginning and end.
-- A user's message too long for one window is covered by several, of which each after the first
-  is led by the message's beginning, and the last ends where the message ends. What comes before
-  the last of a message too long even for those is left out and counted.
+- A user's message too long for one window is covered by several windows. Each after the first
+  repeats the message's beginning, and the last ends where the message ends. If they cannot cover
+  it all, the tokens just before the last window's part are left out and counted.
 - An assistant's message is shortened to its beginning and end, and the rest counted.
 - System and tool messages, and messages without text, are neither targets nor context.
 

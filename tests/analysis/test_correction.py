@@ -8,7 +8,7 @@ import pytest
 
 from affectlib.analysis import Accuracy, associate, users
 from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
-from affectlib.analysis._correction import Apparent, Errors, GoldUnits
+from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits
 from tools.simulate import simulate
 from tools.simulation.figures import Corpus, figures
 from tools.simulation.population import Setting, draw, measured
@@ -16,8 +16,8 @@ from tools.simulation.population import Setting, draw, measured
 EXACT = Accuracy(8_000_000, 2_000_000, 98_000_000, 2_000_000)
 
 
-def known() -> Errors:
-    errors = Errors.measured(EXACT)
+def known() -> ErrorRates:
+    errors = ErrorRates.measured(EXACT)
     assert errors is not None
     return errors
 
@@ -36,7 +36,7 @@ def test_a_share_may_be_of_another_kind_of_chat(true: float) -> None:
     rng = np.random.default_rng(3)
     covered = 0
     for _ in range(60):
-        believed = Errors.measured(measured(rng, (200, 4000), (0.95, 0.999)))
+        believed = ErrorRates.measured(measured(rng, (200, 4000), (0.95, 0.999)))
         assert believed is not None
         labelled = rng.binomial(4000, true * 0.77 + (1 - true) * 0.015) / 4000
         plain = believed.share(Apparent(labelled, 4000), 0.95)
@@ -73,12 +73,12 @@ def test_many_gold_labels_decide_and_few_lean_on_what_was_measured() -> None:
     called = Apparent(0.03, 20_000)
     wrong = Accuracy(90, 10, 900, 100)
     many = together(gold(600, 1000, True), gold(10, 4000, False))
-    precise = Errors.updated(many, called, (0.5, 0.5), wrong).share(called, 0.95, whole=True)
+    precise = ErrorRates.updated(many, called, (0.5, 0.5), wrong).share(called, 0.95, whole=True)
     assert precise.estimate == pytest.approx(0.03 * 0.6 + 0.97 * 0.0025, rel=0.1)
     few = together(gold(3, 5, True), gold(0, 60, False))
     widths = {}
     for name, prior in (("none", None), ("measured", Accuracy(80, 20, 980, 20))):
-        found = Errors.updated(few, called, (0.5, 0.5), prior).share(called, 0.95, whole=True)
+        found = ErrorRates.updated(few, called, (0.5, 0.5), prior).share(called, 0.95, whole=True)
         widths[name] = found.high - found.low
     assert widths["measured"] < 0.6 * widths["none"]
 
@@ -87,8 +87,8 @@ def test_gold_labels_that_contradict_what_was_measured_decide() -> None:
     called = Apparent(0.5, 200)
     logs = Accuracy(17, 5, 747, 7)
     here = together(gold(25, 30, True), gold(0, 30, False))  # a sixth of those called so are not
-    found = Errors.updated(here, called, (0.5, 0.5), logs).share(called, 0.95, whole=True)
-    alone = Errors.updated(here, called, (0.5, 0.5), None).share(called, 0.95, whole=True)
+    found = ErrorRates.updated(here, called, (0.5, 0.5), logs).share(called, 0.95, whole=True)
+    alone = ErrorRates.updated(here, called, (0.5, 0.5), None).share(called, 0.95, whole=True)
     assert found.estimate == pytest.approx(alone.estimate, abs=0.01)
     assert found.low == pytest.approx(alone.low, abs=0.02)
     assert found.high == pytest.approx(alone.high, abs=0.02)
@@ -97,7 +97,7 @@ def test_gold_labels_that_contradict_what_was_measured_decide() -> None:
 def test_no_gold_label_that_is_emotional_leaves_0_possible() -> None:
     called = Apparent(0.02, 5000)
     none = together(gold(0, 10, True), gold(0, 90, False))
-    found = Errors.updated(none, called, (0.5, 0.5), None).share(called, 0.95, whole=True)
+    found = ErrorRates.updated(none, called, (0.5, 0.5), None).share(called, 0.95, whole=True)
     assert found.low == 0
     assert 0 < found.high < 0.06
 
@@ -142,7 +142,7 @@ def test_the_interval_of_a_coefficient_allows_for_what_is_not_known_of_errors() 
     joined = users(people.messages).join(people.participants, on="user_id")
     widths, middles = {}, {}
     for name, accuracy in {"exact": EXACT, "rough": Accuracy(8, 2, 98, 2)}.items():
-        errors = Errors.measured(accuracy)
+        errors = ErrorRates.measured(accuracy)
         rows, corrected = associate_rates(
             joined, errors, outcome="loneliness_end", predictors=["usage_decile"]
         )
@@ -170,8 +170,8 @@ def test_rates_that_are_mostly_label_error_are_not_calibrated() -> None:
 def test_what_becomes_emotional_is_what_is_so_less_what_began_so() -> None:
     whole, first = 0.2, 0.05
     labelled = [Apparent(true * 0.8 + (1 - true) * 0.02, 1e9) for true in (whole, first)]
-    found = known().later(labelled[0], labelled[1], known(), 0.95)
+    found = known().onset_share(labelled[0], labelled[1], known(), 0.95)
     assert found.estimate == pytest.approx((whole - first) / (1 - first), abs=1e-3)
     assert found.low <= found.estimate <= found.high
-    nothing = known().later(labelled[1], labelled[0], known(), 0.95)
+    nothing = known().onset_share(labelled[1], labelled[0], known(), 0.95)
     assert nothing.low == nothing.estimate == 0

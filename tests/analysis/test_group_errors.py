@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import Accuracy, AnalysisWarning, prevalence
-from affectlib.analysis._correction import Apparent, Errors
+from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis.prevalence import label_errors
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -57,7 +57,7 @@ def test_where_hand_labels_contradict_the_common_errors_they_count_themselves():
 
 
 def test_fewer_labels_than_the_errors_explain_leave_the_share_open():
-    errors = Errors.measured(Accuracy(900, 100, 9700, 300))
+    errors = ErrorRates.measured(Accuracy(900, 100, 9700, 300))
     few = errors.share(Apparent(0.0125, 2000, 500.0), 0.95)
     assert few.estimate == few.low == 0
     assert 0.0125 / 0.9 < few.high < 0.03
@@ -66,14 +66,14 @@ def test_fewer_labels_than_the_errors_explain_leave_the_share_open():
 
 
 def test_more_labels_than_would_be_found_leave_the_share_open():
-    errors = Errors.measured(Accuracy(500, 500, 9900, 100))
+    errors = ErrorRates.measured(Accuracy(500, 500, 9900, 100))
     many = errors.share(Apparent(0.8, 2000, 2000.0), 0.95)
     assert many.estimate == many.high == 1
     assert 0.7 < many.low < 0.8
 
 
 def test_a_difference_of_shares_is_none_of_more_than_the_whole():
-    errors = Errors.measured(Accuracy(60, 40, 50, 50))
+    errors = ErrorRates.measured(Accuracy(60, 40, 50, 50))
     found = errors.difference(0.4, 0.2, 0.95)
     assert found.estimate == found.high == 1
     assert found.low >= -1
@@ -194,7 +194,7 @@ def test_one_user_decides_no_group():
 @pytest.mark.parametrize("share", [0.0201, 0.02, 0.019, 0.017, 0.015])
 def test_about_as_many_labels_as_false_alarms_leave_a_width(share: float):
     """The likeliest share is 0 or next to it, and chance decides on which side."""
-    errors = Errors.measured(Accuracy(800, 200, 9800, 200))
+    errors = ErrorRates.measured(Accuracy(800, 200, 9800, 200))
     found = errors.share(Apparent(share, 20_000, 2000.0), 0.95)
     at_0 = errors.share(Apparent(0.0201, 20_000, 2000.0), 0.95)
     assert found.low == 0
@@ -206,15 +206,15 @@ def test_about_as_many_labels_as_false_alarms_leave_a_width(share: float):
 
 
 def test_about_as_many_labels_as_would_be_found_leave_a_width():
-    errors = Errors.measured(Accuracy(800, 200, 980, 20))
+    errors = ErrorRates.measured(Accuracy(800, 200, 980, 20))
     found = errors.share(Apparent(0.815, 20_000, 2000.0), 0.95)
     assert found.high == found.estimate == 1
     assert found.low < 0.98
 
 
 def test_how_often_a_task_becomes_charged_keeps_a_width_at_0():
-    errors = Errors.measured(Accuracy(800, 200, 9800, 200))
+    errors = ErrorRates.measured(Accuracy(800, 200, 9800, 200))
     whole, first = Apparent(0.02, 20_000, 2000.0), Apparent(0.026, 20_000, 2000.0)
-    found = errors.later(whole, first, errors, 0.95)
+    found = errors.onset_share(whole, first, errors, 0.95)
     assert found.low == found.estimate == 0
     assert found.high > 0.005

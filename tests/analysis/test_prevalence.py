@@ -17,7 +17,7 @@ from affectlib.analysis import (
     prevalence,
     sample,
 )
-from affectlib.analysis._correction import Apparent, Errors
+from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis.prevalence import headline_method
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
@@ -395,7 +395,7 @@ def test_calibration_hides_bins_of_few_users():
 
 
 def test_with_a_perfect_classifier_nothing_is_left_to_correct():
-    errors = Errors.measured(Accuracy(10**6, 0, 10**6, 0))
+    errors = ErrorRates.measured(Accuracy(10**6, 0, 10**6, 0))
     perfect = errors.share(Apparent(0.1, 1000, 1000), 0.95)
     assert perfect.estimate == pytest.approx(0.1)
     assert perfect.low == pytest.approx(0.0829, abs=0.001)

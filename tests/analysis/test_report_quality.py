@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import evaluate, report
-from affectlib.analysis._correction import Errors
+from affectlib.analysis._correction import ErrorRates
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._onset import becomes_charged
 from affectlib.analysis.report._translator import Translator
@@ -124,7 +124,7 @@ def test_what_becomes_charged_is_corrected(monkeypatch: pytest.MonkeyPatch) -> N
     figure = row(found, "becomes charged after beginning with a task")
     assert figure["method"] == "rogan_gladen"
     assert figure["low"] <= truth <= figure["high"]
-    known = Errors.measured(KNOWN)
+    known = ErrorRates.measured(KNOWN)
     assert known is not None
     labels, messages = people.conversations.lazy(), people.messages.lazy()
     alike = becomes_charged(labels, messages, known, known, 10)
@@ -143,7 +143,7 @@ def test_differences_allow_for_transcripts_of_another_kind(
     options = {"participants": people.participants.drop("growing"), "by": "modality"}
     measures = ("difference between users: own_share", "change from first to last day")
     found = made(monkeypatch, **options)
-    monkeypatch.setattr(Errors, "with_domain_shift", lambda errors: errors)
+    monkeypatch.setattr(ErrorRates, "with_domain_shift", lambda errors: errors)
     alike = made(monkeypatch, **options)
     for measure in measures:
         wide, narrow = row(found, measure), row(alike, measure)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message
 from affectlib.finetuning import run
-from affectlib.finetuning.decisions import FEWEST_HELD_OUT, can_be_fitted, decide, pivot_of
 from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.reading import Labelled
+from affectlib.finetuning.thresholds import FEWEST_HELD_OUT, can_be_fitted, decide, pivot_of
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import logit, sigmoid
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from affectlib.analysis import Accuracy, concentration
 from affectlib.analysis._calibrated import calibrated_rates, spanned
-from affectlib.analysis._correction import Apparent, Errors, GoldUnits, drawn_by_row
+from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, drawn_by_row
 from affectlib.analysis._intervals import Estimate, Floats, clustered_mean, kish, wilson_share
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis._trends import slope_of_sums, user_trends
@@ -89,8 +89,8 @@ class Corpus:
 
     drawn: Drawn
     talk: Talk
-    errors: Errors
-    message_errors: Errors
+    errors: ErrorRates
+    message_errors: ErrorRates
     gold: NDArray[np.int64] | None
     weight: Floats | None
 
@@ -105,7 +105,7 @@ class Corpus:
         """Draw messages, hand labels and what was measured; None if nothing is known of errors."""
         of_messages = (MESSAGE_SENSITIVITY, MESSAGE_SPECIFICITY)
         accuracy = None if elsewhere is None else measured(rng, rates=elsewhere)
-        message_errors = Errors.measured(measured(rng, MESSAGES_MEASURED_ON, of_messages))
+        message_errors = ErrorRates.measured(measured(rng, MESSAGES_MEASURED_ON, of_messages))
         gold = weight = None
         if rows:
             gold, weight, _ = drawn_rows(rng, drawn.probability, rows, _STRATA)
@@ -115,9 +115,9 @@ class Corpus:
         return cls(drawn, talk(rng, drawn.truth), errors, message_errors, gold, weight)
 
 
-def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> Errors | None:
+def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> ErrorRates | None:
     if gold is None:
-        return None if accuracy is None else Errors.measured(accuracy)
+        return None if accuracy is None else ErrorRates.measured(accuracy)
     called, predicted = drawn.called, drawn.probability
     users = len(np.unique(drawn.user[gold]))
     units = GoldUnits(
@@ -132,7 +132,7 @@ def _errors(drawn: Drawn, gold: Any, weight: Any, accuracy: Accuracy | None) -> 
         float(predicted[called].sum() / max(called.sum(), 1)),
         float(predicted[~called].sum() / max((~called).sum(), 1)),
     )
-    return Errors.updated(units, Apparent(float(called.mean()), len(called)), means, accuracy)
+    return ErrorRates.updated(units, Apparent(float(called.mean()), len(called)), means, accuracy)
 
 
 def figures(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
@@ -227,7 +227,7 @@ def _later(corpus: Corpus) -> Iterator[Found]:
     at = said.first & (said.length > 1)
     own = said.conversation[at]
     units, called, first = _sums(drawn.user[own], drawn.called[own], said.called[at])
-    found = corpus.errors.with_domain_shift().later(
+    found = corpus.errors.with_domain_shift().onset_share(
         Apparent.of_users(called, units, _CONFIDENCE),
         Apparent.of_users(first, units, _CONFIDENCE),
         corpus.message_errors.with_domain_shift(),

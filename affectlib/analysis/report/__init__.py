@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._correction import Errors
+from affectlib.analysis._correction import ErrorRates
 from affectlib.analysis._frames import (
     AnalysisWarning,
     AnyFrame,
@@ -240,7 +240,7 @@ def _study(
     gold = known.gold if gold_counts(shares) else None
     errors = label_errors(rows, gold, known.measured)
     of_messages = known.measured_messages
-    message_errors = None if of_messages is None else Errors.measured(of_messages)
+    message_errors = None if of_messages is None else ErrorRates.measured(of_messages)
     return Study(
         labels=rows,
         level=labels.level,

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._correction import Apparent, Errors
+from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._intervals import NONE
 from affectlib.analysis.report._study import Grid, Number, Row, Study, one_of, rows_of
@@ -64,8 +64,8 @@ def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
 def becomes_charged(
     labels: pl.LazyFrame,
     messages: pl.LazyFrame,
-    errors: Errors,
-    message_errors: Errors,
+    errors: ErrorRates,
+    message_errors: ErrorRates,
     min_users: int,
 ) -> dict[str, Any] | None:
     """Estimate the share of conversations with a charged turn among those that begin with a task.
@@ -98,7 +98,7 @@ def becomes_charged(
         for name in ("charged", "first")
     )
     hidden = len(by_user) < min_users
-    found = NONE if hidden else errors.later(whole, first, message_errors, _CONFIDENCE)
+    found = NONE if hidden else errors.onset_share(whole, first, message_errors, _CONFIDENCE)
     counts = {"units": int(units.sum()), "users": len(by_user)}
     return asdict(found) | (dict.fromkeys(counts) if hidden else counts) | {"suppressed": hidden}
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from affectlib.analysis._correction import Errors
+from affectlib.analysis._correction import ErrorRates
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._trends import share_change
 from affectlib.analysis.groups import compare
@@ -372,7 +372,7 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     return Grid(t("groups.differences"), head, cells, labelled=labelled), numbers
 
 
-def difference_of(errors: Errors, row: Row) -> dict[str, Any]:
+def difference_of(errors: ErrorRates, row: Row) -> dict[str, Any]:
     """Take label error out of a difference of shares of labels with its interval."""
     error = (row["high"] - row["low"]) / 2 / norm.ppf((1 + _CONFIDENCE) / 2)
     return {**row, **asdict(errors.difference(row["estimate"], error, _CONFIDENCE))}

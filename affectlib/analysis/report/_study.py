@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from affectlib.analysis._correction import Errors
+from affectlib.analysis._correction import ErrorRates
 from affectlib.analysis._frames import AnyFrame, labels_table
 from affectlib.analysis._privacy import Cell
 from affectlib.analysis.accuracy import Accuracy
@@ -65,8 +65,8 @@ class Study:
     models: Sequence[tuple[str, str | None]]
     measured: Accuracy | None
     shares: Sequence[Row]
-    errors: Errors | None
-    message_errors: Errors | None
+    errors: ErrorRates | None
+    message_errors: ErrorRates | None
     groups: Sequence[str]
     outcomes: Sequence[str]
     controls: Sequence[str]
@@ -83,7 +83,7 @@ class Study:
         """What the rows are called, in the plural."""
         return self.t(f"units.{self.level}")
 
-    def errors_here(self, errors: Errors) -> Errors:
+    def errors_here(self, errors: ErrorRates) -> ErrorRates:
         """Return errors with an allowance for domain shift, unless the user's labels show them."""
         own = is_own(labels_table(self.labels), self.measured)
         return errors if own else errors.with_domain_shift()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import polars as pl
 from scipy.stats import norm
 
-from affectlib.analysis._correction import Apparent, Errors
+from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis._frames import labels_table
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.report import _plots
@@ -99,7 +99,7 @@ def within(study: Study) -> Section | None:
     )
 
 
-def _unexplained(errors: Errors | None, parts: Sequence[Row]) -> bool:
+def _unexplained(errors: ErrorRates | None, parts: Sequence[Row]) -> bool:
     """Tell whether a part has more messages labelled charged than the known errors allow."""
     role, measure = _FOLLOWED[0]
     shares = [p["estimate"] for p in parts if (p["role"], p["measure"]) == (role, measure)]
@@ -107,7 +107,7 @@ def _unexplained(errors: Errors | None, parts: Sequence[Row]) -> bool:
     return errors is not None and highest >= errors.rates[0]
 
 
-def corrected_share(errors: Errors, row: Row) -> Row:
+def corrected_share(errors: ErrorRates, row: Row) -> Row:
     """Take label error out of a share of messages."""
     if row["estimate"] is None:
         return row
