@@ -32,7 +32,7 @@ MOST_LOST = 0.1
 
 def labelled(chats: Sequence[Conversation], model: Artifact, file: Path) -> pl.DataFrame:
     """Label the chats with a model."""
-    classifier = AffectClassifier.from_pretrained(model, device="cpu")
+    classifier = AffectClassifier.from_pretrained(model.folder, device="cpu")
     label_file(chats, file, classifier=classifier)
     return read_labels(file).collect()
 

@@ -18,6 +18,7 @@ from affectlib import AffectClassifier, label_file
 from affectlib.analysis import (
     AnalysisWarning,
     TableError,
+    _provenance,
     measured_accuracy,
     prevalence,
     read_labels,
@@ -151,8 +152,9 @@ def test_rows_that_are_there_twice_are_refused(query: Query) -> None:
 
 
 def test_labels_of_a_model_that_is_not_known_here_are_noticed(
-    tiny_classifier: AffectClassifier, tmp_path: Path
+    tiny_classifier: AffectClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_provenance, "_read", {})  # as in a process of its own
     chats = [Conversation((Message("user", text),)) for text in ("so sad", "a csv file")]
     label_file(chats, tmp_path / "labels.parquet", classifier=tiny_classifier)
     with duckdb(tmp_path) as query:

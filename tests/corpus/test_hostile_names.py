@@ -154,10 +154,12 @@ def filled(folder: Path, name: str, path: Path) -> Path:
 
 
 def test_csv_is_no_program_and_ids_come_back(tmp_path: Path) -> None:
-    src = write(
-        tmp_path,
-        lines(*(chat("so sad", id=i, user_id=i, model=i, language=i, source=i) for i in GUARDED)),
+    fields = ("id", "user_id", "model", "language", "source")
+    chats = (
+        chat("so sad", **dict.fromkeys(fields, text), timestamp=f"2025-01-{day:02}")
+        for day, text in enumerate(GUARDED, 1)
     )
+    src = write(tmp_path, lines(*chats))
     labels = tmp_path / "labels.csv"
     label_file(src, labels, classifier=FakeClassifier())  # type: ignore[arg-type]
     raw = pl.read_csv(labels, infer_schema=False)

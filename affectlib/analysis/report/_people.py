@@ -32,6 +32,7 @@ from affectlib.analysis.report._study import (
 from affectlib.analysis.report._suppressed import DECILE
 
 _FEWEST_FOR_DECILES = 100
+_NO_INTERVAL = {"low": None, "high": None}
 
 
 def concentrated(study: Study) -> Section | None:
@@ -179,6 +180,8 @@ def _regression(
     t = study.t
     rate = "" if corrected else "_labelled"
     of_rate = [at for at, row in enumerate(found) if row["term"] == CHARGED_RATE]
+    if not corrected:  # label error draws it towards 0, so that its interval may miss the truth
+        found = [{**row, **(_NO_INTERVAL if at in of_rate else {})} for at, row in enumerate(found)]
     rows = [
         (
             t.maybe(f"term.{row['term']}{rate if at in of_rate else ''}", row["term"])
