@@ -18,8 +18,7 @@ from affectlib.cli._terminal import DONE, say
 @click.option(
     "--group",
     metavar="COLUMN",
-    help="the field or column that identifies the person; nobody is then in both parts, the one "
-    "that is learnt from and the one that is held out",
+    help="the field or column that identifies the person; a person is learnt from or held out",
 )
 @click.option("--name", help="the new model's name; if not given, FOLDER's")
 @click.option("--data-name", metavar="NAME", help="what the card calls the data")

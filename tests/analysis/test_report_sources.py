@@ -141,6 +141,8 @@ def test_coefficients_tell_whether_the_rate_is_corrected(known: bool) -> None:
         .select("measure", "method")
         .rows()
     )
+    rate = row(found, "coefficient of charged_rate")
+    assert (rate["low"] is not None, rate["high"] is not None) == (known, known)
     expected = "calibrated" if known else "labelled"
     assert methods.pop("coefficient of charged_rate") == expected
     assert {*methods.values()} == {"counted"}

@@ -297,17 +297,14 @@ def _coefficient(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
     score = _SLOPE * truth / turns + 0.03 * usage + _NOISE * rng.normal(size=len(turns))
     rates = called / turns
     several = calibrated_rates(rates, turns, corpus.message_errors)
-    if several is None and not np.ptp(rates):
+    if several is None:  # the report shows no interval then
         return
     fits = [
         fitted(score, [Term("usage", "usage", usage), Term("rate", "rate", values)], None)
-        for values in several or [rates]
+        for values in several
     ]
-    low, high = (float(each[2]) for each in fits[0].interval(_CONFIDENCE))
-    if several is not None:
-        low, high = [*spanned(fits[1:])][1]
-    name = "coefficient, not corrected" if several is None else "coefficient of charged use"
-    yield Found(name, float(fits[0].coefficients[2]), low, high, _SLOPE)
+    low, high = [*spanned(fits[1:])][1]
+    yield Found("coefficient of charged use", float(fits[0].coefficients[2]), low, high, _SLOPE)
 
 
 def _by_hand(corpus: Corpus) -> Found:

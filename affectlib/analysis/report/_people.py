@@ -32,6 +32,7 @@ from affectlib.analysis.report._study import (
 from affectlib.analysis.report._suppressed import DECILE
 
 _FEWEST_FOR_DECILES = 100
+_NO_INTERVAL = {"low": None, "high": None}
 
 
 def concentrated(study: Study) -> Section | None:
@@ -179,6 +180,8 @@ def _regression(
     t = study.t
     rate = "" if corrected else "_labelled"
     of_rate = [at for at, row in enumerate(found) if row["term"] == CHARGED_RATE]
+    if not corrected:  # label error draws it towards 0, so that its interval may miss the truth
+        found = [{**row, **(_NO_INTERVAL if at in of_rate else {})} for at, row in enumerate(found)]
     rows = [
         (
             t.maybe(f"term.{row['term']}{rate if at in of_rate else ''}", row["term"])
@@ -191,7 +194,6 @@ def _regression(
         for at, row in enumerate(found)
     ]
     head = study.head("term", "coefficient", "interval", "standardized", "q")
-    labelled = [] if corrected else of_rate
     method = CALIBRATED if corrected else LABELLED
     numbers = [
         Number.of(
@@ -230,7 +232,7 @@ def _regression(
         t("associated.title", outcome=outcome),
         [text, finding.text if finding else None],
         None,
-        [Grid(t("associated.grid"), head, rows, labelled=labelled)],
+        [Grid(t("associated.grid"), head, rows, labelled=[] if corrected else of_rate)],
         notes,
         finding,
         numbers,
