@@ -459,7 +459,8 @@ class Work(RuleBasedStateMachine):
 
     def alike(self, new: Artifact, table: Table, sheet: Sheet) -> None:
         """Compare with what another model in the line became by the same sheet."""
-        key = (tuple(sheet.rows.sort(pl.all()).iter_rows()), frozenset(table.chats))
+        users = "user_id" in table.rows.columns  # whose chats are kept together
+        key = (tuple(sheet.rows.sort(pl.all()).iter_rows()), frozenset(table.chats), users)
         old = self.calibrated.setdefault(key, new)
         lines = [(each.recalibration.intercept, each.recalibration.slope) for each in (old, new)]
         self.must(np.allclose(*lines, atol=0.02), f"one sheet, two models: {lines}")

@@ -16,6 +16,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from affectlib import ConversationPrediction, MessagePrediction
+from affectlib.analysis._provenance import known_origin
 from affectlib.model.artifacts import FORMAT, Artifact, load_artifact, with_digest
 from affectlib.model.calibration import reproducible, sigmoid
 from affectlib.model.text import TEXT_RULES
@@ -159,7 +160,7 @@ class Table:
         named = pl.when("lost").then(pl.lit("")).otherwise("origin")
         return {*self.past.select(named.alias("origin"))["origin"]}
 
-    @cached_property
+    @property
     def faults(self) -> set[str]:
         """Why no figure may be given."""
         columns, found = self.rows.columns, set()
@@ -169,9 +170,15 @@ class Table:
             found.add("copies")
         if len(self.origins) > 1:
             found.add("mixture")
-        if self.origins - {""} and "probability" in columns and self.recomputed:
+        if self.has_thresholds and "probability" in columns and self.recomputed:
             found.add("recomputed")
         return found
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether the library knows what labels must follow from, as it has read a Parquet file."""
+        codes = self.rows["provenance"] if "provenance" in self.rows.columns else []
+        return any(known_origin(code).thresholds for code in {*codes} - {None})
 
     @cached_property
     def recomputed(self) -> bool:

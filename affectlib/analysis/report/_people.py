@@ -194,7 +194,6 @@ def _regression(
         for at, row in enumerate(found)
     ]
     head = study.head("term", "coefficient", "interval", "standardized", "q")
-    labelled = [] if corrected else of_rate
     method = CALIBRATED if corrected else LABELLED
     numbers = [
         Number.of(
@@ -233,7 +232,7 @@ def _regression(
         t("associated.title", outcome=outcome),
         [text, finding.text if finding else None],
         None,
-        [Grid(t("associated.grid"), head, rows, labelled=labelled)],
+        [Grid(t("associated.grid"), head, rows, labelled=[] if corrected else of_rate)],
         notes,
         finding,
         numbers,
