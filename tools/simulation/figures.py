@@ -265,7 +265,7 @@ def _theme(corpus: Corpus, rng: np.random.Generator) -> Iterator[Found]:
     units, flagged = _sums(called.user, shown)
     yield Found.of(
         "share of a theme",
-        (errors.with_domain_shift() if gold is None else errors).share(
+        errors.with_domain_shift().share(
             Apparent.of_users(flagged, units, _CONFIDENCE), _CONFIDENCE, whole=True
         ),
         _THEME * hits / (hits + alarms),
