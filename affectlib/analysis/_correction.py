@@ -237,6 +237,11 @@ class ErrorRates:
         """The factor by which errors shrink a difference of shares, in draws."""
         return np.maximum(self.sensitivity + self.specificity - 1, _LEAST_POWER)
 
+    @property
+    def likeliest_index(self) -> float:
+        """The same factor at the likeliest sensitivity and specificity."""
+        return max(sum(self.rates) - 1, _LEAST_POWER)
+
     def _draws(self, called: Apparent, seed: int) -> Floats:
         """Return draws of the true share; below 0 where errors explain more labels than that."""
         labels = self._labels(called, seed)
@@ -254,7 +259,7 @@ class ErrorRates:
         If `whole`, it is of the whole corpus that the gold labels were drawn from.
         """
         of_corpus = whole and self.shares is not None and called.size == inf
-        power = max(sum(self.rates) - 1, _LEAST_POWER)
+        power = self.likeliest_index
         if self.centre is not None:
             middle = (called.share + self.centre[1] - 1) / power
         else:
@@ -300,7 +305,7 @@ class ErrorRates:
         """Return the true difference behind one of labels, given its standard error."""
         noise = np.random.default_rng(2).permutation(_normal_places()) * error
         draws = np.clip((estimate + noise) / self.youden_index, -1.0, 1.0)
-        middle = estimate / max(sum(self.rates) - 1, _LEAST_POWER)
+        middle = estimate / self.likeliest_index
         return Estimate(float(np.clip(middle, -1.0, 1.0)), *_ends(draws, confidence))
 
     def alternatives(self, count: int) -> Iterator[tuple[float, float]]:
