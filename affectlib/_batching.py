@@ -16,7 +16,6 @@ _R = TypeVar("_R")
 
 _CONVERSATIONS = 256
 _CHARACTERS = 400_000
-_MESSAGES = 5000
 _FIRST = 1 / 32
 """Size of the first batch, where batches grow."""
 
@@ -51,24 +50,6 @@ def in_buffers(items: Iterable[_T], *, growing: bool = False) -> Generator[list[
         yield buffer
     if problem is not None:
         raise problem
-
-
-def chunk_starts(conversation: Conversation) -> list[int]:
-    """Return where to cut a conversation into parts of the size of a list of `in_buffers`.
-
-    Example:
-        >>> from affectlib.conversation import Message
-        >>> long = Conversation((Message("user", "x" * 150_000),) * 4)
-        >>> chunk_starts(long), chunk_starts(Conversation(long.messages[:1]))
-        ([0, 3], [0])
-    """
-    starts, characters = [0], 0
-    for index, message in enumerate(conversation.messages):
-        if characters >= _CHARACTERS or index - starts[-1] >= _MESSAGES:
-            starts.append(index)
-            characters = 0
-        characters += len(message.content)
-    return starts
 
 
 def ahead(items: Iterable[_T], size: Callable[[_T], int] = text_size) -> Generator[_T]:

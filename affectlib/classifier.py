@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from affectlib._batching import chunk_starts, in_buffers, map_ahead
+from affectlib._batching import in_buffers, map_ahead
 from affectlib._inputs import (
     Chat,
     Chats,
@@ -41,7 +40,7 @@ from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.rendering import WindowRenderer, WindowText
 from affectlib.model.saved import Saved
-from affectlib.model.scoring import MessageScore, WindowCache, encode_windows, score_windows
+from affectlib.model.scoring import Scores, WindowCache, score_windows
 from affectlib.model.screen import Screen
 from affectlib.predictions import (
     ConversationFailure,
@@ -70,7 +69,6 @@ class AffectClassifier(Saved):
         artifact: The model.
         engine: What runs it.
         operating_point: Name of the thresholds that `predict` uses if none is named.
-        assistant_cues: Whether the assistant's messages are read for cues too.
         screen: Whether the artifact's screen may settle messages; without one, the encoder reads
             everything.
 
@@ -90,7 +88,6 @@ class AffectClassifier(Saved):
         engine: Engine,
         *,
         operating_point: str = "balanced",
-        assistant_cues: bool = True,
         screen: bool = True,
     ) -> None:
         """Load the tokenizer."""
@@ -98,7 +95,6 @@ class AffectClassifier(Saved):
         self._artifact = artifact
         self._engine = engine
         self._operating_point = operating_point
-        self._assistant_cues = assistant_cues
         self._threads: int | None = None
         self._known = WindowCache()
         self._screen = Screen.load(artifact) if screen else None
@@ -117,7 +113,6 @@ class AffectClassifier(Saved):
         device: str = "auto",
         engine: str = "auto",
         operating_point: str = "balanced",
-        assistant_cues: bool = True,
         screen: bool = True,
         threads: int | None = None,
         local_files_only: bool = True,
@@ -130,8 +125,6 @@ class AffectClassifier(Saved):
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
             engine: ``auto``, ``onnx`` (CPU), ``openvino`` (CPU with bf16) or ``torch``.
             operating_point: ``balanced``, ``high_precision`` or ``high_recall``.
-            assistant_cues: Whether the assistant's messages are read for cues too; it is faster
-                without.
             screen: Whether the model's screen, if it has one, settles plain tasks, which makes it
                 several times as fast; without, the encoder reads everything.
             threads: Threads that the engine computes with on the CPU; one for each core that this
@@ -156,7 +149,6 @@ class AffectClassifier(Saved):
             artifact,
             load_engine(artifact, engine=engine, device=device, threads=threads),
             operating_point=operating_point,
-            assistant_cues=assistant_cues,
             screen=screen,
         )
         classifier._threads = threads
@@ -187,11 +179,6 @@ class AffectClassifier(Saved):
         return self._engine.device
 
     @property
-    def assistant_cues(self) -> bool:
-        """Whether the assistant's messages are read for cues too."""
-        return self._assistant_cues
-
-    @property
     def windows_run(self) -> int:
         """Windows that the engine has read so far in this process, a sign that it is working."""
         return self._known.run
@@ -210,7 +197,6 @@ class AffectClassifier(Saved):
             "device": self.device,
             "engine": self.engine,
             "operating_point": self.operating_point,
-            "assistant_cues": self.assistant_cues,
             "screen": self._wants_screen,
             "threads": self._threads,
         }
@@ -366,13 +352,11 @@ class AffectClassifier(Saved):
     def explain(self, x: str | Chat, *, operating_point: str | None = None) -> Explanation:
         """Return what each turn adds to the decision on a conversation.
 
-        The share of a user's message is its Shapley value: what it adds to the probability, on
-        average over all orders in which the messages could be added to an empty chat, which has the
-        model's prevalence (`Artifact.prevalence`). The shares and the prevalence sum up to the
-        probability, and messages that say the same have the same share. They are exact for up to 12
-        messages, else a mean over 64 orders. A message keeps its logit, even if the model reads
-        messages with context. A screen is not used, so probabilities of plain tasks can differ a
-        little from those of `predict`.
+        Each message of the user is left out in turn, and read by itself in turn. Its share is the
+        mean of what the conversation's probability loses and of what it gains over the model's
+        prevalence (`Artifact.prevalence`). So a message has a share even if another one says the
+        same. A screen is not used, so probabilities of plain tasks can differ a little from those
+        of `predict`.
 
         Args:
             x: A conversation, as `predict` takes it, or a text, which is a conversation of one
@@ -389,9 +373,8 @@ class AffectClassifier(Saved):
             >>> [turn.share > 0 for turn in AffectClassifier.from_pretrained().explain(chat).turns]
             [False, True]
         """
-        return explain_turns(
-            read_one(x), self._score, self._artifact, self._thresholds(operating_point)
-        )
+        point = self._thresholds(operating_point)
+        return explain_turns(read_one(x), self._encode, self._run, self._artifact, point)
 
     def explain_words(
         self,
@@ -403,10 +386,10 @@ class AffectClassifier(Saved):
         """Return what each group of words adds to the logit of a user's message.
 
         Groups are parts of clauses, of up to eight words, longer in very long messages. Each is
-        left out in turn, and read by itself in turn, with the message's context if the model reads
-        any. Its share is the mean of what the logit loses and what it gains, against a message that
-        is just "…". So a group has a share even if another one says the same. In a message too long
-        to be read whole, what is left out makes room for other words.
+        left out in turn, and read by itself in turn, in the same conversation. Its share is the
+        mean of what the logit loses and what it gains, against a message that is just "…". So a
+        group has a share even if another one says the same. In a message too long to be read
+        whole, what is left out makes room for other words.
 
         Args:
             x: A text or a conversation, as `predict` takes them.
@@ -434,14 +417,14 @@ class AffectClassifier(Saved):
             x: A text or a conversation, as `predict` takes them.
 
         Returns:
-            The windows in the order of their target messages, which are `WindowText.message`.
+            The windows in reading order; one if the conversation fits.
 
         Raises:
             InputTypeError: See `explain`, also for the other errors.
 
         Example:
             >>> [window.text for window in AffectClassifier.from_pretrained().windows("thanks")]
-            ['<|target|> thanks']
+            ['<|user|> thanks']
         """
         return [self._renderer.render(window) for window in self._encode([read_one(x)])[0]]
 
@@ -480,17 +463,9 @@ class AffectClassifier(Saved):
         self, items: Iterable[Item], point: OperatingPoint
     ) -> Iterator[ConversationPrediction | ConversationFailure]:
         """Label conversations buffer by buffer, and pass on failures as they are."""
-        begun: dict[int, MessageScore] = {}
-        for piece, windows in map_ahead(_encoded, self._pieces(items)):
-            scores = score_windows(windows, self._engine, self._encoder.pad_id, self._known)
-            if not piece.ends:
-                begun |= scores[0]
-                continue
-            if begun:
-                scores[0] = begun | scores[0]
-                begun = {}
-            scored = iter(scores)
-            for item in piece.items:
+        for buffer, windows in map_ahead(self._encode, in_buffers(items, growing=True)):
+            scored = iter(self._run(windows, self._screen))
+            for item in buffer:
                 if not isinstance(item, Conversation):
                     yield item
                     continue
@@ -499,54 +474,16 @@ class AffectClassifier(Saved):
                 except NoUserTextError as error:
                     yield ConversationFailure.of(error, item.id)
 
-    def _pieces(self, items: Iterable[Item]) -> Iterator[_Piece]:
-        """Cut a stream into what is encoded at once."""
-        for buffer in in_buffers(items, growing=True):
-            *others, long = buffer
-            starts = chunk_starts(long) if isinstance(long, Conversation) else []
-            if not isinstance(long, Conversation) or len(starts) == 1:
-                yield _Piece(buffer, partial(self._screened, buffer))
-                continue
-            if others:
-                yield _Piece(others, partial(self._screened, others))
-            windows = self._encoder.encode_stretches(
-                long, starts, assistant_targets=self._assistant_cues
-            )
-            for start in starts:
-                settled = partial(_next_alone, windows, self._screen)
-                yield _Piece([long], settled, start == starts[-1])
-
     def _encode(self, buffer: Sequence[Item]) -> list[list[EncodedWindow]]:
-        conversations = [item for item in buffer if isinstance(item, Conversation)]
-        return encode_windows(conversations, self._encoder, assistant_targets=self._assistant_cues)
+        return self._encoder.encode([item for item in buffer if isinstance(item, Conversation)])
 
-    def _screened(self, buffer: Sequence[Item]) -> list[list[EncodedWindow]]:
-        conversations = [item for item in buffer if isinstance(item, Conversation)]
-        return encode_windows(
-            conversations,
-            self._encoder,
-            assistant_targets=self._assistant_cues,
-            screen=self._screen,
-        )
+    def _run(
+        self, windows: Sequence[Sequence[EncodedWindow]], screen: Screen | None = None
+    ) -> list[Scores]:
+        return score_windows(windows, self._engine, self._encoder.pad_id, screen, self._known)
 
-    def _score(self, conversations: Sequence[Conversation]) -> list[dict[int, MessageScore]]:
-        windows = self._encode(conversations)
-        return score_windows(windows, self._engine, self._encoder.pad_id, self._known)
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """What is encoded at once.
-
-    Attributes:
-        items: A buffer of conversations and failures, or one very long conversation.
-        encode: Returns the windows of each conversation; of a long one, those of its next stretch.
-        ends: Whether no further stretch of it follows.
-    """
-
-    items: Sequence[Item]
-    encode: Callable[[], list[list[EncodedWindow]]]
-    ends: bool = True
+    def _score(self, conversations: Sequence[Conversation]) -> list[Scores]:
+        return self._run(self._encode(conversations))
 
 
 def _result(outcome: Any, position: int | None, texts: bool, record: bool) -> Any:
@@ -556,17 +493,6 @@ def _result(outcome: Any, position: int | None, texts: bool, record: bool) -> An
     if record or outcome.cause is None:
         return outcome
     raise outcome.cause if position is None else outcome.cause.in_conversation(position)
-
-
-def _encoded(piece: _Piece) -> list[list[EncodedWindow]]:
-    return piece.encode()
-
-
-def _next_alone(
-    windows: Iterator[list[EncodedWindow]], screen: Screen | None
-) -> list[list[EncodedWindow]]:
-    found = next(windows)
-    return [found if screen is None else screen.prefilter(found)]
 
 
 def _load(options: Mapping[str, Any]) -> AffectClassifier:

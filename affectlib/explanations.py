@@ -1,11 +1,9 @@
 """Why a conversation has its label: which turns, and which words.
 
-Both are counterfactuals: something is left out or added, and what changes is its share. For turns
-it is the turn's logit, and the share is its Shapley value (Shapley 1953, "A value for n-person
-games"; Strumbelj and Kononenko 2010, "An efficient explanation of individual classifications using
-game theory"). For groups of words it is the text itself (erasure or occlusion; Li, Monroe and
-Jurafsky 2016, "Understanding neural networks through representation erasure"). They say what this
-model heeds, not why somebody wrote something.
+Both are counterfactuals: a turn, or a group of words, is left out, and read by itself; what changes
+is its share (erasure or occlusion; Li, Monroe and Jurafsky 2016, "Understanding neural networks
+through representation erasure"). They say what this model responds to, not why somebody wrote
+something.
 
 Nothing here is kept longer than the caller keeps it. An explanation holds the text that it
 explains for `to_html`, and never prints it in its ``repr``.
@@ -13,10 +11,9 @@ explains for `to_html`, and never prints it in its ``repr``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from math import comb
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,15 +23,13 @@ from affectlib import _views
 from affectlib._batching import in_buffers
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import OptionError
-from affectlib.model.aggregation import TOP
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import OperatingPoint, Recalibration, logit, reproducible, sigmoid
-from affectlib.model.decisions import build_prediction, user_logits
-from affectlib.model.scoring import MessageScore
+from affectlib.model.calibration import OperatingPoint, reproducible, sigmoid
+from affectlib.model.decisions import build_prediction, message_logits
+from affectlib.model.encoding import EncodedWindow
+from affectlib.model.scoring import Scores
 from affectlib.model.text.groups import word_groups
-from affectlib.model.text.unicode import normalize_unicode
-from affectlib.model.windows import WindowSettings
-from affectlib.predictions import ConversationPrediction, title_html
+from affectlib.predictions import ConversationPrediction, MessagePrediction, title_html
 from affectlib.taxonomy import ASSISTANT_CUES, CHARGES, EMOTIONAL
 
 __all__ = [
@@ -46,15 +41,12 @@ __all__ = [
     "explain_words",
 ]
 
-Scorer: TypeAlias = Callable[[Sequence[Conversation]], list[dict[int, MessageScore]]]
-"""Scores the messages of conversations; see `affectlib.model.scoring.score_messages`."""
-
-EXACT = 12
-"""Turns of which the Shapley values are exact, at most."""
-ORDERS = 64
-"""Orders of turns that are drawn where there are more."""
-
-Floats: TypeAlias = NDArray[np.float64]
+Scorer: TypeAlias = Callable[[Sequence[Conversation]], list[Scores]]
+"""Scores conversations; see `affectlib.model.scoring.score`."""
+Encoder: TypeAlias = Callable[[Sequence[Conversation]], list[list[EncodedWindow]]]
+"""Returns the windows of conversations."""
+WindowScorer: TypeAlias = Callable[[Sequence[Sequence[EncodedWindow]]], list[Scores]]
+"""Scores them; see `affectlib.model.scoring.score_windows`."""
 
 _NOTHING = "…"
 
@@ -67,11 +59,11 @@ class TurnShare:
         index: Its position in the conversation.
         label: The message's own label.
         probability: P(emotional) of the message itself.
-        without: P(emotional) of the conversation if this message had no logit.
-        share: What the message adds to P(emotional) of the conversation, on average over all orders
-            in which messages could be added to an empty chat (its Shapley value): above 0 if it
-            speaks for emotional, below 0 if it speaks for task. Messages that say the same have the
-            same share.
+        without: P(emotional) of the conversation without this message; the prevalence if nothing
+            else of the user is left.
+        share: Half of what P(emotional) of the conversation loses without the message, and half of
+            what that of the message by itself is above the prevalence: above 0 if it speaks for
+            emotional, below 0 if it speaks for task.
     """
 
     index: int
@@ -87,8 +79,7 @@ class Explanation:
 
     Attributes:
         prediction: What was found.
-        turns: The share of each message of the user that was read, in order. With `base`, they sum
-            up to the conversation's probability.
+        turns: The share of each message of the user that was read, in order.
         conversation: What was explained.
         base: P(emotional) of a chat of which nothing is known, the model's prevalence.
     """
@@ -244,31 +235,81 @@ class WordExplanation:
 
 
 def explain_turns(
-    conversation: Conversation, score: Scorer, artifact: Artifact, point: OperatingPoint
+    conversation: Conversation,
+    encode: Encoder,
+    score: WindowScorer,
+    artifact: Artifact,
+    point: OperatingPoint,
 ) -> Explanation:
     """Tell each turn's share of a conversation's decision; see `AffectClassifier.explain`.
 
     Args:
         conversation: The conversation.
-        score: Scores its messages.
+        encode: Returns its windows.
+        score: Scores them.
         artifact: The model behind `score`.
         point: The thresholds.
 
     Raises:
         NoUserTextError: There is nothing to read in what the user wrote.
     """
-    (scores,) = score([conversation])
+    (windows,) = encode([conversation])
+    (scores,) = score([windows])
     prediction = build_prediction(artifact, conversation, scores, point)
-    logits = user_logits(artifact, conversation, scores)
-    values = np.array([*logits.values()], dtype=np.float64)
-    without = dict(zip(logits, _left_out(values, artifact), strict=True))
-    shares = dict(zip(logits, _shapley(values, artifact), strict=True))
-    turns = tuple(
-        TurnShare(turn.index, turn.label, turn.probability, without[turn.index], shares[turn.index])
-        for turn in prediction.messages
-        if turn.label is not None and turn.probability is not None
+    base = artifact.prevalence
+    turns = [turn for turn in prediction.messages if turn.label is not None]
+    without = [base]
+    if len(turns) > 1:
+        without = _without(turns, windows, scores, score, artifact)
+    messages = (Conversation((conversation.messages[turn.index],)) for turn in turns)
+    alone = [
+        _probability(artifact, found.windows)
+        for buffer in in_buffers(messages)
+        for found in score(encode(buffer))
+    ]
+    shares = tuple(
+        TurnShare(
+            turn.index,
+            str(turn.label),
+            float(turn.probability or 0.0),
+            less,
+            (prediction.probability - less + itself - base) / 2,
+        )
+        for turn, less, itself in zip(turns, without, alone, strict=True)
     )
-    return Explanation(prediction, turns, conversation, artifact.prevalence)
+    return Explanation(prediction, shares, conversation, base)
+
+
+def _without(
+    turns: Sequence[MessagePrediction],
+    windows: Sequence[EncodedWindow],
+    scores: Scores,
+    score: WindowScorer,
+    artifact: Artifact,
+) -> list[float]:
+    """Return P(emotional) of the conversation without each of several turns.
+
+    Only the windows that hold a turn are read again, so that the work grows with the conversation.
+    """
+    held: dict[int, list[int]] = {}
+    for place, window in enumerate(windows):
+        for message in window.messages:
+            held.setdefault(message, []).append(place)
+    found = []
+    for buffer in in_buffers(turns):
+        lessened = [[windows[p].without(turn.index) for p in held[turn.index]] for turn in buffer]
+        kept = [[window for window in group if window.messages] for group in lessened]
+        for turn, changed in zip(buffer, score(kept), strict=True):
+            others = np.delete(scores.windows, held[turn.index], axis=0)
+            rows = [rows for rows in (others, changed.windows) if len(rows)]
+            found.append(_probability(artifact, np.concatenate(rows)))
+    return found
+
+
+def _probability(artifact: Artifact, windows: NDArray[Any]) -> float:
+    """Return P(emotional) of a conversation from the logits of its windows."""
+    emotional = artifact.conversation.logits(windows)[artifact.outputs.index(EMOTIONAL)]
+    return artifact.recalibration.probability(sigmoid(float(emotional)))
 
 
 def explain_words(
@@ -283,7 +324,7 @@ def explain_words(
     Args:
         conversation: The conversation.
         message: The message's position; that of the highest logit if None.
-        score: Scores messages.
+        score: Scores conversations.
         artifact: The model behind `score`.
         output: What is explained.
 
@@ -296,22 +337,26 @@ def explain_words(
         raise OptionError(f"unknown output {output!r}; use {', '.join(outputs)}")
     column = artifact.outputs.index(output)
     (scores,) = score([conversation])
-    read = user_logits(artifact, conversation, scores)
+    read = {
+        place: float(logits[column])
+        for place, logits in message_logits(artifact, conversation, scores).items()
+        if conversation.messages[place].role == "user"
+    }
     if message is None:
-        message = max(read, key=lambda index: float(scores[index].logits[column]))
+        message = max(read, key=lambda index: read[index])
     elif message not in read:
         raise OptionError(
             f"message {message} is not a user message with text; those are "
             f"{', '.join(map(str, [*read][:20]))}{' …' if len(read) > 20 else ''}"
         )
     text = conversation.messages[message].content
-    context = _context(conversation.messages[:message], artifact.windows)
     spans = word_groups(text)
     ends = [*(start for start, _ in spans[1:]), len(text)]
     others = [text[:start] + text[end:] for (start, _), end in zip(spans, ends, strict=True)]
     alone = [text[start:stop] for start, stop in spans]
-    whole = float(scores[message].logits[column])
-    nothing, *found = _logits([_NOTHING, *others, *alone], context, score, column)
+    whole = read[message]
+    texts = [_NOTHING, *others, *alone]
+    nothing, *found = _logits(texts, conversation, message, score, artifact, column)
     unread = whole if nothing is None else nothing
     logits = [unread if logit is None else logit for logit in found]
     words = tuple(
@@ -326,103 +371,21 @@ def explain_words(
     return WordExplanation(message, output, reproducible(probability), words, text)
 
 
-def _left_out(logits: Floats, artifact: Artifact) -> list[float]:
-    """Return the conversation's probability without each logit in turn."""
-    if len(logits) == 1:
-        return [artifact.prevalence]
-    order = np.argsort(logits)[::-1]
-    ranked = logits[order]
-    # Beyond those that count by themselves, it makes no difference which one is left out.
-    distinct = [
-        artifact.conversation_probability(np.delete(ranked, rank))
-        for rank in range(min(len(logits), TOP + 1))
-    ]
-    without = np.empty(len(logits))
-    without[order] = [distinct[min(rank, TOP)] for rank in range(len(logits))]
-    return [float(value) for value in without]
-
-
-def _shapley(logits: Floats, artifact: Artifact) -> list[float]:
-    """Return each turn's Shapley value, exact for up to `EXACT` turns and else sampled.
-
-    They sum up to the conversation's probability less the prevalence, which stands for that of an
-    empty chat. Turns of the same logit have the same value.
-    """
-    shares = _exact(logits, artifact) if len(logits) <= EXACT else _sampled(logits, artifact)
-    _, group, size = np.unique(logits, return_inverse=True, return_counts=True)
-    alike = np.bincount(group, weights=shares) / size
-    return [float(share) for share in alike[group]]
-
-
-def _exact(logits: Floats, artifact: Artifact) -> Floats:
-    """Return the Shapley values over all subsets of turns."""
-    count = len(logits)
-    subsets = np.arange(1 << count)
-    members = (subsets[:, None] >> np.arange(count)) & 1 == 1
-    ranked = -np.sort(-np.where(members, logits, -np.inf), axis=1)[:, :TOP]
-    sizes = members.sum(axis=1)
-    worth = _worth(ranked, sizes, artifact)
-    weights = np.array([1 / (count * comb(count - 1, size)) for size in range(count)])
-    shares = np.empty(count)
-    for turn in range(count):
-        others = subsets[~members[:, turn]]
-        gain = worth[others | (1 << turn)] - worth[others]
-        shares[turn] = weights[sizes[others]] @ gain
-    return shares
-
-
-def _sampled(logits: Floats, artifact: Artifact) -> Floats:
-    """Return the mean gain of each turn over orders that are drawn, each with its reverse."""
-    generator = np.random.default_rng(0)
-    drawn = [generator.permutation(len(logits)) for _ in range(ORDERS // 2)]
-    orders = np.array([order for each in drawn for order in (each, each[::-1])])
-    ranked = np.full((len(orders), TOP), -np.inf)
-    before = np.full(len(orders), artifact.prevalence)
-    shares = np.zeros(len(logits))
-    for place in range(len(logits)):
-        turns = orders[:, place]
-        added = np.column_stack([ranked, logits[turns]])
-        ranked = -np.sort(-added, axis=1)[:, :TOP]
-        worth = _worth(ranked, np.full(len(orders), place + 1), artifact)
-        np.add.at(shares, turns, worth - before)
-        before = worth
-    return shares / len(orders)
-
-
-def _worth(ranked: Floats, sizes: NDArray[np.int_], artifact: Artifact) -> Floats:
-    """Return P(emotional) of sets of turns, by their highest logits (-inf where there are fewer).
-
-    It is what `Artifact.conversation_probability` gives, for many at once.
-    """
-    counted = np.minimum(np.maximum(sizes, 1), ranked.shape[1])
-    top = np.where(np.isfinite(ranked), ranked, 0.0).sum(axis=1) / counted
-    highest = np.where(sizes > 0, ranked[:, 0], 0.0)
-    by_function = artifact.conversation.of_features(highest, top, np.log(np.maximum(sizes, 1)))
-    found = np.where(sizes == 1, sigmoid(highest), by_function)
-    line = artifact.recalibration
-    if line != Recalibration():
-        found = sigmoid(line.intercept + line.slope * logit(found))
-    return np.where(sizes == 0, artifact.prevalence, found)
-
-
-def _context(earlier: Iterable[Message], settings: WindowSettings) -> tuple[Message, ...]:
-    """Return those of the earlier messages that a window may hold."""
-    limits: Mapping[str, int] = {
-        "user": settings.user_context_tokens,
-        "assistant": settings.assistant_context_tokens,
-    }
-    held = [m for m in earlier if limits.get(m.role) and normalize_unicode(m.content).strip()]
-    return tuple(held[-settings.context_messages :] if settings.context_messages else ())
-
-
 def _logits(
-    texts: Sequence[str], context: tuple[Message, ...], score: Scorer, column: int
+    texts: Sequence[str],
+    conversation: Conversation,
+    place: int,
+    score: Scorer,
+    artifact: Artifact,
+    column: int,
 ) -> list[float | None]:
-    """Return the logit of each text as the last message; None where nothing can be read."""
-    chats = (Conversation((*context, Message("user", text))) for text in texts)
+    """Return the logit of each text in the place of a message; None where nothing can be read."""
+    before, after = conversation.messages[:place], conversation.messages[place + 1 :]
+    chats = (Conversation((*before, Message("user", text), *after)) for text in texts)
     found: list[float | None] = []
     for buffer in in_buffers(chats):
-        for scores in score(buffer):
-            last = scores.get(len(context))
-            found.append(None if last is None else float(last.logits[column]))
+        for chat, scores in zip(buffer, score(buffer), strict=True):
+            known = place in scores.messages
+            logits = message_logits(artifact, chat, scores)[place] if known else None
+            found.append(None if logits is None else float(logits[column]))
     return found

@@ -18,7 +18,7 @@ from affectlib.conversation import Conversation
 from affectlib.errors import InputTypeError
 from affectlib.model.artifacts import DEFAULT_MODEL
 from affectlib.predictions import ConversationFailure, by_column
-from affectlib.taxonomy import ASSISTANT_CUES, CUES, THEME_COLUMNS, USER_CUES
+from affectlib.taxonomy import ASSISTANT_CUES, CUES, THEME_COLUMNS
 
 with requires_extra("sklearn"):
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -57,7 +57,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         device: str = "auto",
         engine: str = "auto",
         operating_point: str = "balanced",
-        assistant_cues: bool = True,
         screen: bool = True,
         threads: int | None = None,
     ) -> None:
@@ -66,7 +65,6 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.engine = engine
         self.operating_point = operating_point
-        self.assistant_cues = assistant_cues
         self.screen = screen
         self.threads = threads
 
@@ -119,8 +117,7 @@ class AffectTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        cues = CUES if self.assistant_cues else USER_CUES
-        return (*_SCORES, *cues, *THEME_COLUMNS.values())
+        return (*_SCORES, *CUES, *THEME_COLUMNS.values())
 
     def __sklearn_is_fitted__(self) -> bool:
         """It always is."""

@@ -21,9 +21,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, so before any test
 
 from affectlib.classifier import AffectClassifier
-from affectlib.model.artifacts import Artifact, load_artifact, with_digest
-from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
+from affectlib.model.artifacts import FORMAT, Artifact, load_artifact, with_digest
+from affectlib.model.encoding import ROLE_TOKENS
 from affectlib.model.engines import load_engine
+from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import CUES, OUTPUTS
 
 WORD_LOGITS: Mapping[str, Mapping[str, float]] = {
@@ -40,7 +41,8 @@ WORD_LOGITS: Mapping[str, Mapping[str, float]] = {
     "csv": {"emotional": -4.0, "charge_1_or_more": -3.0},
     "sorry": {"shows_empathy": 6.0},
 }
-"""What each word of a window adds to the logits of the tiny artifact."""
+"""What each word of a message adds to its logits by the tiny artifact; those of a window are the
+highest of its messages."""
 
 BIAS = -3.0
 """What the logits of the tiny artifact start from."""
@@ -49,13 +51,8 @@ WORDS = (*WORD_LOGITS, "i", "am", "so", "a", "the", "file", "hello", "word")
 
 WINDOWS = {
     "max_tokens": 24,
-    "target_tokens": 12,
-    "lead_tokens": 2,
-    "max_windows": 3,
-    "context_messages": 0,
-    "user_context_tokens": 4,
-    "assistant_context_tokens": 4,
-    "assistant_target_tokens": 12,
+    "budgets": ((16, 12), (9, 4)),
+    "overlap": 1,
 }
 
 
@@ -141,7 +138,7 @@ def beside_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def build_tokenizer() -> Tokenizer:
     """Build a tokenizer of whole lower-case words with the role tokens."""
-    special = ["<s>", "<pad>", "</s>", "<unk>", *ROLE_TOKENS.values(), TARGET_TOKEN]
+    special = ["<s>", "<pad>", "</s>", "<unk>", *ROLE_TOKENS.values()]
     vocabulary = {word: index for index, word in enumerate([*special, *WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -161,14 +158,16 @@ def describe(folder: Path, **changes: Any) -> dict[str, Any]:
     files = [folder / name for name in names if (folder / name).exists()]
     point = {"sensitivity": 0.8, "specificity": 0.99}
     values = {
-        "format": 2,
+        "format": FORMAT,
+        "text_rules": TEXT_RULES,
         "name": "tiny",
         "version": "0.0.1",
         "languages": ["en"],
         "base_model": "none",
         "outputs": [*OUTPUTS],
         "windows": WINDOWS,
-        "conversation": {"intercept": 0.0, "max": 0.75, "top": 0.25, "log_turns": -0.1},
+        "conversation": {"log_windows": 0.0},
+        "messages": {},
         "prevalence": 0.1,
         "operating_points": {
             "balanced": {"message": 0.5, "conversation": 0.5, **point},
@@ -189,7 +188,7 @@ def write_manifest(folder: Path, **changes: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of an artifact whose logits are the bias plus what each word adds."""
+    """A folder of an artifact whose logits are the bias plus what each word of a message adds."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     folder = tmp_path_factory.mktemp("tiny")
@@ -199,26 +198,37 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for word, logits in WORD_LOGITS.items():
         for name, value in logits.items():
             table[tokenizer.token_to_id(word), OUTPUTS.index(name)] = value
-    shape = ["batch", "sequence"]
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["table", "input_ids"], ["words"]),
-            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-            helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
-            helper.make_node("Mul", ["words", "column"], ["read"]),
-            helper.make_node("ReduceSum", ["read", "middle"], ["sum"], keepdims=0),
-            helper.make_node("Add", ["sum", "bias"], ["logits"]),
+            helper.make_node("Sign", ["turns"], ["of_message"]),
+            helper.make_node("MatMul", ["of_message", "words"], ["messages"]),
+            helper.make_node("ReduceMax", ["of_message"], ["there"], axes=[2], keepdims=1),
+            helper.make_node("Sub", ["there", "one"], ["away"]),
+            helper.make_node("Mul", ["away", "far"], ["below"]),
+            helper.make_node("Add", ["messages", "below"], ["compared"]),
+            helper.make_node("ReduceMax", ["compared"], ["whole"], axes=[1], keepdims=1),
+            helper.make_node("Concat", ["whole", "messages"], ["sums"], axis=1),
+            helper.make_node("Add", ["sums", "bias"], ["logits"]),
         ],
         "tiny",
         [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("input_ids", "attention_mask")
+            helper.make_tensor_value_info(name, kind, shape)
+            for name, kind, shape in (
+                ("input_ids", TensorProto.INT64, ["batch", "sequence"]),
+                ("attention_mask", TensorProto.INT64, ["batch", "sequence"]),
+                ("turns", TensorProto.FLOAT, ["batch", "messages", "sequence"]),
+            )
         ],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(OUTPUTS)])],
+        [
+            helper.make_tensor_value_info(
+                "logits", TensorProto.FLOAT, ["batch", "rows", len(OUTPUTS)]
+            )
+        ],
         [
             numpy_helper.from_array(table, "table"),
-            numpy_helper.from_array(np.array([2]), "last"),
-            numpy_helper.from_array(np.array([1]), "middle"),
+            numpy_helper.from_array(np.float32(1), "one"),
+            numpy_helper.from_array(np.float32(1e6), "far"),
             numpy_helper.from_array(np.full(len(OUTPUTS), BIAS, np.float32), "bias"),
         ],
     )
@@ -250,8 +260,8 @@ class FewerOutputs:
         self.engine = engine
         self.places = places
 
-    def logits(self, input_ids, attention_mask):
-        return self.engine.logits(input_ids, attention_mask)[:, self.places]
+    def logits(self, input_ids, attention_mask, turns):
+        return self.engine.logits(input_ids, attention_mask, turns)[..., self.places]
 
 
 @pytest.fixture(scope="session")
@@ -272,10 +282,10 @@ class CountingEngine:
         self.engine = engine
         self.windows = []
 
-    def logits(self, input_ids, attention_mask):
+    def logits(self, input_ids, attention_mask, turns):
         lengths = attention_mask.sum(1)
         self.windows += [tuple(row[:n].tolist()) for row, n in zip(input_ids, lengths, strict=True)]
-        return self.engine.logits(input_ids, attention_mask)
+        return self.engine.logits(input_ids, attention_mask, turns)
 
 
 @pytest.fixture
@@ -290,6 +300,8 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of an artifact with one random BERT, as safetensors and as ONNX in fp32."""
     torch = pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
     from transformers import BertConfig, BertForSequenceClassification
+
+    from affectlib.model.engines.torch import WindowReader
 
     folder = tmp_path_factory.mktemp("bert")
     tokenizer = build_tokenizer()
@@ -315,25 +327,22 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.half().save_pretrained(folder)
     model.float().config._attn_implementation = "eager"
 
-    class Logits(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-
-    ids = torch.ones(2, 8, dtype=torch.long)
+    ids, turns = torch.ones(2, 8, dtype=torch.long), torch.ones(2, 3, 8)
     axes = {0: "batch", 1: "sequence"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter speaks of its own future
         torch.onnx.export(
-            Logits(),
-            (ids, torch.ones_like(ids)),
+            WindowReader(model).eval(),
+            (ids, torch.ones_like(ids), turns),
             str(folder / "model.int8.onnx"),
-            input_names=["input_ids", "attention_mask"],
+            input_names=["input_ids", "attention_mask", "turns"],
             output_names=["logits"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
+            dynamic_axes={
+                "input_ids": axes,
+                "attention_mask": axes,
+                "turns": {0: "batch", 1: "messages", 2: "sequence"},
+                "logits": {0: "batch", 1: "messages"},
+            },
             opset_version=17,
             dynamo=False,
         )

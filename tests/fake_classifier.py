@@ -12,7 +12,7 @@ from typing import Any
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import NoUserTextError
 from affectlib.explanations import WordExplanation, WordShare
-from affectlib.model.calibration import ConversationCalibration, OperatingPoint
+from affectlib.model.calibration import OperatingPoint, WindowCombination
 from affectlib.model.windows import WindowSettings
 from affectlib.predictions import (
     ConversationFailure,
@@ -40,7 +40,6 @@ class FakeClassifier:
     operating_point = "balanced"
     device = "cpu"
     engine = "fake"
-    assistant_cues = True
     windows_run = 0
     screen = False
     ahead = 5
@@ -55,7 +54,7 @@ class FakeClassifier:
             prevalence=0.1,
             outputs=("emotional", *CUES),
             windows=WindowSettings(),
-            conversation=ConversationCalibration(0.0, 1.0, 0.0, 0.0),
+            conversation=WindowCombination(),
             operating_points={"balanced": OperatingPoint(0.4, 0.5, 0.8, 0.98)},
             operating_point=lambda _: OperatingPoint(0.4, 0.5, 0.8, 0.98),
             reference=None,

@@ -10,7 +10,7 @@ import numpy as np
 
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import ConversationCalibration, OperatingPoint
+from affectlib.model.calibration import OperatingPoint
 from affectlib.taxonomy import CUES, OUTPUTS, THEMES
 from training.data.sources import from_gold
 from training.evaluation.judged import Judged, Reader, judge_by
@@ -20,10 +20,9 @@ POINT = OperatingPoint(message=0.5, conversation=0.5, sensitivity=1.0, specifici
 CALIBRATION = Calibration(
     np.eye(len(OUTPUTS)),
     np.zeros(len(OUTPUTS)),
-    ConversationCalibration(0.0, 1.0, 0.0, 0.0),
-    {"balanced": POINT},
-    dict.fromkeys(CUES, 0.5),
-    dict.fromkeys(THEMES, 0.5),
+    operating_points={"balanced": POINT},
+    cue_thresholds=dict.fromkeys(CUES, 0.5),
+    theme_thresholds=dict.fromkeys(THEMES, 0.5),
 )
 """Leaves logits as they are; a conversation is what its highest message is."""
 

@@ -30,6 +30,7 @@ from affectlib.errors import (
     NoUserTextError,
     OptionError,
 )
+from affectlib.model.calibration import WindowCombination
 from affectlib.predictions import ConversationFailure, ConversationPrediction, MessagePrediction
 from affectlib.tables import AffectMapper, label_table
 from affectlib.taxonomy import ASSISTANT_CUES, USER_CUES
@@ -70,22 +71,16 @@ def test_conversation(tiny_classifier):
         (4, "assistant", None),
     ]
     assert prediction.messages[1].probability is None
-    high, low = BIAS + 6, BIAS - 4
-    z = 0.75 * high + 0.25 * (high + low) / 2 - 0.1 * math.log(2)
-    assert prediction.probability == pytest.approx(sigmoid(z), abs=1e-5)
-    assert prediction.label == ("emotional" if prediction.probability >= 0.5 else "task")
+    assert prediction.probability == pytest.approx(sigmoid(BIAS + 6), abs=1e-5)
+    assert prediction.label == "emotional"
     assert (prediction.any, prediction.adjusted, prediction.rate) == (True, 1.0, 0.5)
 
 
-def test_cues_belong_to_their_role_and_the_highest_counts(tiny_classifier):
+def test_cues_belong_to_their_role(tiny_classifier):
     prediction = tiny_classifier.predict(CHAT)
     for turn in prediction.messages:
         assert tuple(turn.cues) == (USER_CUES if turn.role == "user" else ASSISTANT_CUES)
     assert {*prediction.cues} == {*USER_CUES, *ASSISTANT_CUES}
-    for name, probability in prediction.cues.items():
-        assert probability == max(
-            turn.cues[name] for turn in prediction.messages if name in turn.cues
-        )
     assert prediction.cues["shows_empathy"] == pytest.approx(sigmoid(BIAS + 6), abs=1e-5)
     assert {*tiny_classifier.predict([user(SINGLE_MESSAGE)]).cues} == {*USER_CUES}
 
@@ -169,7 +164,7 @@ def _hashes_of(folder):
 
 
 @pytest.mark.parametrize(
-    "text", ["\ud800 alone", "alone\x00", "<|target|> alone </s>", "🙂 alone", "\u202ealone \u200b"]
+    "text", ["\ud800 alone", "alone\x00", "<|user|> alone </s>", "🙂 alone", "\u202ealone \u200b"]
 )
 def test_odd_characters(tiny_classifier, text):
     prediction = tiny_classifier.predict(text)
@@ -186,11 +181,27 @@ def test_very_long_message_is_read_and_what_is_cut_is_counted(tiny_classifier):
     assert prediction.truncated_tokens == long.truncated_tokens
 
 
-def test_long_message_counts_at_its_strongest_window(tiny_classifier):
-    text = "word " * 20 + SINGLE_MESSAGE + " word" * 5
+@pytest.mark.parametrize(
+    "text", [f"{SINGLE_MESSAGE}{' word' * 20}", f"{'word ' * 20}{SINGLE_MESSAGE}"]
+)
+def test_a_long_message_is_read_at_its_beginning_and_end(tiny_classifier, text):
     prediction = tiny_classifier.predict(text)
-    assert prediction.truncated_tokens == 0
     assert prediction.probability == pytest.approx(sigmoid(BIAS + 6), abs=1e-5)
+    assert prediction.truncated_tokens == 24 - 16
+
+
+@pytest.mark.parametrize("log_windows", [0.0, -0.5])
+def test_a_conversation_of_several_windows(tiny_classifier, log_windows):
+    artifact = replace(tiny_classifier.artifact, conversation=WindowCombination(log_windows))
+    classifier = AffectClassifier(artifact, tiny_classifier._engine)
+    chat = [user(SINGLE_MESSAGE), *[user("word " * 8)] * 5]
+    count = len(classifier.windows(chat))
+    assert count > 2
+    found = classifier.predict(chat)
+    expected = sigmoid(BIAS + 6 + log_windows * math.log(count))
+    assert found.probability == pytest.approx(expected, abs=1e-5)
+    assert found.messages[0].probability == pytest.approx(sigmoid(BIAS + 6), abs=1e-5)
+    assert [turn.index for turn in found.messages] == [*range(6)]
 
 
 # Options.
@@ -234,16 +245,6 @@ def test_unknown_operating_point(tiny_classifier, tiny_folder, name):
         tiny_classifier.stream([], operating_point=name)
     with pytest.raises(OptionError, match="balanced"):
         AffectClassifier.from_pretrained(tiny_folder, operating_point=name)
-
-
-def test_without_assistant_cues(tiny_classifier):
-    classifier = AffectClassifier(
-        tiny_classifier.artifact, tiny_classifier._engine, assistant_cues=False
-    )
-    prediction, full = classifier.predict(CHAT), tiny_classifier.predict(CHAT)
-    assert prediction.messages == tuple(turn for turn in full.messages if turn.role == "user")
-    assert {*prediction.cues} == {*USER_CUES}
-    assert prediction.probability == full.probability
 
 
 def test_from_pretrained_and_save_pretrained(tiny_folder, tmp_path, tiny_classifier):

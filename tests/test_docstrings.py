@@ -48,7 +48,7 @@ def test_examples_give_what_they_say(name: str, beside_examples: Path) -> None:
 
 
 def test_examples_are_found() -> None:
-    assert len(examples_in("affectlib.model.aggregation")) >= 4
+    assert len(examples_in("affectlib.model.aggregation")) == 3
 
 
 def test_an_example_that_is_wrong_is_found() -> None:

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-from itertools import pairwise, permutations
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib import explanations
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import ConversationError, InputTypeError, NoUserTextError, OptionError
-from affectlib.explanations import EXACT
-from affectlib.model.artifacts import load_artifact
-from affectlib.model.engines import load_engine
+from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.text.groups import GROUPS, word_groups
 from affectlib.model.text.unicode import normalize_unicode
 from tests.conftest import (
@@ -27,12 +22,10 @@ from tests.conftest import (
     CHAT,
     SINGLE_MESSAGE,
     TASK,
-    WINDOWS,
     WORD_LOGITS,
     WORDS,
     assistant,
     user,
-    write_manifest,
 )
 from tools.marked_phrases import found, marked_messages
 
@@ -41,10 +34,6 @@ CHATS = st.lists(TEXT.map(user), min_size=1, max_size=6)
 share_the_classifier = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
 
 
 def word_logit(word: str) -> float:
@@ -58,62 +47,17 @@ def test_shares_of_turns(tiny_classifier: AffectClassifier) -> None:
     explanation = tiny_classifier.explain(CHAT)
     prediction = tiny_classifier.predict(CHAT)
     assert explanation.prediction == prediction
+    assert explanation.base == tiny_classifier.artifact.prevalence
     assert [turn.index for turn in explanation.turns] == [1, 3]
     task, alone = explanation.turns
     assert (task.label, alone.label) == ("task", "emotional")
     assert task.probability == prediction.messages[0].probability
-    # Alone, a turn has both weights (0.75 and 0.25) and the logarithm of 1.
+    # Without the charged message, the highest is the assistant's, which adds nothing to the bias.
     assert logit(task.without) == pytest.approx(BIAS + 6)
-    assert logit(alone.without) == pytest.approx(BIAS - 4)
-    # With two turns, each comes first in half of the orders.
-    for turn, other in ((task, alone), (alone, task)):
-        first = turn.probability - explanation.base
-        last = prediction.probability - other.probability
-        assert turn.share == pytest.approx((first + last) / 2, abs=1e-4)
-
-
-@share_the_classifier
-@given(texts=st.lists(TEXT, min_size=1, max_size=EXACT + 4))
-def test_shares_sum_up_and_are_alike_where_turns_are(
-    tiny_classifier: AffectClassifier, texts: list[str]
-) -> None:
-    explanation = tiny_classifier.explain([user(text) for text in texts])
-    total = explanation.base + sum(turn.share for turn in explanation.turns)
-    assert explanation.base == tiny_classifier.artifact.prevalence
-    assert total == pytest.approx(explanation.prediction.probability, abs=2e-5)
-    shares: dict[float, float] = {}
-    for turn in explanation.turns:
-        assert turn.share == pytest.approx(
-            shares.setdefault(turn.probability, turn.share), abs=2e-5
-        )
-
-
-@share_the_classifier
-@given(texts=st.lists(TEXT, min_size=2, max_size=5))
-def test_shares_are_means_over_all_orders(
-    tiny_classifier: AffectClassifier, texts: list[str]
-) -> None:
-    artifact = tiny_classifier.artifact
-    explanation = tiny_classifier.explain([user(text) for text in texts])
-    logits = [BIAS + sum(map(word_logit, text.split())) for text in texts]
-
-    def worth(turns: tuple[int, ...]) -> float:
-        if not turns:
-            return artifact.prevalence
-        return artifact.conversation.probability([logits[turn] for turn in turns])
-
-    orders = [*permutations(range(len(texts)))]
-    for turn, share in enumerate(explanation.turns):
-        places = [(order, order.index(turn)) for order in orders]
-        gains = [worth(order[: at + 1]) - worth(order[:at]) for order, at in places]
-        assert share.share == pytest.approx(sum(gains) / len(gains), abs=2e-5)
-
-
-def test_sampled_shares_are_near_the_exact_ones(tiny_classifier: AffectClassifier) -> None:
-    artifact = tiny_classifier.artifact
-    logits = np.linspace(-6, 3, EXACT)
-    exact = explanations._exact(logits, artifact)
-    assert explanations._sampled(logits, artifact) == pytest.approx(exact, abs=0.03)
+    assert logit(alone.without) == pytest.approx(BIAS)
+    for turn, itself in ((task, sigmoid(BIAS - 4)), (alone, sigmoid(BIAS + 6))):
+        lost, gained = prediction.probability - turn.without, itself - explanation.base
+        assert turn.share == pytest.approx((lost + gained) / 2, abs=2e-5)
 
 
 def test_a_lone_turn_is_held_against_the_prevalence(tiny_classifier: AffectClassifier) -> None:
@@ -127,7 +71,6 @@ def test_a_lone_turn_is_held_against_the_prevalence(tiny_classifier: AffectClass
 def test_without_a_turn_is_what_the_others_give(
     tiny_classifier: AffectClassifier, chat: list[Any], data: st.DataObject
 ) -> None:
-    # Windows of the tiny artifact hold no context, so that a turn that is left out is just gone.
     turns = tiny_classifier.explain(chat).turns
     assert len(turns) == len(chat)
     left_out = data.draw(st.integers(0, len(chat) - 1))
@@ -138,22 +81,35 @@ def test_without_a_turn_is_what_the_others_give(
 
 
 @share_the_classifier
-@given(chat=st.lists(st.sampled_from(WORDS).map(user), min_size=2, max_size=5))
-def test_signs_of_shares(tiny_classifier: AffectClassifier, chat: list[Any]) -> None:
+@given(chat=CHATS)
+def test_the_more_charged_a_turn_the_larger_its_share(
+    tiny_classifier: AffectClassifier, chat: list[Any]
+) -> None:
     turns = sorted(tiny_classifier.explain(chat).turns, key=lambda turn: turn.probability)
-    shares = [turn.share for turn in turns]
-    assert all(a <= b + 1e-12 for a, b in pairwise(shares))
+    assert all(a.share <= b.share + 2e-5 for a, b in pairwise(turns))
+    same = {turn.probability: turn.share for turn in turns}
+    assert all(abs(turn.share - same[turn.probability]) < 2e-5 for turn in turns)
 
 
-def test_neutral_turns_among_charged_ones_have_no_share(tiny_classifier: AffectClassifier) -> None:
+def test_turns_that_say_the_same_have_a_share_each(tiny_classifier: AffectClassifier) -> None:
     chat = [user(SINGLE_MESSAGE)] * 3 + [user("a word"), user(TASK)]
-    explanation = tiny_classifier.explain(chat)
-    *charged, word, task = explanation.turns
+    *charged, word, task = tiny_classifier.explain(chat).turns
     assert abs(word.share) < 0.06
     assert abs(task.share) < 0.06
-    # Three that say the same share what they bring.
-    assert [turn.share for turn in charged] == [pytest.approx(charged[0].share)] * 3
-    assert charged[0].share > 0.25
+    assert all(turn.share > 0.25 for turn in charged)
+
+
+def test_only_windows_that_hold_a_turn_are_read_again(counting: Any) -> None:
+    classifier, engine = counting
+    said = [*map(" ".join, product(WORDS, repeat=3))]
+
+    def work(turns: int) -> int:
+        engine.windows.clear()
+        classifier.explain([user(text) for text in said[-turns:]])
+        return len(engine.windows)
+
+    small = work(100)
+    assert work(400) <= 4.4 * small
 
 
 def test_many_turns(tiny_classifier: AffectClassifier) -> None:
@@ -161,6 +117,7 @@ def test_many_turns(tiny_classifier: AffectClassifier) -> None:
     explanation = tiny_classifier.explain(chat)
     assert len(explanation.turns) == 5001
     assert max(explanation.turns, key=lambda turn: turn.share).index == 10_000
+    assert logit(explanation.turns[-1].without) == pytest.approx(BIAS)
     assert len(explanation.to_html()) < 50_000
 
 
@@ -258,40 +215,27 @@ def test_cues_are_explained(tiny_classifier: AffectClassifier) -> None:
     assert explanation.probability == pytest.approx(found)
 
 
-def test_the_message_is_read_in_its_context(bert_folder: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(bert_folder, tmp_path / "model")
-    context = {"target_tokens": 8, "context_messages": 2, "assistant_context_tokens": 0}
-    artifact = load_artifact(write_manifest(folder, windows=WINDOWS | context))
-    classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
-    before = [user(TASK), user("hello a word"), assistant("sorry"), user("sad")]
-    shares = classifier.explain_words([*before, user(SINGLE_MESSAGE)], 4).words
-    whole, less = (
-        logit(classifier.predict([*before, user(text)]).messages[-1].probability or 0.0)
-        for text in (SINGLE_MESSAGE, "i am ")
-    )
-    by_itself, nothing = (
-        logit(classifier.predict([*before, user(text)]).messages[-1].probability or 0.0)
-        for text in ("so alone", "…")
-    )
-    expected = (whole - less + by_itself - nothing) / 2
-    assert shares[-1].share == pytest.approx(expected, abs=1e-4)
-    assert shares[-1].share != pytest.approx(
-        classifier.explain_words(SINGLE_MESSAGE).words[-1].share
-    )
+def test_the_message_is_read_in_its_conversation(bert_folder: Path) -> None:
+    classifier = AffectClassifier.from_pretrained(bert_folder, engine="onnx", device="cpu")
+    before, after = [user(TASK), assistant("sorry")], [user("sad")]
+
+    def read(text: str) -> float:
+        found = classifier.predict([*before, user(text), *after]).messages[2]
+        return logit(found.probability or 0.0)
+
+    *_, last = classifier.explain_words([*before, user(SINGLE_MESSAGE), *after], 2).words
+    expected = (read(SINGLE_MESSAGE) - read("i am ") + read("so alone") - read("…")) / 2
+    assert last.share == pytest.approx(expected, abs=1e-3)
+    *_, by_itself = classifier.explain_words(SINGLE_MESSAGE).words
+    assert last.share != pytest.approx(by_itself.share, abs=1e-2)
 
 
-def test_messages_of_which_nothing_is_seen_are_no_context(
-    bert_folder: Path, tmp_path: Path
-) -> None:
-    folder = shutil.copytree(bert_folder, tmp_path / "model")
-    artifact = load_artifact(
-        write_manifest(folder, windows=WINDOWS | {"target_tokens": 8, "context_messages": 2})
-    )
-    classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
+def test_messages_of_which_nothing_is_seen_change_nothing(bert_folder: Path) -> None:
+    classifier = AffectClassifier.from_pretrained(bert_folder, engine="onnx", device="cpu")
     plain = classifier.explain_words([user("sad"), user(SINGLE_MESSAGE)], 1)
     blank = [user("\u200b")] * 3
     found = classifier.explain_words([user("sad"), *blank, user(SINGLE_MESSAGE)], 4)
-    assert [word.share for word in found.words] == [word.share for word in plain.words]
+    assert found.words == plain.words
 
 
 @pytest.mark.parametrize("words", [10, 128, 3000])
@@ -303,14 +247,14 @@ def test_long_messages_are_explained_by_longer_groups(counting: Any, words: int)
     assert explanation.words[0].start == 0
     assert explanation.words[-1].stop == len(text.rstrip())
     assert explanation.top(1)[0][0].startswith("alone")
-    assert len(engine.windows) <= (2 * GROUPS + 2) * classifier.artifact.windows.max_windows
+    assert len(engine.windows) <= 2 * GROUPS + 2
 
 
 def test_windows_are_batched(counting: Any) -> None:
     classifier, engine = counting
     calls = []
     logits = engine.logits
-    engine.logits = lambda ids, mask: calls.append(len(ids)) or logits(ids, mask)
+    engine.logits = lambda ids, *others: calls.append(len(ids)) or logits(ids, *others)
     classifier.explain_words("i am so alone a word the csv file")
     assert len(calls) <= 3
     assert sum(calls) == len(engine.windows)

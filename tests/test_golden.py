@@ -22,7 +22,7 @@ from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.predictions import by_column
 from affectlib.tables import AffectMapper, label_table
-from tests.conftest import assistant, user
+from tests.conftest import user
 from tools.golden import EXAMPLES, GOLDEN, TEXTS, summarize
 
 TOLERANCE = 0.005
@@ -110,16 +110,6 @@ def test_lists_are_the_same(classifier, streamed):
         check([(p.label, p.probability) for p in classifier.predict(listed)], streamed)
 
 
-def test_texts_are_as_first_messages(classifier, streamed):
-    chats = [chat for chat in read_conversations(EXAMPLES) if chat.messages[0].role == "user"]
-    texts = [chat.messages[0].content for chat in chats]
-    assert len(texts) >= 20
-    for text, found, chat in zip(texts, classifier.predict(texts), chats, strict=True):
-        expected = pytest.approx(streamed[chat.id]["turns"][0], abs=SAME)
-        assert found.probability == expected
-        assert classifier.predict(text).probability == expected
-
-
 def test_tables_are_the_same(classifier, streamed):
     chats = [
         [{"role": m.role, "content": m.content} for m in chat.messages]
@@ -148,10 +138,6 @@ def by_chat(classifier, tmp_path):
 
 def by_message_of_a_chat(classifier, tmp_path):
     return [chat.messages[0] for chat in by_chat(classifier, tmp_path)]
-
-
-def by_answered_chat(classifier, tmp_path):
-    return classifier.predict([[user(text), assistant("I see.")] for text in TEXTS])
 
 
 def by_series(classifier, tmp_path):
@@ -261,7 +247,6 @@ WAYS = [
     by_list,
     by_chat,
     by_message_of_a_chat,
-    by_answered_chat,
     by_series,
     by_array,
     by_generator,

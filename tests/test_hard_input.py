@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from affectlib.corpus.label_file import label_file
 from affectlib.errors import NoUserTextError
 from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.model.encoding import MAX_CHARACTERS
+from affectlib.model.windows import WindowSettings
 from affectlib.predictions import ConversationFailure
 from tests.conftest import SINGLE_MESSAGE, CountingEngine, assistant, user
 from tests.transcript_files import chat, lines, write
@@ -42,7 +44,7 @@ HARD = [
     " a" * 30_000,
     "ﷺ" * 1000,  # becomes eighteen characters when it is normalized
     "𝕒" * 1000 + "а" * 1000,
-    "<|target|><|user|></s><s>" * 500,
+    "<|assistant|><|user|></s><s>" * 500,
     "\x1b]0;title\x07\x1b[2J",
     "\ufdd0\uffff\U0010ffff",
     "İıßﬁǅ" * 500,
@@ -50,10 +52,12 @@ HARD = [
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=80) | st.sampled_from(HARD)
 
 
-@pytest.fixture(scope="module")
-def classifiers(tiny_classifier: AffectClassifier) -> list[AffectClassifier]:
+@pytest.fixture(scope="module", params=["tiny", "bundled"])
+def classifier(request: pytest.FixtureRequest, tiny_classifier: AffectClassifier) -> Any:
     """The tiny model, and the tokenizer and windows of the bundled one on an engine of noughts."""
-    return [tiny_classifier, AffectClassifier(load_artifact(), NoEngine(load_artifact()))]
+    if request.param == "tiny":
+        return tiny_classifier
+    return AffectClassifier(load_artifact(), NoEngine(load_artifact()))
 
 
 class NoEngine:
@@ -66,10 +70,10 @@ class NoEngine:
         self.outputs = len(artifact.outputs)
         self.windows = self.cells = 0
 
-    def logits(self, input_ids: Any, attention_mask: Any) -> Any:
+    def logits(self, input_ids: Any, attention_mask: Any, turns: Any) -> Any:
         self.windows += len(input_ids)
         self.cells += input_ids.size
-        return np.zeros((len(input_ids), self.outputs), np.float32)
+        return np.zeros((len(input_ids), 1 + turns.shape[1], self.outputs), np.float32)
 
 
 def check(classifier: AffectClassifier, text: str) -> None:
@@ -95,16 +99,14 @@ def check(classifier: AffectClassifier, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HARD, ids=range(len(HARD)))
-def test_hard_texts(classifiers: list[AffectClassifier], text: str) -> None:
-    for classifier in classifiers:
-        check(classifier, text)
+def test_hard_texts(classifier: AffectClassifier, text: str) -> None:
+    check(classifier, text)
 
 
 @few
 @given(text=TEXTS)
-def test_any_text(classifiers: list[AffectClassifier], text: str) -> None:
-    for classifier in classifiers:
-        check(classifier, text)
+def test_any_text(classifier: AffectClassifier, text: str) -> None:
+    check(classifier, text)
 
 
 @few
@@ -168,8 +170,9 @@ def test_a_message_of_a_million_characters(counting: Any, piece: str) -> None:
     prediction = classifier.predict(text)
     assert 0 <= prediction.probability <= 1
     assert max(sizes) <= MAX_CHARACTERS + 1
-    assert len(engine.windows) <= classifier.artifact.windows.max_windows
-    assert sum(map(len, engine.windows)) <= 3 * classifier.artifact.windows.max_tokens
+    (window,) = engine.windows
+    assert len(window) <= classifier.artifact.windows.max_tokens
+    assert prediction.truncated_tokens > 0 or len(window) < 3 + 16
 
 
 def conversation(messages: int) -> list[dict[str, Any]]:
@@ -192,14 +195,14 @@ def test_work_grows_with_the_messages_of_a_conversation(tiny_classifier: AffectC
         assert large <= 2.2 * small
 
 
-def test_a_conversation_of_a_hundred_thousand_messages() -> None:
-    artifact = load_artifact()
+def test_a_conversation_of_a_hundred_thousand_messages(tiny_artifact: Artifact) -> None:
+    artifact = replace(tiny_artifact, windows=WindowSettings())
     engine = NoEngine(artifact)
     classifier = AffectClassifier(artifact, engine)
     prediction = classifier.predict(conversation(100_000))
     assert len(prediction.messages) == 100_000
-    assert engine.windows <= 100_000
-    assert engine.cells <= 100_000 * 192
+    assert engine.windows < 100_000 / 40
+    assert engine.cells < 100_000 * 6
 
 
 def test_memory_of_a_stream_does_not_grow(tiny_classifier: AffectClassifier) -> None:

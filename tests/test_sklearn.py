@@ -64,14 +64,6 @@ def test_conversations(transformer: AffectTransformer, tiny_classifier: Any) -> 
     assert scores[:, column].tolist() == [expected[0].cues["shows_empathy"], 0.0]
 
 
-def test_no_columns_of_the_assistant_without_its_cues(transformer: AffectTransformer) -> None:
-    alone = clone(transformer).set_params(assistant_cues=False)
-    names = alone.get_feature_names_out().tolist()
-    assert {*NAMES} - {*names} == {"affect_shows_empathy", "affect_claims_affection"}
-    kept = [NAMES.index(name) for name in names]
-    assert np.array_equal(alone.transform(TEXTS), transformer.transform(TEXTS)[:, kept])
-
-
 @pytest.mark.parametrize(
     "wrap",
     [

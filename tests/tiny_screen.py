@@ -1,4 +1,4 @@
-"""A screen for the tiny artifact, which settles every message without a charged word."""
+"""A screen for the tiny artifact, which settles every chat whose user says no charged word."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLAIN = -4.0
 
 
 def tensors() -> dict[str, np.ndarray[Any, Any]]:
-    """A screen that is sure of every window without a charged word in its target."""
+    """A screen that is sure of every window in which the user says no charged word."""
     tokenizer = build_tokenizer()
     nothing = np.zeros((tokenizer.get_vocab_size(), 1), np.int8)
     words = nothing.copy()
@@ -36,8 +36,8 @@ def tensors() -> dict[str, np.ndarray[Any, Any]]:
         "context.scale": np.full(1, 0.01, np.float32),
         "hidden.weight": np.array([[1], [0], [0], [0], [0]], np.float32),
         "hidden.bias": np.zeros(1, np.float32),
-        "out.weight": np.array([[0] * len(OUTPUTS) + [1, 1]], np.float32),
-        "out.bias": np.array([PLAIN] * len(OUTPUTS) + [0, 0], np.float32),
+        "out.weight": np.array([[0] * len(OUTPUTS) + [1]], np.float32),
+        "out.bias": np.array([PLAIN] * len(OUTPUTS) + [0], np.float32),
     }
 
 
@@ -47,7 +47,7 @@ def write_screen(folder: Path, **changes: Any) -> None:
     facts = {
         "made_from": made_from(load_artifact(folder)),
         "limits": LIMITS,
-        "bounds": {"user": 0.01, "assistant": 0.01},
+        "bound": 0.01,
         **changes,
     }
     header: dict[str, Any] = {"__metadata__": {"screen": json.dumps(facts)}}

@@ -38,17 +38,22 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "model/decisions.py",
-        "EMOTIONAL if probability >= point.conversation else TASK",
-        "EMOTIONAL if probability > point.conversation else TASK",
+        "EMOTIONAL if found[EMOTIONAL] >= point.conversation else TASK",
+        "EMOTIONAL if found[EMOTIONAL] > point.conversation else TASK",
         "model/test_calibration.py test_classifier.py test_predictions.py",
     ),
     Mutant(
         "model/decisions.py",
-        "for message in charged or of_user]",
-        "for message in of_user]",
+        "if labelled and name in found}",
+        "if name in found}",
         "model/test_themes.py",
     ),
-    Mutant("model/aggregation.py", "TOP = 3", "TOP = 2", "model/test_aggregation.py"),
+    Mutant(
+        "model/calibration.py",
+        "highest + self.log_windows * log(len(windows))",
+        "highest",
+        "model/test_calibration.py test_classifier.py",
+    ),
     Mutant(
         "model/aggregation.py",
         "drawn = min(sample, len(flags))",
@@ -63,9 +68,9 @@ MUTANTS = (
     ),
     Mutant(
         "model/scoring.py",
-        "index not in open_ones)",
-        "index in open_ones)",
-        "model/test_screen.py",
+        "np.maximum(messages[message], row) if message in messages else row",
+        "row",
+        "model/test_scoring.py",
     ),
     Mutant("model/scoring.py", "self._logits.move_to_end(key)", "pass", "test_stream.py"),
     Mutant(

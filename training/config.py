@@ -44,19 +44,18 @@ class SourceSettings(_Section):
         name: "corpus" for our own, "annotations" for the rows of public sets that we annotated,
             "twins" for such rows with a turn that was written anew, "file" for a user's own
             labelled data, else a name in `training/data/sources.jsonl`.
-        kind: gold (labels by turn), silver_task (the whole source is tasks), or unlabelled
-            (windows that only the teacher labels).
+        kind: gold (labels by turn), silver_task (all are tasks), or unlabelled (only the teacher
+            labels them).
         path: The file, for "file".
-        parts: For "corpus", the parts that are taken (the beginning of the ids); for "annotations",
-            the parts whose rows are taken; None for all.
+        parts: Parts of the corpus (the beginning of the ids) or annotations; None for all.
         conversations: Conversations at most, drawn at random; None for all.
-        windows: User messages at most of each conversation, drawn at random but charged ones
-            first; None for all.
-        assistant_windows: Assistant messages at most of each conversation; None for all.
+        uncharged: Share of its conversations without charge that are taken.
         weight: Weight of its windows in the loss.
-        copies: How often its user windows appear. They are written otherwise at random (see
-            `augment`), and what precedes them is altered, but for the first copy of gold.
-        wrapped: Share of its conversations that are turned into a task on pasted text ("Translate
+        copies: How often each conversation appears; all copies but the first stand beside calm talk
+            of other conversations.
+        last: Whether it is also learnt at the end (see `FinishSettings`).
+        assistant_cues: Whether what the assistant says was annotated.
+        wrapped: Share of its charged conversations that become a task on pasted text ("Translate
             this: …"), so that a source of charged texts brings its own negatives.
     """
 
@@ -65,29 +64,33 @@ class SourceSettings(_Section):
     path: str | None = None
     parts: tuple[str, ...] | None = None
     conversations: int | None = None
-    windows: int | None = None
-    assistant_windows: int | None = 0
+    uncharged: float = Field(default=1.0, ge=0, le=1)
     weight: float = Field(default=1.0, gt=0)
     copies: int = Field(default=1, ge=1)
+    last: bool = False
+    assistant_cues: bool = True
     wrapped: float = Field(default=0.0, ge=0, le=1)
 
 
 class AugmentSettings(_Section):
-    """How windows are written otherwise, beside what `training.data.augment` always does.
+    """Shares of conversations that are written otherwise (see `training.data.augment`).
 
-    Each is the share of the user's windows, charged and not alike: if only tasks were altered, a
-    model would take what is altered for a task.
+    Charged and calm alike: else a model would take what is altered for a task.
 
     Attributes:
         typos: Letters swapped, left out, doubled or missed on the keyboard.
         impersonal: First-person pronouns left out or blanked.
         surrounded: What is no prose around each message, as exports have it: a number, a date, a
             placeholder, a signature, quotation marks, markup.
+        pasted: What people paste beside each message: code, an error, a table, records, links.
+        beside: Calm talk before or after a conversation. Copies always have it.
     """
 
     typos: float = 0.0
     impersonal: float = 0.0
     surrounded: float = 0.0
+    pasted: float = 0.0
+    beside: float = 0.0
 
 
 class TeacherSettings(_Section):
@@ -95,18 +98,23 @@ class TeacherSettings(_Section):
 
     Attributes:
         path: A base encoder (see `EncoderSettings`) with a tokenizer of its own.
-        windows: Labelled windows that it learns from at most, drawn at random.
-        frozen: How many of its lowest layers stay as they are, and with them its embeddings; it
-            learns faster then.
-        answers: A file with what an earlier run's teacher said (``teach/answers.npz`` in its
-            folder). The teacher is not trained then, and windows that are not in the file keep
-            their labels only.
+        frozen: How many of its lowest layers, and its embeddings, stay as they are.
+        epochs: Passes over all windows, before those that it ends on.
+        answers: What an earlier run's teacher said (``teach/answers.npz`` in its folder). No
+            teacher is trained then, and windows that are not in the file keep their labels only.
     """
 
     path: str
-    windows: int | None = None
     frozen: int = 0
+    epochs: float = 1.0
     answers: str | None = None
+
+
+class FinishSettings(_Section):
+    """The last stage of training, on the sources that are marked `last`."""
+
+    epochs: float = 1.0
+    learning_rate: float = 5e-5
 
 
 class CalibrateSettings(_Section):
@@ -120,11 +128,7 @@ class CalibrateSettings(_Section):
     """
 
     prevalence: float = 0.1
-    specificity: dict[str, float] = {
-        "balanced": 0.92,
-        "high_precision": 0.97,
-        "high_recall": 0.85,
-    }
+    specificity: dict[str, float] = {"balanced": 0.92, "high_precision": 0.97, "high_recall": 0.85}
 
 
 class Recipe(_Section):
@@ -145,6 +149,7 @@ class Recipe(_Section):
     augment: AugmentSettings = AugmentSettings()
     teacher: TeacherSettings | None = None
     train: TrainSettings = TrainSettings()
+    finish: FinishSettings | None = None
     real_dev: bool = True
     screen: bool = False
 
@@ -164,7 +169,7 @@ class Recipe(_Section):
 
 
 _IRRELEVANT: dict[str, Any] = {
-    "prepare": {"version", "train", "teacher", "screen"},
+    "prepare": {"version", "train", "teacher", "screen", "finish"},
     "teach": {
         **dict.fromkeys(("version", "screen"), True),
         "train": {"learning_rate", "epochs", "max_steps", "save_steps"},
@@ -180,11 +185,7 @@ def read_beside(module: str) -> Any:
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
-
-    Args:
-        path: The YAML file.
-        overrides: Settings that replace the file's, as ``train.epochs=2``; values are YAML.
+    """Read a recipe from a YAML file; overrides are as ``train.epochs=2``, with YAML values.
 
     Raises:
         RecipeError: The file cannot be read, or a key is unknown or has a wrong value.

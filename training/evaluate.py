@@ -31,9 +31,10 @@ import numpy as np
 
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import AffectlibError
+from affectlib.finetuning.export import INT8
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.user_file import read_labelled_file
-from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
+from affectlib.model.artifacts import DEFAULT_MODEL, MANIFEST, Artifact, load_artifact
 from affectlib.taxonomy import THEMES
 from training.config import CalibrateSettings, Recipe, RecipeError, load_recipe
 from training.data.prepare import training_conversations
@@ -51,6 +52,7 @@ from training.evaluation.judged import (
     judge,
     judge_as_shipped,
     probabilities,
+    uncalibrated,
 )
 from training.evaluation.wrappings import wrappings
 from training.model.calibrate import ScoredConversation
@@ -61,7 +63,7 @@ SPLITS = 5
 
 @dataclass
 class Subject:
-    """What is measured, with what several measures need of it; see `evaluate`."""
+    """What is measured, with what several measures need of it."""
 
     recipe: Recipe
     data: Path | None
@@ -76,9 +78,7 @@ class Subject:
     @cached_property
     def classifier(self) -> AffectClassifier:
         """Labels as users have them."""
-        return AffectClassifier.from_pretrained(
-            str(self.artifact.folder), engine="onnx", device="cpu", assistant_cues=False
-        )
+        return _classifier(self.artifact)
 
     @cached_property
     def conversations(self) -> list[LabelledConversation]:
@@ -132,10 +132,13 @@ def _small_talk(s: Subject) -> dict[str, Any]:
     return figures.group_figures(judge_as_shipped(s.artifact, s.reader, rows), ["balanced"])
 
 
-def _wrappings(s: Subject) -> dict[str, Any]:
-    folder = str(s.artifact.folder)
-    encoder = AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=False)
-    return wrappings(s.classifier, encoder)
+def _flagged(s: Subject, sets: Sequence[str]) -> dict[str, Any]:
+    return hard_cases.shares_flagged(s.classifier, sets, s.data)
+
+
+def _classifier(artifact: Artifact, screen: bool = True) -> AffectClassifier:
+    folder = str(artifact.folder)
+    return AffectClassifier.from_pretrained(folder, engine="onnx", device="cpu", screen=screen)
 
 
 def _systems(s: Subject) -> dict[str, Any]:
@@ -190,10 +193,10 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "test": _test,
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
-    "services": lambda s: hard_cases.services(s.classifier, s.data),
-    "other_kinds": lambda s: hard_cases.other_kinds(s.classifier, s.data),
+    "services": lambda s: _flagged(s, hard_cases.SERVICES),
+    "other_kinds": lambda s: _flagged(s, hard_cases.OTHER_KINDS),
     "robustness": lambda s: hard_cases.robustness(s.classifier),
-    "wrappings": _wrappings,
+    "wrappings": lambda s: wrappings(s.classifier, _classifier(s.artifact, screen=False)),
     "short_chats": lambda s: hard_cases.short_chats(s.classifier),
     "systems": _systems,
     "engines": lambda s: figures.compare_precision(s.artifact, s.judged, s.reader),
@@ -216,21 +219,14 @@ def evaluate(
     only: Collection[str] = (),
     against: Sequence[str | Path] = (),
 ) -> dict[str, Any]:
-    """Measure an artifact.
-
-    Args:
-        recipe: The recipe it came from.
-        data: Folder of the public sets; None if the recipe needs none.
-        model: The artifact.
-        only: Names of the `MEASURES` that are wanted; all if empty.
-        against: Other artifacts that are run on the same conversations, such as earlier ones.
+    """Measure an artifact, beside others that are run on the same conversations.
 
     Returns:
-        The results by measure, fit for JSON; ``artifact``; and, of a run's own artifact,
-        ``training_data`` and ``own_data`` (see `own_data`).
+        The results of some of the `MEASURES`, or of all, fit for JSON; ``artifact``; and, of the
+        recipe's own artifact, ``training_data`` and ``own_data``.
     """
     artifact = load_artifact(str(model))
-    subject = Subject(recipe, data, artifact, [load_artifact(str(x)) for x in against])
+    subject = Subject(recipe, data, artifact, [_other(x) for x in against])
     about = ("name", "version", "fingerprint")
     results: dict[str, Any] = {"artifact": {name: getattr(artifact, name) for name in about}}
     report = recipe.folder / "prepare" / "report.json"
@@ -241,6 +237,12 @@ def evaluate(
         if (not only or name in only) and (recipe.real_dev or name not in NEED_DATA):
             results[name] = measure(subject)
     return results
+
+
+def _other(model: str | Path) -> Artifact:
+    """Return an artifact, or a model as training leaves it, such as a teacher."""
+    trained = (Path(model) / INT8).is_file() and not (Path(model) / MANIFEST).is_file()
+    return uncalibrated(Path(model)) if trained else load_artifact(str(model))
 
 
 def own_data(recipe: Recipe) -> dict[str, dict[str, int]]:
@@ -268,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="artifact: name or folder")
     only = "measure this and what else is named so, and nothing more"
     parser.add_argument("--only", action="append", default=[], choices=[*MEASURES], help=only)
-    others = "another artifact to compare with, such as an earlier one; may be given again"
+    others = "another artifact or trained model (a run's teach/model) to compare with; repeatable"
     parser.add_argument("--against", action="append", default=[], metavar="FOLDER", help=others)
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)

@@ -21,9 +21,12 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import load_artifact, sha256
 from training.config import Recipe, RecipeError, load_recipe
 from training.data.sources import DATA, DEV_LABELS
+
+_RESULTS = "results.json"
 
 
 def _step(place: str) -> Callable[[Recipe, Path | None], Any]:
@@ -32,11 +35,11 @@ def _step(place: str) -> Callable[[Recipe, Path | None], Any]:
 
 
 def _screen(recipe: Recipe, data: Path | None) -> Any:
+    if not recipe.screen:
+        return {}
     from training.screen.chats import read_chats
     from training.screen.make import add_screen
 
-    if not recipe.screen:
-        return {}
     artifact = load_artifact(recipe.folder / "artifact")
     return add_screen(artifact, read_chats(data), recipe.folder / "screen", artifact.folder)
 
@@ -44,17 +47,17 @@ def _screen(recipe: Recipe, data: Path | None) -> Any:
 def _evaluate(recipe: Recipe, data: Path | None) -> Any:
     from training.evaluate import evaluate, print_results
 
-    results = evaluate(recipe, data, recipe.folder / "artifact")
+    results, path = evaluate(recipe, data, recipe.folder / "artifact"), recipe.folder / _RESULTS
     print_results(results)
-    (recipe.folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-    return {"results": str(recipe.folder / "results.json")}
+    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return {"results": str(path)}
 
 
 def _card(recipe: Recipe, _: Path | None) -> Any:
     from training.evaluation import card
 
     folder = recipe.folder / "artifact"
-    return {"card": str(card.write(recipe.folder / "results.json", load_artifact(folder), folder))}
+    return {"card": str(card.write(recipe.folder / _RESULTS, load_artifact(folder), folder))}
 
 
 STEPS: dict[str, Callable[[Recipe, Path | None], Any]] = {
@@ -144,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = load_recipe(options.config, options.set)
         run(recipe, options.data, options.start)
-    except (RecipeError, FileNotFoundError, ValueError) as error:
+    except (RecipeError, AffectlibError, FileNotFoundError, ValueError) as error:
         print(f"training.run: {error}", file=sys.stderr)
         return 2
     return 0

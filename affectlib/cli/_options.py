@@ -118,12 +118,6 @@ running_options = together(
     click.option(
         "--operating-point", default="balanced", help="balanced, high_precision or high_recall"
     ),
-    flag(
-        "--no-assistant-cues",
-        "assistant_cues",
-        "do not read the assistant's messages for cues; faster",
-        value=False,
-    ),
     flag("--no-screen", "screen", "let the encoder read every message; slower", value=False),
 )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from affectlib.corpus.label_file import LabelSummary
     from affectlib.corpus.rows import Level
 
-_RUNNING = ("model", "device", "engine", "operating_point", "assistant_cues", "screen")
+_RUNNING = ("model", "device", "engine", "operating_point", "screen")
 
 
 @click.command("label")
@@ -126,5 +126,6 @@ def _report(summary: LabelSummary) -> Iterator[str]:
         "failed": summary.failed
         and f'{summary.failed:,}; their rows have status "error" and the reason',
         "note": summary.unlike,
+        "languages": summary.foreign,
     }
     yield from (f"  {name:<10} {fact}" for name, fact in facts.items() if fact)

@@ -18,6 +18,7 @@ from affectlib._default import Classifier, classifier_or_bundled
 from affectlib._inputs import Chats, Item, Readable, Texts, require_on_error
 from affectlib._progress import summary_bar
 from affectlib.conversation import Conversation
+from affectlib.corpus.languages import ForeignLanguages
 from affectlib.corpus.manifest import Header, model_facts
 from affectlib.corpus.output import StandardOutput
 from affectlib.corpus.provenance import provenance, provenance_code
@@ -75,6 +76,9 @@ class LabelSummary:
         unlike: How the transcripts read in this call differ from those that the model was measured
             on; None if they look alike or the model does not say.
         screened: Messages that the screen settled, so that the encoder did not read them.
+        foreign: Which languages the model was not made for are among the first thousand
+            conversations read in this call; None if there are none, or without the extra
+            ``formats``, which tells languages apart.
     """
 
     conversations: int
@@ -95,6 +99,7 @@ class LabelSummary:
     not_kept: tuple[str, ...] = ()
     unlike: str | None = None
     screened: int = 0
+    foreign: str | None = None
 
     @property
     def emotional_share(self) -> float:
@@ -216,6 +221,7 @@ def label_file(
             report,
             provenance_code(classifier.artifact, classifier.operating_point),
             Comparison.of(classifier.artifact),
+            ForeignLanguages.of(classifier.artifact),
             tuple(options.keep),
             has_bar=progress is True,
         )
@@ -225,7 +231,6 @@ def label_file(
             "level": level,
             **options.recorded(),
             "operating_point": classifier.operating_point,
-            "assistant_cues": classifier.assistant_cues,
             "engine": classifier.engine,
             "output_format": layout.suffix.removeprefix("."),
         }
@@ -298,6 +303,7 @@ class _Run:
     report: ReadReport
     provenance: str
     comparison: Comparison | None
+    languages: ForeignLanguages | None
     keep: tuple[str, ...]
     has_bar: bool
     kept: set[str] = field(default_factory=set)
@@ -354,6 +360,7 @@ class _Run:
             skipped=_counts(self.report.skipped),
             not_kept=tuple(missed),
             unlike=self.comparison.line() if self.comparison is not None and done else None,
+            foreign=self.languages.line() if self.languages is not None and done else None,
         )
 
     def _expected(self) -> int | None:
@@ -365,6 +372,8 @@ class _Run:
     def _count(self, counts: Counts, labelled: Labelled) -> Counts:
         if labelled.conversation is not None:
             self.kept |= labelled.conversation.metadata.keys() & {*self.keep}
+            if self.languages is not None:
+                self.languages.add(labelled.conversation)
             if self.comparison is not None:
                 found = labelled.outcome.probability
                 self.comparison.histogram.add(labelled.conversation, found)

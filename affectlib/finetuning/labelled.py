@@ -90,6 +90,28 @@ class LabelledConversation:
             targets[index] = [values[name] for name in OUTPUTS]
         return targets
 
+    def whole_targets(self, places: Collection[int]) -> list[float]:
+        """Return the targets of a window of some messages, in the order of `OUTPUTS`.
+
+        Of a charged conversation's window without a charged message nothing is known.
+
+        Args:
+            places: Positions of the messages that the window holds.
+        """
+        values = dict.fromkeys(OUTPUTS, UNKNOWN)
+        messages = self.conversation.messages
+        everything = all(place in places for place in self.charges)
+        if not everything and self.emotional and self.charged.isdisjoint(places):
+            return [values[name] for name in OUTPUTS]
+        values |= {name: float(self.charge >= level) for level, name in enumerate(CHARGES, 1)}
+        if self.cues is not None:
+            answered = any(messages[place].role == "assistant" for place in places)
+            cues = (*USER_CUES, *(ASSISTANT_CUES if answered else ()))
+            values |= {cue: float(cue in self.cues) for cue in cues}
+        if self.emotional and self.themes:
+            values |= {name: float(name in self.themes) for name in THEMES}
+        return [values[name] for name in OUTPUTS]
+
     def _of_user(self, index: int, turns: int) -> dict[str, float]:
         if index not in self.charges:
             return {}

@@ -20,25 +20,25 @@ _IN_MEMORY = 3.0
 """How much longer the model in memory takes to read a window than the base's engine, on a CPU."""
 _PASS = 10.0
 """The same for learning a window once."""
-_WRITING = 100.0
+_WRITING = 30.0
 """The same for writing the model."""
 
 
-def expected_work(windows: int, learnt: int, epochs: float) -> dict[str, float]:
+def expected_work(windows: int, epochs: float) -> dict[str, float]:
     """Return how much work each stage is likely to be, in windows that the base's engine reads.
 
     Args:
-        windows: Windows of the user's messages.
-        learnt: Windows that are learnt, as far as that can be known.
+        windows: Windows of all conversations.
         epochs: How often each is learnt.
     """
     held = SHARE * windows
+    learnt = windows - held
     return {
-        "scoring": windows,
         "preparing": _IN_MEMORY * learnt,
         "learning": _PASS * epochs * learnt,
         "choosing": _IN_MEMORY * len(SHARES) * held,
         "writing": _WRITING,
+        "reading": held,
         "checking": held,
     }
 
@@ -111,10 +111,13 @@ class CountedEngine:
         self.name, self.device = engine.name, engine.device
 
     def logits(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+        self,
+        input_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.int64],
+        turns: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Return the logits of a batch."""
-        found = self._engine.logits(input_ids, attention_mask)
+        found = self._engine.logits(input_ids, attention_mask, turns)
         self._done += len(found)
         self._report(min(self._done / self._total, 1.0))
         return found

@@ -15,7 +15,7 @@ as fast and about as exact. Weights keep to seven bits because CPUs without VNNI
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,8 @@ _INPUT = "input_ids"
 _MIDDLE = 128
 _LARGEST = 64
 _STEPS, _TINY, _ONE, _ZERO = "int8_steps", "int8_tiny", "int8_one", "int8_zero"
-_OFFSET, _COLUMN, _REST, _ALL, _FIRST = (
-    "int8_offset",
-    "int8_column",
-    "int8_rest",
-    "int8_all",
-    "int8_first",
-)
+_OFFSET, _COLUMN, _REST = "int8_offset", "int8_column", "int8_rest"
+_TOKENS, _SHAPE, _COUNT, _OFFSETS = "int8_tokens", "int8_shape", "int8_count", "int8_offsets"
 
 
 def quantize_matrix_products(model: onnx.ModelProto) -> None:
@@ -46,12 +41,11 @@ def quantize_matrix_products(model: onnx.ModelProto) -> None:
 
     Args:
         model: A graph whose input ``input_ids`` has the shape ``[batch, length]``, and in which
-            what is multiplied has the shape ``[batch, length, width]`` or ``[batch, 1, width]``.
+            what is multiplied by `MatMul` has the shape ``[batch, length, width]``. The head, which
+            multiplies rows (`Gemm`), stays as it is.
     """
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    products = [node for node in graph.node if _is_product(node, tensors)]
-    of_first = _of_first_tokens(graph.node, products)
     for name, value in (
         (_STEPS, np.float32(1 / 127)),
         (_TINY, np.float32(1e-8)),
@@ -60,7 +54,6 @@ def quantize_matrix_products(model: onnx.ModelProto) -> None:
         (_OFFSET, np.uint8(_MIDDLE)),
         (_COLUMN, np.array([1])),
         (_REST, np.array([-1])),
-        (f"{_FIRST}_length", np.array([1])),
     ):
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     nodes = _count_tokens()
@@ -71,16 +64,15 @@ def quantize_matrix_products(model: onnx.ModelProto) -> None:
             continue
         activations, weights = node.input
         tensor = tensors[weights]
-        tokens = _FIRST if activations in of_first else _ALL
         if activations not in quantized:
             rows = np.array([-1, tensor.dims[0]])
             graph.initializer.append(numpy_helper.from_array(rows, f"{activations}_rows"))
-            nodes += _quantize_tokens(activations, tokens)
+            nodes += _quantize_tokens(activations)
             quantized.add(activations)
         if weights not in quantized:
             graph.initializer.extend(_quantize_columns(weights, numpy_helper.to_array(tensor)))
             quantized.add(weights)
-        nodes += _multiply(activations, weights, node.output[0], tokens)
+        nodes += _multiply(activations, weights, node.output[0])
     del graph.node[:]
     graph.node.extend(nodes)
     # The exporter stores equal weights once, so that some other node may use them too.
@@ -132,42 +124,18 @@ def _is_product(node: NodeProto, tensors: Mapping[str, TensorProto]) -> bool:
     )
 
 
-def _of_first_tokens(nodes: Sequence[NodeProto], products: Sequence[NodeProto]) -> set[str]:
-    """Return the names of what is computed of the first token only.
-
-    That is what comes after a part was cut out of tokens that are also multiplied whole.
-    """
-    multiplied = {node.input[0] for node in products}
-    found: set[str] = set()
-    for node in nodes:
-        cut = node.op_type == "Slice" and node.input[0] in multiplied
-        if cut or not found.isdisjoint(node.input):
-            found.update(node.output)
-    return found
-
-
 def _count_tokens() -> list[NodeProto]:
-    """Return what products share, of all tokens and of first ones: shape, offset of each token."""
+    """Return what products share: the shape of the tokens, and an offset for each."""
     offset = helper.make_tensor("offset", TensorProto.UINT8, [1], [_MIDDLE])
-    nodes = [
-        helper.make_node("Shape", [_INPUT], [f"{_ALL}_tokens"]),
-        helper.make_node("Shape", [_INPUT], [f"{_FIRST}_windows"], end=1),
-        helper.make_node(
-            "Concat", [f"{_FIRST}_windows", f"{_FIRST}_length"], [f"{_FIRST}_tokens"], axis=0
-        ),
+    return [
+        helper.make_node("Shape", [_INPUT], [_TOKENS]),
+        helper.make_node("Concat", [_TOKENS, _REST], [_SHAPE], axis=0),
+        helper.make_node("ReduceProd", [_TOKENS], [_COUNT], keepdims=1),
+        helper.make_node("ConstantOfShape", [_COUNT], [_OFFSETS], value=offset),
     ]
-    for tokens in (_ALL, _FIRST):
-        nodes += [
-            helper.make_node("Concat", [f"{tokens}_tokens", _REST], [f"{tokens}_shape"], axis=0),
-            helper.make_node("ReduceProd", [f"{tokens}_tokens"], [f"{tokens}_count"], keepdims=1),
-            helper.make_node(
-                "ConstantOfShape", [f"{tokens}_count"], [f"{tokens}_offsets"], value=offset
-            ),
-        ]
-    return nodes
 
 
-def _quantize_tokens(x: str, tokens: str) -> list[NodeProto]:
+def _quantize_tokens(x: str) -> list[NodeProto]:
     return [
         helper.make_node("Reshape", [x, f"{x}_rows"], [f"{x}_flat"]),
         helper.make_node("ReduceMax", [f"{x}_flat"], [f"{x}_high"], axes=[-1], keepdims=0),
@@ -176,7 +144,7 @@ def _quantize_tokens(x: str, tokens: str) -> list[NodeProto]:
         helper.make_node("Max", [f"{x}_high", f"{x}_depth", _TINY], [f"{x}_range"]),
         helper.make_node("Mul", [f"{x}_range", _STEPS], [f"{x}_scales"]),
         helper.make_node(
-            "QuantizeLinear", [f"{x}_flat", f"{x}_scales", f"{tokens}_offsets"], [f"{x}_q"], axis=0
+            "QuantizeLinear", [f"{x}_flat", f"{x}_scales", _OFFSETS], [f"{x}_q"], axis=0
         ),
         helper.make_node("Unsqueeze", [f"{x}_scales", _COLUMN], [f"{x}_scale"]),
     ]
@@ -191,10 +159,10 @@ def _quantize_columns(name: str, weights: NDArray[Any]) -> list[TensorProto]:
     ]
 
 
-def _multiply(x: str, w: str, output: str, tokens: str) -> list[NodeProto]:
+def _multiply(x: str, w: str, output: str) -> list[NodeProto]:
     factors = [f"{x}_q", f"{w}_v", _ONE, f"{w}_steps", _OFFSET, _ZERO]
     return [
         helper.make_node("MatMulIntegerToFloat", factors, [f"{output}_flat"], domain=_RUNTIME),
         helper.make_node("Mul", [f"{output}_flat", f"{x}_scale"], [f"{output}_scaled"]),
-        helper.make_node("Reshape", [f"{output}_scaled", f"{tokens}_shape"], [output]),
+        helper.make_node("Reshape", [f"{output}_scaled", _SHAPE], [output]),
     ]

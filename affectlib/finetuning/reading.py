@@ -1,9 +1,10 @@
-"""A user's labelled conversations as arrays, and what a model says about them."""
+"""A user's labelled conversations as arrays, and what a model says of them."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from affectlib.errors import OptionError, TranscriptFormatError
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.finetuning.user_file import read_labelled_file
 from affectlib.model.artifacts import Artifact
-from affectlib.model.decisions import user_logits
+from affectlib.model.calibration import sigmoid
+from affectlib.model.decisions import conversation_logits
 from affectlib.model.encoding import EncodedWindow, WindowEncoder
 from affectlib.model.engines import Engine
-from affectlib.model.scoring import MessageScore, WindowCache, encode_windows, score_windows
+from affectlib.model.scoring import score_windows
 from affectlib.taxonomy import EMOTIONAL, TASK
 
 __all__ = ["FEWEST", "Labelled", "Reader"]
@@ -79,10 +81,7 @@ class Labelled:
 
     def where(self, chosen: NDArray[np.bool_]) -> Labelled:
         """Return some of them."""
-        places = np.flatnonzero(chosen).tolist()
-        return Labelled(
-            [self.conversations[place] for place in places], [self.groups[p] for p in places]
-        )
+        return Labelled([*compress(self.conversations, chosen)], [*compress(self.groups, chosen)])
 
 
 def _group_of(
@@ -110,27 +109,32 @@ class Reader:
     def __init__(self, base: Artifact) -> None:
         """Load the tokenizer."""
         self.base = base
-        self.encoder = WindowEncoder(base.file("tokenizer.json"), base.windows)
+        self._encoder = WindowEncoder(base.file("tokenizer.json"), base.windows)
+        self.pad_id = self._encoder.pad_id
 
     def windows(self, data: Labelled) -> list[list[EncodedWindow]]:
-        """Return the windows of the user's messages of each conversation."""
-        chats = [labelled.conversation for labelled in data.conversations]
-        return encode_windows(chats, self.encoder, assistant_targets=False)
-
-    def scores(
-        self, windows: Sequence[Sequence[EncodedWindow]], engine: Engine
-    ) -> list[dict[int, MessageScore]]:
-        """Return the scores of the messages of each conversation."""
-        return score_windows(windows, engine, self.encoder.pad_id, WindowCache())
+        """Return the windows of each conversation."""
+        return self._encoder.encode([labelled.conversation for labelled in data.conversations])
 
     def probabilities(
-        self, data: Labelled, scores: Sequence[Mapping[int, MessageScore]]
+        self, windows: Sequence[Sequence[EncodedWindow]], engine: Engine
     ) -> NDArray[np.float64]:
-        """Return what the base's calibration makes of scores, shape ``[conversations]``."""
-        found = [
-            self.base.conversation_probability(
-                [*user_logits(self.base, labelled.conversation, own).values()]
-            )
-            for labelled, own in zip(data.conversations, scores, strict=True)
-        ]
-        return np.array(found, np.float64)
+        """Return what the base's calibration makes of what an engine says.
+
+        Args:
+            windows: The windows of each conversation.
+            engine: Runs them.
+
+        Returns:
+            P(emotional), shape ``[conversations]``.
+        """
+        emotional = self.base.outputs.index(EMOTIONAL)
+        return np.array(
+            [
+                self.base.recalibration.probability(
+                    sigmoid(float(conversation_logits(self.base, scores)[emotional]))
+                )
+                for scores in score_windows(windows, engine, self.pad_id)
+            ],
+            np.float64,
+        )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from affectlib._extras import requires_extra
 from affectlib.conversation import clean_text
 from affectlib.errors import OptionError
 from affectlib.finetuning.card import not_fitted, notes
-from affectlib.finetuning.held_out import SHARE, SHARES, choose_share, cross_fitted, hold_out
+from affectlib.finetuning.held_out import SHARES, choose_share, cross_fitted, hold_out
 from affectlib.finetuning.progress import CountedEngine, Progress, expected_work
 from affectlib.finetuning.reading import Labelled, Reader
 from affectlib.finetuning.result import FineTuned
@@ -30,7 +31,6 @@ from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from affectlib.model.calibration import finite_logit, sigmoid
 from affectlib.model.encoding import EncodedWindow
 from affectlib.model.engines import load_engine
-from affectlib.model.scoring import MessageScore
 from affectlib.model.screen import SCREEN_FILE
 from affectlib.taxonomy import EMOTIONAL, TASK
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["finetune"]
 
 Floats = NDArray[np.float64]
+Windows: TypeAlias = Sequence[Sequence[EncodedWindow]]
 _RANKING = ("average precision", "AUROC")
 
 
@@ -141,23 +142,21 @@ def _make(
     """Make the new model in a folder."""
     reader = Reader(base)
     windows = reader.windows(data)
+    read = np.array([any(window.of_user.any() for window in own) for own in windows])
+    data, windows = data.where(read), [*compress(windows, read)]
     shown.plan(_work(windows))
-    scores = _scores(reader, base, windows, shown.of("scoring"))
-    read = np.array([bool(own) for own in scores])
-    data, scores = data.where(read), _where(scores, read)
     held = hold_out(data.truth, data.groups, seed=about["seed"])
-    kept = data.where(held)
+    kept, kept_windows = data.where(held), [*compress(windows, held)]
     _require_both(kept.truth, about)
     if not can_be_fitted(kept.truth, kept.codes):
         shown.say(f"note: {not_fitted(len(kept.truth), int(kept.truth.sum()), 'the base')}")
-    learned = _learn(reader, data.where(~held), _where(scores, ~held), about["seed"], shown)
-    windows, pivot = reader.windows(kept), pivot_of(base)
-    z = _by_share(reader, learned, kept, windows, shown)
+    learned = _learn(reader, data.where(~held), [*compress(windows, ~held)], about["seed"], shown)
+    pivot = pivot_of(base)
+    z = _by_share(reader, learned, kept_windows, shown)
     chosen = choose_share(z, kept.truth, kept.codes, pivot)
     shown.show("writing", 0.0)
     new = write_model(base, learned.averaged(SHARES[chosen]), built)
-    before = reader.probabilities(kept, _where(scores, held))
-    after = reader.probabilities(kept, _scores(reader, new, windows, shown.of("checking")))
+    before, after = (_as_written(reader, model, kept_windows, shown) for model in (base, new))
     z[0], z[chosen] = finite_logit(before), finite_logit(after)
     crossed = sigmoid(cross_fitted(z, kept.truth, kept.codes, pivot))
     decided = decide(base, before, after, crossed, kept.truth, kept.codes)
@@ -197,49 +196,23 @@ def _require_both(held_out: NDArray[np.bool_], about: Mapping[str, Any]) -> None
             )
 
 
-def _work(windows: Sequence[Sequence[EncodedWindow]]) -> dict[str, float]:
+def _work(windows: Windows) -> dict[str, float]:
     """Return how much work each stage is likely to be."""
-    from affectlib.finetuning.learning import ASSISTANT_MESSAGES, SETTINGS, USER_MESSAGES
+    from affectlib.finetuning.learning import SETTINGS
 
-    most = (min(len(own), USER_MESSAGES) + ASSISTANT_MESSAGES for own in windows)
-    learnt = round((1 - SHARE) * sum(most))
-    return expected_work(sum(map(len, windows)), learnt, SETTINGS.epochs)
+    return expected_work(sum(map(len, windows)), SETTINGS.epochs)
 
 
-def _scores(
-    reader: Reader,
-    model: Artifact,
-    windows: Sequence[Sequence[EncodedWindow]],
-    report: Callable[[float], None],
-) -> list[dict[int, MessageScore]]:
-    """Return what a model that is written says of the messages of each conversation."""
-    report(0.0)
-    engine = load_engine(model, engine="onnx", device="cpu")
-    return reader.scores(windows, CountedEngine(engine, windows, report))
-
-
-def _where(
-    scores: Sequence[dict[int, MessageScore]], chosen: NDArray[np.bool_]
-) -> list[dict[int, MessageScore]]:
-    return [own for own, wanted in zip(scores, chosen, strict=True) if wanted]
-
-
-def _learn(
-    reader: Reader,
-    data: Labelled,
-    scores: Sequence[Mapping[int, MessageScore]],
-    seed: int,
-    shown: Progress,
-) -> Learned:
+def _learn(reader: Reader, data: Labelled, windows: Windows, seed: int, shown: Progress) -> Learned:
     from affectlib.finetuning.learning import learn
 
     shown.show("preparing", 0.0)
     with TemporaryDirectory() as scratch:
         return learn(
             reader.base,
-            reader.encoder,
             data.conversations,
-            scores,
+            windows,
+            reader.pad_id,
             Path(scratch),
             seed=seed,
             prepared=shown.of("preparing"),
@@ -247,22 +220,24 @@ def _learn(
         )
 
 
-def _by_share(
-    reader: Reader,
-    learned: Learned,
-    kept: Labelled,
-    windows: Sequence[Sequence[EncodedWindow]],
-    shown: Progress,
-) -> Floats:
+def _by_share(reader: Reader, learned: Learned, windows: Windows, shown: Progress) -> Floats:
     """Return the logits of conversations by share of the new weights."""
-    from affectlib.finetuning.learning import ModelEngine
+    from affectlib.finetuning.trainer import ModelEngine
 
     rows = []
     for place, share in enumerate(SHARES):
         shown.show("choosing", place / len(SHARES))
-        scores = reader.scores(windows, ModelEngine(learned.averaged(share)))
-        rows.append(finite_logit(reader.probabilities(kept, scores)))
+        engine = ModelEngine(learned.averaged(share))
+        rows.append(finite_logit(reader.probabilities(windows, engine)))
     return np.array(rows)
+
+
+def _as_written(reader: Reader, model: Artifact, windows: Windows, shown: Progress) -> Floats:
+    """Return what a model that is written says of conversations."""
+    stage = "reading" if model is reader.base else "checking"
+    shown.show(stage, 0.0)
+    engine = load_engine(model, engine="onnx", device="cpu")
+    return reader.probabilities(windows, CountedEngine(engine, windows, shown.of(stage)))
 
 
 def _figures(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from affectlib._extras import requires_extra
 from affectlib.finetuning.head import with_outputs
 from affectlib.finetuning.settings import TrainSettings
-from affectlib.model.encoding import EncodedWindow, token_batches
-from affectlib.model.engines.torch import outputs_of
-from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, OUTPUTS, THEMES
+from affectlib.model.encoding import NO_TURN, EncodedWindow, pad
+from affectlib.model.engines.torch import WindowReader, outputs_of
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS, THEMES
 
 with requires_extra("train"):
     import torch
@@ -25,7 +25,6 @@ with requires_extra("train"):
     from torch.utils.data import Sampler
     from transformers import (
         AutoModelForSequenceClassification,
-        DataCollatorWithPadding,
         PreTrainedModel,
         PreTrainedTokenizerBase,
         PrinterCallback,
@@ -36,16 +35,15 @@ with requires_extra("train"):
     from transformers.trainer_utils import get_last_checkpoint
 
 __all__ = [
+    "ModelEngine",
     "MultiTaskTrainer",
     "average_weights",
     "fit",
     "freeze_layers",
     "has_bf16",
-    "labelled_windows",
     "load_model",
     "mix_targets",
     "multi_task_loss",
-    "window_logits",
 ]
 
 OTHER_WEIGHT = 0.5
@@ -53,7 +51,8 @@ OTHER_WEIGHT = 0.5
 WEIGHT_DECAY = 0.01
 ALIKE = 50
 """Batches among whose windows those of like length are put together."""
-BATCH_TOKENS = 8192
+MULTIPLE = 16
+"""What the length of a batch is padded to a multiple of: products of such sizes are faster."""
 
 
 def multi_task_loss(
@@ -65,9 +64,11 @@ def multi_task_loss(
 ) -> torch.Tensor:
     """Return the weighted cross entropy of the outputs whose target is known.
 
+    A window counts once by itself, and once by the mean of its messages.
+
     Args:
-        logits: Shape ``[batch, outputs]``.
-        targets: Shape ``[batch, outputs]``; NaN where unknown.
+        logits: Of each window, then of its messages, shape ``[batch, 1 + messages, outputs]``.
+        targets: The same shape; NaN where unknown.
         weight: Weight of each window, shape ``[batch]``.
         smoothing: How much of each target is spread over both classes.
         outputs: Names of the outputs.
@@ -77,20 +78,39 @@ def multi_task_loss(
     losses = binary_cross_entropy_with_logits(logits.float(), smooth, reduction="none")
     full = [name == EMOTIONAL or name in THEMES for name in outputs]
     scale = torch.tensor([1.0 if x else OTHER_WEIGHT for x in full], device=logits.device)
-    return (losses * known * scale * weight[:, None]).sum() / len(logits)
+    found = (losses * known * scale).sum(2)
+    messages = known[:, 1:].any(2).sum(1).clamp(min=1)
+    return ((found[:, 0] + found[:, 1:].sum(1) / messages) * weight).mean()
 
 
-class _Collator(DataCollatorWithPadding):  # type: ignore[misc]
-    """Pads windows to the longest of their batch; targets and weights stay as they are."""
+class _Collator:
+    """Pads windows to the longest of their batch; unknown targets are NaN."""
+
+    def __init__(self, pad_id: int) -> None:
+        self._pad_id = pad_id
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return ``input_ids``, ``attention_mask`` (``[batch, length]``), targets and weights."""
-        padded = super().__call__([{"input_ids": row["input_ids"]} for row in rows])
+        """Return what `WindowReader` takes, with targets and weights."""
+        windows = [_window(row) for row in rows]
+        batch = pad(windows, range(len(windows)), self._pad_id, MULTIPLE)
+        width = len(rows[0]["targets"][0])
+        targets = np.full((len(rows), 1 + batch.turns.shape[1], width), np.nan, np.float32)
+        for place, row in enumerate(rows):
+            targets[place, : len(row["targets"])] = row["targets"]
         return {
-            **padded,
-            "labels": torch.tensor([row["targets"] for row in rows], dtype=torch.float32),
+            "input_ids": torch.from_numpy(batch.ids),
+            "attention_mask": torch.from_numpy(batch.mask),
+            "turns": torch.from_numpy(batch.turns),
+            "labels": torch.from_numpy(targets),
             "weight": torch.tensor([row["weight"] for row in rows], dtype=torch.float32),
         }
+
+
+def _window(row: Mapping[str, Any]) -> EncodedWindow:
+    """Return a row's window, of which training needs tokens and turns only."""
+    ids, turns = (np.asarray(row[name], dtype=np.int32) for name in ("input_ids", "turns"))
+    places = tuple(range(len(row["targets"]) - 1))
+    return EncodedWindow(ids, turns, places, (), turns == NO_TURN)
 
 
 class BatchSampler(Sampler[int]):
@@ -153,11 +173,14 @@ class MultiTaskTrainer(Trainer):  # type: ignore[misc]
     ) -> Any:
         """Return the loss of a batch, and the model's output if it is asked for."""
         targets, weight = inputs["labels"], inputs["weight"]
-        output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        reader = WindowReader(model)
+        # The trainer sets the precision of a model's own forward pass, which is not called here.
+        with self.accelerator.autocast():
+            logits = reader(inputs["input_ids"], inputs["attention_mask"], inputs["turns"])
         loss = multi_task_loss(
-            output.logits, targets, weight, self._settings.label_smoothing, self._outputs
+            logits, targets, weight, self._settings.label_smoothing, self._outputs
         )
-        return (loss, {"logits": output.logits}) if return_outputs else loss
+        return (loss, {"logits": logits}) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> BatchSampler:
         windows = self.train_dataset if train_dataset is None else train_dataset
@@ -205,7 +228,8 @@ def fit(
     Args:
         model: The model.
         tokenizer: Its tokenizer, which is saved with it.
-        windows: Columns ``input_ids, targets, weight, length``.
+        windows: Columns ``input_ids``, ``turns`` (see `EncodedWindow`), ``targets`` (of the window,
+            then of its messages), ``weight`` and ``length``.
         folder: Where checkpoints go.
         settings: How it is trained.
         seed: Seed of the order of the windows, and of dropout.
@@ -245,7 +269,7 @@ def fit(
         args=arguments,
         processing_class=tokenizer,
         train_dataset=windows,
-        data_collator=_Collator(tokenizer),
+        data_collator=_Collator(tokenizer.pad_token_id),
     )
     if report is not None:
         trainer.remove_callback(PrinterCallback)
@@ -297,115 +321,45 @@ def average_weights(
                 weights.lerp_(start[name].to(weights), 1 - share)
 
 
-def labelled_windows(windows: Dataset) -> Dataset:
-    """Return the windows of which anything is known."""
-    unknown = np.isnan(np.array(windows["targets"])).all(1)
-    return windows.select(np.flatnonzero(~unknown))
-
-
 def mix_targets(
-    targets: NDArray[np.floating[Any]],
-    soft: NDArray[np.floating[Any]],
-    share: NDArray[np.floating[Any]],
-    user: NDArray[np.bool_],
-    outputs: Sequence[str] = OUTPUTS,
+    targets: NDArray[np.floating[Any]], soft: NDArray[np.floating[Any]], share: float
 ) -> NDArray[np.floating[Any]]:
     """Mix labels with what a teacher says; where there is no label, only the teacher counts.
 
     Args:
-        targets: What the labels say, NaN where they say nothing, shape ``[windows, outputs]``.
-        soft: The teacher's probabilities, NaN where it did not read the window; same shape.
-        share: Share of the teacher where there is a label, shape ``[windows]``.
-        user: Whether each window is of a message of the user, whose outputs are not those of the
-            assistant's messages; shape ``[windows]``.
-        outputs: Names of the outputs.
-
-    Returns:
-        The targets, NaN where an output does not apply or neither says anything.
+        targets: What the labels say, NaN where they say nothing, of any shape.
+        soft: The teacher's probabilities, NaN where it says nothing; same shape.
+        share: Share of the teacher where there is a label.
     """
-    part = share[:, None]
-    mixed = np.where(np.isnan(targets), soft, (1 - part) * targets + part * soft)
-    mixed = np.where(np.isnan(soft), targets, mixed)
-    of_user = np.array([output not in ASSISTANT_CUES for output in outputs])
-    return np.asarray(np.where(user[:, None] == of_user, mixed, np.nan))
+    mixed = np.where(np.isnan(targets), soft, (1 - share) * targets + share * soft)
+    return np.asarray(np.where(np.isnan(soft), targets, mixed))
 
 
-def window_logits(
-    model: PreTrainedModel,
-    rows: Sequence[Sequence[int]],
-    *,
-    report: Callable[[float], None] | None = None,
-) -> NDArray[np.float64]:
-    """Return a model's logits of windows, shape ``[windows, outputs]``.
+@dataclass(frozen=True)
+class ModelEngine:
+    """Runs a model that is in memory; see `affectlib.model.engines.Engine`."""
 
-    Args:
-        model: The model, which no longer learns afterwards.
-        rows: The token ids of each window.
-        report: Told after each batch how much is done, from 0 to 1.
-    """
-    model.eval()
-    kind = model.device.type
+    model: Any
+    name: str = "torch"
+    device: str = "cpu"
 
-    def run(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        ids_there, mask_there = (torch.from_numpy(x).to(model.device) for x in (ids, mask))
-        logits = model(input_ids=ids_there, attention_mask=mask_there).logits
-        return np.asarray(logits.float().cpu())
-
-    with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=has_bf16()):
-        return logits_by(run, rows, model.config.pad_token_id, report=report)
-
-
-def logits_by(
-    run: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]],
-    rows: Sequence[Sequence[int]],
-    pad_id: int,
-    *,
-    max_tokens: int = BATCH_TOKENS,
-    report: Callable[[float], None] | None = None,
-) -> NDArray[np.float64]:
-    """Return the logits of windows, shape ``[windows, outputs]``.
-
-    Windows that are alike are computed once.
-
-    Args:
-        run: Computes the logits of a batch from its token ids and attention mask.
-        rows: The token ids of each window; one at least.
-        pad_id: The padding token.
-        max_tokens: Tokens of a batch at most.
-        report: Told after each batch how much is done, from 0 to 1.
-    """
-    numbers: dict[tuple[int, ...], int] = {}
-    places_of = [numbers.setdefault(tuple(row), len(numbers)) for row in rows]
-    windows = [EncodedWindow(0, 0, np.array(row, dtype=np.int32), 0) for row in numbers]
-    found: list[NDArray[np.float32]] = []
-    order: list[int] = []
-    for places, ids, mask in token_batches(windows, max_tokens=max_tokens, pad_id=pad_id):
-        found.append(run(ids, mask))
-        order += places.tolist()
-        if report is not None:
-            report(len(order) / len(windows))
-    return np.concatenate(found).astype(np.float64)[np.argsort(order)[places_of]]
+    def logits(
+        self,
+        input_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.int64],
+        turns: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Return the logits of a batch of windows."""
+        device = self.model.device
+        given = (torch.from_numpy(x).to(device) for x in (input_ids, attention_mask, turns))
+        half = torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bf16())
+        with torch.inference_mode(), half:
+            return np.asarray(WindowReader(self.model.eval())(*given).float().cpu())
 
 
 @cache
 def has_bf16() -> bool:
-    """Return whether the device multiplies matrices faster in bf16 than in fp32.
-
-    It is tried out on CPUs: some that have bf16 instructions take twice as long with them.
-    """
+    """Return whether the device has instructions for bf16, which are several times as fast."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return False
-    return _product_time(torch.bfloat16) < _product_time(torch.float32)
-
-
-def _product_time(dtype: torch.dtype) -> float:
-    """Return the seconds that a product of two matrices takes at best."""
-    a, b = torch.ones(1024, 768, dtype=dtype), torch.ones(768, 768, dtype=dtype)
-    times = []
-    for _ in range(8):
-        begin = perf_counter()
-        torch.mm(a, b)
-        times.append(perf_counter() - begin)
-    return min(times)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

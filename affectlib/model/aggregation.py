@@ -1,4 +1,4 @@
-"""From windows to messages, and from messages to the conversation.
+"""From the labels of messages to figures of the conversation.
 
 `any_charged`, `adjusted` and `rate` are the aggregations of OpenAI's EmoClassifiers
 (https://github.com/openai/emoclassifiers), over the user's messages.
@@ -6,62 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from math import comb, log
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from math import comb
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-__all__ = ["TOP", "adjusted", "any_charged", "conversation_features", "merge_windows", "rate"]
-
-TOP = 3
-"""Logits of a conversation that count by themselves, the highest."""
-
-_Key = TypeVar("_Key", bound=Hashable)
-
-
-def conversation_features(logits: ArrayLike) -> tuple[float, float, float]:
-    """Return what the conversation's probability is computed from; order does not matter.
-
-    Args:
-        logits: The emotional logits of the user's messages, at least one.
-
-    Returns:
-        The highest logit, the mean of the three highest (of all if they are fewer), and the
-        logarithm of the number of messages.
-
-    Raises:
-        ValueError: There is no logit.
-
-    Example:
-        >>> conversation_features([-4.0, 2.0, -1.0, 0.5])
-        (2.0, 0.5, 1.3862943611198906)
-    """
-    values = np.sort(np.asarray(logits, dtype=np.float64))[::-1]
-    if not values.size:
-        raise ValueError("a conversation has features only if a user message was read")
-    return float(values[0]), float(values[:TOP].mean()), log(values.size)
-
-
-def merge_windows(keys: Sequence[_Key], logits: NDArray[Any]) -> dict[_Key, NDArray[Any]]:
-    """Merge the windows of each message: for every output, the highest logit counts.
-
-    Args:
-        keys: Which message each window covers.
-        logits: The windows' logits, shape ``[windows, outputs]``.
-
-    Returns:
-        The logits of each message, shape ``[outputs]``, in the order of the keys.
-
-    Example:
-        >>> merge_windows(["a", "b", "a"], np.array([[1, 5], [0, 0], [2, 3]]))
-        {'a': array([2, 5]), 'b': array([0, 0])}
-    """
-    merged: dict[_Key, NDArray[Any]] = {}
-    for key, row in zip(keys, logits, strict=True):
-        merged[key] = np.maximum(merged[key], row) if key in merged else row
-    return merged
+__all__ = ["adjusted", "any_charged", "rate"]
 
 
 def any_charged(flags: Sequence[bool]) -> bool:

@@ -3,8 +3,8 @@
 An artifact is an ordinary transformers folder (``config.json``, ``model.safetensors``,
 ``tokenizer.json``, ``tokenizer_config.json``) with the int8 weights for CPUs
 (``model.int8.onnx``), perhaps a screen (``screen.safetensors``), a card (``README.md``, with its
-diagram ``reliability.svg``) and ``affect.json``: names, window layout, version of the text rules (1
-if it names none), calibration, thresholds, the SHA-256 of every file that is used, and that of its
+diagram ``reliability.svg``) and ``affect.json``: names, window layout, version of the text rules,
+calibration, thresholds, the SHA-256 of every file that is used, and that of its
 own content. Nothing in it is pickled.
 """
 
@@ -22,7 +22,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import NDArray
 
 from affectlib.errors import (
     ArtifactCorruptError,
@@ -31,9 +32,10 @@ from affectlib.errors import (
     OptionError,
 )
 from affectlib.model.calibration import (
-    ConversationCalibration,
+    Line,
     OperatingPoint,
     Recalibration,
+    WindowCombination,
     reproducible,
 )
 from affectlib.model.hub import HUB_ID, download
@@ -58,9 +60,8 @@ __all__ = [
 DEFAULT_MODEL = "affect-small"
 """The bundled model that is used if none is named."""
 
-FORMAT = 2
-"""The format of ``affect.json``: the second has a digest of its own, and perhaps a recalibration,
-which readers of the first would pass over."""
+FORMAT = 3
+"""The format of ``affect.json``. Models of the first two read each message by itself."""
 
 _DIGEST = "sha256"
 _CONFIG = "config.json"
@@ -84,7 +85,9 @@ class Artifact:
         version: Its version.
         outputs: What its logits stand for, in order.
         windows: How conversations are laid out for it.
-        conversation: From a conversation's features to its probability.
+        conversation: How the windows of a long conversation make one logit.
+        messages: A line through the logits of messages, by output, where a conversation has several
+            messages of its user.
         operating_points: Thresholds by name.
         cue_thresholds: Probability from which a conversation is taken to show a cue, by the
             cue's name; 0.5 for each in an artifact of an older version, which has none of its own.
@@ -103,7 +106,8 @@ class Artifact:
     version: str
     outputs: tuple[str, ...]
     windows: WindowSettings
-    conversation: ConversationCalibration
+    conversation: WindowCombination
+    messages: Mapping[str, Line]
     operating_points: Mapping[str, OperatingPoint]
     cue_thresholds: Mapping[str, float]
     prevalence: float
@@ -143,9 +147,11 @@ class Artifact:
             )
         return path
 
-    def conversation_probability(self, logits: ArrayLike) -> float:
-        """Return P(emotional) of a conversation from the logits of its user's messages."""
-        return self.recalibration.probability(self.conversation.probability(logits))
+    def message_logits(self, logits: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the calibrated logits of one of several messages, shape ``[outputs]``."""
+        lines = [self.messages[name] for name in self.outputs]
+        intercepts, slopes = np.array([(line.intercept, line.slope) for line in lines]).T
+        return np.asarray(intercepts + slopes * logits)
 
     def operating_point(self, name: str) -> OperatingPoint:
         """Return the thresholds of that name.
@@ -323,11 +329,14 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
             f"made by a newer affectlib (format {version}, this one reads {FORMAT}); "
             "upgrade with: pip install -U affectlib"
         )
-    if version < 1 or isinstance(version, bool):
-        raise _ManifestError(f'"format" must be a number from 1 to {FORMAT}, not {version}')
-    if version > 1 and _pop(values, _DIGEST, str) != digest:
+    if version < FORMAT:
+        raise _ManifestError(
+            f"made by affectlib 0.13 or older (format {version}, this one reads {FORMAT}); "
+            "make it anew, or use the affectlib that made it"
+        )
+    if _pop(values, _DIGEST, str) != digest:
         raise _ManifestError(f'it was altered: "{_DIGEST}" does not match its content')
-    _check_text_rules(values.get("text_rules", 1))
+    _check_text_rules(values.get("text_rules"))
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
         problem = f'"outputs" must hold {EMOTIONAL!r}, and only charges, cues and themes'
@@ -347,10 +356,9 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         name=_pop(values, "name", str),
         version=_pop(values, "version", str),
         outputs=outputs,
-        windows=_build(WindowSettings, _pop(values, "windows", dict), "windows"),
-        conversation=_build(
-            ConversationCalibration, _pop(values, "conversation", dict), "conversation"
-        ),
+        windows=_windows(_pop(values, "windows", dict)),
+        conversation=_build(WindowCombination, _pop(values, "conversation", dict), "conversation"),
+        messages=_lines(_pop(values, "messages", dict), outputs),
         operating_points=MappingProxyType(
             {
                 name: _build(OperatingPoint, point, f"operating_points.{name}")
@@ -368,6 +376,19 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         _hashes=MappingProxyType(hashes),
         description=MappingProxyType(values),
     )
+
+
+def _windows(values: dict[str, Any]) -> WindowSettings:
+    try:
+        return WindowSettings(**values)
+    except (TypeError, ValueError) as error:
+        raise _ManifestError(f'"windows": {error}') from error
+
+
+def _lines(values: dict[str, Any], outputs: tuple[str, ...]) -> Mapping[str, Line]:
+    """Return the line of each output; one that is not named stays as it is."""
+    lines = {name: _build(Line, line, f"messages.{name}") for name, line in values.items()}
+    return MappingProxyType({name: lines.get(name, Line()) for name in outputs})
 
 
 def _check_text_rules(rules: Any) -> None:
@@ -421,7 +442,7 @@ def _pop(values: dict[str, Any], key: str, kind: Any) -> Any:
     if key not in values:
         raise _ManifestError(f'"{key}" is missing')
     value = values.pop(key)
-    if not isinstance(value, kind):
+    if isinstance(value, bool) or not isinstance(value, kind):
         raise _ManifestError(f'"{key}" has the wrong type, {type(value).__name__}')
     return value
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from math import isfinite
+from dataclasses import dataclass
+from math import isfinite, log
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from affectlib.errors import OptionError
-from affectlib.model.aggregation import conversation_features
 
 __all__ = [
-    "ConversationCalibration",
+    "Line",
     "OperatingPoint",
     "Recalibration",
+    "WindowCombination",
     "expected_charge",
     "finite_logit",
     "logit",
@@ -77,60 +77,55 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationCalibration:
-    """A logistic function of a conversation's features; a single message is left as it is.
+class WindowCombination:
+    """How the windows of a long conversation make one logit.
 
     Attributes:
-        intercept: Its intercept.
-        max: Weight of the highest logit.
-        top: Weight of the mean of the highest logits.
-        log_turns: Weight of the logarithm of the number of user messages.
+        log_windows: What is added to the highest logit for each unit of the logarithm of the number
+            of windows; 0 or less, as more windows are more chances of a false alarm.
     """
 
-    intercept: float
-    max: float
-    top: float
-    log_turns: float
+    log_windows: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse weights that are not finite."""
-        if not all(map(isfinite, astuple(self))):
-            raise ValueError("the intercept and the weights must be finite")
+        """Refuse a number that would let every window count."""
+        if not (isfinite(self.log_windows) and self.log_windows <= 0):
+            raise ValueError("log_windows must be finite and at most 0")
 
-    def probability(self, logits: ArrayLike) -> float:
-        """Return the calibrated P(emotional) of a conversation.
-
-        Args:
-            logits: The emotional logits of its user's messages, at least one. With one, the
-                conversation's probability is that of the message.
-
-        Raises:
-            ValueError: There is no logit.
-
-        Example:
-            >>> calibration = ConversationCalibration(-1.0, 0.5, 0.5, 0.0)
-            >>> [round(calibration.probability(logits), 3) for logits in ([1.0], [1.0, 1.0])]
-            [0.731, 0.5]
-        """
-        values = np.asarray(logits, dtype=np.float64)
-        if values.size == 1:
-            return sigmoid(float(values[0]))
-        return float(self.of_features(*conversation_features(values)))
-
-    def of_features(self, highest: ArrayLike, top: ArrayLike, log_turns: ArrayLike) -> Any:
-        """Return P(emotional) of longer conversations, by their features.
+    def logits(self, windows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the logits of a conversation from those of its windows.
 
         Args:
-            highest: The highest logit, of one conversation or of each of an array of them.
-            top: The mean of the highest logits (`affectlib.model.aggregation.TOP` of them).
-            log_turns: The logarithm of the number of user messages.
+            windows: Shape ``[windows, outputs]``, one window at least.
+
+        Returns:
+            Shape ``[outputs]``. Those of one window stay as they are.
 
         Example:
-            >>> ConversationCalibration(-1.0, 0.5, 0.5, 0.0).of_features(1.0, 1.0, 0.0)
-            0.5
+            >>> windows = np.array([[1.0, 0.0], [3.0, -2.0]])
+            >>> WindowCombination(-1.0).logits(windows).round(2).tolist()
+            [2.31, -0.69]
         """
-        z = self.max * np.asarray(highest) + self.top * np.asarray(top)
-        return sigmoid(self.intercept + z + self.log_turns * np.asarray(log_turns))
+        highest = np.asarray(windows, dtype=np.float64).max(axis=0)
+        return np.asarray(highest + self.log_windows * log(len(windows)))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A rising line through the logits of an output.
+
+    Attributes:
+        intercept: Where it begins.
+        slope: How steep it is, above 0.
+    """
+
+    intercept: float = 0.0
+    slope: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a line that does not rise."""
+        if not (isfinite(self.intercept) and isfinite(self.slope) and self.slope > 0):
+            raise ValueError("the intercept must be finite, and the slope too and above 0")
 
 
 @dataclass(frozen=True, slots=True)

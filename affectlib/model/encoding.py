@@ -1,7 +1,7 @@
 """From conversations to batches of token ids, with only the Rust tokenizers and numpy.
 
 Every message is tokenized once, however many windows it appears in, and always as plain text: a
-user who types ``<|target|>`` or ``</s>`` gets ordinary pieces, not control tokens. It is read as
+user who types ``<|user|>`` or ``</s>`` gets ordinary pieces, not control tokens. It is read as
 it looks (`affectlib.model.text.unicode`), in the words that are meant
 (`affectlib.model.text.spelling`). Batches are cut by a budget of tokens from windows sorted by
 length, so that little is padding.
@@ -10,10 +10,8 @@ length, so that little is padding.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,18 +23,27 @@ from affectlib.conversation import Conversation, Message, Role
 from affectlib.model.text.spelling import collapse_repeats
 from affectlib.model.text.tokens import TokenReader
 from affectlib.model.text.unicode import normalize_unicode
-from affectlib.model.windows import Segment, WindowSettings, plan_windows
+from affectlib.model.windows import Window, WindowSettings, plan_windows
 
-__all__ = ["ROLE_TOKENS", "TARGET_TOKEN", "EncodedWindow", "WindowEncoder", "token_batches"]
+__all__ = [
+    "NO_TURN",
+    "ROLE_TOKENS",
+    "Batch",
+    "EncodedWindow",
+    "WindowEncoder",
+    "pad",
+    "token_batches",
+]
 
 ROLE_TOKENS = {"user": "<|user|>", "assistant": "<|assistant|>"}
-TARGET_TOKEN = "<|target|>"
 MAX_CHARACTERS = 20_000
 """Characters of one message that are tokenized: its beginning and end if it is longer, white space
 that does not matter left out."""
 _LANES = 4
 """Batches are padded to a multiple of this: processors add up four values at a time, and a rest in
 another order, so that a window's last digits would depend on what shares its batch."""
+NO_TURN = -1
+"""The turn of tokens that belong to no message: those at the ends, and padding."""
 _WHITE_SPACE = re.compile(r"\s{2,}")
 
 
@@ -45,22 +52,31 @@ class EncodedWindow:
     """A window as token ids.
 
     Attributes:
-        conversation: Position of its conversation in the input.
-        message: Position of its target message in the conversation.
         ids: Its token ids, shape ``[length]``.
-        truncated_tokens: Tokens of the target that no window of it reads.
-        target: Where in `ids` the target begins, with the token that marks it.
-        user: Whether the target is a user's message.
-        logits: The logits that stand without the encoder, or None if it has to be asked.
+        turns: Which of its messages each token is of, or `NO_TURN`, shape ``[length]``.
+        messages: Position in the conversation of each message.
+        truncated: Tokens of each message that are not read.
+        of_user: Whether each token is of a message of the user, shape ``[length]``.
     """
 
-    conversation: int
-    message: int
     ids: NDArray[np.int32]
-    truncated_tokens: int
-    target: int = 0
-    user: bool = True
-    logits: NDArray[np.float32] | None = None
+    turns: NDArray[np.int32]
+    messages: tuple[int, ...]
+    truncated: tuple[int, ...]
+    of_user: NDArray[np.bool_]
+
+    def without(self, message: int) -> EncodedWindow:
+        """Return the window without one of its messages, given by its position."""
+        place = self.messages.index(message)
+        kept = self.turns != place
+        turns = self.turns[kept]
+        return EncodedWindow(
+            self.ids[kept],
+            turns - (turns > place),
+            self.messages[:place] + self.messages[place + 1 :],
+            self.truncated[:place] + self.truncated[place + 1 :],
+            self.of_user[kept],
+        )
 
 
 class _Message(NamedTuple):
@@ -87,52 +103,23 @@ class WindowEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True
         self._roles = {role: self._special(token) for role, token in ROLE_TOKENS.items()}
-        self._target = self._special(TARGET_TOKEN)
         self._start, self._end = self._ends()
         self._reader = TokenReader(self._tokenizer)
         self.pad_id = self._pad()
 
-    def encode(
-        self, conversations: Sequence[Conversation], *, assistant_targets: bool = True
-    ) -> list[EncodedWindow]:
-        """Encode the windows of several conversations.
-
-        Args:
-            conversations: The conversations.
-            assistant_targets: Whether the assistant's messages are targets too.
-
-        Returns:
-            The windows, conversation by conversation, target by target.
-        """
+    def encode(self, conversations: Sequence[Conversation]) -> list[list[EncodedWindow]]:
+        """Return the windows of each of several conversations, in reading order."""
         read = self._read([m for conversation in conversations for m in conversation.messages])
         windows = []
         offset = 0
-        for position, conversation in enumerate(conversations):
+        for conversation in conversations:
             end = offset + len(conversation.messages)
-            windows += self._lay_out(position, read[offset:end], assistant_targets)
+            messages = read[offset:end]
+            roles, lengths = [m.role for m in messages], [len(m.ids) for m in messages]
+            plan = plan_windows(roles, lengths, self.settings)
+            windows.append([self._assemble(messages, window) for window in plan])
             offset = end
         return windows
-
-    def encode_stretches(
-        self, conversation: Conversation, starts: Sequence[int], *, assistant_targets: bool = True
-    ) -> Iterator[list[EncodedWindow]]:
-        """Encode the windows of one long conversation piece by piece, so that few are held at once.
-
-        Args:
-            conversation: The conversation.
-            starts: The first message of each stretch, from 0 on.
-            assistant_targets: Whether the assistant's messages are targets too.
-
-        Yields:
-            The windows whose targets lie in the stretch; all together, those of `encode`.
-        """
-        limits = self.settings.context_tokens
-        earlier: list[_Message] = []
-        for start, end in pairwise([*starts, len(conversation.messages)]):
-            read = [*earlier, *self._read(conversation.messages[start:end])]
-            yield self._lay_out(0, read, assistant_targets, start, len(earlier))
-            context = (message for message in read if len(message.ids) and limits.get(message.role))
-            earlier = [*deque(context, self.settings.context_messages)]
 
     def _read(self, messages: Sequence[Message]) -> list[_Message]:
         """Tokenize messages, each once."""
@@ -146,39 +133,6 @@ class WindowEncoder:
             for message, ids, (_, left_out) in zip(messages, tokens, shortened, strict=True)
         ]
 
-    def _lay_out(
-        self,
-        position: int,
-        messages: Sequence[_Message],
-        assistant_targets: bool,
-        first: int = 0,
-        earlier: int = 0,
-    ) -> list[EncodedWindow]:
-        """Return the windows of messages.
-
-        Args:
-            position: Position of their conversation in the input.
-            messages: The messages.
-            assistant_targets: Whether the assistant's are targets too.
-            first: Position in the conversation of the first one that is a target.
-            earlier: How many before it are context only.
-        """
-        roles = [message.role for message in messages]
-        lengths = [len(message.ids) for message in messages]
-        plan = plan_windows(roles, lengths, self.settings, assistant_targets=assistant_targets)
-        return [
-            EncodedWindow(
-                position,
-                window.message - earlier + first,
-                self._assemble(messages, window.context, window.target),
-                window.truncated_tokens + messages[window.message].unread,
-                target=window.length - 2 - sum(map(len, window.target)),
-                user=roles[window.message] == "user",
-            )
-            for window in plan
-            if window.message >= earlier
-        ]
-
     def _readable(self, content: str) -> tuple[str, int]:
         """Return a message as it looks, and how many characters of it are left out."""
         text = collapse_repeats(normalize_unicode(content), self._reader.places.get)
@@ -186,23 +140,22 @@ class WindowEncoder:
             text = _WHITE_SPACE.sub(" ", text.strip())
         return _shorten_text(text if text.strip() else "")
 
-    def _assemble(
-        self,
-        messages: Sequence[_Message],
-        context: Sequence[Segment],
-        target: Sequence[Segment],
-    ) -> NDArray[np.int32]:
+    def _assemble(self, messages: Sequence[_Message], window: Window) -> EncodedWindow:
         parts = [self._start]
-        position = -1
-        for segment in context:
-            if segment.message != position:
-                position = segment.message
-                parts.append(self._roles[messages[position].role])
-            parts.append(messages[position].ids[segment.start : segment.stop])
-        message = messages[target[0].message]
-        parts.append(self._target if message.role == "user" else self._roles["assistant"])
-        parts += [message.ids[segment.start : segment.stop] for segment in target]
-        return np.concatenate([*parts, self._end])
+        for turn in window:
+            message = messages[turn.message]
+            parts.append(self._roles[message.role])
+            parts += [message.ids[segment.start : segment.stop] for segment in turn.segments]
+        places = np.repeat(np.arange(len(window), dtype=np.int32), [len(turn) for turn in window])
+        turns = np.concatenate([[NO_TURN], places, [NO_TURN]]).astype(np.int32)
+        users = np.array([messages[turn.message].role == "user" for turn in window])
+        return EncodedWindow(
+            np.concatenate([*parts, self._end]),
+            turns,
+            tuple(turn.message for turn in window),
+            tuple(t.truncated_tokens + messages[t.message].unread for t in window),
+            users[turns] & (turns != NO_TURN),
+        )
 
     def _special(self, token: str) -> NDArray[np.int32]:
         identifier = self._tokenizer.token_to_id(token)
@@ -224,9 +177,26 @@ class WindowEncoder:
         raise ValueError("the tokenizer has no padding token")
 
 
+class Batch(NamedTuple):
+    """Windows of similar length, padded.
+
+    Attributes:
+        places: Their positions in what was cut into batches, shape ``[batch]``.
+        ids: Token ids, shape ``[batch, length]``.
+        mask: 1 for a token, 0 for padding, same shape.
+        turns: By which share each token counts in the mean of each message, shape
+            ``[batch, messages, length]``.
+    """
+
+    places: NDArray[np.intp]
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    turns: NDArray[np.float32]
+
+
 def token_batches(
     windows: Sequence[EncodedWindow], *, max_tokens: int, pad_id: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]]:
+) -> Iterator[Batch]:
     """Cut windows into batches of similar length.
 
     Args:
@@ -235,43 +205,43 @@ def token_batches(
             of its own.
         pad_id: The padding token.
 
-    Yields:
-        Positions in `windows` (shape ``[batch]``), token ids and attention mask (both
-        ``[batch, length]``). The length is a multiple of 4.
+    Returns batches whose length is a multiple of 4.
 
     Example:
         >>> rows = np.array([0, 5, 2]), np.array([0, 2])
-        >>> windows = [EncodedWindow(0, index, ids, 0) for index, ids in enumerate(rows)]
-        >>> positions, ids, mask = next(token_batches(windows, max_tokens=8, pad_id=1))
-        >>> positions.tolist(), ids.tolist()
+        >>> windows = [EncodedWindow(ids, ids * 0 - 1, (), (), ids < 0) for ids in rows]
+        >>> batch = next(token_batches(windows, max_tokens=8, pad_id=1))
+        >>> batch.places.tolist(), batch.ids.tolist()
         ([1, 0], [[0, 2, 1, 1], [0, 5, 2, 1]])
     """
     order = sorted(range(len(windows)), key=lambda index: len(windows[index].ids))
-    batch: list[int] = []
+    places: list[int] = []
     for index in order:
-        if batch and (len(batch) + 1) * _padded(windows[index]) > max_tokens:
-            yield _pad_batch(windows, batch, pad_id)
-            batch = []
-        batch.append(index)
-    if batch:
-        yield _pad_batch(windows, batch, pad_id)
+        length = -(-len(windows[index].ids) // _LANES) * _LANES
+        if places and (len(places) + 1) * length > max_tokens:
+            yield pad(windows, places, pad_id)
+            places = []
+        places.append(index)
+    if places:
+        yield pad(windows, places, pad_id)
 
 
-def _padded(window: EncodedWindow) -> int:
-    return -(-len(window.ids) // _LANES) * _LANES
-
-
-def _pad_batch(
-    windows: Sequence[EncodedWindow], batch: Sequence[int], pad_id: int
-) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    length = max(_padded(windows[index]) for index in batch)
-    ids = np.full((len(batch), length), pad_id, dtype=np.int64)
-    mask = np.zeros((len(batch), length), dtype=np.int64)
-    for row, index in enumerate(batch):
-        tokens = windows[index].ids
-        ids[row, : len(tokens)] = tokens
-        mask[row, : len(tokens)] = 1
-    return np.asarray(batch, dtype=np.intp), ids, mask
+def pad(
+    windows: Sequence[EncodedWindow], places: Sequence[int], pad_id: int, multiple: int = _LANES
+) -> Batch:
+    """Pad some windows to the length of the longest, up to the next multiple of a number."""
+    chosen = [windows[place] for place in places]
+    length = -(-max(len(window.ids) for window in chosen) // multiple) * multiple
+    ids = np.full((len(chosen), length), pad_id, dtype=np.int64)
+    mask = np.zeros((len(chosen), length), dtype=np.int64)
+    turns = np.full((len(chosen), length), NO_TURN, dtype=np.int32)
+    for row, window in enumerate(chosen):
+        end = len(window.ids)
+        ids[row, :end], mask[row, :end], turns[row, :end] = window.ids, 1, window.turns
+    most = max(len(window.messages) for window in chosen)
+    shares = (turns[:, None] == np.arange(most)[:, None]).astype(np.float32)
+    shares /= np.maximum(shares.sum(axis=2, keepdims=True), 1)
+    return Batch(np.asarray(places, dtype=np.intp), ids, mask, shares)
 
 
 def _shorten_text(text: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders
 
-from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN, EncodedWindow
+from affectlib.model.encoding import ROLE_TOKENS, EncodedWindow
 
 __all__ = ["WindowRenderer", "WindowText"]
 
@@ -24,14 +24,14 @@ class WindowText:
     of transformers that was loaded from the artifact adds the tokens at the ends itself.
 
     Attributes:
-        message: Position of the target message in the conversation.
+        messages: Positions in the conversation of the messages that it holds.
         text: The text.
         exact: Whether the artifact's tokenizer turns the text into exactly the window's tokens. It
             does not if a long message was cut inside a word.
-        truncated_tokens: Tokens of the target message that no window of it reads.
+        truncated_tokens: Tokens of these messages that are not read.
     """
 
-    message: int
+    messages: tuple[int, ...]
     text: str
     exact: bool
     truncated_tokens: int
@@ -53,7 +53,7 @@ class WindowRenderer:
             # By default it contracts words, such as "do not", of which other tokens are made.
             self._tokenizer.decoder = decoders.WordPiece(cleanup=False)
         special = self._tokenizer.get_added_tokens_decoder()
-        marks = {*ROLE_TOKENS.values(), TARGET_TOKEN}
+        marks = {*ROLE_TOKENS.values()}
         self._marks = {i: token.content for i, token in special.items() if token.content in marks}
         self._spelled = {
             identifier: (token.content, self._spell(token))
@@ -71,25 +71,24 @@ class WindowRenderer:
             >>> from affectlib.model.windows import WindowSettings
             >>> tokenizer = load_artifact("affect-small").file("tokenizer.json")
             >>> chat = Conversation((Message("user", "hello there"), Message("user", "thanks")))
-            >>> for window in WindowEncoder(tokenizer, WindowSettings()).encode([chat]):
-            ...     print(WindowRenderer(tokenizer).render(window).text)
-            <|target|> hello there
-            <|user|> hello there<|target|> thanks
+            >>> (window,) = WindowEncoder(tokenizer, WindowSettings()).encode([chat])[0]
+            >>> WindowRenderer(tokenizer).render(window).text
+            '<|user|> hello there<|user|> thanks'
         """
         read_ids = window.ids.tolist()
-        stretches = [
+        pieces = [
             (marks, [*ids]) for marks, ids in groupby(read_ids[1:-1], self._marks.__contains__)
         ]
         plain, spelled = (
             "".join(
                 "".join(map(self._marks.__getitem__, ids)) if marks else read(ids)
-                for marks, ids in stretches
+                for marks, ids in pieces
             )
             for read in (self._decode, self._decode_spelled)
         )
         text = plain if self._encode(plain) == read_ids else spelled
         exact = self._encode(text) == read_ids
-        return WindowText(window.message, text, exact, window.truncated_tokens)
+        return WindowText(window.messages, text, exact, sum(window.truncated))
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text).ids

@@ -1,9 +1,9 @@
-"""From conversations to the logits of their messages."""
+"""From the windows of conversations to logits."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
@@ -13,38 +13,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib.conversation import Conversation
-from affectlib.model.aggregation import merge_windows
 from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine
 from affectlib.model.engines.forks import renew_in_children
 from affectlib.model.screen import Screen
 
-__all__ = [
-    "CPU_BATCH_TOKENS",
-    "MessageScore",
-    "WindowCache",
-    "encode_windows",
-    "score_messages",
-    "score_windows",
-]
+__all__ = ["CPU_BATCH_TOKENS", "Scores", "WindowCache", "score", "score_windows"]
 
 CPU_BATCH_TOKENS = 1024
 """Larger batches hold more padding, and no longer fit the processor's caches."""
 _GPU_BATCH_TOKENS = 4096
 
+Floats = NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True)
-class MessageScore:
-    """What the model says about one message.
+class Scores:
+    """What the model says about a conversation.
 
     Attributes:
-        logits: Its logits, shape ``[outputs]``.
-        truncated_tokens: Tokens of it that were not read.
-        screened: Whether its logits are the screen's.
+        windows: Its logits by window, shape ``[windows, outputs]``.
+        messages: Logits of each message that was read, by its position, shape ``[outputs]``; the
+            highest of each output where two windows hold the message.
+        truncated: Tokens of each of them that were not read.
+        screened: Whether the logits are the screen's.
     """
 
-    logits: NDArray[Any]
-    truncated_tokens: int
+    windows: Floats
+    messages: Mapping[int, Floats]
+    truncated: Mapping[int, int]
     screened: bool = False
 
 
@@ -54,7 +51,7 @@ class WindowCache:
     Windows are known by a hash of their tokens, so that no text is kept.
 
     Args:
-        size: How many are kept; a few hundred bytes each.
+        size: How many are kept; a few hundred bytes for each message.
 
     Attributes:
         run: Windows that were run and put here, all in all.
@@ -64,7 +61,7 @@ class WindowCache:
         """Begin with none."""
         self._size = size
         self.run = 0
-        self._logits: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
+        self._logits: OrderedDict[bytes, Floats] = OrderedDict()
         self.renew()
         renew_in_children(self)
 
@@ -72,7 +69,7 @@ class WindowCache:
         """Take a lock that no thread of a parent process holds."""
         self._lock = Lock()
 
-    def take(self, keys: Iterable[bytes]) -> dict[bytes, NDArray[np.float32]]:
+    def take(self, keys: Iterable[bytes]) -> dict[bytes, Floats]:
         """Return the logits of those windows that are known."""
         found = {}
         with self._lock:
@@ -82,7 +79,7 @@ class WindowCache:
                     found[key] = logits
         return found
 
-    def put(self, logits: Mapping[bytes, NDArray[np.float32]]) -> None:
+    def put(self, logits: Mapping[bytes, Floats]) -> None:
         """Keep logits, and drop those that were not used for longest."""
         with self._lock:
             self.run += len(logits)
@@ -91,23 +88,22 @@ class WindowCache:
                 self._logits.popitem(last=False)
 
 
-def score_messages(
+def score(
     conversations: Sequence[Conversation],
     encoder: WindowEncoder,
     engine: Engine,
     *,
-    assistant_targets: bool = True,
-) -> list[dict[int, MessageScore]]:
-    """Score the messages of several conversations.
+    screen: Screen | None = None,
+    known: WindowCache | None = None,
+) -> list[Scores]:
+    """Score several conversations.
 
     Args:
         conversations: The conversations.
         encoder: Lays out and tokenizes them.
         engine: Runs the windows.
-        assistant_targets: Whether the assistant's messages are scored too.
-
-    Returns:
-        For each conversation the scores of the messages that were read, by their position.
+        screen: What settles the conversations that need no encoder, if anything does.
+        known: Logits of windows that were run before; the new ones are added.
 
     Example:
         >>> from affectlib.model.artifacts import load_artifact
@@ -118,81 +114,65 @@ def score_messages(
         >>> encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
         >>> engine = load_engine(artifact, device="cpu")
         >>> chat = Conversation((Message("user", "hi"), Message("system", "Be brief.")))
-        >>> [[*scores] for scores in score_messages([chat], encoder, engine)]
+        >>> [[*found.messages] for found in score([chat], encoder, engine)]
         [[0]]
     """
-    windows = encode_windows(conversations, encoder, assistant_targets=assistant_targets)
-    return score_windows(windows, engine, encoder.pad_id, WindowCache())
-
-
-def encode_windows(
-    conversations: Sequence[Conversation],
-    encoder: WindowEncoder,
-    *,
-    assistant_targets: bool = True,
-    screen: Screen | None = None,
-) -> list[list[EncodedWindow]]:
-    """Encode the windows of each conversation.
-
-    Args:
-        conversations: The conversations.
-        encoder: Lays out and tokenizes them.
-        assistant_targets: Whether the assistant's messages are scored too.
-        screen: What settles the windows that need no encoder, if anything does.
-    """
-    encoded = encoder.encode(conversations, assistant_targets=assistant_targets)
-    if screen is not None:
-        encoded = screen.prefilter(encoded)
-    windows: list[list[EncodedWindow]] = [[] for _ in conversations]
-    for window in encoded:
-        windows[window.conversation].append(window)
-    return windows
+    return score_windows(encoder.encode(conversations), engine, encoder.pad_id, screen, known)
 
 
 def score_windows(
-    windows: Sequence[Sequence[EncodedWindow]], engine: Engine, pad_id: int, known: WindowCache
-) -> list[dict[int, MessageScore]]:
-    """Score the messages that windows cover; windows that are the same are run once.
-
-    Windows that the screen settled keep its logits. Of a message that it settled in part, both
-    count, as each output's highest logit does.
+    windows: Sequence[Sequence[EncodedWindow]],
+    engine: Engine,
+    pad_id: int,
+    screen: Screen | None = None,
+    known: WindowCache | None = None,
+) -> list[Scores]:
+    """Score the windows of several conversations; those that are the same are run once.
 
     Args:
         windows: The windows of each conversation.
         engine: Runs those that are new.
         pad_id: The padding token.
-        known: Logits of windows that were run before; the new ones are added.
-
-    Returns:
-        For each conversation the scores of its messages, by their position.
+        screen: As for `score`.
+        known: As for `score`.
     """
-    asked = [window for group in windows for window in group if window.logits is None]
-    keys = [*map(_key, asked)]
-    distinct = dict(zip(keys, asked, strict=True))
+    settled = {} if screen is None else screen.prefilter(windows)
+    asked = [w for place, group in enumerate(windows) if place not in settled for w in group]
+    logits = iter(_run(asked, engine, pad_id, WindowCache() if known is None else known))
+    return [
+        _merge(group, settled.get(place) or [next(logits) for _ in group], place in settled)
+        for place, group in enumerate(windows)
+    ]
+
+
+def _run(
+    windows: Sequence[EncodedWindow], engine: Engine, pad_id: int, known: WindowCache
+) -> Iterator[Floats]:
+    """Yield the logits of each window: of the whole, then of each message."""
+    keys = [blake2b(window.ids.tobytes(), digest_size=16).digest() for window in windows]
+    distinct = dict(zip(keys, windows, strict=True))
     logits = known.take(distinct)
     fresh = {key: window for key, window in distinct.items() if key not in logits}
     names = [*fresh]
     most = CPU_BATCH_TOKENS if engine.device == "cpu" else _GPU_BATCH_TOKENS
-    for rows, ids, mask in token_batches([*fresh.values()], max_tokens=most, pad_id=pad_id):
-        batch = zip(rows, engine.logits(ids, mask), strict=True)
-        new = {names[row]: found.copy() for row, found in batch}
+    for batch in token_batches([*fresh.values()], max_tokens=most, pad_id=pad_id):
+        found = engine.logits(batch.ids, batch.mask, batch.turns)
+        new = {
+            names[place]: rows[: 1 + len(fresh[names[place]].messages)].copy()
+            for place, rows in zip(batch.places, found, strict=True)
+        }
         logits |= new
         known.put(new)
-    scores = []
-    position = iter(keys)
-    for group in windows:
-        unread = {window.message: window.truncated_tokens for window in group}
-        open_ones = {window.message for window in group if window.logits is None}
-        found = [w.logits if w.logits is not None else logits[next(position)] for w in group]
-        merged = merge_windows([window.message for window in group], np.array(found))
-        scores.append(
-            {
-                index: MessageScore(row, unread[index], index not in open_ones)
-                for index, row in merged.items()
-            }
-        )
-    return scores
+    return (logits[key] for key in keys)
 
 
-def _key(window: EncodedWindow) -> bytes:
-    return blake2b(window.ids.tobytes(), digest_size=16).digest()
+def _merge(windows: Sequence[EncodedWindow], logits: Sequence[Floats], screened: bool) -> Scores:
+    """Put the windows of a conversation together."""
+    messages: dict[int, Any] = {}
+    truncated: dict[int, int] = {}
+    for window, (_, *rows) in zip(windows, logits, strict=True):
+        for message, row, unread in zip(window.messages, rows, window.truncated, strict=True):
+            messages[message] = np.maximum(messages[message], row) if message in messages else row
+            truncated[message] = unread
+    whole = np.array([rows[0] for rows in logits], dtype=np.float32)
+    return Scores(whole, messages, truncated, screened)

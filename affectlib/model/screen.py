@@ -1,13 +1,14 @@
 """The screen: a static model that settles plain tasks, so that the encoder need not read them.
 
-It slides filters of three tokens over the target of a window. What a filter makes of a token at
-each of the three places, and of a pair of neighbours, is looked up in tables of small integers and
-added; of each filter the highest value and the mean over the target count. One hidden layer
-computes the encoder's logits from these. So it needs only numpy, and is some hundred times as fast
-as the encoder, which taught it.
+It slides filters of three tokens over what the user says in a window. What a filter makes of a
+token at each of the three places, and of a pair of neighbours, is looked up in tables of small
+integers and added; of each filter the highest value and the mean count, and of what the assistant
+says the mean of another table. One hidden layer computes the encoder's logits from these. So it
+needs only numpy, and is some hundred times as fast as the encoder, which taught it.
 
-Where it is sure that no threshold of any operating point and no cue's would be reached, its logits
-stand; all other windows go to the encoder. Its file, ``screen.safetensors``, names the files that
+Where it is sure of all windows of a conversation that no threshold of any operating point and no
+cue's would be reached, its logits stand, for the conversation and each message; all others go to
+the encoder. Its file, ``screen.safetensors``, names the files that
 it was made from and the logits (``limits``) which its bounds were chosen for.
 """
 
@@ -15,8 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import inf, log
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,6 @@ _CHUNK = 256
 """Windows looked up at once."""
 BELOW = 0.01
 """How far below a limit the logit of a settled window lies at least."""
-_MANY_TURNS = 100
 _TYPES = {"I8": np.int8, "I16": np.int16, "F16": np.float16, "F32": np.float32}
 
 Rows = Mapping[str, NDArray[np.int64]]
@@ -61,20 +60,18 @@ class Screen:
     Args:
         tensors: ``before``, ``here``, ``after`` and ``pairs``: what each filter makes of each token
             or bucket, shape ``[rows, filters]`` (int8), with a ``bias`` (int16) and a ``scale`` for
-            each filter; ``context``, the same for what precedes the target, with a
+            each filter; ``context``, the same for what the assistant says, with a
             ``context.scale``; ``hidden.weight``, ``hidden.bias``, ``out.weight`` and ``out.bias``.
-            The last two outputs say how likely the windows of users and of assistants reach a
-            limit.
+            The last output says how likely the window reaches a limit.
         limits: The logit of each output that no settled window reaches; infinite without one.
-        bounds: From which value of those two outputs on the encoder is asked, for ``user`` and
-            ``assistant``.
+        bound: From which value of that last output on the encoder is asked.
     """
 
     def __init__(
         self,
         tensors: Mapping[str, NDArray[Any]],
         limits: Sequence[float],
-        bounds: Mapping[str, float],
+        bound: float,
     ) -> None:
         """Keep the tables as integers that can be added."""
         tables = ("before", "here", "after", "pairs", "context", "bias")
@@ -85,7 +82,7 @@ class Screen:
             if name not in tables
         }
         self._highest = np.asarray(limits, dtype=np.float32) - BELOW
-        self._bounds = np.array([bounds["user"], bounds["assistant"]], dtype=np.float32)
+        self._bound = bound
 
     @classmethod
     def load(cls, artifact: Artifact) -> Screen | None:
@@ -107,7 +104,7 @@ class Screen:
             facts = json.loads(metadata["screen"])
             limits, source = facts["limits"], facts["made_from"]
             order = [limits.get(name, inf) for name in artifact.outputs]
-            screen = cls(tensors, order, facts["bounds"])
+            screen = cls(tensors, order, float(facts["bound"]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactCorruptError(f"{path}: it cannot be read as a screen") from error
         if source != made_from(artifact):
@@ -120,40 +117,46 @@ class Screen:
         covered = all(limits.get(name, inf) <= limit + BELOW / 2 for name, limit in lowest.items())
         return screen if covered else None
 
-    def prefilter(self, windows: Sequence[EncodedWindow]) -> list[EncodedWindow]:
-        """Return the windows, with logits for those that the encoder need not read."""
-        settled: list[EncodedWindow] = []
-        for start in range(0, len(windows), _CHUNK):
-            chunk = windows[start : start + _CHUNK]
-            side = np.array([not window.user for window in chunk], dtype=np.int64)
-            logits, reach = self.outputs([w.ids for w in chunk], [w.target for w in chunk], side)
-            sure = reach < self._bounds[side]
-            settled += [
-                replace(window, logits=row) if settles else window
-                for window, row, settles in zip(chunk, logits, sure.tolist(), strict=True)
-            ]
-        return settled
-
-    def outputs(
-        self, ids: Sequence[NDArray[Any]], targets: Sequence[int], side: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the logits of windows, and the values that the bounds are for.
+    def prefilter(
+        self, windows: Sequence[Sequence[EncodedWindow]]
+    ) -> dict[int, list[NDArray[np.float32]]]:
+        """Return the logits of the conversations that the encoder need not read.
 
         Args:
-            ids: The token ids of each window.
-            targets: Where the target begins in each, with the token that marks it.
-            side: 0 for a user's message, 1 for an assistant's.
+            windows: The windows of each conversation.
+
+        Returns:
+            By the conversation's place, for each window its logits and those of its messages,
+            shape ``[1 + messages, outputs]``.
+        """
+        places = [place for place, group in enumerate(windows) for _ in group]
+        flat = [window for group in windows for window in group]
+        rows: dict[int, list[NDArray[np.float32]]] = {}
+        unsure: set[int] = set()
+        for start in range(0, len(flat), _CHUNK):
+            chunk = flat[start : start + _CHUNK]
+            logits, reach = self.outputs(chunk)
+            for place, window, row, value in zip(
+                places[start:], chunk, logits, reach, strict=False
+            ):
+                rows.setdefault(place, []).append(np.tile(row, (1 + len(window.messages), 1)))
+                if value >= self._bound:
+                    unsure.add(place)
+        return {place: found for place, found in rows.items() if place not in unsure}
+
+    def outputs(
+        self, windows: Sequence[EncodedWindow]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the logits of windows, and the value that the bound is for.
 
         Returns:
             Logits, shape ``[windows, outputs]``, each below its limit; and how likely each window
             reaches a limit, as a logit, shape ``[windows]``.
         """
-        features = self._features(rows_of_windows(ids, targets, len(self._tables["pairs"])), side)
-        found = self._head(features)
-        reach = found[np.arange(len(ids)), side - 2]
-        return np.minimum(found[:, :-2], self._highest), reach
+        found = self._head(self._features(rows_of_windows(windows, len(self._tables["pairs"]))))
+        return np.minimum(found[:, :-1], self._highest), found[:, -1]
 
-    def _features(self, rows: Rows, side: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _features(self, rows: Rows) -> NDArray[np.float32]:
         tables, values = self._tables, self._values
         found = tables["here"][rows["here"]]
         for name in ("before", "after", "pairs"):
@@ -168,7 +171,7 @@ class Screen:
             tables["context"][rows["context"]], rows["context_starts"], axis=0, dtype=np.int32
         )
         context = around / rows["context_lengths"][:, None] * values["context.scale"]
-        facts = np.stack([side, np.log1p(lengths) / 5], axis=1)
+        facts = np.log1p(np.stack([lengths, rows["context_lengths"]], axis=1)) / 5
         return np.concatenate([highest, mean, context, facts], axis=1, dtype=np.float32)
 
     def _head(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -188,40 +191,40 @@ def _product(rows: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray
     return found
 
 
-def rows_of_windows(
-    ids: Sequence[NDArray[Any]], targets: Sequence[int], buckets: int
-) -> dict[str, NDArray[np.int64]]:
+def rows_of_windows(windows: Sequence[EncodedWindow], buckets: int) -> dict[str, NDArray[np.int64]]:
     """Return the rows of each table that windows look up, and where each window's begin.
 
     Args:
-        ids: The token ids of each window: one token at least before the target, and one after it.
-        targets: Where the target begins in each.
+        windows: The windows.
         buckets: Rows for pairs.
 
     Returns:
-        ``before``, ``here``, ``after`` and ``pairs`` for each token of the targets, the one that
-        marks it included and the last of the window not; ``context`` for each token before them;
-        where those of each window begin (``starts``, ``context_starts``), and how many they are.
+        ``before``, ``here``, ``after`` and ``pairs`` for each token of the user's messages;
+        ``context`` for the first token and each of the assistant's; where those of each window
+        begin (``starts``, ``context_starts``), and how many they are. A window without a message of
+        the user counts as one whose user says its first token.
     """
-    lengths = np.array([len(window) for window in ids], dtype=np.int64)
+    lengths = np.array([len(window.ids) for window in windows], dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
-    cuts = np.asarray(targets, dtype=np.int64)
-    tokens = np.concatenate(ids).astype(np.int64)
-    in_target = np.arange(len(tokens)) >= np.repeat(starts + cuts, lengths)
-    context = ~in_target
-    in_target[starts + lengths - 1] = False
-    places = np.flatnonzero(in_target)
-    inside = lengths - cuts - 1
+    tokens = np.concatenate([window.ids for window in windows]).astype(np.int64)
+    said = np.concatenate([window.of_user for window in windows])
+    context = ~said
+    context[starts + lengths - 1] = False
+    silent = np.array([not window.of_user.any() for window in windows])
+    said[starts[silent] + 1] = True
+    places = np.flatnonzero(said)
+    counts = np.add.reduceat(said.astype(np.int64), starts)
+    around = np.add.reduceat(context.astype(np.int64), starts)
     return {
         "before": tokens[places - 1],
         "here": tokens[places],
         "after": tokens[places + 1],
         "pairs": pair_buckets(tokens, buckets)[places],
         "context": tokens[context],
-        "starts": np.cumsum(inside) - inside,
-        "lengths": inside,
-        "context_starts": np.cumsum(cuts) - cuts,
-        "context_lengths": cuts,
+        "starts": np.cumsum(counts) - counts,
+        "lengths": counts,
+        "context_starts": np.cumsum(around) - around,
+        "context_lengths": around,
     }
 
 
@@ -242,9 +245,9 @@ def made_from(artifact: Artifact) -> dict[str, Any]:
 
 
 def lowest_limits(artifact: Artifact, room: float = 0.0) -> dict[str, float]:
-    """Return the logit of each output below which no message matters, to its conversation either.
+    """Return the logit of each output below which neither a conversation nor a message matters.
 
-    Below it, the message reaches no operating point or, for a cue, not its threshold. Themes have
+    Below it, no operating point is reached or, for a cue, not its threshold. Themes have
     none, as they are shown for charged messages only, nor have outputs without a threshold.
 
     Args:
@@ -252,15 +255,19 @@ def lowest_limits(artifact: Artifact, room: float = 0.0) -> dict[str, float]:
         room: How much lower, in logits, its operating points may become.
     """
     points = artifact.operating_points.values()
-    line, function = artifact.recalibration, artifact.conversation
-    lowest = logit(min(min(point.message, point.conversation) for point in points)) - room
-    single = (lowest - line.intercept) / line.slope
-    threshold = logit(min(point.conversation for point in points)) - room
-    several = (threshold - line.intercept) / line.slope - function.intercept
-    turns = max(function.log_turns * log(count) for count in (2, _MANY_TURNS))
-    both = (several - turns) / (function.max + function.top)
+    line = artifact.recalibration
+
+    def of_line(name: str, value: float) -> float:
+        return (value - artifact.messages[name].intercept) / artifact.messages[name].slope
+
+    def before(threshold: float) -> float:
+        return (logit(threshold) - room - line.intercept) / line.slope
+
+    whole = before(min(point.conversation for point in points))
+    single = of_line(EMOTIONAL, before(min(point.message for point in points)))
     cues = {name: logit(value) for name, value in artifact.cue_thresholds.items()}
-    return {EMOTIONAL: min(single, both), **cues}
+    lowest = {name: min(value, of_line(name, value)) for name, value in cues.items()}
+    return {EMOTIONAL: min(whole, single), **lowest}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

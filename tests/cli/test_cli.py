@@ -255,12 +255,12 @@ def test_options_reach_their_places(
     options = ["--level", "message", "--format", "table", "--overwrite"]
     options += ["--columns", "conversation_id=chat,role=who,content=words"]
     options += ["--operating-point", "high_recall", "--model", "m", "--device", "cpu"]
-    options += ["--engine", "onnx", "--no-assistant-cues"]
+    options += ["--engine", "onnx"]
     assert cli.main(["label", str(src), "-o", str(dst), *options]) == 0
     assert [row["role"] for row in rows_of(dst)] == ["user", "assistant"]
     assert made[0].options == {
         "model": "m", "device": "cpu", "engine": "onnx", "operating_point": "high_recall",
-        "assistant_cues": False, "screen": True, "local_files_only": True,
+        "screen": True, "local_files_only": True,
     }  # fmt: skip
 
 

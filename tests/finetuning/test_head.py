@@ -1,9 +1,7 @@
-"""The exported head: what a pipeline of transformers says by default."""
+"""The head: outputs that a model has keep their weights, and are exported at their true scale."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,116 +11,56 @@ pytest.importorskip("transformers", reason="training needs affectlib[train]")
 pytest.importorskip("onnx", reason="training needs affectlib[train]")
 
 import torch
-import transformers
-from scipy.special import logit
+from transformers import AutoModelForSequenceClassification
 
-from affectlib.classifier import AffectClassifier
-from affectlib.finetuning.export import export_onnx
-from affectlib.finetuning.head import add_task
+from affectlib.finetuning.export import write_weights
+from affectlib.finetuning.head import with_outputs
 from affectlib.finetuning.trainer import load_model
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.engines import load_engine
-from affectlib.model.engines.torch import LOWERED, drop_task
-from affectlib.taxonomy import EMOTIONAL, OUTPUTS, TASK
-from tests.conftest import SINGLE_MESSAGE, WORDS, write_manifest
-from training.model.encoder import write_tokenizer_config
+from affectlib.model.engines.torch import outputs_of
+from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS
+from tests.conftest import build_tokenizer, write_manifest
 
 
-@pytest.fixture(scope="module")
-def plain(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT that finds next to nothing in most texts."""
-    folder = shutil.copytree(bert_folder, tmp_path_factory.mktemp("plain") / "model")
-    model = load_model(folder).eval().half()
-    with torch.no_grad():
-        model.classifier.bias.sub_(3.0)
-    model.save_pretrained(folder)
-    return write_manifest(folder, name="plain")
+def test_outputs_that_a_model_has_keep_their_weights_and_a_charge_begins_as_the_label(
+    bert_folder: Path,
+) -> None:
+    model = load_model(bert_folder, (EMOTIONAL, *CUES))
+    assert outputs_of(model) == (EMOTIONAL, *CUES)
+    head = model.classifier.weight.detach().clone()
+    with_outputs(model)
+    assert outputs_of(model) == OUTPUTS
+    assert model.num_labels == model.classifier.out_features == len(OUTPUTS)
+    for place, name in enumerate((EMOTIONAL, *CUES)):
+        assert torch.equal(model.classifier.weight[OUTPUTS.index(name)], head[place])
+    for name in CHARGES:
+        assert torch.equal(model.classifier.weight[OUTPUTS.index(name)], head[0])
 
 
-@pytest.fixture(scope="module")
-def exported(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as `affectlib.finetuning.export` writes it."""
-    folder = shutil.copytree(plain, tmp_path_factory.mktemp("head") / "model")
-    model = load_model(folder).eval().half()
-    add_task(model)
-    model.save_pretrained(folder)
-    drop_task(model)
-    export_onnx(model.float().eval(), folder / "model.int8.onnx")
-    write_tokenizer_config(folder, model.config.max_position_embeddings)
-    return write_manifest(folder, name="exported")
+def test_the_same_outputs_leave_a_model_as_it_is(bert_folder: Path) -> None:
+    model = load_model(bert_folder)
+    before = model.classifier
+    with_outputs(model)
+    assert model.classifier is before
 
 
-@pytest.fixture(scope="module")
-def classify(exported: Path):
-    return transformers.pipeline(
-        "text-classification", model=str(exported), device="cpu", dtype=torch.float32
-    )
-
-
-TEXTS = [" ".join(np.roll(WORDS, step)[:5]) for step in range(len(WORDS))]
-
-
-def test_the_default_call_says_emotional_or_task(classify, plain: Path) -> None:
-    model = load_model(plain).eval()
-    others_likelier = []
-    for text in TEXTS:
-        (found,) = classify(text)
-        ids = classify.tokenizer(text, return_tensors="pt").input_ids
-        with torch.inference_mode():
-            scores = torch.sigmoid(model(ids).logits[0])
-        emotional = float(scores[OUTPUTS.index(EMOTIONAL)])
-        label, score = (EMOTIONAL, emotional) if emotional >= 0.5 else (TASK, 1 - emotional)
-        assert (found["label"], found["score"]) == (label, pytest.approx(score, abs=1e-3))
-        others_likelier.append(label == EMOTIONAL and bool((scores > emotional).any()))
-    assert any(others_likelier), "texts of which a cue is likelier than the label"
-    assert {classify(text)[0]["label"] for text in TEXTS} == {EMOTIONAL, TASK}
-
-
-def test_other_outputs_are_lowered(classify, plain: Path) -> None:
-    model = load_model(plain).eval()
-    for text in TEXTS[:4]:
-        rows = classify(text, top_k=None)
-        logits = {row["label"]: float(logit(row["score"])) for row in rows}
-        assert {*logits} == {*OUTPUTS, TASK}
-        with torch.inference_mode():
-            expected = model(classify.tokenizer(text, return_tensors="pt").input_ids).logits[0]
-        for name, value in zip(OUTPUTS, expected.tolist(), strict=True):
-            lowered = 0.0 if name == EMOTIONAL else LOWERED
-            assert logits[name] + lowered == pytest.approx(value, abs=0.03)
-
-
-def test_affectlib_reads_what_it_did(exported: Path, plain: Path) -> None:
-    before, after = (
-        AffectClassifier(artifact, load_engine(artifact, engine="torch", device="cpu"))
-        for artifact in map(load_artifact, (plain, exported))
-    )
-    for text in TEXTS[:4]:
-        one, other = before.predict(text), after.predict(text)
-        assert other.probability == pytest.approx(one.probability, abs=1e-5)
-        assert dict(other.cues) == pytest.approx(dict(one.cues), abs=2e-3)  # biases, in half
-    ids = np.array([[0, 5, 6, 2]])
-    for engine in ("torch", "onnx"):
-        loaded = load_engine(load_artifact(exported), engine=engine, device="cpu")
-        assert loaded.logits(ids, np.ones_like(ids)).shape == (1, len(OUTPUTS))
-
-
-def test_what_is_exported_can_be_trained_again(exported: Path, plain: Path) -> None:
-    config = json.loads((exported / "config.json").read_text())
-    assert config["id2label"][str(len(OUTPUTS))] == TASK
-    again, first = load_model(exported), load_model(plain)
-    assert TASK not in again.config.id2label.values()
-    assert again.config.num_labels == again.classifier.out_features == len(OUTPUTS)
-    assert torch.equal(again.classifier.weight, first.classifier.weight)
-    assert torch.allclose(again.classifier.bias, first.classifier.bias, atol=0.01)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::torch.jit.TracerWarning")
+def test_what_is_exported_has_all_logits_at_their_true_scale(
+    bert_folder: Path, tmp_path: Path
+) -> None:
+    write_weights(load_model(bert_folder), tmp_path)
+    build_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    artifact = load_artifact(write_manifest(tmp_path))
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float32)
+    assert tuple(plain.config.id2label.values()) == OUTPUTS
+    ids = np.array([[0, 4, 6, 7, 2]])
     with torch.inference_mode():
-        ids = torch.tensor([[0, 5, 6, 2]])
-        assert torch.allclose(again.eval()(ids).logits, first.eval()(ids).logits, atol=0.01)
-
-
-def test_a_text_and_the_pipeline_agree(exported: Path, classify) -> None:
-    classifier = AffectClassifier.from_pretrained(exported, engine="torch", device="cpu")
-    (window,) = classifier.windows(SINGLE_MESSAGE)
-    scores = {row["label"]: row["score"] for row in classify(window.text, top_k=None)}
-    assert scores[EMOTIONAL] == pytest.approx(
-        classifier.predict(SINGLE_MESSAGE).probability, abs=1e-4
-    )
+        expected = plain.eval()(torch.from_numpy(ids)).logits.numpy()
+    turns = np.array([[[0, 1, 1, 1, 0]]], np.float32) / 3
+    for engine, apart in (("torch", 1e-4), ("onnx", 0.06 * np.ptp(expected))):
+        found = load_engine(artifact, engine=engine, device="cpu").logits(
+            ids, np.ones_like(ids), turns
+        )
+        assert found.shape == (1, 2, len(OUTPUTS))
+        np.testing.assert_allclose(found[:, 0], expected, atol=apart)

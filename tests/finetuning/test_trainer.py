@@ -19,9 +19,16 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from affectlib.finetuning import trainer as module
 from affectlib.finetuning.settings import TrainSettings
-from affectlib.finetuning.trainer import BatchSampler, fit
+from affectlib.finetuning.trainer import (
+    BatchSampler,
+    ModelEngine,
+    fit,
+    mix_targets,
+    multi_task_loss,
+)
+from affectlib.model.encoding import NO_TURN
 from affectlib.model.engines.torch import name_outputs
-from affectlib.taxonomy import OUTPUTS
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 
 BATCH = 4
 
@@ -70,7 +77,8 @@ def windows(count: int = 42) -> Dataset:
     return Dataset.from_dict(
         {
             "input_ids": ids,
-            "targets": [[float(number % 2)] * len(OUTPUTS) for number in range(count)],
+            "turns": [[NO_TURN, *[0] * (len(own) - 2), NO_TURN] for own in ids],
+            "targets": [[[float(number % 2)] * len(OUTPUTS)] * 2 for number in range(count)],
             "weight": [1 + number / 1000 for number in range(count)],
             "length": [*map(len, ids)],
         }
@@ -108,3 +116,51 @@ def test_a_stopped_training_goes_on_with_the_windows_that_it_had_not_learnt(
         learn(tmp_path / "stopped")  # in the second epoch
     stop[0] = False
     assert learn(tmp_path / "stopped") == whole[15:]
+
+
+NAN = float("nan")
+
+
+def loss(logits: list[Any], targets: list[Any]) -> float:
+    one = torch.tensor([logits]).unsqueeze(-1), torch.tensor([targets]).unsqueeze(-1)
+    return multi_task_loss(*one, torch.ones(1), 0.0, [EMOTIONAL]).item()
+
+
+def test_a_window_counts_as_much_as_all_its_messages_together() -> None:
+    whole, message = loss([2.0, 9.0], [1.0, NAN]), loss([9.0, 2.0], [NAN, 1.0])
+    assert whole == pytest.approx(message)
+    assert loss([2.0] * 4, [1.0] * 4) == pytest.approx(whole + message)
+
+
+def test_what_is_not_known_teaches_nothing() -> None:
+    assert loss([3.0, -4.0], [NAN, NAN]) == 0
+    assert loss([2.0, 5.0, 2.0], [NAN, NAN, 1.0]) == pytest.approx(loss([9.0, 2.0], [NAN, 1.0]))
+
+
+def test_padding_of_a_batch_changes_no_loss() -> None:
+    rows = [
+        {
+            "input_ids": [1, 4, *[5] * size, 2],
+            "turns": [NO_TURN, *[0] * (size + 1), NO_TURN],
+            "targets": [[1.0] * len(OUTPUTS)] * 2,
+            "weight": 1.0,
+        }
+        for size in (2, 23)
+    ]
+    trained = model().eval()
+    collate = module._Collator(0)
+
+    def logits(some: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
+        batch = collate(some)
+        assert batch["input_ids"].shape[1] % module.MULTIPLE == 0
+        names = ("input_ids", "attention_mask", "turns")
+        return ModelEngine(trained).logits(*(batch[name].numpy() for name in names))
+
+    together = logits(rows)
+    for place, row in enumerate(rows):
+        np.testing.assert_allclose(together[place], logits([row])[0], atol=0.02)
+
+
+def test_where_nothing_is_labelled_the_teacher_decides_alone() -> None:
+    labels, soft = np.array([1.0, NAN, 0.0, NAN]), np.array([0.5, 0.25, NAN, NAN])
+    np.testing.assert_allclose(mix_targets(labels, soft, 0.2), [0.9, 0.25, 0.0, NAN])

@@ -1,78 +1,17 @@
-"""Windows to messages, messages to the conversation."""
+"""Labels of messages to figures of the conversation."""
 
 from __future__ import annotations
 
 from itertools import combinations
-from math import isclose, log
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affectlib.model.aggregation import (
-    adjusted,
-    any_charged,
-    conversation_features,
-    merge_windows,
-    rate,
-)
+from affectlib.model.aggregation import adjusted, any_charged, rate
 
-logits = st.lists(st.floats(-50, 50), min_size=1, max_size=40)
 flags = st.lists(st.booleans(), max_size=80)
-
-
-def test_features_of_a_known_conversation():
-    highest, top, turns = conversation_features([-4.0, 2.0, -1.0, 0.5])
-    assert (highest, top) == (2.0, 0.5)
-    assert isclose(turns, log(4))
-
-
-def test_features_of_fewer_messages_than_three_use_those_there_are():
-    assert conversation_features([1.0]) == (1.0, 1.0, 0.0)
-    assert conversation_features([1.0, 3.0])[:2] == (3.0, 2.0)
-
-
-def test_features_need_a_message():
-    with pytest.raises(ValueError, match="user message"):
-        conversation_features([])
-
-
-@given(logits, st.randoms())
-def test_features_do_not_depend_on_order(values, random):
-    shuffled = [*values]
-    random.shuffle(shuffled)
-    assert conversation_features(shuffled) == conversation_features(values)
-
-
-@given(logits)
-def test_top_lies_between_the_mean_and_the_highest(values):
-    highest, top, _ = conversation_features(values)
-    assert highest == max(values)
-    assert np.mean(values) - 1e-9 <= top <= highest + 1e-9
-
-
-@given(logits, st.data())
-def test_a_higher_logit_never_lowers_a_feature(values, data):
-    index = data.draw(st.integers(0, len(values) - 1))
-    raised = [*values]
-    raised[index] += data.draw(st.floats(0, 10))
-    before, after = conversation_features(values), conversation_features(raised)
-    assert all(b <= a + 1e-9 for b, a in zip(before, after, strict=True))
-
-
-def test_merged_windows_have_the_highest_logit_of_each_output():
-    rows = np.array([[1.0, 5.0], [0.0, 0.0], [2.0, 3.0]])
-    merged = merge_windows([(0, 1), (0, 2), (0, 1)], rows)
-    assert [*merged] == [(0, 1), (0, 2)]
-    assert merged[0, 1].tolist() == [2.0, 5.0]
-    assert merged[0, 2].tolist() == [0.0, 0.0]
-    assert rows.tolist() == [[1.0, 5.0], [0.0, 0.0], [2.0, 3.0]], "the input is left alone"
-
-
-def test_merging_refuses_rows_without_keys():
-    with pytest.raises(ValueError, match="longer"):
-        merge_windows([1], np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.errors import ArtifactCorruptError, ArtifactError, ArtifactNotFoundError
-from affectlib.model.artifacts import bundled_models, load_artifact
+from affectlib.model.artifacts import FORMAT, bundled_models, load_artifact
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import write_manifest
 
@@ -114,9 +114,9 @@ def test_folder_without_a_manifest_is_no_artifact(folder, damage):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"format": 3}, r"newer affectlib \(format 3.*pip install -U affectlib"),
-        ({"format": 0}, '"format" must be a number from 1 to 2, not 0'),
-        ({"format": True}, '"format" must be'),
+        ({"format": FORMAT + 1}, r"newer affectlib \(format 4.*pip install -U affectlib"),
+        ({"format": 0}, r"older \(format 0.*make it anew"),
+        ({"format": True}, '"format" has the wrong type, bool'),
         ({"format": "1"}, '"format" has the wrong type, str'),
         ({"files": {"tokenizer.json": 3}}, r'"files\.tokenizer\.json" must be a SHA-256'),
         ({"files": {"tokenizer.json": "ABC"}}, r'"files\.tokenizer\.json" must be a SHA-256'),
@@ -235,8 +235,10 @@ def test_outputs_in_another_order_than_the_models_are_refused(folder, engine):
         load(folder, engine)
 
 
-def test_artifacts_of_the_first_format_are_still_read(folder):
+@pytest.mark.parametrize("version", [1, 2])
+def test_artifacts_that_read_each_message_by_itself_are_refused(folder, version):
     values = json.loads((folder / "affect.json").read_text(encoding="utf-8"))
-    del values["sha256"]
-    (folder / "affect.json").write_text(json.dumps(values | {"format": 1}), encoding="utf-8")
-    assert load(folder, "onnx").artifact.name == "tiny-bert"
+    del values["sha256"]  # the first format has none
+    (folder / "affect.json").write_text(json.dumps(values | {"format": version}), encoding="utf-8")
+    with pytest.raises(ArtifactCorruptError, match=rf"older \(format {version}.*make it anew"):
+        load_artifact(folder)

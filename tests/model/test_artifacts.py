@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from affectlib.errors import (
@@ -13,7 +14,8 @@ from affectlib.errors import (
     OptionError,
 )
 from affectlib.model import artifacts
-from affectlib.model.artifacts import load_artifact, save_artifact, with_digest
+from affectlib.model.artifacts import FORMAT, load_artifact, save_artifact, with_digest
+from affectlib.model.calibration import Line, WindowCombination
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import CUES, OUTPUTS, THEMES
 from tests.conftest import WINDOWS, describe, write_manifest
@@ -30,7 +32,8 @@ def test_what_is_read(tiny_folder):
     assert (artifact.folder, artifact.name, artifact.version) == (tiny_folder, "tiny", "0.0.1")
     assert artifact.outputs == OUTPUTS
     assert artifact.windows.to_dict() == WINDOWS
-    assert artifact.conversation.max == 0.75
+    assert artifact.conversation == WindowCombination(0.0)
+    assert artifact.messages == dict.fromkeys(OUTPUTS, Line())
     assert artifact.prevalence == 0.1
     assert artifact.operating_point("high_recall").message == 0.2
     assert artifact.description["languages"] == ["en"]
@@ -77,8 +80,24 @@ def test_folder_that_is_no_artifact(tmp_path):
         load_artifact(tmp_path)
 
 
+def test_older_format_was_made_by_an_older_affectlib(folder):
+    write_manifest(folder, format=FORMAT - 1)
+    with pytest.raises(ArtifactCorruptError, match="make it anew"):
+        load_artifact(folder)
+
+
+def test_lines_of_messages_are_those_given(folder):
+    line = {"intercept": -1.0, "slope": 2.0}
+    write_manifest(folder, messages={"love": line})
+    artifact = load_artifact(folder)
+    logits = np.ones(len(OUTPUTS))
+    logits[OUTPUTS.index("love")] = 3.0
+    expected = [5.0 if name == "love" else 1.0 for name in OUTPUTS]
+    assert artifact.message_logits(logits).tolist() == expected
+
+
 def test_newer_format_says_upgrade(folder):
-    write_manifest(folder, format=3)
+    write_manifest(folder, format=FORMAT + 1)
     with pytest.raises(ArtifactCorruptError, match=r"newer affectlib.*upgrade"):
         load_artifact(folder)
 
@@ -89,6 +108,7 @@ def test_newer_format_says_upgrade(folder):
         (TEXT_RULES + 1, "newer affectlib.*text rules.*upgrade"),
         (TEXT_RULES - 1, "use the affectlib that made it"),
         ("1", '"text_rules" must be a number'),
+        (None, '"text_rules" must be a number'),
         (True, '"text_rules" must be a number'),
     ],
 )
@@ -98,17 +118,12 @@ def test_other_text_rules_are_refused(folder, rules, problem):
         load_artifact(folder)
 
 
-def test_text_rules_that_are_not_named_are_the_first(folder, tiny_artifact):
-    write_manifest(folder, text_rules=1)
-    assert load_artifact(folder).windows == tiny_artifact.windows
-
-
 @pytest.mark.parametrize(
     "key",
     [
         key
         for key in describe(artifacts._MODELS)
-        if key not in ("languages", "base_model", "cue_thresholds")
+        if key not in ("languages", "base_model", "cue_thresholds", "text_rules")
     ],
 )
 def test_missing_key_is_named(folder, key):
@@ -123,13 +138,14 @@ def test_missing_key_is_named(folder, key):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"windows": {**WINDOWS, "stride": 3}}, r'"windows\.stride" is unknown'),
-        ({"windows": {**WINDOWS, "lead_tokens": "2"}}, r'"windows\.lead_tokens" must be a number'),
+        ({"windows": {**WINDOWS, "stride": 3}}, '"windows": .*stride'),
+        ({"windows": {**WINDOWS, "overlap": "2"}}, '"windows": '),
+        ({"windows": {**WINDOWS, "budgets": [[12]]}}, '"windows": '),
         ({"windows": {**WINDOWS, "max_tokens": 3}}, '"windows": max_tokens'),
-        ({"windows": {k: v for k, v in WINDOWS.items() if k != "lead_tokens"}},
-         r'"windows\.lead_tokens" is missing'),
-        ({"conversation": {"intercept": 0.0, "max": 1.0, "top": 0.0}},
-         r'"conversation\.log_turns" is missing'),
+        ({"conversation": {}}, r'"conversation\.log_windows" is missing'),
+        ({"conversation": {"log_windows": 0.5}}, '"conversation": log_windows'),
+        ({"messages": {"love": {"intercept": 0.0}}}, r'"messages\.love\.slope" is missing'),
+        ({"messages": {"love": {"intercept": 0.0, "slope": -1}}}, r'"messages\.love": '),
         ({"operating_points": {"balanced": {"message": 2.0, "conversation": 0.5,
                                             "sensitivity": 1, "specificity": 1}}},
          r'"operating_points\.balanced": the message threshold'),

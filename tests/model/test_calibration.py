@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from affectlib.errors import OptionError
 from affectlib.model.calibration import (
-    ConversationCalibration,
+    Line,
     OperatingPoint,
+    Recalibration,
+    WindowCombination,
     prior_shift,
     sigmoid,
 )
@@ -97,32 +99,43 @@ def test_shift_refuses_what_is_no_probability(probability, trained, deployed, na
         prior_shift(probability, trained=trained, deployed=deployed)
 
 
-def test_conversation_probability():
-    calibration = ConversationCalibration(intercept=-1.0, max=0.5, top=0.25, log_turns=-2.0)
-    z = -1.0 + 0.5 * 4.0 + 0.25 * 3.0 - 2.0 * math.log(2)
-    assert calibration.probability([2.0, 4.0]) == pytest.approx(1 / (1 + math.exp(-z)))
+matrices = st.lists(st.tuples(st.floats(-30, 30), st.floats(-30, 30)), min_size=1, max_size=9).map(
+    np.array
+)
 
 
-@given(st.floats(-30, 30), st.floats(-5, 5), st.floats(0, 2), st.floats(0, 2), st.floats(-1, 0))
-def test_a_single_message_makes_the_conversation(logit, intercept, highest, top, turns):
-    calibration = ConversationCalibration(intercept, highest, top, turns)
-    assert calibration.probability([logit]) == sigmoid(logit)
+@given(st.tuples(st.floats(-30, 30), st.floats(-30, 30)), st.floats(-3, 0))
+def test_a_single_window_is_the_conversation(row, log_windows):
+    assert WindowCombination(log_windows).logits(np.array([row])).tolist() == [*row]
 
 
-def test_conversation_without_a_message_has_no_probability():
-    with pytest.raises(ValueError, match="user message"):
-        ConversationCalibration(0.0, 1.0, 0.0, 0.0).probability([])
+@given(matrices, st.floats(-3, 0), st.randoms())
+def test_windows_make_their_highest_logit_or_less_in_any_order(windows, log_windows, random):
+    combined = WindowCombination(log_windows).logits(windows)
+    expected = windows.max(axis=0) + log_windows * math.log(len(windows))
+    assert combined == pytest.approx(expected)
+    assert (combined <= windows.max(axis=0)).all()
+    rows = windows.tolist()
+    random.shuffle(rows)
+    assert WindowCombination(log_windows).logits(np.array(rows)).tolist() == combined.tolist()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 0.1])
+def test_more_windows_never_raise_a_conversation(bad):
+    with pytest.raises(ValueError, match="log_windows"):
+        WindowCombination(bad)
+
+
+@pytest.mark.parametrize("bad", [(math.nan, 1.0), (0.0, 0.0), (0.0, -1.0), (0.0, math.inf)])
+def test_a_line_that_does_not_rise_is_refused(bad):
+    for kind in (Line, Recalibration):
+        with pytest.raises(ValueError, match="slope"):
+            kind(*bad)
 
 
 def test_a_single_message_has_the_threshold_of_the_conversation():
     point = OperatingPoint(message=0.1, conversation=0.2, sensitivity=0.8, specificity=0.9)
     assert [point.of_messages(count) for count in (1, 2, 30)] == [0.2, 0.1, 0.1]
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_conversation_calibration_refuses_what_is_not_finite(bad):
-    with pytest.raises(ValueError, match="finite"):
-        ConversationCalibration(0.0, bad, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("name", ["message", "conversation"])

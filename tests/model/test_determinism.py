@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def chats(count=24):
-    """Conversations of different lengths, some of whose messages need several windows."""
+    """Conversations of different lengths, some of which need several windows."""
     return [
         [
             (assistant if turn % 2 else user)(

@@ -22,6 +22,9 @@ from tests.conftest import BIAS, WORD_LOGITS, build_tokenizer, write_manifest
 
 IDS = np.array([[0, 6, 7, 11, 2], [0, 6, 8, 2, 1]], dtype=np.int64)
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]], dtype=np.int64)
+TURNS = np.array(
+    [[[0, 0.5, 0.5, 0, 0], [0, 0, 0, 1, 0]], [[0, 0.5, 0.5, 0, 0], [0] * 5]], dtype=np.float32
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +41,18 @@ def test_onnx_computes_the_graph(tiny_artifact):
     engine = load_engine(tiny_artifact, device="cpu")
     assert (engine.name, engine.device) == ("onnx", "cpu")
     word = build_tokenizer().token_to_id("alone")
-    logits = engine.logits(np.array([[0, word, word]]), np.array([[1, 1, 0]]))
+    turns = np.array([[[0, 1, 0]]], np.float32)
+    logits = engine.logits(np.array([[0, word, word]]), np.array([[1, 1, 0]]), turns)
     assert logits.dtype == np.float32
     expected = [BIAS + WORD_LOGITS["alone"].get(name, 0.0) for name in OUTPUTS]
-    assert logits.tolist() == [expected], "the masked word must not count"
+    assert logits.tolist() == [[expected] * 2], "the padding must not count"
 
 
 def test_engines_agree(bert):
-    onnx = load_engine(bert, engine="onnx").logits(IDS, MASK)
-    torch = load_engine(bert, engine="torch", device="cpu").logits(IDS, MASK)
+    onnx = load_engine(bert, engine="onnx").logits(IDS, MASK, TURNS)
+    torch = load_engine(bert, engine="torch", device="cpu").logits(IDS, MASK, TURNS)
     assert torch.dtype == onnx.dtype == np.float32
-    assert torch.shape == onnx.shape == (2, len(OUTPUTS))
+    assert torch.shape == onnx.shape == (2, 3, len(OUTPUTS))
     assert np.ptp(torch) > 0.5, "a constant would agree with anything"
     np.testing.assert_allclose(onnx, torch, atol=1e-4)
 
@@ -57,16 +61,18 @@ def test_engines_agree(bert):
 def test_padding_does_not_matter(bert, name):
     engine = load_engine(bert, engine=name, device="cpu")
     np.testing.assert_allclose(
-        engine.logits(IDS[1:, :4], MASK[1:, :4]), engine.logits(IDS, MASK)[1:], atol=1e-5
+        engine.logits(IDS[1:, :4], MASK[1:, :4], TURNS[1:, :, :4]),
+        engine.logits(IDS, MASK, TURNS)[1:],
+        atol=1e-5,
     )
 
 
 @pytest.mark.parametrize("name", ["onnx", "torch"])
 def test_threads_share_an_engine(bert, name):
     engine = load_engine(bert, engine=name, device="cpu")
-    expected = engine.logits(IDS, MASK)
+    expected = engine.logits(IDS, MASK, TURNS)
     with ThreadPoolExecutor(4) as pool:
-        for logits in pool.map(lambda _: engine.logits(IDS, MASK), range(16)):
+        for logits in pool.map(lambda _: engine.logits(IDS, MASK, TURNS), range(16)):
             np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
@@ -96,23 +102,23 @@ def test_torch_computes_with_the_threads_that_were_asked_for_and_leaves_its_sett
         together.wait()
         return number
 
-    def spied(**arguments):
+    def spied(*arguments):
         seen.append(torch.get_num_threads())
         if len(seen) == 1:  # nothing else computes then
             elsewhere.append(of_a_new_thread())
-        return model(**arguments)
+        return model(*arguments)
 
     seen, elsewhere = [], []
     together = Barrier(4)
     before = torch.get_num_threads()
     engine = load_engine(bert, engine="torch", device="cpu", threads=before + 2)
     model, engine._model = engine._model, spied
-    engine.logits(IDS, MASK)
+    engine.logits(IDS, MASK, TURNS)
     assert (torch.get_num_threads(), of_a_new_thread()) == (before, before)
     with ThreadPoolExecutor(4) as pool:
         # A thread whose first use of torch falls into another's computing may keep its number.
         assert [*pool.map(first_use, range(4))] == [before] * 4
-        deque(pool.map(lambda _: engine.logits(IDS, MASK), range(12)))
+        deque(pool.map(lambda _: engine.logits(IDS, MASK, TURNS), range(12)))
         left = {*pool.map(lambda _: torch.get_num_threads(), range(12))}
     assert seen == [before + 2] * 13
     assert elsewhere == [before]
@@ -174,14 +180,14 @@ def test_options_that_cannot_be(bert, options, named):
 
 def test_openvino_agrees(bert):
     pytest.importorskip("openvino", reason="needs affectlib[openvino]")
-    exact = load_engine(bert, engine="torch", device="cpu").logits(IDS, MASK)
+    exact = load_engine(bert, engine="torch", device="cpu").logits(IDS, MASK, TURNS)
     engine = load_engine(bert, engine="openvino", threads=1)
     assert (engine.name, engine.device) == ("openvino", "cpu")
     # It computes in bf16 where the processor can.
-    np.testing.assert_allclose(engine.logits(IDS, MASK), exact, atol=0.05 * np.ptp(exact))
+    np.testing.assert_allclose(engine.logits(IDS, MASK, TURNS), exact, atol=0.05 * np.ptp(exact))
     with ThreadPoolExecutor(4) as pool:
-        for logits in pool.map(lambda _: engine.logits(IDS, MASK), range(16)):
-            np.testing.assert_allclose(logits, engine.logits(IDS, MASK), atol=1e-5)
+        for logits in pool.map(lambda _: engine.logits(IDS, MASK, TURNS), range(16)):
+            np.testing.assert_allclose(logits, engine.logits(IDS, MASK, TURNS), atol=1e-5)
 
 
 @pytest.mark.parametrize("missing", ["openvino", "torch"])

@@ -11,7 +11,6 @@ import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
-from affectlib.model.scoring import score_windows
 from affectlib.taxonomy import OUTPUTS
 
 WORDS = ("i", "am", "so", "sad", "the", "csv", "file", "hello", "word")
@@ -23,8 +22,8 @@ class NoEngine:
     name = "none"
     device = "cpu"
 
-    def logits(self, input_ids: Any, attention_mask: Any) -> Any:
-        return np.zeros((len(input_ids), len(OUTPUTS)), dtype=np.float32)
+    def logits(self, input_ids: Any, attention_mask: Any, turns: Any) -> Any:
+        return np.zeros((len(turns), 1 + turns.shape[1], len(OUTPUTS)), dtype=np.float32)
 
 
 def chats(messages: int, each: int) -> list[Conversation]:
@@ -57,33 +56,16 @@ def test_one_long_conversation_takes_at_most_twice_the_time(
     assert min(ratios) < 2, ratios
 
 
-def test_a_long_conversation_in_stretches_has_the_same_labels(
-    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
+def test_a_long_conversation_has_every_message(
+    tiny_classifier: AffectClassifier,
 ) -> None:
-    given = [*chats(40, 10), *chats(3000, 3000)]
-    whole = tiny_classifier.predict(given)
-    monkeypatch.setattr("affectlib._batching._MESSAGES", 70)
-    fresh = AffectClassifier(tiny_classifier.artifact, tiny_classifier._engine)
-    assert [*fresh.stream(iter(given))] == [*whole]
+    (long,) = chats(3000, 3000)
+    found = tiny_classifier.predict(long)
+    assert [message.index for message in found.messages] == [*range(3000)]
+    assert found.truncated_tokens == sum(message.truncated_tokens for message in found.messages)
     silent = Conversation((Message("assistant", "hello"),) * 200)
-    (nothing,) = fresh.stream([silent])
+    (nothing,) = tiny_classifier.stream([silent])
     assert nothing.status == "empty"
-
-
-def test_few_windows_of_a_long_conversation_are_held_at_once(
-    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = []
-
-    def watched(windows: Any, *others: Any) -> Any:
-        held.append(sum(map(len, windows)))
-        return score_windows(windows, *others)
-
-    monkeypatch.setattr("affectlib.classifier.score_windows", watched)
-    classifier = AffectClassifier(tiny_classifier.artifact, NoEngine())
-    (found,) = classifier.stream(chats(12_000, 12_000))
-    assert len(found.messages) == sum(held) == 12_000
-    assert max(held) <= 5000
 
 
 def test_the_windows_that_were_run_are_counted_while_they_run(
@@ -93,9 +75,9 @@ def test_the_windows_that_were_run_are_counted_while_they_run(
     seen = []
 
     class Watched(NoEngine):
-        def logits(self, input_ids: Any, attention_mask: Any) -> Any:
+        def logits(self, input_ids: Any, attention_mask: Any, turns: Any) -> Any:
             seen.append(classifier.windows_run)
-            return super().logits(input_ids, attention_mask)
+            return super().logits(input_ids, attention_mask, turns)
 
     monkeypatch.setattr(classifier, "_engine", Watched())
     classifier.predict(chats(5000, 5000)[0])

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from affectlib.classifier import AffectClassifier
 from affectlib.cli import main
+from affectlib.conversation import Conversation, Message
 from affectlib.corpus.label_file import label_file
 from affectlib.errors import ArtifactCorruptError
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.calibration import logit
+from affectlib.model.encoding import NO_TURN, EncodedWindow, pad
 from affectlib.model.engines import load_engine
 from affectlib.model.screen import Screen, lowest_limits, rows_of_windows
 from affectlib.sklearn import AffectTransformer
@@ -36,6 +38,8 @@ from tests.conftest import (
     write_manifest,
 )
 from tests.tiny_screen import LIMITS, PLAIN, tensors, write_screen
+
+CALM = [user(TASK), assistant("hello"), user("a word")]
 
 
 @pytest.fixture
@@ -75,15 +79,15 @@ def whole(folder: Path) -> AffectClassifier:
 
 def test_the_encoder_reads_what_the_screen_is_not_sure_of(screened, engine, whole):
     found = screened.predict(CHAT)
-    assert [message.screened for message in found.messages] == [True, False, False, True]
-    assert len(engine.windows) == 2
-    expected = whole.predict(CHAT)
+    assert not any(message.screened for message in found.messages)
+    assert len(engine.windows) == 1
+    assert found == whole.predict(CHAT)
+    calm = screened.predict(CALM)
+    assert all(message.screened for message in calm.messages)
+    assert len(engine.windows) == 1, "the encoder has not read it"
+    expected = whole.predict(CALM)
     assert not any(message.screened for message in expected.messages)
-    assert found.label == expected.label
-    for message, other in zip(found.messages, expected.messages, strict=True):
-        assert message.label == other.label
-        if not message.screened:
-            assert message == other
+    assert as_decided(calm) == as_decided(expected)
 
 
 def test_a_settled_message_has_the_screens_probability_and_no_cue(screened):
@@ -96,20 +100,16 @@ def test_a_settled_message_has_the_screens_probability_and_no_cue(screened):
 
 def test_no_settled_logit_reaches_a_limit(folder):
     loaded = Screen.load(load_artifact(folder))
-    loaded._values["out.bias"] = np.array([5.0] * len(OUTPUTS) + [0, 0], np.float32)
+    loaded._values["out.bias"] = np.array([5.0] * len(OUTPUTS) + [0], np.float32)
     engine = SimpleNamespace(device="cpu")  # it cannot be run
     classifier = AffectClassifier(load_artifact(folder), engine)
     classifier._screen = loaded
     assert classifier.predict(TASK).label == "task"
-    (windows,) = classifier._screened([classifier_input(TASK)])
+    windows = classifier._encoder.encode([Conversation((Message("user", TASK),))])
+    (rows,) = loaded.prefilter(windows)[0]
     capped = [OUTPUTS.index(name) for name in LIMITS]
-    assert (windows[0].logits[capped] < LIMITS["emotional"]).all()
-
-
-def classifier_input(text):
-    from affectlib.conversation import Conversation, Message
-
-    return Conversation((Message("user", text),))
+    assert rows.shape == (2, len(OUTPUTS))
+    assert (rows[:, capped] < LIMITS["emotional"]).all()
 
 
 def test_without_a_screen_the_encoder_reads_everything(tiny_classifier, whole):
@@ -119,17 +119,17 @@ def test_without_a_screen_the_encoder_reads_everything(tiny_classifier, whole):
 
 
 def test_it_is_the_same_whatever_it_is_given_by(screened, tmp_path):
-    expected = screened.predict(CHAT)
-    assert screened.predict([CHAT, [user(TASK)]])[0] == expected
-    assert [*screened.stream([CHAT] * 3)] == [expected] * 3
+    expected = screened.predict(CALM)
+    assert screened.predict([CALM, [user(SINGLE_MESSAGE)]])[0] == expected
+    assert [*screened.stream([CALM] * 3)] == [expected] * 3
     assert screened.predict([TASK, SINGLE_MESSAGE]) == [
         screened.predict(TASK),
         screened.predict(SINGLE_MESSAGE),
     ]
     source = tmp_path / "chats.jsonl"
-    source.write_text(json.dumps({"messages": CHAT}) + "\n")
+    source.write_text(json.dumps({"messages": CALM}) + "\n")
     summary = label_file(source, tmp_path / "out.jsonl", classifier=screened, level="message")
-    assert summary.screened == 2
+    assert summary.screened == 3
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     by_index = {message.index: message for message in expected.messages}
     for row in rows:
@@ -139,21 +139,19 @@ def test_it_is_the_same_whatever_it_is_given_by(screened, tmp_path):
             assert row["probability"] == message.probability
 
 
-def test_a_long_conversation_in_stretches_is_screened_alike(screened, engine, monkeypatch):
-    chat = [user(TASK), assistant("sorry"), user(SINGLE_MESSAGE), assistant("hello")] * 20
-    whole = screened.predict(chat)
-    read = len(engine.windows)
-    monkeypatch.setattr("affectlib._batching._MESSAGES", 7)
-    fresh = AffectClassifier(screened.artifact, engine)
-    assert [*fresh.stream([chat])] == [whole]
-    assert len(engine.windows) == 2 * read
-    assert sum(message.screened for message in whole.messages) == 40
+def test_one_charged_window_of_a_long_conversation_sends_all_to_the_encoder(screened, engine):
+    calm = [user(TASK), assistant("sorry"), user("a word"), assistant("hello")] * 20
+    assert {message.screened for message in screened.predict(calm).messages} == {True}
+    assert not engine.windows
+    found = screened.predict([*calm, user(SINGLE_MESSAGE)])
+    assert {message.screened for message in found.messages} == {False}
+    assert len(engine.windows) > 1
 
 
 def test_tables_mappers_and_sklearn_have_the_same_answers(folder, screened):
     pyarrow = pytest.importorskip("pyarrow")
-    expected = screened.predict(CHAT)
-    table = pyarrow.table({"messages": [CHAT]})
+    expected = screened.predict(CALM)
+    table = pyarrow.table({"messages": [CALM]})
     options = {"device": "cpu", "engine": "onnx"}
     rows = labels_of_table(table, classifier=screened, level="message").to_pylist()
     found = [(row["probability"], row["screened"]) for row in rows if row["label"]]
@@ -161,7 +159,7 @@ def test_tables_mappers_and_sklearn_have_the_same_answers(folder, screened):
     assert found == [(message.probability, message.screened) for message in users]
     probabilities = [
         AffectMapper(folder, **options)(table)["probability"].to_pylist(),
-        AffectTransformer(model=folder, **options).transform([CHAT])[:, 0].tolist(),
+        AffectTransformer(model=folder, **options).transform([CALM])[:, 0].tolist(),
     ]
     assert probabilities == [[expected.probability]] * 2
     without = AffectTransformer(model=folder, screen=False, **options)
@@ -170,7 +168,7 @@ def test_tables_mappers_and_sklearn_have_the_same_answers(folder, screened):
 
 def test_workers_use_it_as_the_classifier_does(folder, tmp_path):
     source = tmp_path / "chats.jsonl"
-    source.write_text((json.dumps({"messages": CHAT}) + "\n") * 3)
+    source.write_text((json.dumps({"messages": CALM}) + "\n") * 3)
     counts = []
     for screen in (True, False):
         classifier = AffectClassifier.from_pretrained(
@@ -178,25 +176,25 @@ def test_workers_use_it_as_the_classifier_does(folder, tmp_path):
         )
         target = tmp_path / f"{screen}.jsonl"
         counts.append(label_file(source, target, classifier=classifier, workers=2).screened)
-    assert counts == [6, 0]
+    assert counts == [9, 0]
 
 
 def test_the_command_line_has_both_ways(folder, tmp_path, capsys):
     source = tmp_path / "chats.jsonl"
-    source.write_text(json.dumps({"messages": CHAT}) + "\n")
+    source.write_text(json.dumps({"messages": CALM}) + "\n")
     figures = {}
     for name, options in (("with", []), ("without", ["--no-screen"])):
         command = ["label", str(source), "-o", str(tmp_path / f"{name}.jsonl"), "--device", "cpu"]
         command += ["--model", str(folder), "--summary", str(tmp_path / name), *options]
         assert main(command) == 0
         figures[name] = json.loads((tmp_path / name).read_text())["screened"]
-    assert figures == {"with": 2, "without": 0}
-    assert "screened   2 of 5" in capsys.readouterr().err
+    assert figures == {"with": 3, "without": 0}
+    assert "screened   3 of 3" in capsys.readouterr().err
 
 
 def test_explanations_do_not_use_it(screened, engine):
     screened.explain([user(TASK), user("a file")])
-    assert len(engine.windows) == 2
+    assert len(engine.windows) == 3, "the chat, and each of its turns by itself"
 
 
 def test_it_is_pickled_as_an_option(screened, whole):
@@ -209,7 +207,7 @@ def test_it_is_pickled_as_an_option(screened, whole):
     [
         ({"made_from": {}}, "made for other weights"),
         ({"made_from": {"text_rules": 0}}, "made for other weights"),
-        ({"bounds": {}}, "cannot be read as a screen"),
+        ({"bound": "none"}, "cannot be read as a screen"),
         ({"limits": "nothing"}, "cannot be read as a screen"),
     ],
 )
@@ -253,26 +251,40 @@ def test_the_bundled_screen_is_that_of_the_bundled_weights():
     assert artifact.has_file("screen.safetensors") == (Screen.load(artifact) is not None)
 
 
-ROWS = st.lists(st.lists(st.integers(0, 14), min_size=3, max_size=12), min_size=1, max_size=9)
+def window(ids, of_user):
+    """A window of these tokens, of which some are the user's."""
+    ids = np.asarray(ids, np.int32)
+    inner = np.asarray(of_user, bool)[: len(ids)].copy()
+    inner[[0, -1]] = False
+    return EncodedWindow(ids, np.full(len(ids), NO_TURN, np.int32), (0,), (0,), inner)
+
+
+ROWS = st.lists(
+    st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=3, max_size=12),
+    min_size=1,
+    max_size=9,
+)
 
 
 @settings(deadline=None)
 @given(ROWS)
 def test_rows_are_those_of_each_window_by_itself(rows):
-    ids = [np.array(row, np.int32) for row in rows]
-    targets = [len(row) // 2 for row in rows]
-    together = rows_of_windows(ids, targets, 50)
+    windows = [window(*zip(*row, strict=True)) for row in rows]
+    together = rows_of_windows(windows, 50)
     of_context = together["context_starts"], together["context_lengths"]
-    of_target = together["starts"], together["lengths"]
-    for place, (window, target) in enumerate(zip(ids, targets, strict=True)):
-        by_itself = rows_of_windows([window], [target], 50)
+    of_user = together["starts"], together["lengths"]
+    for place, one in enumerate(windows):
+        by_itself = rows_of_windows([one], 50)
         for name in ("before", "here", "after", "pairs", "context"):
-            starts, lengths = of_context if name == "context" else of_target
+            starts, lengths = of_context if name == "context" else of_user
             found = together[name][starts[place] : starts[place] + lengths[place]]
             assert found.tolist() == by_itself[name].tolist()
-        assert by_itself["here"].tolist() == window[target:-1].tolist()
-        assert by_itself["before"].tolist() == window[target - 1 : -2].tolist()
-        assert by_itself["after"].tolist() == window[target + 1 :].tolist()
+        said = np.flatnonzero(one.of_user) if one.of_user.any() else np.array([1])
+        assert by_itself["here"].tolist() == one.ids[said].tolist()
+        assert by_itself["before"].tolist() == one.ids[said - 1].tolist()
+        assert by_itself["after"].tolist() == one.ids[said + 1].tolist()
+        others = one.ids[:-1][~one.of_user[:-1]]
+        assert by_itself["context"].tolist() == others.tolist()
 
 
 @pytest.mark.parametrize("count", [1, 7, 63, 64, 65, 300])
@@ -282,23 +294,17 @@ def test_neighbours_do_not_change_outputs(folder, count):
     loaded._values |= {
         "hidden.weight": draw.normal(size=(5, 16)).astype(np.float32),
         "hidden.bias": np.zeros(16, np.float32),
-        "out.weight": draw.normal(size=(16, len(OUTPUTS) + 2)).astype(np.float32),
+        "out.weight": draw.normal(size=(16, len(OUTPUTS) + 1)).astype(np.float32),
     }
-    ids = [draw.integers(0, 15, size=draw.integers(3, 40)).astype(np.int32) for _ in range(count)]
-    targets = [1] * count
-    sides = draw.integers(0, 2, size=count)
-    logits, reach = loaded.outputs(ids, targets, sides)
-    for place, window in enumerate(ids):
-        alone = loaded.outputs([window], [1], sides[place : place + 1])
+    windows = [
+        window(draw.integers(0, 13, size=draw.integers(3, 40)), draw.integers(0, 2, size=40))
+        for _ in range(count)
+    ]
+    logits, reach = loaded.outputs(windows)
+    for place, one in enumerate(windows):
+        alone = loaded.outputs([one])
         assert alone[0].tolist() == logits[place : place + 1].tolist()
         assert alone[1].tolist() == reach[place : place + 1].tolist()
-
-
-def test_assistants_are_settled_by_their_own_bound(folder, engine):
-    write_screen(folder, bounds={"user": 0.01, "assistant": -1.0})
-    classifier = AffectClassifier(load_artifact(folder), engine)
-    found = classifier.predict([user(TASK), assistant("hello")])
-    assert [message.screened for message in found.messages] == [True, False]
 
 
 CHATS = st.lists(
@@ -325,7 +331,7 @@ def as_decided(prediction):
 def test_a_screen_that_settles_nothing_changes_nothing(shared, chats):
     artifact, engine = shared
     with_screen = AffectClassifier(artifact, engine)
-    with_screen._screen._bounds[:] = -1e6
+    with_screen._screen._bound = -1e6
     whole = AffectClassifier(artifact, engine, screen=False)
     assert with_screen.predict(chats) == whole.predict(chats)
 
@@ -339,7 +345,6 @@ def test_a_screen_that_knows_what_the_encoder_says_decides_the_same(shared, chat
     found = perfect.predict(chats, operating_point=point)
     whole = AffectClassifier(artifact, engine, screen=False).predict(chats, operating_point=point)
     assert [*map(as_decided, found)] == [*map(as_decided, whole)]
-    assert found[0].messages[-1].screened
 
 
 @settings(deadline=None)
@@ -365,13 +370,11 @@ class Perfect(Screen):
     def __init__(self, artifact, engine):
         limits = lowest_limits(artifact)
         order = [limits.get(name, np.inf) for name in artifact.outputs]
-        super().__init__(tensors(), order, {"user": 0.0, "assistant": 0.0})
+        super().__init__(tensors(), order, 0.0)
         self._engine = engine
 
-    def outputs(self, ids, targets, side):
-        rows = [
-            self._engine.logits(row[None].astype(np.int64), np.ones((1, len(row)), np.int64))
-            for row in ids
-        ]
-        logits = np.concatenate(rows)
+    def outputs(self, windows):
+        batches = [pad([window], [0], 1) for window in windows]
+        rows = [self._engine.logits(b.ids, b.mask, b.turns)[0].max(axis=0) for b in batches]
+        logits = np.array(rows)
         return np.minimum(logits, self._highest), (logits - self._highest).max(axis=1)

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, logit
 
 import affectlib
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message, clean_text
 from affectlib.model.artifacts import load_artifact
 from affectlib.model.calibration import sigmoid
-from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN, WindowEncoder
+from affectlib.model.encoding import ROLE_TOKENS, WindowEncoder, pad
 from affectlib.model.engines import load_engine
-from affectlib.model.engines.torch import LOWERED
 from affectlib.model.rendering import WindowRenderer
 from affectlib.model.windows import WindowSettings
 from tests.conftest import assistant, build_tokenizer, user
@@ -23,13 +21,17 @@ from tests.conftest import assistant, build_tokenizer, user
 torch = pytest.importorskip("torch", reason="needs affectlib[torch]")
 transformers = pytest.importorskip("transformers", reason="needs affectlib[torch]")
 
-MARKS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
+MARKS = (*ROLE_TOKENS.values(),)
 LONG = " ".join(f"word{i} is not what I don't want, is it?" for i in range(120))
 CHATS = [
     [user("I feel so alone since she left, can we just talk?")],
     [user("Convert this CSV to JSON in Python"), assistant("Sure!"), user("thanks, don't stop")],
     [user("Je me sens seule depuis qu'il est parti."), assistant("Je suis là."), user("Merci…")],
-    [user("what does <|target|> or </s> mean?"), assistant("<|user|> marks a user"), user("ok 🙂")],
+    [
+        user("what does <|assistant|> or </s> mean?"),
+        assistant("<|user|> marks a user"),
+        user("ok 🙂"),
+    ],
     [user("  two\n\nlines \t here "), user("It's 5 < 6 && 7 > 3; [MASK] [UNK] <unk>")],
 ]
 
@@ -88,7 +90,7 @@ def load_model(artifact):
 def encode_windows(encoder, chat):
     """Return the windows of a chat."""
     conversation = Conversation(tuple(Message(m["role"], clean_text(m["content"])) for m in chat))
-    return [*encoder.encode([conversation])]
+    return encoder.encode([conversation])[0]
 
 
 def encode(encoder, chat):
@@ -96,18 +98,15 @@ def encode(encoder, chat):
     return [window.ids.tolist() for window in encode_windows(encoder, chat)]
 
 
-def score(engine, ids):
-    batch = np.array([ids], dtype=np.int64)
-    return sigmoid(engine.logits(batch, np.ones_like(batch)))[0]
+def score(engine, encoder, window):
+    """Return the probabilities of a whole window, by no line of ``affect.json``."""
+    batch = pad([window], [0], encoder.pad_id)
+    return sigmoid(engine.logits(batch.ids, batch.mask, batch.turns))[0, 0]
 
 
-def as_affectlib_has_them(rows):
-    """Return the scores of a pipeline by label; those that an exported model lowers are raised."""
-    scores = {row["label"]: row["score"] for row in rows}
-    if "task" not in scores:
-        return scores
-    kept = {"emotional", "task"}
-    return {n: s if n in kept else expit(logit(s) + LOWERED) for n, s in scores.items()}
+def by_label(rows):
+    """Return the scores of a pipeline by label."""
+    return {row["label"]: row["score"] for row in rows}
 
 
 def test_model_says_what_its_outputs_are(artifact):
@@ -121,11 +120,10 @@ def test_model_says_what_its_outputs_are(artifact):
 def test_model_gives_the_probabilities_of_our_engine(artifact, encoder, engine):
     model = load_model(artifact).eval()
     for chat in CHATS:
-        for ids in encode(encoder, chat):
+        for window in encode_windows(encoder, chat):
             with torch.inference_mode():
-                logits = model(torch.tensor([ids])).logits[0].numpy()
-            found = sigmoid(logits[artifact.outputs.index("emotional")])
-            assert found == pytest.approx(score(engine, ids)[0], abs=1e-4)
+                logits = model(torch.tensor([window.ids.tolist()])).logits[0].numpy()
+            assert sigmoid(logits) == pytest.approx(score(engine, encoder, window), abs=1e-4)
 
 
 def test_tokenizer_reads_rendered_windows_as_we_do(encoder, classifier, tokenizer):
@@ -133,33 +131,17 @@ def test_tokenizer_reads_rendered_windows_as_we_do(encoder, classifier, tokenize
         windows = classifier.windows(chat)
         assert [w.exact for w in windows] == [True] * len(windows)
         assert tokenizer([w.text for w in windows])["input_ids"] == encode(encoder, chat)
-        assert [w.message for w in windows] == [*range(len(chat))]
-        assert [w.truncated_tokens for w in windows] == [0] * len(chat)
-
-
-def test_tokenizer_reads_windows_with_context_as_we_do(artifact, tokenizer):
-    file = artifact.file("tokenizer.json")
-    renderer = WindowRenderer(file)
-    for chat in CHATS:
-        windows = encode_windows(WindowEncoder(file, WindowSettings()), chat)
-        rendered = [renderer.render(window) for window in windows]
-        assert [text.exact for text in rendered] == [True] * len(chat)
-        assert tokenizer([text.text for text in rendered])["input_ids"] == [
-            window.ids.tolist() for window in windows
-        ]
-        assert rendered[-1].text.startswith(ROLE_TOKENS["user"]) == (len(chat) > 1)
+        assert [w.messages for w in windows] == [tuple(range(len(chat)))]
+        assert [w.truncated_tokens for w in windows] == [0]
 
 
 def test_pipeline_gives_the_probabilities_of_our_engine(encoder, classifier, engine, classify):
     for chat in CHATS:
-        windows = classifier.windows(chat)
-        found = classify([window.text for window in windows])
-        for rows, ids in zip(found, encode(encoder, chat), strict=True):
-            scores = as_affectlib_has_them(rows)
+        found = classify([window.text for window in classifier.windows(chat)])
+        for rows, window in zip(found, encode_windows(encoder, chat), strict=True):
             outputs = classifier.artifact.outputs
-            assert {*scores} - {"task"} == {*outputs}
-            expected = dict(zip(outputs, score(engine, ids), strict=True))
-            assert {name: scores[name] for name in outputs} == pytest.approx(expected, abs=1e-4)
+            expected = dict(zip(outputs, score(engine, encoder, window), strict=True))
+            assert by_label(rows) == pytest.approx(expected, abs=1e-4)
 
 
 def test_pipeline_gives_the_probabilities_that_predict_gives(classify):
@@ -167,26 +149,27 @@ def test_pipeline_gives_the_probabilities_that_predict_gives(classify):
     reference = AffectClassifier.from_pretrained(device="cpu", engine="torch", screen=False)
     line = reference.artifact.recalibration
     for chat in CHATS:
-        turns = reference.predict(chat).messages
-        for window in reference.windows(chat):
-            turn = turns[window.message]
-            scores = as_affectlib_has_them(classify([window.text])[0])
-            if turn.probability is not None:
-                found = line.probability(scores["emotional"])
-                assert found == pytest.approx(turn.probability, abs=1e-4)
-            found = {name: scores[name] for name in turn.cues}
-            assert found == pytest.approx(dict(turn.cues), abs=1e-4)
+        found = reference.predict(chat)
+        (window,) = reference.windows(chat)
+        scores = by_label(classify([window.text])[0])
+        assert line.probability(scores["emotional"]) == pytest.approx(found.probability, abs=1e-4)
+        shown = {name: scores[name] for name in found.cues}
+        assert shown == pytest.approx(dict(found.cues), abs=1e-4)
 
 
-def test_windows_of_a_long_message(artifact, encoder, classifier, tokenizer):
+def test_windows_of_a_long_message(encoder, classifier, tokenizer):
     chat = [user(LONG), assistant("Sure. " * 300), user("thanks")]
-    windows = classifier.windows(chat)
-    assert [w.message for w in windows] == [0] * artifact.windows.max_windows + [1, 2]
-    assert windows[0].truncated_tokens > 0
-    assert windows[0].exact
-    assert windows[-1].truncated_tokens == 0
-    for window, ids in zip(windows, encode(encoder, chat), strict=True):
-        assert window.exact == (tokenizer(window.text)["input_ids"] == ids)
+    (window,) = classifier.windows(chat)
+    assert window.messages == (0, 1, 2)
+    assert window.truncated_tokens > 0
+    (ids,) = encode(encoder, chat)
+    assert window.exact == (tokenizer(window.text)["input_ids"] == ids)
+
+
+def test_windows_of_a_long_chat_hold_every_message(classifier):
+    windows = classifier.windows([user(LONG), assistant("Sure. " * 300)] * 20)
+    assert len(windows) > 1
+    assert sorted({place for window in windows for place in window.messages}) == [*range(40)]
 
 
 def test_nearly_all_windows_of_the_examples_are_exact(classifier):
@@ -198,11 +181,6 @@ def test_nearly_all_windows_of_the_examples_are_exact(classifier):
     assert np.mean([window.exact for window in windows]) > 0.95
     # Where nothing is cut, nothing is in the way.
     assert all(window.exact for window in windows if len(window.text.split()) < 20)
-
-
-def test_classifier_without_assistant_cues_has_no_windows_of_the_assistant(artifact):
-    classifier = AffectClassifier.from_pretrained(device="cpu", assistant_cues=False)
-    assert [w.message for w in classifier.windows(CHATS[1])] == [0, 2]
 
 
 TEXTS = st.lists(
@@ -231,12 +209,10 @@ def test_users_cannot_write_marks(encoder, classifier, tokenizer, texts):
 
 def test_tokenizer_without_normal_forms_is_spelled_with_a_space(tmp_path):
     build_tokenizer().save(str(tmp_path / "tokenizer.json"))
-    settings = load_artifact().windows
-    (window,) = WindowEncoder(tmp_path / "tokenizer.json", settings).encode(
-        [Conversation((Message("user", "a <|target|> word"),))]
-    )
+    encoder = WindowEncoder(tmp_path / "tokenizer.json", WindowSettings())
+    (window,) = encode_windows(encoder, [user("a <|user|> word")])
     rendered = WindowRenderer(tmp_path / "tokenizer.json").render(window)
-    assert rendered.text.count(TARGET_TOKEN) == 1
+    assert rendered.text.count(ROLE_TOKENS["user"]) == 1
 
 
 def test_one_step_of_the_trainer(artifact, classifier, tokenizer, tmp_path):

@@ -1,27 +1,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 
 from affectlib.conversation import Conversation, parse_conversation
+from affectlib.finetuning.labelled import LabelledConversation
+from affectlib.taxonomy import CHARGES, OUTPUTS, USER_CUES
 from tests.conftest import assistant, user
 from training.config import AugmentSettings
 from training.data import augment
 from training.data.augment import PASTED_CHARACTERS, Augmenter, wrap_in_task
 from training.data.sources import from_gold
 
-ALWAYS = ("alone", "greeting", "other_context", "terse")
-REWRITINGS = ("terse", "typos", "impersonal")
-OTHERS = ["Another question.", "Yet another.", "And a third."]
+REWRITINGS = ("terse", "typos", "impersonal", "surrounded", "pasted")
 CHAT = parse_conversation(
     [
         user("Can you sort this list?"),
@@ -32,57 +31,146 @@ CHAT = parse_conversation(
     ],
     id="c1",
 )
-TARGET = 2
 
 
 def contents(conversation: Conversation) -> list[str]:
     return [message.content for message in conversation.messages]
 
 
+def gold(*texts: str, charge: int = 0, turns: Sequence[int] = (), **about: Any) -> Any:
+    """A conversation of user messages, each with an answer."""
+    messages = [m for text in texts for m in (user(text), assistant(f"{text}? I see."))]
+    labels = {"charge": charge, "cues": [], "turns": [*turns], **about.pop("labels", {})}
+    return from_gold({"id": texts[0], "messages": messages, "labels": labels, **about}, "toy")
+
+
+CHARGED = gold("Sort this.", "I feel lost.", "Thanks.", charge=2, turns=[2])
+CALM = gold("What is a leap year?", "And the next one?", *(f"Year {n}?" for n in range(20)))
+
+
 @contextmanager
-def augmenter(seed: int = 0, **shares: float) -> Iterator[Augmenter]:
-    """One that makes these alterations alone."""
-    of_recipes = {name: share for name, share in shares.items() if name not in ALWAYS}
+def augmenter(
+    seed: int = 0, others: Sequence[LabelledConversation] = (CALM,), **shares: float
+) -> Iterator[Augmenter]:
+    """One that rewrites in these ways alone, and takes calm talk of one conversation."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ALWAYS:
-            patch.setattr(augment, name.upper(), shares.get(name, 0.0))
-        yield Augmenter(AugmentSettings(**of_recipes), OTHERS, random.Random(seed))
+        for name in ("terse", "several"):
+            patch.setattr(augment, name.upper(), shares.pop(name, 0.0))
+        yield Augmenter(AugmentSettings(**shares), others, random.Random(seed))
 
 
-def alter(seed: int = 0, index: int = TARGET, **shares: float) -> tuple[Conversation, int]:
-    with augmenter(seed, **shares) as found:
-        return found.alter(CHAT, index)
+def surround(
+    labelled: LabelledConversation, n: int = 40, **about: Any
+) -> list[LabelledConversation]:
+    with augmenter(**about) as found:
+        return [found.surround(labelled, "en") for _ in range(n)]
 
 
-def test_nothing_wanted_changes_nothing_up_to_the_target() -> None:
-    altered, place = alter()
-    assert altered.messages == CHAT.messages[: TARGET + 1]
-    assert place == TARGET
-    assert altered.id == "c1"
+def beside(made: LabelledConversation, labelled: LabelledConversation) -> list[int]:
+    """The places of what stands beside a conversation."""
+    start = contents(made.conversation).index(contents(labelled.conversation)[0])
+    own = range(start, start + len(labelled.conversation.messages))
+    return [place for place in range(len(made.conversation.messages)) if place not in own]
 
 
-def test_alone_is_the_target_without_what_precedes_it() -> None:
-    altered, place = alter(alone=1.0)
-    assert altered.messages == (CHAT.messages[TARGET],)
-    assert place == 0
+def test_calm_talk_stands_before_or_after_a_conversation() -> None:
+    own, calm = contents(CHARGED.conversation), contents(CALM.conversation)
+    before = set()
+    for made in surround(CHARGED):
+        found = contents(made.conversation)
+        start = found.index(own[0])
+        added = found[:start] + found[start + len(own) :]
+        assert found[start : start + len(own)] == own
+        assert start in (0, len(found) - len(own))
+        assert 1 <= len(added) <= 8
+        assert added == calm[: len(added)]
+        assert made.conversation.id == CHARGED.conversation.id
+        before.add(start > 0)
+    assert before == {True, False}
 
 
-def test_greeting_takes_the_place_of_what_precedes_the_target() -> None:
-    altered, place = alter(greeting=1.0)
-    assert [message.role for message in altered.messages] == ["user", "assistant", "user"]
-    assert altered.messages[place] == CHAT.messages[TARGET]
-    assert not {*contents(CHAT)} & {*contents(altered)[:2]}
+def test_calm_talk_may_be_put_together_of_turns_of_several_conversations() -> None:
+    others = [gold(*(f"Number {n}, part {part}?" for part in range(3))) for n in range(12)]
+    for made in surround(CHARGED, others=others, several=1.0):
+        messages = [made.conversation.messages[place] for place in beside(made, CHARGED)]
+        assert len(messages) >= 6
+        assert {m.role for m in messages[::2]} == {"user"}
+        for said, answer in zip(messages[::2], messages[1::2], strict=True):
+            assert answer.content == f"{said.content}? I see."
+        assert len({m.content.split(",")[0] for m in messages}) > 1
 
 
-def test_other_context_is_what_other_users_wrote() -> None:
-    for seed in range(10):
-        altered, place = alter(seed, other_context=1.0)
-        *before, target = altered.messages
-        assert target == CHAT.messages[TARGET]
-        assert 1 <= len(before) <= 3
-        assert {message.role for message in before} == {"user"}
-        assert {message.content for message in before} <= {*OTHERS}
-        assert place == len(before)
+@pytest.mark.parametrize("several", [0.0, 1.0])
+@pytest.mark.parametrize(
+    "labelled",
+    [
+        CHARGED,
+        gold("I feel lost.", "Sort this.", charge=3, turns=[1], labels={"cues": ["U1", "A1"]}),
+        gold("Hm.", "I wept.", charge=2, turns=[2], labels={"turn_cues": {"2": ["U1"]}}),
+        gold("Sort this.", "And that."),
+    ],
+    ids=["charged", "cues", "cues by turn", "calm"],
+)
+def test_targets_move_with_the_messages(labelled: LabelledConversation, several: float) -> None:
+    for made in surround(labelled, 20, several=several):
+        shift = contents(made.conversation).index(contents(labelled.conversation)[0])
+        targets = made.targets()
+        for place, expected in labelled.targets().items():
+            assert targets.pop(shift + place) == pytest.approx(expected, nan_ok=True)
+        charged = [OUTPUTS.index(name) for name in (*CHARGES, *USER_CUES)]
+        for place, values in targets.items():
+            if made.conversation.messages[place].role == "user":
+                assert {values[output] for output in charged} == {0.0}
+        expected = labelled.whole_targets(range(len(labelled.conversation.messages)))
+        whole = made.whole_targets(range(len(made.conversation.messages)))
+        assert whole == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("several", [0.0, 1.0])
+def test_a_window_of_calm_talk_is_calm_only_beside_a_calm_conversation(several: float) -> None:
+    """Beside a charged one nothing is known of it: it holds nothing of what is charged."""
+    emotional = OUTPUTS.index("emotional")
+    for made in surround(CHARGED, 20, several=several):
+        others = beside(made, CHARGED)
+        own = [p for p in range(len(made.conversation.messages)) if p not in others]
+        assert np.isnan(made.whole_targets(others)).all()
+        assert made.whole_targets(own)[emotional] == 1.0
+        (charged,) = made.charged
+        assert made.conversation.messages[charged].content == "I feel lost."
+    calm = gold("Sort this.", "And that.")
+    for made in surround(calm, 20, several=several):
+        assert made.whole_targets(beside(made, calm))[emotional] == 0.0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_calm_talk_is_drawn_as_often_as_wanted(share: float) -> None:
+    with augmenter(beside=share) as found:
+        drawn = [found.draws_beside() for _ in range(2000)]
+    assert np.mean(drawn) == pytest.approx(share, abs=0.04 * (0 < share < 1))
+
+
+def test_only_calm_talk_in_the_same_language_is_put_beside() -> None:
+    not_calm = [
+        gold("I am a bit tired.", charge=1),
+        gold("I feel lost.", charge=2, turns=[1]),
+        gold("Be my friend.", labels={"cues": ["U4"]}),
+        replace(gold("Nobody annotated me."), cues=None),
+        gold("Quelle heure est-il ?", lang="fr"),
+    ]
+    with augmenter(others=[*not_calm, CALM]) as found:
+        drawn = {contents(found.surround(CHARGED, "en").conversation)[0] for _ in range(60)}
+        french = {contents(found.surround(CHARGED, "fr").conversation)[0] for _ in range(60)}
+    assert drawn == {"Sort this.", "What is a leap year?"}
+    assert french == {"Sort this.", "Quelle heure est-il ?"}
+
+
+def test_where_there_is_no_calm_talk_a_greeting_takes_its_place() -> None:
+    with augmenter(others=[]) as found:
+        made = [found.surround(CHARGED, "en").conversation for _ in range(20)]
+    own = {*contents(CHARGED.conversation)}
+    for chat in made:
+        added = [message for message in chat.messages if message.content not in own]
+        assert [message.role for message in added] == ["user", "assistant"]
 
 
 def rewrite(text: str, seed: int = 0, language: str = "en", **shares: float) -> str:
@@ -136,43 +224,19 @@ def test_impersonal_blanks_pronouns_or_leaves_them_out(
     assert found == results
 
 
-@pytest.mark.parametrize("alteration", ["alone", "greeting", "other_context"])
-def test_message_too_short_to_be_read_alone_keeps_its_context(alteration: str) -> None:
-    altered, place = alter(index=4, **{alteration: 1.0})
-    assert altered.messages == CHAT.messages
-    assert place == 4
-
-
-shares = st.floats(0, 0.33)
-
-
-@hypothesis_settings(deadline=None)
-@given(
-    st.fixed_dictionaries({"alone": shares, "greeting": shares, "other_context": shares}),
-    st.sampled_from([0, 2, 4]),
-    st.integers(0, 2**32),
-)
-def test_target_keeps_its_words_and_comes_last(
-    wanted: dict[str, float], index: int, seed: int
-) -> None:
-    altered, place = alter(seed, index, **wanted)
-    assert place == len(altered.messages) - 1
-    assert altered.messages[place] == CHAT.messages[index]
-
-
-def test_alterations_come_as_often_as_wanted() -> None:
-    with augmenter(alone=0.2, greeting=0.3, other_context=0.1) as found:
-        alone = [len(found.alter(CHAT, TARGET)[0].messages) == 1 for _ in range(2000)]
-        replaced = [contents(found.alter(CHAT, TARGET)[0])[0] for _ in range(2000)]
-    assert sum(alone) / 2000 == pytest.approx(0.2, abs=0.04)
-    kept = sum(text == CHAT.messages[0].content for text in replaced)
-    assert kept / 2000 == pytest.approx(0.4, abs=0.04)
+def test_rewritings_come_as_often_as_wanted() -> None:
+    with augmenter(terse=0.2) as found:
+        written = [found.rewrite(CHAT, "en") != CHAT for _ in range(2000)]
+    assert sum(written) / 2000 == pytest.approx(0.2, abs=0.04)
 
 
 def test_same_seed_same_alterations() -> None:
+    settings = AugmentSettings(typos=0.5, surrounded=0.5, pasted=0.5)
+
     def draw(seed: int) -> list[list[str]]:
-        augmenter = Augmenter(AugmentSettings(), OTHERS, random.Random(seed))
-        return [contents(augmenter.alter(CHAT, TARGET)[0]) for _ in range(50)]
+        found = Augmenter(settings, [CALM], random.Random(seed))
+        made = (found.surround(CHARGED, "en") for _ in range(50))
+        return [contents(found.rewrite(labelled.conversation, "en")) for labelled in made]
 
     assert draw(3) == draw(3)
     assert draw(3) != draw(4)

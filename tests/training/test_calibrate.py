@@ -15,7 +15,8 @@ pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 
 from affectlib.conversation import Conversation, Message
 from affectlib.finetuning.labelled import LabelledConversation
-from affectlib.model.calibration import ConversationCalibration, prior_shift, sigmoid
+from affectlib.model.calibration import WindowCombination, prior_shift, sigmoid
+from affectlib.model.scoring import Scores
 from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
 from training.config import CalibrateSettings
 from training.model import calibrate
@@ -29,20 +30,33 @@ def scored(
     logits: list[float],
     emotional: bool,
     *,
-    id: str | None = None,
-    pair: str | None = None,
+    windows: list[float] | None = None,
     kind: calibrate.Kind = "logs",
 ) -> ScoredConversation:
-    """A conversation of user messages with these emotional logits; charged is the highest."""
+    """A conversation of user messages with these emotional logits; charged is the highest.
+
+    It is read in one window whose logit is that of the highest, unless `windows` has others.
+    """
     charged = {int(np.argmax(logits))} if emotional else set()
     labelled = LabelledConversation(
-        Conversation(tuple(Message("user", "word") for _ in logits), id=id),
+        Conversation(tuple(Message("user", "word") for _ in logits)),
         "toy",
         charge=2 if emotional else 0,
         charges={i: (2, 2) if i in charged else (0, 0) for i in range(len(logits))},
-        row={"pair": pair},
     )
-    return ScoredConversation(labelled, {i: outputs(z) for i, z in enumerate(logits)}, kind)
+    whole = [outputs(z) for z in windows or [max(logits)]]
+    return of(labelled, {i: outputs(z) for i, z in enumerate(logits)}, *whole, kind=kind)
+
+
+def of(
+    labelled: LabelledConversation,
+    messages: dict[int, np.ndarray],
+    *windows: np.ndarray,
+    kind: calibrate.Kind = "logs",
+) -> ScoredConversation:
+    """A conversation with the logits of its messages and windows."""
+    scores = Scores(np.array(windows), messages, dict.fromkeys(messages, 0))
+    return ScoredConversation(labelled, scores, kind)
 
 
 def outputs(emotional: float, empathy: float = 0.0) -> np.ndarray:
@@ -98,7 +112,7 @@ def test_known_logistic_function_is_recovered() -> None:
     for logit in (-3.0, -1.0, 0.0, 1.0, 3.0):
         one = scored([logit], False)
         expected = sigmoid(1.5 * logit - 1.0)
-        assert fitted.conversation_probability(one) == pytest.approx(expected, abs=0.03)
+        assert fitted.probability(one) == pytest.approx(expected, abs=0.03)
         assert fitted.turn_probabilities(one)[0] == pytest.approx(expected, abs=0.03)
 
 
@@ -115,8 +129,8 @@ def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> N
             charges={0: (2, 2)},
             cues=frozenset({"shows_empathy"} if shown else ()),
         )
-        logits = {0: outputs(2.0), 1: outputs(9.0, empathy=logit)}
-        conversations.append(ScoredConversation(labelled, logits, kind="corpus"))
+        whole = outputs(2.0, empathy=logit)
+        conversations.append(of(labelled, {0: outputs(2.0), 1: whole}, whole, kind="corpus"))
     fitted = fit(conversations, settings())
     assert fitted.weights[EMPATHY, EMPATHY] == pytest.approx(0.5, rel=0.15)
     assert fitted.intercepts[EMPATHY] == pytest.approx(1.0, abs=0.15)
@@ -125,7 +139,7 @@ def test_outputs_with_enough_positives_are_calibrated_and_others_are_left() -> N
     assert fitted.intercepts[never] == 0
     logits = outputs(0.5, empathy=2.0)
     expected = fitted.weights[EMPATHY, EMPATHY] * 2.0 + fitted.intercepts[EMPATHY]
-    assert fitted.message_logits(logits)[EMPATHY] == pytest.approx(expected)
+    assert fitted.calibrated(logits)[EMPATHY] == pytest.approx(expected)
 
 
 def of_every_charge(n: int, noise: dict[str, float]) -> list[ScoredConversation]:
@@ -144,9 +158,8 @@ def of_every_charge(n: int, noise: dict[str, float]) -> list[ScoredConversation]
         for level, name in enumerate(CHARGES, 1):
             error = generator.normal(0, noise[name])
             z[OUTPUTS.index(name)] = 2.0 * (charge >= level) - level + error
-        conversations.append(
-            ScoredConversation(labelled, {0: z}, ("logs", "corpus")[int(generator.integers(2))])
-        )
+        kind = ("logs", "corpus")[int(generator.integers(2))]
+        conversations.append(of(labelled, {0: z}, z, kind=kind))
     return conversations
 
 
@@ -178,10 +191,7 @@ def test_charge_takes_from_the_logits_of_the_others_what_its_own_does_not_tell()
     assert own[places[1]] < 0.2 < min(own[places[0]], own[places[2]])
     assert np.delete(own, places).tolist() == [0.0] * (len(OUTPUTS) - len(places))
     truth = [s.labelled.emotional for s in conversations]
-    right = [
-        (fitted.conversation_probability(s) >= 0.5) == t
-        for s, t in zip(conversations, truth, strict=True)
-    ]
+    right = [(fitted.probability(s) >= 0.5) == t for s, t in zip(conversations, truth, strict=True)]
     assert np.mean(right) > 0.85
 
 
@@ -189,22 +199,21 @@ def test_intensity_is_that_of_a_single_message_and_lies_between_0_and_3() -> Non
     fitted = fit(mixed(200), settings())
     for logit in (-4.0, 0.0, 4.0):
         found = fitted.intensity(scored([logit], False))
-        probability = fitted.conversation_probability(scored([logit], False))
+        probability = fitted.probability(scored([logit], False))
         assert 2 * probability <= found <= 1 + 2 * probability
 
 
-def test_assistant_messages_do_not_count_for_the_conversation() -> None:
+def test_turns_are_those_of_the_user() -> None:
     fitted = fit(sample(500), settings())
-    one = scored([-1.0], False)
-    answered = ScoredConversation(
+    answered = of(
         LabelledConversation(
             Conversation((Message("user", "word"), Message("assistant", "word"))), "toy", False
         ),
         {0: outputs(-1.0), 1: outputs(9.0)},
-        kind="logs",
+        outputs(-1.0),
     )
-    assert fitted.conversation_probability(answered) == fitted.conversation_probability(one)
-    assert len(fitted.turn_probabilities(answered)) == 1
+    assert answered.user_places == [0]
+    assert fitted.turn_probabilities(answered).tolist() == [fitted.probability(answered)]
 
 
 @pytest.mark.parametrize("deployed", [0.02, 0.1, 0.7])
@@ -213,8 +222,8 @@ def test_prevalence_moves_probabilities_by_bayes_rule(deployed: float) -> None:
     even, other = (fit(conversations, settings(p)) for p in (0.5, deployed))
     for logit in (-2.0, 0.0, 1.0, 2.0):
         one = scored([logit], False)
-        expected = prior_shift(even.conversation_probability(one), trained=0.5, deployed=deployed)
-        assert other.conversation_probability(one) == pytest.approx(expected, rel=0.15, abs=0.01)
+        expected = prior_shift(even.probability(one), trained=0.5, deployed=deployed)
+        assert other.probability(one) == pytest.approx(expected, rel=0.15, abs=0.01)
 
 
 @pytest.mark.parametrize("prevalence", [0.02, 0.3])
@@ -227,7 +236,7 @@ def test_both_sets_and_the_prevalence_weigh_as_documented(prevalence: float) -> 
         return float(
             np.mean(
                 [
-                    fitted.conversation_probability(s)
+                    fitted.probability(s)
                     for s in conversations
                     if s.labelled.emotional == emotional and s.kind == kind
                 ]
@@ -243,45 +252,84 @@ def test_size_of_a_set_does_not_count() -> None:
     real, ours = sample(300), sample(300, kind="corpus", intercept=1.5, seed=1)
     once, often = fit(real + ours, settings()), fit(real + ours * 5, settings())
     one = scored([0.5], False)
-    assert often.conversation_probability(one) == pytest.approx(
-        once.conversation_probability(one), rel=1e-3
-    )
+    assert often.probability(one) == pytest.approx(once.probability(one), rel=1e-3)
 
 
-@pytest.mark.parametrize("longer_is_charged", [-0.4, 0.0, 0.4])
-def test_more_turns_never_raise_the_probability(longer_is_charged: float) -> None:
-    fitted = fit(mixed(400, longer_is_charged=longer_is_charged), settings())
-    assert fitted.conversation.log_turns <= 0
-    assert fitted.conversation.max >= 0
-    assert fitted.conversation.top >= 0
-    probabilities = [
-        fitted.conversation_probability(scored([0.0] * turns, False)) for turns in (1, 2, 8, 40)
-    ]
-    assert probabilities == sorted(probabilities, reverse=True)
+def long(n: int, *, longer_is_charged: float) -> list[ScoredConversation]:
+    """Conversations of one to six windows, one of which is charged if the conversation is."""
+    generator = np.random.default_rng(0)
+    result = []
+    for _ in range(n):
+        count = int(generator.integers(1, 7))
+        emotional = bool(generator.uniform() < sigmoid(longer_is_charged * (count - 3.5)))
+        windows = generator.normal(-3, 1.5, count)
+        windows[generator.integers(count)] += 5.0 * emotional
+        result.append(scored([float(windows.max())], emotional, windows=list(windows)))
+    return result
 
 
-def test_a_single_message_has_its_own_probability() -> None:
+def test_more_windows_lower_the_probability_as_far_as_long_conversations_are_calm() -> None:
+    fits = [fit(long(800, longer_is_charged=trend), settings()) for trend in (-0.6, 0.0, 0.6, 2.0)]
+    falls = [fitted.combination.log_windows for fitted in fits]
+    assert falls == sorted(falls)
+    assert falls[0] < -0.1 < falls[2] <= falls[3] == 0.0
+    for fitted in fits:
+        probabilities = [
+            fitted.probability(scored([0.0], False, windows=[0.0] * count))
+            for count in (1, 2, 8, 40)
+        ]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert probabilities[0] == pytest.approx(sigmoid(fitted.calibrated(outputs(0.0))[0]))
+
+
+def test_a_single_message_has_the_probability_of_the_whole() -> None:
     fitted = fit(mixed(400), settings())
+    assert fitted.lines[0].tolist() != [0.0, 1.0]
     for logit in (-2.0, 0.0, 3.0):
         one = scored([logit], False)
-        assert fitted.conversation_probability(one) == fitted.turn_probabilities(one)[0]
+        assert fitted.turn_probabilities(one).tolist() == [fitted.probability(one)]
 
 
-def test_without_longer_conversations_the_highest_logit_is_that_of_the_conversation() -> None:
-    assert fit(sample(300), settings()).conversation == ConversationCalibration(0.0, 1.0, 0.0, 0.0)
+def test_messages_of_several_have_a_line_of_their_own() -> None:
+    generator = np.random.default_rng(0)
+    conversations = []
+    for _ in range(3000):
+        z = generator.normal(0, 2, 2)
+        charged = generator.uniform(size=2) < sigmoid(0.5 * z - 1.0)
+        labelled = LabelledConversation(
+            Conversation((Message("user", "word"), Message("user", "word"))),
+            "toy",
+            charge=2 * bool(charged.any()),
+            charges={i: (2, 2) if flag else (0, 0) for i, flag in enumerate(charged)},
+        )
+        # The model is surer of the whole than of its messages.
+        whole = outputs(8.0 * charged.any() - 4.0 + generator.normal())
+        messages = {i: outputs(value) for i, value in enumerate(z)}
+        conversations.append(of(labelled, messages, whole))
+    share = np.mean([len(s.labelled.charged) / 2 for s in conversations])
+    fitted = fit(conversations, settings(float(share)))
+    found = fitted.turn_probabilities(scored([-3.0, 0.0, 3.0], False))
+    assert found == pytest.approx(sigmoid(0.5 * np.array([-3.0, 0.0, 3.0]) - 1.0), abs=0.03)
+
+
+def test_without_longer_conversations_logits_of_windows_and_messages_stay() -> None:
+    fitted = fit(sample(300), settings())
+    assert fitted.combination == WindowCombination()
+    assert (fitted.lines == [0.0, 1.0]).all()
 
 
 def test_scores_that_are_the_wrong_way_round_are_not_turned() -> None:
-    fitted = fit(sample(500, slope=-1.5), settings())
+    turned = [scored([-z, z], True, windows=[-z]) for z in (1.0, 2.0, 3.0) * 4]
+    fitted = fit(sample(500, slope=-1.5) + turned, settings())
     assert fitted.weights[0, 0] == pytest.approx(calibrate.LEAST_SLOPE)
-    assert fitted.conversation.max >= 0
+    assert (fitted.lines[:, 1] >= calibrate.LEAST_SLOPE).all()
 
 
 def test_extreme_logits_are_fitted_without_overflow() -> None:
     pairs = [(1000.0, True), (-1000.0, False), (2000.0, True), (-3000.0, False)] * 5
     fitted = fit([scored([z], y) for z, y in pairs], settings(0.5))
-    assert fitted.conversation_probability(scored([1000.0], False)) > 0.5
-    assert fitted.conversation_probability(scored([-1000.0], False)) < 0.5
+    assert fitted.probability(scored([1000.0], False)) > 0.5
+    assert fitted.probability(scored([-1000.0], False)) < 0.5
 
 
 WANTED = {"balanced": 0.99, "high_precision": 0.998, "high_recall": 0.9}
@@ -295,7 +343,7 @@ def with_cue(logits: list[float], shown: bool) -> ScoredConversation:
         Conversation(messages), "toy", charge=2 * shown, charges={0: (0, 2)}, cues=cues
     )
     found = {0: outputs(0.0, 9.0)} | {i: outputs(0.0, z) for i, z in enumerate(logits, 1)}
-    return ScoredConversation(labelled, found, kind="logs")
+    return of(labelled, found, outputs(0.0, max(logits, default=9.0)))
 
 
 def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
@@ -303,7 +351,7 @@ def test_cue_threshold_is_where_f1_is_highest_over_the_answers() -> None:
     others = [with_cue([z, -5.0], False) for z in (-3.0, -2.0, -1.0, 0.3, -4.0, -5.0)]
     fitted = fit([*shown, *others], settings())
     threshold = fitted.cue_thresholds["shows_empathy"]
-    flagged = [fitted.cue_probability(s, "shows_empathy") >= threshold for s in (*shown, *others)]
+    flagged = [fitted.probability(s, "shows_empathy") >= threshold for s in (*shown, *others)]
     assert flagged == [True] * 6 + [False] * 3 + [True] + [False] * 2
     assert set(fitted.cue_thresholds) == set(CUES)
 
@@ -313,25 +361,27 @@ def test_cue_with_few_examples_keeps_one_half() -> None:
     assert fit(scored, settings()).cue_thresholds["shows_empathy"] == 0.5
 
 
-def test_cue_without_a_message_of_its_role_has_no_probability() -> None:
-    scored = with_cue([], False)
-    fitted = fit([scored] * 10, settings())
-    assert fitted.cue_probability(scored, "shows_empathy") is None
+def test_cue_without_a_message_of_its_role_has_no_say() -> None:
+    silent = [with_cue([], True)] * 10
+    assert not calibrate.shows(silent[0], "shows_empathy")
+    assert calibrate.shows(silent[0], "shares_feelings")
+    fitted = fit(silent, settings())
     assert fitted.cue_thresholds["shows_empathy"] == 0.5
+    assert (fitted.weights[EMPATHY] == np.eye(len(OUTPUTS))[EMPATHY]).all()
 
 
 def with_theme(logit: float, *themes: str, charge: int = 2) -> ScoredConversation:
-    """A conversation of a charged message with this logit of grief, and one that does not count."""
+    """A conversation of one message with this logit of grief."""
     labelled = LabelledConversation(
-        Conversation((Message("user", "word"), Message("user", "word"))),
+        Conversation((Message("user", "word"),)),
         "toy",
         charge=charge,
-        charges={0: (charge, charge), 1: (0, 0)},
+        charges={0: (charge, charge)},
         themes=frozenset(themes) if themes else None,
     )
-    found = {0: outputs(2.0 * charge), 1: outputs(-2.0)}
-    found[0][GRIEF], found[1][GRIEF] = logit, 9.0
-    return ScoredConversation(labelled, found, kind="logs")
+    found = outputs(2.0 * charge)
+    found[GRIEF] = logit
+    return of(labelled, {0: found}, found)
 
 
 def test_theme_threshold_is_where_f1_is_highest_over_charged_chats_with_themes() -> None:
@@ -340,7 +390,7 @@ def test_theme_threshold_is_where_f1_is_highest_over_charged_chats_with_themes()
     unknown = [with_theme(5.0), with_theme(5.0, "love", charge=0)] * 20
     fitted = fit([*shown, *others, *unknown], settings())
     threshold = fitted.theme_thresholds["grief"]
-    flagged = [fitted.theme_probability(s, "grief") >= threshold for s in (*shown, *others)]
+    flagged = [fitted.probability(s, "grief") >= threshold for s in (*shown, *others)]
     assert flagged == [True] * 6 + [False] * 3 + [True, False]
     assert set(fitted.theme_thresholds) == set(THEMES)
     assert fitted.theme_thresholds["money"] == 0.5
@@ -352,7 +402,7 @@ def left_alone(fitted: calibrate.Calibration, negatives: list[Any], point: str) 
     turns = [fitted.turn_probabilities(s) for s in negatives]
     messages = np.concatenate([found for found in turns if len(found) > 1] or turns)
     return [
-        np.mean([fitted.conversation_probability(s) < thresholds.conversation for s in negatives]),
+        np.mean([fitted.probability(s) < thresholds.conversation for s in negatives]),
         np.mean(messages < thresholds.message),
     ]
 
@@ -374,7 +424,7 @@ def test_sensitivity_is_that_of_real_conversations() -> None:
     fitted = fit(conversations, settings(**WANTED))
     positives = [s for s in conversations if s.kind == "logs" and s.labelled.emotional]
     found = {
-        name: np.mean([fitted.conversation_probability(s) >= p.conversation for s in positives])
+        name: np.mean([fitted.probability(s) >= p.conversation for s in positives])
         for name, p in fitted.operating_points.items()
     }
     assert {n: p.sensitivity for n, p in fitted.operating_points.items()} == pytest.approx(found)
@@ -427,23 +477,6 @@ def test_threshold_leaves_enough_alone_and_is_the_lowest_that_does(
     assert (negatives < below).mean() < wanted
 
 
-def judged(n: int = 60) -> list[ScoredConversation]:
-    """Contrast pairs of both sets, and conversations without a partner or even an id."""
-    result = []
-    for i in range(n):
-        for emotional in (True, False):
-            name = f"{i}-{emotional}"
-            result.append(
-                scored(
-                    [0.0], emotional, id=name, pair=f"p{i}", kind="logs" if i % 2 == 0 else "corpus"
-                )
-            )
-        result.append(
-            scored([0.0], i % 5 == 0, id=f"single-{i}", kind="logs" if i % 3 == 0 else "corpus")
-        )
-    return [*result, scored([0.0], False), scored([0.0], True)]
-
-
 def test_calibration_is_folded_into_the_head() -> None:
     torch = pytest.importorskip("torch", reason="training needs affectlib[train]")
     from training.model.export import fold_calibration
@@ -458,4 +491,4 @@ def test_calibration_is_folded_into_the_head() -> None:
         before = model.classifier(hidden).numpy()
         fold_calibration(model, fitted)
         after = model.classifier(hidden).numpy()
-    assert after == pytest.approx(fitted.message_logits(before), abs=1e-5)
+    assert after == pytest.approx(fitted.calibrated(before), abs=1e-5)

@@ -81,21 +81,18 @@ RESULTS: dict[str, Any] = {
 
 
 LOSS = {"hits": 1, "of": 20_000, "most": 0.00024}
-ROLE = {
-    **{"conversations": 20_000, "windows": 40_000, "settled": 30_000},
-    **dict.fromkeys(("other_label", "charged_lost", "other_cues"), LOSS),
+LEFT = {
+    **{"conversations": 20_000, "settled": 15_000},
+    **dict.fromkeys(("other_label", "charged_lost", "messages_lost", "other_cues"), LOSS),
 }
-SCREEN = {
-    part: {role: dict.fromkeys(KINDS, ROLE) for role in ("user", "assistant")}
-    for part in ("chosen_on", "checked_on")
-}
+SCREEN = {part: dict.fromkeys(KINDS, LEFT) for part in ("chosen_on", "checked_on")}
 
 
 def full_results() -> dict[str, Any]:
     """Results of all measures, with as many rows as they have or may come to have."""
     value = estimate(0.9125)
     decisions = dict.fromkeys(POINT, value)
-    figures = dict.fromkeys(("auroc", "average_precision", "recall_at_98"), value)
+    figures = dict.fromkeys(("auroc", "average_precision", "recall_at_98", "less"), value)
     group = {"n": 4000, "emotional": 400, **figures, **dict.fromkeys(POINTS, decisions)}
     study = {**figures, **decisions, "turn_f1": value, "intensity": value}
     study |= dict.fromkeys(("flagged_charge_0", "flagged_charge_1"), value)
@@ -120,7 +117,7 @@ def full_results() -> dict[str, Any]:
         "test_themes": themes,
         "calibration": {"error": dict(rows)},
         "screen": SCREEN,
-        "screen_trade_off": [SCREEN["checked_on"]["user"]] * len(SHARES),
+        "screen_trade_off": [SCREEN["checked_on"]] * len(SHARES),
         "robustness": {"accuracy": value, "flips": {}},
         "short_chats": dict.fromkeys(("English", "French"), decisions),
         "training_data": {f"set_{n}": {"windows": 40_000} for n in range(30)},
@@ -238,6 +235,14 @@ def test_a_full_card_is_read_in_ten_minutes(artifact: Artifact) -> None:
     text = render(full_results(), artifact)
     assert "Not measured." not in text
     assert 1500 < len(text.split()) <= 2500
+
+
+def test_card_says_what_is_read(bert_folder: Path) -> None:
+    artifact = load_artifact(bert_folder)
+    text = render(full_results(), artifact)
+    assert "Not measured." not in text
+    [line] = [line for line in text.splitlines() if line.startswith("- **Reads**")]
+    assert f" {artifact.windows.max_tokens} tokens" in line
 
 
 def test_card_leads_with_logs_and_studies_and_is_short(artifact: Artifact) -> None:

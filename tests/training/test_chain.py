@@ -21,7 +21,7 @@ from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation
 from affectlib.finetuning import trainer
 from affectlib.model.artifacts import load_artifact
-from affectlib.taxonomy import LABELS, OUTPUTS, TASK
+from affectlib.taxonomy import LABELS, OUTPUTS
 from tests.conftest import assistant, user
 from training import evaluate, run
 from training.config import load_recipe
@@ -142,6 +142,8 @@ def test_what_comes_after_a_stopped_step_is_not_taken_for_done(steps: Chain) -> 
         ({"train__learning_rate": 0.1}, "train"),
         ({"teacher__path": "tiny"}, "teach"),
         ({"teacher__path": "tiny", "teacher__frozen": 1}, "teach"),
+        ({"finish__epochs": 1}, "teach"),
+        ({"screen": "true"}, "screen"),
         ({"seed": 2}, "prepare"),
         ({"windows__max_tokens": 90}, "prepare"),
         ({"sources.0.copies": 2}, "prepare"),
@@ -227,6 +229,17 @@ def test_wrong_recipe_ends_with_one_line_and_code_2(
     assert error.startswith("training.run: ")
     assert error.count("\n") == 1
     assert problem in error
+
+
+def test_broken_artifact_to_start_from_ends_with_one_line_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    (tmp_path / "affect.json").write_text("{}", encoding="utf-8")
+    assert chain(FINETUNE, tmp_path, **{"encoder.path": tmp_path}) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"training.run: {tmp_path / 'affect.json'}")
+    assert error.count("\n") == 1
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +351,7 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
     folder = smoke / "artifact"
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert model.config.id2label == dict(enumerate((*OUTPUTS, TASK)))
+    assert model.config.id2label == dict(enumerate(OUTPUTS))
     assert model.config.problem_type == "multi_label_classification"
     classify = pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
     texts = ["I feel so alone.", "Sort this list, please."]
@@ -346,7 +359,7 @@ def test_transformers_alone_loads_the_artifact(smoke: Path) -> None:
         logits = model.float().eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits
     for scores, expected in zip(classify(texts), torch.sigmoid(logits).tolist(), strict=True):
         found = {score["label"]: score["score"] for score in scores}
-        assert [found[name] for name in (*OUTPUTS, TASK)] == pytest.approx(expected, abs=0.01)
+        assert [found[name] for name in OUTPUTS] == pytest.approx(expected, abs=0.01)
 
 
 @real_run
@@ -397,7 +410,7 @@ def count_steps(
 
 
 @real_run
-def test_training_stopped_in_its_first_epoch_goes_on_to_the_same_weights(
+def test_training_that_was_stopped_goes_on_to_the_same_weights(
     smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(smoke / "prepare", tmp_path / "smoke" / "prepare")
@@ -406,7 +419,7 @@ def test_training_stopped_in_its_first_epoch_goes_on_to_the_same_weights(
         count_steps(patch, stop_at=SAVE_STEPS + 5)
         with pytest.raises(KeyboardInterrupt):
             train.train(recipe)
-    assert (tmp_path / "smoke" / "train" / f"checkpoint-{SAVE_STEPS}").is_dir()
+    assert (tmp_path / "smoke" / "train" / "first" / f"checkpoint-{SAVE_STEPS}").is_dir()
     assert not (tmp_path / "smoke" / "train" / "model").exists()
     steps = count_steps(monkeypatch)
     resumed = train.train(recipe)
@@ -444,23 +457,22 @@ def test_own_conversations_fine_tune_an_artifact(
     assert chain(FINETUNE, tmp_path, **changes) == 0
     folder = tmp_path / "finetune"
     report = json.loads((folder / "prepare" / "report.json").read_text(encoding="utf-8"))
-    assert report["file"] == {
-        "conversations": 20,
-        "windows": 40,
-        "emotional": 20,
-        "weight": 40.0,
-    }
+    found = report["file"]
+    assert (found["conversations"], found["emotional"]) == (20, 20)
+    # Of each there is a copy beside calm talk, which may take more than one window.
+    assert found["windows"] == found["weight"] >= 40
     texts = [
         (place / "tokenizer.json").read_text(encoding="utf-8")
         for place in (smoke / "artifact", folder / "artifact")
     ]
     assert json.loads(texts[0]) == json.loads(texts[1])
-    weights = [
-        AutoModelForSequenceClassification.from_pretrained(place).bert.embeddings.word_embeddings
+    before, after = (
+        AutoModelForSequenceClassification.from_pretrained(place).bert.float()
         for place in (smoke / "artifact", folder / "artifact")
-    ]
-    gap = (weights[0].weight.float() - weights[1].weight.float()).abs().max()
-    assert 0 < gap < 0.05
+    )
+    assert torch.equal(*(b.embeddings.word_embeddings.weight for b in (before, after)))
+    layers = (b.encoder.layer[0].output.dense.weight for b in (before, after))
+    assert 0 < torch.dist(*layers, p=torch.inf) < 0.05
     classifier = AffectClassifier.from_pretrained(str(folder / "artifact"), engine="onnx")
     assert len(classifier.predict(dev)) == len(dev)
     card = (folder / "artifact" / "README.md").read_text(encoding="utf-8")

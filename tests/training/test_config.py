@@ -6,9 +6,10 @@ import pytest
 
 pytest.importorskip("pydantic", reason="training needs affectlib[train]")
 
-from affectlib.model.artifacts import DEFAULT_MODEL, load_artifact
+from affectlib.model.artifacts import Artifact
 from affectlib.model.windows import WindowSettings
-from training.config import Recipe, RecipeError, load_recipe
+from training import config
+from training.config import FinishSettings, Recipe, RecipeError, load_recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -34,7 +35,7 @@ def recipe_file(tmp_path: Path) -> Path:
 def test_committed_recipe_loads_with_a_layout_that_fits(file: Path) -> None:
     recipe = load_recipe(file)
     assert recipe.sources
-    assert recipe.windows.max_tokens <= 256
+    assert recipe.windows.max_tokens <= 512  # the positions of the encoders that they start from
 
 
 def test_there_are_recipes_to_ship_to_try_and_to_fine_tune() -> None:
@@ -88,6 +89,10 @@ def test_every_problem_is_told_at_once(recipe_file: Path) -> None:
         ("sources.0.copies=0", "sources.0.copies"),
         ("sources.0.wrapped=1.5", "sources.0.wrapped"),
         ("sources.0.kind=bronze", "sources.0.kind"),
+        ("sources.0.last=perhaps", "sources.0.last"),
+        ("windows.overlap=99", "windows"),
+        ("windows.budgets=[]", "windows"),
+        ("finish.epochs=many", "finish.epochs"),
     ],
 )
 def test_wrong_value_is_named(recipe_file: Path, override: str, key: str) -> None:
@@ -104,6 +109,9 @@ def test_overrides_reach_nested_settings_lists_and_absent_sections(recipe_file: 
             "augment.typos=0.3",
             "sources.0.parts=[ea, eb]",
             "sources.0.conversations=null",
+            "sources.1.kind=unlabelled",
+            "finish.epochs=2",
+            "windows.budgets=[[40, 20], [8, 4]]",
             "version='2'",
         ],
     )
@@ -113,6 +121,9 @@ def test_overrides_reach_nested_settings_lists_and_absent_sections(recipe_file: 
     assert recipe.augment.typos == 0.3
     assert recipe.sources[0].parts == ("ea", "eb")
     assert recipe.version == "2"
+    assert recipe.sources[1].kind == "unlabelled"
+    assert recipe.finish == FinishSettings(epochs=2)
+    assert recipe.windows == WindowSettings(budgets=((40, 20), (8, 4)))
 
 
 def test_the_last_of_several_overrides_counts(recipe_file: Path) -> None:
@@ -161,6 +172,13 @@ def test_a_teacher_depends_on_what_both_trainings_share(recipe_file: Path) -> No
         assert load_recipe(recipe_file, [f"train.{shared}"]).digest("teach") != digest
 
 
+def test_both_trainings_end_alike_and_no_window_depends_on_it(recipe_file: Path) -> None:
+    recipe, longer = (load_recipe(recipe_file, [f"finish.epochs={n}"]) for n in (1, 2))
+    assert recipe.digest("prepare") == longer.digest("prepare")
+    for step in ("teach", "train", "export"):
+        assert recipe.digest(step) != longer.digest(step)
+
+
 def test_recipe_cannot_be_changed(recipe_file: Path) -> None:
     recipe: Recipe = load_recipe(recipe_file)
     with pytest.raises(ValueError, match="frozen"):
@@ -172,18 +190,20 @@ def test_recipe_cannot_be_changed(recipe_file: Path) -> None:
 def test_the_text_of_a_recipe_holds_every_setting_and_loads_again(
     recipe_file: Path, tmp_path: Path
 ) -> None:
-    recipe = load_recipe(recipe_file)
+    recipe = load_recipe(recipe_file, ["windows.budgets=[[40, 20]]", "finish.epochs=1"])
     (tmp_path / "again.yaml").write_text(recipe.text(), encoding="utf-8")
     assert load_recipe(tmp_path / "again.yaml") == recipe
     assert "label_smoothing: 0.02" in recipe.text()
 
 
-def test_windows_are_those_of_the_artifact_that_training_starts_from(recipe_file: Path) -> None:
-    bundled = load_artifact(DEFAULT_MODEL)
-    recipe = load_recipe(recipe_file, [f"encoder.path={DEFAULT_MODEL}"])
-    assert recipe.windows == bundled.windows != WindowSettings()
-    assert load_recipe(recipe_file, [f"encoder.path={bundled.folder}"]).windows == bundled.windows
-    own = load_recipe(recipe_file, [f"encoder.path={DEFAULT_MODEL}", "windows.max_tokens=150"])
+def test_windows_are_those_of_the_artifact_that_training_starts_from(
+    recipe_file: Path, tiny_artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "bundled_models", lambda: {"bundled": tiny_artifact.folder})
+    for path in ("bundled", tiny_artifact.folder):
+        recipe = load_recipe(recipe_file, [f"encoder.path={path}"])
+        assert recipe.windows == tiny_artifact.windows != WindowSettings()
+    own = load_recipe(recipe_file, ["encoder.path=bundled", "windows.max_tokens=150"])
     assert own.windows == WindowSettings(max_tokens=150)
 
 

@@ -32,7 +32,7 @@ from tests.conftest import user
 from training.config import EncoderSettings, Recipe, SourceSettings
 from training.data.prepare import prepare
 from training.data.sources import read_corpus
-from training.model.encoder import CONTROL_TOKENS, DROPOUT, add_pooling_layer, build_encoder
+from training.model.encoder import CONTROL_TOKENS, add_pooling_layer, build_encoder
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
@@ -79,16 +79,16 @@ def load(tokenizer: dict[str, Any]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(tokenizer))
 
 
-TYPED = ("<|target|> hi", "hi <|user|><|assistant|> you", "</s>", "a<s>b", "<pad> <unk>")
+TYPED = ("<|assistant|> hi", "hi <|user|><|assistant|> you", "</s>", "a<s>b", "<pad> <unk>")
 
 
 def assert_typed_tokens_are_read_as_text(tokenizer_file: Path) -> None:
     encoder = WindowEncoder(tokenizer_file, WindowSettings())
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     for text in TYPED:
-        [window] = encoder.encode([parse_conversation([user(text)])])
+        [[window]] = encoder.encode([parse_conversation([user(text)])])
         read = [tokenizer.id_to_token(i) for i in window.ids]
-        assert read[:2] == ["<s>", "<|target|>"]
+        assert read[:2] == ["<s>", "<|user|>"]
         assert read[-1] == "</s>"
         assert not {"<s>", "<pad>", "</s>", *CONTROL_TOKENS} & {*read[2:-1]}
         assert "".join(read[2:-1]).replace("▁", " ").strip() == text
@@ -131,7 +131,7 @@ def test_encoder_keeps_the_layers_and_embeddings_of_its_base(
     for new_layer, old_layer in zip(kept, old.encoder.layer, strict=True):
         expected = old_layer.output.dense.weight
         assert torch.equal(new_layer.output.dense.weight, expected)
-    assert new.config.hidden_dropout_prob == DROPOUT
+    assert new.config.hidden_dropout_prob == new.config.attention_probs_dropout_prob == 0.0
     assert new.config.id2label == dict(enumerate(OUTPUTS))
     assert new.config.problem_type == "multi_label_classification"
     assert_typed_tokens_are_read_as_text(tmp_path / "tokenizer.json")
@@ -228,7 +228,7 @@ def test_tiny_encoder_is_small_and_loads(texts: list[str], tmp_path: Path) -> No
     assert model.config.id2label == dict(enumerate(OUTPUTS))
     assert model.config.vocab_size == len(tokenizer)
     assert model.config.pad_token_id == tokenizer.pad_token_id
-    assert tokenizer.tokenize("<|target|>hello")[0] == "<|target|>"
+    assert tokenizer.tokenize("<|user|>hello")[0] == "<|user|>"
     assert_typed_tokens_are_read_as_text(tmp_path / "tokenizer.json")
 
 

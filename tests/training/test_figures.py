@@ -100,7 +100,7 @@ def test_studies_tell_charges_sources_and_readers_apart(model: TinyModel) -> Non
     assert (values["flagged_charge_0"], values["flagged_charge_1"]) == (0, 1 / 2)
     # One charged turn of two is found, and one is found that is none.
     assert values["turn_f1"] == 1 / 2
-    # The ranks of what is expected (the two of ALONE, then the others) and of 3, 2, 1, 1, 0.
+    # The ranks of what is expected (SINGLE_MESSAGE twice, then the others) and of 3, 2, 1, 1, 0.
     assert values["intensity"] == pytest.approx(0.444, abs=0.001)
     second = {name: figures["second reader"][name]["value"] for name in figures["second reader"]}
     assert (second["recall"], second["flagged_charge_1"]) == (1 / 2, 1 / 2)

@@ -17,7 +17,7 @@ pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 
 from affectlib.classifier import AffectClassifier
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import ConversationCalibration
+from affectlib.model.calibration import WindowCombination
 from affectlib.model.text.unicode import normalize_unicode
 from tests.conftest import SINGLE_MESSAGE, TASK
 from tests.judged_chats import CALIBRATION, TinyModel, labelled
@@ -26,11 +26,12 @@ from training.evaluation import hard_cases
 from training.evaluation.hard_cases import (
     ALTERATIONS,
     ROBUSTNESS,
+    SERVICES,
     SHORT_CHATS,
     altered,
     long_chats,
     robustness,
-    services,
+    shares_flagged,
     short_chats,
     spread,
 )
@@ -126,7 +127,7 @@ def test_services_are_sampled_and_only_what_is_held_out_counts(
     monkeypatch.setattr(hard_cases, "read_source", rows)
     monkeypatch.setattr(hard_cases, "SAMPLE", 30)
     monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: id.endswith("7"))
-    found = services(tiny_classifier, Path())
+    found = shares_flagged(tiny_classifier, SERVICES, Path())
     counts = {"msre2e": 30, "casino": 30, "multidogo": 4, "sgd": 4, "taskmaster4": 4}
     assert {name: found[name]["n"] for name in counts} == counts
     assert (found["casino"]["value"], found["msre2e"]["value"]) == (1, 0)
@@ -145,7 +146,7 @@ def test_services_that_repeat_what_is_trained_on_do_not_count(
 
     monkeypatch.setattr(hard_cases, "read_source", rows)
     monkeypatch.setattr(hard_cases, "is_held_out", lambda name, id: int(id) >= 10)
-    found = services(tiny_classifier, Path())
+    found = shares_flagged(tiny_classifier, SERVICES, Path())
     assert {name: found[name]["n"] for name in ("casino", "sgd")} == {"casino": 20, "sgd": 5}
 
 
@@ -160,7 +161,7 @@ def test_charged_turn_is_found_unless_length_hides_it(
     tiny_artifact: Artifact, fall: float, found: float
 ) -> None:
     model = TinyModel(tiny_artifact)
-    calibration = replace(CALIBRATION, conversation=ConversationCalibration(2.0, 1.0, 0.0, fall))
+    calibration = replace(CALIBRATION, combination=WindowCombination(fall))
     judged = model.judge(
         labelled(TASK, SINGLE_MESSAGE, charged=[1]),
         labelled(SINGLE_MESSAGE, charged=[0], lang="fr"),
@@ -184,16 +185,14 @@ def test_charged_turn_is_found_unless_length_hides_it(
         assert (short["uncharged"]["value"], long["uncharged"]["value"]) == (0, 0)
 
 
-def test_calm_turns_that_add_up_are_seen(tiny_artifact: Artifact) -> None:
+def test_false_alarms_that_come_with_length_are_seen(tiny_artifact: Artifact) -> None:
     model = TinyModel(tiny_artifact)
-    rising = replace(CALIBRATION, conversation=ConversationCalibration(-2.0, 1.0, 0.0, 5.0))
     judged = model.judge(
-        labelled(SINGLE_MESSAGE, charged=[0]),
-        labelled(*[TASK] * 20, source=STUDIES),
-        calibration=rising,
+        *(labelled(SINGLE_MESSAGE, charged=[0], id=f"{n}") for n in range(20)),
+        labelled(*[TASK] * 19, SINGLE_MESSAGE, source=STUDIES),
     )
     figures = long_chats(judged, model.reader)["studies"]
-    assert figures["4 turns"]["uncharged"]["value"] == 0
+    assert 0 < figures["4 turns"]["uncharged"]["value"] < 0.6
     assert figures["20 turns"]["uncharged"]["value"] == 1
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ pytest.importorskip("evaluate", reason="training needs affectlib[train]")
 from affectlib.classifier import AffectClassifier
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact, load_artifact
+from affectlib.model.calibration import Line, Recalibration, WindowCombination
+from affectlib.model.engines import load_engine
 from affectlib.taxonomy import OUTPUTS
 from tests.conftest import SINGLE_MESSAGE, TASK, CountingEngine
 from tests.judged_chats import TinyModel, labelled
@@ -116,7 +119,7 @@ def test_reader_runs_no_window_twice(model: TinyModel) -> None:
     again = model.reader.score(chats[::-1])
     assert len(counting.windows) == 2
     for a, b in zip(first, again[::-1], strict=True):
-        assert np.array_equal(a.logits[0], b.logits[0])
+        assert np.array_equal(a.scores.windows, b.scores.windows)
 
 
 def test_outputs_that_an_artifact_lacks_are_nought(tiny_artifact: Artifact) -> None:
@@ -125,7 +128,8 @@ def test_outputs_that_an_artifact_lacks_are_nought(tiny_artifact: Artifact) -> N
     fewer._places = [OUTPUTS.index(name) for name in OUTPUTS[::-1]]
     chat = labelled(SINGLE_MESSAGE, reply=None)
     (expected,), (found,) = whole.score([chat]), fewer.score([chat])
-    assert found.logits[0] == pytest.approx(expected.logits[0][::-1])
+    assert found.scores.windows == pytest.approx(expected.scores.windows[:, ::-1])
+    assert found.scores.messages[0] == pytest.approx(expected.scores.messages[0][::-1])
 
 
 def charged_or_not(place: int, **about: str) -> LabelledConversation:
@@ -198,8 +202,31 @@ def test_trained_model_is_read_before_it_has_thresholds(bert_folder: Path) -> No
     bare = uncalibrated(bert_folder, finished.windows)
     chat = labelled(SINGLE_MESSAGE, TASK)
     (expected,), (found,) = (Reader(a).score([chat]) for a in (finished, bare))
-    assert found.logits.keys() == expected.logits.keys()
-    assert all(np.array_equal(found.logits[i], expected.logits[i]) for i in found.logits)
+    assert np.array_equal(found.scores.windows, expected.scores.windows)
+    assert found.scores.messages.keys() == expected.scores.messages.keys() == {0, 1, 2, 3}
+    for place, logits in found.scores.messages.items():
+        assert np.array_equal(logits, expected.scores.messages[place])
+
+
+def test_figures_as_shipped_follow_lines_windows_and_a_users_own_calibration(
+    tiny_artifact: Artifact,
+) -> None:
+    line = {"emotional": Line(-0.4, 0.7)}
+    artifact = replace(
+        tiny_artifact,
+        conversation=WindowCombination(-0.5),
+        messages={**tiny_artifact.messages, **line},
+        recalibration=Recalibration(0.3, 1.2),
+    )
+    chats = [labelled(*[TASK] * n, "sad", SINGLE_MESSAGE, charged=[n + 1]) for n in (0, 1, 6)]
+    chats.append(labelled("sad", reply=None))
+    judged = judge_as_shipped(artifact, Reader(artifact), chats)
+    classifier = AffectClassifier(artifact, load_engine(artifact, device="cpu"))
+    for j, found in zip(judged, classifier.predict([c.conversation for c in chats]), strict=True):
+        assert j.probability == pytest.approx(found.probability, abs=1e-5)
+        assert j.flagged("balanced") == (found.label == "emotional")
+        users = [m.probability for m in found.messages if m.role == "user"]
+        assert j.turns == pytest.approx(users, abs=1e-5)
 
 
 def test_figures_as_shipped_are_those_of_the_librarys_own_labels() -> None:

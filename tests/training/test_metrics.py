@@ -30,7 +30,6 @@ def test_rank_metrics_by_hand() -> None:
 
 def test_decision_metrics_by_hand() -> None:
     assert metrics.recall(TRUTH, DECISIONS) == 1 / 2
-    assert metrics.specificity(TRUTH, DECISIONS) == 2 / 3
     assert metrics.accuracy(TRUTH, DECISIONS) == 3 / 5
     assert metrics.f1(TRUTH, DECISIONS) == 1 / 2
 
@@ -67,7 +66,6 @@ def test_agrees_with_scikit_learn(pairs: list[tuple[bool, int]]) -> None:
     decisions = (scores >= 0.15).astype(int)
     expected: list[tuple[Callable[..., float], float]] = [
         (metrics.recall, reference.recall_score(truth, decisions)),
-        (metrics.specificity, reference.recall_score(truth, decisions, pos_label=0)),
         (metrics.accuracy, reference.accuracy_score(truth, decisions)),
         (metrics.f1, reference.f1_score(truth, decisions)),
     ]
@@ -86,7 +84,6 @@ def test_agrees_with_scikit_learn(pairs: list[tuple[bool, int]]) -> None:
         (metrics.auroc, [1, 1], [0.1, 0.2]),
         (metrics.average_precision, [0, 0], [0.1, 0.2]),
         (metrics.recall, [0, 0], [1, 0]),
-        (metrics.specificity, [1, 1], [1, 0]),
         (metrics.f1, [0, 0], [0, 0]),
     ],
 )
@@ -206,15 +203,12 @@ def test_kappa_by_hand() -> None:
     assert math.isnan(metrics.kappa(first[:1], second[:1]))
 
 
-def test_recall_and_specificity_at_a_bound_of_the_other() -> None:
+def test_recall_where_a_share_of_the_negatives_is_left_alone() -> None:
     truth = np.array([0] * 10 + [1] * 10)
     scores = np.array([*range(10), *range(5, 15)])
     # Above 8 lies one negative of ten; so do six positives.
     assert metrics.recall_at(0.9)(truth, scores) == 0.6
-    # From 6 on there are nine positives of ten, and four negatives.
-    assert metrics.specificity_at(0.9)(truth, scores) == 0.6
     assert math.isnan(metrics.recall_at(0.9)(truth[:5], scores[:5]))
-    assert math.isnan(metrics.specificity_at(0.9)(truth[:5], scores[:5]))
 
 
 def test_resamples_in_which_the_metric_is_undefined_are_left_out() -> None:

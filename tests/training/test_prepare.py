@@ -14,15 +14,20 @@ pytest.importorskip("datasets", reason="training needs affectlib[train]")
 from datasets import load_from_disk
 from tokenizers import Tokenizer
 
-from affectlib.conversation import Conversation
+from affectlib.conversation import Conversation, parse_conversation
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.windows import WindowSettings
-from affectlib.taxonomy import OUTPUTS
+from affectlib.taxonomy import ASSISTANT_CUES, OUTPUTS
 from tests.conftest import assistant, user
-from training.config import EncoderSettings, Recipe, SourceSettings
+from training.config import AugmentSettings, EncoderSettings, Recipe, SourceSettings
 from training.data import augment
 from training.data import prepare as module
-from training.data.prepare import evaluation_conversations, prepare, training_conversations
+from training.data.prepare import (
+    answer_keys,
+    evaluation_conversations,
+    prepare,
+    training_conversations,
+)
 from training.data.sources import load_manifest, read_corpus
 
 read_corpus = cache(read_corpus)
@@ -30,6 +35,7 @@ read_corpus = cache(read_corpus)
 CHARGED = "Since the funeral I have felt so alone that I can hardly leave the house."
 PLAIN = "Please convert this table of prices to JSON and round each number to two digits."
 SMALL_TALK = "We went to the lake with my cousins and my brother fell out of the boat twice."
+WINDOWS = WindowSettings(max_tokens=600, budgets=((64, 48), (32, 16)))
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +47,7 @@ def the_corpus_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nothing_is_altered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless a test wants it."""
-    for name in ("ALONE", "GREETING", "OTHER_CONTEXT", "TERSE"):
-        monkeypatch.setattr(augment, name, 0.0)
+    monkeypatch.setattr(augment, "TERSE", 0.0)
 
 
 def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
@@ -51,9 +56,7 @@ def recipe(output: Path, *sources: dict[str, Any], **settings: Any) -> Recipe:
         version="0",
         output=str(output),
         encoder=EncoderSettings(path="tiny"),
-        windows=WindowSettings(
-            max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
-        ),
+        windows=WINDOWS,
         sources=tuple(SourceSettings(**source) for source in sources),
         **{"real_dev": False, **settings},
     )
@@ -66,8 +69,18 @@ def labelled_file(path: Path, *conversations: tuple[list[dict[str, Any]], str]) 
     return {"name": "file", "path": str(path)}
 
 
-def windows(recipe: Recipe, part: str = "train") -> list[dict[str, Any]]:
-    return [*load_from_disk(str(recipe.folder / "prepare" / part))]
+def windows(recipe: Recipe) -> list[dict[str, Any]]:
+    return [*load_from_disk(str(recipe.folder / "prepare" / "train"))]
+
+
+def shown(targets: list[float]) -> set[str]:
+    """The outputs that are there."""
+    return {name for name, value in zip(OUTPUTS, targets, strict=True) if value > 0}
+
+
+def known(targets: list[float]) -> set[str]:
+    """The outputs of which it is known whether they are there."""
+    return {name for name, value in zip(OUTPUTS, targets, strict=True) if not math.isnan(value)}
 
 
 def texts(recipe: Recipe, source: str) -> list[str]:
@@ -299,6 +312,7 @@ def test_wrapped_share_becomes_tasks_of_a_source_of_its_own(
     assert all(k.emotional for k in kept if k.source == "counselchat_annotated")
 
 
+LABELLED = ((CHARGED, "emotional"), (PLAIN, "task"))
 CHAT = [
     user("Can you sort this list of names?"),
     assistant("Sure, here it is."),
@@ -309,87 +323,130 @@ CHAT = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, 3),
-        ({"copies": 3}, 9),
-        ({"windows": 2}, 2),
-        ({"windows": 2, "copies": 2}, 4),
-        ({"assistant_windows": None}, 3),
-    ],
-)
-def test_source_settings_decide_how_many_windows_there_are(
-    tmp_path: Path, settings: dict[str, Any], expected: int
-) -> None:
+@pytest.mark.parametrize("copies", [1, 3])
+def test_each_copy_of_a_conversation_is_a_window(tmp_path: Path, copies: int) -> None:
     source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"))
-    chosen = recipe(tmp_path, {**source, **settings, "weight": 0.4})
+    chosen = recipe(tmp_path, {**source, "copies": copies, "weight": 0.4, "last": True})
     report = prepare(chosen, None)
     rows = windows(chosen)
-    assert len(rows) == report["file"]["windows"] == expected
-    assert {row["weight"] for row in rows} == {0.4}
-    assert report["file"]["weight"] == pytest.approx(0.4 * expected)
-    assert all(row["length"] == len(row["input_ids"]) <= 96 for row in rows)
+    assert len(rows) == report["file"]["windows"] == report["file"]["emotional"] == copies
+    assert report["file"]["weight"] == pytest.approx(0.4 * copies)
+    assert report["file"]["tokens"] == sum(row["length"] for row in rows)
+    for row, text in zip(rows, texts(chosen, "file"), strict=True):
+        assert (row["weight"], row["last"], row["silver"]) == (0.4, True, False)
+        assert row["length"] == len(row["input_ids"]) == len(row["turns"])
+        assert len(row["targets"]) == len(row["keys"]) == 2 + max(row["turns"])
+        assert CHARGED[:20].lower() in text
+    # A greeting and its answer stand beside each copy but the first.
+    assert [len(row["targets"]) for row in rows] == [7, *[9] * (copies - 1)]
 
 
-def test_windows_carry_the_targets_of_their_message(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "messages"), [("gold", 8), ("silver_task", 6)])
+def test_calm_talk_stands_beside_gold_conversations_as_often_as_wanted(
+    tmp_path: Path, kind: str, messages: int
+) -> None:
+    source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"))
+    chosen = recipe(tmp_path, {**source, "kind": kind}, augment=AugmentSettings(beside=1))
+    prepare(chosen, None)
+    (row,) = windows(chosen)
+    assert len(row["targets"]) == 1 + messages
+    assert "emotional" in shown(row["targets"][0])
+
+
+@pytest.mark.parametrize("assistant_cues", [True, False])
+def test_windows_carry_the_targets_of_the_whole_and_of_each_message(
+    tmp_path: Path, assistant_cues: bool
+) -> None:
     path = tmp_path / "mine.jsonl"
     cues = ["shares_feelings", "shows_empathy"]
     row = {"messages": CHAT, "label": "emotional", "turns": [3], "cues": cues}
     path.write_text(json.dumps(row), encoding="utf-8")
-    source = {"name": "file", "path": str(path), "assistant_windows": None, "copies": 2}
-    chosen = recipe(tmp_path, source)
-    report = prepare(chosen, None)
-    found = sorted(
-        tuple(
-            name
-            for name, value in zip(OUTPUTS, row["targets"], strict=True)
-            if not math.isnan(value) and value > 0
-        )
-        for row in windows(chosen)
-    )
-    # Two copies of each user message, one of each assistant message.
-    charged = ("emotional", "charge_1_or_more", "shares_feelings")
-    assert found == sorted([(), (), (), (), charged, charged, (), (), ("shows_empathy",)])
-    assert report["file"]["emotional"] == 2
-
-
-def test_long_uncharged_message_does_not_flood_the_mixture(tmp_path: Path) -> None:
-    long = " ".join(f"item number {i} costs {i} euros" for i in range(80))
-    source = labelled_file(tmp_path / "mine.jsonl", ([user(long)], "task"))
+    source = {"name": "file", "path": str(path), "assistant_cues": assistant_cues}
     chosen = recipe(tmp_path, source)
     prepare(chosen, None)
-    assert len(windows(chosen)) == 2
+    ((whole, *messages),) = (row["targets"] for row in windows(chosen))
+    charged = {"emotional", "charge_1_or_more", "shares_feelings"}
+    of_assistant = {"shows_empathy"} if assistant_cues else set()
+    assert shown(whole) == charged | of_assistant
+    assert [shown(m) for m in messages] == [*[set()] * 4, charged, of_assistant]
+    # Which of the answers before the charged message shows empathy is not known.
+    expected = [{*ASSISTANT_CUES}, *[{"claims_affection"}] * 2, {*ASSISTANT_CUES}]
+    for targets, cues_known in zip((whole, *messages[1::2]), expected, strict=True):
+        found = known(targets) & {*ASSISTANT_CUES}
+        assert found == (cues_known if assistant_cues else set())
 
 
+def test_a_conversation_that_does_not_fit_is_several_windows(tmp_path: Path) -> None:
+    """Of those that lack what is charged nothing is known, and no teacher is asked of a part."""
+    calm = [user(f"Please sort table number {i} by its first column.") for i in range(60)]
+    path = tmp_path / "mine.jsonl"
+    row = {"messages": [*calm, user(CHARGED)], "label": "emotional", "turns": [61]}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    chosen = recipe(tmp_path, {"name": "file", "path": str(path)})
+    report = prepare(chosen, None)
+    *before, last = windows(chosen)
+    assert report["file"] == report["file"] | {"conversations": 1, "emotional": 1}
+    assert before
+    assert "emotional" in shown(last["targets"][0])
+    assert all(known(row["targets"][0]) == set() for row in before)
+    assert [row["keys"][0] for row in (*before, last)] == [0] * (len(before) + 1)
+    assert all(row["length"] <= WINDOWS.max_tokens for row in (*before, last))
+    messages = {key for row in (*before, last) for key in row["keys"][1:]}
+    assert len(messages) == 61
+
+
+def test_a_teacher_is_asked_about_the_text_before_it_was_rewritten(tmp_path: Path) -> None:
+    source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"))
+    chosen = recipe(tmp_path, source, augment=AugmentSettings(impersonal=1))
+    prepare(chosen, None)
+    (row,), (text,) = windows(chosen), texts(chosen, "file")
+    assert "i have felt" not in text
+    assert row["keys"] == answer_keys(parse_conversation(CHAT))
+
+
+def test_keys_tell_conversations_and_what_was_said_before_apart() -> None:
+    chat = parse_conversation(CHAT)
+    other = parse_conversation([*CHAT[:-1], assistant("Go on.")])
+    assert len({*answer_keys(chat), *answer_keys(other)}) == 2 * (1 + len(CHAT))
+    assert 0 not in answer_keys(chat)
+    assert answer_keys(chat) == answer_keys(parse_conversation(CHAT))
+
+
+def test_unlabelled_conversations_have_windows_without_targets(tmp_path: Path) -> None:
+    source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"))
+    chosen = recipe(tmp_path, {**source, "kind": "unlabelled"})
+    prepare(chosen, None)
+    (row,) = windows(chosen)
+    assert all(known(targets) == set() for targets in row["targets"])
+    assert all(row["keys"])
+    assert training_conversations(chosen, None) == []
+
+
+def test_a_part_of_the_uncharged_is_left_out(tmp_path: Path) -> None:
+    rows = [([user(f"{text} {n}")], label) for n in range(200) for text, label in LABELLED]
+    source = labelled_file(tmp_path / "mine.jsonl", *rows)
+    kept = training_conversations(recipe(tmp_path, {**source, "uncharged": 0.25}), None)
+    assert sum(labelled.emotional for labelled in kept) == 200
+    assert len(kept) == pytest.approx(250, abs=25)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
 def test_charged_messages_and_tasks_are_written_otherwise_alike(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: int
 ) -> None:
     monkeypatch.setattr(augment, "TERSE", 1.0)
-    rows = ([user(CHARGED)], "emotional"), ([user(PLAIN)], "task")
-    for copies in (1, 3):
-        source = labelled_file(tmp_path / f"{copies}.jsonl", *rows)
-        chosen = recipe(tmp_path / str(copies), {**source, "copies": copies})
-        prepare(chosen, None)
-        written = texts(chosen, "file")
-        assert len(written) == 2 * copies
-        assert not any("." in text for text in written)
-
-
-def test_dev_windows_are_those_of_the_dev_split_whatever_is_trained_on(tmp_path: Path) -> None:
-    source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"))
-    chosen = recipe(tmp_path, source)
+    rows = [([user(text)], label) for text, label in LABELLED]
+    source = labelled_file(tmp_path / "mine.jsonl", *rows)
+    chosen = recipe(tmp_path, {**source, "copies": copies})
     prepare(chosen, None)
-    rows = windows(chosen, "dev")
-    charged = sum(len(row["labels"]["turns"]) for row in read_corpus("dev"))
-    assert {row["source"] for row in rows} == {"corpus"}
-    assert sum(row["targets"][0] == 1.0 for row in rows) >= charged
+    written = texts(chosen, "file")
+    assert len(written) == 2 * copies
+    said = [part for text in written for part in re.findall(r"<\|user\|>([^<]*)", text)]
+    assert len(said) == 2 * (2 * copies - 1)  # copies have a greeting too
+    assert not any("." in part for part in said)
 
 
-def test_report_is_written_and_same_seed_gives_the_same_mixture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(augment, "OTHER_CONTEXT", 0.5)
+def test_report_is_written_and_same_seed_gives_the_same_mixture(tmp_path: Path) -> None:
     source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"), ([user(PLAIN)], "task"))
     sources = ({"name": "corpus", "conversations": 30}, {**source, "copies": 3})
     first, second, other = (
@@ -398,29 +455,6 @@ def test_report_is_written_and_same_seed_gives_the_same_mixture(
     reports = [prepare(chosen, None) for chosen in (first, second, other)]
     written = json.loads((first.folder / "prepare" / "report.json").read_text(encoding="utf-8"))
     assert written == reports[0] == reports[1]
-    order = [[row["source"] for row in windows(chosen)] for chosen in (first, second, other)]
-    assert order[0] == order[1] != order[2]
-
-
-def test_charged_messages_are_drawn_first(tmp_path: Path) -> None:
-    chat = [*(user(f"Please sort table {i}.") for i in range(20)), user(CHARGED)]
-    path = tmp_path / "mine.jsonl"
-    row = {"messages": chat, "label": "emotional", "turns": [21]}
-    path.write_text(json.dumps(row), encoding="utf-8")
-    chosen = recipe(tmp_path, {"name": "file", "path": str(path), "windows": 2})
-    prepare(chosen, None)
-    assert sorted(row["targets"][0] for row in windows(chosen)) == [0.0, 1.0]
-
-
-@pytest.mark.parametrize(("words", "altered"), [(CHARGED, True), ("just since last March", False)])
-def test_copies_of_a_short_later_message_keep_its_context(
-    words: str, altered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chat = [user("Please list three cities."), assistant("Rome, Oslo, Lima."), user(words)]
-    source = labelled_file(tmp_path / "mine.jsonl", (chat, "emotional"))
-    monkeypatch.setattr(augment, "ALONE", 1.0)
-    chosen = recipe(tmp_path, {**source, "copies": 2})
-    prepare(chosen, None)
-    found = [text for text in texts(chosen, "file") if words[:9].lower() in text]
-    assert len(found) == 2
-    assert sum("cities" in text for text in found) == 2 - altered
+    for name in ("corpus", "file"):
+        found = [texts(chosen, name) for chosen in (first, second, other)]
+        assert found[0] == found[1] != found[2]

@@ -12,7 +12,7 @@ from affectlib.conversation import parse_conversation
 from tests.conftest import assistant, user
 from training.config import AugmentSettings
 from training.data import augment
-from training.data.augment import Augmenter, surrounded
+from training.data.augment import Augmenter, pasted, surrounded
 
 
 @given(st.text(min_size=1), st.integers(0, 2**32))
@@ -21,6 +21,28 @@ def test_message_stays_whole_and_something_is_around_it(text: str, seed: int) ->
     assert text in found
     assert len(found) > len(text)
     assert found == surrounded(text, random.Random(seed))
+
+
+@given(st.text(min_size=1), st.integers(0, 2**32))
+def test_message_is_still_there_in_what_is_pasted_around_it(text: str, seed: int) -> None:
+    found = pasted(text, random.Random(seed))
+    assert " ".join(text.split()) in " ".join(found.split())
+    assert found != text
+    assert found == pasted(text, random.Random(seed))
+
+
+def test_code_tables_and_numbers_stand_before_a_message_after_it_or_around_it() -> None:
+    text = "nobody loves me @ all ~"
+    found = {pasted(text, random.Random(seed)) for seed in range(500)}
+    assert all(text in one for one in found)
+    assert len(found) > 400
+    assert {(one.startswith(text), one.endswith(text)) for one in found} == {
+        (True, False),
+        (False, True),
+        (False, False),
+    }
+    for kind in ("```\n", "http", "\n|", "Error", "def "):
+        assert any(kind in one for one in found), kind
 
 
 def test_there_is_much_that_can_stand_around_a_message() -> None:

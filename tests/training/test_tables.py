@@ -76,21 +76,22 @@ def test_what_was_measured_has_a_table_and_no_more() -> None:
 def test_screen_is_shown_with_what_it_leaves_and_loses() -> None:
     loss = {"hits": 1, "of": 2000, "most": 0.00237}
     none = {"hits": 0, "of": 0, "most": 0.0}
-    users = {"conversations": 2000, "messages": 3000, "windows": 4000, "settled": 3000}
-    user = {**users, "other_label": loss, "charged_lost": none, "other_cues": loss}
-    user["messages_lost"] = loss
-    assistant = {**user, "windows": 0, "settled": 0, "other_label": none, "other_cues": none}
-    screen = {"checked_on": {"user": {"corpus": user}, "assistant": {"corpus": assistant}}}
+    counts = {"conversations": 2000, "settled": 1500, "other_label": loss, "charged_lost": none}
+    counts |= {"messages_lost": loss, "other_cues": loss}
+    empty = {**dict.fromkeys(counts, none), "conversations": 0, "settled": 0}
+    screen = {"chosen_on": {"corpus": empty}, "checked_on": {"corpus": counts}}
     (table,) = [table for name, table in tables({"screen": screen}) if name == "screen"]
     lost = "1 of 2,000 (up to 0.24%)"
-    row = ["corpus, took no part", "2,000", "25.0%", "-", lost, "-", lost, lost, "-"]
-    assert table.rows == [row]
-    assert len(table.head) == len(row)
+    assert table.rows == [
+        ["corpus, chose the bounds", "0", *"-----"],
+        ["corpus, took no part", "2,000", "25.0%", lost, "-", lost, lost],
+    ]
+    assert len(table.head) == len(table.rows[1])
 
 
 def test_what_other_bounds_would_lose_is_shown() -> None:
     loss = {"hits": 1, "of": 2000, "most": 0.00237}
-    counts = {"windows": 4000, "settled": 3000, "other_label": loss, "charged_lost": loss}
+    counts = {"conversations": 4000, "settled": 3000, "other_label": loss, "charged_lost": loss}
     rows = [dict.fromkeys(KINDS, counts)]
     (table,) = [t for name, t in tables({"screen_trade_off": rows}) if name == "screen_trade_off"]
     lost = "1 of 2,000 (up to 0.24%)"

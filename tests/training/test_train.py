@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import shutil
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,30 +15,32 @@ from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from affectlib.finetuning.trainer import average_weights, window_logits
-from affectlib.model.calibration import sigmoid
+from affectlib.conversation import parse_conversation
+from affectlib.finetuning.trainer import ModelEngine, average_weights, load_model
+from affectlib.model.encoding import WindowEncoder
+from affectlib.model.scoring import score
 from affectlib.model.windows import WindowSettings
-from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, OUTPUTS
+from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from tests.conftest import assistant, user
 from training.config import (
     AugmentSettings,
     EncoderSettings,
+    FinishSettings,
     Recipe,
     SourceSettings,
     TeacherSettings,
     TrainSettings,
 )
 from training.data import augment
-from training.data.prepare import prepare
+from training.data.prepare import answer_keys, prepare, prepare_rows, taken_again
 from training.model import train as module
 from training.model.encoder import CONTROL_TOKENS, PACKAGE, build_foreign_encoder
-from training.model.train import TAUGHT, teach, train, with_soft_targets
+from training.model.train import TAUGHT, teach, train, with_answers
 
 WORDS = ["i", "feel", "alone", "fix", "my", "code", "please", "today"]
-CHATS = [
-    ([user("fix my code please"), assistant("today"), user("i feel alone")], "emotional"),
-    ([user("please fix my code today")], "task"),
-] * 6
+LONELY = [user("fix my code please"), assistant("today"), user("i feel alone")]
+PLAIN = [user("please fix my code today")]
+CHATS = [(LONELY, "emotional"), (PLAIN, "task")] * 6
 
 
 def write_foreign(folder: Path) -> str:
@@ -66,31 +69,33 @@ def write_foreign(folder: Path) -> str:
 @pytest.fixture(autouse=True)
 def nothing_is_altered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless a recipe wants it."""
-    for name in ("ALONE", "GREETING", "OTHER_CONTEXT", "TERSE"):
-        monkeypatch.setattr(augment, name, 0.0)
+    monkeypatch.setattr(augment, "TERSE", 0.0)
 
 
-def recipe(
-    tmp_path: Path,
-    teacher: TeacherSettings | None = None,
-) -> Recipe:
-    import json
+def source(path: Path, chats: Any = CHATS, lang: str = "en", **settings: Any) -> SourceSettings:
+    lines = (json.dumps({"messages": m, "label": label, "lang": lang}) for m, label in chats)
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return SourceSettings(name="file", path=str(path), **settings)
 
-    lines = (json.dumps({"messages": m, "label": label}) for m, label in CHATS)
-    (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+def recipe(folder: Path, *sources: SourceSettings, **settings: Any) -> Recipe:
     return Recipe(
         name="toy",
         version="0",
-        output=str(tmp_path / "runs"),
+        output=str(folder / "runs"),
         encoder=EncoderSettings(path="tiny"),
-        windows=WindowSettings(
-            max_tokens=96, target_tokens=64, lead_tokens=8, assistant_target_tokens=48
-        ),
-        sources=(SourceSettings(name="file", path=str(tmp_path / "mine.jsonl")),),
+        windows=WindowSettings(max_tokens=96, budgets=((40, 20), (16, 8))),
+        sources=sources or (source(folder / "mine.jsonl"),),
         train=TrainSettings(max_steps=2, batch_size=4),
-        teacher=teacher,
         real_dev=False,
+        **settings,
     )
+
+
+def taught(folder: Path, *sources: SourceSettings, **settings: Any) -> Recipe:
+    """A recipe with a small teacher."""
+    teacher = TeacherSettings(path=write_foreign(folder / "base"), **settings)
+    return recipe(folder, *sources, teacher=teacher)
 
 
 def test_foreign_encoder_gets_the_control_tokens_and_our_head(tmp_path: Path) -> None:
@@ -108,100 +113,84 @@ def test_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
         build_foreign_encoder(f"{PACKAGE}nowhere_to_be_found/model", None, tmp_path)
 
 
-def test_windows_are_translated_piece_by_piece(tmp_path: Path) -> None:
+def test_a_teacher_reads_the_conversations_with_a_tokenizer_of_its_own(tmp_path: Path) -> None:
     made = recipe(tmp_path)
-    prepare(made, None)
     build_foreign_encoder(write_foreign(tmp_path / "base"), None, tmp_path / "start")
-    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    rows = module._translated(windows["input_ids"], made, tmp_path / "start")
-    translated = module._with_ids(windows, rows)
-    tokenizer = Tokenizer.from_file(str(tmp_path / "start" / "tokenizer.json"))
-    said = {
-        " ".join(map(tokenizer.id_to_token, row["input_ids"])) for row in translated if row["user"]
-    }
+    file = tmp_path / "start" / "tokenizer.json"
+    rows = prepare_rows(made, taken_again(made, None), WindowEncoder(file, made.windows))
+    tokenizer = Tokenizer.from_file(str(file))
+    said = {" ".join(map(tokenizer.id_to_token, ids)) for ids in rows["input_ids"]}
     assert said == {
-        "[CLS] <|target|> fix my code please [SEP]",
-        "[CLS] <|target|> please fix my code today [SEP]",
-        "[CLS] <|user|> fix my code please <|assistant|> today <|target|> i feel alone [SEP]",
+        "[CLS] <|user|> please fix my code today [SEP]",
+        "[CLS] <|user|> fix my code please <|assistant|> today <|user|> i feel alone [SEP]",
     }
-    assert translated["length"][:] == [len(ids) for ids in translated["input_ids"]]
-    assert translated["source"][:] == windows["source"][:]
 
 
-def with_some_french(monkeypatch: pytest.MonkeyPatch, made: Recipe) -> list[bool]:
-    """Make every third of the prepared windows French, and return which."""
-    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    french = [number % 3 == 0 for number in range(len(windows))]
-    windows = windows.remove_columns("language").add_column(
-        "language", ["fr" if is_french else "en" for is_french in french]
+def answers_of(made: Recipe) -> dict[int, list[float]]:
+    with np.load(made.folder / "teach" / "answers.npz") as stored:
+        return dict(zip(stored["keys"].tolist(), stored["probabilities"].tolist(), strict=True))
+
+
+def keys_of(*chats: Any) -> set[int]:
+    return {key for chat in chats for key in answer_keys(parse_conversation(chat))}
+
+
+def test_a_teacher_judges_what_it_can_read_and_learns_what_is_labelled_of_it(
+    tmp_path: Path,
+) -> None:
+    french, unlabelled = [user("my code")], [user("i feel my code today"), assistant("please")]
+    made = taught(
+        tmp_path,
+        source(tmp_path / "mine.jsonl"),
+        source(tmp_path / "french.jsonl", [(french, "task")], lang="fr"),
+        source(tmp_path / "more.jsonl", [(unlabelled, "task")] * 2, kind="unlabelled"),
     )
-    monkeypatch.setattr(module, "load_from_disk", lambda _: windows)
-    return french
+    assert teach(made, None) == {"learnt": len(CHATS), "judged": len(CHATS) + 2}
+    found = answers_of(made)
+    assert {*found} == keys_of(LONELY, PLAIN, unlabelled)
+    probabilities = np.array([*found.values()])
+    assert probabilities.shape[1] == len(TAUGHT)
+    assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
-def test_a_teacher_judges_what_it_can_read_and_learns_once(
+def test_a_teacher_judges_no_whole_of_what_it_reads_in_parts(tmp_path: Path) -> None:
+    long = [user(f"{'please fix my code ' * 3}{word}") for word in WORDS] * 3
+    made = taught(tmp_path, source(tmp_path / "mine.jsonl", [(long, "task")] * 4))
+    assert teach(made, None)["learnt"] > 4
+    assert {*answers_of(made)} == {*answer_keys(parse_conversation(long))[1:]}
+
+
+def test_a_teacher_that_was_stopped_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = write_foreign(tmp_path / "base")
-    made = recipe(tmp_path, TeacherSettings(path=base))
-    prepare(made, None)
-    french = with_some_french(monkeypatch, made)
-    readable = len(french) - sum(french)
-    assert teach(made, None) == {"learnt": readable, "judged": readable}
-    soft = np.load(made.folder / "teach" / "soft.npy")
-    assert np.isnan(soft).all(1).tolist() == french
-    assert not np.isnan(soft[np.array(french) == 0]).any()
+    made, calls = taught(tmp_path), []
+
+    def scoring(chats: Any, *how: Any) -> Any:
+        calls.append(len(chats))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return score(chats, *how)
+
+    monkeypatch.setattr(module, "CHUNK", 5)
+    monkeypatch.setattr(module, "score", scoring)
+    with pytest.raises(KeyboardInterrupt):
+        teach(made, None)
 
     def never(*_: Any) -> None:
         raise AssertionError("what was done is not done again")
 
     monkeypatch.setattr(module, "_learn_teacher", never)
-    monkeypatch.setattr(module, "_judge", never)
     teach(made, None)
-    assert np.load(made.folder / "teach" / "soft.npy") == pytest.approx(soft, nan_ok=True)
-
-
-def test_answers_of_an_earlier_teacher_stand_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = recipe(tmp_path, TeacherSettings(path=write_foreign(tmp_path / "base")))
-    prepare(made, None)
-    french = np.array(with_some_french(monkeypatch, made))
+    assert calls == [5, 5, 5, 2]
+    found = answers_of(made)
+    assert {*found} == keys_of(LONELY, PLAIN)
+    monkeypatch.setattr(module, "score", never)
     teach(made, None)
-    answers = (made.folder / "teach" / "answers.npz").rename(tmp_path / "answers.npz")
-    soft = np.load(made.folder / "teach" / "soft.npy")
-    shutil.rmtree(made.folder / "teach")
-    settings = made.teacher.model_copy(update={"path": "nowhere", "answers": str(answers)})
-    later = made.model_copy(update={"teacher": settings})
-    assert teach(later, None) == {"learnt": 0, "judged": (~french).sum()}
-    found = np.load(made.folder / "teach" / "soft.npy")
-    taught = [OUTPUTS.index(name) for name in TAUGHT]
-    assert found[:, taught] == pytest.approx(soft[:, taught], abs=1e-3, nan_ok=True)
-    assert np.isnan(np.delete(found, taught, axis=1)).all()
-
-
-def test_windows_without_an_answer_have_none(tmp_path: Path) -> None:
-    soft = np.full((2, len(OUTPUTS)), 0.25, np.float32)
-    module.write_answers(tmp_path / "answers.npz", ["<|target|> a", "<|target|> b"], soft)
-    found = module.read_answers(tmp_path / "answers.npz", ["<|target|> c", "<|target|> b"])
-    assert np.isnan(found[0]).all()
-    assert found[1, OUTPUTS.index(EMOTIONAL)] == 0.25
-    with pytest.raises(FileNotFoundError, match="leave the setting out"):
-        module.read_answers(tmp_path / "none.npz", [])
-
-
-def test_a_teacher_can_learn_from_fewer_windows_than_it_judges(tmp_path: Path) -> None:
-    base = write_foreign(tmp_path / "base")
-    made = recipe(tmp_path, TeacherSettings(path=base, windows=2))
-    prepare(made, None)
-    found = teach(made, None)
-    assert found["learnt"] == 2 < found["judged"]
+    assert answers_of(made) == found
 
 
 def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
-    base = write_foreign(tmp_path / "base")
-    made = recipe(tmp_path, TeacherSettings(path=base, frozen=2))
-    prepare(made, None)
+    made = taught(tmp_path, frozen=2)
     teach(made, None)
     home = made.folder / "teach"
     before, after = (
@@ -214,70 +203,84 @@ def test_frozen_layers_of_a_teacher_stay_as_they_were(tmp_path: Path) -> None:
     assert {name.split(".")[3] for name in body} == {"2", "3"}
 
 
-def test_a_teacher_judges_the_text_before_it_was_rewritten(
+def test_a_teacher_learns_the_rewritten_text_and_judges_it_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = AugmentSettings(impersonal=1)
-    made = recipe(tmp_path, TeacherSettings(path=write_foreign(tmp_path / "base")))
-    source = made.sources[0].model_copy(update={"copies": 2})
-    made = made.model_copy(update={"augment": changes, "sources": (source,)})
-    prepare(made, None)
+    made = taught(tmp_path, source(tmp_path / "mine.jsonl", copies=2))
+    made = made.model_copy(update={"augment": AugmentSettings(impersonal=1)})
     learnt: list[Any] = []
-    judged: list[Any] = []
-    monkeypatch.setattr(module, "_translated", lambda rows, *_: [*rows])
+    learn = module._learn_teacher
     monkeypatch.setattr(
-        module, "_learn_teacher", lambda *given: learnt.extend(given[2]["input_ids"])
+        module, "_learn_teacher", lambda *given: learnt.append(given[2]) or learn(*given)
     )
-    monkeypatch.setattr(
-        module,
-        "_judge",
-        lambda _: lambda rows: judged.extend(rows) or np.zeros((len(rows), len(OUTPUTS))),
-    )
-    teach(made, None)
-    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    assert windows["input_ids"][:] != windows["plain_ids"][:]
-    assert learnt == windows["input_ids"][:]
-    assert judged == windows["plain_ids"][:]
+    assert teach(made, None) == {"learnt": 2 * len(CHATS), "judged": len(CHATS)}
+    tokenizer = Tokenizer.from_file(str(made.folder / "teach" / "start" / "tokenizer.json"))
+    said = {tokenizer.id_to_token(i) for ids in learnt[0]["input_ids"] for i in ids}
+    assert "alone" in said
+    assert not {"i", "my"} & said
+    assert {*answers_of(made)} == keys_of(LONELY, PLAIN)
 
 
 def test_a_teacher_judges_in_int8_as_it_would_in_fp32(tmp_path: Path) -> None:
-    made = recipe(tmp_path, TeacherSettings(path=write_foreign(tmp_path / "base")))
-    prepare(made, None)
+    made = taught(tmp_path)
     teach(made, None)
-    folder = made.folder / "teach" / "model"
-    rows = [[1, 4, 5, 6, 2], [1, 7, 2], [1, 8, 9, 10, 11, 2]]
-    expected = window_logits(module.load_model(folder), rows)
-    found = module._judge(folder)(rows)
-    assert found == pytest.approx(expected, abs=0.05 * float(expected.std()))
+    folder = made.folder / "teach"
+    encoder = WindowEncoder(folder / "start" / "tokenizer.json", made.windows)
+    chats = [parse_conversation(chat) for chat in (LONELY, PLAIN, [user("i feel"), user("code")])]
+    engines = ModelEngine(load_model(folder / "model")), module._engine(folder / "model")
+    expected, found = (
+        np.concatenate([row for each in score(chats, encoder, e) for row in _rows(each)])
+        for e in engines
+    )
+    assert np.corrcoef(found, expected)[0, 1] > 0.99
+    assert found == pytest.approx(expected, abs=0.2 * float(expected.std()))
 
 
-def test_windows_that_are_alike_have_the_same_probabilities(tmp_path: Path) -> None:
-    made = recipe(tmp_path)
-    prepare(made, None)
-    rows = module.load_from_disk(str(made.folder / "prepare" / "train"))["input_ids"][:]
-    model = module.load_model(made.folder / "prepare" / "encoder")
-    once, twice = (sigmoid(window_logits(model, x)) for x in (rows, [*rows, *rows[::-1]]))
-    assert twice == pytest.approx(np.concatenate([once, once[::-1]]), abs=1e-6)
-    assert len(np.unique(once, axis=0)) > 1
+def _rows(scores: Any) -> list[Any]:
+    return [*scores.windows, *scores.messages.values()]
 
 
-def test_student_learns_what_the_teacher_says(
+def write_answers(path: Path, answers: dict[int, float]) -> Path:
+    says = np.tile(np.array([*answers.values()], np.float16)[:, None], (1, len(TAUGHT)))
+    np.savez(path, keys=np.array([*answers]), probabilities=says)
+    return path
+
+
+def test_student_learns_what_an_earlier_teacher_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "GOLD_SHARE", 1.0)
-    made = recipe(tmp_path, TeacherSettings(path="unused"))
-    prepare(made, None)
-    windows = module.load_from_disk(str(made.folder / "prepare" / "train"))
-    (made.folder / "teach").mkdir()
+    monkeypatch.setattr(module, "_ranking", lambda *_: {})
     bias = []
     for says in (0.0, 1.0):
-        np.save(made.folder / "teach/soft.npy", np.full((len(windows), len(OUTPUTS)), says))
+        folder = tmp_path / str(says)
+        folder.mkdir()
+        answers = write_answers(
+            folder / "mine.npz", dict.fromkeys(sorted(keys_of(LONELY, PLAIN)), says)
+        )
+        made = recipe(folder, teacher=TeacherSettings(path="nowhere", answers=str(answers)))
+        assert teach(made, None) == {}
+        prepare(made, None)
         train(made)
-        folder = made.folder / "train"
-        student = BertForSequenceClassification.from_pretrained(folder / "model")
+        student = BertForSequenceClassification.from_pretrained(made.folder / "train" / "model")
         bias.append(student.classifier.bias[OUTPUTS.index(EMOTIONAL)].item())
-        shutil.rmtree(folder)
     assert bias[0] < bias[1]
+
+
+def test_words_of_the_encoder_stay_as_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ranking", lambda *_: {})
+    made = recipe(tmp_path)
+    prepare(made, None)
+    train(made)
+    before, after = (
+        BertForSequenceClassification.from_pretrained(made.folder / name).state_dict()
+        for name in ("prepare/encoder", "train/model")
+    )
+    same = {name for name, weights in after.items() if torch.equal(weights, before[name])}
+    assert {name for name in after if ".embeddings." in name} <= same
+    assert "classifier.weight" not in same
 
 
 def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:
@@ -285,30 +288,64 @@ def test_recipe_without_a_teacher_has_nothing_to_teach(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
-def test_targets_are_mixed_with_what_the_teacher_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_ends_on_what_the_recipe_keeps_for_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(
+        tmp_path,
+        source(tmp_path / "mine.jsonl"),
+        source(tmp_path / "last.jsonl", [(LONELY, "emotional")] * 3, last=True),
+        source(tmp_path / "more.jsonl", [(PLAIN, "task")] * 2, kind="unlabelled", last=True),
+    )
+    prepare(made, None)
+    fitted: list[Any] = []
+
+    def fit(model: Any, tokenizer: Any, rows: Any, folder: Path, settings: Any, **_: Any) -> Any:
+        fitted.append((folder.name, len(rows), settings))
+        return SimpleNamespace(model=model)
+
+    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(module, "_ranking", lambda *_: {})
+    train(made)
+    # What has neither a label nor an answer teaches nothing.
+    assert fitted == [("first", 15, made.train)]
+    fitted.clear()
+    finish = FinishSettings(epochs=0.5, learning_rate=1e-5)
+    train(made.model_copy(update={"finish": finish}))
+    assert [found[:2] for found in fitted] == [("first", 15), ("last", 3)]
+    end = fitted[1][2]
+    assert (end.epochs, end.learning_rate, end.batch_size) == (0.5, 1e-5, made.train.batch_size)
+
+
+def test_targets_are_mixed_with_what_the_teacher_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "GOLD_SHARE", 0.25)
-    unknown = [np.nan] * len(OUTPUTS)
-    windows = Dataset.from_dict(
+    known, unknown = [1.0] * len(OUTPUTS), [np.nan] * len(OUTPUTS)
+    rows = Dataset.from_dict(
         {
-            "targets": [*[[1.0] * len(OUTPUTS)] * 2, unknown, unknown, [1.0] * len(OUTPUTS)],
-            "silver": [False, True, True, True, False],
-            "user": [True, True, True, False, True],
+            "targets": [[known, unknown], [known, unknown], [known]],
+            "keys": [[5, 9], [5, 0], [7]],
+            "silver": [False, True, False],
         }
     )
-    soft = np.full((5, len(OUTPUTS)), 0.2, np.float32)
-    soft[4] = np.nan
-    mixed = np.array(with_soft_targets(windows, soft)["targets"][:])
-    taught = np.array([name in TAUGHT for name in OUTPUTS])
-    labels_only = np.array([name not in {*TAUGHT, *ASSISTANT_CUES} for name in OUTPUTS])
-    assert mixed[0, taught] == pytest.approx(0.8)
-    assert mixed[1, taught] == pytest.approx(0.28)
-    assert mixed[2, taught] == pytest.approx(0.2)
-    assert mixed[:2, labels_only] == pytest.approx(1.0)
-    assert np.isnan(mixed[2, labels_only]).all()
-    # A message of the assistant is not charged, and the cues it may show are not taught.
-    assert np.isnan(mixed[3]).all()
-    # The teacher does not read the last: its labels are all that there is.
-    assert mixed[4, taught] == pytest.approx(1.0)
+    mixed = with_answers(rows, write_answers(tmp_path / "mine.npz", {5: 0.2, 9: 0.2}))["targets"]
+    gold, silver, unanswered = (np.array(targets) for targets in mixed)
+    columns = np.isin(OUTPUTS, TAUGHT)
+    assert gold[0, columns] == pytest.approx(0.8, abs=1e-3)
+    assert silver[0, columns] == pytest.approx(0.28, abs=1e-3)
+    assert (gold[0, ~columns] == 1).all()
+    assert (silver[0, ~columns] == 1).all()
+    # Without a label only the teacher counts; without an answer only the label.
+    assert gold[1, columns] == pytest.approx(0.2, abs=1e-3)
+    assert np.isnan(gold[1, ~columns]).all()
+    assert np.isnan(silver[1]).all()
+    assert (unanswered == 1).all()
+
+
+def test_answers_that_are_not_there_are_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.npz; leave the setting out"):
+        with_answers(Dataset.from_dict({}), tmp_path / "none.npz")
 
 
 def test_trained_weights_are_averaged_with_those_they_started_from() -> None:

@@ -170,7 +170,8 @@ def test_the_encoder_with_its_new_words_is_built_and_loads(
     assert model.get_input_embeddings().num_embeddings == len(tokenizer)
     assert model.config.pad_token_id == tokenizer.pad_token_id
     windows = WindowEncoder(built / "tokenizer.json", WindowSettings())
-    typed = windows.encode([parse_conversation([user("<|target|> [SEP] seule")])])[0].ids.tolist()
-    control = {tokenizer.sep_token_id, tokenizer.convert_tokens_to_ids("<|target|>")}
+    [[window]] = windows.encode([parse_conversation([user("<|user|> [SEP] seule")])])
+    typed = window.ids.tolist()
+    control = {tokenizer.sep_token_id, tokenizer.convert_tokens_to_ids("<|user|>")}
     assert not control & {*typed[2:-1]}
     assert tokenizer.convert_tokens_to_ids("seule") in typed

@@ -166,9 +166,7 @@ def table(title: str, figures: dict[str, Any]) -> Table:
 
 
 def load(model: str | Path) -> AffectClassifier:
-    return AffectClassifier.from_pretrained(
-        str(model), engine="onnx", device="cpu", assistant_cues=False
-    )
+    return AffectClassifier.from_pretrained(str(model), engine="onnx", device="cpu")
 
 
 def run(

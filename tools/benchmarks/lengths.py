@@ -56,7 +56,7 @@ def split(messages: list[Message], each: int) -> list[Conversation]:
 
 def tokens(artifact: Artifact, chats: list[Conversation]) -> int:
     encoder = WindowEncoder(artifact.file("tokenizer.json"), artifact.windows)
-    return sum(len(window.ids) for window in encoder.encode(chats))
+    return sum(len(window.ids) for group in encoder.encode(chats) for window in group)
 
 
 def seconds(artifact: Artifact, engine: Engine, chats: list[Conversation]) -> tuple[float, float]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -64,21 +65,20 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
     _, text = _timed(
         lambda: [encoder._readable(m.content) for chat in chats for m in chat.messages]
     )
-    windows, both = _timed(lambda: encoder.encode(chats))
-    asked, settling = windows, 0.0
+    groups, both = _timed(lambda: encoder.encode(chats))
+    settled: Container[int] = ()
+    settling = 0.0
     loaded = Screen.load(artifact) if screen else None
     if loaded is not None:
-        loaded.prefilter(windows[:20])
-        windows, settling = _timed(lambda: loaded.prefilter(windows))
-        asked = [window for window in windows if window.logits is None]
+        loaded.prefilter(groups[:20])
+        settled, settling = _timed(lambda: loaded.prefilter(groups))
+    asked = [w for place, group in enumerate(groups) if place not in settled for w in group]
+    windows = [*chain.from_iterable(groups)]
     engine = load_engine(artifact, engine="onnx", device="cpu", threads=1)
-    groups: list[list[EncodedWindow]] = [[] for _ in chats]
-    for window in windows:
-        groups[window.conversation].append(window)
     known = WindowCache(size=len(windows) + 1)
     _run(asked[:20], encoder, engine)
     _, encoding = _timed(lambda: _run(asked, encoder, engine))
-    scores = score_windows(groups, engine, encoder.pad_id, known)
+    scores = score_windows(groups, engine, encoder.pad_id, loaded, known)
     point = artifact.operating_point("balanced")
     decided, deciding = _timed(
         lambda: [
@@ -105,8 +105,8 @@ def measure_stages(artifact: Artifact, source: Path, *, screen: bool) -> Stages:
 
 
 def _run(windows: list[EncodedWindow], encoder: WindowEncoder, engine: Any) -> None:
-    for _, ids, mask in token_batches(windows, max_tokens=CPU_BATCH_TOKENS, pad_id=encoder.pad_id):
-        engine.logits(ids, mask)
+    for batch in token_batches(windows, max_tokens=CPU_BATCH_TOKENS, pad_id=encoder.pad_id):
+        engine.logits(batch.ids, batch.mask, batch.turns)
 
 
 def _writing(artifact: Artifact, chats: list[Conversation], decided: list[Any]) -> float:
@@ -114,7 +114,6 @@ def _writing(artifact: Artifact, chats: list[Conversation], decided: list[Any]) 
     facts: dict[str, Any] = {
         "artifact": artifact,
         "operating_point": "balanced",
-        "assistant_cues": True,
         "engine": "none",
         "screen": False,
         "windows_run": 0,
@@ -145,11 +144,10 @@ def card_rate(artifact: Artifact, windows: list[EncodedWindow], pad_id: int) -> 
     if not torch.cuda.is_available():
         return None
     engine = load_engine(artifact, engine="torch", device="cuda")
-    batches = [
-        (ids, mask) for _, ids, mask in token_batches(windows, max_tokens=65_536, pad_id=pad_id)
-    ]
-    engine.logits(*batches[0])
-    _, seconds = _timed(lambda: [engine.logits(ids, mask) for ids, mask in batches])
+    batches = [*token_batches(windows, max_tokens=65_536, pad_id=pad_id)]
+    first = batches[0]
+    engine.logits(first.ids, first.mask, first.turns)
+    _, seconds = _timed(lambda: [engine.logits(b.ids, b.mask, b.turns) for b in batches])
     return sum(len(window.ids) for window in windows) / seconds
 
 

@@ -30,7 +30,7 @@ from affectlib.conversation import Conversation
 from affectlib.corpus.label_file import label_file
 from affectlib.formats import read_conversations
 from affectlib.model.artifacts import DEFAULT_MODEL, load_artifact
-from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
+from affectlib.model.encoding import Batch, EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.engines.cores import count_cores
 from affectlib.model.scoring import CPU_BATCH_TOKENS
@@ -72,34 +72,35 @@ class Bench:
         write_copies(found, self.file, len(found))
 
     def run_engine(self) -> None:
-        for ids, mask in self.batches():
-            self.engine.logits(ids, mask)
+        for batch in self.batches():
+            self.engine.logits(batch.ids, batch.mask, batch.turns)
 
     def run_text(self, *, screen: bool) -> None:
         """Cut the text into windows of tokens, and run on each what reads it."""
-        windows = distinct(self.encoder.encode(self.conversations))
-        if screen and self.screen is not None:
-            windows = [w for w in self.screen.prefilter(windows) if w.logits is None]
-        for ids, mask in self._batches(windows):
-            self.engine.logits(ids, mask)
+        groups = self.encoder.encode(self.conversations)
+        for batch in self._batches(distinct(self._left(groups) if screen else groups)):
+            self.engine.logits(batch.ids, batch.mask, batch.turns)
 
     def asked(self) -> int:
         """Return how many windows the screen leaves to the encoder."""
-        settled = self.windows if self.screen is None else self.screen.prefilter(self.windows)
-        return sum(window.logits is None for window in settled)
+        return len(distinct(self._left(self.encoder.encode(self.conversations))))
 
-    def batches(self) -> list[tuple[Any, Any]]:
+    def batches(self) -> list[Batch]:
         return self._batches(self.windows)
 
-    def _batches(self, windows: list[EncodedWindow]) -> list[tuple[Any, Any]]:
+    def _left(self, groups: list[list[EncodedWindow]]) -> list[list[EncodedWindow]]:
+        """Return the windows of the conversations that the screen does not settle."""
+        settled = {} if self.screen is None else self.screen.prefilter(groups)
+        return [group for place, group in enumerate(groups) if place not in settled]
+
+    def _batches(self, windows: list[EncodedWindow]) -> list[Batch]:
         pad = self.encoder.pad_id
-        ready = token_batches(windows, max_tokens=CPU_BATCH_TOKENS, pad_id=pad)
-        return [(ids, mask) for _, ids, mask in ready]
+        return [*token_batches(windows, max_tokens=CPU_BATCH_TOKENS, pad_id=pad)]
 
 
-def distinct(windows: list[EncodedWindow]) -> list[EncodedWindow]:
+def distinct(groups: list[list[EncodedWindow]]) -> list[EncodedWindow]:
     """Return the windows without repetitions, as no competitor skips those."""
-    return [*{tuple(window.ids): window for window in windows}.values()]
+    return [*{tuple(window.ids): window for group in groups for window in group}.values()]
 
 
 def write_copies(conversations: list[Conversation], path: Path, records: int) -> None:
@@ -136,7 +137,7 @@ def against_others(bench: Bench) -> dict[str, float]:
         seconds = timed(lambda run=classify: run(texts, truncation=True), 1)
         result[f"pipeline, {dtype}, batch_size={size}"] = bench_rate(bench, seconds)
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    batches = [(torch.from_numpy(ids), torch.from_numpy(mask)) for ids, mask in bench.batches()]
+    batches = [(torch.from_numpy(b.ids), torch.from_numpy(b.mask)) for b in bench.batches()]
 
     def loop() -> None:
         with torch.inference_mode():
@@ -186,7 +187,7 @@ def engines(bench: Bench) -> dict[str, float]:
     result = {}
     for name in ("onnx", "openvino"):
         engine = load_engine(bench.artifact, engine=name, device="cpu")
-        seconds = timed(lambda run=engine.logits: [run(*batch) for batch in batches])
+        seconds = timed(lambda run=engine.logits: [run(b.ids, b.mask, b.turns) for b in batches])
         result[name] = bench_rate(bench, seconds)
     return result | {"ratio of openvino": result["openvino"] / result["onnx"]}
 

@@ -42,7 +42,6 @@ from affectlib.analysis import (
 )
 from affectlib.errors import AffectlibError
 from affectlib.model.artifacts import Artifact, load_artifact
-from affectlib.model.calibration import reproducible
 from tools.state_machine.world import (
     KINDS,
     PARTS,
@@ -52,6 +51,7 @@ from tools.state_machine.world import (
     StandIn,
     Table,
     World,
+    conversation_probability,
     in_kind,
 )
 
@@ -158,8 +158,8 @@ class Work(RuleBasedStateMachine):
         )
         chats = [*self.world.truth][PARTS[part]]
         self.must(rows["conversation_id"].to_list() == chats, "rows are missing or out of order")
-        given = [model.conversation_probability([self.world.logit[chat]]) for chat in chats]
-        self.must(rows["probability"].to_list() == [*map(reproducible, given)], "other labels")
+        given = [conversation_probability(model, self.world.logit[chat]) for chat in chats]
+        self.must(rows["probability"].to_list() == given, "other labels")
         return Table(rows, past)
 
     @rule(target=tables, one=tables, other=tables)

@@ -17,8 +17,8 @@ from scipy.stats import norm
 
 from affectlib import ConversationPrediction, MessagePrediction
 from affectlib.analysis._provenance import known_origin
-from affectlib.model.artifacts import Artifact, load_artifact, with_digest
-from affectlib.model.calibration import reproducible
+from affectlib.model.artifacts import FORMAT, Artifact, load_artifact, with_digest
+from affectlib.model.calibration import reproducible, sigmoid
 from affectlib.model.text import TEXT_RULES
 from affectlib.model.windows import WindowSettings
 
@@ -91,7 +91,7 @@ class World:
             }
             measured[name] = {"conversation": counts}
         values = {
-            "format": 2,
+            "format": FORMAT,
             "name": "stand-in",
             "version": "1",
             "languages": ["en"],
@@ -99,7 +99,8 @@ class World:
             "outputs": ["emotional"],
             "text_rules": TEXT_RULES,
             "windows": {name: getattr(WindowSettings(), name) for name in WindowSettings.__slots__},
-            "conversation": {"intercept": 0.0, "max": 1.0, "top": 0.0, "log_turns": 0.0},
+            "conversation": {"log_windows": 0.0},
+            "messages": {},
             "prevalence": 0.3,
             "operating_points": points,
             "measured": measured,
@@ -109,10 +110,15 @@ class World:
         return load_artifact(folder)
 
 
+def conversation_probability(artifact: Artifact, logit: float) -> float:
+    """Return P(emotional) that the stand-in gives to a conversation."""
+    return reproducible(artifact.recalibration.probability(sigmoid(logit)))
+
+
 class StandIn:
     """Labels by the logit that is the text of a conversation."""
 
-    device, engine, assistant_cues, windows_run, screen = "cpu", "stand-in", True, 0, False
+    device, engine, windows_run, screen = "cpu", "stand-in", 0, False
 
     def __init__(self, artifact: Artifact, operating_point: str) -> None:
         self.artifact, self.operating_point = artifact, operating_point
@@ -121,7 +127,7 @@ class StandIn:
         least = self.artifact.operating_point(self.operating_point).conversation
         for chat in chats:
             logit = float(chat.messages[0].content)
-            given = reproducible(self.artifact.conversation_probability([logit]))
+            given = conversation_probability(self.artifact, logit)
             label = "emotional" if given >= least else "task"
             turn = MessagePrediction(0, "user", label, given, {}, threshold=least)
             flag = label == "emotional"

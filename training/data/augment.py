@@ -1,15 +1,16 @@
 """Alterations of training conversations that keep their labels, or are known to flip them.
 
-They keep the model from reading the label off what does not carry it: whether anything precedes
-the message, what does, how it is spelt and punctuated, a pronoun, an emotional word, and what
-stands around messages in exports and is no prose: marks, numbers, dates, signatures. Tasks are full
-of the last and charged messages as people write them are not.
+They keep the model from reading the label off what does not carry it: how much calm talk stands
+beside what is charged, how it is spelt and punctuated, a pronoun, an emotional word, and what
+stands around messages in exports and pastes and is no prose: marks, numbers, dates, signatures,
+code, tables. Tasks are full of the last and charged messages as people write them are not.
 """
 
 from __future__ import annotations
 
 import random
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,12 +23,8 @@ from training.config import AugmentSettings, read_beside
 _DRAWN: dict[str, list[Any]] = read_beside(__file__)
 """What the alterations draw from, by what it is."""
 
-ALONE = 0.2
-"""Share of copies of which the target stands without what precedes it."""
-GREETING = 0.1
-"""Of which it stands after a greeting and its answer instead."""
-OTHER_CONTEXT = 0.25
-"""Of which it stands after messages of users of other conversations."""
+SEVERAL = 0.5
+"""Of the calm talk beside a conversation, how much is put together of turns of several."""
 TERSE = 0.1
 """Of which the user writes in lower case without punctuation."""
 MASK = "_"
@@ -44,8 +41,6 @@ PRONOUNS = {
 """First-person pronouns and possessives, singular and plural; "US" may be a country."""
 
 PASTED_CHARACTERS = 400
-FEWEST_WORDS = 3, 6
-"""Words from which a first message, and a later one, is taken to say the same by itself."""
 _PUNCTUATION = re.compile(r"[.,!?;:\"'’…]+")
 _NEIGHBOURS = {
     letter: row[max(0, place - 1) : place] + row[place + 1 : place + 2]
@@ -55,48 +50,73 @@ _NEIGHBOURS = {
 
 
 class Augmenter:
-    """Makes altered copies of single targets, before which texts of others may come."""
+    """Makes altered copies of conversations."""
 
     def __init__(
-        self, settings: AugmentSettings, others: Sequence[str], rng: random.Random
+        self, settings: AugmentSettings, others: Sequence[LabelledConversation], rng: random.Random
     ) -> None:
         """Keep what the alterations draw from."""
         self._settings = settings
-        self._others = others
         self._random = rng
+        self._calm: dict[str, list[LabelledConversation]] = defaultdict(list)
+        for labelled in others:
+            if labelled.charge == 0 and labelled.cues == frozenset():
+                self._calm[labelled.row.get("lang", "en")].append(labelled)
 
-    def alter(self, conversation: Conversation, index: int) -> tuple[Conversation, int]:
-        """Return an altered conversation up to the target, and the target's place in it."""
-        messages = list(conversation.messages[: index + 1])
-        draw = self._random.random()
-        later = any(message.role == "user" for message in messages[:-1])
-        readable_alone = len(messages[-1].content.split()) >= FEWEST_WORDS[later]
-        if draw < ALONE and readable_alone:
-            messages = messages[-1:]
-        elif draw < ALONE + GREETING and readable_alone:
+    def draws_beside(self) -> bool:
+        """Return whether the next conversation gets calm talk beside it."""
+        return self._random.random() < self._settings.beside
+
+    def surround(self, labelled: LabelledConversation, language: str) -> LabelledConversation:
+        """Put calm talk before a conversation, or after it; its labels stay."""
+        other = self._calm_talk(language)
+        own = labelled.conversation.messages
+        before = self._random.random() < 0.6
+        shift = len(other) if before else 0
+        messages = (*other, *own) if before else (*own, *other)
+        start = 0 if before else len(own)
+        calm = {start + i: (0, 0) for i, m in enumerate(other) if m.role == "user"}
+        cues = labelled.turn_cues
+        return replace(
+            labelled,
+            conversation=Conversation(messages, id=labelled.conversation.id),
+            charges=calm | {shift + place: charge for place, charge in labelled.charges.items()},
+            turn_cues=cues and {shift + place: shown for place, shown in cues.items()},
+        )
+
+    def _calm_talk(self, language: str) -> Sequence[Message]:
+        """Return the beginning of a calm conversation in a language, or turns of several.
+
+        A greeting and its answer, where there is no calm conversation in it.
+        """
+        if not self._calm[language]:
             user, assistant = self._random.choice(_DRAWN["greetings"])
-            messages = [Message("user", user), Message("assistant", assistant), messages[-1]]
-        elif draw < ALONE + GREETING + OTHER_CONTEXT and readable_alone:
-            count = min(self._random.choice((1, 1, 2, 3)), len(self._others))
-            others = self._random.sample(self._others, count)
-            messages = [*(Message("user", text) for text in others), messages[-1]]
-        return Conversation(tuple(messages), id=conversation.id), len(messages) - 1
+            return Message("user", user), Message("assistant", assistant)
+        if self._random.random() >= SEVERAL:
+            other = self._random.choice(self._calm[language]).conversation.messages
+            return other[: self._random.choice((1, 2, 2, 4, 6, 8))]
+        turns: list[Message] = []
+        for _ in range(self._random.choice((3, 6, 10, 14, 19))):
+            messages = self._random.choice(self._calm[language]).conversation.messages
+            users = [place for place, m in enumerate(messages) if m.role == "user"]
+            place = self._random.choice(users)
+            reply = messages[place + 1 : place + 2]
+            turns += [messages[place], *(m for m in reply if m.role == "assistant")]
+        return turns
 
     def rewrite(self, conversation: Conversation, language: str) -> Conversation:
         """Return the conversation with the user's messages written otherwise.
 
         Pronouns of languages other than ``en`` and ``fr`` are kept.
         """
-        chosen = [
-            change
-            for change, share in (
-                (_terse, TERSE),
-                (partial(_impersonal, language=language), self._settings.impersonal),
-                (_typos, self._settings.typos),
-                (surrounded, self._settings.surrounded),
-            )
-            if self._random.random() < share
-        ]
+        shares: dict[Callable[[str, random.Random], str], float] = {
+            _terse: TERSE,
+            partial(_impersonal, language=language): self._settings.impersonal,
+            _typos: self._settings.typos,
+            surrounded: self._settings.surrounded,
+            pasted: self._settings.pasted,
+        }
+        chosen = [change for change, share in shares.items() if self._random.random() < share]
         messages = []
         for message in conversation.messages:
             content = message.content
@@ -170,6 +190,28 @@ def surrounded(text: str, rng: random.Random) -> str:
     for _ in range(rng.choice((1, 1, 2))):
         text = rng.choice(_SURROUNDINGS)(text, rng)
     return text
+
+
+def pasted(text: str, rng: random.Random) -> str:
+    """Put code, an error, a table, records, numbers or links beside a message, or it into them."""
+    kind = rng.random()
+    if kind < 0.25:
+        return _numbered(rng.choice(_DRAWN["within"]), rng).replace("@", " ".join(text.split()))
+    if kind < 0.4:
+        gap = rng.choice((" ", " ", "\n", ", "))
+        most = 10 ** rng.randint(1, 5)
+        block = gap.join(str(rng.randrange(most)) for _ in range(rng.randint(4, 45)))
+    else:
+        block = _numbered(rng.choice(_DRAWN["blocks"]), rng).strip()
+    if "\n" in block and rng.random() < 0.2:
+        block = f"```\n{block}\n```"
+    gap = rng.choice(("\n", "\n\n", "\n\n")) if "\n" in block else rng.choice((" ", "\n", "\n\n"))
+    return f"{block}{gap}{text}" if rng.random() < 0.5 else f"{text}{gap}{block}"
+
+
+def _numbered(template: str, rng: random.Random) -> str:
+    """Put a number of one to five digits in each place for one."""
+    return re.sub("~", lambda _: str(rng.randrange(10 ** rng.randint(1, 5))), template)
 
 
 def _framed(text: str, rng: random.Random, frames: str) -> str:

@@ -87,12 +87,7 @@ def require_use(name: str, use: str) -> Source:
 
 
 def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
-    """Check that the file of a source is the one we know, and return its rows one by one.
-
-    Raises:
-        ValueError: There is no such source, or the file is another one.
-        FileNotFoundError: No data folder was given, or the file is not in it.
-    """
+    """Check that the file of a source is the one we know, and return its rows one by one."""
     source = find_source(name)
     if data is None:
         raise FileNotFoundError(
@@ -117,13 +112,9 @@ def read_source(name: str, data: Path | None) -> Iterator[dict[str, Any]]:
 
 
 def read_corpus(split: str | None = None) -> list[dict[str, Any]]:
-    """Return the rows of our own corpus.
+    """Return the rows of a split of our own corpus, or of all.
 
-    The file names a contrast pair within its part of the corpus (the beginning of the ids); here
-    the part is put before it, so that a pair has a name of its own.
-
-    Args:
-        split: "train", "dev" or "test"; None for all.
+    A contrast pair is named within its part of the corpus in the file; here the part is put before.
     """
     rows = _read_corpus()
     splits = {row["split"] for row in rows}
@@ -153,7 +144,7 @@ def is_held_out(source: str, conversation_id: str) -> bool:
 
 
 def read_dev_labels() -> dict[str, dict[str, Any]]:
-    """Return our labels of the dev transcripts of real people, by id: shared logs and studies."""
+    """Return our labels of the dev transcripts of real people, by id."""
     return {row["id"]: row["labels"] for file in DEV_LABELS for row in read_rows(file)}
 
 
@@ -168,9 +159,7 @@ def read_small_talk(data: Path | None) -> list[dict[str, Any]]:
 def read_rows(file: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file of JSON lines; text names one of our own in `training/data`.
 
-    Of these, ``annotations.jsonl``, ``real_dev_labels.jsonl``, ``study_labels.jsonl`` and
-    ``small_talk_labels.jsonl`` have the ``id``, ``source`` and ``labels`` of rows of public sets,
-    without texts; see `from_twin` for ``twins.jsonl``.
+    Those of labels have the ``id``, ``source`` and ``labels`` of rows of public sets, and no texts.
     """
     path = DATA / file if isinstance(file, str) else file
     opener = gzip.open if path.suffix == ".gz" else open
@@ -262,10 +251,8 @@ def from_silver(row: Mapping[str, Any], source: str) -> LabelledConversation:
 def from_twin(row: Mapping[str, Any], twin: Mapping[str, Any]) -> LabelledConversation:
     """Put what a twin says otherwise into a real chat; only the altered messages have targets.
 
-    Args:
-        row: The real chat.
-        twin: A line of ``twins.jsonl``: ``changed`` has the new text of user turns by their number,
-            ``charges`` their charge, ``labels`` those of the altered chat.
+    Of a line of ``twins.jsonl``, ``changed`` has the new text of user turns by their number,
+    ``charges`` their charge, and ``labels`` those of the altered chat.
     """
     messages = said_by_user(row["messages"])
     user = [i for i, m in enumerate(messages) if m["role"] == "user"]

@@ -52,22 +52,20 @@ def tfidf(
 def vader(conversations: Sequence[Conversation]) -> Floats:
     """Return the highest absolute compound of VADER (Hutto and Gilbert 2014) of a user's messages.
 
-    Joy is as much charge as grief is, and one charged message makes a conversation emotional. It is
-    0 where the user is silent.
+    Joy is as much charge as grief is. It is 0 where the user is silent.
     """
     analyzer = SentimentIntensityAnalyzer()
 
-    def strength(text: str) -> float:
-        return abs(float(analyzer.polarity_scores(text)["compound"]))
+    def strengths(chat: Conversation) -> list[float]:
+        return [abs(analyzer.polarity_scores(text)["compound"]) for text in _texts(chat)]
 
-    return np.array([max(map(strength, _texts(c)), default=0.0) for c in conversations], float)
+    return np.array([max(strengths(c), default=0.0) for c in conversations], float)
 
 
 def zero_shot(conversations: Sequence[Conversation]) -> Floats:
     """Return how much nearer a user's messages are to charged descriptions than to tasks.
 
-    A message's score is its highest cosine similarity to a description of a charged message less
-    its highest to one of a task, by all-MiniLM-L6-v2 without any training; of a conversation the
+    That is by the highest cosine similarity to each, by all-MiniLM-L6-v2 without any training; the
     highest message counts. It is -2 where the user is silent.
     """
     folder = Path(str(resources.files(MINILM))) / "model"

@@ -31,7 +31,7 @@ from affectlib.model.artifacts import DEFAULT_MODEL, Artifact, load_artifact
 from training.config import read_beside
 from training.evaluation.figures import FEWEST_POSITIVES
 from training.evaluation.metrics import Estimate
-from training.screen.chats import NATURAL, PERSONAL, ROLES
+from training.screen.chats import NATURAL, PERSONAL
 
 POINTS = ("balanced", "high_precision", "high_recall")
 POINT_GROUPS = ("shared logs", "shared logs: random half", "studies", "corpus dev")
@@ -127,13 +127,10 @@ def tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
 def _table(
     values: Any, title: str, columns: Mapping[str, str], names: Sequence[str] = ("",)
 ) -> Table:
-    """Return the table of some values.
+    """Return the table of values by name, or in a list if they have none.
 
-    Args:
-        values: By name; or a list, of what has no name.
-        title: The title of the table.
-        columns: By heading, where the figure is in the values: keys with dots between them.
-        names: Headings of the names. With two, the values lie in a mapping within the other.
+    The columns say by heading where the figure is in the values: keys with dots between them. With
+    two headings of names, the values lie in a mapping within the other.
     """
     listed = values if isinstance(values, list) else [values]
     rows: list[tuple[tuple[str, ...], Any]] = [((), own) for own in listed]
@@ -156,15 +153,13 @@ def _cell(value: Any) -> str:
 
 
 def _targets(results: Mapping[str, Any]) -> dict[str, Any]:
-    said = {True: "yes", False: "no", None: "-"}
     rows = {}
     for target in TARGETS:
         if (value := find(results, target.path)) is not None:
-            met = {"target": target.bounds, "met": said[target.met(results)]}
-            if isinstance(value, Mapping):
-                rows[target.what] = {"value": value, "n": value["n"], **met}
-            else:
-                rows[target.what] = {"value": f"{value:,}", "n": "", **met}
+            met = {"target": target.bounds, "met": "yes" if target.met(results) else "no"}
+            known = isinstance(value, Mapping)
+            shown = {"value": value, "n": value["n"]} if known else {"value": f"{value:,}", "n": ""}
+            rows[target.what] = shown | met
     return rows
 
 
@@ -189,12 +184,11 @@ def _named(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _screen(screen: Mapping[str, Any]) -> dict[str, Any]:
-    rows = {}
-    for part, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part")):
-        roles = screen.get(part, {})
-        for kind in roles.get("user", {}):
-            rows[f"{kind}, {said}"] = {role: _left(roles[role][kind]) for role in ROLES}
-    return rows
+    return {
+        f"{kind}, {said}": _left(found)
+        for part, said in (("chosen_on", "chose the bounds"), ("checked_on", "took no part"))
+        for kind, found in screen.get(part, {}).items()
+    }
 
 
 def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -208,21 +202,16 @@ def _trade_off(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str
 
 
 def _left(found: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return, as text, what a screen leaves to the encoder and what it loses."""
-    losses = ("other_label", "charged_lost", "messages_lost", "other_cues")
-    shown = {loss: _lost(found.get(loss)) for loss in losses}
-    if "conversations" in found:
-        shown["conversations"] = f"{found['conversations']:,}"
-    if found["windows"]:
-        shown["read"] = f"{1 - found['settled'] / found['windows']:.1%}"
+    """Return, as text, what a screen leaves to the encoder, and loses, with its upper ends."""
+    losses = {name: loss for name, loss in found.items() if isinstance(loss, Mapping)}
+    shown: dict[str, str | None] = {
+        name: f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})" if loss["of"] else None
+        for name, loss in losses.items()
+    }
+    shown["conversations"] = f"{found['conversations']:,}"
+    if found["conversations"]:
+        shown["read"] = f"{1 - found['settled'] / found['conversations']:.1%}"
     return shown
-
-
-def _lost(loss: Mapping[str, Any] | None) -> str | None:
-    """Return a loss with the upper end of its one-sided interval."""
-    if not loss or not loss["of"]:
-        return None
-    return f"{loss['hits']} of {loss['of']:,} (up to {loss['most']:.2%})"
 
 
 _ROWS: dict[str, Callable[[Any], Any]] = {
@@ -242,11 +231,7 @@ _ROWS: dict[str, Callable[[Any], Any]] = {
 
 
 def write(results: Path, artifact: Artifact, folder: Path) -> Path:
-    """Write the card of an artifact and its diagram into a folder; returns the card's path.
-
-    Raises:
-        ValueError: The results are those of another artifact.
-    """
+    """Write the card of an artifact and its diagram into a folder; returns the card's path."""
     values = json.loads(results.read_text(encoding="utf-8"))
     measured = values["artifact"]["fingerprint"]
     if measured != artifact.fingerprint:
@@ -299,10 +284,7 @@ def render(results: Mapping[str, Any], artifact: Artifact) -> str:
 def header(
     artifact: Artifact, groups: Mapping[str, Any], *, licence: str | None = "apache-2.0"
 ) -> str:
-    """Return the head of the card, which model hubs read, with the lines of dashes around it.
-
-    It has the figures of some groups of dev conversations.
-    """
+    """Return the head of the card, which hubs read, with figures of some dev conversations."""
     head = _DECLARED["head"]
     results: list[dict[str, Any]] = []
     for group, dataset in head["datasets"].items():

@@ -28,6 +28,7 @@ from training.evaluation.judged import (
     probabilities,
 )
 from training.evaluation.metrics import estimate, proportion
+from training.model.calibrate import shows
 
 MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
 """The groups by which recipes are chosen."""
@@ -47,16 +48,11 @@ def of_group(judged: Iterable[Judged], name: str) -> list[Judged]:
 def choice(judged: Sequence[Judged], *others: Sequence[Judged]) -> dict[str, Any]:
     """Return the figure by which recipes are chosen, and what it is the mean of.
 
-    It is the mean of average precision on the shared logs, AUROC and F1 of charged turns on the
-    studies, and accuracy on the corpus's dev split. Conversations are resampled, and the studies'
-    by their writers; a difference within the interval is no reason to prefer a recipe.
-
-    Which conversations are in one fold moves these by chance, average precision most, as it ranks
-    by several calibrations together. So each is the mean over several splits into folds.
-
-    Args:
-        judged: All dev conversations; sets that are not there are left out of the mean.
-        *others: The same in the same order, judged by other splits.
+    It is the mean of those in `_CHOICE`, less the sets that are not there. Conversations are
+    resampled, and the studies' by their writers; a difference within the interval is no reason to
+    prefer a recipe. Which conversations are in one fold moves these by chance, average precision
+    most, as it ranks by several calibrations together. So each is the mean over several splits into
+    folds: the others are the same conversations in the same order.
     """
     values, draws = [], []
     result: dict[str, Any] = {}
@@ -84,17 +80,14 @@ def _mean_over_splits(metric: Callable[..., float]) -> Callable[..., float]:
 
 
 def _flagged(judged: Sequence[Judged], point: str = "balanced") -> NDArray[np.bool_]:
-    """Return whether each conversation is labelled emotional."""
     return np.array([j.flagged(point) for j in judged], bool)
 
 
 def _charged_turns(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return whether each turn is charged by annotation."""
     return np.concatenate([j.charged_turns() for j in judged]).astype(int)
 
 
 def _flagged_turns(judged: Sequence[Judged]) -> NDArray[np.int64]:
-    """Return whether each turn is labelled emotional at ``balanced``."""
     return np.concatenate([j.flagged_turns("balanced") for j in judged]).astype(int)
 
 
@@ -121,11 +114,7 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
     if not judged:
         return result
     if 0 < truth.sum() < len(truth):
-        ranking = truth, probabilities(judged)
-        result["auroc"] = estimate(
-            metrics.auroc_within, *ranking, calibrations(judged), groups=groups
-        )
-        result["average_precision"] = estimate(metrics.average_precision, *ranking, groups=groups)
+        result |= _ranking(truth, probabilities(judged), calibrations(judged), groups)
     for point in points:
         flagged = _flagged(judged, point)
         result[point] = _shares(
@@ -138,24 +127,41 @@ def group_figures(judged: Sequence[Judged], points: Iterable[str]) -> dict[str, 
     return result
 
 
+def _ranking(
+    truth: NDArray[Any], scores: Floats, judges: NDArray[Any], groups: NDArray[Any]
+) -> dict[str, Any]:
+    return {
+        "auroc": estimate(metrics.auroc_within, truth, scores, judges, groups=groups),
+        "average_precision": estimate(metrics.average_precision, truth, scores, groups=groups),
+    }
+
+
 def _shares(groups: NDArray[Any], **chosen: tuple[NDArray[Any], NDArray[Any]]) -> dict[str, Any]:
     """Return shares by name, each of the rows that count and of whether each is a hit."""
     return {name: proportion(hits[rows], groups[rows]) for name, (rows, hits) in chosen.items()}
 
 
 def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[str, Any]:
-    """Return how well systems rank the main groups of conversations, by their scores of each."""
-    truth, judges, groups = labels(judged), calibrations(judged), clusters(judged)
+    """Return how well systems rank the main groups of conversations, by their scores of each.
+
+    ``less`` is the first system's AUROC less a system's, on the same resamples.
+    """
+    columns = labels(judged), calibrations(judged), clusters(judged)
+    first = next(iter(systems.values()))
+
+    def less(truth: Floats, own: Floats, other: Floats, judges: NDArray[np.int64]) -> float:
+        rank = metrics.auroc_within
+        return rank(truth, own, judges) - rank(truth, other, judges)
 
     def ranking(scores: Floats, rows: NDArray[np.bool_]) -> dict[str, Any]:
-        columns, own = (truth[rows], scores[rows]), groups[rows]
-        return {
-            "auroc": estimate(metrics.auroc_within, *columns, judges[rows], groups=own),
-            "average_precision": estimate(metrics.average_precision, *columns, groups=own),
-            "recall_at_98": estimate(metrics.recall_at(0.98), *columns, groups=own),
-        }
+        truth, judges, groups = (column[rows] for column in columns)
+        recall = estimate(metrics.recall_at(0.98), truth, scores[rows], groups=groups)
+        beside = estimate(less, truth, first[rows], scores[rows], judges, groups=groups)
+        ranked = _ranking(truth, scores[rows], judges, groups)
+        return {**ranked, "recall_at_98": recall, "less": beside}
 
-    members = {name: np.array([GROUPS[name](j) for j in judged]) for name in MAIN_GROUPS}
+    names = (*MAIN_GROUPS, "studies: English")
+    members = {name: np.array([GROUPS[name](j) for j in judged]) for name in names}
     return {
         name: {system: ranking(scores, rows) for system, scores in systems.items()}
         for name, rows in members.items()
@@ -166,9 +172,7 @@ def rankings(judged: Sequence[Judged], systems: Mapping[str, Floats]) -> dict[st
 def study_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of the studies at ``balanced``: of all, by study, and of a second reader.
 
-    The second reader is a blind annotation of the same conversations, which is as well as anybody
-    agrees with the first. The intensity of an artifact that learnt no charges orders chats as the
-    probability does.
+    That is a blind annotation of the same conversations, and agrees with the first as anybody does.
     """
     studies = of_group(judged, "studies")
     result = {"all": _study(studies)}
@@ -207,7 +211,7 @@ def _second_reader(judged: Sequence[Judged]) -> dict[str, Any]:
     turns = []
     for j in judged:
         numbers = np.cumsum([message.role == "user" for message in j.conversation.messages])
-        turns.append(np.isin(numbers[j.user_places()], j.row["labels"]["second_turns"] or ()))
+        turns.append(np.isin(numbers[j.scored.user_places], j.row["labels"]["second_turns"] or ()))
     return _read_as(judged, second >= 2, np.concatenate(turns), second)
 
 
@@ -252,7 +256,7 @@ def cue_figures(judged: Sequence[Judged]) -> dict[str, Any]:
 
     def of(j: Judged, name: str) -> Found:
         shown = name in (j.scored.labelled.cues or ())
-        probability = j.calibration.cue_probability(j.scored, name)
+        probability = j.calibration.probability(j.scored, name) if shows(j.scored, name) else None
         return probability, shown, j.calibration.cue_thresholds[name]
 
     return _by_name(judged, CUES, of)
@@ -262,9 +266,8 @@ def theme_figures(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return figures of each theme of charged conversations with known themes; see `_by_name`."""
 
     def of(j: Judged, name: str) -> Found:
-        shown = name in (j.scored.labelled.themes or ())
-        probability = j.calibration.theme_probability(j.scored, name)
-        return probability, shown, j.calibration.theme_thresholds[name]
+        shown, found = name in (j.scored.labelled.themes or ()), j.calibration
+        return found.probability(j.scored, name), shown, found.theme_thresholds[name]
 
     known = [j for j in judged if j.emotional and j.scored.labelled.themes]
     return _by_name(known, THEMES, of)
@@ -284,12 +287,11 @@ def _by_name(
         scores = np.array([0.0 if p is None else p for p, _, _ in rows])
         thresholds = np.array([threshold for _, _, threshold in rows])
         decisions = ((scores >= thresholds) & known).astype(int)
+        t, s, d, own = (column[known] for column in (truth, scores, decisions, groups))
         result[name] = {
             "positives": int(truth.sum()),
-            "average_precision": estimate(
-                metrics.average_precision, truth[known], scores[known], groups=groups[known]
-            ),
-            "f1": estimate(metrics.f1, truth[known], decisions[known], groups=groups[known]),
+            "average_precision": estimate(metrics.average_precision, t, s, groups=own),
+            "f1": estimate(metrics.f1, t, d, groups=own),
         }
         if truth.sum() >= FEWEST_POSITIVES:
             columns.append((truth, decisions))
@@ -306,8 +308,7 @@ def _macro_f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
 def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str, Any]:
     """Return the expected calibration ``error``, and the ``bins`` of the reliability diagram.
 
-    Probabilities assume one prevalence, and each dev set has another. So beside the error on each
-    set as it is, there is the error after `prior_shift` to the set's own share.
+    Probabilities assume one prevalence; so there is also the error after `prior_shift` to a set's.
     """
     error, bins = {}, {}
     for name in MAIN_GROUPS:
@@ -330,10 +331,8 @@ def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:
     points = []
     for rows in (place == number for number in np.unique(place)):
         share = proportion(truth[rows] == 1)
-        known = {"n": int(rows.sum()), "probability": float(found[rows].mean())}
-        points.append(
-            {**known, "share": share["value"], "low": share["low"], "high": share["high"]}
-        )
+        share["share"] = share.pop("value")
+        points.append({"probability": float(found[rows].mean()), **share})
     return points
 
 
@@ -362,22 +361,22 @@ def sizes(artifact: Artifact) -> dict[str, Any]:
 def compare_precision(
     artifact: Artifact, judged: Sequence[Judged], reader: Reader
 ) -> dict[str, Any]:
-    """Compare the int8 ONNX with the fp16 safetensors run in fp32, on windows of dev chats.
+    """Compare the int8 ONNX with the fp16 safetensors run in fp32, on windows of shared logs.
 
-    They are those of the user's messages of the shared logs; of the corpus without them. The labels
-    are those at ``balanced``; the gap is that of P(emotional).
+    Without these they are those of the corpus.
     """
     chosen = [j for j in judged if j.from_logs] or judged
-    windows = reader.encoder.encode([j.conversation for j in chosen], assistant_targets=False)
+    encoded = reader.encoder.encode([j.conversation for j in chosen])
+    windows = [window for group in encoded for window in group]
     engines = (reader.engine, load_engine(artifact, engine="torch", device="cpu"))
     emotional, line = artifact.outputs.index(EMOTIONAL), artifact.recalibration
     probabilities = np.zeros((2, len(windows)))
     pad_id = reader.encoder.pad_id
-    for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id):
+    for batch in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id):
         for row, engine in enumerate(engines):
-            z = line.intercept + line.slope * engine.logits(ids, mask)[:, emotional]
-            probabilities[row, places] = sigmoid(z)
-    first, second = probabilities >= artifact.operating_points["balanced"].message
+            logits = engine.logits(batch.ids, batch.mask, batch.turns)[:, 0, emotional]
+            probabilities[row, batch.places] = sigmoid(line.intercept + line.slope * logits)
+    first, second = probabilities >= artifact.operating_points["balanced"].conversation
     return {
         "same_label": proportion(first == second),
         "mean_gap": estimate(metrics.share, np.abs(probabilities[0] - probabilities[1])),

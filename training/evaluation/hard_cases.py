@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
-from training.data.prepare import EvaluationIndex
+from training.data.duplicates import EvaluationIndex
 from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read_rows, read_source
 from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
 from training.evaluation.metrics import proportion
@@ -29,7 +30,11 @@ SHORT_CHATS = Path(__file__).with_name("short_chats.jsonl")
 """304 messages of one to seven words, half English and half French, half charged; annotated a
 second time, blind, with the same labels. None of them is in the corpus."""
 SERVICES = ("msre2e", "casino", *HELD_OUT_TENTH)
+"""Bookings, orders, support and negotiations, in which hardly anything is charged."""
 OTHER_KINDS = ("parfum_support_fr", "red_robot_it", "convai_wild_en", "shared_reality_en")
+"""Real chats of kinds that no model has learnt, not annotated: customers of a French web shop,
+Italians with a robot, volunteers with bots and paid participants with each other, of whom few say
+what moves them."""
 SAMPLE = 500
 """Conversations of a set at most whose labels are counted."""
 TURNS = (4, 20)
@@ -113,21 +118,16 @@ def altered(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
 def robustness(
     classifier: AffectClassifier, rows: Sequence[Mapping[str, str]] | None = None
 ) -> dict[str, Any]:
-    """Measure how often a message's label changes when it is written otherwise.
+    """Return ``accuracy`` on messages, and how often their label changes when written otherwise.
 
-    Returns:
-        ``accuracy`` on the originals; ``flips``: the share of changed labels by alteration; and
-        ``worst``: the highest of them.
+    That is ``flips``, by alteration, and ``worst``, the highest of them.
     """
     rows = rows or [*read_rows(ROBUSTNESS)]
-    texts = altered(rows)
-    flat = [text for group in texts.values() for text in group]
-    found = np.array([p.label for p in classifier.predict(flat, on_error="raise")])
-    labels = dict(zip(texts, found.reshape(len(texts), len(rows)), strict=True))
-    original = labels.pop("original")
-    flips = {name: proportion(changed != original) for name, changed in labels.items()}
+    flags = {name: flags_of(classifier, texts) for name, texts in altered(rows).items()}
+    original = flags.pop("original")
+    flips = {name: proportion(changed != original) for name, changed in flags.items()}
     return {
-        "accuracy": proportion(original == [row["label"] for row in rows]),
+        "accuracy": proportion(original == [row["label"] == EMOTIONAL for row in rows]),
         "flips": flips,
         "worst": max(flips.values(), key=lambda flip: flip["value"]),
     }
@@ -156,30 +156,15 @@ def flags_of(classifier: AffectClassifier, chats: Sequence[Any]) -> NDArray[np.b
     return np.array([prediction.label == EMOTIONAL for prediction in found], bool)
 
 
-def services(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
-    """Return the share of service dialogues that is labelled emotional, of each set and of all.
-
-    They are bookings, orders, support and negotiations, in which hardly anything is charged. Of
-    each set at most `SAMPLE` are taken, at even distances; of sets that may be trained on,
-    those that are kept from training (`training.data.sources.is_held_out`) and are no
-    near-duplicates of others.
-    """
-    return _shares_flagged(classifier, SERVICES, data)
-
-
-def other_kinds(classifier: AffectClassifier, data: Path | None) -> dict[str, Any]:
-    """Return the share labelled emotional of real chats of kinds that no model has learnt.
-
-    They are not annotated: customers of a French web shop, Italians with a robot, volunteers with
-    bots and paid participants with each other, of whom few say what moves them. Of each set at most
-    `SAMPLE` are taken, at even distances.
-    """
-    return _shares_flagged(classifier, OTHER_KINDS, data)
-
-
-def _shares_flagged(
+def shares_flagged(
     classifier: AffectClassifier, sets: Sequence[str], data: Path | None
 ) -> dict[str, Any]:
+    """Return the share of conversations labelled emotional, of each set and of all.
+
+    Of each set at most `SAMPLE` are taken, at even distances; of sets that may be trained on, those
+    that are kept from training (`training.data.sources.is_held_out`) and are no near-duplicates of
+    others.
+    """
     chats = {name: spread([*_unseen(name, data)], SAMPLE) for name in sets}
     flags = {name: flags_of(classifier, own) for name, own in chats.items()}
     flags = {"all": np.concatenate([*flags.values()]), **flags}
@@ -227,8 +212,7 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
     The first charged turn of each charged conversation of the corpus becomes the last but one of 4
     and of 20 turns; the others are drawn from uncharged conversations in the same language and fold
     (`FILLINGS`), of which there must be 20 turns. The turns next to it are the same in both
-    lengths. Thresholds are those of the conversation that the charged turn is from, which none of
-    its fold took part in. Intervals do not allow for how few people the other turns are of.
+    lengths. Intervals do not allow for how few people the other turns are of.
 
     Returns:
         By filling and length: the share of chats flagged with another uncharged turn in the
@@ -238,8 +222,10 @@ def long_chats(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[
     charged = [j for j in judged if j.of_corpus and j.emotional and j.charged_turns().any()]
     result = {}
     for name, fills in FILLINGS.items():
-        pools = _turns([j for j in judged if fills(j)])
-        chosen = [j for j in charged if len(pools.get(_pool(j), ())) >= max(TURNS)]
+        pools: dict[Pool, list[Turn]] = defaultdict(list)
+        for j in filter(fills, judged):
+            pools[_pool(j)] += [_turn(j, place) for place in j.scored.user_places]
+        chosen = [j for j in charged if len(pools[_pool(j)]) >= max(TURNS)]
         if chosen:
             result[name] = _among(chosen, pools, reader, seed)
     return result
@@ -250,10 +236,8 @@ def _among(
 ) -> dict[str, dict[str, Any]]:
     """Return the figures by length of charged turns among those of a pool."""
     generator = np.random.default_rng(seed)
-    around = []
-    for j in charged:
-        pool = pools[_pool(j)]
-        around.append([pool[i] for i in generator.permutation(len(pool))[: max(TURNS)]])
+    own = [pools[_pool(j)] for j in charged]
+    around = [[x[i] for i in generator.permutation(len(x))[: max(TURNS)]] for x in own]
     figures = {}
     for turns in TURNS:
         with_turn: list[Conversation] = []
@@ -261,7 +245,7 @@ def _among(
         for j, others in zip(charged, around, strict=True):
             # One turn after it, the others before: the two nearest are those of each length.
             before, after = others[2:turns][::-1], others[:1]
-            first = _turn(j, int(np.array(j.user_places())[j.charged_turns()][0]))
+            first = _turn(j, int(np.array(j.scored.user_places)[j.charged_turns()][0]))
             for chats, turn in ((with_turn, first), (without, others[1])):
                 chats.append(Conversation(tuple(chain(*before, turn, *after))))
         seen = judge_again(charged, with_turn, reader)
@@ -277,14 +261,6 @@ def _among(
 
 def _pool(judged: Judged) -> Pool:
     return judged.language, id(judged.calibration)
-
-
-def _turns(judged: Sequence[Judged]) -> dict[Pool, list[Turn]]:
-    """Return the turns of conversations by language and fold."""
-    turns: dict[Pool, list[Turn]] = {}
-    for j in judged:
-        turns.setdefault(_pool(j), []).extend(_turn(j, place) for place in j.user_places())
-    return turns
 
 
 def _turn(judged: Judged, index: int) -> Turn:

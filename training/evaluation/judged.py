@@ -15,11 +15,11 @@ from affectlib.conversation import Conversation
 from affectlib.finetuning.export import MODEL_FILES
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact, sha256
-from affectlib.model.calibration import ConversationCalibration
+from affectlib.model.calibration import Line, WindowCombination
 from affectlib.model.encoding import WindowEncoder
 from affectlib.model.engines import load_engine
 from affectlib.model.reference import Reference, reference_of
-from affectlib.model.scoring import WindowCache, encode_windows, score_windows
+from affectlib.model.scoring import Scores, WindowCache, score
 from affectlib.model.windows import WindowSettings
 from affectlib.taxonomy import CHARGES, OUTPUTS, THEMES
 from training.config import CalibrateSettings
@@ -49,7 +49,7 @@ def dev_conversations(real_dev: bool, data: Path | None) -> Iterator[LabelledCon
             yield from_gold({**row, "labels": labels[row["id"]]}, name)
 
 
-def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
+def uncalibrated(folder: Path, windows: WindowSettings = WindowSettings()) -> Artifact:  # noqa: B008
     """Return a trained model, as training leaves it in a folder, as an artifact to calibrate."""
     names = [name for name in MODEL_FILES if (folder / name).is_file()]
     return Artifact(
@@ -58,7 +58,8 @@ def uncalibrated(folder: Path, windows: WindowSettings) -> Artifact:
         version="0",
         outputs=OUTPUTS,
         windows=windows,
-        conversation=ConversationCalibration(0.0, 1.0, 0.0, 0.0),
+        conversation=WindowCombination(),
+        messages={name: Line() for name in OUTPUTS},
         operating_points={},
         cue_thresholds={},
         prevalence=0.5,
@@ -84,44 +85,38 @@ class Reader:
         self._known = WindowCache(size=1_000_000)
         self._places = [OUTPUTS.index(name) for name in artifact.outputs]
 
-    def logits(
-        self, conversations: Sequence[Conversation], *, assistant_targets: bool
-    ) -> list[dict[int, NDArray[np.float32]]]:
-        """Return the logits of each message that was read, by its position.
-
-        Their order is that of `OUTPUTS`; an output that the artifact does not have is 0.
-        """
-        windows = encode_windows(conversations, self.encoder, assistant_targets=assistant_targets)
-        scores = score_windows(windows, self.engine, self.encoder.pad_id, self._known)
+    def scores(self, conversations: Sequence[Conversation]) -> list[Scores]:
+        """Score conversations. An output that the artifact does not have is 0."""
+        found = score(conversations, self.encoder, self.engine, known=self._known)
         return [
-            {index: self._in_order(found.logits) for index, found in by_message.items()}
-            for by_message in scores
+            replace(
+                own,
+                windows=self._in_order(own.windows),
+                messages={place: self._in_order(row) for place, row in own.messages.items()},
+            )
+            for own in found
         ]
 
     def _in_order(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        ordered = np.zeros(len(OUTPUTS), np.float32)
-        ordered[self._places] = logits
+        ordered = np.zeros((*logits.shape[:-1], len(OUTPUTS)), np.float32)
+        ordered[..., self._places] = logits
         return ordered
 
     def score(self, conversations: Sequence[LabelledConversation]) -> list[ScoredConversation]:
-        """Score every message; conversations of which nothing can be read are left out."""
-        logits = self.logits([c.conversation for c in conversations], assistant_targets=True)
-        return [
-            ScoredConversation(labelled, found, _kind(labelled.source))
-            for labelled, found in zip(conversations, logits, strict=True)
-            if any(labelled.conversation.messages[index].role == "user" for index in found)
+        """Score conversations; those of which nothing can be read are left out."""
+        found = self.scores([c.conversation for c in conversations])
+        scored = [
+            ScoredConversation(labelled, own, _kind(labelled.source))
+            for labelled, own in zip(conversations, found, strict=True)
         ]
+        return [s for s in scored if s.user_places]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A conversation with what a calibration that never saw it makes of it.
 
-    Attributes:
-        scored: The conversation with its labels and logits.
-        calibration: The calibration, with thresholds.
-        probability: P(emotional) of the conversation.
-        turns: P(emotional) of each user message that was read.
+    That is P(emotional) of the conversation, and of each user message that was read (``turns``).
     """
 
     scored: ScoredConversation
@@ -161,7 +156,7 @@ class Judged:
 
     @property
     def at_random(self) -> bool:
-        """Whether it is one of the shared logs that were drawn at random."""
+        """Whether it is a shared log that was drawn at random."""
         return self.from_logs and self.row["pool"] == "random"
 
     @property
@@ -188,15 +183,10 @@ class Judged:
         threshold = self.calibration.operating_points[point].of_messages(len(self.turns))
         return self.turns >= threshold
 
-    def user_places(self) -> list[int]:
-        """Return the positions of the user messages that were read."""
-        messages = self.conversation.messages
-        return [index for index in self.scored.logits if messages[index].role == "user"]
-
     def charged_turns(self) -> NDArray[np.bool_]:
         """Return for each user message that was read whether it is charged by annotation."""
         charged = self.scored.labelled.charged or frozenset()
-        return np.array([index in charged for index in self.user_places()], bool)
+        return np.array([index in charged for index in self.scored.user_places], bool)
 
 
 GROUPS: dict[str, Callable[[Judged], bool]] = {
@@ -219,15 +209,9 @@ def judge(
 ) -> list[Judged]:
     """Judge each conversation by a calibration that was fitted without its fold.
 
-    Conversations in other languages than `LANGUAGES` are judged, but have no say in it.
-
-    Folds keep the chats of a person and contrast pairs together, and spread the emotional ones of
-    each set evenly.
-
-    Args:
-        scored: All dev conversations that calibration rests on.
-        settings: How calibration and thresholds are chosen.
-        seed: Seed of the folds.
+    Conversations in other languages than `LANGUAGES` are judged, but have no say in it. Folds keep
+    the chats of a person and contrast pairs together, and spread the emotional ones of each set
+    evenly.
     """
     rows = [s.labelled.row for s in scored]
     groups = [
@@ -251,10 +235,7 @@ def with_a_say(scored: Sequence[ScoredConversation]) -> list[ScoredConversation]
 def judge_by(scored: ScoredConversation, calibration: Calibration) -> Judged:
     """Judge a conversation by a given calibration."""
     return Judged(
-        scored,
-        calibration,
-        calibration.conversation_probability(scored),
-        calibration.turn_probabilities(scored),
+        scored, calibration, calibration.probability(scored), calibration.turn_probabilities(scored)
     )
 
 
@@ -262,20 +243,20 @@ def judge_as_shipped(
     artifact: Artifact, reader: Reader, conversations: Sequence[LabelledConversation]
 ) -> list[Judged]:
     """Judge conversations that chose nothing, by the artifact's own calibration and thresholds."""
-    line, function = artifact.recalibration, artifact.conversation
+    line = artifact.recalibration
     charges = [OUTPUTS.index(name) for name in CHARGES]
     weights, intercepts = np.eye(len(OUTPUTS)), np.zeros(len(OUTPUTS))
     weights[charges, charges], intercepts[charges] = line.slope, line.intercept
+    lines = np.tile([0.0, 1.0], (len(OUTPUTS), 1))
+    for name, fitted in artifact.messages.items():
+        lines[OUTPUTS.index(name)] = fitted.intercept, fitted.slope
+    # The user's line comes after those of messages there, and before them here.
+    lines[charges, 0] = line.slope * lines[charges, 0] + line.intercept * (1 - lines[charges, 1])
     own = Calibration(  # the rest of it is in the weights of its head
         weights,
         intercepts,
-        # The line comes after the function there, and before it here.
-        replace(
-            function,
-            intercept=line.intercept * (1 - function.max - function.top)
-            + line.slope * function.intercept,
-            log_turns=line.slope * function.log_turns,
-        ),
+        WindowCombination(line.slope * artifact.conversation.log_windows),
+        lines,
         dict(artifact.operating_points),
         dict(artifact.cue_thresholds),
         dict(artifact.theme_thresholds),
@@ -286,20 +267,14 @@ def judge_as_shipped(
 def judge_again(
     judged: Sequence[Judged], conversations: Sequence[Conversation], reader: Reader
 ) -> list[Judged]:
-    """Judge altered conversations, each by the calibration of the one it was made from.
-
-    Args:
-        judged: The conversations as they were.
-        conversations: What became of each; the labels of the result are those of the original.
-        reader: Scores the user's messages.
-    """
-    logits = reader.logits(conversations, assistant_targets=False)
+    """Judge what became of conversations, each by calibration and labels of the original."""
+    scores = reader.scores(conversations)
     return [
         judge_by(
-            replace(j.scored, labelled=replace(j.scored.labelled, conversation=chat), logits=found),
+            replace(j.scored, labelled=replace(j.scored.labelled, conversation=chat), scores=found),
             j.calibration,
         )
-        for j, chat, found in zip(judged, conversations, logits, strict=True)
+        for j, chat, found in zip(judged, conversations, scores, strict=True)
     ]
 
 
@@ -325,27 +300,23 @@ def measured(judged: Iterable[Judged], points: Iterable[str]) -> dict[str, dict[
     counts: dict[str, dict[str, Any]] = {}
     for point in points:
         chats = {name: [(j.flagged(point), j.emotional) for j in own] for name, own in sets.items()}
-        turns = {
-            name: [
-                turn
-                for j in own
-                for turn in zip(j.flagged_turns(point), j.charged_turns(), strict=True)
-            ]
-            for name, own in sets.items()
-        }
+        turns = (
+            [x for j in own for x in zip(j.flagged_turns(point), j.charged_turns(), strict=True)]
+            for own in (sets["logs"], sets["random"])
+        )
         counts[point] = {
             "conversation": _counts(chats["logs"], chats["random"]),
-            "message": _counts(turns["logs"], turns["random"]),
+            "message": _counts(*turns),
         }
         if sets["studies"]:
             counts[point]["studies"] = _counts(chats["studies"], chats["studies"])
         flagged = [j for j in (*sets["logs"], *sets["studies"]) if j.flagged(point)]
-        if themes := _theme_counts(flagged, point):
+        if themes := _theme_counts(flagged):
             counts[point]["themes"] = themes
     return counts
 
 
-def _theme_counts(flagged: Sequence[Judged], point: str) -> dict[str, dict[str, int]]:
+def _theme_counts(flagged: Sequence[Judged]) -> dict[str, dict[str, int]]:
     """Count what is right and wrong of each theme, where it is known and common enough.
 
     What is labelled emotional and is not has no theme.
@@ -355,8 +326,7 @@ def _theme_counts(flagged: Sequence[Judged], point: str) -> dict[str, dict[str, 
     for name in THEMES:
         found = [
             (
-                j.calibration.theme_probability(j.scored, name, point)
-                >= j.calibration.theme_thresholds[name],
+                j.calibration.probability(j.scored, name) >= j.calibration.theme_thresholds[name],
                 name in (j.scored.labelled.themes or ()),
             )
             for j in known
@@ -382,20 +352,13 @@ def _counts(
 
 
 def reference_for(scored: Sequence[ScoredConversation], calibration: Calibration) -> Reference:
-    """Return what the transcripts look like that a model is measured on.
-
-    They are those of real people, in the languages that the model says it knows.
-
-    Args:
-        scored: The dev conversations.
-        calibration: What was fitted on them.
-    """
+    """Return what the transcripts of real people look like that a model is measured on."""
     real = [s for s in scored if s.labelled.source in (*LOGS, STUDIES)] or scored
     return reference_of(
         (
             str(s.labelled.row.get("source", s.labelled.source)),
             s.labelled.conversation,
-            calibration.conversation_probability(s),
+            calibration.probability(s),
         )
         for s in real
     )

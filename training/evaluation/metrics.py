@@ -59,8 +59,7 @@ def average_precision(truth: NDArray[Any], scores: NDArray[Any]) -> float:
 def auroc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
     """Return the area under the ROC curve; NaN if all are of one class.
 
-    It is the statistic of Mann and Whitney, from ranks: scikit-learn's own takes twenty times as
-    long, and intervals need thousands.
+    By ranks, it takes a twentieth of scikit-learn's time, and intervals need thousands.
     """
     ranks = rankdata(scores)[truth.astype(bool)]
     pairs = len(ranks) * (len(truth) - len(ranks))
@@ -70,10 +69,9 @@ def auroc(truth: NDArray[Any], scores: NDArray[Any]) -> float:
 def auroc_within(truth: NDArray[Any], scores: NDArray[Any], groups: NDArray[Any]) -> float:
     """Return the share of pairs in order, one of each class, that are of the same group.
 
-    With one group it is the area under the ROC curve; NaN if no group has both classes. Scores of
-    several calibrations, such as those of the folds of cross-fitting, have no common scale, and an
-    area over all of them is too low (Forman and Scholz 2010, "Apples-to-apples in cross-validation
-    studies").
+    NaN if no group has both classes. Scores of several calibrations, such as those of folds, have
+    no common scale, and an area over all of them is too low (Forman and Scholz 2010,
+    "Apples-to-apples in cross-validation studies").
 
     Example:
         >>> truth, scores = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.3, 0.1])
@@ -124,11 +122,6 @@ def recall(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     return share(decisions[truth == 1])
 
 
-def specificity(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
-    """Return the share of negatives that are not flagged; NaN without a negative."""
-    return share(~decisions[truth == 0].astype(bool))
-
-
 def accuracy(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
     """Return the share of labels that are right; NaN without any."""
     return share(truth.astype(bool) == decisions.astype(bool))
@@ -151,12 +144,6 @@ def recall_at(least: float) -> Callable[..., float]:
         return recall(truth, scores > threshold)
 
     return metric
-
-
-def specificity_at(least: float) -> Callable[..., float]:
-    """Return the metric "specificity where at least that share of the positives is found"."""
-    metric = recall_at(least)
-    return lambda truth, scores: metric(1 - truth, -scores)
 
 
 def draw(
@@ -185,16 +172,10 @@ def draw(
 def bootstrap(
     metric: Callable[..., float], *columns: Column, groups: Column | None = None, **how: Any
 ) -> Estimate:
-    """Return a metric with its 95 % percentile bootstrap interval.
+    """Return a metric of columns with its 95 % percentile bootstrap interval.
 
-    Args:
-        metric: A function of the columns.
-        *columns: Arrays of one length, resampled together by rows.
-        groups: Group of each row, such as the conversation that a turn is of or the person who
-            wrote it; whole groups are resampled then (Field and Welsh 2007, "Bootstrapping
-            clustered data").
-        **how: ``seed``, and ``resamples``, their number; those in which the metric is NaN are left
-            out.
+    Rows are resampled, or whole groups (Field and Welsh 2007, "Bootstrapping clustered data"), such
+    as the turns of a person. Resamples in which the metric is NaN are left out.
     """
     arrays = [np.asarray(column) for column in columns]
     found = draw(metric, *arrays, groups=groups, **how)
@@ -202,10 +183,7 @@ def bootstrap(
 
 
 def percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the 95 % interval of the values of resamples, less those that are NaN.
-
-    NaN where all are alike: they would be in any number of resamples, whatever the truth.
-    """
+    """Return the 95 % interval of values of resamples; NaN where all are alike."""
     defined = values[~np.isnan(values)]
     if not len(defined) or np.ptp(defined) == 0:
         return nan, nan
@@ -222,8 +200,7 @@ def _members(groups: Column) -> list[NDArray[np.intp]]:
 def interval_of(hits: NDArray[Any], groups: NDArray[Any] | None = None) -> Estimate:
     """Return a share with its 95 % interval: Wilson's, or the bootstrap's over groups.
 
-    Where all values are alike, of which a bootstrap says that they always are, and where each group
-    is a single row, Wilson's interval is given.
+    Where all values are alike, and where each group is a single row, it is Wilson's.
 
     Example:
         >>> print(interval_of(np.array([True] * 20)))

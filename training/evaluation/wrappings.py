@@ -16,6 +16,7 @@ from typing import Any
 
 from affectlib.classifier import AffectClassifier
 from affectlib.taxonomy import EMOTIONAL
+from training.config import read_beside
 from training.data.sources import read_rows
 from training.evaluation.hard_cases import flags_of
 from training.evaluation.metrics import proportion
@@ -24,27 +25,8 @@ Wrapping = Callable[[str, random.Random], str]
 LINES = ("robustness.jsonl", "short_chats.jsonl")
 """Files beside this one whose charged texts are the lines."""
 
-_TRACEBACK = """Traceback (most recent call last):
-  File "/srv/app/jobs/sync.py", line {0}, in run
-    rows = self.fetch(batch, timeout={1})
-  File "/srv/app/jobs/fetch.py", line {2}, in fetch
-    raise TimeoutError(f"no answer in {{timeout}} s")
-TimeoutError: no answer in {1} s"""
-_CODE = """def total(rows):
-    result = 0
-    for row in rows:
-        if row["id"] > {0}:
-            result += row["price"] * {1}
-    return result"""
-_TABLE = """| item | amount | price |
-|---|---|---|
-| desk | {0} | {1} |
-| lamp | {2} | {0} |
-| chair | {1} | {2} |"""
-_LOG = """2025-03-{0:02d}T08:14:03Z INFO worker-{1} job {2} queued
-2025-03-{0:02d}T08:14:07Z WARN worker-{1} job {2} retried"""
-_JSON = '{{"order": {0}, "items": [{{"sku": "A-{1}", "n": {2}}}], "paid": true}}'
-_LINK = "https://www.example.com/news/articles/c{0}gx{1}rz{2}o"
+_TEMPLATES: Mapping[str, Mapping[str, str]] = read_beside(__file__)
+"""What is put beside a line, by what it is, and the gap between both."""
 
 
 def _numbers(count: int) -> Callable[[random.Random], str]:
@@ -55,37 +37,29 @@ def _filled(template: str) -> Callable[[random.Random], str]:
     return lambda rng: template.format(*(rng.randrange(1, 28) for _ in range(3)))
 
 
-def _before(thing: Callable[[random.Random], str], gap: str = "\n") -> Wrapping:
+_link = _filled(_TEMPLATES["link"]["template"])
+
+
+def _before(thing: Callable[[random.Random], str], gap: str) -> Wrapping:
     return lambda line, rng: f"{thing(rng)}{gap}{line}"
 
 
-def _after(thing: Callable[[random.Random], str], gap: str = "\n") -> Wrapping:
+def _after(thing: Callable[[random.Random], str], gap: str) -> Wrapping:
     return lambda line, rng: f"{line}{gap}{thing(rng)}"
 
 
 WRAPPINGS: Mapping[str, Wrapping] = {
-    "5 numbers before": _before(_numbers(5), " "),
-    "20 numbers before": _before(_numbers(20), " "),
-    "40 numbers before": _before(_numbers(40), " "),
+    **{f"{count} numbers before": _before(_numbers(count), " ") for count in (5, 20, 40)},
     "20 numbers after": _after(_numbers(20), " "),
-    "link before": _before(_filled(_LINK), " "),
-    "link after": _after(_filled(_LINK), " "),
-    "table before": _before(_filled(_TABLE), "\n\n"),
-    "table after": _after(_filled(_TABLE), "\n\n"),
-    "code before": _before(_filled(_CODE), "\n\n"),
-    "code after": _after(_filled(_CODE), "\n\n"),
-    "traceback before": _before(_filled(_TRACEBACK), "\n\n"),
-    "traceback after": _after(_filled(_TRACEBACK), "\n\n"),
-    "log before": _before(_filled(_LOG)),
-    "log after": _after(_filled(_LOG)),
-    "JSON before": _before(_filled(_JSON)),
-    "JSON after": _after(_filled(_JSON)),
+    **{
+        f"{name} {side}": put(_filled(thing["template"]), thing["gap"])
+        for name, thing in _TEMPLATES.items()
+        for side, put in (("before", _before), ("after", _after))
+    },
     "in a code fence": lambda line, _: f"```\n{line}\n```",
     "in a comment": lambda line, rng: f"x = {rng.randrange(100)}  # {line}",
     "in a cell": lambda line, rng: f"{rng.randrange(1000)};{line};{rng.randrange(1000)}",
-    "in a list of links": lambda line, rng: (
-        f"- {_filled(_LINK)(rng)}\n- {line}\n- {_filled(_LINK)(rng)}"
-    ),
+    "in a list of links": lambda line, rng: f"- {_link(rng)}\n- {line}\n- {_link(rng)}",
 }
 """What a line is put beside or into, by what it is."""
 
@@ -101,12 +75,7 @@ def wrappings(
     unscreened: AffectClassifier,
     rows: Sequence[Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Measure how many charged lines are lost in each wrapping.
-
-    Args:
-        screened: A classifier with its screen.
-        unscreened: The same without.
-        rows: The lines; those of `charged_lines` if None.
+    """Measure how many charged lines are lost in each wrapping, with a screen and without.
 
     Returns:
         By wrapping: the share of the lines that the encoder finds by themselves which are lost

@@ -1,19 +1,17 @@
 """Third step: turn scores into probabilities, and choose thresholds, only on dev conversations.
 
-1. Each output is calibrated with a slope and an intercept (Platt scaling), which export folds into
-   the weights of the head. Those of the three charges count the same examples, by the same weights,
-   for their sum is the expected charge. Each of them is fitted to the logits of all three, with
-   weights that are not negative: what the model says of a charge of at least 1, and of 3, also
-   tells how likely it is that the charge is at least 2.
-2. The probability of a conversation with one message of its user is that of the message. That of a
-   longer one is a logistic function of three features of their logits
-   (`affectlib.model.aggregation.conversation_features`), fitted on the longer ones, which leaves a
-   single message as it is. So few real dev conversations are charged that it is drawn towards the
-   simplest such function, the highest logit. P(charge >= 1) and P(charge >= 3) of a conversation
-   come from their own logits by the same function.
-3. Each cue's threshold is the probability at which F1 over the dev conversations is highest; that
+1. Each output is calibrated with a slope and an intercept (Platt scaling) by what is known of whole
+   conversations; export folds these into the weights of the head. Those of the three charges count
+   the same examples, by the same weights, for their sum is the expected charge. Each of them is
+   fitted to the logits of all three, with weights that are not negative: what the model says of a
+   charge of at least 1, and of 3, also tells how likely it is that the charge is at least 2.
+2. A conversation of several windows has their highest logits, lowered by their number as far as the
+   long dev conversations say (`affectlib.model.calibration.WindowCombination`).
+3. The logits of messages, which come from the same head, go through a line of their own, fitted on
+   conversations in which the user says several things.
+4. Each cue's threshold is the probability at which F1 over the dev conversations is highest; that
    of each theme is found in the same way, over the charged ones whose themes are known.
-4. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
+5. Each operating point's thresholds are the lowest at which the wanted share is left alone: of the
    dev conversations of real people without charge, and of the user messages in those that have
    several. Shared logs and personal chats of studies weigh the same in that share.
 
@@ -35,13 +33,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from affectlib.finetuning.labelled import LabelledConversation
-from affectlib.model.aggregation import conversation_features
-from affectlib.model.calibration import (
-    ConversationCalibration,
-    OperatingPoint,
-    expected_charge,
-    sigmoid,
-)
+from affectlib.model.calibration import OperatingPoint, WindowCombination, expected_charge, sigmoid
+from affectlib.model.scoring import Scores
 from affectlib.taxonomy import CHARGES, CUES, EMOTIONAL, OUTPUTS, THEMES
 from training.config import CalibrateSettings
 
@@ -62,23 +55,17 @@ Kind: TypeAlias = Literal["logs", "personal", "corpus"]
 
 @dataclass(frozen=True, slots=True)
 class ScoredConversation:
-    """A labelled conversation with the logits of its messages.
-
-    Attributes:
-        labelled: The conversation and its labels.
-        logits: Logits of each message that was read, by its position; shape ``[outputs]``.
-        kind: What kind of conversation it is; each kind weighs the same.
-    """
+    """A labelled conversation with its logits, in the order of `OUTPUTS`."""
 
     labelled: LabelledConversation
-    logits: dict[int, NDArray[np.float32]]
+    scores: Scores
     kind: Kind = "corpus"
 
-    def user_logits(self) -> Floats:
-        """Return the logits of the user's messages, shape ``[messages, outputs]``."""
+    @property
+    def user_places(self) -> list[int]:
+        """Positions of the user messages that were read."""
         messages = self.labelled.conversation.messages
-        own = [z for i, z in self.logits.items() if messages[i].role == "user"]
-        return np.array(own, float).reshape(len(own), len(OUTPUTS))
+        return [place for place in self.scores.messages if messages[place].role == "user"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,79 +76,55 @@ class Calibration:
         weights: Of the logits in each output's calibrated logit, shape ``[outputs, outputs]``: its
             slope on the diagonal, and what charges take from each other.
         intercepts: Intercept of each output, shape ``[outputs]``.
-        conversation: From a conversation's features to its probability.
+        combination: How several windows make one logit.
+        lines: Intercept and slope of each output of messages, shape ``[outputs, 2]``.
         operating_points: Thresholds by name.
-        cue_thresholds: Probability from which a conversation shows a cue, by the cue's name.
-        theme_thresholds: Probability from which a charged conversation has a theme, by its name.
+        cue_thresholds: Probability from which a conversation shows a cue, by name.
+        theme_thresholds: Probability from which a charged conversation has a theme, by name.
     """
 
     weights: Floats
     intercepts: Floats
-    conversation: ConversationCalibration
+    combination: WindowCombination = field(default_factory=WindowCombination)
+    lines: Floats = field(default_factory=lambda: np.tile([0.0, 1.0], (len(OUTPUTS), 1)))
     operating_points: dict[str, OperatingPoint] = field(default_factory=dict)
     cue_thresholds: dict[str, float] = field(default_factory=dict)
     theme_thresholds: dict[str, float] = field(default_factory=dict)
 
-    def message_logits(self, logits: NDArray[Any]) -> Floats:
+    def calibrated(self, logits: NDArray[Any]) -> Floats:
         """Return calibrated logits, shape as given (last axis: outputs)."""
         return np.asarray(logits @ self.weights.T + self.intercepts, dtype=np.float64)
 
+    def conversation_logits(self, scored: ScoredConversation) -> Floats:
+        """Return the logits of the conversation, shape ``[outputs]``."""
+        return self.combination.logits(self.calibrated(scored.scores.windows))
+
+    def turn_logits(self, scored: ScoredConversation) -> Floats:
+        """Return the logits of the user's messages, shape ``[messages, outputs]``."""
+        places = scored.user_places
+        if len(places) == 1:
+            return self.conversation_logits(scored)[None]
+        rows = np.array([scored.scores.messages[place] for place in places], float)
+        return self.lines[:, 0] + self.lines[:, 1] * self.calibrated(rows)
+
     def turn_probabilities(self, scored: ScoredConversation) -> Floats:
         """Return P(emotional) of each user message."""
-        return sigmoid(self._user_logits(scored))
+        return sigmoid(self.turn_logits(scored)[:, _EMOTIONAL])
 
-    def conversation_probability(self, scored: ScoredConversation) -> float:
-        """Return P(emotional) of the conversation."""
-        return self.conversation.probability(self._user_logits(scored))
+    def probability(self, scored: ScoredConversation, output: str = EMOTIONAL) -> float:
+        """Return the probability of an output of the conversation."""
+        return sigmoid(float(self.conversation_logits(scored)[OUTPUTS.index(output)]))
 
     def intensity(self, scored: ScoredConversation) -> float:
         """Return the expected charge of the conversation, from 0 to 3."""
-        return expected_charge(
-            *(self.conversation.probability(self._user_logits(scored, name)) for name in CHARGES)
-        )
-
-    def cue_probability(self, scored: ScoredConversation, cue: str) -> float | None:
-        """Return the highest probability of a cue; None without a message of its role."""
-        messages = scored.labelled.conversation.messages
-        logits = [
-            self.message_logits(z)[OUTPUTS.index(cue)]
-            for i, z in scored.logits.items()
-            if messages[i].role == CUES[cue].unit
-        ]
-        return sigmoid(max(logits)) if logits else None
-
-    def theme_probability(
-        self, scored: ScoredConversation, theme: str, point: str | None = None
-    ) -> float:
-        """Return the mean probability of a theme in the messages that are flagged.
-
-        In all of the user's if none is, as `affectlib.model.decisions.build_prediction` does.
-
-        Args:
-            scored: The conversation.
-            theme: The theme.
-            point: Name of the operating point; the first one if None.
-        """
-        turns = self.turn_probabilities(scored)
-        threshold = self.operating_points[point or next(iter(self.operating_points))]
-        flagged = turns >= threshold.of_messages(len(turns))
-        found = sigmoid(self._user_logits(scored, theme))
-        return float(found[flagged if flagged.any() else slice(None)].mean())
-
-    def _user_logits(self, scored: ScoredConversation, output: str = EMOTIONAL) -> Floats:
-        return self.message_logits(scored.user_logits())[:, OUTPUTS.index(output)]
+        return expected_charge(*(self.probability(scored, name) for name in CHARGES))
 
 
 def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Calibration:
-    """Fit everything on the given conversations.
-
-    Args:
-        scored: Dev conversations, real ones and the corpus's.
-        settings: Prevalence, and specificity of each operating point.
-    """
-    weights, intercepts = _fit_outputs(scored, settings.prevalence)
-    partial = Calibration(weights, intercepts, ConversationCalibration(0.0, 1.0, 0.0, 0.0))
-    fitted = replace(partial, conversation=_fit_conversation(partial, scored, settings.prevalence))
+    """Fit everything on dev conversations."""
+    fitted = Calibration(*_fit_outputs(scored, settings.prevalence))
+    fitted = replace(fitted, combination=_fit_combination(fitted, scored, settings.prevalence))
+    fitted = replace(fitted, lines=_fit_lines(fitted, scored, settings.prevalence))
     points = _choose_operating_points(fitted, scored, settings)
     fitted = replace(fitted, operating_points=points)
     return replace(
@@ -172,26 +135,21 @@ def fit(scored: Sequence[ScoredConversation], settings: CalibrateSettings) -> Ca
 
 
 def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tuple[Floats, Floats]:
-    targets, logits, kinds = [], [], []
-    for s in scored:
-        by_message = s.labelled.targets()
-        for index, values in s.logits.items():
-            targets.append(by_message[index])
-            logits.append(values)
-            kinds.append(s.kind)
-    truth, z, of_kind = np.array(targets), np.array(logits, float), np.array(kinds)
+    everything = [range(len(s.labelled.conversation.messages)) for s in scored]
+    truth = np.array(
+        [s.labelled.whole_targets(all_) for s, all_ in zip(scored, everything, strict=True)]
+    )
+    z = np.array([s.scores.windows.max(axis=0) for s in scored], float)
+    kinds = np.array([s.kind for s in scored])
     weights, intercepts = np.eye(len(OUTPUTS)), np.zeros(len(OUTPUTS))
-    emotional = truth[:, _EMOTIONAL]
     for output, name in enumerate(OUTPUTS):
         known = ~np.isnan(truth[:, output])
-        if name in CHARGES:
-            known &= ~np.isnan(emotional)
         y = truth[known, output]
         if y.sum() < FEWEST_POSITIVES:
             continue
         if name in CHARGES:
             read = [OUTPUTS.index(charge) for charge in CHARGES]
-            examples = example_weights(emotional[known], of_kind[known], prevalence)
+            examples = example_weights(truth[known, _EMOTIONAL], kinds[known], prevalence)
         else:
             read, examples = [output], np.full(len(y), 1 / len(y))
         bounds = [(LEAST_SLOPE if place == output else 0.0, None) for place in read]
@@ -200,43 +158,56 @@ def _fit_outputs(scored: Sequence[ScoredConversation], prevalence: float) -> tup
     return weights, intercepts
 
 
-def _fit_conversation(
+def _fit_combination(
     partial: Calibration, scored: Sequence[ScoredConversation], prevalence: float
-) -> ConversationCalibration:
-    """Fit the function of longer conversations; the highest logit if they are of one label.
-
-    It is one that leaves a single message as it is, so that short and long conversations have one
-    scale: the highest logit, drawn by some share towards the mean of the highest ones, less
-    something for the number of turns. For more turns are more chances of a false alarm.
-    """
-    longer = [s for s in scored if len(s.user_logits()) > 1]
+) -> WindowCombination:
+    """Fit how much the highest logit of several windows is lowered; not, if all have one label."""
+    longer = [s for s in scored if len(s.scores.windows) > 1]
     truth = np.array([s.labelled.emotional for s in longer], float)
     if len({*truth}) < 2:
-        return partial.conversation
-    features = np.array([conversation_features(partial._user_logits(s)) for s in longer])
+        return WindowCombination()
+    highest = np.array([partial.conversation_logits(s)[_EMOTIONAL] for s in longer])
+    count = np.log([len(s.scores.windows) for s in longer])
     weights = example_weights(truth, np.array([s.kind for s in longer]), prevalence)
-    highest, top, log_turns = features.T
-    _, share, turns = _fit_logistic(
-        np.column_stack([top - highest, log_turns]),
-        truth,
-        weights,
-        [(0, 1), (None, 0)],
-        offset=highest,
-        ridge=TOWARDS_HIGHEST,
+    _, slope = _fit_logistic(
+        count[:, None], truth, weights, [(None, 0.0)], offset=highest, ridge=TOWARDS_HIGHEST
     )
-    return ConversationCalibration(0.0, 1.0 - share, share, turns)
+    return WindowCombination(min(slope, 0.0))
+
+
+def _fit_lines(
+    partial: Calibration, scored: Sequence[ScoredConversation], prevalence: float
+) -> Floats:
+    """Fit a line through the logits of messages, for each output of which enough is known."""
+    targets, logits, kinds = [], [], []
+    for s in scored:
+        if len(s.user_places) < 2:
+            continue
+        by_message = s.labelled.targets()
+        for place, row in s.scores.messages.items():
+            targets.append(by_message[place])
+            logits.append(partial.calibrated(row))
+            kinds.append(s.kind)
+    lines = np.tile([0.0, 1.0], (len(OUTPUTS), 1))
+    truth, z, of_kind = np.array(targets), np.array(logits, float), np.array(kinds)
+    for output, name in enumerate(OUTPUTS if len(truth) else ()):
+        known = ~np.isnan(truth[:, output])
+        y = truth[known, output]
+        if min(y.sum(), (1 - y).sum()) < FEWEST_POSITIVES:
+            continue
+        examples = (
+            example_weights(y, of_kind[known], prevalence)
+            if name in CHARGES
+            else np.full(len(y), 1 / len(y))
+        )
+        lines[output] = _fit_logistic(z[known][:, [output]], y, examples, [(LEAST_SLOPE, None)])
+    return lines
 
 
 def example_weights(truth: Floats, kinds: NDArray[np.str_], prevalence: float) -> Floats:
     """Weigh examples so that each kind counts the same and the classes have the prevalence.
 
-    Args:
-        truth: Labels, 0 or 1, shape ``[n]``.
-        kinds: The kind of conversation that each is of, shape ``[n]``.
-        prevalence: Share of the positives in the sum of the weights.
-
-    Returns:
-        The weights, shape ``[n]``; their sum is 1 if there are examples of both classes.
+    The weights have the sum 1 if there are examples of both classes.
     """
     weights = np.zeros(len(truth))
     for positive, share in ((True, prevalence), (False, 1 - prevalence)):
@@ -286,9 +257,9 @@ def _choose_operating_points(
     real = [s for s in scored if s.kind != "corpus"] or list(scored)
     charged = np.array([s.labelled.emotional for s in real], bool)
     kinds = np.array([s.kind for s in real])
-    whole = np.array([fitted.conversation_probability(s) for s in real])
+    whole = np.array([fitted.probability(s) for s in real])
     others = [s for s, flag in zip(real, charged, strict=True) if not flag]
-    others = [s for s in others if len(s.user_logits()) > 1] or others
+    others = [s for s in others if len(s.user_places) > 1] or others
     turns = [fitted.turn_probabilities(s) for s in others]
     messages = np.concatenate([*turns, np.zeros(0)])
     kinds_of_messages = np.repeat([s.kind for s in others], [len(found) for found in turns])
@@ -307,29 +278,30 @@ def _choose_operating_points(
     return points
 
 
+def shows(scored: ScoredConversation, cue: str) -> bool:
+    """Whether a cue can be shown in a conversation: whether somebody of its role says anything."""
+    messages = scored.labelled.conversation.messages
+    return any(messages[place].role == CUES[cue].unit for place in scored.scores.messages)
+
+
 def _cue_threshold(fitted: Calibration, scored: Sequence[ScoredConversation], cue: str) -> float:
-    found = [(fitted.cue_probability(s, cue), cue in (s.labelled.cues or ())) for s in scored]
-    return _best_threshold([(p, shown) for p, shown in found if p is not None])
+    known = [s for s in scored if shows(s, cue)]
+    return _best_threshold(
+        [(fitted.probability(s, cue), cue in (s.labelled.cues or ())) for s in known]
+    )
 
 
 def _theme_threshold(
     fitted: Calibration, scored: Sequence[ScoredConversation], theme: str
 ) -> float:
+    known = [s for s in scored if s.labelled.emotional and s.labelled.themes]
     return _best_threshold(
-        [
-            (fitted.theme_probability(s, theme), theme in themes)
-            for s in scored
-            if s.labelled.emotional and (themes := s.labelled.themes)
-        ]
+        [(fitted.probability(s, theme), theme in (s.labelled.themes or ())) for s in known]
     )
 
 
 def _best_threshold(found: Sequence[tuple[float, bool]]) -> float:
-    """Return the probability at which F1 is highest; 0.5 with too few examples.
-
-    Args:
-        found: Probability and truth of each conversation.
-    """
+    """Return the probability at which F1 is highest; 0.5 with too few examples."""
     known = sorted(found, reverse=True)
     positives = sum(shown for _, shown in known)
     if positives < FEWEST_POSITIVES:

@@ -47,18 +47,16 @@ from transformers import (
 
 from affectlib.finetuning.head import with_outputs
 from affectlib.model.artifacts import bundled_models
-from affectlib.model.encoding import ROLE_TOKENS, TARGET_TOKEN
+from affectlib.model.encoding import ROLE_TOKENS
 from affectlib.model.engines.torch import name_outputs
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
 from training.config import EncoderSettings
 
 Floats = NDArray[Any]
 
-CONTROL_TOKENS = (*ROLE_TOKENS.values(), TARGET_TOKEN)
+CONTROL_TOKENS = (*ROLE_TOKENS.values(),)
 SPECIAL_TOKENS = (("<s>", "</s>", "<pad>", "<unk>"), ("[CLS]", "[SEP]", "[PAD]", "[UNK]"))
 """Before and after a text, padding, unknown: of Unigram encoders and of WordPiece ones."""
-DROPOUT = 0.1
-"""Dropout of hidden layers and of the head."""
 WITHOUT_POOLING = (BertForSequenceClassification, MPNetForSequenceClassification)
 """Models whose head reads the first token only; they get a layer more (see `add_pooling_layer`)."""
 PACKAGE = "package:"
@@ -100,11 +98,7 @@ def build_encoder(
     data: Path | None,
     folder: Path,
 ) -> None:
-    """Write the encoder and tokenizer that training starts from into a folder.
-
-    Its vocabulary is chosen by the training texts, which are English or in other languages. A
-    relative path of an encoder refers to the data folder.
-    """
+    """Write the encoder that training starts from, with a vocabulary chosen by training texts."""
     folder.mkdir(parents=True, exist_ok=True)
     if settings.path == "tiny":
         _build_tiny([*english, *foreign], folder)
@@ -149,7 +143,7 @@ def _load(source: str | Path) -> PreTrainedModel:
     """Load an encoder with a head of ours, in fp32."""
     config = AutoConfig.from_pretrained(source)
     config.attention_probs_dropout_prob = 0.0
-    config.hidden_dropout_prob = config.classifier_dropout = DROPOUT
+    config.hidden_dropout_prob = config.classifier_dropout = 0.0
     known = EMOTIONAL in config.id2label.values()
     if not known:
         name_outputs(config, OUTPUTS)
@@ -167,8 +161,7 @@ def add_pooling_layer(model: PreTrainedModel) -> None:
     Sentence encoders are trained so that the mean of their last states says what a text is about,
     while the head reads the first token only, in which there is little of that yet. In the new
     layer the first token attends to all tokens nearly alike and takes their states as they are;
-    where to look is learnt. The exported model computes this layer for the first token only, so
-    most of its cost is that the layer before it computes every token.
+    where to look is learnt.
     """
     layers, size = model.base_model.encoder.layer, model.config.hidden_size
     layer = copy.deepcopy(layers[-1])
@@ -198,16 +191,9 @@ def write_tokenizer_config(folder: Path, max_length: int) -> None:
     """Write the ``tokenizer_config.json`` with which `AutoTokenizer` loads the folder."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     start, end, pad, unknown = special_tokens(tokenizer)
-    values = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": max_length,
-        "bos_token": start,
-        "cls_token": start,
-        "eos_token": end,
-        "sep_token": end,
-        "pad_token": pad,
-        "unk_token": unknown,
-    }
+    names = {"bos": start, "cls": start, "eos": end, "sep": end, "pad": pad, "unk": unknown}
+    values = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_length}
+    values |= {f"{name}_token": token for name, token in names.items()}
     (folder / "tokenizer_config.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
 
 
@@ -260,7 +246,11 @@ def _hide_special_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
 def _append_control_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
     """Return a WordPiece or Unigram tokenizer with the control tokens at its end."""
     model = tokenizer["model"]
-    added = _control_tokens(len(model["vocab"]))
+    marks = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    added = [
+        {"id": len(model["vocab"]) + i, "content": token, **marks, "special": True}
+        for i, token in enumerate(CONTROL_TOKENS)
+    ]
     with_tokens = {**tokenizer, "added_tokens": tokenizer["added_tokens"] + added}
     if model["type"] == "Unigram":
         pieces = [*model["vocab"], *([token, 0.0] for token in CONTROL_TOKENS)]
@@ -269,14 +259,6 @@ def _append_control_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"cannot add control tokens to a {model['type']} tokenizer")
     vocabulary = model["vocab"] | {token["content"]: token["id"] for token in added}
     return {**with_tokens, "model": {**model, "vocab": vocabulary}}
-
-
-def _control_tokens(first: int) -> list[dict[str, Any]]:
-    marks = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return [
-        {"id": first + i, "content": token, **marks, "special": True}
-        for i, token in enumerate(CONTROL_TOKENS)
-    ]
 
 
 def _with_control_tokens(rows: torch.Tensor) -> torch.Tensor:
@@ -337,12 +319,10 @@ def add_words(
     foreign: Sequence[str],
     multilingual: Path,
 ) -> tuple[dict[str, Any], torch.Tensor]:
-    """Give an English encoder the words of other texts.
-
-    Tokens that texts need least are dropped.
+    """Give an English WordPiece encoder the words of other texts, less the tokens needed least.
 
     Args:
-        tokenizer: The parsed ``tokenizer.json`` of a WordPiece model.
+        tokenizer: The parsed ``tokenizer.json``.
         embeddings: Embeddings of its tokens, ``[tokens, width]``.
         english: English training texts.
         foreign: Training texts in other languages.

@@ -39,9 +39,6 @@ def export(recipe: Recipe, data: Path | None) -> dict[str, dict[str, float]]:
     """
     trained, folder = recipe.folder / "train" / "model", recipe.folder / "artifact"
     model = AutoModelForSequenceClassification.from_pretrained(trained, dtype=torch.float32)
-    # Twice, for of a message in several windows the highest logit counts: at first that of each
-    # charge by itself, and once they are folded into the head, that of the charges together.
-    fold_calibration(model, fit(with_a_say(_read_dev(model, recipe, data)), SETTINGS))
     calibration, counts, reference = decide(_read_dev(model, recipe, data))
     fold_calibration(model, calibration)
     shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +97,11 @@ def _describe(
         "outputs": list(OUTPUTS),
         "text_rules": TEXT_RULES,
         "windows": recipe.windows.to_dict(),
-        "conversation": asdict(calibration.conversation),
+        "conversation": asdict(calibration.combination),
+        "messages": {
+            name: {"intercept": round(intercept, 6), "slope": round(slope, 6)}
+            for name, (intercept, slope) in zip(OUTPUTS, calibration.lines.tolist(), strict=True)
+        },
         "prevalence": SETTINGS.prevalence,
         "operating_points": points_of(calibration.operating_points),
         "cue_thresholds": _rounded(calibration.cue_thresholds),

@@ -9,8 +9,7 @@ import hashlib
 import json
 import os
 import random
-import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,16 +21,12 @@ from numpy.typing import NDArray
 from affectlib.conversation import Conversation
 from affectlib.finetuning.labelled import LabelledConversation
 from affectlib.model.artifacts import Artifact
-from affectlib.model.encoding import WindowEncoder, token_batches
+from affectlib.model.encoding import EncodedWindow, WindowEncoder, token_batches
 from affectlib.model.engines import Engine, load_engine
 from affectlib.model.screen import made_from
 from training.config import read_beside
-from training.data.prepare import (
-    EvaluationIndex,
-    evaluation_conversations,
-    evaluation_writers,
-    twin_conversations,
-)
+from training.data.duplicates import EvaluationIndex
+from training.data.prepare import evaluation_conversations, evaluation_writers, twin_conversations
 from training.data.sources import (
     LANGUAGES,
     find_source,
@@ -61,21 +56,16 @@ SETS: dict[str, tuple[str, int | None]] = {
     for name, most in sets.items()
 }
 """What the conversations of each set are, and how many are taken at most, drawn at random."""
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 1024
 CHUNK = 500
 """Conversations that are scored before what was found is written."""
-ASSISTANT_MESSAGES = 3
-"""Messages of the assistant that are scored of each conversation, at most."""
-ROLES = ("user", "assistant")
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation that a screen is taught or judged by.
+    """A conversation of a set that a screen is taught or judged by.
 
     Attributes:
-        conversation: The conversation.
-        source: The name of its set.
         kind: What it is, one of `KINDS`.
         part: 0 to `CHECK`; conversations of one person, and those that are much alike, share one.
         teaches: Whether a screen may learn from it.
@@ -151,24 +141,18 @@ def _read(name: str, data: Path | None) -> Iterator[Chat]:
         for row in read_corpus():
             yield Chat.of(from_gold(row, CORPUS), CORPUS, row["split"])
         return
-    if name == "twins":
-        for labelled in twin_conversations(data):
+    for labelled in twin_conversations(data) if name == "twins" else _of_set(name, data):
+        if any(message.content.strip() for message in labelled.conversation.user_messages):
             yield Chat.of(labelled, name)
-        return
+
+
+def _of_set(name: str, data: Path | None) -> Iterator[LabelledConversation]:
     if find_source(name).use == "dev":
         labels = read_dev_labels()
     else:
         rows = read_rows("annotations.jsonl")
         labels = {row["id"]: row["labels"] for row in rows if row["source"] == name}
     unseen = {row["id"] for row in read_rows("small_talk_labels.jsonl")}
-    for labelled in _of_set(name, data, labels, unseen):
-        if any(message.content.strip() for message in labelled.conversation.user_messages):
-            yield Chat.of(labelled, name)
-
-
-def _of_set(
-    name: str, data: Path | None, labels: Mapping[str, Any], unseen: Container[str]
-) -> Iterator[LabelledConversation]:
     for row in read_source(name, data):
         hidden = row["id"] in unseen or is_held_out(name, row["id"])
         if hidden or row.get("lang", "en") not in LANGUAGES:
@@ -181,41 +165,34 @@ def _of_set(
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows, those of a message and the messages of a conversation one after another.
+    """Windows, those of a conversation one after another.
 
     Attributes:
-        ids: The token ids of each.
-        targets: Where the target begins in each, shape ``[windows]``.
-        sides: 0 for those of a user's message, 1 for an assistant's, shape ``[windows]``.
         chats: Position of the conversation of each, shape ``[windows]``.
-        messages: Position of the message of each in its conversation, shape ``[windows]``.
-        logits: The encoder's logits, shape ``[windows, outputs]``.
+        logits: The encoder's logits of each, shape ``[windows, outputs]``.
+        peaks: The highest logits of the messages of each, same shape.
     """
 
-    ids: Sequence[NDArray[np.int32]]
-    targets: NDArray[np.int64]
-    sides: NDArray[np.int64]
+    windows: Sequence[EncodedWindow]
     chats: NDArray[np.int64]
-    messages: NDArray[np.int64]
     logits: NDArray[np.float32]
+    peaks: NDArray[np.float32]
 
     def __len__(self) -> int:
         """Return how many they are."""
-        return len(self.ids)
+        return len(self.windows)
 
     def where(self, chosen: NDArray[Any]) -> Windows:
         """Return some of them."""
         places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        names = ("targets", "sides", "chats", "messages", "logits")
-        columns = {name: getattr(self, name)[places] for name in names}
-        return Windows([self.ids[place] for place in places.tolist()], **columns)
+        own = [self.windows[place] for place in places.tolist()]
+        return Windows(own, self.chats[places], self.logits[places], self.peaks[places])
 
 
 def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
     """Have the encoder that is shipped read conversations; goes on after a call that was stopped.
 
-    All messages of the user are read, and `ASSISTANT_MESSAGES` of the assistant's. Chunks are kept
-    in a folder within the one given, named after model and conversations.
+    Chunks are kept in a folder within the one given, named after model and conversations.
     """
     names = [f"{chat.source} {chat.conversation.id}" for chat in chats]
     facts = json.dumps([made_from(artifact), artifact.windows.to_dict(), names])
@@ -226,57 +203,33 @@ def score(chats: Sequence[Chat], artifact: Artifact, folder: Path) -> Windows:
     parts = []
     for start in range(0, len(chats), CHUNK):
         path = own / f"{start}.npz"
+        encoded = encoder.encode([chat.conversation for chat in chats[start : start + CHUNK]])
+        windows = [window for group in encoded for window in group]
+        places = np.repeat(np.arange(start, start + len(encoded)), [*map(len, encoded)])
         if not path.is_file():
-            began = time.monotonic()
-            arrays = _scored(chats[start : start + CHUNK], start, encoder, engine)
+            logits, peaks = _scored(windows, engine, encoder.pad_id, len(artifact.outputs))
             written = path.with_name("new.npz")
-            np.savez(written, allow_pickle=False, **arrays)
+            np.savez(written, logits=logits, peaks=peaks)
             os.replace(written, path)
-            rate = len(arrays["sides"]) / (time.monotonic() - began)
-            print(f"{start + CHUNK:,} of {len(chats):,} chats, {rate:.0f} windows/s", flush=True)
+            print(f"{start + len(encoded):,} of {len(chats):,} chats", flush=True)
         with np.load(path) as content:
-            parts.append(dict(content))
-    return _joined(parts)
+            parts.append(Windows(windows, places, content["logits"], content["peaks"]))
+    return Windows(
+        [window for part in parts for window in part.windows],
+        *(
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("chats", "logits", "peaks")
+        ),
+    )
 
 
 def _scored(
-    chats: Sequence[Chat], offset: int, encoder: WindowEncoder, engine: Engine
-) -> dict[str, NDArray[Any]]:
-    windows = [
-        window
-        for window in encoder.encode([chat.conversation for chat in chats])
-        if window.message in _wanted(chats[window.conversation])
-    ]
-    logits = np.zeros((len(windows), 0), np.float32)
-    for places, ids, mask in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=encoder.pad_id):
-        found = engine.logits(ids, mask)
-        if not logits.size:
-            logits = np.zeros((len(windows), found.shape[1]), np.float32)
-        logits[places] = found
-    return {
-        "ids": np.concatenate([np.zeros(0, np.int32), *(window.ids for window in windows)]),
-        "lengths": np.array([len(window.ids) for window in windows], np.int64),
-        "targets": np.array([window.target for window in windows], np.int64),
-        "sides": np.array([not window.user for window in windows], np.int64),
-        "chats": np.array([offset + window.conversation for window in windows], np.int64),
-        "messages": np.array([window.message for window in windows], np.int64),
-        "logits": logits,
-    }
-
-
-def _wanted(chat: Chat) -> set[int]:
-    """Return the positions of the messages that are read; the same whenever it is asked."""
-    messages = chat.conversation.messages
-    of = {role: [i for i, m in enumerate(messages) if m.role == role] for role in ROLES}
-    draw = random.Random(f"{chat.source} {chat.conversation.id}")
-    count = min(ASSISTANT_MESSAGES, len(of["assistant"]))
-    return {*of["user"], *draw.sample(of["assistant"], count)}
-
-
-def _joined(parts: Sequence[dict[str, NDArray[Any]]]) -> Windows:
-    parts = [part for part in parts if len(part["sides"])]
-    if not parts:
-        raise ValueError("there is no window to learn from")
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    ids = np.split(joined.pop("ids"), np.cumsum(joined.pop("lengths"))[:-1])
-    return Windows(ids, **joined)
+    windows: Sequence[EncodedWindow], engine: Engine, pad_id: int, outputs: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    logits, peaks = (np.zeros((len(windows), outputs), np.float32) for _ in range(2))
+    for batch in token_batches(windows, max_tokens=BATCH_TOKENS, pad_id=pad_id):
+        found = engine.logits(batch.ids, batch.mask, batch.turns)
+        for place, rows in zip(batch.places.tolist(), found, strict=True):
+            logits[place] = rows[0]
+            peaks[place] = rows[1 : 1 + len(windows[place].messages)].max(axis=0)
+    return logits, peaks

@@ -29,8 +29,8 @@ from affectlib.model.artifacts import Artifact, save_artifact, sha256, with_dige
 from affectlib.model.calibration import logit, sigmoid
 from affectlib.model.engines.torch import load_model
 from affectlib.model.screen import BELOW, SCREEN_FILE, Screen, lowest_limits, made_from
-from affectlib.taxonomy import ASSISTANT_CUES, EMOTIONAL, USER_CUES
-from training.screen.chats import CHECK, KINDS, NATURAL, ROLES, Chat, Windows, score
+from affectlib.taxonomy import CUES, EMOTIONAL
+from training.screen.chats import CHECK, KINDS, NATURAL, Chat, Windows, score
 from training.screen.student import learn, size_of
 
 MOST_BYTES = 6_000_000
@@ -43,9 +43,9 @@ OTHER_LABEL = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
 LOWER = 2
 """How many times as many may have another label at points that are lower by `ROOM`."""
 OTHER_CUES = {kind: 0.001 if kind == NATURAL else 0.005 for kind in KINDS}
-"""Share of messages of which another set of cues may be shown."""
+"""Share of conversations of which another set of cues may be shown."""
 MESSAGES_LOST = 0.01
-"""Share of the user's messages labelled emotional that may no longer be, at each point."""
+"""Share of the conversations with a message labelled emotional that may lose all, at each point."""
 CHARGED_LOST = 0.003
 """Share of the conversations with a charged label that may be found no longer, at each point."""
 ROOM = 0.5
@@ -56,27 +56,14 @@ SHARES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 NOTHING = -1e6
 """A bound that settles nothing."""
 _CANDIDATES = 512
-_CUES = {"user": USER_CUES, "assistant": ASSISTANT_CUES}
 
 
 def add_screen(
-    artifact: Artifact,
-    chats: Sequence[Chat],
-    work: Path,
-    folder: Path,
-    version: str | None = None,
+    artifact: Artifact, chats: Sequence[Chat], work: Path, folder: Path, version: str | None = None
 ) -> Any:
-    """Make the screen of an artifact and write the artifact with it.
+    """Make the screen of an artifact, and write the artifact with it into a folder.
 
-    Args:
-        artifact: The artifact.
-        chats: What teaches the screen, chooses its bounds and checks them.
-        work: Where chunks of scored windows are kept.
-        folder: Where the artifact goes; its own folder gets the screen only.
-        version: Its new version; the same if None.
-
-    Returns:
-        What ``affect.json`` says of the screen: see `_report`.
+    Scored windows are kept in ``work``. Returns what ``affect.json`` says of the screen.
 
     Raises:
         ValueError: The screen would be too large; this is known before anything is scored.
@@ -91,11 +78,12 @@ def add_screen(
     windows = score(chats, artifact, work)
     made = _Making(artifact, chats, windows, words)
     report = made.run()
-    _print_missed(report["checked_on"])
+    for line in [*missed(report["checked_on"])] or ["all targets are met"]:
+        print(f"checked on conversations that took no part: {line}", flush=True)
     save_artifact(artifact, folder)
     path = folder / SCREEN_FILE
     limits = {name: made.limits[name] for name in artifact.outputs if name in made.limits}
-    facts = {"made_from": made_from(artifact), "limits": limits, "bounds": made.bounds}
+    facts = {"made_from": made_from(artifact), "limits": limits, "bound": made.bound}
     save_file(made.tensors, path, metadata={"screen": json.dumps(facts)})
     manifest = folder / "affect.json"
     values = json.loads(manifest.read_text(encoding="utf-8"))
@@ -105,13 +93,6 @@ def add_screen(
     text = json.dumps(with_digest(values), indent=1, ensure_ascii=False)
     manifest.write_text(text + "\n", encoding="utf-8")
     return report
-
-
-def _print_missed(checked_on: dict[str, Any]) -> None:
-    """Say which targets are missed on the conversations that took no part."""
-    lines = [f"{role}: {line}" for role, counts in checked_on.items() for line in missed(counts)]
-    for line in lines or ["all targets are met"]:
-        print(f"checked on conversations that took no part: {line}", flush=True)
 
 
 @dataclass
@@ -125,23 +106,15 @@ class _Making:
 
     def __post_init__(self) -> None:
         outputs = self.artifact.outputs
-        assistant = np.array([name in ASSISTANT_CUES for name in outputs])
-        self.applies = np.array([~assistant, assistant])
         self.limits = lowest_limits(self.artifact, ROOM)
         limits = np.array([self.limits.get(name, inf) for name in outputs], np.float32)
         self.highest = limits - BELOW
-        above = self.windows.logits - limits
-        above[~self.applies[self.windows.sides]] = -inf
-        self.margin = above.max(axis=1)
+        highest = np.maximum(self.windows.logits, self.windows.peaks)
+        self.margin = (highest - limits).max(axis=1)
         of_chat = np.array([[chat.part, chat.teaches] for chat in self.chats])[self.windows.chats]
         self.part, self.teaches = of_chat[:, 0], of_chat[:, 1].astype(bool)
-        self.bounds: dict[str, float] = dict.fromkeys(ROLES, 0.0)
-        self.judges = {
-            role: Judge(
-                self.artifact, self.chats, self.windows.where(self.windows.sides == side), role
-            )
-            for side, role in enumerate(ROLES)
-        }
+        self.bound = 0.0
+        self.judge = Judge(self.artifact, self.chats, self.windows)
 
     def run(self) -> dict[str, Any]:
         """Teach, choose, check; returns the report."""
@@ -154,11 +127,11 @@ class _Making:
         self.tensors = self._learn(np.ones(len(held), bool))
         held = self.part == CHECK
         raw[held], reach[held] = self._outputs(self.tensors, held)
-        self._choose(reach, np.minimum(raw, self.highest))
+        self.bound = choose_bound(self.judge, reach, np.minimum(raw, self.highest), DECIDING)
         shift = self._shift(reach, raw)
-        self.tensors["out.bias"][:-2] += shift
+        self.tensors["out.bias"][:-1] += shift
         logits = np.minimum(raw + shift, self.highest)
-        self._choose(reach, logits)
+        self.bound = choose_bound(self.judge, reach, logits, DECIDING)
         return self._report(reach, logits)
 
     def _learn(self, chosen: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
@@ -166,55 +139,41 @@ class _Making:
         learnt = chosen & self.teaches & (self.part != CHECK)
         print(f"learning {learnt.sum():,} windows", flush=True)
         own = self.windows.where(learnt)
-        return learn(own, self.words, self.margin[learnt], self.applies)
+        return learn(own, self.words, self.margin[learnt])
 
     def _outputs(
         self, tensors: dict[str, NDArray[Any]], chosen: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return logits, not yet cut at their limits, and how likely a window reaches one."""
-        screen = Screen(tensors, [inf] * len(self.highest), self.bounds)
+        screen = Screen(tensors, [inf] * len(self.highest), self.bound)
         places = np.array_split(np.flatnonzero(chosen), max(1, chosen.sum() // 256))
-        found = [
-            screen.outputs(own.ids, own.targets.tolist(), own.sides)
-            for own in map(self.windows.where, places)
-            if len(own)
-        ]
+        found = [screen.outputs(own.windows) for own in map(self.windows.where, places) if len(own)]
         if not found:
             return np.zeros((0, len(self.highest)), np.float32), np.zeros(0, np.float32)
         logits, reach = zip(*found, strict=True)
         return np.concatenate(logits), np.concatenate(reach)
 
-    def _choose(self, reach: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
-        for side, role in enumerate(ROLES):
-            own = self.windows.sides == side
-            self.bounds[role] = choose_bound(self.judges[role], reach[own], logits[own], DECIDING)
-
     def _shift(self, reach: NDArray[np.float32], raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what each output lacks on the windows that are settled, on average."""
-        bound = np.array([self.bounds[role] for role in ROLES])[self.windows.sides]
-        settled = (reach < bound) & (self.part != CHECK)
-        shift = np.zeros(len(self.highest), np.float32)
-        for output, highest in enumerate(self.highest.tolist()):
-            own = settled & self.applies[self.windows.sides, output]
-            found, meant = raw[own, output], self.windows.logits[own, output]
-            shift[output] = mean_shift(found, meant, highest)
-        return shift
+        settled = (reach < self.bound) & (self.part != CHECK)
+        return np.array(
+            [
+                mean_shift(raw[settled, output], self.windows.logits[settled, output], highest)
+                for output, highest in enumerate(self.highest.tolist())
+            ],
+            np.float32,
+        )
 
     def _report(self, reach: NDArray[np.float32], logits: NDArray[np.float32]) -> dict[str, Any]:
-        report: dict[str, Any] = {
+        settled = reach < self.bound
+        return {
             "confidence": CONFIDENCE,
             "room": ROOM,
             "windows": len(self.windows),
+            "chosen_on": self.judge.losses(settled, logits, DECIDING),
+            "checked_on": self.judge.losses(settled, logits, (CHECK,)),
+            "trade_off": trade_off(self.judge, reach, logits, (CHECK,)),
         }
-        for name, parts in (("chosen_on", DECIDING), ("checked_on", (CHECK,))):
-            report[name] = {}
-            for side, role in enumerate(ROLES):
-                own = self.windows.sides == side
-                settled = reach[own] < self.bounds[role]
-                report[name][role] = self.judges[role].losses(settled, logits[own], parts)
-        own = self.windows.sides == ROLES.index("user")
-        report["trade_off"] = trade_off(self.judges["user"], reach[own], logits[own], (CHECK,))
-        return report
 
 
 def upper_end(hits: int, of: int) -> float:
@@ -231,14 +190,10 @@ def upper_end(hits: int, of: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What is decided on messages and conversations.
+    """Whether conversations are emotional at each operating point, ``[conversations, points]``.
 
-    Attributes:
-        labels: Whether each conversation is emotional at each operating point, shape
-            ``[conversations, points]``; no points for the assistant's messages.
-        lower: The same at points that are lower by `ROOM`.
-        messages: Whether each message is, at each operating point, shape ``[messages, points]``.
-        cues: Whether each cue of each message is shown, shape ``[messages, cues]``.
+    Also at points that are ``lower`` by `ROOM`, whether any of their ``messages`` is, and whether
+    each of the ``cues`` is shown, ``[conversations, cues]``.
     """
 
     labels: NDArray[np.bool_]
@@ -249,97 +204,67 @@ class Decisions:
 
 @dataclass
 class Judge:
-    """Decides on the messages of one role as the artifact does.
-
-    Attributes:
-        artifact: The model with its thresholds.
-        chats: All conversations.
-        windows: The windows of one role.
-        role: The role.
-    """
+    """Decides on conversations, by their windows, as the artifact does."""
 
     artifact: Artifact
     chats: Sequence[Chat]
     windows: Windows
-    role: str
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Where the windows of each message begin."""
-        return _starts(self.windows.chats, self.windows.messages)
-
-    @cached_property
-    def message_chats(self) -> NDArray[np.int64]:
-        """Position of the conversation of each message."""
-        return self.windows.chats[self.starts]
-
-    @cached_property
-    def chat_starts(self) -> NDArray[np.int64]:
-        """Where the messages of each conversation begin."""
-        return _starts(self.message_chats)
+        """Where the windows of each conversation begin."""
+        return np.unique(self.windows.chats, return_index=True)[1].astype(np.int64)
 
     @cached_property
     def read(self) -> list[Chat]:
-        """The conversations that have a message of the role."""
-        return [self.chats[place] for place in self.message_chats[self.chat_starts].tolist()]
+        """The conversations that have a window."""
+        return [self.chats[place] for place in self.windows.chats[self.starts].tolist()]
 
     @cached_property
     def whole(self) -> Decisions:
         """What the encoder decides."""
-        return self.decide(self.windows.logits)
+        return self.decide(self.windows.logits, self.windows.peaks)
 
-    def decide(self, logits: NDArray[np.float32]) -> Decisions:
-        """Return what is decided by the logits of the windows."""
-        outputs = self.artifact.outputs
-        if not len(self.windows):
-            return Decisions(*(np.zeros((0, 0), bool) for _ in range(4)))
-        merged = np.maximum.reduceat(logits, self.starts, axis=0)
-        names = [name for name in _CUES[self.role] if name in outputs]
-        found = sigmoid(merged[:, [outputs.index(name) for name in names]])
-        cues = found >= [self.artifact.cue_thresholds[name] for name in names]
-        if self.role != "user":
-            none = np.zeros((len(self.chat_starts), 0), bool)
-            return Decisions(none, none, np.zeros((0, 0), bool), cues)
-        emotional = merged[:, outputs.index(EMOTIONAL)]
-        ends = [*self.chat_starts[1:], len(emotional)]
-        probability = np.array(
-            [
-                self.artifact.conversation_probability(emotional[start:end])
-                for start, end in zip(self.chat_starts, ends, strict=True)
-            ]
-        )[:, None]
-        line, points = self.artifact.recalibration, self.artifact.operating_points.values()
-        counts = np.diff([*self.chat_starts, len(emotional)])
-        lengths = np.repeat(counts, counts)
-        # A single message has the threshold of conversations.
-        least = np.array([[point.of_messages(count) for point in points] for count in (1, 2)])
-        of_messages = sigmoid(line.intercept + line.slope * emotional)[:, None]
+    def decide(self, logits: NDArray[np.float32], peaks: NDArray[np.float32]) -> Decisions:
+        """Return what is decided by the logits of windows, and the highest of their messages."""
+        outputs, line = self.artifact.outputs, self.artifact.recalibration
+        emotional = outputs.index(EMOTIONAL)
+        counts = np.diff([*self.starts, len(self.windows)])
+        lowered = self.artifact.conversation.log_windows * np.log(counts)[:, None]
+        whole = np.maximum.reduceat(logits, self.starts, axis=0) + lowered
+        own = self.artifact.message_logits(np.maximum.reduceat(peaks, self.starts, axis=0))
+        probability, of_messages = (
+            sigmoid(line.intercept + line.slope * z[:, [emotional]]) for z in (whole, own)
+        )
+        points = self.artifact.operating_points.values()
+        least = np.array([point.conversation for point in points])
+        names = [name for name in CUES if name in outputs]
+        found = sigmoid(whole[:, [outputs.index(name) for name in names]])
         return Decisions(
-            probability >= least[0],
-            probability >= sigmoid(logit(least[0]) - ROOM),
-            of_messages >= least[np.minimum(lengths, 2) - 1],
-            cues,
+            probability >= least,
+            probability >= sigmoid(logit(least) - ROOM),
+            of_messages >= np.array([point.message for point in points]),
+            found >= [self.artifact.cue_thresholds[name] for name in names],
         )
 
     def losses(
         self, settled: NDArray[np.bool_], logits: NDArray[np.float32], parts: Sequence[int]
     ) -> dict[str, dict[str, Any]]:
-        """Count what is lost if some windows are settled.
+        """Count what is lost, in some parts, if the screen speaks for windows that are settled.
 
-        Args:
-            settled: Whether each window is.
-            logits: What the screen says of each, shape ``[windows, outputs]``.
-            parts: The conversations that count.
+        A conversation is settled if all of its windows are.
 
         Returns:
-            By kind of transcript: how many ``conversations``, ``messages``, ``windows`` of the role
-            and windows ``settled`` there are; and what is lost (see `_loss`): conversations with
-            an ``other_label`` and ``charged_lost`` at the operating point where most are, the same
-            at points that are lower by `ROOM` (``other_label_lower``), messages with
-            ``other_cues``, and ``messages_lost``, those labelled emotional no longer, of all that
-            are.
+            By kind of transcript: how many ``conversations`` there are and are ``settled``, and
+            what is lost (see `_loss`): conversations with an ``other_label`` and ``charged_lost``
+            at the operating point where most are, the same at points that are lower by `ROOM`
+            (``other_label_lower``), those with ``other_cues``, and ``messages_lost``, those of
+            which no message is labelled emotional any longer.
         """
-        found = self.decide(np.where(settled[:, None], logits, self.windows.logits))
+        sure = np.logical_and.reduceat(settled, self.starts)
+        windows = np.repeat(sure, np.diff([*self.starts, len(self.windows)]))[:, None]
+        given = (np.where(windows, logits, z) for z in (self.windows.logits, self.windows.peaks))
+        found = self.decide(*given)
         other = found.labels != self.whole.labels
         lower = found.lower != self.whole.lower
         lost = self.whole.labels & ~found.labels
@@ -348,52 +273,30 @@ class Judge:
         charged = np.array([chat.charged for chat in self.read], bool)
         counts = {}
         for kind in KINDS:
-            chosen = np.array([c.kind == kind and c.part in parts for c in self.chats], bool)
-            chats = chosen[self.message_chats[self.chat_starts]]
-            messages = chosen[self.message_chats]
-            windows = chosen[self.windows.chats]
+            own = np.array([chat.kind == kind and chat.part in parts for chat in self.read], bool)
             counts[kind] = {
-                "conversations": int(chats.sum()),
-                "messages": int(messages.sum()),
-                "windows": int(windows.sum()),
-                "settled": int((settled & windows).sum()),
-                "other_label": _loss(other[chats]),
-                "other_label_lower": _loss(lower[chats]),
-                "charged_lost": _loss(lost[charged & chats]),
-                "other_cues": _loss(cues[messages, None]),
-                "messages_lost": _loss_of(missed, self.whole.messages, messages),
+                "conversations": int(own.sum()),
+                "settled": int((sure & own).sum()),
+                "other_label": _loss(other[own]),
+                "other_label_lower": _loss(lower[own]),
+                "charged_lost": _loss(lost[charged & own]),
+                "other_cues": _loss(cues[own, None]),
+                "messages_lost": _loss(missed[own], self.whole.messages[own]),
             }
         return counts
 
 
-def _loss(flags: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the ``hits`` in the worst column, ``of`` how many they are, and the upper end."""
-    if not flags.shape[1]:  # the assistant's messages, which have no label
-        return {"hits": 0, "of": 0, "most": 0.0}
-    hits, of = int(flags.sum(axis=0).max()), len(flags)
-    return {"hits": hits, "of": of, "most": round(upper_end(hits, of), 6)}
+def _loss(lost: NDArray[np.bool_], there: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+    """Return ``hits``, ``of`` how many, and the upper end, in the worst column.
 
-
-def _loss_of(
-    lost: NDArray[np.bool_], there: NDArray[np.bool_], chosen: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Return the same of what is there, at the point where the most of it may be lost."""
-    if not there.shape[1]:  # the assistant's messages
-        return {"hits": 0, "of": 0, "most": 0.0}
-    counts = zip(lost[chosen].sum(axis=0), there[chosen].sum(axis=0), strict=True)
-    losses = [
-        {"hits": int(hits), "of": int(of), "most": round(upper_end(int(hits), int(of)), 6)}
-        for hits, of in counts
-    ]
+    Args:
+        lost: What is lost, shape ``[conversations, columns]``.
+        there: What there is to be lost, same shape; everything if None.
+    """
+    of = np.full(lost.shape[1], len(lost)) if there is None else there.sum(axis=0)
+    counts = zip(lost.sum(axis=0).tolist(), of.tolist(), strict=True)
+    losses = [{"hits": hits, "of": n, "most": round(upper_end(hits, n), 6)} for hits, n in counts]
     return max(losses, key=lambda loss: (loss["hits"], loss["most"]))
-
-
-def _starts(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where runs of the same keys begin."""
-    if not len(keys[0]):
-        return np.zeros(0, np.int64)
-    changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    return np.concatenate([[0], np.flatnonzero(changes) + 1]).astype(np.int64)
 
 
 def _targets(
@@ -402,7 +305,7 @@ def _targets(
     """Yield each loss that has a target, in words, with that target."""
     for name, words, target in (
         ("charged_lost", "charged conversations that are lost", CHARGED_LOST),
-        ("messages_lost", "emotional messages that are lost", MESSAGES_LOST),
+        ("messages_lost", "conversations with emotional messages, all lost", MESSAGES_LOST),
     ):
         losses = [found[name] for found in counts.values()]
         hits, of = (sum(loss[key] for loss in losses) for key in ("hits", "of"))
@@ -412,7 +315,7 @@ def _targets(
         yield f"{kind}: conversations with another label", found["other_label"], target
         words = f"{kind}: conversations with another label at lower points"
         yield words, found["other_label_lower"], LOWER * target
-        yield f"{kind}: messages with other cues", found["other_cues"], OTHER_CUES[kind]
+        yield f"{kind}: conversations with other cues", found["other_cues"], OTHER_CUES[kind]
 
 
 def allowed(counts: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -431,13 +334,10 @@ def missed(counts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def choose_bound(
     judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
 ) -> float:
-    """Return the highest bound that is allowed; `NOTHING` if none is.
+    """Return the highest bound that is allowed in some parts; `NOTHING` if none is.
 
-    Args:
-        judge: Decides on the messages of a role.
-        reach: How likely each window reaches a limit, by a screen that did not learn it.
-        logits: What the same screen says of each.
-        parts: The conversations that have a say.
+    How likely each window is to ``reach`` a limit, and its ``logits``, are by a screen that did not
+    learn it.
     """
     asked = np.array([judge.chats[place].part in parts for place in judge.windows.chats], bool)
     if not asked.any():
@@ -456,16 +356,9 @@ def choose_bound(
 def trade_off(
     judge: Judge, reach: NDArray[np.float32], logits: NDArray[np.float32], parts: Sequence[int]
 ) -> list[dict[str, dict[str, Any]]]:
-    """Return what is lost at bounds that settle the `SHARES` of the windows of natural logs.
+    """Return `Judge.losses` at bounds that settle the `SHARES` of the windows of natural logs.
 
-    Args:
-        judge: Decides on the messages of a role.
-        reach: How likely each window reaches a limit, by a screen that did not learn it.
-        logits: What the same screen says of each.
-        parts: The conversations that count.
-
-    Returns:
-        `Judge.losses` by share; nothing where there are no natural logs.
+    There is nothing where there are no natural logs; see `choose_bound` for the arguments.
     """
     natural = [c.kind == NATURAL and c.part in parts for c in judge.chats]
     chosen = reach[np.array(natural, bool)[judge.windows.chats]]
@@ -476,10 +369,7 @@ def trade_off(
 def mean_shift(found: NDArray[np.float32], meant: NDArray[np.float32], highest: float) -> float:
     """Return what to add to a screen's logits so that their mean probability is the encoder's.
 
-    Args:
-        found: What the screen says of the windows that it settles, before it is cut at `highest`.
-        meant: What the encoder says of them.
-        highest: The highest logit that a settled window has.
+    The screen's are those of windows that it settles, before they are cut at the `highest`.
     """
     if not len(found):
         return 0.0

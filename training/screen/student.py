@@ -46,7 +46,7 @@ class Student(nn.Module):
         self.pairs = nn.Parameter(torch.zeros(BUCKETS, FILTERS))
         self.bias = nn.Parameter(torch.zeros(FILTERS))
         self.hidden = nn.Linear(2 * FILTERS + CONTEXT + 2, HIDDEN)
-        self.out = nn.Linear(HIDDEN, outputs + 2)
+        self.out = nn.Linear(HIDDEN, outputs + 1)
 
     def tables(self) -> dict[str, torch.Tensor]:
         """Return what each filter makes of each token, and the rows of pairs and of context."""
@@ -55,8 +55,8 @@ class Student(nn.Module):
         names = ("before", "here", "after", "context")
         return {**dict(zip(names, table.split(sizes, dim=1), strict=True)), "pairs": self.pairs}
 
-    def forward(self, rows: Mapping[str, NDArray[np.int64]], side: torch.Tensor) -> torch.Tensor:
-        """Return the outputs of windows, then both values that bounds are for."""
+    def forward(self, rows: Mapping[str, NDArray[np.int64]]) -> torch.Tensor:
+        """Return the outputs of windows, then the value that the bound is for."""
         tables = self.tables()
         index = {name: torch.from_numpy(values) for name, values in rows.items()}
         parts = [
@@ -69,26 +69,24 @@ class Student(nn.Module):
             index["context"], tables["context"].contiguous(), index["context_starts"], mode="mean"
         )
         pooled = [torch.segment_reduce(found, how, lengths=lengths) for how in ("max", "mean")]
-        facts = torch.stack([side.float(), torch.log1p(lengths) / 5], dim=1)
+        facts = torch.log1p(torch.stack([lengths, index["context_lengths"]], dim=1)) / 5
         features = torch.cat([*pooled, around, facts], dim=1)
         logits: torch.Tensor = self.out(torch.relu(self.hidden(features)))
         return logits
 
 
 def learn(
-    windows: Windows, words: torch.Tensor, margin: NDArray[np.float32], applies: NDArray[np.bool_]
+    windows: Windows, words: torch.Tensor, margin: NDArray[np.float32]
 ) -> dict[str, NDArray[Any]]:
     """Train a screen; returns the tensors that `Screen` takes.
 
-    What must not happen is that a window is settled which reaches a limit. So windows that do, and
-    those that nearly do, weigh more in the loss of the value that bounds are for, the target of
-    which rises from far below a limit to far above it, as the encoder itself is unsure there.
+    Windows that reach a limit or nearly do, and must not be settled, weigh more in the loss of the
+    value that bounds are for. Its target rises about the limit, where the encoder itself is unsure.
 
     Args:
         windows: What it learns from.
         words: What the encoder knows of each token before it reads, ``[vocabulary, width]``.
         margin: How far each window's highest output lies above its limit, shape ``[windows]``.
-        applies: Which outputs are asked of users and of assistants, shape ``[2, outputs]``.
     """
     torch.manual_seed(0)
     student = Student(words, windows.logits.shape[1])
@@ -98,7 +96,7 @@ def learn(
     draw = np.random.default_rng(0)
     for _ in range(EPOCHS):
         for batch in np.array_split(draw.permutation(len(windows)), batches):
-            loss = _loss(student, windows.where(batch), margin[batch], applies)
+            loss = _loss(student, windows.where(batch), margin[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -111,22 +109,15 @@ def size_of(words: torch.Tensor, outputs: int) -> int:
     return sum(tensor.nbytes for tensor in quantized(Student(words, outputs)).values())
 
 
-def _loss(
-    student: Student, windows: Windows, margin: NDArray[np.float32], applies: NDArray[np.bool_]
-) -> torch.Tensor:
-    side = torch.from_numpy(windows.sides)
-    found = student(rows_of_windows(windows.ids, windows.targets.tolist(), BUCKETS), side)
-    counts = torch.from_numpy(applies)[side]
-    gap = nn.functional.smooth_l1_loss(
-        found[:, :-2], torch.from_numpy(windows.logits), reduction="none"
-    )
+def _loss(student: Student, windows: Windows, margin: NDArray[np.float32]) -> torch.Tensor:
+    found = student(rows_of_windows(windows.windows, BUCKETS))
+    gap = nn.functional.smooth_l1_loss(found[:, :-1], torch.from_numpy(windows.logits))
     above = torch.from_numpy(margin)
-    reach = found[torch.arange(len(windows)), side - 2]
     weight = 1 + (RARE - 1) * torch.clamp(above / NEAR + 1, 0, 1)
     miss = nn.functional.binary_cross_entropy_with_logits(
-        reach, torch.sigmoid(2 * above / NEAR), weight
+        found[:, -1], torch.sigmoid(2 * above / NEAR), weight
     )
-    loss: torch.Tensor = (gap * counts).sum() / counts.sum() + miss
+    loss: torch.Tensor = gap + miss
     return loss
 
 

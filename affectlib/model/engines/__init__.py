@@ -47,16 +47,22 @@ class Engine(Protocol):
         """Where it runs, such as ``cpu`` or ``cuda:0``."""
 
     def logits(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+        self,
+        input_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.int64],
+        turns: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Return the logits of a batch.
+        """Return the logits of a batch of windows.
 
         Args:
             input_ids: Token ids, shape ``[batch, length]``.
             attention_mask: 1 for a token, 0 for padding; the same shape.
+            turns: By which share each token counts in the mean of each message, shape
+                ``[batch, messages, length]``.
 
         Returns:
-            The logits, shape ``[batch, outputs]``.
+            Shape ``[batch, 1 + messages, outputs]``: the logits of the whole window, then those of
+            its messages.
         """
 
 

@@ -59,7 +59,7 @@ class OnnxEngine:
         self._path, self._options = path, options
         self._session = self._load()
         outputs = {output.name: output.shape for output in self._session.get_outputs()}
-        if outputs.get("logits", [0])[-1] != len(artifact.outputs):
+        if len(outputs.get("logits", [])) != 3 or outputs["logits"][-1] != len(artifact.outputs):
             raise ArtifactCorruptError(
                 f"{path}: it has no output 'logits' of width {len(artifact.outputs)}"
             )
@@ -74,14 +74,17 @@ class OnnxEngine:
             self._session = None
 
     def logits(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+        self,
+        input_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.int64],
+        turns: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Return the logits of a batch; see `affectlib.model.engines.Engine`."""
         if self._session is None:
             with self._renewing:
                 if self._session is None:
                     self._session = self._load()
-        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask, "turns": turns}
         return cast(NDArray[np.float32], self._session.run(["logits"], feed)[0])
 
     def _load(self) -> Any:

@@ -21,7 +21,7 @@ with requires_extra("openvino"):
         import openvino
     import torch
 
-    from affectlib.model.engines.torch import load_model
+    from affectlib.model.engines.torch import WindowReader, load_model
 
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
@@ -59,21 +59,23 @@ class OpenVinoEngine:
         self._requests = local()
 
     def logits(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+        self,
+        input_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.int64],
+        turns: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Return the logits of a batch; see `affectlib.model.engines.Engine`."""
         request = getattr(self._requests, "request", None)
         if request is None:  # one may not be shared between threads
             request = self._requests.request = self._model.create_infer_request()
-        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-        return cast(NDArray[np.float32], request.infer(feed)["logits"].copy())
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask, "turns": turns}
+        return cast(NDArray[np.float32], request.infer(feed)[0].copy())
 
 
 def _convert(model: Any) -> Any:
     model.config._attn_implementation = "eager"
-    ids = torch.ones(2, 8, dtype=torch.long)
+    ids, turns = torch.ones(2, 8, dtype=torch.long), torch.ones(2, 3, 8)
+    example = {"input_ids": ids, "attention_mask": ids, "turns": turns}
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of values that tracing takes for constant, as they are
-        return openvino.convert_model(
-            model, example_input={"input_ids": ids, "attention_mask": ids}
-        )
+        return openvino.convert_model(WindowReader(model), example_input=example)

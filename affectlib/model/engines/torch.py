@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from affectlib._extras import requires_extra
 from affectlib.errors import ArtifactCorruptError, OptionError
-from affectlib.taxonomy import EMOTIONAL, TASK
 
 with requires_extra("torch"):
     import torch
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
 __all__ = [
-    "LOWERED",
     "TorchEngine",
-    "drop_task",
+    "WindowReader",
     "find_gpu",
     "load_model",
     "name_outputs",
@@ -33,12 +31,6 @@ __all__ = [
     "quiet",
     "set_head",
 ]
-
-LOWERED = 16.0
-"""How much lower the logits of exported models are, but those of ``emotional`` and ``task``.
-
-A pipeline of transformers answers with the likeliest output; so it answers with one of these two.
-"""
 
 _MODEL = ("config.json", "model.safetensors")
 _SETTING_THREADS = Lock()
@@ -73,7 +65,7 @@ class TorchEngine:
         """Load the model and move it to the device."""
         self._device = torch.device(find_gpu() or "cpu" if device == "auto" else device)
         _require(self._device)
-        self._model: Any = load_model(artifact).to(self._device)
+        self._model = WindowReader(load_model(artifact)).to(self._device)
         self._half = self._device.type != "cpu"
         self._threads = None if self._half else threads
         self._dtype = _half_precision(self._device) if self._half else torch.bfloat16
@@ -84,7 +76,10 @@ class TorchEngine:
         return str(self._device)
 
     def logits(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]
+        self,
+        input_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.int64],
+        turns: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Return the logits of a batch; see `affectlib.model.engines.Engine`."""
         with (
@@ -92,12 +87,10 @@ class TorchEngine:
             torch.inference_mode(),
             torch.autocast(self._device.type, dtype=self._dtype, enabled=self._half),
         ):
-            output = self._model(
-                input_ids=self._send(input_ids), attention_mask=self._send(attention_mask)
-            )
-        return cast(NDArray[np.float32], output.logits.float().cpu().numpy())
+            logits = self._model(*(self._send(x) for x in (input_ids, attention_mask, turns)))
+        return cast(NDArray[np.float32], logits.float().cpu().numpy())
 
-    def _send(self, values: NDArray[np.int64]) -> torch.Tensor:
+    def _send(self, values: NDArray[Any]) -> torch.Tensor:
         """Move a batch to the device; to CUDA from pinned memory, which it need not wait for."""
         tensor = torch.from_numpy(values)
         if self._device.type != "cuda":
@@ -134,7 +127,6 @@ def load_model(artifact: Artifact) -> Any:
             f"{folder / _MODEL[1]}: it lacks weights that config.json asks for, such as "
             f"{missing[0]!r}; install or download the model again"
         )
-    drop_task(model)
     if outputs_of(model) != artifact.outputs:
         raise ArtifactCorruptError(
             f"{folder}: the outputs named in config.json are not those of affect.json"
@@ -148,20 +140,33 @@ def outputs_of(model: Any) -> tuple[str, ...]:
     return tuple(names[place] for place in sorted(names))
 
 
-def drop_task(model: Any) -> None:
-    """Take the output ``task`` off an exported model, in place, and raise the others again.
+class WindowReader(torch.nn.Module):
+    """A sequence classifier of transformers that reads windows and their messages.
 
-    A model without it stays as it is.
+    A window is judged by its first token, as in any sequence classifier, and a message by the mean
+    of its tokens, both by the same head.
+
+    Args:
+        model: The sequence classifier.
     """
-    *outputs, last = outputs_of(model)
-    if last != TASK:
-        return
-    old = model.classifier
-    new = torch.nn.Linear(old.in_features, len(outputs), dtype=old.weight.dtype)
-    with torch.no_grad():
-        new.weight[:], new.bias[:] = old.weight[:-1], old.bias[:-1]
-        new.bias[torch.tensor([name != EMOTIONAL for name in outputs])] += LOWERED
-    set_head(model, new, outputs)
+
+    def __init__(self, model: Any) -> None:
+        """Keep the model."""
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, turns: torch.Tensor
+    ) -> torch.Tensor:
+        """Return logits; see `affectlib.model.engines.Engine.logits` for the shapes."""
+        encoder = self.model.base_model
+        states = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        read = torch.cat([states[:, :1], turns.to(states.dtype) @ states], dim=1)
+        rows = read.reshape(-1, 1, read.shape[-1])
+        pooler = getattr(encoder, "pooler", None)
+        head = self.model.classifier
+        logits: torch.Tensor = head(rows) if pooler is None else head(pooler(rows))
+        return logits.reshape(*read.shape[:2], self.model.num_labels)
 
 
 def set_head(model: Any, head: torch.nn.Linear, outputs: Sequence[str]) -> None:
