@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Example:
         >>> main(["--version"])
-        affectlib 0.13.0
+        affectlib 0.14.0
         0
     """
     open_closed_streams()
