@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:the model's screen:UserWarning")
 
 PEOPLE = simulate(600, seed=4, prevalence=0.1)
 BASE = load_artifact()
-PROMISED = BASE.operating_points["balanced"].specificity
+PROMISED = BASE.operating_points["balanced"].aim
 
 
 def bent(shift: float) -> pl.DataFrame:
