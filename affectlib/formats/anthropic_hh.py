@@ -16,7 +16,7 @@ from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._objects import as_dict
-from affectlib.formats.fields import numbered, to_conversation
+from affectlib.formats.fields import to_conversation
 from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, each
 
@@ -42,13 +42,7 @@ def _recognizes_text(beginning: str, reading: Reading) -> str | None:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    r"""Turn a record into a conversation, or into two: what was chosen, and what was rejected.
-
-    Example:
-        >>> record = {"chosen": "\n\nHuman: hi\n\nAssistant: Hello!"}
-        >>> [message.content for c in parse(record, Reading()) for message in c.messages]
-        ['hi', 'Hello!']
-    """
+    """Turn a record into a conversation, or into two: what was chosen, and what was rejected."""
     if isinstance(record, str):
         yield Conversation(_messages(record, reading), source="anthropic_hh")
         return
@@ -60,7 +54,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     rejected = record.get("rejected")
     if field == "chosen" and isinstance(rejected, str):
         if reading.options.branches == "all":
-            yield numbered(to_conversation(about, _messages(rejected, reading)), "#1")
+            yield to_conversation(about, _messages(rejected, reading), branch="#1")
         else:
             reading.drop("branch")
 

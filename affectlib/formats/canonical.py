@@ -30,12 +30,7 @@ _SCHEMA = "conversation.schema.json"
 
 
 def to_record(conversation: Conversation) -> dict[str, Any]:
-    """Return a conversation as a record of the format.
-
-    Example:
-        >>> to_record(Conversation((Message("user", "hi"),), id="a1"))
-        {'affectlib': 1, 'id': 'a1', 'messages': [{'role': 'user', 'content': 'hi'}]}
-    """
+    """Return a conversation as a record of the format."""
     record: dict[str, Any] = {"affectlib": VERSION}
     record |= {name: v for name in _ABOUT if (v := getattr(conversation, name)) is not None}
     metadata = dict(conversation.metadata)

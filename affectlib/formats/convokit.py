@@ -19,7 +19,7 @@ from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, as_text, first_of, text_or_none
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import in_order, numbered, to_conversation
+from affectlib.formats.fields import in_order, to_conversation
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import (
     HOW_TO_NAME,
@@ -115,7 +115,7 @@ def _conversations(group: Group, roles: _Roles, reading: Reading) -> Iterator[Co
         times = [message.timestamp for message in messages.values()]
         order = [*messages] if None in times else in_order([*messages], times)
         parents = dict(zip(order, [None, *order], strict=False))
-    for suffix, path in Tree.of(parents, parents.keys()).paths(None, reading):
+    for branch, path in Tree.of(parents, parents.keys()).paths(None, reading):
         users = [speakers[name] for name in path if messages[name].role == "user"]
         about = {
             "id": group.key,
@@ -123,7 +123,7 @@ def _conversations(group: Group, roles: _Roles, reading: Reading) -> Iterator[Co
             "timestamp": messages[path[0]].timestamp if path else None,
             "source": "convokit",
         }
-        yield numbered(to_conversation(about, [messages[name] for name in path]), suffix)
+        yield to_conversation(about, [messages[name] for name in path], branch=branch)
 
 
 def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Message:

@@ -73,7 +73,10 @@ def inspect_conversations(
             found.failures += 1
             continue
         found.conversations += 1
-        _count_messages(found, item)
+        for message in item.messages:
+            found.messages[message.role] += 1
+            found.empty_messages += not message.content.strip()
+        found.without_user_text += not any(m.content.strip() for m in item.user_messages)
         _count_times(found, item)
         _count_about(found, item)
         if detect is not None:
@@ -82,9 +85,8 @@ def inspect_conversations(
         found.without_id += item.id is None
         found.without_user += item.user_id is None
         if item.id is not None:
-            digest = _digest(item.id)
-            found.repeated_ids += digest in ids
-            ids.add(digest)
+            found.repeated_ids += _digest(item.id) in ids
+            ids.add(_digest(item.id))
         if item.user_id is not None:
             users.add(_digest(item.user_id))
     found.users = len(users)
@@ -116,13 +118,6 @@ def language_detector() -> Callable[[str], str]:
         return str(language) if probability >= _PROBABILITY_NEEDED else UNKNOWN
 
     return detect
-
-
-def _count_messages(found: Inspection, conversation: Conversation) -> None:
-    for message in conversation.messages:
-        found.messages[message.role] += 1
-        found.empty_messages += not message.content.strip()
-    found.without_user_text += not any(m.content.strip() for m in conversation.user_messages)
 
 
 def _count_times(found: Inspection, conversation: Conversation) -> None:

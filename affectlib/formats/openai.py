@@ -65,16 +65,10 @@ def _recognizes(record: Any) -> str | None:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a record into a conversation.
-
-    Example:
-        >>> record = {"id": 7, "messages": [{"role": "user", "content": "hi"}]}
-        >>> [conversation.id for conversation in parse(record, Reading())]
-        ['7']
-    """
+    """Turn a record into a conversation."""
     about, messages = _unwrapped(record)
     found = (_message(message, index, reading) for index, message in enumerate(messages))
-    yield to_conversation(about, [each for each in found if each is not None], reading.time)
+    yield to_conversation(about, [*filter(None, found)], reading.time)
 
 
 READERS = (RecordReader("openai", _recognizes, each(parse)),)

@@ -50,7 +50,6 @@ class Source:
     """A file, decompressed if need be: its `head`, up to 64 KiB, and the whole `stream`."""
 
     def __init__(self, raw: BinaryIO, limits: Limits) -> None:
-        """Look at the beginning of a stream."""
         seekable = raw.seekable()
         if seekable:
             raw.seek(0)
@@ -66,6 +65,15 @@ class Source:
         """Raise `DamagedError` if damage has ended the stream; call it at the end of the stream."""
         if any(isinstance(raw, _Bounded) and raw.damaged for raw in self._unpacked):
             raise DamagedError("the compressed data is damaged or cut short")
+
+    def beginning(self) -> str:
+        """Return the head as text, without white space before it."""
+        return self.head.decode(encoding_of(self.head), NOT_UTF8).lstrip("\ufeff \t\r\n")
+
+    def text(self) -> io.TextIOWrapper:
+        """Return the stream as text, with line ends as they are."""
+        encoding = encoding_of(self.head)
+        return io.TextIOWrapper(self.stream, encoding, errors=NOT_UTF8, newline="")
 
     def seekable(self, stack: ExitStack) -> BinaryIO:
         """Return the stream, by way of a temporary file if it is a pipe or was compressed."""
@@ -88,7 +96,6 @@ class Folder:
     """Files on disk."""
 
     def __init__(self, paths: dict[str, Path], reading: Reading) -> None:
-        """Take files by their names."""
         self._paths = paths
         self.names = _in_order(paths, reading)
 
@@ -105,7 +112,6 @@ class Archive:
     """The files of a ZIP archive; nothing is unpacked to the disk."""
 
     def __init__(self, stream: BinaryIO, reading: Reading) -> None:
-        """List the files."""
         try:
             self._archive = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
@@ -149,8 +155,7 @@ def file_records(files: Files, name: str, reading: Reading) -> Iterator[Record]:
     """Yield the JSON records of one of the files that a `FolderReader` reads."""
     with files.open(name) as raw:
         source = Source(raw, reading.options.limits)
-        encoding = encoding_of(source.head)
-        text = io.TextIOWrapper(source.stream, encoding, errors=NOT_UTF8, newline="")
+        text = source.text()  # which closes the file with it
         yield from iter_records(text, limit=reading.options.limits.record_characters)
         source.require_whole()
 
