@@ -135,9 +135,9 @@ def _parse_message(message: Any, index: int) -> Message:
     message = require_object(message, index)
     role = _one_of(message, "role", get_args(Role), index)
     content = _text(message, "content", index)
-    if role is None or content is None:
-        field = "role" if role is None else "content"
-        raise ConversationError("the message has none", index=index, field=field)
+    for field, value in (("role", role), ("content", content)):
+        if value is None:
+            raise ConversationError("the message has none", index=index, field=field)
     return Message(
         role,
         content,

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -232,7 +233,8 @@ def _cells(stream: TextIO) -> Iterator[Any]:
         if piece:
             parser.feed(clean_text(piece).encode())
         else:
-            parser.close()
+            with suppress(etree().XMLSyntaxError):  # of a page without any element
+                parser.close()
         for _, element in parser.read_events():
             if _CELL in _classes(element):
                 yield element

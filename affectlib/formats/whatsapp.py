@@ -91,8 +91,7 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
     try:
         if len(text) > limit:
             raise ConversationError(TOO_LONG)
-        entries, lost = _entries(text)
-        reading.drop("event", lost)
+        entries = _entries(text, reading)
         order = _order(entries)
         people = People()
         found = (_sent(entry, order, people, reading) for entry in entries)
@@ -104,9 +103,8 @@ def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
 READERS = (TextReader("whatsapp", _recognizes, read),)
 
 
-def _entries(text: str) -> tuple[list[_Entry], int]:
+def _entries(text: str, reading: Reading) -> list[_Entry]:
     entries: list[_Entry] = []
-    lost = 0
     for line in re.split(r"\r\n|\r|\n", text):
         entry = _entry(line)
         if entry is not None:
@@ -114,8 +112,8 @@ def _entries(text: str) -> tuple[list[_Entry], int]:
         elif entries:
             entries[-1].lines.append(line)
         else:
-            lost += bool(line.strip())
-    return entries, lost
+            reading.drop("event", bool(line.strip()))
+    return entries
 
 
 def _entry(line: str) -> _Entry | None:

@@ -104,17 +104,14 @@ def test_claudes_users_do_not_make_a_folder_one_of_slack(tmp_path: Path) -> None
     assert read(tmp_path) == [found]
 
 
-@pytest.mark.parametrize("users", [[{"id": "W012A3CDE", "name": "ana"}], [], [{"id": "ana"}]])
-def test_slack_is_known_by_its_users_or_by_folders_of_channels(
-    tmp_path: Path, users: list[dict[str, str]]
-) -> None:
+def test_slack_is_known_by_its_channels_and_their_days(tmp_path: Path) -> None:
     message = {"type": "message", "user": "W012A3CDE", "text": "hi", "ts": "1714564800.000100"}
-    write(tmp_path, json.dumps(users), "users.json")
-    (tmp_path / "general").mkdir()
-    write(tmp_path / "general", json.dumps([message]), "2024-05-01.json")
+    write(tmp_path, "[]", "dms.json")
+    (tmp_path / "D1").mkdir()
+    write(tmp_path / "D1", json.dumps([message]), "2024-05-01.json")
     report = ReadReport()
     (found,) = read(tmp_path, users=["W012A3CDE"], report=report)
-    assert (texts(found), report.formats) == (["hi"], {"slack": "users.json and files of days"})
+    assert (texts(found), [*report.formats]) == (["hi"], ["slack"])
 
 
 @pytest.mark.parametrize("format", ["slack/workspace", "convokit/corpus"])
