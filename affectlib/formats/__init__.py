@@ -15,13 +15,13 @@ through `read_groups`. If all records of a file are in an object, under a key, a
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from itertools import chain
-from pathlib import PurePosixPath
-from typing import TypeAlias, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TypeAlias, TypeVar
 
 from affectlib._atomic import attach_filename
 from affectlib._values import kind_of
@@ -68,11 +68,9 @@ from affectlib.formats.reader import (
 )
 from affectlib.formats.sources import (
     Archive,
-    DamagedError,
     Folder,
     Source,
     is_archive,
-    open_input,
 )
 from affectlib.predictions import ConversationFailure
 
@@ -196,7 +194,9 @@ def _read_input(path: str, reading: Reading, stack: ExitStack) -> Iterator[Item]
     listing = list_files(path)
     if listing is not None:
         return _read_listing(listing, reading)
-    raw = open_input(path, stack)
+    raw: BinaryIO = sys.stdin.buffer
+    if path != "-":
+        raw = stack.enter_context(Path(path).open("rb"))
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.options.limits)
     if is_archive(source.head):
@@ -316,31 +316,16 @@ def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterato
 
 
 def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
-    """Turn an error after the first item into a failure; before it, it stays an error.
-
-    Damage in compressed data cuts the record before it; both are one failure.
-    """
+    """Turn an error after the first item into a failure; before it, it stays an error."""
     begun = False
-    last: ConversationFailure | None = None
     try:
         for item in items:
             begun = True
-            if last is not None:
-                yield last
-            last = item if isinstance(item, ConversationFailure) else None
-            if last is None:
-                yield item
+            yield item
     except TranscriptFormatError as error:
         if not begun:
             raise
-        problem = f"{error}; the rest was not read"
-        if last is not None and isinstance(error, DamagedError):
-            last = replace(last, error=f"{last.error}; {problem}")
-        else:
-            yield from [] if last is None else [last]
-            last = reading.failure(TranscriptFormatError(problem))
-    if last is not None:
-        yield last
+        yield reading.failure(TranscriptFormatError(f"{error}; the rest was not read"))
 
 
 def _read_source(source: Source, reading: Reading, stack: ExitStack) -> Iterator[Item]:

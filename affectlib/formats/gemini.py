@@ -87,12 +87,13 @@ def _recognizes_html(beginning: str, reading: Reading) -> str | None:
 
 def read_json(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
     """Read conversations from the activities of ``MyActivity.json``."""
-    return _sessions(_json_activities(records, reading), reading)
+    found = valid_records(records, reading)
+    return _sessions(_activities(found, _from_record, reading), reading)
 
 
 def read_html(stream: TextIO, reading: Reading) -> Iterator[Item]:
     """Read conversations from the activities of ``MyActivity.html``."""
-    return _sessions(_html_activities(stream, reading), reading)
+    return _sessions(_activities(_cells(stream, reading), _from_cell, reading), reading)
 
 
 READERS = (
@@ -157,29 +158,23 @@ def _conversation(session: list[_Activity]) -> Conversation:
     return to_conversation(about, messages)
 
 
-def _json_activities(
-    records: Iterator[Record], reading: Reading
+def _activities(
+    found: Iterable[Any], parse: Callable[[Any, Reading], _Activity | None], reading: Reading
 ) -> Iterator[_Activity | ConversationFailure]:
-    for record in valid_records(records, reading):
-        if isinstance(record, ConversationFailure):
-            yield record
+    for item in found:
+        if isinstance(item, ConversationFailure):
+            yield item
+            continue
+        try:
+            activity = parse(item, reading)
+        except ConversationError as error:
+            yield reading.failure(error)
         else:
-            yield from _attempt(_activity, record.value, reading)
+            yield from [] if activity is None else [activity]
 
 
-def _attempt(
-    read: Callable[[Any, Reading], _Activity | None], source: Any, reading: Reading
-) -> Iterator[_Activity | ConversationFailure]:
-    try:
-        found = read(source, reading)
-    except ConversationError as error:
-        yield reading.failure(error)
-    else:
-        yield from [] if found is None else [found]
-
-
-def _activity(record: Any, reading: Reading) -> _Activity | None:
-    record = require_object(record)
+def _from_record(found: Record, reading: Reading) -> _Activity | None:
+    record = require_object(found.value)
     if not _is_gemini(record):
         reading.drop("event")
         return None
@@ -217,17 +212,9 @@ def _prompt(
     return _Activity(prompt, answer, time, chat[1] if chat else None)
 
 
-def _html_activities(stream: TextIO, reading: Reading) -> Iterator[_Activity | ConversationFailure]:
-    number = 0
-    for number, cell in enumerate(_cells(stream), 1):
-        reading.place = f"activity {number - 1}"
-        yield from _attempt(_from_cell, cell, reading)
-    if not number:
-        raise TranscriptFormatError("the page has no activities")
-
-
-def _cells(stream: TextIO) -> Iterator[Any]:
+def _cells(stream: TextIO, reading: Reading) -> Iterator[Any]:
     """Yield the elements of the activities, each while the page is being read."""
+    number = 0
     parser = etree().HTMLPullParser(events=["end"], tag="div", huge_tree=True, encoding="utf-8")
     for piece in chain(iter(partial(stream.read, _PIECE), ""), [""]):
         if piece:
@@ -237,8 +224,12 @@ def _cells(stream: TextIO) -> Iterator[Any]:
                 parser.close()
         for _, element in parser.read_events():
             if _CELL in _classes(element):
+                reading.place = f"activity {number}"
+                number += 1
                 yield element
                 element.clear()
+    if not number:
+        raise TranscriptFormatError("the page has no activities")
 
 
 def _classes(element: Any) -> list[str]:

@@ -78,7 +78,14 @@ def inspect_conversations(
             found.empty_messages += not message.content.strip()
         found.without_user_text += not any(m.content.strip() for m in item.user_messages)
         _count_times(found, item)
-        _count_about(found, item)
+        for tally, value in (
+            (found.stated_languages, item.language),
+            (found.modalities, item.modality),
+            (found.models, item.model),
+            (found.sources, item.source),
+        ):
+            if value is not None:
+                tally[value if value in tally or len(tally) < _MODELS else _OTHERS] += 1
         if detect is not None:
             texts = "\n".join(message.content[:_LETTERS_READ] for message in item.user_messages)
             found.languages[detect(texts[:_LETTERS_READ])] += 1
@@ -129,17 +136,6 @@ def _count_times(found: Inspection, conversation: Conversation) -> None:
         return
     found.first = min(filter(None, [*times, found.first]))
     found.last = max(filter(None, [*times, found.last]))
-
-
-def _count_about(found: Inspection, conversation: Conversation) -> None:
-    for tally, value in (
-        (found.stated_languages, conversation.language),
-        (found.modalities, conversation.modality),
-        (found.models, conversation.model),
-        (found.sources, conversation.source),
-    ):
-        if value is not None:
-            tally[value if value in tally or len(tally) < _MODELS else _OTHERS] += 1
 
 
 def _plain(value: Any) -> Any:

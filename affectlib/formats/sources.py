@@ -6,10 +6,8 @@ import codecs
 import gzip
 import io
 import lzma
-import os
 import shutil
 import stat
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -42,10 +40,6 @@ _WINDOW = 1 << 27
 _PIECE = 2048  # compressed bytes, which never unpack to more than 64 MiB
 
 
-class DamagedError(TranscriptFormatError):
-    """Compressed data is damaged or was cut short; what comes before can be read."""
-
-
 class Source:
     """A file, decompressed if need be: its `head`, up to 64 KiB, and the whole `stream`."""
 
@@ -62,9 +56,9 @@ class Source:
             self.require_whole()
 
     def require_whole(self) -> None:
-        """Raise `DamagedError` if damage has ended the stream; call it at the end of the stream."""
+        """Raise an error if damage has ended the stream; call it at the end of the stream."""
         if any(isinstance(raw, _Bounded) and raw.damaged for raw in self._unpacked):
-            raise DamagedError("the compressed data is damaged or cut short")
+            raise TranscriptFormatError("the compressed data is damaged or cut short")
 
     def beginning(self) -> str:
         """Return the head as text, without white space before it."""
@@ -83,13 +77,6 @@ class Source:
         shutil.copyfileobj(self.stream, file)
         file.seek(0)
         return file
-
-
-def open_input(path: str | os.PathLike[str], stack: ExitStack) -> BinaryIO:
-    """Open a file, or standard input for ``-``."""
-    if os.fspath(path) == "-":
-        return cast(BinaryIO, sys.stdin.buffer)
-    return stack.enter_context(Path(path).open("rb"))
 
 
 class Folder:

@@ -144,7 +144,7 @@ def test_gzip_whatever_its_name(tmp_path: Path, name: str) -> None:
 def test_damaged_gzip(tmp_path: Path) -> None:
     content = lines(*(chat(f"{n} {n * 7919 % 10007}") for n in range(30_000)))
     packed = gzip.compress(content.encode())
-    *good, bad = read(write(tmp_path, packed[: len(packed) // 2]))
+    *good, _, bad = read(write(tmp_path, packed[: len(packed) // 2]))
     assert len(good) > 1000
     assert all(isinstance(item, Conversation) for item in good)
     assert "compressed data is damaged" in error_of(bad)
