@@ -121,24 +121,6 @@ def test_files_beside_a_data_set_are_read_too_or_counted(tmp_path: Path) -> None
     }
 
 
-def test_a_data_set_without_conversations_does_not_hide_the_files_beside_it(tmp_path: Path) -> None:
-    save(tmp_path / "ds", [{"x": 1}])
-    write(tmp_path, lines(chat("five", id="d")), "chats.jsonl")
-    report = ReadReport()
-    assert [item.id for item in read(tmp_path, report=report)] == ["d"]
-    assert report.skipped["it has no known format"].places == ["ds"]
-
-
-def test_what_the_library_caches_beside_a_data_set_is_not_read(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets", reason="needs affectlib[hub]")
-    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
-    loaded = datasets.load_from_disk(tmp_path / "saved")
-    loaded.map(lambda row: {"id": row["id"] * 2}, load_from_cache_file=False)
-    loaded.filter(lambda row: row["id"] == "a", load_from_cache_file=False)
-    assert len([*(tmp_path / "saved").glob("cache-*.arrow")]) == 2
-    assert [item.id for item in read(tmp_path / "saved")] == ["a", "b", "c"]
-
-
 def test_a_file_that_the_state_names_and_that_is_missing_is_told(tmp_path: Path) -> None:
     folder = save(tmp_path / "saved", ROWS[:1], ROWS[1:])
     (folder / "data-00001-of-00002.arrow").unlink()
