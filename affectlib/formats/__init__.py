@@ -196,7 +196,7 @@ def _read_input(path: str, reading: Reading, stack: ExitStack) -> Iterator[Item]
         return _read_listing(listing, reading)
     raw: BinaryIO = sys.stdin.buffer
     if path != "-":
-        raw = stack.enter_context(Path(path).open("rb"))
+        raw = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.options.limits)
     if is_archive(source.head):

@@ -26,7 +26,6 @@ VERSION = 1
 """Version of the format."""
 
 _ABOUT = ("id", "user_id", "title", "model", "language", "source")
-_SCHEMA = "conversation.schema.json"
 
 
 def to_record(conversation: Conversation) -> dict[str, Any]:
@@ -100,17 +99,6 @@ def write_conversations(
     require_folder(target)
     with locked(target), replacing(target) as file:
         return _write(conversations, file)
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a line.
-
-    Example:
-        >>> schema()["required"]
-        ['affectlib', 'messages']
-    """
-    found: dict[str, Any] = json.loads(Path(__file__).with_name(_SCHEMA).read_bytes())
-    return found
 
 
 def _write(conversations: Iterable[Item], file: BinaryIO) -> int:

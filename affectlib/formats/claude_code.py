@@ -56,9 +56,7 @@ def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
     shown: dict[str, tuple[str, Message]] = {}
     parents: dict[str, Any] = {}
     last = None
-    for number, row in enumerate(group.rows):
-        event = row.fields
-        reading.place = row.place
+    for number, event in enumerate(reading.rows(group)):
         name = to_text(event.get("uuid")) or f"event {number}"
         parents[name] = event.get("parentUuid") or event.get("logicalParentUuid")
         message = _message(event, len(shown), reading)
@@ -70,7 +68,6 @@ def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
         return
     if not any(isinstance(parent, str) and parent in parents for parent in parents.values()):
         parents = dict(zip(parents, [None, *parents], strict=False))
-    reading.place = group.rows[0].place
     model = first_text(as_dict(row.fields.get("message")).get("model") for row in group.rows)
     for branch, path in Tree.of(parents, shown.keys()).paths(last, reading):
         messages = _joined([shown[name] for name in path])

@@ -98,15 +98,14 @@ def _conversations(
     messages: dict[str, Message] = {}
     parents: dict[str, str | None] = {}
     speakers: dict[str, str | None] = {}
-    for index, row in enumerate(group.rows):
-        reading.place = row.place
-        name = to_text(row.fields.get("id")) or f"utterance {index}"
+    for index, utterance in enumerate(reading.rows(group)):
+        name = to_text(utterance.get("id")) or f"utterance {index}"
         if name in messages:
             reading.drop("duplicate")
             continue
-        messages[name] = _message(row.fields, index, roles, reading)
-        parents[name] = to_text(first_of(row.fields, _REPLY))
-        speakers[name] = to_text(first_of(row.fields, _SPEAKER))
+        messages[name] = _message(utterance, index, roles, reading)
+        parents[name] = to_text(first_of(utterance, _REPLY))
+        speakers[name] = to_text(first_of(utterance, _SPEAKER))
     if not any(parent in parents for parent in parents.values()):
         times = [message.timestamp for message in messages.values()]
         order = [*messages] if None in times else in_order([*messages], times)

@@ -71,12 +71,7 @@ def pattern_of(path: str | os.PathLike[str]) -> tuple[Path, Sequence[str]] | Non
 
 
 def fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path match those of a pattern, by the rules of `glob`.
-
-    Example:
-        >>> fits(["a", "b", "c.jsonl"], ["**", "*.jsonl"]), fits([".git", "x"], ["**", "*"])
-        (True, False)
-    """
+    """Whether the parts of a path match those of a pattern, by the rules of `glob`."""
     if not pattern:
         return not names
     first, *rest = pattern

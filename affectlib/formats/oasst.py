@@ -69,16 +69,14 @@ def _flattened(prompt: Mapping[str, Any]) -> _Nodes:
 
 def _parse_flat(group: Group, reading: Reading) -> Iterator[Conversation]:
     nodes: dict[str, Mapping[str, Any]] = {}
-    for row in group.rows:
-        reading.place = row.place
-        name = to_text(row.fields.get("message_id"))
+    for message in reading.rows(group):
+        name = to_text(message.get("message_id"))
         if name is None:
             raise ConversationError("the message has none", field="message_id")
         if name in nodes:
             reading.drop("duplicate")
         else:
-            nodes[name] = {**row.fields, "parent_id": to_text(row.fields.get("parent_id"))}
-    reading.place = group.rows[0].place
+            nodes[name] = {**message, "parent_id": to_text(message.get("parent_id"))}
     yield from _conversations(group.key, nodes, reading)
 
 

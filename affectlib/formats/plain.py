@@ -22,12 +22,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from affectlib.conversation import Conversation, Message, Role, clean_text, is_role
 from affectlib.errors import ConversationError
-from affectlib.formats.grouping import TOO_LONG
-from affectlib.formats.reader import HOW_TO_NAME, MYSELF, Item, Reading, TextReader
+from affectlib.formats.reader import HOW_TO_NAME, MYSELF, Reading, TextReader, whole
 
 _USER = MYSELF | {"you", "vous", "tu"}
 """Who is the user, beside the names of roles that `parse_role` knows."""
@@ -78,23 +77,15 @@ def describe(beginning: str) -> str | None:
     )
 
 
-def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
-    """Read a text that is one conversation."""
-    limit = reading.options.limits.record_characters
-    text = stream.read(limit + 1)
-    identifier = clean_text(reading.path(reading.file)) or None
-    try:
-        if len(text) > limit:
-            raise ConversationError(TOO_LONG)
-        messages = tuple(_messages(clean_text(_lines(text)), reading))
-    except ConversationError as error:
-        yield reading.failure(error, identifier)
-        return
+def parse(text: str, reading: Reading) -> Iterator[Conversation]:
+    """Turn a text into a conversation, unless it is blank."""
+    messages = tuple(_messages(clean_text(_lines(text)), reading))
     if messages:
+        identifier = clean_text(reading.path(reading.file)) or None
         yield Conversation(messages, id=identifier, source="plain")
 
 
-READERS = (TextReader("plain", _recognizes, read),)
+READERS = (TextReader("plain", _recognizes, whole(parse)),)
 
 
 def _lines(text: str) -> str:

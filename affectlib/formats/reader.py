@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
 
 from affectlib._values import is_missing, kind_of, to_time
-from affectlib.conversation import Conversation, Role, is_role, parse_role
+from affectlib.conversation import Conversation, Role, clean_text, is_role, parse_role
 from affectlib.errors import ConversationError, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict
 from affectlib.formats._progress import Progress
 from affectlib.formats.fields import record_id
-from affectlib.formats.grouping import Group, Row, grouped
+from affectlib.formats.grouping import TOO_LONG, Group, Row, grouped
 from affectlib.formats.options import ReadOptions
 from affectlib.formats.read_report import ReadReport
 from affectlib.predictions import ConversationFailure
@@ -90,6 +90,13 @@ class Reading:
         if time is None and not is_missing(value) and not is_blank:
             self.drop("time")
         return time
+
+    def rows(self, group: Group) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of a group, each at its place; after the last, the place is the first's."""
+        for row in group.rows:
+            self.place = row.place
+            yield row.fields
+        self.place = group.rows[0].place
 
     @contextmanager
     def inside(self, archive: str) -> Iterator[None]:
@@ -208,6 +215,24 @@ def each(
                     yield reading.kept(conversation, [record.value])
             except ConversationError as error:
                 yield reading.failure(error, record_id(record.value))
+
+    return read
+
+
+def whole(
+    parse: Callable[[str, Reading], Iterable[Conversation]],
+) -> Callable[[TextIO, Reading], Iterator[Item]]:
+    """Make the `read` of a format of which `parse` turns a whole text into conversations."""
+
+    def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
+        limit = reading.options.limits.record_characters
+        text = stream.read(limit + 1)
+        try:
+            if len(text) > limit:
+                raise ConversationError(TOO_LONG)
+            yield from parse(text, reading)
+        except ConversationError as error:
+            yield reading.failure(error, clean_text(reading.path(reading.file)) or None)
 
     return read
 

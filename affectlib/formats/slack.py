@@ -64,9 +64,13 @@ def _recognizes_folder(files: Files, reading: Reading) -> str | None:
     return f"{named[0]} and files of days" if named and days else None
 
 
-def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
-    """Read conversations from the messages of a day, or of several."""
-    return _read(records, _Workspace(), reading)
+def read(
+    records: Iterator[Record], reading: Reading, workspace: _Workspace | None = None
+) -> Iterator[Item]:
+    """Read conversations from messages, perhaps with what the export says about the workspace."""
+    workspace = workspace or _Workspace()
+    key = partial(_conversation_id, workspace)
+    return read_groups(records, reading, key, partial(_conversations, workspace))
 
 
 def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
@@ -81,7 +85,7 @@ def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
             folder = to_text(channel.get("name")) or identifier
             if identifier is not None and folder is not None:
                 workspace.channels[folder] = identifier
-    yield from _read(_messages(files, reading), workspace, reading)
+    yield from read(_messages(files, reading), reading, workspace)
 
 
 def _owns(name: str) -> bool:
@@ -130,11 +134,6 @@ def _messages(files: Files, reading: Reading) -> Iterator[Record]:
             yield record._replace(place=f"{name}: {record.place}", value=value)
 
 
-def _read(records: Iterator[Record], workspace: _Workspace, reading: Reading) -> Iterator[Item]:
-    key = partial(_conversation_id, workspace)
-    return read_groups(records, reading, key, partial(_conversations, workspace))
-
-
 def _conversation_id(workspace: _Workspace, message: Mapping[str, Any]) -> str | None:
     folder = to_text(message.get(_CHANNEL))
     channel = workspace.channels.get(folder, folder) if folder is not None else None
@@ -143,11 +142,8 @@ def _conversation_id(workspace: _Workspace, message: Mapping[str, Any]) -> str |
 
 
 def _conversations(workspace: _Workspace, group: Group, reading: Reading) -> Iterator[Conversation]:
-    sent = []
-    for index, row in enumerate(group.rows):
-        reading.place = row.place
-        sent.append(_sent(row.fields, index, workspace, reading))
-    reading.place = group.rows[0].place
+    rows = enumerate(reading.rows(group))
+    sent = [_sent(message, index, workspace, reading) for index, message in rows]
     title = to_text(group.rows[0].fields.get(_CHANNEL))
     if any(sent):
         about = {"id": group.key, "title": title, "source": "slack"}

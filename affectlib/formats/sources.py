@@ -205,29 +205,15 @@ def _buffered(stream: io.RawIOBase) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(stream, HEAD))
 
 
-def _peek(stream: BinaryIO, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
+def _peek(stream: Any, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
     if seekable:
         head = stream.read(size)
         stream.seek(0)
         return head, stream
-    head = _beginning(stream, size)
-    return head, _buffered(_Rejoined(head, stream))
-
-
-def _beginning(stream: Any, size: int) -> bytes:
-    """Read up to `size` bytes; an error after the first of them is left to the next read."""
     head = b""
-    while len(head) < size:
-        try:
-            data = stream.read1(size - len(head))
-        except TranscriptFormatError:
-            if not head:
-                raise
-            break
-        if not data:
-            break
+    while data := stream.read1(size - len(head)):
         head += data
-    return head
+    return head, _buffered(_Rejoined(head, stream))
 
 
 def _unpacked(stream: BinaryIO, magic: bytes, limits: Limits) -> BinaryIO | None:
