@@ -26,7 +26,7 @@ from typing import BinaryIO, TypeAlias, TypeVar
 from affectlib._atomic import attach_filename
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation
-from affectlib.errors import OptionError, TranscriptFormatError
+from affectlib.errors import ConversationFailure, OptionError, TranscriptFormatError
 from affectlib.formats import (
     anthropic_hh,
     canonical,
@@ -72,7 +72,6 @@ from affectlib.formats.sources import (
     Source,
     is_archive,
 )
-from affectlib.predictions import ConversationFailure
 
 __all__ = [
     "DROPS",

@@ -52,7 +52,7 @@ class _Text:
     def close(self) -> str:
         text = "".join(self._pieces).replace("\xa0", " ")
         lines = "\n".join(line.rstrip() for line in text.split("\n"))
-        return clean_text(_GAPS.sub("\n\n", lines)).strip()
+        return _GAPS.sub("\n\n", lines).strip()
 
     def _break(self, tag: str) -> None:
         if not self._pieces:
@@ -82,7 +82,7 @@ def html_to_text(html: str) -> str:
         'Hello & good morning\n\nAna\nBo'
     """
     if "<" not in html and "&" not in html:
-        return clean_text(html).strip()
+        return html.strip()
     parser = etree().HTMLParser(target=_Text(), huge_tree=True, encoding="utf-8")
     for start in range(0, len(html), _PIECE):
         parser.feed(clean_text(html[start : start + _PIECE]).encode())

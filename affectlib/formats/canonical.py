@@ -17,10 +17,9 @@ from typing import Any, BinaryIO, get_args
 
 from affectlib._atomic import attach_filename, locked, replacing, require_folder
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
-from affectlib.errors import ConversationError, OptionError, OutputExistsError
+from affectlib.errors import ConversationError, ConversationFailure, OptionError, OutputExistsError
 from affectlib.formats._objects import require_list, require_object, text_or_none
 from affectlib.formats.reader import Item, Reading, RecordReader, each, with_keys
-from affectlib.predictions import ConversationFailure
 
 VERSION = 1
 """Version of the format."""
@@ -123,9 +122,9 @@ def _parse_message(message: Any, index: int) -> Message:
     message = require_object(message, index)
     role = _one_of(message, "role", get_args(Role), index)
     content = _text(message, "content", index)
-    for field, value in (("role", role), ("content", content)):
-        if value is None:
-            raise ConversationError("the message has none", index=index, field=field)
+    if role is None or content is None:
+        field = "role" if role is None else "content"
+        raise ConversationError("the message has none", index=index, field=field)
     return Message(
         role,
         content,

@@ -29,7 +29,7 @@ from typing import Any, TextIO
 from affectlib._values import kind_of, to_time
 from affectlib._values.dates import find_date_line
 from affectlib.conversation import Conversation, Message, clean_text
-from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.errors import ConversationError, ConversationFailure, TranscriptFormatError
 from affectlib.formats._html import etree, html_to_text
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, as_list, as_text, require_object
@@ -37,7 +37,6 @@ from affectlib.formats._people import is_apart
 from affectlib.formats.fields import in_order, to_conversation
 from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, valid_records
-from affectlib.predictions import ConversationFailure
 
 _GAP = 30.0
 _CHAT = re.compile(r"gemini\.google\.com/(?:u/\d+/)?(?:app|gem/[\w-]+)/([\w-]{6,64})", re.ASCII)
@@ -66,10 +65,6 @@ class _Activity:
     """The id of the chat that it links to."""
     kept: Mapping[str, Any] = field(default_factory=dict)
     """The fields that the caller asked to keep."""
-
-    @property
-    def size(self) -> int:
-        return len(self.prompt) + len(self.answer)
 
 
 def _recognizes(record: Any) -> str | None:
@@ -113,25 +108,20 @@ def _sessions(
     """Put activities that are near each other into conversations."""
     gap = _GAP if reading.options.gap is None else reading.options.gap
     session: list[_Activity] = []
-    size = 0
-    limit = reading.options.limits.record_characters
     for activity in activities:
         if isinstance(activity, ConversationFailure):
             yield activity
             continue
         if session and _is_another(session[-1], activity, gap):
-            yield _finished(session, size, reading)
-            session, size = [], 0
-        size += activity.size
-        if size > limit:
-            session.clear()
+            yield _finished(session, reading)
+            session = []
         session.append(activity)
     if session:
-        yield _finished(session, size, reading)
+        yield _finished(session, reading)
 
 
-def _finished(session: list[_Activity], size: int, reading: Reading) -> Item:
-    """Make a conversation, or a failure if it is so long that only its last activity is there."""
+def _finished(session: list[_Activity], reading: Reading) -> Item:
+    size = sum(len(activity.prompt) + len(activity.answer) for activity in session)
     if size > reading.options.limits.record_characters:
         return reading.failure(ConversationError(TOO_LONG), session[-1].chat)
     session = in_order(session, [activity.time for activity in session])
@@ -187,9 +177,9 @@ def _from_record(found: Record, reading: Reading) -> _Activity | None:
     files = (as_list(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
     media = sum(map(len, files))
     answer = _joined(record.get("safeHtmlItem"), "html") or _joined(record.get("subtitles"), "name")
-    found = _prompt(title, answer, time, as_text(record.get("titleUrl")), media, reading)
+    activity = _prompt(title, answer, time, as_text(record.get("titleUrl")), media, reading)
     kept = {name: record[name] for name in reading.options.keep if name in record}
-    return None if found is None else replace(found, kept=kept)
+    return None if activity is None else replace(activity, kept=kept)
 
 
 def _joined(items: Any, field: str) -> str:

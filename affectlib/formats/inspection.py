@@ -11,7 +11,7 @@ from typing import Any
 
 from affectlib._extras import requires_extra
 from affectlib.conversation import Conversation
-from affectlib.predictions import ConversationFailure
+from affectlib.errors import ConversationFailure
 
 UNKNOWN = "unknown"
 

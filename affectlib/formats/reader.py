@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
 
 from affectlib._values import is_missing, kind_of, to_time
 from affectlib.conversation import Conversation, Role, clean_text, is_role, parse_role
-from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.errors import ConversationError, ConversationFailure, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict
 from affectlib.formats._progress import Progress
@@ -18,7 +18,6 @@ from affectlib.formats.fields import record_id
 from affectlib.formats.grouping import TOO_LONG, Group, Row, grouped
 from affectlib.formats.options import ReadOptions
 from affectlib.formats.read_report import ReadReport
-from affectlib.predictions import ConversationFailure
 
 Item: TypeAlias = Conversation | ConversationFailure
 
@@ -92,7 +91,7 @@ class Reading:
         return time
 
     def rows(self, group: Group) -> Iterator[Mapping[str, Any]]:
-        """Yield the rows of a group, each at its place; after the last, the place is the first's."""
+        """Yield the rows of a group, each at its place; in the end the place is the first's."""
         for row in group.rows:
             self.place = row.place
             yield row.fields

@@ -34,7 +34,12 @@ from typing import Any, NamedTuple, TextIO
 from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
 from affectlib._values.dates import DateOrder
 from affectlib.conversation import Message, is_role
-from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
+from affectlib.errors import (
+    ConversationError,
+    ConversationFailure,
+    OptionError,
+    TranscriptFormatError,
+)
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, require_array
@@ -56,7 +61,6 @@ from affectlib.formats.reader import (
     TextReader,
     valid_rows,
 )
-from affectlib.predictions import ConversationFailure
 
 NAME = "table"
 

@@ -148,7 +148,7 @@ def _sent(entry: _Entry, order: str, people: People, reading: Reading) -> Sent |
     media, text = _without_media(text)
     reading.drop("not_text", media)
     marked = text.lstrip(" ").startswith(_NOT_TYPED)
-    text = clean_text(_MARKS.sub("", text)).strip()
+    text = _MARKS.sub("", text).strip()
     if _DELETED.fullmatch(text):
         reading.drop("deleted")
         return None

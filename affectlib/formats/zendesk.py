@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlib._values import to_text
-from affectlib.conversation import Conversation, Message, Role, clean_text
+from affectlib.conversation import Conversation, Message, Role
 from affectlib.errors import ConversationError
 from affectlib.formats._html import html_to_text
 from affectlib.formats._objects import (
@@ -87,7 +87,7 @@ def _message(comment: Any, index: int, roles: _Roles, reading: Reading) -> Messa
         return None
     voice = comment.get("type") == "VoiceComment"
     spoken = as_text(as_dict(comment.get("data")).get("transcription_text"))
-    text = clean_text(spoken.strip()) if voice else _text(comment, index)
+    text = spoken.strip() if voice else _text(comment, index)
     attached = len(as_list(comment.get("attachments")))
     reading.drop("not_text", attached)
     if not text:
@@ -109,10 +109,10 @@ def _text(comment: Mapping[str, Any], index: int) -> str:
     for field in ("plain_body", "body"):
         text = optional_text(comment.get(field), index, field)
         if text:
-            return clean_text(text.replace("&nbsp;", " "))
+            return text.replace("&nbsp;", " ")
     content = comment.get("content")
     content = content.get("text") if isinstance(content, Mapping) else content
-    return clean_text(as_text(content).strip())
+    return as_text(content).strip()
 
 
 def _role(comment: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Role:
