@@ -90,10 +90,6 @@ def in_order(items: Sequence[_ItemT], keys: Sequence[Any]) -> list[_ItemT]:
 
     So items with equal keys stay in the order in which things happened, the question before the
     answer. A list is newest first if its first key is greater than its last.
-
-    Example:
-        >>> in_order(["a2", "q2", "a1", "q1"], [5, 5, 3, 3])
-        ['q1', 'a1', 'q2', 'a2']
     """
     places = range(len(items))
     if items and keys[0] > keys[-1]:

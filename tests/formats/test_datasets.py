@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,14 +64,6 @@ def test_splits_are_read_one_after_the_other(tmp_path: Path) -> None:
     save(folder / "train", ROWS[:2])
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
     assert [item.id for item in read(folder)] == ["c", "a", "b"]
-
-
-def test_in_an_archive(tmp_path: Path) -> None:
-    folder = save(tmp_path / "saved", ROWS[:2], ROWS[2:])
-    with zipfile.ZipFile(tmp_path / "saved.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in folder.iterdir():
-            archive.write(path, f"saved/{path.name}")
-    assert read(tmp_path / "saved.zip") == read(folder)
 
 
 def test_what_the_library_itself_saves(tmp_path: Path) -> None:

@@ -109,11 +109,6 @@ def test_a_bad_line_costs_itself_only(tmp_path: Path, line: str, what: str) -> N
     assert what in error_of(bad)
 
 
-def test_files_that_were_joined_with_their_marks(tmp_path: Path) -> None:
-    path = write(tmp_path, f"\ufeff{lines(chat('a'))}\ufeff{lines(chat('b'))}")
-    assert [texts(item) for item in read(path)] == [["a"], ["b"]]
-
-
 @pytest.mark.parametrize("cut", [3, 25])
 def test_half_an_array_keeps_what_came_before(tmp_path: Path, cut: int) -> None:
     content = json.dumps([chat("a", id="1"), chat("b", id="2")])
