@@ -16,7 +16,7 @@ from affectlib.conversation import Conversation, Message
 from affectlib.corpus.provenance import provenance_code
 from affectlib.corpus.rows import Labelled, Row, RowLevel, output_schema
 from affectlib.errors import ConversationError, InputTypeError, OptionError, WorkerError
-from affectlib.formats.columns import find_columns
+from affectlib.formats.columns import find_columns, has_conversation_ids
 from affectlib.formats.fields import named_message
 from affectlib.formats.frames import is_dataset, open_table, to_dataset
 from affectlib.formats.grouping import Row as TableRow
@@ -274,14 +274,15 @@ def _named(names: Iterable[str], columns: Mapping[str, str] | None) -> dict[str,
             f"the table has several columns that may hold the texts, {name_list(found)}; name the "
             f"right one, for example `columns={{'content': {found[0]!r}}}`"
         )
-    is_text = found and find_columns(names, {"content": found[0]}) is not None
-    return {"content": found[0]} if is_text else {}
+    given = {"content": found[0]} if found else {}
+    fields = find_columns(names, given)
+    return {} if fields is None or has_conversation_ids(fields, given) else given
 
 
 def _fields(names: Iterable[str], columns: Mapping[str, str] | None) -> dict[str, str]:
     """Return the columns that are read, by field."""
     names = [*names]
-    fields = find_columns(names, _named(names, columns), texts_with_ids=True)
+    fields = find_columns(names, _named(names, columns))
     if fields is None:
         raise OptionError(
             f"the table has the columns {name_list(names)}, but none with a usual name for the "

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 from affectlib._atomic import attach_filename
 from affectlib.errors import SourceChangedError
-from affectlib.formats.listing import HUB, list_files
+from affectlib.formats.listing import HUB, fits, list_files, pattern_of
 
 _BLOCK = 1 << 20
 
@@ -86,17 +84,12 @@ def file_among(source: str, paths: Iterable[Path]) -> Path | None:
 
 def takes_up(source: str, path: Path) -> bool:
     """Whether an input that is a folder or a pattern would hold a file of this path."""
-    if source == "-" or source.startswith(HUB):
+    found = pattern_of(source)
+    if found is None:
         return False
+    folder, pattern = found[0].resolve(), found[1]
     place = path.parent.resolve() / path.name
-    if Path(source).is_dir():
-        return place.is_relative_to(Path(source).resolve())
-    if Path(source).exists() or not glob.has_magic(source):
-        return False
-    parts = Path(source).parts
-    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    folder = Path(*parts[:first]).resolve()
-    return place.is_relative_to(folder) and _fits(place.relative_to(folder).parts, parts[first:])
+    return place.is_relative_to(folder) and fits(place.relative_to(folder).parts, pattern)
 
 
 def _files_of(source: str) -> dict[str, Path] | None:
@@ -114,16 +107,3 @@ def _identity(path: Path) -> tuple[int, int]:
     """Return the device and inode, which are the same for all names of a file."""
     facts = path.stat()
     return facts.st_dev, facts.st_ino
-
-
-def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path match those of a pattern, by the rules of `glob`."""
-    if not pattern:
-        return not names
-    if pattern[0] == "**" and _fits(names, pattern[1:]):
-        return True
-    if not names or (names[0].startswith(".") and not pattern[0].startswith(".")):
-        return False
-    if pattern[0] == "**":
-        return _fits(names[1:], pattern)
-    return fnmatch(names[0], pattern[0]) and _fits(names[1:], pattern[1:])

@@ -6,32 +6,27 @@ what is in a file, never by its name. `FORMATS` lists the formats; each has a mo
 name, which says what is kept and what is not. Data sets of the library ``datasets`` are read from
 disk, or from the Hub if the network is allowed; their rows have one of the formats.
 
-To add a format, write one module here that ends with ``READERS``, a tuple of `RecordReader` (JSON),
-`TextReader` and `FolderReader`, and list it in `_MODULES` below, before those that would also take
-its files. Most formats need only a ``parse(record, reading)`` that yields conversations or raises
-`ConversationError`; ``each(parse)`` makes the rest. Every reader gets a `Reading`: the caller's
-options, ``reading.drop(reason)`` to count what is left out, and ``reading.failure(error, id)`` for
-what cannot be read. Records that belong together but may be far apart go through `read_groups`. If
-all records of a file are in an object, under a key, add the key to ``_json._WRAPPERS``. The page
-``docs/contributing.md`` lists all steps.
+To add a format, write one module here that ends with ``READERS``, and list it in `_MODULES` below,
+before those that would also take its files. Records that belong together but may be far apart go
+through `read_groups`. If all records of a file are in an object, under a key, add the key to
+``_json._WRAPPERS``. The page ``docs/contributing.md`` lists all steps.
 """
 
 from __future__ import annotations
 
-import io
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from itertools import chain
-from pathlib import PurePosixPath
-from typing import BinaryIO, TextIO, TypeAlias, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TypeAlias, TypeVar
 
 from affectlib._atomic import attach_filename
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation
-from affectlib.errors import OptionError, TranscriptFormatError
+from affectlib.errors import ConversationFailure, OptionError, TranscriptFormatError
 from affectlib.formats import (
     anthropic_hh,
     canonical,
@@ -72,16 +67,11 @@ from affectlib.formats.reader import (
     TextReader,
 )
 from affectlib.formats.sources import (
-    NOT_UTF8,
     Archive,
-    DamagedError,
     Folder,
     Source,
-    encoding_of,
     is_archive,
-    open_input,
 )
-from affectlib.predictions import ConversationFailure
 
 __all__ = [
     "DROPS",
@@ -173,19 +163,14 @@ def read_conversations(
     if options.format not in ("auto", *FORMATS):
         raise OptionError(f"unknown format {options.format!r}; use auto, {', '.join(FORMATS)}")
     reading = Reading(options, ReadReport() if report is None else report)
-    if os.fspath(path).startswith(HUB):
-        splits = hub_splits(os.fspath(path), local_files_only=options.local_files_only)
-        return _counted(path, reading, lambda _: _read_parts(_parts(splits, reading), reading))
-    return _counted(path, reading, lambda stack: _read_input(path, reading, stack))
+    return _counted(os.fspath(path), reading)
 
 
-def _counted(
-    path: str | os.PathLike[str], reading: Reading, read: Callable[[ExitStack], Iterator[Item]]
-) -> Iterator[Item]:
+def _counted(path: str, reading: Reading) -> Iterator[Item]:
     report, progress = reading.report, reading.progress
     with ExitStack() as stack:
         try:
-            for item in read(stack):
+            for item in _read_input(path, reading, stack):
                 if isinstance(item, Conversation):
                     report.conversations += 1
                 else:
@@ -195,19 +180,22 @@ def _counted(
             report.share = 1.0
         except TranscriptFormatError as error:
             problem = ": ".join(filter(None, (reading.file, error.problem)))
-            raise TranscriptFormatError(problem, path=os.fspath(path), line=error.line) from None
+            raise TranscriptFormatError(problem, path=path, line=error.line) from None
         except OSError as error:
-            with attach_filename(
-                os.path.join(path, reading.file) if reading.file else os.fspath(path)
-            ):
+            with attach_filename(os.path.join(path, reading.file) if reading.file else path):
                 raise error
 
 
-def _read_input(path: str | os.PathLike[str], reading: Reading, stack: ExitStack) -> Iterator[Item]:
+def _read_input(path: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:
+    if path.startswith(HUB):
+        splits = hub_splits(path, local_files_only=reading.options.local_files_only)
+        return _read_parts(_parts(splits, reading), reading)
     listing = list_files(path)
     if listing is not None:
         return _read_listing(listing, reading)
-    raw = open_input(path, stack)
+    raw: BinaryIO = sys.stdin.buffer
+    if path != "-":
+        raw = stack.enter_context(Path(path).open("rb"))  # noqa: SIM115
     size = raw.seek(0, os.SEEK_END) if raw.seekable() else 0
     source = Source(raw, reading.options.limits)
     if is_archive(source.head):
@@ -215,7 +203,7 @@ def _read_input(path: str | os.PathLike[str], reading: Reading, stack: ExitStack
     if size:
         reading.progress.total = size
         stack.enter_context(reading.progress.file(raw, size))
-    return _guarded(_read_whole(source, reading, stack), reading)
+    return _guarded(_read_source(source, reading, stack), reading)
 
 
 def _read_listing(listing: Listing, reading: Reading) -> Iterator[Item]:
@@ -237,7 +225,12 @@ def _read_files(files: Files, reading: Reading) -> Iterator[Item]:
         why = reader.recognizes(files, reading)
         if why is not None:
             reading.report.formats.setdefault(reader.name, why)
-            yield from _read_together(reader, files, reading)
+            for name in files.names:
+                if not reader.owns(name):
+                    where = f"the {reader.name} export beside it"
+                    reading.skip(f"it is no part of {where}; read it by itself", name)
+            reading.progress.size = reading.progress.total
+            yield from _guarded(reader.read(files, reading), reading)
             return
     saved = find_saved(files, reading)
     others = (
@@ -246,16 +239,6 @@ def _read_files(files: Files, reading: Reading) -> Iterator[Item]:
         if name not in saved.own
     )
     yield from _read_parts(chain(_parts(saved.splits, reading), others), reading)
-
-
-def _read_together(reader: FolderReader, files: Files, reading: Reading) -> Iterator[Item]:
-    """Read a format of several files, and count the files that are not part of it."""
-    for name in files.names:
-        if not reader.owns(name):
-            reason = f"it is no part of the {reader.name} export beside it; read it by itself"
-            reading.skip(reason, name)
-    reading.progress.size = reading.progress.total
-    yield from _guarded(reader.read(files, reading), reading)
 
 
 def _read_file(files: Files, name: str, reading: Reading, stack: ExitStack) -> Iterator[Item]:
@@ -271,7 +254,7 @@ def _read_file(files: Files, name: str, reading: Reading, stack: ExitStack) -> I
             return iter(())
         stack.enter_context(reading.inside(name))
         return _read_archive(archive, reading)
-    return _guarded(_read_whole(source, reading, stack), reading)
+    return _guarded(_read_source(source, reading, stack), reading)
 
 
 def _is_unpacked(archive: Archive, name: str, files: Files) -> bool:
@@ -332,44 +315,29 @@ def _read_parts(parts: Iterator[tuple[str, _Part]], reading: Reading) -> Iterato
 
 
 def _guarded(items: Iterator[Item], reading: Reading) -> Iterator[Item]:
-    """Turn an error after the first item into a failure; before it, it stays an error.
-
-    Damage in compressed data cuts the record before it; both are one failure.
-    """
+    """Turn an error after the first item into a failure; before it, it stays an error."""
     begun = False
-    last: ConversationFailure | None = None
     try:
         for item in items:
             begun = True
-            if last is not None:
-                yield last
-            last = item if isinstance(item, ConversationFailure) else None
-            if last is None:
-                yield item
+            yield item
     except TranscriptFormatError as error:
         if not begun:
             raise
-        problem = f"{error}; the rest was not read"
-        if last is not None and isinstance(error, DamagedError):
-            last = replace(last, error=f"{last.error}; {problem}")
-        else:
-            yield from [] if last is None else [last]
-            last = reading.failure(TranscriptFormatError(problem))
-    if last is not None:
-        yield last
+        yield reading.failure(TranscriptFormatError(f"{error}; the rest was not read"))
 
 
-def _read_whole(source: Source, reading: Reading, stack: ExitStack) -> Iterator[Item]:
+def _read_source(source: Source, reading: Reading, stack: ExitStack) -> Iterator[Item]:
     """Read a file, and raise at its end if it ends because it is damaged."""
     try:
-        yield from _read_source(source, reading, stack)
+        yield from _recognized(source, reading, stack)
     except _UnknownFormatError:
         source.require_whole()
         raise
     source.require_whole()
 
 
-def _read_source(source: Source, reading: Reading, stack: ExitStack) -> Iterator[Item]:
+def _recognized(source: Source, reading: Reading, stack: ExitStack) -> Iterator[Item]:
     """Find the reader that the beginning of a file calls for, and read."""
     if not source.head and reading.options.format == "auto":
         raise _UnknownFormatError(f"the file is empty; {_KNOWN}")
@@ -378,9 +346,9 @@ def _read_source(source: Source, reading: Reading, stack: ExitStack) -> Iterator
         is_parquet = source.head.startswith(PARQUET)
         rows = parquet_rows(raw, reading.progress) if is_parquet else arrow_rows(raw)
         return _read_records(numbered_rows(rows), reading)
-    encoding = encoding_of(source.head)
-    beginning = source.head.decode(encoding, NOT_UTF8).lstrip("\ufeff \t\r\n")
-    stream = _text(source.stream, encoding, stack)
+    beginning = source.beginning()
+    stream = source.text()
+    stack.callback(stream.detach)
     like_json = beginning.startswith(("{", "[", '"'))
     format = reading.options.format
     for reader in _readers(TextReader, format):
@@ -416,7 +384,7 @@ def _read_records(records: Iterator[Record], reading: Reading) -> Iterator[Item]
             raise TranscriptFormatError(f"found JSON or a table; the format {format} is neither")
         reader, why = readers[0], "it was named"
     else:
-        reader, why, records = _recognized(readers, records)
+        reader, why, records = _recognized_records(readers, records)
     if columns and reader.name != table.NAME:
         raise OptionError(
             f"columns were named, but the file is JSON of the format {reader.name}; "
@@ -426,7 +394,7 @@ def _read_records(records: Iterator[Record], reading: Reading) -> Iterator[Item]
     return reader.read(records, reading)
 
 
-def _recognized(
+def _recognized_records(
     readers: list[RecordReader], records: Iterator[Record]
 ) -> tuple[RecordReader, str, Iterator[Record]]:
     """Find the format of a file by the first record that has a known one."""
@@ -455,9 +423,3 @@ def _describe(record: Record) -> str:
         what = "a table with the columns" if is_row else "JSON with the keys"
         return describe_columns([*record.value], what=what)
     return f"JSON, but {record.place} is {kind_of(record.value)}"
-
-
-def _text(stream: BinaryIO, encoding: str, stack: ExitStack) -> TextIO:
-    text = io.TextIOWrapper(stream, encoding, errors=NOT_UTF8, newline="")
-    stack.callback(text.detach)
-    return text

@@ -51,7 +51,9 @@ def arrow_rows(stream: BinaryIO) -> Iterator[dict[str, Any]]:
     with _damage_named("Arrow"):
         is_file = stream.read(len(ARROW[0])) == ARROW[0]
         stream.seek(0)
-        for batch in _batches(ipc.open_file(stream) if is_file else ipc.open_stream(stream)):
+        reader = ipc.open_file(stream) if is_file else ipc.open_stream(stream)
+        count = reader.num_record_batches if is_file else 0
+        for batch in map(reader.get_batch, range(count)) if is_file else reader:
             for start in range(0, batch.num_rows, _ROWS):
                 yield from rows_of(batch.slice(start, _ROWS))
 
@@ -68,20 +70,8 @@ def _damage_named(kind: str) -> Iterator[None]:
         raise TranscriptFormatError(f"the {kind} file is damaged or cut short") from None
 
 
-def _batches(reader: Any) -> Iterator[Any]:
-    if hasattr(reader, "num_record_batches"):
-        return (reader.get_batch(index) for index in range(reader.num_record_batches))
-    return iter(reader)
-
-
 def rows_of(batch: pyarrow.RecordBatch) -> Iterator[dict[str, Any]]:
-    r"""Yield the rows of a batch as dicts.
-
-    Example:
-        >>> import pyarrow
-        >>> [*rows_of(pyarrow.record_batch({"content": [b"caf\xc3\xa9"]}))]
-        [{'content': 'café'}]
-    """
+    """Yield the rows of a batch as dicts."""
     columns = [_values(column) for column in batch.columns]
     names = batch.schema.names
     for cells in zip(*columns, strict=True):
@@ -125,11 +115,7 @@ def _time(cell: pyarrow.TimestampScalar) -> Any:
 def _may_hold_bytes(kind: pyarrow.DataType) -> bool:
     from pyarrow import types
 
-    if types.is_dictionary(kind):
-        return _may_hold_bytes(kind.value_type)
-    if types.is_nested(kind):
-        return True
-    return "binary" in str(kind)
+    return types.is_nested(kind) or "binary" in str(kind)
 
 
 def _decoded(value: Any) -> Any:

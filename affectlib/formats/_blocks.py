@@ -25,11 +25,6 @@ def split_blocks(blocks: Sequence[Any], reading: Reading) -> tuple[list[Any], st
 
     Returns them and, if there are none, the reason why the first block was left out. What is
     neither a string nor a mapping is kept, for an error.
-
-    Example:
-        >>> from affectlib.formats.reader import Reading
-        >>> split_blocks([{"type": "tool_result", "content": "42"}], Reading())
-        ([], 'tool')
     """
     kept = []
     first = None

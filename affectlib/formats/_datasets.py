@@ -55,7 +55,8 @@ def find_saved(files: Files, reading: Reading) -> Saved:
         above, slash, _ = folder.rpartition("/")
         saved.own.update((name, inside + _INFO, above + slash + _DICT, *named))
         for other in files.names:
-            if other not in saved.own and _is_arrow(other, inside):
+            is_arrow = other.startswith(inside) and _ARROW.fullmatch(other, len(inside))
+            if is_arrow and other not in saved.own:
                 saved.own.add(other)
                 reading.skip(f"{_STATE} does not name it as part of its data set", other)
     return saved
@@ -88,11 +89,8 @@ def hub_splits(name: str, *, local_files_only: bool) -> Mapping[str, Iterator[Re
 
 def numbered_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[Record]:
     """Make records of rows; objects of lists, as the library saves them, are lists of objects."""
-    return (Record(f"row {number}", _unpacked(row)) for number, row in enumerate(rows))
-
-
-def _is_arrow(name: str, folder: str) -> bool:
-    return name.startswith(folder) and _ARROW.fullmatch(name, len(folder)) is not None
+    for number, row in enumerate(rows):
+        yield Record(f"row {number}", {name: _list_of(value) for name, value in row.items()})
 
 
 def _saved_files(files: Files, name: str, reading: Reading) -> list[str]:
@@ -122,10 +120,6 @@ def _saved_rows(files: Files, names: list[str], reading: Reading) -> Iterator[Re
                 source.require_whole()
 
     return numbered_rows(rows())
-
-
-def _unpacked(row: Any) -> Any:
-    return {name: _list_of(value) for name, value in row.items()}
 
 
 def _list_of(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,15 +18,10 @@ _GAPS = re.compile(r"\n[ \t\n]*\n")
 _PIECE = 1 << 16
 
 
-class TextTarget:
-    """A target for lxml's parser that gathers text, up to about `limit` characters.
+class _Text:
+    """A target for lxml's parser: a line between paragraphs, other blocks on their own lines."""
 
-    Paragraphs are a line apart, and rows, items and other blocks have lines of their own.
-    """
-
-    def __init__(self, limit: int = sys.maxsize) -> None:
-        self._limit = limit
-        self._size = 0
+    def __init__(self) -> None:
         self._pieces: list[str] = []
         self._unseen = 0
         self._verbatim = 0
@@ -52,24 +46,13 @@ class TextTarget:
             text = _SPACE.sub(" ", text)
             if not self._pieces or self._pieces[-1].endswith(("\n", " ")):
                 text = text.removeprefix(" ")
-        if text and self._size <= self._limit:
+        if text:
             self._pieces.append(text)
-            self._size += len(text)
-
-    @property
-    def is_too_long(self) -> bool:
-        return self._size > self._limit
-
-    def take(self) -> str:
-        """Return the text, and begin again without."""
-        self._size = 0
-        text = "".join(self._pieces).replace("\xa0", " ")
-        self._pieces.clear()
-        lines = "\n".join(line.rstrip() for line in text.split("\n"))
-        return clean_text(_GAPS.sub("\n\n", lines)).strip()
 
     def close(self) -> str:
-        return self.take()
+        text = "".join(self._pieces).replace("\xa0", " ")
+        lines = "\n".join(line.rstrip() for line in text.split("\n"))
+        return _GAPS.sub("\n\n", lines).strip()
 
     def _break(self, tag: str) -> None:
         if not self._pieces:
@@ -84,15 +67,11 @@ class TextTarget:
             self._pieces.append("\n")
 
 
-def html_parser(target: Any) -> Any:
-    """Return a parser that calls a target while it is fed, piece by piece, HTML of any size."""
+def etree() -> Any:
+    """Return lxml's module of that name."""
     with requires_extra("formats"):
         from lxml import etree
-    return etree.HTMLParser(target=target, huge_tree=True, encoding="utf-8")
-
-
-def feed(parser: Any, text: str) -> None:
-    parser.feed(clean_text(text).encode())
+    return etree
 
 
 def html_to_text(html: str) -> str:
@@ -103,9 +82,8 @@ def html_to_text(html: str) -> str:
         'Hello & good morning\n\nAna\nBo'
     """
     if "<" not in html and "&" not in html:
-        return clean_text(html).strip()
-    target = TextTarget()
-    parser = html_parser(target)
+        return html.strip()
+    parser = etree().HTMLParser(target=_Text(), huge_tree=True, encoding="utf-8")
     for start in range(0, len(html), _PIECE):
-        feed(parser, html[start : start + _PIECE])
+        parser.feed(clean_text(html[start : start + _PIECE]).encode())
     return str(parser.close())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from affectlib._values import kind_of
+from affectlib._values import kind_of, to_text
 from affectlib.errors import ConversationError
 
 
@@ -27,6 +27,11 @@ def as_text(value: Any) -> str:
 def first_of(record: Mapping[str, Any], names: Sequence[str]) -> Any:
     """Return the first of several fields that is there and not null, or None if there is none."""
     return next((record[name] for name in names if record.get(name) is not None), None)
+
+
+def first_text(values: Iterable[Any]) -> str | None:
+    """Return the first of several values that is an id or another short text (`to_text`)."""
+    return next(filter(None, map(to_text, values)), None)
 
 
 def require_object(

@@ -15,12 +15,6 @@ def is_environment_error(error: BaseException) -> bool:
 
     A failing disk, too many open files or a lost connection to a server end a run, which can be
     resumed; what is wrong with a file is a failure in its place, and the run goes on.
-
-    Example:
-        >>> is_environment_error(OSError(errno.EIO, "Input/output error"))
-        True
-        >>> is_environment_error(PermissionError(errno.EACCES, "Permission denied"))
-        False
     """
     number = error.errno if isinstance(error, OSError) else None
     return number is not None and number not in _FILE_ERRORS

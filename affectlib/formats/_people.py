@@ -6,17 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from itertools import pairwise
+from typing import Any, NamedTuple
 
-from affectlib.conversation import Conversation, Message, Modality, Role, is_role, parse_role
+from affectlib.conversation import Conversation, Message, Role, is_role, parse_role
 from affectlib.errors import ConversationError
 from affectlib.formats._objects import text_or_none
-from affectlib.formats.fields import in_order, numbered, to_conversation
+from affectlib.formats.fields import in_order, to_conversation
 from affectlib.formats.reader import HOW_TO_NAME, Reading
 
 _LISTED = 5
-
-_ItemT = TypeVar("_ItemT")
 
 
 class Sent(NamedTuple):
@@ -26,7 +25,6 @@ class Sent(NamedTuple):
     text: str
     id: str | None = None
     timestamp: datetime | None = None
-    modality: Modality | None = None
 
 
 @dataclass(slots=True)
@@ -48,13 +46,6 @@ class People:
         They are those that the caller gave (`Reading.role_of`), by any of a person's names. If
         the caller gave none, bots and people with the name of a role, such as "assistant" or
         "ChatGPT", have that role, and everyone else is the user.
-
-        Example:
-            >>> people = People()
-            >>> people.add("7", ["Ana"])
-            >>> people.add("8", ["Helper"], bot=True)
-            >>> people.roles([Sent("7", "hi"), Sent("8", "Hello!")], Reading())
-            {'7': 'user', '8': 'assistant'}
         """
         counts = Counter(message.person for message in sent)
         if not counts:
@@ -102,21 +93,16 @@ def chat_conversations(
             reading.drop("not_a_person")
         else:
             kept.append((message, role))
-    pieces = split_at_gaps(kept, [message.timestamp for message, _ in kept], reading.options.gap)
+    pieces = _pieces(kept, reading.options.gap)
     for number, piece in enumerate(pieces):
         users = [message.person for message, role in piece if role == "user"]
-        conversation = to_conversation(
-            {
-                **about,
-                "user_id": users[0] if users else None,
-                "timestamp": piece[0][0].timestamp if piece else None,
-            },
-            [
-                Message(role, text, id, timestamp, modality)
-                for (_, text, id, timestamp, modality), role in piece
-            ],
-        )
-        yield numbered(conversation, f"#{number}" if number else "")
+        facts = {
+            **about,
+            "user_id": users[0] if users else None,
+            "timestamp": piece[0][0].timestamp if piece else None,
+        }
+        messages = [Message(role, text, id, time) for (_, text, id, time), role in piece]
+        yield to_conversation(facts, messages, branch=f"#{number}" if number else "")
 
 
 def optional_text(value: Any, index: int, field: str) -> str:
@@ -124,29 +110,20 @@ def optional_text(value: Any, index: int, field: str) -> str:
     return (text_or_none(value, field, index) or "").strip()
 
 
-def split_at_gaps(
-    items: Sequence[_ItemT], times: Sequence[datetime | None], gap: float | None
-) -> Iterator[Sequence[_ItemT]]:
-    """Split items where more than `gap` minutes lie between one and the next.
-
-    Where a time is not known there is no split. Without items, there is one empty piece.
-
-    Example:
-        >>> day = datetime.fromisoformat("2024-01-01")
-        >>> times = [day, day + timedelta(minutes=5), day + timedelta(hours=2)]
-        >>> [*split_at_gaps("abc", times, 30)]
-        ['ab', 'c']
-    """
+def _pieces(
+    messages: Sequence[tuple[Sent, Role]], gap: float | None
+) -> Iterator[Sequence[tuple[Sent, Role]]]:
+    """Split messages where a silence ends a conversation; one empty piece if there are none."""
     begin = 0
-    for index in range(1, len(items)):
-        if is_apart(times[index - 1], times[index], gap):
-            yield items[begin:index]
+    for index, (one, other) in enumerate(pairwise(messages), 1):
+        if is_apart(one[0].timestamp, other[0].timestamp, gap):
+            yield messages[begin:index]
             begin = index
-    yield items[begin:]
+    yield messages[begin:]
 
 
 def is_apart(one: datetime | None, other: datetime | None, gap: float | None) -> bool:
-    """Whether more than `gap` minutes lie between two times."""
+    """Whether more than `gap` minutes lie between two times that are known."""
     if one is None or other is None or gap is None:
         return False
     return abs(other - one) > timedelta(minutes=min(gap, 1e9))

@@ -30,11 +30,6 @@ class Progress:
             self.size, self.within = 0, lambda: 0.0
 
     def share(self) -> float | None:
-        """Return how much of all was read, more than 0 and at most 1; None if it is unknown.
-
-        Example:
-            >>> Progress(total=300, before=100, size=200, within=lambda: 0.25).share()
-            0.5
-        """
+        """Return how much of all was read, more than 0 and at most 1; None if it is unknown."""
         read = self.before + self.size * self.within()
         return min(read / self.total, 1.0) if self.total and read else None

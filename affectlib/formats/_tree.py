@@ -19,12 +19,7 @@ class Tree:
 
     @classmethod
     def of(cls, parents: Mapping[str, Any], shown: Set[str]) -> Tree:
-        """Build a tree from each node's parent; a parent that is missing or in a cycle is a root.
-
-        Example:
-            >>> Tree.of({"a": None, "b": "a", "c": "b"}, {"a", "c"}).path("c")
-            ['a', 'c']
-        """
+        """Build a tree from each node's parent; one without a parent, or in a cycle, is a root."""
         above: dict[str, str | None] = {}
         depths: dict[str, int] = {}
         for start in parents:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 from affectlib._values import kind_of
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._objects import as_dict
-from affectlib.formats.fields import numbered, to_conversation
-from affectlib.formats.grouping import TOO_LONG
-from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, each
+from affectlib.formats.fields import to_conversation
+from affectlib.formats.reader import Reading, RecordReader, TextReader, each, whole
 
 _FIELDS = ("chosen", "transcript", "prompt", "text")
 _MARK = re.compile(r"(?:^|\n\n|\r\n\r\n)[ \t]*(Human|Assistant):[ \t]?")
@@ -42,13 +41,7 @@ def _recognizes_text(beginning: str, reading: Reading) -> str | None:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    r"""Turn a record into a conversation, or into two: what was chosen, and what was rejected.
-
-    Example:
-        >>> record = {"chosen": "\n\nHuman: hi\n\nAssistant: Hello!"}
-        >>> [message.content for c in parse(record, Reading()) for message in c.messages]
-        ['hi', 'Hello!']
-    """
+    """Turn a record into a conversation, or into two: what was chosen, and what was rejected."""
     if isinstance(record, str):
         yield Conversation(_messages(record, reading), source="anthropic_hh")
         return
@@ -60,24 +53,21 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
     rejected = record.get("rejected")
     if field == "chosen" and isinstance(rejected, str):
         if reading.options.branches == "all":
-            yield numbered(to_conversation(about, _messages(rejected, reading)), "#1")
+            yield to_conversation(about, _messages(rejected, reading), branch="#1")
         else:
             reading.drop("branch")
 
 
-def read_text(stream: TextIO, reading: Reading) -> Iterator[Item]:
-    """Read a text that is one conversation."""
-    limit = reading.options.limits.record_characters
-    text = stream.read(limit + 1)
-    if len(text) > limit:
-        yield reading.failure(ConversationError(TOO_LONG))
-    elif text.strip("\ufeff \t\r\n"):
-        yield Conversation(_messages(text.lstrip("\ufeff"), reading), source="anthropic_hh")
+def parse_text(text: str, reading: Reading) -> Iterator[Conversation]:
+    """Turn a text into a conversation, unless it is blank."""
+    text = text.lstrip("\ufeff")
+    if text.strip():
+        yield Conversation(_messages(text, reading), source="anthropic_hh")
 
 
 READERS = (
     RecordReader("anthropic_hh", _recognizes, each(parse)),
-    TextReader("anthropic_hh", _recognizes_text, read_text),
+    TextReader("anthropic_hh", _recognizes_text, whole(parse_text)),
 )
 
 

@@ -17,25 +17,18 @@ from typing import Any, BinaryIO, get_args
 
 from affectlib._atomic import attach_filename, locked, replacing, require_folder
 from affectlib.conversation import Conversation, Message, Modality, Role, clean_text
-from affectlib.errors import ConversationError, OptionError, OutputExistsError
+from affectlib.errors import ConversationError, ConversationFailure, OptionError, OutputExistsError
 from affectlib.formats._objects import require_list, require_object, text_or_none
 from affectlib.formats.reader import Item, Reading, RecordReader, each, with_keys
-from affectlib.predictions import ConversationFailure
 
 VERSION = 1
 """Version of the format."""
 
 _ABOUT = ("id", "user_id", "title", "model", "language", "source")
-_SCHEMA = "conversation.schema.json"
 
 
 def to_record(conversation: Conversation) -> dict[str, Any]:
-    """Return a conversation as a record of the format.
-
-    Example:
-        >>> to_record(Conversation((Message("user", "hi"),), id="a1"))
-        {'affectlib': 1, 'id': 'a1', 'messages': [{'role': 'user', 'content': 'hi'}]}
-    """
+    """Return a conversation as a record of the format."""
     record: dict[str, Any] = {"affectlib": VERSION}
     record |= {name: v for name in _ABOUT if (v := getattr(conversation, name)) is not None}
     metadata = dict(conversation.metadata)
@@ -105,17 +98,6 @@ def write_conversations(
     require_folder(target)
     with locked(target), replacing(target) as file:
         return _write(conversations, file)
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a line.
-
-    Example:
-        >>> schema()["required"]
-        ['affectlib', 'messages']
-    """
-    found: dict[str, Any] = json.loads(Path(__file__).with_name(_SCHEMA).read_bytes())
-    return found
 
 
 def _write(conversations: Iterable[Item], file: BinaryIO) -> int:

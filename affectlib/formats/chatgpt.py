@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from affectlib._values import to_text
@@ -29,9 +28,9 @@ from affectlib.conversation import (
     parse_role,
 )
 from affectlib.errors import ConversationError
-from affectlib.formats._objects import as_dict, as_text, require_array, require_object
+from affectlib.formats._objects import as_dict, as_text, first_text, require_array, require_object
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import numbered, to_conversation
+from affectlib.formats.fields import to_conversation
 from affectlib.formats.reader import Reading, RecordReader, each, with_keys
 
 _TOOLS = (
@@ -49,28 +48,31 @@ _CITATION = re.compile("\ue200.*?\ue201|【\\d+(?::\\d+)?†[^】]*】", re.DOTA
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn one conversation of the export into a `Conversation`, or one for each branch.
-
-    Example:
-        >>> node = {"author": {"role": "user"}, "content": {"parts": ["hi"]}}
-        >>> record = {"mapping": {"a": {"message": node}}, "current_node": "a"}
-        >>> [conversation.messages[0].content for conversation in parse(record, Reading())]
-        ['hi']
-    """
+    """Turn one conversation of the export into a `Conversation`, or one for each branch."""
     record = require_object(record)
     mapping = require_object(record.get("mapping"), field="mapping")
-    shown = {}
+    parents: dict[str, Any] = {}
+    shown: dict[str, Mapping[str, Any]] = {}
     for node, value in mapping.items():
+        parents[node] = as_dict(value).get("parent")
         message = as_dict(value).get("message")
-        reason = _hidden(message) if isinstance(message, Mapping) else None
-        if reason is not None:
-            reading.drop(reason)
-        elif isinstance(message, Mapping):
+        if not isinstance(message, Mapping):
+            continue
+        reason = _hidden(message)
+        if reason is None:
             shown[node] = message
-    parents = {node: as_dict(value).get("parent") for node, value in mapping.items()}
+        else:
+            reading.drop(reason)
     tree = Tree.of(parents, shown.keys())
-    for suffix, path in tree.paths(record.get("current_node"), reading):
-        yield numbered(_conversation(record, [(n, shown[n]) for n in path], reading), suffix)
+    for branch, path in tree.paths(record.get("current_node"), reading):
+        models = (as_dict(shown[node].get("metadata")).get("model_slug") for node in path)
+        about = {
+            **record,
+            "model": first_text([record.get("default_model_slug"), *models]),
+            "source": record.get("source") or "chatgpt",
+        }
+        messages = [_parse(shown[node], node, reading) for node in path]
+        yield to_conversation(about, messages, reading.time, branch=branch)
 
 
 READERS = (RecordReader("chatgpt", with_keys("mapping"), each(parse)),)
@@ -92,18 +94,6 @@ def _hidden(message: Mapping[str, Any]) -> str | None:
     if role == "assistant" and message.get("channel") == "analysis":
         return "reasoning"
     return _HIDDEN_CONTENT.get(as_text(kind))
-
-
-def _conversation(
-    record: Mapping[str, Any], path: list[tuple[str, Mapping[str, Any]]], reading: Reading
-) -> Conversation:
-    messages = [_parse(message, node, reading) for node, message in path]
-    models = (to_text(as_dict(message.get("metadata")).get("model_slug")) for _, message in path)
-    return replace(
-        to_conversation(record, messages, reading.time),
-        model=to_text(record.get("default_model_slug")) or next(filter(None, models), None),
-        source=to_text(record.get("source")) or "chatgpt",
-    )
 
 
 def _parse(message: Mapping[str, Any], node: str, reading: Reading) -> Message:

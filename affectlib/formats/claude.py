@@ -21,20 +21,14 @@ from affectlib.errors import ConversationError
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._objects import as_dict, as_list, require_list
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import numbered, to_conversation, to_message
+from affectlib.formats.fields import to_conversation, to_message
 from affectlib.formats.reader import Reading, RecordReader, each, with_keys
 
 _PASTED = re.compile(r"(pasted?([ _-]?text)?[ _-]?\d*(\.txt)?)?", re.IGNORECASE)
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn one conversation of the export into a `Conversation`, or one for each branch.
-
-    Example:
-        >>> record = {"uuid": "c1", "chat_messages": [{"sender": "human", "text": "hi"}]}
-        >>> [conversation.messages[0].content for conversation in parse(record, Reading())]
-        ['hi']
-    """
+    """Turn one conversation of the export into a `Conversation`, or one for each branch."""
     given = require_list(record, "chat_messages")
     messages = [_message(message, index, reading) for index, message in enumerate(given)]
     about = {
@@ -43,9 +37,9 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         "user_id": as_dict(record.get("account")).get("uuid"),
         "source": record.get("source") or "claude",
     }
-    for suffix, path in _paths(given, record.get("current_leaf_message_uuid"), reading):
+    for branch, path in _paths(given, record.get("current_leaf_message_uuid"), reading):
         kept = [messages[index] for index in path]
-        yield numbered(to_conversation(about, kept, reading.time), suffix)
+        yield to_conversation(about, kept, reading.time, branch=branch)
 
 
 READERS = (RecordReader("claude", with_keys("chat_messages"), each(parse)),)
@@ -61,8 +55,8 @@ def _paths(
         yield "", range(len(messages))
         return
     parents = {str(uuid): above[index] for uuid, index in places.items()}
-    for suffix, path in Tree.of(parents, parents.keys()).paths(current, reading):
-        yield suffix, [places[uuid] for uuid in path]
+    for branch, path in Tree.of(parents, parents.keys()).paths(current, reading):
+        yield branch, [places[uuid] for uuid in path]
 
 
 def _message(message: Any, index: int, reading: Reading) -> Message:

@@ -17,9 +17,9 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, join_text_blocks
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._json import Record
-from affectlib.formats._objects import as_dict, as_text
+from affectlib.formats._objects import as_dict, as_text, first_text
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import numbered, to_conversation, to_message
+from affectlib.formats.fields import to_conversation, to_message
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import Item, Reading, RecordReader, read_groups
 
@@ -56,9 +56,7 @@ def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
     shown: dict[str, tuple[str, Message]] = {}
     parents: dict[str, Any] = {}
     last = None
-    for number, row in enumerate(group.rows):
-        event = row.fields
-        reading.place = row.place
+    for number, event in enumerate(reading.rows(group)):
         name = to_text(event.get("uuid")) or f"event {number}"
         parents[name] = event.get("parentUuid") or event.get("logicalParentUuid")
         message = _message(event, len(shown), reading)
@@ -70,10 +68,8 @@ def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
         return
     if not any(isinstance(parent, str) and parent in parents for parent in parents.values()):
         parents = dict(zip(parents, [None, *parents], strict=False))
-    reading.place = group.rows[0].place
-    models = (to_text(as_dict(row.fields.get("message")).get("model")) for row in group.rows)
-    model = next(filter(None, models), None)
-    for suffix, path in Tree.of(parents, shown.keys()).paths(last, reading):
+    model = first_text(as_dict(row.fields.get("message")).get("model") for row in group.rows)
+    for branch, path in Tree.of(parents, shown.keys()).paths(last, reading):
         messages = _joined([shown[name] for name in path])
         about = {
             "id": group.key,
@@ -81,7 +77,7 @@ def _parse(group: Group, reading: Reading) -> Iterator[Conversation]:
             "timestamp": messages[0].timestamp if messages else None,
             "source": "claude_code",
         }
-        yield numbered(to_conversation(about, messages), suffix)
+        yield to_conversation(about, messages, branch=branch)
 
 
 def _message(event: Mapping[str, Any], index: int, reading: Reading) -> tuple[str, Message] | None:

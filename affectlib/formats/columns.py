@@ -47,7 +47,7 @@ _DELIMITERS = ",\t;|"
 
 
 def find_columns(
-    names: Sequence[str], given: Mapping[str, str] | None = None, *, texts_with_ids: bool = False
+    names: Sequence[str], given: Mapping[str, str] | None = None
 ) -> dict[str, str] | None:
     """Find out which column holds what.
 
@@ -55,13 +55,12 @@ def find_columns(
         names: The table's columns.
         given: Columns that the caller named, by field; ``conversation``, ``user`` and ``time``
             are short for ``conversation_id``, ``user_id`` and ``timestamp``.
-        texts_with_ids: Whether texts may have ids of conversations; the caller must refuse an id
-            that occurs twice (`has_conversation_ids`).
 
     Returns:
         Column names by field, or None if a column needed cannot be found. The table is long, with
         a row per message; nested, with a row per conversation (it has ``messages``); or one of
-        texts by users, if `given` has ``content`` and there is no role.
+        texts by users, if `given` has ``content`` and there is no role. The ids of such texts may
+        be those of conversations (`has_conversation_ids`), which then may not occur twice.
 
     Example:
         >>> find_columns(["Chat ID", "sender", "body"])
@@ -81,8 +80,6 @@ def find_columns(
         found.pop(_NESTED, None)
         return found
     texts = "content" in given and not {"role", _NESTED} & found.keys()
-    if "conversation_id" in found and not texts_with_ids:
-        texts = False
     if _NESTED not in found and not texts:
         return None
     # Here a row is a conversation, so that its id is that of the conversation.
@@ -102,23 +99,13 @@ def has_conversation_ids(columns: Mapping[str, str], given: Mapping[str, str]) -
     """Whether the ids in a table are those of conversations and not of rows.
 
     They are by their column's usual name, or because the caller named it.
-
-    Example:
-        >>> texts = {"conversation_id": "id", "content": "review"}
-        >>> has_conversation_ids(texts, {"content": "review"}), has_conversation_ids(texts, texts)
-        (False, True)
     """
-    usual = is_conversation_id(columns.get("conversation_id"))
-    return usual or "conversation_id" in _in_full(given)
+    named = "conversation_id" in _in_full(given)
+    return named or is_conversation_id(columns.get("conversation_id"))
 
 
 def is_conversation_id(name: Any) -> bool:
-    """Whether a column or key has a usual name for the id of a conversation.
-
-    Example:
-        >>> [is_conversation_id(name) for name in ("Chat ID", "threadId", "id")]
-        [True, True, False]
-    """
+    """Whether a column or key has a usual name for the id of a conversation."""
     return isinstance(name, str) and not _by_name([name]).keys().isdisjoint(_IDS)
 
 
@@ -144,22 +131,19 @@ def _found(by_name: Mapping[str, str], given: Mapping[str, str]) -> dict[str, st
     """Return the columns that were named, and those that have a usual name."""
     found = {}
     for field, synonyms in FIELDS.items():
-        if field in given:
-            found[field] = given[field]
-        else:
-            free = (by_name[name] for name in synonyms if name in by_name)
-            guess = next((name for name in free if name not in given.values()), None)
-            if guess is not None:
-                found[field] = guess
+        usual = (by_name[name] for name in synonyms if name in by_name)
+        free = (name for name in usual if name not in given.values())
+        column = given.get(field, next(free, None))
+        if column is not None:
+            found[field] = column
     return found
 
 
 def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str | None:
-    r"""Return the delimiter under which the header names the columns needed, or None if none does.
+    """Return the delimiter under which the header names the columns needed, or None if none does.
 
-    Example:
-        >>> find_delimiter("conversation_id;role;content\n")
-        ';'
+    Raises:
+        OptionError: The caller named columns that are not there under the likeliest delimiter.
     """
     problems: dict[int, OptionError | None] = {}
     for delimiter in _DELIMITERS:
@@ -168,7 +152,7 @@ def find_delimiter(header: str, given: Mapping[str, str] | None = None) -> str |
         except csv.Error:
             continue
         try:
-            if (given or len(names) > 1) and find_columns(names, given, texts_with_ids=True):
+            if (given or len(names) > 1) and find_columns(names, given):
                 return delimiter
             problems.setdefault(len(names), None)
         except OptionError as error:
@@ -199,12 +183,7 @@ def describe_columns(
     *,
     what: str = "a table with the columns",
 ) -> str:
-    """Say which of the columns needed `what` lacks, and what to do.
-
-    Example:
-        >>> describe_columns(["chat_id", "role", "speech"]).partition("; ")[2]
-        "name it, for example `columns={'content': 'words'}`"
-    """
+    """Say which of the columns needed `what` lacks, and what to do."""
     found = _found(_by_name(names), _in_full(given))
     missing = [field for field in _LONG if field not in found] or [*_LONG]
     *others, last = (_LONG[field][0] for field in missing)

@@ -15,11 +15,11 @@ from typing import Any
 
 from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role, is_role, parse_role
-from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.errors import ConversationError
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, as_text, first_of, text_or_none
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import in_order, numbered, to_conversation
+from affectlib.formats.fields import in_order, to_conversation
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import (
     HOW_TO_NAME,
@@ -39,8 +39,6 @@ _SPEAKER = ("speaker", "user")
 _CONVERSATION = ("conversation_id", "root")
 _REPLY = ("reply_to", "reply-to")
 
-_Roles = Mapping[str, Any]
-
 
 def _recognizes(record: Any) -> str | None:
     record = as_dict(record)
@@ -54,16 +52,21 @@ def _recognizes_folder(files: Files, reading: Reading) -> str | None:
     return " and ".join(names) if len(names) > 1 and names[0] in _UTTERANCES else None
 
 
-def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
-    """Read conversations from utterances."""
-    return _read(records, {}, reading)
+def read(
+    records: Iterator[Record], reading: Reading, roles: Mapping[str, Any] | None = None
+) -> Iterator[Item]:
+    """Read conversations from utterances; `roles` are those in the meta of speakers."""
+    return read_groups(
+        records,
+        reading,
+        lambda utterance: to_text(first_of(utterance, _CONVERSATION)),
+        lambda group, _: _conversations(group, roles or {}, reading),
+    )
 
 
 def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
     """Read conversations from a corpus's folder."""
-    utterances = next((name for name in _UTTERANCES if name in files.names), None)
-    if utterances is None:
-        raise TranscriptFormatError("the folder has no utterances.jsonl")
+    utterances = next(name for name in _UTTERANCES if name in files.names)
     roles: dict[str, Any] = {}
     for name in _SPEAKERS:
         if name in files.names:
@@ -71,7 +74,7 @@ def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
                 speakers = as_dict(record.value).items()
                 roles |= {speaker: _role_in_meta(about) for speaker, about in speakers}
     reading.file = utterances
-    yield from _read(file_records(files, utterances, reading), roles, reading)
+    yield from read(file_records(files, utterances, reading), reading, roles)
 
 
 def _owns(name: str) -> bool:
@@ -89,33 +92,25 @@ def _role_in_meta(about: Any) -> Any:
     return first_of(as_dict(about.get("meta", about)), ("role", "type"))
 
 
-def _read(records: Iterator[Record], roles: _Roles, reading: Reading) -> Iterator[Item]:
-    return read_groups(
-        records,
-        reading,
-        lambda utterance: to_text(first_of(utterance, _CONVERSATION)),
-        lambda group, _: _conversations(group, roles, reading),
-    )
-
-
-def _conversations(group: Group, roles: _Roles, reading: Reading) -> Iterator[Conversation]:
+def _conversations(
+    group: Group, roles: Mapping[str, Any], reading: Reading
+) -> Iterator[Conversation]:
     messages: dict[str, Message] = {}
     parents: dict[str, str | None] = {}
     speakers: dict[str, str | None] = {}
-    for index, row in enumerate(group.rows):
-        reading.place = row.place
-        name = to_text(row.fields.get("id")) or f"utterance {index}"
+    for index, utterance in enumerate(reading.rows(group)):
+        name = to_text(utterance.get("id")) or f"utterance {index}"
         if name in messages:
             reading.drop("duplicate")
             continue
-        messages[name] = _message(row.fields, index, roles, reading)
-        parents[name] = to_text(first_of(row.fields, _REPLY))
-        speakers[name] = to_text(first_of(row.fields, _SPEAKER))
+        messages[name] = _message(utterance, index, roles, reading)
+        parents[name] = to_text(first_of(utterance, _REPLY))
+        speakers[name] = to_text(first_of(utterance, _SPEAKER))
     if not any(parent in parents for parent in parents.values()):
         times = [message.timestamp for message in messages.values()]
         order = [*messages] if None in times else in_order([*messages], times)
         parents = dict(zip(order, [None, *order], strict=False))
-    for suffix, path in Tree.of(parents, parents.keys()).paths(None, reading):
+    for branch, path in Tree.of(parents, parents.keys()).paths(None, reading):
         users = [speakers[name] for name in path if messages[name].role == "user"]
         about = {
             "id": group.key,
@@ -123,10 +118,12 @@ def _conversations(group: Group, roles: _Roles, reading: Reading) -> Iterator[Co
             "timestamp": messages[path[0]].timestamp if path else None,
             "source": "convokit",
         }
-        yield numbered(to_conversation(about, [messages[name] for name in path]), suffix)
+        yield to_conversation(about, [messages[name] for name in path], branch=branch)
 
 
-def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Message:
+def _message(
+    utterance: Mapping[str, Any], index: int, roles: Mapping[str, Any], reading: Reading
+) -> Message:
     text = text_or_none(utterance.get("text"), "text", index)
     return Message(
         _role(first_of(utterance, _SPEAKER), index, roles, reading),
@@ -136,7 +133,7 @@ def _message(utterance: Mapping[str, Any], index: int, roles: _Roles, reading: R
     )
 
 
-def _role(speaker: Any, index: int, roles: _Roles, reading: Reading) -> Role:
+def _role(speaker: Any, index: int, roles: Mapping[str, Any], reading: Reading) -> Role:
     if (named := reading.role_of(speaker)) is not None:
         return named
     for word in (roles.get(as_text(speaker)), speaker):

@@ -30,7 +30,6 @@ class Lines(Iterator[str]):
     """The lines of a file: the `number` of those read, those of the current `row`, and the end."""
 
     def __init__(self, stream: TextIO, limit: int) -> None:
-        """Begin before the first line."""
         self._stream = stream
         self._limit = limit
         self._to_read_again = limit

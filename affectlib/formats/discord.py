@@ -20,8 +20,7 @@ from affectlib.formats._people import People, Sent, chat_conversations, optional
 from affectlib.formats.reader import Reading, RecordReader, each
 
 _MESSAGES = frozenset({"default", "reply", "chatinputcommand", "contextmenucommand"})
-_MESSAGE_NUMBERS = frozenset({"0", "19", "20", "23"})
-"""Types without a name in DiscordChatExporter: what a bot answers to a command."""
+_NUMBERS = frozenset({"0", "19", "20", "23"})  # of these types, from older exporters
 
 
 def _recognizes(record: Any) -> str | None:
@@ -32,16 +31,7 @@ def _recognizes(record: Any) -> str | None:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a channel into a conversation, or into several.
-
-    Example:
-        >>> def said(name, bot, text):
-        ...     return {"content": text, "author": {"id": name, "name": name, "isBot": bot}}
-        >>> messages = [said("Ana", False, "hi"), said("Helper", True, "Hello!")]
-        >>> for conversation in parse({"channel": {"id": "1"}, "messages": messages}, Reading()):
-        ...     print([(message.role, message.content) for message in conversation.messages])
-        [('user', 'hi'), ('assistant', 'Hello!')]
-    """
+    """Turn a channel into a conversation, or into several."""
     people = People()
     messages = require_list(record, "messages")
     found = (_sent(message, index, people, reading) for index, message in enumerate(messages))
@@ -56,7 +46,7 @@ READERS = (RecordReader("discord", _recognizes, each(parse)),)
 def _sent(message: Any, index: int, people: People, reading: Reading) -> Sent | None:
     message = require_object(message, index)
     kind = (to_text(message.get("type")) or "default").lower()
-    if kind not in _MESSAGES and kind not in _MESSAGE_NUMBERS:
+    if kind not in _MESSAGES | _NUMBERS:
         reading.drop("event")
         return None
     author = as_dict(message.get("author"))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from affectlib._values import to_text, to_time
 from affectlib.conversation import Conversation, Message, parse_message
 from affectlib.errors import ConversationError
-from affectlib.formats._objects import as_dict, first_of
+from affectlib.formats._objects import as_dict, first_of, first_text
 from affectlib.formats.columns import FIELDS, is_conversation_id
 
 _IDS = (
@@ -39,12 +39,7 @@ def to_message(message: Any, index: int, time: Timer = to_time) -> Message:
 
 
 def named_message(message: Any) -> Any:
-    """Give a message's role and content these names, whatever their usual others.
-
-    Example:
-        >>> named_message({"from": "human", "value": "hi"})
-        {'role': 'human', 'content': 'hi'}
-    """
+    """Give a message's role and content these names, whatever their usual others."""
     if not isinstance(message, Mapping):
         return message
     found = dict(message)
@@ -61,13 +56,21 @@ def to_messages(messages: Sequence[Any], time: Timer = to_time) -> list[Message]
 
 
 def to_conversation(
-    record: Mapping[str, Any], messages: Sequence[Message], time: Timer = to_time
+    record: Mapping[str, Any],
+    messages: Sequence[Message],
+    time: Timer = to_time,
+    *,
+    branch: str = "",
 ) -> Conversation:
-    """Put messages together with what the record says about the conversation as a whole."""
+    """Put messages together with what the record says about the conversation as a whole.
+
+    If there is an id, `branch`, such as ``#1``, is added to it.
+    """
     started_at = time(first_of(record, FIELDS["timestamp"]))
+    identifier = record_id(record)
     return Conversation(
         tuple(messages),
-        id=record_id(record),
+        id=identifier and identifier + branch,
         user_id=to_text(first_of(record, FIELDS["user_id"])),
         title=to_text(record.get("title")),
         model=to_text(record.get("model")),
@@ -77,16 +80,9 @@ def to_conversation(
     )
 
 
-def numbered(conversation: Conversation, suffix: str) -> Conversation:
-    """Add to the id of a conversation, if it has one, the number of its branch."""
-    if not suffix or conversation.id is None:
-        return conversation
-    return replace(conversation, id=conversation.id + suffix)
-
-
 def record_id(record: Any) -> str | None:
     """Return the conversation's id, or None if the record has none."""
-    return next(filter(None, (to_text(as_dict(record).get(name)) for name in _IDS)), None)
+    return first_text(map(as_dict(record).get, _IDS))
 
 
 def in_order(items: Sequence[_ItemT], keys: Sequence[Any]) -> list[_ItemT]:
@@ -94,10 +90,6 @@ def in_order(items: Sequence[_ItemT], keys: Sequence[Any]) -> list[_ItemT]:
 
     So items with equal keys stay in the order in which things happened, the question before the
     answer. A list is newest first if its first key is greater than its last.
-
-    Example:
-        >>> in_order(["a2", "q2", "a1", "q1"], [5, 5, 3, 3])
-        ['q1', 'a1', 'q2', 'a2']
     """
     places = range(len(items))
     if items and keys[0] > keys[-1]:
@@ -106,11 +98,7 @@ def in_order(items: Sequence[_ItemT], keys: Sequence[Any]) -> list[_ItemT]:
 
 
 def require_one_conversation(messages: Sequence[Any]) -> None:
-    """Refuse a list of messages that say that they belong to several conversations.
-
-    Example:
-        >>> require_one_conversation([{"chatId": 1}, {"chatId": 1}, {}])
-    """
+    """Refuse a list of messages that say that they belong to several conversations."""
     known: dict[str, str] = {}
     for index, message in enumerate(messages):
         for name, value in as_dict(message).items():

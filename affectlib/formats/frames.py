@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-_PREDICT = "; texts and conversations in a list are for AffectClassifier.predict"
-_MAP = "; use its map(AffectMapper(), batched=True)"
 _REMEDIES: Mapping[str, str] = {
-    "str": _PREDICT,
-    "list": _PREDICT,
-    "tuple": _PREDICT,
+    **dict.fromkeys(
+        ("str", "list", "tuple"),
+        "; texts and conversations in a list are for AffectClassifier.predict",
+    ),
+    **dict.fromkeys(
+        ("IterableDataset", "IterableDatasetDict"), "; use its map(AffectMapper(), batched=True)"
+    ),
     "DatasetDict": "; give one of its splits, such as frame['train']",
-    "IterableDataset": _MAP,
-    "IterableDatasetDict": _MAP,
 }
 """What to do with what is not a table, by the name of its type."""
 

@@ -19,24 +19,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from itertools import chain
-from typing import Any, NamedTuple, TextIO
+from itertools import chain, islice
+from typing import Any, TextIO
 
 from affectlib._values import kind_of, to_time
 from affectlib._values.dates import find_date_line
-from affectlib.conversation import Conversation, Message
-from affectlib.errors import ConversationError, TranscriptFormatError
-from affectlib.formats._html import TextTarget, feed, html_parser, html_to_text
+from affectlib.conversation import Conversation, Message, clean_text
+from affectlib.errors import ConversationError, ConversationFailure, TranscriptFormatError
+from affectlib.formats._html import etree, html_to_text
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, as_list, as_text, require_object
 from affectlib.formats._people import is_apart
 from affectlib.formats.fields import in_order, to_conversation
 from affectlib.formats.grouping import TOO_LONG
 from affectlib.formats.reader import Item, Reading, RecordReader, TextReader, valid_records
-from affectlib.predictions import ConversationFailure
 
 _GAP = 30.0
 _CHAT = re.compile(r"gemini\.google\.com/(?:u/\d+/)?(?:app|gem/[\w-]+)/([\w-]{6,64})", re.ASCII)
@@ -66,10 +66,6 @@ class _Activity:
     kept: Mapping[str, Any] = field(default_factory=dict)
     """The fields that the caller asked to keep."""
 
-    @property
-    def size(self) -> int:
-        return len(self.prompt) + len(self.answer)
-
 
 def _recognizes(record: Any) -> str | None:
     record = as_dict(record)
@@ -86,12 +82,13 @@ def _recognizes_html(beginning: str, reading: Reading) -> str | None:
 
 def read_json(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
     """Read conversations from the activities of ``MyActivity.json``."""
-    return _sessions(_json_activities(records, reading), reading)
+    found = valid_records(records, reading)
+    return _sessions(_activities(found, _from_record, reading), reading)
 
 
 def read_html(stream: TextIO, reading: Reading) -> Iterator[Item]:
     """Read conversations from the activities of ``MyActivity.html``."""
-    return _sessions(_html_activities(stream, reading), reading)
+    return _sessions(_activities(_cells(stream, reading), _from_cell, reading), reading)
 
 
 READERS = (
@@ -111,25 +108,20 @@ def _sessions(
     """Put activities that are near each other into conversations."""
     gap = _GAP if reading.options.gap is None else reading.options.gap
     session: list[_Activity] = []
-    size = 0
-    limit = reading.options.limits.record_characters
     for activity in activities:
         if isinstance(activity, ConversationFailure):
             yield activity
             continue
         if session and _is_another(session[-1], activity, gap):
-            yield _finished(session, size, reading)
-            session, size = [], 0
-        size += activity.size
-        if size > limit:
-            session.clear()
+            yield _finished(session, reading)
+            session = []
         session.append(activity)
     if session:
-        yield _finished(session, size, reading)
+        yield _finished(session, reading)
 
 
-def _finished(session: list[_Activity], size: int, reading: Reading) -> Item:
-    """Make a conversation, or a failure if it is so long that only its last activity is there."""
+def _finished(session: list[_Activity], reading: Reading) -> Item:
+    size = sum(len(activity.prompt) + len(activity.answer) for activity in session)
     if size > reading.options.limits.record_characters:
         return reading.failure(ConversationError(TOO_LONG), session[-1].chat)
     session = in_order(session, [activity.time for activity in session])
@@ -156,29 +148,23 @@ def _conversation(session: list[_Activity]) -> Conversation:
     return to_conversation(about, messages)
 
 
-def _json_activities(
-    records: Iterator[Record], reading: Reading
+def _activities(
+    found: Iterable[Any], parse: Callable[[Any, Reading], _Activity | None], reading: Reading
 ) -> Iterator[_Activity | ConversationFailure]:
-    for record in valid_records(records, reading):
-        if isinstance(record, ConversationFailure):
-            yield record
+    for item in found:
+        if isinstance(item, ConversationFailure):
+            yield item
+            continue
+        try:
+            activity = parse(item, reading)
+        except ConversationError as error:
+            yield reading.failure(error)
         else:
-            yield from _attempt(_activity, record.value, reading)
+            yield from [] if activity is None else [activity]
 
 
-def _attempt(
-    read: Callable[[Any, Reading], _Activity | None], source: Any, reading: Reading
-) -> Iterator[_Activity | ConversationFailure]:
-    try:
-        found = read(source, reading)
-    except ConversationError as error:
-        yield reading.failure(error)
-    else:
-        yield from [] if found is None else [found]
-
-
-def _activity(record: Any, reading: Reading) -> _Activity | None:
-    record = require_object(record)
+def _from_record(found: Record, reading: Reading) -> _Activity | None:
+    record = require_object(found.value)
     if not _is_gemini(record):
         reading.drop("event")
         return None
@@ -191,9 +177,9 @@ def _activity(record: Any, reading: Reading) -> _Activity | None:
     files = (as_list(record.get(name)) for name in ("attachedFiles", "audioFiles", "imageFile"))
     media = sum(map(len, files))
     answer = _joined(record.get("safeHtmlItem"), "html") or _joined(record.get("subtitles"), "name")
-    found = _prompt(title, answer, time, as_text(record.get("titleUrl")), media, reading)
+    activity = _prompt(title, answer, time, as_text(record.get("titleUrl")), media, reading)
     kept = {name: record[name] for name in reading.options.keep if name in record}
-    return None if found is None else replace(found, kept=kept)
+    return None if activity is None else replace(activity, kept=kept)
 
 
 def _joined(items: Any, field: str) -> str:
@@ -216,108 +202,50 @@ def _prompt(
     return _Activity(prompt, answer, time, chat[1] if chat else None)
 
 
-class _Cell(NamedTuple):
-    header: str
-    content: str
-    links: str
-    is_too_long: bool
-
-
-class _CellTarget:
-    """A target for lxml's parser that gathers the cells of the page."""
-
-    def __init__(self, limit: int) -> None:
-        self.cells: list[_Cell] = []
-        self._depth = 0
-        self._cell = 0
-        self._part = ""
-        self._part_depth = 0
-        self._text = TextTarget(limit)
-        self._is_too_long = False
-        self._texts = {"header": "", "content": ""}
-        self._links: list[str] = []
-
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        classes = (attributes.get("class") or "").split()
-        if tag == "div":
-            self._depth += 1
-            if _CELL in classes:
-                self._finish()
-                self._cell = self._depth
-            part = self._part_of(classes)
-            if self._cell and not self._part and part:
-                self._part, self._part_depth = part, self._depth
-        if self._cell and tag == "a" and len(self._links) < 100:
-            self._links.append((attributes.get("href") or "")[:500])
-        if self._part:
-            self._text.start(tag, attributes)
-
-    def end(self, tag: str) -> None:
-        if self._part:
-            self._text.end(tag)
-        if tag != "div":
-            return
-        if self._part and self._depth == self._part_depth:
-            self._keep()
-        if self._cell and self._depth == self._cell:
-            self._finish()
-        self._depth -= 1
-
-    def data(self, text: str) -> None:
-        if self._part:
-            self._text.data(text)
-
-    def close(self) -> None:
-        self._keep()
-        self._finish()
-
-    def _part_of(self, classes: list[str]) -> str:
-        if "header-cell" in classes:
-            return "header"
-        right = "mdl-typography--text-right" in classes
-        is_content = "content-cell" in classes and "mdl-typography--body-1" in classes
-        return "content" if is_content and not right else ""
-
-    def _keep(self) -> None:
-        self._is_too_long |= self._text.is_too_long
-        text = self._text.take()
-        if self._part:
-            self._texts[self._part] = self._texts[self._part] or text
-        self._part = ""
-
-    def _finish(self) -> None:
-        if self._cell:
-            links = " ".join(self._links)
-            self.cells.append(_Cell(**self._texts, links=links, is_too_long=self._is_too_long))
-        self._texts = {"header": "", "content": ""}
-        self._cell, self._links, self._is_too_long = 0, [], False
-
-
-def _html_activities(stream: TextIO, reading: Reading) -> Iterator[_Activity | ConversationFailure]:
-    target = _CellTarget(reading.options.limits.record_characters)
-    parser = html_parser(target)
+def _cells(stream: TextIO, reading: Reading) -> Iterator[Any]:
+    """Yield the elements of the activities, each while the page is being read."""
     number = 0
+    parser = etree().HTMLPullParser(events=["end"], tag="div", huge_tree=True, encoding="utf-8")
     for piece in chain(iter(partial(stream.read, _PIECE), ""), [""]):
-        feed(parser, piece)
-        if not piece:
-            parser.close()
-        for cell in target.cells:
-            reading.place = f"activity {number}"
-            number += 1
-            yield from _attempt(_from_cell, cell, reading)
-        target.cells.clear()
+        if piece:
+            parser.feed(clean_text(piece).encode())
+        else:
+            with suppress(etree().XMLSyntaxError):  # of a page without any element
+                parser.close()
+        for _, element in parser.read_events():
+            if _CELL in _classes(element):
+                reading.place = f"activity {number}"
+                number += 1
+                yield element
+                element.clear()
     if not number:
         raise TranscriptFormatError("the page has no activities")
 
 
-def _from_cell(cell: _Cell, reading: Reading) -> _Activity | None:
-    if cell.is_too_long:
+def _classes(element: Any) -> list[str]:
+    return str(element.get("class", "")).split()
+
+
+def _from_cell(cell: Any, reading: Reading) -> _Activity | None:
+    if sum(map(len, cell.itertext())) > reading.options.limits.record_characters:
         raise ConversationError(TOO_LONG)
-    if cell.header and not _PRODUCT.search(cell.header):
+    header = _part(cell, "header-cell")
+    if header and not _PRODUCT.search(header):
         reading.drop("event")
         return None
-    found = find_date_line(cell.content)
+    found = find_date_line(_part(cell, "mdl-typography--body-1"))
     if found is None:
         raise ConversationError("it has no time that can be read", field="time")
     prompt, time, answer = found
-    return _prompt(prompt, answer, time, cell.links, 0, reading)
+    links = " ".join(link.get("href", "")[:500] for link in islice(cell.iter("a"), 100))
+    return _prompt(prompt, answer, time, links, 0, reading)
+
+
+def _part(cell: Any, kind: str) -> str:
+    """Return the text of the first element of a class that is not set at the right."""
+    for element in cell.iter("div"):
+        classes = _classes(element)
+        if kind in classes and "mdl-typography--text-right" not in classes:
+            html = etree().tostring(element, encoding="unicode", method="html", with_tail=False)
+            return html_to_text(html)
+    return ""

@@ -60,12 +60,6 @@ def grouped(
     """Bring rows with the same key together, and yield groups in the order of their last rows.
 
     The rows of a group may have `limit` bytes as JSON.
-
-    Example:
-        >>> rows = [("a", Row("line 1", {"x": 1})), ("b", Row("line 2", {"x": 2}))]
-        >>> groups = grouped([*rows, rows[0]], limit=1000, progress=Progress())
-        >>> [(group.key, len(group.rows)) for group in groups]
-        [('b', 1), ('a', 2)]
     """
     starts: dict[str | None, array[int]] = {}
     with tempfile.TemporaryFile() as file:

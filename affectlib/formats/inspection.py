@@ -11,7 +11,7 @@ from typing import Any
 
 from affectlib._extras import requires_extra
 from affectlib.conversation import Conversation
-from affectlib.predictions import ConversationFailure
+from affectlib.errors import ConversationFailure
 
 UNKNOWN = "unknown"
 
@@ -73,18 +73,27 @@ def inspect_conversations(
             found.failures += 1
             continue
         found.conversations += 1
-        _count_messages(found, item)
+        for message in item.messages:
+            found.messages[message.role] += 1
+            found.empty_messages += not message.content.strip()
+        found.without_user_text += not any(m.content.strip() for m in item.user_messages)
         _count_times(found, item)
-        _count_about(found, item)
+        for tally, value in (
+            (found.stated_languages, item.language),
+            (found.modalities, item.modality),
+            (found.models, item.model),
+            (found.sources, item.source),
+        ):
+            if value is not None:
+                tally[value if value in tally or len(tally) < _MODELS else _OTHERS] += 1
         if detect is not None:
             texts = "\n".join(message.content[:_LETTERS_READ] for message in item.user_messages)
             found.languages[detect(texts[:_LETTERS_READ])] += 1
         found.without_id += item.id is None
         found.without_user += item.user_id is None
         if item.id is not None:
-            digest = _digest(item.id)
-            found.repeated_ids += digest in ids
-            ids.add(digest)
+            found.repeated_ids += _digest(item.id) in ids
+            ids.add(_digest(item.id))
         if item.user_id is not None:
             users.add(_digest(item.user_id))
     found.users = len(users)
@@ -118,13 +127,6 @@ def language_detector() -> Callable[[str], str]:
     return detect
 
 
-def _count_messages(found: Inspection, conversation: Conversation) -> None:
-    for message in conversation.messages:
-        found.messages[message.role] += 1
-        found.empty_messages += not message.content.strip()
-    found.without_user_text += not any(m.content.strip() for m in conversation.user_messages)
-
-
 def _count_times(found: Inspection, conversation: Conversation) -> None:
     started_at = conversation.metadata.get("started_at")
     times = [message.timestamp for message in conversation.messages if message.timestamp]
@@ -134,17 +136,6 @@ def _count_times(found: Inspection, conversation: Conversation) -> None:
         return
     found.first = min(filter(None, [*times, found.first]))
     found.last = max(filter(None, [*times, found.last]))
-
-
-def _count_about(found: Inspection, conversation: Conversation) -> None:
-    for tally, value in (
-        (found.stated_languages, conversation.language),
-        (found.modalities, conversation.modality),
-        (found.models, conversation.model),
-        (found.sources, conversation.source),
-    ):
-        if value is not None:
-            tally[value if value in tally or len(tally) < _MODELS else _OTHERS] += 1
 
 
 def _plain(value: Any) -> Any:

@@ -17,21 +17,22 @@ from affectlib._values import to_text
 from affectlib.conversation import Conversation, Message, Role
 from affectlib.errors import ConversationError
 from affectlib.formats._html import html_to_text
-from affectlib.formats._objects import as_dict, as_list, as_text, require_array, require_object
+from affectlib.formats._objects import (
+    as_dict,
+    as_list,
+    as_text,
+    require_array,
+    require_list,
+    require_object,
+)
 from affectlib.formats._people import optional_text
 from affectlib.formats.fields import to_conversation
 from affectlib.formats.reader import Reading, RecordReader, each
 
 _LIST = "conversation.list"
 _ROLES: Mapping[str, Role] = {
-    "user": "user",
-    "lead": "user",
-    "contact": "user",
-    "visitor": "user",
-    "admin": "assistant",
-    "bot": "assistant",
-    "team": "assistant",
-    "operator": "assistant",
+    **dict.fromkeys(("user", "lead", "contact", "visitor"), "user"),
+    **dict.fromkeys(("admin", "bot", "team", "operator"), "assistant"),
 }
 _WITH_BODY = frozenset(
     {"comment", "quick_reply", "open", "close", "assignment", "assign_and_reopen", "snoozed"}
@@ -43,26 +44,17 @@ def _recognizes(record: Any) -> str | None:
     record = as_dict(record)
     if "conversation_parts" in record:
         return 'records with "conversation_parts"'
-    if record.get("type") == _LIST and isinstance(record.get("conversations"), list):
+    if record.get("type") == _LIST:
         return f"a {_LIST}"
     is_conversation = record.get("type") == "conversation"
     return 'records with "source"' if is_conversation and "source" in record else None
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a conversation of Intercom's, or a list of them, into conversations.
-
-    Example:
-        >>> source = {"body": "<p>My order is <b>late</b></p>", "author": {"type": "user"}}
-        >>> part = {"part_type": "comment", "body": "<p>Sorry!</p>", "author": {"type": "admin"}}
-        >>> record = {"source": source, "conversation_parts": {"conversation_parts": [part]}}
-        >>> for conversation in parse(record, Reading()):
-        ...     print([message.content for message in conversation.messages])
-        ['My order is late', 'Sorry!']
-    """
+    """Turn a conversation of Intercom's, or a list of them, into conversations."""
     record = require_object(record)
-    if record.get("type") == _LIST and isinstance(record.get("conversations"), list):
-        for index, one in enumerate(record["conversations"]):
+    if record.get("type") == _LIST:
+        for index, one in enumerate(require_list(record, "conversations")):
             yield from parse(require_object(one, index), reading)
         return
     source = record.get("source")
@@ -71,7 +63,6 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         parts.append({**require_object(source, field="source"), "part_type": "comment"})
     parts += _parts(record)
     found = (_message(part, index, record, reading) for index, part in enumerate(parts))
-    messages = [message for message in found if message is not None]
     about = {
         "id": record.get("id"),
         "title": record.get("title") or html_to_text(as_text(as_dict(source).get("subject"))),
@@ -79,7 +70,7 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         "created_at": record.get("created_at"),
         "source": "intercom",
     }
-    yield to_conversation(about, messages, reading.time)
+    yield to_conversation(about, [*filter(None, found)], reading.time)
 
 
 READERS = (RecordReader("intercom", _recognizes, each(parse)),)
@@ -106,10 +97,12 @@ def _message(part: Any, index: int, record: Mapping[str, Any], reading: Reading)
     if not text:
         reading.drop("not_text")
         return None
+    role = _role(part.get("author"))
+    if role is None:
+        problem = "the author is neither a contact, a teammate nor a bot"
+        raise ConversationError(problem, index=index, field="author.type")
     created = part.get("created_at", record.get("created_at") if index == 0 else None)
-    return Message(
-        _role(part.get("author"), index), text, to_text(part.get("id")), reading.time(created)
-    )
+    return Message(role, text, to_text(part.get("id")), reading.time(created))
 
 
 def _reason(part: Mapping[str, Any], kind: Any, body: str, attached: int) -> str | None:
@@ -127,15 +120,7 @@ def _reason(part: Mapping[str, Any], kind: Any, body: str, attached: int) -> str
     return "empty" if kind == "comment" else "event"
 
 
-def _role(author: Any, index: int) -> Role:
-    role = _known_role(author)
-    if role is None:
-        problem = "the author is neither a contact, a teammate nor a bot"
-        raise ConversationError(problem, index=index, field="author.type")
-    return role
-
-
-def _known_role(author: Any) -> Role | None:
+def _role(author: Any) -> Role | None:
     return _ROLES.get(as_text(as_dict(author).get("type")))
 
 
@@ -145,5 +130,5 @@ def _user(record: Mapping[str, Any], parts: list[Any]) -> Any:
     if isinstance(contacts, Mapping):
         contacts = contacts.get("contacts")
     authors = (as_dict(part).get("author") for part in parts)
-    people = [*as_list(contacts), *(each for each in authors if _known_role(each) == "user")]
+    people = [*as_list(contacts), *(each for each in authors if _role(each) == "user")]
     return next((person.get("id") for person in people if isinstance(person, Mapping)), None)

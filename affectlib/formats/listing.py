@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,6 +17,7 @@ HUB = "hf://datasets/"
 """What names of data sets on the Hub begin with."""
 
 _LINKED_FOLDER = "it is a link to a folder that is read in any case"
+_LINKED_ELSEWHERE = "it is a link to a folder elsewhere, which is not followed; name that folder"
 _LINKED_FILE = "it is another name of a file that is read"
 _HIDDEN = ("__MACOSX", "Thumbs.db")
 _Identity = tuple[int, int]
@@ -41,52 +42,98 @@ def list_files(path: str | os.PathLike[str]) -> Listing | None:
     Returns:
         The files; None if the path is that of a single file, a pipe or nothing at all.
     """
+    found = pattern_of(path)
+    if found is None:
+        return None
+    folder, pattern = found
+    listing = Listing()
+    if os.path.isdir(path):
+        _walk(folder, pattern, listing, lambda file: file.relative_to(folder).as_posix())
+    else:
+        _walk(folder, pattern, listing, str, follow=True)
+        if not listing.files and not listing.failed:
+            problem = "no file matches this pattern"
+            raise FileNotFoundError(errno.ENOENT, problem, os.fspath(path))
+    return listing
+
+
+def pattern_of(path: str | os.PathLike[str]) -> tuple[Path, Sequence[str]] | None:
+    """Return a folder and the parts of a pattern below it; None if a path stands for one file."""
     text = os.fspath(path)
     if text != "-" and os.path.isdir(text):
-        return _list_folder(Path(text))
+        return Path(text), ("**", "*")
     if text == "-" or os.path.exists(text) or not glob.has_magic(text):
         return None
-    listing = Listing()
     parts = Path(text).parts
     first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    found = [*_matching(Path(*parts[:first]), parts[first:], listing)]
-    if not found and not listing.failed:
-        raise FileNotFoundError(errno.ENOENT, "no file matches this pattern", text)
-    _add_files(listing, {str(name): name for name in found})
-    return listing
+    pattern = (*parts[first:], "*") if parts[-1] == "**" else parts[first:]
+    return Path(*parts[:first]), pattern
+
+
+def fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path match those of a pattern, by the rules of `glob`."""
+    if not pattern:
+        return not names
+    first, *rest = pattern
+    if first == "**" and fits(names, rest):
+        return True
+    if not names or (is_hidden(names[0]) and not first.startswith(".")):
+        return False
+    if first == "**":
+        return fits(names[1:], pattern)
+    return fnmatch(names[0], first) and fits(names[1:], rest)
 
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is left out."""
-    return name in _HIDDEN or (name.startswith(".") and name not in (".", ".."))
+    return name in _HIDDEN or name.startswith(".")
 
 
-def _list_folder(folder: Path) -> Listing:
-    listing = Listing()
-    paths: dict[str, Path] = {}
-    read: set[_Identity] = set()
-    links: list[Path] = []
+def _walk(
+    folder: Path,
+    pattern: Sequence[str],
+    listing: Listing,
+    name_of: Callable[[Path], str],
+    *,
+    follow: bool = False,
+) -> None:
+    """Find the files below a folder that fit a pattern; links to folders come last."""
 
     def fail(error: OSError) -> None:
         if is_environment_error(error):
             raise error
-        listing.failed[_name(Path(error.filename), folder)] = _unreadable(error)
+        problem = f"the folder cannot be read: {error.strerror}"
+        listing.failed[name_of(Path(error.filename))] = problem
 
-    for place, folders, names in os.walk(folder, onerror=fail):
-        read.add(_identity(Path(place)))
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        links += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
-        for name in names:
-            if not is_hidden(name):
-                paths[_name(Path(place, name), folder)] = Path(place, name)
-    for link in links:
-        if _identity(link) in read:
-            listing.skipped[_name(link, folder)] = _LINKED_FOLDER
-        else:
-            problem = "it is a link to a folder elsewhere, which is not followed; name that folder"
-            listing.failed[_name(link, folder)] = problem
+    paths: dict[str, Path] = {}
+    read: set[_Identity] = set()
+    waiting = [folder] if folder.is_dir() else []
+    while waiting:
+        start = waiting.pop(0)
+        if "**" in pattern and _identity(start) in read:
+            listing.skipped[name_of(start)] = _LINKED_FOLDER
+            continue
+        if start != folder and not follow:
+            listing.failed[name_of(start)] = _LINKED_ELSEWHERE
+            continue
+        for place, folders, names in os.walk(start, onerror=fail):
+            above = Path(place).relative_to(folder).parts
+            read.add(_identity(Path(place)))
+            folders[:] = sorted(name for name in folders if _may_hold((*above, name), pattern))
+            waiting += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
+            found = [Path(place, name) for name in names if fits((*above, name), pattern)]
+            paths |= {name_of(path): path for path in found}
     _add_files(listing, paths)
-    return listing
+
+
+def _may_hold(folder: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether files that fit a pattern may be below a folder."""
+    deep = "**" in pattern
+    begin = pattern[: pattern.index("**")] if deep else pattern[:-1]
+    if len(folder) > len(begin) and not deep:
+        return False
+    hidden = is_hidden(folder[-1]) and not any(part.startswith(".") for part in pattern)
+    return not hidden and fits(folder[: len(begin)], begin[: len(folder)])
 
 
 def _add_files(listing: Listing, paths: dict[str, Path]) -> None:
@@ -113,64 +160,7 @@ def _add_files(listing: Listing, paths: dict[str, Path]) -> None:
     listing.files = {name: kept[name] for name in sorted(kept)}
 
 
-def _matching(folder: Path, pattern: Sequence[str], listing: Listing) -> Iterator[Path]:
-    """Yield what fits a pattern below a folder, by the rules of `glob`."""
-    first, *rest = pattern
-    if first == "**":
-        for place in _folders(folder, listing, set()):
-            yield from _matching(place, rest or ["*"], listing)
-        return
-    if not glob.has_magic(first):
-        paths = [folder / first]
-    else:
-        paths = [path for path in _entries(folder, listing) if _matches(path.name, first)]
-    for path in paths:
-        if not rest:
-            yield from [path] if path.exists() else []
-        elif path.is_dir():
-            yield from _matching(path, rest, listing)
-
-
-def _folders(folder: Path, listing: Listing, read: set[_Identity]) -> Iterator[Path]:
-    """Yield a folder and those below it, each once; nothing if it is none."""
-    if not folder.is_dir():
-        return
-    read.add(_identity(folder))
-    yield folder
-    for path in _entries(folder, listing):
-        if is_hidden(path.name) or not path.is_dir():
-            continue
-        if _identity(path) in read:
-            listing.skipped[str(path)] = _LINKED_FOLDER
-        else:
-            yield from _folders(path, listing, read)
-
-
-def _entries(folder: Path, listing: Listing) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        if is_environment_error(error):
-            raise
-        listing.failed[str(folder)] = _unreadable(error)
-        return []
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatch(name, pattern) and (pattern.startswith(".") or not name.startswith("."))
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
-
-
 def _identity(path: Path) -> _Identity:
     """Return what is the same for all names of a file or folder."""
     facts = path.stat()
     return facts.st_dev, facts.st_ino
-
-
-def _unreadable(error: OSError) -> str:
-    return f"the folder cannot be read: {error.strerror}"

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlib._values import to_text
-from affectlib.conversation import Conversation
+from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError
 from affectlib.formats._json import Record
-from affectlib.formats._objects import as_dict, require_array, require_object
+from affectlib.formats._objects import as_dict, first_text, require_array, require_object
 from affectlib.formats._tree import Tree
-from affectlib.formats.fields import numbered, to_conversation, to_message
+from affectlib.formats.fields import to_conversation, to_message
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import Item, Reading, RecordReader, each, read_groups, with_keys
 
@@ -32,19 +32,10 @@ def _recognizes_trees(record: Any) -> str | None:
 
 
 def parse_tree(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a nested tree into a conversation, or into one for each branch.
-
-    Example:
-        >>> reply = {"message_id": "b", "role": "assistant", "text": "Hello!"}
-        >>> prompt = {"message_id": "a", "role": "prompter", "text": "hi", "replies": [reply]}
-        >>> for conversation in parse_tree({"prompt": prompt}, Reading()):
-        ...     print([message.content for message in conversation.messages])
-        ['hi', 'Hello!']
-    """
+    """Turn a nested tree into a conversation, or into one for each branch."""
     record = as_dict(record)
     prompt = require_object(record.get("prompt"), field="prompt")
-    identifier = to_text(record.get("message_tree_id"))
-    yield from _conversations(identifier, _flattened(prompt), reading)
+    yield from _conversations(record.get("message_tree_id"), _flattened(prompt), reading)
 
 
 def read_flat(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
@@ -78,51 +69,44 @@ def _flattened(prompt: Mapping[str, Any]) -> _Nodes:
 
 def _parse_flat(group: Group, reading: Reading) -> Iterator[Conversation]:
     nodes: dict[str, Mapping[str, Any]] = {}
-    for row in group.rows:
-        reading.place = row.place
-        name = to_text(row.fields.get("message_id"))
+    for message in reading.rows(group):
+        name = to_text(message.get("message_id"))
         if name is None:
             raise ConversationError("the message has none", field="message_id")
         if name in nodes:
             reading.drop("duplicate")
         else:
-            nodes[name] = {**row.fields, "parent_id": to_text(row.fields.get("parent_id"))}
-    reading.place = group.rows[0].place
+            nodes[name] = {**message, "parent_id": to_text(message.get("parent_id"))}
     yield from _conversations(group.key, nodes, reading)
 
 
-def _conversations(
-    identifier: str | None, nodes: _Nodes, reading: Reading
-) -> Iterator[Conversation]:
+def _conversations(identifier: Any, nodes: _Nodes, reading: Reading) -> Iterator[Conversation]:
     shown = {name for name, message in nodes.items() if not message.get("deleted")}
     reading.drop("deleted", len(nodes) - len(shown))
     tree = Tree.of({name: message.get("parent_id") for name, message in nodes.items()}, shown)
-    for suffix, path in tree.paths(_best_end(nodes, tree), reading):
+    for branch, path in tree.paths(_best_end(nodes, tree), reading):
         on_path = [nodes[name] for name in path]
-        messages = [
-            to_message(
-                {
-                    "role": message.get("role"),
-                    "content": message.get("text"),
-                    "id": to_text(message.get("message_id")),
-                    "created_date": message.get("created_date"),
-                },
-                index,
-                reading.time,
-            )
-            for index, message in enumerate(on_path)
-        ]
+        messages = [_message(node, index, reading) for index, node in enumerate(on_path)]
         first = on_path[0] if on_path else {}
-        models = (to_text(message.get("model_name")) for message in on_path)
         about = {
             "id": identifier,
             "user_id": first.get("user_id"),
             "lang": first.get("lang"),
             "created_date": messages[0].timestamp if messages else None,
-            "model": next(filter(None, models), None),
+            "model": first_text(node.get("model_name") for node in on_path),
             "source": "oasst",
         }
-        yield numbered(to_conversation(about, messages), suffix)
+        yield to_conversation(about, messages, branch=branch)
+
+
+def _message(node: Mapping[str, Any], index: int, reading: Reading) -> Message:
+    fields = {
+        "role": node.get("role"),
+        "content": node.get("text"),
+        "id": to_text(node.get("message_id")),
+        "created_date": node.get("created_date"),
+    }
+    return to_message(fields, index, reading.time)
 
 
 def _best_end(nodes: _Nodes, tree: Tree) -> str | None:

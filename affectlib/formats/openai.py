@@ -65,16 +65,10 @@ def _recognizes(record: Any) -> str | None:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a record into a conversation.
-
-    Example:
-        >>> record = {"id": 7, "messages": [{"role": "user", "content": "hi"}]}
-        >>> [conversation.id for conversation in parse(record, Reading())]
-        ['7']
-    """
+    """Turn a record into a conversation."""
     about, messages = _unwrapped(record)
     found = (_message(message, index, reading) for index, message in enumerate(messages))
-    yield to_conversation(about, [each for each in found if each is not None], reading.time)
+    yield to_conversation(about, [*filter(None, found)], reading.time)
 
 
 READERS = (RecordReader("openai", _recognizes, each(parse)),)
@@ -109,7 +103,7 @@ def _unwrapped(record: Any) -> tuple[Mapping[str, Any], list[Any]]:
 
 def _inner(record: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     inner = as_dict(record.get(field))
-    return as_dict(inner.get("body")) if isinstance(inner.get("body"), Mapping) else inner
+    return as_dict(inner.get("body")) or inner
 
 
 def _asked(request: Mapping[str, Any]) -> list[Any]:
@@ -150,13 +144,11 @@ def _by_time(messages: list[Any]) -> list[Any]:
     return in_order(messages, times)
 
 
-def _item_reason(kind: Any) -> str | None:
+def _item_reason(kind: str) -> str | None:
     """Return why an item without a role is left out, by its type; None if it should have a role."""
-    if kind == "reasoning":
-        return "reasoning"
-    if not _TOOL_ITEM.fullmatch(as_text(kind)):
-        return None
-    return "tool" if kind.endswith("_output") else "tool_call"
+    if _TOOL_ITEM.fullmatch(kind):
+        return "tool" if kind.endswith("_output") else "tool_call"
+    return "reasoning" if kind == "reasoning" else None
 
 
 def _message(message: Any, index: int, reading: Reading) -> Message | None:
@@ -164,7 +156,7 @@ def _message(message: Any, index: int, reading: Reading) -> Message | None:
         return to_message(message, index)
     if not {"role", "content"} <= message.keys():
         message = named_message(message)
-    reason = None if "role" in message else _item_reason(message.get("type"))
+    reason = None if "role" in message else _item_reason(as_text(message.get("type")))
     if reason is not None:
         reading.drop(reason)
         return None

@@ -59,7 +59,6 @@ class ReadOptions:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        """Refuse invalid values."""
         if self.branches not in get_args(Branches):
             known = ", ".join(get_args(Branches))
             raise OptionError(f"unknown branches {self.branches!r}; use {known}")

@@ -22,12 +22,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from affectlib.conversation import Conversation, Message, Role, clean_text, is_role
 from affectlib.errors import ConversationError
-from affectlib.formats.grouping import TOO_LONG
-from affectlib.formats.reader import HOW_TO_NAME, MYSELF, Item, Reading, TextReader
+from affectlib.formats.reader import HOW_TO_NAME, MYSELF, Reading, TextReader, whole
 
 _USER = MYSELF | {"you", "vous", "tu"}
 """Who is the user, beside the names of roles that `parse_role` knows."""
@@ -45,17 +44,10 @@ _WHOLE = 1 << 14
 """Characters of a beginning that is surely the whole text if it is shorter."""
 
 
-class _Turn(NamedTuple):
-    """Where a turn begins, and whose it is; nobody's if it is to be left out."""
-
-    role: Role | None
-    mark: re.Match[str]
-
-
 class _Found(NamedTuple):
     """What begins with names: turns, other lines, and those of the latter that may be turns."""
 
-    turns: list[_Turn]
+    turns: list[tuple[Role | None, re.Match[str]]]  # nobody's turns are left out
     others: list[re.Match[str]]
     unsure: list[re.Match[str]]
 
@@ -66,19 +58,14 @@ def _recognizes(beginning: str, reading: Reading) -> str | None:
         text = text[: text.rfind("\n") + 1] or text
     first = _first(text) if not reading.options.columns else _MARK.match(text)
     turns = _find(text, reading).turns
-    if first is None or not turns or turns[0].mark.start() != first.start():
+    if first is None or not turns or turns[0][1].start() != first.start():
         return None
-    roles = {turn.role for turn in turns}
+    roles = {role for role, _ in turns}
     return "lines that begin with a speaker" if roles >= {"user", "assistant"} else None
 
 
 def describe(beginning: str) -> str | None:
-    r"""Say that a text may be a chat with unknown speakers, or return None if it is not one.
-
-    Example:
-        >>> str(describe("Ana: hi\nLuna: hello\n")).partition("; ")[0]
-        'text in which 2 lines begin with a name and a colon'
-    """
+    """Say that a text may be a chat with unknown speakers, or return None if it is not one."""
     text = _lines(beginning).lstrip("\ufeff \t\n")
     names = sum(_is_name(mark["name"]) for mark in _MARK.finditer(text))
     first = _first(text)
@@ -90,23 +77,15 @@ def describe(beginning: str) -> str | None:
     )
 
 
-def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
-    """Read a text that is one conversation."""
-    limit = reading.options.limits.record_characters
-    text = stream.read(limit + 1)
-    identifier = clean_text(reading.path(reading.file)) or None
-    try:
-        if len(text) > limit:
-            raise ConversationError(TOO_LONG)
-        messages = tuple(_messages(clean_text(_lines(text)), reading))
-    except ConversationError as error:
-        yield reading.failure(error, identifier)
-        return
+def parse(text: str, reading: Reading) -> Iterator[Conversation]:
+    """Turn a text into a conversation, unless it is blank."""
+    messages = tuple(_messages(clean_text(_lines(text)), reading))
     if messages:
+        identifier = clean_text(reading.path(reading.file)) or None
         yield Conversation(messages, id=identifier, source="plain")
 
 
-READERS = (TextReader("plain", _recognizes, read),)
+READERS = (TextReader("plain", _recognizes, whole(parse)),)
 
 
 def _lines(text: str) -> str:
@@ -128,7 +107,7 @@ def _messages(text: str, reading: Reading) -> Iterator[Message]:
             f"no line begins with a speaker, such as User: or AI:; name the people {HOW_TO_NAME}"
         )
     _require_both(text, found, reading)
-    reading.drop("event", bool(text[: found.turns[0].mark.start()].strip("\ufeff \n")))
+    reading.drop("event", bool(text[: found.turns[0][1].start()].strip("\ufeff \n")))
     strangers = []
     empty = []
     ends = [*(mark.start() for _, mark in found.turns[1:]), len(text)]
@@ -151,7 +130,7 @@ def _messages(text: str, reading: Reading) -> Iterator[Message]:
 
 def _require_both(text: str, found: _Found, reading: Reading) -> None:
     """Refuse a text in which one side has no turn, if other lines may begin its turns."""
-    sides = {turn.role for turn in found.turns}
+    sides = {role for role, _ in found.turns}
     for role, named in (("user", reading.options.users), ("assistant", reading.options.assistants)):
         if found.others and role not in sides and not named:
             line = text.count("\n", 0, found.others[0].start()) + 1
@@ -185,7 +164,7 @@ def _find(text: str, reading: Reading) -> _Found:
         else:
             continue
         if begins:
-            found.turns.append(_Turn(role, mark))
+            found.turns.append((role, mark))
         else:
             found.others.append(mark)
             found.unsure.extend([mark] * unsure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -120,29 +120,20 @@ class ReadReport:
 
     def fail(self, problem: str, place: str) -> None:
         """Count a record that could not be read."""
-        self._add(self.problems, problem, place)
+        _add(self.problems, problem, place)
 
     def skip(self, reason: str, place: str) -> None:
         """Count a file that was not read."""
-        self._add(self.skipped, reason, place)
-
-    def _add(self, tallies: dict[str, Tally], kind: str, place: str) -> None:
-        if kind not in tallies and len(tallies) >= _KINDS:
-            kind = _OTHERS
-        tallies.setdefault(kind, Tally()).add(place)
+        _add(self.skipped, reason, place)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
-        tallies = ("dropped", "problems", "skipped")
-        return {
-            "formats": dict(self.formats),
-            "conversations": self.conversations,
-            "failures": self.failures,
-            **{
-                name: {
-                    kind: {"count": tally.count, "places": [*tally.places]}
-                    for kind, tally in getattr(self, name).items()
-                }
-                for name in tallies
-            },
-        }
+        values = asdict(self)
+        del values["share"]
+        return values
+
+
+def _add(tallies: dict[str, Tally], kind: str, place: str) -> None:
+    if kind not in tallies and len(tallies) >= _KINDS:
+        kind = _OTHERS
+    tallies.setdefault(kind, Tally()).add(place)

@@ -9,16 +9,15 @@ from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TextIO, TypeAlias
 
 from affectlib._values import is_missing, kind_of, to_time
-from affectlib.conversation import Conversation, Role, is_role, parse_role
-from affectlib.errors import AffectlibError, ConversationError, TranscriptFormatError
+from affectlib.conversation import Conversation, Role, clean_text, is_role, parse_role
+from affectlib.errors import ConversationError, ConversationFailure, TranscriptFormatError
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict
 from affectlib.formats._progress import Progress
 from affectlib.formats.fields import record_id
-from affectlib.formats.grouping import Group, Row, grouped
+from affectlib.formats.grouping import TOO_LONG, Group, Row, grouped
 from affectlib.formats.options import ReadOptions
 from affectlib.formats.read_report import ReadReport
-from affectlib.predictions import ConversationFailure
 
 Item: TypeAlias = Conversation | ConversationFailure
 
@@ -49,10 +48,6 @@ class Reading:
         """Return the role that the caller gave to a person, or None if none.
 
         Where only users were named, everyone else is the assistant, and the other way round.
-
-        Example:
-            >>> Reading(ReadOptions(assistants=["Bot"])).role_of("Ana")
-            'user'
         """
         users, assistants = self.options.users, self.options.assistants
         if not isinstance(name, str):
@@ -68,11 +63,6 @@ class Reading:
 
         The names that the caller gave come first, then those of roles, then what `role_of` says of
         everyone else, and last the words by which users call themselves.
-
-        Example:
-            >>> reading = Reading(ReadOptions(assistants=["Bot"]))
-            >>> [reading.who(name) for name in ("Bot", "system", "Ana")]
-            ['assistant', 'system', 'user']
         """
         if is_role(name) and name not in self.named:
             return parse_role(name)
@@ -99,6 +89,13 @@ class Reading:
         if time is None and not is_missing(value) and not is_blank:
             self.drop("time")
         return time
+
+    def rows(self, group: Group) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of a group, each at its place; in the end the place is the first's."""
+        for row in group.rows:
+            self.place = row.place
+            yield row.fields
+        self.place = group.rows[0].place
 
     @contextmanager
     def inside(self, archive: str) -> Iterator[None]:
@@ -129,7 +126,9 @@ class Reading:
         if count:
             self.report.drop(reason, self.where(), count)
 
-    def failure(self, error: AffectlibError, id: str | None = None) -> ConversationFailure:
+    def failure(
+        self, error: ConversationError | TranscriptFormatError, id: str | None = None
+    ) -> ConversationFailure:
         """Count a record that cannot be read, and return what is put out in its place."""
         self.report.fail(_kind(error), self.where())
         message = ": ".join(filter(None, (type(error).__name__, self.where(), str(error))))
@@ -195,12 +194,7 @@ Reader: TypeAlias = RecordReader | TextReader | FolderReader
 
 
 def with_keys(*names: str) -> Callable[[Any], str | None]:
-    """Make the `recognizes` of a format of which every record has these keys.
-
-    Example:
-        >>> with_keys("mapping")({"mapping": {}})
-        'records with "mapping"'
-    """
+    """Make the `recognizes` of a format of which every record has these keys."""
     evidence = "records with " + " and ".join(f'"{name}"' for name in names)
     return lambda record: evidence if as_dict(record).keys() >= {*names} else None
 
@@ -220,6 +214,24 @@ def each(
                     yield reading.kept(conversation, [record.value])
             except ConversationError as error:
                 yield reading.failure(error, record_id(record.value))
+
+    return read
+
+
+def whole(
+    parse: Callable[[str, Reading], Iterable[Conversation]],
+) -> Callable[[TextIO, Reading], Iterator[Item]]:
+    """Make the `read` of a format of which `parse` turns a whole text into conversations."""
+
+    def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
+        limit = reading.options.limits.record_characters
+        text = stream.read(limit + 1)
+        try:
+            if len(text) > limit:
+                raise ConversationError(TOO_LONG)
+            yield from parse(text, reading)
+        except ConversationError as error:
+            yield reading.failure(error, clean_text(reading.path(reading.file)) or None)
 
     return read
 
@@ -275,8 +287,7 @@ def read_groups(
     yield from failed
 
 
-def _kind(error: AffectlibError) -> str:
+def _kind(error: ConversationError | TranscriptFormatError) -> str:
     """Say what is wrong without the place, so that the same problems are counted together."""
-    problem = getattr(error, "problem", str(error))
-    name = getattr(error, "field", None)
-    return f"{name.rpartition('.')[2]}: {problem}" if isinstance(name, str) else str(problem)
+    field = error.field if isinstance(error, ConversationError) else None
+    return error.problem if field is None else f"{field.rpartition('.')[2]}: {error.problem}"

@@ -23,13 +23,7 @@ def _recognizes(record: Any) -> str | None:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a record into a conversation.
-
-    Example:
-        >>> record = {"conversations": [{"from": "human", "value": "hi"}]}
-        >>> [conversation.messages[0].role for conversation in parse(record, Reading())]
-        ['user']
-    """
+    """Turn a record into a conversation."""
     if isinstance(record, list):
         require_one_conversation(record)
         record = {"conversations": record}

@@ -17,15 +17,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
-from affectlib.errors import ConversationError, TranscriptFormatError
+from affectlib.errors import ConversationError
 from affectlib.formats._json import Record
-from affectlib.formats._objects import as_dict, as_list, as_text, first_of
-from affectlib.formats._os_errors import is_environment_error
+from affectlib.formats._objects import as_dict, as_list, as_text, first_of, first_text
 from affectlib.formats._people import People, Sent, chat_conversations, optional_text
 from affectlib.formats.grouping import Group
 from affectlib.formats.reader import Files, FolderReader, Item, Reading, RecordReader, read_groups
@@ -34,7 +32,6 @@ from affectlib.formats.sources import file_records
 _USERS = ("users.json", "org_users.json")
 _CHANNELS = ("channels.json", "groups.json", "dms.json", "mpims.json")
 _LOGS = "integration_logs.json"
-_SAMPLE = 10
 _DAY = re.compile(r"(?:(.*)/)?\d{4}-\d{2}-\d{2}\.json")
 _TIMESTAMP = re.compile(r"\d{9,11}\.\d{1,7}")
 _MESSAGES = frozenset(
@@ -61,22 +58,19 @@ def _recognizes(record: Any) -> str | None:
 
 
 def _recognizes_folder(files: Files, reading: Reading) -> str | None:
-    # Other exports have a users.json too, so that Slack's must have users with Slack's ids, or
-    # there must be days of a channel in a folder.
-    days = [day for name in files.names if (day := _DAY.fullmatch(name))]
-    named = [name for name in (*_USERS, *_CHANNELS) if name in files.names]
-    if not named or not days:
-        return None
-    users = _first_users(files, reading)
-    if users and not any(users):
-        return None
-    are_slacks = any(user.startswith(("U", "W")) for user in users)
-    return f"{named[0]} and files of days" if are_slacks or any(day[1] for day in days) else None
+    # Other exports have a users.json and files of days too, but no channels with folders of them.
+    named = [name for name in _CHANNELS if name in files.names]
+    days = any(day[1] for name in files.names if (day := _DAY.fullmatch(name)))
+    return f"{named[0]} and files of days" if named and days else None
 
 
-def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
-    """Read conversations from the messages of a day, or of several."""
-    return _read(records, _Workspace(), reading)
+def read(
+    records: Iterator[Record], reading: Reading, workspace: _Workspace | None = None
+) -> Iterator[Item]:
+    """Read conversations from messages, perhaps with what the export says about the workspace."""
+    workspace = workspace or _Workspace()
+    key = partial(_conversation_id, workspace)
+    return read_groups(records, reading, key, partial(_conversations, workspace))
 
 
 def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
@@ -91,7 +85,7 @@ def read_folder(files: Files, reading: Reading) -> Iterator[Item]:
             folder = to_text(channel.get("name")) or identifier
             if identifier is not None and folder is not None:
                 workspace.channels[folder] = identifier
-    yield from _read(_messages(files, reading), workspace, reading)
+    yield from read(_messages(files, reading), reading, workspace)
 
 
 def _owns(name: str) -> bool:
@@ -109,20 +103,6 @@ def _rows(files: Files, name: str, reading: Reading) -> Iterator[Mapping[str, An
         for record in file_records(files, name, reading):
             if isinstance(record.value, Mapping):
                 yield record.value
-
-
-def _first_users(files: Files, reading: Reading) -> list[str]:
-    users: list[str] = []
-    for name in _USERS:
-        try:
-            users += [
-                to_text(user.get("id")) or ""
-                for user in islice(_rows(files, name, reading), _SAMPLE)
-            ]
-        except (TranscriptFormatError, OSError) as error:
-            if is_environment_error(error):
-                raise
-    return users
 
 
 def _names(*objects: Mapping[str, Any]) -> list[str | None]:
@@ -154,11 +134,6 @@ def _messages(files: Files, reading: Reading) -> Iterator[Record]:
             yield record._replace(place=f"{name}: {record.place}", value=value)
 
 
-def _read(records: Iterator[Record], workspace: _Workspace, reading: Reading) -> Iterator[Item]:
-    key = partial(_conversation_id, workspace)
-    return read_groups(records, reading, key, partial(_conversations, workspace))
-
-
 def _conversation_id(workspace: _Workspace, message: Mapping[str, Any]) -> str | None:
     folder = to_text(message.get(_CHANNEL))
     channel = workspace.channels.get(folder, folder) if folder is not None else None
@@ -167,11 +142,8 @@ def _conversation_id(workspace: _Workspace, message: Mapping[str, Any]) -> str |
 
 
 def _conversations(workspace: _Workspace, group: Group, reading: Reading) -> Iterator[Conversation]:
-    sent = []
-    for index, row in enumerate(group.rows):
-        reading.place = row.place
-        sent.append(_sent(row.fields, index, workspace, reading))
-    reading.place = group.rows[0].place
+    rows = enumerate(reading.rows(group))
+    sent = [_sent(message, index, workspace, reading) for index, message in rows]
     title = to_text(group.rows[0].fields.get(_CHANNEL))
     if any(sent):
         about = {"id": group.key, "title": title, "source": "slack"}
@@ -204,8 +176,7 @@ def _sent(
 def _person(message: Mapping[str, Any], is_bot: bool, index: int, workspace: _Workspace) -> str:
     profile = as_dict(first_of(message, ("user_profile", "bot_profile")))
     names = _names(message, profile)
-    known = (to_text(message.get(key)) for key in ("user", "bot_id", "username"))
-    person = next(filter(None, known), None)
+    person = first_text(map(message.get, ("user", "bot_id", "username")))
     if person is None:
         raise ConversationError("the message has no sender", index=index, field="user")
     workspace.people.add(person, names, bot=is_bot)

@@ -6,10 +6,8 @@ import codecs
 import gzip
 import io
 import lzma
-import os
 import shutil
 import stat
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -42,15 +40,10 @@ _WINDOW = 1 << 27
 _PIECE = 2048  # compressed bytes, which never unpack to more than 64 MiB
 
 
-class DamagedError(TranscriptFormatError):
-    """Compressed data is damaged or was cut short; what comes before can be read."""
-
-
 class Source:
     """A file, decompressed if need be: its `head`, up to 64 KiB, and the whole `stream`."""
 
     def __init__(self, raw: BinaryIO, limits: Limits) -> None:
-        """Look at the beginning of a stream."""
         seekable = raw.seekable()
         if seekable:
             raw.seek(0)
@@ -63,9 +56,18 @@ class Source:
             self.require_whole()
 
     def require_whole(self) -> None:
-        """Raise `DamagedError` if damage has ended the stream; call it at the end of the stream."""
+        """Raise an error if damage has ended the stream; call it at the end of the stream."""
         if any(isinstance(raw, _Bounded) and raw.damaged for raw in self._unpacked):
-            raise DamagedError("the compressed data is damaged or cut short")
+            raise TranscriptFormatError("the compressed data is damaged or cut short")
+
+    def beginning(self) -> str:
+        """Return the head as text, without white space before it."""
+        return self.head.decode(encoding_of(self.head), NOT_UTF8).lstrip("\ufeff \t\r\n")
+
+    def text(self) -> io.TextIOWrapper:
+        """Return the stream as text, with line ends as they are."""
+        encoding = encoding_of(self.head)
+        return io.TextIOWrapper(self.stream, encoding, errors=NOT_UTF8, newline="")
 
     def seekable(self, stack: ExitStack) -> BinaryIO:
         """Return the stream, by way of a temporary file if it is a pipe or was compressed."""
@@ -77,18 +79,10 @@ class Source:
         return file
 
 
-def open_input(path: str | os.PathLike[str], stack: ExitStack) -> BinaryIO:
-    """Open a file, or standard input for ``-``."""
-    if os.fspath(path) == "-":
-        return cast(BinaryIO, sys.stdin.buffer)
-    return stack.enter_context(Path(path).open("rb"))
-
-
 class Folder:
     """Files on disk."""
 
     def __init__(self, paths: dict[str, Path], reading: Reading) -> None:
-        """Take files by their names."""
         self._paths = paths
         self.names = _in_order(paths, reading)
 
@@ -105,7 +99,6 @@ class Archive:
     """The files of a ZIP archive; nothing is unpacked to the disk."""
 
     def __init__(self, stream: BinaryIO, reading: Reading) -> None:
-        """List the files."""
         try:
             self._archive = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
@@ -149,8 +142,7 @@ def file_records(files: Files, name: str, reading: Reading) -> Iterator[Record]:
     """Yield the JSON records of one of the files that a `FolderReader` reads."""
     with files.open(name) as raw:
         source = Source(raw, reading.options.limits)
-        encoding = encoding_of(source.head)
-        text = io.TextIOWrapper(source.stream, encoding, errors=NOT_UTF8, newline="")
+        text = source.text()  # which closes the file with it
         yield from iter_records(text, limit=reading.options.limits.record_characters)
         source.require_whole()
 
@@ -213,29 +205,15 @@ def _buffered(stream: io.RawIOBase) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(stream, HEAD))
 
 
-def _peek(stream: BinaryIO, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
+def _peek(stream: Any, size: int, seekable: bool) -> tuple[bytes, BinaryIO]:
     if seekable:
         head = stream.read(size)
         stream.seek(0)
         return head, stream
-    head = _beginning(stream, size)
-    return head, _buffered(_Rejoined(head, stream))
-
-
-def _beginning(stream: Any, size: int) -> bytes:
-    """Read up to `size` bytes; an error after the first of them is left to the next read."""
     head = b""
-    while len(head) < size:
-        try:
-            data = stream.read1(size - len(head))
-        except TranscriptFormatError:
-            if not head:
-                raise
-            break
-        if not data:
-            break
+    while data := stream.read1(size - len(head)):
         head += data
-    return head
+    return head, _buffered(_Rejoined(head, stream))
 
 
 def _unpacked(stream: BinaryIO, magic: bytes, limits: Limits) -> BinaryIO | None:

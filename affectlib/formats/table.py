@@ -27,14 +27,19 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, NamedTuple, TextIO
 
 from affectlib._values import is_missing, kind_of, name_list, to_text, to_time
 from affectlib._values.dates import DateOrder
 from affectlib.conversation import Message, is_role
-from affectlib.errors import ConversationError, OptionError, TranscriptFormatError
+from affectlib.errors import (
+    ConversationError,
+    ConversationFailure,
+    OptionError,
+    TranscriptFormatError,
+)
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._json import Record
 from affectlib.formats._objects import as_dict, require_array
@@ -56,15 +61,12 @@ from affectlib.formats.reader import (
     TextReader,
     valid_rows,
 )
-from affectlib.predictions import ConversationFailure
 
 NAME = "table"
 
 _FLOAT_ID = re.compile(r"(\d+)\.0+")
 _ABOUT = ("user_id", "model", "language", "title", "source")
 _TRIES = 100
-
-_find_columns = partial(find_columns, texts_with_ids=True)
 
 
 class Found(NamedTuple):
@@ -89,7 +91,7 @@ def _recognizes_text(beginning: str, reading: Reading) -> str | None:
 
 def _recognizes(record: Any) -> str | None:
     names = [name for name in as_dict(record) if isinstance(name, str)]
-    return _evidence(names, Reading()) if _find_columns(names) else None
+    return _evidence(names, Reading()) if find_columns(names) else None
 
 
 def read_csv(stream: TextIO, reading: Reading) -> Iterator[Item]:
@@ -123,7 +125,7 @@ READERS = (TextReader(NAME, _recognizes_text, read_csv), RecordReader(NAME, _rec
 
 
 def _evidence(names: Sequence[str], reading: Reading) -> str:
-    found = _find_columns(names, reading.options.columns) or {}
+    found = find_columns(names, reading.options.columns) or {}
     return f"the columns {name_list([*found.values()])}"
 
 
@@ -154,7 +156,7 @@ def _columns(rows: Iterator[Row], reading: Reading) -> tuple[dict[str, str], lis
         seen.append(row)
         names = [name for name in row.fields if isinstance(name, str) and name != PROBLEM]
         try:
-            columns = _find_columns(names, reading.options.columns)
+            columns = find_columns(names, reading.options.columns)
         except OptionError as caught:
             error = error or caught
             continue
@@ -189,7 +191,10 @@ def _single(row: Mapping[str, Any], reading: Reading) -> Item:
         if PROBLEM in row:
             raise ConversationError(row[PROBLEM])
         if "messages" in row:
-            messages = to_messages(_listed(row["messages"]), reading.time)
+            cell = row["messages"]
+            cell = _parse_cell(cell) if isinstance(cell, str) else cell
+            given = [] if is_missing(cell) else require_array(cell, "messages")
+            messages = to_messages(given, reading.time)
         else:
             content = _content(row["content"], reading)
             messages = [to_message({"role": "user", "content": content}, 0)]
@@ -200,17 +205,10 @@ def _single(row: Mapping[str, Any], reading: Reading) -> Item:
         return reading.failure(error, identifier)
 
 
-def _listed(cell: Any) -> list[Any]:
-    messages = _parse_cell(cell) if isinstance(cell, str) else cell
-    return [] if is_missing(messages) else require_array(messages, "messages")
-
-
 def _parse_cell(text: str) -> Any:
     """Read a list from JSON, or from the text that Python makes of it (as pandas writes it)."""
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        pass
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
@@ -231,10 +229,16 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
     for row in group.rows:
         time = row.fields.get("timestamp")
         row.fields["timestamp"] = order.read(time) or time
+        if not has_roles:
+            row.fields["role"] = "user"
     try:
         group.require_all()
-        if not has_roles:
-            _require_one(group)
+        if not has_roles and len(places) > 1:
+            raise ConversationError(
+                f"the conversation has {len(places):,} rows, but no column says who wrote them; "
+                "name it, for example `columns={'role': 'who'}`",
+                field="role",
+            )
         for row in _without_repeats(_rows_in_order(group.rows), reading):
             reading.place = row.place
             if _is_stranger(row.fields, reading):
@@ -247,18 +251,6 @@ def _long(group: Group, order: DateOrder, reading: Reading, *, has_roles: bool) 
     rows = [row.fields for row in group.rows]
     conversation = to_conversation({**_about(rows), "id": identifier}, messages)
     return Found(reading.kept(conversation, [row.get("metadata") for row in rows]), places, read)
-
-
-def _require_one(group: Group) -> None:
-    """Take the one row of a conversation for the user's."""
-    if len(group.rows) > 1:
-        raise ConversationError(
-            f"the conversation has {len(group.rows):,} rows, but no column says who wrote them; "
-            "name it, for example `columns={'role': 'who'}`",
-            field="role",
-        )
-    for row in group.rows:
-        row.fields["role"] = "user"
 
 
 def _message(
@@ -306,7 +298,8 @@ def _about(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         field: next((row[field] for row in rows if row.get(field) not in (None, "")), None)
         for field in _ABOUT
     }
-    return about | {"user_id": _whole(to_text(about["user_id"]))}
+    about["user_id"] = _whole(to_text(about["user_id"]))
+    return about
 
 
 def _content(value: Any, reading: Reading) -> Any:
@@ -318,14 +311,13 @@ def _content(value: Any, reading: Reading) -> Any:
 
 def _rows_in_order(rows: list[Row]) -> list[Row]:
     """Sort rows by their turn and then their time, or by one of them, if every row has it."""
-    turns = [_number(row.fields.get("turn")) for row in rows]
+    turns: list[Any] = [_number(row.fields.get("turn")) for row in rows]
     times = [to_time(row.fields.get("timestamp")) for row in rows]
     if None not in times:
         return in_order(rows, times if None in turns else [*zip(turns, times, strict=True)])
-    if None not in turns:
-        keys: list[Any] = turns
-        return [rows[place] for place in sorted(range(len(rows)), key=keys.__getitem__)]
-    return rows
+    if None in turns:
+        return rows
+    return [rows[place] for place in sorted(range(len(rows)), key=turns.__getitem__)]
 
 
 def _without_repeats(rows: Sequence[Row], reading: Reading) -> Iterator[Row]:

@@ -53,16 +53,7 @@ def read(records: Iterator[Record], reading: Reading) -> Iterator[Item]:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a chat into a conversation, or into several.
-
-    Example:
-        >>> said = [("user1", "hi"), ("user2", [{"type": "bold", "text": "Hello"}, "!"])]
-        >>> messages = [{"type": "message", "from_id": who, "text": text} for who, text in said]
-        >>> chat = {"type": "bot_chat", "id": 2, "messages": messages}
-        >>> for conversation in parse(chat, Reading()):
-        ...     print([(message.role, message.content) for message in conversation.messages])
-        [('user', 'hi'), ('assistant', 'Hello!')]
-    """
+    """Turn a chat into a conversation, or into several."""
     people = People()
     messages = require_list(record, "messages")
     chat = to_text(record.get("id"))

@@ -16,13 +16,7 @@ from affectlib.formats.reader import Item, Reading, TextReader
 
 
 def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
-    r"""Read each line as what a user wrote.
-
-    Example:
-        >>> from io import StringIO
-        >>> [len(chat.user_messages) for chat in read(StringIO("hi\n\nbye"), Reading())]
-        [1, 1, 1]
-    """
+    """Read each line as what a user wrote."""
     limit = reading.options.limits.record_characters
     number = 0
     while line := stream.readline(limit + 1):

@@ -21,13 +21,11 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
-from affectlib.conversation import clean_text
-from affectlib.errors import ConversationError
+from affectlib.conversation import Conversation, clean_text
 from affectlib.formats._people import People, Sent, chat_conversations
-from affectlib.formats.grouping import TOO_LONG
-from affectlib.formats.reader import Item, Reading, TextReader
+from affectlib.formats.reader import Reading, TextReader, whole
 
 _MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _NOT_TYPED = "\u200e"
@@ -84,29 +82,20 @@ def _recognizes(beginning: str, reading: Reading) -> str | None:
     return "lines that begin as messages of WhatsApp" if is_message else None
 
 
-def read(stream: TextIO, reading: Reading) -> Iterator[Item]:
-    """Read the conversations of a chat."""
-    limit = reading.options.limits.record_characters
-    text = stream.read(limit + 1)
-    try:
-        if len(text) > limit:
-            raise ConversationError(TOO_LONG)
-        entries, lost = _entries(text)
-        reading.drop("event", lost)
-        order = _order(entries)
-        people = People()
-        found = (_sent(entry, order, people, reading) for entry in entries)
-        yield from chat_conversations(found, people, {"source": "whatsapp"}, reading)
-    except ConversationError as error:
-        yield reading.failure(error)
+def parse(text: str, reading: Reading) -> Iterator[Conversation]:
+    """Turn a chat into a conversation, or into several."""
+    entries = _entries(text, reading)
+    order = _order(entries)
+    people = People()
+    found = (_sent(entry, order, people, reading) for entry in entries)
+    yield from chat_conversations(found, people, {"source": "whatsapp"}, reading)
 
 
-READERS = (TextReader("whatsapp", _recognizes, read),)
+READERS = (TextReader("whatsapp", _recognizes, whole(parse)),)
 
 
-def _entries(text: str) -> tuple[list[_Entry], int]:
+def _entries(text: str, reading: Reading) -> list[_Entry]:
     entries: list[_Entry] = []
-    lost = 0
     for line in re.split(r"\r\n|\r|\n", text):
         entry = _entry(line)
         if entry is not None:
@@ -114,8 +103,8 @@ def _entries(text: str) -> tuple[list[_Entry], int]:
         elif entries:
             entries[-1].lines.append(line)
         else:
-            lost += bool(line.strip())
-    return entries, lost
+            reading.drop("event", bool(line.strip()))
+    return entries
 
 
 def _entry(line: str) -> _Entry | None:
@@ -159,7 +148,7 @@ def _sent(entry: _Entry, order: str, people: People, reading: Reading) -> Sent |
     media, text = _without_media(text)
     reading.drop("not_text", media)
     marked = text.lstrip(" ").startswith(_NOT_TYPED)
-    text = clean_text(_MARKS.sub("", text)).strip()
+    text = _MARKS.sub("", text).strip()
     if _DELETED.fullmatch(text):
         reading.drop("deleted")
         return None

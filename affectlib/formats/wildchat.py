@@ -15,7 +15,7 @@ from typing import Any
 
 from affectlib._values import to_text
 from affectlib.conversation import Conversation
-from affectlib.formats._objects import first_of, require_list
+from affectlib.formats._objects import first_of, first_text, require_list
 from affectlib.formats.fields import to_conversation, to_messages
 from affectlib.formats.reader import Reading, RecordReader, each
 
@@ -40,10 +40,9 @@ def parse(source: str, record: Any, reading: Reading) -> Iterator[Conversation]:
         for message, each in zip(to_messages(given, reading.time), given, strict=True)
     ]
     mappings = [record, *given]
-    users = (to_text(first_of(mapping, ("user_id", "hashed_ip"))) for mapping in mappings)
     about = {
         **record,
-        "user_id": next(filter(None, users), None),
+        "user_id": first_text(first_of(mapping, ("user_id", "hashed_ip")) for mapping in mappings),
         "source": record.get("source") or source,
     }
     conversation = to_conversation(about, messages, reading.time)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from affectlib._values import to_text
-from affectlib.conversation import Conversation, Message, Role, clean_text
+from affectlib.conversation import Conversation, Message, Role
 from affectlib.errors import ConversationError
 from affectlib.formats._html import html_to_text
 from affectlib.formats._objects import (
@@ -22,6 +22,7 @@ from affectlib.formats._objects import (
     as_list,
     as_text,
     first_of,
+    first_text,
     require_list,
     require_object,
 )
@@ -31,13 +32,8 @@ from affectlib.formats.reader import Reading, RecordReader, each
 
 _COMMENT = frozenset({"html_body", "plain_body", "body", "author_id", "public", "author"})
 _ROLES: Mapping[str, Role] = {
-    "user": "user",
-    "end-user": "user",
-    "agent": "assistant",
-    "admin": "assistant",
-    "bot": "assistant",
-    "business": "assistant",
-    "system": "assistant",
+    **dict.fromkeys(("user", "end-user"), "user"),
+    **dict.fromkeys(("agent", "admin", "bot", "business", "system"), "assistant"),
 }
 
 _Roles = Mapping[str | None, Role]
@@ -54,22 +50,14 @@ def _recognizes(record: Any) -> str | None:
 
 
 def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
-    """Turn a ticket into a conversation.
-
-    Example:
-        >>> late = {"author_id": 1, "html_body": "<p>My order is <b>late</b></p>"}
-        >>> note = {"author_id": 2, "body": "Angry customer!", "public": False}
-        >>> for conversation in parse({"requester_id": 1, "comments": [late, note]}, Reading()):
-        ...     print([message.content for message in conversation.messages])
-        ['My order is late']
-    """
+    """Turn a ticket into a conversation."""
     comments = require_list(record, "comments")
     ticket = record.get("ticket")
     ticket = ticket if isinstance(ticket, Mapping) else record
-    requester = _requester(ticket)
+    nested = as_dict(ticket.get("requester"))
+    requester = first_text([ticket.get("requester_id"), nested.get("id")])
     roles = _known_roles(record, requester)
     found = (_message(comment, index, roles, reading) for index, comment in enumerate(comments))
-    messages = [message for message in found if message is not None]
     about = {
         "id": first_of(ticket, ("id", "ticket_id")),
         "title": first_of(ticket, ("subject", "raw_subject")),
@@ -77,15 +65,10 @@ def parse(record: Any, reading: Reading) -> Iterator[Conversation]:
         "created_at": ticket.get("created_at"),
         "source": "zendesk",
     }
-    yield to_conversation(about, messages, reading.time)
+    yield to_conversation(about, [*filter(None, found)], reading.time)
 
 
 READERS = (RecordReader("zendesk", _recognizes, each(parse)),)
-
-
-def _requester(ticket: Mapping[str, Any]) -> str | None:
-    nested = as_dict(ticket.get("requester")).get("id")
-    return to_text(ticket.get("requester_id")) or to_text(nested)
 
 
 def _known_roles(record: Mapping[str, Any], requester: str | None) -> _Roles:
@@ -104,7 +87,7 @@ def _message(comment: Any, index: int, roles: _Roles, reading: Reading) -> Messa
         return None
     voice = comment.get("type") == "VoiceComment"
     spoken = as_text(as_dict(comment.get("data")).get("transcription_text"))
-    text = clean_text(spoken.strip()) if voice else _text(comment, index)
+    text = spoken.strip() if voice else _text(comment, index)
     attached = len(as_list(comment.get("attachments")))
     reading.drop("not_text", attached)
     if not text:
@@ -126,15 +109,15 @@ def _text(comment: Mapping[str, Any], index: int) -> str:
     for field in ("plain_body", "body"):
         text = optional_text(comment.get(field), index, field)
         if text:
-            return clean_text(text.replace("&nbsp;", " "))
+            return text.replace("&nbsp;", " ")
     content = comment.get("content")
     content = content.get("text") if isinstance(content, Mapping) else content
-    return clean_text(as_text(content).strip())
+    return as_text(content).strip()
 
 
 def _role(comment: Mapping[str, Any], index: int, roles: _Roles, reading: Reading) -> Role:
     author = as_dict(comment.get("author"))
-    person = to_text(comment.get("author_id")) or to_text(author.get("id"))
+    person = first_text([comment.get("author_id"), author.get("id")])
     named = reading.role_of(person)
     if named is not None:
         return named

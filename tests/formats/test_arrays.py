@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from affectlib.formats import Limits, ReadReport
+from affectlib.formats import ReadReport
 from affectlib.formats._json import iter_records
 from tests.transcript_files import SECRET, chat, error_of, lines, read, texts, write
 
@@ -131,13 +131,6 @@ def test_messages_of_one_thread_stay_one_conversation(tmp_path: Path) -> None:
         assert by_id(named_columns) == {"t": ["hi", "Hello!"], "u": [SECRET]}
 
 
-def test_lists_of_intercom_one_a_line(tmp_path: Path) -> None:
-    source = {"author": {"type": "user", "id": "u"}, "body": "hi"}
-    one = {"type": "conversation", "source": source, "conversation_parts": {}}
-    page = {"type": "conversation.list", "conversations": [one], "pages": {"page": 1}}
-    assert [texts(item) for item in read(write(tmp_path, lines(page, page, page)))] == [["hi"]] * 3
-
-
 @pytest.mark.parametrize(
     "rest",
     [
@@ -165,19 +158,6 @@ def test_a_value_that_is_no_record_costs_no_other(tmp_path: Path) -> None:
     assert [texts(found[0]), texts(found[-1])] == [["a"], ["b"]]
     assert "record 1" in error_of(found[1])
     assert "record 2" in error_of(found[2])
-
-
-def test_places_go_on_from_one_array_to_the_next(tmp_path: Path) -> None:
-    bad = {"messages": 5}
-    found = read(write(tmp_path, lines([A, B], [], [C, bad])))
-    assert "record 3" in error_of(found[-1])
-
-
-@pytest.mark.parametrize("opening", ["[", '{"data": ['])
-def test_space_beyond_the_limit(tmp_path: Path, opening: str) -> None:
-    path = write(tmp_path, opening + " " * 200_000 + "]")
-    (bad,) = read(path, format="openai", limits=Limits(record_characters=1000))
-    assert "longer than the limit (record_characters)" in error_of(bad)
 
 
 @pytest.mark.parametrize("make", [lambda text: [chat(text)], lambda text: page(chat(text))])

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message
 from affectlib.errors import ConversationError, OptionError, OutputExistsError
-from affectlib.formats import ReadReport, read_conversations
-from affectlib.formats.canonical import schema, to_record, write_conversations
+from affectlib.formats import ReadReport, canonical, read_conversations
+from affectlib.formats.canonical import to_record, write_conversations
 from tests.formats.test_fixtures import FIXTURES
 from tests.transcript_files import EXAMPLES, chat, lines, read, texts, write
 
@@ -60,8 +60,9 @@ def test_what_is_written_is_read_the_same(tmp_path: Path, given_: list[Conversat
     path = tmp_path / "out.jsonl"
     assert write_conversations(given_, path, overwrite=True) == len(given_)
     assert read(path) == given_
+    schema = Path(canonical.__file__).with_name("conversation.schema.json").read_bytes()
     validator = jsonschema.Draft202012Validator(
-        schema(), format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+        json.loads(schema), format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     )
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         validator.validate(json.loads(line))

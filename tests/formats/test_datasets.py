@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,14 +66,6 @@ def test_splits_are_read_one_after_the_other(tmp_path: Path) -> None:
     assert [item.id for item in read(folder)] == ["c", "a", "b"]
 
 
-def test_in_an_archive(tmp_path: Path) -> None:
-    folder = save(tmp_path / "saved", ROWS[:2], ROWS[2:])
-    with zipfile.ZipFile(tmp_path / "saved.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in folder.iterdir():
-            archive.write(path, f"saved/{path.name}")
-    assert read(tmp_path / "saved.zip") == read(folder)
-
-
 def test_what_the_library_itself_saves(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="needs affectlib[hub]")
     features = datasets.Features(
@@ -119,24 +110,6 @@ def test_files_beside_a_data_set_are_read_too_or_counted(tmp_path: Path) -> None
         ],
         "it has no known format": ["notes.txt"],
     }
-
-
-def test_a_data_set_without_conversations_does_not_hide_the_files_beside_it(tmp_path: Path) -> None:
-    save(tmp_path / "ds", [{"x": 1}])
-    write(tmp_path, lines(chat("five", id="d")), "chats.jsonl")
-    report = ReadReport()
-    assert [item.id for item in read(tmp_path, report=report)] == ["d"]
-    assert report.skipped["it has no known format"].places == ["ds"]
-
-
-def test_what_the_library_caches_beside_a_data_set_is_not_read(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets", reason="needs affectlib[hub]")
-    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
-    loaded = datasets.load_from_disk(tmp_path / "saved")
-    loaded.map(lambda row: {"id": row["id"] * 2}, load_from_cache_file=False)
-    loaded.filter(lambda row: row["id"] == "a", load_from_cache_file=False)
-    assert len([*(tmp_path / "saved").glob("cache-*.arrow")]) == 2
-    assert [item.id for item in read(tmp_path / "saved")] == ["a", "b", "c"]
 
 
 def test_a_file_that_the_state_names_and_that_is_missing_is_told(tmp_path: Path) -> None:

@@ -104,14 +104,6 @@ def test_a_linked_folder_elsewhere_is_named_with_status_1(folder: Path, tmp_path
     assert len(read(str(folder / "**" / "*.jsonl"))) == 3, "a pattern follows links"
 
 
-def test_a_link_within_the_folder_costs_nothing(folder: Path) -> None:
-    (folder / "again").symlink_to(folder / "sub", target_is_directory=True)
-    report = ReadReport()
-    assert [texts(item) for item in read(folder, report=report)] == [["one"], ["two"]]
-    assert skipped(report) == {"it is a link to a folder that is read in any case": 1}
-    assert main(["info", str(folder), "--no-languages"]) == 0
-
-
 def test_links_that_lead_nowhere_are_no_files(folder: Path) -> None:
     (folder / "gone").symlink_to(folder / "not there")
     (folder / "self").symlink_to(folder / "self")

@@ -89,13 +89,6 @@ def test_a_line_that_begins_like_a_name_stays_where_it_is_not_sure(tmp_path: Pat
     assert (dropped.count, dropped.places) == (2, ["line 2", "line 4"])
 
 
-def test_one_line_that_begins_like_a_name_among_turns_stays_and_is_counted(tmp_path: Path) -> None:
-    report = ReadReport()
-    path = write(tmp_path, "P07: help\nQuestion: why?\nBot: so.\n")
-    assert turns_of(path, users=["P07"], report=report)[0] == ("user", "help\nQuestion: why?")
-    assert report.dropped["speaker"].places == ["line 2"]
-
-
 @pytest.mark.parametrize(
     ("text", "options", "missing"),
     [
@@ -113,12 +106,6 @@ def test_a_side_that_cannot_be_told_is_a_failure(
     assert "(`users`, `assistants`)" in error_of(bad)
     names = {"users": ["Alice", "Secret", "User"], "assistants": ["Luna"]}
     assert len(turns_of(write(tmp_path, text), format="plain", **names)) >= 2
-
-
-def test_both_named_and_one_of_them_silent_is_read(tmp_path: Path) -> None:
-    path = write(tmp_path, "Alice: hi\nmore\nNote: x\n")
-    options: Any = {"users": ["Alice"], "assistants": ["Luna"], "format": "plain"}
-    assert turns_of(path, **options) == [("user", "hi\nmore\nNote: x")]
 
 
 def test_other_words_for_a_role(tmp_path: Path) -> None:

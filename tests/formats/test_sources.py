@@ -17,7 +17,7 @@ import pytest
 import zstandard
 
 from affectlib.conversation import Conversation
-from affectlib.errors import MissingExtraError, OptionError, TranscriptFormatError
+from affectlib.errors import OptionError, TranscriptFormatError
 from affectlib.formats import Limits, ReadReport, read_conversations
 from affectlib.predictions import ConversationFailure
 from tests.formats.test_fixtures import FIXTURES
@@ -65,12 +65,6 @@ def test_an_archive_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read("-") == read(CHATGPT)
 
 
-def test_a_corpus_in_an_archive(tmp_path: Path) -> None:
-    corpus = FIXTURES / "convokit" / "corpus"
-    content = {f"corpus/{path.name}": path.read_bytes() for path in corpus.iterdir()}
-    assert read(write(tmp_path, zipped(content))) == read(corpus)
-
-
 def test_folders_and_patterns_are_read_in_order(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     write(tmp_path, lines(chat("one")), "a.jsonl")
@@ -104,17 +98,14 @@ def test_claudes_users_do_not_make_a_folder_one_of_slack(tmp_path: Path) -> None
     assert read(tmp_path) == [found]
 
 
-@pytest.mark.parametrize("users", [[{"id": "W012A3CDE", "name": "ana"}], [], [{"id": "ana"}]])
-def test_slack_is_known_by_its_users_or_by_folders_of_channels(
-    tmp_path: Path, users: list[dict[str, str]]
-) -> None:
+def test_slack_is_known_by_its_channels_and_their_days(tmp_path: Path) -> None:
     message = {"type": "message", "user": "W012A3CDE", "text": "hi", "ts": "1714564800.000100"}
-    write(tmp_path, json.dumps(users), "users.json")
-    (tmp_path / "general").mkdir()
-    write(tmp_path / "general", json.dumps([message]), "2024-05-01.json")
+    write(tmp_path, "[]", "dms.json")
+    (tmp_path / "D1").mkdir()
+    write(tmp_path / "D1", json.dumps([message]), "2024-05-01.json")
     report = ReadReport()
     (found,) = read(tmp_path, users=["W012A3CDE"], report=report)
-    assert (texts(found), report.formats) == (["hi"], {"slack": "users.json and files of days"})
+    assert (texts(found), [*report.formats]) == (["hi"], ["slack"])
 
 
 @pytest.mark.parametrize("format", ["slack/workspace", "convokit/corpus"])
@@ -157,12 +148,12 @@ def test_of_a_compressed_file_cut_short_all_is_read_that_is_there(
         packed = gzip.compress(data)
     else:
         packed = b"".join(zstandard.compress(data[n : n + 99]) for n in range(0, len(data), 99))
-    report = ReadReport()
-    *good, bad = read(write(tmp_path, packed[:-cut]), report=report)
+    *good, bad = read(write(tmp_path, packed[:-cut]))
+    if isinstance(good[-1], ConversationFailure):
+        assert "it may have been cut short" in error_of(good.pop())
     assert len(good) > 40
     assert [item.id for item in good] == [str(number) for number in range(len(good))]
     assert "the compressed data is damaged or cut short; the rest was not read" in error_of(bad)
-    assert report.failures == sum(tally.count for tally in report.problems.values()) == 1
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
@@ -171,24 +162,6 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     write(tmp_path, "notes\n", "a.txt")
     with pytest.raises(TranscriptFormatError, match=r": a\.txt: found neither"):
         read(tmp_path)
-
-
-@pytest.mark.parametrize("frames", [1, 3])
-def test_zstandard(tmp_path: Path, frames: int) -> None:
-    pieces = [lines(chat(f"{number} " * 50)).encode() for number in range(3000)]
-    packed = b"".join(
-        zstandard.compress(b"".join(pieces[start::frames])) for start in range(frames)
-    )
-    assert len(read(write(tmp_path, packed))) == 3000
-    *_, last = read(write(tmp_path, packed[:-9]))
-    assert "the compressed data is damaged or cut short" in error_of(last)
-
-
-def test_zstandard_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path, zstandard.compress(lines(chat("a")).encode()))
-    monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(MissingExtraError, match=r"affectlib\[formats\]"):
-        read(path)
 
 
 def test_what_is_left_out_is_counted_by_place() -> None:
@@ -292,22 +265,6 @@ def test_archives_that_cannot_be_read_cost_themselves_only(tmp_path: Path) -> No
     assert texts(good) == ["good"]
     assert report.skipped["it has no known format"].count == 4
     assert report.skipped["it has no known format"].places[:2] == ["book.xlsx", "empty.zip"]
-
-
-def test_the_limit_of_files_holds_for_archives_among_others(tmp_path: Path) -> None:
-    write(tmp_path, zipped({f"{number}.jsonl": lines(chat("x")) for number in range(3)}), "a.zip")
-    write(tmp_path, lines(chat("good")), "b.jsonl")
-    bad, good = read(tmp_path, limits=Limits(files=2))
-    assert "a.zip: it holds 3 files, more than the limit of 2 (files)" in error_of(bad)
-    assert texts(good) == ["good"]
-
-
-def test_columns_are_looked_for_in_archives_among_others(tmp_path: Path) -> None:
-    write(tmp_path, zipped({"b.csv": "name,age\nAna,30\n"}), "a.zip")
-    write(tmp_path, zipped({"c.csv": "chat,who,words\n1,user,hi\n"}), "c.zip")
-    columns = {"conversation": "chat", "role": "who", "content": "words"}
-    (found,) = read(tmp_path, columns=columns)
-    assert texts(found) == ["hi"]
 
 
 # --- hostile archives ----------------------------------------------------------------------------

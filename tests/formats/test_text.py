@@ -8,16 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib.conversation import Conversation, clean_text
+from affectlib.conversation import clean_text
 from affectlib.errors import TranscriptFormatError
-from affectlib.formats import Limits, ReadOptions, read_conversations
-from affectlib.predictions import ConversationFailure
+from affectlib.formats import Limits
+from tests.transcript_files import error_of, read, texts
 
 LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\ufeff"))
-
-
-def read(path: Path, **options: object) -> list[Conversation | ConversationFailure]:
-    return [*read_conversations(path, ReadOptions(format="text", **options))]  # type: ignore[arg-type]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -25,23 +21,21 @@ def read(path: Path, **options: object) -> list[Conversation | ConversationFailu
 def test_every_line_is_a_conversation(tmp_path: Path, lines: list[str], ending: str) -> None:
     path = tmp_path / "texts.txt"
     path.write_bytes("".join(line + ending for line in lines).encode())
-    found = read(path)
-    texts = [item.messages[0].content for item in found if isinstance(item, Conversation)]
-    assert texts == [clean_text(line) for line in lines]
+    found = read(path, format="text")
+    assert [texts(item) for item in found] == [[clean_text(line)] for line in lines]
 
 
 def test_it_is_never_guessed(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("I miss her\nsort this list\n")
-    with pytest.raises(TranscriptFormatError, match="known formats are"):
-        [*read_conversations(path)]
+    with pytest.raises(TranscriptFormatError):
+        read(path)
 
 
 def test_a_line_that_is_too_long_costs_itself_only(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text(f"short\n{'x' * 100}\nlast")
-    first, second, last = read(path, limits=Limits(record_characters=20))
-    assert isinstance(second, ConversationFailure)
-    assert "line 2: it is longer than the limit" in second.error
-    assert "xx" not in second.error
-    assert [item.messages[0].content for item in (first, last)] == ["short", "last"]  # type: ignore[union-attr]
+    first, second, last = read(path, format="text", limits=Limits(record_characters=20))
+    assert "line 2: it is longer than the limit" in error_of(second)
+    assert "xx" not in error_of(second)
+    assert (texts(first), texts(last)) == (["short"], ["last"])

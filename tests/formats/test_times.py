@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from affectlib._values import to_time
 from affectlib.conversation import Conversation
 from affectlib.formats import ReadReport
-from tests.transcript_files import chat, lines, read, write
+from tests.transcript_files import chat, lines, read, texts, write
 from tools.fuzz.chat_exports import ALL_EXPORTS
 from tools.fuzz.run import write as write_export
 
@@ -96,20 +96,19 @@ def test_every_format_with_times_counts_those_it_cannot_read(
     run()
 
 
-def test_slack_counts_times_it_cannot_read(tmp_path: Path) -> None:
-    said = {"type": "message", "user": "U1", "bot_id": "B1", "text": "hi"}
-    records = [said | {"ts": "1714564800.000100"}, said | {"ts": "yesterday"}]
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"type": "message", "user": "U1", "bot_id": "B1", "text": "hi", "ts": "1714564800.0001"},'
+        '{"type": "message", "user": "U1", "bot_id": "B1", "text": "oh", "ts": "yesterday"}]',
+        "13/13/2024, 14:08 - Ana: hi\n12/03/2024, 14:09 - assistant: hello\n",
+    ],
+    ids=["slack", "whatsapp"],
+)
+def test_chats_count_a_time_that_cannot_be_read(tmp_path: Path, content: str) -> None:
     report = ReadReport()
-    (found,) = read(write(tmp_path, json.dumps(records)), report=report)
-    assert isinstance(found, Conversation)
-    assert report.dropped["time"].count == 1
-
-
-def test_whatsapp_counts_dates_that_there_are_not(tmp_path: Path) -> None:
-    said = "13/13/2024, 14:08 - Ana: hi\n12/03/2024, 14:09 - assistant: hello\n"
-    report = ReadReport()
-    (found,) = read(write(tmp_path, said), report=report)
-    assert isinstance(found, Conversation)
+    (found,) = read(write(tmp_path, content), report=report)
+    assert len(texts(found)) == 2
     assert report.dropped["time"].count == 1
 
 
