@@ -172,17 +172,11 @@ def disagreements(
     keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
     by_size = (pl.col("probability") - pl.col("gold").cast(pl.Float64)).abs()
     found = rows.sort(by_size, *keys, descending=[True, *[False] * len(keys)]).head(n)
-    names = {True: EMOTIONAL, False: TASK}
-    return like(
-        labels,
-        found.select(
-            *keys,
-            pl.col("gold").replace_strict(names, return_dtype=pl.String),
-            pl.col("charged").replace_strict(names, return_dtype=pl.String).alias("label"),
-            "probability",
-            "weight",
-        ),
+    names = pl.col("gold", "charged").replace_strict(
+        {True: EMOTIONAL, False: TASK}, return_dtype=pl.String
     )
+    named = found.with_columns(names).drop("label").rename({"charged": "label"})
+    return like(labels, named.select(*keys, "gold", "label", "probability", "weight"))
 
 
 def with_probability(rows: pl.DataFrame, name: str, which: str) -> pl.DataFrame:
@@ -203,7 +197,6 @@ def unranked(rows: pl.DataFrame) -> int:
 
 
 def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that have a probability."""
     if "probability" not in rows.columns:
         return rows.clear()
     return rows.filter(pl.col("probability").is_not_null())

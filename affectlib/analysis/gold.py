@@ -142,10 +142,8 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
 
 def model_annotators(sheet: Table) -> list[str]:
     """Return the language models that answered, and their prompts, in words."""
-    return [
-        " with prompt ".join(filter(None, [f"the model {name}", prompt]))
-        for name, prompt in annotating_models(sheet)
-    ]
+    found = annotating_models(sheet)
+    return [f"the model {name}" + (f" with prompt {said}" if said else "") for name, said in found]
 
 
 def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
@@ -206,12 +204,9 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
             f"{labels.name} are of conversations; give the labels of messages that the sample was "
             "drawn from, or a sheet of conversations"
         )
-    key = _join_key(labels, sheet)
-    sheet.require([*key, "gold"])
-    labels.require(key)
-    schema = sheet.rows.collect_schema()
+    key = _join_key(labels, sheet.require(["gold"]))
     weight = pl.col("weight").cast(pl.Float64, strict=False)
-    if "weight" not in schema:
+    if "weight" not in sheet.columns:
         weight = pl.lit(1.0)
         warnings.warn(
             f"{sheet.name}: there is no column 'weight', so the rows are taken as an even draw; "
@@ -220,7 +215,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
             stacklevel=3,
         )
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight"), _ROW]
-    columns += ["annotator"] if "annotator" in schema else []
+    columns += [name for name in ("annotator",) if name in sheet.columns]
     numbered = sheet.rows.drop(_ROW, strict=False).with_row_index(_ROW)
     drawn = sheet.rows.collect()
     require_whole(drawn, key, sheet.name)
@@ -240,9 +235,8 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     )
     refuse_alike(joined, key, labels.name, "gold labels cannot be joined")
     if strangers := len(gold) - len(joined):
-        row, *_ = gold.join(
-            joined, on=key, how="anti", nulls_equal=True, maintain_order="left"
-        ).rows(named=True)
+        apart = gold.join(joined, on=key, how="anti", nulls_equal=True, maintain_order="left")
+        row = apart.row(0, named=True)
         place = ", ".join(f"{name} {row[name]}" for name in key)
         raise TableError(
             f"gold: {strangers:,} of {len(gold):,} rows belong to no row of the labels, the first "
@@ -330,7 +324,10 @@ def _warn_of_other_rows(sheet: pl.DataFrame, labels: Labels) -> None:
 def _join_key(labels: Labels, sheet: Table) -> list[str]:
     """Return the columns that join a sheet to labels."""
     key = id_columns({*labels.columns} & {*sheet.columns})
-    return [*key, "message"] if labels.level == "message" else key
+    key += ["message"] if labels.level == "message" else []
+    sheet.require(key)
+    labels.require(key)
+    return key
 
 
 def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:

@@ -99,9 +99,9 @@ def users(
         if usage == "hours":
             source.require(["timestamp"])
         base, conversations = _from_messages(source, rows)
+    elif usage == "hours":
+        raise OptionError("usage='hours' needs labels of messages (affectlib label --level)")
     else:
-        if usage == "hours":
-            raise OptionError("usage='hours' needs labels of messages (affectlib label --level)")
         base, conversations = _from_conversations(source, rows)
     days = pl.col(source.time).dt.convert_time_zone(time_zone).dt.date().drop_nulls().n_unique()
     by_row = base.group_by("user_id").agg(
@@ -228,9 +228,8 @@ def _from_conversations(source: Labels, rows: pl.LazyFrame) -> tuple[pl.LazyFram
 
 def _time_of(source: Labels) -> pl.Expr:
     """Return the times, null if there is no such column."""
-    if source.time in source.columns:
-        return pl.col(source.time)
-    return pl.lit(None, pl.Datetime("us", "UTC")).alias(source.time)
+    missing = pl.lit(None, pl.Datetime("us", "UTC")).alias(source.time)
+    return pl.col(source.time) if source.time in source.columns else missing
 
 
 def _aggregated(conversations: pl.DataFrame) -> pl.DataFrame:
@@ -308,6 +307,6 @@ def _warn_of_sameness(people: pl.DataFrame) -> None:
 def _columns(people: pl.DataFrame) -> list[str]:
     order = ["user_id", "conversations", "messages", "user_messages", "active_days", "hours"]
     order += ["first", "last", "turns", "charged_turns", "turn_rate", "any_rate", "adjusted_rate"]
-    order += ["mean_rate", "emotional_rate", *(f"{name}_shrunken" for name in _RATES)]
-    order += [name for name in CUES if name in people.columns]
-    return [*order, "trend", "trend_p", "trend_q", "direction", "usage_decile"]
+    order += ["mean_rate", "emotional_rate", *(f"{name}_shrunken" for name in _RATES), *CUES]
+    order += ["trend", "trend_p", "trend_q", "direction", "usage_decile"]
+    return [name for name in order if name in people.columns]

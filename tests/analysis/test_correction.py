@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import Accuracy, associate, users
-from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
+from affectlib.analysis._rate_regression import CHARGED_RATE, associate_rates
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits
 from tools.simulate import simulate
 from tools.simulation.figures import Corpus, figures

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib.analysis import Accuracy, concentration
-from affectlib.analysis._calibrated import calibrated_rates, spanned
+from affectlib.analysis._rate_regression import calibrated_rates, spanned
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, drawn_by_row
 from affectlib.analysis._intervals import Estimate, Floats, clustered_mean, kish, wilson_share
 from affectlib.analysis._measures import Measured, measures
