@@ -104,8 +104,8 @@ class GoldUnits:
     def of(self, called: bool) -> GoldUnits:
         """Return those that the classifier called emotional, or the others."""
         own = self.called == called
-        arrays = (self.user, self.truth, self.called, self.predicted, self.weight)
-        return GoldUnits(*(values[own] for values in arrays), self.by_row)
+        names = ("user", "truth", "called", "predicted", "weight")
+        return replace(self, **{name: getattr(self, name)[own] for name in names})
 
     @property
     def size(self) -> float:

@@ -165,12 +165,9 @@ def _read_json_lines(file: Path) -> pl.LazyFrame:
         there = pl.scan_ndjson(stream, infer_schema_length=_INFERRED).collect_schema()
     known = _known_types(there)
     floats = [name for name in known if known[name].is_integer() and there[name].is_float()]
+    types = known | dict.fromkeys(floats, pl.Float64)
     with file.open("rb") as stream:
-        rows = pl.read_ndjson(
-            stream,
-            schema_overrides=known | dict.fromkeys(floats, pl.Float64),
-            infer_schema_length=_INFERRED,
-        )
+        rows = pl.read_ndjson(stream, schema_overrides=types, infer_schema_length=_INFERRED)
     whole = (_as(known[name], rows[name].cast(pl.String), file, 1) for name in floats)
     return rows.with_columns(whole).select(_in_order(file, rows.columns)).lazy()
 

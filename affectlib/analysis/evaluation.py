@@ -40,12 +40,8 @@ RANKING = ("average precision", "AUROC", "calibration error")
 
 _FIGURES: dict[str, pl.DataType] = {
     "measure": pl.String(),
-    "estimate": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "gold": pl.Int64(),
-    "emotional": pl.Int64(),
-    "users": pl.Int64(),
+    **dict.fromkeys(("estimate", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("gold", "emotional", "users"), pl.Int64()),
     "suppressed": pl.Boolean(),
 }
 

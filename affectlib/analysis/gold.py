@@ -74,10 +74,13 @@ def read_gold(
     rows = read_labels(sheet) if isinstance(sheet, str | os.PathLike) else sheet
     given = table(rows, "gold").require(["gold"])
     if missing_at_random:
-        answer = pl.col("gold").cast(pl.String).str.strip_chars().str.to_lowercase()
-        answered = answer.is_in(_OPEN).not_().fill_null(False)
+        answered = _answer("gold").is_in(_OPEN).not_().fill_null(False)
         return complete_at_random(given.collect(), answered, "gold")
     return whole_sheet(given)
+
+
+def _answer(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
 
 
 def whole_sheet(sheet: Table) -> pl.DataFrame:
@@ -103,7 +106,7 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
             AnalysisWarning,
             stacklevel=3,
         )
-    answers = pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
+    answers = _answer(column)
     found = sheet.rows.select(answers.unique()).collect()[column].drop_nulls().to_list()
     unknown = [answer for answer in found if answer not in (*_EMOTIONAL, *_TASK, *_OPEN)]
     if unknown:
@@ -127,8 +130,7 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
         .then(False)
         .alias(column)
     )
-    counts = known.select(pl.len(), pl.col(column).count().alias("answered")).collect()
-    rows, answered = counts.row(0)
+    rows, answered = known.select(pl.len(), pl.col(column).count()).collect().row(0)
     if not answered:
         raise TableError(f"{sheet.name}, {column}: no row has an answer yet")
     if answered < rows:
@@ -262,14 +264,12 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
         raise TableError(
             f"gold, themes: {len(unknown)} unknown names; use {', '.join(THEMES)}, or {NO_THEME}"
         )
-    by_row = most_named(named, key)
     joined = found.drop("themes", strict=False).join(
-        by_row, on=key, how="left", nulls_equal=True, maintain_order="left"
+        most_named(named, key), on=key, how="left", nulls_equal=True, maintain_order="left"
     )
     called = joined.filter("charged")
-    task, open_ = called.filter(~pl.col("gold")), pl.col("themes").is_null()
-    charged = called.filter("gold")
-    answered = charged.filter(~open_)
+    task, charged = called.filter(~pl.col("gold")), called.filter("gold")
+    answered = charged.filter(pl.col("themes").is_not_null())
     if len(charged) and answered.is_empty():
         raise Unanswered(f"{sheet.name}, themes: no row labelled {EMOTIONAL} has an answer yet")
     if len(answered) < len(charged):

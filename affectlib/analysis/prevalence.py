@@ -55,12 +55,8 @@ _REFUTED, _REFUTING = 0.05, 10
 _NAMED = 5
 _FIGURES: dict[str, pl.DataType] = {
     "method": pl.String(),
-    "estimate": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "units": pl.Int64(),
-    "users": pl.Int64(),
-    "gold": pl.Int64(),
+    **dict.fromkeys(("estimate", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("units", "users", "gold"), pl.Int64()),
     "suppressed": pl.Boolean(),
 }
 _TAKEN = (*_FIGURES, "weight", "charged", "called", "predicted", "_user", "_prediction")
@@ -163,9 +159,9 @@ def prevalence(
             AnalysisWarning,
             stacklevel=2,
         )
-    naive, last = (found.row(place, named=True) for place in (0, -1))
+    last = found.row(-1, named=True)
     if sample is not None and not names and not last["suppressed"]:
-        _warn_of_little(last, naive, sample, confidence)
+        _warn_of_little(last, found.row(0, named=True), sample, confidence)
     return like(labels, found)
 
 
