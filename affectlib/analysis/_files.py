@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from affectlib.analysis._frames import TIMES, AnalysisWarning, TableError, alike
+from affectlib.analysis._frames import TIMES, TableError, alike, warn
 from affectlib.analysis._provenance import remember
 from affectlib.corpus.manifest import Manifest
 from affectlib.corpus.output import FORMULA
@@ -152,10 +151,9 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
                 f"{problem}; finish it (affectlib label with the same OUT and --resume), or take "
                 "what is there with read_labels(..., unfinished=True)"
             )
-        warnings.warn(
+        warn(
             f"{problem}; the figures are only of these records, and the others may differ",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
 
 

@@ -84,6 +84,11 @@ class AnalysisWarning(UserWarning):
     """A result is less certain than it seems, for example because rows were left out."""
 
 
+def warn(problem: str, level: int = 3) -> None:
+    """Give an `AnalysisWarning`; `level` counts from the function that calls this, 1."""
+    warnings.warn(problem, AnalysisWarning, stacklevel=level + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A frame as polars, and its name in errors."""
@@ -266,12 +271,11 @@ def _origin(labels: Labels, said: Provenance) -> Provenance:
         )
     origin = said if said.code == found[0] else known_origin(found[0])
     if not origin.model:
-        warnings.warn(
+        warn(
             f"{labels.name}: nothing says any more which model made these labels (provenance "
             f"{found[0]}), so they are not corrected by what it knows of its errors; read the file "
             "that affectlib label wrote with read_labels, or give measured",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
     _refuse_other_labels(labels, origin)
     return origin
@@ -451,11 +455,9 @@ def user_keys(labels: Labels) -> Labels:
         missing = _one(labels.rows, unknown.mean()) or 0.0
         user = pl.when(unknown).then(user).otherwise(pl.col("user_id").hash())
     if missing:
-        warnings.warn(
+        warn(
             f"{labels.name}: {missing:.0%} of the rows have no user id and count as users of "
-            "their own; if users have several rows, the intervals are too narrow",
-            AnalysisWarning,
-            stacklevel=3,
+            "their own; if users have several rows, the intervals are too narrow"
         )
     rows = labels.rows.with_row_index("_row").with_columns(user.alias("_user"))
     return labels.having(rows.drop("_row"))

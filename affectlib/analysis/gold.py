@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -13,7 +12,6 @@ from affectlib.analysis._design import complete_at_random, require_whole, rows_d
 from affectlib.analysis._files import read_labels
 from affectlib.analysis._frames import (
     KEYS,
-    AnalysisWarning,
     AnyFrame,
     Labels,
     Table,
@@ -22,6 +20,7 @@ from affectlib.analysis._frames import (
     as_text,
     refuse_alike,
     table,
+    warn,
 )
 from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
@@ -100,11 +99,9 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     """
     sheet.require([column])
     if models := model_annotators(sheet):
-        warnings.warn(
+        warn(
             f"{sheet.name}: answers are from {' and '.join(models)}, not from people; compare them "
-            "with a sheet that a person filled in (affectlib evaluate --agreement)",
-            AnalysisWarning,
-            stacklevel=3,
+            "with a sheet that a person filled in (affectlib evaluate --agreement)"
         )
     answers = _answer(column)
     found = sheet.rows.select(answers.unique()).collect()[column].drop_nulls().to_list()
@@ -117,11 +114,9 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
             f"(from 0); use {EMOTIONAL}, {TASK}, or leave it empty{hint}"
         )
     if {*_ONE} & {*found}:
-        warnings.warn(
+        warn(
             f"{sheet.name}, {column}: 1 is read as {EMOTIONAL} and 0 as {TASK}; if these are "
-            f"{_CHARGES}, write labels instead",
-            AnalysisWarning,
-            stacklevel=3,
+            f"{_CHARGES}, write labels instead"
         )
     known = sheet.rows.with_columns(
         pl.when(answers.is_in(_EMOTIONAL))
@@ -134,11 +129,7 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     if not answered:
         raise TableError(f"{sheet.name}, {column}: no row has an answer yet")
     if answered < rows:
-        warnings.warn(
-            f"{sheet.name}: {rows - answered:,} of {rows:,} rows have no answer and are left out",
-            AnalysisWarning,
-            stacklevel=3,
-        )
+        warn(f"{sheet.name}: {rows - answered:,} of {rows:,} rows have no answer and are left out")
     return known.filter(pl.col(column).is_not_null())
 
 
@@ -210,11 +201,9 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     weight = pl.col("weight").cast(pl.Float64, strict=False)
     if "weight" not in sheet.columns:
         weight = pl.lit(1.0)
-        warnings.warn(
+        warn(
             f"{sheet.name}: there is no column 'weight', so the rows are taken as an even draw; "
-            "if it was uneven, as with affectlib sample, give the sheet with its weights",
-            AnalysisWarning,
-            stacklevel=3,
+            "if it was uneven, as with affectlib sample, give the sheet with its weights"
         )
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight"), _ROW]
     columns += [name for name in ("annotator",) if name in sheet.columns]
@@ -273,11 +262,10 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     if len(charged) and answered.is_empty():
         raise Unanswered(f"{sheet.name}, themes: no row labelled {EMOTIONAL} has an answer yet")
     if len(answered) < len(charged):
-        warnings.warn(
+        warn(
             f"{sheet.name}, themes: {len(charged) - len(answered):,} of {len(charged):,} charged "
             "rows have no answer, and are taken to be like the others",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
         more = charged["weight"].to_numpy().sum() / answered["weight"].to_numpy().sum()
         answered = answered.with_columns(weight=pl.col("weight") * more)
@@ -312,12 +300,11 @@ def _warn_of_other_rows(sheet: pl.DataFrame, labels: Labels) -> None:
     drawn_from = {*rows_drawn_from(sheet, "gold")}
     rows = labels.rows.select(pl.len()).collect(engine="streaming").item() if drawn_from else 0
     if other := drawn_from - {rows}:
-        warnings.warn(
+        warn(
             f"gold: the sheet was drawn from {min(other):,} rows, but {labels.name} have {rows:,}; "
             "its weights hold only for the rows that it was drawn from: give those, or draw "
             "another sheet",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
 
 
@@ -353,10 +340,9 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
             "decide"
         )
     if len(decided) < len(voted):
-        warnings.warn(
+        warn(
             f"gold: {len(voted) - len(decided):,} of {len(voted):,} rows have as many answers of "
             "one kind as of the other and are left out; let another person decide",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
     return decided.select(*key, gold=pl.col("share") > 0.5, weight="weight")

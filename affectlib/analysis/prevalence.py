@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
@@ -16,7 +15,6 @@ from affectlib._values import name_list
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, Target, drawn_by_row
 from affectlib.analysis._frames import (
     KEYS,
-    AnalysisWarning,
     AnyFrame,
     Frame,
     Labels,
@@ -26,6 +24,7 @@ from affectlib.analysis._frames import (
     labels_table,
     like,
     user_keys,
+    warn,
 )
 from affectlib.analysis._intervals import (
     NONE,
@@ -152,12 +151,11 @@ def prevalence(
     if gold is None and measured is not None:
         _warn_of_shift(measured, own=is_own(source, measured))
     elif gold is None and nothing_of_origin(source):
-        warnings.warn(
+        warn(
             f"{source.name}: no column {COLUMN!r} says which model made these labels, so nothing "
             "is corrected by what it knows of its errors; read the file that affectlib label wrote "
             "with read_labels, keep this column, or give measured",
-            AnalysisWarning,
-            stacklevel=2,
+            level=2,
         )
     last = found.row(-1, named=True)
     if sample is not None and not names and not last["suppressed"]:
@@ -236,12 +234,10 @@ def shares(
                 }
             )
     if contradicted:
-        warnings.warn(
+        warn(
             f"in {len(contradicted):,} of the groups ({', '.join(contradicted[:_NAMED])}"
             f"{', …' * (len(contradicted) > _NAMED)}), the gold labels contradict what all "
-            "together say of label errors: ppi is the share of the gold labels there",
-            AnalysisWarning,
-            stacklevel=3,
+            "together say of label errors: ppi is the share of the gold labels there"
         )
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
     return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)
@@ -418,7 +414,7 @@ def _warn_of_shift(measured: Accuracy, *, own: bool) -> None:
             "they are of these"
         )
     problem = f"sensitivity and specificity were measured on {said}"
-    warnings.warn(problem, AnalysisWarning, stacklevel=3)
+    warn(problem)
 
 
 def more_to_label(
@@ -467,11 +463,9 @@ def _warn_of_little(
         else f"label about {more:,} more rows, drawn with affectlib sample, to know it to within "
         "half its value"
     )
-    warnings.warn(
+    warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "
-        f"the share between {row['low']:.2%} and {row['high']:.2%}; {advice}",
-        AnalysisWarning,
-        stacklevel=3,
+        f"the share between {row['low']:.2%} and {row['high']:.2%}; {advice}"
     )
 
 

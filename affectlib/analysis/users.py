@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Literal
 
@@ -11,7 +10,6 @@ from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._frames import (
     KEYS,
-    AnalysisWarning,
     Frame,
     Labels,
     TableError,
@@ -19,6 +17,7 @@ from affectlib.analysis._frames import (
     labels_table,
     like,
     shown_from,
+    warn,
 )
 from affectlib.analysis._trends import user_trends
 from affectlib.errors import OptionError
@@ -144,18 +143,12 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
             "each conversation its user's id"
         )
     if known < 1:
-        warnings.warn(
-            f"{source.name}: {1 - known:.1%} of the rows have no user id and are left out",
-            AnalysisWarning,
-            stacklevel=3,
-        )
+        warn(f"{source.name}: {1 - known:.1%} of the rows have no user id and are left out")
     timed = source.time in source.columns
     if not timed or not source.rows.select(pl.col(source.time).count()).collect().item():
-        warnings.warn(
+        warn(
             f"{source.name}, {source.time}: no row has a time, so there are no active days, time "
-            "in chat or trends",
-            AnalysisWarning,
-            stacklevel=3,
+            "in chat or trends"
         )
     return source.rows.filter(pl.col("user_id").is_not_null())
 
@@ -301,7 +294,7 @@ def _warn_of_sameness(people: pl.DataFrame) -> None:
         problem = "all turns have the same label: rates tell users apart no more"
     else:
         return
-    warnings.warn(f"labels: {problem}", AnalysisWarning, stacklevel=3)
+    warn(f"labels: {problem}")
 
 
 def _columns(people: pl.DataFrame) -> list[str]:
