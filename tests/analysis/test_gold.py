@@ -91,12 +91,6 @@ def test_bad_rows_are_named_by_their_place_in_the_sheet() -> None:
         prevalence(PEOPLE.conversations, people)
 
 
-def test_a_sheet_without_weights_is_taken_for_an_even_draw_and_that_is_said() -> None:
-    assert notes(filled()) == []
-    (note,) = notes(filled().drop("weight"))
-    assert "gold: there is no column 'weight', so the rows are taken as an even draw" in note
-
-
 def test_groups_of_few_charged_gold_labels_are_corrected_by_those_of_all() -> None:
     found = prevalence(PEOPLE.conversations, filled(), by="week", min_users=0)
     assert not found.filter(method="ppi")["estimate"].has_nulls()
