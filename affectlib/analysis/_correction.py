@@ -63,12 +63,9 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Apparent:
-    """A share of labels.
+    """The share of `units` that the classifier calls emotional.
 
-    Attributes:
-        share: Share that the classifier calls emotional.
-        units: How many units it is of.
-        size: Effective sample size for the population; infinite for a figure of the corpus.
+    Its effective sample size for the population is `size`, infinite for a figure of the corpus.
     """
 
     share: float
@@ -107,14 +104,8 @@ class GoldUnits:
     def of(self, called: bool) -> GoldUnits:
         """Return those that the classifier called emotional, or the others."""
         own = self.called == called
-        return GoldUnits(
-            self.user[own],
-            self.truth[own],
-            self.called[own],
-            self.predicted[own],
-            self.weight[own],
-            self.by_row,
-        )
+        names = ("user", "truth", "called", "predicted", "weight")
+        return replace(self, **{name: getattr(self, name)[own] for name in names})
 
     @property
     def size(self) -> float:
@@ -258,14 +249,13 @@ class ErrorRates:
 
         If `whole`, it is of the whole corpus that the gold labels were drawn from.
         """
-        of_corpus = whole and self.shares is not None and called.size == inf
         power = self.likeliest_index
         if self.centre is not None:
             middle = (called.share + self.centre[1] - 1) / power
         else:
             labelled, true = self.anchor
             middle = true + (called.share - labelled) / power
-        if of_corpus and self.shares is not None:
+        if whole and self.shares is not None and called.size == inf:
             low, high = _ends(self.shares, confidence)
         else:
             low, high = self._between(called, confidence)
@@ -324,18 +314,14 @@ class ErrorRates:
         Measurement Error in Nonlinear Models, 2006, chapter 4). The reliability is the part of
         their variance that is not label error.
 
-        Args:
-            rates: The share of each user's units that is called emotional, shape ``[users]``; NaN
-                where there are no units.
-            units: How many units each user has, shape ``[users]``.
-            at: Sensitivity and specificity, the likeliest ones if None.
+        `rates` are the shares of each user's `units` that are called emotional, both of shape
+        ``[users]``, NaN without units; `at` has sensitivity and specificity, if not the likeliest.
         """
         known = np.isfinite(rates) & (units > 0)
         found, spared = self.rates if at is None else at
         power = max(found + spared - 1, _LEAST_POWER)
         called = (rates[known] @ units[known]) / units[known].sum()
-        true = float(np.clip((called + spared - 1) / power, 0, 1))
-        by_error = true * found * (1 - found) + (1 - true) * spared * (1 - spared)
+        _, by_error = _by_error(called, found, spared)
         error = by_error / np.where(known, units, np.nan)
         varies = float(np.var(rates[known], ddof=1))
         between = max(varies - float(error[known].mean()), 0.0)
@@ -373,8 +359,7 @@ class ErrorRates:
         """
         found, spared = float(np.median(self.sensitivity)), float(np.median(self.specificity))
         power = max(found + spared - 1, _LEAST_POWER)
-        true = float(np.clip((called.share + spared - 1) / power, 0, 1))
-        by_error = true * found * (1 - found) + (1 - true) * spared * (1 - spared)
+        true, by_error = _by_error(called.share, found, spared)
         inner = max(called.share * (1 - called.share), _TINY)
         if called.size == inf:
             return called.units * max(inner / max(by_error, _TINY), 1.0)
@@ -383,6 +368,13 @@ class ErrorRates:
         least = power**2 * true * (1 - true) / called.units
         between = max(inner / called.size - by_error / called.units, least, _TINY)
         return float(np.clip(inner / between, called.size, called.units))
+
+
+def _by_error(called: float, found: float, spared: float) -> tuple[float, float]:
+    """Return the true share behind a share of labels, and a label's variance by error."""
+    power = max(found + spared - 1, _LEAST_POWER)
+    true = float(np.clip((called + spared - 1) / power, 0, 1))
+    return true, true * found * (1 - found) + (1 - true) * spared * (1 - spared)
 
 
 def drawn_by_row(units: Floats, users: int, rows: int) -> bool:

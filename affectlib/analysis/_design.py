@@ -44,12 +44,9 @@ def design_of(
 
 
 def require_whole(sheet: pl.DataFrame, key: Sequence[str], name: str) -> None:
-    """Refuse a sheet that lost rows, or whose design was changed.
+    """Refuse a sheet that lost rows, answered or not, or whose design was changed.
 
-    Args:
-        sheet: All its rows, with an answer or without.
-        key: The columns that tell them apart.
-        name: The sheet's name in the error.
+    `key` names the columns that tell its rows apart.
     """
     if DESIGN not in sheet.columns:
         return
@@ -107,8 +104,7 @@ def _parts(sheet: pl.DataFrame, key: Sequence[str], name: str) -> pl.DataFrame:
     """Return what each row says of its draw, once for each key."""
     said: Any = pl.col(DESIGN).cast(pl.String).str.strip_chars().str.extract_groups(_PATTERN)
     parts = sheet.select(*key, said.alias("_said"))
-    if key:
-        parts = parts.unique(maintain_order=True)
+    parts = parts.unique(maintain_order=True) if key else parts
     parts = parts.select(pl.col("_said").struct.unnest())
     parts = parts.with_columns(pl.col(_PARTS).cast(pl.Int64, strict=False))
     odd = parts.select(pl.any_horizontal(pl.all().is_null()).arg_true().first()).item()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from affectlib.analysis._frames import TIMES, AnalysisWarning, TableError, alike
+from affectlib.analysis._frames import TIMES, TableError, alike, warn
 from affectlib.analysis._provenance import remember
 from affectlib.corpus.manifest import Manifest
 from affectlib.corpus.output import FORMULA
@@ -152,10 +151,9 @@ def _check_run(folder: Path, shards: list[Path], unfinished: bool) -> None:
                 f"{problem}; finish it (affectlib label with the same OUT and --resume), or take "
                 "what is there with read_labels(..., unfinished=True)"
             )
-        warnings.warn(
+        warn(
             f"{problem}; the figures are only of these records, and the others may differ",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
 
 
@@ -165,12 +163,9 @@ def _read_json_lines(file: Path) -> pl.LazyFrame:
         there = pl.scan_ndjson(stream, infer_schema_length=_INFERRED).collect_schema()
     known = _known_types(there)
     floats = [name for name in known if known[name].is_integer() and there[name].is_float()]
+    types = known | dict.fromkeys(floats, pl.Float64)
     with file.open("rb") as stream:
-        rows = pl.read_ndjson(
-            stream,
-            schema_overrides=known | dict.fromkeys(floats, pl.Float64),
-            infer_schema_length=_INFERRED,
-        )
+        rows = pl.read_ndjson(stream, schema_overrides=types, infer_schema_length=_INFERRED)
     whole = (_as(known[name], rows[name].cast(pl.String), file, 1) for name in floats)
     return rows.with_columns(whole).select(_in_order(file, rows.columns)).lazy()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from datetime import date
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -13,7 +13,6 @@ import polars as pl
 from narwhals.typing import IntoDataFrame, IntoDataFrameT
 from numpy.typing import NDArray
 
-from affectlib._extras import requires_extra
 from affectlib._values import name_list, to_time
 from affectlib.analysis._provenance import (
     COLUMN,
@@ -64,9 +63,7 @@ _Frame_co = TypeVar("_Frame_co", covariant=True)
 class Lazy(Protocol[_Frame_co]):
     """A polars lazy frame, which becomes a polars frame."""
 
-    def collect(self) -> _Frame_co:
-        """Return it in memory."""
-        ...
+    def collect(self) -> _Frame_co: ...
 
 
 Frame: TypeAlias = IntoDataFrameT | Lazy[IntoDataFrameT]
@@ -87,6 +84,11 @@ class AnalysisWarning(UserWarning):
     """A result is less certain than it seems, for example because rows were left out."""
 
 
+def warn(problem: str, level: int = 3) -> None:
+    """Give an `AnalysisWarning`; `level` counts from the function that calls this, 1."""
+    warnings.warn(problem, AnalysisWarning, stacklevel=level + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A frame as polars, and its name in errors."""
@@ -96,7 +98,6 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns."""
         return self.rows.collect_schema().names()
 
     def require(self, names: Iterable[str]) -> Self:
@@ -126,11 +127,8 @@ class Labels(Table):
     ) -> Accuracy | None:
         """Return the accuracy that a user gives, or else what the model says of itself.
 
-        Args:
-            measured: What a user gives.
-            kind: On which transcripts the model was measured.
-            beside_gold: Whether it is used with gold labels. What a calibrated or fine-tuned model
-                says may have been measured on the same labels, which must not count twice.
+        What a calibrated or fine-tuned model says may have been measured on the same gold labels
+        that it is used with (`beside_gold`), and must not count twice.
         """
         if kind not in KINDS:
             raise OptionError(f"unknown kind {kind!r}; use {' or '.join(KINDS)}")
@@ -152,14 +150,12 @@ class Labels(Table):
 
     @property
     def time(self) -> str:
-        """Name of the column of times."""
         return "timestamp" if self.level == "message" else "started_at"
 
     def conversation_keys(self) -> list[str]:
         """Return the columns that tell conversations apart.
 
-        The user's id is one of them, if it is there: where the labels of several files were put
-        together, each file has numbered its conversations from 0.
+        The user's id is one: of files put together, each has numbered its conversations from 0.
         """
         keys = [name for name in KEYS if name in self.columns]
         self.require(keys or KEYS)
@@ -169,8 +165,7 @@ class Labels(Table):
         """Return `conversation_keys`, after checking that they tell conversations apart."""
         keys = self.conversation_keys()
         names = [name for name in keys if name in KEYS]
-        nameless = pl.all_horizontal(pl.col(names).is_null()).any()
-        if self.rows.select(nameless).collect(engine="streaming").item():
+        if _one(self.rows, pl.all_horizontal(pl.col(names).is_null()).any()):
             raise TableError(
                 f"{self.name}: rows without {' and '.join(names)}, so {_MERGED}; {_REMEDY}"
             )
@@ -193,7 +188,6 @@ class Labels(Table):
         return self.having(rows.with_columns(charged=pl.col("label") == EMOTIONAL))
 
     def having(self, rows: pl.LazyFrame) -> Labels:
-        """Return the table with other rows."""
         return replace(self, rows=rows)
 
 
@@ -203,7 +197,7 @@ def table(frame: AnyFrame, name: str) -> Table:
         return Table(frame, name)
     if isinstance(frame, pl.DataFrame):
         return Table(frame.lazy(), name)
-    package = package_of(frame)
+    package = _package(frame)
     if package == "pandas" and hasattr(frame, "columns"):
         return Table(_from_pandas(frame, name).lazy(), name)
     if package == "pyarrow" and hasattr(frame, "column_names"):
@@ -216,17 +210,11 @@ def table(frame: AnyFrame, name: str) -> Table:
 
 def like(frame: Frame[IntoDataFrameT], result: pl.DataFrame) -> IntoDataFrameT:
     """Return a result as the kind of frame that came in."""
-    package = package_of(frame)
-    converted: object = result
-    if package == "pandas":
-        converted = result.to_pandas()
-    elif package == "pyarrow":
-        converted = result.to_arrow()
-    return cast(IntoDataFrameT, converted)
+    convert: Any = {"pandas": result.to_pandas, "pyarrow": result.to_arrow}.get(_package(frame))
+    return cast(IntoDataFrameT, convert() if convert else result)
 
 
-def package_of(frame: object) -> str:
-    """Return the name of the library that a frame is of."""
+def _package(frame: object) -> str:
     return type(frame).__module__.partition(".")[0]
 
 
@@ -237,7 +225,10 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     """
     source = table(frame, name)
     schema = source.rows.collect_schema()
-    _require_types(source, schema)
+    for column in (*_TEXTS, *_NUMBERS):
+        if column in schema and schema[column].is_nested():
+            raise TableError(f"{name}, {column}: expected single values, got lists")
+    require_numbers(source, (c for c in _NUMBERS if schema.get(c, pl.Null) != pl.Null))
     rows = source.rows.drop([column for column in schema if column.startswith("_")])
     if "status" in schema:
         rows = rows.filter(pl.col("status").is_null() | (pl.col("status") == "ok"))
@@ -252,14 +243,14 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     for column in TIMES:
         if column in schema:
             rows = _in_utc(rows, column, schema[column], name)
-    level: RowLevel = "message" if "message" in schema.names() else "conversation"
+    labels = Labels(rows, name, "message" if "message" in schema.names() else "conversation")
     found = getattr(frame, _CHECKED, None) if isinstance(frame, pl.LazyFrame) else None
     if found is None:
-        found = _origin(Labels(rows, name, level), remembered(frame))
-        _refuse_doubles(Labels(rows, name, level))
+        found = _origin(labels, remembered(frame))
+        _refuse_doubles(labels)
         if isinstance(frame, pl.LazyFrame):
             setattr(frame, _CHECKED, found)
-    return Labels(rows, name, level, found)
+    return replace(labels, provenance=found)
 
 
 def _origin(labels: Labels, said: Provenance) -> Provenance:
@@ -280,12 +271,11 @@ def _origin(labels: Labels, said: Provenance) -> Provenance:
         )
     origin = said if said.code == found[0] else known_origin(found[0])
     if not origin.model:
-        warnings.warn(
+        warn(
             f"{labels.name}: nothing says any more which model made these labels (provenance "
             f"{found[0]}), so they are not corrected by what it knows of its errors; read the file "
             "that affectlib label wrote with read_labels, or give measured",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
     _refuse_other_labels(labels, origin)
     return origin
@@ -301,8 +291,7 @@ def _refuse_other_labels(labels: Labels, origin: Provenance) -> None:
     odd = ((pl.col("label") == EMOTIONAL) & (given < min(ends) - _ROUNDED)) | (
         (pl.col("label") == TASK) & (given > max(ends) + _ROUNDED)
     )
-    count = labels.rows.select(odd.sum()).collect(engine="streaming").item()
-    if count:
+    if count := _one(labels.rows, odd.sum()):
         raise TableError(
             f"{labels.name}, label: {count:,} labels do not follow from probability and the "
             f"threshold of {origin.name}; label again with another operating point, or, for a "
@@ -317,8 +306,10 @@ def _refuse_doubles(labels: Labels) -> None:
         return
     same = [name for name in (*keys, *_RESULT, *_ABOUT) if name in labels.columns]
     known = labels.rows.filter(pl.any_horizontal(pl.col(keys).is_not_null()))
-    copied = alike(known, same) or _alike_but_for_gaps(labels)
-    if copied or _alike_elsewhere(labels, same):
+    # Rows that are not alike without their record are not alike with it either.
+    some = _may_be_alike(known, [name for name in same if name != "record"] or same)
+    copied = (some and alike(known, same)) or _alike_but_for_gaps(labels)
+    if copied or (some and _alike_elsewhere(labels, same)):
         keys = keys if copied else ["conversation_id"]
         raise TableError(
             f"{labels.name}: rows with the same {' and '.join(keys)} and the same result, which "
@@ -344,30 +335,20 @@ def _alike_but_for_gaps(labels: Labels) -> bool:
     columns = labels.columns
     ids = [name for name in ("conversation_id", "message", "role") if name in columns]
     results = [name for name in ("label", "probability") if name in columns]
-    others = [name for name in ("record", "probability", *_ABOUT) if name in columns]
     if "conversation_id" not in ids or not results:
         return False
     known = pl.col("conversation_id").is_not_null()
     rows = labels.rows.filter(known & pl.any_horizontal(pl.col(results).is_not_null()))
-    column = pl.col(others)
-    partly = rows.select(column.is_null().any() & column.is_not_null().any())
-    found = partly.collect(engine="streaming").row(0, named=True)
-    gaps = [name for name in others if found[name]]
-    keys = [*ids, *(name for name in others if name not in gaps)]
+    others = pl.col([name for name in ("record", "probability", *_ABOUT) if name in columns])
+    partly = rows.select(others.is_null().any() & others.is_not_null().any())
+    gappy = partly.collect(engine="streaming").row(0, named=True)
+    gaps = [name for name, partial in gappy.items() if partial]
+    keys = [*ids, *(name for name in gappy if name not in gaps)]
     if not gaps or not {*keys} - {*ids, "label"}:
         return False
     lacking = rows.filter(pl.any_horizontal(pl.col(gaps).is_null())).select(keys)
     near = rows.join(lacking, on=keys, how="semi", nulls_equal=True)
     return alike(near, keys)
-
-
-def _require_types(source: Table, schema: pl.Schema) -> None:
-    """Refuse columns that hold no single values, or no numbers where those are meant."""
-    for column in (*_TEXTS, *_NUMBERS):
-        if column in schema and schema[column].is_nested():
-            raise TableError(f"{source.name}, {column}: expected single values, got lists")
-    present = (name for name in _NUMBERS if name in schema and schema[name] != pl.Null)
-    require_numbers(source, present)
 
 
 def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
@@ -383,13 +364,19 @@ def as_text(column: str, kind: pl.DataType | None = None) -> pl.Expr:
 
 def alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
     """Tell whether rows have the same keys; null equals null."""
-    row = pl.struct(keys)
-    # Hashes take a tenth of the memory of the keys, which are compared only if hashes are the same.
-    hashes = rows.lazy().select(row.hash()).collect(engine="streaming").to_series()
-    if hashes.n_unique() == len(hashes):
-        return False
-    fewer = row.n_unique() < pl.len()
-    return bool(rows.lazy().select(fewer).collect(engine="streaming").item())
+    fewer = pl.struct(keys).n_unique() < pl.len()
+    return _may_be_alike(rows, keys) and bool(_one(rows, fewer))
+
+
+def _may_be_alike(rows: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> bool:
+    """Tell whether keys have the same hash, which takes a tenth of their memory."""
+    hashes = rows.lazy().select(pl.struct(keys).hash()).collect(engine="streaming").to_series()
+    return hashes.n_unique() < len(hashes)
+
+
+def _one(rows: pl.DataFrame | pl.LazyFrame, figure: pl.Expr) -> Any:
+    """Return a figure of all rows."""
+    return rows.lazy().select(figure).collect(engine="streaming").item()
 
 
 def refuse_alike(
@@ -403,32 +390,21 @@ def refuse_alike(
 
 
 def _from_pandas(frame: Any, name: str) -> pl.DataFrame:
-    with requires_extra("analysis"):
-        import pandas as pd
     frame = frame.copy(deep=False)
-    for column in TIMES:
-        if column not in frame.columns or frame[column].dtype != object:
-            continue
-        # pandas 2 keeps text as objects; it is parsed later, as in other tables.
-        if pd.api.types.infer_dtype(frame[column], skipna=True) != "string":
-            try:
-                frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601")
-            except (ValueError, TypeError) as error:
-                raise _unreadable_time(name, column) from error
-    for column in _TEXTS:
+    for column in (*_TEXTS, *TIMES):
         if column in frame.columns and frame[column].dtype == object:
-            frame[column] = frame[column].map(_id_text, na_action="ignore")
+            frame[column] = frame[column].map(_object_text, na_action="ignore")
     try:
         return pl.from_pandas(frame)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{name}: a column mixes types; make each of one type") from error
 
 
-def _id_text(value: object) -> str:
-    """Return an id as text, as `as_text` does, where a column mixes types."""
+def _object_text(value: object) -> str:
+    """Return an id as text, as `as_text` does, or a time, where a column mixes types."""
     if isinstance(value, float | np.floating) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _in_utc(rows: pl.LazyFrame, column: str, kind: pl.DataType, name: str) -> pl.LazyFrame:
@@ -442,32 +418,16 @@ def _in_utc(rows: pl.LazyFrame, column: str, kind: pl.DataType, name: str) -> pl
     if not isinstance(kind, pl.String):
         raise TableError(f"{name}, {column}: expected times, got {kind}")
     texts = rows.select(pl.col(column).unique().drop_nulls()).collect()[column]
-    moments = texts.str.to_datetime(_ISO, time_unit="us", strict=False)
-    odd = texts.filter(moments.is_null())
-    slow = {text: to_time(text) for text in odd if text.strip()}
-    if any(moment is None for moment in slow.values()):
-        raise _unreadable_time(name, column)
-    known = pl.DataFrame(
-        {column: texts, "_moment": moments.dt.convert_time_zone("UTC")},
-    ).with_columns(
-        pl.coalesce(
-            "_moment",
-            pl.col(column).replace_strict(
-                slow, default=None, return_dtype=pl.Datetime("us", "UTC")
-            ),
-        ).alias("_moment")
+    moments = texts.str.to_datetime(_ISO, time_unit="us", strict=False).dt.convert_time_zone("UTC")
+    others = {text: to_time(text) for text in texts.filter(moments.is_null()) if text.strip()}
+    if None in others.values():
+        raise TableError(
+            f"{name}, {column}: a time cannot be read; write times as 2025-03-01T12:00:00+00:00"
+        )
+    moments = moments.fill_null(
+        texts.replace_strict(others, default=None, return_dtype=moments.dtype)
     )
-    return (
-        rows.join(known.lazy(), on=column, how="left", maintain_order="left")
-        .with_columns(pl.col("_moment").alias(column))
-        .drop("_moment")
-    )
-
-
-def _unreadable_time(name: str, column: str) -> TableError:
-    return TableError(
-        f"{name}, {column}: a time cannot be read; write times as 2025-03-01T12:00:00+00:00"
-    )
+    return rows.with_columns(pl.col(column).replace_strict(texts, moments, default=None))
 
 
 def group_columns(by: str | Sequence[str] | None) -> list[str]:
@@ -489,32 +449,26 @@ def user_keys(labels: Labels) -> Labels:
     Such a row is numbered by its position, which may change each time a lazy frame is read: collect
     the result before it is read twice.
     """
-    rows = labels.rows.with_row_index("_row")
-    alone = pl.col("_row").cast(pl.UInt64)
-    if "user_id" not in labels.columns:
-        missing = 1.0
-        rows = rows.with_columns(alone.alias("_user"))
-    else:
-        missing = rows.select(pl.col("user_id").is_null().mean()).collect().item() or 0.0
-        known = pl.when(pl.col("user_id").is_not_null()).then(pl.col("user_id").hash())
-        rows = rows.with_columns(pl.coalesce(known, alone).alias("_user"))
+    user, missing = pl.col("_row").cast(pl.UInt64), 1.0
+    if "user_id" in labels.columns:
+        unknown = pl.col("user_id").is_null()
+        missing = _one(labels.rows, unknown.mean()) or 0.0
+        user = pl.when(unknown).then(user).otherwise(pl.col("user_id").hash())
     if missing:
-        warnings.warn(
+        warn(
             f"{labels.name}: {missing:.0%} of the rows have no user id and count as users of "
-            "their own; if users have several rows, the intervals are too narrow",
-            AnalysisWarning,
-            stacklevel=3,
+            "their own; if users have several rows, the intervals are too narrow"
         )
+    rows = labels.rows.with_row_index("_row").with_columns(user.alias("_user"))
     return labels.having(rows.drop("_row"))
 
 
 def check_confidence(confidence: float) -> None:
     """Refuse a confidence that is not between 0 and 1, or within a millionth of either."""
     if not isinstance(confidence, int | float) or not 1e-6 <= confidence <= 1 - 1e-6:
-        problem = f"confidence must be more than 0 and less than 1, got {confidence}"
-        if isinstance(confidence, int | float) and 0 < confidence < 1:
-            problem += ", which is too close"
-        raise OptionError(problem)
+        raise OptionError(
+            f"confidence must be more than 0 and less than 1, and not next to it, got {confidence}"
+        )
 
 
 def shown_from(
@@ -544,29 +498,27 @@ def numbers(values: pl.Series) -> NDArray[np.float64]:
 
 def require_numbers(source: Table, names: Iterable[str]) -> None:
     """Refuse columns that are not numeric, or hold infinite or very large numbers."""
-    names = [*dict.fromkeys(names)]
-    kinds = source.rows.collect_schema()
-    floats = [name for name in names if kinds[name].is_float()]
-    sizes = pl.col(floats).fill_nan(None).abs().max()
-    largest = source.rows.select(sizes).collect(engine="streaming") if floats else pl.DataFrame()
-    for name in names:
-        size = largest[name].item() if name in floats else None
-        if size == inf:
-            raise TableError(f"{source.name}, {name}: there are infinite values; leave them empty")
-        if size is not None and size > _LARGEST:
-            raise TableError(
-                f"{source.name}, {name}: there are values beyond {_LARGEST:.0e}, whose squares are "
-                "too large to compute with; give them in another unit, or leave them empty"
-            )
-        if kinds[name].is_numeric() or kinds[name] == pl.Boolean:
+    schema = source.rows.collect_schema()
+    kinds = {name: schema[name] for name in names}
+    for name, kind in kinds.items():
+        if kind.is_numeric() or kind == pl.Boolean:
             continue
         place = ""
-        if kinds[name] == pl.String:
+        if kind == pl.String:
             texts = source.collect(name)[name]
             odd = texts.cast(pl.Float64, strict=False).is_null() & texts.is_not_null()
             if odd.any():
                 place = f", first in row {odd.arg_max()} (from 0); correct it or leave it empty"
-        raise TableError(f"{source.name}, {name}: expected numbers, got {kinds[name]}{place}")
+        raise TableError(f"{source.name}, {name}: expected numbers, got {kind}{place}")
+    if not (floats := [name for name, kind in kinds.items() if kind.is_float()]):
+        return
+    sizes = source.rows.select(pl.col(floats).fill_nan(None).abs().max())
+    for name, size in sizes.collect(engine="streaming").row(0, named=True).items():
+        if size is not None and size > _LARGEST:
+            raise TableError(
+                f"{source.name}, {name}: there are values beyond {_LARGEST:.0e}, too large to "
+                "compute with; give them in another unit, or leave them empty"
+            )
 
 
 def require_options(source: Table, names: Iterable[str]) -> None:

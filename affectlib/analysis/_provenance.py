@@ -40,18 +40,9 @@ _read: dict[str, Provenance] = {}
 class Provenance:
     """Which model made labels, and what it says of itself.
 
-    Attributes:
-        code: What rows carry.
-        model: Its name.
-        model_version: Its version.
-        fingerprint: Of its ``affect.json``.
-        operating_point: Whose thresholds made the labels.
-        thresholds: These, by level.
-        measured: Its accuracy, by what it was measured on.
-        measured_themes: The accuracy of its themes, by name.
-        cues: The threshold of each cue.
-        themes: The threshold of each theme.
-        fitted: Whether it was fitted to, and measured on, labels of its user.
+    Rows carry the `code`. Its `thresholds`, by level, made the labels. It was `measured`, by what
+    on, and its themes were, by name. `cues` and `themes` have their thresholds. `fitted` says
+    whether it was fitted to, and measured on, labels of its user.
     """
 
     code: str = ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import UTC, datetime
 
 import polars as pl
 
-from affectlib.analysis._frames import AnalysisWarning, Labels
+from affectlib.analysis._frames import Labels, warn
 
 __all__ = ["in_calendar"]
 
@@ -26,10 +25,8 @@ def in_calendar(labels: Labels) -> Labels:
     odd = labels.rows.select((~held).sum()).collect().item()
     if not odd:
         return labels
-    warnings.warn(
+    warn(
         f"{labels.name}, {labels.time}: {odd:,} rows have a time outside the years 2 to 9999, and "
-        "count as without one; look whether its unit is right",
-        AnalysisWarning,
-        stacklevel=3,
+        "count as without one; look whether its unit is right"
     )
     return labels.having(labels.rows.with_columns(pl.when(held).then(time)))

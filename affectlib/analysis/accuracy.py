@@ -35,7 +35,6 @@ class Accuracy:
     false_positives: float
 
     def __post_init__(self) -> None:
-        """Check the counts."""
         counts = asdict(self).values()
         if not all(isinstance(n, int | float) and 0 <= n <= _MOST for n in counts):
             raise OptionError(f"the counts of an accuracy must lie between 0 and {_MOST:,}")

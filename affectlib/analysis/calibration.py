@@ -18,9 +18,8 @@ from affectlib.analysis._frames import (
     user_keys,
 )
 from affectlib.analysis._intervals import NONE
-from affectlib.analysis._privacy import hidden_crossed, rows_of_users
 from affectlib.analysis.gold import gold_rows
-from affectlib.analysis.prevalence import gold_share
+from affectlib.analysis.prevalence import gold_share, grouped, hidden_among
 from affectlib.errors import OptionError
 
 __all__ = ["calibration"]
@@ -59,17 +58,15 @@ def calibration(
         raise OptionError(f"bins must be at least 1, got {bins}")
     source = user_keys(labels_table(labels).labelled())
     source.require(["probability"])
-    joined = gold_rows(source, gold).with_columns(pl.col("probability").fill_nan(None))
-    joined = joined.filter(pl.col("probability").is_not_null())
+    joined = gold_rows(source, gold).filter(pl.col("probability").is_not_null())
     if joined.is_empty():
         raise TableError(f"{source.name}, probability: no row with a gold label has one")
     joined = joined.with_columns(
         bin=(pl.col("probability") * bins).floor().clip(0, bins - 1).cast(pl.Int64)
     )
-    groups = [*joined.sort("bin").group_by(["bin"], maintain_order=True)]
-    few = hidden_crossed(rows_of_users(joined.lazy(), ["bin"]), ["bin"], min_users)
+    few = hidden_among(joined.lazy(), ["bin"], min_users)
     rows = []
-    for (place,), group in groups:
+    for (place,), group in grouped(joined.sort("bin"), ["bin"]):
         of_few = few[place,]
         hidden = of_few or len(group) < min_gold
         estimate = NONE if hidden else gold_share(group, confidence)
@@ -81,6 +78,5 @@ def calibration(
             | {"gold": None if of_few else len(group), "suppressed": hidden}
         )
     kinds: dict[str, Any] = dict.fromkeys(("probability", "estimate", "low", "high"), pl.Float64)
-    return like(
-        labels, pl.DataFrame(rows, schema_overrides=kinds | {"gold": pl.Int64}).fill_nan(None)
-    )
+    kinds["gold"] = pl.Int64
+    return like(labels, pl.DataFrame(rows, schema_overrides=kinds).fill_nan(None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,6 @@ import polars as pl
 from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._frames import (
-    AnalysisWarning,
     AnyFrame,
     Frame,
     Labels,
@@ -22,6 +20,7 @@ from affectlib.analysis._frames import (
     labels_table,
     like,
     user_keys,
+    warn,
 )
 from affectlib.analysis._intervals import NONE
 from affectlib.analysis._measures import Measured, measures
@@ -40,12 +39,8 @@ RANKING = ("average precision", "AUROC", "calibration error")
 
 _FIGURES: dict[str, pl.DataType] = {
     "measure": pl.String(),
-    "estimate": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "gold": pl.Int64(),
-    "emotional": pl.Int64(),
-    "users": pl.Int64(),
+    **dict.fromkeys(("estimate", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("gold", "emotional", "users"), pl.Int64()),
     "suppressed": pl.Boolean(),
 }
 
@@ -172,28 +167,18 @@ def disagreements(
     keys = [name for name in ("record", "conversation_id", "message") if name in rows.columns]
     by_size = (pl.col("probability") - pl.col("gold").cast(pl.Float64)).abs()
     found = rows.sort(by_size, *keys, descending=[True, *[False] * len(keys)]).head(n)
-    names = {True: EMOTIONAL, False: TASK}
-    return like(
-        labels,
-        found.select(
-            *keys,
-            pl.col("gold").replace_strict(names, return_dtype=pl.String),
-            pl.col("charged").replace_strict(names, return_dtype=pl.String).alias("label"),
-            "probability",
-            "weight",
-        ),
+    names = pl.col("gold", "charged").replace_strict(
+        {True: EMOTIONAL, False: TASK}, return_dtype=pl.String
     )
+    named = found.with_columns(names).drop("label").rename({"charged": "label"})
+    return like(labels, named.select(*keys, "gold", "label", "probability", "weight"))
 
 
 def with_probability(rows: pl.DataFrame, name: str, which: str) -> pl.DataFrame:
     """Leave out rows without a probability, and warn of them; `which` says what rows they are."""
     kept = _ranked(rows)
     if missing := len(rows) - len(kept):
-        warnings.warn(
-            f"{name}: {missing:,} of {len(rows):,} {which} have no probability and are left out",
-            AnalysisWarning,
-            stacklevel=3,
-        )
+        warn(f"{name}: {missing:,} of {len(rows):,} {which} have no probability and are left out")
     return kept
 
 
@@ -203,7 +188,6 @@ def unranked(rows: pl.DataFrame) -> int:
 
 
 def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that have a probability."""
     if "probability" not in rows.columns:
         return rows.clear()
     return rows.filter(pl.col("probability").is_not_null())
@@ -220,21 +204,17 @@ def _warn_of_probabilities(
             "them; leave it out"
         )
     if 0 < missing < len(rows):
-        warnings.warn(
+        warn(
             f"{source.name}: {missing:,} of {len(rows):,} rows with a gold label have no "
-            f"probability and are left out of {', '.join(RANKING)}",
-            AnalysisWarning,
-            stacklevel=3,
+            f"probability and are left out of {', '.join(RANKING)}"
         )
     if threshold is None or rows["charged"].any():
         return
     highest = float(_ranked(rows)["probability"].cast(pl.Float64).to_numpy().max())
     named = f"{threshold:g}" if isinstance(threshold, int | float) else "of the operating point"
-    warnings.warn(
+    warn(
         f"no row with a gold label reaches the threshold {named}, so there is no "
-        f"precision; their highest probability is {highest:.3f}",
-        AnalysisWarning,
-        stacklevel=3,
+        f"precision; their highest probability is {highest:.3f}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -13,7 +12,6 @@ from affectlib.analysis._design import complete_at_random, require_whole, rows_d
 from affectlib.analysis._files import read_labels
 from affectlib.analysis._frames import (
     KEYS,
-    AnalysisWarning,
     AnyFrame,
     Labels,
     Table,
@@ -22,6 +20,7 @@ from affectlib.analysis._frames import (
     as_text,
     refuse_alike,
     table,
+    warn,
 )
 from affectlib.taxonomy import EMOTIONAL, TASK, THEMES
 
@@ -74,10 +73,13 @@ def read_gold(
     rows = read_labels(sheet) if isinstance(sheet, str | os.PathLike) else sheet
     given = table(rows, "gold").require(["gold"])
     if missing_at_random:
-        answer = pl.col("gold").cast(pl.String).str.strip_chars().str.to_lowercase()
-        answered = answer.is_in(_OPEN).not_().fill_null(False)
+        answered = _answer("gold").is_in(_OPEN).not_().fill_null(False)
         return complete_at_random(given.collect(), answered, "gold")
     return whole_sheet(given)
+
+
+def _answer(column: str) -> pl.Expr:
+    return pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
 
 
 def whole_sheet(sheet: Table) -> pl.DataFrame:
@@ -97,13 +99,11 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
     """
     sheet.require([column])
     if models := model_annotators(sheet):
-        warnings.warn(
+        warn(
             f"{sheet.name}: answers are from {' and '.join(models)}, not from people; compare them "
-            "with a sheet that a person filled in (affectlib evaluate --agreement)",
-            AnalysisWarning,
-            stacklevel=3,
+            "with a sheet that a person filled in (affectlib evaluate --agreement)"
         )
-    answers = pl.col(column).cast(pl.String).str.strip_chars().str.to_lowercase()
+    answers = _answer(column)
     found = sheet.rows.select(answers.unique()).collect()[column].drop_nulls().to_list()
     unknown = [answer for answer in found if answer not in (*_EMOTIONAL, *_TASK, *_OPEN)]
     if unknown:
@@ -114,11 +114,9 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
             f"(from 0); use {EMOTIONAL}, {TASK}, or leave it empty{hint}"
         )
     if {*_ONE} & {*found}:
-        warnings.warn(
+        warn(
             f"{sheet.name}, {column}: 1 is read as {EMOTIONAL} and 0 as {TASK}; if these are "
-            f"{_CHARGES}, write labels instead",
-            AnalysisWarning,
-            stacklevel=3,
+            f"{_CHARGES}, write labels instead"
         )
     known = sheet.rows.with_columns(
         pl.when(answers.is_in(_EMOTIONAL))
@@ -127,25 +125,18 @@ def gold_flags(sheet: Table, column: str = "gold") -> pl.LazyFrame:
         .then(False)
         .alias(column)
     )
-    counts = known.select(pl.len(), pl.col(column).count().alias("answered")).collect()
-    rows, answered = counts.row(0)
+    rows, answered = known.select(pl.len(), pl.col(column).count()).collect().row(0)
     if not answered:
         raise TableError(f"{sheet.name}, {column}: no row has an answer yet")
     if answered < rows:
-        warnings.warn(
-            f"{sheet.name}: {rows - answered:,} of {rows:,} rows have no answer and are left out",
-            AnalysisWarning,
-            stacklevel=3,
-        )
+        warn(f"{sheet.name}: {rows - answered:,} of {rows:,} rows have no answer and are left out")
     return known.filter(pl.col(column).is_not_null())
 
 
 def model_annotators(sheet: Table) -> list[str]:
     """Return the language models that answered, and their prompts, in words."""
-    return [
-        " with prompt ".join(filter(None, [f"the model {name}", prompt]))
-        for name, prompt in annotating_models(sheet)
-    ]
+    found = annotating_models(sheet)
+    return [f"the model {name}" + (f" with prompt {said}" if said else "") for name, said in found]
 
 
 def annotating_models(sheet: Table) -> list[tuple[str, str | None]]:
@@ -206,21 +197,16 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
             f"{labels.name} are of conversations; give the labels of messages that the sample was "
             "drawn from, or a sheet of conversations"
         )
-    key = _join_key(labels, sheet)
-    sheet.require([*key, "gold"])
-    labels.require(key)
-    schema = sheet.rows.collect_schema()
+    key = _join_key(labels, sheet.require(["gold"]))
     weight = pl.col("weight").cast(pl.Float64, strict=False)
-    if "weight" not in schema:
+    if "weight" not in sheet.columns:
         weight = pl.lit(1.0)
-        warnings.warn(
+        warn(
             f"{sheet.name}: there is no column 'weight', so the rows are taken as an even draw; "
-            "if it was uneven, as with affectlib sample, give the sheet with its weights",
-            AnalysisWarning,
-            stacklevel=3,
+            "if it was uneven, as with affectlib sample, give the sheet with its weights"
         )
     columns = [*key_columns(sheet, key), "gold", weight.alias("weight"), _ROW]
-    columns += ["annotator"] if "annotator" in schema else []
+    columns += [name for name in ("annotator",) if name in sheet.columns]
     numbered = sheet.rows.drop(_ROW, strict=False).with_row_index(_ROW)
     drawn = sheet.rows.collect()
     require_whole(drawn, key, sheet.name)
@@ -240,9 +226,8 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     )
     refuse_alike(joined, key, labels.name, "gold labels cannot be joined")
     if strangers := len(gold) - len(joined):
-        row, *_ = gold.join(
-            joined, on=key, how="anti", nulls_equal=True, maintain_order="left"
-        ).rows(named=True)
+        apart = gold.join(joined, on=key, how="anti", nulls_equal=True, maintain_order="left")
+        row = apart.row(0, named=True)
         place = ", ".join(f"{name} {row[name]}" for name in key)
         raise TableError(
             f"gold: {strangers:,} of {len(gold):,} rows belong to no row of the labels, the first "
@@ -268,22 +253,19 @@ def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
         raise TableError(
             f"gold, themes: {len(unknown)} unknown names; use {', '.join(THEMES)}, or {NO_THEME}"
         )
-    by_row = most_named(named, key)
     joined = found.drop("themes", strict=False).join(
-        by_row, on=key, how="left", nulls_equal=True, maintain_order="left"
+        most_named(named, key), on=key, how="left", nulls_equal=True, maintain_order="left"
     )
     called = joined.filter("charged")
-    task, open_ = called.filter(~pl.col("gold")), pl.col("themes").is_null()
-    charged = called.filter("gold")
-    answered = charged.filter(~open_)
+    task, charged = called.filter(~pl.col("gold")), called.filter("gold")
+    answered = charged.filter(pl.col("themes").is_not_null())
     if len(charged) and answered.is_empty():
         raise Unanswered(f"{sheet.name}, themes: no row labelled {EMOTIONAL} has an answer yet")
     if len(answered) < len(charged):
-        warnings.warn(
+        warn(
             f"{sheet.name}, themes: {len(charged) - len(answered):,} of {len(charged):,} charged "
             "rows have no answer, and are taken to be like the others",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
         more = charged["weight"].to_numpy().sum() / answered["weight"].to_numpy().sum()
         answered = answered.with_columns(weight=pl.col("weight") * more)
@@ -318,19 +300,21 @@ def _warn_of_other_rows(sheet: pl.DataFrame, labels: Labels) -> None:
     drawn_from = {*rows_drawn_from(sheet, "gold")}
     rows = labels.rows.select(pl.len()).collect(engine="streaming").item() if drawn_from else 0
     if other := drawn_from - {rows}:
-        warnings.warn(
+        warn(
             f"gold: the sheet was drawn from {min(other):,} rows, but {labels.name} have {rows:,}; "
             "its weights hold only for the rows that it was drawn from: give those, or draw "
             "another sheet",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
 
 
 def _join_key(labels: Labels, sheet: Table) -> list[str]:
     """Return the columns that join a sheet to labels."""
     key = id_columns({*labels.columns} & {*sheet.columns})
-    return [*key, "message"] if labels.level == "message" else key
+    key += ["message"] if labels.level == "message" else []
+    sheet.require(key)
+    labels.require(key)
+    return key
 
 
 def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
@@ -356,10 +340,9 @@ def _one_of_each(gold: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
             "decide"
         )
     if len(decided) < len(voted):
-        warnings.warn(
+        warn(
             f"gold: {len(voted) - len(decided):,} of {len(voted):,} rows have as many answers of "
             "one kind as of the other and are left out; let another person decide",
-            AnalysisWarning,
-            stacklevel=4,
+            level=4,
         )
     return decided.select(*key, gold=pl.col("share") > 0.5, weight="weight")

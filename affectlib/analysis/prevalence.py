@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
@@ -16,7 +15,6 @@ from affectlib._values import name_list
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, Target, drawn_by_row
 from affectlib.analysis._frames import (
     KEYS,
-    AnalysisWarning,
     AnyFrame,
     Frame,
     Labels,
@@ -26,6 +24,7 @@ from affectlib.analysis._frames import (
     labels_table,
     like,
     user_keys,
+    warn,
 )
 from affectlib.analysis._intervals import (
     NONE,
@@ -55,12 +54,8 @@ _REFUTED, _REFUTING = 0.05, 10
 _NAMED = 5
 _FIGURES: dict[str, pl.DataType] = {
     "method": pl.String(),
-    "estimate": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "units": pl.Int64(),
-    "users": pl.Int64(),
-    "gold": pl.Int64(),
+    **dict.fromkeys(("estimate", "low", "high"), pl.Float64()),
+    **dict.fromkeys(("units", "users", "gold"), pl.Int64()),
     "suppressed": pl.Boolean(),
 }
 _TAKEN = (*_FIGURES, "weight", "charged", "called", "predicted", "_user", "_prediction")
@@ -156,16 +151,15 @@ def prevalence(
     if gold is None and measured is not None:
         _warn_of_shift(measured, own=is_own(source, measured))
     elif gold is None and nothing_of_origin(source):
-        warnings.warn(
+        warn(
             f"{source.name}: no column {COLUMN!r} says which model made these labels, so nothing "
             "is corrected by what it knows of its errors; read the file that affectlib label wrote "
             "with read_labels, keep this column, or give measured",
-            AnalysisWarning,
-            stacklevel=2,
+            level=2,
         )
-    naive, last = (found.row(place, named=True) for place in (0, -1))
+    last = found.row(-1, named=True)
     if sample is not None and not names and not last["suppressed"]:
-        _warn_of_little(last, naive, sample, confidence)
+        _warn_of_little(last, found.row(0, named=True), sample, confidence)
     return like(labels, found)
 
 
@@ -208,10 +202,10 @@ def shares(
     gold label, with ``gold`` and ``weight``.
     """
     clusters = _by_user(source, names)
-    evidence = _evidence(clusters, sample, measured, own=is_own(source, measured))
+    evidence = _evidence(clusters, sample, measured, is_own(source, measured))
     small = hidden_crossed(clusters, names, min_users)
     few: Mapping[Cell, bool] = {}
-    by_group: dict[tuple[Any, ...], pl.DataFrame] = {}
+    by_group: Mapping[Cell, pl.DataFrame] = {}
     few_overall = False
     if sample is not None:
         few = hidden_among(sample.lazy(), names, min_users)
@@ -240,12 +234,10 @@ def shares(
                 }
             )
     if contradicted:
-        warnings.warn(
+        warn(
             f"in {len(contradicted):,} of the groups ({', '.join(contradicted[:_NAMED])}"
             f"{', …' * (len(contradicted) > _NAMED)}), the gold labels contradict what all "
-            "together say of label errors: ppi is the share of the gold labels there",
-            AnalysisWarning,
-            stacklevel=3,
+            "together say of label errors: ppi is the share of the gold labels there"
         )
     schema = {name: clusters.schema[name] for name in names} | _FIGURES
     return pl.DataFrame(rows, schema=schema, orient="row").fill_nan(None)
@@ -253,12 +245,9 @@ def shares(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known about label error.
+    """What is known about label error: measured elsewhere, and updated by gold labels.
 
-    Attributes:
-        known: Whether anything was measured elsewhere.
-        measured: What was measured elsewhere, None if it is of no use.
-        updated: What the gold labels say, None if there are none.
+    `known` says whether anything was measured; `measured` is also None if it is of no use.
     """
 
     known: bool
@@ -288,24 +277,16 @@ def is_own(source: Labels, measured: Accuracy | None) -> bool:
 
 
 def _evidence(
-    clusters: pl.DataFrame,
-    sample: pl.DataFrame | None,
-    measured: Accuracy | None,
-    *,
-    own: bool = False,
+    clusters: pl.DataFrame, sample: pl.DataFrame | None, measured: Accuracy | None, own: bool
 ) -> Evidence:
     known = None if measured is None else ErrorRates.measured(measured)
     if known is not None and not own:
         known = known.with_domain_shift()
     if sample is None:
         return Evidence(measured is not None, known, None)
-    units = int(clusters["units"].sum())
-    called = float(clusters["called"].sum())
-    among = float(clusters["predicted_called"].sum())
-    means = (
-        among / max(called, 1.0),
-        (float(clusters["predicted"].sum()) - among) / max(units - called, 1.0),
-    )
+    sums = clusters.select("units", "called", "predicted", "predicted_called").sum()
+    units, called, predicted, among = sums.row(0)
+    means = among / max(called, 1.0), (predicted - among) / max(units - called, 1.0)
     units_of = GoldUnits(
         user=sample["_user"].to_numpy(),
         truth=sample["gold"].cast(pl.Float64).to_numpy(),
@@ -330,12 +311,11 @@ def label_errors(
         errors = None if measured is None else ErrorRates.measured(measured)
     else:
         source = _in_memory(with_prediction(user_keys(labels_table(labels).labelled())), [])
-        errors = _evidence(_by_user(source, []), gold_rows(source, gold), measured).updated
+        errors = _evidence(_by_user(source, []), gold_rows(source, gold), measured, False).updated
     return None if errors is None or _says_little(errors) else errors
 
 
 def _says_little(errors: ErrorRates) -> bool:
-    """Tell whether labels are hardly better than chance."""
     return sum(errors.rates) - 1 < _LEAST_USE
 
 
@@ -376,14 +356,14 @@ def _estimates(
     """
     counts = group["units"].to_numpy().astype(float)
     hits = group["called"].to_numpy()
+    share = float(hits.sum() / counts.sum())
+    here = called = Apparent(share, counts.sum())
     if target == "population":
-        share, spread = clustered_mean(hits, counts)
+        _, spread = clustered_mean(hits, counts)
         called = Apparent.of_users(hits, counts, confidence)
         users = kish(counts) if len(counts) > 1 else 1.0
         yield "naive", wilson_share(share, spread, users, confidence), False
     else:
-        share = float(hits.sum() / counts.sum())
-        called = Apparent(share, counts.sum())
         yield "naive", Estimate(share, share, share), False
     if evidence.known:
         found = NONE if evidence.measured is None else evidence.measured.share(called, confidence)
@@ -394,7 +374,6 @@ def _estimates(
     yield "gold", by_hand, True
     errors = evidence.updated
     corrected = errors.share(called, confidence, whole=whole)
-    here = Apparent(float(hits.sum() / counts.sum()), counts.sum())
     overruled = evidence.useless or (groups > 0 and _contradicted(errors, here, sample, groups))
     yield "ppi", by_hand if overruled else corrected, overruled
 
@@ -412,13 +391,9 @@ def _contradicted(errors: ErrorRates, called: Apparent, sample: pl.DataFrame, gr
     found = gold_share(sample, sure)
     if found.low <= high and low <= found.high:
         return False
-    loudest = (
-        sample.filter(pl.col("gold") == (found.low > high))
-        .group_by("_user", maintain_order=True)
-        .agg(pl.col("weight").sum())
-        .sort("weight", descending=True, maintain_order=True)
-        .head(1)
-    )
+    against = sample.filter(pl.col("gold") == (found.low > high))
+    by_user = against.group_by("_user", maintain_order=True).agg(pl.col("weight").sum())
+    loudest = by_user.sort("weight", descending=True, maintain_order=True).head(1)
     rest = sample.join(loudest, on="_user", how="anti")
     if rest.is_empty():
         return False
@@ -428,22 +403,18 @@ def _contradicted(errors: ErrorRates, called: Apparent, sample: pl.DataFrame, gr
 
 def _warn_of_shift(measured: Accuracy, *, own: bool) -> None:
     counts = f"({measured.positives:,.0f} emotional, {measured.negatives:,.0f} others)"
+    said = (
+        f"other transcripts {counts}; the interval of the corrected share allows for yours to "
+        "differ from those, and is wide: label a sample of yours by hand"
+    )
     if own:
         said = (
             f"the labels that its model was adapted to {counts}; if yours differ from those, the "
             "corrected share may be off by more than its interval says: give them as `gold`, if "
             "they are of these"
         )
-    else:
-        said = (
-            f"other transcripts {counts}; the interval of the corrected share allows for yours to "
-            "differ from those, and is wide: label a sample of yours by hand"
-        )
-    warnings.warn(
-        f"sensitivity and specificity were measured on {said}",
-        AnalysisWarning,
-        stacklevel=3,
-    )
+    problem = f"sensitivity and specificity were measured on {said}"
+    warn(problem)
 
 
 def more_to_label(
@@ -492,11 +463,9 @@ def _warn_of_little(
         else f"label about {more:,} more rows, drawn with affectlib sample, to know it to within "
         "half its value"
     )
-    warnings.warn(
+    warn(
         f"{int(sample['gold'].sum()):,} of {len(sample):,} gold labels are emotional, which leaves "
-        f"the share between {row['low']:.2%} and {row['high']:.2%}; {advice}",
-        AnalysisWarning,
-        stacklevel=3,
+        f"the share between {row['low']:.2%} and {row['high']:.2%}; {advice}"
     )
 
 
@@ -551,10 +520,7 @@ def grouped(
     rows: pl.DataFrame, names: Sequence[str]
 ) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
     """Yield the values and the rows of each group, in order; all rows if there are no columns."""
-    if not names:
-        yield (), rows
-        return
-    yield from rows.group_by(names, maintain_order=True)
+    yield from rows.group_by(names, maintain_order=True) if names else [((), rows)]
 
 
 def gold_share(sample: pl.DataFrame, confidence: float) -> Estimate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import polars as pl
 from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._frames import (
-    AnalysisWarning,
     AnyFrame,
     Frame,
     check_confidence,
@@ -21,6 +19,7 @@ from affectlib.analysis._frames import (
     like,
     table,
     user_keys,
+    warn,
 )
 from affectlib.analysis._measures import change_rows
 from affectlib.analysis.evaluation import (
@@ -137,20 +136,18 @@ def calibrate(
         force=force,
     )
     if found.lowered:
-        warnings.warn(
+        warn(
             f"hardly any emotional row reaches the threshold of {' and '.join(found.lowered)} at "
             "the target specificity, so it was lowered; see `specificity`",
-            AnalysisWarning,
-            stacklevel=2,
+            level=2,
         )
     called = clean_text(name or Path(folder).resolve().name)
     labelled_by = model_annotators(table(gold, "gold"))
     if save_recalibrated(base, found, folder, name=called, labelled_by=labelled_by):
-        warnings.warn(
+        warn(
             "the model's screen does not hold for the new thresholds, so the new model has none "
             "and labels more slowly",
-            AnalysisWarning,
-            stacklevel=2,
+            level=2,
         )
     points = artifact.operating_points
     least = rows.select(**{name: threshold_of(p, found.level) for name, p in points.items()})

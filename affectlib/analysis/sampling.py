@@ -63,11 +63,9 @@ def sample(
                 f"{name} must be at least {least}, and a whole number, got {value!r:.40}"
             )
     source = labels_table(labels).labelled()
-    source.require(["probability"])
     keys = id_columns(source.columns)
-    source.require(keys)
-    if source.level == "message":
-        keys.append("message")
+    source.require(["probability", *keys])
+    keys += ["message"] if source.level == "message" else []
     named = [name for name in THEME_COLUMNS.values() if name in source.columns]
     rows = source.collect(*keys, "probability", *named)
     refuse_alike(rows, keys, source.name, "what is drawn cannot be found again")
@@ -104,9 +102,8 @@ def drawn_rows(
     parts = np.split(order, bounds)
     sizes = np.array([len(part) for part in parts])
     quotas = _allocate(min(n, total), sizes)
-    drawn = [
-        rng.choice(part, quota, replace=False) for part, quota in zip(parts, quotas, strict=True)
-    ]
+    pairs = zip(parts, quotas, strict=True)
+    drawn = [rng.choice(part, quota, replace=False) for part, quota in pairs]
     weights = np.repeat(sizes / np.maximum(quotas, 1), quotas)
     return np.concatenate(drawn), weights, np.repeat(np.arange(len(quotas)), quotas)
 

@@ -96,9 +96,8 @@ class _Item:
 
 def _item(chat: Conversation, place: int | None, texts: SheetTexts) -> _Item:
     """Choose the messages to show."""
-    numbered = list(enumerate(chat.messages))
-    if place is not None:
-        numbered = numbered[: place + 1]
+    last = None if place is None else place + 1
+    numbered = list(enumerate(chat.messages))[:last]
     readable = [(index, message) for index, message in numbered if message.role in _ROLES]
     earlier = 0 if place is None else max(0, len(readable) - 1 - _BEFORE)
     return _Item(

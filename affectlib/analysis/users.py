@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Literal
 
@@ -11,7 +10,6 @@ from narwhals.typing import IntoDataFrameT
 
 from affectlib.analysis._frames import (
     KEYS,
-    AnalysisWarning,
     Frame,
     Labels,
     TableError,
@@ -19,6 +17,7 @@ from affectlib.analysis._frames import (
     labels_table,
     like,
     shown_from,
+    warn,
 )
 from affectlib.analysis._trends import user_trends
 from affectlib.errors import OptionError
@@ -99,9 +98,9 @@ def users(
         if usage == "hours":
             source.require(["timestamp"])
         base, conversations = _from_messages(source, rows)
+    elif usage == "hours":
+        raise OptionError("usage='hours' needs labels of messages (affectlib label --level)")
     else:
-        if usage == "hours":
-            raise OptionError("usage='hours' needs labels of messages (affectlib label --level)")
         base, conversations = _from_conversations(source, rows)
     days = pl.col(source.time).dt.convert_time_zone(time_zone).dt.date().drop_nulls().n_unique()
     by_row = base.group_by("user_id").agg(
@@ -144,18 +143,12 @@ def _of_known_users(source: Labels) -> pl.LazyFrame:
             "each conversation its user's id"
         )
     if known < 1:
-        warnings.warn(
-            f"{source.name}: {1 - known:.1%} of the rows have no user id and are left out",
-            AnalysisWarning,
-            stacklevel=3,
-        )
+        warn(f"{source.name}: {1 - known:.1%} of the rows have no user id and are left out")
     timed = source.time in source.columns
     if not timed or not source.rows.select(pl.col(source.time).count()).collect().item():
-        warnings.warn(
+        warn(
             f"{source.name}, {source.time}: no row has a time, so there are no active days, time "
-            "in chat or trends",
-            AnalysisWarning,
-            stacklevel=3,
+            "in chat or trends"
         )
     return source.rows.filter(pl.col("user_id").is_not_null())
 
@@ -228,9 +221,8 @@ def _from_conversations(source: Labels, rows: pl.LazyFrame) -> tuple[pl.LazyFram
 
 def _time_of(source: Labels) -> pl.Expr:
     """Return the times, null if there is no such column."""
-    if source.time in source.columns:
-        return pl.col(source.time)
-    return pl.lit(None, pl.Datetime("us", "UTC")).alias(source.time)
+    missing = pl.lit(None, pl.Datetime("us", "UTC")).alias(source.time)
+    return pl.col(source.time) if source.time in source.columns else missing
 
 
 def _aggregated(conversations: pl.DataFrame) -> pl.DataFrame:
@@ -302,12 +294,12 @@ def _warn_of_sameness(people: pl.DataFrame) -> None:
         problem = "all turns have the same label: rates tell users apart no more"
     else:
         return
-    warnings.warn(f"labels: {problem}", AnalysisWarning, stacklevel=3)
+    warn(f"labels: {problem}")
 
 
 def _columns(people: pl.DataFrame) -> list[str]:
     order = ["user_id", "conversations", "messages", "user_messages", "active_days", "hours"]
     order += ["first", "last", "turns", "charged_turns", "turn_rate", "any_rate", "adjusted_rate"]
-    order += ["mean_rate", "emotional_rate", *(f"{name}_shrunken" for name in _RATES)]
-    order += [name for name in CUES if name in people.columns]
-    return [*order, "trend", "trend_p", "trend_q", "direction", "usage_decile"]
+    order += ["mean_rate", "emotional_rate", *(f"{name}_shrunken" for name in _RATES), *CUES]
+    order += ["trend", "trend_p", "trend_q", "direction", "usage_decile"]
+    return [name for name in order if name in people.columns]

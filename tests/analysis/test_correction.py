@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import Accuracy, associate, users
-from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits
+from affectlib.analysis._rate_regression import CHARGED_RATE, associate_rates
 from tools.simulate import simulate
 from tools.simulation.figures import Corpus, figures
 from tools.simulation.population import Setting, draw, measured

@@ -276,20 +276,6 @@ def test_one_kind_of_gold_is_refused() -> None:
         evaluate(PEOPLE.conversations, calm)
 
 
-def test_a_sheet_of_another_corpus_is_refused_by_its_row() -> None:
-    other = filled().with_columns(conversation_id=pl.col("conversation_id") + "x")
-    with pytest.raises(
-        TableError,
-        match=r"belong to no row .* the first is record \d+, conversation_id \w+; .*was drawn",
-    ):
-        evaluate(PEOPLE.conversations, other)
-    heavy = filled().with_columns(
-        weight=pl.when(pl.int_range(pl.len()) == 3).then(0.0).otherwise("weight")
-    )
-    with pytest.raises(TableError, match=r"weight: .* above 0; row 3 \(from 0\)"):
-        evaluate(PEOPLE.conversations, heavy)
-
-
 def test_disagreements_are_ids_with_the_worst_first() -> None:
     found = disagreements(PEOPLE.conversations, filled(), 5)
     assert len(found) == 5

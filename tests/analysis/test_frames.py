@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -13,7 +14,6 @@ from polars.testing import assert_frame_equal
 
 import affectlib.analysis
 from affectlib.analysis import (
-    AnalysisWarning,
     TableError,
     cue_pairs,
     read_labels,
@@ -94,12 +94,6 @@ def test_sheets_with_semicolons_and_decimal_commas(tmp_path, encoding):
     assert rows["note"].to_list() == ["é, ;", "1,5 ou 2"]
 
 
-def test_a_sheet_with_commas_may_be_windows_1252(tmp_path):
-    path = tmp_path / "sheet.csv"
-    path.write_bytes("record,conversation_id,annotator,weight\r\n1,a,Zoë,2.5\r\n".encode("cp1252"))
-    assert read_labels(path).collect().rows() == [(1, "a", "Zoë", 2.5)]
-
-
 def test_decimal_commas_in_quotes_are_read_among_commas(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_text(
@@ -152,20 +146,17 @@ def test_brackets_in_the_name_of_a_folder_of_shards_are_no_pattern(tmp_path):
 
 
 def test_unreadable_files_are_named(tmp_path):
-    broken = tmp_path / "labels.parquet"
-    broken.write_bytes(b"no parquet")
-    with pytest.raises(TableError, match=r"labels\.parquet: the file cannot be read"):
-        read_labels(broken)
-    with pytest.raises(OptionError, match=r"unknown suffix '\.docx'"):
-        read_labels(tmp_path / "labels.docx")
-    with pytest.raises(FileNotFoundError):
-        read_labels(tmp_path / "none.csv")
-    with pytest.raises(TableError, match="it holds no Parquet shards"):
-        read_labels(tmp_path)
-    twice = tmp_path / "twice.csv"
-    twice.write_text("record,label\n1,task\nrecord,label\n")
-    with pytest.raises(TableError, match=r"twice\.csv: the file cannot be read"):
-        read_labels(twice)
+    (tmp_path / "labels.parquet").write_bytes(b"no parquet")
+    (tmp_path / "twice.csv").write_text("record,label\n1,task\nrecord,label\n")
+    for name, error in (
+        ("labels.parquet", TableError),
+        ("twice.csv", TableError),
+        ("labels.docx", OptionError),
+        ("none.csv", FileNotFoundError),
+        (".", TableError),
+    ):
+        with pytest.raises(error, match=re.escape(str(tmp_path / name))):
+            read_labels(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -331,9 +322,7 @@ def test_cues_that_are_no_number_are_not_known():
         assert_frame_equal(analysis(unknown), analysis(PEOPLE.messages))
 
 
-def test_numeric_ids_are_text_and_empty_ones_missing():
-    frame = pd.DataFrame({"label": ["task"] * 3, "user_id": [1.0, 2.0, None]})
-    assert labels_table(frame).collect()["user_id"].to_list() == ["1", "2", None]
+def test_empty_ids_are_missing():
     frame = pl.DataFrame({"label": ["task"] * 2, "user_id": ["", "a"]})
     assert labels_table(frame).collect()["user_id"].to_list() == [None, "a"]
 
@@ -366,7 +355,3 @@ except affectlib.errors.MissingExtraError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'affectlib[analysis]'" in done.stdout
-
-
-def test_warnings_have_a_class_of_their_own():
-    assert issubclass(AnalysisWarning, UserWarning)

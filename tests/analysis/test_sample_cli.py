@@ -81,15 +81,8 @@ def test_a_page_beside_the_sheet_has_the_same_rows(folder: Path) -> None:
     page = (folder / "to_label.html").read_text(encoding="utf-8")
     sheet = read_labels(folder / "to_label.csv").collect()
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert data["columns"] == [
-        "record",
-        "conversation_id",
-        "weight",
-        "design",
-        "gold",
-        "charge",
-        "annotator",
-    ]
+    names = "record conversation_id weight design gold charge annotator"
+    assert data["columns"] == names.split()
     assert data["rows"] == [list(row) for row in sheet.drop("gold").rows()]
     assert page.count('<article class="item"') == 30
     assert all(f"last words {record}" in page for record in range(30))

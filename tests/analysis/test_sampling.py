@@ -72,15 +72,8 @@ def test_the_weighted_share_is_right_and_sharper_than_an_even_draw():
 
 def test_it_tells_nothing_of_what_the_classifier_found():
     drawn = sample(population().messages, 50)
-    assert drawn.columns == [
-        "record",
-        "conversation_id",
-        "message",
-        "weight",
-        "design",
-        "gold",
-        "themes",
-    ]
+    names = "record conversation_id message weight design gold themes"
+    assert drawn.columns == names.split()
     assert drawn["gold"].null_count() == 50
     of_users = population().messages.filter(pl.col("role") == "user")
     assert len(drawn.join(of_users, on=["record", "message"])) == 50
@@ -98,12 +91,8 @@ def test_frames_of_every_kind():
     assert sample(rows.to_pandas(), 10).conversation_id.tolist() == (
         sample(rows.lazy(), 10)["conversation_id"].to_list()
     )
-    assert sample(rows.to_arrow(), 10).column_names == [
-        "conversation_id",
-        "weight",
-        "design",
-        "gold",
-    ]
+    names = sample(rows.to_arrow(), 10).column_names
+    assert names == ["conversation_id", "weight", "design", "gold"]
 
 
 def test_rows_that_cannot_be_told_apart_are_refused():

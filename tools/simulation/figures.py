@@ -16,10 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib.analysis import Accuracy, concentration
-from affectlib.analysis._calibrated import calibrated_rates, spanned
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, drawn_by_row
 from affectlib.analysis._intervals import Estimate, Floats, clustered_mean, kish, wilson_share
 from affectlib.analysis._measures import Measured, measures
+from affectlib.analysis._rate_regression import calibrated_rates, spanned
 from affectlib.analysis._trends import slope_of_sums, user_trends
 from affectlib.analysis.association import Term, fitted
 from affectlib.analysis.groups import difference

@@ -8,9 +8,9 @@ from functools import partial
 
 import polars as pl
 
-from affectlib.analysis._calibrated import CHARGED_RATE, associate_rates
 from affectlib.analysis._frames import AnalysisWarning, TableError
 from affectlib.analysis._privacy import hidden_crossed
+from affectlib.analysis._rate_regression import CHARGED_RATE, associate_rates
 from affectlib.analysis.concentration import concentration, lorenz
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import best_by, contradicted, error_notes, share_figure

@@ -40,18 +40,10 @@ def associate_rates(
 
     Rates are calibrated (see `ErrorRates.calibrated`) if little of their variance is label error.
     The regression is then repeated with several sensitivities and specificities from their
-    distribution, and intervals and p-values are pooled.
+    distribution, and intervals and p-values are pooled. `users` has ``turn_rate`` and ``turns``;
+    `errors` are those of the labels of turns.
 
-    Args:
-        users: A row per user, with ``turn_rate`` and ``turns``.
-        errors: What is known about the errors of the labels of turns.
-        outcome: See `associate`, as for the rest.
-        predictors: The rate comes after them.
-        controls: Columns to hold constant.
-        min_users: The fewest users.
-
-    Returns:
-        The rows of `associate`, and whether the rates were calibrated.
+    Returns the rows of `associate`, and whether the rates were calibrated.
     """
     rates = users["turn_rate"].cast(pl.Float64).fill_null(nan).to_numpy()
     turns = users["turns"].cast(pl.Float64).fill_null(0).to_numpy()
@@ -65,10 +57,8 @@ def associate_rates(
     if several is None:
         return rows, False
     names += controls
-    frame = frame.with_columns(
-        pl.Series(f"_rate {place}", own) for place, own in enumerate(several[1:])
-    )
-    kept = frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+    own = {f"_rate {place}": pl.Series(rate) for place, rate in enumerate(several[1:])}
+    kept = frame.with_columns(**own).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
     kept = kept.drop_nulls([outcome, *names])
     design = [
         part
@@ -76,8 +66,8 @@ def associate_rates(
         for part in terms_of(kept, name, "users", in_deciles=False, spline=False, min_users=0)
     ]
     fits = []
-    for place in range(len(several) - 1):
-        rate = Term(CHARGED_RATE, CHARGED_RATE, kept[f"_rate {place}"].to_numpy())
+    for name in own:
+        rate = Term(CHARGED_RATE, CHARGED_RATE, kept[name].to_numpy())
         terms = [rate if part.column == CHARGED_RATE else part for part in design]
         fits.append(fitted(numbers(kept[outcome]), terms, None))
     for row, (low, high), p in zip(rows, spanned(fits), _spanned_p(fits), strict=True):
