@@ -31,16 +31,14 @@ def quality(study: Study) -> Section | None:
     t = study.t
     rows = _joined(study, study.gold)
     measured = _measured(study, study.gold) if rows["gold"].n_unique() > 1 else []
-    text: list[str | None] = [
-        t("quality.measured", units=study.units) if measured else _of_one_kind(study, rows)
-    ]
+    text: list[str | None] = [t("quality.measured") if measured else _of_one_kind(study, rows)]
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
     figure = None
     notes = [study.filled_by]
     missing = unranked(rows)
     if measured and 0 < missing < len(rows) and not measured[0]["suppressed"]:
-        notes.append(t("quality.unranked", rows=t.number(missing), units=study.units))
+        notes.append(t("quality.unranked", rows=t.number(missing)))
     if found := _calibrated(study, study.gold):
         shown = [row for row in found if not row["suppressed"]]
         svg = _plots.calibration_curve("calibration", shown, t) if shown else ""
@@ -66,7 +64,7 @@ def _of_one_kind(study: Study, rows: pl.DataFrame) -> str:
     if rows["_user"].n_unique() < study.min_users:
         return study.t("quality.few", users=study.min_users)
     kind = "charged" if rows["gold"][0] else "task"
-    return study.t(f"quality.all_{kind}", units=study.units)
+    return study.t(f"quality.all_{kind}")
 
 
 def _calibrated(study: Study, gold: AnyFrame) -> Sequence[Row]:
@@ -112,7 +110,7 @@ def _measures(study: Study, found: Sequence[Row]) -> Grid:
             shown = t.value(row, 3), t.reach(row, 3)
         rows.append((t(f"quality.{row['measure']}"), *shown))
     head = study.head("measure", "estimate", "interval")
-    return Grid(t("quality.measures", units=study.units), head, rows)
+    return Grid(t("quality.measures"), head, rows)
 
 
 def _bin(place: int, study: Study) -> str:
