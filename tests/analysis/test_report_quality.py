@@ -136,9 +136,7 @@ def test_what_becomes_charged_is_corrected(monkeypatch: pytest.MonkeyPatch) -> N
     assert table[words("within.later_row")] == [words.share(figure), words.interval(figure)]
 
 
-def test_differences_allow_for_transcripts_of_another_kind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_differences_allow_for_transcripts_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     people = population()
     options = {"participants": people.participants.drop("growing"), "by": "modality"}
     measures = ("difference between users: own_share", "change from first to last day")

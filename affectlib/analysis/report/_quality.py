@@ -29,8 +29,12 @@ def quality(study: Study) -> Section | None:
     if study.gold is None:
         return None
     t = study.t
-    rows = _joined(study, study.gold)
-    measured = _measured(study, study.gold) if rows["gold"].n_unique() > 1 else []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnalysisWarning)  # others have said the same of the sheet
+        rows = gold_rows(user_keys(labels_table(study.labels).labelled()), study.gold)
+        measured = []
+        if rows["gold"].n_unique() > 1:
+            measured = rows_of(evaluate(study.labels, study.gold, min_users=study.min_users))
     text: list[str | None] = [t("quality.measured") if measured else _of_one_kind(study, rows)]
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
@@ -50,13 +54,6 @@ def quality(study: Study) -> Section | None:
         ]
     title = t("quality.title")
     return Section("quality", title, text, figure, grids, notes, numbers=numbers)
-
-
-def _joined(study: Study, gold: AnyFrame) -> pl.DataFrame:
-    """Return the rows with hand labels, without what others have said of the sheet."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnalysisWarning)
-        return gold_rows(user_keys(labels_table(study.labels).labelled()), gold)
 
 
 def _of_one_kind(study: Study, rows: pl.DataFrame) -> str:
@@ -90,13 +87,6 @@ def _bins(study: Study, found: Sequence[Row], *, folded: bool) -> Grid:
     ]
     head = study.head("probability", "charged", "interval", "hand")
     return Grid(t("calibration.grid"), head, rows, folded=folded)
-
-
-def _measured(study: Study, gold: AnyFrame) -> Sequence[Row]:
-    """Return what `evaluate` says of the labels."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnalysisWarning)  # others have said the same of the sheet
-        return rows_of(evaluate(study.labels, gold, min_users=study.min_users))
 
 
 def _measures(study: Study, found: Sequence[Row]) -> Grid:

@@ -264,13 +264,7 @@ def _change(study: Study, found: Sequence[Row]) -> Statement | None:
     row = asdict(change) | {"method": study.method, "suppressed": False}
     name = "time.rose" if change.low > 0 else "time.fell" if change.high < 0 else "time.flat"
     middle, interval = t.difference(row)
-    sentence = t(
-        name,
-        change=middle,
-        interval=interval,
-        first=t.day(first),
-        last=t.day(last),
-    )
+    sentence = t(name, change=middle, interval=interval, first=t.day(first), last=t.day(last))
     number = Number.of(row, "change from first to last day")
     return Statement(sentence, [replace(number, users=users["_user"].n_unique())])
 

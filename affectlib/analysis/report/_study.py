@@ -137,16 +137,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A figure of the report, as its data block and its tables hold it.
-
-    Attributes:
-        estimate: None where it is not shown.
-        group: Which group, period or part it is of, None for all.
-        units: How many rows are behind it.
-        method: What took label error out, ``labelled`` if nothing did.
-        annotator: The language models whose answers it rests on, None if it rests on none's.
-        section: Id of the section in the page.
-    """
+    """A figure of the report as its data hold it, see `Report.figures`."""
 
     measure: str
     estimate: float | None

@@ -62,10 +62,7 @@ def about(study: Study) -> Section | None:
     return Section(
         "themes",
         t("themes.title"),
-        [
-            t("themes.text"),
-            finding.text if finding else None,
-        ],
+        [t("themes.text"), finding.text if finding else None],
         figure,
         grids,
         [
