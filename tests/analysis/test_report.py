@@ -8,20 +8,14 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 import pytest
 from pyarrow import parquet
 
 from affectlib import cli
-from affectlib.analysis import (
-    AnalysisWarning,
-    TableError,
-    concentration,
-    prevalence,
-    themes,
-    users,
-)
+from affectlib.analysis import AnalysisWarning, TableError, concentration, prevalence, themes, users
 from affectlib.analysis._pages import write_page
 from affectlib.analysis.report import report_page
 from affectlib.analysis.report._translator import Translator
@@ -147,10 +141,20 @@ def test_a_cue_of_few_users_is_hidden():
     assert "In crisis" not in plot
 
 
+def block(page: str) -> dict[str, Any]:
+    """Return what the page holds as data."""
+    found = page.split('id="figures">')[1].split("</script>")[0]
+    return cast(dict[str, Any], json.loads(found))
+
+
+def part(page: str, section: str) -> str:
+    return page.split(f'<section id="{section}"')[1].split("</section>")[0]
+
+
 def cells(page: str, section: str) -> dict[str, list[str]]:
     """Return the cells of a section's tables by the first of their row."""
-    part = page.split(f'<section id="{section}"')[1].split("</section>")[0]
-    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in part.split("<tr")]
+    trs = part(page, section).split("<tr")
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in trs]
     return {row[0]: row[1:] for row in rows if row}
 
 
@@ -239,7 +243,7 @@ def test_themes_that_nothing_corrects_are_called_labelled(named):
         sheet = sheet.with_columns(themes=pl.when(task).then(pl.lit("grief"))).drop("label")
     page = report_page(population().conversations, gold=sheet)
     assert "labelled with each theme, the program’s errors included" in text_of(page)
-    figures = json.loads(page.split('id="figures">')[1].split("</script>")[0])
+    figures = block(page)
     of_themes = [row for row in figures["figures"] if row["section"] == "themes"]
     assert {row["method"] for row in of_themes} == {"labelled"}
     assert "themes" not in {row["section"] for row in figures["summary"]}

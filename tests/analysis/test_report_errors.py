@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import polars as pl
 import pytest
 
@@ -12,14 +10,9 @@ from affectlib.analysis.report import Report
 from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import CUES
 from tests.analysis.test_group_errors import rows_of_sites, useless
-from tools.simulate import Population, simulate
+from tests.analysis.test_report import population
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
-
-
-@cache
-def population() -> Population:
-    return simulate(150, seed=2, prevalence=0.06)
 
 
 def full(labels: pl.DataFrame) -> pl.DataFrame:

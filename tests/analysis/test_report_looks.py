@@ -13,7 +13,7 @@ from affectlib.analysis.report._plots import Points, heat, series
 from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import CUES, THEMES
 from tests.analysis.known import KNOWN, gold_of, knowing
-from tests.analysis.test_report import sections, text_of
+from tests.analysis.test_report import part, sections, text_of
 from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -46,10 +46,6 @@ def corrected() -> str:
 def counted() -> str:
     """A page on which nothing is corrected."""
     return report_page(population().conversations, messages=population().messages)
-
-
-def part(page: str, name: str) -> str:
-    return page.split(f'<section id="{name}"')[1].split("</section>")[0]
 
 
 def plot(page: str, name: str) -> str:

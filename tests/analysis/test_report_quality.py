@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from affectlib.analysis import evaluate, report
+from affectlib.analysis._corrected import becomes_charged
 from affectlib.analysis._correction import ErrorRates
 from affectlib.analysis.report import Report
-from affectlib.analysis.report._onset import becomes_charged
 from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import EMOTIONAL
 from tests.analysis.known import KNOWN, gold_of, knowing
@@ -136,9 +136,7 @@ def test_what_becomes_charged_is_corrected(monkeypatch: pytest.MonkeyPatch) -> N
     assert table[words("within.later_row")] == [words.share(figure), words.interval(figure)]
 
 
-def test_differences_allow_for_transcripts_of_another_kind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_differences_allow_for_transcripts_of_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     people = population()
     options = {"participants": people.participants.drop("growing"), "by": "modality"}
     measures = ("difference between users: own_share", "change from first to last day")

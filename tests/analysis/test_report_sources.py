@@ -14,7 +14,7 @@ from affectlib.analysis import AnalysisWarning, prevalence, report, sample
 from affectlib.analysis.report import Report
 from affectlib.analysis.report._translator import Answers, Translator
 from tests.analysis.known import KNOWN, gold_of, knowing
-from tests.analysis.test_report import text_of
+from tests.analysis.test_report import part, text_of
 from tools.simulate import Population, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
@@ -42,7 +42,7 @@ def filled(answers: Answers) -> pl.DataFrame:
 
 
 def section(page: str, name: str) -> str:
-    return text_of(page.split(f'<section id="{name}"')[1].split("</section>")[0])
+    return text_of(part(page, name))
 
 
 def row(found: Report, measure: str, **more: Any) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +10,22 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import (
-    AnalysisWarning,
-    TableError,
-    associate,
-    compare,
-    report_page,
-)
+from affectlib.analysis import AnalysisWarning, TableError, associate, compare, report_page
 from affectlib.analysis.report._translator import Translator
 from affectlib.errors import OptionError
-from tools.simulate import Population, simulate
+from tests.analysis.test_report import part, population, text_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 
 ENGLISH = Translator("en")
 
 
-@cache
-def population() -> Population:
-    return simulate(150, seed=2, prevalence=0.06)
-
-
 def participants() -> pl.DataFrame:
     return population().participants.drop("growing")
 
 
-def part(page: str, section: str) -> str:
-    """Return the text of a section."""
-    html = page.split(f'<section id="{section}"')[1].split("</section>")[0]
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+def said(page: str, section: str) -> str:
+    return text_of(part(page, section))
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
@@ -52,9 +37,9 @@ def test_a_regression_that_cannot_be_shown_takes_nothing_else_away(lang: str) ->
     with pytest.warns(AnalysisWarning, match=r"'dependence': not shown; .* fewer than 10 users"):
         page = report_page(population().conversations, outcomes=["dependence"], **options)
     hidden = Translator(lang)("associated.hidden", users=10)
-    assert " ".join(hidden.split()) in part(page, "outcome-0")
-    assert "<table>" not in page.split('<section id="outcome-0"')[1].split("</section>")[0]
-    assert "phone" in part(page, "group-0")
+    assert " ".join(hidden.split()) in said(page, "outcome-0")
+    assert "<table>" not in part(page, "outcome-0")
+    assert "phone" in said(page, "group-0")
     assert 'id="users"' in page
 
 
@@ -62,7 +47,7 @@ def test_a_regression_without_charge_takes_nothing_else_away() -> None:
     calm = population().conversations.with_columns(label=pl.lit("task"), any=pl.lit(False))
     calm = calm.with_columns(adjusted=pl.lit(0.0), rate=pl.lit(0.0))
     page = report_page(calm, participants=participants(), outcomes=["dependence"])
-    assert ENGLISH("associated.hidden", users=10) in part(page, "outcome-0")
+    assert ENGLISH("associated.hidden", users=10) in said(page, "outcome-0")
 
 
 def test_an_outcome_that_is_no_number_is_named_with_its_row() -> None:
@@ -125,7 +110,7 @@ def test_scores_with_gaps_as_r_writes_them(tmp_path: Path) -> None:
     command = report_command(labels, people)
     assert cli.main([*command, "--outcome", "dependence"]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "for 149 users" in part(page, "outcome-0")
+    assert "for 149 users" in said(page, "outcome-0")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -142,7 +127,7 @@ def test_cues_of_labels_that_do_not_tell_their_model(
     assert f"{note}, so every cue and theme counts" in capsys.readouterr().err
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     for section in ("cues", "within"):
-        assert ENGLISH("cues.alike") in part(page, section)
+        assert ENGLISH("cues.alike") in said(page, section)
 
 
 def test_cues_with_thresholds_of_their_own_are_not_said_to_be_alike() -> None:

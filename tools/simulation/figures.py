@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from affectlib.analysis import Accuracy, concentration
+from affectlib.analysis._corrected import corrected_share, difference_of
 from affectlib.analysis._correction import Apparent, ErrorRates, GoldUnits, drawn_by_row
 from affectlib.analysis._intervals import Estimate, Floats, clustered_mean, kish, wilson_share
 from affectlib.analysis._measures import Measured, measures
@@ -24,8 +25,6 @@ from affectlib.analysis._trends import slope_of_sums, user_trends
 from affectlib.analysis.association import Term, fitted
 from affectlib.analysis.groups import difference
 from affectlib.analysis.prevalence import gold_share
-from affectlib.analysis.report._share import difference_of
-from affectlib.analysis.report._talk import corrected_share
 from affectlib.analysis.sampling import drawn_rows
 from tools.simulation.population import (
     MESSAGE_SENSITIVITY,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -36,8 +36,15 @@ from affectlib.analysis.gold import annotating_models, people_answered
 from affectlib.analysis.prevalence import BY_HAND, PERIODS, label_errors, prevalence
 from affectlib.analysis.report import _people, _quality, _share, _talk, _themes
 from affectlib.analysis.report._document import Report
-from affectlib.analysis.report._study import Grid, Known, Row, Study, gold_counts, rows_of
-from affectlib.analysis.report._suppressed import suppressed_groups
+from affectlib.analysis.report._study import (
+    Grid,
+    Row,
+    Section,
+    Study,
+    gold_counts,
+    rows_of,
+    suppressed_groups,
+)
 from affectlib.analysis.report._translator import Answers, Translator
 from affectlib.analysis.users import users
 from affectlib.errors import OptionError
@@ -115,34 +122,27 @@ def report(
         >>> found.figures().columns[:5]
         ['section', 'measure', 'group', 'estimate', 'low']
     """
-    answers, models = answers_of(gold)
-    t = Translator(lang, answers)
     check_min_users(min_users)
     source = in_calendar(labels_table(labels))
     source.labelled()
-    measured = source.accuracy(measured, kind, beside_gold=gold is not None)
-    survey = _Survey(participants, group_columns(by), outcomes, controls)
-    study = _study(
-        source,
-        messages,
-        survey,
-        Known(
-            gold,
-            models,
-            measured,
-            source.provenance.measured.get("message"),
-            source.provenance.measured_themes if source.level == "conversation" else {},
-        ),
-        min_users,
-        shown_from(cue_threshold, source.provenance.cues),
-        shown_from(None, source.provenance.themes, "theme"),
-        t,
+    answers, models = answers_of(gold)
+    known = source.provenance
+    study = Study(
+        labels=source.rows,
+        level=source.level,
+        gold=gold,
+        models=models,
+        measured=source.accuracy(measured, kind, beside_gold=gold is not None),
+        measured_themes=known.measured_themes if source.level == "conversation" else {},
+        groups=group_columns(by),
+        outcomes=outcomes,
+        controls=controls,
+        min_users=min_users,
+        thresholds=shown_from(cue_threshold, known.cues),
+        theme_thresholds=shown_from(None, known.themes, "theme"),
+        t=Translator(lang, answers, source.level),
     )
-    period = _share.period_of(study)
-    every = None if period is None else PERIODS[period]
-    study = replace(study, suppressed=suppressed_groups(study, study.labels, every))
-    shares = {name: _share.best_by(study, study.labels, name) for name in study.groups}
-    study = replace(study, by_group=shares)
+    study = _with_shares(_joined(study, messages, participants), known.measured.get("message"))
     overall, best = _share.overall(study)
     found = [
         overall,
@@ -158,22 +158,17 @@ def report(
         _quality.quality(study),
     ]
     sections = [section for section in found if section is not None]
-    facts = _data(labels, study, best)
     excerpts = [] if show_text is None else _talk.excerpts(study, show_text)
     return Report(
         study=study,
-        title=title or t("title"),
-        made_on=t.day(made_on or datetime.now(UTC).date()),
-        made_with=made_with or source.provenance.name,
+        title=title or study.t("title"),
+        made_on=study.t.day(made_on or datetime.now(UTC).date()),
+        made_with=made_with or known.name,
         cards=_cards(study, best),
         sections=sections,
         excerpts=excerpts,
-        data=facts,
-        missing=_missing(
-            study,
-            {section.name for section in sections}
-            | ({"excerpts"} if excerpts or show_text is None else set()),
-        ),
+        data=_data(labels, study, best),
+        missing=_missing(study, sections, excerpts=bool(excerpts) or show_text is None),
     )
 
 
@@ -200,82 +195,45 @@ def answers_of(gold: AnyFrame | None) -> tuple[Answers, Sequence[tuple[str, str 
     return "mixed" if people_answered(sheet) else "model", models
 
 
-@dataclass(frozen=True, slots=True)
-class _Survey:
-    """What is known about users, and which of it is asked for."""
-
-    participants: AnyFrame | None
-    groups: Sequence[str]
-    outcomes: Sequence[str]
-    controls: Sequence[str]
-
-
-def _study(
-    labels: Labels,
-    messages: AnyFrame | None,
-    survey: _Survey,
-    known: Known,
-    min_users: int,
-    thresholds: Mapping[str, float],
-    theme_thresholds: Mapping[str, float],
-    t: Translator,
-) -> Study:
+def _joined(study: Study, messages: AnyFrame | None, participants: AnyFrame | None) -> Study:
     """Check and join the frames."""
-    rows = labels.rows
-    within = rows if labels.level == "message" else None
+    rows = study.labels
+    within = rows if study.level == "message" else None
     if messages is not None:
-        within = _of_the_same(labels_table(rows), _messages(messages))
+        within = _of_the_same(labels_table(rows), messages)
     names = rows.collect_schema().names()
     people = joined = None
     if "user_id" in names and rows.select(pl.col("user_id").count()).collect().item():
-        people = users(within if within is not None else rows, cue_threshold=thresholds)
+        people = users(within if within is not None else rows, cue_threshold=study.thresholds)
         joined = people
-    if survey.participants is not None:
+    if participants is not None:
         if people is None:
             raise TableError("labels, user_id: no row has one, so participants cannot be joined")
-        joined, rows = _surveyed(rows, people, survey.participants, survey)
-    _check_options(survey, rows.collect_schema().names(), [] if joined is None else joined.columns)
-    shares = rows_of(prevalence(rows, known.gold, measured=known.measured, min_users=min_users))
+        joined, rows = _surveyed(study, people, participants)
+    _check_options(study, rows.collect_schema().names(), [] if joined is None else joined.columns)
+    return replace(study, labels=rows, messages=within, people=people, participants=joined)
+
+
+def _with_shares(study: Study, of_messages: Accuracy | None) -> Study:
+    """Add what all sections share: how common charge is, overall and in groups, and label error."""
+    rows, min_users = study.labels, study.min_users
+    shares = rows_of(prevalence(rows, study.gold, measured=study.measured, min_users=min_users))
     # What corrects the share of all labels corrects all other figures of them.
-    gold = known.gold if gold_counts(shares) else None
-    errors = label_errors(rows, gold, known.measured)
-    of_messages = known.measured_messages
-    message_errors = None if of_messages is None else ErrorRates.measured(of_messages)
-    return Study(
-        labels=rows,
-        level=labels.level,
-        messages=within,
-        people=people,
-        participants=joined,
-        gold=known.gold,
-        models=known.models,
-        measured=known.measured,
-        shares=shares,
-        errors=errors,
-        message_errors=errors if labels.level == "message" else message_errors,
-        groups=survey.groups,
-        outcomes=survey.outcomes,
-        controls=survey.controls,
-        min_users=min_users,
-        thresholds=thresholds,
-        theme_thresholds=theme_thresholds,
-        measured_themes=known.measured_themes,
-        t=t,
+    errors = label_errors(rows, study.gold if gold_counts(shares) else None, study.measured)
+    message_errors = errors
+    if study.level != "message":
+        message_errors = None if of_messages is None else ErrorRates.measured(of_messages)
+    period = _share.period_of(study)
+    hidden = suppressed_groups(study, rows, None if period is None else PERIODS[period])
+    study = replace(
+        study, shares=shares, errors=errors, message_errors=message_errors, suppressed=hidden
     )
-
-
-def _messages(messages: AnyFrame) -> Labels:
-    given = in_calendar(labels_table(messages, "messages"))
-    if given.level != "message":
-        raise TableError(
-            "messages: these are labels of conversations; give those of messages "
-            "(affectlib label --level message)"
-        )
-    return given
+    by_group = {name: _share.best_by(study, rows, name) for name in study.groups}
+    return replace(study, by_group=by_group)
 
 
 def _surveyed(
-    rows: pl.LazyFrame, people: pl.DataFrame, participants: AnyFrame, survey: _Survey
+    study: Study, people: pl.DataFrame, participants: AnyFrame
 ) -> tuple[pl.DataFrame, pl.LazyFrame]:
     """Join what is known of users to their usage, and the columns of groups to the labels."""
     known = table(participants, "participants").require(["user_id"]).rows.collect()
@@ -291,7 +249,7 @@ def _surveyed(
         raise TableError(
             "participants: none of its user ids is one of the users'; write them the same way"
         )
-    numeric = [name for name in survey.outcomes if name in known.columns]
+    numeric = [name for name in study.outcomes if name in known.columns]
     require_numbers(table(known, "participants"), numeric)
     if strangers := len(people) - len(joined):
         warnings.warn(
@@ -300,21 +258,21 @@ def _surveyed(
             AnalysisWarning,
             stacklevel=5,
         )
-    shared = [name for name in survey.groups if name in known.columns]
-    if twice := [name for name in shared if name in rows.collect_schema().names()]:
+    shared = [name for name in study.groups if name in known.columns]
+    if twice := [name for name in shared if name in study.labels.collect_schema().names()]:
         raise OptionError(
             f"by: labels and participants both have a column {twice[0]!r}; rename or drop one"
         )
     more = joined.select("user_id", *shared).lazy()
-    return joined, rows.join(more, on="user_id", how="left", maintain_order="left")
+    return joined, study.labels.join(more, on="user_id", how="left", maintain_order="left")
 
 
-def _check_options(survey: _Survey, names: Sequence[str], columns: Sequence[str]) -> None:
+def _check_options(study: Study, names: Sequence[str], columns: Sequence[str]) -> None:
     """Refuse options that name columns which are not there."""
     for option, chosen, there in (
-        ("by", survey.groups, names),
-        ("outcomes", survey.outcomes, columns),
-        ("controls", survey.controls, columns),
+        ("by", study.groups, names),
+        ("outcomes", study.outcomes, columns),
+        ("controls", study.controls, columns),
     ):
         for name in chosen:
             if name not in there:
@@ -322,14 +280,20 @@ def _check_options(survey: _Survey, names: Sequence[str], columns: Sequence[str]
                 raise OptionError(
                     f"{option}: no column {name!r} in the labels or participants{hint}"
                 )
-    if survey.controls and not survey.outcomes:
+    if study.controls and not study.outcomes:
         raise OptionError(
             "controls: they are held constant while outcomes are explained; name outcomes as well"
         )
 
 
-def _of_the_same(labels: Labels, messages: Labels) -> pl.LazyFrame:
+def _of_the_same(labels: Labels, given: AnyFrame) -> pl.LazyFrame:
     """Return the labels of messages of the same conversations; all if nothing tells which are."""
+    messages = in_calendar(labels_table(given, "messages"))
+    if messages.level != "message":
+        raise TableError(
+            "messages: these are labels of conversations; give those of messages "
+            "(affectlib label --level message)"
+        )
     keys = [name for name in labels.conversation_keys() if name in messages.conversation_keys()]
     if not keys:
         return messages.rows
@@ -350,10 +314,9 @@ def _cards(study: Study, best: Row) -> list[tuple[str, str, str]]:
     lead = _share.leading(study.shares)
     if lead["method"] in BY_HAND:
         interval = t("card.interval", interval=t.interval(lead))
-        cards.append((t.share(lead), t("card.share", units=study.units), interval))
+        cards.append((t.share(lead), t("card.share"), interval))
     elif lead["estimate"] is not None:
-        labelled = t("card.labelled", units=study.units)
-        cards.append((t.share(lead), labelled, t("card.count")))
+        cards.append((t.share(lead), t("card.labelled"), t("card.count")))
     if best["units"] is not None:
         cards.append((t.number(best["units"]), study.units, t("card.all")))
     if study.people is not None and len(study.people) >= study.min_users:
@@ -365,39 +328,36 @@ def _data(labels: AnyFrame, study: Study, best: Row) -> Grid:
     """Tell what the figures rest on, and what was left out; no counts of too few users."""
     t = study.t
     raw = table(labels, "labels").rows
-    names = raw.collect_schema().names()
     there = study.labels.collect_schema().names()
-    facts = {
-        "rows": pl.len(),
-        "failed": (pl.col("status") == "error").sum() if "status" in names else pl.lit(0),
-    }
-    counts = raw.select(**facts).collect().row(0, named=True)
-    time = pl.col(study.time) if study.time in there else pl.lit(None, pl.Datetime)
-    user = pl.col("user_id") if "user_id" in there else pl.lit(None)
-    cut = pl.col("truncated_tokens") if "truncated_tokens" in there else pl.lit(0)
-    labelled = pl.col("label").is_not_null()
-    is_user = pl.col("role") == "user" if "role" in there else pl.lit(True)
-    more = study.labels.select(
-        labelled=labelled.sum(),
-        emotional=(pl.col("label") == EMOTIONAL).sum(),
-        unread=(~labelled & is_user).sum(),
-        strangers=(labelled & user.is_null()).sum(),
-        undated=(labelled & time.is_null()).sum(),
-        users=user.n_unique() - user.is_null().any().cast(pl.Int64),
-        first=time.min(),
-        last=time.max(),
-        cut=cut.sum(),
-    ).collect()
-    counts |= more.row(0, named=True)
+
+    def column(name: str, otherwise: Any = None) -> pl.Expr:
+        return pl.col(name) if name in there else pl.lit(otherwise)
+
+    time, user = column(study.time), column("user_id")
+    labelled, is_user = pl.col("label").is_not_null(), column("role", "user") == "user"
+    counts = (
+        study.labels.select(
+            labelled=labelled.sum(),
+            emotional=(pl.col("label") == EMOTIONAL).sum(),
+            unread=(~labelled & is_user).sum(),
+            strangers=(labelled & user.is_null()).sum(),
+            undated=(labelled & time.is_null()).sum(),
+            users=user.n_unique() - user.is_null().any().cast(pl.Int64),
+            first=time.min(),
+            last=time.max(),
+            cut=column("truncated_tokens", 0).sum(),
+        )
+        .collect()
+        .row(0, named=True)
+    )
+    failed = raw.select(pl.col("status") == "error") if "status" in raw.collect_schema() else None
+    counts["failed"] = 0 if failed is None else failed.collect().to_series().sum()
     shown = ("labelled", "emotional", "users", "failed", "unread", "strangers", "undated", "cut")
     hidden = {"users", "strangers"} if 0 < counts["users"] < study.min_users else set()
     if best["suppressed"]:
         hidden = {*shown} - {"failed"}
     rows = [
-        (
-            t(f"data.{name}", units=study.units),
-            t("hidden") if name in hidden else t.number(counts[name]),
-        )
+        (t(f"data.{name}"), t("hidden") if name in hidden else t.number(counts[name]))
         for name in shown
     ]
     if counts["first"] is not None:
@@ -405,14 +365,17 @@ def _data(labels: AnyFrame, study: Study, best: Row) -> Grid:
         rows.insert(0, (t("data.dates"), dates))
     if study.gold is not None:
         size = table(study.gold, "gold").rows.select(pl.len()).collect().item()
-        few = best["gold"] is None
-        rows.append((t("data.gold"), t("hidden") if few else t.number(size)))
+        rows.append((t("data.gold"), t("hidden") if best["gold"] is None else t.number(size)))
     return Grid(t("data.grid"), study.head("fact", "number"), rows)
 
 
-def _missing(study: Study, there: set[str]) -> list[str]:
+def _missing(study: Study, sections: Sequence[Section], *, excerpts: bool) -> list[str]:
     """Say which parts the report lacks, and why."""
-    names = ["time", "themes", "within", "quality", "excerpts"]
-    if study.people is None:
-        names.append("people")
+    there = {section.name for section in sections}
+    there |= {
+        name
+        for name, given in (("excerpts", excerpts), ("people", study.people is not None))
+        if given
+    }
+    names = ("time", "themes", "within", "quality", "excerpts", "people")
     return [study.t(f"missing.{name}") for name in names if name not in there]

@@ -119,7 +119,7 @@ class Report:
             return found
         study, t = self.study, self.study.t
         if study.shares[0]["suppressed"]:
-            return [t("overall.hidden", users=study.min_users, units=study.units)]
+            return [t("overall.hidden", users=study.min_users)]
         names = ["short.none", *(["short.advice"] if study.gold is None else [])]
         return [" ".join(map(t, names))]
 

@@ -16,6 +16,7 @@ from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import best_by, contradicted, error_notes, share_figure
 from affectlib.analysis.report._study import (
     CALIBRATED,
+    DECILE,
     LABELLED,
     Figure,
     Grid,
@@ -29,7 +30,6 @@ from affectlib.analysis.report._study import (
     rows_of,
     uncorrected,
 )
-from affectlib.analysis.report._suppressed import DECILE
 
 _FEWEST_FOR_DECILES = 100
 _NO_INTERVAL = {"low": None, "high": None}
@@ -111,7 +111,6 @@ def _ends(study: Study, found: Sequence[Row]) -> Statement | None:
         return None
     sentence = t(
         "deciles.finding",
-        units=study.units,
         high=t.share(last),
         high_interval=t.interval(last),
         low=t.share(first),

@@ -29,18 +29,20 @@ def quality(study: Study) -> Section | None:
     if study.gold is None:
         return None
     t = study.t
-    rows = _joined(study, study.gold)
-    measured = _measured(study, study.gold) if rows["gold"].n_unique() > 1 else []
-    text: list[str | None] = [
-        t("quality.measured", units=study.units) if measured else _of_one_kind(study, rows)
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnalysisWarning)  # others have said the same of the sheet
+        rows = gold_rows(user_keys(labels_table(study.labels).labelled()), study.gold)
+        measured = []
+        if rows["gold"].n_unique() > 1:
+            measured = rows_of(evaluate(study.labels, study.gold, min_users=study.min_users))
+    text: list[str | None] = [t("quality.measured") if measured else _of_one_kind(study, rows)]
     grids = [_measures(study, measured)] if measured else []
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
     figure = None
     notes = [study.filled_by]
     missing = unranked(rows)
     if measured and 0 < missing < len(rows) and not measured[0]["suppressed"]:
-        notes.append(t("quality.unranked", rows=t.number(missing), units=study.units))
+        notes.append(t("quality.unranked", rows=t.number(missing)))
     if found := _calibrated(study, study.gold):
         shown = [row for row in found if not row["suppressed"]]
         svg = _plots.calibration_curve("calibration", shown, t) if shown else ""
@@ -54,19 +56,12 @@ def quality(study: Study) -> Section | None:
     return Section("quality", title, text, figure, grids, notes, numbers=numbers)
 
 
-def _joined(study: Study, gold: AnyFrame) -> pl.DataFrame:
-    """Return the rows with hand labels, without what others have said of the sheet."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnalysisWarning)
-        return gold_rows(user_keys(labels_table(study.labels).labelled()), gold)
-
-
 def _of_one_kind(study: Study, rows: pl.DataFrame) -> str:
     """Say what hand labels that are all charged, or all tasks, do not tell."""
     if rows["_user"].n_unique() < study.min_users:
         return study.t("quality.few", users=study.min_users)
     kind = "charged" if rows["gold"][0] else "task"
-    return study.t(f"quality.all_{kind}", units=study.units)
+    return study.t(f"quality.all_{kind}")
 
 
 def _calibrated(study: Study, gold: AnyFrame) -> Sequence[Row]:
@@ -94,13 +89,6 @@ def _bins(study: Study, found: Sequence[Row], *, folded: bool) -> Grid:
     return Grid(t("calibration.grid"), head, rows, folded=folded)
 
 
-def _measured(study: Study, gold: AnyFrame) -> Sequence[Row]:
-    """Return what `evaluate` says of the labels."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnalysisWarning)  # others have said the same of the sheet
-        return rows_of(evaluate(study.labels, gold, min_users=study.min_users))
-
-
 def _measures(study: Study, found: Sequence[Row]) -> Grid:
     t = study.t
     rows = []
@@ -112,7 +100,7 @@ def _measures(study: Study, found: Sequence[Row]) -> Grid:
             shown = t.value(row, 3), t.reach(row, 3)
         rows.append((t(f"quality.{row['measure']}"), *shown))
     head = study.head("measure", "estimate", "interval")
-    return Grid(t("quality.measures", units=study.units), head, rows)
+    return Grid(t("quality.measures"), head, rows)
 
 
 def _bin(place: int, study: Study) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 
-from affectlib.analysis._correction import ErrorRates
+from affectlib.analysis._corrected import difference_of
 from affectlib.analysis._frames import labels_table, user_keys
 from affectlib.analysis._trends import share_change
 from affectlib.analysis.groups import compare
@@ -26,6 +24,7 @@ from affectlib.analysis.prevalence import (
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import (
     LABELLED,
+    PERIOD,
     Figure,
     Grid,
     Number,
@@ -36,9 +35,9 @@ from affectlib.analysis.report._study import (
     is_labelled,
     one_of,
     rows_of,
+    suppress,
     uncorrected,
 )
-from affectlib.analysis.report._suppressed import PERIOD, suppress
 from affectlib.taxonomy import EMOTIONAL
 
 _ENDS = ("estimate", "low", "high")
@@ -116,15 +115,13 @@ def overall(study: Study) -> tuple[Section, Row]:
     corrected = best["method"] != "naive" and best["estimate"] is not None
     naive = labelled(found)
     users = "overall.users" if study.people is not None else "overall.no_users"
-    text: list[str | None] = [
-        " ".join(t(name, units=study.units) for name in ("overall.text", users))
-    ]
+    text: list[str | None] = [" ".join(t(name) for name in ("overall.text", users))]
     if corrected:
         way = _way(study, naive, best)
-        text.append(t(way, naive=t.share(naive), best=t.share(best), units=study.units))
+        text.append(t(way, naive=t.share(naive), best=t.share(best)))
     labels = [t(f"method.{row['method']}") for row in found]
     points = _plots.Points.apart(found)
-    axis = t("axis.share" if corrected else "axis.labelled", units=study.units)
+    axis = t("axis.share" if corrected else "axis.labelled")
     caption = "overall.caption" if corrected else "overall.caption_labelled"
     shown = any(row["estimate"] is not None for row in found)
     plot = _plots.dots("overall", labels, points, t, axis) if shown else ""
@@ -148,13 +145,12 @@ def overall(study: Study) -> tuple[Section, Row]:
         lead = leading(found)
         sentence = t(
             "overall.finding" if lead["method"] in BY_HAND else "overall.finding_labelled",
-            units=study.units,
             share=t.share(lead),
             interval=t.interval(best),
             method=t(f"method.{best['method']}"),
         )
         finding = Statement(sentence, [Number.of(lead, "share")])
-    figure = Figure(plot, t(caption, units=study.units))
+    figure = Figure(plot, t(caption))
     notes = [*_overall_notes(study, best)]
     title = t("overall.title")
     return Section("overall", title, text, figure, [grid], notes, finding, numbers), best
@@ -175,10 +171,10 @@ def _overall_notes(study: Study, best: Row) -> Iterator[str]:
     t = study.t
     naive = labelled(study.shares)
     if best["suppressed"]:
-        yield t("overall.hidden", users=study.min_users, units=study.units)
+        yield t("overall.hidden", users=study.min_users)
     elif best["method"] == "naive":
         few = "overall.few" if study.gold is not None else "overall.naive_only"
-        yield t(few, users=study.min_users, units=study.units)
+        yield t(few, users=study.min_users)
         if study.gold is None and nothing_of_origin(labels_table(study.labels)):
             yield t("overall.no_origin")
     if best["method"] == "rogan_gladen":
@@ -189,7 +185,7 @@ def _overall_notes(study: Study, best: Row) -> Iterator[str]:
         return
     more = more_to_label(best, naive, _CONFIDENCE)
     if more is None:
-        yield t("overall.too_few", interval=t.interval(best), units=study.units)
+        yield t("overall.too_few", interval=t.interval(best))
     elif more:
         yield t("overall.little", rows=t.number(more), interval=t.interval(best))
 
@@ -268,14 +264,7 @@ def _change(study: Study, found: Sequence[Row]) -> Statement | None:
     row = asdict(change) | {"method": study.method, "suppressed": False}
     name = "time.rose" if change.low > 0 else "time.fell" if change.high < 0 else "time.flat"
     middle, interval = t.difference(row)
-    sentence = t(
-        name,
-        units=study.units,
-        change=middle,
-        interval=interval,
-        first=t.day(first),
-        last=t.day(last),
-    )
+    sentence = t(name, change=middle, interval=interval, first=t.day(first), last=t.day(last))
     number = Number.of(row, "change from first to last day")
     return Statement(sentence, [replace(number, users=users["_user"].n_unique())])
 
@@ -287,21 +276,19 @@ def by_groups(study: Study) -> Iterator[Section]:
         found = study.by_group[column]
         labelled = is_labelled(found)
         labels = [t("unknown") if row[column] is None else str(row[column]) for row in found]
-        caption = t("groups.grid_labelled" if labelled else "groups.grid", units=study.units)
+        caption = t("groups.grid_labelled" if labelled else "groups.grid")
         grids = [share_grid(study, caption, column, labels, found)]
         numbers = [Number.of(row, "share", name) for name, row in zip(labels, found, strict=True)]
         compared = _compared(study, column)
         if compared is not None:
             grids.append(compared[0])
             numbers += compared[1]
-        text = t(
-            "groups.text_labelled" if labelled else "groups.text", column=column, units=study.units
-        )
+        text = t("groups.text_labelled" if labelled else "groups.text", column=column)
         apart = compared is not None and contradicted(study, found)
         yield Section(
             f"group-{place}",
             t("groups.title", column=column),
-            [text, t("groups.compared", units=study.units) if compared else None],
+            [text, t("groups.compared") if compared else None],
             share_figure(
                 study,
                 _plots.dots,
@@ -372,12 +359,6 @@ def _compared(study: Study, column: str) -> tuple[Grid, list[Number]] | None:
     return Grid(t("groups.differences"), head, cells, labelled=labelled), numbers
 
 
-def difference_of(errors: ErrorRates, row: Row) -> dict[str, Any]:
-    """Take label error out of a difference of shares of labels with its interval."""
-    error = (row["high"] - row["low"]) / 2 / norm.ppf((1 + _CONFIDENCE) / 2)
-    return {**row, **asdict(errors.difference(row["estimate"], error, _CONFIDENCE))}
-
-
 def share_figure(
     study: Study,
     draw: Callable[..., str],
@@ -394,10 +375,10 @@ def share_figure(
     points = _plots.Points.of(found, labelled=labelled)
     axis = axis or ("axis.labelled" if labelled else "axis.share")
     name = name or caption.partition(".")[0]
-    title = study.t(axis, units=study.units)
+    title = study.t(axis)
     svg = draw(name, labels, [points], study.t, title) if points.enough else ""
     caption = f"{caption}_labelled" if labelled else caption
-    return Figure(svg, study.t(caption, units=study.units, **values))
+    return Figure(svg, study.t(caption, **values))
 
 
 def share_grid(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from affectlib.analysis._correction import ErrorRates
-from affectlib.analysis._frames import AnyFrame, labels_table
-from affectlib.analysis._privacy import Cell
+from affectlib.analysis._frames import AnalysisWarning, AnyFrame, labels_table, user_keys
+from affectlib.analysis._privacy import Cell, hidden_groups, rows_of_users
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.analysis.gold import MODEL_PREFIX
 from affectlib.analysis.prevalence import is_own
@@ -20,24 +21,19 @@ from affectlib.corpus.rows import RowLevel
 Row = Mapping[str, Any]
 
 _DIGITS = 12
+_FIGURES = ("estimate", "low", "high", "units", "users", "gold")
+
+PERIOD, DECILE = "_period", "_decile"
+"""What stands for periods and tenths of usage among the columns of `Study.suppressed`."""
+
+Suppressed = Mapping[tuple[str, ...], Mapping[Cell, bool]]
+"""Which groups are suppressed, by table."""
 
 LABELLED = "labelled"
 """The method of what is not corrected for label error."""
 
 CALIBRATED = "calibrated"
 """The method of a regression on rates that are corrected for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known about label error, None where nothing is."""
-
-    gold: AnyFrame | None
-    models: Sequence[tuple[str, str | None]]
-    measured: Accuracy | None
-    measured_messages: Accuracy | None
-    measured_themes: Mapping[str, Accuracy]
-    """How well each theme was found elsewhere in what is labelled emotional."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +46,34 @@ class Study:
         people: A row a user; None without user ids.
         participants: A row a user of whom more is known, with that; all of `people` if nothing is.
         models: The language models that gave answers in `gold`, each with its prompt if known.
+        measured_themes: How well each theme was found elsewhere in what is labelled emotional.
         shares: The share of all labels, by every method that is possible.
         errors: What is known about the errors of the labels, None if nothing is.
-        by_group: The shares of the groups of every column to group by, filled in after the rest.
-        suppressed: Which of their groups are suppressed, by table; filled in as well.
+        by_group: The shares of the groups of every column to group by.
+        suppressed: Which of their groups are suppressed, by table.
     """
 
     labels: pl.LazyFrame
     level: RowLevel
-    messages: pl.LazyFrame | None
-    people: pl.DataFrame | None
-    participants: pl.DataFrame | None
     gold: AnyFrame | None
     models: Sequence[tuple[str, str | None]]
     measured: Accuracy | None
-    shares: Sequence[Row]
-    errors: ErrorRates | None
-    message_errors: ErrorRates | None
+    measured_themes: Mapping[str, Accuracy]
     groups: Sequence[str]
     outcomes: Sequence[str]
     controls: Sequence[str]
     min_users: int
     thresholds: Mapping[str, float]
     theme_thresholds: Mapping[str, float]
-    measured_themes: Mapping[str, Accuracy]
     t: Translator
+    messages: pl.LazyFrame | None = None
+    people: pl.DataFrame | None = None
+    participants: pl.DataFrame | None = None
+    shares: Sequence[Row] = ()
+    errors: ErrorRates | None = None
+    message_errors: ErrorRates | None = None
     by_group: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    suppressed: Mapping[tuple[str, ...], Mapping[Cell, bool]] = field(default_factory=dict)
+    suppressed: Suppressed = field(default_factory=dict)
 
     @property
     def units(self) -> str:
@@ -140,16 +137,7 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A figure of the report, as its data block and its tables hold it.
-
-    Attributes:
-        estimate: None where it is not shown.
-        group: Which group, period or part it is of, None for all.
-        units: How many rows are behind it.
-        method: What took label error out, ``labelled`` if nothing did.
-        annotator: The language models whose answers it rests on, None if it rests on none's.
-        section: Id of the section in the page.
-    """
+    """A figure of the report as its data hold it, see `Report.figures`."""
 
     measure: str
     estimate: float | None
@@ -280,3 +268,34 @@ def uncorrected(rows: Sequence[Row]) -> list[int]:
 def is_labelled(rows: Iterable[Row]) -> bool:
     """Tell whether figures count labels, their errors included."""
     return all(row["method"] == "naive" for row in rows)
+
+
+def suppressed_groups(study: Study, labels: pl.LazyFrame, every: str | None) -> Suppressed:
+    """Say which groups of every column, period and tenth of usage to suppress.
+
+    `labels` are the rows of `study.labels` that are counted, and `every` is the length of a period.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnalysisWarning)  # the page says which rows have no user
+        rows = user_keys(labels_table(labels)).rows
+    names = [*study.groups]
+    kinds = rows.collect_schema()
+    rows = rows.with_columns(pl.col(n).fill_nan(None) for n in names if kinds[n].is_float())
+    if every is not None:
+        rows = rows.with_columns(pl.col(study.time).dt.truncate(every).alias(PERIOD))
+        names.append(PERIOD)
+    if study.people is not None:
+        tenths = study.people.lazy().select("user_id", pl.col("usage_decile").alias(DECILE))
+        rows = rows.join(tenths, on="user_id", how="left")
+        names.append(DECILE)
+    counted = rows_of_users(rows, names)
+    return hidden_groups(counted, [(name,) for name in names], study.min_users)
+
+
+def suppress(
+    rows: Sequence[Row], column: str, hidden: Mapping[Cell, bool]
+) -> Iterator[dict[str, object]]:
+    """Yield rows of an analysis, without the figures of groups that are suppressed."""
+    for row in rows:
+        gone = hidden.get((row[column],), False)
+        yield {**row, **(dict.fromkeys(_FIGURES) | {"suppressed": True} if gone else {})}

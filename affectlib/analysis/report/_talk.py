@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import polars as pl
-from scipy.stats import norm
 
-from affectlib.analysis._correction import Apparent, ErrorRates
+from affectlib.analysis._corrected import becomes_charged, corrected_share
+from affectlib.analysis._correction import ErrorRates
 from affectlib.analysis._frames import labels_table
 from affectlib.analysis._transcripts import Transcripts, conversations_of
 from affectlib.analysis.report import _plots
-from affectlib.analysis.report._onset import begins
 from affectlib.analysis.report._study import (
     LABELLED,
     Figure,
@@ -25,12 +24,13 @@ from affectlib.analysis.report._study import (
     rows_of,
 )
 from affectlib.analysis.report._translator import Translator
-from affectlib.analysis.trajectory import READ, cue_pairs, trajectory
+from affectlib.analysis.trajectory import READ, cue_pairs, onset, trajectory
 from affectlib.taxonomy import CUES, EMOTIONAL
 
-_CONFIDENCE = 0.95
 _EXCERPTS = 5
 _PARTS = ("start", "middle", "end")
+_ONSETS = ("turn 1", "turn 2", "turns 3 to 5", "turns 6 to 10", "after turn 10")
+_LATER = "turns personal"
 _FOLLOWED = (("user", "charged"), ("assistant", "shows_empathy"), ("assistant", "claims_affection"))
 
 
@@ -81,7 +81,7 @@ def within(study: Study) -> Section | None:
         t("within.caption_labelled" if study.message_errors is None else "within.caption"),
     )
     head = study.head("measure", "share", "interval")
-    begun, about_begun, begun_numbers = begins(study, messages)
+    begun, about_begun, begun_numbers = _begins(study, messages)
     grid = Grid(study.behind(figure), head, rows, folded=bool(figure.svg), labelled=labelled)
     return Section(
         "within",
@@ -105,18 +105,6 @@ def _unexplained(errors: ErrorRates | None, parts: Sequence[Row]) -> bool:
     shares = [p["estimate"] for p in parts if (p["role"], p["measure"]) == (role, measure)]
     highest = max((share for share in shares if share is not None), default=0.0)
     return errors is not None and highest >= errors.rates[0]
-
-
-def corrected_share(errors: ErrorRates, row: Row) -> Row:
-    """Take label error out of a share of messages."""
-    if row["estimate"] is None:
-        return row
-    share = row["estimate"]
-    # How many independent messages would give this interval.
-    error = max((row["high"] - row["low"]) / 2 / norm.ppf((1 + _CONFIDENCE) / 2), 1e-9)
-    inner = max(share * (1 - share), 1.0 / row["units"])
-    called = Apparent(share, row["units"], float(min(inner / error**2, row["units"])))
-    return {**row, **asdict(errors.share(called, _CONFIDENCE))}
 
 
 def _has_thirds(messages: pl.LazyFrame) -> bool:
@@ -168,9 +156,9 @@ def cues(study: Study) -> Section | None:
     return Section(
         "cues",
         t("cues.title"),
-        [t("cues.text", units=study.units)],
-        Figure(svg, t("cues.caption", units=study.units)),
-        [Grid(t("cues.grid", units=study.units), head, rows, labelled=range(len(rows)))],
+        [t("cues.text")],
+        Figure(svg, t("cues.caption")),
+        [Grid(t("cues.grid"), head, rows, labelled=range(len(rows)))],
         [t("note.labelled"), study.cue_note],
         numbers=[
             Number(f"share that shows {name}", None if name in few else counts[name], None, None)
@@ -214,6 +202,53 @@ def excerpts(study: Study, transcripts: Transcripts) -> list[Excerpt]:
         )
         found.append(Excerpt(place, "\n\n".join(message.content for message in shown)))
     return found
+
+
+def _begins(study: Study, messages: pl.LazyFrame) -> tuple[list[Grid], list[str], list[Number]]:
+    """Show where charge begins, as labelled, and how often it comes later, corrected.
+
+    Returns:
+        Tables, notes on them, and their figures.
+    """
+    t = study.t
+    found = rows_of(onset(messages, min_users=study.min_users))
+    later = _later(study, messages)
+    if later is not None:
+        found = [row for row in found if row["measure"] != _LATER]
+    rows = [
+        (t(f"onset.{name}"), t.share(row), t.interval(row))
+        for name in _ONSETS
+        if (row := one_of(found, measure=_measure(name))) is not None
+    ]
+    if (turned := one_of(found, measure=_LATER)) is not None:
+        rows.append((t("onset.turned"), t.share(turned), t.interval(turned)))
+    numbers = [Number.of(row, f"onset: {row['measure']}") for row in found]
+    head = study.head("measure", "share", "interval")
+    grids = [Grid(t("within.onset"), head, rows, labelled=range(len(rows)))] if rows else []
+    if later is None:
+        return grids, [], numbers
+    cells = (t("within.later_row"), t.share(later), t.interval(later))
+    whole, first = (t(f"method.{method}") for method in (study.method, study.message_method))
+    return (
+        [Grid(t("within.later"), head, [cells]), *grids],
+        [t("within.later_note", whole=whole, first=first)],
+        [*numbers, Number.of(later, "becomes charged after beginning with a task")],
+    )
+
+
+def _later(study: Study, messages: pl.LazyFrame) -> Row | None:
+    """Estimate how often what begins with a task becomes charged; None if errors are not known."""
+    if study.level == "message" or study.errors is None or study.message_errors is None:
+        return None
+    errors, of_messages = map(study.errors_here, (study.errors, study.message_errors))
+    found = becomes_charged(study.labels, messages, errors, of_messages, study.min_users)
+    # Conversations and their first turns may be corrected by different things.
+    methods = dict.fromkeys((study.method, study.message_method))
+    return None if found is None else found | {"method": "+".join(methods)}
+
+
+def _measure(name: str) -> str:
+    return f"first {name}" if name.startswith("after") else f"first at {name}"
 
 
 def _title(name: str, t: Translator) -> str:

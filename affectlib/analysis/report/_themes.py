@@ -15,6 +15,7 @@ from affectlib.analysis.prevalence import PERIODS
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._share import headline, period_of, share_figure, share_grid, tick_of
 from affectlib.analysis.report._study import (
+    PERIOD,
     Grid,
     Number,
     Row,
@@ -24,8 +25,9 @@ from affectlib.analysis.report._study import (
     is_labelled,
     one_of,
     rows_of,
+    suppress,
+    suppressed_groups,
 )
-from affectlib.analysis.report._suppressed import PERIOD, suppress, suppressed_groups
 from affectlib.analysis.sheet_texts import TEXTS
 from affectlib.analysis.themes import OTHER_TRANSCRIPTS, themes
 from affectlib.taxonomy import EMOTIONAL, THEME_COLUMNS
@@ -46,7 +48,7 @@ def about(study: Study) -> Section | None:
     names = [row["theme"] for row in found]
     titles = [_title(name, study) for name in names]
     figure = share_figure(study, _plots.dots, "themes.caption", titles, found, axis="axis.themes")
-    caption = t("themes.grid", units=study.units)
+    caption = t("themes.grid")
     grids = [share_grid(study, caption, t("head.theme"), titles, found)]
     numbers = [_number(row) for row in found]
     parts = [*_by_columns(study, charged, names[:_COMMONEST], corrected=not labelled)]
@@ -60,10 +62,7 @@ def about(study: Study) -> Section | None:
     return Section(
         "themes",
         t("themes.title"),
-        [
-            t("themes.text", units=study.units),
-            finding.text if finding else None,
-        ],
+        [t("themes.text"), finding.text if finding else None],
         figure,
         grids,
         [
@@ -156,7 +155,6 @@ def _finding(study: Study, found: Sequence[Row], labelled: bool) -> Statement | 
     surely = highs and row["low"] > max(highs)
     sentence = t(
         "themes.finding" if surely else "themes.finding_among",
-        units=study.units,
         theme=_title(row["theme"], study),
         share=t.share(row),
         interval=t.interval(row),

@@ -16,16 +16,7 @@ _NO_BREAK = "\u00a0"
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """How a language writes.
-
-    Attributes:
-        texts: Its sentences, by name; what is in braces is filled in.
-        point: Its decimal sign.
-        thousands: What stands between thousands.
-        percent: Its percent sign, with the space before it.
-        months: Names of the months.
-        tied: Signs that stay on the line of the word before them, past a space.
-    """
+    """How a language writes; what is in braces in `texts` is filled in."""
 
     texts: Mapping[str, str]
     point: str
@@ -62,18 +53,20 @@ class Translator:
     Args:
         lang: Which one, a key of `LANGUAGES`.
         answers: Who gave the answers in the sheet, by which these are called ``{hand}``.
+        level: What the rows of the labels are, by which these are called ``{units}``.
 
     Raises:
         OptionError: The language is none of them.
     """
 
-    def __init__(self, lang: str, answers: Answers = "hand") -> None:
-        """Choose the language."""
+    def __init__(self, lang: str, answers: Answers = "hand", level: str | None = None) -> None:
         self.lang = lang
         self.answers = answers
         self._language = in_language(LANGUAGES, lang)
         hand = self._language.texts[f"answers.{answers}"]
         self._called = {"hand": hand, "Hand": hand[0].upper() + hand[1:]}
+        if level is not None:
+            self._called["units"] = self._language.texts[f"units.{level}"]
 
     def __call__(self, name: str, **values: Any) -> str:
         """Return a sentence with values filled in."""
