@@ -44,7 +44,6 @@ class Labeller:
     """
 
     def __init__(self, options: Mapping[str, Any], facts: Mapping[str, str]) -> None:
-        """Keep the arguments; the classifier is loaded at the first buffer."""
         self._options = options
         self._facts = facts
 

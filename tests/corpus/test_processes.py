@@ -96,7 +96,7 @@ def test_a_process_that_dies_is_told_while_it_is_sent_to() -> None:
 
 
 def test_a_process_that_dies_with_all_its_work_done_is_told() -> None:
-    with pytest.raises(WorkerError), running(load, 2) as submit:
+    with pytest.raises(WorkerError), running(load, 2) as submit:  # noqa: PT012
         pid = int(submit("pid").result())
         psutil.Process(pid).kill()
         for _ in range(100):  # its death may take a moment
@@ -119,7 +119,7 @@ def test_a_failure_in_loading_is_told(
 
 def test_what_a_process_raises_is_raised_and_says_where() -> None:
     with pytest.raises(ValueError, match="no such order") as caught:
-        results(["sleep", "raise"])
+        results(["wait", "raise"])
     assert "stand_in_workers.py" in str(caught.value.__cause__)
 
 
