@@ -64,7 +64,6 @@ class OutputFile:
     """A file of rows, with a suffix in `SUFFIXES`, that gets its name when it is complete."""
 
     def __init__(self, path: Path, schema: pyarrow.Schema) -> None:
-        """Open a temporary file beside it."""
         self.path = path
         self._temporary = temporary_of(path)
         with attach_filename(path):
@@ -137,7 +136,6 @@ class StandardOutput:
     """Rows as JSON Lines on standard output."""
 
     def __init__(self, schema: pyarrow.Schema) -> None:
-        """Take standard output."""
         self._rows: list[Row] = []
         self._sink = _JsonLines(cast(BinaryIO, sys.stdout.buffer), schema)
 

@@ -125,7 +125,6 @@ class Counts:
     screened: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        """Count both together."""
         return Counts(*map(add, _figures(self), _figures(other)))
 
 

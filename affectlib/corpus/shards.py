@@ -192,7 +192,6 @@ class Shards:
         *,
         size: int,
     ) -> None:
-        """Continue the output, or begin it."""
         self._layout = layout
         self._size = size
         self._schemas = schemas

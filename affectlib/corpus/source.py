@@ -11,8 +11,6 @@ from affectlib._atomic import attach_filename
 from affectlib.errors import SourceChangedError
 from affectlib.formats.listing import HUB, fits, list_files, pattern_of
 
-_BLOCK = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
@@ -46,8 +44,7 @@ def inspect_source(source: str) -> SourceFacts:
         size += file.stat().st_size
         digest.update(f"{name}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
         with attach_filename(file), file.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)
     return SourceFacts(len(files), size, digest.hexdigest())
 
 

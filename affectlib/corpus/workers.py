@@ -44,7 +44,6 @@ class Labeller:
     """
 
     def __init__(self, options: Mapping[str, Any], facts: Mapping[str, str]) -> None:
-        """Keep the arguments; the classifier is loaded at the first buffer."""
         self._options = options
         self._facts = facts
 
@@ -79,8 +78,8 @@ def label_with_processes(classifier: Classifier, workers: int) -> Label:
     load = partial(_load, options, model_facts(classifier.artifact))
 
     def label(items: Iterable[Item]) -> Generator[Outcome]:
-        with running(load, workers) as processes:
-            yield from _in_order(items, processes.submit, workers)
+        with running(load, workers) as submit:
+            yield from _in_order(items, submit, workers)
 
     return label
 

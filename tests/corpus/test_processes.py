@@ -38,8 +38,8 @@ def alive(pids: set[int]) -> set[int]:
 
 
 def results(pieces: list[str], count: int = 2) -> list[bytes]:
-    with running(load, count) as processes:
-        return [answer.result() for answer in [processes.submit(piece) for piece in pieces]]
+    with running(load, count) as submit:
+        return [answer.result() for answer in [submit(piece) for piece in pieces]]
 
 
 def test_results_belong_to_their_pieces_whoever_is_faster() -> None:
@@ -52,20 +52,11 @@ def test_huge_pieces_and_huge_results_at_once_do_not_block_each_other() -> None:
     assert [*map(len, results(pieces))] == [HUGE] * 8
 
 
-def test_the_work_is_shared() -> None:
-    with running(load, 2) as processes:
-        answers = [processes.submit("pid") for _ in range(4)]
-        pids = {int(answer.result()) for answer in answers}
-        assert len(pids) == 2
-        assert alive(pids) == pids
-    assert alive(pids) == set()
-
-
 @pytest.mark.parametrize(("pieces", "expected"), [(0, 0), (1, 1), (3, 3), (9, 5)])
 def test_there_are_no_more_processes_than_work(pieces: int, expected: int) -> None:
     before = {child.pid for child in psutil.Process().children()}
-    with running(load, 5) as processes:
-        answers = [processes.submit("wait") for _ in range(pieces)]
+    with running(load, 5) as submit:
+        answers = [submit("wait") for _ in range(pieces)]
         started = {
             child.pid
             for child in psutil.Process().children()
@@ -80,10 +71,10 @@ def test_processes_end_in_the_midst_of_their_work() -> None:
     started = time.monotonic()
 
     def leave() -> None:
-        with running(load, 2) as processes:
-            pids.add(int(processes.submit("pid").result()))
+        with running(load, 2) as submit:
+            pids.add(int(submit("pid").result()))
             for _ in range(4):
-                processes.submit("sleep")
+                submit("sleep")
             raise KeyboardInterrupt
 
     pids: set[int] = set()
@@ -105,12 +96,11 @@ def test_a_process_that_dies_is_told_while_it_is_sent_to() -> None:
 
 
 def test_a_process_that_dies_with_all_its_work_done_is_told() -> None:
-    with running(load, 2) as processes:
-        pid = int(processes.submit("pid").result())
+    with pytest.raises(WorkerError), running(load, 2) as submit:  # noqa: PT012
+        pid = int(submit("pid").result())
         psutil.Process(pid).kill()
-        with pytest.raises(WorkerError):  # noqa: PT012 its death may take a moment
-            for _ in range(100):
-                processes.submit("wait").result()
+        for _ in range(100):  # its death may take a moment
+            submit("wait").result()
 
 
 @pytest.mark.parametrize(
@@ -123,13 +113,13 @@ def test_a_process_that_dies_with_all_its_work_done_is_told() -> None:
 def test_a_failure_in_loading_is_told(
     begin: Callable[[], Callable[[str], bytes]], error: type[Exception], words: str
 ) -> None:
-    with running(begin, 2) as processes, pytest.raises(error, match=words):
-        processes.submit("x" * HUGE).result()
+    with pytest.raises(error, match=words), running(begin, 2) as submit:
+        submit("x" * HUGE).result()
 
 
 def test_what_a_process_raises_is_raised_and_says_where() -> None:
     with pytest.raises(ValueError, match="no such order") as caught:
-        results(["sleep", "raise"])
+        results(["wait", "raise"])
     assert "stand_in_workers.py" in str(caught.value.__cause__)
 
 
