@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
@@ -24,15 +24,7 @@ from affectlib.analysis._frames import (
     like,
     table,
 )
-from affectlib.analysis._intervals import (
-    NONE,
-    Codes,
-    Estimate,
-    Floats,
-    clustered_mean,
-    exact_share,
-    kish,
-)
+from affectlib.analysis._intervals import NONE, Codes, Floats, clustered_mean, exact_share, kish
 from affectlib.analysis.gold import (
     NO_THEME,
     PARTED,
@@ -52,9 +44,6 @@ __all__ = ["agreement", "majority"]
 
 _RESAMPLES = 1000
 _ALIKE = 1e-9
-_OBSERVED, _POSITIVE = "observed agreement", "agreement on emotional"
-_COHEN, _FLEISS, _KRIPPENDORFF = "Cohen's kappa", "Fleiss' kappa", "Krippendorff's alpha"
-_NAMES = ("first sheet", "second sheet")
 
 
 def agreement(
@@ -104,39 +93,39 @@ def agreement(
         [1.0, 1.0, 1.0, 1.0]
     """
     check_confidence(confidence)
-    sheets = (sheet, *others)
-    rows, unit, _ = _joined(sheets, column)
-    several = _with_two_answers(rows.select(~cs.starts_with("annotator ", "themes ")))
-    pair = len(sheets) == 2
-    kinds = _kinds_of_two(several) if pair else _kinds_of_many(several)
-    measures = _of_two if pair else _of_many(kinds.columns, len(sheets))
-    tables = (
-        several.select(unit)
-        .hstack(kinds)
-        .group_by(unit)
-        .agg(pl.col(kinds.columns).sum())
-        .sort(unit)
-        .drop(unit)
-        .to_numpy()
-        .astype(np.int64)
-    )
+    rows, unit, _ = _joined((sheet, *others), column)
+    rows = _with_two_answers(rows, unit).sort(unit)
+    answers = rows.select(cs.starts_with("answer ").cast(pl.Float64)).to_numpy()
+    conversation = rows.select(pl.struct(unit).rle_id()).to_series().to_numpy()
+    size = int(conversation[-1]) + 1
     rng = np.random.default_rng(seed)
-    size = len(tables)
-    resampled = np.stack(
-        [measures(tables[rng.integers(0, size, size)].sum(axis=0)) for _ in range(_RESAMPLES)]
-    )
-    exact = _exact(several, unit, confidence)
-    found = [
-        {"measure": name, "estimate": float(estimate)}
-        | _ends(draws, exact if name == _OBSERVED else NONE, confidence)
-        | {"units": len(several)}
-        for name, estimate, draws in zip(
-            (_OBSERVED, _POSITIVE, _COHEN if pair else _FLEISS, _KRIPPENDORFF),
-            measures(tables.sum(axis=0)),
-            resampled.T,
-            strict=True,
-        )
-    ]
+    draws = []
+    for _ in range(_RESAMPLES):
+        times = np.bincount(rng.integers(0, size, size), minlength=size)
+        draws.append(_measures(answers.repeat(times[conversation], axis=0)))
+    found = []
+    for name, estimate, drawn in zip(
+        (
+            "observed agreement",
+            "agreement on emotional",
+            "Fleiss' kappa" if len(others) > 1 else "Cohen's kappa",
+            "Krippendorff's alpha",
+        ),
+        _measures(answers),
+        np.transpose(draws),
+        strict=True,
+    ):
+        row = {"measure": name, "estimate": estimate, "low": NONE.low, "high": NONE.high}
+        defined = drawn[np.isfinite(drawn)]
+        if len(defined) and np.ptp(defined) > _ALIKE:
+            ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+            row["low"], row["high"] = np.quantile(defined, ends)
+        elif name == "observed agreement":
+            counts = np.bincount(conversation).astype(np.float64)
+            share, spread = clustered_mean(np.bincount(conversation, _agreed(answers)), counts)
+            exact = exact_share(share, spread, kish(counts), len(rows), confidence)
+            row["low"], row["high"] = exact.low, exact.high
+        found.append(row | {"units": len(rows)})
     return like(sheet, pl.DataFrame(found).fill_nan(None))
 
 
@@ -167,20 +156,14 @@ def majority(
     rows, unit, first = _joined((sheet, *others), column)
     keys = [name for name in (*unit, "message") if name in rows.columns]
     emotional, task = _votes(rows)
+    gold = pl.when(emotional > task).then(pl.lit(EMOTIONAL))
     counted = rows.select(
         *keys,
         _annotators(rows),
+        gold=gold.when(emotional < task).then(pl.lit(TASK)),
         answers=emotional + task,
         emotional=emotional,
     )
-    twice = 2 * pl.col("emotional")
-    gold = (
-        pl.when(twice > pl.col("answers"))
-        .then(pl.lit(EMOTIONAL))
-        .when(twice < pl.col("answers"))
-        .then(pl.lit(TASK))
-    )
-    counted = counted.with_columns(gold=gold)
     if open_rows := counted["gold"].null_count():
         warnings.warn(
             f"{open_rows:,} of {len(counted):,} rows have as many answers of one kind as of the "
@@ -188,11 +171,11 @@ def majority(
             AnalysisWarning,
             stacklevel=2,
         )
-    more = [_themes(rows, keys)]
     drawn = [name for name in ("weight", DESIGN) if name in first.columns]
-    if drawn:
-        more.append(first.rows.select(*key_columns(first, keys), *drawn).collect())
-    for columns in more:
+    for columns in (
+        first.rows.select(*key_columns(first, keys), *drawn).collect(),
+        _themes(rows, keys),
+    ):
         counted = counted.join(
             columns, on=keys, how="left", nulls_equal=True, maintain_order="left"
         )
@@ -200,7 +183,7 @@ def majority(
     names = [*keys, *drawn, "gold", "answers", "emotional"]
     names += ["themes"] if _columns(rows, "themes") else []
     names += ["annotator"] if annotating_models(Table(counted.lazy(), "majority")) else []
-    return like(sheet, counted.select(name for name in names if name in counted.columns))
+    return like(sheet, counted.select(names))
 
 
 def _columns(rows: pl.DataFrame, kind: str) -> list[str]:
@@ -220,12 +203,8 @@ def _votes(rows: pl.DataFrame) -> tuple[pl.Expr, pl.Expr]:
 def _annotators(rows: pl.DataFrame) -> pl.Expr:
     """Return who answered, each named once."""
     names = pl.concat_str(_columns(rows, "annotator"), separator=PARTED, ignore_nulls=True)
-    return (
-        names.str.split(PARTED)
-        .list.unique(maintain_order=True)
-        .list.join(PARTED)
-        .alias("annotator")
-    )
+    each = names.str.split(PARTED).list.unique(maintain_order=True)
+    return each.list.join(PARTED).alias("annotator")
 
 
 def _themes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
@@ -244,7 +223,7 @@ def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list
     """
     if len(sheets) < 2:
         raise OptionError(f"give two sheets or more, got {len(sheets)}")
-    names = [*_NAMES, *(f"sheet {place + 1}" for place in range(2, len(sheets)))]
+    names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(sheets)))]
     tables = [
         Table(whole_sheet(table(sheet, name)).lazy(), name)
         for sheet, name in zip(sheets, names, strict=True)
@@ -277,11 +256,10 @@ def _answers(sheet: Table, keys: list[str], column: str, place: int) -> pl.DataF
     return rows
 
 
-def _with_two_answers(rows: pl.DataFrame) -> pl.DataFrame:
+def _with_two_answers(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     emotional, task = _votes(rows)
     several = rows.filter(emotional + task >= 2)
     if several.is_empty():
-        keys = [name for name in rows.columns if not name.startswith("answer ")]
         raise TableError(
             f"no row has an answer in both sheets; rows are matched by {' and '.join(keys)}"
         )
@@ -294,94 +272,36 @@ def _with_two_answers(rows: pl.DataFrame) -> pl.DataFrame:
     return several
 
 
-def _kinds_of_two(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return which of four pairs of answers each row has."""
-    one, other = pl.col("answer 0"), pl.col("answer 1")
-    kinds = {"both": one & other, "first": one & ~other, "second": ~one & other}
-    return rows.select(**kinds, neither=~one & ~other).select(pl.all().cast(pl.Int64))
+def _counts(answers: Floats) -> Codes:
+    """Return how many said emotional, and how many task, shape ``[rows, 2]``."""
+    emotional = np.nansum(answers, axis=1)
+    return np.column_stack([emotional, np.nansum(1 - answers, axis=1)]).astype(np.int64)
 
 
-def _kinds_of_many(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return how many said emotional and how many task, as one indicator per combination."""
-    kinds = rows.select(kind=pl.format("{} {}", *_votes(rows)))
-    return kinds.select(
-        (pl.col("kind") == kind).cast(pl.Int64).alias(kind)
-        for kind in kinds["kind"].unique().sort()
-    )
+def _agreed(answers: Floats) -> Floats:
+    """Return the share of pairs of answers to each row that are the same."""
+    counts = _counts(answers)
+    given = counts.sum(axis=1)
+    return np.asarray((counts * (counts - 1)).sum(axis=1) / (given * (given - 1)))
 
 
-def _of_two(counts: Codes) -> Floats:
-    """Return the measures of a two by two table: both, first only, second only, neither."""
-    with requires_extra("analysis"):
-        from statsmodels.stats.inter_rater import cohens_kappa
-    both, first, second, neither = counts.tolist()
-    pairs = np.array([[2, 0], [1, 1], [0, 2]])
-    times = np.array([both, first + second, neither])
-    kappa = np.nan
-    if 0 < 2 * both + first + second < 2 * counts.sum():
-        square = np.array([[both, first], [second, neither]])
-        kappa = float(cohens_kappa(square, return_results=False))
-    observed, positive, alpha = _of_answers(pairs, times)
-    return np.array([observed, positive, kappa, alpha])
-
-
-def _of_many(kinds: Sequence[str], people: int) -> Callable[[Codes], Floats]:
-    """Return the function that gives the measures, from the count of each combination."""
-    answers = np.array([[int(count) for count in kind.split()] for kind in kinds])
-    complete = answers.sum(axis=1) == people
-
-    def measures(times: Codes) -> Floats:
-        with requires_extra("analysis"):
-            from statsmodels.stats.inter_rater import fleiss_kappa
-        observed, positive, alpha = _of_answers(answers, times)
-        every = np.repeat(answers[complete], times[complete], axis=0)
-        kappa = np.nan
-        if len(every) and every.sum(axis=0).all():
-            kappa = float(fleiss_kappa(every))
-        return np.array([observed, positive, kappa, alpha])
-
-    return measures
-
-
-def _of_answers(answers: Codes, times: Codes) -> tuple[float, float, float]:
-    """Return observed agreement, agreement on emotional, and alpha.
-
-    Args:
-        answers: How many said emotional, and how many task, in each kind of row.
-        times: How many rows are of that kind.
-    """
+def _measures(answers: Floats) -> Floats:
+    """Return the measures of answers (1 emotional, 0 task, NaN none), shape ``[rows, people]``."""
     with requires_extra("analysis"):
         import krippendorff
-    emotional, task = answers.T
-    given = emotional + task
-    agreed = (emotional * (emotional - 1) + task * (task - 1)) / (given * (given - 1))
-    observed = float(times @ agreed / times.sum())
-    total = times @ emotional
-    positive = (
-        float(times @ (emotional * (emotional - 1) / (given - 1)) / total) if total else np.nan
-    )
-    alpha = np.nan
-    if 0 < total < times @ given:
-        units = np.repeat(answers, times, axis=0)
-        alpha = float(krippendorff.alpha(value_counts=units, level_of_measurement="nominal"))
-    return observed, positive, alpha
-
-
-def _ends(draws: Floats, exact: Estimate, confidence: float) -> dict[str, float]:
-    """Return the interval of a measure; the exact one where the bootstrap shows no spread."""
-    defined = draws[np.isfinite(draws)]
-    if len(defined) and np.ptp(defined) > _ALIKE:
-        low, high = np.percentile(defined, [50 * (1 - confidence), 50 * (1 + confidence)])
-        return {"low": float(low), "high": float(high)}
-    return {"low": exact.low, "high": exact.high}
-
-
-def _exact(rows: pl.DataFrame, unit: list[str], confidence: float) -> Estimate:
-    """Return the observed agreement with its exact interval."""
-    emotional, task = _votes(rows)
-    given = emotional + task
-    agreed = (emotional * (emotional - 1) + task * (task - 1)) / (given * (given - 1))
-    sums = rows.group_by(unit).agg(agreed.sum().alias("agreed"), pl.len().alias("rows"))
-    counts = sums["rows"].to_numpy().astype(float)
-    share, spread = clustered_mean(sums["agreed"].to_numpy().astype(float), counts)
-    return exact_share(share, spread, kish(counts), float(counts.sum()), confidence)
+        from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
+    counts = _counts(answers)
+    emotional, given = counts[:, 0], counts.sum(axis=1)
+    positive = kappa = alpha = np.nan
+    if emotional.any():
+        positive = (emotional * (emotional - 1) / (given - 1)).sum() / emotional.sum()
+        if counts[:, 1].any():
+            alpha = krippendorff.alpha(value_counts=counts, level_of_measurement="nominal")
+    by_all = given == answers.shape[1]
+    if counts[by_all].any(axis=0).all():
+        if answers.shape[1] > 2:
+            kappa = fleiss_kappa(counts[by_all])
+        else:
+            pairs = np.bincount((answers @ [2, 1]).astype(np.int64), minlength=4)
+            kappa = cohens_kappa(pairs.reshape(2, 2), return_results=False)
+    return np.array([_agreed(answers).mean(), positive, kappa, alpha])
