@@ -122,7 +122,8 @@ def agreement(
             row["low"], row["high"] = np.quantile(defined, ends)
         elif name == "observed agreement":
             counts = np.bincount(conversation).astype(np.float64)
-            share, spread = clustered_mean(np.bincount(conversation, _agreed(answers)), counts)
+            agreed = np.bincount(conversation, _agreed(answers)).astype(np.float64)
+            share, spread = clustered_mean(agreed, counts)
             exact = exact_share(share, spread, kish(counts), len(rows), confidence)
             row["low"], row["high"] = exact.low, exact.high
         found.append(row | {"units": len(rows)})
