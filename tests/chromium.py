@@ -93,10 +93,11 @@ class Page:
             deviceScaleFactor=1,
             mobile=width < 700,
         )
-        loads = self._loads
-        self.send("Page.navigate", url=path.resolve().as_uri())
-        while self._loads == loads:
-            self._receive()
+        self._load("Page.navigate", url=path.resolve().as_uri())
+
+    def reload(self) -> None:
+        """Load the page again, in the same process, which has what the page stored."""
+        self._load("Page.reload")
 
     def value(self, expression: str) -> Any:
         """Return the value of a JavaScript expression."""
@@ -129,6 +130,12 @@ class Page:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _load(self, method: str, **parameters: Any) -> None:
+        loads = self._loads
+        self.send(method, **parameters)
+        while self._loads == loads:
+            self._receive()
 
     def _receive(self) -> dict[str, Any]:
         end = time.monotonic() + _PATIENCE

@@ -140,7 +140,7 @@ def test_it_is_filled_in_by_keys(transcripts, browser, tmp_path):
     assert browser.value(pressed) == "unsure"
     browser.press("&", "Digit1")  # the key of 1 on a French keyboard
     assert browser.value(shown) == 2
-    browser.open(path)  # answers outlive the page
+    browser.reload()  # answers outlive the page
     assert browser.value(shown) == 2
     assert browser.value("document.getElementById('answered').textContent") == "2"
     browser.value("document.getElementById('initials').focus()")
