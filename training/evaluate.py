@@ -193,6 +193,7 @@ MEASURES: dict[str, Callable[[Subject], Any]] = {
     "test": _test,
     "small_talk": _small_talk,
     "long_chats": lambda s: hard_cases.long_chats(s.judged, s.reader),
+    "consistency": lambda s: hard_cases.consistency(s.judged, s.reader),
     "services": lambda s: _flagged(s, hard_cases.SERVICES),
     "other_kinds": lambda s: _flagged(s, hard_cases.OTHER_KINDS),
     "robustness": lambda s: hard_cases.robustness(s.classifier),

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,8 @@ from affectlib.conversation import Conversation, Message
 from affectlib.taxonomy import EMOTIONAL
 from training.data.duplicates import EvaluationIndex
 from training.data.sources import HELD_OUT_TENTH, from_silver, is_held_out, read_rows, read_source
-from training.evaluation.judged import STUDIES, Judged, Reader, judge_again
+from training.evaluation.figures import MAIN_GROUPS
+from training.evaluation.judged import GROUPS, STUDIES, Judged, Reader, judge_again
 from training.evaluation.metrics import proportion
 
 ROBUSTNESS = Path(__file__).with_name("robustness.jsonl")
@@ -257,6 +259,52 @@ def _among(
         }
         figures[f"{turns} turns"] = {n: proportion(np.array(own)) for n, own in flags.items()}
     return figures
+
+
+def consistency(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict[str, Any]:
+    """Measure whether a conversation and its parts are judged alike, at ``balanced``.
+
+    One exchange of the corpus is added at the end of each conversation, in the same language and
+    fold: a calm one, of a task, or a charged one.
+
+    Returns:
+        By set of conversations: how many are flagged where no message of the user is, or
+        the other way round (``disagree``); how many that were not flagged are with a calm exchange
+        (``raised``), and how many that were flagged are not (``lowered``); and how many that were
+        not flagged are with a charged exchange (``found``).
+    """
+    generator = np.random.default_rng(seed)
+    calm: dict[Pool, list[Turn]] = defaultdict(list)
+    charged: dict[Pool, list[Turn]] = defaultdict(list)
+    for j in (j for j in judged if j.of_corpus):
+        places = np.array(j.scored.user_places)
+        if FILLINGS["tasks of the corpus"](j):
+            calm[_pool(j)] += [_turn(j, place) for place in places]
+        elif j.emotional:
+            charged[_pool(j)] += [_turn(j, place) for place in places[j.charged_turns()]]
+    own = [j for j in judged if calm[_pool(j)] and charged[_pool(j)]]
+    before = np.array([j.flagged("balanced") for j in own])
+    messages = np.array([j.flagged_turns("balanced").any() for j in own])
+
+    def flagged(turns: Mapping[Pool, Sequence[Turn]]) -> NDArray[np.bool_]:
+        added = [turns[_pool(j)][generator.integers(len(turns[_pool(j)]))] for j in own]
+        chats = [
+            replace(j.conversation, messages=(*j.conversation.messages, *turn))
+            for j, turn in zip(own, added, strict=True)
+        ]
+        return np.array([j.flagged("balanced") for j in judge_again(own, chats, reader)])
+
+    with_calm, with_charged = flagged(calm), flagged(charged)
+    result = {}
+    for name in MAIN_GROUPS:
+        rows = np.array([GROUPS[name](j) for j in own])
+        result[name] = {
+            "disagree": proportion(messages[rows] != before[rows]),
+            "raised": proportion(with_calm[rows & ~before]),
+            "lowered": proportion(~with_calm[rows & before]),
+            "found": proportion(with_charged[rows & ~before]),
+        }
+    return result
 
 
 def _pool(judged: Judged) -> Pool:
