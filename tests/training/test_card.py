@@ -68,7 +68,7 @@ GROUPS: dict[str, Any] = {
 RESULTS: dict[str, Any] = {
     "groups": GROUPS,
     "calibration": {
-        "error": {"studies, as it is": estimate(0.2)},
+        "error": {"studies, as it is": {"error": estimate(0.2), "chance": 0.1}},
         "bins": {
             "studies, as it is": [
                 {"n": 4, "probability": 0.1, "share": 0.2, "low": 0.1, "high": 0.5},
@@ -110,12 +110,17 @@ def full_results() -> dict[str, Any]:
         "studies": dict.fromkeys(("all", *STUDY_SOURCES, "second reader"), study),
         "test": {"groups": dict.fromkeys(["both", *"abcdef"], group)},
         "small_talk": group,
+        "consistency": dict.fromkeys(
+            ("a", "b", "c"), dict.fromkeys(("disagree", "raised", "lowered", "found"), value)
+        ),
         "long_chats": {name: dict(lengths) for name in FILLINGS},
         "systems": dict.fromkeys(("shared logs", "studies", "corpus dev"), systems),
         "cues": {"by_name": dict.fromkeys(CUES, named), "frequent": 30, "macro_f1": value},
         "themes": themes,
         "test_themes": themes,
-        "calibration": {"error": dict(rows)},
+        "calibration": {
+            "error": {name: {"error": own, "chance": 0.1} for name, own in rows.items()}
+        },
         "screen": SCREEN,
         "screen_trade_off": [SCREEN["checked_on"]] * len(SHARES),
         "robustness": {"accuracy": value, "flips": {}},

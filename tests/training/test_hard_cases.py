@@ -29,6 +29,7 @@ from training.evaluation.hard_cases import (
     SERVICES,
     SHORT_CHATS,
     altered,
+    consistency,
     long_chats,
     robustness,
     shares_flagged,
@@ -221,6 +222,29 @@ def test_both_lengths_hold_the_same_turns_around_the_charged_one(
     for whole, without in ((short, short_without), (long, long_without)):
         assert [i for i, text in enumerate(whole) if text != without[i]] == [len(whole) - 2]
         assert SINGLE_MESSAGE not in without
+
+
+def test_a_conversation_is_charged_as_soon_as_an_exchange_is(tiny_artifact: Artifact) -> None:
+    model = TinyModel(tiny_artifact)
+    judged = model.judge(
+        *(labelled(TASK, "the csv"), labelled(TASK, SINGLE_MESSAGE, charged=[1])),
+        labelled(TASK, source=STUDIES),
+        labelled(TASK, lang="es"),  # nothing to add in its language
+    )
+    found = consistency(judged, model.reader)
+    assert {name: values["disagree"]["n"] for name, values in found.items()} == {
+        "shared logs": 0,
+        "studies": 1,
+        "corpus dev": 2,
+    }
+    for name, figure, value in (
+        ("corpus dev", "disagree", 0),
+        ("studies", "raised", 0),
+        ("corpus dev", "lowered", 0),
+        ("studies", "found", 1),
+        ("corpus dev", "found", 1),
+    ):
+        assert found[name][figure]["value"] == value, (name, figure)
 
 
 def test_rows_of_measuring_sets_have_no_more_than_they_need() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib.model.artifacts import Artifact
-from affectlib.model.calibration import prior_shift, sigmoid
+from affectlib.model.calibration import finite_logit, prior_shift, sigmoid
 from affectlib.model.encoding import token_batches
 from affectlib.model.engines import load_engine
+from affectlib.model.recalibration import FEWEST, Rows, fit_line
 from affectlib.taxonomy import CUES, EMOTIONAL, THEMES
 from training.data.sources import LANGUAGES
 from training.evaluation import metrics
@@ -27,13 +29,16 @@ from training.evaluation.judged import (
     labels,
     probabilities,
 )
-from training.evaluation.metrics import estimate, proportion
+from training.evaluation.metrics import Estimate, estimate, percentiles, proportion
 from training.model.calibrate import shows
 
 MAIN_GROUPS = ("shared logs", "studies", "corpus dev")
 """The groups by which recipes are chosen."""
 FEWEST_POSITIVES = 20
 DIAGRAM_BINS = 10
+LABELS = 100
+"""Labels that a model is refitted to."""
+DRAWS = 200
 BATCH_TOKENS = 4096
 
 Found: TypeAlias = tuple[float | None, bool, float]
@@ -308,7 +313,9 @@ def _macro_f1(truth: NDArray[Any], decisions: NDArray[Any]) -> float:
 def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str, Any]:
     """Return the expected calibration ``error``, and the ``bins`` of the reliability diagram.
 
-    Probabilities assume one prevalence; so there is also the error after `prior_shift` to a set's.
+    Probabilities assume one prevalence; so there is also the error after `prior_shift` to a set's,
+    and after a line was fitted to 100 labels, as by ``affectlib calibrate``. With few rows, the
+    error of right probabilities is above 0 too: ``chance`` is what it would be on average.
     """
     error, bins = {}, {}
     for name in MAIN_GROUPS:
@@ -318,11 +325,42 @@ def calibration_figures(judged: Sequence[Judged], prevalence: float) -> dict[str
             continue
         shifted = prior_shift(found, trained=prevalence, deployed=float(truth.mean()))
         for how, values in (("as it is", found), ("shifted to its own share", shifted)):
-            error[f"{name}, {how}"] = estimate(
-                metrics.calibration_error, truth, values, groups=clusters(members)
-            )
+            error[f"{name}, {how}"] = {
+                "error": estimate(
+                    metrics.calibration_error, truth, values, groups=clusters(members)
+                ),
+                "chance": _chance_error(values),
+            }
+        if refitted := _refitted(truth, found):
+            error[f"{name}, refitted to {LABELS} labels"] = refitted
         bins[f"{name}, shifted to its own share"] = _bins(truth, shifted)
     return {"error": error, "bins": bins}
+
+
+def _chance_error(probabilities: Floats) -> float:
+    """Return the mean calibration error of outcomes that follow the probabilities."""
+    drawn = np.random.default_rng(0).random((DRAWS, len(probabilities))) < probabilities
+    return float(np.mean([metrics.calibration_error(own, probabilities) for own in drawn]))
+
+
+def _refitted(truth: NDArray[np.int64], probabilities: Floats) -> dict[str, Any]:
+    """Return the error on the others after a line was fitted to `LABELS` rows, over many draws.
+
+    The interval is that of draws; there is nothing where they seldom have rows enough of a kind.
+    """
+    generator = np.random.default_rng(0)
+    errors, chances = [], []
+    for _ in range(DRAWS):
+        drawn, others = np.split(generator.permutation(len(truth)), [LABELS])
+        if FEWEST <= truth[drawn].sum() <= LABELS - FEWEST:
+            line = fit_line(Rows.of(probabilities[drawn], truth[drawn], None, None), 0.0)
+            refitted = sigmoid(line.intercept + line.slope * finite_logit(probabilities[others]))
+            errors.append(metrics.calibration_error(truth[others], refitted))
+            chances.append(_chance_error(refitted))
+    if len(errors) < DRAWS / 2:
+        return {}
+    mean = Estimate(float(np.mean(errors)), *percentiles(np.array(errors)), len(truth) - LABELS)
+    return {"error": asdict(mean), "chance": float(np.mean(chances))}
 
 
 def _bins(truth: NDArray[Any], found: Floats) -> list[dict[str, float]]:

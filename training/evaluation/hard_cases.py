@@ -279,15 +279,17 @@ def consistency(judged: Sequence[Judged], reader: Reader, seed: int = 0) -> dict
     for j in (j for j in judged if j.of_corpus):
         places = np.array(j.scored.user_places)
         if FILLINGS["tasks of the corpus"](j):
-            calm[_pool(j)] += [_turn(j, place) for place in places]
+            calm[_pool(j)] += [_turn(j, place) for place in places.tolist()]
         elif j.emotional:
-            charged[_pool(j)] += [_turn(j, place) for place in places[j.charged_turns()]]
+            marked = places[j.charged_turns()].tolist()
+            charged[_pool(j)] += [_turn(j, place) for place in marked]
     own = [j for j in judged if calm[_pool(j)] and charged[_pool(j)]]
     before = np.array([j.flagged("balanced") for j in own])
     messages = np.array([j.flagged_turns("balanced").any() for j in own])
 
     def flagged(turns: Mapping[Pool, Sequence[Turn]]) -> NDArray[np.bool_]:
-        added = [turns[_pool(j)][generator.integers(len(turns[_pool(j)]))] for j in own]
+        pools = [turns[_pool(j)] for j in own]
+        added = [pool[int(generator.integers(len(pool)))] for pool in pools]
         chats = [
             replace(j.conversation, messages=(*j.conversation.messages, *turn))
             for j, turn in zip(own, added, strict=True)
