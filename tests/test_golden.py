@@ -9,7 +9,6 @@ import csv
 import json
 
 import numpy
-import onnxruntime
 import pandas
 import pyarrow
 import pytest
@@ -26,8 +25,9 @@ from tests.conftest import user
 from tools.golden import EXAMPLES, GOLDEN, TEXTS, summarize
 
 TOLERANCE = 0.005
-OF_CUES = 0.02 if onnxruntime.__version__.startswith("1.20.") else TOLERANCE
-"""The oldest version that is allowed rounds otherwise."""
+OF_CUES = 0.02
+"""Cues and themes decide no label, and lie near steps of the int8 weights: between processors, and
+with the oldest onnxruntime that is allowed, one of them has differed by 0.010."""
 SAME = 1e-4
 
 

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from hashlib import blake2b
+from threading import Lock
 from typing import Any
 
 from affectlib._extras import requires_extra
@@ -20,6 +22,9 @@ _LETTERS_READ = 1000
 _PROBABILITY_NEEDED = 0.5
 _MODELS = 1000
 _OTHERS = "others"
+_LOADING = Lock()
+"""NumPy parses the headers of the detector's arrays as literals. Where threads do so side by side,
+Python 3.11 can fail: `SystemError: AST constructor recursion depth mismatch`."""
 
 
 @dataclass(slots=True)
@@ -114,9 +119,8 @@ def language_detector() -> Callable[[str], str]:
         >>> language_detector()("Je ne sais plus quoi faire depuis qu'il est parti.")
         'fr'
     """
-    with requires_extra("formats"):
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    with requires_extra("formats"), _LOADING:
+        identifier = _load_identifier()
 
     def detect(text: str) -> str:
         if sum(map(str.isalpha, text[:_LETTERS_READ])) < _LETTERS_NEEDED and text.isascii():
@@ -125,6 +129,13 @@ def language_detector() -> Callable[[str], str]:
         return str(language) if probability >= _PROBABILITY_NEEDED else UNKNOWN
 
     return detect
+
+
+@cache
+def _load_identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _count_times(found: Inspection, conversation: Conversation) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,8 @@ from affectlib.conversation import Conversation, Message
 from affectlib.corpus import languages
 from affectlib.corpus.label_file import label_file
 from affectlib.corpus.languages import ForeignLanguages
+from affectlib.formats import inspection
+from affectlib.formats.inspection import language_detector
 from tests.fake_classifier import FakeClassifier
 
 ENGLISH = "I wrote a long letter to my sister, and then I did not send it to her."
@@ -43,6 +48,23 @@ def test_labelling_says_it(german: int, named: bool, tmp_path: Path) -> None:
     rows = chats(*[ENGLISH] * 20, *[GERMAN] * german)
     summary = label_file(rows, tmp_path / "labels.csv", classifier=FakeClassifier())
     assert ("de: 5" in (summary.foreign or "")) == named
+
+
+def test_threads_load_the_detector_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    langid = pytest.importorskip("py3langid.langid", reason="needs affectlib[formats]")
+    load, loaded = langid.LanguageIdentifier.from_model_file, []
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        loaded.append(arguments)
+        time.sleep(0.1)  # the others come meanwhile
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(langid.LanguageIdentifier, "from_model_file", count)
+    inspection._load_identifier.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda text: language_detector()(text), [ENGLISH, GERMAN] * 2)
+    assert [*found] == ["en", "de"] * 2
+    assert len(loaded) == 1
 
 
 def test_a_detector_that_cannot_unpack_its_tables_stops_no_labelling(
