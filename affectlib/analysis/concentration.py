@@ -127,11 +127,12 @@ def lorenz(
         A frame: ``share_of_users``, ``share``, both from 0 to 1.
 
     Raises:
-        OptionError: `points` is below 2.
+        OptionError: `points` is below 2, or `min_users` is negative.
         TableError: The column has negative values, or only zeros.
     """
     if points < 2:
         raise OptionError(f"points must be at least 2, got {points}")
+    check_min_users(min_users)
     source = table(users, "users")
     values = np.sort(_counts(source, of))
     sums = np.concatenate([[0.0], values.cumsum()]) / values.sum()

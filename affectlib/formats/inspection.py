@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
-from threading import Lock
 from typing import Any
 
 from affectlib._extras import requires_extra
 from affectlib.conversation import Conversation
 from affectlib.errors import ConversationFailure
+from affectlib.formats._literals import PARSING
 
 UNKNOWN = "unknown"
 
@@ -22,9 +22,6 @@ _LETTERS_READ = 1000
 _PROBABILITY_NEEDED = 0.5
 _MODELS = 1000
 _OTHERS = "others"
-_LOADING = Lock()
-"""NumPy parses the headers of the detector's arrays as literals. Where threads do so side by side,
-Python 3.11 can fail: `SystemError: AST constructor recursion depth mismatch`."""
 
 
 @dataclass(slots=True)
@@ -119,7 +116,7 @@ def language_detector() -> Callable[[str], str]:
         >>> language_detector()("Je ne sais plus quoi faire depuis qu'il est parti.")
         'fr'
     """
-    with requires_extra("formats"), _LOADING:
+    with requires_extra("formats"), PARSING:  # NumPy parses the headers of the tables as literals
         identifier = _load_identifier()
 
     def detect(text: str) -> str:

@@ -42,6 +42,7 @@ from affectlib.errors import (
 )
 from affectlib.formats._blocks import split_blocks
 from affectlib.formats._json import Record
+from affectlib.formats._literals import PARSING
 from affectlib.formats._objects import as_dict, require_array
 from affectlib.formats.columns import (
     describe_columns,
@@ -210,7 +211,8 @@ def _parse_cell(text: str) -> Any:
     with suppress(ValueError, RecursionError):
         return json.loads(text, strict=False)
     try:
-        return ast.literal_eval(text.strip())
+        with PARSING:
+            return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise ConversationError(
             "expected a list as JSON or Python text, got other text; if each row is one message, "

@@ -345,6 +345,8 @@ def test_what_cannot_be_shared_out_is_named(values, problem):
         concentration(pl.DataFrame({"charged_turns": [1, 2]}), top=[1.5])
     with pytest.raises(OptionError):
         lorenz(pl.DataFrame({"charged_turns": [1, 2]}), points=1)
+    with pytest.raises(OptionError):
+        lorenz(pl.DataFrame({"charged_turns": [1, 2]}), min_users=-1)
 
 
 def test_a_line_over_four_weeks_of_few_turns_is_no_trend():

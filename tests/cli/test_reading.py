@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from affectlib import cli
-from affectlib.formats import ReadOptions, read_conversations
+from affectlib.formats import ReadOptions, inspection, read_conversations
 from affectlib.model.artifacts import load_artifact
 from tests.formats.test_fixtures import FIXTURES
 from tests.transcript_files import EXAMPLES, SECRET, chat, lines, write
@@ -115,6 +115,7 @@ def test_inspect_without_the_detector(
 ) -> None:
     for name in ("py3langid", "py3langid.langid"):
         monkeypatch.setitem(sys.modules, name, None)
+    inspection._load_identifier.cache_clear()
     status, out, err = run(capsys, "info", EXAMPLES / "transcripts.jsonl")
     assert status == 0
     assert "affectlib[formats]" in err
