@@ -95,6 +95,27 @@ def test_a_process_that_dies_is_told_while_it_is_sent_to() -> None:
         results(["die", *["x" * HUGE] * 5])
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.1, 0.2])
+def test_a_process_that_dies_in_the_midst_of_an_answer_is_told(seconds: float) -> None:
+    with pytest.raises(WorkerError, match="died before it was done"), running(load, 2) as submit:  # noqa: PT012
+        pid = int(submit("pid").result())
+        answers = [submit("x" * HUGE) for _ in range(50)]
+        time.sleep(seconds)
+        psutil.Process(pid).kill()
+        for answer in answers:
+            answer.result()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.1, 0.2])
+def test_processes_end_in_the_midst_of_an_answer(seconds: float) -> None:
+    with pytest.raises(KeyboardInterrupt), running(load, 2) as submit:  # noqa: PT012
+        submit("wait").result()
+        for _ in range(50):
+            submit("x" * HUGE)
+        time.sleep(seconds)
+        raise KeyboardInterrupt
+
+
 def test_a_process_that_dies_with_all_its_work_done_is_told() -> None:
     with pytest.raises(WorkerError), running(load, 2) as submit:  # noqa: PT012
         pid = int(submit("pid").result())
