@@ -73,9 +73,8 @@ with requires_extra("analysis"):
     from affectlib.analysis.agreement import agreement, majority
     from affectlib.analysis.annotate import Annotation, AnnotationError, Answer, Endpoint, annotate
     from affectlib.analysis.association import associate
-    from affectlib.analysis.calibration import calibration
     from affectlib.analysis.concentration import concentration, lorenz
-    from affectlib.analysis.evaluation import disagreements, evaluate
+    from affectlib.analysis.evaluation import calibration, disagreements, evaluate
     from affectlib.analysis.gold import read_gold
     from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import prevalence

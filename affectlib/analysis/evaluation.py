@@ -1,4 +1,4 @@
-"""How well labels agree with those that people gave: measures, and the rows that differ most."""
+"""How well labels and probabilities agree with what people say, and where they differ most."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from affectlib.analysis._frames import (
 from affectlib.analysis._intervals import NONE
 from affectlib.analysis._measures import Measured, measures
 from affectlib.analysis.gold import gold_rows
-from affectlib.analysis.prevalence import grouped, hidden_among, with_groups
+from affectlib.analysis.prevalence import gold_share, grouped, hidden_among, with_groups
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import OptionError
 from affectlib.model.calibration import OperatingPoint
 from affectlib.taxonomy import EMOTIONAL, TASK
 
-__all__ = ["disagreements", "evaluate"]
+__all__ = ["calibration", "disagreements", "evaluate"]
 
 SINGLE_MESSAGE = "_single_message"
 RANKING = ("average precision", "AUROC", "calibration error")
@@ -113,9 +113,9 @@ def evaluate(
         users = group["_user"].n_unique()
         hidden = few[values]
         counts = {"gold": len(group), "emotional": int(group["gold"].sum()), "users": users}
-        ranked = _ranked(group)["_user"].n_unique()
+        by_probability = ranked(group)["_user"].n_unique()
         for measure, estimate in measures(measured_rows(group), confidence):
-            gone = hidden or (measure in RANKING and 0 < ranked < min_users)
+            gone = hidden or (measure in RANKING and 0 < by_probability < min_users)
             figures.append(
                 dict(zip(names, values, strict=True))
                 | {"measure": measure}
@@ -140,7 +140,7 @@ def disagreements(
         labels: Labels with ``probability``.
         gold: Labels that people gave.
         n: How many, at most.
-        threshold: The threshold or operating point that judges, as in `evaluate`.
+        threshold: What judges, as in `evaluate`.
 
     Returns:
         A frame without text: ``record, conversation_id`` and ``message`` as far as they are there,
@@ -174,30 +174,80 @@ def disagreements(
     return like(labels, named.select(*keys, "gold", "label", "probability", "weight"))
 
 
-def with_probability(rows: pl.DataFrame, name: str, which: str) -> pl.DataFrame:
-    """Leave out rows without a probability, and warn of them; `which` says what rows they are."""
-    kept = _ranked(rows)
-    if missing := len(rows) - len(kept):
-        warn(f"{name}: {missing:,} of {len(rows):,} {which} have no probability and are left out")
-    return kept
+def calibration(
+    labels: Frame[IntoDataFrameT],
+    gold: AnyFrame,
+    *,
+    bins: int = 10,
+    confidence: float = 0.95,
+    min_gold: int = 10,
+    min_users: int = 10,
+) -> IntoDataFrameT:
+    """Compare the classifier's probabilities with gold labels; rows without one are left out.
+
+    Args:
+        labels: Labels with ``probability``.
+        gold: Labels that people gave.
+        bins: How many bins of equal width from 0 to 1.
+        confidence: Level of the intervals.
+        min_gold: Bins with fewer gold labels are suppressed; 0 shows all.
+        min_users: Bins with gold labels of fewer users are suppressed; 0 shows all.
+
+    Returns:
+        A frame: ``bin`` (from 0), ``probability`` (weighted mean), ``estimate, low, high`` (share
+        that is emotional), ``gold`` (how many labels), ``suppressed``. Empty bins are left out;
+        of bins of too few users, mean and number are null as well.
+
+    Raises:
+        OptionError: `bins` is below 1.
+        TableError: No row with a gold label has a probability.
+    """
+    check_confidence(confidence)
+    if bins < 1:
+        raise OptionError(f"bins must be at least 1, got {bins}")
+    source = user_keys(labels_table(labels).labelled())
+    source.require(["probability"])
+    joined = ranked(gold_rows(source, gold))
+    if joined.is_empty():
+        raise TableError(f"{source.name}, probability: no row with a gold label has one")
+    place = (pl.col("probability") * bins).floor().clip(0, bins - 1).cast(pl.Int64)
+    joined = joined.with_columns(bin=place).sort("bin")
+    few = hidden_among(joined.lazy(), ["bin"], min_users)
+    found: list[dict[str, Any]] = []
+    for (number,), rows in grouped(joined, ["bin"]):
+        of_few = few[number,]
+        hidden = of_few or len(rows) < min_gold
+        middle = np.average(rows["probability"].to_numpy(), weights=rows["weight"].to_numpy())
+        found.append(
+            {"bin": number, "probability": None if of_few else float(middle)}
+            | asdict(NONE if hidden else gold_share(rows, confidence))
+            | {"gold": None if of_few else len(rows), "suppressed": hidden}
+        )
+    kinds = {name: kind for name, kind in _FIGURES.items() if name in found[0]}
+    kinds["probability"] = pl.Float64()
+    return like(labels, pl.DataFrame(found, schema_overrides=kinds).fill_nan(None))
 
 
-def unranked(rows: pl.DataFrame) -> int:
-    """Return how many rows have no probability."""
-    return len(rows) - len(_ranked(rows))
-
-
-def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
+def ranked(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that have a probability."""
     if "probability" not in rows.columns:
         return rows.clear()
     return rows.filter(pl.col("probability").is_not_null())
+
+
+def with_probability(rows: pl.DataFrame, name: str, which: str) -> pl.DataFrame:
+    """Leave out rows without a probability, and warn of them; `which` says what rows they are."""
+    kept = ranked(rows)
+    if missing := len(rows) - len(kept):
+        warn(f"{name}: {missing:,} of {len(rows):,} {which} have no probability and are left out")
+    return kept
 
 
 def _warn_of_probabilities(
     source: Labels, rows: pl.DataFrame, threshold: float | OperatingPoint | None
 ) -> None:
     """Warn of rows without a probability, and if none reaches the threshold."""
-    missing = unranked(rows)
+    missing = len(rows) - len(ranked(rows))
     if threshold is not None and missing == len(rows):
         raise TableError(
             f"{source.name}, probability: no row with a gold label has one, so no threshold judges "
@@ -210,7 +260,7 @@ def _warn_of_probabilities(
         )
     if threshold is None or rows["charged"].any():
         return
-    highest = float(_ranked(rows)["probability"].cast(pl.Float64).to_numpy().max())
+    highest = float(ranked(rows)["probability"].cast(pl.Float64).to_numpy().max())
     named = f"{threshold:g}" if isinstance(threshold, int | float) else "of the operating point"
     warn(
         f"no row with a gold label reaches the threshold {named}, so there is no "

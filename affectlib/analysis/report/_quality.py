@@ -14,8 +14,7 @@ from affectlib.analysis._frames import (
     labels_table,
     user_keys,
 )
-from affectlib.analysis.calibration import calibration
-from affectlib.analysis.evaluation import evaluate, unranked
+from affectlib.analysis.evaluation import calibration, evaluate, ranked
 from affectlib.analysis.gold import gold_rows
 from affectlib.analysis.report import _plots
 from affectlib.analysis.report._study import Figure, Grid, Number, Row, Section, Study, rows_of
@@ -40,7 +39,7 @@ def quality(study: Study) -> Section | None:
     numbers = [Number.of(row, f"quality: {row['measure']}", method="gold") for row in measured]
     figure = None
     notes = [study.filled_by]
-    missing = unranked(rows)
+    missing = len(rows) - len(ranked(rows))
     if measured and 0 < missing < len(rows) and not measured[0]["suppressed"]:
         notes.append(t("quality.unranked", rows=t.number(missing)))
     if found := _calibrated(study, study.gold):
