@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from functools import reduce
 
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 from narwhals.typing import IntoDataFrameT
 
 from affectlib._extras import requires_extra
 from affectlib.analysis._design import DESIGN
 from affectlib.analysis._frames import (
-    AnalysisWarning,
     AnyFrame,
     Frame,
     Table,
@@ -23,6 +19,7 @@ from affectlib.analysis._frames import (
     check_confidence,
     like,
     table,
+    warn,
 )
 from affectlib.analysis._intervals import NONE, Codes, Floats, clustered_mean, exact_share, kish
 from affectlib.analysis.gold import (
@@ -57,8 +54,7 @@ def agreement(
     """Compare sheets that two or more people filled in.
 
     Intervals are percentiles of 1,000 bootstrap samples of conversations. Where all samples are
-    alike, for example because nobody disagrees, observed agreement has an exact interval and the
-    other measures have none.
+    alike, as when nobody disagrees, observed agreement has an exact interval, and the others none.
 
     Where emotional rows are rare, observed agreement is high by chance: look at the other measures.
     If the rows were drawn by score, the figures describe that draw, not the corpus.
@@ -82,8 +78,8 @@ def agreement(
 
     Raises:
         OptionError: There are fewer than two sheets.
-        TableError: A row occurs twice, rows that were drawn are gone, sheets are of messages and of
-            conversations, or no row has answers in two sheets.
+        TableError: A row occurs twice, sheets are of messages and of conversations, or no row has
+            answers in two sheets.
 
     Example:
         >>> from affectlib.analysis import agreement
@@ -93,40 +89,49 @@ def agreement(
         [1.0, 1.0, 1.0, 1.0]
     """
     check_confidence(confidence)
-    rows, unit, _ = _joined((sheet, *others), column)
-    rows = _with_two_answers(rows, unit).sort(unit)
-    answers = rows.select(cs.starts_with("answer ").cast(pl.Float64)).to_numpy()
+    answers, unit, first = _answers((sheet, *others), column)
+    every = _votes(answers, _keys(unit, first))
+    rows = every.filter(pl.col("answers") > 1).sort(unit)
+    if rows.is_empty():
+        raise TableError(
+            f"no row has an answer in both sheets; rows are matched by "
+            f"{' and '.join(_keys(unit, first))}"
+        )
+    if alone := len(every) - len(rows):
+        warn(f"{alone:,} rows have an answer in one sheet only and are left out", level=2)
+    people = len(others) + 1
+    votes = rows.select("emotional", pl.col("answers") - pl.col("emotional"), "by_first").to_numpy()
     conversation = rows.select(pl.struct(unit).rle_id()).to_series().to_numpy()
     size = int(conversation[-1]) + 1
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(_RESAMPLES):
         times = np.bincount(rng.integers(0, size, size), minlength=size)
-        draws.append(_measures(answers.repeat(times[conversation], axis=0)))
+        draws.append(_measures(votes.repeat(times[conversation], axis=0), people))
     found = []
+    names = [
+        "observed agreement",
+        "agreement on emotional",
+        "Cohen's kappa",
+        "Krippendorff's alpha",
+    ]
+    names[2] = "Fleiss' kappa" if people > 2 else names[2]
     for name, estimate, drawn in zip(
-        (
-            "observed agreement",
-            "agreement on emotional",
-            "Fleiss' kappa" if len(others) > 1 else "Cohen's kappa",
-            "Krippendorff's alpha",
-        ),
-        _measures(answers),
-        np.transpose(draws),
-        strict=True,
+        names, _measures(votes, people), np.transpose(draws), strict=True
     ):
-        row = {"measure": name, "estimate": estimate, "low": NONE.low, "high": NONE.high}
+        low, high = NONE.low, NONE.high
         defined = drawn[np.isfinite(drawn)]
         if len(defined) and np.ptp(defined) > _ALIKE:
-            ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-            row["low"], row["high"] = np.quantile(defined, ends)
+            low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
         elif name == "observed agreement":
             counts = np.bincount(conversation).astype(np.float64)
-            agreed = np.bincount(conversation, _agreed(answers)).astype(np.float64)
+            agreed = np.bincount(conversation, _agreed(votes)).astype(np.float64)
             share, spread = clustered_mean(agreed, counts)
             exact = exact_share(share, spread, kish(counts), len(rows), confidence)
-            row["low"], row["high"] = exact.low, exact.high
-        found.append(row | {"units": len(rows)})
+            low, high = exact.low, exact.high
+        found.append(
+            {"measure": name, "estimate": estimate, "low": low, "high": high, "units": len(rows)}
+        )
     return like(sheet, pl.DataFrame(found).fill_nan(None))
 
 
@@ -154,74 +159,38 @@ def majority(
         >>> majority(sheet, sheet, sheet)["answers"].unique().to_list()
         [3]
     """
-    rows, unit, first = _joined((sheet, *others), column)
-    keys = [name for name in (*unit, "message") if name in rows.columns]
-    emotional, task = _votes(rows)
+    answers, unit, first = _answers((sheet, *others), column)
+    keys = _keys(unit, first)
+    emotional, task = pl.col("emotional"), pl.col("answers") - pl.col("emotional")
     gold = pl.when(emotional > task).then(pl.lit(EMOTIONAL))
-    counted = rows.select(
-        *keys,
-        _annotators(rows),
+    counted = _votes(answers, keys).with_columns(
         gold=gold.when(emotional < task).then(pl.lit(TASK)),
-        answers=emotional + task,
-        emotional=emotional,
     )
     if open_rows := counted["gold"].null_count():
-        warnings.warn(
+        warn(
             f"{open_rows:,} of {len(counted):,} rows have as many answers of one kind as of the "
             "other; gold is empty there: let another person decide",
-            AnalysisWarning,
-            stacklevel=2,
+            level=2,
         )
     drawn = [name for name in ("weight", DESIGN) if name in first.columns]
-    for columns in (
-        first.rows.select(*key_columns(first, keys), *drawn).collect(),
-        _themes(rows, keys),
-    ):
+    names = [*keys, *drawn, "gold", "answers", "emotional"]
+    more = [first.rows.select(*key_columns(first, keys), *drawn).collect()]
+    if "themes" in answers.columns:
+        named = pl.col("themes").list.set_difference([NO_THEME]).list.join(",")
+        more.append(most_named(answers, keys).with_columns(named.replace("", NO_THEME)))
+        names.append("themes")
+    for columns in more:
         counted = counted.join(
             columns, on=keys, how="left", nulls_equal=True, maintain_order="left"
         )
-    counted = counted.with_columns(pl.when(pl.col("gold").ne_missing(TASK)).then("themes"))
-    names = [*keys, *drawn, "gold", "answers", "emotional"]
-    names += ["themes"] if _columns(rows, "themes") else []
+    if "themes" in answers.columns:
+        counted = counted.with_columns(pl.when(pl.col("gold").ne_missing(TASK)).then("themes"))
     names += ["annotator"] if annotating_models(Table(counted.lazy(), "majority")) else []
     return like(sheet, counted.select(names))
 
 
-def _columns(rows: pl.DataFrame, kind: str) -> list[str]:
-    """Return the columns of this kind, one per sheet that has it."""
-    return [name for name in rows.columns if name.startswith(f"{kind} ")]
-
-
-def _votes(rows: pl.DataFrame) -> tuple[pl.Expr, pl.Expr]:
-    """Return how many said emotional, and how many task."""
-    answers = [pl.col(name) for name in _columns(rows, "answer")]
-    return (
-        pl.sum_horizontal(answer.cast(pl.Int64) for answer in answers),
-        pl.sum_horizontal((~answer).cast(pl.Int64) for answer in answers),
-    )
-
-
-def _annotators(rows: pl.DataFrame) -> pl.Expr:
-    """Return who answered, each named once."""
-    names = pl.concat_str(_columns(rows, "annotator"), separator=PARTED, ignore_nulls=True)
-    each = names.str.split(PARTED).list.unique(maintain_order=True)
-    return each.list.join(PARTED).alias("annotator")
-
-
-def _themes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """Return the themes that most named, as a sheet holds them."""
-    named = [rows.select(*keys, themes=name) for name in _columns(rows, "themes")]
-    empty = rows.clear().select(*keys, themes=pl.lit([], pl.List(pl.String)))
-    found = most_named(pl.concat([empty, *named]), keys)
-    names = pl.col("themes").list.set_difference([NO_THEME]).list.join(",")
-    return found.with_columns(names.replace("", NO_THEME))
-
-
-def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list[str], Table]:
-    """Return the answers side by side, what tells conversations apart, and the first sheet.
-
-    Columns are numbered by sheet: ``answer 0``, ``annotator 0``, ``themes 0``.
-    """
+def _answers(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list[str], Table]:
+    """Return a row for each answer, what tells conversations apart, and the first sheet."""
     if len(sheets) < 2:
         raise OptionError(f"give two sheets or more, got {len(sheets)}")
     names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(sheets)))]
@@ -237,72 +206,63 @@ def _joined(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list
                 "those of another sheet are for conversations; give sheets of the same sample"
             )
     unit = id_columns(shared)
-    keys = [*unit, "message"] if "message" in shared else unit
-    answers = [_answers(sheet, keys, column, place) for place, sheet in enumerate(tables)]
-
-    def join(rows: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-        return rows.join(other, on=keys, how="full", coalesce=True, nulls_equal=True)
-
-    return reduce(join, answers), unit, tables[0]
-
-
-def _answers(sheet: Table, keys: list[str], column: str, place: int) -> pl.DataFrame:
-    parts = {"answer": pl.col(column), "annotator": answered_by(sheet)}
-    if "themes" in sheet.columns:
-        parts["themes"] = theme_names()
-    named = [part.alias(f"{name} {place}") for name, part in parts.items()]
-    rows = gold_flags(sheet, column).select(*key_columns(sheet, keys), *named).collect()
-    if alike(rows, keys):
-        raise TableError(f"{sheet.name}: rows with the same {' and '.join(keys)}")
-    return rows
+    keys = _keys(unit, tables[0])
+    found = []
+    for sheet in tables:
+        parts = {"gold": pl.col(column), "annotator": answered_by(sheet)}
+        if "themes" in sheet.columns:
+            parts["themes"] = theme_names()
+        rows = gold_flags(sheet, column).select(*key_columns(sheet, keys), **parts).collect()
+        if alike(rows, keys):
+            raise TableError(f"{sheet.name}: rows with the same {' and '.join(keys)}")
+        found.append(rows.with_columns(first=pl.lit(sheet is tables[0])))
+    return pl.concat(found, how="diagonal"), unit, tables[0]
 
 
-def _with_two_answers(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    emotional, task = _votes(rows)
-    several = rows.filter(emotional + task >= 2)
-    if several.is_empty():
-        raise TableError(
-            f"no row has an answer in both sheets; rows are matched by {' and '.join(keys)}"
+def _keys(unit: list[str], sheet: Table) -> list[str]:
+    """Return what tells the rows of a sheet apart."""
+    return [*unit, "message"] if "message" in sheet.columns else unit
+
+
+def _votes(answers: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Return each row once, with how many answered it, how, and who."""
+    return (
+        answers.group_by(keys, maintain_order=True)
+        .agg(
+            answers=pl.len().cast(pl.Int64),
+            emotional=pl.col("gold").sum().cast(pl.Int64),
+            by_first=(pl.col("gold") & pl.col("first")).sum().cast(pl.Int64),
+            annotator=pl.col("annotator").str.split(PARTED).explode().unique(maintain_order=True),
         )
-    if len(several) < len(rows):
-        warnings.warn(
-            f"{len(rows) - len(several):,} rows have an answer in one sheet only and are left out",
-            AnalysisWarning,
-            stacklevel=3,
-        )
-    return several
+        .with_columns(pl.col("annotator").list.join(PARTED))
+    )
 
 
-def _counts(answers: Floats) -> Codes:
-    """Return how many said emotional, and how many task, shape ``[rows, 2]``."""
-    emotional = np.nansum(answers, axis=1)
-    return np.column_stack([emotional, np.nansum(1 - answers, axis=1)]).astype(np.int64)
-
-
-def _agreed(answers: Floats) -> Floats:
+def _agreed(votes: Codes) -> Floats:
     """Return the share of pairs of answers to each row that are the same."""
-    counts = _counts(answers)
+    counts = votes[:, :2]
     given = counts.sum(axis=1)
     return np.asarray((counts * (counts - 1)).sum(axis=1) / (given * (given - 1)))
 
 
-def _measures(answers: Floats) -> Floats:
-    """Return the measures of answers (1 emotional, 0 task, NaN none), shape ``[rows, people]``."""
+def _measures(votes: Codes, people: int) -> Floats:
+    """Return the measures of votes: emotional, task, and whether the first sheet says emotional."""
     with requires_extra("analysis"):
         import krippendorff
         from statsmodels.stats.inter_rater import cohens_kappa, fleiss_kappa
-    counts = _counts(answers)
+    counts = votes[:, :2]
     emotional, given = counts[:, 0], counts.sum(axis=1)
     positive = kappa = alpha = np.nan
     if emotional.any():
         positive = (emotional * (emotional - 1) / (given - 1)).sum() / emotional.sum()
         if counts[:, 1].any():
             alpha = krippendorff.alpha(value_counts=counts, level_of_measurement="nominal")
-    by_all = given == answers.shape[1]
-    if counts[by_all].any(axis=0).all():
-        if answers.shape[1] > 2:
-            kappa = fleiss_kappa(counts[by_all])
+    by_all = counts[given == people]
+    if by_all.any(axis=0).all():
+        if people > 2:
+            kappa = fleiss_kappa(by_all)
         else:
-            pairs = np.bincount((answers @ [2, 1]).astype(np.int64), minlength=4)
-            kappa = cohens_kappa(pairs.reshape(2, 2), return_results=False)
-    return np.array([_agreed(answers).mean(), positive, kappa, alpha])
+            # 0 if both said task, 1 or 2 if one said emotional, the second or the first, 3 if both.
+            pairs = np.bincount(emotional + votes[:, 2], minlength=4).reshape(2, 2)
+            kappa = cohens_kappa(pairs, return_results=False)
+    return np.array([_agreed(votes).mean(), positive, kappa, alpha])
