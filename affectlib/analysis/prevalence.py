@@ -101,19 +101,18 @@ def prevalence(
             ``conversation_id`` (and ``message``), ``gold`` (emotional or task) and, if some rows
             were likelier to be drawn, ``weight``, the number of rows that each stands for.
         measured: How the classifier did elsewhere. If None, what the model that made `labels` says
-            of itself, if they carry it: those from `read_labels` of a Parquet file do, and pyarrow
-            tables read from one. A calibrated or fine-tuned model says how it did on its user's
-            gold labels; with `gold`, which may be the same ones, that is left out.
+            of itself, if they carry it, as those from `read_labels` of a Parquet file do. What a
+            calibrated or fine-tuned model says of its user's gold labels is left out with `gold`,
+            which may be the same ones.
         kind: On which transcripts the model says this: ``logs``, shared logs, or ``studies``,
-            personal chats that people gave to studies, for conversations of people who talk about
-            themselves.
+            personal chats that people gave to studies.
         by: Columns to group by; one of ``day``, ``week`` and ``month`` is made from the time.
         target: The share in everything that users like these write (``population``; the intervals
             then allow for having these users and not others), or in the ``corpus`` itself.
         confidence: Level of the intervals.
         min_users: Groups of fewer users are suppressed, and so are figures that rest on gold labels
-            of fewer users, and figures that would reveal them by subtraction. So is a figure where
-            one user has more than 80 % of the rows. 0 shows all.
+            of fewer users, that would reveal them by subtraction, or where one user has more than
+            80 % of the rows. 0 shows all.
 
     Returns:
         A frame: the columns of `by`, ``method, estimate, low, high, units, users, gold,
@@ -123,7 +122,6 @@ def prevalence(
         OptionError: `by` names no column, one whose name the result uses, or two periods, or the
             model does not say how it did on transcripts of that `kind`, or `measured` is also
             given.
-        TableError: A column is missing or has invalid values; see the message.
 
     Warns:
         AnalysisWarning: User ids, times, weights or the column ``provenance`` are missing; the
@@ -169,13 +167,7 @@ def headline_method(rows: Iterable[Mapping[str, Any]]) -> str | None:
     Without gold labels, put first how many rows are labelled emotional, which is a count and not an
     estimate, and then ``rogan_gladen``.
 
-    Args:
-        rows: Those of `prevalence` for one group, with ``method, estimate, suppressed``.
-
-    Example:
-        >>> from affectlib.analysis.prevalence import headline_method
-        >>> headline_method([{"method": "naive", "estimate": 0.03, "suppressed": False}]) is None
-        True
+    `rows` are those of `prevalence` for one group, with ``method, estimate, suppressed``.
     """
     shown = {row["method"] for row in rows if not row["suppressed"] and row["estimate"] is not None}
     return next((method for method in BY_HAND if method in shown), None)
@@ -351,20 +343,17 @@ def _estimates(
 ) -> Iterator[tuple[str, Estimate, bool]]:
     """Yield each method, its estimate, and whether that is from gold labels only.
 
-    Evidence is of all groups; `whole` says that the group is all rows, and `groups` in how many
-    groups gold labels may overrule it.
+    `whole` says that the group is all rows, `groups` in how many gold labels may overrule evidence.
     """
     counts = group["units"].to_numpy().astype(float)
     hits = group["called"].to_numpy()
-    share = float(hits.sum() / counts.sum())
+    share, spread = clustered_mean(hits, counts)
     here = called = Apparent(share, counts.sum())
+    naive = Estimate(share, share, share)
     if target == "population":
-        _, spread = clustered_mean(hits, counts)
         called = Apparent.of_users(hits, counts, confidence)
-        users = kish(counts) if len(counts) > 1 else 1.0
-        yield "naive", wilson_share(share, spread, users, confidence), False
-    else:
-        yield "naive", Estimate(share, share, share), False
+        naive = wilson_share(share, spread, kish(counts), confidence)
+    yield "naive", naive, False
     if evidence.known:
         found = NONE if evidence.measured is None else evidence.measured.share(called, confidence)
         yield "rogan_gladen", found, False
@@ -403,29 +392,26 @@ def _contradicted(errors: ErrorRates, called: Apparent, sample: pl.DataFrame, gr
 
 def _warn_of_shift(measured: Accuracy, *, own: bool) -> None:
     counts = f"({measured.positives:,.0f} emotional, {measured.negatives:,.0f} others)"
-    said = (
+    elsewhere = (
         f"other transcripts {counts}; the interval of the corrected share allows for yours to "
         "differ from those, and is wide: label a sample of yours by hand"
     )
-    if own:
-        said = (
-            f"the labels that its model was adapted to {counts}; if yours differ from those, the "
-            "corrected share may be off by more than its interval says: give them as `gold`, if "
-            "they are of these"
-        )
-    problem = f"sensitivity and specificity were measured on {said}"
-    warn(problem)
+    here = (
+        f"the labels that its model was adapted to {counts}; if yours differ from those, the "
+        "corrected share may be off by more than its interval says: give them as `gold`, if they "
+        "are of these"
+    )
+    warn(f"sensitivity and specificity were measured on {here if own else elsewhere}")
 
 
 def more_to_label(
     row: Mapping[str, Any], naive: Mapping[str, Any], confidence: float
 ) -> int | None:
-    """Return how many more rows to label where the interval is wide beside the estimate.
+    """Return how many more rows to label to know the share to within half its value.
 
-    That is how many bring the share to within half its value; 0 if the interval is not wide, or all
-    rows are labelled; None if all would not suffice. `row` is the figure of all rows by ``ppi``,
-    `naive` that by ``naive``, whose interval is from the spread between users, which gold labels do
-    not reduce.
+    That is 0 if its interval is not wide, or all rows are labelled, and None if all would not
+    suffice. `row` is the figure of all rows by ``ppi``, `naive` that by ``naive``, whose interval
+    is from the spread between users, which gold labels do not reduce.
     """
     reach = (row["high"] - row["low"]) / 2
     left = int(row["units"] - row["gold"])
@@ -472,11 +458,11 @@ def _warn_of_little(
 def with_groups(labels: Labels, names: Sequence[str]) -> Labels:
     """Check the columns of a ``by=``, and make those of a period from the time."""
     made = [name for name in names if name in PERIODS and name not in labels.columns]
+    if len(made) > 1:
+        raise OptionError(f"by: {' and '.join(made)} cannot be combined; name one period")
     if made:
         labels = in_calendar(labels)
     rows = labels.rows
-    if len(made) > 1:
-        raise OptionError(f"by: {' and '.join(made)} cannot be combined; name one period")
     kinds = rows.collect_schema()
     for name in names:
         if name in _TAKEN:
