@@ -76,22 +76,17 @@ class Apparent:
     def of_users(cls, called: Floats, units: Floats, confidence: float) -> Apparent:
         """Return the share in the population from counts of each user, shape ``[users]``."""
         share, spread = clustered_mean(called, units)
-        otherwise = kish(units) if len(units) > 1 else 1.0
-        return cls(share, units.sum(), effective_size(share, spread, otherwise, confidence))
+        return cls(share, units.sum(), effective_size(share, spread, kish(units), confidence))
 
 
 @dataclass(frozen=True, slots=True)
 class GoldUnits:
     """Units with a gold label; all arrays have shape ``[gold]``.
 
-    Attributes:
-        user: A number for each one's user.
-        truth: 1.0 if it is truly emotional.
-        called: Whether the classifier calls it emotional.
-        predicted: The classifier's prediction, from 0 to 1.
-        weight: How many units of the corpus it stands for.
-        by_row: Whether rows were drawn one by one. Else users were, and each counts as one where
-            the spread of its rows is not known.
+    `user` numbers users, `truth` is 1.0 for what is truly emotional, `called` is the label,
+    `predicted` the prediction from 0 to 1, and `weight` how many units of the corpus each stands
+    for. `by_row` says that rows were drawn one by one; else users were, and each counts as one
+    where the spread of its rows is not known.
     """
 
     user: NDArray[np.uint64]
@@ -181,10 +176,7 @@ class ErrorRates:
         `called` is the share of the corpus that is called emotional, and `predicted` the mean
         prediction there of units called emotional, and of the others.
         """
-        counts = [
-            _counts(gold.of(flag), mean)
-            for flag, mean in zip((True, False), predicted, strict=True)
-        ]
+        counts = [_counts(gold.of(True), predicted[0]), _counts(gold.of(False), predicted[1])]
         estimate = [hits / max(hits + rest, _TINY) for hits, rest in counts]
         grid = _grid(counts)
         sensitivity, specificity, true = _rates_of(called.share, *grid)
@@ -233,22 +225,18 @@ class ErrorRates:
         """The same factor at the likeliest sensitivity and specificity."""
         return max(sum(self.rates) - 1, _LEAST_POWER)
 
-    def _draws(self, called: Apparent, seed: int) -> Floats:
-        """Return draws of the true share; below 0 where errors explain more labels than that."""
-        labels = self._labels(called, seed)
-        return np.asarray((labels + self.specificity - 1) / self.youden_index)
-
-    def _labels(self, called: Apparent, seed: int) -> Floats:
+    def _labels(self, called: Apparent, seed: int = 1) -> Floats:
         """Return draws of the rate of emotional labels."""
         size = self._size(called)
-        rng = np.random.default_rng(seed + 1)
+        rng = np.random.default_rng(seed)
         return _beta_draws(called.share * size, (1 - called.share) * size, rng)
 
-    def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
-        """Return the true share behind a share of labels.
+    def _true(self, labels: Floats) -> Floats:
+        """Return draws of the true share; below 0 where errors explain more labels than that."""
+        return np.asarray((labels + self.specificity - 1) / self.youden_index)
 
-        If `whole`, it is of the whole corpus that the gold labels were drawn from.
-        """
+    def share(self, called: Apparent, confidence: float, *, whole: bool = False) -> Estimate:
+        """Return the true share behind a share of labels; `whole` if of all that gold is from."""
         power = self.likeliest_index
         if self.centre is not None:
             middle = (called.share + self.centre[1] - 1) / power
@@ -267,7 +255,7 @@ class ErrorRates:
 
         Where they cannot give it, that is the nearest share, 0 or 1.
         """
-        draws = self._draws(called, 0)
+        draws = self._true(self._labels(called))
         low, high = _ends(draws, confidence)
         nearest = 0.0 if high <= 0 else 1.0
         return _inside(draws, confidence) if low < 1 and high > 0 else (nearest, nearest)
@@ -279,7 +267,8 @@ class ErrorRates:
         are its ends where the known errors cannot give such a share of labels, as errors must be
         rarer there.
         """
-        draws, labels = self._draws(called, 0), self._labels(called, 0)
+        labels = self._labels(called)
+        draws = self._true(labels)
         low, high = _ends(draws, confidence)
         spared = np.maximum(self.specificity, _LEAST_POWER)
         least, _ = _ends((labels + self.specificity - 1) / spared, confidence)
@@ -318,7 +307,7 @@ class ErrorRates:
         ``[users]``, NaN without units; `at` has sensitivity and specificity, if not the likeliest.
         """
         known = np.isfinite(rates) & (units > 0)
-        found, spared = self.rates if at is None else at
+        found, spared = at or self.rates
         power = max(found + spared - 1, _LEAST_POWER)
         called = (rates[known] @ units[known]) / units[known].sum()
         _, by_error = _by_error(called, found, spared)
@@ -339,15 +328,13 @@ class ErrorRates:
         others. The errors with conversations and with messages (`of_first`) are measured apart, so
         each share is corrected by its own.
         """
-        all_of = self._draws(whole, 0)
+        all_of = self._true(self._labels(whole))
         # The draws of the two kinds of errors come in the same order.
-        at_first = np.random.default_rng(3).permutation(of_first._draws(first, 1))
-        at_first = np.clip(at_first, 0.0, _NEARLY_ALL)
+        at_first = of_first._true(of_first._labels(first, seed=2))
+        at_first = np.clip(np.random.default_rng(3).permutation(at_first), 0.0, _NEARLY_ALL)
         low, high = _inside((all_of - at_first) / (1 - at_first), confidence)
-        middle, begun = (
-            errors.share(called, confidence).estimate
-            for errors, called in ((self, whole), (of_first, first))
-        )
+        middle = self.share(whole, confidence).estimate
+        begun = of_first.share(first, confidence).estimate
         later = (middle - begun) / (1 - min(begun, _NEARLY_ALL))
         return Estimate(float(np.clip(later, low, high)), low, high)
 
@@ -423,13 +410,11 @@ def _rates_of(share: float, precision: Floats, missed: Floats) -> tuple[Floats, 
 
 
 def _means(grid: Sequence[Floats], likelihood: Floats) -> list[float]:
-    """Return the means of rates by a likelihood and without their own prior.
+    """Return the means of rates by a log-likelihood (``[points]``) and without their own prior.
 
     With Haldane's prior in its place (Mathematical Proceedings of the Cambridge Philosophical
-    Society 28, 1932, pp. 55-61), the mean of a rate is the share found, which is unbiased.
-
-    The rates of `grid` are equally likely with their prior; `likelihood` is its logarithm. All have
-    shape ``[points]``.
+    Society 28, 1932, pp. 55-61), the mean of a rate is the share found, which is unbiased. With
+    their own, the rates of `grid` are equally likely.
     """
     log = likelihood - sum(_log_times(_NEUTRAL, rate * (1 - rate)) for rate in grid)
     weight = np.exp(log - log.max())
