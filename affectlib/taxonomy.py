@@ -6,7 +6,6 @@ https://github.com/openai/emoclassifiers gives them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -22,11 +21,8 @@ __all__ = [
     "THEMES",
     "THEME_COLUMNS",
     "USER_CUES",
-    "USE_KINDS",
-    "USE_KIND_RULES",
     "Cue",
     "Theme",
-    "use_kind",
 ]
 
 EMOTIONAL = "emotional"
@@ -231,51 +227,3 @@ THEME_COLUMNS = MappingProxyType({name: f"theme_{name}" for name in THEMES})
 
 OUTPUTS = (EMOTIONAL, CHARGES[0], CHARGES[2], *USER_CUES, *ASSISTANT_CUES, *THEMES)
 """What an encoder can put out, in the order of its logits; an artifact may have fewer."""
-
-USE_KINDS = (
-    "interpersonal_advice",
-    "coaching",
-    "counselling",
-    "companionship",
-    "romantic_roleplay",
-    "other",
-)
-"""The kinds in which Anthropic reports affective use of Claude ("How People Use Claude for Support,
-Advice, and Companionship", 2025), and ``other``; see `use_kind`."""
-
-_PEOPLE = ("love", "family", "other_people")
-_LIFE = ("work_and_study", "money", "health", "meaning_and_world")
-_MIND = ("mind_and_crisis", "grief", "self_worth", "loneliness")
-
-USE_KIND_RULES: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
-    ("romantic_roleplay", (("romance_with_assistant",),)),
-    ("counselling", (("in_crisis",),)),
-    ("companionship", (("seeks_company", "shows_dependence"),)),
-    ("interpersonal_advice", (("seeks_personal_advice",), _PEOPLE)),
-    ("coaching", (("seeks_personal_advice",), (*_LIFE, "self_worth", "joy_and_pride"))),
-    ("counselling", (_MIND,)),
-    ("interpersonal_advice", (_PEOPLE,)),
-    ("coaching", (_LIFE,)),
-    ("other", (("bond_with_assistant",), ("expresses_hostility",))),
-    ("companionship", (("bond_with_assistant",),)),
-)
-"""Kinds of use, each with groups of cues and themes of which one each must be shown; the first rule
-that fits counts, and ``other`` where none does."""
-
-
-def use_kind(shown: Collection[str]) -> str:
-    """Return the kind of affective use of a charged message or conversation.
-
-    The rules are a convention, to compare figures with Anthropic's; they were not learnt.
-
-    Args:
-        shown: Names of the cues and themes that it shows.
-
-    Example:
-        >>> use_kind(["seeks_personal_advice", "love"]), use_kind(["grief", "family"])
-        ('interpersonal_advice', 'counselling')
-    """
-    for kind, groups in USE_KIND_RULES:
-        if all(any(name in shown for name in group) for group in groups):
-            return kind
-    return "other"

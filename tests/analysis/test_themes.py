@@ -1,4 +1,4 @@
-"""What charged talk is about: shares of themes and of kinds of use, against planted truth."""
+"""What charged talk is about: shares of themes, against planted truth."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from affectlib.analysis import (
     Accuracy,
@@ -18,14 +16,7 @@ from affectlib.analysis import (
     themes,
 )
 from affectlib.errors import OptionError
-from affectlib.taxonomy import (
-    THEME_COLUMNS,
-    THEMES,
-    USE_KIND_RULES,
-    USE_KINDS,
-    USER_CUES,
-    use_kind,
-)
+from affectlib.taxonomy import THEME_COLUMNS, THEMES
 from tools.simulate import Population, simulate
 
 KEYS = ["record", "conversation_id"]
@@ -241,25 +232,3 @@ def test_missing_users_are_said_once() -> None:
         warnings.simplefilter("always")
         themes(people().conversations.drop("user_id"))
     assert [warning.category for warning in caught] == [AnalysisWarning]
-
-
-# Kinds of use.
-
-
-@given(st.sets(st.sampled_from([*USER_CUES, *THEMES])))
-def test_every_chat_has_one_kind(shown: set[str]) -> None:
-    assert use_kind(shown) in USE_KINDS
-    assert use_kind(shown | {"romance_with_assistant"}) == "romantic_roleplay"
-
-
-def test_every_rule_names_what_there_is_and_decides_something() -> None:
-    for place, (kind, groups) in enumerate(USE_KIND_RULES):
-        assert kind in USE_KINDS
-        assert {name for group in groups for name in group} <= {*USER_CUES, *THEMES}
-        least = [group[0] for group in groups]
-        first = next(
-            number
-            for number, (_, others) in enumerate(USE_KIND_RULES)
-            if all(any(name in least for name in group) for group in others)
-        )
-        assert first == place
