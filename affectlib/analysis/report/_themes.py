@@ -85,15 +85,19 @@ def _charged(study: Study) -> pl.LazyFrame | None:
     return charged if any(known) else None
 
 
-def _best(study: Study, by: str | None) -> list[Row]:
-    """Return the share of each theme, in each group: corrected if all can be, else of labels."""
+def _best(study: Study, by: str | None, *, of_time: bool = False) -> list[Row]:
+    """Return the share of each theme, in each group: corrected if all can be, else of labels.
+
+    `of_time` says that `by` is a period, whatever columns of that name there are.
+    """
     found: list[Row]
+    own = replace(study, labels=study.labels.drop(by or (), strict=False)) if of_time else study
     try:
-        found = [*_shares(study, by, _gold(study))]
+        found = [*_shares(own, by, _gold(study))]
     except Unanswered:
-        found = [*_shares(study, by, None)]
+        found = [*_shares(own, by, None)]
     if by is not None:
-        found = [*_suppressed(study, found, by)]
+        found = [*_suppressed(study, found, by, PERIODS[by] if of_time else None)]
     cells: dict[tuple[Any, Any], list[Row]] = {}
     for row in found:
         cells.setdefault((row["theme"], row[by] if by else None), []).append(row)
@@ -103,9 +107,8 @@ def _best(study: Study, by: str | None) -> list[Row]:
     return best
 
 
-def _suppressed(study: Study, found: Sequence[Row], by: str) -> Iterator[Row]:
+def _suppressed(study: Study, found: Sequence[Row], by: str, every: str | None) -> Iterator[Row]:
     """Suppress the groups of each theme that follow from those of the other columns."""
-    every = None if by in study.groups else PERIODS[by]
     table = PERIOD if every else by
     for name in dict.fromkeys(row["theme"] for row in found):
         shown = pl.col(THEME_COLUMNS[name]) >= study.theme_thresholds[name]
@@ -170,11 +173,10 @@ def _by_columns(
     t = study.t
     usual = period_of(replace(study, labels=charged))
     period = None if usual is None else _COARSER[usual]
-    without = replace(study, labels=study.labels.drop(period or (), strict=False))
-    columns = [(name, study) for name in study.groups]
-    for column, own in (*columns, *([] if period is None else [(period, without)])):
-        of_time = own is without
-        found = _best(own, column)
+    columns = [(name, False) for name in study.groups]
+    columns += [] if period is None else [(period, True)]
+    for column, of_time in columns:
+        found = _best(study, column, of_time=of_time)
         if corrected and is_labelled(found):
             continue
         groups = [*dict.fromkeys(row[column] for row in found)]
