@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
@@ -29,7 +29,13 @@ __all__ = ["cue_pairs", "onset", "trajectory"]
 
 _PARTS = ("start", "middle", "end")
 _CHARGED = "charged"
-_FIRST = {"turn 1": (1, 1), "turn 2": (2, 2), "turns 3 to 5": (3, 5), "turns 6 to 10": (6, 10)}
+_FIRST = {
+    "first at turn 1": (1, 1),
+    "first at turn 2": (2, 2),
+    "first at turns 3 to 5": (3, 5),
+    "first at turns 6 to 10": (6, 10),
+    "first after turn 10": (11, None),
+}
 READ = pl.col("label").is_not_null() | (pl.col("role") == "assistant")
 """A message that the model read: the assistant's have no label, but those of users do."""
 
@@ -95,10 +101,9 @@ def trajectory(
     if sums.is_empty():
         raise TableError(f"{source.name}: no conversation has three messages of one role")
     rows = [
-        {"part": _PARTS[part], "role": role, "measure": name, **figures}
+        {"part": _PARTS[part], "role": role, **row}
         for (part, role), group in sums.group_by(["part", "role"], maintain_order=True)
-        for name in measures
-        if (figures := _share(group, name, confidence, min_users)) is not None
+        for row in _shares(group, measures, confidence, min_users)
     ]
     return like(labels, _frame(rows))
 
@@ -124,39 +129,28 @@ def onset(
         TableError: The labels are not of messages, or cannot be told apart.
     """
     source, keys = _messages(labels, confidence, min_users)
-    charged = pl.col("label") == EMOTIONAL
-    place = pl.col("message").rank("ordinal").over(keys)
+    place = pl.col("message").rank("ordinal")
     conversations = (
         source.rows.filter(pl.col("label").is_not_null())
-        .select(*keys, "_user", place.alias("place"), charged.alias(_CHARGED))
         .group_by(keys)
         .agg(
             pl.col("_user").first(),
             pl.len().alias("turns"),
-            pl.col("place").filter(pl.col(_CHARGED)).min().alias("first"),
+            place.filter(pl.col("label") == EMOTIONAL).min().alias("first"),
         )
-        .collect()
     )
     first, is_charged = pl.col("first"), pl.col("first").is_not_null()
-    measures = {_CHARGED: is_charged.cast(pl.Float64)}
-    for name, (low, high) in _FIRST.items():
-        at = first.is_between(low, high).cast(pl.Float64)
-        measures[f"first at {name}"] = pl.when(is_charged).then(at)
-    measures["first after turn 10"] = pl.when(is_charged).then((first > 10).cast(pl.Float64))
     begins_with_task = (pl.col("turns") > 1) & (first.is_null() | (first > 1))
-    measures["turns personal"] = pl.when(begins_with_task).then(is_charged.cast(pl.Float64))
-    sums = (
-        conversations.select("_user", *(values.alias(name) for name, values in measures.items()))
-        .group_by("_user")
-        .agg(*_sums(measures))
-        .sort("_user")
-    )
-    rows = [
-        {"measure": name, **figures}
-        for name in measures
-        if (figures := _share(sums, name, confidence, min_users)) is not None
-    ]
-    return like(labels, _frame(rows))
+    measures = {
+        _CHARGED: is_charged,
+        **{
+            name: first.is_between(low, pl.col("turns") if high is None else high)
+            for name, (low, high) in _FIRST.items()
+        },
+        "turns personal": pl.when(begins_with_task).then(is_charged),
+    }
+    sums = _by_user(conversations, measures, _sums(measures))
+    return like(labels, _frame([*_shares(sums, measures, confidence, min_users)]))
 
 
 def cue_pairs(
@@ -209,13 +203,7 @@ def cue_pairs(
         for one, other in (pair, pair[::-1])
     }
     every = measures | beside
-    sums = (
-        source.rows.select("_user", *(values.alias(name) for name, values in every.items()))
-        .group_by("_user")
-        .agg(*_sums(measures), pl.col(*beside).sum())
-        .sort("_user")
-        .collect(engine="streaming")
-    )
+    sums = _by_user(source.rows, every, [*_sums(measures), pl.col(*beside).sum()])
     rows = []
     for one, other in pairs:
         name = f"{one}+{other}"
@@ -252,6 +240,24 @@ def _sums(measures: Mapping[str, pl.Expr]) -> Iterator[pl.Expr]:
     for name in measures:
         yield pl.col(name).sum().cast(pl.Float64)
         yield pl.col(name).count().alias(f"{name} n")
+
+
+def _by_user(
+    rows: pl.LazyFrame, measures: Mapping[str, pl.Expr], sums: Iterable[pl.Expr]
+) -> pl.DataFrame:
+    """Return sums over the measures of each user's rows."""
+    measured = rows.select("_user", **measures)
+    return measured.group_by("_user").agg(*sums).sort("_user").collect(engine="streaming")
+
+
+def _shares(
+    sums: pl.DataFrame, measures: Iterable[str], confidence: float, min_users: int
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each measure that applies to something."""
+    for name in measures:
+        figures = _share(sums, name, confidence, min_users)
+        if figures is not None:
+            yield {"measure": name, **figures}
 
 
 def _share(

@@ -77,8 +77,7 @@ def test_columns_of_another_type(
 
 @pytest.mark.parametrize("command", ["prevalence", "sample"])
 @pytest.mark.parametrize(
-    "said",
-    [b"{", b"[1]", b"{}", b'{"model": "affect-small"}', b'{"model": 3}', b"[" * 5000],
+    "said", [b"{", b"[1]", b"{}", b'{"model": "affect-small"}', b'{"model": 3}', b"[" * 5000]
 )
 def test_damaged_metadata_is_no_metadata(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: bytes

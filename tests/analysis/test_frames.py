@@ -13,13 +13,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import affectlib.analysis
-from affectlib.analysis import (
-    TableError,
-    cue_pairs,
-    read_labels,
-    trajectory,
-    users,
-)
+from affectlib.analysis import TableError, cue_pairs, read_labels, trajectory, users
 from affectlib.analysis._frames import labels_table, table
 from affectlib.corpus.rows import output_schema
 from affectlib.errors import InputTypeError, OptionError

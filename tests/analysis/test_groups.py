@@ -5,13 +5,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from affectlib.analysis import (
-    AnalysisWarning,
-    TableError,
-    associate,
-    compare,
-    users,
-)
+from affectlib.analysis import AnalysisWarning, TableError, associate, compare, users
 from affectlib.errors import OptionError
 from tools.simulate import simulate
 

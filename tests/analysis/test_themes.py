@@ -9,12 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from affectlib.analysis import (
-    Accuracy,
-    AnalysisWarning,
-    TableError,
-    themes,
-)
+from affectlib.analysis import Accuracy, AnalysisWarning, TableError, themes
 from affectlib.errors import OptionError
 from affectlib.taxonomy import THEME_COLUMNS, THEMES
 from tools.simulate import Population, simulate

@@ -6,14 +6,7 @@ import polars as pl
 import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from affectlib.analysis import (
-    AnalysisWarning,
-    TableError,
-    agreement,
-    cue_pairs,
-    onset,
-    trajectory,
-)
+from affectlib.analysis import AnalysisWarning, TableError, agreement, cue_pairs, onset, trajectory
 from affectlib.errors import OptionError
 from tools.simulate import simulate
 
@@ -145,8 +138,7 @@ def test_lift_is_of_the_rows_in_which_both_cues_are_known():
             "shows_empathy": rng.random(1000),
         }
     ).with_columns(
-        pl.when(known).then("in_crisis").otherwise(0.0),
-        pl.when(known).then("shows_empathy"),
+        pl.when(known).then("in_crisis").otherwise(0.0), pl.when(known).then("shows_empathy")
     )
     found = cue_pairs(frame).row(0, named=True)
     assert found["lift"] == cue_pairs(frame.head(200))["lift"][0]

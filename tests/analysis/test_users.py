@@ -9,13 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from affectlib.analysis import (
-    AnalysisWarning,
-    TableError,
-    concentration,
-    lorenz,
-    users,
-)
+from affectlib.analysis import AnalysisWarning, TableError, concentration, lorenz, users
 from affectlib.analysis._trends import user_trends
 from affectlib.errors import OptionError
 from affectlib.model.aggregation import adjusted
