@@ -283,5 +283,4 @@ def _share(
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     kinds: dict[str, Any] = dict.fromkeys(("estimate", "low", "high", "lift"), pl.Float64)
     kinds |= dict.fromkeys(("units", "users"), pl.Int64)
-    present = {name: kind for name, kind in kinds.items() if rows and name in rows[0]}
-    return pl.DataFrame(rows, schema_overrides=present).fill_nan(None)
+    return pl.DataFrame(rows, schema_overrides=kinds).fill_nan(None)
