@@ -33,16 +33,21 @@ CHATS = [[user(SINGLE_MESSAGE if n % 3 else TASK), assistant("sorry")] for n in 
 SCHEMA = "key bigint, messages array<struct<role:string,content:string>>"
 
 
-@pytest.fixture
-def spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        yield from session_in(tmp_path_factory.mktemp("warehouse"))
+
+
+def session_in(folder: Path) -> Iterator[Any]:
     session = (
         sql.SparkSession.builder.master("local[2,4]")  # a task is tried four times, as on a cluster
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.warehouse.dir", str(tmp_path))
+        .config("spark.sql.warehouse.dir", str(folder))
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("ERROR")
