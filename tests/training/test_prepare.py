@@ -401,7 +401,23 @@ def test_a_teacher_is_asked_about_the_text_before_it_was_rewritten(tmp_path: Pat
     prepare(chosen, None)
     (row,), (text,) = windows(chosen), texts(chosen, "file")
     assert "i have felt" not in text
-    assert row["keys"] == answer_keys(parse_conversation(CHAT))
+    assert row["keys"] == asked(CHAT)
+
+
+def asked(messages: list[dict[str, Any]]) -> list[int]:
+    """The keys of the whole and of what the user says: a teacher knows no assistant's charge."""
+    whole, *each = answer_keys(parse_conversation(messages))
+    return [whole, *(k if m["role"] == "user" else 0 for k, m in zip(each, messages, strict=True))]
+
+
+def test_a_teacher_is_not_asked_about_what_the_assistant_says(tmp_path: Path) -> None:
+    source = labelled_file(tmp_path / "mine.jsonl", (CHAT, "emotional"))
+    for name, kind in (("labels", "gold"), ("none", "unlabelled")):
+        chosen = recipe(tmp_path / name, {**source, "kind": kind})
+        prepare(chosen, None)
+        (row,) = windows(chosen)
+        assert row["keys"] == asked(CHAT)
+        assert [key == 0 for key in row["keys"]] == [False, *[False, True] * 3]
 
 
 def test_keys_tell_conversations_and_what_was_said_before_apart() -> None:
@@ -418,7 +434,6 @@ def test_unlabelled_conversations_have_windows_without_targets(tmp_path: Path) -
     prepare(chosen, None)
     (row,) = windows(chosen)
     assert all(known(targets) == set() for targets in row["targets"])
-    assert all(row["keys"])
     assert training_conversations(chosen, None) == []
 
 

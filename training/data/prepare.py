@@ -285,9 +285,13 @@ def window_targets(
 
 
 def _keys(labelled: LabelledConversation, window: EncodedWindow, *, alone: bool) -> list[int]:
-    """Return by what a teacher's answers about a window and its messages are found; 0 for none."""
-    own = answer_keys(labelled.conversation)
-    return [own[0] if alone else 0, *(own[1 + place] for place in window.messages)]
+    """Return by what a teacher's answers about a window and its messages are found; 0 for none.
+
+    There are none of what the assistant says: the teacher never learnt how charged that is.
+    """
+    own, messages = answer_keys(labelled.conversation), labelled.conversation.messages
+    of_messages = (own[1 + i] if messages[i].role == "user" else 0 for i in window.messages)
+    return [own[0] if alone else 0, *of_messages]
 
 
 def answer_keys(conversation: Conversation) -> list[int]:
