@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from affectlib._extras import requires_extra
 from affectlib.finetuning.thresholds import FEWEST_HELD_OUT
 
 if TYPE_CHECKING:
@@ -99,84 +102,30 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
         about: ``data``, the user's name for the labelled conversations; ``licence`` and ``group``,
             or None; ``seed``; ``confidence``.
     """
-    learnt = made.conversations - made.held_out
-    learnt_emotional = made.emotional - made.held_out_emotional
-    parts = [
-        _head(base, about["licence"]),
-        f"# {made.name}",
-        f"{made.base}, fine-tuned with `affectlib finetune` on labels that its maker gave. The "
-        "project affectlib has seen neither the data nor this model.",
-        "## Data",
-        f"{about['data']}: {made.conversations:,} labelled conversations, {made.emotional:,} of "
-        f"them emotional ({made.emotional / made.conversations:.0%}). "
-        f"{learnt:,} ({learnt_emotional:,} emotional) were used for training, {made.held_out:,} "
-        f"({made.held_out_emotional:,} emotional) were held out, {_grouped(about['group'])}. "
-        + (
-            "No licence was stated."
-            if about["licence"] is None
-            else f"Licence, as its maker states it: {about['licence']}."
-        ),
-        "## Base and fine-tuned",
-        f"On the {made.held_out:,} held-out conversations, with "
-        f"{about['confidence'] * 100:g} % intervals.{_how_judged(made)}",
-        _table(made),
-        *(f"**{_sentence(note)}**" for note in made.notes),
-        "## How",
-        f"Share of the new weights in their average with the base's: {made.share:g}, chosen on "
-        "the held-out conversations; in doubt, the smaller share. The lower layers of the encoder, "
-        "the tokenizer, the layout of windows and the thresholds of cues and themes are the "
-        "base's. Cues, themes, and whatever else the labels do not say, follow the base. "
-        f"Seed {about['seed']}. How this model does on other transcripts was not measured; the "
-        f"figures in the card of {base.name} do not apply to it.",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _head(base: Artifact, licence: str | None) -> str:
-    values = {
+    with requires_extra("train"):
+        import jinja2
+    head = {
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
         "tags": ["affective-computing", "chat-transcripts", "multi-label", "onnx", "affectlib"],
         "language": [*base.description.get("languages", ())],
     }
-    if licence is not None:
-        values["license"] = licence
-    # JSON is YAML too, and quotes whatever a name or a licence has in it.
-    lines = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
-    return "\n".join(["---", *lines, "---"])
-
-
-def _grouped(group: str | None) -> str:
-    if group is None:
-        return "by conversation"
-    return f"by `{group}`, so that none of them is in both parts"
-
-
-def _how_judged(made: FineTuned) -> str:
-    if made.fitted:
-        return (
-            " The new model's are cross-fitted: each conversation is judged by a share of the new "
-            "weights, a calibration and thresholds that were fitted to others (for average "
-            "precision and AUROC, only the share counts). The specificity that a threshold aims at "
-            "was set with all of them."
-        )
-    return (
-        " For the new model, each conversation is judged by a share of the new weights that was "
-        f"chosen without it. Thresholds are those of {made.base}."
+    if about["licence"] is not None:
+        head["license"] = about["licence"]
+    template = jinja2.Template(
+        Path(__file__).with_name("card.md").read_text(encoding="utf-8"),
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
-
-
-def _sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}."
-
-
-def _table(made: FineTuned) -> str:
-    lines = ["| | | base | fine-tuned | change |", "|---|---|---|---|---|"]
-    for row in made.figures:
-        cells = (_interval(row, when) for when in ("before", "after", "change"))
-        point = row["operating_point"] or ""
-        lines.append(f"| {point} | {row['measure']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return template.render(
+        made=made,
+        base=base,
+        about=about,
+        head=head,
+        interval=_interval,
+        json=partial(json.dumps, ensure_ascii=False),
+        number="{:,}".format,
+    )
 
 
 def _interval(row: Mapping[str, Any], when: str) -> str:
