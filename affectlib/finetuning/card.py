@@ -104,7 +104,7 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
     """
     with requires_extra("train"):
         import jinja2
-    head = {
+    head: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
         "tags": ["affective-computing", "chat-transcripts", "multi-label", "onnx", "affectlib"],
@@ -117,7 +117,7 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    return template.render(
+    text: str = template.render(
         made=made,
         base=base,
         about=about,
@@ -126,6 +126,7 @@ def card(made: FineTuned, base: Artifact, about: Mapping[str, Any]) -> str:
         json=partial(json.dumps, ensure_ascii=False),
         number="{:,}".format,
     )
+    return text
 
 
 def _interval(row: Mapping[str, Any], when: str) -> str:
