@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, log
-from typing import Any, overload
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ __all__ = [
 
 _TINY = 1e-9
 _DECIMALS = 5
+
+Numbers = TypeVar("Numbers", float, NDArray[Any])
+"""One number, or an array of them: what is given is what comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +132,14 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Recalibration:
+class Recalibration(Line):
     """A rising line through logits, fitted on a user's own labels; by default all stays as it is.
 
     It is applied to the probability of a conversation and of each message of the user alike, so
     that one text keeps one answer. What the intensity is made of besides, P(charge >= 1) and
     P(charge >= 3), moves along the same line: labels of two kinds say nothing of them, and a rising
     line keeps their order.
-
-    Attributes:
-        intercept: Where the line begins.
-        slope: How steep it is, above 0.
     """
-
-    intercept: float = 0.0
-    slope: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse a line that does not rise."""
-        if not (isfinite(self.intercept) and isfinite(self.slope) and self.slope > 0):
-            raise ValueError("the intercept must be finite, and the slope too and above 0")
 
     def probability(self, probability: float) -> float:
         """Return what a probability becomes.
@@ -197,11 +188,7 @@ def expected_charge(at_least_1: float, at_least_2: float, at_least_3: float) -> 
     return max(at_least_1, at_least_2) + at_least_2 + min(at_least_3, at_least_2)
 
 
-@overload
-def logit(probability: float) -> float: ...
-@overload
-def logit(probability: NDArray[Any]) -> NDArray[np.float64]: ...
-def logit(probability: float | NDArray[Any]) -> float | NDArray[np.float64]:
+def logit(probability: Numbers) -> Numbers:
     """Return the logarithm of the odds, the inverse of `sigmoid`; infinite at 0 and 1.
 
     Example:
@@ -210,15 +197,10 @@ def logit(probability: float | NDArray[Any]) -> float | NDArray[np.float64]:
     """
     values = np.asarray(probability, dtype=np.float64)
     with np.errstate(divide="ignore"):
-        odds = np.log(values) - np.log1p(-values)
-    return odds if odds.ndim else float(odds)
+        return _as_given(probability, np.log(values) - np.log1p(-values))
 
 
-@overload
-def finite_logit(probability: float) -> float: ...
-@overload
-def finite_logit(probability: NDArray[Any]) -> NDArray[np.float64]: ...
-def finite_logit(probability: float | NDArray[Any]) -> float | NDArray[np.float64]:
+def finite_logit(probability: Numbers) -> Numbers:
     """Return the logarithm of the odds, finite at 0 and 1 too.
 
     Example:
@@ -226,14 +208,10 @@ def finite_logit(probability: float | NDArray[Any]) -> float | NDArray[np.float6
         True
     """
     kept = np.clip(np.asarray(probability, dtype=np.float64), _TINY, 1 - _TINY)
-    return logit(kept if kept.ndim else float(kept))
+    return logit(_as_given(probability, kept))
 
 
-@overload
-def sigmoid(logit: float) -> float: ...
-@overload
-def sigmoid(logit: NDArray[Any]) -> NDArray[np.float64]: ...
-def sigmoid(logit: float | NDArray[Any]) -> float | NDArray[np.float64]:
+def sigmoid(logit: Numbers) -> Numbers:
     """Return the logistic function of a logit, or of each of an array; never overflows.
 
     Example:
@@ -242,8 +220,12 @@ def sigmoid(logit: float | NDArray[Any]) -> float | NDArray[np.float64]:
         >>> sigmoid(-1000.0)
         0.0
     """
-    value = np.exp(-np.logaddexp(0.0, -np.asarray(logit, dtype=np.float64)))
-    return value if value.ndim else float(value)
+    return _as_given(logit, np.exp(-np.logaddexp(0.0, -np.asarray(logit, dtype=np.float64))))
+
+
+def _as_given(given: Numbers, values: NDArray[np.float64]) -> Numbers:
+    """Return values as what they were computed from is: an array, or one number."""
+    return cast(Numbers, values if np.ndim(given) else float(values))
 
 
 def reproducible(probability: float) -> float:
@@ -259,15 +241,7 @@ def reproducible(probability: float) -> float:
     return round(float(probability), _DECIMALS)
 
 
-@overload
-def prior_shift(probability: float, *, trained: float, deployed: float) -> float: ...
-@overload
-def prior_shift(
-    probability: NDArray[Any], *, trained: float, deployed: float
-) -> NDArray[np.float64]: ...
-def prior_shift(
-    probability: float | NDArray[Any], *, trained: float, deployed: float
-) -> float | NDArray[np.float64]:
+def prior_shift(probability: Numbers, *, trained: float, deployed: float) -> Numbers:
     """Move calibrated probabilities to another prevalence.
 
     A calibrated probability holds for the prevalence that it was calibrated at. Where emotional
@@ -298,5 +272,4 @@ def prior_shift(
         raise OptionError("probabilities must lie between 0 and 1")
     emotional = values * (deployed / trained)
     task = (1 - values) * ((1 - deployed) / (1 - trained))
-    shifted = np.asarray(emotional / (emotional + task))
-    return shifted if shifted.ndim else float(shifted)
+    return _as_given(probability, np.asarray(emotional / (emotional + task)))
