@@ -26,13 +26,12 @@ COLOURS = 128
 
 def report() -> str:
     from affectlib.analysis import sample
-    from affectlib.analysis.report import report_page
     from tools.simulate import simulate
 
     people = simulate(2000, seed=1, prevalence=0.03)
     drawn = sample(people.conversations, 400, seed=1).drop("gold", "themes")
     gold = drawn.join(people.gold_conversations, on=["record", "conversation_id"])
-    return report_page(
+    return report(
         people.conversations,
         messages=people.messages,
         participants=people.participants,
@@ -40,7 +39,7 @@ def report() -> str:
         by="gender",
         made_on=date(2025, 6, 1),
         title="Affective use in a simulated population",
-    )
+    ).html()
 
 
 def sheet() -> str:

@@ -79,7 +79,7 @@ with requires_extra("analysis"):
     from affectlib.analysis.groups import compare
     from affectlib.analysis.prevalence import prevalence
     from affectlib.analysis.recalibration import calibrate
-    from affectlib.analysis.report import Report, report, report_page
+    from affectlib.analysis.report import Report, report
     from affectlib.analysis.sampling import sample
     from affectlib.analysis.sheet import annotation_page
     from affectlib.analysis.themes import themes
@@ -115,7 +115,6 @@ __all__ = [
     "read_gold",
     "read_labels",
     "report",
-    "report_page",
     "sample",
     "themes",
     "trajectory",

@@ -8,7 +8,7 @@ from functools import cache
 import polars as pl
 import pytest
 
-from affectlib.analysis import evaluate, prevalence, report_page
+from affectlib.analysis import evaluate, prevalence, report
 from affectlib.errors import OptionError
 from tools.simulate import simulate
 
@@ -51,9 +51,9 @@ def page() -> tuple[str, pl.DataFrame]:
         started_at=pl.when(place % 40 > 0).then("started_at"),
         user_id=pl.when(place % 50 > 0).then("user_id"),
     )
-    html = report_page(
+    html = report(
         labels, messages=people.messages, participants=participants, by=["team", "language"]
-    )
+    ).html()
     return html, labels.join(participants.select("user_id", "team"), on="user_id", how="left")
 
 

@@ -15,9 +15,16 @@ import pytest
 from pyarrow import parquet
 
 from affectlib import cli
-from affectlib.analysis import AnalysisWarning, TableError, concentration, prevalence, themes, users
+from affectlib.analysis import (
+    AnalysisWarning,
+    TableError,
+    concentration,
+    prevalence,
+    report,
+    themes,
+    users,
+)
 from affectlib.analysis._pages import write_page
-from affectlib.analysis.report import report_page
 from affectlib.analysis.report._translator import Translator
 from affectlib.analysis.sampling import sample
 from affectlib.errors import OptionError
@@ -49,7 +56,7 @@ def gold() -> pl.DataFrame:
 @cache
 def full(lang: str = "en") -> str:
     people = population()
-    return report_page(
+    return report(
         people.conversations,
         messages=people.messages,
         participants=people.participants.drop("growing"),
@@ -61,12 +68,12 @@ def full(lang: str = "en") -> str:
         made_with="a model",
         made_on=date(2025, 6, 1),
         lang=lang,
-    )
+    ).html()
 
 
 @cache
 def bare() -> str:
-    return report_page(population().conversations.drop("user_id", "started_at"))
+    return report(population().conversations.drop("user_id", "started_at")).html()
 
 
 def sections(page: str) -> list[str]:
@@ -124,7 +131,7 @@ def test_nobody_can_be_made_out():
     few = population().participants.with_columns(
         team=pl.when(pl.int_range(pl.len()) < 4).then(pl.lit("tiny")).otherwise(pl.lit("large"))
     )
-    page = text_of(report_page(population().conversations, participants=few, by="team"))
+    page = text_of(report(population().conversations, participants=few, by="team").html())
     assert "tiny not shown – – not shown" in page
     assert "large not shown – – not shown" in page  # else all minus them are the tiny one
     assert "Figures of fewer than 10 users are not shown" in page
@@ -134,7 +141,7 @@ def test_a_cue_of_few_users_is_hidden():
     labels = population().conversations
     few = labels["user_id"].unique().sort().head(3).to_list()
     rare = labels.with_columns(in_crisis=pl.col("user_id").is_in(few).cast(pl.Float64))
-    page = report_page(rare)
+    page = report(rare).html()
     assert "In crisis fewer than 10 user" in text_of(page)
     plot = page.split('aria-label="How many times')[1].split("</svg>")[0]
     assert "Seeks company" in plot
@@ -166,7 +173,7 @@ def of_few_users(frame: pl.DataFrame) -> pl.DataFrame:
 def test_counts_of_few_users_are_hidden_everywhere(lang):
     few, words = of_few_users(population().conversations), Translator(lang)
     truth = population().gold_conversations.join(few.select("record"), on="record")
-    page = report_page(few, messages=of_few_users(population().messages), gold=truth, lang=lang)
+    page = report(few, messages=of_few_users(population().messages), gold=truth, lang=lang).html()
     data = cells(page, "data")
     names = ("labelled", "emotional", "users", "unread", "strangers", "undated", "cut", "gold")
     for name in names:
@@ -177,14 +184,14 @@ def test_counts_of_few_users_are_hidden_everywhere(lang):
     shown = cells(page, "cues")
     assert shown[words.maybe("cue.in_crisis", "In crisis")][0] == words("fewer", users=10)
     assert "trends" not in sections(page)
-    page = report_page(few, lang=lang, min_users=0)
+    page = report(few, lang=lang, min_users=0).html()
     assert cells(page, "data")[words("data.users")] == ["3"]
 
 
 def test_few_users_among_rows_without_ids_are_hidden():
     labels = population().conversations
     known = pl.col("user_id").is_in(["u00000", "u00001"])
-    page = report_page(labels.with_columns(user_id=pl.when(known).then("user_id")))
+    page = report(labels.with_columns(user_id=pl.when(known).then("user_id"))).html()
     data, words = cells(page, "data"), Translator("en")
     units = words("units.conversation")
     assert data["users"] == data[words("data.strangers", units=units)] == ["not shown"]
@@ -195,7 +202,7 @@ def test_hand_labels_of_one_user_are_hidden():
     labels = population().conversations
     one = labels.group_by("user_id").len().sort("len", "user_id")["user_id"][-1]
     mine = labels.filter(user_id=one).select("record")
-    page = report_page(labels, gold=population().gold_conversations.join(mine, on="record"))
+    page = report(labels, gold=population().gold_conversations.join(mine, on="record")).html()
     assert cells(page, "overall")["Hand labels only"] == ["not shown", "–", "–"]
     assert cells(page, "quality")["0% to 10%"] == ["not shown", "–", "–"]
     assert cells(page, "data")[Translator("en")("data.gold")] == ["not shown"]
@@ -203,11 +210,11 @@ def test_hand_labels_of_one_user_are_hidden():
 
 def test_each_cue_counts_from_its_threshold():
     labels = population().conversations.with_columns(in_crisis=0.1, seeks_support=0.1)
-    found = cells(report_page(labels, cue_threshold={"in_crisis": 0.06}), "cues")
+    found = cells(report(labels, cue_threshold={"in_crisis": 0.06}).html(), "cues")
     assert found["In crisis"] == ["100.0%", "user", "0.06"]
     assert found["Seeks support"] == ["0.0%", "user", "0.50"]
     with pytest.raises(OptionError, match="cue_threshold: no cue 'sadness'"):
-        report_page(labels, cue_threshold={"sadness": 0.06})
+        report(labels, cue_threshold={"sadness": 0.06}).html()
 
 
 def test_themes_are_those_of_the_analysis():
@@ -227,7 +234,7 @@ def test_labels_without_themes_make_no_section_of_them(lang):
         pl.lit(None, pl.Float64).alias(column) for column in THEME_COLUMNS.values()
     )
     for labels in (unknown, unknown.drop(*THEME_COLUMNS.values())):
-        page = report_page(labels, gold=gold(), lang=lang)
+        page = report(labels, gold=gold(), lang=lang).html()
         assert "themes" not in sections(page)
         assert Translator(lang)("missing.themes").split(":")[0].strip() in text_of(page)
     assert Translator(lang)("missing.themes")[:30] not in text_of(full(lang))
@@ -241,7 +248,7 @@ def test_themes_that_nothing_corrects_are_called_labelled(named):
         task = pl.col("label") == "task"
         sheet = sheet.join(labels, on="record", maintain_order="left")
         sheet = sheet.with_columns(themes=pl.when(task).then(pl.lit("grief"))).drop("label")
-    page = report_page(population().conversations, gold=sheet)
+    page = report(population().conversations, gold=sheet).html()
     assert "labelled with each theme, the program’s errors included" in text_of(page)
     figures = block(page)
     of_themes = [row for row in figures["figures"] if row["section"] == "themes"]
@@ -255,14 +262,14 @@ def test_what_rests_on_no_column_of_participants_is_of_all_users():
     people, words = population(), Translator("en")
     some = people.participants.drop("growing").head(60)
     options = {"messages": people.messages, "gold": gold(), "made_on": date(2025, 6, 1)}
-    alone = report_page(people.conversations, **options)
-    joined = report_page(
+    alone = report(people.conversations, **options).html()
+    joined = report(
         people.conversations,
         participants=some,
         by="modality",
         outcomes=["loneliness_end"],
         **options,
-    )
+    ).html()
     for section in ("users", "deciles", "trends", "data"):
         assert cells(joined, section) == cells(alone, section), section
     page = text_of(joined)
@@ -270,15 +277,15 @@ def test_what_rests_on_no_column_of_participants_is_of_all_users():
     assert "for 60 users" in page
     assert words("unknown") in cells(joined, "group-0")
     with pytest.warns(AnalysisWarning, match="participants: 90 of 150 users are not in it"):
-        report_page(people.conversations, participants=some)
+        report(people.conversations, participants=some).html()
 
 
 def test_a_group_that_labels_and_participants_both_have_is_refused():
     people = population()
     both = people.conversations.with_columns(modality=pl.lit("text"))
     with pytest.raises(OptionError, match="labels and participants both have a column 'modality'"):
-        report_page(both, participants=people.participants, by="modality")
-    assert "By “modality”" in text_of(report_page(both, by="modality"))
+        report(both, participants=people.participants, by="modality").html()
+    assert "By “modality”" in text_of(report(both, by="modality").html())
 
 
 def test_rows_without_users_beside_participants_and_gold():
@@ -288,12 +295,12 @@ def test_rows_without_users_beside_participants_and_gold():
     )
     shuffled = some.lazy().map_batches(lambda rows: rows.sample(fraction=1, shuffle=True))
     options = {"participants": people.participants, "gold": gold(), "made_on": date(2025, 6, 1)}
-    assert text_of(report_page(shuffled, **options)) == text_of(report_page(some, **options))
+    assert text_of(report(shuffled, **options).html()) == text_of(report(some, **options).html())
 
 
 def test_names_of_groups_are_no_formulas():
     plan = pl.when(pl.col("record") % 2 == 0).then(pl.lit("a_$x^$")).otherwise(pl.lit("b"))
-    page = report_page(population().conversations.with_columns(plan=plan), by="plan")
+    page = report(population().conversations.with_columns(plan=plan), by="plan").html()
     assert ">a_$x^$</text>" in page
 
 
@@ -309,12 +316,12 @@ def test_what_cannot_be_said_is_said():
 
 def test_columns_that_are_called_like_periods_are_none_of_time():
     people = population()
-    plain = report_page(people.conversations, gold=gold())
+    plain = report(people.conversations, gold=gold()).html()
     own = people.conversations.with_columns(
         day=pl.lit("first"), week=pl.col("record") % 4 + 1, month=pl.lit(None, pl.String)
     )
-    assert cells(report_page(own, gold=gold()), "time") == cells(plain, "time")
-    page = report_page(own, gold=gold(), by=["week"])
+    assert cells(report(own, gold=gold()).html(), "time") == cells(plain, "time")
+    page = report(own, gold=gold(), by=["week"]).html()
     assert cells(page, "time") == cells(plain, "time")
     assert {*cells(page, "group-0")} >= {"1", "2", "3", "4"}
 
@@ -327,7 +334,7 @@ def test_messages_that_were_not_read_make_no_thirds():
             row = {"message": message, "role": role, "label": label, "user_id": f"u{user}"}
             row["provenance"] = None
             rows.append({"conversation_id": f"c{user}", **row, "shows_empathy": None})
-    page = report_page(pl.DataFrame(rows, schema_overrides={"shows_empathy": pl.Float64}))
+    page = report(pl.DataFrame(rows, schema_overrides={"shows_empathy": pl.Float64})).html()
     assert 'id="within"' not in page
 
 
@@ -337,23 +344,23 @@ def test_hand_labels_of_rows_without_a_probability_are_no_part_of_calibration():
     some = labels.with_columns(
         probability=pl.when(~pl.col("record").is_in(first)).then(pl.col("probability"))
     )
-    assert "Probabilities against hand labels" in text_of(report_page(some, gold=gold()))
+    assert "Probabilities against hand labels" in text_of(report(some, gold=gold()).html())
     none = labels.with_columns(probability=pl.lit(None, pl.Float64))
-    assert "Probabilities against hand labels" not in text_of(report_page(none, gold=gold()))
+    assert "Probabilities against hand labels" not in text_of(report(none, gold=gold()).html())
 
 
 def test_all_labels_equal():
     calm = population().conversations.with_columns(
         label=pl.lit("task"), any=pl.lit(False), adjusted=pl.lit(0.0), rate=pl.lit(0.0)
     )
-    page = report_page(calm)
+    page = report(calm).html()
     assert "users" not in sections(page)
     assert "0.0%" in text_of(page)
 
 
 def test_one_user_only():
     one = population().conversations.with_columns(user_id=pl.lit("me"))
-    page = text_of(report_page(one))
+    page = text_of(report(one).html())
     assert "Labels counted not shown –" in page
     assert str(len(one)) not in page.split("The data")[0]
 
@@ -371,7 +378,7 @@ def test_one_user_only():
 )
 def test_errors(options, error, message):
     with pytest.raises(error, match=message):
-        report_page(population().conversations, **options)
+        report(population().conversations, **options).html()
 
 
 @pytest.fixture
@@ -431,7 +438,7 @@ def test_other_transcripts_are_refused(files):
         }
     )
     with pytest.raises(TableError, match=r"conversation 'c0' has no message [567]; give those"):
-        report_page(labels, show_text=read_conversations(files / "chats.jsonl"))
+        report(labels, show_text=read_conversations(files / "chats.jsonl")).html()
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -534,7 +541,7 @@ def test_text_in_a_browser_does_not_run(browser, files):
 
 def test_labels_of_messages_of_short_chats_alone() -> None:
     first = population().messages.filter(pl.col("message") < 2)
-    page = report_page(first, messages=first)
+    page = report(first, messages=first).html()
     assert 'id="overall"' in page
     assert 'id="within"' not in page
 
@@ -542,15 +549,15 @@ def test_labels_of_messages_of_short_chats_alone() -> None:
 def test_labels_of_conversations_are_refused_as_those_of_messages() -> None:
     people = population()
     with pytest.raises(TableError, match="messages: these are labels of conversations"):
-        report_page(people.conversations, messages=people.conversations)
+        report(people.conversations, messages=people.conversations).html()
 
 
 def test_messages_of_other_conversations_are_left_out() -> None:
     people = population()
     half = people.conversations.head(len(people.conversations) // 2)
     own = people.messages.join(half, on=["conversation_id", "record", "user_id"], how="semi")
-    whole = report_page(half, messages=people.messages, made_on=date(2026, 1, 1))
-    assert whole == report_page(half, messages=own, made_on=date(2026, 1, 1))
+    whole = report(half, messages=people.messages, made_on=date(2026, 1, 1)).html()
+    assert whole == report(half, messages=own, made_on=date(2026, 1, 1)).html()
     other = people.messages.with_columns(conversation_id="x" + pl.col("conversation_id"))
     with pytest.raises(TableError, match="messages: none is from a conversation in labels"):
-        report_page(half, messages=other)
+        report(half, messages=other).html()

@@ -8,7 +8,7 @@ from functools import cache
 import polars as pl
 import pytest
 
-from affectlib.analysis import Accuracy, report, report_page, themes
+from affectlib.analysis import Accuracy, report, themes
 from affectlib.analysis.report._plots import Points, heat, series
 from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import CUES, THEMES
@@ -39,13 +39,13 @@ def corrected() -> str:
     people = population()
     with pytest.MonkeyPatch.context() as patch:
         knowing(patch, KNOWN)
-        return report_page(people.conversations, messages=people.messages, gold=gold())
+        return report(people.conversations, messages=people.messages, gold=gold()).html()
 
 
 @cache
 def counted() -> str:
     """A page on which nothing is corrected."""
-    return report_page(population().conversations, messages=population().messages)
+    return report(population().conversations, messages=population().messages).html()
 
 
 def plot(page: str, name: str) -> str:
@@ -119,7 +119,7 @@ def test_plots_that_are_left_out_are_said_to_be(lang: str) -> None:
     words, people = Translator(lang), simulate(15, seed=2, prevalence=0.2)
     silent = people.conversations.with_columns(pl.lit(0.0).alias(name) for name in CUES)
     few = people.gold_conversations.head(60)
-    page = report_page(silent, gold=few, lang=lang)
+    page = report(silent, gold=few, lang=lang).html()
     for name in ("users", "cues", "quality"):
         assert "<svg" not in part(page, name)
         assert words("note.left_out") in text_of(part(page, name)), name
@@ -130,7 +130,7 @@ def test_plots_that_are_left_out_are_said_to_be(lang: str) -> None:
 
 
 def test_a_time_without_a_plot_speaks_of_its_table() -> None:
-    page = report_page(population().conversations.head(40), min_users=30)
+    page = report(population().conversations.head(40), min_users=30).html()
     assert "<svg" not in part(page, "time")
     text = text_of(part(page, "time"))
     assert "Each point" not in text
@@ -141,10 +141,10 @@ def test_a_time_without_a_plot_speaks_of_its_table() -> None:
 def test_themes_without_groups_assume_nothing_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     of_themes = dict.fromkeys(THEMES, Accuracy(400, 100, 900, 100))
     knowing(monkeypatch, Accuracy(400, 100, 900, 100), of_themes)
-    bare = report_page(population().conversations.drop("started_at"))
+    bare = report(population().conversations.drop("started_at")).html()
     assert ENGLISH("themes.shift") in text_of(part(bare, "themes"))
     assert ENGLISH("note.same_errors") not in text_of(part(bare, "themes"))
-    dated = text_of(part(report_page(population().conversations), "themes"))
+    dated = text_of(part(report(population().conversations).html(), "themes"))
     assert ("Common themes by" in dated) == (ENGLISH("note.same_errors") in dated)
 
 

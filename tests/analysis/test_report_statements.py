@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import Accuracy, prevalence, report_page, sample
+from affectlib.analysis import Accuracy, prevalence, report, sample
 from affectlib.analysis.report._translator import Translator
 from affectlib.taxonomy import THEME_COLUMNS
 from tests.analysis.known import knowing
@@ -36,7 +36,7 @@ def corrected(lang: str) -> str:
     gold = sample(people.conversations, 400, seed=1).drop("gold", "themes")
     with pytest.MonkeyPatch.context() as patch:
         knowing(patch, Accuracy(80, 20, 980, 20))
-        return report_page(
+        return report(
             people.conversations,
             messages=people.messages,
             participants=people.participants.drop("growing"),
@@ -44,7 +44,7 @@ def corrected(lang: str) -> str:
             by=["modality"],
             outcomes=["loneliness_end"],
             lang=lang,
-        )
+        ).html()
 
 
 @pytest.mark.parametrize("lang", ["en", "fr"])
@@ -104,7 +104,7 @@ def test_what_a_section_says_is_what_the_summary_says(lang: str) -> None:
 
 def test_a_correction_that_goes_up_is_said_to() -> None:
     people, words = simulate(300, seed=2, prevalence=0.5), Translator("en")
-    page = report_page(people.conversations, measured=Accuracy(600, 400, 980, 20))
+    page = report(people.conversations, measured=Accuracy(600, 400, 980, 20)).html()
     share, naive = (
         next(f for f in block(page)["figures"] if f["section"] == "overall" and f["method"] == m)
         for m in ("rogan_gladen", "labelled")
@@ -194,14 +194,14 @@ def test_messages_that_the_known_errors_cannot_explain_are_not_corrected(monkeyp
     for tenths, corrected_here in ((4, True), (9, False)):
         named = pl.when(place < tenths).then(pl.lit("emotional")).otherwise(pl.lit("task"))
         messages = people.messages.with_columns(label=named)
-        page = text_of(report_page(people.conversations, messages=messages))
+        page = text_of(report(people.conversations, messages=messages).html())
         assert (note in page) is not corrected_here
         assert ("User: charged, middle" in page) is corrected_here
 
 
 def test_a_share_that_correction_does_not_change_is_said_to_be_the_same(monkeypatch) -> None:
     knowing(monkeypatch, Accuracy(10_000_000, 0, 10_000_000, 0))
-    page = text_of(report_page(population().conversations))
+    page = text_of(report(population().conversations).html())
     assert "corrected for both, the share is the same" in page
 
 
@@ -211,9 +211,9 @@ def test_a_theme_that_nothing_is_about_is_not_among_the_commonest(monkeypatch) -
     without = {column: pl.lit(0.0) for column in THEME_COLUMNS.values()}
     gold = sample(people.conversations, 400, seed=1).drop("gold", "themes")
     gold = gold.join(people.gold_conversations, on=["record", "conversation_id"])
-    page = report_page(
+    page = report(
         people.conversations.with_columns(**without), gold=gold.with_columns(themes=pl.lit("none"))
-    )
+    ).html()
     shares = [f for f in block(page)["figures"] if f["measure"].startswith("share about")]
     assert {(f["estimate"], f["method"]) for f in shares} == {(0.0, "gold")}
     assert "themes" not in {found["section"] for found in block(page)["summary"]}

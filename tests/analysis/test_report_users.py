@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import AnalysisWarning, TableError, associate, compare, report_page
+from affectlib.analysis import AnalysisWarning, TableError, associate, compare, report
 from affectlib.analysis.report._translator import Translator
 from affectlib.errors import OptionError
 from tests.analysis.test_report import part, population, text_of
@@ -35,7 +35,7 @@ def test_a_regression_that_cannot_be_shown_takes_nothing_else_away(lang: str) ->
     )
     options: dict[str, Any] = {"participants": few, "by": "modality", "lang": lang}
     with pytest.warns(AnalysisWarning, match=r"'dependence': not shown; .* fewer than 10 users"):
-        page = report_page(population().conversations, outcomes=["dependence"], **options)
+        page = report(population().conversations, outcomes=["dependence"], **options).html()
     hidden = Translator(lang)("associated.hidden", users=10)
     assert " ".join(hidden.split()) in said(page, "outcome-0")
     assert "<table>" not in part(page, "outcome-0")
@@ -46,7 +46,7 @@ def test_a_regression_that_cannot_be_shown_takes_nothing_else_away(lang: str) ->
 def test_a_regression_without_charge_takes_nothing_else_away() -> None:
     calm = population().conversations.with_columns(label=pl.lit("task"), any=pl.lit(False))
     calm = calm.with_columns(adjusted=pl.lit(0.0), rate=pl.lit(0.0))
-    page = report_page(calm, participants=participants(), outcomes=["dependence"])
+    page = report(calm, participants=participants(), outcomes=["dependence"]).html()
     assert ENGLISH("associated.hidden", users=10) in said(page, "outcome-0")
 
 
@@ -55,7 +55,7 @@ def test_an_outcome_that_is_no_number_is_named_with_its_row() -> None:
     odd = participants().with_columns(dependence=scores)
     place = r"dependence: expected numbers, got String, first in row 7 \(from 0\)"
     with pytest.raises(TableError, match=f"participants, {place}"):
-        report_page(population().conversations, participants=odd, outcomes=["dependence"])
+        report(population().conversations, participants=odd, outcomes=["dependence"]).html()
     gaps = odd.with_columns(age=pl.when(pl.int_range(pl.len()) > 5).then("age"))
     with pytest.raises(TableError, match=f"users, {place}"):
         associate(gaps, outcome="dependence", predictors=["age"])
@@ -65,7 +65,7 @@ def test_an_outcome_that_is_no_number_is_named_with_its_row() -> None:
 
 def test_controls_without_outcomes_are_refused() -> None:
     with pytest.raises(OptionError, match=r"controls: .* name outcomes as well"):
-        report_page(population().conversations, participants=participants(), controls=["age"])
+        report(population().conversations, participants=participants(), controls=["age"]).html()
 
 
 def report_command(labels: Path, people: Path) -> list[str]:
@@ -90,7 +90,7 @@ def test_trouble_with_participants_is_said_to_be_theirs(
 ) -> None:
     odd = change(participants())
     with pytest.raises(TableError, match=rf"^participants\W+{problem}"):
-        report_page(population().conversations, participants=odd)
+        report(population().conversations, participants=odd).html()
     labels, people = tmp_path / "labels.parquet", tmp_path / "people.csv"
     population().conversations.write_parquet(labels)
     odd.write_csv(people)
@@ -131,5 +131,5 @@ def test_cues_of_labels_that_do_not_tell_their_model(
 
 
 def test_cues_with_thresholds_of_their_own_are_not_said_to_be_alike() -> None:
-    page = report_page(population().messages, cue_threshold={"in_crisis": 0.3})
+    page = report(population().messages, cue_threshold={"in_crisis": 0.3}).html()
     assert ENGLISH("cues.alike") not in page

@@ -50,7 +50,7 @@ from affectlib.analysis.users import users
 from affectlib.errors import OptionError
 from affectlib.taxonomy import EMOTIONAL
 
-__all__ = ["Report", "report", "report_page"]
+__all__ = ["Report", "report"]
 
 
 def report(
@@ -170,18 +170,6 @@ def report(
         data=_data(labels, study, best),
         missing=_missing(study, sections, excerpts=bool(excerpts) or show_text is None),
     )
-
-
-def report_page(labels: AnyFrame, **options: Any) -> str:
-    """Return the HTML page of `report`, which takes the same arguments.
-
-    Example:
-        >>> from affectlib.analysis import report_page
-        >>> from tools.simulate import simulate
-        >>> report_page(simulate(200).conversations).splitlines()[0]
-        '<!doctype html>'
-    """
-    return report(labels, **options).html()
 
 
 def answers_of(gold: AnyFrame | None) -> tuple[Answers, Sequence[tuple[str, str | None]]]:
