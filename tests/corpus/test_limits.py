@@ -174,6 +174,7 @@ def test_a_file_of_the_output_that_vanishes_is_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     monkeypatch.setattr(corpus, "_SHARD", 5)
+    monkeypatch.setattr(corpus, "_WAITING", 1)  # so that writing keeps up with labelling
     src = source(tmp_path, *(record("so sad", id=str(n)) for n in range(RECORDS)))
     dst = tmp_path / "out"
     options = {"output_format": "jsonl"}
