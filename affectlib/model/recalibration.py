@@ -67,6 +67,7 @@ _COUNTS = ("true_positives", "false_negatives", "true_negatives", "false_positiv
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Points = Mapping[str, OperatingPoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Recalibrated:
     """
 
     line: Recalibration
-    operating_points: Mapping[str, OperatingPoint]
+    operating_points: Points
     prevalence: float
     level: Literal["conversation", "message"]
     probability: Floats
@@ -121,9 +122,8 @@ def recalibrate(
         weights: How many rows of the corpus each stands for; all the same if None.
         groups: Whose each row is; rows of one group share a fold.
         level: What a row is. Thresholds of the other level move as far.
-        alone: Whether each row is a message that is its user's only one in the conversation, which
-            is judged by the threshold of conversations (see `OperatingPoint.of_messages`); none is
-            if None.
+        alone: Whether each row is a message that is its user's only one in the conversation; none
+            is if None. See `OperatingPoint.of_messages`.
         specificity: The share of other rows that an operating point must not flag, by its
             name; its target where none is given.
         force: Whether to accept an operating point that finds or spares much less than before.
@@ -150,27 +150,27 @@ def recalibrate(
     _require_related(rows)
     asked = dict(specificity or {})
     wanted = _wanted(artifact, asked)
-    points = artifact.operating_points
     fold = folds(rows.truth, rows.group)
-    _require_left(rows.truth, fold)
-    line, strict = _fit(artifact, rows, wanted, level)
+    for kind, (count, least) in _too_few(rows.truth, fold).items():
+        raise OptionError(
+            f"the {kind} rows are of too few users: each user is judged by a fit to the rows "
+            f"of others, and without some users {count} {kind} rows are left, but at least "
+            f"{least} are needed; label {kind} rows of more users"
+        )
+    points = artifact.operating_points
+    line, strict = _fit(points, rows, wanted, level)
     for name in asked:
         _require_reached(rows.by(points[name]), name, strict[name], wanted[name])
-    raw = {
-        name: z if name in asked else _reachable(rows.by(points[name]), z)
-        for name, z in strict.items()
-    }
+    raw = _lowered(points, rows, strict, asked)
     crossed = np.empty(len(rows.truth))
     called = {name: np.zeros(len(rows.truth), bool) for name in wanted}
     for number in range(FOLDS):
         held = fold == number
-        its_line, its_raw = _fit(artifact, rows.where(~held), wanted, level)
+        others = rows.where(~held)
+        its_line, its_strict = _fit(points, others, wanted, level)
         crossed[held] = sigmoid(its_line.intercept + its_line.slope * rows.z[held])
-        for name, threshold in its_raw.items():
-            judged = rows.by(points[name])
-            if name not in asked:
-                threshold = _reachable(judged.where(~held), threshold)
-            called[name][held] = judged.z[held] >= threshold
+        for name, threshold in _lowered(points, others, its_strict, asked).items():
+            called[name][held] = rows.by(points[name]).z[held] >= threshold
     measured = {name: counts_of(rows, found) for name, found in called.items()}
     if not force:
         _refuse_falls(artifact, rows, measured, wanted, asked, level)
@@ -195,7 +195,7 @@ def recalibrate(
     )
 
 
-def points_of(points: Mapping[str, OperatingPoint]) -> dict[str, dict[str, float]]:
+def points_of(points: Points) -> dict[str, dict[str, float]]:
     """Return operating points as ``affect.json`` holds them."""
     return {
         name: {
@@ -209,10 +209,6 @@ def uncalibrated(artifact: Artifact, probability: ArrayLike) -> tuple[Artifact, 
     """Return a model as it was before it was calibrated, and what its probabilities were.
 
     Its operating points keep the targets that they have now.
-
-    Args:
-        artifact: The model, calibrated or not.
-        probability: What it gives.
 
     Example:
         >>> from affectlib.model.artifacts import load_artifact
@@ -268,8 +264,6 @@ def save_recalibrated(
 
     Raises:
         OutputExistsError: The folder is there and holds something.
-        ArtifactCorruptError: A file of the model is missing or altered.
-        OSError: The folder cannot be written.
     """
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -353,15 +347,15 @@ class Rows:
             OptionError: Something is wrong with it.
         """
         given = np.asarray(probability, dtype=np.float64)
+        rows = len(given)
         flags = np.asarray(truth).astype(bool)
-        weight = np.ones(len(given)) if weights is None else np.asarray(weights, dtype=np.float64)
-        members = np.arange(len(given)) if groups is None else np.asarray(groups)
-        single = None if alone is None else np.asarray(alone).astype(bool)
-        sizes = {"truth": len(flags), "weights": len(weight), "groups": len(members)}
-        sizes |= {} if single is None else {"alone": len(single)}
-        for name, size in sizes.items():
-            if size != len(given):
-                raise OptionError(f"{name}: {size:,} values for {len(given):,} probabilities")
+        weight = np.ones(rows) if weights is None else np.asarray(weights, dtype=np.float64)
+        members = np.arange(rows) if groups is None else np.asarray(groups)
+        single = np.zeros(rows, bool) if alone is None else np.asarray(alone).astype(bool)
+        columns = {"truth": flags, "weights": weight, "groups": members, "alone": single}
+        for name, values in columns.items():
+            if len(values) != rows:
+                raise OptionError(f"{name}: {len(values):,} values for {rows:,} probabilities")
         for name, sound in (
             ("probability: values must be between 0 and 1", (given >= 0) & (given <= 1)),
             ("weights: every one must be a number above 0", np.isfinite(weight) & (weight > 0)),
@@ -494,43 +488,37 @@ def can_cross_fit(truth: Flags, group: NDArray[np.intp]) -> bool:
         truth: Whether each row is emotional, shape ``[rows]``.
         group: Number of each one's group, shape ``[rows]``.
     """
-    left = _left(truth, folds(truth, group))
-    return all(count >= least for count, least in left.values())
+    return not _too_few(truth, folds(truth, group))
 
 
-def _left(truth: Flags, fold: NDArray[np.intp]) -> dict[str, tuple[int, int]]:
-    """Return how many rows of a kind are left without the fold that has most, and are needed."""
-    return {
+def _too_few(truth: Flags, fold: NDArray[np.intp]) -> dict[str, tuple[int, int]]:
+    """Return the kinds of which a fold leaves too few rows: how many, and how many are needed."""
+    left = {
         kind: (int(own.sum() - np.bincount(fold[own], minlength=FOLDS).max()), least)
         for kind, own, least in (("emotional", truth, LEAST_FOUND), ("task", ~truth, 1))
     }
-
-
-def _require_left(truth: Flags, fold: NDArray[np.intp]) -> None:
-    for kind, (count, least) in _left(truth, fold).items():
-        if count < least:
-            raise OptionError(
-                f"the {kind} rows are of too few users: each user is judged by a fit to the rows "
-                f"of others, and without some users {count} {kind} rows are left, but at least "
-                f"{least} are needed; label {kind} rows of more users"
-            )
+    return {kind: (count, least) for kind, (count, least) in left.items() if count < least}
 
 
 def _fit(
-    artifact: Artifact, rows: Rows, wanted: Mapping[str, float], level: str
+    points: Points, rows: Rows, wanted: Mapping[str, float], level: str
 ) -> tuple[Recalibration, dict[str, float]]:
     """Return the line, and each operating point's threshold as a logit before it."""
-    base = {
-        name: finite_logit(getattr(point, level))
-        for name, point in artifact.operating_points.items()
-    }
+    base = {name: finite_logit(getattr(point, level)) for name, point in points.items()}
     line = fit_line(rows, float(np.median([*base.values()])))
-    prior = _specificity_of(
-        [(base[name], point.specificity) for name, point in artifact.operating_points.items()]
-    )
+    prior = _specificity_of({base[name]: point.specificity for name, point in points.items()})
     return line, {
-        name: _threshold(rows.by(artifact.operating_points[name]), share, prior)
-        for name, share in wanted.items()
+        name: _threshold(rows.by(points[name]), share, prior) for name, share in wanted.items()
+    }
+
+
+def _lowered(
+    points: Points, rows: Rows, strict: Mapping[str, float], asked: Mapping[str, float]
+) -> dict[str, float]:
+    """Return thresholds that `LEAST_FOUND` emotional rows reach, but for those asked for."""
+    return {
+        name: z if name in asked else min(z, _reachable(rows.by(points[name])))
+        for name, z in strict.items()
     }
 
 
@@ -566,12 +554,12 @@ def fit_line(rows: Rows, pivot: float) -> Recalibration:
     return Recalibration(float(pivot + shift - slope * pivot), slope)
 
 
-def _specificity_of(points: Sequence[tuple[float, float]]) -> Floats:
+def _specificity_of(points: Mapping[float, float]) -> Floats:
     """Return the model's own specificity at each threshold of the grid.
 
     Between its operating points, logits of both lie on straight lines, which go on beyond them.
     """
-    known = sorted({z: logit(float(np.clip(s, 0.01, 0.999))) for z, s in points}.items())
+    known = sorted((z, logit(float(np.clip(s, 0.01, 0.999)))) for z, s in points.items())
     at, value = (np.array(each) for each in zip(*known, strict=True))
     inside = np.interp(_GRID, at, value)
     slopes = np.diff(value) / np.diff(at) if len(at) > 1 else np.ones(1)
@@ -596,13 +584,11 @@ def _threshold(rows: Rows, wanted: float, prior: Floats) -> float:
     return float(candidates[enough.argmax()]) if enough.any() else float("inf")
 
 
-def _reachable(rows: Rows, threshold: float) -> float:
-    """Return a threshold, lowered if fewer than `LEAST_FOUND` emotional rows reach it."""
-    least = np.sort(rows.z[rows.truth])[-LEAST_FOUND]
+def _reachable(rows: Rows) -> float:
+    """Return a threshold that `LEAST_FOUND` emotional rows reach."""
+    least = float(np.sort(rows.z[rows.truth])[-LEAST_FOUND])
     below = rows.z[rows.z < least]
-    return min(
-        threshold, float((least + below.max()) / 2) if len(below) else float(least) - _MARGIN
-    )
+    return (least + float(below.max())) / 2 if len(below) else least - _MARGIN
 
 
 def _require_reached(rows: Rows, name: str, threshold: float, wanted: float) -> None:
