@@ -324,11 +324,7 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         raise _ManifestError("expected an object")
     digest = with_digest(values)[_DIGEST]
     version = _pop(values, "format", int)
-    if version > FORMAT:
-        raise _ManifestError(
-            f"made by a newer affectlib (format {version}, this one reads {FORMAT}); "
-            "upgrade with: pip install -U affectlib"
-        )
+    _refuse_newer("format", version, FORMAT)
     if version < FORMAT:
         raise _ManifestError(
             f"made by affectlib 0.13 or older (format {version}, this one reads {FORMAT}); "
@@ -336,19 +332,27 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         )
     if _pop(values, _DIGEST, str) != digest:
         raise _ManifestError(f'it was altered: "{_DIGEST}" does not match its content')
-    _check_text_rules(values.get("text_rules"))
+    rules = _number(values.get("text_rules"), "text_rules")
+    _refuse_newer("text rules", rules, TEXT_RULES)
+    if rules < TEXT_RULES:
+        # Such weights learnt from text which was read in another way.
+        raise _ManifestError(
+            f"it was trained on text read by rules {rules}, but this affectlib reads by "
+            f"{TEXT_RULES}; use the affectlib that made it"
+        )
     outputs = tuple(_pop(values, "outputs", list))
     if EMOTIONAL not in outputs or any(name not in OUTPUTS for name in outputs):
         problem = f'"outputs" must hold {EMOTIONAL!r}, and only charges, cues and themes'
         raise _ManifestError(problem)
-    points = _pop(values, "operating_points", dict)
+    points = _build_each(OperatingPoint, values, "operating_points")
+    lines = _build_each(Line, values, "messages")
     hashes = _pop(values, "files", dict)
     for name, given in hashes.items():
         if Path(name).name != name:
             raise _ManifestError('"files" must name files in the folder itself')
         if not isinstance(given, str) or not _SHA256.fullmatch(given):
             raise _ManifestError(f'"files.{name}" must be a SHA-256 in lower-case hexadecimal')
-    prevalence = _number(_pop(values, "prevalence", int | float), "prevalence")
+    prevalence = _pop(values, "prevalence", int | float)
     if not 0 < prevalence < 1:
         raise _ManifestError('"prevalence" must be more than 0 and less than 1')
     return Artifact(
@@ -356,15 +360,10 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
         name=_pop(values, "name", str),
         version=_pop(values, "version", str),
         outputs=outputs,
-        windows=_windows(_pop(values, "windows", dict)),
+        windows=_make(WindowSettings, _pop(values, "windows", dict), "windows"),
         conversation=_build(WindowCombination, _pop(values, "conversation", dict), "conversation"),
-        messages=_lines(_pop(values, "messages", dict), outputs),
-        operating_points=MappingProxyType(
-            {
-                name: _build(OperatingPoint, point, f"operating_points.{name}")
-                for name, point in points.items()
-            }
-        ),
+        messages=MappingProxyType({name: lines.get(name, Line()) for name in outputs}),
+        operating_points=MappingProxyType(points),
         cue_thresholds=_thresholds(values, "cue_thresholds", outputs, CUES),
         theme_thresholds=_thresholds(values, "theme_thresholds", outputs, THEMES),
         prevalence=prevalence,
@@ -378,32 +377,11 @@ def _parse(values: Any, folder: Path, fingerprint: str) -> Artifact:
     )
 
 
-def _windows(values: dict[str, Any]) -> WindowSettings:
-    try:
-        return WindowSettings(**values)
-    except (TypeError, ValueError) as error:
-        raise _ManifestError(f'"windows": {error}') from error
-
-
-def _lines(values: dict[str, Any], outputs: tuple[str, ...]) -> Mapping[str, Line]:
-    """Return the line of each output; one that is not named stays as it is."""
-    lines = {name: _build(Line, line, f"messages.{name}") for name, line in values.items()}
-    return MappingProxyType({name: lines.get(name, Line()) for name in outputs})
-
-
-def _check_text_rules(rules: Any) -> None:
-    """Refuse weights that learnt from text which was read in another way."""
-    if isinstance(rules, bool) or not isinstance(rules, int):
-        raise _ManifestError(f'"text_rules" must be a number, not {type(rules).__name__}')
-    if rules > TEXT_RULES:
+def _refuse_newer(what: str, version: float, own: int) -> None:
+    if version > own:
         raise _ManifestError(
-            f"made by a newer affectlib (text rules {rules}, this one reads by {TEXT_RULES}); "
+            f"made by a newer affectlib ({what} {version}, this one reads {own}); "
             "upgrade with: pip install -U affectlib"
-        )
-    if rules < TEXT_RULES:
-        raise _ManifestError(
-            f"it was trained on text read by rules {rules}, but this affectlib reads by "
-            f"{TEXT_RULES}; use the affectlib that made it"
         )
 
 
@@ -453,6 +431,12 @@ def _number(value: Any, key: str) -> float:
     return value
 
 
+def _build_each(cls: type[_T], values: dict[str, Any], key: str) -> dict[str, _T]:
+    """Build a dataclass from each value of a required object of the manifest."""
+    named = _pop(values, key, dict)
+    return {name: _build(cls, value, f"{key}.{name}") for name, value in named.items()}
+
+
 def _build(cls: type[_T], values: Any, key: str) -> _T:
     """Build a dataclass of numbers from a part of the manifest; only defaults may be missing."""
     if not isinstance(values, dict):
@@ -465,6 +449,10 @@ def _build(cls: type[_T], values: Any, key: str) -> _T:
         if name not in optional:
             raise _ManifestError(f'"{key}.{name}" is unknown to this version of affectlib')
         _number(value, f"{key}.{name}")
+    return _make(cls, values, key)
+
+
+def _make(cls: type[_T], values: dict[str, Any], key: str) -> _T:
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "Engine", "load_engine"]
 
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
 ENGINES = ("auto", "onnx", "openvino", "torch")
 """The engines that can be named."""
 
@@ -46,12 +49,7 @@ class Engine(Protocol):
     def device(self) -> str:
         """Where it runs, such as ``cpu`` or ``cuda:0``."""
 
-    def logits(
-        self,
-        input_ids: NDArray[np.int64],
-        attention_mask: NDArray[np.int64],
-        turns: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def logits(self, input_ids: Ids, attention_mask: Ids, turns: Floats) -> Floats:
         """Return the logits of a batch of windows.
 
         Args:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxEngine"]
 
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
 _MODEL = "model.int8.onnx"
 _ERRORS_ONLY = 3
 
@@ -73,19 +76,14 @@ class OnnxEngine:
             _inherited.append(self._session)
             self._session = None
 
-    def logits(
-        self,
-        input_ids: NDArray[np.int64],
-        attention_mask: NDArray[np.int64],
-        turns: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def logits(self, input_ids: Ids, attention_mask: Ids, turns: Floats) -> Floats:
         """Return the logits of a batch; see `affectlib.model.engines.Engine`."""
         if self._session is None:
             with self._renewing:
                 if self._session is None:
                     self._session = self._load()
         feed = {"input_ids": input_ids, "attention_mask": attention_mask, "turns": turns}
-        return cast(NDArray[np.float32], self._session.run(["logits"], feed)[0])
+        return cast(Floats, self._session.run(["logits"], feed)[0])
 
     def _load(self) -> Any:
         try:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenVinoEngine"]
 
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
 
 class OpenVinoEngine:
     """Runs an artifact's weights on the CPU, in bf16 where the processor has it.
@@ -58,18 +61,13 @@ class OpenVinoEngine:
         self._model = openvino.Core().compile_model(model, "CPU", options)
         self._requests = local()
 
-    def logits(
-        self,
-        input_ids: NDArray[np.int64],
-        attention_mask: NDArray[np.int64],
-        turns: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def logits(self, input_ids: Ids, attention_mask: Ids, turns: Floats) -> Floats:
         """Return the logits of a batch; see `affectlib.model.engines.Engine`."""
         request = getattr(self._requests, "request", None)
         if request is None:  # one may not be shared between threads
             request = self._requests.request = self._model.create_infer_request()
         feed = {"input_ids": input_ids, "attention_mask": attention_mask, "turns": turns}
-        return cast(NDArray[np.float32], request.infer(feed)[0].copy())
+        return cast(Floats, request.infer(feed)[0].copy())
 
 
 def _convert(model: Any) -> Any:

@@ -32,6 +32,9 @@ __all__ = [
     "set_head",
 ]
 
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
 _MODEL = ("config.json", "model.safetensors")
 _SETTING_THREADS = Lock()
 
@@ -75,12 +78,7 @@ class TorchEngine:
         """Where it runs."""
         return str(self._device)
 
-    def logits(
-        self,
-        input_ids: NDArray[np.int64],
-        attention_mask: NDArray[np.int64],
-        turns: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def logits(self, input_ids: Ids, attention_mask: Ids, turns: Floats) -> Floats:
         """Return the logits of a batch; see `affectlib.model.engines.Engine`."""
         with (
             _computing_with(self._threads),
@@ -88,7 +86,7 @@ class TorchEngine:
             torch.autocast(self._device.type, dtype=self._dtype, enabled=self._half),
         ):
             logits = self._model(*(self._send(x) for x in (input_ids, attention_mask, turns)))
-        return cast(NDArray[np.float32], logits.float().cpu().numpy())
+        return cast(Floats, logits.float().cpu().numpy())
 
     def _send(self, values: NDArray[Any]) -> torch.Tensor:
         """Move a batch to the device; to CUDA from pinned memory, which it need not wait for."""
