@@ -129,9 +129,6 @@ class Artifact:
     def file(self, name: str) -> Path:
         """Return the path of one of its files, after checking that it is unaltered.
 
-        Args:
-            name: The file's name.
-
         Raises:
             ArtifactCorruptError: The file is missing or altered.
         """
@@ -236,10 +233,7 @@ def load_artifact(
 
 
 def with_digest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``affect.json`` holds with the digest of it, by which damage is noticed.
-
-    Args:
-        values: The content; a digest in it is replaced.
+    """Return what ``affect.json`` holds with a new digest of it, by which damage is noticed.
 
     Example:
         >>> with_digest({"format": 2})["sha256"][:8]
@@ -267,10 +261,6 @@ def save_artifact(
         manifest: Another ``affect.json`` for the copy.
         card: Another card for the copy, which then has no diagram.
         left_out: Names of files that the copy does not have; its `manifest` must not list them.
-
-    Raises:
-        ArtifactCorruptError: A file is missing or altered.
-        OSError: The folder cannot be written.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

@@ -35,12 +35,6 @@ def build_prediction(
     The only message of a user has the conversation's probabilities and its label. All are rounded
     before they are compared with thresholds; see `reproducible`.
 
-    Args:
-        artifact: The model that gave them.
-        conversation: The conversation.
-        scores: What was found in it.
-        point: The thresholds.
-
     Raises:
         NoUserTextError: No message of the user was read.
     """
@@ -99,9 +93,6 @@ def message_logits(
     """Return the calibrated logits of each message that was read, by its position.
 
     Those of a user's only message are the conversation's.
-
-    Raises:
-        NoUserTextError: No message of the user was read.
     """
     first, *others = user_places(conversation, scores)
     logits = {place: artifact.message_logits(row) for place, row in scores.messages.items()}

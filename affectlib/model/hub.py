@@ -31,7 +31,6 @@ def download(name: str, revision: str | None = None, *, local_files_only: bool) 
 
     Raises:
         ArtifactNotFoundError: There is no such model, or it cannot be reached.
-        MissingExtraError: huggingface_hub is not installed.
     """
     with requires_extra("hub"):
         from huggingface_hub import snapshot_download
@@ -57,20 +56,12 @@ def download(name: str, revision: str | None = None, *, local_files_only: bool) 
 def upload(folder: Path, name: str, *, private: bool, message: str, token: str | None) -> str:
     """Upload an artifact to the Hub as one commit; make the repository if there is none.
 
-    Args:
-        folder: The artifact's folder.
-        name: Its id there, ``user/name``.
-        private: Whether a new repository is private.
-        message: The commit's message.
-        token: An access token; the one that huggingface_hub has stored if None.
-
     Returns:
         The commit's address.
 
     Raises:
         OptionError: `name` is not an id on the Hub.
         ArtifactError: The Hub refused it, or cannot be reached.
-        MissingExtraError: huggingface_hub is not installed.
     """
     if not HUB_ID.fullmatch(name):
         raise OptionError(f"expected an id of the Hugging Face Hub, user/name, not {name!r}")

@@ -482,12 +482,7 @@ def folds(truth: Flags, group: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def can_cross_fit(truth: Flags, group: NDArray[np.intp]) -> bool:
-    """Return whether enough rows of both kinds are left, whichever fold is left out.
-
-    Args:
-        truth: Whether each row is emotional, shape ``[rows]``.
-        group: Number of each one's group, shape ``[rows]``.
-    """
+    """Return whether enough rows of both kinds are left, whichever of the `folds` is left out."""
     return not _too_few(truth, folds(truth, group))
 
 
@@ -528,9 +523,6 @@ def fit_line(rows: Rows, pivot: float) -> Recalibration:
     Args:
         rows: What it is fitted to.
         pivot: The logit at which labels part.
-
-    Raises:
-        MissingExtraError: scipy is not installed.
     """
     with requires_extra("analysis"):
         from scipy.optimize import minimize

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from affectlib.conversation import Conversation
-from affectlib.model.calibration import logit
+from affectlib.model.calibration import finite_logit
 
 __all__ = [
     "FEATURES",
@@ -150,10 +150,6 @@ def add_domain(reference: Reference, conversations: Sequence[Conversation]) -> R
 
     Scores are no longer compared, as the kinds that were there have those of another model. Fewer
     than 30 conversations are not added.
-
-    Args:
-        reference: The reference.
-        conversations: The transcripts.
     """
     histogram = FeatureHistogram(reference.words)
     for conversation in conversations:
@@ -372,5 +368,5 @@ def _features(
         "letters": written / len(signs),
     }
     if probability is not None:
-        found["score"] = logit(min(max(probability, 1e-6), 1 - 1e-6))
+        found["score"] = finite_logit(probability)
     return found

@@ -96,14 +96,7 @@ def score(
     screen: Screen | None = None,
     known: WindowCache | None = None,
 ) -> list[Scores]:
-    """Score several conversations.
-
-    Args:
-        conversations: The conversations.
-        encoder: Lays out and tokenizes them.
-        engine: Runs the windows.
-        screen: What settles the conversations that need no encoder, if anything does.
-        known: Logits of windows that were run before; the new ones are added.
+    """Score several conversations; see `score_windows`.
 
     Example:
         >>> from affectlib.model.artifacts import load_artifact
@@ -133,8 +126,8 @@ def score_windows(
         windows: The windows of each conversation.
         engine: Runs those that are new.
         pad_id: The padding token.
-        screen: As for `score`.
-        known: As for `score`.
+        screen: What settles the conversations that need no encoder, if anything does.
+        known: Logits of windows that were run before; the new ones are added.
     """
     settled = {} if screen is None else screen.prefilter(windows)
     asked = [w for place, group in enumerate(windows) if place not in settled for w in group]

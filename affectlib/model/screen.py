@@ -93,8 +93,7 @@ class Screen:
             artifact has now.
 
         Raises:
-            ArtifactCorruptError: The file is missing, altered, unreadable, or made for other
-                weights or text rules.
+            ArtifactCorruptError: It is unreadable, or made for other weights or text rules.
         """
         if not artifact.has_file(SCREEN_FILE):
             return None
@@ -271,12 +270,7 @@ def lowest_limits(artifact: Artifact, room: float = 0.0) -> dict[str, float]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read a file in the format of safetensors: its tensors, and what it says about itself.
-
-    Raises:
-        ValueError: It is in another format.
-        KeyError: A tensor has another type than screens have.
-    """
+    """Read a file in the format of safetensors: its tensors, and what it says about itself."""
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])

@@ -32,14 +32,7 @@ _inherited: list[Any] = []
 
 
 class OnnxEngine:
-    """Runs an artifact's int8 weights on the CPU.
-
-    Args:
-        artifact: The artifact.
-        threads: Threads of a computation; one for each core that this process may use if None.
-
-    Raises:
-        ArtifactCorruptError: Its model is missing, altered, or not one that can be run.
+    """Runs an artifact's int8 weights on the CPU; see `affectlib.model.engines.load_engine`.
 
     Example:
         >>> from affectlib.model.artifacts import load_artifact

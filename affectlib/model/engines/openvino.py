@@ -35,13 +35,6 @@ Floats = NDArray[np.float32]
 class OpenVinoEngine:
     """Runs an artifact's weights on the CPU, in bf16 where the processor has it.
 
-    Args:
-        artifact: The artifact.
-        threads: Threads of a computation; one for each core that this process may use if None.
-
-    Raises:
-        ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
-
     Example:
         >>> from affectlib.model.artifacts import load_artifact
         >>> OpenVinoEngine(load_artifact("affect-small")).name

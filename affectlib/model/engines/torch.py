@@ -42,17 +42,9 @@ _SETTING_THREADS = Lock()
 class TorchEngine:
     """Runs an artifact's weights in fp32 on the CPU, in half precision on a GPU.
 
-    Args:
-        artifact: The artifact.
-        device: ``auto`` for a GPU if there is one, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        threads: Threads of a computation on the CPU; as many as torch is set to if None.
-            Torch's own setting is changed only while this engine computes, and only in the thread
-            that calls it; but a thread whose first use of torch falls into the moment of that
-            change may keep the number.
-
-    Raises:
-        OptionError: There is no such device.
-        ArtifactCorruptError: A file is missing, altered, or not the model that it should be.
+    If `threads` is given, torch's own setting is changed only while this engine computes, and only
+    in the thread that calls it; but a thread whose first use of torch falls into the moment of that
+    change may keep the number.
 
     Example:
         >>> from affectlib.model.artifacts import load_artifact

@@ -42,10 +42,6 @@ def collapse_repeats(text: str, rank: Rank) -> str:
     is taken; if none of them is known, that with single letters. Known words stay (``www``), and so
     does what is too long for a word.
 
-    Args:
-        text: Any text.
-        rank: The vocabulary.
-
     Example:
         >>> vocabulary = ["so", "feel", "alone", "www"]
         >>> places = {word: place for place, word in enumerate(vocabulary)}

@@ -35,11 +35,7 @@ _UNITS = re.compile(rf"[^{_BLANK}{_ALONE}]+|[{_ALONE}]")
 
 
 class TokenReader:
-    """Turns texts into token ids; safe to share between threads.
-
-    Args:
-        tokenizer: The tokenizer.
-    """
+    """Turns texts into token ids; safe to share between threads."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Read the vocabulary."""
@@ -50,11 +46,7 @@ class TokenReader:
         self._whole = _whole_words(vocabulary) if _splits_like_bert(tokenizer) else None
 
     def read(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Return the token ids of each text, in the words that are meant, without special tokens.
-
-        Args:
-            texts: The texts.
-        """
+        """Return the token ids of each text, in the words that are meant, no special ones."""
         units = [_UNITS.findall(text) if self._whole is not None else [text] for text in texts]
         codes, pieces = self._look_up(set(chain.from_iterable(units)))
         total = sum(map(len, units))

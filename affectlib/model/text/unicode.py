@@ -98,9 +98,6 @@ _STYLED = _styled()
 def normalize_unicode(text: str) -> str:
     r"""Return text as a reader sees it; see the module for what that changes.
 
-    Args:
-        text: Any text.
-
     Example:
         >>> normalize_unicode("s\u200ba\u00add, s\u0430d, \uff53\uff41\uff44, s\u0336ad")
         'sad, sad, sad, sad'
