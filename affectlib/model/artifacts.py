@@ -249,36 +249,34 @@ def save_artifact(
     artifact: Artifact,
     folder: str | os.PathLike[str],
     *,
-    manifest: str | None = None,
+    values: Mapping[str, Any] | None = None,
     card: str | None = None,
-    left_out: Container[str] = (),
 ) -> None:
     """Copy an artifact, so that `load_artifact` and transformers can load the copy.
 
     Args:
         artifact: The artifact.
         folder: Where it goes; made if needed, files of the same names are replaced.
-        manifest: Another ``affect.json`` for the copy.
+        values: What the copy's ``affect.json`` holds instead; files not listed there stay behind.
         card: Another card for the copy, which then has no diagram.
-        left_out: Names of files that the copy does not have; its `manifest` must not list them.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     if target.samefile(artifact.folder):
         return
-    for name in artifact._hashes:
-        if name not in left_out:
-            shutil.copyfile(artifact.file(name), target / name)
+    for name in artifact._hashes if values is None else values["files"]:
+        shutil.copyfile(artifact.file(name), target / name)
     for name in _UNHASHED:
         if (artifact.folder / name).is_file() and (card is None or name == _UNHASHED[0]):
             shutil.copyfile(artifact.folder / name, target / name)
     if card is not None:
         (target / "README.md").write_text(card, encoding="utf-8", newline="\n")
     # Last, so that a copy that was interrupted is not taken for an artifact.
-    if manifest is None:
+    if values is None:
         shutil.copyfile(artifact.folder / MANIFEST, target / MANIFEST)
     else:
-        (target / MANIFEST).write_text(manifest, encoding="utf-8", newline="\n")
+        text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
+        (target / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _find(model: str | os.PathLike[str], local_files_only: bool, revision: str | None) -> Path:

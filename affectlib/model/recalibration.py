@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from affectlib._extras import requires_extra
 from affectlib.errors import OptionError, OutputExistsError
-from affectlib.model.artifacts import FORMAT, Artifact, save_artifact, with_digest
+from affectlib.model.artifacts import FORMAT, Artifact, save_artifact
 from affectlib.model.calibration import OperatingPoint, Recalibration, finite_logit, logit, sigmoid
 from affectlib.model.screen import SCREEN_FILE, Screen
 
@@ -306,10 +306,8 @@ def save_recalibrated(
     }
     if artifact.reference is not None:
         values["reference"] = artifact.reference.without_scores().to_dict()
-    text = json.dumps(with_digest(values), indent=1, ensure_ascii=False) + "\n"
     card = _card(artifact, found, name, left_out, labelled_by)
-    without = {SCREEN_FILE} if left_out else ()
-    save_artifact(artifact, target, manifest=text, card=card, left_out=without)
+    save_artifact(artifact, target, values=values, card=card)
     return left_out
 
 
@@ -628,29 +626,24 @@ def _card(
     left_out: bool,
     labelled_by: Sequence[str],
 ) -> str:
-    lines = [
+    table = ["| operating point | threshold | recall | specificity |", "|---|---|---|---|"]
+    table += [
+        f"| {key} | {getattr(point, found.level):.3f} | {point.sensitivity:.3f} | "
+        f"{point.specificity:.3f} |"
+        for key, point in found.operating_points.items()
+    ]
+    paragraphs = [
         f"# {name}",
-        "",
         f"{artifact.name} {artifact.version} with its calibration and operating points refitted on "
         f"{found.rows:,} labelled {found.level}s, {found.positives:,} of them emotional. Weights, "
         "tokenizer, cues and themes are those of the base, whose card is in its own folder. The "
         "new decisions are in `affect.json`; transformers reads only the weights, and gives the "
         "base's probabilities.",
-        "",
-        "| operating point | threshold | recall | specificity |",
-        "|---|---|---|---|",
+        "\n".join(table),
+        "Recall and specificity are cross-fitted.",
     ]
-    lines += [
-        f"| {key} | {getattr(point, found.level):.3f} | {point.sensitivity:.3f} | "
-        f"{point.specificity:.3f} |"
-        for key, point in found.operating_points.items()
-    ]
-    lines += ["", "Recall and specificity are cross-fitted."]
     if labelled_by:
-        lines += ["", f"Labels were given by {', '.join(labelled_by)}."]
+        paragraphs.append(f"Labels were given by {', '.join(labelled_by)}.")
     if left_out:
-        lines += [
-            "",
-            "It has no screen, because that of the base does not hold for its thresholds.",
-        ]
-    return "\n".join([*lines, ""])
+        paragraphs.append("It has no screen, because the base's does not hold for its thresholds.")
+    return "\n\n".join(paragraphs) + "\n"

@@ -154,12 +154,10 @@ def add_domain(reference: Reference, conversations: Sequence[Conversation]) -> R
     histogram = FeatureHistogram(reference.words)
     for conversation in conversations:
         histogram.add(conversation, every=True)
-    kinds = {**reference.without_scores().kinds}
+    kinds = {**reference.kinds}
     if histogram.seen >= FEWEST:
-        kinds["own transcripts"] = {
-            name: histogram.shares(name).tolist() for name in FEATURES if name != "score"
-        }
-    return Reference(reference.words, kinds)
+        kinds["own transcripts"] = histogram.all_shares()
+    return Reference(reference.words, kinds).without_scores()
 
 
 def reference_of(
@@ -193,18 +191,9 @@ def reference_of(
     for kind, conversation, probability in rows:
         name = kind if sizes[kind] >= FEWEST else "others"
         kinds.setdefault(name, FeatureHistogram(words)).add(conversation, probability, every=True)
+    found = Reference(words, {name: each.all_shares() for name, each in sorted(kinds.items())})
     scored = all(probability is not None for _, _, probability in rows)
-    return Reference(
-        words,
-        {
-            name: {
-                feature: list(each.shares(feature))
-                for feature in FEATURES
-                if feature != "score" or scored
-            }
-            for name, each in sorted(kinds.items())
-        },
-    )
+    return found if scored else found.without_scores()
 
 
 @dataclass(slots=True)
@@ -243,6 +232,10 @@ class FeatureHistogram:
         """Return the share of conversations in each bin of a feature."""
         counts = self._counts.get(name, np.zeros(_BINS))
         return counts / max(float(counts.sum()), 1.0)
+
+    def all_shares(self) -> dict[str, list[float]]:
+        """Return the shares of every feature, by its name."""
+        return {name: self.shares(name).tolist() for name in FEATURES}
 
     def differences(self, reference: Reference) -> list[Difference]:
         """Return how these transcripts differ from the reference, the largest difference first.

@@ -24,7 +24,7 @@ from typing import Any
 
 from affectlib.conversation import Role
 
-__all__ = ["Segment", "Turn", "Window", "WindowSettings", "plan_windows"]
+__all__ = ["Turn", "Window", "WindowSettings", "plan_windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +62,17 @@ class WindowSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of one message's tokens, ``start`` included, ``stop`` excluded."""
-
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        """Number of tokens."""
-        return self.stop - self.start
-
-
-@dataclass(frozen=True, slots=True)
 class Turn:
     """A message in a window.
 
     Attributes:
         message: Position of the message in the conversation.
-        segments: The parts of it that are read, in order.
+        segments: The places of its tokens that are read, in order.
         truncated_tokens: Tokens of it that are not read.
     """
 
     message: int
-    segments: tuple[Segment, ...]
+    segments: tuple[range, ...]
     truncated_tokens: int
 
     def __len__(self) -> int:
@@ -112,7 +100,7 @@ def plan_windows(
     Example:
         >>> settings = WindowSettings(max_tokens=24, budgets=((8, 4), (4, 2)))
         >>> plan_windows(["user", "assistant"], [20, 3], settings)[0][0].segments
-        (Segment(start=0, stop=6), Segment(start=18, stop=20))
+        (range(0, 6), range(18, 20))
         >>> windows = plan_windows(["user", "assistant"] * 5, [4, 9] * 5, settings)
         >>> [[turn.message for turn in window] for window in windows]
         [[0, 1, 2, 3, 4], [3, 4, 5, 6, 7], [6, 7, 8, 9]]
@@ -133,9 +121,9 @@ def plan_windows(
 def _shorten(message: int, length: int, limit: int) -> Turn:
     """Keep the beginning and the end of a message, two thirds to one."""
     if length <= limit:
-        return Turn(message, (Segment(0, length),), 0)
+        return Turn(message, (range(length),), 0)
     tail = limit // 3
-    parts = (Segment(0, limit - tail), Segment(length - tail, length))
+    parts = (range(limit - tail), range(length - tail, length))
     return Turn(message, tuple(filter(len, parts)), length - limit)
 
 

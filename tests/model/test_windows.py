@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from affectlib.conversation import Role
-from affectlib.model.windows import Segment, Turn, Window, WindowSettings, plan_windows
+from affectlib.model.windows import Turn, Window, WindowSettings, plan_windows
 
 unhurried = settings(deadline=None)  # a busy machine is no failure
 
@@ -125,8 +125,8 @@ def test_a_window_is_as_full_as_it_can_be(messages: Messages, settings: WindowSe
 
 def test_a_long_message_keeps_its_beginning_and_end() -> None:
     ((first, reply),) = plan([("user", 100), ("assistant", 50)], SMALL)
-    assert first == Turn(0, (Segment(0, 8), Segment(96, 100)), 88)
-    assert reply == Turn(1, (Segment(0, 4), Segment(48, 50)), 44)
+    assert first == Turn(0, (range(0, 8), range(96, 100)), 88)
+    assert reply == Turn(1, (range(0, 4), range(48, 50)), 44)
 
 
 def test_settings_survive_a_dict() -> None:
