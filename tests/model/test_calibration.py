@@ -119,7 +119,7 @@ def test_operating_point_refuses_thresholds_that_are_no_probabilities(name):
         OperatingPoint(**thresholds, sensitivity=0.8, specificity=0.9)
 
 
-def test_what_failed_stays_unknown() -> None:
+def test_what_failed_stays_unknown():
     shifted = prior_shift(np.array([0.5, np.nan]), trained=0.1, deployed=0.01)
     assert shifted[0] == pytest.approx(prior_shift(0.5, trained=0.1, deployed=0.01))
     assert np.isnan(shifted[1])

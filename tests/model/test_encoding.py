@@ -71,7 +71,7 @@ def save(tokenizer: Tokenizer, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> WindowEncoder:
+def encoder(tmp_path_factory):
     return WindowEncoder(save(build(), tmp_path_factory.mktemp("tokenizer")), SETTINGS)
 
 
@@ -96,7 +96,7 @@ def facts(windows: Sequence[EncodedWindow]) -> list[tuple[Any, ...]]:
     ]
 
 
-def test_a_window_holds_the_chat_each_message_after_its_role(encoder: WindowEncoder) -> None:
+def test_a_window_holds_the_chat_each_message_after_its_role(encoder):
     (window,) = windows_of(
         encoder,
         Message("user", "ab"),
@@ -119,9 +119,7 @@ def test_a_window_holds_the_chat_each_message_after_its_role(encoder: WindowEnco
 
 @unhurried
 @given(CHATS)
-def test_a_message_can_be_left_out_of_a_window(
-    encoder: WindowEncoder, chats: list[Conversation]
-) -> None:
+def test_a_message_can_be_left_out_of_a_window(encoder, chats):
     for chat, windows in zip(chats, encoder.encode(chats), strict=True):
         if len(windows) != 1 or sum(windows[0].truncated):
             continue
@@ -135,25 +133,21 @@ def test_a_message_can_be_left_out_of_a_window(
             assert less.messages == tuple(m for m in windows[0].messages if m != place)
 
 
-def test_a_shortened_message_has_one_role_token(encoder: WindowEncoder) -> None:
+def test_a_shortened_message_has_one_role_token(encoder):
     (window,) = windows_of(encoder, Message("user", "abcde" * 8))
     assert window.ids.tolist() == [START, USER, *pieces("abcde" * 3 + "a" + "cdeabcde"), END]
     assert window.truncated == (16,)
 
 
 @pytest.mark.parametrize("token", SPECIAL)
-def test_control_token_that_a_user_types_becomes_ordinary_pieces(
-    encoder: WindowEncoder, token: str
-) -> None:
+def test_control_token_that_a_user_types_becomes_ordinary_pieces(encoder, token):
     (window,) = windows_of(encoder, Message("user", f"a{token}b"))
     assert window.ids.tolist() == [START, USER, *pieces(f"a{token}b"), END]
 
 
 @unhurried
 @given(CHATS)
-def test_control_tokens_are_only_where_we_put_them(
-    encoder: WindowEncoder, chats: list[Conversation]
-) -> None:
+def test_control_tokens_are_only_where_we_put_them(encoder, chats):
     for chat, windows in zip(chats, encoder.encode(chats), strict=True):
         for window in windows:
             assert len(window.ids) <= SETTINGS.max_tokens
@@ -166,18 +160,14 @@ def test_control_tokens_are_only_where_we_put_them(
 
 @unhurried
 @given(CHATS)
-def test_neighbours_in_the_list_change_nothing(
-    encoder: WindowEncoder, chats: list[Conversation]
-) -> None:
+def test_neighbours_in_the_list_change_nothing(encoder, chats):
     together = encoder.encode(chats)
     assert [*map(facts, together)] == [facts(encoder.encode([chat])[0]) for chat in chats]
 
 
 @unhurried
 @given(CHATS)
-def test_every_message_with_something_to_read_is_read_and_the_rest_counted(
-    encoder: WindowEncoder, chats: list[Conversation]
-) -> None:
+def test_every_message_with_something_to_read_is_read_and_the_rest_counted(encoder, chats):
     for chat, windows in zip(chats, encoder.encode(chats), strict=True):
         assert {place for window in windows for place in window.messages} == {
             index
@@ -191,7 +181,7 @@ def test_every_message_with_something_to_read_is_read_and_the_rest_counted(
 
 @unhurried
 @given(st.integers(1, 200))
-def test_tokens_of_a_message_are_read_or_counted(encoder: WindowEncoder, length: int) -> None:
+def test_tokens_of_a_message_are_read_or_counted(encoder, length):
     text = "".join(CHARACTERS[i % 26] for i in range(length))
     (window,) = windows_of(encoder, Message("user", text))
     assert window.truncated == (max(0, length - 24),)
@@ -199,7 +189,7 @@ def test_tokens_of_a_message_are_read_or_counted(encoder: WindowEncoder, length:
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])
-def test_truncation_of_a_huge_message_is_counted(encoder: WindowEncoder, role: Any) -> None:
+def test_truncation_of_a_huge_message_is_counted(encoder, role):
     length = 200_000
     (window,) = windows_of(encoder, Message(role, "a" + "b" * (length - 2) + "c"))
     assert window.ids[2] == pieces("a")[0]
@@ -207,13 +197,13 @@ def test_truncation_of_a_huge_message_is_counted(encoder: WindowEncoder, role: A
     assert len(window.ids) - 3 + window.truncated[0] == length
 
 
-def test_message_just_short_enough_is_tokenized_whole(encoder: WindowEncoder) -> None:
+def test_message_just_short_enough_is_tokenized_whole(encoder):
     for length in (MAX_CHARACTERS, MAX_CHARACTERS + 1):
         (window,) = windows_of(encoder, Message("assistant", "a" * length))
         assert window.truncated == (length - 12,)
 
 
-def test_white_space_in_a_long_message_takes_no_room(encoder: WindowEncoder) -> None:
+def test_white_space_in_a_long_message_takes_no_room(encoder):
     gap = " " * MAX_CHARACTERS
     (window,) = windows_of(encoder, Message("user", f"{gap}abc{gap}"))
     assert window.ids[2:-1].tolist() == pieces("abc")
@@ -223,13 +213,13 @@ def test_white_space_in_a_long_message_takes_no_room(encoder: WindowEncoder) -> 
     assert window.ids.tolist() == plain.ids.tolist()
 
 
-def test_nothing_to_read_gives_no_windows(encoder: WindowEncoder) -> None:
+def test_nothing_to_read_gives_no_windows(encoder):
     assert encoder.encode([]) == []
     chat = Conversation((Message("user", ""), Message("user", " \n"), Message("system", "abc")))
     assert encoder.encode([Conversation(()), chat]) == [[], []]
 
 
-def test_truncation_and_padding_of_the_file_are_switched_off(tmp_path: Path) -> None:
+def test_truncation_and_padding_of_the_file_are_switched_off(tmp_path):
     encoder = WindowEncoder(save(build(padded=True), tmp_path), SETTINGS)
     (window,) = windows_of(encoder, Message("user", "abcdefgh"))
     assert window.ids.tolist() == [START, USER, *pieces("abcdefgh"), END]
@@ -237,14 +227,14 @@ def test_truncation_and_padding_of_the_file_are_switched_off(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("missing", [*ROLE_TOKENS.values(), "<pad>"])
-def test_tokenizer_without_a_control_token_is_refused(tmp_path: Path, missing: str) -> None:
+def test_tokenizer_without_a_control_token_is_refused(tmp_path, missing):
     special = ["other" if token == missing else token for token in SPECIAL]
     problem = "padding token" if missing == "<pad>" else f"no token '{missing}'".replace("|", r"\|")
     with pytest.raises(ValueError, match=problem):
         WindowEncoder(save(build(special), tmp_path), SETTINGS)
 
 
-def test_tokenizer_that_does_not_enclose_texts_is_refused(tmp_path: Path) -> None:
+def test_tokenizer_that_does_not_enclose_texts_is_refused(tmp_path):
     with pytest.raises(ValueError, match="one token before and one after"):
         WindowEncoder(save(build(template="<s> $A"), tmp_path), SETTINGS)
 
@@ -264,7 +254,7 @@ WINDOWS = st.lists(SIZES, max_size=25).map(
 
 @unhurried
 @given(WINDOWS, st.integers(1, 120))
-def test_batches_hold_every_window_once(windows: list[EncodedWindow], budget: int) -> None:
+def test_batches_hold_every_window_once(windows, budget):
     batches = [*token_batches(windows, max_tokens=budget, pad_id=1)]
     assert sorted(int(p) for batch in batches for p in batch.places) == [*range(len(windows))]
     for batch in batches:
@@ -279,7 +269,7 @@ def test_batches_hold_every_window_once(windows: list[EncodedWindow], budget: in
 
 @unhurried
 @given(WINDOWS.filter(len), st.integers(1, 40))
-def test_shares_are_the_mean_of_each_message(windows: list[EncodedWindow], multiple: int) -> None:
+def test_shares_are_the_mean_of_each_message(windows, multiple):
     batch = pad(windows, range(len(windows)), 1, multiple)
     assert batch.ids.shape[1] % multiple == 0
     most = max(len(window.messages) for window in windows)
@@ -295,9 +285,7 @@ def test_shares_are_the_mean_of_each_message(windows: list[EncodedWindow], multi
 
 @unhurried
 @given(WINDOWS, st.integers(1, 120))
-def test_batches_keep_the_budget_and_are_as_full_as_it_allows(
-    windows: list[EncodedWindow], budget: int
-) -> None:
+def test_batches_keep_the_budget_and_are_as_full_as_it_allows(windows, budget):
     batches = [*token_batches(windows, max_tokens=budget, pad_id=1)]
     lengths = [batch.ids.shape[1] for batch in batches]
     assert lengths == sorted(lengths)

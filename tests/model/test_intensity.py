@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
 from affectlib.corpus.rows import Labelled
 from affectlib.model.artifacts import Artifact
@@ -40,7 +39,7 @@ def predicted(artifact: Artifact, *charges: tuple[float, ...]) -> ConversationPr
 
 
 @given(probabilities, probabilities, probabilities)
-def test_it_lies_where_cumulative_probabilities_let_it(p1: float, p2: float, p3: float) -> None:
+def test_it_lies_where_cumulative_probabilities_let_it(p1, p2, p3):
     found = expected_charge(p1, p2, p3)
     assert 2 * p2 - 1e-12 <= found <= 1 + 2 * p2 + 1e-12
     if p1 >= p2 >= p3:
@@ -48,16 +47,14 @@ def test_it_lies_where_cumulative_probabilities_let_it(p1: float, p2: float, p3:
 
 
 @given(probabilities, probabilities, probabilities, probabilities)
-def test_it_rises_with_the_probability(p1: float, low: float, high: float, p3: float) -> None:
+def test_it_rises_with_the_probability(p1, low, high, p3):
     low, high = sorted((low, high))
     assert expected_charge(p1, low, p3) <= expected_charge(p1, high, p3)
 
 
 @quick
 @given(turns=turns, line=lines)
-def test_every_prediction_has_one_that_fits_its_probability(
-    tiny_artifact: Artifact, turns: list[tuple[float, float, float]], line: Recalibration
-) -> None:
+def test_every_prediction_has_one_that_fits_its_probability(tiny_artifact, turns, line):
     # With a user's own calibration too: P1 >= P2 >= P3 bounds their sum by the second.
     found = predicted(replace(tiny_artifact, recalibration=line), *turns)
     for one in (found, *found.messages):
@@ -71,9 +68,7 @@ def test_every_prediction_has_one_that_fits_its_probability(
 
 @quick
 @given(turns=turns, raised=st.floats(0, 8))
-def test_a_more_probable_chat_has_no_lower_one(
-    tiny_artifact: Artifact, turns: list[tuple[float, float, float]], raised: float
-) -> None:
+def test_a_more_probable_chat_has_no_lower_one(tiny_artifact, turns, raised):
     more = [(one, two + raised, three) for one, two, three in turns]
     low, high = predicted(tiny_artifact, *turns), predicted(tiny_artifact, *more)
     assert high.probability >= low.probability
@@ -82,9 +77,7 @@ def test_a_more_probable_chat_has_no_lower_one(
 
 @quick
 @given(line=lines, charges=st.tuples(logits, logits, logits))
-def test_a_calibration_moves_all_three_alike(
-    tiny_artifact: Artifact, line: Recalibration, charges: tuple[float, float, float]
-) -> None:
+def test_a_calibration_moves_all_three_alike(tiny_artifact, line, charges):
     ordered = sorted(charges, reverse=True)
     found = predicted(replace(tiny_artifact, recalibration=line), tuple(ordered))
     expected = sum(line.probability(sigmoid(float(np.float32(z)))) for z in ordered)
@@ -92,8 +85,8 @@ def test_a_calibration_moves_all_three_alike(
 
 
 def test_it_is_low_for_a_task_and_high_for_a_chat_about_it(
-    tiny_classifier: AffectClassifier,
-) -> None:
+    tiny_classifier,
+):
     calm, sad, alone = tiny_classifier.predict([TASK, "sad", SINGLE_MESSAGE])
     assert calm.label == "task"
     assert calm.intensity < 0.1
@@ -106,12 +99,12 @@ def test_it_is_low_for_a_task_and_high_for_a_chat_about_it(
     assert long.intensity == alone.intensity > calm.intensity
 
 
-def test_the_assistant_has_none(tiny_classifier: AffectClassifier) -> None:
+def test_the_assistant_has_none(tiny_classifier):
     found = tiny_classifier.predict(CHAT)
     assert [one.intensity is None for one in found.messages] == [False, True, False, True]
 
 
-def test_a_model_without_charges_gives_none(older_classifier: AffectClassifier) -> None:
+def test_a_model_without_charges_gives_none(older_classifier):
     found: Any = older_classifier.predict([CHAT, [user(SINGLE_MESSAGE)]])
     assert {one.intensity for chat in found for one in (chat, *chat.messages)} == {None}
     assert to_frame(found)["intensity"].isna().all()
@@ -122,7 +115,7 @@ def test_a_model_without_charges_gives_none(older_classifier: AffectClassifier) 
         assert {row.get("intensity") for row in rows} == {None}
 
 
-def test_one_of_the_outputs_is_not_enough(tiny_artifact: Artifact) -> None:
+def test_one_of_the_outputs_is_not_enough(tiny_artifact):
     artifact = replace(tiny_artifact, outputs=("emotional", "charge_3"))
     chat = Conversation((Message("user", "word"),))
     row = np.zeros(2, np.float32)

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import numpy as np
-import pytest
 
 from affectlib.classifier import AffectClassifier
 from affectlib.conversation import Conversation, Message
@@ -44,8 +43,8 @@ def seconds(classifier: AffectClassifier, given: list[Conversation]) -> float:
 
 
 def test_one_long_conversation_takes_at_most_twice_the_time(
-    tiny_classifier: AffectClassifier,
-) -> None:
+    tiny_classifier,
+):
     short, long = chats(20_000, 20), chats(20_000, 20_000)
     ratios = []
     for _ in range(3):  # the machine may be busy: the best of three counts
@@ -57,8 +56,8 @@ def test_one_long_conversation_takes_at_most_twice_the_time(
 
 
 def test_a_long_conversation_has_every_message(
-    tiny_classifier: AffectClassifier,
-) -> None:
+    tiny_classifier,
+):
     (long,) = chats(3000, 3000)
     found = tiny_classifier.predict(long)
     assert [message.index for message in found.messages] == [*range(3000)]
@@ -68,9 +67,7 @@ def test_a_long_conversation_has_every_message(
     assert nothing.status == "empty"
 
 
-def test_the_windows_that_were_run_are_counted_while_they_run(
-    tiny_classifier: AffectClassifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_windows_that_were_run_are_counted_while_they_run(tiny_classifier, monkeypatch):
     classifier = AffectClassifier(tiny_classifier.artifact, NoEngine())
     seen = []
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from affectlib import AffectClassifier
 from affectlib.conversation import Conversation, Message
-from affectlib.errors import ArtifactCorruptError, OptionError, OutputExistsError
-from affectlib.model.artifacts import Artifact, load_artifact, with_digest
+from affectlib.errors import OptionError, OutputExistsError
+from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.model.calibration import OperatingPoint, Recalibration, logit, sigmoid
 from affectlib.model.engines import load_engine
 from affectlib.model.recalibration import (
@@ -43,9 +43,7 @@ def draw(rows: int, seed: int, *, shift: float = 0.0, slope: float = 1.0) -> tup
 
 
 @given(st.floats(-3, 3), st.floats(0.2, 4), st.floats(1e-6, 1 - 1e-6), st.floats(1e-6, 1 - 1e-6))
-def test_a_line_keeps_the_order_and_composes(
-    intercept: float, slope: float, one: float, other: float
-) -> None:
+def test_a_line_keeps_the_order_and_composes(intercept, slope, one, other):
     line, first = Recalibration(intercept, slope), Recalibration(slope, 0.5)
     assert (line.probability(one) <= line.probability(other)) or one > other
     twice = line.probability(first.probability(one))
@@ -53,17 +51,17 @@ def test_a_line_keeps_the_order_and_composes(
 
 
 @given(st.floats(0, 1))
-def test_without_a_line_a_probability_stays_what_it_is(probability: float) -> None:
+def test_without_a_line_a_probability_stays_what_it_is(probability):
     assert Recalibration().probability(probability) == probability
 
 
 @pytest.mark.parametrize("end", [0.0, 1.0])
-def test_the_ends_stay(end: float) -> None:
+def test_the_ends_stay(end):
     assert Recalibration(1.0, 2.0).probability(end) == end
 
 
 @pytest.mark.parametrize(("shift", "slope"), [(-2.0, 1.0), (1.5, 1.0), (0.0, 0.6)])
-def test_what_was_planted_is_found(tiny_artifact: Artifact, shift: float, slope: float) -> None:
+def test_what_was_planted_is_found(tiny_artifact, shift, slope):
     found = forced(tiny_artifact, *draw(4000, 1, shift=shift, slope=slope))
     assert found.line.intercept == pytest.approx(shift, abs=0.3)
     assert found.line.slope == pytest.approx(slope, abs=0.15)
@@ -81,7 +79,7 @@ def test_what_was_planted_is_found(tiny_artifact: Artifact, shift: float, slope:
         )
 
 
-def test_few_rows_move_it_little(tiny_artifact: Artifact) -> None:
+def test_few_rows_move_it_little(tiny_artifact):
     lines = {}
     for rows in (90, 3000):
         given = [draw(rows, seed, shift=-2.0) for seed in range(40)][: 40 if rows < 100 else 4]
@@ -92,7 +90,7 @@ def test_few_rows_move_it_little(tiny_artifact: Artifact) -> None:
     assert lines[3000] - 0.1 < lines[90] < -0.3
 
 
-def test_specificity_is_honest_with_few_rows(tiny_artifact: Artifact) -> None:
+def test_specificity_is_honest_with_few_rows(tiny_artifact):
     """Where false alarms are many, what the new operating point says of itself holds."""
     fresh, truth = draw(40_000, 99, shift=-3.0)
     spared, said = [], []
@@ -112,7 +110,7 @@ def test_specificity_is_honest_with_few_rows(tiny_artifact: Artifact) -> None:
     assert np.mean(said) == pytest.approx(np.mean(spared), abs=0.015)
 
 
-def test_weights_count_as_copies_of_rows(tiny_artifact: Artifact) -> None:
+def test_weights_count_as_copies_of_rows(tiny_artifact):
     given, truth = draw(300, 3, shift=-1.0)
     rare = truth | (np.random.default_rng(0).random(300) < 0.3)
     weight = np.where(truth, 1.0, 1 / 0.3)
@@ -123,7 +121,7 @@ def test_weights_count_as_copies_of_rows(tiny_artifact: Artifact) -> None:
     assert even.prevalence > part.prevalence + 0.05
 
 
-def test_rows_of_one_group_share_a_fold(tiny_artifact: Artifact) -> None:
+def test_rows_of_one_group_share_a_fold(tiny_artifact):
     """Copies of a row under one name teach nothing of how it is judged."""
     given, truth = draw(120, 5)
     copies = np.repeat(np.arange(120), 3)
@@ -135,9 +133,7 @@ def test_rows_of_one_group_share_a_fold(tiny_artifact: Artifact) -> None:
 
 
 @pytest.mark.parametrize("kind", ["emotional", "task"])
-def test_too_few_of_a_kind_is_refused_with_what_is_needed(
-    tiny_artifact: Artifact, kind: str
-) -> None:
+def test_too_few_of_a_kind_is_refused_with_what_is_needed(tiny_artifact, kind):
     truth = np.array([True] * 4 + [False] * 46)
     given = np.linspace(0.9, 0.1, 50)
     if kind == "task":
@@ -164,9 +160,7 @@ def test_too_few_of_a_kind_is_refused_with_what_is_needed(
         ({"specificity": {"balanced": 1.0}}, "balanced: it must be between 0 and 1"),
     ],
 )
-def test_bad_input_names_its_place(
-    tiny_artifact: Artifact, changes: dict[str, Any], problem: str
-) -> None:
+def test_bad_input_names_its_place(tiny_artifact, changes, problem):
     given, truth = np.linspace(0.01, 0.99, 60), np.arange(60) > 40
     with pytest.raises(OptionError, match=problem):
         forced(tiny_artifact, given, truth, **changes)
@@ -184,9 +178,7 @@ def test_bad_input_names_its_place(
         ([0] * 42, "the emotional rows are of too few users.* 0 emotional rows"),
     ],
 )
-def test_labels_of_too_few_users_are_refused(
-    tiny_artifact: Artifact, users: list[int], problem: str
-) -> None:
+def test_labels_of_too_few_users_are_refused(tiny_artifact, users, problem):
     truth = np.arange(42) < 12
     given = np.linspace(0.9, 0.1, 42)
     with pytest.raises(OptionError, match=f"{problem} are left.*rows of more users$"):
@@ -194,7 +186,7 @@ def test_labels_of_too_few_users_are_refused(
 
 
 @given(st.lists(st.integers(0, 2), min_size=42, max_size=42))
-def test_labels_of_few_users_are_fitted_or_refused(users: list[int]) -> None:
+def test_labels_of_few_users_are_fitted_or_refused(users):
     given, truth = np.linspace(0.9, 0.1, 42), np.arange(42) < 12
     if can_cross_fit(truth, np.unique(users, return_inverse=True)[1]):
         assert forced(load_artifact(), given, truth, groups=users).rows == 42
@@ -203,7 +195,7 @@ def test_labels_of_few_users_are_fitted_or_refused(users: list[int]) -> None:
             forced(load_artifact(), given, truth, groups=users)
 
 
-def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) -> None:
+def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact):
     rng = np.random.default_rng(0)
     truth = np.arange(300) < 30
     given = np.where(truth, 0.4, rng.random(300) / 2)
@@ -217,8 +209,8 @@ def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact: Artifact) ->
 
 
 def test_an_only_message_is_judged_by_the_threshold_of_conversations(
-    tiny_artifact: Artifact,
-) -> None:
+    tiny_artifact,
+):
     promised = OperatingPoint(message=0.05, conversation=0.6, sensitivity=0.5, specificity=0.9)
     artifact = replace(tiny_artifact, operating_points={"balanced": promised})
     given, truth = draw(3000, 1)
@@ -236,21 +228,21 @@ def test_an_only_message_is_judged_by_the_threshold_of_conversations(
 
 
 def test_messages_say_nothing_of_how_many_conversations_are_emotional(
-    tiny_artifact: Artifact,
-) -> None:
+    tiny_artifact,
+):
     rows = draw(400, 1)
     assert forced(tiny_artifact, *rows, level="message").prevalence == tiny_artifact.prevalence
     assert forced(tiny_artifact, *rows).prevalence != tiny_artifact.prevalence
 
 
 @pytest.fixture
-def fitted(tiny_artifact: Artifact, tmp_path: Path) -> Path:
+def fitted(tiny_artifact, tmp_path):
     found = forced(tiny_artifact, *draw(400, 1, shift=-1.0, slope=0.8))
     save_recalibrated(tiny_artifact, found, tmp_path / "mine", name="mine")
     return tmp_path / "mine"
 
 
-def test_the_folder_differs_in_decisions_alone(tiny_artifact: Artifact, fitted: Path) -> None:
+def test_the_folder_differs_in_decisions_alone(tiny_artifact, fitted):
     mine = load_artifact(fitted)
     assert (mine.name, mine.version, mine.outputs) == ("mine", "0.0.1", tiny_artifact.outputs)
     assert mine.windows == tiny_artifact.windows
@@ -269,9 +261,7 @@ def test_the_folder_differs_in_decisions_alone(tiny_artifact: Artifact, fitted: 
     assert new["files"] == old["files"]
 
 
-def test_other_probabilities_do_not_make_transcripts_unlike(
-    tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_other_probabilities_do_not_make_transcripts_unlike(tiny_folder, tmp_path):
     """The base gave the same conversations 2 %, and the new model gives them 60 %."""
     chats = [Conversation((Message("user", text),)) for text in ("sad alone", "a file") * 20]
     measured = reference_of(("chats", chat, 0.02) for chat in chats)
@@ -288,7 +278,7 @@ def test_other_probabilities_do_not_make_transcripts_unlike(
     assert {name for kind in mine.kinds.values() for name in kind} == {*FEATURES} - {"score"}
 
 
-def test_one_text_keeps_one_answer(tiny_artifact: Artifact, fitted: Path) -> None:
+def test_one_text_keeps_one_answer(tiny_artifact, fitted):
     base = AffectClassifier(tiny_artifact, load_engine(tiny_artifact, device="cpu"))
     mine = AffectClassifier.from_pretrained(fitted, device="cpu")
     line = mine.artifact.recalibration
@@ -315,7 +305,7 @@ def again(artifact: Artifact, folder: Path, given: Any, truth: Any, **options: A
     return load_artifact(folder)
 
 
-def test_the_same_labels_give_the_same_model_again(tiny_artifact: Artifact, tmp_path: Path) -> None:
+def test_the_same_labels_give_the_same_model_again(tiny_artifact, tmp_path):
     given, truth = draw(400, 1, shift=-1.0, slope=0.8)
     first = again(tiny_artifact, tmp_path / "first", given, truth)
     given = np.array([first.recalibration.probability(p) for p in given])
@@ -328,7 +318,7 @@ def test_the_same_labels_give_the_same_model_again(tiny_artifact: Artifact, tmp_
         assert asdict(second.operating_points[name]) == pytest.approx(asdict(point), abs=1e-6)
 
 
-def test_targets_are_kept_whatever_a_sheet_shows(tiny_artifact: Artifact, tmp_path: Path) -> None:
+def test_targets_are_kept_whatever_a_sheet_shows(tiny_artifact, tmp_path):
     rows = draw(400, 1)
     first = again(tiny_artifact, tmp_path / "first", *rows, specificity={"balanced": 0.8})
     assert first.operating_points["balanced"].specificity != 0.8
@@ -339,16 +329,14 @@ def test_targets_are_kept_whatever_a_sheet_shows(tiny_artifact: Artifact, tmp_pa
 
 
 @pytest.mark.parametrize("inverted", [True, False])
-def test_labels_that_do_not_belong_to_the_model_are_refused(
-    tiny_artifact: Artifact, inverted: bool
-) -> None:
+def test_labels_that_do_not_belong_to_the_model_are_refused(tiny_artifact, inverted):
     given, truth = draw(400, 1)
     truth = ~truth if inverted else np.random.default_rng(1).permutation(truth)
     with pytest.raises(OptionError, match="no better than chance"):
         forced(tiny_artifact, given, truth)
 
 
-def test_a_fall_of_recall_is_refused(tiny_artifact: Artifact) -> None:
+def test_a_fall_of_recall_is_refused(tiny_artifact):
     rows = draw(4000, 1, shift=-2.0)
     with pytest.raises(OptionError, match=r"balanced: recall"):
         recalibrate(tiny_artifact, *rows)
@@ -358,7 +346,7 @@ def test_a_fall_of_recall_is_refused(tiny_artifact: Artifact) -> None:
     )).operating_points["balanced"].specificity == pytest.approx(0.9, abs=0.02)  # fmt: skip
 
 
-def test_nothing_is_overwritten(tiny_artifact: Artifact, fitted: Path) -> None:
+def test_nothing_is_overwritten(tiny_artifact, fitted):
     before = {path.name: path.read_bytes() for path in fitted.iterdir()}
     found = forced(tiny_artifact, *draw(400, 1))
     with pytest.raises(OutputExistsError):
@@ -366,19 +354,7 @@ def test_nothing_is_overwritten(tiny_artifact: Artifact, fitted: Path) -> None:
     assert {path.name: path.read_bytes() for path in fitted.iterdir()} == before
 
 
-def test_a_damaged_line_is_said(fitted: Path) -> None:
-    path = fitted / "affect.json"
-    values = json.loads(path.read_text("utf-8"))
-    for line in ({"intercept": 0.0}, {"intercept": 0.0, "slope": -1.0}, [1]):
-        changed = with_digest(values | {"recalibration": line})
-        path.write_text(json.dumps(changed), encoding="utf-8")
-        with pytest.raises(ArtifactCorruptError, match="recalibration"):
-            load_artifact(fitted)
-
-
-def test_a_classifier_is_calibrated_with_conversations(
-    tiny_classifier: AffectClassifier, tmp_path: Path
-) -> None:
+def test_a_classifier_is_calibrated_with_conversations(tiny_classifier, tmp_path):
     texts = ["sad alone", "a file", "sad", "hello", "alone"] * 12
     chats = [[{"role": "user", "content": text}] for text in texts]
     labels = ["task" if text in ("hello", "a file") else "emotional" for text in texts]
@@ -401,7 +377,7 @@ def test_a_classifier_is_calibrated_with_conversations(
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.floats(-2, 2))
-def test_what_is_fitted_is_always_usable(seed: int, shift: float) -> None:
+def test_what_is_fitted_is_always_usable(seed, shift):
     given, truth = draw(150, seed, shift=shift)
     if not 10 <= truth.sum() <= 140:
         return
@@ -416,9 +392,7 @@ def test_what_is_fitted_is_always_usable(seed: int, shift: float) -> None:
 
 
 @pytest.mark.parametrize("move", [0.0, 0.05])
-def test_a_screen_goes_along_where_its_bounds_hold(
-    tiny_folder: Path, tmp_path: Path, move: float
-) -> None:
+def test_a_screen_goes_along_where_its_bounds_hold(tiny_folder, tmp_path, move):
     base, found = screened(tiny_folder, tmp_path)
     higher = decided(found, base, move)
     assert not save_recalibrated(base, higher, tmp_path / "mine", name="mine")
@@ -427,7 +401,7 @@ def test_a_screen_goes_along_where_its_bounds_hold(
     assert AffectClassifier(mine, load_engine(mine, device="cpu")).screen
 
 
-def test_a_screen_for_higher_thresholds_is_left_out(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_screen_for_higher_thresholds_is_left_out(tiny_folder, tmp_path):
     base, found = screened(tiny_folder, tmp_path)
     lower = decided(found, base, -0.19)
     assert save_recalibrated(base, lower, tmp_path / "mine", name="mine")

@@ -85,12 +85,12 @@ def differences(chats: Any, reference: Reference = REFERENCE) -> list[str]:
     return [difference.feature for difference in histogram.differences(reference)]
 
 
-def test_the_other_half_is_alike() -> None:
+def test_the_other_half_is_alike():
     assert differences(CHATS[1::2]) == []
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_small_samples_of_the_same_are_alike(seed: int) -> None:
+def test_small_samples_of_the_same_are_alike(seed):
     assert differences(random.Random(seed).sample(CHATS[1::2], 30)) == []
 
 
@@ -103,16 +103,16 @@ def test_small_samples_of_the_same_are_alike(seed: int) -> None:
         ("human support", "reply"),
     ],
 )
-def test_others_are_unlike_and_it_is_said_in_what(kind: str, feature: str) -> None:
+def test_others_are_unlike_and_it_is_said_in_what(kind, feature):
     assert feature in differences(others(kind))
 
 
-def test_too_few_say_nothing() -> None:
+def test_too_few_say_nothing():
     assert differences([*others("German")][:29]) == []
     assert differences([]) == []
 
 
-def test_a_part_or_a_mixture_of_kinds_is_alike() -> None:
+def test_a_part_or_a_mixture_of_kinds_is_alike():
     kinds = {"corpus": CHATS[::2], "desk": [*others("human support")]}
     rows = [(kind, chat, None) for kind, chats in kinds.items() for chat in chats]
     reference = reference_of(rows)
@@ -123,7 +123,7 @@ def test_a_part_or_a_mixture_of_kinds_is_alike() -> None:
     assert "known" in differences(others("German"), reference)
 
 
-def test_scores_are_compared_where_both_have_them() -> None:
+def test_scores_are_compared_where_both_have_them():
     reference = reference_of(("corpus", chat, 0.02) for chat in CHATS[::2])
     for probability, unlike in ((0.02, False), (0.6, True)):
         histogram = FeatureHistogram(reference.words)
@@ -136,7 +136,7 @@ def test_scores_are_compared_where_both_have_them() -> None:
 
 
 @pytest.mark.parametrize("count", [29, 30])
-def test_scores_of_other_weights_are_not_compared(count: int) -> None:
+def test_scores_of_other_weights_are_not_compared(count):
     reference = reference_of(("corpus", chat, 0.02) for chat in CHATS[::2])
     own = add_domain(reference, CHATS[1 : 2 * count : 2])
     assert ("own transcripts" in own.kinds) == (count >= 30)
@@ -147,7 +147,7 @@ def test_scores_of_other_weights_are_not_compared(count: int) -> None:
     assert histogram.differences(own) == []
 
 
-def test_many_are_read_in_part_and_all_are_counted() -> None:
+def test_many_are_read_in_part_and_all_are_counted():
     histogram = FeatureHistogram(REFERENCE.words)
     for place in range(20_000):
         histogram.add(CHATS[place % 50])
@@ -155,7 +155,7 @@ def test_many_are_read_in_part_and_all_are_counted() -> None:
     assert 1000 < histogram._counts["messages"].sum() < 2500
 
 
-def test_a_reference_holds_no_text_and_survives_json() -> None:
+def test_a_reference_holds_no_text_and_survives_json():
     values = json.loads(json.dumps(REFERENCE.to_dict()))
     read = Reference.read(values)
     assert read is not None
@@ -171,17 +171,17 @@ def test_a_reference_holds_no_text_and_survives_json() -> None:
     [None, {}, [], {"words": []}, {"words": ["a"], "kinds": {}}, {"words": 3, "kinds": {"a": {}}},
      {"words": ["a"], "kinds": {"a": {"words": ["x"] * 40}}}],
 )  # fmt: skip
-def test_what_is_no_reference_is_passed_over(values: Any) -> None:
+def test_what_is_no_reference_is_passed_over(values):
     assert Reference.read(values) is None
 
 
-def test_an_artifact_without_a_reference_says_nothing(tiny_artifact: Any) -> None:
+def test_an_artifact_without_a_reference_says_nothing(tiny_artifact):
     assert tiny_artifact.reference is None
     assert Comparison.of(tiny_artifact) is None
 
 
 @pytest.fixture
-def measured(tiny_folder: Path, tmp_path: Path) -> Path:
+def measured(tiny_folder, tmp_path):
     """The tiny artifact with a reference."""
     import shutil
 
@@ -204,9 +204,7 @@ def write(path: Path, chats: Any) -> Path:
     return path
 
 
-def test_labelling_and_inspection_say_it_in_one_line(
-    measured: Path, tmp_path: Path, capsys: Any
-) -> None:
+def test_labelling_and_inspection_say_it_in_one_line(measured, tmp_path, capsys):
     german = write(tmp_path / "german.jsonl", [*others("German")])
     same = write(tmp_path / "same.jsonl", CHATS[1:200:2])
     said_by = "look unlike those that tiny was measured on, above all in "
@@ -230,7 +228,7 @@ def test_labelling_and_inspection_say_it_in_one_line(
         assert said_by in (summary.unlike or "")
 
 
-def test_info_does_not_print_it(measured: Path, capsys: Any) -> None:
+def test_info_does_not_print_it(measured, capsys):
     assert load_artifact(measured).reference is not None
     assert cli.main(["info", "--model", str(measured)]) == 0
     assert "reference" not in capsys.readouterr().out

@@ -43,7 +43,7 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(bert_folder: Path) -> Reader:
+def reader(bert_folder):
     return Reader(bert_folder)
 
 
@@ -57,9 +57,7 @@ def same(one: Scores, other: Scores) -> None:
 
 @calm
 @given(given=st.lists(chats, min_size=1, max_size=6), tokens=st.integers(1, 400))
-def test_no_chat_depends_on_its_batch_mates(
-    reader: Reader, given: list[Conversation], tokens: int
-) -> None:
+def test_no_chat_depends_on_its_batch_mates(reader, given, tokens):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "CPU_BATCH_TOKENS", tokens)
         together = reader(given)
@@ -70,9 +68,7 @@ def test_no_chat_depends_on_its_batch_mates(
 
 @calm
 @given(chat=chats)
-def test_every_message_that_can_be_read_has_logits_in_order(
-    reader: Reader, chat: Conversation
-) -> None:
+def test_every_message_that_can_be_read_has_logits_in_order(reader, chat):
     (found,) = reader([chat])
     read = [i for i, m in enumerate(chat.messages) if m.role != "system"]
     assert sorted(found.messages) == [*found.messages] == [*found.truncated] == read
@@ -80,7 +76,7 @@ def test_every_message_that_can_be_read_has_logits_in_order(
     assert len(found.windows) == len(windows)
 
 
-def test_a_message_of_two_windows_has_the_highest_logit_of_each_output(reader: Reader) -> None:
+def test_a_message_of_two_windows_has_the_highest_logit_of_each_output(reader):
     chat = Conversation((Message("user", "i am so alone the csv file hello sad"),) * 4)
     (windows,) = reader.encoder.encode([chat])
     assert len(windows) > 1
@@ -99,7 +95,7 @@ def test_a_message_of_two_windows_has_the_highest_logit_of_each_output(reader: R
     np.testing.assert_allclose(found.messages[1], np.max(rows, axis=0), atol=2e-5)
 
 
-def test_windows_that_are_the_same_are_run_once(reader: Reader) -> None:
+def test_windows_that_are_the_same_are_run_once(reader):
     chat = Conversation((Message("user", "hello"), Message("assistant", "sorry")))
     counting = CountingEngine(reader.engine)
     known = WindowCache()
@@ -110,7 +106,7 @@ def test_windows_that_are_the_same_are_run_once(reader: Reader) -> None:
         same(found, first[0])
 
 
-def test_the_cache_drops_what_was_not_used_for_longest() -> None:
+def test_the_cache_drops_what_was_not_used_for_longest():
     known = WindowCache(size=2)
     row = np.zeros((2, 1), np.float32)
     known.put({b"a": row, b"b": row})
@@ -121,9 +117,7 @@ def test_the_cache_drops_what_was_not_used_for_longest() -> None:
 
 @calm
 @given(text=said, replies=st.lists(said, max_size=2))
-def test_a_user_s_only_message_has_the_answer_of_the_chat(
-    bert_classifier: AffectClassifier, text: str, replies: list[str]
-) -> None:
+def test_a_user_s_only_message_has_the_answer_of_the_chat(bert_classifier, text, replies):
     found = bert_classifier.predict([user(text), *map(assistant, replies)])
     (message,) = (one for one in found.messages if one.role == "user")
     assert (message.probability, message.label) == (found.probability, found.label)
@@ -135,15 +129,15 @@ def test_a_user_s_only_message_has_the_answer_of_the_chat(
 
 
 @pytest.fixture(scope="module")
-def bert_classifier(bert_folder: Path) -> AffectClassifier:
+def bert_classifier(bert_folder):
     return AffectClassifier.from_pretrained(bert_folder, device="cpu", engine="onnx")
 
 
 @calm
 @given(calm_turns=st.integers(0, 40), place=st.integers(0, 40))
 def test_calm_turns_do_not_change_a_chat_and_a_charged_one_raises_it(
-    tiny_classifier: AffectClassifier, calm_turns: int, place: int
-) -> None:
+    tiny_classifier, calm_turns, place
+):
     """For a model whose windows say what the highest of their messages does."""
     task = [user(TASK), assistant("hello")] * (1 + calm_turns)
     calm_chat = tiny_classifier.predict(task)

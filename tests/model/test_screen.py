@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +41,7 @@ CALM = [user(TASK), assistant("hello"), user("a word")]
 
 
 @pytest.fixture
-def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+def folder(tiny_folder, tmp_path):
     copy = tmp_path / "tiny"
     shutil.copytree(tiny_folder, copy)
     (copy / "model.safetensors").write_bytes(b"weights")
@@ -52,7 +50,7 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shared(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def shared(tiny_folder, tmp_path_factory):
     """A screened artifact and its engine."""
     copy = tmp_path_factory.mktemp("screened") / "tiny"
     shutil.copytree(tiny_folder, copy)
@@ -62,17 +60,17 @@ def shared(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
-def engine(folder: Path) -> CountingEngine:
+def engine(folder):
     return CountingEngine(load_engine(load_artifact(folder), device="cpu"))
 
 
 @pytest.fixture
-def screened(folder: Path, engine: CountingEngine) -> AffectClassifier:
+def screened(folder, engine):
     return AffectClassifier(load_artifact(folder), engine)
 
 
 @pytest.fixture
-def whole(folder: Path) -> AffectClassifier:
+def whole(folder):
     artifact = load_artifact(folder)
     return AffectClassifier(artifact, load_engine(artifact, device="cpu"), screen=False)
 
@@ -110,12 +108,6 @@ def test_no_settled_logit_reaches_a_limit(folder):
     capped = [OUTPUTS.index(name) for name in LIMITS]
     assert rows.shape == (2, len(OUTPUTS))
     assert (rows[:, capped] < LIMITS["emotional"]).all()
-
-
-def test_without_a_screen_the_encoder_reads_everything(tiny_classifier, whole):
-    assert not tiny_classifier.screen
-    assert not whole.screen
-    assert tiny_classifier.predict(CHAT) == whole.predict(CHAT)
 
 
 def test_it_is_the_same_whatever_it_is_given_by(screened, tmp_path):

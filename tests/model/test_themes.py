@@ -18,7 +18,7 @@ from affectlib.taxonomy import THEME_COLUMNS, THEMES
 from tests.conftest import BIAS, CHAT, SINGLE_MESSAGE, TASK, user
 
 
-def test_themes_are_those_of_the_user(tiny_classifier: AffectClassifier) -> None:
+def test_themes_are_those_of_the_user(tiny_classifier):
     found = tiny_classifier.predict(CHAT)
     for turn in found.messages:
         assert tuple(turn.themes) == (tuple(THEMES) if turn.role == "user" else ())
@@ -28,8 +28,8 @@ def test_themes_are_those_of_the_user(tiny_classifier: AffectClassifier) -> None
 
 
 def test_shown_are_those_that_reach_their_threshold_the_likeliest_first(
-    tiny_classifier: AffectClassifier,
-) -> None:
+    tiny_classifier,
+):
     assert tiny_classifier.predict(SINGLE_MESSAGE).shown_themes == ("loneliness", "love")
     artifact = tiny_classifier.artifact
     thresholds = {**artifact.theme_thresholds, "loneliness": 0.99, "grief": 0.01}
@@ -39,7 +39,7 @@ def test_shown_are_those_that_reach_their_threshold_the_likeliest_first(
     assert other.predict(SINGLE_MESSAGE).shown_themes == ("love", "grief")
 
 
-def test_what_is_no_charge_shows_none(tiny_classifier: AffectClassifier) -> None:
+def test_what_is_no_charge_shows_none(tiny_classifier):
     sad = tiny_classifier.predict("sad")
     assert sad.label == "task"
     assert sad.themes["grief"] > 0.9
@@ -48,8 +48,8 @@ def test_what_is_no_charge_shows_none(tiny_classifier: AffectClassifier) -> None
 
 
 def test_those_of_a_conversation_are_what_the_model_says_of_it(
-    tiny_classifier: AffectClassifier,
-) -> None:
+    tiny_classifier,
+):
     found = tiny_classifier.predict([user("sad"), user(SINGLE_MESSAGE), user(TASK)])
     assert [turn.label for turn in found.messages] == ["task", "emotional", "task"]
     assert found.label == "emotional"
@@ -62,13 +62,13 @@ def test_those_of_a_conversation_are_what_the_model_says_of_it(
     assert calm.shown_themes == ()
 
 
-def test_views_name_them(tiny_classifier: AffectClassifier) -> None:
+def test_views_name_them(tiny_classifier):
     found = tiny_classifier.predict(CHAT)
     assert "Loneliness and company 0.88" in found._repr_html_()
     assert "Loneliness and company" in tiny_classifier.predict([CHAT])._repr_html_()
 
 
-def test_words_are_explained_by_theme(tiny_classifier: AffectClassifier) -> None:
+def test_words_are_explained_by_theme(tiny_classifier):
     explained = tiny_classifier.explain_words("hello i am so alone", output="loneliness")
     assert explained.output == "loneliness"
     assert "alone" in explained.top(1)[0][0]
@@ -76,14 +76,14 @@ def test_words_are_explained_by_theme(tiny_classifier: AffectClassifier) -> None
         tiny_classifier.explain_words(SINGLE_MESSAGE, output="shows_empathy")
 
 
-def test_columns_have_a_prefix_so_that_those_of_users_keep_their_names() -> None:
+def test_columns_have_a_prefix_so_that_those_of_users_keep_their_names():
     for level in ("conversation", "message"):
         names = output_schema(level, keep=["money", "health"]).names
         assert [name for name in names if name.startswith("theme_")] == [*THEME_COLUMNS.values()]
         assert names[-2:] == ["money", "health"]
 
 
-def test_a_model_without_themes_has_none(older_classifier: AffectClassifier) -> None:
+def test_a_model_without_themes_has_none(older_classifier):
     found: Any = older_classifier.predict([CHAT, [user(SINGLE_MESSAGE)]])
     for one in (turn for chat in found for turn in (chat, *chat.messages)):
         assert one.themes == {}
@@ -96,7 +96,7 @@ def test_a_model_without_themes_has_none(older_classifier: AffectClassifier) -> 
             assert not {*THEME_COLUMNS.values()} & row.keys()
 
 
-def test_a_schema_of_spark_has_them() -> None:
+def test_a_schema_of_spark_has_them():
     types = pytest.importorskip("pyspark.sql.types", reason="needs pyspark")
     names = AffectMapper().spark_schema(types.StructType().add("messages", "string")).names
     assert {"intensity", *THEME_COLUMNS.values()} <= {*names}

@@ -49,9 +49,7 @@ def limit(messages: Messages, turn: Turn, budget: tuple[int, int]) -> int:
 
 @unhurried
 @given(MESSAGES, window_settings())
-def test_every_readable_message_and_no_other_is_read_in_order(
-    messages: Messages, settings: WindowSettings
-) -> None:
+def test_every_readable_message_and_no_other_is_read_in_order(messages, settings):
     windows = plan(messages, settings)
     assert sorted({turn.message for w in windows for turn in w}) == readable(messages)
     assert all(windows), "no window is empty"
@@ -68,9 +66,7 @@ def test_every_readable_message_and_no_other_is_read_in_order(
 
 @unhurried
 @given(MESSAGES, window_settings())
-def test_what_is_read_and_what_is_not_are_the_message(
-    messages: Messages, settings: WindowSettings
-) -> None:
+def test_what_is_read_and_what_is_not_are_the_message(messages, settings):
     for turn in (turn for window in plan(messages, settings) for turn in window):
         length = messages[turn.message][1]
         assert len(turn) - 1 + turn.truncated_tokens == length
@@ -81,9 +77,7 @@ def test_what_is_read_and_what_is_not_are_the_message(
 
 @unhurried
 @given(MESSAGES, window_settings())
-def test_one_budget_holds_for_all_messages_the_largest_that_fits(
-    messages: Messages, settings: WindowSettings
-) -> None:
+def test_one_budget_holds_for_all_messages_the_largest_that_fits(messages, settings):
     windows = plan(messages, settings)
 
     def length(budget: tuple[int, int]) -> int:
@@ -99,9 +93,7 @@ def test_one_budget_holds_for_all_messages_the_largest_that_fits(
 
 @unhurried
 @given(MESSAGES, window_settings())
-def test_windows_overlap_by_some_messages_and_each_has_a_new_one(
-    messages: Messages, settings: WindowSettings
-) -> None:
+def test_windows_overlap_by_some_messages_and_each_has_a_new_one(messages, settings):
     windows = plan(messages, settings)
     for window in windows:
         assert [turn.message for turn in window] == [
@@ -117,19 +109,19 @@ def test_windows_overlap_by_some_messages_and_each_has_a_new_one(
 
 @unhurried
 @given(MESSAGES, window_settings())
-def test_a_window_is_as_full_as_it_can_be(messages: Messages, settings: WindowSettings) -> None:
+def test_a_window_is_as_full_as_it_can_be(messages, settings):
     for first, second in pairwise(plan(messages, settings)):
         following = second[min(settings.overlap, len(first))]
         assert 2 + sum(map(len, first)) + len(following) > settings.max_tokens
 
 
-def test_a_long_message_keeps_its_beginning_and_end() -> None:
+def test_a_long_message_keeps_its_beginning_and_end():
     ((first, reply),) = plan([("user", 100), ("assistant", 50)], SMALL)
     assert first == Turn(0, (range(0, 8), range(96, 100)), 88)
     assert reply == Turn(1, (range(0, 4), range(48, 50)), 44)
 
 
-def test_settings_survive_a_dict() -> None:
+def test_settings_survive_a_dict():
     assert WindowSettings(**SMALL.to_dict()) == SMALL
     assert WindowSettings(budgets=[[3, 2]]).budgets == ((3, 2),)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="window_tokens"):
@@ -146,6 +138,6 @@ def test_settings_survive_a_dict() -> None:
         {"max_tokens": 100},
     ],
 )
-def test_settings_under_which_no_new_message_fits_are_refused(changes: dict[str, object]) -> None:
+def test_settings_under_which_no_new_message_fits_are_refused(changes):
     with pytest.raises(ValueError, match="must"):
         WindowSettings(**changes)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=60) | st.lis
 
 
 @pytest.fixture(scope="module")
-def bundled() -> Tokenizer:
+def bundled():
     tokenizer = Tokenizer.from_file(str(load_artifact().file("tokenizer.json")))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -37,15 +37,13 @@ def bundled() -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def reader(bundled: Tokenizer) -> TokenReader:
+def reader(bundled):
     return TokenReader(bundled)
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(TEXTS, max_size=4))
-def test_tokens_are_those_of_the_whole_text(
-    bundled: Tokenizer, reader: TokenReader, texts: list[str]
-) -> None:
+def test_tokens_are_those_of_the_whole_text(bundled, reader, texts):
     texts = [normalize_unicode(clean_text(text)) for text in texts]
     speller = Speller(reader.places)
     expected = [
@@ -54,9 +52,7 @@ def test_tokens_are_those_of_the_whole_text(
     assert [ids.tolist() for ids in reader.read(texts)] == expected
 
 
-def test_words_that_are_one_token_are_not_given_to_the_tokenizer(
-    reader: TokenReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_words_that_are_one_token_are_not_given_to_the_tokenizer(reader, monkeypatch):
     asked: list[str] = []
     tokenizer = reader._tokenizer
 
@@ -70,12 +66,12 @@ def test_words_that_are_one_token_are_not_given_to_the_tokenizer(
     assert asked == ["frobnicate"]
 
 
-def test_other_tokenizers_are_given_whole_texts() -> None:
+def test_other_tokenizers_are_given_whole_texts():
     tokenizer = Tokenizer(models.WordLevel({"ab": 0, "<unk>": 1}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Replace(" ", "")
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     assert [ids.tolist() for ids in TokenReader(tokenizer).read(["a b", "", "b"])] == [[0], [], [1]]
 
 
-def test_a_place_is_that_of_a_word_and_not_of_what_goes_on() -> None:
+def test_a_place_is_that_of_a_word_and_not_of_what_goes_on():
     assert vocabulary_places({"so": 0, "##so": 1, "▁so": 2}) == {"so": 2}
