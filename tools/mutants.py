@@ -123,7 +123,7 @@ MUTANTS = (
     ),
     Mutant(
         "formats/_people.py",
-        "for message in _in_order(sent):",
+        "for message in sent if None in times else in_order(sent, times):",
         "for message in sent:",
         "formats/test_chats.py formats/test_text.py formats/test_times.py",
     ),
@@ -179,9 +179,9 @@ MUTANTS = (
     ),
     Mutant(
         "analysis/_intervals.py",
-        "centre = (inside + z**2 / (2 * size))",
-        "centre = (inside + z**2 / size)",
-        "analysis/test_prevalence.py analysis/test_correction.py",
+        'confidence, "wilson")',
+        'confidence, "normal")',
+        "analysis/test_prevalence.py analysis/test_correction.py analysis/test_independent.py",
     ),
     Mutant(
         "analysis/_intervals.py",

@@ -8,7 +8,7 @@ from itertools import combinations, product
 import polars as pl
 import pytest
 
-from affectlib.analysis import compare, prevalence, report, themes, users
+from affectlib.analysis import compare, prevalence, report, themes, trajectory, users
 from affectlib.analysis._privacy import hidden_groups, rows_of_users
 from affectlib.errors import OptionError
 from affectlib.taxonomy import THEME_COLUMNS, THEMES
@@ -120,6 +120,14 @@ def test_no_figure_is_nearly_all_of_one_user() -> None:
     labels = pl.DataFrame({"user_id": people, "label": "task", "provenance": None})
     assert prevalence(labels, min_users=10)["suppressed"].all()
     assert not prevalence(labels, min_users=0)["suppressed"].any()
+
+
+def test_no_figure_of_turns_is_nearly_all_of_one_user() -> None:
+    few = PEOPLE.participants["user_id"].head(11).to_list()
+    own = pl.when(pl.col("user_id").is_in(few)).then("user_id").otherwise(pl.lit("one"))
+    messages = PEOPLE.messages.with_columns(user_id=own)
+    assert trajectory(messages, min_users=10)["suppressed"].all()
+    assert not trajectory(messages, min_users=0)["suppressed"].any()
 
 
 def test_a_negative_number_of_users_is_refused() -> None:

@@ -249,6 +249,26 @@ def test_bad_chatgpt_nodes_are_named(tmp_path: Path, mapping: Any, field: str) -
     assert f"record 0: {field}" in error_of(found)
 
 
+@pytest.mark.parametrize(
+    ("current", "texts"),
+    [
+        ("first", ["question", "first"]),
+        ("hidden", ["question", "first"]),  # the message above it ends the active path
+        (None, ["question", "second"]),  # of two branches of one length, the later
+    ],
+)
+def test_the_active_branch_of_a_tree(tmp_path: Path, current: Any, texts: list[str]) -> None:
+    mapping = {
+        "top": node(None, parts=["question"]),
+        "first": node("top", "assistant", ["first"]),
+        "second": node("top", "assistant", ["second"]),
+        "hidden": node("first", "tool", ["a search"]),
+    }
+    (found,) = read(write(tmp_path, export(mapping, current)))
+    assert isinstance(found, Conversation)
+    assert [message.content for message in found.messages] == texts
+
+
 def test_chatgpt_fields_and_wrapping(tmp_path: Path) -> None:
     record = {
         "mapping": {"a": node(None, "assistant", metadata={"model_slug": "gpt-5"}, id="m")},
