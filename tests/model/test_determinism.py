@@ -44,11 +44,6 @@ def figures(predictions):
     return [part.label for part in parts], [value for value in values if value is not None]
 
 
-def check(predictions, expected):
-    """Compare predictions with the figures that they should have."""
-    assert figures(predictions) == expected
-
-
 @pytest.fixture(scope="module")
 def load(bert_folder):
     def load(**options):
@@ -67,20 +62,20 @@ def expected(load):
 @pytest.mark.parametrize(("threads", "tokens"), [(1, 1), (2, 40), (3, 1024), (2, 4096)])
 def test_threads_and_batches(load, expected, monkeypatch, threads, tokens):
     monkeypatch.setattr(scoring, "CPU_BATCH_TOKENS", tokens)
-    check(load(threads=threads).predict(chats()), expected)
+    assert figures(load(threads=threads).predict(chats())) == expected
 
 
 @pytest.mark.parametrize("conversations", [1, 2, 7, 256])
 def test_buffers(load, expected, monkeypatch, conversations):
     monkeypatch.setattr(_batching, "_CONVERSATIONS", conversations)
-    check(load().stream(chats()), expected)
+    assert figures(load().stream(chats())) == expected
 
 
 def test_what_was_read_before_makes_no_difference(load, expected):
     classifier = load()
     classifier.predict(chats(5)[::-1])
-    check(classifier.predict(chats()), expected)
-    check(classifier.predict(chats()), expected)
+    assert figures(classifier.predict(chats())) == expected
+    assert figures(classifier.predict(chats())) == expected
 
 
 @given(order=st.permutations(range(24)))
@@ -92,7 +87,7 @@ def test_what_was_read_before_makes_no_difference(load, expected):
 )
 def test_orders(load, expected, order):
     found = load().predict([chats()[place] for place in order])
-    check([found[order.index(place)] for place in range(24)], expected)
+    assert figures([found[order.index(place)] for place in range(24)]) == expected
 
 
 def test_processes(expected, bert_folder):

@@ -31,11 +31,6 @@ def bert(bert_folder):
     return load_artifact(bert_folder)
 
 
-@pytest.fixture
-def no_gpu(monkeypatch):
-    monkeypatch.setattr(engines, "_gpu_likely", lambda: False)
-
-
 def test_onnx_computes_the_graph(tiny_artifact):
     engine = load_engine(tiny_artifact, device="cpu")
     assert (engine.name, engine.device) == ("onnx", "cpu")
@@ -151,7 +146,6 @@ def test_auto_on_the_cpu_is_onnx_even_where_a_gpu_is(tiny_artifact, monkeypatch)
     assert load_engine(tiny_artifact, device="cpu").name == "onnx"
 
 
-@pytest.mark.usefixtures("no_gpu")
 def test_torch_on_auto_without_a_gpu_runs_on_the_cpu(bert, monkeypatch):
     from affectlib.model.engines import torch as torch_engine
 

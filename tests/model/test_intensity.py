@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message
-from affectlib.corpus.rows import Labelled
 from affectlib.model.artifacts import Artifact
 from affectlib.model.calibration import Recalibration, expected_charge, sigmoid
 from affectlib.model.decisions import build_prediction
 from affectlib.model.scoring import Scores
-from affectlib.predictions import ConversationPrediction, to_frame
+from affectlib.predictions import ConversationPrediction
 from affectlib.taxonomy import CHARGES, OUTPUTS
 from tests.conftest import BIAS, CHAT, SINGLE_MESSAGE, TASK, user
 
@@ -102,17 +100,6 @@ def test_it_is_low_for_a_task_and_high_for_a_chat_about_it(
 def test_the_assistant_has_none(tiny_classifier):
     found = tiny_classifier.predict(CHAT)
     assert [one.intensity is None for one in found.messages] == [False, True, False, True]
-
-
-def test_a_model_without_charges_gives_none(older_classifier):
-    found: Any = older_classifier.predict([CHAT, [user(SINGLE_MESSAGE)]])
-    assert {one.intensity for chat in found for one in (chat, *chat.messages)} == {None}
-    assert to_frame(found)["intensity"].isna().all()
-    assert "intensity" not in found[0]._repr_html_()
-    chat = Conversation(tuple(Message(**message) for message in CHAT))
-    for level in ("conversation", "message"):
-        rows = Labelled(0, chat, found[0]).rows(level)
-        assert {row.get("intensity") for row in rows} == {None}
 
 
 def test_one_of_the_outputs_is_not_enough(tiny_artifact):

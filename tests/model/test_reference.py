@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from affectlib.model.reference import (
     add_domain,
     reference_of,
 )
-from tests.conftest import describe
+from tests.conftest import write_manifest
 
 ROOT = Path(__file__).parents[2]
 GERMAN = (
@@ -183,13 +184,8 @@ def test_an_artifact_without_a_reference_says_nothing(tiny_artifact):
 @pytest.fixture
 def measured(tiny_folder, tmp_path):
     """The tiny artifact with a reference."""
-    import shutil
-
-    folder = tmp_path / "measured"
-    shutil.copytree(tiny_folder, folder)
-    values = describe(folder, reference=REFERENCE.to_dict())
-    (folder / "affect.json").write_text(json.dumps(values), encoding="utf-8")
-    return folder
+    folder = shutil.copytree(tiny_folder, tmp_path / "measured")
+    return write_manifest(folder, reference=REFERENCE.to_dict())
 
 
 def write(path: Path, chats: Any) -> Path:

@@ -42,8 +42,7 @@ CALM = [user(TASK), assistant("hello"), user("a word")]
 
 @pytest.fixture
 def folder(tiny_folder, tmp_path):
-    copy = tmp_path / "tiny"
-    shutil.copytree(tiny_folder, copy)
+    copy = shutil.copytree(tiny_folder, tmp_path / "tiny")
     (copy / "model.safetensors").write_bytes(b"weights")
     write_screen(copy)
     return copy
@@ -52,8 +51,7 @@ def folder(tiny_folder, tmp_path):
 @pytest.fixture(scope="module")
 def shared(tiny_folder, tmp_path_factory):
     """A screened artifact and its engine."""
-    copy = tmp_path_factory.mktemp("screened") / "tiny"
-    shutil.copytree(tiny_folder, copy)
+    copy = shutil.copytree(tiny_folder, tmp_path_factory.mktemp("screened") / "tiny")
     write_screen(copy)
     artifact = load_artifact(copy)
     return artifact, load_engine(artifact, device="cpu")

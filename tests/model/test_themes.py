@@ -83,16 +83,19 @@ def test_columns_have_a_prefix_so_that_those_of_users_keep_their_names():
         assert names[-2:] == ["money", "health"]
 
 
-def test_a_model_without_themes_has_none(older_classifier):
+def test_an_older_model_has_neither_themes_nor_intensity(older_classifier):
     found: Any = older_classifier.predict([CHAT, [user(SINGLE_MESSAGE)]])
     for one in (turn for chat in found for turn in (chat, *chat.messages)):
-        assert one.themes == {}
-        assert one.shown_themes == ()
+        assert (one.themes, one.shown_themes, one.intensity) == ({}, (), None)
     assert {*older_classifier.artifact.theme_thresholds} == {*THEMES}
-    assert not {*THEME_COLUMNS.values()} & {*to_frame(found).columns}
+    frame = to_frame(found)
+    assert frame["intensity"].isna().all()
+    assert not {*THEME_COLUMNS.values()} & {*frame.columns}
+    assert "intensity" not in found[0]._repr_html_()
     chat = Conversation(tuple(Message(**message) for message in CHAT))
     for level in ("conversation", "message"):
         for row in Labelled(0, chat, found[0]).rows(level):
+            assert row.get("intensity") is None
             assert not {*THEME_COLUMNS.values()} & row.keys()
 
 

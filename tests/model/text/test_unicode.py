@@ -156,17 +156,12 @@ class Counting:
     def __init__(self, pattern):
         self.pattern, self.seen = pattern, 0
 
-    def sub(self, replacement, text):
-        self.seen += len(text)
-        return self.pattern.sub(replacement, text)
+    def __getattr__(self, name):
+        def run(*arguments):
+            self.seen += len(arguments[-1])
+            return getattr(self.pattern, name)(*arguments)
 
-    def search(self, text):
-        self.seen += len(text)
-        return self.pattern.search(text)
-
-    def findall(self, text):
-        self.seen += len(text)
-        return self.pattern.findall(text)
+        return run
 
 
 @pytest.mark.parametrize(
@@ -186,11 +181,9 @@ class Counting:
     ],
 )
 def test_work_grows_as_the_text(monkeypatch, piece):
-    counters = [
-        Counting(value) for name, value in vars(_unicode).items() if hasattr(value, "findall")
-    ]
-    names = [name for name, value in vars(_unicode).items() if hasattr(value, "findall")]
-    for name, counter in zip(names, counters, strict=True):
+    patterns = {name: value for name, value in vars(_unicode).items() if hasattr(value, "findall")}
+    counters = [*map(Counting, patterns.values())]
+    for name, counter in zip(patterns, counters, strict=True):
         monkeypatch.setattr(_unicode, name, counter)
 
     def work(size):
