@@ -96,13 +96,11 @@ class WindowCombination:
             raise ValueError("log_windows must be finite and at most 0")
 
     def logits(self, windows: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the logits of a conversation from those of its windows.
+        """Return the logits of a conversation, shape ``[outputs]``.
 
         Args:
-            windows: Shape ``[windows, outputs]``, one window at least.
-
-        Returns:
-            Shape ``[outputs]``. Those of one window stay as they are.
+            windows: Those of its windows, shape ``[windows, outputs]``; a single row stays as it
+                is.
 
         Example:
             >>> windows = np.array([[1.0, 0.0], [3.0, -2.0]])
@@ -175,11 +173,6 @@ def expected_charge(at_least_1: float, at_least_2: float, at_least_3: float) -> 
     It is the sum of the three probabilities. They are cumulative: the first is taken to be no lower
     than the second, and the third no higher. So the second, which decides on the label, is used as
     it is, and the intensity rises with it.
-
-    Args:
-        at_least_1: P(charge >= 1).
-        at_least_2: P(charge >= 2), which is P(emotional).
-        at_least_3: P(charge >= 3).
 
     Example:
         >>> expected_charge(0.75, 0.5, 0.25), expected_charge(0.25, 0.5, 0.75)

@@ -90,9 +90,7 @@ class _Message(NamedTuple):
 class WindowEncoder:
     """Turns conversations into windows of token ids.
 
-    Args:
-        tokenizer_file: A ``tokenizer.json`` that carries the role tokens.
-        settings: How windows are laid out.
+    Its tokenizer, a ``tokenizer.json``, carries the role tokens.
     """
 
     def __init__(self, tokenizer_file: str | Path, settings: WindowSettings) -> None:
@@ -197,15 +195,13 @@ class Batch(NamedTuple):
 def token_batches(
     windows: Sequence[EncodedWindow], *, max_tokens: int, pad_id: int
 ) -> Iterator[Batch]:
-    """Cut windows into batches of similar length.
+    """Cut windows into batches of similar length, each padded to a multiple of 4.
 
     Args:
         windows: The windows, in any order.
         max_tokens: Tokens of a batch at most, padding included; a longer window makes a batch
             of its own.
         pad_id: The padding token.
-
-    Returns batches whose length is a multiple of 4.
 
     Example:
         >>> rows = np.array([0, 5, 2]), np.array([0, 2])

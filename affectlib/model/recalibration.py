@@ -389,11 +389,7 @@ class Rows:
 
 
 def require_enough(truth: ArrayLike, name: str) -> None:
-    """Refuse labels of which too few are of one kind.
-
-    Args:
-        truth: Whether each row is emotional, shape ``[rows]``.
-        name: What to call the labels in the error.
+    """Refuse labels, called by a name, of which too few are of one kind.
 
     Raises:
         OptionError: They are; it says how many more it takes.

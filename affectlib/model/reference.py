@@ -212,12 +212,9 @@ class FeatureHistogram:
     def add(
         self, conversation: Conversation, probability: float | None = None, *, every: bool = False
     ) -> None:
-        """Count a conversation.
+        """Count a conversation, with what the model found unless it was not asked.
 
-        Args:
-            conversation: The conversation.
-            probability: What the model found, or None if it was not asked.
-            every: Whether to read it however many there were.
+        With `every`, it is read however many there were.
         """
         self.seen += 1
         if not every and self.seen > _CLOSE and self.seen % 10 ** (len(str(self.seen)) - 3):

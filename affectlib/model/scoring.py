@@ -48,10 +48,8 @@ class Scores:
 class WindowCache:
     """The logits of windows that were run, the latest used of them; threads may share it.
 
-    Windows are known by a hash of their tokens, so that no text is kept.
-
-    Args:
-        size: How many are kept; a few hundred bytes for each message.
+    Windows are known by a hash of their tokens, so that no text is kept; each of their messages
+    takes a few hundred bytes.
 
     Attributes:
         run: Windows that were run and put here, all in all.

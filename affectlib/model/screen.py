@@ -121,9 +121,6 @@ class Screen:
     ) -> dict[int, list[NDArray[np.float32]]]:
         """Return the logits of the conversations that the encoder need not read.
 
-        Args:
-            windows: The windows of each conversation.
-
         Returns:
             By the conversation's place, for each window its logits and those of its messages,
             shape ``[1 + messages, outputs]``.
@@ -193,10 +190,6 @@ def _product(rows: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray
 def rows_of_windows(windows: Sequence[EncodedWindow], buckets: int) -> dict[str, NDArray[np.int64]]:
     """Return the rows of each table that windows look up, and where each window's begin.
 
-    Args:
-        windows: The windows.
-        buckets: Rows for pairs.
-
     Returns:
         ``before``, ``here``, ``after`` and ``pairs`` for each token of the user's messages;
         ``context`` for the first token and each of the assistant's; where those of each window
@@ -246,12 +239,9 @@ def made_from(artifact: Artifact) -> dict[str, Any]:
 def lowest_limits(artifact: Artifact, room: float = 0.0) -> dict[str, float]:
     """Return the logit of each output below which neither a conversation nor a message matters.
 
-    Below it, no operating point is reached or, for a cue, not its threshold. Themes have
-    none, as they are shown for charged messages only, nor have outputs without a threshold.
-
-    Args:
-        artifact: The artifact.
-        room: How much lower, in logits, its operating points may become.
+    Below it, no operating point is reached, even if they become lower by some `room` in logits, or,
+    for a cue, not its threshold. Themes have none, as they are shown for charged messages only, nor
+    have outputs without a threshold.
     """
     points = artifact.operating_points.values()
     line = artifact.recalibration

@@ -87,15 +87,12 @@ Window = tuple[Turn, ...]
 def plan_windows(
     roles: Sequence[Role], lengths: Sequence[int], settings: WindowSettings
 ) -> list[Window]:
-    """Lay out the windows of one conversation.
+    """Lay out the windows of a conversation, in reading order; none if there is nothing to read.
 
     Args:
         roles: The role of each message.
         lengths: The number of tokens of each message.
         settings: The layout.
-
-    Returns:
-        The windows in reading order; none if there is nothing to read.
 
     Example:
         >>> settings = WindowSettings(max_tokens=24, budgets=((8, 4), (4, 2)))
