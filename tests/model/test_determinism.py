@@ -81,7 +81,6 @@ def test_what_was_read_before_makes_no_difference(load, expected):
 @given(order=st.permutations(range(24)))
 @settings(
     max_examples=10,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -22,7 +22,7 @@ probabilities = st.floats(0, 1)
 logits = st.floats(-12, 12)
 turns = st.lists(st.tuples(logits, logits, logits), min_size=1, max_size=6)
 lines = st.builds(Recalibration, st.floats(-4, 4), st.floats(0.2, 4))
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def predicted(artifact: Artifact, *charges: tuple[float, ...]) -> ConversationPrediction:

@@ -371,7 +371,7 @@ def test_a_classifier_is_calibrated_with_conversations(tiny_classifier, tmp_path
     assert not (tmp_path / "other").exists()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.floats(-2, 2))
 def test_what_is_fitted_is_always_usable(seed, shift):
     given, truth = draw(150, seed, shift=shift)

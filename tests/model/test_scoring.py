@@ -20,7 +20,6 @@ from affectlib.model.scoring import Scores, WindowCache, score
 from tests.conftest import SINGLE_MESSAGE, TASK, WORDS, CountingEngine, assistant, user
 
 calm = settings(
-    deadline=None,
     max_examples=40,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from affectlib.classifier import AffectClassifier
@@ -251,7 +251,6 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_rows_are_those_of_each_window_by_itself(rows):
     windows = [window(*zip(*row, strict=True)) for row in rows]
@@ -311,7 +310,6 @@ def as_decided(prediction):
     return prediction.label, prediction.shown_cues, messages
 
 
-@settings(deadline=None)
 @given(CHATS)
 def test_a_screen_that_settles_nothing_changes_nothing(shared, chats):
     artifact, engine = shared
@@ -321,7 +319,6 @@ def test_a_screen_that_settles_nothing_changes_nothing(shared, chats):
     assert with_screen.predict(chats) == whole.predict(chats)
 
 
-@settings(deadline=None)
 @given(CHATS, st.sampled_from(["balanced", "high_precision", "high_recall"]))
 def test_a_screen_that_knows_what_the_encoder_says_decides_the_same(shared, chats, point):
     artifact, engine = shared
@@ -332,7 +329,6 @@ def test_a_screen_that_knows_what_the_encoder_says_decides_the_same(shared, chat
     assert [*map(as_decided, found)] == [*map(as_decided, whole)]
 
 
-@settings(deadline=None)
 @given(CHATS)
 def test_batches_do_not_change_what_is_screened(shared, chats):
     artifact, engine = shared

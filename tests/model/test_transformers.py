@@ -179,7 +179,7 @@ TEXTS = st.lists(
 
 
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_users_cannot_write_marks(encoder, classifier, tokenizer, texts):
     chat = [user("hello"), *map(user, texts)]
     for window, ids in zip(classifier.windows(chat), encode(encoder, chat), strict=True):

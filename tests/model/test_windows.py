@@ -5,13 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from affectlib.conversation import Role
 from affectlib.model.windows import Turn, Window, WindowSettings, plan_windows
-
-unhurried = settings(deadline=None)  # a busy machine is no failure
 
 SMALL = WindowSettings(max_tokens=24, budgets=((12, 6), (6, 3)), overlap=1)
 
@@ -47,7 +45,6 @@ def limit(messages: Messages, turn: Turn, budget: tuple[int, int]) -> int:
     return budget[messages[turn.message][0] == "assistant"]
 
 
-@unhurried
 @given(MESSAGES, window_settings())
 def test_every_readable_message_and_no_other_is_read_in_order(messages, settings):
     windows = plan(messages, settings)
@@ -55,27 +52,16 @@ def test_every_readable_message_and_no_other_is_read_in_order(messages, settings
     assert all(windows), "no window is empty"
     for window in windows:
         assert 2 + sum(map(len, window)) <= settings.max_tokens
-        read = [
-            (turn.message, position)
-            for turn in window
-            for segment in turn.segments
-            for position in range(segment.start, segment.stop)
-        ]
-        assert read == sorted({*read}), "nothing is read twice"
+        for turn in window:
+            length = messages[turn.message][1]
+            assert len(turn) - 1 + turn.truncated_tokens == length
+            assert all(turn.segments), "no segment is empty"
+            read = [position for segment in turn.segments for position in segment]
+            assert read == sorted({*read}), "nothing is read twice"
+            assert read[0] == 0
+            assert read[-1] < length
 
 
-@unhurried
-@given(MESSAGES, window_settings())
-def test_what_is_read_and_what_is_not_are_the_message(messages, settings):
-    for turn in (turn for window in plan(messages, settings) for turn in window):
-        length = messages[turn.message][1]
-        assert len(turn) - 1 + turn.truncated_tokens == length
-        assert turn.segments[0].start == 0
-        assert all(len(segment) > 0 for segment in turn.segments)
-        assert turn.segments[-1].stop <= length
-
-
-@unhurried
 @given(MESSAGES, window_settings())
 def test_one_budget_holds_for_all_messages_the_largest_that_fits(messages, settings):
     windows = plan(messages, settings)
@@ -91,7 +77,6 @@ def test_one_budget_holds_for_all_messages_the_largest_that_fits(messages, setti
         assert len(turn) - 1 == min(messages[turn.message][1], limit(messages, turn, budget))
 
 
-@unhurried
 @given(MESSAGES, window_settings())
 def test_windows_overlap_by_some_messages_and_each_has_a_new_one(messages, settings):
     windows = plan(messages, settings)
@@ -105,14 +90,8 @@ def test_windows_overlap_by_some_messages_and_each_has_a_new_one(messages, setti
         shared = {*first} & {*second}
         assert len(shared) == min(settings.overlap, len(first))
         assert second[-1].message > first[-1].message
-
-
-@unhurried
-@given(MESSAGES, window_settings())
-def test_a_window_is_as_full_as_it_can_be(messages, settings):
-    for first, second in pairwise(plan(messages, settings)):
-        following = second[min(settings.overlap, len(first))]
-        assert 2 + sum(map(len, first)) + len(following) > settings.max_tokens
+        room = settings.max_tokens - 2 - sum(map(len, first))
+        assert len(second[len(shared)]) > room, "a window is as full as it can be"
 
 
 def test_a_long_message_keeps_its_beginning_and_end():

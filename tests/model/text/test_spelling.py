@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from affectlib.model.text.spelling import Speller, collapse_repeats
-
-unhurried = settings(deadline=None)
 
 WORDS = ["so", "alone", "feel", "fel", "marre", "www", "iii", "hello", "soo"]
 PLACES = {word: place for place, word in enumerate(WORDS)}
@@ -33,7 +31,6 @@ def test_drawn_out_words_are_read_as_the_words_they_stand_for(text, read):
     assert collapse_repeats(text, PLACES.get) == read
 
 
-@unhurried
 @given(st.text("abcABCéosw .'3_\n", max_size=60))
 def test_only_runs_of_letters_change(text):
     read = collapse_repeats(text, PLACES.get)
@@ -80,7 +77,6 @@ def test_the_commonest_of_several_words_is_taken():
     assert Speller({"wander": 3, "wonder": 1}).correct_typos("wnder") == "wonder"
 
 
-@unhurried
 @given(st.text(max_size=80))
 def test_what_is_no_letter_stays(text):
     read = SPELLER.correct_typos(text)
@@ -89,7 +85,6 @@ def test_what_is_no_letter_stays(text):
     assert SPELLER.correct_typos(read) == read
 
 
-@unhurried
 @given(st.sampled_from(["frien", "parler", "messages", "lone"]), st.text("aefilnrs", max_size=3))
 def test_all_that_one_slip_makes_is_looked_at(word, more):
     written = word + more

@@ -13,8 +13,6 @@ from affectlib.model.text.spelling import Speller
 from affectlib.model.text.tokens import TokenReader, vocabulary_places
 from affectlib.model.text.unicode import normalize_unicode
 
-unhurried = settings(deadline=None)
-
 PIECES = [
     *("the", "lonely", "Lonely", "deprssed", "didnt", "don't", "don’t", "my_lst2", "_", "##ing"),
     *("café", "cafe\u0301s", "naïve", "Straße", "ΣΑΣ", "мир", "日本", "🙂", "€5", "a+b=c", "½"),
@@ -41,7 +39,7 @@ def reader(bundled):
     return TokenReader(bundled)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(TEXTS, max_size=4))
 def test_tokens_are_those_of_the_whole_text(bundled, reader, texts):
     texts = [normalize_unicode(clean_text(text)) for text in texts]

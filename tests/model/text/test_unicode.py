@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from affectlib.conversation import Conversation, Message
@@ -16,8 +16,6 @@ from affectlib.model.text import unicode as _unicode
 from affectlib.model.text.spelling import collapse_repeats
 from affectlib.model.text.unicode import normalize_unicode
 from tests.conftest import SINGLE_MESSAGE, user
-
-unhurried = settings(deadline=None)
 
 ENGLISH_AND_FRENCH = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \n\t\r.,;:!?'\"()[]{}<>@#$%^&*"
@@ -106,7 +104,6 @@ def test_genuine_words_stay(text):
     assert normalize_unicode(text) == text
 
 
-@unhurried
 @given(st.lists(st.text(ENGLISH_AND_FRENCH, max_size=12) | st.sampled_from(EMOJI)).map("".join))
 def test_plain_text_is_left_alone(text):
     assert normalize_unicode(text) == text
@@ -131,7 +128,6 @@ def test_examples_are_left_alone():
     assert changed == []
 
 
-@unhurried
 @given(st.text(st.characters(exclude_categories=())))
 def test_seen_once_is_seen(text):
     seen = normalize_unicode(text)
