@@ -62,8 +62,7 @@ def test_a_conversation_is_charged_where_one_of_its_messages_is(before):
     assert len(differ) <= 1
 
 
-@pytest.mark.parametrize("at_end", [True, False])
-@pytest.mark.parametrize("exchange", CALM)
+@pytest.mark.parametrize(("exchange", "at_end"), [*zip(CALM, (True, False, True), strict=True)])
 def test_a_calm_exchange_more_changes_no_label(classifier, chats, before, exchange, at_end):
     found = classifier.predict([extended(chat, exchange, at_end) for chat in chats])
     assert [chat.label for chat in found] == [chat.label for chat in before]
