@@ -289,7 +289,7 @@ def test_smoke_recipe_leaves_an_artifact_results_and_a_card(smoke: Path) -> None
     groups = results["groups"]
     assert groups["corpus dev"]["n"] == len(read_corpus("dev"))
     # The model differs a little from run to run, and many of its logits lie about the threshold.
-    assert results["engines"]["same_label"]["high"] >= 0.995
+    assert results["engines"]["same_label"]["high"] >= 0.98
     assert results["engines"]["mean_gap"]["value"] < 0.005
     assert {*results["systems"]["corpus dev"]} == {
         "this artifact",
