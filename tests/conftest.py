@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import socket
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -301,7 +300,7 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
     from transformers import BertConfig, BertForSequenceClassification
 
-    from affectlib.model.engines.torch import WindowReader
+    from affectlib.finetuning.export import export_float
 
     folder = tmp_path_factory.mktemp("bert")
     tokenizer = build_tokenizer()
@@ -325,25 +324,5 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         ).eval()
     model.half().save_pretrained(folder)
-    model.float().config._attn_implementation = "eager"
-
-    ids, turns = torch.ones(2, 8, dtype=torch.long), torch.ones(2, 3, 8)
-    axes = {0: "batch", 1: "sequence"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter speaks of its own future
-        torch.onnx.export(
-            WindowReader(model).eval(),
-            (ids, torch.ones_like(ids), turns),
-            str(folder / "model.int8.onnx"),
-            input_names=["input_ids", "attention_mask", "turns"],
-            output_names=["logits"],
-            dynamic_axes={
-                "input_ids": axes,
-                "attention_mask": axes,
-                "turns": {0: "batch", 1: "messages", 2: "sequence"},
-                "logits": {0: "batch", 1: "messages"},
-            },
-            opset_version=17,
-            dynamo=False,
-        )
+    export_float(model.float(), folder / "model.int8.onnx")
     return write_manifest(folder, name="tiny-bert")

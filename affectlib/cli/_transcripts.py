@@ -63,7 +63,7 @@ def inspect(
     report = ReadReport()
     items = read_conversations(source, options, report=report)
     artifact = load_artifact(model or DEFAULT_MODEL, local_files_only=options.local_files_only)
-    comparison = Comparison.of(artifact)
+    comparison = Comparison.of(artifact.reference, artifact.name)
     # Where standard output is JSON, nothing else may stand in it.
     shown = _shown(items, preview, sys.stderr if as_json else sys.stdout, comparison)
     found = inspect_conversations(shown, detect=detect)

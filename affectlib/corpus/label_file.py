@@ -220,7 +220,7 @@ def label_file(
             tell,
             report,
             provenance_code(classifier.artifact, classifier.operating_point),
-            Comparison.of(classifier.artifact),
+            Comparison.of(classifier.artifact.reference, classifier.artifact.name),
             ForeignLanguages.of(classifier.artifact),
             tuple(options.keep),
             has_bar=progress is True,

@@ -26,7 +26,7 @@ def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
     Args:
         made: What was made.
         unread: Conversations in which the tokenizer found nothing to read.
-        screened: Whether the base has a screen, which does not hold for other weights.
+        screened: Whether the base has a screen.
     """
     if screened:
         yield f"the screen of {made.base} is left out, so that labelling takes longer"
@@ -39,13 +39,7 @@ def notes(made: FineTuned, unread: int, *, screened: bool) -> Iterator[str]:
 
 
 def not_fitted(held_out: int, emotional: int, base: str) -> str:
-    """Say why the thresholds of the base stay.
-
-    Args:
-        held_out: Conversations that are held out.
-        emotional: How many of them are emotional.
-        base: What the base is called.
-    """
+    """Say why the thresholds of the base stay."""
     others = held_out - emotional
     reason = (
         f"new thresholds need {FEWEST_HELD_OUT} of each"

@@ -17,7 +17,7 @@ with requires_extra("train"):
     import onnx
     import torch
 
-__all__ = ["INT8", "MODEL_FILES", "export_onnx", "write_manifest", "write_weights"]
+__all__ = ["INT8", "MODEL_FILES", "export_float", "export_onnx", "write_manifest", "write_weights"]
 
 INT8 = "model.int8.onnx"
 MODEL_FILES = ("config.json", "model.safetensors", INT8, "tokenizer.json")
@@ -26,9 +26,7 @@ MODEL_FILES = ("config.json", "model.safetensors", INT8, "tokenizer.json")
 def write_weights(model: Any, folder: Path) -> None:
     """Write a model's configuration and weights: half precision for transformers, int8 for CPUs.
 
-    Args:
-        model: A sequence classifier; its weights are in half precision afterwards.
-        folder: Where they go.
+    The weights of `model`, a sequence classifier, are rounded to half precision.
     """
     model.half()
     model.save_pretrained(folder)
@@ -37,12 +35,7 @@ def write_weights(model: Any, folder: Path) -> None:
 
 
 def write_manifest(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write ``affect.json``, with the hashes of the files that lie in a folder.
-
-    Args:
-        folder: Where the model's files are.
-        description: What else it says.
-    """
+    """Write ``affect.json``: a description, and the hashes of the files that lie in a folder."""
     files = {name: sha256(folder / name) for name in MODEL_FILES}
     values = with_digest({**description, "files": files})
     text = json.dumps(values, indent=1, ensure_ascii=False)
@@ -57,6 +50,16 @@ def export_onnx(model: Any, path: Path) -> None:
         path: The file to write.
     """
     float_file = path.with_suffix(".fp32.onnx")
+    export_float(model, float_file)
+    graph = onnx.load(float_file)
+    quantize_matrix_products(graph)
+    quantize_embeddings(graph, model.get_input_embeddings().weight.detach().numpy())
+    onnx.save(graph, path)
+    float_file.unlink()
+
+
+def export_float(model: Any, path: Path) -> None:
+    """Write a model as ONNX in fp32; see `export_onnx`."""
     ids, turns = torch.ones(2, 8, dtype=torch.long), torch.ones(2, 3, 8)
     axes = {0: "batch", 1: "sequence"}
     model.config._attn_implementation = "eager"
@@ -66,7 +69,7 @@ def export_onnx(model: Any, path: Path) -> None:
         torch.onnx.export(
             WindowReader(model).eval(),
             (ids, torch.ones_like(ids), turns),
-            str(float_file),
+            str(path),
             input_names=["input_ids", "attention_mask", "turns"],
             output_names=["logits"],
             dynamic_axes={
@@ -78,8 +81,3 @@ def export_onnx(model: Any, path: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
-    graph = onnx.load(float_file)
-    quantize_matrix_products(graph)
-    quantize_embeddings(graph, model.get_input_embeddings().weight.detach().numpy())
-    onnx.save(graph, path)
-    float_file.unlink()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +20,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-def hold_out(truth: Flags, groups: Sequence[Hashable], *, seed: int, share: float = SHARE) -> Flags:
+def hold_out(truth: Flags, groups: NDArray[np.intp], *, seed: int) -> Flags:
     """Choose what is held out: about the same share of both labels, and only whole groups.
 
     Groups are gone through at random, the large ones first; one is held out if both labels are
@@ -30,32 +28,29 @@ def hold_out(truth: Flags, groups: Sequence[Hashable], *, seed: int, share: floa
 
     Args:
         truth: Whether each conversation is emotional, shape ``[conversations]``.
-        groups: Whose each is.
+        groups: Number of each one's group, from 0, shape ``[conversations]``.
         seed: Seed of the order.
-        share: The share that is wanted.
 
     Returns:
         Whether each is held out, shape ``[conversations]``.
 
     Example:
-        >>> held = hold_out(np.array([True] * 10 + [False] * 20), [*range(30)], seed=1)
+        >>> held = hold_out(np.array([True] * 10 + [False] * 20), np.arange(30), seed=1)
         >>> int(held[:10].sum()), int(held[10:].sum())
         (3, 6)
     """
-    numbers: dict[Hashable, int] = {}
-    group = np.array([numbers.setdefault(name, len(numbers)) for name in groups], np.intp)
-    sizes = np.stack([np.bincount(group, kind, len(numbers)) for kind in (~truth, truth)], axis=1)
-    goal = share * sizes.sum(0)
-    order = np.random.default_rng(seed).permutation(len(numbers))
+    sizes = np.stack([np.bincount(groups, kind) for kind in (~truth, truth)], axis=1)
+    goal = SHARE * sizes.sum(0)
+    order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes[order].sum(1), kind="stable")]
     found = np.zeros(2)
-    held = np.zeros(len(numbers), bool)
+    held = np.zeros(len(sizes), bool)
     for number in order:
         with_it = found + sizes[number]
         if _distance(with_it, goal) < _distance(found, goal):
             found = with_it
             held[number] = True
-    return np.asarray(held[group])
+    return np.asarray(held[groups])
 
 
 def _distance(found: Floats, goal: Floats) -> float:
@@ -95,24 +90,13 @@ def choose_share(z: Floats, truth: Flags, groups: NDArray[np.intp], pivot: float
     for place, own in enumerate(likelihood[1:], 1):
         behind = best - own
         if behind.sum() <= np.sqrt(len(behind)) * behind.std():
-            return min(place, _most(int(truth.sum())))
+            most = max(SHARES[1], truth.sum() / (truth.sum() + HALF))
+            return min(place, sum(share <= most for share in SHARES) - 1)
     return 0
 
 
-def _most(emotional: int) -> int:
-    """Return the place of the largest share that so many emotional conversations allow."""
-    most = max(SHARES[1], emotional / (emotional + HALF))
-    return max(place for place, share in enumerate(SHARES) if share <= most)
-
-
 def cross_fitted(z: Floats, truth: Flags, groups: NDArray[np.intp], pivot: float) -> Floats:
-    """Return the logits of the share that is chosen without each one's fold.
-
-    Args:
-        z: As for `choose_share`.
-        truth: As there.
-        groups: As there.
-        pivot: As there.
+    """Return the logits of the share that is chosen without each one's fold; see `choose_share`.
 
     Returns:
         The logits, shape ``[conversations]``.

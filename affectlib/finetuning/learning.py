@@ -174,13 +174,8 @@ def _likeliest_charged(
 def _targets(
     labelled: LabelledConversation, known: LabelledConversation, places: Sequence[int]
 ) -> Floats:
-    """Return what is known of a window and of its messages, shape ``[1 + messages, OUTPUTS]``.
-
-    Args:
-        labelled: The conversation as it was labelled.
-        known: The same, in which one message at least is taken for charged if it is emotional.
-        places: Positions of the messages.
-    """
+    """Return what is known of a window and of its messages, shape ``[1 + messages, OUTPUTS]``."""
+    # `known` is the same conversation; if it is emotional, one message is taken for charged.
     whole, of_messages = known.whole_targets(places), known.targets()
     whole[OUTPUTS.index(_NOT_SAID[known.emotional])] = UNKNOWN
     nothing = [UNKNOWN] * len(OUTPUTS)

@@ -8,11 +8,8 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from affectlib.finetuning.held_out import SHARE, SHARES
-from affectlib.model.engines import Engine
+from affectlib.model.engines import Engine, Floats, Ids
 
 __all__ = ["CountedEngine", "Progress", "expected_work"]
 
@@ -25,12 +22,7 @@ _WRITING = 30.0
 
 
 def expected_work(windows: int, epochs: float) -> dict[str, float]:
-    """Return how much work each stage is likely to be, in windows that the base's engine reads.
-
-    Args:
-        windows: Windows of all conversations.
-        epochs: How often each is learnt.
-    """
+    """Return how much work each stage is likely to be, in windows that the base's engine reads."""
     held = SHARE * windows
     learnt = windows - held
     return {
@@ -53,11 +45,7 @@ class Progress:
         self._stage = ""
         self._bar: Any = None
 
-    def __enter__(self) -> Progress:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Take the line away."""
         if self._bar is not None:
             self._bar.close()
@@ -110,12 +98,7 @@ class CountedEngine:
         self._done = 0
         self.name, self.device = engine.name, engine.device
 
-    def logits(
-        self,
-        input_ids: NDArray[np.int64],
-        attention_mask: NDArray[np.int64],
-        turns: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def logits(self, input_ids: Ids, attention_mask: Ids, turns: Floats) -> Floats:
         """Return the logits of a batch."""
         found = self._engine.logits(input_ids, attention_mask, turns)
         self._done += len(found)

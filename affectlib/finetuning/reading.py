@@ -119,14 +119,11 @@ class Reader:
     def probabilities(
         self, windows: Sequence[Sequence[EncodedWindow]], engine: Engine
     ) -> NDArray[np.float64]:
-        """Return what the base's calibration makes of what an engine says.
+        """Return P(emotional) by the base's calibration, shape ``[conversations]``.
 
         Args:
             windows: The windows of each conversation.
             engine: Runs them.
-
-        Returns:
-            P(emotional), shape ``[conversations]``.
         """
         emotional = self.base.outputs.index(EMOTIONAL)
         return np.array(

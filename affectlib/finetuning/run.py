@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -116,7 +116,7 @@ def finetune(
         locked(target),
         building(target) as built,
         _own_randomness(),
-        Progress(progress) as shown,
+        closing(Progress(progress)) as shown,
     ):
         made = _make(base, data, built, about, shown)
     return replace(made, folder=target, seconds=time.monotonic() - began)
@@ -140,12 +140,14 @@ def _make(
     base: Artifact, data: Labelled, built: Path, about: Mapping[str, Any], shown: Progress
 ) -> FineTuned:
     """Make the new model in a folder."""
+    from affectlib.finetuning import learning
+
     reader = Reader(base)
     windows = reader.windows(data)
     read = np.array([any(window.of_user.any() for window in own) for own in windows])
     data, windows = data.where(read), [*compress(windows, read)]
-    shown.plan(_work(windows))
-    held = hold_out(data.truth, data.groups, seed=about["seed"])
+    shown.plan(expected_work(sum(map(len, windows)), learning.SETTINGS.epochs))
+    held = hold_out(data.truth, data.codes, seed=about["seed"])
     kept, kept_windows = data.where(held), [*compress(windows, held)]
     _require_both(kept.truth, about)
     if not can_be_fitted(kept.truth, kept.codes):
@@ -194,13 +196,6 @@ def _require_both(held_out: NDArray[np.bool_], about: Mapping[str, Any]) -> None
                     "these are of too few people; label conversations of more people"
                 )
             )
-
-
-def _work(windows: Windows) -> dict[str, float]:
-    """Return how much work each stage is likely to be."""
-    from affectlib.finetuning.learning import SETTINGS
-
-    return expected_work(sum(map(len, windows)), SETTINGS.epochs)
 
 
 def _learn(reader: Reader, data: Labelled, windows: Windows, seed: int, shown: Progress) -> Learned:

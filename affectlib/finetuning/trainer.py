@@ -15,6 +15,7 @@ from affectlib._extras import requires_extra
 from affectlib.finetuning.head import with_outputs
 from affectlib.finetuning.settings import TrainSettings
 from affectlib.model.encoding import NO_TURN, EncodedWindow, pad
+from affectlib.model.engines import Floats, Ids
 from affectlib.model.engines.torch import WindowReader, outputs_of
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS, THEMES
 
@@ -343,12 +344,7 @@ class ModelEngine:
     name: str = "torch"
     device: str = "cpu"
 
-    def logits(
-        self,
-        input_ids: NDArray[np.int64],
-        attention_mask: NDArray[np.int64],
-        turns: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
+    def logits(self, input_ids: Ids, attention_mask: Ids, turns: Floats) -> Floats:
         """Return the logits of a batch of windows."""
         device = self.model.device
         given = (torch.from_numpy(x).to(device) for x in (input_ids, attention_mask, turns))

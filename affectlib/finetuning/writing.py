@@ -57,12 +57,9 @@ def require_free(target: Path, base: Artifact, source: Path, *, overwrite: bool)
 
 @contextmanager
 def building(target: Path) -> Iterator[Path]:
-    """Give a folder to build in, which takes the place of another, or of none, at the end.
+    """Give a folder to build in, which takes the place of `target` at the end.
 
     If the block raises, what was there stays. The rest of a run that was killed is removed.
-
-    Args:
-        target: The place.
     """
     built, old = temporary_of(target), target.with_name(f".{target.name}.old")
     for rest in (built, old):
@@ -80,15 +77,7 @@ def building(target: Path) -> Iterator[Path]:
 
 
 def write_model(base: Artifact, model: Any, folder: Path) -> Artifact:
-    """Write the files of a model, without what is decided.
-
-    Args:
-        base: The model that it was made from, whose tokenizer it has.
-        model: The new weights.
-        folder: Where they go.
-
-    Returns:
-        The base with these files.
+    """Write the new weights and the base's tokenizer, and return the base with these files.
 
     Raises:
         MissingExtraError: The extra ``train`` is not installed.

@@ -374,15 +374,12 @@ def _refuse_newer(what: str, version: float, own: int) -> None:
 
 
 def _require_order(artifact: Artifact) -> None:
-    """Refuse outputs in another order than the model's configuration has them.
-
-    A configuration that is missing or damaged is named when it is used.
-    """
+    """Refuse outputs in another order than the model's configuration has them."""
     try:
         config = json.loads((artifact.folder / _CONFIG).read_bytes())
         names = {int(place): name for place, name in config["id2label"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return
+        return  # one that is missing or damaged is named when it is used
     found = tuple(names[i] for i in sorted(names))
     expected = (artifact.outputs, (*artifact.outputs, TASK))  # one more, for transformers' users
     if _CONFIG in artifact._hashes and found not in expected:

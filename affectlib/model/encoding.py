@@ -136,7 +136,11 @@ class WindowEncoder:
         text = collapse_repeats(normalize_unicode(content), self._reader.places.get)
         if len(text) > MAX_CHARACTERS:
             text = _WHITE_SPACE.sub(" ", text.strip())
-        return _shorten_text(text if text.strip() else "")
+        left_out = len(text) - MAX_CHARACTERS
+        if left_out > 0:
+            half = MAX_CHARACTERS // 2
+            return f"{text[:half]} {text[-half:]}", left_out
+        return text if text.strip() else "", 0
 
     def _assemble(self, messages: Sequence[_Message], window: Window) -> EncodedWindow:
         parts = [self._start]
@@ -238,15 +242,6 @@ def pad(
     shares = (turns[:, None] == np.arange(most)[:, None]).astype(np.float32)
     shares /= np.maximum(shares.sum(axis=2, keepdims=True), 1)
     return Batch(np.asarray(places, dtype=np.intp), ids, mask, shares)
-
-
-def _shorten_text(text: str) -> tuple[str, int]:
-    """Return the text, or its beginning and end, and how many characters were left out."""
-    left_out = len(text) - MAX_CHARACTERS
-    if left_out <= 0:
-        return text, 0
-    half = MAX_CHARACTERS // 2
-    return f"{text[:half]} {text[-half:]}", left_out
 
 
 def _estimate_tokens(left_out: int, tokens: int) -> int:

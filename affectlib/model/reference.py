@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log, sqrt
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -262,18 +262,6 @@ class FeatureHistogram:
         return sorted(far, key=lambda d: -d.distance)
 
 
-class Measured(Protocol):
-    """A model that may say what it was measured on, as an `Artifact` does."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def reference(self) -> Reference | None:
-        """What it was measured on."""
-
-
 @dataclass(slots=True)
 class Comparison:
     """Transcripts on their way past the reference of a model.
@@ -289,12 +277,11 @@ class Comparison:
     histogram: FeatureHistogram
 
     @classmethod
-    def of(cls, model: Measured) -> Comparison | None:
+    def of(cls, reference: Reference | None, model: str) -> Comparison | None:
         """Begin to compare; None if the model does not say what it was measured on."""
-        reference = model.reference
         if reference is None:
             return None
-        return cls(reference, model.name, FeatureHistogram(reference.words))
+        return cls(reference, model, FeatureHistogram(reference.words))
 
     def line(self) -> str | None:
         """Say in one line how the transcripts differ; None if they are alike."""

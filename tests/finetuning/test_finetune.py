@@ -24,7 +24,6 @@ from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatErr
 from affectlib.finetuning import FineTuned, finetune, learning, run
 from affectlib.finetuning.export import write_weights
 from affectlib.model.artifacts import load_artifact, sha256
-from affectlib.model.engines import load_engine
 from affectlib.model.engines.torch import name_outputs
 from affectlib.model.screen import SCREEN_FILE
 from affectlib.taxonomy import OUTPUTS
@@ -219,11 +218,11 @@ def test_the_card_says_what_is_true(made: tuple[FineTuned, Path]) -> None:
 
 def test_the_model_says_nothing_of_what_was_written(made: tuple[FineTuned, Path]) -> None:
     for path in made[1].iterdir():
-        if path.name not in ("tokenizer.json",):
+        if path.name != "tokenizer.json":
             assert b"alone" not in path.read_bytes(), path.name
 
 
-def test_the_state_of_chance_is_left_alone(
+def test_the_state_of_chance_is_left_alone_and_what_a_killed_run_left_is_not(
     base: Path, fast: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import torch
@@ -231,6 +230,9 @@ def test_the_state_of_chance_is_left_alone(
     def state() -> list[float]:
         return [random.random(), np.random.random(), torch.rand(1).item()]
 
+    rest = tmp_path / ".mine.tmp"
+    rest.mkdir()
+    (rest / "model.safetensors").write_bytes(b"half")
     file = write(tmp_path / "mine.jsonl", *rows(40))
     random.seed(3), np.random.seed(3), torch.manual_seed(3)
     first = state()
@@ -238,6 +240,7 @@ def test_the_state_of_chance_is_left_alone(
     finetune(file, tmp_path / "mine", model=base)
     assert state() == first
     assert capfd.readouterr() == ("", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.jsonl"}
 
 
 def test_few_conversations_keep_the_thresholds(base: Path, fast: None, tmp_path: Path) -> None:
@@ -391,14 +394,23 @@ def test_nothing_is_overwritten_unasked(
         finetune(file, tmp_path / "no" / "mine", model=base)
 
 
-def test_a_model_is_replaced_if_asked(
+def test_a_calibrated_model_can_be_fine_tuned_and_a_model_replaced_if_asked(
     made: tuple[FineTuned, Path], base: Path, fast: None, tmp_path: Path
 ) -> None:
-    target = shutil.copytree(made[1], tmp_path / "mine")
+    """What is fitted afterwards is applied to what was fitted before."""
+    target = shutil.copytree(base, tmp_path / "mine")
     file = write(tmp_path / "mine.jsonl", *rows(40))
-    finetune(file, target, model=base, overwrite=True)
-    assert load_artifact(target).description["finetuned"]["conversations"] == 40
+    finetune(file, target, model=made[1], overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.jsonl"}
+    new = load_artifact(target)
+    assert new.description["finetuned"]["conversations"] == 40
+    assert new.description["base"]["name"] == "mine"
+    chats = [line["messages"] for line in rows(160)[::9]]
+    before, after = (
+        [found.label for found in AffectClassifier.from_pretrained(folder).predict(chats)]
+        for folder in (made[1], target)
+    )
+    assert before == after
 
 
 @pytest.mark.parametrize("place", ["learn", "write_model", "write_description"])
@@ -424,17 +436,6 @@ def test_a_run_that_ends_early_leaves_nothing_half_done(
     assert "interrupted" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"mine.jsonl", "kept"}
     assert load_artifact(kept).description["finetuned"]["conversations"] == 160
-
-
-def test_what_a_killed_run_left_is_no_model_and_goes_with_the_next(
-    base: Path, fast: None, tmp_path: Path
-) -> None:
-    rest = tmp_path / ".mine.tmp"
-    rest.mkdir()
-    (rest / "model.safetensors").write_bytes(b"half")
-    file = write(tmp_path / "mine.jsonl", *rows(40))
-    finetune(file, tmp_path / "mine", model=base)
-    assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine.jsonl"}
 
 
 def test_command_line(
@@ -506,21 +507,6 @@ def test_one_line_moves_through_all_stages_to_its_end(
     for stage in ("preparing", "learning", "choosing", "reading", "checking"):
         within = [n for name, n in bar.seen if name == stage]
         assert within[-1] > within[0], stage
-
-
-def test_a_calibrated_model_can_be_fine_tuned(
-    made: tuple[FineTuned, Path], fast: None, tmp_path: Path
-) -> None:
-    """What is fitted afterwards is applied to what was fitted before."""
-    file = write(tmp_path / "mine.jsonl", *rows(40))
-    finetune(file, tmp_path / "again", model=made[1])
-    new = load_artifact(tmp_path / "again")
-    assert new.description["base"]["name"] == "mine"
-    old = AffectClassifier.from_pretrained(made[1], device="cpu")
-    again = AffectClassifier(new, load_engine(new, device="cpu"))
-    chats = [line["messages"] for line in rows(160)[::9]]
-    before, after = ([p.label for p in each.predict(chats)] for each in (old, again))
-    assert before == after
 
 
 def test_it_is_a_public_name() -> None:

@@ -82,9 +82,7 @@ def test_a_calibration_moves_all_three_alike(tiny_artifact, line, charges):
     assert found.intensity == pytest.approx(expected, abs=2e-5)
 
 
-def test_it_is_low_for_a_task_and_high_for_a_chat_about_it(
-    tiny_classifier,
-):
+def test_it_is_low_for_a_task_and_high_for_a_chat_about_it(tiny_classifier):
     calm, sad, alone = tiny_classifier.predict([TASK, "sad", SINGLE_MESSAGE])
     assert calm.label == "task"
     assert calm.intensity < 0.1

@@ -42,9 +42,7 @@ def seconds(classifier: AffectClassifier, given: list[Conversation]) -> float:
         gc.enable()
 
 
-def test_one_long_conversation_takes_at_most_twice_the_time(
-    tiny_classifier,
-):
+def test_one_long_conversation_takes_at_most_twice_the_time(tiny_classifier):
     short, long = chats(20_000, 20), chats(20_000, 20_000)
     ratios = []
     for _ in range(3):  # the machine may be busy: the best of three counts
@@ -55,9 +53,7 @@ def test_one_long_conversation_takes_at_most_twice_the_time(
     assert min(ratios) < 2, ratios
 
 
-def test_a_long_conversation_has_every_message(
-    tiny_classifier,
-):
+def test_a_long_conversation_has_every_message(tiny_classifier):
     (long,) = chats(3000, 3000)
     found = tiny_classifier.predict(long)
     assert [message.index for message in found.messages] == [*range(3000)]

@@ -134,15 +134,10 @@ def test_too_few_of_a_kind_is_refused_with_what_is_needed(tiny_artifact, kind):
     given = np.linspace(0.9, 0.1, 50)
     if kind == "task":
         truth, given = ~truth, 1 - given
-    with pytest.raises(
-        OptionError,
-        match=rf"truth: 4 of 50 labels are {kind}.* so 6 more: label about 75 more rows, ",
-    ):
+    problem = f"truth: 4 of 50 labels are {kind}.* so 6 more: label about 75 more rows, "
+    with pytest.raises(OptionError, match=problem):
         forced(tiny_artifact, given, truth)
-    with pytest.raises(
-        OptionError,
-        match=r"0 of 50 .* 10 .* 167 ",
-    ):
+    with pytest.raises(OptionError, match=r"0 of 50 .* 10 .* 167 "):
         forced(tiny_artifact, given, np.zeros(50, bool))
 
 
@@ -204,9 +199,7 @@ def test_a_threshold_that_nothing_reaches_is_refused(tiny_artifact):
     assert found.operating_points["balanced"].conversation < 0.5
 
 
-def test_an_only_message_is_judged_by_the_threshold_of_conversations(
-    tiny_artifact,
-):
+def test_an_only_message_is_judged_by_the_threshold_of_conversations(tiny_artifact):
     promised = OperatingPoint(message=0.05, conversation=0.6, sensitivity=0.5, specificity=0.9)
     artifact = replace(tiny_artifact, operating_points={"balanced": promised})
     given, truth = draw(3000, 1)
@@ -223,9 +216,7 @@ def test_an_only_message_is_judged_by_the_threshold_of_conversations(
         forced(artifact, given, truth, level="message", alone=[True])
 
 
-def test_messages_say_nothing_of_how_many_conversations_are_emotional(
-    tiny_artifact,
-):
+def test_messages_say_nothing_of_how_many_conversations_are_emotional(tiny_artifact):
     rows = draw(400, 1)
     assert forced(tiny_artifact, *rows, level="message").prevalence == tiny_artifact.prevalence
     assert forced(tiny_artifact, *rows).prevalence != tiny_artifact.prevalence

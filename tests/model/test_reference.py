@@ -178,7 +178,7 @@ def test_what_is_no_reference_is_passed_over(values):
 
 def test_an_artifact_without_a_reference_says_nothing(tiny_artifact):
     assert tiny_artifact.reference is None
-    assert Comparison.of(tiny_artifact) is None
+    assert Comparison.of(None, tiny_artifact.name) is None
 
 
 @pytest.fixture

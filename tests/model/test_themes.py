@@ -27,9 +27,7 @@ def test_themes_are_those_of_the_user(tiny_classifier):
     )
 
 
-def test_shown_are_those_that_reach_their_threshold_the_likeliest_first(
-    tiny_classifier,
-):
+def test_shown_are_those_that_reach_their_threshold_the_likeliest_first(tiny_classifier):
     assert tiny_classifier.predict(SINGLE_MESSAGE).shown_themes == ("loneliness", "love")
     artifact = tiny_classifier.artifact
     thresholds = {**artifact.theme_thresholds, "loneliness": 0.99, "grief": 0.01}
@@ -47,9 +45,7 @@ def test_what_is_no_charge_shows_none(tiny_classifier):
     assert tiny_classifier.predict("sad", operating_point="high_recall").shown_themes == ("grief",)
 
 
-def test_those_of_a_conversation_are_what_the_model_says_of_it(
-    tiny_classifier,
-):
+def test_those_of_a_conversation_are_what_the_model_says_of_it(tiny_classifier):
     found = tiny_classifier.predict([user("sad"), user(SINGLE_MESSAGE), user(TASK)])
     assert [turn.label for turn in found.messages] == ["task", "emotional", "task"]
     assert found.label == "emotional"

@@ -20,7 +20,7 @@ from affectlib.errors import OptionError
 if TYPE_CHECKING:
     from affectlib.model.artifacts import Artifact
 
-__all__ = ["ENGINES", "Engine", "load_engine"]
+__all__ = ["ENGINES", "Engine", "Floats", "Ids", "load_engine"]
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]

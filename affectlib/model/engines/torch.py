@@ -176,18 +176,15 @@ def name_outputs(config: Any, outputs: Sequence[str]) -> None:
 
 @contextmanager
 def _computing_with(threads: int | None) -> Iterator[None]:
-    """Let torch compute with so many threads here, and then as before.
-
-    Torch keeps the number for each thread apart, and new threads begin with the one that any
-    thread set last. So that they do not begin with ours, the one before is set again at once, in
-    another thread, where it changes nothing else.
-    """
+    """Let torch compute with so many threads here, and then as before."""
     if threads is None:
         yield
         return
     with _SETTING_THREADS:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
+        # New threads begin with the number that any thread set last. So that they do not begin
+        # with ours, another thread, where it changes nothing else, sets the one before again.
         other = Thread(target=torch.set_num_threads, args=(before,))
         other.start()
         other.join()
