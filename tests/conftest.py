@@ -294,35 +294,37 @@ def counting(tiny_classifier):
     return AffectClassifier(tiny_classifier.artifact, engine), engine
 
 
+def tiny_bert(**changes: Any) -> Any:
+    """Build a BERT with random weights, always the same, and the outputs of affectlib."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from affectlib.model.engines.torch import name_outputs
+
+    usual = {
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 32,
+        "pad_token_id": 1,
+    }
+    config = BertConfig(**usual | changes)
+    name_outputs(config, OUTPUTS)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return BertForSequenceClassification(config).eval()
+
+
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of an artifact with one random BERT, as safetensors and as ONNX in fp32."""
-    torch = pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
-    from transformers import BertConfig, BertForSequenceClassification
-
+    pytest.importorskip("torch", reason="the torch engine needs affectlib[torch]")
     from affectlib.finetuning.export import export_float
 
     folder = tmp_path_factory.mktemp("bert")
     tokenizer = build_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = BertForSequenceClassification(
-            BertConfig(
-                vocab_size=tokenizer.get_vocab_size(),
-                hidden_size=32,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                intermediate_size=64,
-                max_position_embeddings=32,
-                initializer_range=0.5,
-                pad_token_id=1,
-                num_labels=len(OUTPUTS),
-                id2label=dict(enumerate(OUTPUTS)),
-                label2id={name: index for index, name in enumerate(OUTPUTS)},
-                problem_type="multi_label_classification",
-            )
-        ).eval()
+    size = tokenizer.get_vocab_size()
+    model = tiny_bert(vocab_size=size, hidden_size=32, intermediate_size=64, initializer_range=0.5)
     model.half().save_pretrained(folder)
     export_float(model.float(), folder / "model.int8.onnx")
     return write_manifest(folder, name="tiny-bert")

@@ -24,10 +24,8 @@ from affectlib.errors import OptionError, OutputExistsError, TranscriptFormatErr
 from affectlib.finetuning import FineTuned, finetune, learning, run
 from affectlib.finetuning.export import write_weights
 from affectlib.model.artifacts import load_artifact, sha256
-from affectlib.model.engines.torch import name_outputs
 from affectlib.model.screen import SCREEN_FILE
-from affectlib.taxonomy import OUTPUTS
-from tests.conftest import assistant, build_tokenizer, user, write_manifest
+from tests.conftest import assistant, build_tokenizer, tiny_bert, user, write_manifest
 
 SAD = [
     " ".join(words) for words in product(("i am", "so"), ("alone", "sad"), ("hello", "word", "a"))
@@ -67,27 +65,13 @@ def write(path: Path, *lines: Any) -> Path:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT that knows nothing, but can learn in a few steps."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
     folder = tmp_path_factory.mktemp("base") / "calm"
     folder.mkdir()
     tokenizer = build_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=128,
-        max_position_embeddings=32,
-        initializer_range=0.1,
-        pad_token_id=1,
-    )
-    name_outputs(config, OUTPUTS)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        write_weights(BertForSequenceClassification(config).eval(), folder)
+    size = tokenizer.get_vocab_size()
+    model = tiny_bert(vocab_size=size, hidden_size=64, intermediate_size=128, initializer_range=0.1)
+    write_weights(model, folder)
     reference = {"words": ["hello"], "kinds": {}}
     return write_manifest(folder, name="calm", recipe="secret", reference=reference)
 
@@ -101,6 +85,12 @@ def fast() -> Any:
         )
         patch.setattr(learning, "SETTINGS", settings)
         yield
+
+
+@pytest.fixture
+def brief(fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it learn in one step or two, where it does not matter how much."""
+    monkeypatch.setattr(learning, "SETTINGS", replace(learning.SETTINGS, epochs=1))
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +252,7 @@ def test_few_conversations_keep_the_thresholds(base: Path, fast: None, tmp_path:
 
 
 def test_one_person_held_out_does_not_make_the_new_model_look_better(
-    base: Path, fast: None, tmp_path: Path
+    base: Path, brief: None, tmp_path: Path
 ) -> None:
     """Nobody else is there to choose its share with, so that it is judged as the base is."""
     lines = rows(160)
@@ -277,7 +267,7 @@ def test_one_person_held_out_does_not_make_the_new_model_look_better(
     assert any("does not rank the held-out conversations better" in n for n in found.notes)
 
 
-def test_a_screen_does_not_hold_for_other_weights(base: Path, fast: None, tmp_path: Path) -> None:
+def test_a_screen_does_not_hold_for_other_weights(base: Path, brief: None, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "base")
     (folder / SCREEN_FILE).write_bytes(b"what the base learnt to leave alone")
     values = json.loads((folder / "affect.json").read_text(encoding="utf-8"))
@@ -418,7 +408,7 @@ def test_a_run_that_ends_early_leaves_nothing_half_done(
     place: str,
     made: tuple[FineTuned, Path],
     base: Path,
-    fast: None,
+    brief: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

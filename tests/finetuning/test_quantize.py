@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs affectlib[train]")
 
 from affectlib.finetuning.export import export_onnx  # noqa: E402
 from affectlib.model.engines.torch import WindowReader  # noqa: E402
-from affectlib.taxonomy import OUTPUTS  # noqa: E402
+from tests.conftest import tiny_bert  # noqa: E402
 
 VOCABULARY = 50
 PADDING = 1
@@ -24,30 +24,26 @@ PADDING = 1
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    from transformers import BertConfig, BertForSequenceClassification
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return BertForSequenceClassification(
-            BertConfig(
-                vocab_size=VOCABULARY,
-                hidden_size=48,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=96,
-                max_position_embeddings=64,
-                initializer_range=0.2,
-                pad_token_id=PADDING,
-                num_labels=len(OUTPUTS),
-            )
-        ).eval()
+    return tiny_bert(
+        vocab_size=VOCABULARY,
+        hidden_size=48,
+        num_attention_heads=4,
+        intermediate_size=96,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
 
 
 @pytest.fixture(scope="module")
-def session(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def exported(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = tmp_path_factory.mktemp("int8") / "model.int8.onnx"
     export_onnx(model, path)
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def session(exported: Path) -> Any:
+    return onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
 
 
 def batch_of(windows: list[list[int]], padding: int = 0) -> dict[str, Any]:
@@ -84,9 +80,8 @@ def test_logits_are_near_those_of_the_weights(model: Any, session: Any) -> None:
     assert np.abs(logits_of(session, windows) - exact).max() < 0.03 * np.ptp(exact)
 
 
-def test_every_product_of_tokens_is_one_of_integers(model: Any, tmp_path: Path) -> None:
-    export_onnx(model, tmp_path / "model.int8.onnx")
-    nodes = onnx.load(tmp_path / "model.int8.onnx").graph.node
+def test_every_product_of_tokens_is_one_of_integers(exported: Path) -> None:
+    nodes = onnx.load(exported).graph.node
     # Six in each layer; the head, and what the attention multiplies, stay as they are.
     assert sum(node.op_type == "MatMulIntegerToFloat" for node in nodes) == 12
 

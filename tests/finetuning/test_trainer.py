@@ -15,7 +15,7 @@ pytest.importorskip("datasets", reason="training needs affectlib[train]")
 import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from affectlib.finetuning import trainer as module
 from affectlib.finetuning.settings import TrainSettings
@@ -27,8 +27,8 @@ from affectlib.finetuning.trainer import (
     multi_task_loss,
 )
 from affectlib.model.encoding import NO_TURN
-from affectlib.model.engines.torch import name_outputs
 from affectlib.taxonomy import EMOTIONAL, OUTPUTS
+from tests.conftest import tiny_bert
 
 BATCH = 4
 
@@ -57,18 +57,10 @@ def test_each_epoch_and_seed_has_its_order() -> None:
     assert drawn(1, 0) == orders[0]
 
 
-def model() -> BertForSequenceClassification:
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-        pad_token_id=0,
+def model() -> Any:
+    return tiny_bert(
+        vocab_size=50, hidden_size=8, num_hidden_layers=1, intermediate_size=8, pad_token_id=0
     )
-    name_outputs(config, OUTPUTS)
-    return BertForSequenceClassification(config)
 
 
 def windows(count: int = 42) -> Dataset:
@@ -147,7 +139,7 @@ def test_padding_of_a_batch_changes_no_loss() -> None:
         }
         for size in (2, 23)
     ]
-    trained = model().eval()
+    trained = model()
     collate = module._Collator(0)
 
     def logits(some: list[dict[str, Any]]) -> np.ndarray[Any, Any]:

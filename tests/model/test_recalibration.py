@@ -378,40 +378,22 @@ def test_what_is_fitted_is_always_usable(seed, shift):
     assert all(0 < point.message < 1 and 0 < point.conversation < 1 for point in points)
 
 
-@pytest.mark.parametrize("move", [0.0, 0.05])
-def test_a_screen_goes_along_where_its_bounds_hold(tiny_folder, tmp_path, move):
-    base, found = screened(tiny_folder, tmp_path)
-    higher = decided(found, base, move)
-    assert not save_recalibrated(base, higher, tmp_path / "mine", name="mine")
-    mine = load_artifact(tmp_path / "mine")
-    assert Screen.load(mine) is not None
-    assert AffectClassifier(mine, load_engine(mine, device="cpu")).screen
-
-
-def test_a_screen_for_higher_thresholds_is_left_out(tiny_folder, tmp_path):
-    base, found = screened(tiny_folder, tmp_path)
-    lower = decided(found, base, -0.19)
-    assert save_recalibrated(base, lower, tmp_path / "mine", name="mine")
-    mine = load_artifact(tmp_path / "mine")
-    assert not mine.has_file(SCREEN_FILE)
-    assert not (tmp_path / "mine" / SCREEN_FILE).exists()
-    assert "no screen" in (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
-    assert not AffectClassifier(mine, load_engine(mine, device="cpu")).screen
-
-
-def screened(tiny_folder: Path, tmp_path: Path) -> tuple[Artifact, Any]:
-    """The tiny artifact with a screen for its thresholds, and what is fitted to some rows."""
+@pytest.mark.parametrize(("move", "kept"), [(0.0, True), (0.05, True), (-0.19, False)])
+def test_a_screen_goes_along_where_its_bounds_hold(tiny_folder, tmp_path, move, kept):
     shutil.copytree(tiny_folder, tmp_path / "base")
     write_screen(tmp_path / "base", limits=lowest_limits(load_artifact(tiny_folder)))
     base = load_artifact(tmp_path / "base")
-    return base, forced(base, *draw(300, 1))
-
-
-def decided(found: Any, base: Artifact, move: float) -> Any:
-    """The same with the base's own line and thresholds, moved."""
     points = {
         name: replace(p, message=p.message + move, conversation=p.conversation + move)
         for name, p in base.operating_points.items()
         if p.message + move < 1
     }
-    return replace(found, line=Recalibration(), operating_points=points)
+    found = forced(base, *draw(300, 1))
+    moved = replace(found, line=Recalibration(), operating_points=points)
+    left_out = save_recalibrated(base, moved, tmp_path / "mine", name="mine")
+    mine = load_artifact(tmp_path / "mine")
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert left_out == ("no screen" in card) == (not kept)
+    assert mine.has_file(SCREEN_FILE) == (tmp_path / "mine" / SCREEN_FILE).exists() == kept
+    assert (Screen.load(mine) is not None) == kept
+    assert AffectClassifier(mine, load_engine(mine, device="cpu")).screen == kept
