@@ -90,7 +90,8 @@ def choose_share(z: Floats, truth: Flags, groups: NDArray[np.intp], pivot: float
     for place, own in enumerate(likelihood[1:], 1):
         behind = best - own
         if behind.sum() <= np.sqrt(len(behind)) * behind.std():
-            most = max(SHARES[1], truth.sum() / (truth.sum() + HALF))
+            emotional = int(truth.sum())
+            most = max(SHARES[1], emotional / (emotional + HALF))
             return min(place, sum(share <= most for share in SHARES) - 1)
     return 0
 
