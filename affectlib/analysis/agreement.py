@@ -109,13 +109,8 @@ def agreement(
         times = np.bincount(rng.integers(0, size, size), minlength=size)
         draws.append(_measures(votes.repeat(times[conversation], axis=0), people))
     found = []
-    names = [
-        "observed agreement",
-        "agreement on emotional",
-        "Cohen's kappa",
-        "Krippendorff's alpha",
-    ]
-    names[2] = "Fleiss' kappa" if people > 2 else names[2]
+    kappa = "Fleiss' kappa" if people > 2 else "Cohen's kappa"
+    names = ("observed agreement", "agreement on emotional", kappa, "Krippendorff's alpha")
     for name, estimate, drawn in zip(
         names, _measures(votes, people), np.transpose(draws), strict=True
     ):

@@ -284,10 +284,7 @@ def measured_rows(rows: pl.DataFrame) -> Measured:
 
 
 def with_single_messages(source: Labels) -> Labels:
-    """Say in `SINGLE_MESSAGE` whether a row is the only message of its conversation with a label.
-
-    It is judged by the threshold of conversations (see `OperatingPoint.of_messages`).
-    """
+    """Say in `SINGLE_MESSAGE` whether a row is its conversation's only message with a label."""
     single = pl.lit(False)
     if source.level == "message":
         single = pl.len().over(source.conversation_keys()) == 1
@@ -304,10 +301,8 @@ def _called(labels: AnyFrame, threshold: float | OperatingPoint | None) -> Label
     source = labels_table(labels).labelled()
     if "probability" in source.columns:
         kind = source.rows.collect_schema()["probability"]
-        if kind == pl.Null:  # no row has one
+        if not kind.is_numeric():  # no row has one, or all are certain
             source = source.having(source.rows.with_columns(pl.col("probability").cast(pl.Float64)))
-        elif not kind.is_numeric():
-            raise TableError(f"{source.name}, probability: expected numbers, got {kind}")
         odd = pl.col("probability").is_between(0, 1).not_().any()
         if source.rows.select(odd).collect(engine="streaming").item():
             raise TableError(f"{source.name}, probability: values must be between 0 and 1")
