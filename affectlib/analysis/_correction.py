@@ -33,15 +33,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
+from affectlib.analysis import _intervals
 from affectlib.analysis._frames import labels_table, user_keys
-from affectlib.analysis._intervals import (
-    NONE,
-    Estimate,
-    Floats,
-    clustered_mean,
-    effective_size,
-    kish,
-)
+from affectlib.analysis._intervals import NONE, Estimate, Floats
 from affectlib.analysis.accuracy import Accuracy
 
 __all__ = [
@@ -90,8 +84,12 @@ class Apparent:
     @classmethod
     def of_users(cls, called: Floats, units: Floats, confidence: float) -> Apparent:
         """Return the share in the population from counts of each user, shape ``[users]``."""
-        share, spread = clustered_mean(called, units)
-        return cls(share, units.sum(), effective_size(share, spread, kish(units), confidence))
+        share, spread = _intervals.clustered_mean(called, units)
+        return cls(
+            share,
+            units.sum(),
+            _intervals.effective_size(share, spread, _intervals.kish(units), confidence),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +119,9 @@ class GoldUnits:
     def size(self) -> float:
         """The effective number of draws."""
         if self.by_row:
-            return kish(self.weight)
+            return _intervals.kish(self.weight)
         _, places = np.unique(self.user, return_inverse=True)
-        return kish(np.bincount(places, self.weight).astype(np.float64))
+        return _intervals.kish(np.bincount(places, self.weight).astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +186,7 @@ class ErrorRates:
     ) -> ErrorRates:
         """Return what gold labels say, with counts from elsewhere as prior.
 
-        `called` is the share of the corpus that is called emotional, and `predicted` the mean
-        prediction there of units called emotional, and of the others.
+        `predicted` is the corpus's mean prediction of units called emotional, and of the others.
         """
         counts = [_counts(gold.of(True), predicted[0]), _counts(gold.of(False), predicted[1])]
         estimate = [hits / max(hits + rest, _TINY) for hits, rest in counts]
@@ -370,10 +367,7 @@ def _by_error(called: float, found: float, spared: float) -> tuple[float, float]
 
 
 def drawn_by_row(units: Floats, users: int, rows: int) -> bool:
-    """Tell whether gold labels are of about as many users as rows drawn one by one would be.
-
-    `units` is how many rows each user has; there are `rows` gold labels of `users` users.
-    """
+    """Tell whether gold labels are of about as many `users` as `rows` drawn one by one would be."""
     expected = (1 - (1 - units / units.sum()) ** rows).sum()
     return bool(users >= _SPREAD_OUT * expected)
 
@@ -403,10 +397,7 @@ def _grid(counts: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
 
 
 def _rates_of(share: float, precision: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return sensitivities and specificities, and the true share with each.
-
-    `share` is called emotional, of which `precision` is, and of the others `missed`.
-    """
+    """Return sensitivities and specificities, and the true share with each, of a share called."""
     true = share * precision + (1 - share) * missed
     with np.errstate(divide="ignore", invalid="ignore"):
         sensitivity = np.nan_to_num(share * precision / true)

@@ -9,18 +9,9 @@ import polars as pl
 from narwhals.typing import IntoDataFrameT
 
 from affectlib._extras import requires_extra
+from affectlib.analysis import _frames
 from affectlib.analysis._design import DESIGN
-from affectlib.analysis._frames import (
-    AnyFrame,
-    Frame,
-    Table,
-    TableError,
-    alike,
-    check_confidence,
-    like,
-    table,
-    warn,
-)
+from affectlib.analysis._frames import AnyFrame, Frame, Table, TableError
 from affectlib.analysis._intervals import NONE, Codes, Floats, clustered_mean, exact_share, kish
 from affectlib.analysis.gold import (
     NO_THEME,
@@ -88,7 +79,7 @@ def agreement(
         >>> agreement(sheet, sheet)["estimate"].to_list()
         [1.0, 1.0, 1.0, 1.0]
     """
-    check_confidence(confidence)
+    _frames.check_confidence(confidence)
     answers, unit, first = _answers((sheet, *others), column)
     every = _votes(answers, _keys(unit, first))
     rows = every.filter(pl.col("answers") > 1).sort(unit)
@@ -98,7 +89,7 @@ def agreement(
             f"{' and '.join(_keys(unit, first))}"
         )
     if alone := len(every) - len(rows):
-        warn(f"{alone:,} rows have an answer in one sheet only and are left out", level=2)
+        _frames.warn(f"{alone:,} rows have an answer in one sheet only and are left out", level=2)
     people = len(others) + 1
     votes = rows.select("emotional", pl.col("answers") - pl.col("emotional"), "by_first").to_numpy()
     conversation = rows.select(pl.struct(unit).rle_id()).to_series().to_numpy()
@@ -127,7 +118,7 @@ def agreement(
         found.append(
             {"measure": name, "estimate": estimate, "low": low, "high": high, "units": len(rows)}
         )
-    return like(sheet, pl.DataFrame(found).fill_nan(None))
+    return _frames.like(sheet, pl.DataFrame(found).fill_nan(None))
 
 
 def majority(
@@ -162,7 +153,7 @@ def majority(
         gold=gold.when(emotional < task).then(pl.lit(TASK)),
     )
     if open_rows := counted["gold"].null_count():
-        warn(
+        _frames.warn(
             f"{open_rows:,} of {len(counted):,} rows have as many answers of one kind as of the "
             "other; gold is empty there: let another person decide",
             level=2,
@@ -181,7 +172,7 @@ def majority(
     if "themes" in answers.columns:
         counted = counted.with_columns(pl.when(pl.col("gold").ne_missing(TASK)).then("themes"))
     names += ["annotator"] if annotating_models(Table(counted.lazy(), "majority")) else []
-    return like(sheet, counted.select(names))
+    return _frames.like(sheet, counted.select(names))
 
 
 def _answers(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, list[str], Table]:
@@ -190,7 +181,7 @@ def _answers(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, lis
         raise OptionError(f"give two sheets or more, got {len(sheets)}")
     names = ["first sheet", "second sheet", *(f"sheet {n + 1}" for n in range(2, len(sheets)))]
     tables = [
-        Table(whole_sheet(table(sheet, name)).lazy(), name)
+        Table(whole_sheet(_frames.table(sheet, name)).lazy(), name)
         for sheet, name in zip(sheets, names, strict=True)
     ]
     shared = set.intersection(*({*sheet.columns} for sheet in tables))
@@ -208,7 +199,7 @@ def _answers(sheets: Sequence[AnyFrame], column: str) -> tuple[pl.DataFrame, lis
         if "themes" in sheet.columns:
             parts["themes"] = theme_names()
         rows = gold_flags(sheet, column).select(*key_columns(sheet, keys), **parts).collect()
-        if alike(rows, keys):
+        if _frames.alike(rows, keys):
             raise TableError(f"{sheet.name}: rows with the same {' and '.join(keys)}")
         found.append(rows.with_columns(first=pl.lit(sheet is tables[0])))
     return pl.concat(found, how="diagonal"), unit, tables[0]
