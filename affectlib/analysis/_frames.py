@@ -14,15 +14,8 @@ from narwhals.typing import IntoDataFrame, IntoDataFrameT
 from numpy.typing import NDArray
 
 from affectlib._values import name_list, to_time
-from affectlib.analysis._provenance import (
-    COLUMN,
-    KINDS,
-    UNKNOWN,
-    Kind,
-    Provenance,
-    known_origin,
-    remembered,
-)
+from affectlib.analysis import _provenance
+from affectlib.analysis._provenance import Kind, Provenance
 from affectlib.analysis.accuracy import Accuracy
 from affectlib.corpus.rows import RowLevel
 from affectlib.errors import AffectlibError, InputTypeError, OptionError
@@ -120,14 +113,14 @@ class Labels(Table):
     """Labelled rows with ids as text and times in UTC, what a row is, and who made the labels."""
 
     level: RowLevel
-    provenance: Provenance = UNKNOWN
+    provenance: Provenance = _provenance.UNKNOWN
 
     def accuracy(
         self, measured: Accuracy | None = None, kind: Kind = "logs", *, beside_gold: bool = False
     ) -> Accuracy | None:
         """Return the accuracy that a user gives, or else what the model says of itself."""
-        if kind not in KINDS:
-            raise OptionError(f"unknown kind {kind!r}; use {' or '.join(KINDS)}")
+        if kind not in _provenance.KINDS:
+            raise OptionError(f"unknown kind {kind!r}; use {' or '.join(_provenance.KINDS)}")
         if measured is not None:
             if kind != "logs":
                 raise OptionError("`measured` and `kind` contradict each other; give one of them")
@@ -241,7 +234,7 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
     labels = Labels(rows, name, "message" if "message" in schema.names() else "conversation")
     found = getattr(frame, _CHECKED, None) if isinstance(frame, pl.LazyFrame) else None
     if found is None:
-        found = _origin(labels, remembered(frame))
+        found = _origin(labels, _provenance.remembered(frame))
         _refuse_doubles(labels)
         if isinstance(frame, pl.LazyFrame):
             setattr(frame, _CHECKED, found)
@@ -250,21 +243,23 @@ def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
 
 def _origin(labels: Labels, said: Provenance) -> Provenance:
     """Return the provenance of all rows; `said` is what the frame says, perhaps of other rows."""
-    if COLUMN not in labels.columns:
+    if _provenance.COLUMN not in labels.columns:
         return said
-    codes = labels.rows.select(pl.col(COLUMN).cast(pl.String).unique()).collect(engine="streaming")
-    found = sorted(codes[COLUMN].drop_nulls())
+    codes = labels.rows.select(pl.col(_provenance.COLUMN).cast(pl.String).unique()).collect(
+        engine="streaming"
+    )
+    found = sorted(codes[_provenance.COLUMN].drop_nulls())
     if not found:
         return said
     if len(codes) > 1:
-        parts = [known_origin(code).name or f"provenance {code}" for code in found]
+        parts = [_provenance.known_origin(code).name or f"provenance {code}" for code in found]
         parts += ["no known model"] * (len(codes) - len(found))
         raise TableError(
             f"{labels.name}: these are labels of several models or operating points "
             f"({'; '.join(parts)}), which err in different ways; analyse each by itself (column "
-            f"{COLUMN!r}), or label all with one"
+            f"{_provenance.COLUMN!r}), or label all with one"
         )
-    origin = said if said.code == found[0] else known_origin(found[0])
+    origin = said if said.code == found[0] else _provenance.known_origin(found[0])
     if not origin.model:
         warn(
             f"{labels.name}: nothing says any more which model made these labels (provenance "
@@ -290,7 +285,8 @@ def _refuse_other_labels(labels: Labels, origin: Provenance) -> None:
         raise TableError(
             f"{labels.name}, label: {count:,} labels do not follow from probability and the "
             f"threshold of {origin.name}; label again with another operating point, or, for a "
-            f"threshold of your own, leave out the column {COLUMN!r} and give measured or gold"
+            f"threshold of your own, leave out the column {_provenance.COLUMN!r} and give measured "
+            "or gold"
         )
 
 

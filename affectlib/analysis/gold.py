@@ -77,9 +77,7 @@ def _answer(column: str) -> pl.Expr:
 def whole_sheet(sheet: Table) -> pl.DataFrame:
     """Return a sheet in memory, if it still has every row that was drawn."""
     rows = sheet.collect()
-    key = id_columns(rows.columns)
-    key += ["message"] if "message" in rows.columns else []
-    require_whole(rows, key, sheet.name)
+    require_whole(rows, row_columns(rows.columns), sheet.name)
     return rows
 
 
@@ -159,6 +157,11 @@ def people_answered(sheet: Table) -> bool:
 def id_columns(shared: Collection[str]) -> list[str]:
     """Return which columns that two frames share tell conversations apart."""
     return [name for name in reversed(_frames.KEYS) if name in shared] or ["conversation_id"]
+
+
+def row_columns(shared: Collection[str]) -> list[str]:
+    """Return which columns that two frames share tell rows apart."""
+    return [*id_columns(shared), *(["message"] if "message" in shared else [])]
 
 
 def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
