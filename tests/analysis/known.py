@@ -26,6 +26,17 @@ def gold_of(people: Population) -> pl.DataFrame:
     return sheet.join(people.gold_conversations, on=["record", "conversation_id"])
 
 
+def filled_in(
+    people: Population, n: int, labels: pl.DataFrame | None = None, seed: int = 1
+) -> pl.DataFrame:
+    """Return a sheet as `sample` draws it, filled in with the truth."""
+    sheet: pl.DataFrame = sample(people.conversations if labels is None else labels, n, seed=seed)
+    truth = people.gold_conversations.select("record", "gold")
+    return sheet.drop("gold", "themes", strict=False).join(
+        truth, on="record", maintain_order="left"
+    )
+
+
 def knowing(
     patch: pytest.MonkeyPatch, accuracy: Accuracy, themes: Mapping[str, Accuracy] | None = None
 ) -> None:

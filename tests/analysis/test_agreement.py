@@ -9,13 +9,7 @@ import polars as pl
 import pytest
 
 from affectlib import cli
-from affectlib.analysis import (
-    AnalysisWarning,
-    agreement,
-    majority,
-    prevalence,
-    read_labels,
-)
+from affectlib.analysis import AnalysisWarning, agreement, majority, prevalence, read_labels
 from affectlib.analysis.report import answers_of
 from affectlib.corpus.output import write_rows
 from affectlib.errors import OptionError
@@ -154,10 +148,6 @@ def test_the_majority_of_people_and_a_language_model_is_of_both() -> None:
     again = majority(found, by_model(2), sheet(3))
     assert answers_of(again) == ("mixed", [("tiny-llm", "abc123")])
     assert again["annotator"][0] == "p0; person; model:tiny-llm prompt:abc123; p3"
-
-
-def test_the_majority_names_no_annotator_where_only_people_answered() -> None:
-    assert "annotator" not in majority(sheet(0), sheet(1), sheet(2)).columns
 
 
 def test_the_majority_keeps_the_themes_that_at_least_half_named() -> None:

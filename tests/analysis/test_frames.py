@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
 
 import pandas as pd
@@ -307,17 +305,3 @@ def test_failed_rows_are_left_out_and_unknown_labels_refused():
 def test_columns_of_mixed_types_are_named():
     with pytest.raises(TableError, match="a column mixes types"):
         labels_table(pd.DataFrame({"label": ["task", "task"], "x": [1, "a"]}))
-
-
-def test_missing_extra_is_named():
-    code = """
-import sys
-sys.modules["polars"] = None
-import affectlib
-try:
-    import affectlib.analysis
-except affectlib.errors.MissingExtraError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'affectlib[analysis]'" in done.stdout

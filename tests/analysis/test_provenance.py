@@ -87,9 +87,7 @@ def test_labels_of_a_calibrated_model_are_corrected_by_what_it_says(
         assert labels_table(table).provenance.cues == THRESHOLDS
 
 
-def test_what_was_measured_on_the_gold_labels_does_not_count_beside_them(
-    tmp_path: Path,
-) -> None:
+def test_what_was_measured_on_the_gold_labels_does_not_count_beside_them(tmp_path: Path) -> None:
     for fitted, known in ((False, True), (True, False)):
         labels = written(tmp_path / "labels.parquet", fitted=fitted)
         found = labels_table(labels).accuracy(beside_gold=True)
