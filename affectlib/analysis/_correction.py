@@ -514,10 +514,7 @@ def becomes_charged(
 ) -> dict[str, Any] | None:
     """Estimate the share of conversations with a charged turn among those that begin with a task.
 
-    That of conversations and that of their first turns are corrected apart, each by its own errors.
-
-    Returns:
-        ``estimate, low, high, units, users, suppressed``; None if no conversation has two turns.
+    It is None if no conversation has two turns.
     """
     source = user_keys(labels_table(labels).labelled())
     turns = labels_table(messages, "messages").labelled()

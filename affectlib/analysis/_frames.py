@@ -207,16 +207,14 @@ def _package(frame: object) -> str:
 
 
 def labels_table(frame: AnyFrame, name: str = "labels") -> Labels:
-    """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN null.
-
-    Columns that begin with an underscore are left out; such names are for what is computed.
-    """
+    """Take a frame of labels: drop rows that failed, make ids text, times UTC and NaN null."""
     source = table(frame, name)
     schema = source.rows.collect_schema()
     for column in (*_TEXTS, *_NUMBERS):
         if column in schema and schema[column].is_nested():
             raise TableError(f"{name}, {column}: expected single values, got lists")
     require_numbers(source, (c for c in _NUMBERS if schema.get(c, pl.Null) != pl.Null))
+    # Such names are for what is computed.
     rows = source.rows.drop([column for column in schema if column.startswith("_")])
     if "status" in schema:
         rows = rows.filter(pl.col("status").is_null() | (pl.col("status") == "ok"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -176,10 +177,9 @@ def key_columns(sheet: Table, names: Sequence[str]) -> list[pl.Expr]:
 
 
 def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
-    """Join gold labels to the rows that they belong to, by their ids and ``message``.
+    """Return the rows that gold labels belong to, with ``gold`` (boolean) and ``weight``.
 
-    Where several people (``annotator``) answered a row, the majority counts. Returns the labels'
-    columns with ``gold`` (boolean) and ``weight`` (1.0 if there was none), one row a gold label.
+    Where several people (``annotator``) answered a row, the majority counts.
     """
     sheet = _frames.table(frame, "gold")
     if labels.level == "conversation" and "message" in sheet.columns:
@@ -202,8 +202,7 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
     drawn = sheet.rows.collect()
     require_whole(drawn, key, sheet.name)
     gold = gold_flags(replace(sheet, rows=numbered)).select(columns).collect()
-    weights = gold["weight"]
-    sound = (weights.is_not_null() & weights.is_finite() & (weights > 0)).fill_null(False)
+    sound = gold["weight"].is_between(0, math.inf, closed="none").fill_null(value=False)
     if not sound.all():
         raise TableError(
             f"gold, weight: every weight must be a number above 0; row "
@@ -229,12 +228,10 @@ def gold_rows(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
 
 
 def gold_themes(labels: Labels, frame: AnyFrame) -> pl.DataFrame:
-    """Join gold labels to the rows labelled emotional, with the themes that people named.
+    """Return the rows of `gold_rows` that are labelled emotional, with ``themes`` as lists.
 
-    In a sheet's ``themes``, names are separated by commas, semicolons or spaces; ``none`` says that
-    a charged row has none. Where several people answered, the themes that at least half of them
-    named count. Returned are the rows of `gold_rows` that are labelled emotional, with ``themes``
-    as lists, empty for tasks. Charged rows with an answer weigh as much as all charged rows.
+    These are empty for tasks. Where several people answered, the themes that at least half of them
+    named count. Charged rows with an answer weigh as much as all charged rows.
     """
     sheet = _frames.table(frame, "gold").require(["themes"])
     found = gold_rows(labels, frame)
@@ -269,7 +266,7 @@ class Unanswered(TableError):
 
 
 def theme_names() -> pl.Expr:
-    """Return the themes that each row of a sheet names, each once, as a list."""
+    """Return the themes that each row names, between commas, semicolons or spaces, as a list."""
     text = pl.col("themes").cast(pl.String).str.to_lowercase()
     return text.str.extract_all(r"[^\s,;]+").list.unique(maintain_order=True)
 

@@ -323,7 +323,7 @@ def _estimates(
 ) -> Iterator[tuple[str, Estimate, bool]]:
     """Yield each method, its estimate, and whether that is from gold labels only.
 
-    `whole` says that the group is all rows, `groups` in how many gold labels may overrule evidence.
+    `whole` says that the group is all rows; gold labels may overrule evidence in each of `groups`.
     """
     counts = group["units"].to_numpy().astype(float)
     hits = group["called"].to_numpy()
@@ -348,18 +348,15 @@ def _estimates(
 
 
 def _contradicted(errors: ErrorRates, called: Apparent, sample: pl.DataFrame, groups: int) -> bool:
-    """Tell whether the gold labels of a group contradict that its errors are those of all.
-
-    One user is not enough for that: the labels of the others must say the same. `groups` is how
-    many groups are tested, each of which may contradict by chance.
-    """
+    """Tell whether the gold labels of a group contradict that its errors are those of all."""
     if len(sample) < _REFUTING:
         return False
-    sure = 1 - _REFUTED / groups
+    sure = 1 - _REFUTED / groups  # each of which may contradict by chance
     low, high = errors.plausible_range(called, sure)
     found = gold_share(sample, sure)
     if found.low <= high and low <= found.high:
         return False
+    # One user is not enough for that: the labels of the others must say the same.
     against = sample.filter(pl.col("gold") == (found.low > high))
     by_user = against.group_by("_user", maintain_order=True).agg(pl.col("weight").sum())
     loudest = by_user.sort("weight", descending=True, maintain_order=True).head(1)

@@ -17,6 +17,10 @@ from tools.simulate import Population
 KNOWN = Accuracy(8000, 2000, 98000, 2000)
 
 
+def label_where(emotional: pl.Expr | pl.Series) -> pl.Expr:
+    return pl.when(emotional).then(pl.lit("emotional")).otherwise(pl.lit("task"))
+
+
 def gold_of(people: Population) -> pl.DataFrame:
     """Return a sheet of 300 conversations, with what is true of each.
 

@@ -13,6 +13,7 @@ from affectlib.analysis import AnalysisWarning, agreement, majority, prevalence,
 from affectlib.analysis.report import answers_of
 from affectlib.corpus.output import write_rows
 from affectlib.errors import OptionError
+from tests.analysis.known import label_where
 from tools.simulate import simulate
 
 PEOPLE = simulate(60, seed=1, prevalence=0.3)
@@ -22,7 +23,7 @@ TRUTH = PEOPLE.gold_conversations.head(120)
 def sheet(seed: int, mistakes: float = 0.1) -> pl.DataFrame:
     """The truth with some answers turned round."""
     turned = np.random.default_rng(seed).random(len(TRUTH)) < mistakes
-    other = pl.when(pl.col("gold") == "task").then(pl.lit("emotional")).otherwise(pl.lit("task"))
+    other = label_where(pl.col("gold") == "task")
     return TRUTH.with_columns(
         gold=pl.when(pl.Series(turned)).then(other).otherwise("gold"), annotator=pl.lit(f"p{seed}")
     )

@@ -11,6 +11,7 @@ import pytest
 from affectlib.analysis import Accuracy, AnalysisWarning, prevalence
 from affectlib.analysis._correction import Apparent, ErrorRates
 from affectlib.analysis.prevalence import label_errors
+from tests.analysis.known import label_where
 
 pytestmark = pytest.mark.filterwarnings("ignore::affectlib.analysis.AnalysisWarning")
 
@@ -97,13 +98,8 @@ def useless() -> tuple[pl.DataFrame, pl.DataFrame]:
         }
     )
     own = pl.col("user_id").is_in(["u140", "u141"])
-    drawn = pl.concat(
-        [
-            labels.filter(site="a").head(150),
-            labels.filter(site="b").head(100),
-            labels.filter(own).head(6),
-        ]
-    )
+    sites = (pl.col("site") == "a", 150), (pl.col("site") == "b", 100), (own, 6)
+    drawn = pl.concat([labels.filter(which).head(n) for which, n in sites])
     truth = rng.choice(["emotional", "task"], len(drawn), p=[0.3, 0.7])
     return labels, drawn.select("record", gold=pl.Series(truth), weight=pl.lit(8.0))
 
@@ -138,22 +134,13 @@ def of_two_sites(gold_of_b: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     place = pl.int_range(pl.len()).over("site")
     cut = pl.col("site").replace_strict(called)
-    labels = labels.with_columns(label=pl.when(place < cut).then(pl.lit("emotional")))
-    labels = labels.with_columns(pl.col("label").fill_null("task"))
-    of_a = pl.concat(
-        [
-            labels.filter(site="a", label="emotional").head(100),
-            labels.filter(site="a", label="task").head(300),
-        ]
-    ).with_columns(gold=pl.when(pl.int_range(pl.len()) < 20).then(pl.lit("emotional")))
+    labels = labels.with_columns(label=label_where(place < cut))
+    calls = ("emotional", 100), ("task", 300)
+    of_a = pl.concat([labels.filter(site="a", label=label).head(n) for label, n in calls])
     of_b = labels.filter(site="b", label="task").gather_every(7).head(len(gold_of_b))
-    gold = pl.concat(
-        [
-            of_a.with_columns(pl.col("gold").fill_null("task"), weight=pl.lit(5.0)),
-            of_b.with_columns(gold=pl.Series(gold_of_b), weight=pl.lit(5.0)),
-        ]
-    )
-    return labels, gold.select("record", "gold", "weight")
+    answers = ["emotional"] * 20 + ["task"] * 380 + gold_of_b
+    drawn = pl.concat([of_a, of_b])
+    return labels, drawn.select("record", gold=pl.Series(answers), weight=pl.lit(5.0))
 
 
 def contradicted(gold_of_b: list[str]) -> tuple[bool, dict[str, object], list[str]]:

@@ -20,7 +20,7 @@ from affectlib.analysis import (
 from affectlib.analysis.prevalence import headline_method
 from affectlib.errors import OptionError
 from affectlib.model.artifacts import load_artifact
-from tests.analysis.known import gold_of
+from tests.analysis.known import gold_of, label_where
 from tools.simulate import simulate
 
 PEOPLE = simulate(600, seed=5, prevalence=0.03)
@@ -29,13 +29,6 @@ MEASURED = Accuracy(80, 20, 980, 20)
 
 def figures(frame: pl.DataFrame) -> dict[str, dict[str, object]]:
     return {row["method"]: row for row in frame.to_dicts()}
-
-
-def of_different_users(gold: pl.DataFrame) -> pl.DataFrame:
-    """One row of each user."""
-    owners = PEOPLE.conversations.select("record", "user_id")
-    own = gold.join(owners, on="record", maintain_order="left")
-    return own.unique("user_id", keep="first", maintain_order=True).drop("user_id")
 
 
 def test_gold_sample_finds_what_counting_misses():
@@ -130,9 +123,7 @@ def test_gold_labels_of_few_users_are_suppressed_where_all_labels_are_not():
     # The gold labels of the others, taken from all, would show those of the few.
     assert [name for name, row in shown.items() if row["suppressed"]] == ["gold"]
     of_few = PEOPLE.gold_conversations.join(labels.filter(few).select("record"), on="record")
-    of_few = of_few.with_columns(
-        gold=pl.when(pl.int_range(pl.len()) < 5).then(pl.lit("emotional")).otherwise(pl.lit("task"))
-    )
+    of_few = of_few.with_columns(gold=label_where(pl.int_range(pl.len()) < 5))
     every = prevalence(labels, of_few)
     assert every["suppressed"].to_list() == [False, True, True]
     assert not prevalence(labels, of_few, min_users=0)["suppressed"].any()
@@ -157,8 +148,9 @@ def test_missing_user_ids_are_a_stated_fallback():
 
 
 def test_gold_labels_without_emotional_ones_leave_a_wide_interval_and_say_so():
-    calm = PEOPLE.gold_conversations.filter(pl.col("gold") == "task")
-    gold = of_different_users(calm).head(100)
+    owners = PEOPLE.conversations.select("record", "user_id")
+    calm = PEOPLE.gold_conversations.filter(gold="task").join(owners, on="record")
+    gold = calm.unique("user_id", keep="first", maintain_order=True).drop("user_id").head(100)
     with pytest.warns(AnalysisWarning, match=r"0 of 100 gold .* label about [\d,]+ more rows"):
         found = figures(prevalence(PEOPLE.conversations, gold))
     assert found["ppi"]["low"] == 0

@@ -28,7 +28,7 @@ from affectlib.analysis import (
 from affectlib.errors import OptionError, OutputExistsError
 from affectlib.model.artifacts import Artifact, load_artifact
 from affectlib.model.calibration import OperatingPoint, logit, sigmoid
-from tests.analysis.known import filled_in
+from tests.analysis.known import filled_in, label_where
 from tools.simulate import simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore:the model's screen:UserWarning")
@@ -45,9 +45,8 @@ def bent(shift: float) -> pl.DataFrame:
 
 
 def labelled(labels: pl.DataFrame, given: pl.Series, model: Artifact) -> pl.DataFrame:
-    called = pl.when(given >= model.operating_points["balanced"].conversation)
-    label = called.then(pl.lit("emotional")).otherwise(pl.lit("task"))
-    return labels.with_columns(probability=given, label=label)
+    called = given >= model.operating_points["balanced"].conversation
+    return labels.with_columns(probability=given, label=label_where(called))
 
 
 def weak() -> pl.DataFrame:
@@ -184,8 +183,7 @@ def test_messages_are_judged_as_label_judges_them(tmp_path: Path) -> None:
     labels = labels.filter(first | (pl.col("record") % 2 == 1))  # every other chat has one message
     several = pl.len().over("record") > 1
     least = pl.when(several).then(point.message).otherwise(point.conversation)
-    called = pl.when(pl.col("probability") >= least).then(pl.lit("emotional"))
-    labels = labels.with_columns(label=called.otherwise(pl.lit("task")))
+    labels = labels.with_columns(label=label_where(pl.col("probability") >= least))
     sheet = filled_messages(labels)
     as_labelled = evaluate(labels, sheet).drop("suppressed")
     assert as_labelled.equals(evaluate(labels, sheet, threshold=point).drop("suppressed"))
